@@ -1,0 +1,47 @@
+"""What activities need of the database, as Protocols: importing an activity for its type pulls in no database."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from domain.media import Job, JobError, MediaRequest, Output, State
+
+
+class Jobs(Protocol):
+    """Media jobs in Postgres. Every method is one transaction, safe to do twice and safe to do late."""
+
+    async def load(self, job_id: UUID) -> Job:
+        """Raises `NotFound`."""
+
+    async def request(self, job_id: UUID) -> MediaRequest:
+        """The unsealed input. Raises `NotFound` once the job has ended and its input is gone."""
+
+    async def begin(self, job_id: UUID) -> Job:
+        """`queued` becomes `running`; any other state stays as it is and is returned."""
+
+    async def intend_submit(self, job_id: UUID) -> bool:
+        """Record that a submission is about to be made. True when an earlier attempt already said so (doubt)."""
+
+    async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
+        """Record the provider's id. The first one written wins and is returned."""
+
+    async def record_progress(self, job_id: UUID, percent: int) -> None: ...
+
+    async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
+        """Capture the held price and make the job `succeeded`, in one transaction.
+
+        A job that has ended otherwise in the meantime is returned as it is: look at its state.
+        """
+
+    async def end(self, job_id: UUID, state: State, error: JobError | None) -> Job:
+        """Release the held price and make the job `failed` or `cancelled`, in one transaction.
+
+        A job that has already ended is returned as it is.
+        """
+
+    async def waiting(self, older_than: timedelta, limit: int) -> list[Job]:
+        """Jobs still `queued` that long after their acceptance: nobody may have started their workflow."""
+
+    async def unfinished(self, limit: int) -> list[Job]:
+        """Non-terminal jobs past their deadline."""

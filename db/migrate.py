@@ -1,0 +1,45 @@
+"""Brings a database to this build's schema. Safe to run twice, and from several processes at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+
+from db.engine import driver_url
+
+_ROOT = Path(__file__).resolve().parent.parent
+_LOCK = 7_206_155
+
+
+def config(connection: Connection) -> Config:
+    found = Config(str(_ROOT / "alembic.ini"))
+    found.attributes["connection"] = connection
+    return found
+
+
+def upgrade(url: str) -> None:
+    """To the newest revision. A second process waits for the first and then finds nothing to do."""
+    _run(url, lambda found: command.upgrade(found, "head"))
+
+
+def check(url: str) -> None:
+    """Raises when the tables in the code differ from what the migrations build."""
+    _run(url, command.check)
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    _run(url, lambda found: command.downgrade(found, revision))
+
+
+def _run(url: str, action: Callable[[Config], None]) -> None:
+    engine = create_engine(driver_url(url), hide_parameters=True)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            connection.commit()
+            action(config(connection))
+            connection.commit()
+    finally:
+        engine.dispose()

@@ -1,0 +1,12 @@
+"""Alembic's entry: runs on the connection that `db.migrate` hands over."""
+
+from alembic import context
+
+from db.tables import SQLModel
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection, target_metadata=SQLModel.metadata, transactional_ddl=True, compare_server_default=False
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,246 @@
+"""Every table. The migrations build them; `alembic check` proves that the two agree.
+
+The ledger's tables are written by `db/ledger.py` alone. `transactions` and `lines` are append-only, enforced by triggers.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING
+
+
+def _time(*, nullable: bool = True) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+def _now() -> Any:
+    return Column(DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _money(default: int | None = None) -> Any:
+    server_default = None if default is None else str(default)
+    return Column(BigInteger, nullable=False, server_default=server_default)
+
+
+def _text(*, nullable: bool = False, default: str | None = None) -> Any:
+    return Column(Text, nullable=nullable, server_default=default)
+
+
+class AccountRow(SQLModel, table=True):
+    """Owns credits. The balances are a projection of its lines, kept in the same transaction."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (
+        CheckConstraint("available >= 0", name="available_not_negative"),
+        CheckConstraint("held >= 0", name="held_not_negative"),
+        CheckConstraint("open_holds >= 0", name="open_holds_not_negative"),
+        {"postgresql_with": {"fillfactor": "50"}},
+    )
+    id: UUID = Field(primary_key=True)
+    available: int = Field(default=0, sa_column=_money(0))
+    held: int = Field(default=0, sa_column=_money(0))
+    open_holds: int = Field(default=0, sa_column=_money(0))
+    epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
+    suspended_at: datetime | None = Field(default=None, sa_column=_time())
+    plan: str | None = Field(default=None, sa_column=_text(nullable=True))
+    plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class UserRow(SQLModel, table=True):
+    """Signs in; one account each for now."""
+
+    __tablename__ = "users"
+    id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), nullable=False, unique=True))
+    email: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class DataKeyRow(SQLModel, table=True):
+    """The key that seals an account's content, itself wrapped by the master secret. Erasing it erases the content."""
+
+    __tablename__ = "data_keys"
+    account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
+    epoch: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    wrapped: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    destroyed_at: datetime | None = Field(default=None, sa_column=_time())
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """A key's identity: name and scopes outlive a rotation of its secret."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index(None, "account_id", "created_at"),)
+    id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(foreign_key="accounts.id")
+    name: str = Field(sa_column=_text())
+    scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    expires_at: datetime | None = Field(default=None, sa_column=_time())
+    revoked_at: datetime | None = Field(default=None, sa_column=_time())
+    last_used_at: datetime | None = Field(default=None, sa_column=_time())
+
+
+class ApiKeySecretRow(SQLModel, table=True):
+    """A live or dead token of a key; two may live during a rotation. The token itself is nowhere."""
+
+    __tablename__ = "api_key_secrets"
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    key_id: UUID = Field(foreign_key="api_keys.id", index=True)
+    masked: str = Field(sa_column=_text())
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    expires_at: datetime | None = Field(default=None, sa_column=_time())
+    revoked_at: datetime | None = Field(default=None, sa_column=_time())
+
+
+class HoldRow(SQLModel, table=True):
+    """Credits set aside for one call or job; closed rows stay as tombstones."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'settled', 'void')", name="state"),
+        CheckConstraint("amount >= 0 AND charged >= 0 AND written_off >= 0", name="amounts"),
+        Index("ix_holds_expiring", "lease_until", postgresql_where=text("state = 'open'")),
+        Index("ix_holds_open", "account_id", postgresql_where=text("state = 'open'")),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+    id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(foreign_key="accounts.id")
+    key_id: UUID | None = Field(default=None)
+    kind: str = Field(sa_column=_text())
+    model: str = Field(sa_column=_text())
+    state: str = Field(sa_column=_text())
+    amount: int = Field(sa_column=_money())
+    price_version: str = Field(default="", sa_column=_text(default=""))
+    input_price: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    output_price: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    input_bound: int = Field(default=0, sa_column=_money(0))
+    input_count: int = Field(default=0, sa_column=_money(0))
+    output_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    relayed_output: int = Field(default=0, sa_column=_money(0))
+    charged: int = Field(default=0, sa_column=_money(0))
+    written_off: int = Field(default=0, sa_column=_money(0))
+    lease_until: datetime | None = Field(default=None, sa_column=_time())
+    created_at: datetime | None = Field(default=None, sa_column=_time(nullable=False))
+    closed_at: datetime | None = Field(default=None, sa_column=_time())
+    closed_by: str | None = Field(default=None, sa_column=_text(nullable=True))
+
+
+class TransactionRow(SQLModel, table=True):
+    """One movement. Append-only."""
+
+    __tablename__ = "transactions"
+    __table_args__ = (
+        CheckConstraint("kind IN ('hold', 'charge', 'release', 'grant', 'refund')", name="kind"),
+        Index(
+            "uq_transactions_hold_id_kind", "hold_id", "kind", unique=True, postgresql_where=text("hold_id IS NOT NULL")
+        ),
+        Index(None, "account_id", "created_at"),
+    )
+    id: UUID = Field(sa_column=Column(Uuid, primary_key=True, server_default=text("uuidv7()")))
+    kind: str = Field(sa_column=_text())
+    account_id: UUID = Field(foreign_key="accounts.id")
+    hold_id: UUID | None = Field(default=None)
+    ref: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class LineRow(SQLModel, table=True):
+    """One signed side of a movement; the lines of a transaction sum to zero. Append-only."""
+
+    __tablename__ = "lines"
+    __table_args__ = (
+        CheckConstraint("amount <> 0", name="amount_not_zero"),
+        CheckConstraint("book IN ('available', 'held', 'revenue', 'grants', 'written_off')", name="book"),
+        CheckConstraint("(account_id IS NOT NULL) = (book IN ('available', 'held'))", name="owner"),
+        Index(None, "account_id"),
+    )
+    transaction_id: UUID = Field(sa_column=Column(ForeignKey("transactions.id"), primary_key=True))
+    book: str = Field(sa_column=Column(Text, primary_key=True))
+    account_id: UUID | None = Field(default=None)
+    amount: int = Field(sa_column=_money())
+
+
+class UsageRow(SQLModel, table=True):
+    """One row per charged call: model, tokens, credits; never content."""
+
+    __tablename__ = "usage"
+    __table_args__ = (Index(None, "account_id", "created_at"),)
+    hold_id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(foreign_key="accounts.id")
+    key_id: UUID | None = Field(default=None)
+    kind: str = Field(sa_column=_text())
+    model: str = Field(sa_column=_text())
+    input_tokens: int = Field(sa_column=_money())
+    output_tokens: int = Field(sa_column=_money())
+    credits: int = Field(sa_column=_money())
+    written_off: int = Field(default=0, sa_column=_money(0))
+    source: str = Field(sa_column=_text())
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class MediaJobRow(SQLModel, table=True):
+    """A media job. Its id is its hold's key. No prompt in here: see `job_inputs`."""
+
+    __tablename__ = "media_jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
+        Index(None, "account_id", "created_at"),
+        Index("ix_media_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
+    )
+    id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(foreign_key="accounts.id")
+    kind: str = Field(sa_column=_text())
+    model: str = Field(sa_column=_text())
+    provider: str = Field(sa_column=_text())
+    state: str = Field(sa_column=_text())
+    progress: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
+    credits_cost: int = Field(sa_column=_money())
+    credits_refunded: int = Field(default=0, sa_column=_money(0))
+    submit_intended_at: datetime | None = Field(default=None, sa_column=_time())
+    provider_job_id: str | None = Field(default=None, sa_column=_text(nullable=True))
+    error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
+    outputs: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    started_at: datetime | None = Field(default=None, sa_column=_time())
+    finished_at: datetime | None = Field(default=None, sa_column=_time())
+    deadline: datetime = Field(sa_column=_time(nullable=False))
+    expires_at: datetime | None = Field(default=None, sa_column=_time())
+
+
+class JobInputRow(SQLModel, table=True):
+    """What a job was asked for, sealed with its account's key; deleted when the job ends."""
+
+    __tablename__ = "job_inputs"
+    job_id: UUID = Field(sa_column=Column(ForeignKey("media_jobs.id", ondelete="CASCADE"), primary_key=True))
+    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -1,0 +1,189 @@
+"""What can go wrong for a caller, as a tree. The domain knows no HTTP status: `api/errors.py` maps these.
+
+GatewayError
+├── CallerUnknown                 no valid key
+├── ScopeMissing                  the key may not do this
+├── ProRequired                   the model needs an active plan
+├── AccountSuspended
+├── InsufficientCredits           nothing was sent, nothing is held
+├── ModelNotFound
+├── NotFound                      job, key, output … of this caller
+├── RequestInvalid                names the field
+│   └── ContextLengthExceeded
+├── RequestTooLarge
+├── RateLimited
+├── KeyReused                     an id or Idempotency-Key met a different request
+├── HoldVoided                    the hold was released before this step
+├── HoldClosed                    the hold was already settled
+├── UpstreamError                 provider failed
+│   ├── UpstreamTimeout
+│   ├── UpstreamBusy              provider said: later
+│   └── UpstreamRefused           provider rejects this input; asking again is of no use
+├── ServiceUnavailable            our database or Temporal is away
+└── AmountTooLarge
+"""
+
+from datetime import timedelta
+
+
+class GatewayError(Exception):
+    """`str()` of any of these may be shown to the caller: no upstream text, prompt, key or host is ever put in."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (self.__doc__ or "").split("\n")[0])
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class CallerUnknown(GatewayError):
+    """Incorrect API key provided. Send `Authorization: Bearer <key>` with an active key of your account."""
+
+    code = "invalid_api_key"
+
+
+class ScopeMissing(GatewayError):
+    """This API key lacks a scope that the request needs."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scope: str = "") -> None:
+        super().__init__(f"This API key lacks the scope '{scope}'. Create a key that has it.")
+
+
+class ProRequired(GatewayError):
+    """This model needs an active plan."""
+
+    code = "pro_required"
+
+
+class AccountSuspended(GatewayError):
+    """This account is suspended. Write to the operator of this server."""
+
+    code = "insufficient_scope"
+
+
+class InsufficientCredits(GatewayError):
+    """The balance cannot cover the estimated cost."""
+
+    code = "insufficient_credits"
+
+    def __init__(self, required: int, available: int, held: int, limit_source: str = "balance") -> None:
+        super().__init__(
+            f"This call needs up to {required} credits; {available} are available and {held} are held by calls in "
+            "flight. Add credits, or ask for less output (max_tokens, n, duration)."
+        )
+        self.required = required
+        self.available = available
+        self.held = held
+        self.limit_source = limit_source
+
+
+class ModelNotFound(GatewayError):
+    """The model does not exist or is not active here."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model '{model[:100]}' does not exist or is not active here. GET /v1/models lists all.")
+        self.model = model
+
+
+class NotFound(GatewayError):
+    """There is no such object in this account."""
+
+    code = "not_found"
+
+
+class RequestInvalid(GatewayError):
+    """The request is not valid. `param` names the field and `code` the kind of fault."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str = "invalid_value") -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+class ContextLengthExceeded(RequestInvalid):
+    """The input does not fit into the model's context window."""
+
+    def __init__(self, message: str = "The input exceeds the context window of this model.") -> None:
+        super().__init__(message, param="messages", code="context_length_exceeded")
+
+
+class RequestTooLarge(GatewayError):
+    """The request body is larger than this server accepts."""
+
+    code = "request_too_large"
+
+
+class RateLimited(GatewayError):
+    """Too many requests."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str = "", *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class KeyReused(GatewayError):
+    """This id was used before for a different request."""
+
+    code = "idempotency_conflict"
+
+
+class HoldVoided(GatewayError):
+    """The credits held for this work were released before it could go on."""
+
+    code = "internal_error"
+
+
+class HoldClosed(GatewayError):
+    """The credits held for this work were already settled."""
+
+    code = "internal_error"
+
+
+class UpstreamError(GatewayError):
+    """The provider failed to answer this call. Nothing that was not delivered is charged; try again."""
+
+    code = "upstream_error"
+    retryable = True
+
+
+class UpstreamTimeout(UpstreamError):
+    """The provider did not answer in time. Nothing that was not delivered is charged; try again."""
+
+    code = "upstream_timeout"
+
+
+class UpstreamBusy(UpstreamError):
+    """The provider is at its limit. Try again later."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UpstreamRefused(UpstreamError):
+    """The provider refused this input."""
+
+    retryable = False
+
+
+class ServiceUnavailable(GatewayError):
+    """A part of this server is away for the moment. Nothing was charged; try again."""
+
+    code = "service_unavailable"
+
+
+class AmountTooLarge(GatewayError):
+    """The amount is larger than a ledger account can hold."""
+
+    code = "invalid_value"

@@ -1,0 +1,268 @@
+"""The ledger's vocabulary: what can be asked of it, what it knows, and what it answers.
+
+Double entry: every movement is a transaction of signed lines that sum to zero. `available` and `held` belong to an
+account; `revenue`, `grants` and `written_off` to the system. `domain/decisions.py` decides, `db/ledger.py` reads and writes.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from domain.errors import GatewayError
+from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
+
+LEASE = timedelta(seconds=30)
+"""How long a chat call's hold outlives the last sign of life of the process that owns it."""
+
+
+class HoldState(StrEnum):
+    OPEN = "open"
+    SETTLED = "settled"
+    VOID = "void"
+
+
+class TransactionKind(StrEnum):
+    HOLD = "hold"
+    CHARGE = "charge"
+    RELEASE = "release"
+    GRANT = "grant"
+    REFUND = "refund"
+
+
+class Book(StrEnum):
+    AVAILABLE = "available"
+    HELD = "held"
+    REVENUE = "revenue"
+    GRANTS = "grants"
+    WRITTEN_OFF = "written_off"
+
+
+class ClosedBy(StrEnum):
+    CALL = "call"
+    """The API process that made the call."""
+    SWEEPER = "sweeper"
+    """The lease had run out."""
+    JOB = "job"
+    """A media job's workflow, or the reconciler behind it."""
+
+
+
+
+@dataclass(slots=True)
+class Account:
+    id: UUID
+    available: int
+    held: int
+    open_holds: int
+    suspended: bool = False
+    plan_active: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    id: UUID
+    account_id: UUID
+    scopes: frozenset[str]
+    dead: bool
+    """Revoked or expired."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """Credits set aside for one call or job. Carries all that is needed to settle it without the call."""
+
+    id: UUID
+    account_id: UUID
+    key_id: UUID | None
+    kind: str
+    model: str
+    state: HoldState
+    amount: int
+    price_version: str = ""
+    input_price: int | None = None
+    output_price: int | None = None
+    input_bound: int = 0
+    input_count: int = 0
+    output_limit: int | None = None
+    relayed_output: int = 0
+    charged: int = 0
+    written_off: int = 0
+    lease_until: datetime | None = None
+    created_at: datetime | None = None
+    closed_at: datetime | None = None
+    closed_by: ClosedBy | None = None
+
+    @property
+    def prices(self) -> TextPrices | None:
+        """None for a flat price: the hold's amount is the charge."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        return TextPrices(self.input_price, self.output_price, self.price_version)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that a batch of operations may look at, read under lock."""
+
+    now: datetime
+    accounts: dict[UUID, Account] = field(default_factory=dict)
+    keys: dict[bytes, Key] = field(default_factory=dict)
+    holds: dict[UUID, Hold] = field(default_factory=dict)
+    refs: dict[str, tuple[UUID, int]] = field(default_factory=dict)
+    """Transactions already made under an external reference: account and amount."""
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Authenticate the caller and hold the bound of a call. The caller is a key's digest, or a known account."""
+
+    hold_id: UUID
+    scope: str
+    kind: str
+    model: str
+    terms: TextTerms | FlatTerms
+    digest: bytes | None = None
+    account_id: UUID | None = None
+    lease: timedelta | None = LEASE
+    """None for media jobs: only their own paths end them."""
+    pro_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """A sign of life with the output tokens that were relayed so far."""
+
+    hold_id: UUID
+    relayed_output: int
+    lease: timedelta = LEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Charge a hold, once. `usage` is None for a flat price."""
+
+    hold_id: UUID
+    account_id: UUID
+    usage: Usage | None
+    minimum: bool = True
+    """False when the stream broke or its client left: no minimum, and never above the hold."""
+    closed_by: ClosedBy = ClosedBy.CALL
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Release a hold unless it was settled. One that was never placed gets a tombstone that a late `Reserve` meets."""
+
+    hold_id: UUID
+    account_id: UUID
+    kind: str
+    model: str
+    closed_by: ClosedBy = ClosedBy.CALL
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Settle or release a hold whose lease has run out; leave any other alone."""
+
+    hold_id: UUID
+    account_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Give credits. The same `ref` gives them once."""
+
+    account_id: UUID
+    amount: int
+    ref: str
+
+
+Operation = Reserve | Renew | Settle | Void | Sweep | Grant
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    hold_id: UUID
+    account_id: UUID
+    key_id: UUID | None
+    amount: int
+    output_limit: int | None
+    available: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A hold's end. `charged` is 0 for a released one; `repeated` when it had ended before."""
+
+    state: HoldState
+    charged: int
+    written_off: int
+    available: int
+    held: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    available: int
+    repeated: bool
+
+
+Answer = Reserved | Closed | Renewed | Granted
+Verdict = Answer | GatewayError
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    book: Book
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    kind: TransactionKind
+    account_id: UUID
+    hold_id: UUID | None
+    ref: str | None
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEntry:
+    """One row per charged call: model, tokens, credits; never content."""
+
+    hold_id: UUID
+    account_id: UUID
+    key_id: UUID | None
+    kind: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    credits: int
+    written_off: int
+    source: UsageSource
+
+
+@dataclass(slots=True)
+class Changes:
+    placed: dict[UUID, Hold] = field(default_factory=dict)
+    changed: dict[UUID, Hold] = field(default_factory=dict)
+    accounts: dict[UUID, Account] = field(default_factory=dict)
+    transactions: list[Transaction] = field(default_factory=list)
+    usage: list[UsageEntry] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.placed or self.changed or self.accounts or self.transactions)

@@ -1,0 +1,119 @@
+"""Media jobs: what is asked for, which states a job goes through, and what comes out."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Kind(StrEnum):
+    IMAGE = "image"
+    VIDEO = "video"
+    SPEECH = "speech"
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+DEADLINES = {
+    Kind.IMAGE: timedelta(minutes=15),
+    Kind.SPEECH: timedelta(minutes=15),
+    Kind.VIDEO: timedelta(minutes=60),
+}
+"""From acceptance to the end, whatever happens: a job past its deadline fails and its credits go back."""
+
+
+class MediaRequest(BaseModel):
+    """What the caller asked for, as the provider gets it. Holds the prompt: sealed at rest, never in Temporal."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Kind
+    model: str
+    """The provider's own name of the model."""
+    prompt: str
+    width: int | None = None
+    height: int | None = None
+    n: int = 1
+    seconds: float | None = None
+    voice: str | None = None
+    response_format: str | None = None
+    speed: float = 1.0
+    seed: int | None = None
+    image: str | None = None
+
+
+class Output(BaseModel):
+    """One file that a job made, as it lies in our own storage."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    object_key: str
+    content_type: str
+    bytes: int
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+
+
+class JobError(BaseModel):
+    """Why a job ended without an output, in our words: never the provider's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: str
+    message: str
+
+
+class Job(BaseModel):
+    """A job as Postgres knows it. No prompt in here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: UUID
+    account_id: UUID
+    kind: Kind
+    model: str
+    """The name the client asked for."""
+    provider: str
+    state: State
+    progress: int | None = None
+    credits_cost: int
+    credits_refunded: int = 0
+    provider_job_id: str | None = None
+    error: JobError | None = None
+    outputs: tuple[Output, ...] = ()
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    deadline: datetime
+    expires_at: datetime | None = None
+
+
+ALLOWED: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
+    State.RUNNING: frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+def may_become(now: State, then: State) -> bool:
+    """Terminal states never change."""
+    return then in ALLOWED[now]
+
+
+def object_key(account_id: UUID, job_id: UUID, index: int, extension: str) -> str:
+    """Where an output lies: derived, so that copying twice writes one object. No user text in it."""
+    return f"{account_id.hex}/{job_id.hex}/{index}.{extension}"

@@ -1,0 +1,118 @@
+"""Every deployment setting, in one frozen object. The only module that reads the environment.
+
+Constructed by the composition roots (`api/app.py`, `worker.py`, `cli.py`) and handed down as values.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+DEV_FILE = "dev.json"
+SECRET_FILE = "secret.key"
+
+Seconds = Annotated[
+    timedelta,
+    BeforeValidator(lambda v: timedelta(seconds=float(v)) if isinstance(v, str | int | float) else v),
+]
+
+
+def _absent(value: object) -> object:
+    return None if value == "" else value
+
+
+class RunningDev(PydanticBaseSettingsSource):
+    """What a running `make dev` wrote into its state folder, for values the environment does not give."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        state = Path(self.current_state.get("state_dir") or ".yout")
+        found: dict[str, Any] = {}
+        if (state / DEV_FILE).is_file():
+            written = json.loads((state / DEV_FILE).read_text())
+            for name in ("database_url", "temporal_address"):
+                if name in written:
+                    found[name] = written[name]
+            if "api_url" in written:
+                found["public_url"] = written["api_url"]
+        if (state / SECRET_FILE).is_file():
+            found["secret_key"] = (state / SECRET_FILE).read_text().strip()
+        return found
+
+
+class Settings(BaseSettings):
+    """`YOUT_<NAME>` in the environment sets each field."""
+
+    model_config = SettingsConfigDict(env_prefix="YOUT_", frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    state_dir: Path = Path(".yout")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    temporal_port: int = Field(default=7233, ge=1, le=65535)
+    temporal_ui_port: int = Field(default=8233, ge=1, le=65535)
+    public_url: str = "http://127.0.0.1:8080"
+    catalog: Annotated[Path | None, BeforeValidator(_absent)] = None
+    """A catalog file that extends or replaces entries of the shipped one."""
+
+    database_url: SecretStr
+    """postgresql://user:password@host:port/database"""
+    database_pool: int = Field(default=8, ge=1, le=100)
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    temporal_tls: bool = False
+    temporal_api_key: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
+    storage_url: Annotated[str | None, BeforeValidator(_absent)] = None
+    """file:///path or s3://bucket/prefix; omitted: `media/` inside the state folder."""
+    secret_key: SecretStr = Field(min_length=32)
+    """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
+    previous_secret_keys: SecretStr = SecretStr("")
+    """Comma-separated older values of `secret_key`: still open what they sealed, seal nothing new."""
+
+    referer: str = "https://yout.chat"
+    """The only thing that upstreams learn about where a call comes from."""
+    upstream_connect_timeout: Seconds = timedelta(seconds=5)
+    upstream_first_byte_timeout: Seconds = timedelta(seconds=60)
+    upstream_idle_timeout: Seconds = timedelta(seconds=60)
+    upstream_total_timeout: Seconds = timedelta(seconds=600)
+    upstream_connections: int = Field(default=4096, ge=1)
+    max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
+    output_url_lifetime: Seconds = timedelta(hours=1)
+    output_lifetime: Seconds = timedelta(hours=24)
+    drain: Seconds = timedelta(seconds=25)
+    """How long a process that was told to stop lets running calls and activities finish."""
+    log_format: str = Field(default="console", pattern="^(console|json)$")
+
+    failpoint: Annotated[str | None, BeforeValidator(_absent)] = None
+    """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, RunningDev(settings_cls)
+
+
+def load() -> Settings:
+    """Settings of this process: environment first, then a running `make dev`, then defaults."""
+    return Settings()  # type: ignore[call-arg]  # the sources fill the required fields
+
+
+def provider_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
+    """The provider keys that are set, by the variable names that the catalog gives (`OPENAI_API_KEY` …)."""
+    return {name: SecretStr(value) for name in names if (value := os.environ.get(name))}

@@ -1,0 +1,27 @@
+"""What the gateway asks of an object store."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What lies under a key."""
+
+    key: str
+    bytes: int
+    content_type: str
+
+
+class Storage(Protocol):
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, largest: int) -> Stored:
+        """Write the object, all of it or none. Writing again replaces it. Raises `OutputTooLarge` above `largest`."""
+
+    async def head(self, key: str) -> Stored | None: ...
+
+    def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes `start` (inclusive) to `end` (exclusive)."""
+
+    async def delete(self, key: str) -> None:
+        """Safe to do twice."""
