@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 
 DEV_FILE = "dev.json"
-SECRET_FILE = "secret.key"
+SECRET_FILE = "secret.key"  # noqa: S105  # a file name
 
 Seconds = Annotated[
     timedelta,
@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
+    worker_queues: str = ""
+    """Comma-separated task queues that this worker serves; empty: all of them."""
     drain: Seconds = timedelta(seconds=25)
     """How long a process that was told to stop lets running calls and activities finish."""
     log_format: str = Field(default="console", pattern="^(console|json)$")
@@ -110,9 +112,20 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Settings of this process: environment first, then a running `make dev`, then defaults."""
-    return Settings()  # type: ignore[call-arg]  # the sources fill the required fields
+    return Settings()  # the sources fill the required fields
 
 
 def provider_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
     """The provider keys that are set, by the variable names that the catalog gives (`OPENAI_API_KEY` …)."""
     return {name: SecretStr(value) for name in names if (value := os.environ.get(name))}
+
+
+def storage_options() -> Mapping[str, str]:
+    """The S3 client's own variables (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT` …), for a `storage_url` that needs them."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def catalog_path() -> Path | None:
+    """Where the catalog's extension is, for what needs nothing else of the settings."""
+    given = os.environ.get("YOUT_CATALOG")
+    return Path(given) if given else None

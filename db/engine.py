@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection as SqlConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -52,12 +53,15 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """All of the block or none of it. No network call inside. Raises `ServiceUnavailable` when Postgres is away."""
-        with_session = AsyncSession(self._engine, expire_on_commit=False)
-        try:
-            async with with_session as session, session.begin():
-                yield session
-        except _AWAY:  # its text may carry values of the request: not chained
-            raise ServiceUnavailable("The database is away for the moment. Try again.") from None
+        opened = AsyncSession(self._engine, expire_on_commit=False)
+        async with _away(), opened as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[SqlConnection]:
+        """A connection of its own, for what manages its transaction itself."""
+        async with _away(), self._engine.connect() as connection:
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
@@ -65,6 +69,14 @@ class Database:
         async with self.transaction() as session:
             await session.execute(text("SET TRANSACTION READ ONLY"))
             yield session
+
+
+@asynccontextmanager
+async def _away() -> AsyncIterator[None]:
+    try:
+        yield
+    except _AWAY:  # its text may carry values of the request: not chained
+        raise ServiceUnavailable("The database is away for the moment. Try again.") from None
 
 
 async def raw(session: AsyncSession) -> AsyncConnection[Any]:

@@ -1,6 +1,7 @@
 """Every table. The migrations build them; `alembic check` proves that the two agree.
 
-The ledger's tables are written by `db/ledger.py` alone. `transactions` and `lines` are append-only, enforced by triggers.
+The ledger's tables are written by `db/ledger.py` alone. `transactions` and `lines` are append-only, enforced by
+triggers.
 """
 
 from datetime import datetime
@@ -147,6 +148,7 @@ class HoldRow(SQLModel, table=True):
     relayed_output: int = Field(default=0, sa_column=_money(0))
     charged: int = Field(default=0, sa_column=_money(0))
     written_off: int = Field(default=0, sa_column=_money(0))
+    refunded: int = Field(default=0, sa_column=_money(0))
     lease_until: datetime | None = Field(default=None, sa_column=_time())
     created_at: datetime | None = Field(default=None, sa_column=_time(nullable=False))
     closed_at: datetime | None = Field(default=None, sa_column=_time())

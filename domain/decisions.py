@@ -1,7 +1,7 @@
 """The ledger's rules, as one pure function over a batch: no database, no clock, no randomness.
 
-`decide(state, operations)` takes each operation in order against the state that the ones before it left, and gives each a
-verdict of its own: what one operation asks never fails its neighbours.
+`decide(state, operations)` takes each operation in order against the state that the ones before it left, and gives
+each a verdict of its own: what one operation asks never fails its neighbours.
 """
 
 from collections.abc import Sequence
@@ -36,6 +36,7 @@ from domain.ledger import (
     HoldState,
     Line,
     Operation,
+    Refund,
     Renew,
     Renewed,
     Reserve,
@@ -82,6 +83,8 @@ class _Batch:
                 return self._void(operation)
             case Sweep():
                 return self._sweep(operation)
+            case Refund():
+                return self._refund(operation)
             case Grant():
                 return self._grant(operation)
         assert_never(operation)
@@ -236,6 +239,21 @@ class _Batch:
         usage = Usage(hold.input_count, hold.relayed_output, UsageSource.ESTIMATED)
         return self._charge(hold, account, Settle(hold.id, account.id, usage, False, ClosedBy.SWEEPER))
 
+    def _refund(self, asked: Refund) -> Closed:
+        hold = self._hold(asked.hold_id)
+        account = self._owner(hold, asked.account_id)
+        if hold.state is HoldState.OPEN:
+            return self._release(hold, account, asked.closed_by)
+        if hold.state is HoldState.VOID or hold.refunded or not hold.charged:
+            return _closed(hold, account, repeated=True)
+        if hold.charged > LARGEST_AMOUNT - account.available - account.held:
+            raise AmountTooLarge
+        hold.refunded = hold.charged
+        self._change(hold)
+        back = {"available": hold.charged, "written_off": hold.written_off}
+        self._move(account, hold, TransactionKind.REFUND, revenue=-hold.charged - hold.written_off, **back)
+        return _closed(hold, account)
+
     # Grant
 
     def _grant(self, asked: Grant) -> Granted:
@@ -296,9 +314,7 @@ class _Batch:
 
 
 def _reserved(hold: Hold, account: Account) -> Reserved:
-    return Reserved(
-        hold.id, account.id, hold.key_id, hold.amount, hold.output_limit, account.available, account.held
-    )
+    return Reserved(hold.id, account.id, hold.key_id, hold.amount, hold.output_limit, account.available, account.held)
 
 
 def _closed(hold: Hold, account: Account, *, repeated: bool = False) -> Closed:

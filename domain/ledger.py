@@ -1,7 +1,8 @@
 """The ledger's vocabulary: what can be asked of it, what it knows, and what it answers.
 
 Double entry: every movement is a transaction of signed lines that sum to zero. `available` and `held` belong to an
-account; `revenue`, `grants` and `written_off` to the system. `domain/decisions.py` decides, `db/ledger.py` reads and writes.
+account; `revenue`, `grants` and `written_off` to the system. `domain/decisions.py` decides, `db/ledger.py` reads and
+writes.
 """
 
 from dataclasses import dataclass, field
@@ -47,8 +48,6 @@ class ClosedBy(StrEnum):
     """A media job's workflow, or the reconciler behind it."""
 
 
-
-
 @dataclass(slots=True)
 class Account:
     id: UUID
@@ -88,6 +87,7 @@ class Hold:
     relayed_output: int = 0
     charged: int = 0
     written_off: int = 0
+    refunded: int = 0
     lease_until: datetime | None = None
     created_at: datetime | None = None
     closed_at: datetime | None = None
@@ -111,8 +111,6 @@ class State:
     holds: dict[UUID, Hold] = field(default_factory=dict)
     refs: dict[str, tuple[UUID, int]] = field(default_factory=dict)
     """Transactions already made under an external reference: account and amount."""
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +170,15 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Refund:
+    """Undo a hold's charge, once; release it when it is still open. The charge stays visible beside its refund."""
+
+    hold_id: UUID
+    account_id: UUID
+    closed_by: ClosedBy = ClosedBy.CALL
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """Give credits. The same `ref` gives them once."""
 
@@ -180,9 +187,7 @@ class Grant:
     ref: str
 
 
-Operation = Reserve | Renew | Settle | Void | Sweep | Grant
-
-
+Operation = Reserve | Renew | Settle | Void | Sweep | Refund | Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +226,6 @@ class Granted:
 
 Answer = Reserved | Closed | Renewed | Granted
 Verdict = Answer | GatewayError
-
-
 
 
 @dataclass(frozen=True, slots=True)

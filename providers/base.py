@@ -88,4 +88,7 @@ class ChatProvider(Protocol):
     async def complete(self, call: ChatCall) -> ChatAnswer: ...
 
     def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
-        """Chunks until the provider said it is done. Ending without `[DONE]` or a finish reason raises UpstreamError."""
+        """Chunks until the provider said it is done.
+
+        Ending without `[DONE]` or a finish reason raises UpstreamError.
+        """

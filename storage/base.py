@@ -4,6 +4,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.errors import UpstreamRefused
+
+
+class OutputTooLarge(UpstreamRefused):
+    """What the provider made is larger than this server stores."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -12,6 +18,8 @@ class Stored:
     key: str
     bytes: int
     content_type: str
+    version: str | None = None
+    """Changes whenever the object is written again, where the store can tell."""
 
 
 class Storage(Protocol):
@@ -21,7 +29,10 @@ class Storage(Protocol):
     async def head(self, key: str) -> Stored | None: ...
 
     def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes `start` (inclusive) to `end` (exclusive)."""
+        """Bytes `start` (inclusive) to `end` (exclusive), in small chunks. Raises `NotFound` before the first."""
 
     async def delete(self, key: str) -> None:
         """Safe to do twice."""
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Delete every object below `prefix/`, and tell how many there were. Safe to do twice."""

@@ -1,8 +1,9 @@
 """Alembic's entry: runs on the connection that `db.migrate` hands over."""
 
 from alembic import context
+from sqlmodel import SQLModel
 
-from db.tables import SQLModel
+import db.tables  # noqa: F401  # fills the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

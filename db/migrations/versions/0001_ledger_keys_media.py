@@ -126,6 +126,7 @@ def _holds() -> None:
         sa.Column("relayed_output", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("charged", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("written_off", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("refunded", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,36 @@
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev test check fmt lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+setup:  ## install into .venv what is locked; done by the others too
+	@$(PYTHON) scripts/setup.py
+
+dev: setup  ## run everything here: API, worker, PostgreSQL, Temporal and its UI
+	@exec $(BIN)/python -m dev --tied
+
+test: setup  ## run every test, against real servers; ARGS="-k name" selects
+	@$(BIN)/pytest $(ARGS)
+
+check: setup  ## format, lint, types, import rules, sizes
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/check_sizes.py
+
+fmt: setup  ## format, and fix what can be fixed
+	@$(BIN)/ruff format --quiet
+	@$(BIN)/ruff check --fix
+
+lock: setup  ## write the lock files anew; ARGS=--upgrade takes the newest
+	@$(BIN)/python -m scripts.lock $(ARGS)
+
+clean:  ## remove what can be made again; the data in .yout stays
+	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

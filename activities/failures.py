@@ -1,0 +1,108 @@
+"""What an activity raises: a code, our own sentence, whether another attempt is of use. Never anybody else's text."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from domain.errors import (
+    GatewayError,
+    ServiceUnavailable,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
+
+JOB_ENDED = "job_ended"
+WORKER_STOPPING = "worker_stopping"
+INTERNAL = "internal_error"
+INTERNAL_SENTENCE = "Something went wrong on our side. The credits held for this job were given back."
+PUBLIC = frozenset({INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_exceeded", "invalid_value"})
+"""The codes that a job's error may have."""
+
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=2)
+_AT_PROVIDER = {
+    UpstreamError.code: UpstreamError(),
+    UpstreamTimeout.code: UpstreamTimeout(),
+    UpstreamBusy.code: UpstreamBusy(),
+    "invalid_value": UpstreamRefused(),
+}
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def translated(*, give_up_after: int | None = None) -> Iterator[None]:
+    """Turn what the block raises into an `ApplicationError` with a code. Outside of an activity nothing is turned.
+
+    A provider that keeps failing is given up after that many attempts; one that says it is busy never is.
+    """
+    if not activity.in_activity():
+        yield
+        return
+    try:
+        yield
+    except ApplicationError:
+        raise
+    except UpstreamError as error:
+        raise _of_upstream(error, give_up_after) from None
+    except GatewayError as error:
+        final = not isinstance(error, ServiceUnavailable)
+        raise ApplicationError(error.message, type=error.code, non_retryable=final) from None
+    except Exception as error:
+        log.error("%s in activity %s", where(error), activity.info().activity_type)  # its text may be a user's
+        raise ApplicationError(INTERNAL_SENTENCE, type=INTERNAL) from None
+
+
+def _of_upstream(error: UpstreamError, give_up_after: int | None) -> ApplicationError:
+    if isinstance(error, UpstreamBusy):
+        delay = min(max(error.retry_after or _SHORTEST * 5, _SHORTEST), _LONGEST)
+        category = ApplicationErrorCategory.BENIGN
+        return ApplicationError(error.message, type=error.code, next_retry_delay=delay, category=category)
+    spent = give_up_after is not None and activity.info().attempt >= give_up_after
+    return ApplicationError(error.message, type=error.code, non_retryable=spent or not error.retryable)
+
+
+def job_ended() -> ApplicationError:
+    """Somebody else ended the job: there is nothing left to do for it."""
+    return _final("This job has already ended.", JOB_ENDED)
+
+
+def submission_in_doubt() -> ApplicationError:
+    """An earlier attempt may have been accepted and the provider cannot tell: never pay for two."""
+    return _final("The provider did not answer when this job was handed to it.", UpstreamError.code)
+
+
+def at_provider(code: str | None) -> ApplicationError:
+    """The work failed at the provider. `code` is one of our own; anything else counts as the provider's failure."""
+    known = code if code in _AT_PROVIDER else UpstreamError.code
+    return _final(_AT_PROVIDER[known].message, known)
+
+
+def unusable_output() -> ApplicationError:
+    return _final("The provider made no file that this server can keep.", UpstreamError.code)
+
+
+def worker_stopping() -> ApplicationError:
+    """Another worker goes on with it, at once."""
+    benign = ApplicationErrorCategory.BENIGN
+    return ApplicationError(
+        "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_SHORTEST, category=benign
+    )
+
+
+def where(error: BaseException) -> str:
+    """The kind of an error and the line that raised it: what may be logged of an unexpected one."""
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" at {frame[0].filename.rpartition('/')[2]}:{frame[0].lineno}" if frame else ""
+    state = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__}{place}" + (f" sqlstate {state}" if state else "")
+
+
+def _final(message: str, code: str) -> ApplicationError:
+    return ApplicationError(message, type=code, non_retryable=True, category=ApplicationErrorCategory.BENIGN)

@@ -1,0 +1,265 @@
+"""A media job's dealings with its provider and our storage. Each step is safe to do twice and safe to do late."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from temporalio import activity
+
+from activities import failures
+from activities.heartbeat import Beat, heartbeating, uninterrupted
+from activities.payloads import Copied, JobRef, Standing, Stopped, Watch
+from activities.ports import Jobs
+from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
+from domain.media import Job, Kind, Output, State, object_key
+from providers.base import Made, MediaProvider, Progress, Stage
+from storage.base import Storage
+
+Providers = Callable[[str], MediaProvider]
+"""By name. Raises `UpstreamError` for one that is not configured here: the next deploy may have it."""
+Sniff = Callable[[bytes], str | None]
+"""The content type of a file that begins with these bytes; None for what is not served."""
+
+FAMILIES = {Kind.IMAGE: "image/", Kind.VIDEO: "video/", Kind.SPEECH: "audio/"}
+EXTENSIONS = {"image/jpeg": "jpg", "audio/mpeg": "mp3", "audio/ogg": "ogg", "audio/mp4": "m4a"}
+RAW_AUDIO = "audio/pcm"
+"""Samples without a header: nothing in the bytes can confirm it, and no browser takes it for anything else."""
+
+GIVE_UP_AFTER = 6
+_RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
+
+
+class Submissions(Jobs, Protocol):
+    async def forget_submit(self, job_id: UUID) -> None:
+        """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    largest_output: int = 1 << 30
+    most_outputs: int = 16
+    sniffed: int = 4096
+    submit_patience: timedelta = timedelta(seconds=270)
+    """Below the activity's start-to-close: when Temporal makes another attempt, this one is over."""
+    longest_watch: timedelta = timedelta(seconds=20)
+    """However patient the workflow is: an activity's slot is not there to wait in."""
+    first_pause: timedelta = timedelta(seconds=0.5)
+    """Between two looks at the provider, to begin with; they get rarer, down to one in `longest_pause`."""
+    longest_pause: timedelta = timedelta(seconds=5)
+    cancel_patience: timedelta = timedelta(seconds=30)
+    """How long a provider may take to say what became of a cancelled job; then it counts as not billed."""
+
+
+class MediaActivities:
+    def __init__(
+        self,
+        jobs: Submissions,
+        providers: Providers,
+        storage: Storage,
+        sniff: Sniff,
+        limits: Limits = Limits(),
+    ) -> None:
+        self._jobs, self._providers, self._storage = jobs, providers, storage
+        self._sniff = sniff
+        self._limits = limits
+
+    @activity.defn
+    async def submit(self, ref: JobRef) -> None:
+        """Hand the job to its provider, once, however often this is retried.
+
+        The intent is recorded before, the provider's id right after. A retry that finds an intent without an id is in
+        doubt and looks for the job under our reference; only a provider whose `find` knows every submission
+        (`find_is_complete`) is asked again when there is none. With any other the job fails and its credits go back:
+        at worst the operator pays for one job that nobody got, never for two.
+        """
+        with failures.translated(give_up_after=GIVE_UP_AFTER):
+            async with heartbeating() as beat:
+                await uninterrupted(self._submit(ref.job_id, beat))
+
+    @activity.defn
+    async def poll(self, watch: Watch) -> Standing:
+        """Where the work stands, after waiting up to `patience` for its end. A failure at the provider is raised."""
+        with failures.translated():
+            async with heartbeating():
+                job = await self._running(watch.job_id)
+                progress = await self._look(job, min(watch.patience, self._limits.longest_watch))
+                if progress.stage in (Stage.FAILED, Stage.CANCELLED):
+                    raise failures.at_provider(progress.failure)
+                return Standing(done=progress.stage is Stage.DONE, percent=progress.percent)
+
+    @activity.defn
+    async def copy(self, ref: JobRef) -> Copied:
+        """Bring the output into our storage, under keys derived from the job: copying twice writes the same objects."""
+        with failures.translated():
+            async with heartbeating():
+                job = await self._running(ref.job_id)
+                provider, work = self._at(job)
+                outputs: list[Output] = []
+                async for made in provider.fetch(work):
+                    if len(outputs) == self._limits.most_outputs:
+                        raise failures.unusable_output()
+                    outputs.append(await self._keep(job, len(outputs), made))
+                if not outputs:
+                    raise failures.unusable_output()
+                return Copied(outputs=tuple(outputs))
+
+    @activity.defn
+    async def cancel(self, ref: JobRef) -> Stopped:
+        """Ask the provider to stop, and wait a little for what became of it: its truth decides about the money."""
+        with failures.translated():
+            async with heartbeating():
+                job = await self._jobs.load(ref.job_id)
+                provider, work = self._provider(job), await self._work(job)
+                if work is None:
+                    return Stopped(billed=False)
+                progress = await provider.cancel(work)
+                async for _ in self._looks(self._limits.cancel_patience):
+                    if progress.stage is not Stage.RUNNING:
+                        break
+                    progress = await provider.poll(work)
+                return Stopped(billed=progress.stage is Stage.DONE)
+
+    @activity.defn
+    async def discard(self, ref: JobRef) -> None:
+        """Leave nothing behind: at the provider never, in our storage only what a succeeded job serves."""
+        with failures.translated():
+            job = await self._jobs.load(ref.job_id)
+            if job.state.terminal and job.state is not State.SUCCEEDED:
+                await self._storage.delete_prefix(object_key(job.account_id, job.id, 0, "").rpartition("/")[0])
+            work = await self._work(job)
+            if work is not None:
+                await self._provider(job).discard(work)
+
+    async def _submit(self, job_id: UUID, beat: Beat) -> None:
+        job = await self._running(job_id)
+        if job.provider_job_id is not None:
+            return
+        provider, reference = self._provider(job), str(job_id)
+        request = await self._jobs.request(job_id)
+        if await self._jobs.intend_submit(job_id):
+            accepted = beat.last or await provider.find(reference)
+            if accepted is not None:
+                await self._record(job, accepted)
+                return
+            if not getattr(provider, "find_is_complete", False):
+                raise failures.submission_in_doubt()
+        try:
+            async with asyncio.timeout(self._limits.submit_patience.total_seconds()):
+                accepted = await provider.submit(request, reference)
+        except TimeoutError:
+            raise UpstreamTimeout from None
+        except UpstreamError as error:
+            if isinstance(error, UpstreamBusy | UpstreamRefused) or getattr(error, "not_accepted", False):
+                await self._jobs.forget_submit(job_id)
+            raise
+        beat.note(accepted)
+        await self._record(job, accepted)
+
+    async def _record(self, job: Job, accepted: str) -> None:
+        """Only this attempt knows the id for certain: it does not give up at the database's first hiccup."""
+        for pause in _RECORD_PAUSES:
+            try:
+                recorded = await self._jobs.record_submitted(job.id, accepted)
+                break
+            except Exception as error:
+                activity.logger.warning("provider's id not recorded yet: %s", failures.where(error))
+                await asyncio.sleep(pause)
+        else:
+            recorded = await self._jobs.record_submitted(job.id, accepted)
+        if recorded != accepted:  # another attempt got through as well: one of the two is enough
+            activity.logger.error("a job was submitted twice; the second submission is cancelled")
+            await self._provider(job).cancel(accepted)
+
+    async def _look(self, job: Job, patience: timedelta) -> Progress:
+        provider, work = self._at(job)
+        progress = await provider.poll(work)
+        percent = await self._recorded(job.id, progress, job.progress)
+        async for _ in self._looks(patience):
+            if progress.stage is not Stage.RUNNING or activity.is_worker_shutdown():
+                break
+            progress = await provider.poll(work)
+            percent = await self._recorded(job.id, progress, percent)
+        return progress
+
+    async def _recorded(self, job_id: UUID, progress: Progress, before: int | None) -> int | None:
+        if progress.percent is not None and progress.percent != before:
+            await self._jobs.record_progress(job_id, progress.percent)
+        return progress.percent
+
+    async def _looks(self, patience: timedelta) -> AsyncIterator[None]:
+        """When to look at a provider again: ever more rarely, until `patience` is over."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + patience.total_seconds()
+        pause = self._limits.first_pause
+        while clock() + pause.total_seconds() <= end:
+            await asyncio.sleep(pause.total_seconds())
+            yield
+            pause = min(pause * 1.5, self._limits.longest_pause)
+
+    async def _keep(self, job: Job, index: int, made: Made) -> Output:
+        first, chunks = await _peeked(made.chunks, self._limits.sniffed)
+        content_type = self._content_type(job.kind, made, first)
+        extension = made.extension if content_type == made.content_type else _extension(content_type)
+        key = object_key(job.account_id, job.id, index, extension)
+        stored = await self._storage.put(key, chunks, content_type=content_type, largest=self._limits.largest_output)
+        return Output(
+            object_key=key,
+            content_type=content_type,
+            bytes=stored.bytes,
+            width=made.width,
+            height=made.height,
+            duration=made.duration,
+        )
+
+    def _content_type(self, kind: Kind, made: Made, first: bytes) -> str:
+        if kind is Kind.SPEECH and made.content_type == RAW_AUDIO and first:
+            return RAW_AUDIO
+        content_type = self._sniff(first)
+        if content_type is None or not content_type.startswith(FAMILIES[kind]):
+            raise failures.unusable_output()
+        return content_type
+
+    async def _running(self, job_id: UUID) -> Job:
+        job = await self._jobs.load(job_id)
+        if job.state.terminal:
+            raise failures.job_ended()
+        return job
+
+    def _provider(self, job: Job) -> MediaProvider:
+        return self._providers(job.provider)
+
+    def _at(self, job: Job) -> tuple[MediaProvider, str]:
+        if job.provider_job_id is None:
+            raise failures.submission_in_doubt()
+        return self._provider(job), job.provider_job_id
+
+    async def _work(self, job: Job) -> str | None:
+        """The provider's id of the job, also where nobody came to record it."""
+        if job.provider_job_id is not None:
+            return job.provider_job_id
+        found = await self._provider(job).find(str(job.id))
+        return found and await self._jobs.record_submitted(job.id, found)
+
+
+def _extension(content_type: str) -> str:
+    return EXTENSIONS.get(content_type, content_type.rpartition("/")[2])
+
+
+async def _peeked(chunks: AsyncIterator[bytes], enough: int) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The first bytes, and the whole again."""
+    first = b""
+    async for chunk in chunks:
+        first += chunk
+        if len(first) >= enough:
+            break
+
+    async def whole() -> AsyncIterator[bytes]:
+        if first:
+            yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return first, whole()

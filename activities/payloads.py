@@ -1,0 +1,94 @@
+"""What goes into activities and workflows and comes out: ids, states, our own words. Never a prompt, never a byte.
+
+Add optional fields only: a worker of yesterday reads what a worker of today wrote, and the other way round.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from domain.media import JobError, Kind, Output, State
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class JobRef(Payload):
+    """The input of a media workflow."""
+
+    job_id: UUID
+    account_id: UUID | None = None
+
+
+class MediaResult(Payload):
+    """The result of a media workflow."""
+
+    job_id: UUID
+    state: State
+
+
+class Begun(Payload):
+    """What the workflow needs to know of its job."""
+
+    state: State
+    kind: Kind
+    model: str
+    provider: str
+    deadline: AwareDatetime
+    submitted: bool = False
+    """An earlier run of the workflow brought it to the provider."""
+
+
+class Watch(Payload):
+    """One look at the provider, or several within `patience`."""
+
+    job_id: UUID
+    patience: timedelta = timedelta(0)
+
+
+class Standing(Payload):
+    """Where the work stands at the provider."""
+
+    done: bool
+    percent: int | None = None
+
+
+class Stopped(Payload):
+    """What became of a wish to cancel."""
+
+    billed: bool
+    """The provider had finished: its output is ours to keep and the caller's to pay."""
+
+
+class Copied(Payload):
+    outputs: tuple[Output, ...]
+
+
+class Success(Payload):
+    job_id: UUID
+    outputs: tuple[Output, ...]
+
+
+class Ending(Payload):
+    job_id: UUID
+    state: State
+    error: JobError | None = None
+
+
+class Ended(Payload):
+    """The truth about a job's end, whoever brought it about."""
+
+    state: State
+
+
+class Tally(Payload):
+    """How many jobs a round of maintenance dealt with."""
+
+    jobs: int
+
+
+class Maintained(Payload):
+    started: int | None = None
+    closed: int | None = None

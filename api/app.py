@@ -1,0 +1,159 @@
+"""Composition root of an API process."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.routing import Route
+from temporalio.client import Client
+
+from activities.maintenance import MaintenanceActivities
+from api import background, chat, edge, errors, health, keys, limit, media, models, openapi, outputs
+from api.calls import Calls
+from api.outputs import Outputs
+from api.resources import Resources
+from db.leadership import Leadership
+from db.writer import LedgerWriter
+from domain.catalog import CatalogInvalid
+from domain.errors import ServiceUnavailable
+from domain.media import Job
+from providers import tokenizer
+from settings import Settings
+from temporal.client import connect, converter
+from wiring import Wired, open_wired
+from workflows import start
+from workflows.start import MediaStarter
+
+log = structlog.get_logger(__name__)
+
+START_PATIENCE = 2.0
+"""Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    app = FastAPI(
+        title="Yout",
+        version="0.1.0",
+        lifespan=_lifespan(settings),
+        redirect_slashes=False,
+        docs_url="/docs",
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    errors.install(app)
+    app.router.routes.append(Route("/v1/chat/completions", _Endpoint(), methods=["POST"]))
+    for router in (models.router, keys.router, limit.router, media.router, health.router):
+        app.include_router(router)
+    app.include_router(outputs.router(_outputs))
+    app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+class _Endpoint:
+    """Starlette takes a callable object as plain ASGI, a function as a handler."""
+
+    __call__ = staticmethod(chat.completions)
+
+
+def _outputs(request: Request) -> Outputs:
+    found: Outputs = request.app.state.outputs
+    return found
+
+
+def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            wired = await stack.enter_async_context(open_wired(settings))
+            ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
+            await asyncio.to_thread(tokenizer.load)
+            calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, time.time)
+            temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
+            app.state.resources = _resources(wired, calls, temporal)
+            app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
+            stack.enter_context(_reloading(wired))
+            await stack.enter_async_context(_running(_background(wired, calls, ledger, temporal)))
+            yield
+            app.state.resources.stopping = True
+            await calls.drain()
+
+    return lifespan
+
+
+def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
+    async def start_media(job: Job) -> None:
+        try:
+            async with asyncio.timeout(START_PATIENCE):
+                await start.start(temporal, job)
+        except (ServiceUnavailable, TimeoutError):
+            log.warning("job accepted, Temporal is away", job=str(job.id))
+
+    async def temporal_answers() -> bool:
+        try:
+            async with asyncio.timeout(1):
+                return await temporal.service_client.check_health()
+        except Exception:  # whatever it is, Temporal does not answer
+            return False
+
+    return Resources(
+        catalog=wired.catalog,
+        database=wired.database,
+        calls=calls,
+        jobs=wired.jobs,
+        urls=wired.urls,
+        public_url=wired.settings.public_url.rstrip("/"),
+        start_media=start_media,
+        temporal_answers=temporal_answers,
+    )
+
+
+def _background(wired: Wired, calls: Calls, ledger: LedgerWriter, temporal: Client) -> list[asyncio.Task[None]]:
+    maintenance = MaintenanceActivities(wired.jobs, MediaStarter(temporal))
+    leadership = Leadership(wired.settings.database_url.get_secret_value(), background.SWEEP_LOCK)
+
+    async def sweep() -> None:
+        await background.sweep(wired.database, ledger)
+
+    chores = [sweep, maintenance.start_orphans, maintenance.reconcile]
+    return [
+        asyncio.create_task(calls.renew_for_ever(), name="renewals"),
+        asyncio.create_task(background.run(leadership, chores), name="chores"),
+    ]
+
+
+@asynccontextmanager
+async def _running(tasks: list[asyncio.Task[None]]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _reloading(wired: Wired) -> Iterator[None]:
+    """SIGHUP reads the catalog again; one that is not valid changes nothing."""
+
+    def reload() -> None:
+        try:
+            wired.catalog.reload()
+            log.info("catalog reloaded", models=len(wired.catalog.current.active_models()))
+        except CatalogInvalid as invalid:
+            log.error("catalog not reloaded", problems=list(invalid.problems))
+
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread: a test's server
+        loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            loop.remove_signal_handler(signal.SIGHUP)

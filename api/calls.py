@@ -1,0 +1,191 @@
+"""Chat calls in flight: each has a hold, is kept alive by a lease, and ends in exactly one charge or release."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from api.ids import new_id
+from api.wire import chat as wire
+from api.wire.chat import ChatRequest
+from domain import pricing, tokens, usage
+from domain.catalog import Catalog, Model, Route
+from domain.errors import ContextLengthExceeded, GatewayError, RequestInvalid
+from domain.ledger import Answer, Closed, Operation, Renew, Reserve, Reserved, Settle, Void
+from domain.pricing import TextPrices, TextTerms, Usage
+from domain.tokens import CountText, InputTokens
+from providers.base import ChatCall, ChatProvider
+
+log = structlog.get_logger(__name__)
+
+RENEWAL_SECONDS = 1.0
+SETTLE_SECONDS = 10.0
+"""How long a stopping process waits for its last settlements; the sweeper ends what is left."""
+BIG_BODY = 200_000
+"""Characters of text from which a request's tokens are counted off the event loop."""
+_DEFAULT_OUTPUT = 4096
+
+
+class Ledger(Protocol):
+    async def ask(self, operation: Operation) -> Answer:
+        """The verdict, durable; a refusal is raised."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One chat call from its hold to its end."""
+
+    request: ChatRequest
+    model: Model
+    input: InputTokens
+    reserved: Reserved
+    created: int
+    relayed: int = 0
+    """Output tokens produced so far, by our count."""
+    uncounted: list[str] = field(default_factory=list)
+
+    @property
+    def hold_id(self) -> UUID:
+        return self.reserved.hold_id
+
+    @property
+    def bounds(self) -> usage.Bounds:
+        """What the provider may report at most: the context window, and what the model can say."""
+        limit = max(self.model.max_output_tokens or 0, self.reserved.output_limit or 0)
+        window = self.model.context_window or pricing.MOST_TOKENS
+        return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
+
+    def upstream(self, route: Route) -> ChatCall:
+        limit = self.reserved.output_limit or 1
+        return ChatCall(route.model, self.request.body, limit, frozenset(str(c) for c in route.capabilities))
+
+
+class Calls:
+    """All chat calls of this process."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalog: Callable[[], Catalog],
+        provider: Callable[[str], ChatProvider],
+        count: CountText,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self._catalog = catalog
+        self._count = count
+        self._clock = clock
+        self.provider = provider
+        self.live: dict[UUID, Call] = {}
+        self._streams: dict[asyncio.Task[None], Callable[[], None]] = {}
+
+    async def open(self, request: ChatRequest, digest: bytes) -> Call:
+        """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then."""
+        model = self._catalog().find(request.model)
+        if model.prices.rates is None:
+            raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
+        tokens_in = await self._input_tokens(request.body, model)
+        reserve = Reserve(
+            new_id(), "chat", "chat", model.id, _terms(model, request, tokens_in), digest, pro_only=model.pro_only
+        )
+        reserved = await self._ledger.ask(reserve)
+        assert isinstance(reserved, Reserved)  # noqa: S101  # what a Reserve is answered with
+        call = Call(request, model, tokens_in, reserved, int(self._clock()))
+        self.live[call.hold_id] = call
+        return call
+
+    async def _input_tokens(self, body: Mapping[str, object], model: Model) -> InputTokens:
+        def count() -> InputTokens:
+            return tokens.of_request(body, self._count, family=model.vendor)
+
+        counted = await asyncio.to_thread(count) if _is_big(body) else count()
+        if model.context_window is not None and counted.count > 2 * model.context_window:
+            raise ContextLengthExceeded(
+                f"The input has about {counted.count} tokens; the context window of this model is "
+                f"{model.context_window} tokens (context_length_exceeded)."
+            )
+        return counted
+
+    async def settle(self, call: Call, billed: Usage, *, minimum: bool) -> Closed:
+        """Exactly one charge. Raises when it could not be made durable: the caller's client must hear an error then."""
+        return await self._close(call, Settle(call.hold_id, call.reserved.account_id, billed, minimum))
+
+    async def void(self, call: Call) -> Closed:
+        return await self._close(call, Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))
+
+    async def _close(self, call: Call, operation: Settle | Void) -> Closed:
+        try:
+            closed = await self._ledger.ask(operation)
+        finally:  # when the ledger is away the lease runs out, and the sweeper ends the hold
+            self.live.pop(call.hold_id, None)
+        assert isinstance(closed, Closed)  # noqa: S101  # what Settle and Void are answered with
+        return closed
+
+    def billed(self, call: Call, report: object) -> Usage:
+        """A stream's usage: the provider's if it can be believed, else our own count of what passed through."""
+        self.count_relayed(call)
+        return usage.billed(report, call.bounds, usage.counted(call.input.count, call.relayed))
+
+    def billed_answer(self, call: Call, report: object, text: str) -> Usage:
+        """The same for a whole answer. Nothing is noted on the call: until it is settled, none of it was delivered."""
+        believed = usage.reported(report, call.bounds)
+        return believed or usage.counted(call.input.count, tokens.text_tokens(text, self._count))
+
+    def count_relayed(self, call: Call) -> None:
+        if call.uncounted:
+            text, call.uncounted = "".join(call.uncounted), []
+            call.relayed += tokens.text_tokens(text, self._count)
+
+    async def renew_for_ever(self) -> None:
+        """A sign of life of every call each second, with what it has produced: a crash loses at most that second."""
+        while True:
+            await asyncio.sleep(RENEWAL_SECONDS)
+            await asyncio.gather(*(self._renew(call) for call in list(self.live.values())))
+
+    async def _renew(self, call: Call) -> None:
+        self.count_relayed(call)
+        with contextlib.suppress(GatewayError):  # the ledger is away, or the call has just ended
+            await self._ledger.ask(Renew(call.hold_id, call.relayed))
+
+    def keep(self, pumping: Coroutine[None, None, None], stop: Callable[[], None]) -> None:
+        """Own a stream's task, so that it ends with its money right even when nobody waits for it."""
+        task = asyncio.create_task(pumping)
+        self._streams[task] = stop
+        task.add_done_callback(self._streams.pop)
+
+    async def drain(self) -> None:
+        """This process is stopping: what still streams stops now, and is settled for what it delivered."""
+        for stop in list(self._streams.values()):
+            stop()
+        if self._streams:
+            await asyncio.wait(list(self._streams), timeout=SETTLE_SECONDS)
+
+
+def _terms(model: Model, request: ChatRequest, counted: InputTokens) -> TextTerms:
+    rates = model.prices.rates_at(counted.bound)
+    window = max(1, (model.context_window or pricing.MOST_TOKENS) - counted.count)
+    model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
+    limit = None if request.output_limit is None else min(request.output_limit, model_limit)
+    return TextTerms(
+        prices=TextPrices.of(rates.input, rates.output, model.prices.version),
+        input_bound=counted.bound,
+        input_count=counted.count,
+        output_limit=limit,
+        model_limit=model_limit,
+        choices=request.choices,
+    )
+
+
+def _is_big(body: Mapping[str, object]) -> bool:
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        return False
+    return sum(len(str(m.get("content", ""))) for m in messages if isinstance(m, dict)) > BIG_BODY
+
+
+def text_of(chunk: Mapping[str, object]) -> str:
+    return wire.delta_text(chunk.get("choices"))

@@ -1,0 +1,122 @@
+"""`POST /v1/chat/completions`: the hot path, as plain ASGI inside the FastAPI app. Documented in `api/openapi.py`."""
+
+import asyncio
+import contextlib
+
+from starlette.types import Receive, Scope, Send
+
+from api import auth, body, errors
+from api.calls import Call, Calls
+from api.errors import JsonResponse
+from api.pump import Pump, yout
+from api.resources import Resources
+from api.wire import chat as wire
+from db import keys as stored_keys
+from domain import keys
+from domain.errors import CallerUnknown, GatewayError, UpstreamError
+from domain.ids import chat_id
+from providers.base import ChatAnswer
+
+SILENCE_SECONDS = 10.0
+"""After so long without an event the headers go out, and then a comment each time."""
+_STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+async def completions(scope: Scope, receive: Receive, send: Send) -> None:
+    resources: Resources = scope["app"].state.resources
+    try:
+        await _completions(resources, scope, receive, send)
+    except GatewayError as refusal:
+        await errors.response(refusal)(scope, receive, send)
+
+
+async def _completions(resources: Resources, scope: Scope, receive: Receive, send: Send) -> None:
+    token = auth.token(scope["headers"])
+    raw = await body.read(receive)
+    try:
+        request = wire.parse(body.json_object(raw))
+        call = await resources.calls.open(request, keys.digest(token))
+    except CallerUnknown:
+        raise
+    except GatewayError:
+        await _authenticate(resources, token)  # a stranger hears 401, whatever else is wrong
+        raise
+    if request.stream:
+        await _stream(resources.calls, call, scope, receive, send)
+        return
+    response = await _answer(resources.calls, call)
+    await response(scope, receive, send)
+
+
+async def _authenticate(resources: Resources, token: str) -> None:
+    async with resources.database.reading() as session:
+        await stored_keys.authenticate(session, token)
+
+
+async def _answer(calls: Calls, call: Call) -> JsonResponse:
+    """Runs to its end and is billed, also when the client has left meanwhile."""
+    try:
+        answer = await _complete(calls, call)
+    except BaseException:
+        await calls.void(call)
+        raise
+    message = answer.body
+    report = message.get("usage")
+    billed = calls.billed_answer(call, report, wire.delta_text(message.get("choices")))
+    closed = await calls.settle(call, billed, minimum=True)
+    message |= {
+        "id": chat_id(call.hold_id),
+        "object": "chat.completion",
+        "created": call.created,
+        "model": call.model.id,
+        "usage": wire.usage_object(billed, report),
+        "yout": yout(closed),
+    }
+    charged = {"x-yout-credits-charged": str(closed.charged), "x-yout-balance": str(closed.available)}
+    return JsonResponse(message, headers=charged)
+
+
+async def _complete(calls: Calls, call: Call) -> ChatAnswer:
+    """The first route that answers."""
+    failure: UpstreamError = UpstreamError()
+    for route in call.model.routes:
+        try:
+            return await calls.provider(route.provider.name).complete(call.upstream(route))
+        except UpstreamError as failed:
+            failure = failed
+            if not failed.retryable:
+                break
+    raise failure
+
+
+async def _stream(calls: Calls, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+    pump = Pump(calls, call)
+    pump.start()
+    leaving = asyncio.create_task(_watch(receive, pump))
+    try:
+        first = await pump.outbox.take(SILENCE_SECONDS)
+        if pump.refusal is not None and not pump.produced:
+            await errors.response(pump.refusal)(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+        part = first
+        while part is not None:
+            chunk = part or wire.KEEP_ALIVE
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            part = await pump.outbox.take(SILENCE_SECONDS)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        pump.leave()
+        leaving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await leaving
+
+
+async def _watch(receive: Receive, pump: Pump) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    pump.leave()

@@ -1,0 +1,198 @@
+"""Every error a client can see, in OpenAI's envelope. The one table from what happened to an HTTP status."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain import errors
+from domain.errors import GatewayError
+from storage.base import OutputTooLarge
+from storage.signed_urls import LinkInvalid
+
+log = structlog.get_logger(__name__)
+
+STATUS: dict[type[GatewayError], int] = {
+    GatewayError: 500,
+    errors.CallerUnknown: 401,
+    errors.ScopeMissing: 403,
+    errors.ProRequired: 403,
+    errors.AccountSuspended: 403,
+    errors.InsufficientCredits: 402,
+    errors.ModelNotFound: 404,
+    errors.NotFound: 404,
+    errors.RequestInvalid: 400,
+    errors.ContextLengthExceeded: 400,
+    errors.RequestTooLarge: 413,
+    errors.RateLimited: 429,
+    errors.KeyReused: 422,
+    errors.HoldVoided: 503,
+    errors.HoldClosed: 503,
+    errors.UpstreamError: 502,
+    errors.UpstreamTimeout: 504,
+    errors.UpstreamBusy: 429,
+    errors.UpstreamRefused: 400,
+    errors.ServiceUnavailable: 503,
+    errors.AmountTooLarge: 400,
+    OutputTooLarge: 502,
+    LinkInvalid: 403,
+}
+"""A test asserts that every subclass of GatewayError is in here."""
+
+CODES = frozenset(
+    {
+        "invalid_api_key",
+        "insufficient_credits",
+        "pro_required",
+        "insufficient_scope",
+        "model_not_found",
+        "context_length_exceeded",
+        "invalid_json",
+        "missing_required_parameter",
+        "invalid_type",
+        "invalid_value",
+        "unsupported_parameter",
+        "request_too_large",
+        "rate_limit_exceeded",
+        "idempotency_conflict",
+        "idempotency_in_flight",
+        "upstream_error",
+        "upstream_timeout",
+        "internal_error",
+        "service_unavailable",
+    }
+)
+"""The closed list of codes. An answer about a URL that does not exist has none."""
+_RETRY_LATER = "2"
+
+
+class JsonResponse(Response):
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def envelope(error: GatewayError) -> dict[str, Any]:
+    """OpenAI's error object; a 402 also says how much was asked for and what there is."""
+    status = STATUS[type(error)]
+    code = error.code if error.code in CODES else None
+    body: dict[str, Any] = {
+        "message": error.message,
+        "type": _type(status),
+        "param": getattr(error, "param", "model" if isinstance(error, errors.ModelNotFound) else None),
+        "code": code,
+    }
+    if isinstance(error, errors.InsufficientCredits):
+        body |= {
+            "required": error.required,
+            "available": error.available,
+            "held": error.held,
+            "limit_source": error.limit_source,
+        }
+    return {"error": body}
+
+
+def _type(status: int) -> str:
+    if status == 402:
+        return "insufficient_quota"
+    if status == 429:
+        return "requests"
+    return "server_error" if status >= 500 else "invalid_request_error"
+
+
+def headers(error: GatewayError) -> dict[str, str]:
+    """What tells a client whether and when to try again."""
+    match error:
+        case errors.InsufficientCredits():
+            if error.available + error.held >= error.required:
+                return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
+            return {"x-should-retry": "false"}
+        case errors.RateLimited(retry_after=after) | errors.UpstreamBusy(retry_after=after):
+            milliseconds = math.ceil((after.total_seconds() if after else 1.0) * 1000)
+            return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
+        case errors.ServiceUnavailable() | errors.HoldVoided() | errors.HoldClosed():
+            return {"retry-after": _RETRY_LATER}
+        case errors.KeyReused():
+            return {"x-should-retry": "false"}
+    return {}
+
+
+def response(error: GatewayError) -> JsonResponse:
+    return JsonResponse(envelope(error), STATUS[type(error)], headers=headers(error))
+
+
+def plain(
+    status: int, message: str, *, code: str | None = None, extra: Mapping[str, str] | None = None
+) -> JsonResponse:
+    """An error that the framework found: no route, wrong method."""
+    body = {"error": {"message": message, "type": _type(status), "param": None, "code": code}}
+    return JsonResponse(body, status, headers=dict(extra or {}))
+
+
+async def _gateway_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)  # noqa: S101  # what it is registered for
+    if STATUS[type(error)] == 500:
+        log.error("internal error", fault=type(error).__name__)
+    return response(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    match error.status_code:
+        case 404:
+            return plain(404, f"There is nothing at {request.method} {request.url.path[:200]}.")
+        case 405:
+            return plain(405, f"{request.method} is not allowed here.", extra=error.headers)
+        case 413:
+            return response(errors.RequestTooLarge())
+        case 400:
+            return plain(400, "The request body could not be read.", code="invalid_json")
+    return plain(error.status_code, "The request could not be served.", code=None, extra=error.headers)
+
+
+_KINDS = {
+    "missing": "missing_required_parameter",
+    "extra_forbidden": "unsupported_parameter",
+    "json_invalid": "invalid_json",
+}
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    """The first fault, by its field. What the caller sent is never echoed."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    first = error.errors()[0]
+    param = ".".join(str(part) for part in first["loc"][1:] if not isinstance(part, int)) or None
+    kind = str(first["type"])
+    if kind == "json_invalid":
+        return response(errors.RequestInvalid("The request body is not valid JSON.", code="invalid_json"))
+    code = _KINDS.get(kind, "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value")
+    sentence = str(first["msg"]).removeprefix("Value error, ")
+    return response(errors.RequestInvalid(f"'{param or 'body'}': {sentence}.", param=param, code=code))
+
+
+async def _unknown_error(_: Request, error: Exception) -> Response:
+    log.error("unhandled error", fault=type(error).__name__, at=_where(error))
+    return response(GatewayError("Something went wrong here. Nothing that was not delivered is charged."))
+
+
+def _where(error: Exception) -> str:
+    """File and line of the fault: the one part of a traceback that cannot hold a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(GatewayError, _gateway_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unknown_error)

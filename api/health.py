@@ -1,0 +1,32 @@
+"""`/healthz`: the process lives. `/readyz`: it can serve. Neither needs a key."""
+
+from fastapi import APIRouter, Response
+from sqlalchemy import text
+
+from api.deps import Held
+from domain.errors import ServiceUnavailable
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(held: Held, response: Response) -> dict[str, str]:
+    """503 while Postgres is away or the process is stopping.
+
+    Temporal is told but does not count: chat works without it.
+    """
+    try:
+        async with held.database.reading() as session:
+            await session.execute(text("SELECT 1"))
+        database = "ok"
+    except ServiceUnavailable:
+        database = "away"
+    ready = database == "ok" and not held.stopping
+    response.status_code = 200 if ready else 503
+    temporal = "ok" if await held.temporal_answers() else "away"
+    return {"status": "ready" if ready else "not ready", "database": database, "temporal": temporal}

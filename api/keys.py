@@ -1,0 +1,103 @@
+"""`/api/chat/keys/`: list (masked), create (the token is shown once), revoke."""
+
+import os
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.body import StrictRoute
+from api.deps import Held, MayManageKeys
+from api.ids import new_id
+from db import keys as stored
+from domain import keys
+from domain.errors import RequestInvalid, ScopeMissing
+
+router = APIRouter(prefix="/api/chat/keys", tags=["keys"], route_class=StrictRoute)
+
+
+class CreateKey(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    scopes: list[str] | None = None
+
+
+class ListedKey(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str
+    masked: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class CreatedKey(BaseModel):
+    id: UUID
+    name: str
+    key: str
+    masked: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class KeyList(BaseModel):
+    data: list[ListedKey]
+    has_more: bool = False
+    next: str | None = None
+
+
+@router.get("/")
+async def list_keys(caller: MayManageKeys, held: Held) -> KeyList:
+    """Active keys of the account, newest first."""
+    async with held.database.reading() as session:
+        found = await stored.listed(session, caller.account_id)
+    return KeyList(data=[ListedKey.model_validate(key) for key in found])
+
+
+@router.post("/", status_code=201)
+async def create_key(body: CreateKey, caller: MayManageKeys, held: Held) -> CreatedKey:
+    """The full token is in this answer and nowhere else. A key can give a new one only scopes that it has itself."""
+    scopes = _scopes(body.scopes, caller.scopes)
+    token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
+    async with held.database.transaction() as session:
+        made = await stored.create(
+            session, caller.account_id, key_id=new_id(), token=token, name=body.name, scopes=scopes
+        )
+    return CreatedKey(
+        id=made.id,
+        name=made.name,
+        key=token,
+        masked=made.masked,
+        scopes=made.scopes,
+        created_at=made.created_at,
+        expires_at=made.expires_at,
+    )
+
+
+@router.post("/{key_id}/revoke/")
+async def revoke_key(key_id: UUID, caller: MayManageKeys, held: Held) -> ListedKey:
+    """The very next call with it is 401, in every process. Safe to do twice."""
+    async with held.database.transaction() as session:
+        return ListedKey.model_validate(await stored.revoke(session, caller.account_id, key_id))
+
+
+def _scopes(asked: list[str] | None, own: frozenset[str]) -> frozenset[str]:
+    if asked is None:
+        return keys.DEFAULT_SCOPES & own
+    if unknown := sorted(set(asked) - keys.SCOPES):
+        raise RequestInvalid(
+            f"'scopes' knows {', '.join(sorted(keys.SCOPES))}; not '{unknown[0][:50]}'.", param="scopes"
+        )
+    if not asked:
+        raise RequestInvalid("'scopes' must name at least one scope.", param="scopes")
+    if wider := sorted(set(asked) - own):
+        raise ScopeMissing(wider[0])
+    return frozenset(asked)

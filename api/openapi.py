@@ -1,0 +1,113 @@
+"""The OpenAPI document: what FastAPI knows, and the endpoint that is served below it."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+DESCRIPTION = """
+One OpenAI-compatible API and one prepaid credit pool in front of every model. Point an OpenAI SDK at `/v1`.
+
+Errors are OpenAI's envelope everywhere: `{"error": {"message", "type", "param", "code"}}`. Paths are accepted with
+and without the trailing slash. Every answer carries `x-request-id`.
+"""
+_ERROR = {"$ref": "#/components/schemas/Error"}
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+_YOUT = {
+    "type": "object",
+    "properties": {"credits_charged": {"type": "integer"}, "balance": {"type": "integer"}},
+}
+_CHAT = {
+    "tags": ["chat"],
+    "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
+    "operationId": "create_chat_completion",
+    "security": [{"HTTPBearer": []}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["model", "messages"],
+                    "additionalProperties": True,
+                    "properties": {
+                        "model": {"type": "string", "examples": ["demo-chat"]},
+                        "messages": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {
+                                "type": "object",
+                                "required": ["role"],
+                                "properties": {"role": {"type": "string"}, "content": {}},
+                            },
+                        },
+                        "stream": {"type": ["boolean", "null"]},
+                        "max_tokens": {"type": ["integer", "null"], "minimum": 1},
+                        "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
+                        "n": {"type": ["integer", "null"], "minimum": 1},
+                    },
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
+            "content": {
+                "application/json": {"schema": {"type": "object", "properties": {"yout": _YOUT}}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+    },
+}
+_FAILURES = {
+    "400": "The request is not valid",
+    "401": "No valid API key",
+    "402": "The balance cannot cover the call; nothing was sent",
+    "403": "The key lacks the scope",
+    "404": "There is no such thing here",
+    "413": "The body is too large",
+    "429": "Too many requests",
+    "500": "Something went wrong here",
+    "502": "The provider failed",
+    "503": "A part of this server is away",
+    "504": "The provider did not answer in time",
+}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """Made once, then kept on the app."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+        made["paths"]["/v1/chat/completions"] = {"post": _CHAT}
+        components = made.setdefault("components", {})
+        components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
+        for path, item in made["paths"].items():
+            for operation in item.values():
+                _with_failures(operation, open_to_all=path in ("/healthz", "/readyz"))
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _with_failures(operation: dict[str, Any], *, open_to_all: bool) -> None:
+    operation["responses"].pop("422", None)
+    for status, description in _FAILURES.items():
+        if open_to_all and status != "503":
+            continue
+        content = {"application/json": {"schema": _ERROR}}
+        operation["responses"].setdefault(status, {"description": description, "content": content})

@@ -1,0 +1,172 @@
+"""`GET /media/<object>`: a finished output, to whoever holds a signed link to it."""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from domain.errors import NotFound
+from storage.base import Storage, Stored
+from storage.signed_urls import LinkInvalid, SignedUrls
+
+INLINE = frozenset(
+    {
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+        "image/gif",
+        "video/mp4",
+        "video/webm",
+        "audio/mpeg",
+        "audio/wav",
+        "audio/ogg",
+        "audio/flac",
+        "audio/aac",
+        "audio/mp4",
+    }
+)
+"""What a browser may show in place. Anything else is a download and no more than bytes."""
+
+LONGEST_CACHE = 300
+
+# Exactly what we sign, in this order: no second `exp`, nothing added.
+_QUERY = re.compile(r"exp=([0-9]{1,11})&sig=([A-Za-z0-9_-]{43})")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+_GUARDS = {
+    "x-content-type-options": "nosniff",
+    # The last three let a browser show the file in its own viewer, which it builds as a page around it.
+    "content-security-policy": (
+        "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex",
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where outputs are read from, and who may read them."""
+
+    storage: Storage
+    urls: SignedUrls
+    live: Callable[[str], Awaitable[bool]]
+    """Whether the database still knows the object: purge and expiry kill a link at once, before its bytes are gone."""
+    clock: Callable[[], datetime] = _now
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Which bytes go out: `start` inclusive, `end` exclusive."""
+
+    start: int
+    end: int
+    partial: bool
+
+
+def router(outputs: Callable[[Request], Outputs]) -> APIRouter:
+    """The route; `outputs` finds its resources, which exist only once the application has started."""
+    made = APIRouter(tags=["media"])
+
+    async def serve(request: Request) -> Response:
+        return await _serve(request, outputs(request))
+
+    path = "/media/{object:path}"
+    made.add_api_route(path, serve, methods=["GET"], name="output", summary="The output behind a signed link")
+    made.add_api_route(path, serve, methods=["HEAD"], name="output_head", include_in_schema=False)
+    return made
+
+
+async def _serve(request: Request, outputs: Outputs) -> Response:
+    key = str(request.path_params["object"])
+    now = outputs.clock()
+    expires_at = _permitted(request, outputs.urls, key, now)
+    stored = await outputs.storage.head(key) if await outputs.live(key) else None
+    if stored is None:
+        raise NotFound("There is no such output, or no longer.")
+    headers = _headers(stored, min(LONGEST_CACHE, int((expires_at - now).total_seconds())))
+    if _matches(request.headers.get("if-none-match"), headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    span = _span(request, stored, headers["etag"])
+    if span is None:
+        return _unsatisfiable(stored)
+    return _bytes(request, outputs.storage, stored, span, headers)
+
+
+def _permitted(request: Request, urls: SignedUrls, key: str, now: datetime) -> datetime:
+    signed = _QUERY.fullmatch(request.url.query)
+    if signed is None:
+        raise LinkInvalid
+    return urls.check(key, signed[1], signed[2], now)
+
+
+def _headers(stored: Stored, max_age: int) -> dict[str, str]:
+    inline = stored.content_type in INLINE
+    name = "-".join(stored.key.split("/")[-2:])
+    written = f"{stored.key}\n{stored.version}\n{stored.bytes}"
+    return _GUARDS | {
+        "content-type": stored.content_type if inline else "application/octet-stream",
+        "content-disposition": f'{"inline" if inline else "attachment"}; filename="{name}"',
+        "cache-control": f"private, max-age={max_age}",
+        "accept-ranges": "bytes",
+        "etag": f'"{hashlib.sha256(written.encode()).hexdigest()[:32]}"',
+    }
+
+
+def _matches(asked: str | None, etag: str) -> bool:
+    if asked is None:
+        return False
+    return asked.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in asked.split(",")}
+
+
+def _span(request: Request, stored: Stored, etag: str) -> _Span | None:
+    """The one range asked for, else the whole; None when the range lies outside of the object.
+
+    A range that is malformed, or several of them, or of another version: a server may ignore it, and does.
+    """
+    whole = _Span(0, stored.bytes, partial=False)
+    asked = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if request.method != "GET" or asked is None or request.headers.get("if-range", etag) != etag:
+        return whole
+    first, last = asked[1], asked[2]
+    if not first and not last:
+        return whole
+    if not first:
+        start, end = max(0, stored.bytes - int(last)), stored.bytes
+    else:
+        start, end = int(first), min(stored.bytes, int(last) + 1) if last else stored.bytes
+        if last and int(last) < start:
+            return whole
+    return _Span(start, end, partial=True) if start < end else None
+
+
+def _unsatisfiable(stored: Stored) -> Response:
+    error = {
+        "message": f"The range lies outside of this output of {stored.bytes} bytes.",
+        "type": "invalid_request_error",
+        "param": "range",
+        "code": "invalid_value",
+    }
+    return JSONResponse(
+        {"error": error}, status_code=416, headers=_GUARDS | {"content-range": f"bytes */{stored.bytes}"}
+    )
+
+
+def _bytes(request: Request, storage: Storage, stored: Stored, span: _Span, headers: dict[str, str]) -> Response:
+    headers = headers | {"content-length": str(span.end - span.start)}
+    if span.partial:
+        headers["content-range"] = f"bytes {span.start}-{span.end - 1}/{stored.bytes}"
+    status = 206 if span.partial else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    body: AsyncIterator[bytes] = storage.read(stored.key, span.start, span.end)
+    return StreamingResponse(body, status_code=status, headers=headers)

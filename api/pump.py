@@ -1,0 +1,193 @@
+"""Carries one stream from its provider to its client's outbox, and ends it with the right money.
+
+A task of its own, never the response generator: a client that leaves cannot cancel the settlement. "Done" goes out
+only after the charge has committed: chunks with a finish reason are held back until then.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from api import errors
+from api.calls import Call, Calls, text_of
+from api.outbox import Outbox
+from api.wire import chat as wire
+from domain.catalog import Capability, Route
+from domain.errors import GatewayError, RequestInvalid, UpstreamError, UpstreamTimeout
+from domain.ids import chat_id
+from domain.ledger import Closed
+from domain.pricing import Usage
+from providers.base import ChatChunk
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 120.0
+"""How long a provider that bills on after an abort is read to its end for a client that has gone."""
+
+
+class _Ending(StrEnum):
+    FINISHED = "finished"
+    LEFT = "left"
+
+
+class Pump:
+    def __init__(self, calls: Calls, call: Call) -> None:
+        self._calls = calls
+        self._call = call
+        self._held_back: list[dict[str, Any]] = []
+        self._report: object = None
+        self._reading = False
+        self._left = False
+        self._route: Route | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.outbox = Outbox()
+        self.refusal: GatewayError | None = None
+        """Set instead of any output when the call failed before the first chunk."""
+        self.produced = False
+
+    def start(self) -> None:
+        self._calls.keep(self._run(), self.stop)
+
+    def leave(self) -> None:
+        """The client has gone, or this server is stopping. Stop the provider where that stops the bill."""
+        if self._left:
+            return
+        self._left = True
+        self.outbox.abandon()
+        if not self._reading or self._task is None:
+            return
+        if self._route is None or Capability.ABORT_STOPS_BILLING in self._route.capabilities:
+            self._task.cancel()
+        else:
+            asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._stop_reading)
+
+    def stop(self) -> None:
+        """Leave, and do not even drain."""
+        self.leave()
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        if self._reading and self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        self._task = asyncio.current_task()
+        try:
+            await self._finish(await self._read())
+        except GatewayError as failure:
+            await self._fail(failure)
+        except Exception as fault:
+            log.error("stream broke", fault=type(fault).__name__)
+            await self._fail(GatewayError("Something went wrong here."))
+        finally:
+            self.outbox.end()
+
+    async def _read(self) -> _Ending:
+        """Relay until the provider is done, or the client has gone and that ends the bill."""
+        self._reading = not self._left
+        if self._left:
+            return _Ending.LEFT
+        try:
+            async for chunk in self._chunks():
+                await self._relay(chunk.body)
+        except asyncio.CancelledError:
+            if not self._left:
+                raise
+            assert self._task is not None  # noqa: S101  # set before reading
+            self._task.uncancel()
+            return _Ending.FINISHED if self._held_back else _Ending.LEFT
+        finally:
+            self._reading = False
+        return _Ending.FINISHED if self._held_back or not self._left else _Ending.LEFT
+
+    async def _chunks(self) -> AsyncIterator[ChatChunk]:
+        """The first route that gives a chunk; after one there is no other."""
+        routes = self._call.model.routes
+        for last, route in ((index == len(routes) - 1, route) for index, route in enumerate(routes)):
+            self._route = route
+            provider = self._calls.provider(route.provider.name)
+            try:
+                async with aclosing(provider.stream(self._call.upstream(route))) as chunks:  # type: ignore[type-var]
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            except UpstreamError as failure:
+                if self.produced or last or self._left or not failure.retryable:
+                    raise
+
+    async def _relay(self, chunk: dict[str, Any]) -> None:
+        self.produced = True
+        call = self._call
+        reported = chunk.pop("usage", None)
+        if reported is not None:
+            self._report = reported
+        choices = chunk.get("choices")
+        if not choices:
+            return
+        if text := text_of(chunk):
+            call.uncounted.append(text)
+        chunk["id"], chunk["created"], chunk["model"] = chat_id(call.hold_id), call.created, call.model.id
+        chunk["object"] = "chat.completion.chunk"
+        if call.request.include_usage:
+            chunk["usage"] = None
+        if wire.finishes(choices):
+            self._held_back.append(chunk)
+        else:
+            await self.outbox.put(wire.event(chunk))
+
+    async def _finish(self, ending: _Ending) -> None:
+        billed = self._calls.billed(self._call, self._report)
+        if ending is _Ending.LEFT and not self.produced:
+            await self._calls.void(self._call)
+            return
+        closed = await self._calls.settle(self._call, billed, minimum=ending is _Ending.FINISHED)
+        usage = wire.usage_object(billed, self._report)
+        if not self._held_back:  # [DONE] without a finish reason: say one
+            self._held_back.append(self._chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
+        if not self._call.request.include_usage:
+            self._held_back[-1]["yout"] = yout(closed)
+        for chunk in self._held_back:
+            await self.outbox.put(wire.event(chunk))
+        if self._call.request.include_usage:
+            await self.outbox.put(wire.event(self._chunk([]) | {"usage": usage, "yout": yout(closed)}))
+        await self.outbox.put(wire.DONE)
+
+    async def _fail(self, failure: GatewayError) -> None:
+        """Settle first, then say so: one chunk with the error, the billed usage and what it cost. No [DONE]."""
+        billed = self._calls.billed(self._call, self._report if self._held_back else None)
+        try:
+            if not self.produced:
+                closed = await self._calls.void(self._call)
+                billed = Usage(0, 0, billed.source)
+            else:
+                closed = await self._calls.settle(self._call, billed, minimum=False)
+        except GatewayError as unsettled:
+            self.refusal = unsettled
+            await self.outbox.put(wire.event(self._failed(unsettled)))
+            return
+        if self.produced and not isinstance(failure, UpstreamTimeout | RequestInvalid):
+            failure = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
+        self.refusal = failure
+        money = {"usage": wire.usage_object(billed, None), "yout": yout(closed)}
+        await self.outbox.put(wire.event(self._failed(failure) | money))
+
+    def _failed(self, failure: GatewayError) -> dict[str, Any]:
+        return self._chunk([{"index": 0, "delta": {}, "finish_reason": "error"}]) | errors.envelope(failure)
+
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        call = self._call
+        return {
+            "id": chat_id(call.hold_id),
+            "object": "chat.completion.chunk",
+            "created": call.created,
+            "model": call.model.id,
+            "choices": choices,
+        }
+
+
+def yout(closed: Closed) -> dict[str, int]:
+    return {"credits_charged": closed.charged, "balance": closed.available}

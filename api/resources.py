@@ -1,0 +1,31 @@
+"""What a running API process holds. Built and closed in `api/app.py`; handlers get it through `api/deps.py`."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from api.calls import Calls
+from db.engine import Database
+from db.media import MediaJobs
+from domain.catalog import Catalog
+from domain.media import Job
+from storage.signed_urls import SignedUrls
+
+
+@dataclass(slots=True)
+class Resources:
+    catalog: Callable[[], Catalog]
+    """The current one: a reload replaces it."""
+    database: Database
+    calls: Calls
+    jobs: MediaJobs
+    urls: SignedUrls
+    public_url: str
+    start_media: Callable[[Job], Awaitable[None]]
+    """Start a job's workflow, best effort: the orphan starter is behind it."""
+    temporal_answers: Callable[[], Awaitable[bool]]
+    stopping: bool = False
+
+
+def path_of(job_id: UUID) -> str:
+    return f"/api/media/jobs/{job_id}/"

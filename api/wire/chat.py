@@ -1,0 +1,190 @@
+"""OpenAI's chat completions on the wire: what a request must be, and how answers and chunks look when they leave us.
+
+What the gateway does not need is passed on unchanged; what bears on price, privacy or routing is not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from domain.errors import RequestInvalid
+from domain.pricing import MOST_TOKENS, Usage
+
+ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
+MOST_CHOICES = 128
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
+_DEARER = ("web_search_options", "plugins", "audio", "moderation", "modalities")
+_ORDINARY = {"modalities": (["text"],), "audio": (), "moderation": (), "web_search_options": (), "plugins": ([],)}
+_PLAIN_TIERS = (None, "auto", "default")
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "stream": (bool,),
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "presence_penalty": (int, float),
+    "frequency_penalty": (int, float),
+    "stop": (str, list),
+    "seed": (int,),
+    "tools": (list,),
+    "functions": (list,),
+    "tool_choice": (str, dict),
+    "response_format": (dict,),
+    "stream_options": (dict,),
+    "logprobs": (bool,),
+    "top_logprobs": (int,),
+    "parallel_tool_calls": (bool,),
+    "reasoning_effort": (str,),
+}
+_RANGES = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "top_logprobs": (0, 20),
+}
+_NAMES = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array", dict: "an object"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    model: str
+    body: dict[str, Any]
+    stream: bool
+    include_usage: bool
+    choices: int
+    output_limit: int | None
+
+
+def parse(body: dict[str, Any]) -> ChatRequest:
+    """Raises `RequestInvalid` that names the first field at fault."""
+    model = _required(body, "model", str)
+    if not model:
+        raise RequestInvalid("'model' must not be empty.", param="model")
+    _check_messages(_required(body, "messages", list))
+    for name, types in _TYPES.items():
+        _check_type(name, body.get(name), types)
+    for name, (least, most) in _RANGES.items():
+        value = body.get(name)
+        if value is not None and not least <= value <= most:
+            raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
+    _check_price(body)
+    options = body.get("stream_options") or {}
+    limit = _count(body, "max_completion_tokens", MOST_TOKENS) or _count(body, "max_tokens", MOST_TOKENS)
+    return ChatRequest(
+        model=model,
+        body=body,
+        stream=bool(body.get("stream")),
+        include_usage=options.get("include_usage") is True,
+        choices=_count(body, "n", MOST_CHOICES) or 1,
+        output_limit=limit,
+    )
+
+
+def _required(body: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = body.get(name)
+    if value is None:
+        raise RequestInvalid(f"'{name}' is required.", param=name, code="missing_required_parameter")
+    _check_type(name, value, (kind,))
+    return value
+
+
+def _check_type(name: str, value: Any, types: tuple[type, ...]) -> None:
+    if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
+        raise RequestInvalid(
+            f"'{name}' must be {' or '.join(_NAMES[t] for t in types)}.", param=name, code="invalid_type"
+        )
+
+
+def _count(body: Mapping[str, Any], name: str, most: int) -> int | None:
+    value = body.get(name)
+    _check_type(name, value, (int,))
+    if value is not None and not 1 <= value <= most:
+        raise RequestInvalid(f"'{name}' must be between 1 and {most}.", param=name)
+    return value
+
+
+def _check_messages(messages: list[Any]) -> None:
+    if not messages:
+        raise RequestInvalid("'messages' must have at least one message.", param="messages")
+    for index, message in enumerate(messages):
+        at = f"messages[{index}]"
+        if not isinstance(message, dict):
+            raise RequestInvalid(f"'{at}' must be an object.", param=at, code="invalid_type")
+        role = message.get("role")
+        if role is None:
+            raise RequestInvalid(f"'{at}.role' is required.", param=f"{at}.role", code="missing_required_parameter")
+        if not isinstance(role, str) or role not in ROLES:
+            raise RequestInvalid(f"'{at}.role' must be one of {', '.join(sorted(ROLES))}.", param=f"{at}.role")
+        _check_content(message, role, at)
+
+
+def _check_content(message: Mapping[str, Any], role: str, at: str) -> None:
+    content = message.get("content")
+    if content is None:
+        if role != "assistant":
+            raise RequestInvalid(
+                f"'{at}.content' is required.", param=f"{at}.content", code="missing_required_parameter"
+            )
+        return
+    _check_type(f"{at}.content", content, (str, list))
+    for index, part in enumerate(content if isinstance(content, list) else ()):
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            where = f"{at}.content[{index}]"
+            raise RequestInvalid(f"'{where}' must be an object with a 'type'.", param=where, code="invalid_type")
+
+
+def _check_price(body: Mapping[str, Any]) -> None:
+    """A field that makes the upstream call dearer than the catalog prices it is refused."""
+    if body.get("service_tier") not in _PLAIN_TIERS:
+        raise RequestInvalid(
+            "'service_tier' other than 'auto' or 'default' is not priced here.",
+            param="service_tier",
+            code="unsupported_parameter",
+        )
+    for name in _DEARER:
+        if body.get(name) is not None and body[name] not in _ORDINARY[name]:
+            raise RequestInvalid(f"'{name}' is not priced here.", param=name, code="unsupported_parameter")
+
+
+def usage_object(usage: Usage, reported: object) -> dict[str, Any]:
+    """What was billed, with the provider's details when it is the provider's count."""
+    details = {k: v for k, v in reported.items() if k.endswith("_details")} if isinstance(reported, Mapping) else {}
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        **details,
+    }
+
+
+def event(body: Mapping[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(body) + b"\n\n"
+
+
+def delta_text(choices: object) -> str:
+    """All text that a chunk's (or answer's) choices carry: content, reasoning, refusal and tool arguments."""
+    if not isinstance(choices, list):
+        return ""
+    return "".join(_choice_text(choice) for choice in choices if isinstance(choice, dict))
+
+
+def _choice_text(choice: Mapping[str, Any]) -> str:
+    said = choice.get("delta") or choice.get("message")
+    if not isinstance(said, dict):
+        return ""
+    content = said.get("content")
+    if type(content) is str and len(said) <= 2:  # the common chunk: content alone, or with its role
+        return content
+    texts = [said.get(name) for name in ("content", "reasoning_content", "reasoning", "refusal")]
+    for call in said.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            texts += [function.get("name"), function.get("arguments")]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def finishes(choices: object) -> bool:
+    """Whether a chunk closes a choice."""
+    return isinstance(choices, list) and any(isinstance(c, dict) and c.get("finish_reason") for c in choices)

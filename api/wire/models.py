@@ -1,0 +1,96 @@
+"""`GET /v1/models`: OpenAI's shape, our own fields beside it, and OpenRouter's names for the same."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from domain.catalog import Exchange, Modality, Model, Prices, Unit
+
+CREATED = 1_767_225_600
+"""The catalog does not know when a vendor released a model; clients only want an integer that stays the same."""
+
+MADE = {
+    Modality.TEXT: "text",
+    Modality.IMAGE: "image",
+    Modality.VIDEO: "video",
+    Modality.SPEECH: "audio",
+    Modality.EMBEDDING: "embeddings",
+}
+
+
+def listing(models: Iterable[Model], exchange: Exchange) -> dict[str, Any]:
+    return {"object": "list", "data": [entry(model, exchange) for model in models]}
+
+
+def entry(model: Model, exchange: Exchange) -> dict[str, Any]:
+    rates = model.prices.rates
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": CREATED,
+        "owned_by": model.vendor,
+        "name": model.name,
+        "description": model.description,
+        "modality": model.modality.value,
+        "context_window": model.context_window,
+        "max_output_tokens": model.max_output_tokens,
+        "credits_per_1k_input": number(rates.input) if rates else None,
+        "credits_per_1k_output": number(rates.output) if rates else None,
+        "credits_per_1k_cached_input": number(rates.cached_input) if rates else None,
+        "credits_per_1k_cache_write": number(rates.cache_write) if rates else None,
+        "credits_per_call": _per(model.prices, Unit.CALL),
+        "credits_per_image": _per(model.prices, Unit.IMAGE),
+        "credits_per_second": _per(model.prices, Unit.SECOND),
+        "pro_only": model.pro_only,
+        "tags": list(model.tags),
+        "supported_parameters": list(model.supported_parameters or ()),
+        "context_length": model.context_window,
+        "architecture": _architecture(model),
+        "pricing": _pricing(model.prices, exchange),
+        "top_provider": {
+            "context_length": model.context_window,
+            "max_completion_tokens": model.max_output_tokens,
+            "is_moderated": False,
+        },
+        "per_request_limits": None,
+    }
+
+
+def number(credits: Decimal) -> int | float:
+    """A price as a JSON number. Only here, at the very edge, may it become a float: nobody calculates with it."""
+    return int(credits) if credits == credits.to_integral_value() else float(credits)
+
+
+def _per(prices: Prices, unit: Unit) -> int | float | None:
+    return number(prices.per_unit) if prices.unit is unit and prices.per_unit is not None else None
+
+
+def _architecture(model: Model) -> dict[str, Any]:
+    reads, makes = [kind.value for kind in model.input_modalities], MADE[model.modality]
+    return {
+        "modality": f"{'+'.join(reads)}->{makes}",
+        "input_modalities": reads,
+        "output_modalities": [makes],
+        "tokenizer": "Other",
+        "instruct_type": None,
+    }
+
+
+def _pricing(prices: Prices, exchange: Exchange) -> dict[str, str]:
+    """Decimal strings in dollars per token, per request, per image."""
+    pricing = {"prompt": "0", "completion": "0", "request": "0", "image": "0"}
+    if prices.rates is not None:
+        pricing |= {
+            "prompt": _usd(prices.rates.input / 1000, exchange),
+            "completion": _usd(prices.rates.output / 1000, exchange),
+            "input_cache_read": _usd(prices.rates.cached_input / 1000, exchange),
+            "input_cache_write": _usd(prices.rates.cache_write / 1000, exchange),
+        }
+    names = {Unit.CALL: "request", Unit.IMAGE: "image", Unit.SECOND: "second"}
+    if prices.unit is not None and prices.per_unit is not None:
+        pricing[names[prices.unit]] = _usd(prices.per_unit, exchange)
+    return pricing
+
+
+def _usd(credits: Decimal, exchange: Exchange) -> str:
+    return f"{exchange.usd(credits).normalize():f}"

@@ -1,0 +1,87 @@
+"""Accounts and the users who own them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import data_keys
+from db.tables import AccountRow, UserRow
+from domain.errors import NotFound, RequestInvalid
+from domain.sealing import Wrapping
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    available: int
+    held: int
+    plan: str | None
+    plan_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    account_id: UUID
+    email: str | None
+    available: int
+    held: int
+    suspended: bool
+    created_at: datetime | None
+
+
+async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
+    """An account without credits, its user and its data key. Raises `RequestInvalid` for an e-mail already taken."""
+    email = email.strip().lower()
+    if "@" not in email or len(email) > 254:
+        raise RequestInvalid("This is not an e-mail address.", param="email")
+    taken = (await session.exec(select(UserRow.account_id).where(UserRow.email == email))).one_or_none()
+    if taken is not None:
+        raise RequestInvalid(f"The e-mail address already has the account {taken}.", param="email")
+    session.add(AccountRow(id=account_id))
+    await session.flush()
+    session.add(UserRow(id=user_id, account_id=account_id, email=email))
+    await data_keys.provision(session, wrapping, account_id, 1)
+
+
+async def lock(session: AsyncSession, account_id: UUID) -> None:
+    """Nothing of this account moves until the transaction ends. Take it after any other lock."""
+    await session.exec(select(AccountRow.id).where(AccountRow.id == account_id).with_for_update())
+
+
+async def balance(session: AsyncSession, account_id: UUID) -> Balance:
+    row = await session.get(AccountRow, account_id)
+    if row is None:
+        raise NotFound
+    return Balance(row.available, row.held, row.plan, row.plan_active)
+
+
+async def find(session: AsyncSession, named: str) -> UUID:
+    """An account by its id or its user's e-mail. Raises `NotFound`."""
+    try:
+        query = select(AccountRow.id).where(AccountRow.id == UUID(named))
+    except ValueError:
+        query = select(UserRow.account_id).where(UserRow.email == named.strip().lower())
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
+        raise NotFound(f"There is no account '{named}'.")
+    return found
+
+
+async def listed(session: AsyncSession, limit: int) -> list[Listed]:
+    query = (
+        select(AccountRow, UserRow.email)
+        .outerjoin(UserRow, col(UserRow.account_id) == col(AccountRow.id))
+        .order_by(col(AccountRow.created_at), col(AccountRow.id))
+        .limit(limit)
+    )
+    return [
+        Listed(row.id, email, row.available, row.held, row.suspended_at is not None, row.created_at)
+        for row, email in await session.exec(query)
+    ]
+
+
+async def count(session: AsyncSession) -> int:
+    return (await session.exec(select(func.count()).select_from(AccountRow))).one()

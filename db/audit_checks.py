@@ -1,0 +1,178 @@
+"""The audit's checks: name → a query that returns (subject, detail) of everything that is wrong."""
+
+_SUMS = {
+    "transaction_unbalanced": """
+        SELECT transaction_id, 'lines sum to ' || sum(amount) FROM lines GROUP BY transaction_id HAVING sum(amount) <> 0
+    """,
+    "ledger_unbalanced": """
+        SELECT 'ledger', 'all lines sum to ' || sum(amount) FROM lines HAVING sum(amount) <> 0
+    """,
+    "transaction_without_lines": """
+        SELECT t.id, t.kind FROM transactions t WHERE NOT EXISTS (SELECT FROM lines l WHERE l.transaction_id = t.id)
+    """,
+    "line_without_transaction": """
+        SELECT l.transaction_id, l.book FROM lines l
+        WHERE NOT EXISTS (SELECT FROM transactions t WHERE t.id = l.transaction_id)
+    """,
+    "line_of_another_account": """
+        SELECT l.transaction_id, l.book FROM lines l JOIN transactions t ON t.id = l.transaction_id
+        WHERE l.account_id <> t.account_id
+    """,
+    "balance_negative": """
+        SELECT id, 'available ' || available || ', held ' || held FROM accounts WHERE available < 0 OR held < 0
+    """,
+    "available_drift": """
+        SELECT a.id, 'available is ' || a.available || ', its lines sum to ' || coalesce(s.amount, 0)
+        FROM accounts a LEFT JOIN (
+            SELECT account_id, sum(amount) AS amount FROM lines WHERE book = 'available' GROUP BY account_id
+        ) s ON s.account_id = a.id
+        WHERE a.available <> coalesce(s.amount, 0)
+    """,
+    "held_drift": """
+        SELECT a.id, 'held is ' || a.held || ', its lines sum to ' || coalesce(s.amount, 0)
+        FROM accounts a LEFT JOIN (
+            SELECT account_id, sum(amount) AS amount FROM lines WHERE book = 'held' GROUP BY account_id
+        ) s ON s.account_id = a.id
+        WHERE a.held <> coalesce(s.amount, 0)
+    """,
+    "lines_of_missing_account": """
+        SELECT l.account_id, 'lines sum to ' || sum(l.amount) FROM lines l
+        WHERE l.account_id IS NOT NULL AND NOT EXISTS (SELECT FROM accounts a WHERE a.id = l.account_id)
+        GROUP BY l.account_id
+    """,
+}
+
+_HOLDS = {
+    "held_not_open_holds": """
+        SELECT a.id, 'held is ' || a.held || ', open holds sum to ' || coalesce(s.amount, 0)
+        FROM accounts a LEFT JOIN (
+            SELECT account_id, sum(amount) AS amount FROM holds WHERE state = 'open' GROUP BY account_id
+        ) s ON s.account_id = a.id
+        WHERE a.held <> coalesce(s.amount, 0)
+    """,
+    "open_holds_miscounted": """
+        SELECT a.id, 'open_holds is ' || a.open_holds || ', there are ' || coalesce(s.n, 0)
+        FROM accounts a LEFT JOIN (
+            SELECT account_id, count(*) AS n FROM holds WHERE state = 'open' GROUP BY account_id
+        ) s ON s.account_id = a.id
+        WHERE a.open_holds <> coalesce(s.n, 0)
+    """,
+    # ten seconds' grace: the sweeper comes by every few seconds
+    "hold_expired": """
+        SELECT id, 'open, lease ran out at ' || lease_until FROM holds
+        WHERE state = 'open' AND lease_until < clock_timestamp() - interval '10 seconds'
+    """,
+    "hold_not_placed": """
+        SELECT h.id, h.state || ' for ' || h.amount || ' without a matching hold transaction' FROM holds h
+        WHERE h.amount > 0 AND NOT EXISTS (
+            SELECT FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'held'
+            WHERE t.hold_id = h.id AND t.kind = 'hold' AND t.account_id = h.account_id AND l.amount = h.amount)
+    """,
+    "settled_without_charge": """
+        SELECT h.id, 'settled, charge transactions: ' || count(t.id)
+        FROM holds h LEFT JOIN transactions t ON t.hold_id = h.id AND t.kind = 'charge'
+        WHERE h.state = 'settled' GROUP BY h.id HAVING count(t.id) <> 1
+    """,
+    "charge_without_settled_hold": """
+        SELECT t.id, 'charge of hold ' || coalesce(t.hold_id::text, '-') || ', which is ' || coalesce(h.state,
+        'missing') FROM transactions t LEFT JOIN holds h ON h.id = t.hold_id
+        WHERE t.kind = 'charge' AND h.state IS DISTINCT FROM 'settled'
+    """,
+    "void_without_release": """
+        SELECT h.id, 'void, release transactions: ' || count(t.id)
+        FROM holds h LEFT JOIN transactions t ON t.hold_id = h.id AND t.kind = 'release'
+        WHERE h.state = 'void' AND h.amount > 0 GROUP BY h.id HAVING count(t.id) <> 1
+    """,
+    "release_without_void_hold": """
+        SELECT t.id, 'release of hold ' || coalesce(t.hold_id::text, '-') || ', which is ' || coalesce(h.state,
+        'missing') FROM transactions t LEFT JOIN holds h ON h.id = t.hold_id
+        WHERE t.kind = 'release' AND h.state IS DISTINCT FROM 'void'
+    """,
+    "hold_transaction_without_hold": """
+        SELECT t.id, t.kind || ' without its hold' FROM transactions t
+        WHERE t.kind IN ('hold', 'charge', 'release', 'refund')
+          AND NOT EXISTS (SELECT FROM holds h WHERE h.id = t.hold_id)
+    """,
+    "hold_not_emptied": """
+        SELECT h.id, h.state || ', its held lines sum to ' || sum(l.amount)
+        FROM holds h JOIN transactions t ON t.hold_id = h.id JOIN lines l ON l.transaction_id = t.id AND l.book = 'held'
+        GROUP BY h.id HAVING sum(l.amount) <> CASE WHEN h.state = 'open' THEN h.amount ELSE 0 END
+    """,
+}
+
+_CHARGES = {
+    "charge_not_as_held": """
+        SELECT h.id, 'charged ' || h.charged || ', written off ' || h.written_off || ', lines say '
+               || -coalesce(sum(l.amount) FILTER (WHERE l.book IN ('available', 'held')), 0) || ' and '
+               || -coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0)
+        FROM holds h JOIN transactions t ON t.hold_id = h.id AND t.kind = 'charge'
+        JOIN lines l ON l.transaction_id = t.id
+        GROUP BY h.id
+        HAVING -coalesce(sum(l.amount) FILTER (WHERE l.book IN ('available', 'held')), 0) <> h.charged
+            OR -coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0) <> h.written_off
+    """,
+    "charge_without_usage": """
+        SELECT h.id, 'settled without a usage entry' FROM holds h
+        WHERE h.state = 'settled' AND NOT EXISTS (SELECT FROM usage u WHERE u.hold_id = h.id)
+    """,
+    "usage_without_charge": """
+        SELECT u.hold_id, 'usage entry of a hold that is ' || coalesce(h.state, 'missing')
+        FROM usage u LEFT JOIN holds h ON h.id = u.hold_id WHERE h.state IS DISTINCT FROM 'settled'
+    """,
+    "usage_not_as_charged": """
+        SELECT u.hold_id, 'usage says ' || u.credits || ' + ' || u.written_off || ', charged '
+               || h.charged || ' + ' || h.written_off
+        FROM usage u JOIN holds h ON h.id = u.hold_id
+        WHERE u.credits <> h.charged OR u.written_off <> h.written_off OR u.account_id <> h.account_id
+    """,
+    "charge_not_as_priced": """
+        SELECT h.id, 'charged ' || h.charged || ' + ' || h.written_off || ' for ' || u.input_tokens || ' + '
+               || u.output_tokens || ' tokens that cost ' || p.exact
+        FROM holds h JOIN usage u ON u.hold_id = h.id CROSS JOIN LATERAL (SELECT ceil(
+            (h.input_price::numeric * u.input_tokens + h.output_price::numeric * u.output_tokens) / 1000000000) AS
+            exact) p WHERE h.input_price IS NOT NULL
+          AND h.charged + h.written_off NOT IN (p.exact, greatest(p.exact, 10), least(p.exact, h.amount))
+    """,
+    "flat_charge_not_as_held": """
+        SELECT id, 'charged ' || charged || ' of a flat ' || amount FROM holds
+        WHERE state = 'settled' AND input_price IS NULL AND charged <> amount
+    """,
+    "refund_not_as_charged": """
+        SELECT h.id, 'refunded ' || h.refunded || ' of ' || h.charged || ', lines say ' || coalesce(sum(l.amount), 0)
+        FROM holds h LEFT JOIN transactions t ON t.hold_id = h.id AND t.kind = 'refund'
+        LEFT JOIN lines l ON l.transaction_id = t.id AND l.book = 'available'
+        WHERE h.refunded <> 0 OR t.id IS NOT NULL
+        GROUP BY h.id HAVING h.refunded <> coalesce(sum(l.amount), 0) OR h.refunded <> h.charged
+    """,
+}
+
+_JOBS = {
+    "job_without_hold": """
+        SELECT j.id, j.state || ' job' FROM media_jobs j WHERE NOT EXISTS (SELECT FROM holds h WHERE h.id = j.id)
+    """,
+    "job_not_as_hold": """
+        SELECT j.id, j.state || ' job, ' || h.state || ' hold' FROM media_jobs j JOIN holds h ON h.id = j.id
+        WHERE h.state <> CASE WHEN j.state IN ('queued', 'running') THEN 'open'
+                              WHEN j.state = 'succeeded' THEN 'settled' ELSE 'void' END
+    """,
+    "job_cost_not_as_held": """
+        SELECT j.id, 'costs ' || j.credits_cost || ', held ' || h.amount FROM media_jobs j JOIN holds h ON h.id = j.id
+        WHERE j.credits_cost <> h.amount OR j.account_id <> h.account_id
+    """,
+    "job_refund_wrong": """
+        SELECT j.id, j.state || ' job, refunded ' || j.credits_refunded || ' of ' || j.credits_cost
+        FROM media_jobs j LEFT JOIN holds h ON h.id = j.id
+        WHERE j.credits_refunded <> CASE WHEN j.state IN ('failed', 'cancelled') THEN j.credits_cost
+                                         ELSE coalesce(h.refunded, 0) END
+    """,
+    "leaseless_hold_without_job": """
+        SELECT h.id, 'open without a lease and without a job' FROM holds h
+        WHERE h.state = 'open' AND h.lease_until IS NULL AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id)
+    """,
+    "input_of_ended_job": """
+        SELECT i.job_id, 'the sealed input of a ' || j.state || ' job is still there'
+        FROM job_inputs i JOIN media_jobs j ON j.id = i.job_id WHERE j.state NOT IN ('queued', 'running')
+    """,
+}
+
+CHECKS: dict[str, str] = {**_SUMS, **_HOLDS, **_CHARGES, **_JOBS}

@@ -1,0 +1,125 @@
+"""API keys: only digests are stored.
+
+Whoever changes a key takes its account's lock, so that the ledger sees it at once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import func, or_, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import accounts
+from db.tables import AccountRow, ApiKeyRow, ApiKeySecretRow
+from domain import keys
+from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
+
+MOST_KEYS = 100
+"""Live keys per account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request."""
+
+    account_id: UUID
+    key_id: UUID
+    scopes: frozenset[str]
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    id: UUID
+    name: str
+    masked: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+async def create(
+    session: AsyncSession, account_id: UUID, *, key_id: UUID, token: str, name: str, scopes: Iterable[str]
+) -> Listed:
+    await accounts.lock(session, account_id)
+    live = select(func.count()).where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
+    if (await session.exec(live)).one() >= MOST_KEYS:
+        raise RequestInvalid(f"An account has at most {MOST_KEYS} active keys. Revoke one first.", param="name")
+    now = datetime.now(UTC)
+    key = ApiKeyRow(id=key_id, account_id=account_id, name=name, scopes=sorted(scopes), created_at=now)
+    session.add(key)
+    await session.flush()
+    secret = ApiKeySecretRow(digest=keys.digest(token), key_id=key_id, masked=keys.masked(token), created_at=now)
+    session.add(secret)
+    await session.flush()
+    return _listed(key, secret)
+
+
+async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
+    """Keys that are not revoked, newest first, each with its newest secret's mask."""
+    query = (
+        select(ApiKeyRow, ApiKeySecretRow)
+        .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
+        .where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
+        .order_by(col(ApiKeyRow.created_at).desc(), col(ApiKeyRow.id).desc(), col(ApiKeySecretRow.created_at))
+    )
+    newest = {key.id: _listed(key, secret) for key, secret in await session.exec(query)}
+    return list(newest.values())
+
+
+async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
+    """Dead for good, everywhere, once this transaction commits. Safe to do twice. Raises `NotFound`."""
+    await accounts.lock(session, account_id)
+    query = (
+        select(ApiKeyRow, ApiKeySecretRow)
+        .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
+        .where(ApiKeyRow.id == key_id, ApiKeyRow.account_id == account_id)
+        .order_by(col(ApiKeySecretRow.created_at).desc())
+    )
+    found = (await session.exec(query)).first()
+    if found is None:
+        raise NotFound("There is no such key in this account.")
+    key, secret = found
+    if key.revoked_at is None:
+        key.revoked_at = datetime.now(UTC)
+        dead = update(ApiKeySecretRow).where(col(ApiKeySecretRow.key_id) == key_id)
+        await session.execute(dead.values(revoked_at=key.revoked_at))
+        session.add(key)
+    return _listed(key, secret)
+
+
+async def authenticate(session: AsyncSession, token: str) -> Caller:
+    """Who this token is, for requests that hold no credits. Raises `CallerUnknown`, alike for every reason."""
+    digest = keys.digest(token)
+    now = func.now()
+    query = (
+        select(ApiKeyRow, AccountRow.suspended_at)
+        .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
+        .join(AccountRow, col(AccountRow.id) == col(ApiKeyRow.account_id))
+        .where(
+            ApiKeySecretRow.digest == digest,
+            col(ApiKeySecretRow.revoked_at).is_(None),
+            col(ApiKeyRow.revoked_at).is_(None),
+            or_(col(ApiKeySecretRow.expires_at).is_(None), col(ApiKeySecretRow.expires_at) > now),
+            or_(col(ApiKeyRow.expires_at).is_(None), col(ApiKeyRow.expires_at) > now),
+        )
+    )
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
+        raise CallerUnknown
+    key, suspended_at = found
+    if suspended_at is not None:
+        raise AccountSuspended
+    return Caller(key.account_id, key.id, frozenset(key.scopes), digest)
+
+
+def _listed(key: ApiKeyRow, secret: ApiKeySecretRow) -> Listed:
+    assert key.created_at is not None  # noqa: S101  # the column is not null
+    return Listed(
+        key.id, key.name, secret.masked, key.scopes, key.created_at, key.expires_at, key.last_used_at, key.revoked_at
+    )

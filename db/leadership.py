@@ -1,0 +1,40 @@
+"""One process at a time does a chore: whoever holds a Postgres advisory lock.
+
+When it dies, the lock is free at once.
+"""
+
+import contextlib
+from typing import Any
+
+import psycopg
+
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+class Leadership:
+    def __init__(self, url: str, lock: int) -> None:
+        self._url = url
+        self._lock = lock
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._leads = False
+
+    async def held(self) -> bool:
+        """Whether this process leads now; tries to, if nobody does. False while Postgres is away."""
+        try:
+            if self._connection is None or self._connection.closed:
+                self._leads = False
+                self._connection = await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=3, application_name="yout-leadership"
+                )
+            question = "SELECT true" if self._leads else "SELECT pg_try_advisory_lock(%(lock)s)"
+            row = await (await self._connection.execute(question, {"lock": self._lock})).fetchone()
+            self._leads = bool(row and row[0])
+        except _LOST:
+            await self.release()
+        return self._leads
+
+    async def release(self) -> None:
+        connection, self._connection, self._leads = self._connection, None, False
+        if connection is not None:
+            with contextlib.suppress(*_LOST):
+                await connection.close()

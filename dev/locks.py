@@ -1,0 +1,63 @@
+"""A lock on a folder that lives exactly as long as the processes that use it, however they end."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dev.errors import CannotStart
+
+
+class Lock:
+    """Held through an open file. A child that inherits it keeps it, even when the process that took it is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def try_take(self) -> bool:
+        if self._descriptor is not None:
+            return True
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        self._write_owner(descriptor)
+        return True
+
+    async def take(self, patience: float) -> None:
+        """Wait for the last owner to end; it may be on its way out."""
+        deadline = asyncio.get_running_loop().time() + patience
+        while not self.try_take():
+            if asyncio.get_running_loop().time() > deadline:
+                raise CannotStart(f"{self.path.parent} is in use by a server that was started by pid {self.owner()}.")
+            await asyncio.sleep(0.1)
+
+    @contextmanager
+    def handed_over(self) -> Iterator[int]:
+        """The descriptor for a child to inherit. Ours is closed afterwards: from then on the child holds the lock."""
+        if self._descriptor is None:
+            raise RuntimeError("take the lock first")
+        try:
+            yield self._descriptor
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def owner(self) -> str:
+        with suppress(OSError):
+            return self.path.read_text().strip() or "unknown"
+        return "unknown"
+
+    def _write_owner(self, descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())

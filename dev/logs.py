@@ -1,0 +1,38 @@
+"""Log files of servers that write them themselves: rotated at start, bounded while they grow."""
+
+import os
+import shutil
+from pathlib import Path
+
+LIMIT = 8 * 1024 * 1024
+
+
+def rotate(log: Path) -> None:
+    """Put the log of the last run beside an empty one."""
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if log.exists():
+        log.replace(previous(log))
+
+
+def bound(log: Path, limit: int = LIMIT) -> None:
+    """Start over once it is too long. The writer appends, so it goes on at the new end."""
+    if log.exists() and log.stat().st_size > limit:
+        shutil.copyfile(log, previous(log))
+        os.truncate(log, 0)
+
+
+def previous(log: Path) -> Path:
+    return log.with_suffix(".previous.log")
+
+
+def tail(log: Path, since: int = 0, lines: int = 15) -> str:
+    """The last lines that were written after byte `since`."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(since)
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0

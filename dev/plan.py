@@ -1,0 +1,124 @@
+"""What a stack is made of: the settings it is given, and the programs that it runs."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from signal import SIGTERM
+
+from pydantic import ValidationError
+
+from dev.child import Program
+from dev.errors import CannotStart
+from dev.temporal import NAMESPACE
+from settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+UNKNOWN_YET = "postgresql://127.0.0.1/yout"
+MARGIN = 5.0
+"""Seconds that a process gets on top of its own time for draining."""
+
+EMBEDDED_ONLY = ("YOUT_DATABASE_URL", "YOUT_TEMPORAL_ADDRESS")
+"""Set by the stack itself, whatever the environment says."""
+FOREIGN = ("PG", "TEMPORAL_")
+"""Variables that would redirect a client of ours to some other server."""
+
+
+def _python(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """Our own programs, as data: a test can put others in their place."""
+
+    migrate: tuple[str, ...] = _python("cli", "migrate")
+    worker: tuple[str, ...] = _python("worker")
+    api: tuple[str, ...] = _python("api")
+    account: tuple[str, ...] = (
+        *_python("cli", "accounts", "create"),
+        *("--email", "demo@yout.local", "--credits", "1000000", "--json"),
+    )
+    search_attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def standard() -> Commands:
+    """The programs of this project, and the search attributes that its workflows set."""
+    from temporal.attributes import DEFINITIONS  # here, because it imports the whole Temporal SDK
+
+    return Commands(search_attributes=DEFINITIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One stack: where it listens, what it runs, and the environment that its programs inherit."""
+
+    settings: Settings
+    commands: Commands
+    given: Mapping[str, str]
+    environment: Mapping[str, str]
+
+    @property
+    def api_url(self) -> str:
+        """The API as seen from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.settings.host, self.settings.host)  # noqa: S104
+        return f"http://[{host}]:{self.settings.port}" if ":" in host else f"http://{host}:{self.settings.port}"
+
+    @property
+    def ports(self) -> Mapping[str, tuple[str, int]]:
+        """Where the stack will listen, by the setting that changes it."""
+        return {
+            "YOUT_PORT": (self.settings.host, self.settings.port),
+            "YOUT_TEMPORAL_PORT": ("127.0.0.1", self.settings.temporal_port),
+            "YOUT_TEMPORAL_UI_PORT": ("127.0.0.1", self.settings.temporal_ui_port),
+        }
+
+    def program(self, name: str, command: tuple[str, ...], database_url: str) -> Program:
+        return Program(
+            name=name,
+            command=command,
+            environment={**self.environment, "YOUT_DATABASE_URL": database_url},
+            folder=ROOT,
+            ending=((SIGTERM, self.settings.drain.total_seconds() + MARGIN),),
+        )
+
+    def errand(self, name: str, command: tuple[str, ...], database_url: str) -> Program:
+        """A program that does one thing and ends; it has nothing to drain."""
+        return replace(self.program(name, command, database_url), ending=((SIGTERM, 3.0),))
+
+
+def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands) -> Plan:
+    """The plan for an environment. Says which variable is wrong, if one is."""
+    settings = _validated(given, state, secret)
+    inherited = {name: value for name, value in given.items() if not name.startswith(FOREIGN)}
+    plan = Plan(settings=settings, commands=commands, given=given, environment=inherited)
+    ours = {
+        "YOUT_STATE_DIR": str(state),
+        "YOUT_HOST": settings.host,
+        "YOUT_PORT": str(settings.port),
+        "YOUT_PUBLIC_URL": given.get("YOUT_PUBLIC_URL") or plan.api_url,
+        "YOUT_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "YOUT_TEMPORAL_ADDRESS": f"127.0.0.1:{settings.temporal_port}",
+        "YOUT_TEMPORAL_NAMESPACE": NAMESPACE,
+        "YOUT_TEMPORAL_TLS": "false",
+        "YOUT_TEMPORAL_API_KEY": "",
+        "PYTHONUNBUFFERED": "1",  # lines as they come, although they go through a pipe
+    }
+    if settings.catalog is not None:
+        ours["YOUT_CATALOG"] = str(settings.catalog.absolute())  # the programs run in another folder
+    return replace(plan, environment={**inherited, **ours})
+
+
+def _validated(given: Mapping[str, str], state: Path, secret: str) -> Settings:
+    found: dict[str, object] = {
+        name: given[variable]
+        for name in Settings.model_fields
+        if (variable := f"YOUT_{name.upper()}") in given and given[variable]
+    }
+    found |= {"state_dir": state, "database_url": UNKNOWN_YET}
+    found.setdefault("secret_key", secret)
+    try:
+        return Settings(**found)  # type: ignore[arg-type]
+    except ValidationError as problem:
+        wrong = "\n".join(f"  YOUT_{error['loc'][0]}".upper() + f": {error['msg']}" for error in problem.errors())
+        raise CannotStart(f"These settings are not usable:\n{wrong}") from None

@@ -1,0 +1,107 @@
+"""TCP ports: finding free ones, and telling who holds one that is not."""
+
+import asyncio
+import errno
+import random
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+LOWEST = 15_000
+LISTENING = "0A"
+
+
+def free() -> int:
+    """A port that nobody listens on, from below the range that the kernel hands out to outgoing connections.
+
+    In that range a client that retries a port without a listener sooner or later connects to itself, and then
+    holds the port against the server that wants to come back to it.
+    """
+    for _ in range(200):
+        port = random.randrange(LOWEST, max(_first_outgoing(), LOWEST + 1))  # noqa: S311  # nothing to guess
+        if available(LOOPBACK, port):
+            return port
+    with socket.socket() as any_port:
+        any_port.bind((LOOPBACK, 0))
+        return int(any_port.getsockname()[1])
+
+
+def available(host: str, port: int) -> bool:
+    """Whether a server could listen there. Raises OSError when the host is not ours to listen on."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections may linger
+        try:
+            listener.bind(address)
+            listener.listen()
+        except OSError as problem:
+            if problem.errno == errno.EADDRINUSE:
+                return False
+            raise
+    return True
+
+
+async def answers(port: int) -> bool:
+    """Whether somebody listens on loopback."""
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def taken(wanted: Mapping[str, tuple[str, int]]) -> list[str]:
+    """A sentence for every port that cannot be had, given the host and port of each setting."""
+    settings: dict[int, str] = {}
+    sentences = []
+    for setting, (host, port) in wanted.items():
+        if port in settings:
+            sentences.append(f"{setting} and {settings[port]} are both {port}: give one of them another port.")
+        elif (problem := await _problem(host, port)) is not None:
+            sentences.append(
+                f"{problem} Set {setting} to another one, such as {setting}={port + 1 if port < 65_535 else port - 1}."
+            )
+        settings[port] = setting
+    return sentences
+
+
+async def _problem(host: str, port: int) -> str | None:
+    for _ in range(2):
+        try:
+            if available(host, port):
+                return None
+        except OSError as problem:
+            return f"Port {port} on {host!r} cannot be used: {problem.strerror}."
+        await asyncio.sleep(0.3)  # its last user may be on its way out
+    by = holder(port)
+    return f"Port {port} is taken{f' by {by}' if by else ''}."
+
+
+def holder(port: int) -> str | None:
+    """Who listens on the port, such as `python3, pid 4711`, as far as we may know."""
+    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
+    if not sockets:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(str(fd.readlink()) in sockets for fd in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()}, pid {process.name}"
+    return None
+
+
+def _listening(port: int) -> Iterator[str]:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
+
+
+def _first_outgoing() -> int:
+    with suppress(OSError, ValueError):
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    return 32_768

@@ -1,0 +1,148 @@
+"""An embedded PostgreSQL: a real server on loopback with durable data, started and ended by us."""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from dev import cluster, files, identity, logs, ports
+from dev.cluster import DATABASE, USER, Cluster
+from dev.errors import CannotStart
+from dev.identity import Identity
+from dev.server import PATIENCE, EmbeddedServer
+
+STILL_IN_USE = "pre-existing shared memory block is still in use"
+PORT_TAKEN = "Address already in use"
+
+QUIET = {
+    # No statement, parameter or row may reach the log: all of them carry customers' data.
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_error_statement": "panic",
+    "log_min_messages": "log",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_checkpoints": "off",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_line_prefix": "%m [%p] ",
+    "log_timezone": "UTC",
+}
+OPTIONS = {
+    "listen_addresses": ports.LOOPBACK,
+    "unix_socket_directories": "",  # a socket's path may have 107 bytes, a folder's more
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+    **QUIET,
+}
+
+
+class EmbeddedPostgres(EmbeddedServer):
+    """PostgreSQL. Ending it is what it calls a fast shutdown: clients are cut off, what they committed stays."""
+
+    name = "PostgreSQL"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        log: Path | None = None,
+        options: Mapping[str, str] | None = None,
+        run_as: Identity | None = None,
+    ) -> None:
+        super().__init__(folder, log)
+        self._options = {**OPTIONS, **(options or {})}
+        self._run_as = run_as
+        self._has_run = False
+        self._password = ""
+        self.port: int | None = None
+
+    @classmethod
+    @contextmanager
+    def temporary(cls, options: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """A running server in a folder of its own, gone afterwards. For session fixtures."""
+        folder = tempfile.TemporaryDirectory(prefix="yout-postgres-")
+        with folder, cls(Path(folder.name) / "postgres", options=options) as server:
+            yield server
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {cluster.matching(self.folder / 'data').major}"
+
+    @property
+    def url(self) -> str:
+        """Where the database answers. Stays the same over restarts, unless another process takes the port."""
+        return self.url_of(DATABASE)
+
+    def url_of(self, database: str) -> str:
+        if self.port is None:
+            raise RuntimeError("the address is known once the server has started")
+        return f"postgresql://{USER}:{self._password}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    async def start(self) -> None:
+        """Return once it takes connections, after recovery if it has crashed."""
+        await self.reserve()
+        made = await self._prepared()
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            mark = logs.size(self.log)
+            if await self._launched(made):
+                self._has_run = True
+                return
+            said = logs.tail(self.log, mark)
+            if PORT_TAKEN in said and not self._has_run:
+                self.port = self._new_port()
+            elif STILL_IN_USE not in said or asyncio.get_running_loop().time() > deadline:
+                raise CannotStart(f"PostgreSQL does not start ({self.log}):\n{said}")
+            await asyncio.sleep(0.2)
+
+    async def _prepared(self) -> Cluster:
+        server = cluster.matching(self.folder / "data")
+        self._run_as = self._run_as or identity.choose(server.program("postgres"))
+        self._run_as.admit(self.folder)
+        made = Cluster(self.folder, server, self._run_as)
+        self._password = self._remembered_password(made)
+        if not made.data.exists():
+            await made.create(self._password)
+        cluster.disown(made.data)
+        self.port = self.port or self._remembered_port()
+        return made
+
+    async def _launched(self, made: Cluster) -> bool:
+        child = await self._launch(made.running({**self._options, "port": str(self.port)}))
+        while child.code is None:
+            if cluster.status(made.data, child.pid) == "ready":
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    def _remembered_password(self, made: Cluster) -> str:
+        """Written before the data folder is made, so that no folder is without."""
+        kept = self.folder / "password"
+        if not kept.exists():
+            if made.data.exists():
+                raise CannotStart(
+                    f"{kept} is gone, and with it the way into the database beside it. Put it back, "
+                    f"or move {self.folder} away to start afresh."
+                )
+            files.write(kept, secrets.token_urlsafe(24))
+        return kept.read_text().strip()
+
+    def _remembered_port(self) -> int:
+        with suppress(FileNotFoundError, ValueError):
+            port = int((self.folder / "port").read_text())
+            if ports.available(ports.LOOPBACK, port):
+                return port
+        return self._new_port()
+
+    def _new_port(self) -> int:
+        port = ports.free()
+        files.write(self.folder / "port", f"{port}\n")
+        return port

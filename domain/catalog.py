@@ -1,0 +1,220 @@
+"""What clients may name: models, the routes that serve them, and exact prices."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_CEILING, Context, Decimal
+from enum import StrEnum
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from domain.errors import ModelNotFound
+from domain.money import PRICE_PLACES
+
+_EXACT = Context(prec=80)
+"""Wide enough that no product of a list price, an exchange rate and a markup is ever rounded before it should be."""
+_STEP = Decimal(1).scaleb(-PRICE_PLACES)
+
+
+class CatalogInvalid(Exception):
+    """The catalog cannot be used. Each problem is one line that names the file, the line and the entry."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class ProviderKind(StrEnum):
+    """How a provider is spoken to."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    OPENROUTER = "openrouter"
+    FAL = "fal"
+    REPLICATE = "replicate"
+    ELEVENLABS = "elevenlabs"
+    DEMO = "demo"
+
+
+class Modality(StrEnum):
+    """What a model makes."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    VIDEO = "video"
+    SPEECH = "speech"
+    EMBEDDING = "embedding"
+
+    @property
+    def priced_by_tokens(self) -> bool:
+        return self in (Modality.TEXT, Modality.EMBEDDING)
+
+
+class InputModality(StrEnum):
+    """What a model reads."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+    FILE = "file"
+
+
+class Capability(StrEnum):
+    """What an upstream can do beyond the least that every one of its kind can. `catalog.toml` explains each."""
+
+    STORE = "store"
+    METERABLE = "meterable"
+    ABORT_STOPS_BILLING = "abort_stops_billing"
+    STREAM_USAGE = "stream_usage"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+    DEVELOPER_ROLE = "developer_role"
+    DISABLE_LOGGING = "disable_logging"
+
+
+class Unit(StrEnum):
+    """What one price of a media model pays for."""
+
+    CALL = "call"
+    IMAGE = "image"
+    SECOND = "second"
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Exchange(Frozen):
+    """What a dollar of list price costs in credits."""
+
+    credits_per_usd: Decimal = Decimal(100_000)
+    markup: Decimal = Decimal(1)
+
+    def credits(self, usd: Decimal) -> Decimal:
+        """Rounded up to the six places that a price has."""
+        exact = _EXACT.multiply(_EXACT.multiply(usd, self.credits_per_usd), self.markup)
+        return exact.quantize(_STEP, rounding=ROUND_CEILING, context=_EXACT)
+
+    def usd(self, credits: Decimal) -> Decimal:
+        """The dollar value of credits, for display: to the eighteenth place."""
+        return _EXACT.divide(credits, self.credits_per_usd).quantize(Decimal("1e-18"), context=_EXACT)
+
+
+class Rates(Frozen):
+    """Credits per 1,000 tokens of each kind. Cached input and cache writes are parts of the input tokens."""
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal
+    cache_write: Decimal
+
+
+class Tier(Frozen):
+    """The rates of a whole call, all of its tokens, once its input is longer than `above`."""
+
+    above: int
+    rates: Rates
+
+
+class Prices(Frozen):
+    """Either `rates` (text, embedding) or `unit` and `per_unit` (media)."""
+
+    rates: Rates | None = None
+    tiers: tuple[Tier, ...] = ()
+    unit: Unit | None = None
+    per_unit: Decimal | None = None
+    variants: Mapping[str, Decimal] = {}
+    """Media: the price per unit for a request of this `size`, instead of `per_unit`."""
+
+    def rates_at(self, input_tokens: int) -> Rates:
+        """The rates that a call with so much input pays. Raises ValueError for a model that is not priced by tokens."""
+        if self.rates is None:
+            raise ValueError("this model is not priced by tokens")
+        reached = [tier.rates for tier in self.tiers if input_tokens > tier.above]
+        return reached[-1] if reached else self.rates
+
+    def per_unit_at(self, size: str | None) -> Decimal:
+        """Credits per unit for a request of this size. Raises ValueError for a model that is priced by tokens."""
+        if self.per_unit is None:
+            raise ValueError("this model is priced by tokens")
+        return self.variants.get(size or "", self.per_unit)
+
+    @cached_property
+    def version(self) -> str:
+        """Names these prices in receipts: equal prices have equal versions, in every process and release."""
+        written = json.dumps(self.model_dump(exclude_defaults=True), default=_plain, sort_keys=True)
+        return hashlib.sha256(written.encode()).hexdigest()[:12]
+
+
+class Provider(Frozen):
+    """An upstream. Active when it can be called: it has its key, or needs none."""
+
+    name: str
+    kind: ProviderKind
+    active: bool
+    base_url: str = ""
+    api_key: SecretStr | None = None
+    headers: Mapping[str, SecretStr] = {}
+    capabilities: frozenset[Capability] = frozenset()
+
+
+class Route(Frozen):
+    """One way to serve a model: a provider, and that provider's own name of the model."""
+
+    provider: Provider
+    model: str
+    weight: int
+    capabilities: frozenset[Capability]
+
+
+class Model(Frozen):
+    """What a client names. `routes` are the active ones, best first; a model without any is not active."""
+
+    id: str
+    name: str
+    description: str
+    modality: Modality
+    input_modalities: tuple[InputModality, ...]
+    context_window: int | None
+    max_output_tokens: int | None
+    prices: Prices
+    tags: tuple[str, ...]
+    pro_only: bool
+    supported_parameters: tuple[str, ...] | None
+    """None: not declared, and nothing is to be concluded from it."""
+    routes: tuple[Route, ...]
+
+    @property
+    def active(self) -> bool:
+        return bool(self.routes)
+
+    @property
+    def vendor(self) -> str:
+        """Who made it: ids are `<vendor>-<model name without dots>`."""
+        return self.id.partition("-")[0]
+
+
+class Catalog(Frozen):
+    """Everything that this deployment knows, active or not. Never changes: a reload makes a new one."""
+
+    exchange: Exchange
+    providers: Mapping[str, Provider]
+    models: Mapping[str, Model]
+
+    def active_models(self) -> tuple[Model, ...]:
+        """In the order of the catalog file."""
+        return tuple(model for model in self.models.values() if model.active)
+
+    def find(self, model_id: str) -> Model:
+        """The active model of that name. Raises `ModelNotFound`."""
+        model = self.models.get(model_id)
+        if model is None or not model.active:
+            raise ModelNotFound(model_id)
+        return model
+
+
+def _plain(value: object) -> str:
+    """300, 300.0 and 3E+2 are one price."""
+    return f"{value.normalize(_EXACT):f}" if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,196 @@
+"""How two parsed catalog files become one, and everything that is wrong with what they say.
+
+Pure: works on parsed TOML. A problem is the path of what is at fault and a sentence about it.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from domain.catalog import ProviderKind
+from domain.catalog_entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, TierEntry
+
+Path = tuple[str | int, ...]
+Document = dict[str, Any]
+
+MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+NESTED: dict[str, type[Entry]] = {"routes": RouteEntry, "tiers": TierEntry}
+DEFINING = {"providers": "kind", "models": "routes"}
+UNIT_KEYS = frozenset({"credits_per_call", "credits_per_image", "credits_per_second"})
+MEDIA_KEYS = UNIT_KEYS | {"variants"}
+TOKEN_KEYS = frozenset(
+    {
+        "credits_per_1k_input",
+        "credits_per_1k_output",
+        "credits_per_1k_cached_input",
+        "credits_per_1k_cache_write",
+        "tiers",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    path: Path
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Every entry that could be understood, and what is wrong with the document."""
+
+    exchange: ExchangeEntry = field(default_factory=ExchangeEntry)
+    providers: dict[str, ProviderEntry] = field(default_factory=dict)
+    models: dict[str, ModelEntry] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def merge(shipped: Document, extension: Document) -> Document:
+    """`extension` over `shipped`, entry by entry and field by field.
+
+    A model that brings its own routes, and a provider that brings its own kind, replace the shipped entry whole.
+    """
+    merged = {**shipped, **extension}
+    for section in DEFINING:
+        old, new = shipped.get(section), extension.get(section)
+        if isinstance(old, dict) and isinstance(new, dict):
+            fresh = {
+                name: new[name] if replaces(extension, section, name) else _over(old.get(name), new[name])
+                for name in new
+            }
+            merged[section] = {**old, **fresh}
+    if isinstance(shipped.get("exchange"), dict) and isinstance(extension.get("exchange"), dict):
+        merged["exchange"] = {**shipped["exchange"], **extension["exchange"]}
+    return merged
+
+
+def replaces(extension: Document, section: str, name: str) -> bool:
+    """Whether nothing of an earlier file's entry of this name is left."""
+    written = extension.get(section)
+    entry = written.get(name) if isinstance(written, dict) else None
+    return isinstance(entry, dict) and DEFINING.get(section) in entry
+
+
+def _over(old: Any, new: Any) -> Any:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    if UNIT_KEYS & new.keys():  # another unit takes the place of the old one, and of the prices that were in it
+        old = {key: value for key, value in old.items() if key not in MEDIA_KEYS}
+    return {**old, **new}
+
+
+def parse(document: Document) -> Entries:
+    """Every problem at once, so that one run tells all."""
+    entries = Entries()
+    for section in document.keys() - {"exchange", "providers", "models"}:
+        entries.problems.append(Problem((section,), _unknown(section, ("exchange", "providers", "models"))))
+    problems = entries.problems
+    exchange = _parsed(ExchangeEntry, ("exchange",), document.get("exchange", {}), problems)
+    _section(document, "providers", ProviderEntry, entries.providers, problems)
+    _section(document, "models", ModelEntry, entries.models, problems)
+    for name, provider in entries.providers.items():
+        problems += [Problem(("providers", name, *path), why) for path, why in _provider_faults(name, provider)]
+    known = document.get("providers", {})
+    for model_id, model in entries.models.items():
+        problems += [Problem(("models", model_id, *path), why) for path, why in _model_faults(model_id, model)]
+        if isinstance(known, dict):
+            faults = _route_faults(model, tuple(known))
+            problems += [Problem(("models", model_id, *path), why) for path, why in faults]
+    return Entries(exchange or ExchangeEntry(), entries.providers, entries.models, problems)
+
+
+EntryT = TypeVar("EntryT", bound=Entry)
+
+
+def _section(
+    document: Document, section: str, shape: type[EntryT], into: dict[str, EntryT], problems: list[Problem]
+) -> None:
+    written = document.get(section, {})
+    if not isinstance(written, dict):
+        problems.append(Problem((section,), f"must be tables: [{section}.<name>]"))
+        return
+    for name, value in written.items():
+        entry = _parsed(shape, (section, name), value, problems)
+        if entry is not None:
+            into[name] = entry
+
+
+def _parsed(shape: type[EntryT], path: Path, value: object, problems: list[Problem]) -> EntryT | None:
+    try:
+        return shape.model_validate(value)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False, include_input=False)
+        problems += [Problem((*path, *error["loc"]), _sentence(error, shape)) for error in errors]
+        return None
+
+
+_SENTENCES = {
+    "missing": "is missing",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be a list",
+    "frozen_set_type": "must be a list",
+    "string_type": "must be text",
+    "string_pattern_mismatch": "is not well-formed",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
+
+
+def _sentence(error: ErrorDetails, shape: type[Entry]) -> str:
+    """Without the value: it may be a key."""
+    kind, where = error["type"], error["loc"]
+    if kind == "extra_forbidden":
+        inner = NESTED.get(str(where[0]), shape) if len(where) > 1 else shape
+        return _unknown(str(where[-1]), tuple(inner.model_fields))
+    return _SENTENCES.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _unknown(key: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return "is not a known key" + (f"; did you mean {close[0]}?" if close else "")
+
+
+Fault = tuple[Path, str]
+
+
+def _provider_faults(name: str, provider: ProviderEntry) -> Iterator[Fault]:
+    if not PROVIDER_NAME.fullmatch(name):
+        yield (), "a provider's name has lower-case letters, digits and dashes only"
+    if provider.kind is ProviderKind.DEMO:
+        return
+    if provider.base_url is None:
+        yield ("base_url",), "is missing"
+    if provider.keyless and not provider.headers and provider.kind is not ProviderKind.OPENAI:
+        yield ("api_key_env",), f"is missing (or api_key): a provider of kind {provider.kind} needs a key"
+
+
+def _model_faults(model_id: str, model: ModelEntry) -> Iterator[Fault]:
+    if not MODEL_ID.fullmatch(model_id):
+        yield (), "a model's name has letters, digits and . _ : / @ + - only"
+    foreign = MEDIA_KEYS if model.modality.priced_by_tokens else TOKEN_KEYS
+    for key in foreign & model.model_fields_set:
+        yield (key,), f"is not how a model of modality {model.modality} is priced"
+    if not model.modality.priced_by_tokens and len(model.unit_prices()) != 1:
+        yield (), "a media model has exactly one of credits_per_call, credits_per_image and credits_per_second"
+    above = [tier.above for tier in model.tiers]
+    if above != sorted(set(above)):
+        yield ("tiers",), "must be in ascending order of `above`, each once"
+
+
+def _route_faults(model: ModelEntry, providers: tuple[str, ...]) -> Iterator[Fault]:
+    seen = set()
+    for index, route in enumerate(model.routes):
+        if route.provider not in providers:
+            close = difflib.get_close_matches(route.provider, providers, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            yield ("routes", index, "provider"), f"there is no provider '{route.provider}'{hint}"
+        if (route.provider, route.model) in seen:
+            yield ("routes", index), "is the same as another route of this model"
+        seen.add((route.provider, route.model))

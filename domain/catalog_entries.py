@@ -1,0 +1,113 @@
+"""What a catalog file may say, entry by entry. `catalog.toml` explains each key at its top."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
+
+from domain.catalog import Capability, InputModality, Modality, ProviderKind, Unit
+from domain.money import PRICE_PLACES
+
+HIGHEST_PRICE = 10**9
+
+
+def _exact(value: object, places: int, sentence: str) -> Decimal:
+    """Numbers as they were written: a float has already lost that, and a string is a slip."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError(sentence)
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -places or not 0 <= number <= HIGHEST_PRICE:
+        raise ValueError(sentence)
+    return number
+
+
+def _price(value: object) -> Decimal:
+    return _exact(value, PRICE_PLACES, f"must be a decimal number ≥ 0 with at most {PRICE_PLACES} places")
+
+
+def _rate(value: object) -> Decimal:
+    sentence = "must be a decimal number > 0 with at most 12 places"
+    rate = _exact(value, 12, sentence)
+    if not rate:
+        raise ValueError(sentence)
+    return rate
+
+
+Price = Annotated[Decimal, BeforeValidator(_price)]
+Rate = Annotated[Decimal, BeforeValidator(_rate)]
+Count = Annotated[int, Strict(), Field(ge=1, le=100_000_000)]
+Flag = Annotated[bool, Strict()]
+Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+HeaderValue = Annotated[SecretStr, Field(min_length=1)]
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ExchangeEntry(Entry):
+    credits_per_usd: Rate = Decimal(100_000)
+    markup: Rate = Decimal(1)
+
+
+class ProviderEntry(Entry):
+    kind: ProviderKind
+    enabled: Flag = True
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s@?#]+$")] | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    api_key: Annotated[SecretStr, Field(min_length=1)] | None = None
+    headers: dict[HeaderName, HeaderValue] = {}
+    capabilities: frozenset[Capability] = frozenset()
+
+    @property
+    def keyless(self) -> bool:
+        return self.api_key is None and self.api_key_env is None
+
+
+class RouteEntry(Entry):
+    provider: str
+    model: Annotated[str, Field(min_length=1)]
+    weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
+    capabilities: frozenset[Capability] | None = None
+    """None: those of the provider."""
+
+
+class TierEntry(Entry):
+    above: Count
+    credits_per_1k_input: Price
+    credits_per_1k_output: Price
+    credits_per_1k_cached_input: Price | None = None
+    credits_per_1k_cache_write: Price | None = None
+
+
+class ModelEntry(Entry):
+    name: Annotated[str, Field(min_length=1)] | None = None
+    enabled: Flag = True
+    description: str = ""
+    modality: Modality = Modality.TEXT
+    input_modalities: Annotated[tuple[InputModality, ...], Field(min_length=1)] = (InputModality.TEXT,)
+    context_window: Count | None = None
+    max_output_tokens: Count | None = None
+    credits_per_1k_input: Price | None = None
+    credits_per_1k_output: Price | None = None
+    credits_per_1k_cached_input: Price | None = None
+    credits_per_1k_cache_write: Price | None = None
+    tiers: tuple[TierEntry, ...] = ()
+    credits_per_call: Price | None = None
+    credits_per_image: Price | None = None
+    credits_per_second: Price | None = None
+    variants: dict[str, Price] = {}
+    tags: tuple[Word, ...] = ()
+    pro_only: Flag = False
+    supported_parameters: tuple[Word, ...] | None = None
+    routes: Annotated[tuple[RouteEntry, ...], Field(min_length=1)]
+
+    def unit_prices(self) -> dict[Unit, Decimal]:
+        given = {
+            Unit.CALL: self.credits_per_call,
+            Unit.IMAGE: self.credits_per_image,
+            Unit.SECOND: self.credits_per_second,
+        }
+        return {unit: price for unit, price in given.items() if price is not None}

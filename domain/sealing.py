@@ -1,0 +1,59 @@
+"""Sealing content with a key of its account: AES-256-GCM, the row it belongs to as associated data.
+
+Each account has a data key, itself wrapped by the master secret; whoever destroys it destroys the content, wherever
+copies lie. Pure: entropy is handed in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+class SealBroken(Exception):
+    """The key is not the one, or the bytes or their place were changed."""
+
+
+def derive(master: str, purpose: str) -> bytes:
+    """A 256-bit key for one purpose from the master secret."""
+    return HKDF(SHA256(), KEY_BYTES, salt=b"yout", info=purpose.encode()).derive(master.encode())
+
+
+def seal(key: bytes, plain: bytes, *, place: str, nonce: bytes) -> bytes:
+    """`place` names the table, row and epoch; the result opens there and nowhere else. A nonce is used once."""
+    return nonce + AESGCM(key).encrypt(nonce, plain, place.encode())
+
+
+def unseal(key: bytes, sealed: bytes, *, place: str) -> bytes:
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+    except InvalidTag:
+        raise SealBroken from None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wrapping:
+    """Wraps data keys with the newest master secret, and opens what older ones wrapped."""
+
+    keys: Sequence[bytes]
+
+    @classmethod
+    def of(cls, master: str, previous: Sequence[str] = ()) -> "Wrapping":
+        return cls([derive(secret, "data-keys") for secret in (master, *previous)])
+
+    def wrap(self, data_key: bytes, *, place: str, nonce: bytes) -> bytes:
+        return seal(self.keys[0], data_key, place=place, nonce=nonce)
+
+    def unwrap(self, wrapped: bytes, *, place: str) -> bytes:
+        for key in self.keys:
+            try:
+                return unseal(key, wrapped, place=place)
+            except SealBroken:
+                continue
+        raise SealBroken

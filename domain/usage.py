@@ -1,0 +1,44 @@
+"""Which usage is billed: the provider's report within bounds, else what we counted.
+
+Zero is zero. Negative, absurd or non-integer numbers are discarded. Input up to the context window is accepted even
+above our own estimate; output up to what the model can say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.pricing import Usage, UsageSource
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that a report may claim and still be believed."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def reported(report: object, bounds: Bounds) -> Usage | None:
+    """The provider's usage object in OpenAI's words, if it can be believed."""
+    if not isinstance(report, Mapping):
+        return None
+    input_tokens = _tokens(report.get("prompt_tokens"), bounds.input_tokens)
+    output_tokens = _tokens(report.get("completion_tokens"), bounds.output_tokens)
+    if input_tokens is None or output_tokens is None:
+        return None
+    return Usage(input_tokens, output_tokens, UsageSource.PROVIDER)
+
+
+def billed(report: object, bounds: Bounds, counted: Usage) -> Usage:
+    return reported(report, bounds) or counted
+
+
+def counted(input_tokens: int, output_tokens: int) -> Usage:
+    return Usage(input_tokens, output_tokens, UsageSource.COUNTED)
+
+
+def _tokens(value: Any, most: int) -> int | None:
+    if type(value) is not int:  # a bool is an int to isinstance, and no number of tokens
+        return None
+    return value if 0 <= value <= most else None

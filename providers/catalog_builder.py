@@ -1,0 +1,165 @@
+"""From what the catalog files say to the domain's catalog: keys, list prices and defaults filled in."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from pydantic import SecretStr
+
+from domain.catalog import Catalog, Exchange, Modality, Model, Prices, Provider, ProviderKind, Rates, Route, Tier
+from domain.catalog_document import Entries, Problem
+from domain.catalog_entries import ModelEntry, ProviderEntry, TierEntry
+from providers import list_prices
+from providers.list_prices import ListPrice, TokenPrices
+
+ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
+"""The keys that are set, by the names of their environment variables: `settings.provider_keys`."""
+Adapters = Mapping[Modality, frozenset[ProviderKind]]
+
+DEFAULT_CONTEXT_WINDOW = 32_768
+DEFAULT_MAX_OUTPUT_TOKENS = 4_096
+"""For token-priced models where neither the file nor the price data says it. Small, since an upstream answers with an
+error when the limit that is sent along is above its own."""
+
+
+class CatalogBuilder:
+    def __init__(self, entries: Entries, keys: ProviderKeys, adapters: Adapters, at: datetime) -> None:
+        self._entries, self._adapters, self._at = entries, adapters, at
+        self._exchange = Exchange(**entries.exchange.model_dump())
+        named = {entry.api_key_env for entry in entries.providers.values() if entry.api_key_env}
+        found = keys(sorted(named))
+        self._providers = {name: _provider(name, entry, found) for name, entry in entries.providers.items()}
+
+    def build(self) -> tuple[Catalog, list[Problem]]:
+        """The catalog, and the problem of each model that is left out of it for want of a price."""
+        models, problems = {}, []
+        known_faults = {problem.path[:2] for problem in self._entries.problems}
+        for model_id, entry in self._entries.models.items():
+            if ("models", model_id) in known_faults or any(r.provider not in self._providers for r in entry.routes):
+                continue
+            listed = self._list_price(entry) if entry.modality.priced_by_tokens else None
+            if lacking := _lacking(entry, listed):
+                problems.append(Problem(("models", model_id), _unpriced(lacking)))
+            else:
+                models[model_id] = self._model(model_id, entry, listed)
+        return Catalog(exchange=self._exchange, providers=self._providers, models=models), problems
+
+    def _model(self, model_id: str, entry: ModelEntry, listed: ListPrice | None) -> Model:
+        window, most = _limits(entry, listed)
+        return Model(
+            id=model_id,
+            name=entry.name or model_id,
+            description=entry.description,
+            modality=entry.modality,
+            input_modalities=entry.input_modalities,
+            context_window=window,
+            max_output_tokens=most,
+            prices=self._prices(entry, listed),
+            tags=entry.tags,
+            pro_only=entry.pro_only,
+            supported_parameters=entry.supported_parameters,
+            routes=self._routes(entry) if entry.enabled else (),
+        )
+
+    def _list_price(self, entry: ModelEntry) -> ListPrice | None:
+        """That of the first route that has one: routes are written with the vendor's own first."""
+        for route in entry.routes:
+            provider = self._providers[route.provider]
+            writes = entry.modality is Modality.TEXT
+            if (found := list_prices.find(provider, route.model, self._at, writes=writes)) is not None:
+                return found
+        return None
+
+    def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
+        """The active ones, by weight; equal weights in the order of the file."""
+        served = self._adapters.get(entry.modality, frozenset())
+        routes = []
+        for route in sorted(entry.routes, key=lambda route: -route.weight):
+            provider = self._providers[route.provider]
+            if provider.active and provider.kind in served:
+                capabilities = provider.capabilities if route.capabilities is None else route.capabilities
+                routes.append(
+                    Route(provider=provider, model=route.model, weight=route.weight, capabilities=capabilities)
+                )
+        return tuple(routes)
+
+    def _prices(self, entry: ModelEntry, listed: ListPrice | None) -> Prices:
+        for unit, price in entry.unit_prices().items():
+            return Prices(unit=unit, per_unit=price, variants=entry.variants)
+        base = self._rates(entry, listed.base if listed else None)
+        if entry.tiers:
+            tiers = tuple(Tier(above=tier.above, rates=self._rates(tier, None)) for tier in entry.tiers)
+        elif listed and entry.credits_per_1k_input is None and entry.credits_per_1k_output is None:
+            tiers = tuple(Tier(above=above, rates=self._listed(prices)) for above, prices in listed.tiers)
+        else:
+            tiers = ()
+        return Prices(rates=base, tiers=tiers)
+
+    def _rates(self, entry: ModelEntry | TierEntry, listed: TokenPrices | None) -> Rates:
+        """What the file says; list prices for the rest. Cached kinds follow the input price, wherever that is from."""
+        known = self._listed(listed) if listed else None
+        if entry.credits_per_1k_input is not None:
+            plain = cached = write = entry.credits_per_1k_input
+        elif known:
+            plain, cached, write = known.input, known.cached_input, known.cache_write
+        else:
+            raise AssertionError("a model without an input price was not left out")
+        return Rates(
+            input=plain,
+            output=_first(entry.credits_per_1k_output, known.output if known else Decimal(0)),
+            cached_input=_first(entry.credits_per_1k_cached_input, cached),
+            cache_write=_first(entry.credits_per_1k_cache_write, write),
+        )
+
+    def _listed(self, usd_per_million: TokenPrices) -> Rates:
+        def credits(usd: Decimal) -> Decimal:
+            return self._exchange.credits(usd / 1000)
+
+        return Rates(
+            input=credits(usd_per_million.input),
+            output=credits(usd_per_million.output),
+            cached_input=credits(usd_per_million.cached_input),
+            cache_write=credits(usd_per_million.cache_write),
+        )
+
+
+def _provider(name: str, entry: ProviderEntry, found: Mapping[str, SecretStr]) -> Provider:
+    key = entry.api_key or (found.get(entry.api_key_env) if entry.api_key_env else None)
+    return Provider(
+        name=name,
+        kind=entry.kind,
+        active=entry.enabled and (key is not None or entry.keyless),
+        base_url=(entry.base_url or "").rstrip("/"),
+        api_key=key,
+        headers=entry.headers,
+        capabilities=entry.capabilities,
+    )
+
+
+def _lacking(entry: ModelEntry, listed: ListPrice | None) -> list[str]:
+    """The prices that a token-priced model needs and has from nowhere."""
+    if listed is not None or not entry.modality.priced_by_tokens:
+        return []
+    lacking = [] if entry.credits_per_1k_input is not None else ["credits_per_1k_input"]
+    if entry.modality is Modality.TEXT and entry.credits_per_1k_output is None:
+        lacking.append("credits_per_1k_output")
+    return lacking
+
+
+def _unpriced(lacking: list[str]) -> str:
+    keys = " and ".join(lacking)
+    return f"has no price: give {keys} (0 is allowed); no list price is known for any of its routes"
+
+
+def _limits(entry: ModelEntry, listed: ListPrice | None) -> tuple[int | None, int | None]:
+    if not entry.modality.priced_by_tokens:
+        return entry.context_window, None
+    known = listed.context_window if listed else None
+    window = entry.context_window or known or DEFAULT_CONTEXT_WINDOW
+    if entry.modality is Modality.EMBEDDING:
+        return window, None
+    return window, min(entry.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS, window)
+
+
+def _first(given: Decimal | None, otherwise: Decimal) -> Decimal:
+    return otherwise if given is None else given

@@ -1,0 +1,86 @@
+"""The catalog as files: the shipped `catalog.toml`, a deployment's own file over it, list prices and keys filled in."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from domain.catalog import Catalog, CatalogInvalid, Modality, ProviderKind
+from domain.catalog_document import Document, Problem, merge, parse, replaces
+from domain.catalog_document import Path as EntryPath
+from providers import toml_lines
+from providers.catalog_builder import Adapters, CatalogBuilder, ProviderKeys
+
+SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
+
+_CHAT = frozenset({ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER})
+ADAPTERS: Adapters = {
+    Modality.TEXT: _CHAT,
+    Modality.EMBEDDING: frozenset({ProviderKind.OPENAI, ProviderKind.OPENROUTER}),
+    Modality.IMAGE: frozenset({ProviderKind.DEMO}),
+    Modality.VIDEO: frozenset({ProviderKind.DEMO}),
+    Modality.SPEECH: frozenset({ProviderKind.DEMO}),
+}
+"""The kinds of provider that this program speaks to, by what they make. OpenRouter's chat is OpenAI's on the wire."""
+
+
+def load(
+    extension: Path | None,
+    keys: ProviderKeys,
+    *,
+    adapters: Adapters = ADAPTERS,
+    at: datetime | None = None,
+    shipped: Path = SHIPPED,
+) -> Catalog:
+    """The catalog of this deployment, with the list prices of the day `at` (today). Raises `CatalogInvalid`."""
+    sources = [_read(shipped, shipped.name)]
+    if extension is not None:
+        sources.append(_read(extension, str(extension)))
+    document: Document = {}
+    for source in sources:
+        document = merge(document, source.document)
+    entries = parse(document)
+    catalog, unpriced = CatalogBuilder(entries, keys, adapters, at or datetime.now(UTC)).build()
+    if problems := [*entries.problems, *unpriced]:
+        raise CatalogInvalid([line for _, line in sorted({_located(problem, sources) for problem in problems})])
+    return catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    name: str
+    document: Document
+    lines: dict[EntryPath, int]
+
+
+def _read(path: Path, name: str) -> _Source:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failed:
+        raise CatalogInvalid([f"{name}: cannot be read: {failed.__class__.__name__}"]) from None
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as invalid:
+        line = re.search(r"\(at line (\d+), column \d+\)", str(invalid))
+        place = line[1] if line else str(text.count("\n") + 1)
+        why = re.sub(r" \(at .*\)$", "", str(invalid))
+        raise CatalogInvalid([f"{name}:{place}: not valid TOML: {why}"]) from None
+    except ArithmeticError:
+        raise CatalogInvalid([f"{name}: holds a number that is out of all range"]) from None
+    return _Source(name, document, toml_lines.index(text))
+
+
+def _located(problem: Problem, sources: list[_Source]) -> tuple[tuple[int, int], str]:
+    """The file that says it, the later one where both do, and the line of what it says, or of what that belongs to."""
+    depth, number, line = 0, len(sources) - 1, 1
+    for candidate, source in reversed(list(enumerate(sources))):
+        known = (length for length in range(len(problem.path), 0, -1) if problem.path[:length] in source.lines)
+        length = next(known, 0)
+        if length > depth:
+            depth, number, line = length, candidate, source.lines[problem.path[:length]]
+        if len(problem.path) > 1 and replaces(source.document, str(problem.path[0]), str(problem.path[1])):
+            break
+    where = ".".join(str(part) for part in problem.path)
+    return (number, line), f"{sources[number].name}:{line}: {where}: {problem.message}"

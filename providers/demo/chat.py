@@ -1,0 +1,209 @@
+"""Demo chat: answers in OpenAI's exact shapes, made in this process."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from domain.errors import UpstreamError, UpstreamRefused
+from providers.base import ChatAnswer, ChatCall, ChatChunk
+from providers.demo import pace, replies, sample, tokens, tools
+from providers.demo.tools import ToolCall
+
+MODELS = frozenset({"chat", "chat-fail", "chat-broken", "chat-slow"})
+SLOW = 10.0
+BREAKS_AFTER = 5
+"""Deltas that `chat-broken` streams before it breaks off."""
+MOST_CHOICES = 16
+
+Delta = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One finished answer, whole and in the pieces that a stream sends."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    finish_reason: str
+    tokens: int
+
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": self.text, "refusal": None, "annotations": []}
+        if self.calls:
+            return message | {"content": None, "tool_calls": [call.shape() for call in self.calls]}
+        return message
+
+    def deltas(self) -> list[Delta]:
+        spoken: list[Delta] = [{"content": word} for word in tokens.words(tokens.split(self.text))]
+        return spoken + [delta for index, call in enumerate(self.calls) for delta in _call_deltas(index, call)]
+
+
+class DemoChat:
+    """Implements `providers.base.ChatProvider`."""
+
+    def __init__(self, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        self._sleep = sleep
+
+    async def complete(self, call: ChatCall) -> ChatAnswer:
+        choices = _choices(call)
+        if call.model == "chat-broken":
+            raise UpstreamError
+        if call.model == "chat-slow":
+            await self._sleep(_duration(call))
+        listed = [
+            {"index": index, "message": choice.message(), "logprobs": None, "finish_reason": choice.finish_reason}
+            for index, choice in enumerate(choices)
+        ]
+        return ChatAnswer(_envelope(call, "chat.completion") | {"choices": listed, "usage": _usage(call, choices)})
+
+    async def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
+        choices = _choices(call)
+        metered = bool((call.body.get("stream_options") or {}).get("include_usage"))
+        envelope = _envelope(call, "chat.completion.chunk") | ({"usage": None} if metered else {})
+
+        def chunk(index: int, delta: Delta, finish_reason: str | None = None) -> ChatChunk:
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+            return ChatChunk(envelope | {"choices": [choice]})
+
+        for index, choice in enumerate(choices):
+            yield chunk(index, {"role": "assistant", "content": None if choice.calls else "", "refusal": None})
+        pieces = _interleaved(choices)
+        for sent, (index, delta) in enumerate(pieces):
+            if call.model == "chat-broken" and sent == BREAKS_AFTER:
+                raise UpstreamError
+            await self._sleep(_duration(call) / len(pieces) if call.model == "chat-slow" else _typing(delta))
+            yield chunk(index, delta)
+        if call.model == "chat-broken":
+            raise UpstreamError
+        for index, choice in enumerate(choices):
+            yield chunk(index, {}, choice.finish_reason)
+        if metered:
+            yield ChatChunk(envelope | {"choices": [], "usage": _usage(call, choices)})
+
+
+def _choices(call: ChatCall) -> list[Choice]:
+    """Everything that will be said; raises before any of it for the model that always fails."""
+    if call.model not in MODELS:
+        raise UpstreamRefused("The provider does not know this model.")
+    if call.model == "chat-fail":
+        raise UpstreamError
+    count = call.body.get("n") or 1
+    if not isinstance(count, int) or not 1 <= count <= MOST_CHOICES:
+        raise UpstreamRefused("The provider refused this input: 'n' is not something it can make.")
+    return [_choice(call, variant) for variant in range(count)]
+
+
+def _choice(call: ChatCall, variant: int) -> Choice:
+    sentence = pace.without_directive(_last_text(call.body, "user"))
+    result = _tool_result(call.body)
+    called = tools.calls(call.body, sentence, fresh=result is None)
+    if called:
+        return _cut_calls(called, call.output_limit)
+    answer = replies.answer(sentence, variant) if result is None else replies.after_tool(result)
+    pieces = tokens.split(_stopped(_formatted(answer, sentence, call.body), call.body.get("stop")))
+    kept = pieces[: call.output_limit]
+    return Choice("".join(kept), (), "stop" if len(kept) == len(pieces) else "length", len(kept))
+
+
+def _formatted(answer: str, sentence: str, body: dict[str, Any]) -> str:
+    """As JSON, where the request wants JSON."""
+    match body.get("response_format"):
+        case {"type": "json_object"}:
+            return json.dumps({"answer": answer}, ensure_ascii=False)
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
+            return json.dumps(sample.of(schema, sentence, answer, param="response_format"), ensure_ascii=False)
+        case _:
+            return answer
+
+
+def _stopped(text: str, stop: object) -> str:
+    """The text up to the first stop sequence in it."""
+    sequences = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
+    found = [at for each in sequences if isinstance(each, str) and each and (at := text.find(each)) >= 0]
+    return text[: min(found)] if found else text
+
+
+def _cut_calls(called: list[ToolCall], limit: int) -> Choice:
+    kept: list[ToolCall] = []
+    spent = 0
+    for call in called:
+        name, given = len(tokens.split(call.name)), tokens.split(call.given)
+        room = limit - spent - name
+        if room <= 0:
+            break
+        kept.append(ToolCall(call.id, call.name, "".join(given[:room]), call.custom))
+        spent += name + min(len(given), room)
+    whole = [call.given for call in kept] == [call.given for call in called]
+    return Choice("", tuple(kept), "tool_calls" if whole else "length", spent)
+
+
+def _call_deltas(index: int, call: ToolCall) -> list[Delta]:
+    """The first names the call, the others carry what it is given, piece by piece."""
+    kind, field = ("custom", "input") if call.custom else ("function", "arguments")
+    begun = {"index": index, "id": call.id, "type": kind, kind: {"name": call.name, field: ""}}
+    parts = [{"index": index, kind: {field: word}} for word in tokens.words(tokens.split(call.given))]
+    return [{"tool_calls": [part]} for part in (begun, *parts)]
+
+
+def _interleaved(choices: list[Choice]) -> list[tuple[int, Delta]]:
+    """The deltas of all choices as they come from a provider: a word of each in turn."""
+    queues = [choice.deltas() for choice in choices]
+    longest = max(len(queue) for queue in queues)
+    return [(index, queue[at]) for at in range(longest) for index, queue in enumerate(queues) if at < len(queue)]
+
+
+def _envelope(call: ChatCall, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": call.model,
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+
+
+def _usage(call: ChatCall, choices: list[Choice]) -> dict[str, Any]:
+    prompt, completion = tokens.of_request(call.body), sum(choice.tokens for choice in choices)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _last_text(body: dict[str, Any], role: str) -> str:
+    messages = body.get("messages") or []
+    of_role = [message for message in messages if isinstance(message, dict) and message.get("role") == role]
+    content = of_role[-1].get("content") if of_role else ""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return " ".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
+
+
+def _tool_result(body: dict[str, Any]) -> str | None:
+    """What the tool said, when it was the last to speak."""
+    messages = body.get("messages") or []
+    last = messages[-1] if messages else None
+    return _last_text(body, "tool") if isinstance(last, dict) and last.get("role") == "tool" else None
+
+
+def _duration(call: ChatCall) -> float:
+    return pace.seconds(_last_text(call.body, "user"), SLOW)
+
+
+def _typing(delta: Delta) -> float:
+    """Seconds that a word takes to type: 5 to 20 ms."""
+    return 0.005 + 0.001 * (len(str(delta)) % 16)

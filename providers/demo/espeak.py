@@ -1,0 +1,58 @@
+"""One utterance by espeak-ng: text on stdin, 16-bit mono samples on stdout. Run as a script, in a process of its own.
+
+The library is neither thread-safe nor deterministic, save for the first synthesis of a fresh process. It is GPL: only
+this program loads it. Arguments: library, data folder, voice, words per minute, pitch, parent's process id.
+"""
+
+import ctypes
+import os
+import sys
+from typing import Any
+
+SYNCHRONOUS = 2
+UTF8 = 1
+RATE, PITCH = 1, 3
+PR_SET_PDEATHSIG = 1
+SIGKILL = 9
+SAMPLE_RATE = 22_050
+
+ON_SOUND = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+def die_with(parent: int) -> None:
+    """Linux ends this process when the one that started it ends, however it does."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def speak(library: str, data: str, voice: str, rate: int, pitch: int, text: bytes) -> bytes:
+    espeak = ctypes.CDLL(library)
+    if espeak.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), 0) != SAMPLE_RATE:
+        sys.exit(2)
+    heard = bytearray()
+
+    def on_sound(samples: Any, count: int, _events: int) -> int:
+        if samples and count > 0:
+            heard.extend(ctypes.string_at(samples, count * 2))
+        return 0
+
+    callback = ON_SOUND(on_sound)  # kept in a variable: the library holds no reference to it
+    espeak.espeak_SetSynthCallback(callback)
+    if espeak.espeak_SetVoiceByName(voice.encode()) != 0:
+        sys.exit(3)
+    espeak.espeak_SetParameter(RATE, rate, 0)
+    espeak.espeak_SetParameter(PITCH, pitch, 0)
+    espeak.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, UTF8, None, None)
+    espeak.espeak_Synchronize()
+    return bytes(heard)
+
+
+def main(library: str, data: str, voice: str, rate: str, pitch: str, parent: str) -> None:
+    die_with(int(parent))
+    text = sys.stdin.buffer.read().replace(b"\0", b" ")
+    sys.stdout.buffer.write(speak(library, data, voice, int(rate), int(pitch), text))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

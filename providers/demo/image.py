@@ -1,0 +1,25 @@
+"""Demo images: PNG files."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from providers.demo.landscape import Landscape
+
+LABEL = "demo"
+
+
+def label(size: tuple[int, int]) -> Image.Image:
+    """What says in a corner that this is a demo, as a mask over the whole picture."""
+    width, height = size
+    mask = Image.new("L", size)
+    font = ImageFont.load_default(max(9, min(width, height) / 36))
+    margin = min(width, height) / 36
+    ImageDraw.Draw(mask).text((width - margin, height - margin), LABEL, fill=150, font=font, anchor="rs")
+    return mask
+
+
+def draw(path: Path, prompt: str, seed: str, size: tuple[int, int]) -> None:
+    picture = Landscape(prompt, seed, size).picture()
+    picture.paste((255, 255, 255), mask=label(size))
+    picture.save(path, "PNG")

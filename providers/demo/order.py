@@ -1,0 +1,103 @@
+"""What a media request asks of the demo, checked as a real provider would check it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from domain.errors import UpstreamRefused
+from domain.media import Kind, MediaRequest
+from providers.demo import pace
+from providers.demo.voices import FORMATS, VOICES
+
+SLOW = 20.0
+READY_AFTER = {Kind.IMAGE: 0.3, Kind.SPEECH: 0.3, Kind.VIDEO: 1.0}
+
+MOST_IMAGES = 10
+SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
+LARGEST_IMAGE = 2048 * 2048
+LARGEST_VIDEO = 1920 * 1088
+LONGEST_VIDEO = 60.0
+LONGEST_TEXT = 4096
+
+_DEFAULT_SIZE = {Kind.IMAGE: (1024, 1024), Kind.VIDEO: (640, 360)}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request that makes sense, with every default filled in."""
+
+    kind: Kind
+    prompt: str
+    seed: str
+    wait: timedelta
+    fails: bool
+    size: tuple[int, int] = (0, 0)
+    n: int = 1
+    seconds: float = 5.0
+    voice: str = "alloy"
+    format: str = "mp3"
+    speed: float = 1.0
+
+
+def read(request: MediaRequest) -> Order:
+    """Raises `UpstreamRefused`, naming the field, for what cannot be made."""
+    name, _, manner = request.model.partition("-")
+    _require(name == request.kind and manner in ("", "fail", "slow"), "model")
+    slow = manner == "slow"
+    prompt = pace.without_directive(request.prompt) if slow else request.prompt
+    wait = pace.seconds(request.prompt, SLOW) if slow else READY_AFTER[request.kind]
+    order = Order(
+        kind=request.kind,
+        prompt=prompt.encode(errors="replace").decode() or name,
+        seed=str(request.seed),
+        wait=timedelta(seconds=wait),
+        fails=manner == "fail",
+        size=_size(request),
+        n=request.n,
+        seconds=5.0 if request.seconds is None else request.seconds,
+        voice=request.voice or "alloy",
+        format=request.response_format if request.kind is Kind.SPEECH and request.response_format else "mp3",
+        speed=request.speed,
+    )
+    _require(bool(request.prompt.strip()), "prompt")
+    _CHECKS[request.kind](order)
+    return order
+
+
+def _size(request: MediaRequest) -> tuple[int, int]:
+    width, height = _DEFAULT_SIZE.get(request.kind, (0, 0))
+    return request.width or width, request.height or height
+
+
+def _check_image(order: Order) -> None:
+    _check_sides(order, LARGEST_IMAGE)
+    _require(1 <= order.n <= MOST_IMAGES, "n")
+
+
+def _check_video(order: Order) -> None:
+    _check_sides(order, LARGEST_VIDEO)
+    # H.264 stores colour at half the resolution.
+    _require(all(side % 2 == 0 for side in order.size), "size")
+    _require(0 < order.seconds <= LONGEST_VIDEO, "duration")
+    _require(order.n == 1, "n")
+
+
+def _check_speech(order: Order) -> None:
+    _require(len(order.prompt) <= LONGEST_TEXT, "input")
+    _require(order.voice in VOICES, "voice")
+    _require(order.format in FORMATS, "response_format")
+    _require(0.25 <= order.speed <= 4, "speed")
+    _require(order.n == 1, "n")
+
+
+def _check_sides(order: Order, largest: int) -> None:
+    width, height = order.size
+    _require(all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in order.size), "size")
+    _require(width * height <= largest, "size")
+
+
+def _require(sensible: bool, field: str) -> None:
+    if not sensible:
+        raise UpstreamRefused(f"The provider refused this input: '{field}' is not something it can make.")
+
+
+_CHECKS = {Kind.IMAGE: _check_image, Kind.VIDEO: _check_video, Kind.SPEECH: _check_speech}

@@ -1,0 +1,15 @@
+"""How long a `-slow` model takes: as long as its prompt says with `[seconds=8]`."""
+
+import re
+
+LONGEST = 600.0
+_DIRECTIVE = re.compile(r"\[seconds=(\d{1,6}(?:\.\d{1,3})?)\]")
+
+
+def seconds(text: str, default: float) -> float:
+    found = _DIRECTIVE.search(text)
+    return min(float(found[1]), LONGEST) if found else default
+
+
+def without_directive(text: str) -> str:
+    return _DIRECTIVE.sub("", text).strip()

@@ -1,0 +1,52 @@
+"""From an order to files. Imports the encoders, so import this only where something is to be made."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+from domain.media import Kind
+from providers.demo import image, speech, video
+from providers.demo.order import Order
+from providers.demo.spool import File
+from providers.demo.voices import FORMATS
+
+
+async def render(order: Order, folder: Path) -> tuple[File, ...]:
+    """Make the outputs of an order, in the folder. Abandons the work when cancelled."""
+    match order.kind:
+        case Kind.IMAGE:
+            return tuple([await _image(order, folder, index) for index in range(order.n)])
+        case Kind.VIDEO:
+            return (await _video(order, folder),)
+        case Kind.SPEECH:
+            return (await _speech(order, folder),)
+
+
+async def _image(order: Order, folder: Path, index: int) -> File:
+    file = File(
+        name=f"{index}.png", content_type="image/png", extension="png", width=order.size[0], height=order.size[1]
+    )
+    seed = f"{order.seed}:{index}"
+    await asyncio.to_thread(image.draw, folder / file.name, order.prompt, seed, order.size)
+    return file
+
+
+async def _video(order: Order, folder: Path) -> File:
+    width, height = order.size
+    length = video.frames_in(order.seconds) / video.FPS
+    file = File(name="0.mp4", content_type="video/mp4", extension="mp4", width=width, height=height, duration=length)
+    stop = threading.Event()
+    try:
+        await asyncio.to_thread(
+            video.film, folder / file.name, order.prompt, order.seed, order.size, order.seconds, stop
+        )
+    finally:
+        stop.set()
+    return file
+
+
+async def _speech(order: Order, folder: Path) -> File:
+    name = f"0.{order.format}"
+    length = await speech.say(folder / name, order.prompt, order.voice, order.speed, order.format)
+    content_type = FORMATS[order.format].content_type
+    return File(name=name, content_type=content_type, extension=order.format, duration=round(length, 3))

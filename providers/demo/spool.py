@@ -1,0 +1,134 @@
+"""The demo provider's own memory: one folder per submission, shared by any number of processes.
+
+A submission is a folder that appears by one rename, outputs and record together: a process that is killed while it
+renders has submitted nothing. No prompt is ever written here.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.errors import UpstreamRefused
+from domain.media import Kind
+
+RECORD = "record.json"
+STALE = 3600
+"""Seconds after which a draft belongs to a process that is no more."""
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+
+
+class File(BaseModel):
+    """One output, and what is known of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    content_type: str
+    extension: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+
+
+class Submission(BaseModel):
+    """One job as the demo provider sees it. What it has become follows from the clock."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    reference: str
+    kind: Kind
+    model: str
+    submitted_at: datetime
+    ready_at: datetime
+    outcome: Outcome
+    cancelled_at: datetime | None = None
+    files: tuple[File, ...] = ()
+
+
+class Spool:
+    def __init__(self, folder: Path) -> None:
+        self._jobs = folder / "jobs"
+        self._drafts = folder / "drafts"
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """A folder to render into; what is not published from it is thrown away."""
+        for folder in (self._jobs, self._drafts):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sweep()
+        draft = self._drafts / uuid4().hex
+        draft.mkdir()
+        try:
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def publish(self, draft: Path, submission: Submission) -> None:
+        """From here on the job exists."""
+        _write(draft / RECORD, submission)
+        draft.rename(self._jobs / submission.id)
+
+    def submissions(self, reference: str | None = None) -> list[Submission]:
+        """Every submission there ever was (of one reference), oldest first."""
+        if not self._jobs.is_dir():
+            return []
+        found = [_read(folder / RECORD) for folder in self._jobs.iterdir()]
+        chosen = [each for each in found if reference is None or each.reference == reference]
+        return sorted(chosen, key=lambda each: each.submitted_at)
+
+    @contextmanager
+    def opened(self, job_id: str, *, exclusive: bool = False) -> Iterator[Submission]:
+        """The job, under a lock between processes: what one of them was told stays true for the others."""
+        # Only names that we gave are looked up: no path comes in from outside.
+        if not job_id.isalnum() or not (self._jobs / job_id / RECORD).is_file():
+            raise UpstreamRefused("The provider does not know this job.")
+        folder = os.open(self._jobs / job_id, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield _read(self._jobs / job_id / RECORD)
+        finally:
+            os.close(folder)
+
+    def rewrite(self, submission: Submission) -> None:
+        _write(self._jobs / submission.id / RECORD, submission)
+
+    def path(self, submission: Submission, file: File) -> Path:
+        return self._jobs / submission.id / file.name
+
+    def discard(self, submission: Submission) -> None:
+        for file in submission.files:
+            self.path(submission, file).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        for left in self._drafts.iterdir():
+            try:
+                stale = left.stat().st_mtime < time.time() - STALE
+            except FileNotFoundError:  # its owner has just finished
+                continue
+            if stale:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _read(path: Path) -> Submission:
+    return Submission.model_validate_json(path.read_bytes())
+
+
+def _write(path: Path, submission: Submission) -> None:
+    """All of it or none, also for those who read at this moment."""
+    draft = path.with_name(f"{uuid4().hex}.draft")
+    draft.write_text(submission.model_dump_json())
+    draft.replace(path)

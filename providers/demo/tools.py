@@ -1,0 +1,69 @@
+"""When the demo model calls tools, and with what."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from providers.demo import sample
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function, with JSON arguments, or of a custom tool, with a text."""
+
+    id: str
+    name: str
+    given: str
+    custom: bool = False
+
+    def shape(self) -> dict[str, Any]:
+        """In OpenAI's words, as it stands in a message."""
+        if self.custom:
+            return {"id": self.id, "type": "custom", "custom": {"name": self.name, "input": self.given}}
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.given}}
+
+
+def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
+    """The calls that the request forces, else those of the tools that the user names; none after their results."""
+    tools = {name: tool for tool in body.get("tools") or [] if (name := _name(tool))}
+    forced = _forced(body.get("tool_choice"), tools)
+    if forced is None:
+        forced = [name for name in tools if fresh and name in sentence]
+    if body.get("parallel_tool_calls") is False:
+        forced = forced[:1]
+    return [_call(tools[name], name, sentence) for name in forced if name in tools]
+
+
+def _forced(choice: object, tools: dict[str, Any]) -> list[str] | None:
+    """The tools that must be called; none of them for "none"; None when the model may choose."""
+    match choice:
+        case "none":
+            return []
+        case "required":
+            return list(tools)[:1]
+        case {"type": "function" | "custom", **named}:
+            return [_name(choice) or ""] if named else None
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [first, *_]}}:
+            return [_name(first) or ""]
+        case _:
+            return None
+
+
+def _name(tool: object) -> str | None:
+    match tool:
+        case {"type": "function", "function": {"name": str() as name}}:
+            return name
+        case {"type": "custom", "custom": {"name": str() as name}}:
+            return name
+        case _:
+            return None
+
+
+def _call(tool: dict[str, Any], name: str, sentence: str) -> ToolCall:
+    call_id = f"call_{uuid4().hex[:24]}"
+    if tool["type"] == "custom":
+        return ToolCall(call_id, name, sentence, custom=True)
+    schema = tool["function"].get("parameters")
+    arguments = sample.of(schema, sentence, sentence, param="tools") if isinstance(schema, dict) else {}
+    return ToolCall(call_id, name, json.dumps(arguments, ensure_ascii=False))

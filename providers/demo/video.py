@@ -1,0 +1,76 @@
+"""Demo videos: MP4 files, H.264 and AAC, of a camera that travels past a landscape."""
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av import AudioStream, VideoFrame, VideoStream
+from av.container import OutputContainer
+
+from providers.demo import image, melody, sound
+from providers.demo.landscape import Landscape
+
+FPS = 24
+THREADS = 2
+"""Fixed, because the encoder's output depends on it."""
+
+
+class Abandoned(Exception):
+    """Nobody waits for this file any longer."""
+
+
+def frames_in(seconds: float) -> int:
+    return max(1, round(seconds * FPS))
+
+
+def film(path: Path, prompt: str, seed: str, size: tuple[int, int], seconds: float, stop: threading.Event) -> None:
+    """Exactly `frames_in(seconds)` frames and as much music. Writes to a file, because +faststart reads it again."""
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(str(path), "w", format="mp4", options=options) as file:
+        video, audio = _streams(file, size)
+        _encode(file, video, audio, _Camera(prompt, seed, size, seconds), stop)
+
+
+class _Camera:
+    """What is seen and heard at each moment."""
+
+    def __init__(self, prompt: str, seed: str, size: tuple[int, int], seconds: float) -> None:
+        self.count = frames_in(seconds)
+        self.length = self.count / FPS
+        self._pace = size[0] / 22
+        self._scene = Landscape(prompt, seed, size, travel=self.length * self._pace)
+        self._label = image.label(size)
+        self.music = list(sound.frames(melody.play(f"{prompt}\n{seed}", self.length), melody.RATE))
+
+    def frame(self, index: int) -> VideoFrame:
+        at = index / FPS
+        picture = self._scene.picture(moved=at * self._pace, risen=0.12 * at / (at + 20), flown=at / 50)
+        picture.paste((255, 255, 255), mask=self._label)
+        frame: VideoFrame = VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]  # a gap in PyAV's stubs
+        frame.pts, frame.time_base = index, Fraction(1, FPS)
+        return frame
+
+
+def _streams(file: OutputContainer, size: tuple[int, int]) -> tuple[VideoStream, AudioStream]:
+    video = file.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "21", "flags": "+bitexact"})
+    video.width, video.height = size
+    video.pix_fmt = "yuv420p"
+    video.codec_context.thread_count = THREADS
+    audio = file.add_stream("aac", rate=48_000, layout="mono", options={"flags": "+bitexact"})
+    audio.bit_rate = 96_000
+    return video, audio
+
+
+def _encode(
+    file: OutputContainer, video: VideoStream, audio: AudioStream, camera: _Camera, stop: threading.Event
+) -> None:
+    music = iter(camera.music)
+    for index in range(camera.count):
+        if stop.is_set():
+            raise Abandoned
+        if index % FPS == 0 and (heard := next(music, None)):
+            file.mux(audio.encode(heard))
+        file.mux(video.encode(camera.frame(index)))
+    file.mux(audio.encode(None))
+    file.mux(video.encode(None))

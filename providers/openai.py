@@ -1,0 +1,205 @@
+"""Any server that speaks OpenAI's chat completions: OpenAI itself, OpenRouter, vLLM, Ollama and many more.
+
+Upstream gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this module.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import orjson
+from pydantic import SecretStr
+
+from domain.errors import (
+    ContextLengthExceeded,
+    RequestInvalid,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from providers import sse
+from providers.base import ChatAnswer, ChatCall, ChatChunk
+
+LARGEST_ANSWER = 32 * 1024 * 1024
+_ABOUT_THE_CALLER = ("user", "metadata", "safety_identifier", "prompt_cache_key", "store", "provider", "max_tokens")
+_OURS = ("max_completion_tokens", "stream", "stream_options")
+_PASSED_ON = frozenset({"unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
+_TIMED_OUT = (TimeoutError, aiohttp.ServerTimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    connect: timedelta
+    first_byte: timedelta
+    idle: timedelta
+    total: timedelta
+
+
+class OpenAIChat:
+    """One provider of kind `openai` (or `openrouter`, which speaks the same)."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        api_key: SecretStr | None,
+        headers: Mapping[str, SecretStr],
+        openrouter: bool,
+        timeouts: Timeouts,
+    ) -> None:
+        self._session = session
+        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._headers = {name: value.get_secret_value() for name, value in headers.items()}
+        if api_key is not None:
+            self._headers["Authorization"] = f"Bearer {api_key.get_secret_value()}"
+        self._headers["Content-Type"] = "application/json"
+        self._openrouter = openrouter
+        self._timeouts = timeouts
+
+    async def complete(self, call: ChatCall) -> ChatAnswer:
+        async with self._post(call, stream=False) as response:
+            raw = await _read(response)
+        try:
+            body = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            raise UpstreamError from None
+        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+            raise UpstreamError
+        return ChatAnswer(body)
+
+    async def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
+        async with self._post(call, stream=True) as response:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise UpstreamError
+            finished = False
+            async for data in sse.events(response.content.iter_any()):
+                if data == b"[DONE]":
+                    return
+                chunk = _chunk(data)
+                finished = finished or _finishes(chunk)
+                yield ChatChunk(chunk)
+            if not finished:  # cut: no [DONE], no finish reason
+                raise UpstreamError
+
+    @asynccontextmanager
+    async def _post(self, call: ChatCall, *, stream: bool) -> AsyncIterator[aiohttp.ClientResponse]:
+        times = self._timeouts
+        timeout = aiohttp.ClientTimeout(
+            total=times.total.total_seconds(),
+            sock_connect=times.connect.total_seconds(),
+            sock_read=times.idle.total_seconds() if stream else None,
+        )
+        payload = orjson.dumps(self._payload(call, stream=stream))
+        try:
+            async with asyncio.timeout(times.first_byte.total_seconds() if stream else None):
+                response = await self._session.post(
+                    self._url, data=payload, headers=self._headers, timeout=timeout, allow_redirects=False
+                )
+            async with response:
+                if response.status != 200:
+                    raise await _refusal(response)
+                yield response
+        except _TIMED_OUT:
+            raise UpstreamTimeout from None
+        except aiohttp.ClientError:
+            raise UpstreamError from None
+
+    def _payload(self, call: ChatCall, *, stream: bool) -> dict[str, Any]:
+        """The caller's fields, without what is about the caller; then ours, so that none of theirs can weaken them."""
+        body = {k: v for k, v in call.body.items() if k not in _ABOUT_THE_CALLER and k not in _OURS}
+        body["model"] = call.model
+        limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
+        body[limit] = call.output_limit
+        if stream:
+            body["stream"] = True
+            if "stream_usage" in call.capabilities:
+                body["stream_options"] = {"include_usage": True}
+        if "store" in call.capabilities:
+            body["store"] = False
+        if self._openrouter:
+            body["provider"] = {"data_collection": "deny", "zdr": True}
+        if "developer_role" not in call.capabilities:
+            body["messages"] = [_as_system(message) for message in body["messages"]]
+        return body
+
+
+def _as_system(message: dict[str, Any]) -> dict[str, Any]:
+    return {**message, "role": "system"} if message.get("role") == "developer" else message
+
+
+def _chunk(data: bytes) -> dict[str, Any]:
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise UpstreamError from None
+    if not isinstance(chunk, dict) or "error" in chunk:
+        raise UpstreamError
+    return chunk
+
+
+def _finishes(chunk: Mapping[str, Any]) -> bool:
+    choices = chunk.get("choices")
+    return isinstance(choices, list) and any(isinstance(c, dict) and c.get("finish_reason") for c in choices)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise UpstreamError
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+    """What a status other than 200 means for our caller, in our words."""
+    status = response.status
+    if status in (408, 504):
+        return UpstreamTimeout()
+    if status in (429, 503, 529):
+        return UpstreamBusy(retry_after=_retry_after(response.headers))
+    if status not in (400, 413, 422):
+        return UpstreamError()
+    error = _error_object(await response.content.read(65_536))
+    code, param = str(error.get("code") or ""), error.get("param")
+    if code == "context_length_exceeded" or status == 413:
+        return ContextLengthExceeded()
+    return RequestInvalid(
+        "The provider of this model does not accept a value of this request.",
+        param=param if isinstance(param, str) and len(param) < 100 and param.isprintable() else None,
+        code="unsupported_parameter"
+        if code.startswith("unsupported")
+        else code
+        if code in _PASSED_ON
+        else "invalid_value",
+    )
+
+
+def _error_object(raw: bytes) -> Mapping[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Seconds or a date; at most a minute is passed on, since clients give up on longer ones."""
+    value = headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(value)
+        except (TypeError, ValueError):
+            return None
+        seconds = (at - at.now(at.tzinfo)).total_seconds()
+    return timedelta(seconds=min(max(seconds, 1.0), 60.0)) if seconds == seconds else None

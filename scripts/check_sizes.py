@@ -1,0 +1,54 @@
+"""Files, functions and parameter lists stay small: prints every offender and exits 1 if there is one."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+FILE_LINES = 400
+FUNCTION_LINES = 70
+PARAMETERS = 5
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def main() -> int:
+    root = Path(__file__).resolve().parent.parent
+    found = [fault for path in python_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))]
+    for fault in found:
+        sys.stdout.write(f"{fault}\n")
+    return 1 if found else 0
+
+
+def python_files(root: Path) -> list[Path]:
+    """What git tracks or would track: a new file counts before it is added."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.py"]
+    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    return sorted(path for name in set(listed.split("\0")) if name and (path := root / name).is_file())
+
+
+def faults(path: Path, source: str) -> Iterator[str]:
+    lines = len(source.splitlines())
+    if lines > FILE_LINES:
+        yield f"{path}:1: the file has {lines} lines, at most {FILE_LINES}"
+    tree = ast.parse(source, str(path))
+    methods = {node for parent in ast.walk(tree) if isinstance(parent, ast.ClassDef) for node in parent.body}
+    for node in ast.walk(tree):
+        if isinstance(node, Function):
+            yield from _function_faults(path, node, method=node in methods)
+
+
+def _function_faults(path: Path, node: Function, *, method: bool) -> Iterator[str]:
+    length = (node.end_lineno or node.lineno) - node.lineno + 1
+    if length > FUNCTION_LINES:
+        yield f"{path}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES}"
+    parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    static = any(isinstance(mark, ast.Name) and mark.id == "staticmethod" for mark in node.decorator_list)
+    count = len(parameters) - (1 if method and not static and parameters else 0)
+    if count > PARAMETERS:
+        yield f"{path}:{node.lineno}: {node.name} has {count} parameters, at most {PARAMETERS}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Write the lock files: every package that `pyproject.toml` asks for, pinned, with hashes and without addresses.
+
+Keeps what is locked already; `--upgrade` takes the newest of everything, `--upgrade-package NAME` of one.
+"""
+
+import os
+import subprocess
+import sys
+
+from scripts import setup
+
+COMMON = ["--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
+PLATFORMS = ["--python-version", "3.11", "--universal"]
+EVERYTHING, PRODUCTION = "requirements.lock", "requirements-production.lock"
+
+
+def main() -> int:
+    uv = setup.find_uv()
+    if uv is None:
+        setup.say("The lock files are written by uv, which could not be had.")
+        return 1
+    compile_ = [uv, "pip", "compile", "pyproject.toml", *COMMON, *PLATFORMS]
+    commands = (
+        [*compile_, "--extra", "dev", "-o", EVERYTHING, *sys.argv[1:]],
+        # The same versions as were tested, and nothing that only development needs.
+        [*compile_, "--constraint", EVERYTHING, "-o", PRODUCTION],
+    )
+    environment = {**setup.uv_settings(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    for command in commands:
+        subprocess.run(command, cwd=setup.ROOT, env=environment, check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

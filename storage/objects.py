@@ -1,0 +1,173 @@
+"""Objects in a local folder or in an S3 bucket, over obstore."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self, cast
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+
+from domain.errors import NotFound, ServiceUnavailable
+from storage import sniff
+from storage.base import OutputTooLarge, Stored
+
+CHUNK = 256 * 1024
+WHOLE = 5 * 1024 * 1024
+"""Up to here an object goes out in one request, above it in parts of this size."""
+PARTS_AT_ONCE = 4
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+class ObjectStorage:
+    """Implements `storage.base.Storage`."""
+
+    def __init__(self, store: LocalStore | S3Store, *, folder: Path | None = None) -> None:
+        self._store = store
+        self._folder = folder
+
+    @classmethod
+    def from_url(cls, url: str, options: Mapping[str, str] | None = None) -> Self:
+        """`file:///folder` (made if it is not there, for us alone) or `s3://bucket/prefix`.
+
+        `options` are the standard `AWS_*` names with their values; what they leave out, obstore looks up by itself.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+            folder = Path(unquote(parts.path))
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return cls(LocalStore(folder, automatic_cleanup=True), folder=folder)
+        if parts.scheme == "s3" and parts.netloc:
+            return cls(_bucket(parts.netloc, parts.path.strip("/"), dict(options or {})))
+        raise ValueError("a storage URL is file:///absolute/folder or s3://bucket/prefix")
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, largest: int) -> Stored:
+        _checked(key)
+        capped = _Capped(chunks, largest)
+        source = aiter(capped)
+        first = bytearray()
+        async for chunk in source:
+            first += chunk
+            if len(first) >= WHOLE:
+                break
+        # The local store keeps no attributes and refuses them: there the key's extension speaks.
+        attributes = None if self._folder else {"Content-Type": content_type}
+        body = bytes(first) if len(first) < WHOLE else _joined(first, source)
+        with _store_failures():
+            written = await obstore.put_async(
+                self._store, key, body, attributes=attributes, chunk_size=WHOLE, max_concurrency=PARTS_AT_ONCE
+            )
+        kept = sniff.by_extension(key) if self._folder else content_type
+        return Stored(key=key, bytes=capped.taken, content_type=kept, version=written["e_tag"])
+
+    async def head(self, key: str) -> Stored | None:
+        if not _KEY.fullmatch(key):
+            return None
+        try:
+            with _store_failures():
+                found = await obstore.get_async(self._store, key, options={"head": True})
+        except FileNotFoundError:
+            return None
+        content_type = found.attributes.get("Content-Type") or sniff.by_extension(key)
+        return Stored(key=key, bytes=found.meta["size"], content_type=content_type, version=found.meta["e_tag"])
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        if start >= end:
+            return
+        _checked(key)
+        try:
+            with _store_failures():
+                found = await obstore.get_async(self._store, key, options={"range": (start, end)})
+        except FileNotFoundError:
+            raise NotFound from None
+        with _store_failures():
+            async for chunk in found.stream(min_chunk_size=CHUNK // 4):
+                for at in range(0, len(chunk), CHUNK):
+                    yield bytes(chunk[at : at + CHUNK])
+
+    async def delete(self, key: str) -> None:
+        _checked(key)
+        with _store_failures(), suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, key)
+        if self._folder:
+            await asyncio.to_thread(_remove_partial, self._folder / key)
+
+    async def delete_prefix(self, prefix: str) -> int:
+        _checked(prefix)
+        deleted = 0
+        with _store_failures():
+            while keys := await self._listed(prefix):
+                with suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, keys)
+                    deleted += len(keys)
+        if self._folder:
+            # What a killed writer left behind is no object to the store, but it is content all the same.
+            await asyncio.to_thread(_remove_folder, self._folder / prefix)
+        return deleted
+
+    async def _listed(self, prefix: str) -> list[str]:
+        """The first objects below the prefix."""
+        async for batch in obstore.list(self._store, prefix, chunk_size=1000):
+            if batch:
+                return [found["path"] for found in batch]
+        return []
+
+
+class _Capped:
+    """Passes chunks on and counts them, up to `largest` bytes in total."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], largest: int) -> None:
+        self._chunks = chunks
+        self._largest = largest
+        self.taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self.taken += len(chunk)
+            if self.taken > self._largest:
+                raise OutputTooLarge
+            yield chunk
+
+
+async def _joined(first: bytearray, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield bytes(first)
+    first.clear()
+    async for chunk in rest:
+        yield chunk
+
+
+def _bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
+    endpoint = next((value for option, value in options.items() if "ENDPOINT" in option.upper()), "")
+    allow_http = options.pop("AWS_ALLOW_HTTP", "").lower() == "true" or endpoint.startswith("http://")
+    config = cast("Any", options)  # the store checks the names itself
+    return S3Store(name, prefix=prefix or None, config=config, client_options={"allow_http": allow_http})
+
+
+def _checked(key: str) -> None:
+    if not _KEY.fullmatch(key):
+        raise ValueError("an object key is made of plain segments, none of them beginning with a dot")
+
+
+def _remove_partial(path: Path) -> None:
+    for partial in path.parent.glob(f"{path.name}#*"):
+        partial.unlink(missing_ok=True)
+
+
+def _remove_folder(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+@contextmanager
+def _store_failures() -> Iterator[None]:
+    # The store's own messages name paths, hosts and keys.
+    try:
+        yield
+    except (BaseError, PermissionError):
+        raise ServiceUnavailable from None

@@ -1,0 +1,75 @@
+"""Search attributes: what operators filter by in the Temporal UI. They are not encrypted: no user text in any."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.media import Job
+
+ACCOUNT = SearchAttributeKey.for_keyword("YoutAccount")
+MODEL = SearchAttributeKey.for_keyword("YoutModel")
+KIND = SearchAttributeKey.for_keyword("YoutKind")
+STATE = SearchAttributeKey.for_keyword("YoutState")
+PROVIDER = SearchAttributeKey.for_keyword("YoutProvider")
+
+KEYS = (ACCOUNT, MODEL, KIND, STATE, PROVIDER)
+DEFINITIONS: Mapping[str, str] = MappingProxyType({key.name: "Keyword" for key in KEYS})
+"""Name to type, as the server's command line and its set-up calls want it."""
+
+
+class AttributesMissing(Exception):
+    """The namespace lacks search attributes and this client may not add them."""
+
+    def __init__(self, names: list[str]) -> None:
+        commands = "; ".join(
+            f"temporal operator search-attribute create --name {name} --type {DEFINITIONS[name]}" for name in names
+        )
+        super().__init__(f"Register the search attributes of this application first: {commands}")
+
+
+def for_job(job: Job) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(ACCOUNT, str(job.account_id)),
+            SearchAttributePair(MODEL, job.model),
+            SearchAttributePair(KIND, job.kind.value),
+            SearchAttributePair(STATE, job.state.value),
+            SearchAttributePair(PROVIDER, job.provider),
+        ]
+    )
+
+
+async def ensure(client: Client) -> None:
+    """Register what the namespace lacks. Safe to do twice. Raises `AttributesMissing` where only an operator may."""
+    missing = await _missing(client)
+    if not missing:
+        return
+    request = AddSearchAttributesRequest(
+        namespace=client.namespace,
+        search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+    )
+    try:
+        await client.operator_service.add_search_attributes(request)
+    except RPCError as error:
+        if error.status is RPCStatusCode.ALREADY_EXISTS:  # another worker was faster
+            return
+        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
+            raise AttributesMissing(missing) from None
+        raise
+
+
+async def _missing(client: Client) -> list[str]:
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    except RPCError as error:
+        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
+            return list(DEFINITIONS)
+        raise
+    return [name for name in DEFINITIONS if name not in known.custom_attributes]

@@ -1,0 +1,48 @@
+"""The connection to Temporal, and the one way in which payloads are converted."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio.client import Client, Interceptor
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
+
+from temporal.codec import EncryptionCodec, Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where Temporal is. Temporal Cloud: the namespace's endpoint, `tls` and an API key."""
+
+    target: str
+    namespace: str = "default"
+    tls: bool = False
+    api_key: str | None = dataclasses.field(default=None, repr=False)
+
+
+def converter(keyring: Keyring) -> DataConverter:
+    """What API, worker and tests use. Failures are payloads too: their text is sealed like everything else."""
+    return dataclasses.replace(plain_converter(), payload_codec=EncryptionCodec(keyring))
+
+
+def plain_converter() -> DataConverter:
+    """The same without the sealing: for the committed histories of synthetic jobs, nothing else."""
+    return dataclasses.replace(
+        pydantic_data_converter, failure_converter_class=DefaultFailureConverterWithEncodedAttributes
+    )
+
+
+async def connect(
+    address: Address, conversion: DataConverter, *, lazy: bool = False, interceptors: Sequence[Interceptor] = ()
+) -> Client:
+    """`lazy`: connect at the first call, and survive a Temporal that is not there yet. A worker cannot be lazy."""
+    return await Client.connect(
+        address.target,
+        namespace=address.namespace,
+        api_key=address.api_key,
+        tls=address.tls,
+        data_converter=conversion,
+        interceptors=list(interceptors),
+        lazy=lazy,
+    )

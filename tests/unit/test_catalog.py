@@ -1,0 +1,155 @@
+"""Prices are exact, and a catalog finds what is active."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from domain.catalog import (
+    Catalog,
+    Exchange,
+    Modality,
+    Model,
+    Prices,
+    Provider,
+    ProviderKind,
+    Rates,
+    Route,
+    Tier,
+    Unit,
+)
+from domain.errors import ModelNotFound
+from domain.money import micros
+
+
+def rates(plain: str, output: str = "0") -> Rates:
+    return Rates(input=Decimal(plain), output=Decimal(output), cached_input=Decimal(plain), cache_write=Decimal(plain))
+
+
+def model(model_id: str, *routes: Route, prices: Prices | None = None) -> Model:
+    return Model(
+        id=model_id,
+        name=model_id,
+        description="",
+        modality=Modality.TEXT,
+        input_modalities=(),
+        context_window=1000,
+        max_output_tokens=100,
+        prices=prices or Prices(rates=rates("1", "2")),
+        tags=(),
+        pro_only=False,
+        supported_parameters=None,
+        routes=routes,
+    )
+
+
+ROUTE = Route(
+    provider=Provider(name="demo", kind=ProviderKind.DEMO, active=True),
+    model="chat",
+    weight=1,
+    capabilities=frozenset(),
+)
+
+
+@pytest.mark.parametrize(
+    ("usd", "rate", "markup", "credits"),
+    [
+        ("3", "100000", "1", "300000"),
+        ("0.003", "100000", "1", "300"),
+        ("0.000000075", "100000", "1", "0.0075"),
+        ("0.0000000000001", "100000", "1", "0.000001"),  # up, never to nothing
+        ("0.00000000012", "100000", "1.1", "0.000014"),
+        ("0", "100000", "7", "0"),
+        ("0.15", "100000", "1.005", "15075"),
+        ("1", "3", "0.333333333333", "1"),
+    ],
+)
+def test_list_prices_become_credits_rounded_up_to_six_places(usd: str, rate: str, markup: str, credits: str) -> None:
+    exchange = Exchange(credits_per_usd=Decimal(rate), markup=Decimal(markup))
+    assert exchange.credits(Decimal(usd)) == Decimal(credits)
+
+
+@given(
+    usd=st.decimals(min_value=0, max_value=10_000, places=9),
+    rate=st.decimals(min_value="0.000001", max_value=1_000_000_000, places=6),
+    markup=st.decimals(min_value="0.000001", max_value=1_000, places=12),
+)
+def test_the_exchange_is_exact(usd: Decimal, rate: Decimal, markup: Decimal) -> None:
+    exact = Fraction(usd) * Fraction(rate) * Fraction(markup)
+    credits = Exchange(credits_per_usd=rate, markup=markup).credits(usd)
+    assert Fraction(credits) == Fraction(math.ceil(exact * 10**6), 10**6)
+
+
+@given(usd=st.decimals(min_value=0, max_value=1_000, places=9))
+def test_every_list_price_is_whole_millionths_of_a_credit(usd: Decimal) -> None:
+    assert micros(Exchange().credits(usd)) == math.ceil(Fraction(usd) * 100_000 * 10**6)
+
+
+@pytest.mark.parametrize(
+    ("input_tokens", "input_rate"), [(0, "1"), (200, "1"), (201, "2"), (500, "2"), (501, "4"), (10_000, "4")]
+)
+def test_the_highest_tier_that_was_passed_prices_the_whole_call(input_tokens: int, input_rate: str) -> None:
+    prices = Prices(rates=rates("1"), tiers=(Tier(above=200, rates=rates("2")), Tier(above=500, rates=rates("4"))))
+    assert prices.rates_at(input_tokens).input == Decimal(input_rate)
+
+
+def test_media_prices_are_per_unit_and_variant() -> None:
+    prices = Prices(unit=Unit.SECOND, per_unit=Decimal(100), variants={"1920x1080": Decimal(250)})
+    assert [prices.per_unit_at(size) for size in (None, "640x480", "1920x1080")] == [100, 100, 250]
+
+
+def test_prices_of_one_kind_are_not_those_of_the_other() -> None:
+    with pytest.raises(ValueError, match="not priced by tokens"):
+        Prices(unit=Unit.CALL, per_unit=Decimal(1)).rates_at(1)
+    with pytest.raises(ValueError, match="priced by tokens"):
+        Prices(rates=rates("1")).per_unit_at(None)
+
+
+def test_a_version_names_prices_and_not_how_they_are_written() -> None:
+    written = [Prices(rates=rates(price, "2")) for price in ("300", "300.000", "3E+2")]
+    assert len({prices.version for prices in written}) == 1
+    assert Prices(rates=rates("300.000001", "2")).version != written[0].version
+    assert written[0].version == "5475d9a02f9d"  # receipts of earlier releases name it
+
+
+def test_any_change_of_price_changes_the_version() -> None:
+    base = Prices(rates=rates("1", "2"))
+    others = [
+        Prices(rates=rates("2", "1")),
+        Prices(rates=base.rates, tiers=(Tier(above=9, rates=rates("1", "2")),)),
+        Prices(rates=base.rates, tiers=(Tier(above=8, rates=rates("1", "2")),)),
+        Prices(unit=Unit.CALL, per_unit=Decimal(1)),
+        Prices(unit=Unit.IMAGE, per_unit=Decimal(1)),
+        Prices(unit=Unit.IMAGE, per_unit=Decimal(1), variants={"1x1": Decimal(2)}),
+    ]
+    assert len({prices.version for prices in (base, *others)}) == 1 + len(others)
+
+
+def test_only_active_models_are_found() -> None:
+    catalog = Catalog(
+        exchange=Exchange(),
+        providers={},
+        models={"b": model("b", ROUTE), "idle": model("idle"), "a": model("a", ROUTE)},
+    )
+    assert [found.id for found in catalog.active_models()] == ["b", "a"]
+    assert catalog.find("a").id == "a"
+    for missing in ("idle", "nothing", ""):
+        with pytest.raises(ModelNotFound):
+            catalog.find(missing)
+
+
+def test_nothing_of_a_catalog_can_be_changed_or_shows_a_key() -> None:
+    provider = Provider(
+        name="p",
+        kind=ProviderKind.OPENAI,
+        active=True,
+        api_key=SecretStr("sk-secret"),
+        headers={"X-Key": SecretStr("sk-secret")},
+    )
+    with pytest.raises(ValidationError):
+        provider.active = False  # type: ignore[misc]
+    assert "sk-secret" not in repr(provider) + str(provider.model_dump()) + provider.model_dump_json()

@@ -1,0 +1,123 @@
+"""What API and worker processes share: the concrete adapters, opened from settings and closed again in order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+import settings as configuration
+from db.data_keys import Sealing
+from db.engine import Database
+from db.media import MediaJobs
+from domain.catalog import Catalog
+from domain.sealing import Wrapping, derive
+from providers import catalog_file
+from providers.openai import Timeouts
+from providers.registry import Registry, Upstream
+from settings import Settings
+from storage.objects import ObjectStorage
+from storage.signed_urls import SignedUrls
+from temporal.client import Address
+from temporal.codec import Keyring
+
+
+class CatalogInUse:
+    """The catalog of this process. A reload that fails leaves the old one."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.current = load_catalog(path)
+
+    def __call__(self) -> Catalog:
+        return self.current
+
+    def reload(self) -> None:
+        """Raises `CatalogInvalid`."""
+        self.current = load_catalog(self._path)
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    settings: Settings
+    catalog: CatalogInUse
+    database: Database
+    jobs: MediaJobs
+    storage: ObjectStorage
+    urls: SignedUrls
+    registry: Registry
+    address: Address
+    keyring: Keyring
+
+
+def load_catalog(path: Path | None) -> Catalog:
+    return catalog_file.load(path, configuration.provider_keys)
+
+
+def previous_secrets(settings: Settings) -> list[str]:
+    return [secret for secret in settings.previous_secret_keys.get_secret_value().split(",") if secret]
+
+
+def wrapping(settings: Settings) -> Wrapping:
+    return Wrapping.of(settings.secret_key.get_secret_value(), previous_secrets(settings))
+
+
+def _storage(settings: Settings) -> ObjectStorage:
+    url = settings.storage_url or (settings.state_dir.resolve() / "media").as_uri()
+    return ObjectStorage.from_url(url, configuration.storage_options() if url.startswith("s3:") else {})
+
+
+def _urls(settings: Settings) -> SignedUrls:
+    secret, older = settings.secret_key.get_secret_value(), previous_secrets(settings)
+    return SignedUrls(
+        derive(secret, "signed-urls"),
+        settings.public_url,
+        settings.output_url_lifetime,
+        previous=[derive(previous, "signed-urls") for previous in older],
+    )
+
+
+def _address(settings: Settings) -> Address:
+    key = settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None
+    return Address(settings.temporal_address, settings.temporal_namespace, settings.temporal_tls, key)
+
+
+@asynccontextmanager
+async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
+    async with AsyncExitStack() as stack:
+        catalog = CatalogInUse(settings.catalog)
+        database = Database.open(settings.database_url.get_secret_value(), pool=settings.database_pool)
+        stack.push_async_callback(database.close)
+        session = await stack.enter_async_context(_session(settings))
+        timeouts = Timeouts(
+            connect=settings.upstream_connect_timeout,
+            first_byte=settings.upstream_first_byte_timeout,
+            idle=settings.upstream_idle_timeout,
+            total=settings.upstream_total_timeout,
+        )
+        upstream = Upstream(session, timeouts, settings.state_dir.resolve() / "demo")
+        secret = settings.secret_key.get_secret_value()
+        yield Wired(
+            settings=settings,
+            catalog=catalog,
+            database=database,
+            jobs=MediaJobs(database, Sealing(wrapping(settings)), output_lifetime=settings.output_lifetime),
+            storage=_storage(settings),
+            urls=_urls(settings),
+            registry=Registry(catalog, upstream),
+            address=_address(settings),
+            keyring=Keyring.derived(secret, previous_secrets(settings)),
+        )
+
+
+def _session(settings: Settings) -> aiohttp.ClientSession:
+    """One pool for all upstreams. Nothing in its headers is about a caller."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=settings.upstream_connections, ttl_dns_cache=60),
+        headers={"HTTP-Referer": settings.referer, "User-Agent": "yout"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        max_line_size=65_536,
+        read_bufsize=256 * 1024,
+    )

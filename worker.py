@@ -1,0 +1,230 @@
+"""A worker process, `python -m worker`: serves task queues until it is told to stop, and then drains.
+
+One process serves them all by default; `YOUT_WORKER_QUEUES` makes fleets that scale apart.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+from temporalio.service import RPCError
+from temporalio.worker import (
+    FixedSizeSlotSupplier,
+    PollerBehaviorAutoscaling,
+    ResourceBasedSlotConfig,
+    ResourceBasedSlotSupplier,
+    ResourceBasedTunerConfig,
+    Worker,
+    WorkerTuner,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import SandboxImportNotificationPolicy
+
+import settings as configuration
+from activities.bookkeeping import BookkeepingActivities
+from activities.maintenance import MaintenanceActivities
+from activities.media import MediaActivities, Providers, Sniff, Submissions
+from settings import Settings
+from storage.base import Storage
+from temporal import attributes, failpoints
+from temporal.client import Address, connect, converter
+from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
+from workflows.media import MediaWorkflow
+from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, QUEUES
+from workflows.start import MediaStarter
+
+WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow]
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_import_notification_policy(
+        SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
+        | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+    )
+)
+"""Nothing enters a workflow's sandbox but what its file passes through: anything else costs 250 times the memory."""
+
+_RESOURCES = ResourceBasedTunerConfig(target_memory_usage=0.8, target_cpu_usage=0.9)
+_MEDIA_SLOTS = ResourceBasedSlotConfig(minimum_slots=16, maximum_slots=500, ramp_throttle=timedelta(milliseconds=50))
+_RETRY_SECONDS = 1.0
+_LONGEST_THROTTLE = timedelta(seconds=5)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The adapters that activities work with."""
+
+    jobs: Submissions
+    providers: Providers
+    storage: Storage
+    sniff: Sniff
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What this process serves, and how."""
+
+    queues: Sequence[str] = QUEUES
+    drain: timedelta = timedelta(seconds=25)
+    ledger_slots: int = 8
+    """As many as there are database connections: more would only wait for one."""
+    failpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = set(self.queues) - set(QUEUES)
+        if unknown:
+            raise ValueError(f"No such task queue: {', '.join(sorted(unknown))}. There are {', '.join(QUEUES)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the worker of one task queue does."""
+
+    activities: Sequence[Callable[..., Any]]
+    tuner: WorkerTuner
+    workflows: Sequence[type] = ()
+
+
+def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
+    """One per task queue that the fleet serves."""
+    media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
+    bookkeeping = BookkeepingActivities(parts.jobs)
+    maintenance = MaintenanceActivities(parts.jobs, MediaStarter(client))
+    shapes = {
+        LEDGER: Shape(
+            activities=[bookkeeping.begin, bookkeeping.succeed, bookkeeping.end],
+            tuner=WorkerTuner.create_fixed(activity_slots=fleet.ledger_slots),
+        ),
+        MAINTENANCE: Shape(
+            workflows=[MaintenanceWorkflow],
+            activities=[maintenance.start_orphans, maintenance.reconcile],
+            tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=5),
+        ),
+    }
+    for queue in MEDIA_QUEUES:
+        shapes[queue] = Shape(
+            workflows=[MediaWorkflow],
+            activities=[media.submit, media.poll, media.copy, media.cancel, media.discard],
+            tuner=_media_tuner(),
+        )
+    return [_worker(client, queue, shapes[queue], fleet) for queue in fleet.queues]
+
+
+def _worker(client: Client, queue: str, shape: Shape, fleet: Fleet) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=shape.workflows,
+        activities=shape.activities,
+        workflow_runner=SANDBOX,
+        tuner=shape.tuner,
+        interceptors=[failpoints.Failpoints(fleet.failpoint)] if fleet.failpoint else [],
+        graceful_shutdown_timeout=fleet.drain,
+        max_heartbeat_throttle_interval=_LONGEST_THROTTLE,
+        workflow_task_poller_behavior=PollerBehaviorAutoscaling(initial=2),
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(initial=2),
+    )
+
+
+def _media_tuner() -> WorkerTuner:
+    """Media activities wait for others: as many at once as this machine can bear."""
+    return WorkerTuner.create_composite(
+        workflow_supplier=FixedSizeSlotSupplier(100),
+        activity_supplier=ResourceBasedSlotSupplier(_MEDIA_SLOTS, _RESOURCES),
+        local_activity_supplier=FixedSizeSlotSupplier(1),
+        nexus_supplier=FixedSizeSlotSupplier(1),
+    )
+
+
+def with_failpoint(parts: Parts, failpoint: str | None) -> Parts:
+    if failpoint == failpoints.SUBMIT_BETWEEN:
+        return replace(parts, providers=lambda name: failpoints.fatal(parts.providers(name), "submit"))
+    if failpoint == failpoints.COPY_BETWEEN:
+        return replace(parts, storage=failpoints.fatal(parts.storage, "put"))
+    return parts
+
+
+async def serve(client: Client, parts: Parts, fleet: Fleet, stop: asyncio.Event) -> None:
+    """Until `stop` is set; then what runs may end within the drain. Raises what a worker could not survive."""
+    over = asyncio.Event()
+    serving = workers(client, with_failpoint(parts, fleet.failpoint), fleet)
+    running = [asyncio.create_task(worker.run()) for worker in serving]
+    stopped = asyncio.create_task(stop.wait())
+    for task in (*running, stopped):
+        task.add_done_callback(lambda _: over.set())
+    await over.wait()
+    stopped.cancel()
+    await asyncio.gather(*(worker.shutdown() for worker in serving if worker.is_running))
+    await asyncio.gather(*running)
+
+
+@dataclass(frozen=True, slots=True)
+class Temporal:
+    address: Address
+    conversion: DataConverter
+
+
+async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, whatever becomes of Temporal meanwhile."""
+    away = False
+    while not stop.is_set():
+        try:
+            client = await connect(temporal.address, temporal.conversion)
+            await attributes.ensure(client)
+            if MAINTENANCE in fleet.queues:
+                await ensure_schedules(client)
+            log.info("serving %s", ", ".join(fleet.queues))
+            away = False
+            await serve(client, parts, fleet, stop)
+        except (RPCError, RuntimeError) as error:
+            if not away:
+                log.warning("Temporal is away (%s); trying again until it is back", type(error).__name__)
+            away = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
+    """The concrete adapters. They open without their servers, which may come up later."""
+    from storage import sniff
+    from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
+
+    async with open_wired(settings) as wired:
+        yield (
+            Temporal(wired.address, converter(wired.keyring)),
+            Parts(wired.jobs, wired.registry.media, wired.storage, sniff.content_type),
+        )
+
+
+def _fleet(settings: Settings) -> Fleet:
+    named = [name.strip() for name in settings.worker_queues.split(",") if name.strip()]
+    return Fleet(
+        queues=named or QUEUES,
+        drain=settings.drain,
+        ledger_slots=settings.database_pool,
+        failpoint=settings.failpoint,
+    )
+
+
+async def main(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for told in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(told, stop.set)
+    fleet = _fleet(settings)
+    async with build(settings) as (temporal, parts):
+        await run(temporal, parts, fleet, stop)
+    # The SDK's threads need a moment: an interpreter that ends at once after using it may crash on Python 3.11.
+    await asyncio.sleep(0.3)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(configuration.load()))

@@ -1,0 +1,71 @@
+"""Once a minute: start what nobody started, close what lost its workflow. The API's own loop does the same."""
+
+from collections.abc import Awaitable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import VersioningBehavior
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.maintenance import MaintenanceActivities
+    from activities.payloads import Maintained, Tally
+    from workflows.options import MAINTENANCE, SWEEPING
+
+SCHEDULE_ID = "yout-maintenance"
+EVERY = timedelta(minutes=1)
+LONGEST_ROUND = timedelta(minutes=10)
+
+call = workflow.execute_activity_method
+
+
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class MaintenanceWorkflow:
+    """Each round stands alone: what one leaves, the next one finds."""
+
+    @workflow.run
+    async def run(self) -> Maintained:
+        return Maintained(
+            started=await self._count(call(MaintenanceActivities.start_orphans, **SWEEPING)),
+            closed=await self._count(call(MaintenanceActivities.reconcile, **SWEEPING)),
+        )
+
+    async def _count(self, part: Awaitable[Tally]) -> int | None:
+        """None where this part of the round could not be done."""
+        try:
+            return (await part).jobs
+        except ActivityError:
+            return None
+
+
+async def ensure_schedules(client: Client, *, every: timedelta = EVERY) -> None:
+    """Create the schedule, or bring it up to date. Safe to do twice, and from several processes."""
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            MaintenanceWorkflow.run, id=SCHEDULE_ID, task_queue=MAINTENANCE, execution_timeout=LONGEST_ROUND
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=every),
+    )
+    try:
+        await client.create_schedule(SCHEDULE_ID, schedule)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(SCHEDULE_ID).update(lambda before: _updated(before, schedule))
+
+
+def _updated(before: ScheduleUpdateInput, schedule: Schedule) -> ScheduleUpdate:
+    """An operator's pause stays."""
+    schedule.state = before.description.schedule.state
+    return ScheduleUpdate(schedule)

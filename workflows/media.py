@@ -1,0 +1,215 @@
+"""One media job, from its acceptance to its end. Postgres decides what became of it; this decides what happens next."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.bookkeeping import BookkeepingActivities
+    from activities.failures import INTERNAL, INTERNAL_SENTENCE, PUBLIC, job_ended
+    from activities.media import MediaActivities
+    from activities.payloads import Begun, Ended, Ending, JobRef, MediaResult, Success, Watch
+    from domain.errors import UpstreamTimeout
+    from domain.media import JobError, State
+    from temporal import attributes
+    from workflows.options import (
+        BOOKKEEPING,
+        CANCELLING,
+        CLEANUP,
+        COPYING,
+        FIRST_WATCH,
+        LONGEST_PAUSE,
+        POLLING,
+        SHORTEST_PAUSE,
+        SUBMITTING,
+        within,
+    )
+    from workflows.saga import COMPENSATION_FAILED, Saga, uninterrupted
+
+call = workflow.execute_activity_method
+
+
+@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class MediaWorkflow:
+    """Submit, wait, copy, capture. If it ends any other way, the job ends too and its credits go back.
+
+    Closes as Completed when the job succeeded or its caller cancelled it, as Failed when the job failed, and as
+    Canceled when somebody cancelled the workflow itself.
+    """
+
+    @workflow.init
+    def __init__(self, ref: JobRef) -> None:
+        self._ref = ref
+        self._main: asyncio.Task[object] | None = None
+        self._begun: Begun | None = None
+        self._state: State | None = None
+        """How the job has ended, by the word of Postgres."""
+        self._cancel_requested = False
+        self._at_provider = False
+        self._asked_provider = False
+        self._lost = False
+
+    @workflow.run
+    async def run(self, _ref: JobRef) -> MediaResult:
+        self._main = asyncio.current_task()
+        error = await self._to_its_end()
+        await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
+        if error is None or self._state is State.SUCCEEDED:
+            return self._result()
+        by_operator = is_cancelled_exception(error) and workflow.cancellation_reason() is not None
+        if by_operator or self._lost:
+            raise error
+        why = _why(error)
+        if why is None or self._state is State.CANCELLED:
+            return self._result()
+        raise ApplicationError(why.message, type=why.code, non_retryable=True) from error
+
+    @workflow.update
+    async def request_cancel(self) -> MediaResult:
+        """The caller wants it stopped. Answers how the job ended: `succeeded` where the provider was faster."""
+        self._cancel_requested = True
+        if self._main is not None:
+            self._main.cancel()
+        await workflow.wait_condition(lambda: self._state is not None or self._lost)
+        return self._result()
+
+    async def _to_its_end(self) -> BaseException | None:
+        """Whatever happens, the job has ended afterwards. Returns what came in between, if anything did."""
+        try:
+            async with Saga() as saga:
+                saga.on_failure(self._clean_up)
+                saga.on_failure(self._end)
+                await self._make()
+                saga.complete()
+        except (asyncio.CancelledError, FailureError) as error:
+            self._lost = self._state is None or getattr(error, "type", None) == COMPENSATION_FAILED
+            return error
+        if self._at_provider:
+            await uninterrupted(self._discard_at_leisure())
+        return None
+
+    async def _make(self) -> None:
+        self._stop_if_requested()
+        self._begun = await call(BookkeepingActivities.begin, self._ref, **BOOKKEEPING)
+        if self._begun.state.terminal:
+            self._state = self._begun.state
+            return
+        self._at_provider = self._begun.submitted
+        self._note(self._begun.state)
+        try:
+            await self._submit()
+            await self._watch()
+        except (asyncio.CancelledError, ActivityError) as error:
+            if not is_cancelled_exception(error) or not await uninterrupted(self._is_billed()):
+                raise
+        # The provider has done its work and is paid for it: from here on nobody's wish to cancel changes anything.
+        await uninterrupted(self._keep())
+
+    async def _submit(self) -> None:
+        self._show(f"Submitting to provider {self._begun_job.provider}")
+        left = self._left()
+        self._at_provider = True
+        await call(MediaActivities.submit, self._ref, **within(left, SUBMITTING))
+        self._stop_if_requested()
+
+    async def _watch(self) -> None:
+        watch, pause = Watch(job_id=self._ref.job_id, patience=FIRST_WATCH), SHORTEST_PAUSE
+        self._show(f"Polling provider {self._begun_job.provider}")
+        while True:
+            standing = await call(MediaActivities.poll, watch, **within(self._left(), POLLING))
+            if standing.done:
+                return
+            percent = "" if standing.percent is None else f", {standing.percent} %"
+            self._show(f"Polling provider {self._begun_job.provider}{percent}")
+            await workflow.sleep(min(pause, self._left()))
+            watch, pause = Watch(job_id=self._ref.job_id), min(pause * 1.5, LONGEST_PAUSE)
+
+    async def _is_billed(self) -> bool:
+        """Ask the provider to stop. What it has finished is kept and charged; if it cannot tell, nothing is."""
+        self._asked_provider = True
+        if not self._at_provider:
+            return False
+        self._show(f"Cancelling at provider {self._begun_job.provider}")
+        try:
+            return (await call(MediaActivities.cancel, self._ref, **CANCELLING)).billed
+        except ActivityError:
+            return False
+
+    async def _keep(self) -> None:
+        self._show("Copying the output")
+        copied = await call(MediaActivities.copy, self._ref, **within(self._left(), COPYING))
+        success = Success(job_id=self._ref.job_id, outputs=copied.outputs)
+        ended = await call(BookkeepingActivities.succeed, success, **BOOKKEEPING)
+        if ended.state is not State.SUCCEEDED:
+            raise job_ended()
+        self._ended(ended)
+
+    async def _end(self, error: BaseException) -> None:
+        why = _why(error)
+        state = State.FAILED if why else State.CANCELLED
+        ending = Ending(job_id=self._ref.job_id, state=state, error=why)
+        self._ended(await call(BookkeepingActivities.end, ending, **BOOKKEEPING))
+
+    async def _clean_up(self, _error: BaseException) -> None:
+        """After the credits: the provider stops, and nothing is left there or in our storage."""
+        if not self._at_provider:
+            return
+        if not self._asked_provider and self._state is not State.SUCCEEDED:
+            await self._is_billed()
+        await call(MediaActivities.discard, self._ref, **CLEANUP)
+
+    async def _discard_at_leisure(self) -> None:
+        try:
+            await call(MediaActivities.discard, self._ref, **CLEANUP)
+        except ActivityError:
+            workflow.logger.warning("the provider keeps a copy of what it made")
+
+    def _left(self) -> timedelta:
+        left = self._begun_job.deadline - workflow.now()
+        if left <= timedelta(0):
+            raise ApplicationError(_LATE.message, type=_LATE.code, non_retryable=True)
+        return left
+
+    def _stop_if_requested(self) -> None:
+        """A step that came to its end in spite of a cancellation has swallowed it."""
+        if self._cancel_requested or workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError
+
+    def _ended(self, ended: Ended) -> None:
+        self._state = ended.state
+        self._note(ended.state)
+
+    def _note(self, state: State) -> None:
+        self._show(f"The job is {state.value}")
+        workflow.upsert_search_attributes([attributes.STATE.value_set(state.value)])
+
+    def _show(self, details: str) -> None:
+        workflow.set_current_details(details)
+
+    def _result(self) -> MediaResult:
+        if self._state is None:
+            raise ApplicationError("The job could not be ended.", type=COMPENSATION_FAILED, non_retryable=True)
+        return MediaResult(job_id=self._ref.job_id, state=self._state)
+
+    @property
+    def _begun_job(self) -> Begun:
+        assert self._begun is not None  # noqa: S101
+        return self._begun
+
+
+_LATE = UpstreamTimeout()
+
+
+def _why(error: BaseException) -> JobError | None:
+    """What to tell the caller; None when it was cancelled."""
+    if is_cancelled_exception(error):
+        return None
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, ApplicationError) and cause.type in PUBLIC:
+        return JobError(code=cause.type, message=cause.message)
+    if isinstance(cause, TimeoutError):
+        return JobError(code=_LATE.code, message=_LATE.message)
+    return JobError(code=INTERNAL, message=INTERNAL_SENTENCE)

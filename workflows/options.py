@@ -1,0 +1,75 @@
+"""Task queues, and how long and how often each kind of activity is tried: all that is durable about patience."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+from domain.media import Kind
+
+LEDGER = "ledger"
+MAINTENANCE = "maintenance"
+
+
+def media_queue(kind: Kind) -> str:
+    """One queue per modality: their fleets scale apart."""
+    return f"media-{kind.value}"
+
+
+MEDIA_QUEUES = tuple(media_queue(kind) for kind in Kind)
+QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE)
+
+_HEARTBEAT = timedelta(seconds=15)
+
+BOOKKEEPING = ActivityConfig(
+    task_queue=LEDGER,
+    start_to_close_timeout=timedelta(seconds=20),
+    # No limit: the database comes back, and a bug is fixed by a deploy. Page on the attempt count.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
+)
+
+# The next three are used `within` what is left until the job's deadline.
+SUBMITTING = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=_HEARTBEAT,
+    # Whether a submission got through must be known before anything is undone.
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1)),
+)
+POLLING = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=1),
+    heartbeat_timeout=_HEARTBEAT,
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
+)
+COPYING = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=_HEARTBEAT,
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
+)
+
+CANCELLING = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=1),
+    schedule_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=_HEARTBEAT,
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
+)
+CLEANUP = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=1),
+    schedule_to_close_timeout=timedelta(minutes=5),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+SWEEPING = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=2),
+    retry_policy=RetryPolicy(maximum_attempts=2),
+)
+
+
+def within(left: timedelta, kind: ActivityConfig) -> ActivityConfig:
+    bounded = kind.copy()
+    bounded["schedule_to_close_timeout"] = left
+    return bounded
+
+
+FIRST_WATCH = timedelta(seconds=20)
+"""Most images and speech are done within it: watched in one activity. After it, single looks with durable pauses."""
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=3), timedelta(seconds=20)

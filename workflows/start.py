@@ -1,0 +1,106 @@
+"""Starting, finding and cancelling media workflows: what the API and the orphan starter share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.payloads import JobRef
+from domain.errors import ServiceUnavailable
+from domain.ids import workflow_id
+from domain.media import Job
+from temporal import attributes
+from workflows.media import MediaWorkflow
+from workflows.options import media_queue
+
+PATIENCE = timedelta(seconds=5)
+_AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+
+
+async def start(client: Client, job: Job, *, patience: timedelta = PATIENCE) -> bool:
+    """Start the job's workflow, or join the one that runs. False when it has already run to its end.
+
+    Raises `ServiceUnavailable` while Temporal is away: the job is accepted all the same, and started when it is back.
+    """
+    with _reachable():
+        try:
+            await client.start_workflow(
+                MediaWorkflow.run,
+                JobRef(job_id=job.id, account_id=job.account_id),
+                id=workflow_id(job.id),
+                task_queue=media_queue(job.kind),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                priority=Priority(fairness_key=str(job.account_id)),
+                search_attributes=attributes.for_job(job),
+                static_summary=f"{job.kind.value} by {job.model}",
+                static_details=_details(job),
+                rpc_timeout=patience,
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+    return True
+
+
+async def cancel(client: Client, job_id: UUID, *, patience: timedelta = PATIENCE) -> bool:
+    """Have the job's workflow stop it, and wait a little for that. False when there is no open workflow to do so.
+
+    An update first, since it is answered; where no worker answers in time, a cancellation, which waits in the history.
+    """
+    handle = client.get_workflow_handle(workflow_id(job_id))
+    with _reachable():
+        try:
+            await handle.start_update(
+                MediaWorkflow.request_cancel, wait_for_stage=WorkflowUpdateStage.ACCEPTED, rpc_timeout=patience
+            )
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            await handle.cancel(rpc_timeout=PATIENCE)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+    return True
+
+
+class MediaStarter:
+    """What maintenance needs of Temporal."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def start(self, job: Job) -> bool:
+        return await start(self._client, job)
+
+    async def alive(self, job_id: UUID) -> bool:
+        with _reachable():
+            try:
+                described = await self._client.get_workflow_handle(workflow_id(job_id)).describe(rpc_timeout=PATIENCE)
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
+        return described.status is WorkflowExecutionStatus.RUNNING
+
+
+def _details(job: Job) -> str:
+    return f"Job {job.id}\n\n{job.credits_cost} credits held, to end by {job.deadline:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        if error.status in _AWAY:
+            raise ServiceUnavailable("The job engine is away for the moment. Try again.") from None
+        raise
