@@ -16,6 +16,7 @@ from api.ids import new_id
 from db import accounts, keys
 from db.audit import Report, audit
 from db.engine import Database
+from db.keys import NewKey
 from db.migrate import upgrade
 from db.writer import LedgerWriter
 from domain import keys as tokens
@@ -84,7 +85,7 @@ def accounts_create(
         database = Database.open(found.database_url.get_secret_value(), pool=1)
         async with database.transaction() as session:
             await accounts.create(session, wrapping(found), account_id=account_id, user_id=new_id(), email=email)
-            await keys.create(session, account_id, key_id=new_id(), token=token, name="first", scopes=tokens.SCOPES)
+            await keys.create(session, account_id, NewKey(new_id(), token, "first", tokens.SCOPES))
         await database.close()
         if credits:
             await _grant(found, Grant(account_id, credits, f"opening:{account_id}"))

@@ -61,7 +61,8 @@ class Call:
 
     def upstream(self, route: Route) -> ChatCall:
         limit = self.reserved.output_limit or 1
-        return ChatCall(route.model, self.request.body, limit, frozenset(str(c) for c in route.capabilities))
+        body = wire.upstream_body(self.request.body, self.model.supported_parameters)
+        return ChatCall(route.model, body, limit, frozenset(str(c) for c in route.capabilities))
 
 
 class Calls:
@@ -166,12 +167,12 @@ class Calls:
 
 
 def _terms(model: Model, request: ChatRequest, counted: InputTokens) -> TextTerms:
-    rates = model.prices.rates_at(counted.bound)
     window = max(1, (model.context_window or pricing.MOST_TOKENS) - counted.count)
     model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
     limit = None if request.output_limit is None else min(request.output_limit, model_limit)
     return TextTerms(
-        prices=TextPrices.of(rates.input, rates.output, model.prices.version),
+        prices=TextPrices.of(model.prices),
+        version=model.prices.version,
         input_bound=counted.bound,
         input_count=counted.count,
         output_limit=limit,

@@ -1,7 +1,7 @@
 """`/healthz`: the process lives. `/readyz`: it can serve. Neither needs a key."""
 
 from fastapi import APIRouter, Response
-from sqlalchemy import text
+from sqlmodel import select
 
 from api.deps import Held
 from domain.errors import ServiceUnavailable
@@ -22,7 +22,7 @@ async def readyz(held: Held, response: Response) -> dict[str, str]:
     """
     try:
         async with held.database.reading() as session:
-            await session.execute(text("SELECT 1"))
+            await session.exec(select(1))
         database = "ok"
     except ServiceUnavailable:
         database = "away"

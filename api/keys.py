@@ -12,6 +12,7 @@ from api.body import StrictRoute
 from api.deps import Held, MayManageKeys
 from api.ids import new_id
 from db import keys as stored
+from db.keys import NewKey
 from domain import keys
 from domain.errors import RequestInvalid, ScopeMissing
 
@@ -68,9 +69,7 @@ async def create_key(body: CreateKey, caller: MayManageKeys, held: Held) -> Crea
     scopes = _scopes(body.scopes, caller.scopes)
     token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
     async with held.database.transaction() as session:
-        made = await stored.create(
-            session, caller.account_id, key_id=new_id(), token=token, name=body.name, scopes=scopes
-        )
+        made = await stored.create(session, caller.account_id, NewKey(new_id(), token, body.name, scopes))
     return CreatedKey(
         id=made.id,
         name=made.name,

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
+from api import errors
 from domain.errors import NotFound
 from storage.base import Storage, Stored
 from storage.signed_urls import LinkInvalid, SignedUrls
@@ -48,6 +49,14 @@ _GUARDS = {
     "x-robots-tag": "noindex",
 }
 
+_ANSWERS: dict[int | str, dict[str, object]] = {
+    200: {"description": "The whole file", "content": {"application/octet-stream": {}}},
+    206: {"description": "The range that was asked for", "content": {"application/octet-stream": {}}},
+    403: {"description": "The link is not valid, or no longer"},
+    404: {"description": "The output is gone"},
+    416: {"description": "The range lies outside of the file"},
+}
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -81,9 +90,21 @@ def router(outputs: Callable[[Request], Outputs]) -> APIRouter:
         return await _serve(request, outputs(request))
 
     path = "/media/{object:path}"
-    made.add_api_route(path, serve, methods=["GET"], name="output", summary="The output behind a signed link")
-    made.add_api_route(path, serve, methods=["HEAD"], name="output_head", include_in_schema=False)
+    made.add_api_route(path, serve, methods=["HEAD"], include_in_schema=False)
+    made.add_api_route(
+        path,
+        serve,
+        methods=["GET"],
+        summary="The output behind a signed link",
+        response_class=Response,
+        responses=_ANSWERS,
+        openapi_extra={"parameters": [_parameter("object", "path"), _parameter("exp"), _parameter("sig")]},
+    )
     return made
+
+
+def _parameter(name: str, place: str = "query") -> dict[str, object]:
+    return {"name": name, "in": place, "required": True, "schema": {"type": "string"}}
 
 
 async def _serve(request: Request, outputs: Outputs) -> Response:
@@ -150,15 +171,9 @@ def _span(request: Request, stored: Stored, etag: str) -> _Span | None:
 
 
 def _unsatisfiable(stored: Stored) -> Response:
-    error = {
-        "message": f"The range lies outside of this output of {stored.bytes} bytes.",
-        "type": "invalid_request_error",
-        "param": "range",
-        "code": "invalid_value",
-    }
-    return JSONResponse(
-        {"error": error}, status_code=416, headers=_GUARDS | {"content-range": f"bytes */{stored.bytes}"}
-    )
+    message = f"The range lies outside of this output of {stored.bytes} bytes."
+    headers = _GUARDS | {"content-range": f"bytes */{stored.bytes}"}
+    return errors.plain(416, message, code="invalid_value", extra=headers)
 
 
 def _bytes(request: Request, storage: Storage, stored: Stored, span: _Span, headers: dict[str, str]) -> Response:

@@ -128,14 +128,22 @@ _CHARGES = {
     "charge_not_as_priced": """
         SELECT h.id, 'charged ' || h.charged || ' + ' || h.written_off || ' for ' || u.input_tokens || ' + '
                || u.output_tokens || ' tokens that cost ' || p.exact
-        FROM holds h JOIN usage u ON u.hold_id = h.id CROSS JOIN LATERAL (SELECT ceil(
-            (h.input_price::numeric * u.input_tokens + h.output_price::numeric * u.output_tokens) / 1000000000) AS
-            exact) p WHERE h.input_price IS NOT NULL
+        FROM holds h JOIN usage u ON u.hold_id = h.id CROSS JOIN LATERAL (
+            SELECT coalesce((
+                SELECT t -> 'rates' FROM jsonb_array_elements(h.prices -> 'tiers') t
+                WHERE u.input_tokens > (t ->> 'above')::bigint ORDER BY (t ->> 'above')::bigint DESC LIMIT 1
+            ), h.prices -> 'rates') AS rates
+        ) r CROSS JOIN LATERAL (SELECT ceil((
+            (rates ->> 'input')::numeric * (u.input_tokens - u.cached_tokens - u.cache_write_tokens)
+            + (rates ->> 'cached_input')::numeric * u.cached_tokens
+            + (rates ->> 'cache_write')::numeric * u.cache_write_tokens
+            + (rates ->> 'output')::numeric * u.output_tokens) / 1000000000) AS exact) p
+        WHERE h.prices IS NOT NULL
           AND h.charged + h.written_off NOT IN (p.exact, greatest(p.exact, 10), least(p.exact, h.amount))
     """,
     "flat_charge_not_as_held": """
         SELECT id, 'charged ' || charged || ' of a flat ' || amount FROM holds
-        WHERE state = 'settled' AND input_price IS NULL AND charged <> amount
+        WHERE state = 'settled' AND prices IS NULL AND charged <> amount
     """,
     "refund_not_as_charged": """
         SELECT h.id, 'refunded ' || h.refunded || ' of ' || h.charged || ', lines say ' || coalesce(sum(l.amount), 0)

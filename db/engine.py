@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import psycopg
 from psycopg import AsyncConnection
-from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection as SqlConnection
@@ -67,7 +66,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A transaction that cannot write."""
         async with self.transaction() as session:
-            await session.execute(text("SET TRANSACTION READ ONLY"))
+            await session.connection(execution_options={"postgresql_readonly": True})
             yield session
 
 

@@ -3,7 +3,6 @@
 Whoever changes a key takes its account's lock, so that the ledger sees it at once.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -43,18 +42,27 @@ class Listed:
     revoked_at: datetime | None
 
 
-async def create(
-    session: AsyncSession, account_id: UUID, *, key_id: UUID, token: str, name: str, scopes: Iterable[str]
-) -> Listed:
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    key_id: UUID
+    token: str
+    name: str
+    scopes: frozenset[str]
+
+
+async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed:
+    """Stores the digest of the token, which is nowhere afterwards."""
     await accounts.lock(session, account_id)
     live = select(func.count()).where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
     if (await session.exec(live)).one() >= MOST_KEYS:
         raise RequestInvalid(f"An account has at most {MOST_KEYS} active keys. Revoke one first.", param="name")
     now = datetime.now(UTC)
-    key = ApiKeyRow(id=key_id, account_id=account_id, name=name, scopes=sorted(scopes), created_at=now)
+    key = ApiKeyRow(id=new.key_id, account_id=account_id, name=new.name, scopes=sorted(new.scopes), created_at=now)
     session.add(key)
     await session.flush()
-    secret = ApiKeySecretRow(digest=keys.digest(token), key_id=key_id, masked=keys.masked(token), created_at=now)
+    secret = ApiKeySecretRow(
+        digest=keys.digest(new.token), key_id=new.key_id, masked=keys.masked(new.token), created_at=now
+    )
     session.add(secret)
     await session.flush()
     return _listed(key, secret)
@@ -88,7 +96,7 @@ async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Liste
     if key.revoked_at is None:
         key.revoked_at = datetime.now(UTC)
         dead = update(ApiKeySecretRow).where(col(ApiKeySecretRow.key_id) == key_id)
-        await session.execute(dead.values(revoked_at=key.revoked_at))
+        await session.exec(dead.values(revoked_at=key.revoked_at))
         session.add(key)
     return _listed(key, secret)
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 from psycopg import AsyncConnection, AsyncCursor
+from pydantic import TypeAdapter
 
 from domain.decisions import decide
 from domain.ledger import (
@@ -33,8 +34,10 @@ from domain.ledger import (
     Verdict,
     Void,
 )
+from domain.pricing import TextPrices
 
 Connection = AsyncConnection[Any]
+_PRICES = TypeAdapter(TextPrices)
 
 _ACCOUNTS = """
 SELECT id, available, held, open_holds, suspended_at IS NOT NULL, plan_active FROM accounts
@@ -52,7 +55,7 @@ FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id
 WHERE s.digest = ANY(%(digests)s) ORDER BY k.id, s.digest FOR UPDATE OF k
 """
 _HOLD_COLUMNS = (
-    "id, account_id, key_id, kind, model, state, amount, price_version, input_price, output_price, input_bound, "
+    "id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, "
     "input_count, output_limit, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at, "
     "closed_by"
 )
@@ -86,8 +89,10 @@ SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN accoun
 FROM asked, json_to_recordset(asked.lines) AS l(book text, amount bigint)
 """
 _INSERT_USAGE = """
-INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, output_tokens, credits, written_off, source)
-SELECT hold_id, account_id, key_id, kind, model, input_tokens, output_tokens, credits, written_off, source
+INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
+                   output_tokens, credits, written_off, source)
+SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens, output_tokens, credits,
+       written_off, source
 FROM json_populate_recordset(NULL::usage, %s)
 """
 _TOUCH_KEYS = """
@@ -132,6 +137,7 @@ async def read(connection: Connection, operations: Sequence[Operation]) -> State
 def _hold(row: Sequence[Any]) -> Hold:
     hold = Hold(*row)
     hold.state = HoldState(hold.state)
+    hold.prices = _PRICES.validate_python(row[8]) if row[8] else None
     hold.closed_by = ClosedBy(hold.closed_by) if hold.closed_by else None
     return hold
 

@@ -174,7 +174,7 @@ class MediaJobs:
 
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
         row.state, row.finished_at = state, datetime.now(UTC)
-        await session.execute(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
+        await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
         session.add(row)
 
 

@@ -43,16 +43,6 @@ def available(host: str, port: int) -> bool:
     return True
 
 
-async def answers(port: int) -> bool:
-    """Whether somebody listens on loopback."""
-    try:
-        _, writer = await asyncio.open_connection(LOOPBACK, port)
-    except OSError:
-        return False
-    writer.close()
-    return True
-
-
 async def taken(wanted: Mapping[str, tuple[str, int]]) -> list[str]:
     """A sentence for every port that cannot be had, given the host and port of each setting."""
     settings: dict[int, str] = {}

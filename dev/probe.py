@@ -1,16 +1,23 @@
-"""Asking our own API whether it answers, without importing an HTTP client first."""
+"""Asking servers on this machine over plain HTTP, without importing an HTTP client first."""
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 PATIENCE = 5.0
 
 
-async def status(url: str, bearer: str | None = None) -> int | None:
-    """The status of a GET over plain HTTP; None when there is no answer."""
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+async def get(url: str, bearer: str | None = None) -> Answer | None:
+    """The answer to a GET; None when there is none."""
     target = urlsplit(url)
-    lines = [f"GET {target.path or '/'} HTTP/1.1", f"Host: {target.netloc}", "Connection: close"]
+    lines = [f"GET {target.path or '/'} HTTP/1.0", f"Host: {target.netloc}"]  # 1.0: the body ends with the connection
     if bearer is not None:
         lines.append(f"Authorization: Bearer {bearer}")
     with suppress(OSError, ValueError, IndexError, TimeoutError):
@@ -18,7 +25,13 @@ async def status(url: str, bearer: str | None = None) -> int | None:
             reader, writer = await asyncio.open_connection(target.hostname, target.port or 80)
             try:
                 writer.write("\r\n".join([*lines, "", ""]).encode())
-                return int((await reader.readline()).split()[1])
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+                return Answer(int(head.split()[1]), body)
             finally:
                 writer.close()
     return None
+
+
+async def status(url: str, bearer: str | None = None) -> int | None:
+    answer = await get(url, bearer)
+    return answer.status if answer else None

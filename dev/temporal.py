@@ -12,8 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from dev import logs, ports
-from dev.child import Finished, Program, finish
+from dev import logs, ports, probe
+from dev.child import Program, finish
 from dev.errors import CannotStart
 from dev.server import PATIENCE, EmbeddedServer
 
@@ -77,6 +77,11 @@ class EmbeddedTemporal(EmbeddedServer):
         return f"http://{ports.LOOPBACK}:{self.ui_port}" if self.ui_port else None
 
     @property
+    def http_url(self) -> str:
+        """The server's HTTP interface; its port is another one after every start."""
+        return f"http://{ports.LOOPBACK}:{self.http_port}"
+
+    @property
     def metrics_url(self) -> str:
         return f"http://{ports.LOOPBACK}:{self.metrics_port}/metrics"
 
@@ -102,10 +107,9 @@ class EmbeddedTemporal(EmbeddedServer):
         child = await self._launch(self._program(self._words()))
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while child.code is None:
-            if await ports.answers(self.port):
-                described = await self._ask("namespace", "describe")
-                if described.code == 0 and child.code is None:
-                    return _object(described.output)
+            namespace = await self._read("")
+            if namespace is not None:
+                return namespace
             if asyncio.get_running_loop().time() > deadline:
                 raise CannotStart(f"Temporal does not answer at {self.address} ({self.log}).")
             await asyncio.sleep(0.02)
@@ -145,39 +149,35 @@ class EmbeddedTemporal(EmbeddedServer):
         hours = f"{RETENTION // timedelta(hours=1)}h"
         seconds = f"{RETENTION // timedelta(seconds=1)}s"
         if namespace["config"]["workflowExecutionRetentionTtl"] != seconds:
-            await self._told("namespace", "update", "--retention", hours)
+            await self._change("namespace", "update", "--retention", hours)
         if self._attributes:
             await self._ensure_attributes()
 
     async def _ensure_attributes(self) -> None:
-        known = (await self._told("search-attribute", "list")).get("customAttributes", {})
+        known = (await self._read("/search-attributes") or {})["customAttributes"]
         for name, kind in self._attributes.items():
             if name not in known:
-                await self._told("search-attribute", "create", "--name", name, "--type", kind)
+                await self._change("search-attribute", "create", "--name", name, "--type", kind)
             elif known[name].removeprefix("INDEXED_VALUE_TYPE_").replace("_", "") != kind.upper():
                 raise CannotStart(
                     f"The search attribute {name} has another type in {self.folder} than the code, which says {kind}. "
                     f"Types cannot be changed: give it another name, or move that folder away."
                 )
 
-    async def _told(self, *words: str) -> dict[str, Any]:
-        done = await self._ask(*words)
+    async def _read(self, what: str) -> dict[str, Any] | None:
+        """Something about our namespace, as soon as the server can tell."""
+        answer = await probe.get(f"{self.http_url}/api/v1/namespaces/{NAMESPACE}{what}")
+        if answer is None or answer.status != 200:
+            return None
+        found: dict[str, Any] = json.loads(answer.body)
+        return found
+
+    async def _change(self, *words: str) -> None:
+        where = ("--address", self.address, "--namespace", NAMESPACE)
+        ours_only = ("--disable-config-file", "--disable-config-env")
+        done = await finish(self._program(("operator", *words, *where, *ours_only)))
         if done.code != 0:
             raise CannotStart(f"Temporal refused `{' '.join(words)}`: {done.errors or done.output}")
-        return _object(done.output)
-
-    async def _ask(self, *words: str) -> Finished:
-        where = ("--address", self.address, "--namespace", NAMESPACE, "--output", "json")
-        ours_only = ("--disable-config-file", "--disable-config-env")
-        return await finish(self._program(("operator", *words, *where, *ours_only)))
-
-
-def _object(output: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(output)
-    except ValueError:
-        return {}  # what changes something says so in a sentence
-    return answer if isinstance(answer, dict) else {}
 
 
 def _binary() -> Path:

@@ -143,16 +143,14 @@ class _Batch:
             model=asked.model,
             state=HoldState.OPEN,
             amount=bound.amount,
+            price_version=asked.terms.version,
             output_limit=bound.output_limit,
             lease_until=self.state.now + asked.lease if asked.lease else None,
             created_at=self.state.now,
         )
         if isinstance(asked.terms, TextTerms):
-            hold.input_price, hold.output_price = asked.terms.prices.input, asked.terms.prices.output
-            hold.price_version = asked.terms.prices.version
+            hold.prices = asked.terms.prices
             hold.input_bound, hold.input_count = asked.terms.input_bound, asked.terms.input_count
-        else:
-            hold.price_version = asked.terms.version
         self._place(hold)
         return hold
 
@@ -329,6 +327,8 @@ def _usage_entry(hold: Hold, usage: Usage) -> UsageEntry:
         hold.kind,
         hold.model,
         usage.input_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
         usage.output_tokens,
         hold.charged,
         hold.written_off,

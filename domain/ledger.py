@@ -79,8 +79,8 @@ class Hold:
     state: HoldState
     amount: int
     price_version: str = ""
-    input_price: int | None = None
-    output_price: int | None = None
+    prices: TextPrices | None = None
+    """None for a flat price: the hold's amount is the charge."""
     input_bound: int = 0
     input_count: int = 0
     output_limit: int | None = None
@@ -92,13 +92,6 @@ class Hold:
     created_at: datetime | None = None
     closed_at: datetime | None = None
     closed_by: ClosedBy | None = None
-
-    @property
-    def prices(self) -> TextPrices | None:
-        """None for a flat price: the hold's amount is the charge."""
-        if self.input_price is None or self.output_price is None:
-            return None
-        return TextPrices(self.input_price, self.output_price, self.price_version)
 
 
 @dataclass(slots=True)
@@ -253,6 +246,8 @@ class UsageEntry:
     kind: str
     model: str
     input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
     output_tokens: int
     credits: int
     written_off: int

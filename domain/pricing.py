@@ -5,9 +5,9 @@ of a call, which is what a hold covers, is the same formula over the bounds of i
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
+from domain.catalog import Prices, Rates
 from domain.money import MICRO, MINIMUM_CHARGE, micros, round_up
 
 MOST_TOKENS = 10_000_000
@@ -31,35 +31,75 @@ class UsageSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TextPrices:
-    """Millionths of a credit per 1,000 tokens, frozen onto each hold."""
+class TextRates:
+    """Millionths of a credit per 1,000 tokens. Cached input and cache writes are parts of the input."""
 
     input: int
     output: int
-    version: str
+    cached_input: int
+    cache_write: int
 
     @classmethod
-    def of(cls, per_1k_input: Decimal, per_1k_output: Decimal, version: str) -> "TextPrices":
-        return cls(micros(per_1k_input), micros(per_1k_output), version)
+    def of(cls, rates: Rates) -> "TextRates":
+        return cls(micros(rates.input), micros(rates.output), micros(rates.cached_input), micros(rates.cache_write))
+
+    @property
+    def dearest_input(self) -> int:
+        return max(self.input, self.cached_input, self.cache_write)
+
+
+@dataclass(frozen=True, slots=True)
+class TextTier:
+    """The rates of a whole call once its input is longer than `above` tokens."""
+
+    above: int
+    rates: TextRates
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrices:
+    """What one model's tokens cost: frozen onto each hold, which so can be settled without the catalog."""
+
+    rates: TextRates
+    tiers: tuple[TextTier, ...] = ()
+
+    @classmethod
+    def of(cls, prices: Prices) -> "TextPrices":
+        tiers = tuple(TextTier(tier.above, TextRates.of(tier.rates)) for tier in prices.tiers)
+        return cls(TextRates.of(prices.rates_at(0)), tiers)
+
+    def rates_at(self, input_tokens: int) -> TextRates:
+        reached = [tier for tier in self.tiers if input_tokens > tier.above]
+        return max(reached, key=lambda tier: tier.above).rates if reached else self.rates
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call, as they are billed."""
+    """Tokens of one call, as they are billed. Cached and cache-writing input tokens are part of `input_tokens`."""
 
     input_tokens: int
     output_tokens: int
     source: UsageSource
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
-def cost(prices: TextPrices, input_tokens: int, output_tokens: int) -> int:
+def cost(prices: TextPrices, usage: Usage) -> int:
     """Whole credits, rounded up once on the sum, without the minimum."""
-    return round_up(prices.input * input_tokens + prices.output * output_tokens, _PER)
+    rates = prices.rates_at(usage.input_tokens)
+    plain = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
+    total = (
+        rates.input * plain
+        + rates.cached_input * usage.cached_tokens
+        + rates.cache_write * usage.cache_write_tokens
+        + rates.output * usage.output_tokens
+    )
+    return round_up(total, _PER)
 
 
 def charge(prices: TextPrices, usage: Usage, *, minimum: bool) -> int:
     """What a call costs. `minimum` is False for a stream that broke or whose client left."""
-    exact = cost(prices, usage.input_tokens, usage.output_tokens)
+    exact = cost(prices, usage)
     return max(MINIMUM_CHARGE, exact) if minimum else exact
 
 
@@ -68,6 +108,7 @@ class TextTerms:
     """What a chat call may use at most. `output_limit` is per choice; None means: as much as is sensible."""
 
     prices: TextPrices
+    version: str
     input_bound: int
     input_count: int
     output_limit: int | None
@@ -102,14 +143,21 @@ def bound(terms: TextTerms | FlatTerms, available: int) -> Bound:
     limit = terms.output_limit
     if limit is None:
         limit = min(terms.model_limit, max(OUTPUT_FLOOR, _affordable(terms, available // BALANCE_SHARE)))
-    amount = cost(terms.prices, terms.input_bound, limit * terms.choices)
-    return Bound(max(MINIMUM_CHARGE, amount), limit)
+    return Bound(max(MINIMUM_CHARGE, _at_most(terms, limit)), limit)
+
+
+def _at_most(terms: TextTerms, limit: int) -> int:
+    """The dearest that the call can become: every kind of input, in every tier that its input can reach."""
+    reachable = [terms.prices.rates, *(t.rates for t in terms.prices.tiers if terms.input_bound > t.above)]
+    output = limit * terms.choices
+    return max(round_up(r.dearest_input * terms.input_bound + r.output * output, _PER) for r in reachable)
 
 
 def _affordable(terms: TextTerms, credits: int) -> int:
     """Output tokens per choice that `credits` buy beside the input; at most the model's maximum."""
-    rest = credits * _PER - terms.prices.input * terms.input_bound
-    per_token = terms.prices.output * terms.choices
+    rates = terms.prices.rates_at(terms.input_bound)
+    rest = credits * _PER - rates.dearest_input * terms.input_bound
+    per_token = rates.output * terms.choices
     if rest <= 0:
         return 0
     return terms.model_limit if per_token == 0 else min(terms.model_limit, rest // per_token)

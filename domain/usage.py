@@ -27,7 +27,17 @@ def reported(report: object, bounds: Bounds) -> Usage | None:
     output_tokens = _tokens(report.get("completion_tokens"), bounds.output_tokens)
     if input_tokens is None or output_tokens is None:
         return None
-    return Usage(input_tokens, output_tokens, UsageSource.PROVIDER)
+    cached, written = _cached(report.get("prompt_tokens_details"), input_tokens)
+    return Usage(input_tokens, output_tokens, UsageSource.PROVIDER, cached, written)
+
+
+def _cached(details: object, input_tokens: int) -> tuple[int, int]:
+    """Cached and cache-writing parts of the input; neither when the two do not fit into it."""
+    if not isinstance(details, Mapping):
+        return 0, 0
+    cached = _tokens(details.get("cached_tokens"), input_tokens) or 0
+    written = _tokens(details.get("cache_write_tokens"), input_tokens) or 0
+    return (cached, written) if cached + written <= input_tokens else (0, 0)
 
 
 def billed(report: object, bounds: Bounds, counted: Usage) -> Usage:

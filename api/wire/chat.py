@@ -14,6 +14,9 @@ from domain.pricing import MOST_TOKENS, Usage
 
 ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 MOST_CHOICES = 128
+SAMPLING = frozenset(
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
+)
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 _DEARER = ("web_search_options", "plugins", "audio", "moderation", "modalities")
@@ -146,6 +149,13 @@ def _check_price(body: Mapping[str, Any]) -> None:
     for name in _DEARER:
         if body.get(name) is not None and body[name] not in _ORDINARY[name]:
             raise RequestInvalid(f"'{name}' is not priced here.", param=name, code="unsupported_parameter")
+
+
+def upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
+    """Without the sampling fields that the model is known not to take: a provider would answer 400 to them."""
+    if supported is None:
+        return dict(body)
+    return {name: value for name, value in body.items() if name not in SAMPLING or name in supported}
 
 
 def usage_object(usage: Usage, reported: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One utterance by espeak-ng: text on stdin, 16-bit mono samples on stdout. Run as a script, in a process of its own.
 
-The library is neither thread-safe nor deterministic, save for the first synthesis of a fresh process. It is GPL: only
-this program loads it. Arguments: library, data folder, voice, words per minute, pitch, parent's process id.
+The library is not thread-safe, and only the first synthesis of a process can be repeated. It is GPL: only this program
+loads it. Arguments: library, data folder, voice, words per minute, pitch, the parent's process id.
 """
 
 import ctypes
@@ -26,8 +26,8 @@ def die_with(parent: int) -> None:
         sys.exit(1)
 
 
-def speak(library: str, data: str, voice: str, rate: int, pitch: int, text: bytes) -> bytes:
-    espeak = ctypes.CDLL(library)
+def speak(espeak: ctypes.CDLL, data: str, manner: list[str], text: bytes) -> bytes:
+    voice, rate, pitch = manner
     if espeak.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), 0) != SAMPLE_RATE:
         sys.exit(2)
     heard = bytearray()
@@ -37,21 +37,24 @@ def speak(library: str, data: str, voice: str, rate: int, pitch: int, text: byte
             heard.extend(ctypes.string_at(samples, count * 2))
         return 0
 
+    # The breath in some voices is noise, which the library has just seeded with the time of day.
+    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
     callback = ON_SOUND(on_sound)  # kept in a variable: the library holds no reference to it
     espeak.espeak_SetSynthCallback(callback)
     if espeak.espeak_SetVoiceByName(voice.encode()) != 0:
         sys.exit(3)
-    espeak.espeak_SetParameter(RATE, rate, 0)
-    espeak.espeak_SetParameter(PITCH, pitch, 0)
+    espeak.espeak_SetParameter(RATE, int(rate), 0)
+    espeak.espeak_SetParameter(PITCH, int(pitch), 0)
     espeak.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, UTF8, None, None)
     espeak.espeak_Synchronize()
     return bytes(heard)
 
 
-def main(library: str, data: str, voice: str, rate: str, pitch: str, parent: str) -> None:
+def main(library: str, data: str, *manner_and_parent: str) -> None:
+    *manner, parent = manner_and_parent
     die_with(int(parent))
     text = sys.stdin.buffer.read().replace(b"\0", b" ")
-    sys.stdout.buffer.write(speak(library, data, voice, int(rate), int(pitch), text))
+    sys.stdout.buffer.write(speak(ctypes.CDLL(library), data, manner, text))
 
 
 if __name__ == "__main__":

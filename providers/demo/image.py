@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from providers.demo.landscape import Landscape
+from providers.demo.landscape import Landscape, View
 
 LABEL = "demo"
 
@@ -19,7 +19,7 @@ def label(size: tuple[int, int]) -> Image.Image:
     return mask
 
 
-def draw(path: Path, prompt: str, seed: str, size: tuple[int, int]) -> None:
-    picture = Landscape(prompt, seed, size).picture()
-    picture.paste((255, 255, 255), mask=label(size))
+def draw(path: Path, view: View) -> None:
+    picture = Landscape(view).picture()
+    picture.paste((255, 255, 255), mask=label(view.size))
     picture.save(path, "PNG")

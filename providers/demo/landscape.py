@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -12,6 +13,14 @@ from providers.demo.moods import Colour
 RIDGES = 6
 ACROSS, DOWN = 4, 2
 """Outlines are drawn this much larger and then reduced: smooth edges, and in a video steps of a quarter pixel."""
+
+
+class View(NamedTuple):
+    """What a landscape is made from."""
+
+    prompt: str
+    seed: str
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,11 @@ class Ridge:
 class Landscape:
     """One scene. `travel` is how many pixels the nearest range can be moved to the left."""
 
-    def __init__(self, prompt: str, seed: str, size: tuple[int, int], travel: float = 0) -> None:
-        self._dice = random.Random(f"{prompt}\n{seed}")  # noqa: S311  a picture, not a secret
-        self._mood = moods.suiting(prompt, self._dice)
+    def __init__(self, view: View, travel: float = 0) -> None:
+        self._dice = random.Random(f"{view.prompt}\n{view.seed}")  # noqa: S311  a picture, not a secret
+        self._mood = moods.suiting(view.prompt, self._dice)
         self._travel = travel
-        self.width, self.height = size
+        self.width, self.height = view.size
         self._light = (self._dice.uniform(0.22, 0.78), self._dice.uniform(0.24, 0.40))
         self._sky = self._clouded(self._starred(self._faded(self._mood.sky, self.height * 0.72)))
         self._glow = self._glowing()

@@ -29,6 +29,9 @@ class DemoMedia:
     Like most real ones it knows no idempotency: every submission is a new job, under an id nobody can foresee.
     """
 
+    find_is_complete = True
+    """A submission exists from one rename on, and `find` sees it from then on: not found means not submitted."""
+
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:
         self.spool = Spool(folder)
         self._clock = clock

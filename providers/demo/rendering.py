@@ -6,6 +6,7 @@ from pathlib import Path
 
 from domain.media import Kind
 from providers.demo import image, speech, video
+from providers.demo.landscape import View
 from providers.demo.order import Order
 from providers.demo.spool import File
 from providers.demo.voices import FORMATS
@@ -26,8 +27,8 @@ async def _image(order: Order, folder: Path, index: int) -> File:
     file = File(
         name=f"{index}.png", content_type="image/png", extension="png", width=order.size[0], height=order.size[1]
     )
-    seed = f"{order.seed}:{index}"
-    await asyncio.to_thread(image.draw, folder / file.name, order.prompt, seed, order.size)
+    view = View(order.prompt, f"{order.seed}:{index}", order.size)
+    await asyncio.to_thread(image.draw, folder / file.name, view)
     return file
 
 
@@ -37,9 +38,8 @@ async def _video(order: Order, folder: Path) -> File:
     file = File(name="0.mp4", content_type="video/mp4", extension="mp4", width=width, height=height, duration=length)
     stop = threading.Event()
     try:
-        await asyncio.to_thread(
-            video.film, folder / file.name, order.prompt, order.seed, order.size, order.seconds, stop
-        )
+        view = View(order.prompt, order.seed, order.size)
+        await asyncio.to_thread(video.film, folder / file.name, view, order.seconds, stop)
     finally:
         stop.set()
     return file

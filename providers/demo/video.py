@@ -9,7 +9,7 @@ from av import AudioStream, VideoFrame, VideoStream
 from av.container import OutputContainer
 
 from providers.demo import image, melody, sound
-from providers.demo.landscape import Landscape
+from providers.demo.landscape import Landscape, View
 
 FPS = 24
 THREADS = 2
@@ -24,24 +24,24 @@ def frames_in(seconds: float) -> int:
     return max(1, round(seconds * FPS))
 
 
-def film(path: Path, prompt: str, seed: str, size: tuple[int, int], seconds: float, stop: threading.Event) -> None:
+def film(path: Path, view: View, seconds: float, stop: threading.Event) -> None:
     """Exactly `frames_in(seconds)` frames and as much music. Writes to a file, because +faststart reads it again."""
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as file:
-        video, audio = _streams(file, size)
-        _encode(file, video, audio, _Camera(prompt, seed, size, seconds), stop)
+        video, audio = _streams(file, view.size)
+        _encode(file, video, audio, _Camera(view, seconds), stop)
 
 
 class _Camera:
     """What is seen and heard at each moment."""
 
-    def __init__(self, prompt: str, seed: str, size: tuple[int, int], seconds: float) -> None:
+    def __init__(self, view: View, seconds: float) -> None:
         self.count = frames_in(seconds)
         self.length = self.count / FPS
-        self._pace = size[0] / 22
-        self._scene = Landscape(prompt, seed, size, travel=self.length * self._pace)
-        self._label = image.label(size)
-        self.music = list(sound.frames(melody.play(f"{prompt}\n{seed}", self.length), melody.RATE))
+        self._pace = view.size[0] / 22
+        self._scene = Landscape(view, travel=self.length * self._pace)
+        self._label = image.label(view.size)
+        self.music = list(sound.frames(melody.play(f"{view.prompt}\n{view.seed}", self.length), melody.RATE))
 
     def frame(self, index: int) -> VideoFrame:
         at = index / FPS

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
@@ -77,3 +78,14 @@ class World:
         """The job is started, and all its workers are there."""
         async with doing(self.client, self.fakes), deciding(self.client, cached=self.cached):
             yield await self.begin()
+
+
+async def current_details(handle: Handle) -> str:
+    """What an operator sees of the workflow's progress."""
+    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    return metadata.current_details
+
+
+async def pending(handle: Handle) -> bool:
+    """Whether an activity of the workflow has yet to end."""
+    return bool((await handle.describe()).raw_description.pending_activities)

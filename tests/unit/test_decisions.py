@@ -1,0 +1,296 @@
+"""The ledger's rules without a database: every sequence of operations keeps its invariants."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.catalog import Prices, Rates
+from domain.decisions import decide
+from domain.errors import (
+    AccountSuspended,
+    AmountTooLarge,
+    CallerUnknown,
+    GatewayError,
+    HoldClosed,
+    HoldVoided,
+    InsufficientCredits,
+    KeyReused,
+    NotFound,
+    ProRequired,
+    ScopeMissing,
+)
+from domain.ledger import (
+    Account,
+    Book,
+    Changes,
+    Closed,
+    Grant,
+    Granted,
+    HoldState,
+    Key,
+    Operation,
+    Refund,
+    Renew,
+    Reserve,
+    Reserved,
+    Settle,
+    State,
+    Sweep,
+    Verdict,
+    Void,
+)
+from domain.money import LARGEST_AMOUNT
+from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ANN, BOB = UUID(int=1), UUID(int=2)
+DIGEST = b"ann's key"
+RATES = Rates(input=300, output=1500, cached_input=30, cache_write=375)
+TERMS = TextTerms(TextPrices.of(Prices(rates=RATES)), "v1", 20, 15, 100, 4096)
+BOUND = 158  # 375 x 20 / 1000 + 1500 x 100 / 1000, rounded up
+
+
+def state(balance: int = 1000, **changes: object) -> State:
+    account = Account(ANN, balance, 0, 0)
+    for name, value in changes.items():
+        setattr(account, name, value)
+    key = Key(UUID(int=9), ANN, frozenset({"chat"}), dead=False)
+    return State(NOW, {ANN: account, BOB: Account(BOB, 50, 0, 0)}, {DIGEST: key})
+
+
+def reserve(number: int = 100, **changes: object) -> Reserve:
+    asked: dict[str, object] = {
+        "hold_id": UUID(int=number),
+        "scope": "chat",
+        "kind": "chat",
+        "model": "m",
+        "terms": TERMS,
+        "digest": DIGEST,
+    }
+    return Reserve(**(asked | changes))  # type: ignore[arg-type]
+
+
+def used(tokens_in: int, tokens_out: int) -> Usage:
+    return Usage(tokens_in, tokens_out, UsageSource.PROVIDER)
+
+
+def settle(number: int = 100, usage: Usage | None = None, *, minimum: bool = True, account: UUID = ANN) -> Settle:
+    return Settle(UUID(int=number), account, usage or used(15, 2), minimum)
+
+
+def void(number: int = 100, account: UUID = ANN) -> Void:
+    return Void(UUID(int=number), account, "chat", "m")
+
+
+def run(known: State, *operations: Operation) -> tuple[list[Verdict], Changes]:
+    verdicts, changes = decide(known, operations)
+    check(known, changes)
+    return verdicts, changes
+
+
+def check(known: State, changes: Changes) -> None:
+    for transaction in changes.transactions:
+        assert sum(line.amount for line in transaction.lines) == 0
+        assert all(line.amount for line in transaction.lines)
+    for account in known.accounts.values():
+        holds = [h for h in known.holds.values() if h.account_id == account.id and h.state is HoldState.OPEN]
+        assert account.available >= 0
+        assert account.held == sum(hold.amount for hold in holds)
+        assert account.open_holds == len(holds)
+
+
+def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
+    (held, charged), changes = run(state(), reserve(), settle())
+    assert isinstance(held, Reserved)
+    assert (held.amount, held.output_limit, held.available, held.held) == (BOUND, 100, 1000 - BOUND, BOUND)
+    assert charged == Closed(HoldState.SETTLED, 10, 0, 990, 0)
+    assert [entry.credits for entry in changes.usage] == [10]
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "refusal"),
+    [
+        (state(BOUND - 1), reserve(), InsufficientCredits),
+        (state(), reserve(digest=b"nobody's"), CallerUnknown),
+        (state(), reserve(digest=None), CallerUnknown),
+        (state(), reserve(digest=None, account_id=UUID(int=77)), CallerUnknown),
+        (state(), reserve(scope="media"), ScopeMissing),
+        (state(), reserve(pro_only=True), ProRequired),
+        (state(suspended=True), reserve(), AccountSuspended),
+        (state(LARGEST_AMOUNT), reserve(terms=FlatTerms(LARGEST_AMOUNT + 1, "v")), AmountTooLarge),
+    ],
+)
+def test_refusals_hold_nothing(known: State, asked: Reserve, refusal: type[GatewayError]) -> None:
+    (verdict,), changes = run(known, asked)
+    assert type(verdict) is refusal
+    assert not changes
+
+
+def test_a_revoked_key_is_refused() -> None:
+    known = state()
+    known.keys[DIGEST] = Key(UUID(int=9), ANN, frozenset({"chat"}), dead=True)
+    assert isinstance(run(known, reserve())[0][0], CallerUnknown)
+
+
+def test_a_refusal_says_what_was_needed_and_what_there_is() -> None:
+    verdict = run(state(BOUND), reserve(1), reserve(2))[0][1]
+    assert isinstance(verdict, InsufficientCredits)
+    assert (verdict.required, verdict.available, verdict.held) == (BOUND, 0, BOUND)
+
+
+def test_asking_twice_changes_nothing() -> None:
+    verdicts, changes = run(state(), reserve(), reserve(), settle(), settle(), void(), void())
+    assert verdicts[0] == verdicts[1]
+    assert [v.charged for v in verdicts[2:] if isinstance(v, Closed)] == [10, 10, 10, 10]
+    assert [v.repeated for v in verdicts[2:] if isinstance(v, Closed)] == [False, True, True, True]
+    assert len(changes.transactions) == 2
+
+
+def test_an_id_that_met_another_request_is_refused() -> None:
+    assert isinstance(run(state(), reserve(), reserve(model="other"))[0][1], KeyReused)
+    assert isinstance(run(state(), reserve(), settle(), reserve())[0][2], HoldClosed)
+
+
+def test_a_late_reserve_meets_the_tombstone_of_its_release() -> None:
+    verdicts, changes = run(state(), void(), reserve())
+    assert verdicts[0] == Closed(HoldState.VOID, 0, 0, 1000, 0)
+    assert isinstance(verdicts[1], HoldVoided)
+    assert not changes.transactions
+
+
+def test_settling_what_was_released_is_refused() -> None:
+    assert isinstance(run(state(), reserve(), void(), settle())[0][2], HoldVoided)
+
+
+@pytest.mark.parametrize(
+    "operation", [settle(5), Renew(UUID(int=5), 1), Sweep(UUID(int=5), ANN), Refund(UUID(int=5), ANN)]
+)
+def test_a_hold_that_never_was_cannot_be_ended(operation: Operation) -> None:
+    assert isinstance(run(state(), operation)[0][0], NotFound)
+
+
+def test_another_account_cannot_touch_a_hold() -> None:
+    verdicts, _ = run(state(), reserve(), settle(account=BOB), void(account=BOB))
+    assert isinstance(verdicts[1], NotFound)
+    assert isinstance(verdicts[2], NotFound)
+
+
+@pytest.mark.parametrize(
+    ("balance", "usage", "minimum", "charged", "written_off", "left"),
+    [
+        (1000, used(20, 100), True, 156, 0, 844),  # all that the bound allows
+        (1000, used(1000, 100), True, 450, 0, 550),  # above the hold: taken from what is available
+        (200, used(1000, 100), True, 200, 250, 0),  # above the hold and the balance: the rest is written off
+        (1000, used(1000, 100), False, BOUND, 0, 1000 - BOUND),  # broken off: never above the hold
+        (1000, used(0, 0), False, 0, 0, 1000),
+        (1000, used(0, 0), True, 10, 0, 990),  # zero is zero, and every successful call costs the minimum
+    ],
+)
+def test_charges(balance: int, usage: Usage, minimum: bool, charged: int, written_off: int, left: int) -> None:
+    (_, verdict), changes = run(state(balance), reserve(), settle(usage=usage, minimum=minimum))
+    assert verdict == Closed(HoldState.SETTLED, charged, written_off, left, 0)
+    revenue = sum(line.amount for t in changes.transactions for line in t.lines if line.book is Book.REVENUE)
+    assert revenue == charged + written_off
+
+
+def test_a_flat_price_is_charged_as_held() -> None:
+    asked = reserve(terms=FlatTerms(500, "v"), lease=None, scope="chat", kind="image")
+    verdicts, changes = run(state(), asked, Settle(UUID(int=100), ANN, None))
+    assert verdicts[1] == Closed(HoldState.SETTLED, 500, 0, 500, 0)
+    assert changes.usage[0].source is UsageSource.FLAT
+
+
+def test_the_sweeper_ends_what_has_expired_and_nothing_else() -> None:
+    known = state()
+    verdicts, _ = run(known, reserve(1), reserve(2), reserve(3, lease=None), Renew(UUID(int=1), 40))
+    assert not any(isinstance(v, GatewayError) for v in verdicts)
+    assert isinstance(run(known, Sweep(UUID(int=1), ANN))[0][0], HoldClosed)
+    known.now = NOW + timedelta(seconds=31)
+    verdicts, changes = run(known, *(Sweep(UUID(int=n), ANN) for n in (1, 2, 3)), Sweep(UUID(int=1), ANN))
+    charged, released, job, again = verdicts
+    assert isinstance(charged, Closed)
+    assert (charged.state, charged.charged) == (HoldState.SETTLED, 65)  # 15 in, 40 relayed: 64.5
+    assert isinstance(released, Closed)
+    assert (released.state, released.charged) == (HoldState.VOID, 0)
+    assert isinstance(job, HoldClosed)
+    assert isinstance(again, Closed)
+    assert again.repeated
+    assert changes.usage[0].source is UsageSource.ESTIMATED
+
+
+def test_a_call_whose_hold_was_swept_learns_so_and_is_not_charged_twice() -> None:
+    known = state()
+    run(known, reserve())
+    known.now = NOW + timedelta(seconds=31)
+    verdicts, _ = run(known, Sweep(UUID(int=100), ANN), Renew(UUID(int=100), 5), settle())
+    assert isinstance(verdicts[1], HoldClosed)
+    assert isinstance(verdicts[2], HoldVoided)
+
+
+def test_relayed_output_never_goes_back() -> None:
+    known = state()
+    run(known, reserve(), Renew(UUID(int=100), 7), Renew(UUID(int=100), 3))
+    assert known.holds[UUID(int=100)].relayed_output == 7
+
+
+def test_a_refund_undoes_a_charge_once_and_stays_visible() -> None:
+    verdicts, changes = run(
+        state(200), reserve(), settle(usage=used(1000, 100)), Refund(UUID(int=100), ANN), Refund(UUID(int=100), ANN)
+    )
+    assert isinstance(verdicts[2], Closed)
+    assert verdicts[2].available == 200
+    assert isinstance(verdicts[3], Closed)
+    assert verdicts[3].repeated
+    assert verdicts[3].available == 200
+    assert [t.kind for t in changes.transactions] == ["hold", "charge", "refund"]
+
+
+def test_refunding_what_is_still_open_releases_it() -> None:
+    verdict = run(state(), reserve(), Refund(UUID(int=100), ANN))[0][1]
+    assert verdict == Closed(HoldState.VOID, 0, 0, 1000, 0)
+
+
+def test_a_grant_is_given_once_per_reference() -> None:
+    verdicts, changes = run(state(), Grant(ANN, 5, "r"), Grant(ANN, 5, "r"), Grant(ANN, 6, "r"), Grant(BOB, 5, "r"))
+    assert verdicts[:2] == [Granted(1005, repeated=False), Granted(1005, repeated=True)]
+    assert isinstance(verdicts[2], KeyReused)
+    assert isinstance(verdicts[3], KeyReused)
+    assert len(changes.transactions) == 1
+
+
+@pytest.mark.parametrize("amount", [0, -1, LARGEST_AMOUNT, 2**80])
+def test_absurd_grants_are_refused(amount: int) -> None:
+    assert isinstance(run(state(), Grant(ANN, amount, "r"))[0][0], AmountTooLarge)
+
+
+NUMBERS = st.integers(min_value=1, max_value=6)
+TOKENS = st.integers(min_value=0, max_value=3000)
+OPERATIONS = st.one_of(
+    st.builds(lambda n, limit: reserve(n, terms=TextTerms(TERMS.prices, "v", 20, 15, limit, 4096)), NUMBERS, TOKENS),
+    st.builds(lambda n, i, o, m: settle(n, used(i, o), minimum=m), NUMBERS, TOKENS, TOKENS, st.booleans()),
+    st.builds(void, NUMBERS),
+    st.builds(lambda n, o: Renew(UUID(int=n), o), NUMBERS, TOKENS),
+    st.builds(lambda n: Sweep(UUID(int=n), ANN), NUMBERS),
+    st.builds(lambda n: Refund(UUID(int=n), ANN), NUMBERS),
+    st.builds(lambda a, r: Grant(ANN, a, r), st.integers(min_value=-5, max_value=500), st.sampled_from("xyz")),
+)
+
+
+@settings(max_examples=300)
+@given(st.integers(min_value=0, max_value=3000), st.lists(st.lists(OPERATIONS, max_size=8), max_size=6))
+def test_no_sequence_of_batches_breaks_the_books(balance: int, batches: list[list[Operation]]) -> None:
+    known = state(balance)
+    booked = {Book.AVAILABLE: balance, Book.HELD: 0}
+    for batch in batches:
+        known.now += timedelta(seconds=12)
+        _, changes = run(known, *batch)
+        for transaction in changes.transactions:
+            for line in transaction.lines:
+                booked[line.book] = booked.get(line.book, 0) + line.amount
+    account = known.accounts[ANN]
+    assert (account.available, account.held) == (booked[Book.AVAILABLE], booked[Book.HELD])
+    assert sum(booked.values()) == balance
+    assert all(hold.charged + hold.written_off >= hold.refunded for hold in known.holds.values())

@@ -1,0 +1,139 @@
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import pricing
+from domain.catalog import Prices, Rates
+from domain.money import micros, round_up
+from domain.pricing import FlatTerms, TextPrices, TextTerms, TextTier, Usage, UsageSource
+
+PRICE = st.decimals(min_value=0, max_value=10**9, places=6)
+TOKENS = st.integers(min_value=0, max_value=pricing.MOST_TOKENS)
+
+
+def prices(
+    per_in: Decimal, per_out: Decimal, cached: Decimal | None = None, write: Decimal | None = None
+) -> TextPrices:
+    cached, write = per_in if cached is None else cached, per_in if write is None else write
+    return TextPrices.of(Prices(rates=Rates(input=per_in, output=per_out, cached_input=cached, cache_write=write)))
+
+
+SONNET = prices(Decimal(300), Decimal(1500))
+FREE = prices(Decimal(0), Decimal(0))
+LONG = TextPrices(SONNET.rates, (TextTier(200_000, prices(Decimal(600), Decimal(2250)).rates),))
+
+
+def usage(given_in: int, given_out: int) -> Usage:
+    return Usage(given_in, given_out, UsageSource.PROVIDER)
+
+
+@given(PRICE, PRICE, TOKENS, TOKENS)
+def test_the_cost_is_the_exact_sum_rounded_up_once(
+    per_in: Decimal, per_out: Decimal, tokens_in: int, tokens_out: int
+) -> None:
+    exact = (Fraction(per_in) * tokens_in + Fraction(per_out) * tokens_out) / 1000
+    assert pricing.cost(prices(per_in, per_out), usage(tokens_in, tokens_out)) == math.ceil(exact)
+
+
+@given(PRICE, PRICE, TOKENS, TOKENS, st.integers(min_value=0, max_value=1000))
+def test_more_tokens_never_cost_less(
+    per_in: Decimal, per_out: Decimal, tokens_in: int, tokens_out: int, more: int
+) -> None:
+    known = prices(per_in, per_out)
+    cost = pricing.cost(known, usage(tokens_in, tokens_out))
+    assert cost <= pricing.cost(known, usage(tokens_in + more, tokens_out))
+    assert cost <= pricing.cost(known, usage(tokens_in, tokens_out + more))
+
+
+@given(PRICE, PRICE, PRICE, PRICE, st.tuples(TOKENS, TOKENS, TOKENS), TOKENS)
+def test_cached_input_and_cache_writes_have_prices_of_their_own(
+    per_in: Decimal, per_out: Decimal, cached: Decimal, write: Decimal, parts: tuple[int, int, int], out: int
+) -> None:
+    plain, hit, written = parts
+    billed = Usage(sum(parts), out, UsageSource.PROVIDER, cached_tokens=hit, cache_write_tokens=written)
+    sides = [(per_in, plain), (cached, hit), (write, written), (per_out, out)]
+    exact = sum((Fraction(price) * count for price, count in sides), Fraction()) / 1000
+    assert pricing.cost(prices(per_in, per_out, cached, write), billed) == math.ceil(exact)
+
+
+@pytest.mark.parametrize(("tokens_in", "credits"), [(200_000, 60_002), (200_001, 120_003)])
+def test_a_long_prompt_pays_its_tier_for_all_of_its_tokens(tokens_in: int, credits: int) -> None:
+    assert pricing.cost(LONG, usage(tokens_in, 1)) == credits
+
+
+def test_a_bound_covers_every_tier_that_the_input_can_reach() -> None:
+    asked = TextTerms(LONG, "v", input_bound=250_000, input_count=190_000, output_limit=100, model_limit=1000)
+    assert pricing.bound(asked, 10**9).amount == 150_225
+
+
+@pytest.mark.parametrize(
+    ("tokens_in", "tokens_out", "minimum", "credits"),
+    [
+        (15, 2, True, 10),  # 7.5 credits: the minimum
+        (15, 2, False, 8),  # broken off: rounded up, no minimum
+        (0, 0, True, 10),
+        (0, 0, False, 0),
+        (1000, 0, True, 300),
+        (1000, 1000, True, 1800),
+        (1001, 1, True, 302),  # 300.3 + 1.5
+        (999, 1, False, 302),  # 299.7 + 1.5 = 301.2: one rounding, not two
+    ],
+)
+def test_charges(tokens_in: int, tokens_out: int, minimum: bool, credits: int) -> None:
+    assert pricing.charge(SONNET, usage(tokens_in, tokens_out), minimum=minimum) == credits
+
+
+def terms(*, limit: int | None = None, choices: int = 1, known: TextPrices = SONNET) -> TextTerms:
+    return TextTerms(
+        known, "v", input_bound=1000, input_count=900, output_limit=limit, model_limit=64_000, choices=choices
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "available", "limit", "amount"),
+    [
+        (terms(limit=100), 10**9, 100, 300 + 150),
+        (terms(limit=100, choices=3), 10**9, 100, 300 + 450),
+        (terms(limit=64_000), 10, 64_000, 300 + 96_000),  # held in full, whatever there is
+        (terms(), 10**9, 64_000, 300 + 96_000),  # the model's maximum
+        (terms(), 10, 256, 300 + 384),  # the floor
+        (terms(), 80_000, 6_466, 300 + 9_699),  # an eighth: 10,000 credits
+        (terms(choices=2), 80_000, 3_233, 300 + 9_699),
+        (FlatTerms(1_200_000, "v"), 10, None, 1_200_000),
+    ],
+)
+def test_the_bound_of_a_call(asked: TextTerms | FlatTerms, available: int, limit: int | None, amount: int) -> None:
+    found = pricing.bound(asked, available)
+    assert (found.output_limit, found.amount) == (limit, amount)
+
+
+@given(st.integers(min_value=0, max_value=10**9), st.integers(min_value=1, max_value=8))
+def test_an_unbounded_call_takes_at_most_an_eighth_above_its_floor(available: int, choices: int) -> None:
+    found = pricing.bound(terms(choices=choices), available)
+    floor = pricing.bound(terms(limit=pricing.OUTPUT_FLOOR, choices=choices), available)
+    assert found.amount <= max(floor.amount, available // 8 + 1)
+    assert found.amount >= floor.amount
+
+
+def test_free_prices_are_held_at_the_minimum() -> None:
+    assert pricing.bound(terms(known=FREE), 10).amount == 10
+    assert pricing.bound(terms(known=FREE), 10).output_limit == 64_000
+
+
+@given(PRICE)
+def test_micros_are_exact(price: Decimal) -> None:
+    assert Fraction(micros(price), 10**6) == Fraction(price)
+
+
+def test_more_than_six_places_are_no_price() -> None:
+    with pytest.raises(ValueError, match="six|6"):
+        micros(Decimal("0.0000001"))
+
+
+@given(st.integers(min_value=0, max_value=10**18), st.integers(min_value=1, max_value=10**12))
+def test_rounding_is_up(numerator: int, denominator: int) -> None:
+    assert round_up(numerator, denominator) == math.ceil(Fraction(numerator, denominator))
