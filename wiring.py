@@ -13,12 +13,12 @@ from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
 from domain.sealing import Wrapping, derive
+from domain.signed_urls import SignedUrls
 from providers import catalog_file
 from providers.openai import Timeouts
 from providers.registry import Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
-from storage.signed_urls import SignedUrls
 from temporal.client import Address
 from temporal.codec import Keyring
 

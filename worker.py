@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
@@ -124,6 +127,7 @@ def _worker(client: Client, queue: str, shape: Shape, fleet: Fleet) -> Worker:
         workflows=shape.workflows,
         activities=shape.activities,
         workflow_runner=SANDBOX,
+        build_id=build_id(),
         tuner=shape.tuner,
         interceptors=[failpoints.Failpoints(fleet.failpoint)] if fleet.failpoint else [],
         graceful_shutdown_timeout=fleet.drain,
@@ -131,6 +135,14 @@ def _worker(client: Client, queue: str, shape: Shape, fleet: Fleet) -> Worker:
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(initial=2),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(initial=2),
     )
+
+
+@cache
+def build_id() -> str:
+    """Of the code that decides and does. The SDK's own way reads every loaded module: 2.5 s before the first poll."""
+    here = Path(__file__).parent
+    sources = sorted(source for room in ("workflows", "activities") for source in (here / room).glob("*.py"))
+    return sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
 def _media_tuner() -> WorkerTuner:

@@ -13,7 +13,7 @@ from api.ids import new_id
 from api.wire import chat as wire
 from api.wire.chat import ChatRequest
 from domain import pricing, tokens, usage
-from domain.catalog import Catalog, Model, Route
+from domain.catalog import Capability, Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, GatewayError, RequestInvalid
 from domain.ledger import Answer, Closed, Operation, Renew, Reserve, Reserved, Settle, Void
 from domain.pricing import TextPrices, TextTerms, Usage
@@ -62,6 +62,9 @@ class Call:
     def upstream(self, route: Route) -> ChatCall:
         limit = self.reserved.output_limit or 1
         body = wire.upstream_body(self.request.body, self.model.supported_parameters)
+        body.pop("stream_options", None)
+        if self.request.stream and Capability.STREAM_USAGE in route.capabilities:
+            body["stream_options"] = {"include_usage": True}  # asked of every upstream, relayed to whom it was asked by
         return ChatCall(route.model, body, limit, frozenset(str(c) for c in route.capabilities))
 
 

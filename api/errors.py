@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from domain import errors
 from domain.errors import GatewayError
+from domain.signed_urls import LinkInvalid
 from storage.base import OutputTooLarge
-from storage.signed_urls import LinkInvalid
 
 log = structlog.get_logger(__name__)
 

@@ -1,5 +1,6 @@
 """`/api/media/…`: start image, video and speech jobs, and poll them."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -50,6 +51,15 @@ class CreateSpeech(_Body):
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a body of any kind comes to."""
+
+    kind: Kind
+    model: str
+    fields: dict[str, Any]
+
+
 class JobOutput(BaseModel):
     url: str
     content_type: str
@@ -83,7 +93,7 @@ async def create_image(body: CreateImage, caller: MayRender, held: Held, respons
     """Start an image job. Poll the answer's `Location`."""
     width, height = media_orders.size(body.size)
     asked = {"prompt": body.prompt, "width": width, "height": height, "n": body.n, "seed": body.seed}
-    return await _start(held, caller, Kind.IMAGE, body.model, asked, response=response)
+    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, asked))
 
 
 @router.post("/video/", status_code=202)
@@ -91,7 +101,7 @@ async def create_video(body: CreateVideo, caller: MayRender, held: Held, respons
     """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
     width, height = media_orders.size(body.size) if body.size else (None, None)
     asked = {"prompt": body.prompt, "seconds": body.duration, "width": width, "height": height, "seed": body.seed}
-    return await _start(held, caller, Kind.VIDEO, body.model, asked, response=response)
+    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, asked))
 
 
 @router.post("/speech/", status_code=202)
@@ -105,7 +115,7 @@ async def create_speech(body: CreateSpeech, caller: MayRender, held: Held, respo
         "response_format": body.response_format,
         "speed": body.speed,
     }
-    return await _start(held, caller, Kind.SPEECH, body.model, asked, response=response)
+    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, asked))
 
 
 @router.get("/jobs/{job_uuid}/")
@@ -114,18 +124,16 @@ async def get_job(job_uuid: UUID, caller: MayRender, held: Held) -> JobView:
     return _view(held, await held.jobs.owned(caller.account_id, job_uuid))
 
 
-async def _start(
-    held: Resources, caller: Caller, kind: Kind, model_id: str, asked: dict[str, Any], *, response: Response
-) -> JobView:
+async def _start(held: Resources, caller: Caller, response: Response, asked: Asked) -> JobView:
     """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot."""
-    model = held.catalog().find(model_id)
-    media_orders.require_kind(model, kind)
+    model = held.catalog().find(asked.model)
+    media_orders.require_kind(model, asked.kind)
     route = model.routes[0]
-    request = MediaRequest(kind=kind, model=route.model, **asked)
+    request = MediaRequest(kind=asked.kind, model=route.model, **asked.fields)
     order = Order(
         job_id=new_id(),
         digest=caller.digest,
-        kind=kind,
+        kind=asked.kind,
         model=model.id,
         provider=route.provider.name,
         price=media_orders.price(model, request),

@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 
 from api import errors
 from domain.errors import NotFound
+from domain.signed_urls import LinkInvalid, SignedUrls
 from storage.base import Storage, Stored
-from storage.signed_urls import LinkInvalid, SignedUrls
 
 INLINE = frozenset(
     {

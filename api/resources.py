@@ -9,7 +9,7 @@ from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
 from domain.media import Job
-from storage.signed_urls import SignedUrls
+from domain.signed_urls import SignedUrls
 
 
 @dataclass(slots=True)

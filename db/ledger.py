@@ -91,8 +91,8 @@ FROM asked, json_to_recordset(asked.lines) AS l(book text, amount bigint)
 _INSERT_USAGE = """
 INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
                    output_tokens, credits, written_off, source)
-SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens, output_tokens, credits,
-       written_off, source
+SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
+       credits, written_off, source
 FROM json_populate_recordset(NULL::usage, %s)
 """
 _TOUCH_KEYS = """

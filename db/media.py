@@ -113,6 +113,13 @@ class MediaJobs:
             session.add(row)
             return before
 
+    async def forget_submit(self, job_id: UUID) -> None:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            if row.provider_job_id is None:
+                row.submit_intended_at = None
+                session.add(row)
+
     async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)

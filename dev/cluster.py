@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from signal import SIGINT, SIGQUIT
+from signal import SIGINT, SIGKILL, SIGQUIT
 
 from dev import files
 from dev.child import Finished, Program, finish
@@ -141,6 +141,17 @@ def disown(data: Path) -> None:
     if lines and lines[0] != str(os.getpid()):
         lock = data / "postmaster.pid"
         lock.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+
+
+def end_orphans(data: Path) -> None:
+    """End the processes of a server that has been killed. One that computes would not notice for minutes.
+
+    Only for when that server was our child and is known to be gone: then all that works in the folder was its own.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "comm").read_text().startswith("postgres") and (process / "cwd").samefile(data):
+                os.kill(int(process.name), SIGKILL)
 
 
 def _initdb_words(data: Path) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
 
@@ -39,14 +39,11 @@ class Commands:
         *_python("cli", "accounts", "create"),
         *("--email", "demo@yout.local", "--credits", "1000000", "--json"),
     )
-    search_attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-def standard() -> Commands:
-    """The programs of this project, and the search attributes that its workflows set."""
-    from temporal.attributes import DEFINITIONS  # here, because it imports the whole Temporal SDK
-
-    return Commands(search_attributes=DEFINITIONS)
+    search_attributes: tuple[str, ...] = (
+        *(sys.executable, "-c"),
+        "import json; from temporal.attributes import DEFINITIONS; print(json.dumps(dict(DEFINITIONS)))",
+    )
+    """Asked in a process of its own: the module imports the whole Temporal SDK, for a second or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +103,14 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
     }
     if settings.catalog is not None:
         ours["YOUT_CATALOG"] = str(settings.catalog.absolute())  # the programs run in another folder
-    return replace(plan, environment={**inherited, **ours})
+    return replace(plan, environment={**inherited, **ours, **_bytecode(given, state)})
+
+
+def _bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
+    """Where bytecode may not lie beside its source, let it lie in the state folder: compiling takes seconds."""
+    if not given.get("PYTHONDONTWRITEBYTECODE"):
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(state / "bytecode")}
 
 
 def _validated(given: Mapping[str, str], state: Path, secret: str) -> Settings:

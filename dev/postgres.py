@@ -88,6 +88,8 @@ class EmbeddedPostgres(EmbeddedServer):
 
     async def start(self) -> None:
         """Return once it takes connections, after recovery if it has crashed."""
+        if self._child is not None and self._child.code is not None:
+            cluster.end_orphans(self.folder / "data")
         await self.reserve()
         made = await self._prepared()
         deadline = asyncio.get_running_loop().time() + PATIENCE

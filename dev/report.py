@@ -31,15 +31,15 @@ class Report:
 
     def line(self, name: str, text: str) -> None:
         """A line that a part has written, whatever it holds."""
-        prefix = Text(f"{name:<{WIDTH}} | ", style=COLOURS.get(name, ""))
-        self._print(prefix + Text.from_ansi(text))
+        prefix = (f"{name:<{WIDTH}} | ", COLOURS.get(name, ""))
+        self._print(Text.assemble(prefix, Text.from_ansi(text)))
 
     def ready(self, addresses: dict[str, str], key: str, seconds: float) -> None:
         """Where everything is, and a line to paste."""
         width = max(map(len, addresses)) + 2
         self._print(Text(f"\nyout is up ({seconds:.1f} s)\n", style="bold green"))
         for name, address in {**addresses, "API key": key}.items():
-            self._print(Text(f"  {name:<{width}}") + Text(address, style="bold"))
+            self._print(Text.assemble(f"  {name:<{width}}", (address, "bold")))
         self._print(Text(f"\n{curl(addresses['API'], key)}\n", style="cyan"))
         self._print(Text("Ctrl-C stops everything; what it has stored stays.\n"))
 

@@ -1,6 +1,8 @@
 """Running the whole stack in one terminal: everything starts, stays alive, and ends together."""
 
 import asyncio
+import json
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,8 +12,9 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from dev import demo, logs, plan, ports, probe
+from dev import logs, plan, ports, probe
 from dev.child import finish
+from dev.done import Done
 from dev.errors import CannotStart
 from dev.keeper import USUAL, Keeper, Part, Pauses, Process, Ready
 from dev.plan import Commands, Plan
@@ -42,7 +45,7 @@ async def run(settings_env: Mapping[str, str], commands: Commands | None = None,
     try:
         state = StateFolder.claim(settings_env.get("YOUT_STATE_DIR") or DEFAULT_STATE_DIR)
         told = state.told()
-        planned = plan.read(settings_env, state.path, state.secret(), commands or plan.standard())
+        planned = plan.read(settings_env, state.path, state.secret(), commands or Commands())
         await Stack(planned, state, report, pauses).run(stops, told.get("api_key"))
     except CannotStart as problem:
         report.failure(str(problem))
@@ -65,7 +68,6 @@ class Stack:
         self._temporal = EmbeddedTemporal(
             state.path / "temporal",
             listen=TemporalPorts(planned.settings.temporal_port, planned.settings.temporal_ui_port),
-            search_attributes=planned.commands.search_attributes,
             log=state.log("temporal"),
         )
         self._stopping: list[Part] = [self._temporal, self._postgres]
@@ -96,14 +98,17 @@ class Stack:
         temporal = self._keep(tasks, self._temporal, needed=True)
         tasks.create_task(self._bound_logs())
         await postgres.up.wait()
+        defined = tasks.create_task(self._define(temporal))
         await self._migrate()
         api = self._keep(tasks, self._program("api", self._plan.commands.api, self._serves))
         worker = tasks.create_task(self._work(tasks, temporal))
         key = known_key or await self._demo_key()
         await api.up.wait()
-        if not await demo.accepted(self._plan.api_url, key):
+        # A database that was made anew refuses it. Any other trouble is no reason for another key.
+        if await probe.status(f"{self._plan.api_url}/api/chat/limit/", bearer=key) == 401:
             key = await self._demo_key()
         await worker
+        await defined
         self._tell(key, clock() - began)
 
     async def _clear_the_way(self) -> None:
@@ -121,13 +126,31 @@ class Stack:
         self._report.note(f"Starting {self._postgres.title} and Temporal in {self._state.path} …")
 
     async def _migrate(self) -> None:
-        began = asyncio.get_running_loop().time()
-        program = self._plan.errand("migrate", self._plan.commands.migrate, self._postgres.url)
-        done = await finish(program)
+        """Bring the database up to date. Finding out that it is would take as long as starting the API."""
+        began, command = asyncio.get_running_loop().time(), self._plan.commands.migrate
+        done = Done(self._postgres.folder / "migrated", command, plan.ROOT / "db" / "migrations")
+        if not done.already:
+            await self._run("Migrating the database", command)
+            done.note()
+            self._report.step("Database migrations", asyncio.get_running_loop().time() - began)
+
+    async def _define(self, temporal: Keeper) -> None:
+        """Teach Temporal the search attributes of our workflows, unless they are as last time."""
+        command = self._plan.commands.search_attributes
+        done = Done(self._temporal.folder / "attributes", command, plan.ROOT / "temporal")
+        if not done.already:
+            defined = json.loads(await self._run("Reading the search attributes", command))
+            await temporal.up.wait()
+            await self._temporal.define(defined)
+            done.note()
+
+    async def _run(self, what: str, command: tuple[str, ...]) -> str:
+        """The output of one of our programs that does one thing and ends."""
+        done = await finish(self._plan.errand(what, command, self._postgres.url))
         if done.code != 0:
             said = "\n".join(text for text in (done.output, done.errors) if text)
-            raise CannotStart(f"The database could not be migrated ({cause(done.code)}):\n{said}")
-        self._report.step("Database migrations", asyncio.get_running_loop().time() - began)
+            raise CannotStart(f"{what} failed ({cause(done.code)}): {shlex.join(command)}\n{said}")
+        return done.output
 
     async def _work(self, tasks: asyncio.TaskGroup, temporal: Keeper) -> None:
         """The worker is nothing without Temporal, and the API waits for neither."""
@@ -136,7 +159,7 @@ class Stack:
         await worker.up.wait()
 
     async def _demo_key(self) -> str:
-        return await demo.create(self._plan.errand("account", self._plan.commands.account, self._postgres.url))
+        return str(json.loads(await self._run("Making the demo account", self._plan.commands.account))["api_key"])
 
     def _program(self, name: str, command: tuple[str, ...], ready: Ready | None = None) -> Process:
         hear = partial(self._report.line, name)

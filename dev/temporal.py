@@ -151,11 +151,12 @@ class EmbeddedTemporal(EmbeddedServer):
         if namespace["config"]["workflowExecutionRetentionTtl"] != seconds:
             await self._change("namespace", "update", "--retention", hours)
         if self._attributes:
-            await self._ensure_attributes()
+            await self.define(self._attributes)
 
-    async def _ensure_attributes(self) -> None:
-        known = (await self._read("/search-attributes") or {})["customAttributes"]
-        for name, kind in self._attributes.items():
+    async def define(self, attributes: Mapping[str, str]) -> None:
+        """Make sure that the namespace has these search attributes. Doing it again changes nothing."""
+        known = (await self._read("/search-attributes") or {}).get("customAttributes", {})
+        for name, kind in attributes.items():
             if name not in known:
                 await self._change("search-attribute", "create", "--name", name, "--type", kind)
             elif known[name].removeprefix("INDEXED_VALUE_TYPE_").replace("_", "") != kind.upper():

@@ -1,7 +1,7 @@
 """What a call costs, in exact integer arithmetic: prices are whole millionths of a credit.
 
-charge = max(minimum, ceil((input_price x input_tokens + output_price x output_tokens) / 1000)), rounded up once. The bound
-of a call, which is what a hold covers, is the same formula over the bounds of its tokens.
+charge = max(minimum, ceil((input_price x input_tokens + output_price x output_tokens) / 1000)), rounded up once. The
+bound of a call, which is what a hold covers, is the same formula over the bounds of its tokens.
 """
 
 from dataclasses import dataclass

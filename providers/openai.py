@@ -13,8 +13,8 @@ from typing import Any
 
 import aiohttp
 import orjson
-from pydantic import SecretStr
 
+from domain.catalog import Provider, ProviderKind
 from domain.errors import (
     ContextLengthExceeded,
     RequestInvalid,
@@ -43,23 +43,14 @@ class Timeouts:
 class OpenAIChat:
     """One provider of kind `openai` (or `openrouter`, which speaks the same)."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        base_url: str,
-        *,
-        api_key: SecretStr | None,
-        headers: Mapping[str, SecretStr],
-        openrouter: bool,
-        timeouts: Timeouts,
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, provider: Provider, timeouts: Timeouts) -> None:
         self._session = session
-        self._url = base_url.rstrip("/") + "/chat/completions"
-        self._headers = {name: value.get_secret_value() for name, value in headers.items()}
-        if api_key is not None:
-            self._headers["Authorization"] = f"Bearer {api_key.get_secret_value()}"
+        self._url = provider.base_url.rstrip("/") + "/chat/completions"
+        self._headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
+        if provider.api_key is not None:
+            self._headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
         self._headers["Content-Type"] = "application/json"
-        self._openrouter = openrouter
+        self._openrouter = provider.kind is ProviderKind.OPENROUTER
         self._timeouts = timeouts
 
     async def complete(self, call: ChatCall) -> ChatAnswer:
@@ -118,8 +109,8 @@ class OpenAIChat:
         body[limit] = call.output_limit
         if stream:
             body["stream"] = True
-            if "stream_usage" in call.capabilities:
-                body["stream_options"] = {"include_usage": True}
+            if "stream_options" in call.body:
+                body["stream_options"] = call.body["stream_options"]
         if "store" in call.capabilities:
             body["store"] = False
         if self._openrouter:

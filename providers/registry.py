@@ -63,11 +63,4 @@ class Registry:
     def _build_chat(self, provider: Provider) -> ChatProvider:
         if provider.kind is ProviderKind.DEMO:
             return DemoChat()
-        return OpenAIChat(
-            self._upstream.session,
-            provider.base_url,
-            api_key=provider.api_key,
-            headers=provider.headers,
-            openrouter=provider.kind is ProviderKind.OPENROUTER,
-            timeouts=self._upstream.timeouts,
-        )
+        return OpenAIChat(self._upstream.session, provider, self._upstream.timeouts)

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import unquote, urlsplit
@@ -146,7 +147,19 @@ def _bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
     endpoint = next((value for option, value in options.items() if "ENDPOINT" in option.upper()), "")
     allow_http = options.pop("AWS_ALLOW_HTTP", "").lower() == "true" or endpoint.startswith("http://")
     config = cast("Any", options)  # the store checks the names itself
-    return S3Store(name, prefix=prefix or None, config=config, client_options={"allow_http": allow_http})
+    return S3Store(
+        name,
+        prefix=prefix or None,
+        config=config,
+        # By default a call is over after 30 s, however large the object, and a dead server is tried for three minutes.
+        client_options={
+            "allow_http": allow_http,
+            "connect_timeout": timedelta(seconds=5),
+            "read_timeout": timedelta(seconds=30),
+            "timeout": timedelta(minutes=15),
+        },
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
+    )
 
 
 def _checked(key: str) -> None:

@@ -16,7 +16,6 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
@@ -31,7 +30,7 @@ LONGEST_ROUND = timedelta(minutes=10)
 call = workflow.execute_activity_method
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn
 class MaintenanceWorkflow:
     """Each round stands alone: what one leaves, the next one finds."""
 

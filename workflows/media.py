@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -32,7 +31,7 @@ with workflow.unsafe.imports_passed_through():
 call = workflow.execute_activity_method
 
 
-@workflow.defn(versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn
 class MediaWorkflow:
     """Submit, wait, copy, capture. If it ends any other way, the job ends too and its credits go back.
 

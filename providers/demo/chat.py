@@ -91,7 +91,8 @@ def _choices(call: ChatCall) -> list[Choice]:
         raise UpstreamRefused("The provider does not know this model.")
     if call.model == "chat-fail":
         raise UpstreamError
-    count = call.body.get("n") or 1
+    count = call.body.get("n")
+    count = 1 if count is None else count
     if not isinstance(count, int) or not 1 <= count <= MOST_CHOICES:
         raise UpstreamRefused("The provider refused this input: 'n' is not something it can make.")
     return [_choice(call, variant) for variant in range(count)]

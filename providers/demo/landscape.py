@@ -66,7 +66,7 @@ class Landscape:
         for index, (dx, dy, size) in enumerate(self._flock):
             x, y = (self._perch[0] + dx + flown) * self.width, (self._perch[1] + dy - flown / 8) * self.height
             flap = 0.55 + 0.45 * math.sin(flown * 90 + index * 2)
-            _bird(picture, (x, y), size * self.height, flap, self._mood.near)
+            _bird(picture, (x, y), size * min(self.width, self.height), flap, self._mood.near)
         return picture
 
     def _lit(self, risen: float) -> Image.Image:

@@ -3,12 +3,14 @@
 import os
 import uuid
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 import psycopg
 
 from db import accounts, keys
 from db.engine import Database
+from db.keys import NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.catalog import Prices, Rates
@@ -17,7 +19,8 @@ from domain.pricing import TextPrices, TextTerms, Usage, UsageSource
 from domain.sealing import Wrapping
 
 WRAPPING = Wrapping.of("a master secret of the tests, long enough")
-PRICES = TextPrices.of(Prices(rates=Rates(input=1000, output=1000, cached_input=1000, cache_write=1000)))
+_RATE = Decimal(1000)
+PRICES = TextPrices.of(Prices(rates=Rates(input=_RATE, output=_RATE, cached_input=_RATE, cache_write=_RATE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,14 @@ class Customer:
         return tokens.digest(self.token)
 
 
-async def open_account(database: Database, ledger: LedgerWriter, credits: int) -> Customer:
+async def open_account(
+    database: Database, ledger: LedgerWriter, credits: int, wrapping: Wrapping = WRAPPING
+) -> Customer:
     account_id, token = uuid.uuid4(), tokens.mint(os.urandom(32))
     async with database.transaction() as session:
         email = f"{account_id.hex}@example.test"
-        await accounts.create(session, WRAPPING, account_id=account_id, user_id=uuid.uuid4(), email=email)
-        await keys.create(session, account_id, keys.NewKey(uuid.uuid4(), token, "first", tokens.SCOPES))
+        await accounts.create(session, wrapping, account_id=account_id, user_id=uuid.uuid4(), email=email)
+        await keys.create(session, account_id, NewKey(uuid.uuid4(), token, "first", tokens.SCOPES))
     if credits:
         await ledger.ask(Grant(account_id, credits, f"opening:{account_id}"))
     return Customer(account_id, token)

@@ -21,7 +21,7 @@ STUBS = Commands(
     worker=python(WORKERS[os.environ.get("STUB_WORKER", "steady")]),
     api=(sys.executable, str(Path(__file__).with_name("dev_stub_api.py"))),
     account=python("""print('{"account_id": "a", "api_key": "sk-stub"}')"""),
-    search_attributes={"YoutAccount": "Keyword"},
+    search_attributes=python("""print('{"YoutAccount": "Keyword"}')"""),
 )
 
 if __name__ == "__main__":

@@ -32,14 +32,16 @@ def folder() -> Iterator[Path]:
 def data() -> Iterator[Path]:
     """The folder of a database that is made once: making one takes longer than all that is done with it."""
     with tempfile.TemporaryDirectory(prefix="yout-test-") as made:
+        with EmbeddedPostgres(Path(made)):
+            pass
         yield Path(made)
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(data: Path) -> Iterator[Stack]:
     """A running stack that no test of this module ends. It was left a key that its database does not know."""
     with tempfile.TemporaryDirectory(prefix="yout-test-") as made, running(Stack(Path(made))) as started:
-        started.state.mkdir()
+        started.inherit(data)
         (started.state / "dev.json").write_text('{"api_key": "sk-of-another-database"}')
         started.up()
         yield started
@@ -138,8 +140,9 @@ def test_a_setting_that_makes_no_sense_is_named(folder: Path) -> None:
         assert "YOUT_PORT" in stack.terminal
 
 
-def test_a_failed_migration_is_shown_and_ends_everything(folder: Path) -> None:
+def test_a_failed_migration_is_shown_and_ends_everything(folder: Path, data: Path) -> None:
     with running(Stack(folder, STUB_MIGRATE="broken")) as stack:
+        stack.inherit(data)
         stack.start()
 
         assert stack.ends() == 1
@@ -187,8 +190,9 @@ def test_a_part_that_is_killed_comes_back(stack: Stack, part: str) -> None:
     assert others == {name: pid for name, pid in before.items() if name != part}
 
 
-def test_a_part_that_keeps_dying_is_named(folder: Path) -> None:
+def test_a_part_that_keeps_dying_is_named(folder: Path, data: Path) -> None:
     with running(Stack(folder, STUB_WORKER="broken")) as stack:
+        stack.inherit(data)
         stack.up()
 
         stack.prints("worker has died 4 times in a row")
@@ -216,8 +220,9 @@ def test_stopping_leaves_nothing_behind_and_a_start_finds_everything_again(folde
         stack.up()  # at once: leftovers are waited for
 
 
-def test_a_second_interrupt_does_not_wait_for_a_stubborn_part(folder: Path) -> None:
+def test_a_second_interrupt_does_not_wait_for_a_stubborn_part(folder: Path, data: Path) -> None:
     with running(Stack(folder, STUB_API="stubborn", YOUT_DRAIN="3600")) as stack:
+        stack.inherit(data)
         stack.up()
         stack.signal(SIGINT)
         stack.prints("Stopping")

@@ -237,7 +237,7 @@ async def test_the_books_are_append_only(
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE", f"UPDATE {table} SET account_id = NULL"):
             with pytest.raises(psycopg.errors.RestrictViolation):
-                await connection.execute(statement)  # type: ignore[call-overload]
+                await connection.execute(statement)
 
 
 async def test_unbalanced_lines_cannot_be_written(database: Database, ledger: LedgerWriter, database_url: str) -> None:

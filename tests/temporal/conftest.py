@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,19 @@ from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
 
 BIN = Path(sys.executable).parent
+DYNAMIC = (
+    "matching.enableFairness=true",
+    "matching.numTaskqueueReadPartitions=1",
+    "matching.numTaskqueueWritePartitions=1",
+)
 KEYRING = Keyring.derived("only a secret for tests, and long enough")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--workflow-environment",
-        default="time-skipping",
-        help="where scenarios run that need no particular server: time-skipping, local, or host:port",
+        default="local",
+        help="where scenarios run that need no skipped time: local (a development server of our own), or host:port",
     )
     parser.addoption("--export-histories", action="store_true", help="write the replay tests' histories anew")
 
@@ -36,7 +40,7 @@ def dev_server() -> Iterator[str]:
             dev_server_existing_path=str(BIN / "temporal"),
             search_attributes=attributes.KEYS,
             dev_server_log_level="error",
-            dev_server_extra_args=["--dynamic-config-value", "matching.enableFairness=true"],
+            dev_server_extra_args=[word for value in DYNAMIC for word in ("--dynamic-config-value", value)],
         )
     )
     yield environment.client.service_client.config.target_host
@@ -50,8 +54,9 @@ async def client(dev_server: str) -> Client:
     return await connect(Address(dev_server), converter(KEYRING))
 
 
-@asynccontextmanager
-async def _skipping() -> AsyncIterator[WorkflowEnvironment]:
+@pytest.fixture
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """The server that skips time, for one test alone: its clock is everybody's."""
     async with await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(BIN / "temporal-test-server"), data_converter=converter(KEYRING)
     ) as environment:
@@ -60,27 +65,14 @@ async def _skipping() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest.fixture
-async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """The server that skips time, for one test alone: its clock is everybody's."""
-    async with _skipping() as environment:
-        yield environment
+def chosen_address(request: pytest.FixtureRequest) -> str:
+    """Where `--workflow-environment` says."""
+    chosen: str = request.config.getoption("--workflow-environment", default="local")
+    address: str = request.getfixturevalue("dev_server") if chosen == "local" else chosen
+    return address
 
 
 @pytest.fixture
-def chosen_address(request: pytest.FixtureRequest) -> str | None:
-    """Where `--workflow-environment` says; None for a server that skips time."""
-    chosen: str = request.config.getoption("--workflow-environment", default="time-skipping")
-    if chosen == "local":
-        address: str = request.getfixturevalue("dev_server")
-        return address
-    return None if chosen == "time-skipping" else chosen
-
-
-@pytest.fixture
-async def anywhere(chosen_address: str | None) -> AsyncIterator[Client]:
-    """A server for what runs on any."""
-    if chosen_address is not None:
-        yield await connect(Address(chosen_address), converter(KEYRING))
-        return
-    async with _skipping() as environment:
-        yield environment.client
+async def anywhere(chosen_address: str) -> Client:
+    """For what runs on any server whose time is real."""
+    return await connect(Address(chosen_address), converter(KEYRING))

@@ -7,28 +7,43 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
 from activities.bookkeeping import BookkeepingActivities
 from activities.media import MediaActivities
 from activities.payloads import MediaResult
 from domain.ids import workflow_id
-from domain.media import Job, Kind
+from domain.media import Job, Kind, State
+from providers.base import Progress, Stage
+from temporal import attributes
 from tests.temporal.fakes import QUICK, Fakes, sniff
-from worker import SANDBOX
+from worker import SANDBOX, build_id
 from workflows import start
 from workflows.media import MediaWorkflow
 from workflows.options import LEDGER, media_queue
 
 QUEUE = media_queue(Kind.IMAGE)
+COMPLETED, FAILED, CANCELED = (
+    WorkflowExecutionStatus.COMPLETED,
+    WorkflowExecutionStatus.FAILED,
+    WorkflowExecutionStatus.CANCELED,
+)
+RUNNING, DONE = Progress(Stage.RUNNING, 40), Progress(Stage.DONE, 100)
+
 Handle = WorkflowHandle[MediaWorkflow, MediaResult]
 
 
 @asynccontextmanager
 async def _doing(client: Client, queue: str, activities: Sequence[Callable[..., Any]]) -> AsyncIterator[None]:
     throttle = timedelta(milliseconds=100)
-    async with Worker(client, task_queue=queue, activities=activities, max_heartbeat_throttle_interval=throttle):
+    async with Worker(
+        client,
+        task_queue=queue,
+        activities=activities,
+        max_heartbeat_throttle_interval=throttle,
+        build_id=build_id(),
+    ):
         yield
 
 
@@ -47,7 +62,12 @@ async def doing(client: Client, fakes: Fakes) -> AsyncIterator[None]:
 async def deciding(client: Client, *, cached: int = 100) -> AsyncIterator[None]:
     """The workflow alone. With nothing cached, every one of its tasks is a replay from the beginning."""
     async with Worker(
-        client, task_queue=QUEUE, workflows=[MediaWorkflow], workflow_runner=SANDBOX, max_cached_workflows=cached
+        client,
+        task_queue=QUEUE,
+        workflows=[MediaWorkflow],
+        workflow_runner=SANDBOX,
+        max_cached_workflows=cached,
+        build_id=build_id(),
     ):
         yield
 
@@ -89,3 +109,17 @@ async def current_details(handle: Handle) -> str:
 async def pending(handle: Handle) -> bool:
     """Whether an activity of the workflow has yet to end."""
     return bool((await handle.describe()).raw_description.pending_activities)
+
+
+async def ended(world: World, state: State, how: WorkflowExecutionStatus) -> None:
+    """The workflow closes like that, and the job has ended in `state`, once."""
+    try:
+        result = await world.handle.result()
+    except WorkflowFailureError:
+        assert how is not COMPLETED
+    else:
+        assert (result.job_id, result.state) == (world.job.id, state)
+    described = await world.handle.describe()
+    assert described.status is how
+    assert described.typed_search_attributes.get(attributes.STATE) == state.value
+    world.fakes.assert_ended_once(world.job, state)

@@ -1,6 +1,7 @@
 """The ledger's rules without a database: every sequence of operations keeps its invariants."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -48,7 +49,7 @@ from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANN, BOB = UUID(int=1), UUID(int=2)
 DIGEST = b"ann's key"
-RATES = Rates(input=300, output=1500, cached_input=30, cache_write=375)
+RATES = Rates(input=Decimal(300), output=Decimal(1500), cached_input=Decimal(30), cache_write=Decimal(375))
 TERMS = TextTerms(TextPrices.of(Prices(rates=RATES)), "v1", 20, 15, 100, 4096)
 BOUND = 158  # 375 x 20 / 1000 + 1500 x 100 / 1000, rounded up
 
@@ -179,17 +180,18 @@ def test_another_account_cannot_touch_a_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("balance", "usage", "minimum", "charged", "written_off", "left"),
+    ("balance", "usage", "minimum", "end"),
     [
-        (1000, used(20, 100), True, 156, 0, 844),  # all that the bound allows
-        (1000, used(1000, 100), True, 450, 0, 550),  # above the hold: taken from what is available
-        (200, used(1000, 100), True, 200, 250, 0),  # above the hold and the balance: the rest is written off
-        (1000, used(1000, 100), False, BOUND, 0, 1000 - BOUND),  # broken off: never above the hold
-        (1000, used(0, 0), False, 0, 0, 1000),
-        (1000, used(0, 0), True, 10, 0, 990),  # zero is zero, and every successful call costs the minimum
+        (1000, used(20, 100), True, (156, 0, 844)),  # all that the bound allows
+        (1000, used(1000, 100), True, (450, 0, 550)),  # above the hold: taken from what is available
+        (200, used(1000, 100), True, (200, 250, 0)),  # above the hold and the balance: the rest is written off
+        (1000, used(1000, 100), False, (BOUND, 0, 1000 - BOUND)),  # broken off: never above the hold
+        (1000, used(0, 0), False, (0, 0, 1000)),
+        (1000, used(0, 0), True, (10, 0, 990)),  # zero is zero, and every successful call costs the minimum
     ],
 )
-def test_charges(balance: int, usage: Usage, minimum: bool, charged: int, written_off: int, left: int) -> None:
+def test_charges(balance: int, usage: Usage, minimum: bool, end: tuple[int, int, int]) -> None:
+    charged, written_off, left = end
     (_, verdict), changes = run(state(balance), reserve(), settle(usage=usage, minimum=minimum))
     assert verdict == Closed(HoldState.SETTLED, charged, written_off, left, 0)
     revenue = sum(line.amount for t in changes.transactions for line in t.lines if line.book is Book.REVENUE)

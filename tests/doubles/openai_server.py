@@ -1,0 +1,149 @@
+"""A provider that speaks OpenAI's chat completions over real HTTP. The model's name chooses its faults.
+
+Runs in a thread of its own, so that synchronous clients and other processes can be served from a test.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+
+ANSWER = "The answer is four."
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
+USAGES: dict[str, Any] = {
+    "usage-missing": None,
+    "usage-zero": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+    "usage-negative": {"prompt_tokens": -5, "completion_tokens": 3, "total_tokens": -2},
+    "usage-absurd": {"prompt_tokens": 10**12, "completion_tokens": 3, "total_tokens": 10**12},
+    "usage-text": {"prompt_tokens": "12", "completion_tokens": "3", "total_tokens": "15"},
+    "usage-fraction": {"prompt_tokens": 1.5, "completion_tokens": 3, "total_tokens": 4.5},
+}
+STATUSES = {"busy": 429, "broken": 500, "overloaded": 529, "forbidden": 401, "lost": 404, "gateway": 502}
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request as it arrived."""
+
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+@dataclass(slots=True)
+class OpenAIServer:
+    seen: list[Seen] = field(default_factory=list)
+    aborted: threading.Event = field(default_factory=threading.Event)
+    """Set when a client closed a stream before it was done."""
+    release: threading.Event = field(default_factory=threading.Event)
+    """What the `hang` models wait for."""
+    port: int = 0
+    _loop: asyncio.AbstractEventLoop | None = None
+    _thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> Self:
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
+        self._thread.start()
+        started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._loop is not None
+        assert self._thread is not None
+        self.release.set()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _serve(self, started: threading.Event) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._loop.run_until_complete(self._listen())
+        started.set()
+        self._loop.run_forever()
+
+    async def _listen(self) -> None:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._chat)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = runner.addresses[0][1]
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.seen.append(Seen(body, dict(request.headers)))
+        model = body["model"]
+        if model in STATUSES:
+            error = {"message": "SECRET upstream text about your prompt", "type": "x", "param": None, "code": "y"}
+            return web.json_response({"error": error}, status=STATUSES[model], headers={"retry-after": "7"})
+        if model == "too-long":
+            error = {"message": "SECRET", "type": "invalid_request_error", "param": "messages"}
+            return web.json_response({"error": error | {"code": "context_length_exceeded"}}, status=400)
+        if model == "picky":
+            error = {"message": "SECRET", "type": "invalid_request_error", "param": "temperature"}
+            return web.json_response({"error": error | {"code": "unsupported_value"}}, status=400)
+        if model == "html":
+            return web.Response(text="<html>SECRET</html>", content_type="text/html")
+        if model == "hang":
+            await asyncio.to_thread(self.release.wait, 30)
+        return await (self._stream(request, body) if body.get("stream") else self._whole(body))
+
+    async def _whole(self, body: dict[str, Any]) -> web.Response:
+        choices = [
+            {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}
+            for n in range(body.get("n") or 1)
+        ]
+        usage = USAGES.get(body["model"], USAGE)
+        answer = {"id": "upstream-1", "object": "chat.completion", "created": 1, "model": body["model"]}
+        return web.json_response(answer | {"choices": choices, "usage": usage})
+
+    async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            await self._script(body, lambda text: response.write(text.encode()))
+        except (ConnectionResetError, asyncio.CancelledError):
+            self.aborted.set()
+            raise
+        return response
+
+    async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
+        model = body["model"]
+        await write(event(body, {"role": "assistant", "content": ""}))
+        words = ANSWER.split(" ")
+        for number, word in enumerate(words):
+            await write(event(body, {"content": word if number == 0 else f" {word}"}))
+            if model == "cut" and number == 1:
+                return
+            if model == "error-inside" and number == 1:
+                await write('data: {"error": {"message": "SECRET", "code": 500}}\n\n')
+                return
+            if model == "garbage" and number == 1:
+                await write("data: {not json\n\n")
+                return
+        while model == "endless":
+            await asyncio.sleep(0.01)
+            await write(event(body, {"content": " and more"}))
+        await write(event(body, {}, finish="stop"))
+        if body.get("stream_options", {}).get("include_usage") and USAGES.get(model, USAGE) is not None:
+            await write(
+                "data: " + json.dumps(frame(body) | {"choices": [], "usage": USAGES.get(model, USAGE)}) + "\n\n"
+            )
+        await write("data: [DONE]\n\n")
+
+
+def frame(body: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+
+
+def event(body: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return "data: " + json.dumps(frame(body) | {"choices": [choice]}) + "\n\n"

@@ -1,0 +1,147 @@
+"""Plants corruptions by SQL, one at a time: the audit must name each. A clean ledger is clean."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from db.audit import audit
+from db.audit_checks import CHECKS
+from db.data_keys import Sealing
+from db.engine import Database
+from db.media import MediaJobs, Order
+from db.writer import LedgerWriter
+from domain.ledger import Refund
+from domain.media import JobError, Kind, MediaRequest, Output, State
+from domain.pricing import FlatTerms
+from tests.integration.bank import WRAPPING, Customer, open_account, reserve, settle, void
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CORRUPTIONS = {
+    "available_drift": "UPDATE accounts SET available = available + 1",
+    "held_drift": "UPDATE accounts SET held = held + 1, open_holds = open_holds",
+    "balance_negative": (
+        "ALTER TABLE accounts DROP CONSTRAINT ck_accounts_available_not_negative; UPDATE accounts SET available = -5"
+    ),
+    "open_holds_miscounted": "UPDATE accounts SET open_holds = open_holds + 1",
+    "held_not_open_holds": "UPDATE holds SET amount = amount + 7 WHERE state = 'open'",
+    "hold_expired": "UPDATE holds SET lease_until = now() - interval '1 minute' WHERE state = 'open'",
+    "hold_not_placed": "DELETE FROM lines WHERE book = 'held' AND amount > 0",
+    "hold_not_emptied": "UPDATE lines SET amount = amount - 1 WHERE book = 'held' AND amount < 0",
+    "transaction_unbalanced": "UPDATE lines SET amount = amount + 1 WHERE book = 'revenue'",
+    "ledger_unbalanced": "DELETE FROM lines WHERE book = 'grants'",
+    "transaction_without_lines": (
+        "INSERT INTO transactions (kind, account_id, ref) SELECT 'grant', id, 'empty' FROM accounts LIMIT 1"
+    ),
+    "line_without_transaction": "DELETE FROM transactions WHERE kind = 'release'",
+    "line_of_another_account": "UPDATE lines SET account_id = gen_random_uuid() WHERE book = 'held'",
+    "lines_of_missing_account": "UPDATE lines SET account_id = gen_random_uuid() WHERE book = 'available'",
+    "settled_without_charge": "DELETE FROM transactions WHERE kind = 'charge'",
+    "charge_without_settled_hold": "UPDATE holds SET state = 'void' WHERE state = 'settled'",
+    "charge_not_as_held": "UPDATE holds SET charged = charged + 1 WHERE state = 'settled'",
+    "void_without_release": "DELETE FROM transactions WHERE kind = 'release'",
+    "release_without_void_hold": "UPDATE holds SET state = 'settled' WHERE state = 'void' AND amount > 0",
+    "hold_transaction_without_hold": "DELETE FROM holds WHERE state = 'void'",
+    "charge_without_usage": "DELETE FROM usage",
+    "usage_without_charge": "UPDATE usage SET hold_id = gen_random_uuid()",
+    "usage_not_as_charged": "UPDATE usage SET credits = credits - 1",
+    "charge_not_as_priced": "UPDATE usage SET output_tokens = output_tokens + 1000 WHERE kind = 'chat'",
+    "flat_charge_not_as_held": "UPDATE holds SET charged = charged - 1 WHERE kind = 'image' AND state = 'settled'",
+    "refund_not_as_charged": "UPDATE holds SET refunded = charged - 1 WHERE refunded > 0",
+    "job_without_hold": "DELETE FROM holds WHERE kind = 'image'",
+    "job_not_as_hold": "UPDATE media_jobs SET state = 'succeeded' WHERE state = 'failed'",
+    "job_cost_not_as_held": "UPDATE media_jobs SET credits_cost = credits_cost + 1",
+    "job_refund_wrong": "UPDATE media_jobs SET credits_refunded = 0 WHERE state = 'failed'",
+    "leaseless_hold_without_job": "DELETE FROM media_jobs WHERE state = 'queued'",
+    "input_of_ended_job": "UPDATE media_jobs SET state = 'failed' WHERE state = 'queued'",
+}
+
+
+def test_every_check_has_a_corruption() -> None:
+    assert set(CORRUPTIONS) == set(CHECKS)
+
+
+def order(customer: Customer) -> Order:
+    request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a sentinel")
+    return Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", FlatTerms(500, "v1"), request)
+
+
+async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
+    """Calls and jobs in every state."""
+    customer = await open_account(database, ledger, 10_000)
+    jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
+    charged, released, refunded, still_open = (reserve(customer, 100) for _ in range(4))
+    for operation in (charged, released, refunded, still_open):
+        await ledger.ask(operation)
+    await ledger.ask(settle(customer, charged.hold_id, 40))
+    await ledger.ask(void(customer, released.hold_id))
+    await ledger.ask(void(customer, uuid.uuid4()))
+    await ledger.ask(settle(customer, refunded.hold_id, 90))
+    await ledger.ask(Refund(refunded.hold_id, customer.account_id))
+    succeeded, failed, _queued = [(await jobs.accept(order(customer)))[0] for _ in range(3)]
+    await jobs.begin(succeeded.id)
+    await jobs.succeed(succeeded.id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+    await jobs.end(failed.id, State.FAILED, JobError(code="upstream_error", message="It failed."))
+
+
+async def test_a_clean_ledger_is_clean(database: Database, ledger: LedgerWriter) -> None:
+    await _live_a_little(database, ledger)
+    async with database.connection() as connection:
+        report = await audit(connection)
+    assert report.clean, report.counts
+    assert (report.accounts, report.holds_open, report.checks) == (1, 2, len(CHECKS))
+
+
+async def test_every_corruption_is_named(database: Database, ledger: LedgerWriter, database_url: str) -> None:
+    await _live_a_little(database, ledger)
+    missed = {}
+    for check, corruption in CORRUPTIONS.items():
+        report = await _audit_with(database_url, corruption)
+        if check not in report:
+            missed[check] = report
+    assert not missed
+
+
+async def _audit_with(url: str, corruption: str) -> dict[str, int]:
+    """The audit's own queries inside the transaction that plants the corruption, which is rolled back."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("SET session_replication_role = replica")  # no trigger, no foreign key
+        for statement in corruption.split("; "):
+            await connection.execute(statement)
+        counts = {}
+        for name, query in CHECKS.items():
+            rows = await (await connection.execute(query)).fetchall()
+            if rows:
+                counts[name] = len(rows)
+        await connection.rollback()
+    return counts
+
+
+def _yout(url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "YOUT_DATABASE_URL": url, "YOUT_SECRET_KEY": "s" * 40}
+    command = [sys.executable, "-m", "cli", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+async def test_the_command_tells_by_its_exit_code(database: Database, ledger: LedgerWriter, database_url: str) -> None:
+    await _live_a_little(database, ledger)
+    clean = _yout(database_url, "audit", "--json")
+    assert clean.returncode == 0, clean.stderr
+    assert json.loads(clean.stdout)["clean"] is True
+
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute("UPDATE accounts SET available = available + 12")
+    drifted = _yout(database_url, "audit")
+    assert drifted.returncode == 1
+    assert "available_drift" in drifted.stdout
+    assert "DRIFT of 12 credits" in drifted.stdout
+
+    away = _yout("postgresql://nobody@127.0.0.1:1/none", "audit")
+    assert away.returncode == 2
+    assert "error:" in away.stderr

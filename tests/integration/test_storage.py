@@ -1,0 +1,297 @@
+"""The object store, in a real folder and against a server that speaks S3."""
+
+import hashlib
+import re
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from domain.errors import NotFound, ServiceUnavailable, UpstreamError
+from storage.base import OutputTooLarge, Storage
+from storage.objects import CHUNK, WHOLE, ObjectStorage
+
+KEY = "0f" * 16 + "/" + "a1" * 16 + "/0.png"
+PLENTY = 10**9
+
+
+class S3Server(ThreadingHTTPServer):
+    """As much of S3 as the store needs, in memory."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), S3Handler)
+        self.objects: dict[str, tuple[bytes, str]] = {}
+        self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
+        self.broken = False
+
+
+class S3Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: S3Server
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_PUT(self) -> None:
+        key, query, body = self._asked()
+        if "partNumber" in query:
+            self.server.uploads[query["uploadId"]][1][int(query["partNumber"])] = body
+        else:
+            self.server.objects[key] = (body, self.headers.get("content-type", ""))
+        self._answer(etag=body)
+
+    def do_POST(self) -> None:
+        key, query, body = self._asked()
+        if "uploads" in query:
+            upload = f"u{len(self.server.uploads)}"
+            self.server.uploads[upload] = (self.headers.get("content-type", ""), {})
+            self._answer(
+                f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
+            )
+        elif "delete" in query:
+            deleted = re.findall(r"<Key>.*?</Key>", body.decode())
+            for found in deleted:
+                self.server.objects.pop(f"media/{found[5:-6]}", None)
+            told = "".join(f"<Deleted>{found}</Deleted>" for found in deleted)
+            self._answer(f"<DeleteResult>{told}</DeleteResult>")
+        else:
+            content_type, parts = self.server.uploads.pop(query["uploadId"])
+            self.server.objects[key] = (b"".join(parts[number] for number in sorted(parts)), content_type)
+            self._answer("<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
+
+    def do_DELETE(self) -> None:
+        key, query, _ = self._asked()
+        if "uploadId" in query:
+            self.server.uploads.pop(query["uploadId"], None)
+        else:
+            self.server.objects.pop(key, None)
+        self._answer(status=204)
+
+    def do_GET(self) -> None:
+        key, query, _ = self._asked()
+        if "list-type" in query:
+            found = [name for name in self.server.objects if name.startswith(f"media/{query['prefix']}")]
+            listed = "".join(
+                f"<Contents><Key>{name.removeprefix('media/')}</Key><Size>{len(self.server.objects[name][0])}</Size>"
+                "<LastModified>2026-01-01T00:00:00Z</LastModified><ETag>x</ETag></Contents>"
+                for name in found
+            )
+            self._answer(f"<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>")
+        elif key not in self.server.objects:
+            self._answer(status=404)
+        else:
+            self._object(*self.server.objects[key])
+
+    do_HEAD = do_GET
+
+    def _object(self, content: bytes, content_type: str) -> None:
+        span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
+        if span is None:
+            self._answer(content, etag=content, content_type=content_type)
+            return
+        start, end = int(span[1]), min(int(span[2]) + 1, len(content))
+        self.range = f"bytes {start}-{end - 1}/{len(content)}"
+        self._answer(content[start:end], status=206, etag=content, content_type=content_type)
+
+    def _asked(self) -> tuple[str, dict[str, str], bytes]:
+        self.range = ""
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        return unquote(parts.path).lstrip("/"), query, self.rfile.read(int(self.headers.get("content-length") or 0))
+
+    def _answer(
+        self, body: str | bytes = b"", *, status: int = 200, etag: bytes = b"", content_type: str = "text/xml"
+    ) -> None:
+        content = body.encode() if isinstance(body, str) else body
+        self.send_response(403 if self.server.broken else status)
+        self.send_header("content-length", str(len(content)))
+        self.send_header("content-type", content_type)
+        self.send_header("etag", f'"{hashlib.md5(etag).hexdigest()}"')
+        self.send_header("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT")
+        if self.range:
+            self.send_header("content-range", self.range)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+@pytest.fixture
+def s3() -> Iterator[S3Server]:
+    with S3Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def bucket(server: S3Server) -> ObjectStorage:
+    options = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_REGION": "us-east-1",
+    }
+    return ObjectStorage.from_url("s3://media/some/prefix", options)
+
+
+def folder(path: Path) -> ObjectStorage:
+    return ObjectStorage.from_url((path / "my media").as_uri())
+
+
+@pytest.fixture(params=["file", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return folder(tmp_path) if request.param == "file" else bucket(request.getfixturevalue("s3"))
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def content(storage: Storage, key: str = KEY, start: int = 0, end: int = PLENTY) -> bytes:
+    return b"".join([chunk async for chunk in storage.read(key, start, end)])
+
+
+def left(path: Path) -> list[str]:
+    return [str(each.relative_to(path)) for each in path.rglob("*") if each.is_file()]
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, WHOLE, WHOLE * 2 + 17])
+async def test_what_was_written_is_read(storage: Storage, size: int) -> None:
+    written = hashlib.shake_128(b"seed").digest(size)
+    parts = [written[at : at + 65_536] for at in range(0, size, 65_536)]
+    stored = await storage.put(KEY, chunks(*parts), content_type="image/png", largest=PLENTY)
+
+    assert (stored.key, stored.bytes, stored.content_type) == (KEY, size, "image/png")
+    found = await storage.head(KEY)
+    assert found is not None
+    assert (found.bytes, found.content_type) == (size, "image/png")
+    assert await content(storage, end=size) == written
+
+
+async def test_a_range_comes_in_small_chunks(storage: Storage) -> None:
+    written = hashlib.shake_128(b"seed").digest(WHOLE * 2)
+    await storage.put(KEY, chunks(written), content_type="image/png", largest=PLENTY)
+
+    for start, end in ((0, 1), (5, 5), (3, 1_000_000), (WHOLE * 2 - 7, WHOLE * 2)):
+        parts = [chunk async for chunk in storage.read(KEY, start, end)]
+        assert b"".join(parts) == written[start:end]
+        assert max(map(len, parts), default=0) <= CHUNK
+
+
+async def test_writing_again_replaces_the_object(storage: Storage) -> None:
+    first = await storage.put(KEY, chunks(b"one"), content_type="image/png", largest=PLENTY)
+    second = await storage.put(KEY, chunks(b"three"), content_type="image/png", largest=PLENTY)
+    assert await content(storage, end=5) == b"three"
+    assert first.version != second.version
+
+
+@pytest.mark.parametrize("size", [1000, WHOLE + 1000])
+async def test_what_is_too_large_leaves_nothing(storage: Storage, size: int, tmp_path: Path) -> None:
+    with pytest.raises(OutputTooLarge):
+        await storage.put(KEY, chunks(b"x" * size, b"x"), content_type="image/png", largest=size)
+    assert await storage.head(KEY) is None
+    assert left(tmp_path) == []
+    assert (await storage.put(KEY, chunks(b"x" * size), content_type="image/png", largest=size)).bytes == size
+
+
+@pytest.mark.parametrize("size", [10, WHOLE + 10])
+async def test_a_source_that_breaks_off_leaves_what_was_there(storage: Storage, size: int, tmp_path: Path) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"y" * size
+        raise UpstreamError
+
+    await storage.put(KEY, chunks(b"before"), content_type="image/png", largest=PLENTY)
+    with pytest.raises(UpstreamError):
+        await storage.put(KEY, breaking(), content_type="image/png", largest=PLENTY)
+    assert await content(storage, end=6) == b"before"
+    assert len(left(tmp_path)) <= 1
+
+
+async def test_what_is_not_there_is_told(storage: Storage) -> None:
+    assert await storage.head(KEY) is None
+    assert await storage.head(KEY.rpartition("/")[0]) is None
+    with pytest.raises(NotFound):
+        await content(storage)
+    for _ in range(2):
+        await storage.delete(KEY)
+
+
+async def test_deleting_twice_and_a_whole_account(storage: Storage, tmp_path: Path) -> None:
+    keys = [f"account/{job}/{index}.png" for job in ("a", "b") for index in range(3)]
+    for key in (*keys, "accounting/a/0.png"):
+        await storage.put(key, chunks(b"x"), content_type="image/png", largest=PLENTY)
+
+    for _ in range(2):
+        await storage.delete(keys[0])
+    assert [await storage.delete_prefix("account"), await storage.delete_prefix("account")] == [5, 0]
+    assert await storage.head(keys[5]) is None
+    assert await storage.head("accounting/a/0.png") is not None
+    await storage.delete("accounting/a/0.png")
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/.hidden", "a/", "a\0b", "a\\b", "ä"])
+async def test_a_key_leads_nowhere_else(storage: Storage, key: str) -> None:
+    assert await storage.head(key) is None
+    for act in (storage.put(key, chunks(b"x"), content_type="image/png", largest=9), storage.delete_prefix(key)):
+        with pytest.raises(ValueError, match="plain segments"):
+            await act
+
+
+async def test_a_folder_is_ours_alone_and_keeps_types_by_extension(tmp_path: Path) -> None:
+    storage = folder(tmp_path)
+    assert (tmp_path / "my media").stat().st_mode & 0o777 == 0o700
+    for extension, content_type in (("opus", "audio/ogg"), ("mp4", "video/mp4"), ("bin", "application/octet-stream")):
+        await storage.put(f"a/0.{extension}", chunks(b"x"), content_type="image/png", largest=9)
+        found = await storage.head(f"a/0.{extension}")
+        assert found is not None
+        assert found.content_type == content_type
+
+
+async def test_what_a_killed_writer_left_is_deleted_too(tmp_path: Path) -> None:
+    storage = folder(tmp_path)
+    for key in ("a/b/0.png", "a/c/0.png"):
+        await storage.put(key, chunks(b"x"), content_type="image/png", largest=9)
+        (tmp_path / "my media" / f"{key}#1").write_bytes(b"half")
+
+    await storage.delete("a/b/0.png")
+    assert sorted(left(tmp_path)) == ["my media/a/c/0.png", "my media/a/c/0.png#1"]
+    await storage.delete_prefix("a")
+    assert left(tmp_path) == []
+
+
+async def test_a_bucket_keeps_type_and_prefix_and_no_half_upload(s3: S3Server) -> None:
+    storage = bucket(s3)
+    await storage.put("a/0.bin", chunks(b"x"), content_type="video/mp4", largest=9)
+    await storage.put("a/1.bin", chunks(b"x" * WHOLE * 2), content_type="video/webm", largest=PLENTY)
+    with pytest.raises(OutputTooLarge):
+        await storage.put("a/2.bin", chunks(b"x" * WHOLE, b"x"), content_type="video/mp4", largest=WHOLE)
+
+    kept = {key: content_type for key, (_, content_type) in s3.objects.items()}
+    assert kept == {"media/some/prefix/a/0.bin": "video/mp4", "media/some/prefix/a/1.bin": "video/webm"}
+    assert s3.uploads == {}
+    found = await storage.head("a/1.bin")
+    assert found is not None
+    assert found.content_type == "video/webm"
+
+
+async def test_trouble_at_the_store_is_ours_and_names_nothing(s3: S3Server) -> None:
+    storage = bucket(s3)
+    s3.broken = True
+    for act in (storage.head(KEY), storage.delete(KEY), content(storage)):
+        with pytest.raises(ServiceUnavailable) as away:
+            await act
+        assert "127.0.0.1" not in str(away.value)
+        assert away.value.__suppress_context__
+
+
+@pytest.mark.parametrize("url", ["", "/var/media", "file://host/media", "s3://", "gs://media", "http://media/x"])
+def test_another_kind_of_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="storage URL"):
+        ObjectStorage.from_url(url)

@@ -1,0 +1,200 @@
+"""A cancel at every moment: it ends the job once, and never gives away what the provider was paid for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from temporalio.client import Client, WorkflowUpdateStage
+
+from domain.errors import UpstreamRefused
+from domain.media import State
+from providers.base import Progress, Stage
+from storage.base import OutputTooLarge
+from tests.temporal.fleet import (
+    CANCELED,
+    COMPLETED,
+    DONE,
+    FAILED,
+    RUNNING,
+    Handle,
+    World,
+    current_details,
+    deciding,
+    doing,
+    ended,
+    pending,
+)
+from workflows.media import MediaWorkflow
+
+STOPPED = Progress(Stage.CANCELLED)
+Cancel = Callable[[Handle], Awaitable[object]]
+
+
+async def by_handle(handle: Handle) -> None:
+    await handle.cancel()
+
+
+async def by_update(handle: Handle) -> None:
+    await handle.start_update(MediaWorkflow.request_cancel, wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+
+
+async def by_both(handle: Handle) -> None:
+    await by_update(handle)
+    await by_handle(handle)
+    await by_handle(handle)
+
+
+CLOSES_AS = {by_handle: CANCELED, by_update: COMPLETED, by_both: CANCELED}
+WAYS = pytest.mark.parametrize(
+    ("cancel", "cached"),
+    [
+        pytest.param(by_handle, 100, id="handle"),
+        pytest.param(by_update, 100, id="update"),
+        pytest.param(by_both, 0, id="both-evicted"),
+    ],
+)
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        ("jobs.begin", State.CANCELLED),
+        ("provider.submit", State.CANCELLED),
+        ("jobs.record_submitted", State.CANCELLED),
+        ("provider.poll", State.CANCELLED),
+        ("storage.put", State.SUCCEEDED),
+        ("jobs.succeeded", State.SUCCEEDED),
+        ("provider.discard", State.SUCCEEDED),
+    ],
+)
+async def test_a_cancel_during(anywhere: Client, step: str, state: State, cancel: Cancel, cached: int) -> None:
+    world = World(anywhere, cached=cached)
+    gate = world.script.hold(step)
+    async with world.working() as handle:
+        await gate.reached.wait()
+        await cancel(handle)
+        gate.open.set()
+        await ended(world, state, CLOSES_AS[cancel] if state is State.CANCELLED else COMPLETED)
+    # Whatever was submitted was cancelled there: nobody pays for what nobody gets.
+    stopped = [f"work-of-{reference}" for reference in world.provider.submitted] if state is State.CANCELLED else []
+    assert world.provider.cancelled == stopped
+
+
+@pytest.mark.parametrize("cancel", [by_handle, by_update])
+async def test_a_cancel_before_the_first_step(anywhere: Client, cancel: Cancel) -> None:
+    world = World(anywhere)
+    handle = await world.begin()
+    asked = asyncio.create_task(cancel(handle))  # an update is accepted only once somebody decides
+    async with doing(anywhere, world.fakes):
+        await asyncio.sleep(0.05)
+        async with deciding(anywhere):
+            await asked
+            await ended(world, State.CANCELLED, CLOSES_AS[cancel])
+    assert world.script.calls == ["jobs.end"]
+
+
+@WAYS
+async def test_a_cancel_during_a_durable_pause(anywhere: Client, cancel: Cancel, cached: int) -> None:
+    world = World(anywhere, cached=cached)
+    world.provider.stages = [RUNNING]
+    async with world.working() as handle:
+        while "Polling provider demo, 40 %" not in await current_details(handle):
+            await asyncio.sleep(0.01)
+        await cancel(handle)
+        await ended(world, State.CANCELLED, CLOSES_AS[cancel])
+
+
+@pytest.mark.parametrize("cancel_first", [True, False], ids=["cancel-first", "completion-first"])
+@pytest.mark.parametrize(
+    ("step", "truth", "state"),
+    [
+        ("jobs.begin", STOPPED, State.CANCELLED),
+        ("provider.submitted", STOPPED, State.CANCELLED),
+        ("provider.poll", DONE, State.SUCCEEDED),
+        ("provider.fetch", DONE, State.SUCCEEDED),
+        ("jobs.succeeded", DONE, State.SUCCEEDED),
+    ],
+)
+async def test_a_cancel_in_the_same_task_as_a_completion(
+    anywhere: Client, step: str, truth: Progress, state: State, *, cancel_first: bool
+) -> None:
+    world = World(anywhere)
+    world.provider.at_cancel = truth
+    gate = world.script.hold(step)
+    async with doing(anywhere, world.fakes):
+        async with deciding(anywhere):
+            handle = await world.begin()
+            await gate.reached.wait()
+        if cancel_first:
+            await handle.cancel()
+        gate.open.set()
+        while await pending(handle):
+            await asyncio.sleep(0.01)
+        if not cancel_first:
+            await handle.cancel()
+        async with deciding(anywhere):
+            await ended(world, state, CANCELED if state is State.CANCELLED else COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("truth", "state"),
+    [
+        (DONE, State.SUCCEEDED),
+        (STOPPED, State.CANCELLED),
+        (Progress(Stage.FAILED), State.CANCELLED),
+        (None, State.CANCELLED),
+    ],
+    ids=["billed", "stopped", "failed", "goes-on"],
+)
+async def test_a_cancel_follows_the_providers_truth(anywhere: Client, truth: Progress | None, state: State) -> None:
+    world = World(anywhere)
+    world.provider.stages, world.provider.at_cancel = [RUNNING], truth
+    gate = world.script.hold("provider.poll")
+    async with world.working() as handle:
+        await gate.reached.wait()
+        await handle.cancel()
+        gate.open.set()
+        await ended(world, state, CANCELED if state is State.CANCELLED else COMPLETED)
+
+
+async def test_a_cancel_that_the_provider_does_not_take_gives_the_credits_back(anywhere: Client) -> None:
+    world = World(anywhere)
+    world.script.always_fail("provider.cancel", UpstreamRefused())
+    gate = world.script.hold("provider.poll")
+    async with world.working() as handle:
+        await gate.reached.wait()
+        await handle.cancel()
+        gate.open.set()
+        await ended(world, State.CANCELLED, CANCELED)
+
+
+@WAYS
+@pytest.mark.parametrize("undo", ["jobs.end", "provider.cancel", "provider.discard"])
+async def test_a_cancel_while_a_failure_is_undone(anywhere: Client, undo: str, cancel: Cancel, cached: int) -> None:
+    world = World(anywhere, cached=cached)
+    world.script.fail("storage.put", OutputTooLarge())
+    gate = world.script.hold(undo)
+    async with world.working() as handle:
+        await gate.reached.wait()
+        await cancel(handle)
+        gate.open.set()
+        await ended(world, State.FAILED, FAILED)
+    assert len(world.provider.discarded) == 1
+
+
+@pytest.mark.parametrize("undo", ["jobs.end", "provider.cancel", "provider.discard"])
+async def test_a_cancel_while_a_cancel_is_undone(anywhere: Client, undo: str) -> None:
+    world = World(anywhere, cached=0)
+    world.provider.stages = [RUNNING]
+    gate = world.script.hold(undo)
+    async with world.working() as handle:
+        while "provider.poll" not in world.script.calls:
+            await asyncio.sleep(0.01)
+        await by_update(handle)
+        await gate.reached.wait()
+        await by_update(handle)
+        await by_handle(handle)
+        gate.open.set()
+        await ended(world, State.CANCELLED, CANCELED)
+    assert len(world.provider.discarded) == 1
