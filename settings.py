@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     failpoint: Annotated[str | None, BeforeValidator(_absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
 
+    @property
+    def previous_secrets(self) -> list[str]:
+        return [secret for secret in self.previous_secret_keys.get_secret_value().split(",") if secret]
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -55,12 +55,8 @@ def load_catalog(path: Path | None) -> Catalog:
     return catalog_file.load(path, configuration.provider_keys)
 
 
-def previous_secrets(settings: Settings) -> list[str]:
-    return [secret for secret in settings.previous_secret_keys.get_secret_value().split(",") if secret]
-
-
 def wrapping(settings: Settings) -> Wrapping:
-    return Wrapping.of(settings.secret_key.get_secret_value(), previous_secrets(settings))
+    return Wrapping.of(settings.secret_key.get_secret_value(), settings.previous_secrets)
 
 
 def _storage(settings: Settings) -> ObjectStorage:
@@ -69,7 +65,7 @@ def _storage(settings: Settings) -> ObjectStorage:
 
 
 def _urls(settings: Settings) -> SignedUrls:
-    secret, older = settings.secret_key.get_secret_value(), previous_secrets(settings)
+    secret, older = settings.secret_key.get_secret_value(), settings.previous_secrets
     return SignedUrls(
         derive(secret, "signed-urls"),
         settings.public_url,
@@ -107,7 +103,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             urls=_urls(settings),
             registry=Registry(catalog, upstream),
             address=_address(settings),
-            keyring=Keyring.derived(secret, previous_secrets(settings)),
+            keyring=Keyring.derived(secret, settings.previous_secrets),
         )
 
 

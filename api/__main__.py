@@ -6,7 +6,7 @@ import uvicorn
 
 import settings
 from api.app import create_app
-from api.logs import configure
+from logs import configure
 
 
 def main() -> int:

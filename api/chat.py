@@ -27,16 +27,16 @@ _STREAM_HEADERS = [
 
 
 async def completions(scope: Scope, receive: Receive, send: Send) -> None:
-    resources: Resources = scope["app"].state.resources
     try:
-        await _completions(resources, scope, receive, send)
+        await _completions(scope, receive, send)
     except GatewayError as refusal:
         await errors.response(refusal)(scope, receive, send)
 
 
-async def _completions(resources: Resources, scope: Scope, receive: Receive, send: Send) -> None:
+async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     token = auth.token(scope["headers"])
     raw = await body.read(receive)
+    resources: Resources = scope["app"].state.resources
     try:
         request = wire.parse(body.json_object(raw))
         call = await resources.calls.open(request, keys.digest(token))

@@ -22,11 +22,9 @@ def resources(request: Request) -> Resources:
 
 
 def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
-    async def caller(
-        request: Request, held: Annotated[Resources, Depends(resources)], _: Annotated[object, Depends(_documented)]
-    ) -> Caller:
+    async def caller(request: Request, _: Annotated[object, Depends(_documented)]) -> Caller:
         token = auth.token(request.scope["headers"])
-        async with held.database.reading() as session:
+        async with resources(request).database.reading() as session:
             found = await keys.authenticate(session, token)
         if scope is not None and scope not in found.scopes:
             raise ScopeMissing(scope)

@@ -158,11 +158,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return plain(error.status_code, "The request could not be served.", code=None, extra=error.headers)
 
 
-_KINDS = {
-    "missing": "missing_required_parameter",
-    "extra_forbidden": "unsupported_parameter",
-    "json_invalid": "invalid_json",
-}
+_KINDS = {"missing": "missing_required_parameter", "extra_forbidden": "unsupported_parameter"}
+_SENTENCES = {"missing": "is required", "extra_forbidden": "is not a parameter of this endpoint"}
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
@@ -174,7 +171,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     if kind == "json_invalid":
         return response(errors.RequestInvalid("The request body is not valid JSON.", code="invalid_json"))
     code = _KINDS.get(kind, "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value")
-    sentence = str(first["msg"]).removeprefix("Value error, ")
+    sentence = _SENTENCES.get(kind) or str(first["msg"]).removeprefix("Value error, ")
     return response(errors.RequestInvalid(f"'{param or 'body'}': {sentence}.", param=param, code=code))
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -37,7 +36,7 @@ async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID,
     email = email.strip().lower()
     if "@" not in email or len(email) > 254:
         raise RequestInvalid("This is not an e-mail address.", param="email")
-    taken = (await session.exec(select(UserRow.account_id).where(UserRow.email == email))).one_or_none()
+    taken = await of_email(session, email)
     if taken is not None:
         raise RequestInvalid(f"The e-mail address already has the account {taken}.", param="email")
     session.add(AccountRow(id=account_id))
@@ -58,13 +57,17 @@ async def balance(session: AsyncSession, account_id: UUID) -> Balance:
     return Balance(row.available, row.held, row.plan, row.plan_active)
 
 
+async def of_email(session: AsyncSession, email: str) -> UUID | None:
+    query = select(UserRow.account_id).where(UserRow.email == email.strip().lower())
+    return (await session.exec(query)).one_or_none()
+
+
 async def find(session: AsyncSession, named: str) -> UUID:
     """An account by its id or its user's e-mail. Raises `NotFound`."""
     try:
-        query = select(AccountRow.id).where(AccountRow.id == UUID(named))
+        found = (await session.exec(select(AccountRow.id).where(AccountRow.id == UUID(named)))).one_or_none()
     except ValueError:
-        query = select(UserRow.account_id).where(UserRow.email == named.strip().lower())
-    found = (await session.exec(query)).one_or_none()
+        found = await of_email(session, named)
     if found is None:
         raise NotFound(f"There is no account '{named}'.")
     return found
@@ -81,7 +84,3 @@ async def listed(session: AsyncSession, limit: int) -> list[Listed]:
         Listed(row.id, email, row.available, row.held, row.suspended_at is not None, row.created_at)
         for row, email in await session.exec(query)
     ]
-
-
-async def count(session: AsyncSession) -> int:
-    return (await session.exec(select(func.count()).select_from(AccountRow))).one()

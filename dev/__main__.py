@@ -10,12 +10,16 @@ TIED = "--tied"
 
 
 def main() -> int:
-    if TIED in sys.argv[1:] and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, int(SIGTERM), 0, 0, 0)
+    parent = os.getppid()
     try:
         from dev import supervisor  # here, so that Ctrl-C during the imports says nothing either
+        from dev.child import PR_SET_PDEATHSIG
     except KeyboardInterrupt:
         return 0
+    if TIED in sys.argv[1:] and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(SIGTERM), 0, 0, 0)
+        if os.getppid() != parent:
+            return 0
     return supervisor.main(os.environ)
 
 

@@ -75,7 +75,7 @@ class Pauses:
     """How long to wait before starting again what has died."""
 
     alive: float = 10.0
-    """Seconds after which a death is not counted together with the one before."""
+    """Seconds of service after which a death is not counted together with the one before."""
     first: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
     then: float = 15.0
 
@@ -99,14 +99,16 @@ class Keeper:
         self._report = report
         self._needed = needed
         self._pauses = pauses
+        self._born: float | None = None
 
     async def keep(self) -> NoReturn:
         clock = asyncio.get_running_loop().time
         deaths = 0
         while True:
-            began = clock()
+            self._born = None
             how = await self._lived()
-            deaths = deaths + 1 if clock() - began < self._pauses.alive else 1
+            quick = self._born is None or clock() - self._born < self._pauses.alive
+            deaths = deaths + 1 if quick else 1
             await self._mourn(how, deaths)
 
     async def _lived(self) -> str:
@@ -128,6 +130,7 @@ class Keeper:
         finally:
             wondering.cancel()
         self._report.step(f"{self.part.title} is back" if self.up.is_set() else self.part.title, clock() - began)
+        self._born = clock()
         self.up.set()
 
     async def _wonder(self) -> NoReturn:

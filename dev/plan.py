@@ -37,7 +37,7 @@ class Commands:
     api: tuple[str, ...] = _python("api")
     account: tuple[str, ...] = (
         *_python("cli", "accounts", "create"),
-        *("--email", "demo@yout.local", "--credits", "1000000", "--json"),
+        *("--email", "demo@yout.local", "--credits", "1000000", "--exist-ok", "--json"),
     )
     search_attributes: tuple[str, ...] = (
         *(sys.executable, "-c"),

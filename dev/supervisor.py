@@ -50,6 +50,10 @@ async def run(settings_env: Mapping[str, str], commands: Commands | None = None,
     except CannotStart as problem:
         report.failure(str(problem))
         return 1
+    except OSError as problem:
+        where = f" ({problem.filename})" if problem.filename else ""
+        report.failure(f"{problem.strerror}{where}. Was the state folder used by another user, or is the disk full?")
+        return 1
     finally:
         if state is not None:
             state.release()
@@ -74,14 +78,14 @@ class Stack:
         """The parts in the order in which they end: nobody loses what it still needs."""
 
     async def run(self, stops: Stops, known_key: str | None) -> None:
-        refused: CannotStart | None = None
+        refused: CannotStart | OSError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(stops.interrupt())
                 tasks.create_task(self._start(tasks, known_key))
         except* Stopped:
             self._report.note("\nStopping … (Ctrl-C again hurries)")
-        except* CannotStart as group:
+        except* (CannotStart, OSError) as group:
             refused = _first(group)
         finally:
             for part in self._stopping:
@@ -199,6 +203,6 @@ class Stack:
         self._report.ready(addresses, key, seconds)
 
 
-def _first(group: BaseExceptionGroup[CannotStart]) -> CannotStart:
+def _first(group: BaseExceptionGroup[CannotStart | OSError]) -> CannotStart | OSError:
     found = group.exceptions[0]
     return _first(found) if isinstance(found, BaseExceptionGroup) else found

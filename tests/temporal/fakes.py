@@ -56,6 +56,11 @@ class Script:
     def heal(self, step: str) -> None:
         self._always.pop(step, None)
 
+    async def reached(self, step: str) -> None:
+        gate = self.hold(step)
+        await gate.reached.wait()
+        gate.open.set()
+
     async def at(self, step: str) -> None:
         self.calls.append(step)
         gate = self._gates.pop(step, None)

@@ -1,6 +1,7 @@
 """Workers of the real workflow and the real activities, over fakes; and one job on its way through them."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,40 +36,41 @@ Handle = WorkflowHandle[MediaWorkflow, MediaResult]
 
 
 @asynccontextmanager
-async def _doing(client: Client, queue: str, activities: Sequence[Callable[..., Any]]) -> AsyncIterator[None]:
-    throttle = timedelta(milliseconds=100)
+async def _worker(client: Client, queue: str, **does: Any) -> AsyncIterator[None]:
     async with Worker(
         client,
         task_queue=queue,
-        activities=activities,
-        max_heartbeat_throttle_interval=throttle,
+        workflow_runner=SANDBOX,
         build_id=build_id(),
+        max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        **does,
     ):
+        yield
+
+
+def _made(fakes: Fakes) -> list[Callable[..., Any]]:
+    media = MediaActivities(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, QUICK)
+    return [media.submit, media.poll, media.copy, media.cancel, media.discard]
+
+
+@asynccontextmanager
+async def bookkeeping(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+    books = BookkeepingActivities(fakes.jobs)
+    async with _worker(client, LEDGER, activities=[books.begin, books.succeed, books.end]):
         yield
 
 
 @asynccontextmanager
 async def doing(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     """The activities alone: nobody decides what comes next."""
-    media = MediaActivities(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, QUICK)
-    books = BookkeepingActivities(fakes.jobs)
-    made = [media.submit, media.poll, media.copy, media.cancel, media.discard]
-    booked = [books.begin, books.succeed, books.end]
-    async with _doing(client, QUEUE, made), _doing(client, LEDGER, booked):
+    async with _worker(client, QUEUE, activities=_made(fakes)), bookkeeping(client, fakes):
         yield
 
 
 @asynccontextmanager
-async def deciding(client: Client, *, cached: int = 100) -> AsyncIterator[None]:
-    """The workflow alone. With nothing cached, every one of its tasks is a replay from the beginning."""
-    async with Worker(
-        client,
-        task_queue=QUEUE,
-        workflows=[MediaWorkflow],
-        workflow_runner=SANDBOX,
-        max_cached_workflows=cached,
-        build_id=build_id(),
-    ):
+async def deciding(client: Client) -> AsyncIterator[None]:
+    """The workflow alone."""
+    async with _worker(client, QUEUE, workflows=[MediaWorkflow]):
         yield
 
 
@@ -78,6 +80,7 @@ class World:
 
     client: Client
     cached: int = 100
+    """Workflows kept in memory. With none, every task of a workflow is a replay from its beginning."""
     fakes: Fakes = field(default_factory=Fakes)
 
     def __post_init__(self) -> None:
@@ -96,19 +99,31 @@ class World:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Handle]:
         """The job is started, and all its workers are there."""
-        async with doing(self.client, self.fakes), deciding(self.client, cached=self.cached):
+        worker = _worker(
+            self.client,
+            QUEUE,
+            workflows=[MediaWorkflow],
+            activities=_made(self.fakes),
+            max_cached_workflows=self.cached,
+        )
+        async with worker, bookkeeping(self.client, self.fakes):
             yield await self.begin()
 
 
-async def current_details(handle: Handle) -> str:
-    """What an operator sees of the workflow's progress."""
+async def details_say(handle: Handle, text: str) -> bool:
+    """Whether an operator sees this of the workflow's progress."""
     metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    return metadata.current_details
+    return text in metadata.current_details
 
 
-async def pending(handle: Handle) -> bool:
-    """Whether an activity of the workflow has yet to end."""
-    return bool((await handle.describe()).raw_description.pending_activities)
+async def no_activity(handle: Handle) -> bool:
+    """Whether every activity of the workflow has come to its end."""
+    return not (await handle.describe()).raw_description.pending_activities
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    while not await condition():  # noqa: ASYNC110  # a server elsewhere sets no event here
+        await asyncio.sleep(0.01)
 
 
 async def ended(world: World, state: State, how: WorkflowExecutionStatus) -> None:

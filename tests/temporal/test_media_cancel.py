@@ -1,10 +1,11 @@
 """A cancel at every moment: it ends the job once, and never gives away what the provider was paid for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowUpdateStage
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateStage
 
 from domain.errors import UpstreamRefused
 from domain.media import State
@@ -18,16 +19,17 @@ from tests.temporal.fleet import (
     RUNNING,
     Handle,
     World,
-    current_details,
     deciding,
+    details_say,
     doing,
     ended,
-    pending,
+    no_activity,
+    until,
 )
 from workflows.media import MediaWorkflow
 
 STOPPED = Progress(Stage.CANCELLED)
-Cancel = Callable[[Handle], Awaitable[object]]
+Cancel = Callable[[Handle], Coroutine[Any, Any, None]]
 
 
 async def by_handle(handle: Handle) -> None:
@@ -44,7 +46,7 @@ async def by_both(handle: Handle) -> None:
     await by_handle(handle)
 
 
-CLOSES_AS = {by_handle: CANCELED, by_update: COMPLETED, by_both: CANCELED}
+CLOSES_AS: dict[Cancel, WorkflowExecutionStatus] = {by_handle: CANCELED, by_update: COMPLETED, by_both: CANCELED}
 WAYS = pytest.mark.parametrize(
     ("cancel", "cached"),
     [
@@ -99,8 +101,7 @@ async def test_a_cancel_during_a_durable_pause(anywhere: Client, cancel: Cancel,
     world = World(anywhere, cached=cached)
     world.provider.stages = [RUNNING]
     async with world.working() as handle:
-        while "Polling provider demo, 40 %" not in await current_details(handle):
-            await asyncio.sleep(0.01)
+        await until(lambda: details_say(handle, "Polling provider demo, 40 %"))
         await cancel(handle)
         await ended(world, State.CANCELLED, CLOSES_AS[cancel])
 
@@ -129,8 +130,7 @@ async def test_a_cancel_in_the_same_task_as_a_completion(
         if cancel_first:
             await handle.cancel()
         gate.open.set()
-        while await pending(handle):
-            await asyncio.sleep(0.01)
+        await until(lambda: no_activity(handle))
         if not cancel_first:
             await handle.cancel()
         async with deciding(anywhere):
@@ -189,8 +189,7 @@ async def test_a_cancel_while_a_cancel_is_undone(anywhere: Client, undo: str) ->
     world.provider.stages = [RUNNING]
     gate = world.script.hold(undo)
     async with world.working() as handle:
-        while "provider.poll" not in world.script.calls:
-            await asyncio.sleep(0.01)
+        await world.script.reached("provider.poll")
         await by_update(handle)
         await gate.reached.wait()
         await by_update(handle)

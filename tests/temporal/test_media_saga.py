@@ -1,11 +1,13 @@
 """Every way in which a media job can fail: it ends once, gives the credits back once, and leaves nothing behind."""
 
+from collections.abc import Callable
+
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from domain.errors import HoldVoided, NotFound, UpstreamRefused
-from domain.media import JobError, State
+from domain.media import State
 from providers.base import Progress, Stage
 from storage.base import OutputTooLarge
 from tests.temporal.fleet import COMPLETED, DONE, FAILED, RUNNING, World, ended
@@ -25,7 +27,7 @@ async def test_it_succeeds(anywhere: Client, cached: int) -> None:
     assert world.provider.cancelled == []
 
 
-FAILURES = {
+FAILURES: dict[str, tuple[Callable[[World], None], str]] = {
     "begin": (lambda world: world.script.fail("jobs.begin", HoldVoided()), "internal_error"),
     "submit": (lambda world: world.script.fail("provider.submit", UpstreamRefused()), "upstream_error"),
     "render": (lambda world: setattr(world.provider, "stages", [Progress(Stage.FAILED)]), "upstream_error"),
@@ -53,7 +55,7 @@ async def test_a_step_fails(anywhere: Client, step: str) -> None:
         await ended(world, State.FAILED, FAILED)
         with pytest.raises(WorkflowFailureError) as failure:
             await handle.result()
-    error = error_of(world)
+    error = world.fakes.job(world.job.id).error
     assert error is not None
     assert error.code == code
     assert isinstance(failure.value.cause, ApplicationError)
@@ -89,7 +91,7 @@ async def test_a_job_that_ended_otherwise_meanwhile_stays_that(anywhere: Client)
     """Somebody ended it in Postgres, between the copy and the capture: no charge, and no output stays."""
     world = World(anywhere)
     gate = world.script.hold("jobs.succeed")
-    async with world.working() as handle:
+    async with world.working():
         await gate.reached.wait()
         await world.fakes.jobs.end(world.job.id, State.CANCELLED, None)
         gate.open.set()

@@ -1,0 +1,57 @@
+"""Every error has a status, a code from the closed list, and says nothing it should not."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from api import errors as table
+from domain import errors
+from domain.errors import GatewayError
+
+
+def all_errors(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from all_errors(child)
+
+
+def made(kind: type[GatewayError]) -> GatewayError:
+    if kind is errors.InsufficientCredits:
+        return errors.InsufficientCredits(100, 60, 20)
+    if kind in (errors.ModelNotFound, errors.RequestInvalid):
+        return kind("nobody")
+    return kind()
+
+
+@pytest.mark.parametrize("kind", list(all_errors()), ids=lambda kind: kind.__name__)
+def test_every_error_has_a_status_and_a_known_code(kind: type[GatewayError]) -> None:
+    assert kind in table.STATUS
+    error = table.envelope(made(kind))["error"]
+    assert set(error) >= {"message", "type", "param", "code"}
+    assert error["message"]
+    assert error["code"] is None or error["code"] in table.CODES
+    assert error["code"] is not None or kind is errors.NotFound
+
+
+@pytest.mark.parametrize(
+    ("error", "headers"),
+    [
+        (errors.InsufficientCredits(100, 60, 20), {"x-should-retry": "false"}),
+        (errors.InsufficientCredits(100, 60, 40), {"retry-after": "2", "x-should-retry": "true"}),
+        (errors.RateLimited(retry_after=timedelta(seconds=1.5)), {"retry-after": "2", "retry-after-ms": "1500"}),
+        (errors.UpstreamBusy(), {"retry-after": "1", "retry-after-ms": "1000"}),
+        (errors.ServiceUnavailable(), {"retry-after": "2"}),
+        (errors.KeyReused(), {"x-should-retry": "false"}),
+        (errors.NotFound(), {}),
+    ],
+)
+def test_what_tells_a_client_when_to_try_again(error: GatewayError, headers: dict[str, str]) -> None:
+    assert table.headers(error) == headers
+
+
+def test_a_402_says_what_was_needed_and_what_there_is() -> None:
+    error = orjson.loads(bytes(table.response(errors.InsufficientCredits(100, 60, 20)).body))["error"]
+    assert (error["required"], error["available"], error["held"]) == (100, 60, 20)
+    assert (error["limit_source"], error["type"]) == ("balance", "insufficient_quota")

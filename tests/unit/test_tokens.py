@@ -1,0 +1,52 @@
+import pytest
+
+from domain import tokens
+from providers import tokenizer
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("", 0), ("Hello world", 2), ("What is 2+2?", 7), ("天気", 2), ("<|endoftext|>", 7), ("a" * 10_000, 1250)],
+)
+def test_the_shipped_table_counts(text: str, count: int) -> None:
+    assert tokenizer.count(text) == count
+
+
+def test_a_request_counts_its_messages_tools_and_images() -> None:
+    def of(body: dict[str, object]) -> int:
+        return tokens.of_request(body, tokenizer.count, family="openai").count
+
+    plain = of({"messages": [{"role": "user", "content": "What is 2+2?"}]})
+    assert plain == 3 + 3 + 1 + 7
+    parts = of({"messages": [{"role": "user", "content": [{"type": "text", "text": "What is 2+2?"}]}]})
+    assert plain <= parts <= plain + 6
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 50_000}}
+    assert of({"messages": [{"role": "user", "content": [image]}]}) == 3 + 3 + 1 + tokens.PER_IMAGE
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+    with_tool = of({"messages": [{"role": "user", "content": "What is 2+2?"}], "tools": [tool]})
+    assert with_tool >= plain + tokens.PER_TOOL + tokens.ANY_TOOL
+
+
+@pytest.mark.parametrize("family", ["openai", "anthropic", "google", "somebody"])
+def test_the_bound_is_above_the_count(family: str) -> None:
+    found = tokens.of_request(
+        {"messages": [{"role": "user", "content": "word " * 1000}]}, tokenizer.count, family=family
+    )
+    assert found.bound > found.count
+
+
+def test_a_very_long_text_is_counted_by_its_head() -> None:
+    text = "word " * 100_000
+    seen = []
+
+    def count(part: str) -> int:
+        seen.append(len(part))
+        return tokenizer.count(part)
+
+    assert abs(tokens.text_tokens(text, count) - 100_000) < 100
+    assert max(seen) == tokens.LONG_TEXT
+
+
+@pytest.mark.parametrize("message", [{"role": "user", "content": None}, {"role": "user", "content": [7, None]}, {}])
+def test_odd_messages_do_not_break_the_count(message: dict[str, object]) -> None:
+    assert tokens.of_request({"messages": [message]}, tokenizer.count, family="openai").count >= 6

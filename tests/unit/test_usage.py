@@ -1,0 +1,57 @@
+import pytest
+
+from domain.pricing import Usage, UsageSource
+from domain.usage import Bounds, billed, counted
+
+BOUNDS = Bounds(input_tokens=1000, output_tokens=100)
+OURS = counted(10, 5)
+
+
+def provider(given_in: int, given_out: int, cached: int = 0, written: int = 0) -> Usage:
+    return Usage(given_in, given_out, UsageSource.PROVIDER, cached, written)
+
+
+@pytest.mark.parametrize(
+    ("report", "usage"),
+    [
+        ({"prompt_tokens": 12, "completion_tokens": 3}, provider(12, 3)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, provider(0, 0)),
+        ({"prompt_tokens": 1000, "completion_tokens": 100}, provider(1000, 100)),
+        ({"prompt_tokens": 1001, "completion_tokens": 3}, OURS),
+        ({"prompt_tokens": 12, "completion_tokens": 101}, OURS),
+        ({"prompt_tokens": -1, "completion_tokens": 3}, OURS),
+        ({"prompt_tokens": "12", "completion_tokens": 3}, OURS),
+        ({"prompt_tokens": 1.5, "completion_tokens": 3}, OURS),
+        ({"prompt_tokens": True, "completion_tokens": 3}, OURS),
+        ({"prompt_tokens": 12}, OURS),
+        ({}, OURS),
+        (None, OURS),
+        ([], OURS),
+        (
+            {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}},
+            provider(12, 3, 8),
+        ),
+        (
+            {
+                "prompt_tokens": 12,
+                "completion_tokens": 3,
+                "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 4},
+            },
+            provider(12, 3, 8, 4),
+        ),
+        (
+            {
+                "prompt_tokens": 12,
+                "completion_tokens": 3,
+                "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 5},
+            },
+            provider(12, 3),
+        ),
+        (
+            {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 99}},
+            provider(12, 3),
+        ),
+    ],
+)
+def test_reports_are_believed_within_bounds(report: object, usage: Usage) -> None:
+    assert billed(report, BOUNDS, OURS) == usage
