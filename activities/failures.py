@@ -25,7 +25,7 @@ INTERNAL_SENTENCE = "Something went wrong on our side. The credits held for this
 PUBLIC = frozenset({INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_exceeded", "invalid_value"})
 """The codes that a job's error may have."""
 
-_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=2)
+_SHORTEST, _UNTOLD, _LONGEST = timedelta(seconds=1), timedelta(seconds=5), timedelta(minutes=2)
 _AT_PROVIDER = {
     UpstreamError.code: UpstreamError(),
     UpstreamTimeout.code: UpstreamTimeout(),
@@ -61,7 +61,8 @@ def translated(*, give_up_after: int | None = None) -> Iterator[None]:
 
 def _of_upstream(error: UpstreamError, give_up_after: int | None) -> ApplicationError:
     if isinstance(error, UpstreamBusy):
-        delay = min(max(error.retry_after or _SHORTEST * 5, _SHORTEST), _LONGEST)
+        asked = _UNTOLD if error.retry_after is None else error.retry_after
+        delay = min(max(asked, _SHORTEST), _LONGEST)
         category = ApplicationErrorCategory.BENIGN
         return ApplicationError(error.message, type=error.code, next_retry_delay=delay, category=category)
     spent = give_up_after is not None and activity.info().attempt >= give_up_after

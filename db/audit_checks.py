@@ -58,6 +58,31 @@ _HOLDS = {
         WHERE a.open_holds <> coalesce(s.n, 0)
     """,
     # ten seconds' grace: the sweeper comes by every few seconds
+    "key_open_holds_miscounted": """
+        SELECT k.id, 'open_holds is ' || k.open_holds || ', there are ' || coalesce(s.n, 0)
+        FROM api_keys k LEFT JOIN (
+            SELECT key_id, count(*) AS n FROM holds WHERE state = 'open' GROUP BY key_id
+        ) s ON s.key_id = k.id
+        WHERE k.open_holds <> coalesce(s.n, 0)
+    """,
+    "key_budget_drift": """
+        SELECT k.id, 'spent of ' || k.day || ' is ' || k.day_credits || ', its calls come to ' || coalesce(s.spent, 0)
+        FROM api_keys k LEFT JOIN LATERAL (
+            SELECT sum(CASE h.state WHEN 'open' THEN h.amount ELSE h.charged - h.refunded END) AS spent
+            FROM holds h WHERE h.key_id = k.id AND (h.created_at AT TIME ZONE 'UTC')::date = k.day
+        ) s ON true
+        WHERE k.day IS NOT NULL AND k.day_credits <> coalesce(s.spent, 0)
+    """,
+    "usage_day_drift": """
+        SELECT coalesce(d.account_id, u.account_id), coalesce(d.day, u.day) || ': ' || coalesce(d.credits, 0)
+               || ' rolled up, ' || coalesce(u.credits, 0) || ' in single rows'
+        FROM (SELECT account_id, day, sum(credits) AS credits, sum(calls) AS calls FROM usage_days GROUP BY 1, 2) d
+        FULL JOIN (
+            SELECT account_id, (created_at AT TIME ZONE 'UTC')::date AS day, sum(credits) AS credits, count(*) AS calls
+            FROM usage GROUP BY 1, 2
+        ) u ON u.account_id = d.account_id AND u.day = d.day
+        WHERE d.credits IS DISTINCT FROM u.credits OR d.calls IS DISTINCT FROM u.calls
+    """,
     "hold_expired": """
         SELECT id, 'open, lease ran out at ' || lease_until FROM holds
         WHERE state = 'open' AND lease_until < clock_timestamp() - interval '10 seconds'
@@ -66,7 +91,8 @@ _HOLDS = {
         SELECT h.id, h.state || ' for ' || h.amount || ' without a matching hold transaction' FROM holds h
         WHERE h.amount > 0 AND NOT EXISTS (
             SELECT FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'held'
-            WHERE t.hold_id = h.id AND t.kind = 'hold' AND t.account_id = h.account_id AND l.amount = h.amount)
+            WHERE t.hold_id = h.id AND t.kind IN ('hold', 'extend') AND t.account_id = h.account_id
+            HAVING sum(l.amount) = h.amount)
     """,
     "settled_without_charge": """
         SELECT h.id, 'settled, charge transactions: ' || count(t.id)
@@ -90,7 +116,7 @@ _HOLDS = {
     """,
     "hold_transaction_without_hold": """
         SELECT t.id, t.kind || ' without its hold' FROM transactions t
-        WHERE t.kind IN ('hold', 'charge', 'release', 'refund')
+        WHERE t.kind IN ('hold', 'extend', 'charge', 'release', 'refund')
           AND NOT EXISTS (SELECT FROM holds h WHERE h.id = t.hold_id)
     """,
     "hold_not_emptied": """

@@ -7,33 +7,33 @@ does
 (`db/writer.py`), or the transaction that `execute` is part of. Other code that moves credits takes its own locks first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
-import orjson
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 from pydantic import TypeAdapter
 
+from db.ledger_writes import write
 from domain.decisions import decide
 from domain.ledger import (
     Account,
-    Changes,
+    Claimed,
     ClosedBy,
     Grant,
     Hold,
     HoldState,
     Key,
     Operation,
-    Refund,
+    Renew,
     Reserve,
-    Settle,
+    Secret,
     State,
-    Sweep,
     Verdict,
-    Void,
 )
+from domain.limits import Limits, Used
 from domain.pricing import TextPrices
 
 Connection = AsyncConnection[Any]
@@ -48,56 +48,38 @@ WHERE id IN (
 ORDER BY id FOR UPDATE
 """
 _KEYS = """
-SELECT s.digest, k.id, k.account_id, k.scopes,
-       k.revoked_at IS NOT NULL OR s.revoked_at IS NOT NULL
-       OR coalesce(least(k.expires_at, s.expires_at) <= clock_timestamp(), false)
-FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id
-WHERE s.digest = ANY(%(digests)s) ORDER BY k.id, s.digest FOR UPDATE OF k
+SELECT id, account_id, scopes, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false), limits,
+       requests_tat, tokens_tat, open_holds, day, day_credits, month, month_credits
+FROM api_keys
+WHERE id IN (
+    SELECT key_id FROM api_key_secrets WHERE digest = ANY(%(digests)s)
+    UNION
+    SELECT key_id FROM holds WHERE id = ANY(%(ending)s))
+ORDER BY id FOR UPDATE
 """
+_SECRETS = """
+SELECT digest, key_id, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false)
+FROM api_key_secrets WHERE digest = ANY(%(digests)s)
+"""
+_CLAIMED = """
+    FROM unnest(%(claim_digests)s::bytea[], %(claim_scopes)s::bytea[]) AS c(digest, scope)
+    JOIN api_key_secrets s ON s.digest = c.digest JOIN api_keys k ON k.id = s.key_id
+    JOIN idempotency i ON i.account_id = k.account_id AND i.scope = c.scope AND i.expires_at > now()
+"""
+_CLAIMS = f"SELECT i.account_id, i.scope, i.fingerprint, i.hold_id, i.sealed {_CLAIMED}"
 _HOLD_COLUMNS = (
-    "id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, "
-    "input_count, output_limit, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at, "
+    "id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count, "
+    "output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at, "
     "closed_by"
 )
 _HOLDS = f"SELECT {_HOLD_COLUMNS} FROM holds WHERE id = ANY(%(holds)s) ORDER BY id FOR UPDATE"  # noqa: S608
+_HOLDS_AND_CLAIMED = f"""
+SELECT {_HOLD_COLUMNS} FROM holds WHERE id IN (SELECT unnest(%(holds)s::uuid[]) UNION SELECT i.hold_id {_CLAIMED})
+ORDER BY id FOR UPDATE
+"""  # noqa: S608
 _REFS = """
 SELECT t.ref, t.account_id, l.amount FROM transactions t
 JOIN lines l ON l.transaction_id = t.id AND l.book = 'available' WHERE t.ref = ANY(%(refs)s)
-"""
-_INSERT_HOLDS = f"""
-INSERT INTO holds ({_HOLD_COLUMNS}) SELECT {_HOLD_COLUMNS} FROM json_populate_recordset(NULL::holds, %s)
-"""  # noqa: S608
-_UPDATE_HOLDS = """
-UPDATE holds h SET state = n.state, relayed_output = n.relayed_output, charged = n.charged, written_off = n.written_off,
-       refunded = n.refunded, lease_until = n.lease_until, closed_at = n.closed_at, closed_by = n.closed_by
-FROM json_populate_recordset(NULL::holds, %s) n WHERE h.id = n.id
-"""
-_UPDATE_ACCOUNTS = """
-UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds
-FROM json_populate_recordset(NULL::accounts, %s) n WHERE a.id = n.id
-"""
-_INSERT_TRANSACTIONS = """
-WITH asked AS (
-    SELECT uuidv7() AS transaction_id, *
-    FROM json_to_recordset(%s) AS t(kind text, account_id uuid, hold_id uuid, ref text, lines json)
-), made AS (
-    INSERT INTO transactions (id, kind, account_id, hold_id, ref)
-    SELECT transaction_id, kind, account_id, hold_id, ref FROM asked
-)
-INSERT INTO lines (transaction_id, book, account_id, amount)
-SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount
-FROM asked, json_to_recordset(asked.lines) AS l(book text, amount bigint)
-"""
-_INSERT_USAGE = """
-INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-                   output_tokens, credits, written_off, source)
-SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
-       credits, written_off, source
-FROM json_populate_recordset(NULL::usage, %s)
-"""
-_TOUCH_KEYS = """
-UPDATE api_keys SET last_used_at = now()
-WHERE id = ANY(%s) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
 """
 
 
@@ -112,26 +94,25 @@ async def execute(connection: Connection, operations: Sequence[Operation]) -> li
 
 async def read(connection: Connection, operations: Sequence[Operation]) -> State:
     """What the batch may look at, locked."""
-    wanted = _wanted(operations)
+    wanted = _Wanted.by(operations)
     async with connection.pipeline():
         clock = await connection.execute("SELECT clock_timestamp()")
-        accounts = keys = holds = refs = None
-        if wanted["accounts"] or wanted["digests"]:
-            accounts = await connection.execute(_ACCOUNTS, wanted)
-        if wanted["digests"]:
-            keys = await connection.execute(_KEYS, wanted)
-        if wanted["holds"]:
-            holds = await connection.execute(_HOLDS, wanted)
-        if wanted["refs"]:
-            refs = await connection.execute(_REFS, wanted)
+        cursors = {name: await connection.execute(query, wanted.parameters) for name, query in wanted.queries()}
     (row,) = await clock.fetchall()
+    rows = {name: await cursor.fetchall() for name, cursor in cursors.items()}
     return State(
         now=row[0],
-        accounts={row[0]: Account(*row) for row in await _rows(accounts)},
-        keys={bytes(row[0]): Key(row[1], row[2], frozenset(row[3]), row[4]) for row in await _rows(keys)},
-        holds={row[0]: _hold(row) for row in await _rows(holds)},
-        refs={ref: (account_id, amount) for ref, account_id, amount in await _rows(refs)},
+        accounts={row[0]: Account(*row) for row in rows.get("accounts", ())},
+        keys={row[0]: _key(row) for row in rows.get("keys", ())},
+        secrets={bytes(row[0]): Secret(row[1], row[2]) for row in rows.get("secrets", ())},
+        claims={(row[0], bytes(row[1])): Claimed(bytes(row[2]), row[3], row[4]) for row in rows.get("claims", ())},
+        holds={row[0]: _hold(row) for row in rows.get("holds", ())},
+        refs={ref: (account_id, amount) for ref, account_id, amount in rows.get("refs", ())},
     )
+
+
+def _key(row: Sequence[Any]) -> Key:
+    return Key(row[0], row[1], frozenset(row[2]), row[3], Limits(**row[4]), Used(*row[5:]))
 
 
 def _hold(row: Sequence[Any]) -> Hold:
@@ -142,56 +123,74 @@ def _hold(row: Sequence[Any]) -> Hold:
     return hold
 
 
-async def write(connection: Connection, changes: Changes) -> None:
-    """Queue the writes of a batch. Call inside a pipeline: errors surface when it syncs."""
-    if changes.placed:
-        await connection.execute(_INSERT_HOLDS, [_json(changes.placed.values())])
-        if touched := [h.key_id for h in changes.placed.values() if h.key_id]:
-            await connection.execute(_TOUCH_KEYS, [sorted(set(touched))])
-    if changes.changed:
-        await connection.execute(_UPDATE_HOLDS, [_json(changes.changed.values())])
-    if changes.accounts:
-        rows = _json(
-            {"id": a.id, "available": a.available, "held": a.held, "open_holds": a.open_holds}
-            for a in changes.accounts.values()
-        )
-        await connection.execute(_UPDATE_ACCOUNTS, [rows])
-    if changes.transactions:
-        await connection.execute(_INSERT_TRANSACTIONS, [_json(changes.transactions)])
-    if changes.usage:
-        await connection.execute(_INSERT_USAGE, [_json(changes.usage)])
+@dataclass(slots=True)
+class _Wanted:
+    """Ids that a batch needs, by what they are ids of."""
 
+    accounts: set[UUID] = field(default_factory=set)
+    digests: set[bytes] = field(default_factory=set)
+    holds: set[UUID] = field(default_factory=set)
+    ending: set[UUID] = field(default_factory=set)
+    """Holds whose keys' counters change too."""
+    refs: set[str] = field(default_factory=set)
+    claims: list[tuple[bytes, bytes]] = field(default_factory=list)
 
-def _wanted(operations: Sequence[Operation]) -> dict[str, list[Any]]:
-    accounts: set[UUID] = set()
-    digests: set[bytes] = set()
-    holds: set[UUID] = set()
-    refs: set[str] = set()
-    for operation in operations:
+    @classmethod
+    def by(cls, operations: Sequence[Operation]) -> "_Wanted":
+        wanted = cls()
+        for operation in operations:
+            wanted._add(operation)
+        return wanted
+
+    def _add(self, operation: Operation) -> None:
         match operation:
             case Reserve():
-                holds.add(operation.hold_id)
-                if operation.digest is not None:
-                    digests.add(operation.digest)
-                if operation.account_id is not None:
-                    accounts.add(operation.account_id)
-            case Settle() | Void() | Sweep() | Refund():
-                holds.add(operation.hold_id)
-                accounts.add(operation.account_id)
+                self._add_reserve(operation)
             case Grant():
-                accounts.add(operation.account_id)
-                refs.add(operation.ref)
+                self.accounts.add(operation.account_id)
+                self.refs.add(operation.ref)
+            case Renew():
+                self.holds.add(operation.hold_id)
             case _:
-                holds.add(operation.hold_id)
-    return {"accounts": list(accounts), "digests": list(digests), "holds": list(holds), "refs": list(refs)}
+                self.holds.add(operation.hold_id)
+                self.ending.add(operation.hold_id)
+                self.accounts.add(operation.account_id)
 
+    def _add_reserve(self, asked: Reserve) -> None:
+        self.holds.add(asked.hold_id)
+        if asked.account_id is not None:
+            self.accounts.add(asked.account_id)
+        if asked.digest is not None:
+            self.digests.add(asked.digest)
+            if asked.claim is not None:
+                self.claims.append((asked.digest, asked.claim.scope))
 
-async def _rows(cursor: AsyncCursor[Any] | None) -> list[Any]:
-    return [] if cursor is None else await cursor.fetchall()
+    def queries(self) -> Iterator[tuple[str, LiteralString]]:
+        """In the order in which locks are taken."""
+        if self.accounts or self.digests:
+            yield "accounts", _ACCOUNTS
+        if self.digests or self.ending:
+            yield "keys", _KEYS
+        if self.digests:
+            yield "secrets", _SECRETS
+        if self.claims:
+            yield "claims", _CLAIMS
+        if self.holds:
+            yield "holds", _HOLDS_AND_CLAIMED if self.claims else _HOLDS
+        if self.refs:
+            yield "refs", _REFS
 
-
-def _json(rows: Iterable[Any]) -> str:
-    return orjson.dumps(list(rows)).decode()
+    @property
+    def parameters(self) -> dict[str, list[Any]]:
+        return {
+            "accounts": list(self.accounts),
+            "digests": list(self.digests),
+            "holds": list(self.holds),
+            "ending": list(self.ending),
+            "refs": list(self.refs),
+            "claim_digests": [digest for digest, _ in self.claims],
+            "claim_scopes": [scope for _, scope in self.claims],
+        }
 
 
 async def expired(connection: Connection, limit: int) -> list[tuple[UUID, UUID, datetime]]:

@@ -4,7 +4,7 @@ The ledger's tables are written by `db/ledger.py` alone. `transactions` and `lin
 triggers.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -107,6 +108,16 @@ class ApiKeyRow(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_column=_time())
     revoked_at: datetime | None = Field(default=None, sa_column=_time())
     last_used_at: datetime | None = Field(default=None, sa_column=_time())
+    limits: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default=text("'{}'::jsonb"))
+    )
+    requests_tat: datetime | None = Field(default=None, sa_column=_time())
+    tokens_tat: datetime | None = Field(default=None, sa_column=_time())
+    open_holds: int = Field(default=0, sa_column=_money(0))
+    day: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
+    day_credits: int = Field(default=0, sa_column=_money(0))
+    month: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
+    month_credits: int = Field(default=0, sa_column=_money(0))
 
 
 class ApiKeySecretRow(SQLModel, table=True):
@@ -144,6 +155,7 @@ class HoldRow(SQLModel, table=True):
     input_bound: int = Field(default=0, sa_column=_money(0))
     input_count: int = Field(default=0, sa_column=_money(0))
     output_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    choices: int = Field(default=1, sa_column=_money(1))
     relayed_output: int = Field(default=0, sa_column=_money(0))
     charged: int = Field(default=0, sa_column=_money(0))
     written_off: int = Field(default=0, sa_column=_money(0))
@@ -159,9 +171,13 @@ class TransactionRow(SQLModel, table=True):
 
     __tablename__ = "transactions"
     __table_args__ = (
-        CheckConstraint("kind IN ('hold', 'charge', 'release', 'grant', 'refund')", name="kind"),
+        CheckConstraint("kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund')", name="kind"),
         Index(
-            "uq_transactions_hold_id_kind", "hold_id", "kind", unique=True, postgresql_where=text("hold_id IS NOT NULL")
+            "uq_transactions_hold_id_kind",
+            "hold_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("hold_id IS NOT NULL AND kind <> 'extend'"),
         ),
         Index(None, "account_id", "created_at"),
     )
@@ -207,6 +223,36 @@ class UsageRow(SQLModel, table=True):
     written_off: int = Field(default=0, sa_column=_money(0))
     source: str = Field(sa_column=_text())
     created_at: datetime | None = Field(default=None, sa_column=_now())
+
+
+class UsageDayRow(SQLModel, table=True):
+    """Usage rolled up by day, model and key, kept in the same transaction: reports never read the single rows."""
+
+    __tablename__ = "usage_days"
+    account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
+    day: date = Field(sa_column=Column(Date, primary_key=True))
+    model: str = Field(sa_column=Column(Text, primary_key=True))
+    key_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    """All zeros for calls without a key."""
+    kind: str = Field(sa_column=_text())
+    calls: int = Field(sa_column=_money())
+    input_tokens: int = Field(sa_column=_money())
+    output_tokens: int = Field(sa_column=_money())
+    credits: int = Field(sa_column=_money())
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """An `Idempotency-Key` that was used: keyed hashes, and the answer sealed with the caller's own secrets."""
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index(None, "hold_id"), Index(None, "expires_at"))
+    account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
+    scope: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hold_id: UUID | None = Field(default=None)
+    sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    created_at: datetime | None = Field(default=None, sa_column=_now())
+    expires_at: datetime = Field(sa_column=_time(nullable=False))
 
 
 class MediaJobRow(SQLModel, table=True):

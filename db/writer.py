@@ -18,12 +18,12 @@ import psycopg
 import structlog
 
 from db import ledger
+from db.ledger_writes import write
 from domain.decisions import decide
 from domain.errors import GatewayError, ServiceUnavailable
 from domain.ledger import (
     Answer,
     Closed,
-    Grant,
     Operation,
     Refund,
     Renew,
@@ -63,8 +63,6 @@ class _Waiting:
                 return account_id
             case Reserve(hold_id=hold_id):
                 return hold_id
-            case Settle() | Void() | Refund() | Grant():
-                return self.operation.account_id
         return self.operation.account_id
 
 
@@ -177,7 +175,7 @@ class LedgerWriter:
         try:
             verdicts, changes = decide(await ledger.read(connection, operations), operations)
             async with connection.pipeline():
-                await ledger.write(connection, changes)
+                await write(connection, changes)
                 await connection.commit()
         except BaseException:
             with contextlib.suppress(*_LOST):

@@ -13,6 +13,8 @@ GatewayError
 ├── RequestTooLarge
 ├── RateLimited
 ├── KeyReused                     an id or Idempotency-Key met a different request
+├── AlreadyRunning                the same Idempotency-Key is still at work
+├── ReplayGone                    charged before; its answer cannot be given again
 ├── HoldVoided                    the hold was released before this step
 ├── HoldClosed                    the hold was already settled
 ├── UpstreamError                 provider failed
@@ -134,6 +136,25 @@ class KeyReused(GatewayError):
     """This id was used before for a different request."""
 
     code = "idempotency_conflict"
+
+
+class AlreadyRunning(GatewayError):
+    """A request with this Idempotency-Key is still running. Ask again in a moment."""
+
+    code = "idempotency_in_flight"
+
+
+class ReplayGone(GatewayError):
+    """The call was made and charged before under this Idempotency-Key; its answer cannot be given again."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, charge: str = "") -> None:
+        super().__init__(
+            "The call was made and charged before under this Idempotency-Key, and its answer is not kept for this key. "
+            f"GET /api/billing/charges/{charge}/ explains the charge."
+        )
+        self.charge = charge
 
 
 class HoldVoided(GatewayError):

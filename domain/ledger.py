@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.errors import GatewayError
+from domain.limits import NO_LIMITS, UNUSED, Left, Limits, Used
 from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
 
 LEASE = timedelta(seconds=30)
@@ -25,6 +26,7 @@ class HoldState(StrEnum):
 
 class TransactionKind(StrEnum):
     HOLD = "hold"
+    EXTEND = "extend"
     CHARGE = "charge"
     RELEASE = "release"
     GRANT = "grant"
@@ -58,13 +60,44 @@ class Account:
     plan_active: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Key:
     id: UUID
     account_id: UUID
     scopes: frozenset[str]
-    dead: bool
-    """Revoked or expired."""
+    dead: bool = False
+    """Revoked or expired, as is every secret of it then."""
+    limits: Limits = NO_LIMITS
+    used: Used = UNUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A key by the digest of one of its tokens."""
+
+    key_id: UUID
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An `Idempotency-Key`, as the ledger sees it: keyed hashes alone."""
+
+    scope: bytes
+    """Of the endpoint and the key."""
+    fingerprint: bytes
+    """Of the request."""
+    adopts: bool = True
+    """False for a first attempt of an account that has retries recognised: it begins anew whatever was before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim was used for before, while that is remembered."""
+
+    fingerprint: bytes
+    hold_id: UUID
+    sealed: bytes | None
 
 
 @dataclass(slots=True)
@@ -84,6 +117,7 @@ class Hold:
     input_bound: int = 0
     input_count: int = 0
     output_limit: int | None = None
+    choices: int = 1
     relayed_output: int = 0
     charged: int = 0
     written_off: int = 0
@@ -100,7 +134,10 @@ class State:
 
     now: datetime
     accounts: dict[UUID, Account] = field(default_factory=dict)
-    keys: dict[bytes, Key] = field(default_factory=dict)
+    keys: dict[UUID, Key] = field(default_factory=dict)
+    secrets: dict[bytes, Secret] = field(default_factory=dict)
+    claims: dict[tuple[UUID, bytes], Claimed] = field(default_factory=dict)
+    """By account and scope."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
     refs: dict[str, tuple[UUID, int]] = field(default_factory=dict)
     """Transactions already made under an external reference: account and amount."""
@@ -120,6 +157,9 @@ class Reserve:
     lease: timedelta | None = LEASE
     """None for media jobs: only their own paths end them."""
     pro_only: bool = False
+    ceiling: Limits = NO_LIMITS
+    """The operator's maximum of every limit."""
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +181,17 @@ class Settle:
     minimum: bool = True
     """False when the stream broke or its client left: no minimum, and never above the hold."""
     closed_by: ClosedBy = ClosedBy.CALL
+    sealed: bytes | None = None
+    """The answer, for a replay under the call's claim: readable to whoever sends the same token and key again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Hold more for a stream that goes on, `tokens` of output in each choice; less if the balance ends before."""
+
+    hold_id: UUID
+    account_id: UUID
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +231,7 @@ class Grant:
     ref: str
 
 
-Operation = Reserve | Renew | Settle | Void | Sweep | Refund | Grant
+Operation = Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +243,26 @@ class Reserved:
     output_limit: int | None
     available: int
     held: int
+    requests: Left | None = None
+    tokens: Left | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The claim was used by a call that has ended and was charged, or by a job: this is it."""
+
+    hold_id: UUID
+    account_id: UUID
+    sealed: bytes | None
+    charged: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    output_limit: int
+    amount: int
+    available: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +288,7 @@ class Granted:
     repeated: bool
 
 
-Answer = Reserved | Closed | Renewed | Granted
+Answer = Reserved | Replay | Extended | Closed | Renewed | Granted
 Verdict = Answer | GatewayError
 
 
@@ -259,8 +330,12 @@ class Changes:
     placed: dict[UUID, Hold] = field(default_factory=dict)
     changed: dict[UUID, Hold] = field(default_factory=dict)
     accounts: dict[UUID, Account] = field(default_factory=dict)
+    keys: dict[UUID, Key] = field(default_factory=dict)
+    claims: dict[tuple[UUID, bytes], Claimed] = field(default_factory=dict)
+    sealed: dict[UUID, bytes] = field(default_factory=dict)
+    """Answers to keep, by the hold whose claim they are for."""
     transactions: list[Transaction] = field(default_factory=list)
     usage: list[UsageEntry] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.placed or self.changed or self.accounts or self.transactions)
+        return bool(self.placed or self.changed or self.accounts or self.keys or self.transactions)

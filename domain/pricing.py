@@ -143,14 +143,14 @@ def bound(terms: TextTerms | FlatTerms, available: int) -> Bound:
     limit = terms.output_limit
     if limit is None:
         limit = min(terms.model_limit, max(OUTPUT_FLOOR, _affordable(terms, available // BALANCE_SHARE)))
-    return Bound(max(MINIMUM_CHARGE, _at_most(terms, limit)), limit)
+    amount = at_most(terms.prices, terms.input_bound, limit * terms.choices)
+    return Bound(max(MINIMUM_CHARGE, amount), limit)
 
 
-def _at_most(terms: TextTerms, limit: int) -> int:
-    """The dearest that the call can become: every kind of input, in every tier that its input can reach."""
-    reachable = [terms.prices.rates, *(t.rates for t in terms.prices.tiers if terms.input_bound > t.above)]
-    output = limit * terms.choices
-    return max(round_up(r.dearest_input * terms.input_bound + r.output * output, _PER) for r in reachable)
+def at_most(prices: TextPrices, input_bound: int, output: int) -> int:
+    """The dearest that a call can become: every kind of input, in every tier that its input can reach."""
+    reachable = [prices.rates, *(tier.rates for tier in prices.tiers if input_bound > tier.above)]
+    return max(round_up(r.dearest_input * input_bound + r.output * output, _PER) for r in reachable)
 
 
 def _affordable(terms: TextTerms, credits: int) -> int:

@@ -30,6 +30,9 @@ CORRUPTIONS = {
         "ALTER TABLE accounts DROP CONSTRAINT ck_accounts_available_not_negative; UPDATE accounts SET available = -5"
     ),
     "open_holds_miscounted": "UPDATE accounts SET open_holds = open_holds + 1",
+    "key_open_holds_miscounted": "UPDATE api_keys SET open_holds = open_holds + 1",
+    "key_budget_drift": "UPDATE api_keys SET day_credits = day_credits - 1",
+    "usage_day_drift": "UPDATE usage_days SET credits = credits + 1",
     "held_not_open_holds": "UPDATE holds SET amount = amount + 7 WHERE state = 'open'",
     "hold_expired": "UPDATE holds SET lease_until = now() - interval '1 minute' WHERE state = 'open'",
     "hold_not_placed": "DELETE FROM lines WHERE book = 'held' AND amount > 0",

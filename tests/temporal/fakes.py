@@ -159,6 +159,9 @@ class FakeJobs:
         open_jobs = (row.job for row in self.rows.values() if not row.job.state.terminal)
         return [job for job in open_jobs if job.deadline < now][:limit]
 
+    def update(self, job_id: UUID, **changes: object) -> None:
+        self._change(self._row(job_id), **changes)
+
     def _row(self, job_id: UUID) -> Row:
         if job_id not in self.rows:
             raise NotFound
@@ -182,7 +185,9 @@ class FakeProvider:
         self.stages: list[Progress] = [Progress(Stage.DONE, 100)]
         self.at_cancel: Progress | None = Progress(Stage.CANCELLED)
         """What becomes of cancelled work; None: it goes on as if nothing had been said."""
-        self.made: list[bytes] = [PNG]
+        self.cancel_answers: Progress | None = None
+        """What it says to that at once, where it is not the same."""
+        self.made: list[bytes | Made] = [PNG]
         self.submitted: list[str] = []
         self.cancelled: list[str] = []
         self.discarded: list[str] = []
@@ -206,12 +211,12 @@ class FakeProvider:
     async def fetch(self, provider_job_id: str) -> AsyncIterator[Made]:
         for content in self.made:
             await self._script.at("provider.fetch")
-            yield Made("image/png", "png", _in_chunks(content), width=640, height=480)
+            yield content if isinstance(content, Made) else Made("image/png", "png", in_chunks(content), width=640)
 
     async def cancel(self, provider_job_id: str) -> Progress:
         await self._script.at("provider.cancel")
         self.cancelled.append(provider_job_id)
-        return self.at_cancel or self.stages[0]
+        return self.cancel_answers or self.at_cancel or self.stages[0]
 
     async def discard(self, provider_job_id: str) -> None:
         await self._script.at("provider.discard")
@@ -252,7 +257,7 @@ def sniff(first: bytes) -> str | None:
     return "image/png" if first.startswith(PNG[:8]) else None
 
 
-async def _in_chunks(content: bytes) -> AsyncIterator[bytes]:
+async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), 1000):
         yield content[start : start + 1000]
 

@@ -37,6 +37,7 @@ from domain.ledger import (
     Renew,
     Reserve,
     Reserved,
+    Secret,
     Settle,
     State,
     Sweep,
@@ -47,7 +48,7 @@ from domain.money import LARGEST_AMOUNT
 from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ANN, BOB = UUID(int=1), UUID(int=2)
+ANN, BOB, KEY = UUID(int=1), UUID(int=2), UUID(int=9)
 DIGEST = b"ann's key"
 RATES = Rates(input=Decimal(300), output=Decimal(1500), cached_input=Decimal(30), cache_write=Decimal(375))
 TERMS = TextTerms(TextPrices.of(Prices(rates=RATES)), "v1", 20, 15, 100, 4096)
@@ -58,8 +59,8 @@ def state(balance: int = 1000, **changes: object) -> State:
     account = Account(ANN, balance, 0, 0)
     for name, value in changes.items():
         setattr(account, name, value)
-    key = Key(UUID(int=9), ANN, frozenset({"chat"}), dead=False)
-    return State(NOW, {ANN: account, BOB: Account(BOB, 50, 0, 0)}, {DIGEST: key})
+    key = Key(KEY, ANN, frozenset({"chat"}))
+    return State(NOW, {ANN: account, BOB: Account(BOB, 50, 0, 0)}, {KEY: key}, {DIGEST: Secret(KEY)})
 
 
 def reserve(number: int = 100, **changes: object) -> Reserve:
@@ -101,6 +102,8 @@ def check(known: State, changes: Changes) -> None:
         assert account.available >= 0
         assert account.held == sum(hold.amount for hold in holds)
         assert account.open_holds == len(holds)
+        keyed = [hold for hold in holds if hold.key_id == KEY]
+        assert account.id == BOB or known.keys[KEY].used.open_holds == len(keyed)
 
 
 def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
@@ -132,8 +135,11 @@ def test_refusals_hold_nothing(known: State, asked: Reserve, refusal: type[Gatew
 
 def test_a_revoked_key_is_refused() -> None:
     known = state()
-    known.keys[DIGEST] = Key(UUID(int=9), ANN, frozenset({"chat"}), dead=True)
+    known.keys[KEY].dead = True
     assert isinstance(run(known, reserve())[0][0], CallerUnknown)
+    rotated = state()
+    rotated.secrets[DIGEST] = Secret(KEY, dead=True)
+    assert isinstance(run(rotated, reserve())[0][0], CallerUnknown)
 
 
 def test_a_refusal_says_what_was_needed_and_what_there_is() -> None:

@@ -36,6 +36,7 @@ def upgrade() -> None:
     _accounts_and_keys()
     _holds()
     _double_entry()
+    _reports_and_replays()
     _media()
     op.execute(APPEND_ONLY)
     op.execute(BALANCED)
@@ -89,6 +90,14 @@ def _accounts_and_keys() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("limits", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("requests_tat", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tokens_tat", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("open_holds", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("day", sa.Date(), nullable=True),
+        sa.Column("day_credits", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("month", sa.Date(), nullable=True),
+        sa.Column("month_credits", sa.BigInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_api_keys_account_id_accounts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
     )
@@ -122,6 +131,7 @@ def _holds() -> None:
         sa.Column("input_bound", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("input_count", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("output_limit", sa.BigInteger(), nullable=True),
+        sa.Column("choices", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("relayed_output", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("charged", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("written_off", sa.BigInteger(), server_default="0", nullable=False),
@@ -152,7 +162,7 @@ def _double_entry() -> None:
         sa.Column("ref", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('hold', 'charge', 'release', 'grant', 'refund')", name=op.f("ck_transactions_kind")
+            "kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund')", name=op.f("ck_transactions_kind")
         ),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_transactions_account_id_accounts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transactions")),
@@ -166,7 +176,7 @@ def _double_entry() -> None:
         "transactions",
         ["hold_id", "kind"],
         unique=True,
-        postgresql_where=sa.text("hold_id IS NOT NULL"),
+        postgresql_where=sa.text("hold_id IS NOT NULL AND kind <> 'extend'"),
     )
     op.create_table(
         "lines",
@@ -205,6 +215,37 @@ def _double_entry() -> None:
         sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_usage")),
     )
     op.create_index(op.f("ix_usage_account_id_created_at"), "usage", ["account_id", "created_at"], unique=False)
+
+
+def _reports_and_replays() -> None:
+    op.create_table(
+        "usage_days",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("credits", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_usage_days_account_id_accounts")),
+        sa.PrimaryKeyConstraint("account_id", "day", "model", "key_id", name=op.f("pk_usage_days")),
+    )
+    op.create_table(
+        "idempotency",
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("scope", sa.LargeBinary(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("hold_id", sa.Uuid(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_idempotency_account_id_accounts")),
+        sa.PrimaryKeyConstraint("account_id", "scope", name=op.f("pk_idempotency")),
+    )
+    op.create_index(op.f("ix_idempotency_hold_id"), "idempotency", ["hold_id"], unique=False)
+    op.create_index(op.f("ix_idempotency_expires_at"), "idempotency", ["expires_at"], unique=False)
 
 
 def _media() -> None:
@@ -259,7 +300,7 @@ def _media() -> None:
 
 
 def downgrade() -> None:
-    for table in ("job_inputs", "media_jobs", "usage", "lines", "transactions", "holds"):
+    for table in ("job_inputs", "media_jobs", "idempotency", "usage_days", "usage", "lines", "transactions", "holds"):
         op.drop_table(table)
     for table in ("api_key_secrets", "api_keys", "data_keys", "users", "accounts"):
         op.drop_table(table)

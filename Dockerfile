@@ -1,0 +1,34 @@
+# One image for API, worker and command line. No package index is named here: the builder's own configuration decides.
+FROM python:3.12-slim AS build
+
+COPY requirements-production.lock /tmp/
+# Nothing but the lock's own files, by hash; `--only-binary`: no package's set-up code runs here.
+RUN python -m venv --without-pip /opt/venv \
+    && python -m pip --python /opt/venv/bin/python --disable-pip-version-check install \
+        --no-cache-dir --no-deps --require-hashes --only-binary=:all: --requirement /tmp/requirements-production.lock
+COPY . /app
+# The root file system is read-only later: what can be compiled is compiled now.
+RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app \
+    && printf '#!/bin/sh\nexec python -m cli "$@"\n' > /opt/venv/bin/yout \
+    && chmod 755 /opt/venv/bin/yout
+
+FROM python:3.12-slim
+
+RUN groupadd --gid 10001 yout \
+    && useradd --uid 10001 --gid yout --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin yout \
+    && install --directory --owner yout --group yout --mode 700 /var/lib/yout
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    YOUT_HOST=0.0.0.0 \
+    YOUT_STATE_DIR=/var/lib/yout \
+    YOUT_LOG_FORMAT=json
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8080
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-I", "-c", "import http.client, os, sys; api = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('YOUT_PORT', '8080')), timeout=4); api.request('GET', '/healthz'); sys.exit(api.getresponse().status != 200)"]
+CMD ["python", "-m", "api"]

@@ -1,0 +1,139 @@
+"""A batch's working state: every change to holds, accounts, keys and the double-entry books goes through here."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from domain import limits, pricing
+from domain.errors import NotFound
+from domain.ledger import (
+    Account,
+    Book,
+    Changes,
+    Closed,
+    ClosedBy,
+    Hold,
+    HoldState,
+    Key,
+    Line,
+    Reserved,
+    State,
+    Transaction,
+    TransactionKind,
+    UsageEntry,
+)
+from domain.money import MINIMUM_CHARGE
+from domain.pricing import Usage
+
+
+class Books:
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.changes = Changes()
+
+    def hold(self, hold_id: UUID) -> Hold:
+        hold = self.state.holds.get(hold_id)
+        if hold is None:
+            raise NotFound
+        return hold
+
+    def owner(self, hold: Hold, account_id: UUID) -> Account:
+        account = self.state.accounts.get(account_id)
+        if account is None or hold.account_id != account_id:
+            raise NotFound
+        return account
+
+    def place(self, hold: Hold) -> None:
+        self.state.holds[hold.id] = hold
+        self.changes.placed[hold.id] = hold
+
+    def change(self, hold: Hold) -> None:
+        if hold.id not in self.changes.placed:
+            self.changes.changed[hold.id] = hold
+
+    def close(self, hold: Hold, account: Account, state: HoldState, closed_by: ClosedBy) -> None:
+        hold.state, hold.closed_at, hold.closed_by, hold.lease_until = state, self.state.now, closed_by, None
+        account.open_holds -= 1
+        self.change(hold)
+
+    def move(self, account: Account, hold: Hold, kind: TransactionKind, **amounts: int) -> None:
+        """Post one transaction of a hold; the account's own books move with it."""
+        lines = tuple(Line(Book(book), amount) for book, amount in amounts.items() if amount)
+        self._post(account, Transaction(kind, account.id, hold.id, None, lines))
+
+    def grant(self, account: Account, amount: int, ref: str) -> None:
+        lines = (Line(Book.AVAILABLE, amount), Line(Book.GRANTS, -amount))
+        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, ref, lines))
+
+    def _post(self, account: Account, transaction: Transaction) -> None:
+        moved = {line.book: line.amount for line in transaction.lines}
+        assert sum(moved.values()) == 0, transaction.kind  # noqa: S101  # a bug here must never be written
+        account.available += moved.get(Book.AVAILABLE, 0)
+        account.held += moved.get(Book.HELD, 0)
+        assert account.available >= 0, transaction.kind  # noqa: S101
+        assert account.held >= 0, transaction.kind  # noqa: S101
+        self.changes.accounts[account.id] = account
+        self.changes.transactions.append(transaction)
+
+    def free(self, hold: Hold, usage: Usage | None) -> None:
+        """What a call that ends has reserved of its key's limits and not used goes back."""
+        key = self._key(hold)
+        if key is None:
+            return
+        bounded = token_bound(hold)
+        spent = min(bounded, usage.input_tokens + usage.output_tokens) if usage else 0
+        tat = limits.give_back(key.used.tokens_tat, bounded - spent, key.limits.tokens)
+        key.used = replace(key.used, tokens_tat=tat, open_holds=key.used.open_holds - 1)
+        self.spend(hold, hold.charged - hold.amount)
+
+    def spend(self, hold: Hold, credits: int) -> None:
+        """Count credits on (or, negative, off) the key's budgets of the periods in which the call began."""
+        key = self._key(hold)
+        if key is None or hold.created_at is None:
+            return
+        began, used = hold.created_at.date(), key.used
+        key.used = replace(
+            used,
+            day_credits=used.day_credits + (credits if used.day == began else 0),
+            month_credits=used.month_credits + (credits if used.month == began.replace(day=1) else 0),
+        )
+        self.changes.keys[key.id] = key
+
+    def _key(self, hold: Hold) -> Key | None:
+        return self.state.keys.get(hold.key_id) if hold.key_id else None
+
+
+def token_bound(hold: Hold) -> int:
+    """Tokens that a call was bounded at, for its key's tokens per minute."""
+    return hold.input_bound + (hold.output_limit or 0) * hold.choices if hold.prices else 0
+
+
+def extension(hold: Hold, tokens: int) -> int:
+    """Credits that `tokens` more of output in each choice add to a hold, the rounding of the whole kept exact."""
+    assert hold.prices is not None  # noqa: S101  # only streams are extended
+    wanted = pricing.at_most(hold.prices, hold.input_bound, ((hold.output_limit or 0) + tokens) * hold.choices)
+    return max(0, max(MINIMUM_CHARGE, wanted) - hold.amount)
+
+
+def closed(hold: Hold, account: Account, *, repeated: bool = False) -> Closed:
+    return Closed(hold.state, hold.charged, hold.written_off, account.available, account.held, repeated)
+
+
+def reserved(hold: Hold, account: Account) -> Reserved:
+    return Reserved(hold.id, account.id, hold.key_id, hold.amount, hold.output_limit, account.available, account.held)
+
+
+def usage_entry(hold: Hold, usage: Usage) -> UsageEntry:
+    return UsageEntry(
+        hold_id=hold.id,
+        account_id=hold.account_id,
+        key_id=hold.key_id,
+        kind=hold.kind,
+        model=hold.model,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+        credits=hold.charged,
+        written_off=hold.written_off,
+        source=usage.source,
+    )

@@ -1,0 +1,110 @@
+"""What a key may use: requests and tokens per minute (GCRA), concurrent calls, credits per UTC day and month.
+
+GCRA keeps one moment per limit, the theoretical arrival time: a call of some cost moves it on by cost x (60 s / limit),
+and is allowed while it is no more than a minute ahead. Exact, no windows, one number. Pure: the ledger keeps the
+numbers under the key's lock, so they hold across processes.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+PERIOD = timedelta(minutes=1)
+_PERIOD_MICROS = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: no limit."""
+
+    requests: int | None = None
+    """Per minute."""
+    tokens: int | None = None
+    """Per minute, input and output, as bounded when a call begins."""
+    concurrent: int | None = None
+    credits_day: int | None = None
+    credits_month: int | None = None
+
+    def within(self, ceiling: "Limits") -> "Limits":
+        """These limits, none of them above the operator's."""
+        return Limits(
+            _least(self.requests, ceiling.requests),
+            _least(self.tokens, ceiling.tokens),
+            _least(self.concurrent, ceiling.concurrent),
+            _least(self.credits_day, ceiling.credits_day),
+            _least(self.credits_month, ceiling.credits_month),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A key's counters. Budgets count what is held and what was charged, in the period in which the call began."""
+
+    requests_tat: datetime | None = None
+    tokens_tat: datetime | None = None
+    open_holds: int = 0
+    day: date | None = None
+    day_credits: int = 0
+    month: date | None = None
+    month_credits: int = 0
+
+    def at(self, now: datetime) -> "Used":
+        """The counters of the periods that `now` is in."""
+        today = now.date()
+        return replace(
+            self,
+            day=today,
+            day_credits=self.day_credits if self.day == today else 0,
+            month=today.replace(day=1),
+            month_credits=self.month_credits if self.month == today.replace(day=1) else 0,
+        )
+
+
+NO_LIMITS, UNUSED = Limits(), Used()
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a limit per minute, and when all of it will be."""
+
+    limit: int
+    remaining: int
+    reset: timedelta
+
+
+def left(tat: datetime | None, now: datetime, limit: int) -> Left:
+    ahead = max(timedelta(0), tat - now) if tat else timedelta(0)
+    room = max(0, _PERIOD_MICROS - _micros(ahead))
+    return Left(limit, room * limit // _PERIOD_MICROS, ahead)
+
+
+def take(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> datetime | timedelta:
+    """The new arrival time, or how long to wait until the call would be allowed."""
+    start = max(tat, now) if tat else now
+    if limit is None:
+        return start
+    then = start + timedelta(microseconds=-(-cost * _PERIOD_MICROS // limit))
+    over = then - now - PERIOD
+    return then if over <= timedelta(0) else over
+
+
+def give_back(tat: datetime | None, cost: int, limit: int | None) -> datetime | None:
+    """What a call reserved and did not use."""
+    if tat is None or limit is None or cost <= 0:
+        return tat
+    return tat - timedelta(microseconds=cost * _PERIOD_MICROS // limit)
+
+
+def budget_left(limits: Limits, used: Used) -> int | None:
+    """Credits that the key may still hold now; None when it has no budget."""
+    day = None if limits.credits_day is None else max(0, limits.credits_day - used.day_credits)
+    month = None if limits.credits_month is None else max(0, limits.credits_month - used.month_credits)
+    return _least(day, month)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    known = [value for value in (one, other) if value is not None]
+    return min(known) if known else None
+
+
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)

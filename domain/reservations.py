@@ -1,0 +1,196 @@
+"""Who may make a call, and what is set aside for it. Decided under the account's and the key's lock."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain import limits, pricing
+from domain.books import Books, extension, reserved, token_bound
+from domain.errors import (
+    AccountSuspended,
+    AlreadyRunning,
+    AmountTooLarge,
+    CallerUnknown,
+    HoldClosed,
+    HoldVoided,
+    InsufficientCredits,
+    KeyReused,
+    ProRequired,
+    RateLimited,
+    ScopeMissing,
+)
+from domain.ledger import (
+    Account,
+    Claimed,
+    Extend,
+    Extended,
+    Hold,
+    HoldState,
+    Key,
+    Replay,
+    Reserve,
+    Reserved,
+    TransactionKind,
+)
+from domain.limits import Limits
+from domain.money import LARGEST_AMOUNT
+from domain.pricing import Bound, TextTerms
+
+WAIT_FOR_A_PLACE = timedelta(seconds=1)
+
+
+def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
+    account, key = _caller(books, asked)
+    placed = books.state.holds.get(asked.hold_id)
+    if placed is not None:
+        return _reserved_before(asked, placed, account)
+    if asked.claim is not None:
+        replay = _claimed_before(books, asked, account)
+        if replay is not None:
+            return replay
+    allowed = key.limits.within(asked.ceiling) if key else asked.ceiling
+    bound = _affordable(books, asked, account, key, allowed)
+    hold = _hold(books, asked, account, bound)
+    if key is not None:
+        hold.key_id = key.id
+        _count(books, key, allowed, hold)
+    books.place(hold)
+    books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
+    account.open_holds += 1
+    if asked.claim is not None:
+        claimed = Claimed(asked.claim.fingerprint, hold.id, None)
+        place = (account.id, asked.claim.scope)
+        books.state.claims[place] = books.changes.claims[place] = claimed
+    return _with_limits(reserved(hold, account), key, allowed, books.state.now)
+
+
+def extend(books: Books, asked: Extend) -> Extended:
+    hold = books.hold(asked.hold_id)
+    account = books.owner(hold, asked.account_id)
+    if hold.state is not HoldState.OPEN:
+        raise HoldClosed
+    amount = extension(hold, asked.tokens)
+    if amount > account.available:
+        raise InsufficientCredits(amount, account.available, account.held)
+    hold.output_limit = (hold.output_limit or 0) + asked.tokens
+    hold.amount += amount
+    books.change(hold)
+    if amount:
+        books.move(account, hold, TransactionKind.EXTEND, available=-amount, held=amount)
+    books.spend(hold, amount)
+    return Extended(hold.output_limit, hold.amount, account.available)
+
+
+def _caller(books: Books, asked: Reserve) -> tuple[Account, Key | None]:
+    """Under lock, so that no call starts after a revocation or suspension has committed."""
+    key, account_id = None, asked.account_id
+    if asked.digest is not None:
+        secret = books.state.secrets.get(asked.digest)
+        key = books.state.keys.get(secret.key_id) if secret and not secret.dead else None
+        if key is None or key.dead:
+            raise CallerUnknown
+        account_id = key.account_id
+    account = books.state.accounts.get(account_id) if account_id else None
+    if account is None:
+        raise CallerUnknown
+    if account.suspended:
+        raise AccountSuspended
+    if key is not None and asked.scope not in key.scopes:
+        raise ScopeMissing(asked.scope)
+    if asked.pro_only and not account.plan_active:
+        raise ProRequired
+    return account, key
+
+
+def _reserved_before(asked: Reserve, hold: Hold, account: Account) -> Reserved:
+    if hold.account_id != account.id or hold.model != asked.model or hold.kind != asked.kind:
+        raise KeyReused
+    if hold.state is HoldState.VOID:
+        raise HoldVoided
+    if hold.state is HoldState.SETTLED:
+        raise HoldClosed
+    return reserved(hold, account)
+
+
+def _claimed_before(books: Books, asked: Reserve, account: Account) -> Replay | None:
+    """None: the claim is free. A call that was not charged is not remembered; a job is, however it ended."""
+    assert asked.claim is not None  # noqa: S101  # checked by the caller
+    claimed = books.state.claims.get((account.id, asked.claim.scope))
+    if claimed is None or not asked.claim.adopts:
+        return None
+    hold = books.state.holds.get(claimed.hold_id)
+    is_job = asked.lease is None
+    if hold is None or (hold.state is HoldState.VOID and not is_job):
+        return None
+    if claimed.fingerprint != asked.claim.fingerprint:
+        raise KeyReused("This Idempotency-Key was used before for a different request.")
+    if hold.state is HoldState.OPEN and not is_job:
+        raise AlreadyRunning
+    return Replay(hold.id, account.id, claimed.sealed, hold.charged, account.available)
+
+
+def _affordable(books: Books, asked: Reserve, account: Account, key: Key | None, allowed: Limits) -> Bound:
+    """What the call holds. Raises when the balance or the key's budget cannot cover it."""
+    budget = limits.budget_left(allowed, key.used.at(books.state.now)) if key else None
+    spendable = account.available if budget is None else min(account.available, budget)
+    bound = pricing.bound(asked.terms, spendable)
+    if bound.amount > LARGEST_AMOUNT:
+        raise AmountTooLarge
+    if bound.amount > account.available:
+        raise InsufficientCredits(bound.amount, account.available, account.held)
+    if budget is not None and bound.amount > budget:
+        raise InsufficientCredits(bound.amount, budget, account.held, "key_budget")
+    return bound
+
+
+def _hold(books: Books, asked: Reserve, account: Account, bound: Bound) -> Hold:
+    hold = Hold(
+        id=asked.hold_id,
+        account_id=account.id,
+        key_id=None,
+        kind=asked.kind,
+        model=asked.model,
+        state=HoldState.OPEN,
+        amount=bound.amount,
+        price_version=asked.terms.version,
+        output_limit=bound.output_limit,
+        lease_until=books.state.now + asked.lease if asked.lease else None,
+        created_at=books.state.now,
+    )
+    if isinstance(asked.terms, TextTerms):
+        hold.prices, hold.choices = asked.terms.prices, asked.terms.choices
+        hold.input_bound, hold.input_count = asked.terms.input_bound, asked.terms.input_count
+    return hold
+
+
+def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
+    """Take the call out of all of the key's limits. Raises, having changed none, when one does not allow it."""
+    now, used = books.state.now, key.used.at(books.state.now)
+    if allowed.concurrent is not None and used.open_holds >= allowed.concurrent:
+        message = f"This key may have {allowed.concurrent} calls at a time, and has them."
+        raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
+    key.used = replace(
+        used,
+        requests_tat=_taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests),
+        tokens_tat=_taken(
+            limits.take(used.tokens_tat, now, token_bound(hold), allowed.tokens), "tokens", allowed.tokens
+        ),
+        open_holds=used.open_holds + 1,
+        day_credits=used.day_credits + hold.amount,
+        month_credits=used.month_credits + hold.amount,
+    )
+    books.changes.keys[key.id] = key
+
+
+def _taken(tat: datetime | timedelta, what: str, limit: int | None) -> datetime:
+    if isinstance(tat, timedelta):
+        raise RateLimited(f"This key may have {limit} {what} per minute.", retry_after=tat)
+    return tat
+
+
+def _with_limits(found: Reserved, key: Key | None, allowed: Limits, now: datetime) -> Reserved:
+    """With what is left per minute, for the answer's headers."""
+    if key is None:
+        return found
+    requests = limits.left(key.used.requests_tat, now, allowed.requests) if allowed.requests else None
+    tokens = limits.left(key.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None
+    return replace(found, requests=requests, tokens=tokens)

@@ -1,0 +1,139 @@
+"""How a hold ends: charged, released, swept or refunded; and what keeps it open until then."""
+
+from typing import assert_never
+
+from domain import pricing
+from domain.books import Books, closed, usage_entry
+from domain.errors import AmountTooLarge, HoldClosed, HoldVoided, NotFound
+from domain.ledger import (
+    Account,
+    Closed,
+    ClosedBy,
+    Hold,
+    HoldState,
+    Refund,
+    Renew,
+    Renewed,
+    Settle,
+    Sweep,
+    TransactionKind,
+    Void,
+)
+from domain.money import LARGEST_AMOUNT
+from domain.pricing import Usage, UsageSource
+
+
+def renew(books: Books, asked: Renew) -> Renewed:
+    hold = books.hold(asked.hold_id)
+    if hold.state is not HoldState.OPEN:
+        raise HoldClosed
+    hold.relayed_output = max(hold.relayed_output, asked.relayed_output)
+    if hold.lease_until is not None:
+        hold.lease_until = books.state.now + asked.lease
+    books.change(hold)
+    return Renewed(hold.lease_until)
+
+
+def settle(books: Books, asked: Settle) -> Closed:
+    hold = books.hold(asked.hold_id)
+    account = books.owner(hold, asked.account_id)
+    match hold.state:
+        case HoldState.OPEN:
+            return _charge(books, hold, account, asked)
+        case HoldState.SETTLED:
+            return closed(hold, account, repeated=True)
+        case HoldState.VOID:
+            raise HoldVoided
+    assert_never(hold.state)
+
+
+def void(books: Books, asked: Void) -> Closed:
+    hold = books.state.holds.get(asked.hold_id)
+    if hold is None:
+        return _bury(books, asked)
+    account = books.owner(hold, asked.account_id)
+    if hold.state is not HoldState.OPEN:  # whoever committed first won; only a refund reverses a charge
+        return closed(hold, account, repeated=True)
+    return _release(books, hold, account, asked.closed_by)
+
+
+def sweep(books: Books, asked: Sweep) -> Closed:
+    hold = books.hold(asked.hold_id)
+    account = books.owner(hold, asked.account_id)
+    if hold.state is not HoldState.OPEN:
+        return closed(hold, account, repeated=True)
+    if hold.lease_until is None or hold.lease_until > books.state.now:
+        raise HoldClosed("This hold is alive.")
+    if hold.relayed_output == 0:
+        return _release(books, hold, account, ClosedBy.SWEEPER)
+    usage = Usage(hold.input_count, hold.relayed_output, UsageSource.ESTIMATED)
+    return _charge(books, hold, account, Settle(hold.id, account.id, usage, False, ClosedBy.SWEEPER))
+
+
+def refund(books: Books, asked: Refund) -> Closed:
+    hold = books.hold(asked.hold_id)
+    account = books.owner(hold, asked.account_id)
+    if hold.state is HoldState.OPEN:
+        return _release(books, hold, account, asked.closed_by)
+    if hold.state is HoldState.VOID or hold.refunded or not hold.charged:
+        return closed(hold, account, repeated=True)
+    if hold.charged > LARGEST_AMOUNT - account.available - account.held:
+        raise AmountTooLarge
+    hold.refunded = hold.charged
+    books.change(hold)
+    books.move(
+        account,
+        hold,
+        TransactionKind.REFUND,
+        available=hold.charged,
+        revenue=-hold.charged - hold.written_off,
+        written_off=hold.written_off,
+    )
+    books.spend(hold, -hold.charged)
+    return closed(hold, account)
+
+
+def _charge(books: Books, hold: Hold, account: Account, asked: Settle) -> Closed:
+    """A cost above the hold takes what is available; the rest is written off, visibly."""
+    usage = asked.usage or Usage(0, 0, UsageSource.FLAT)
+    cost = hold.amount if hold.prices is None else pricing.charge(hold.prices, usage, minimum=asked.minimum)
+    if not asked.minimum:
+        cost = min(cost, hold.amount)
+    from_hold = min(cost, hold.amount)
+    extra = min(cost - from_hold, account.available)
+    written_off = cost - from_hold - extra
+    hold.charged, hold.written_off = from_hold + extra, written_off
+    books.close(hold, account, HoldState.SETTLED, asked.closed_by)
+    books.move(
+        account,
+        hold,
+        TransactionKind.CHARGE,
+        available=hold.amount - from_hold - extra,
+        held=-hold.amount,
+        revenue=cost,
+        written_off=-written_off,
+    )
+    books.free(hold, usage)
+    books.changes.usage.append(usage_entry(hold, usage))
+    if asked.sealed is not None:
+        books.changes.sealed[hold.id] = asked.sealed
+    return closed(hold, account)
+
+
+def _release(books: Books, hold: Hold, account: Account, closed_by: ClosedBy) -> Closed:
+    books.close(hold, account, HoldState.VOID, closed_by)
+    books.move(account, hold, TransactionKind.RELEASE, available=hold.amount, held=-hold.amount)
+    books.free(hold, None)
+    return closed(hold, account)
+
+
+def _bury(books: Books, asked: Void) -> Closed:
+    """A tombstone that a late `Reserve` will meet."""
+    account = books.state.accounts.get(asked.account_id)
+    if account is None:
+        raise NotFound
+    now, state = books.state.now, HoldState.VOID
+    tombstone = Hold(asked.hold_id, account.id, None, asked.kind, asked.model, state, 0, created_at=now)
+    tombstone.closed_at, tombstone.closed_by = now, asked.closed_by
+    books.place(tombstone)
+    return closed(tombstone, account)

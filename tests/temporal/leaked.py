@@ -1,0 +1,3 @@
+"""What leaks into a workflow that imports it carelessly."""
+
+ANSWER = 42

@@ -1,0 +1,184 @@
+"""The activities by themselves: done twice, done late, cut off in between."""
+
+import asyncio
+import dataclasses
+import logging
+from datetime import timedelta
+
+import pytest
+
+from activities.payloads import Standing, Watch
+from domain.errors import ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
+from domain.media import State
+from providers.base import Progress, Stage
+from tests.temporal.bench import Bench
+from tests.temporal.fakes import QUICK, SENTINEL
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_the_intent_comes_before_and_the_id_right_after(bench: Bench) -> None:
+    await bench.run(bench.does.submit)
+    steps = ["jobs.intend_submit", "provider.submit", "provider.submitted", "jobs.record_submitted"]
+    assert bench.script.calls == ["jobs.request", *steps]
+    assert bench.job.provider_job_id == bench.work
+
+
+async def test_what_is_submitted_is_not_submitted_again(bench: Bench) -> None:
+    await bench.run(bench.does.submit)
+    await bench.run(bench.does.submit)
+    assert len(bench.provider.submitted) == 1
+
+
+@pytest.mark.parametrize("cut", ["provider.submit", "provider.submitted"], ids=["before", "after"])
+async def test_in_doubt_the_provider_is_asked_first(bench: Bench, cut: str) -> None:
+    """Cut off when nobody can say whether the provider got it: one submission in the end, either way."""
+    bench.script.fail(cut, UpstreamError())
+    assert not (await bench.fails(bench.does.submit)).non_retryable
+    await bench.run(bench.does.submit)
+    assert bench.job.provider_job_id == bench.work
+    assert len(bench.provider.submitted) == 1
+    assert "provider.find" in bench.script.calls
+
+
+async def test_in_doubt_that_nobody_can_resolve_nothing_is_submitted(bench: Bench) -> None:
+    bench.provider.find_is_complete = False
+    bench.script.fail("provider.submitted", UpstreamError())
+    await bench.fails(bench.does.submit)
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.type, failure.non_retryable) == ("upstream_error", True)
+    assert len(bench.provider.submitted) == 1
+
+
+async def test_what_the_last_attempt_noted_resolves_the_doubt(bench: Bench) -> None:
+    bench.provider.find_is_complete = False
+    bench.script.fail("provider.submitted", UpstreamError())
+    await bench.fails(bench.does.submit)
+    bench.attempt(2, bench.work)
+    await bench.run(bench.does.submit)
+    assert bench.job.provider_job_id == bench.work
+    assert len(bench.provider.submitted) == 1
+
+
+async def test_an_adapter_that_knows_it_was_not_accepted_leaves_no_doubt(bench: Bench) -> None:
+    bench.provider.find_is_complete = False
+    unsent = UpstreamError()
+    unsent.not_accepted = True  # type: ignore[attr-defined]
+    bench.script.fail("provider.submit", unsent)
+    await bench.fails(bench.does.submit)
+    await bench.run(bench.does.submit)
+    assert len(bench.provider.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"), [(None, 5), (timedelta(0), 1), (timedelta(seconds=30), 30), (timedelta(hours=1), 120)]
+)
+async def test_busy_is_no_doubt_and_waits_as_told(bench: Bench, asked: timedelta | None, granted: int) -> None:
+    bench.provider.find_is_complete = False
+    bench.attempt(100)
+    bench.script.fail("provider.submit", UpstreamBusy(retry_after=asked))
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.type, failure.non_retryable) == ("rate_limit_exceeded", False)
+    assert failure.next_retry_delay == timedelta(seconds=granted)
+    await bench.run(bench.does.submit)
+    assert len(bench.provider.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "final"),
+    [(UpstreamRefused(), 1, True), (UpstreamError(), 5, False), (UpstreamError(), 6, True)],
+)
+async def test_when_a_submission_is_given_up(bench: Bench, error: Exception, attempt: int, *, final: bool) -> None:
+    bench.attempt(attempt)
+    bench.script.fail("provider.submit", error)
+    assert (await bench.fails(bench.does.submit)).non_retryable is final
+
+
+async def test_a_database_that_hiccups_does_not_lose_the_id(bench: Bench) -> None:
+    bench.script.fail("jobs.record_submitted", ServiceUnavailable())
+    await bench.run(bench.does.submit)
+    assert bench.job.provider_job_id == bench.work
+
+
+async def test_of_two_submissions_the_second_is_cancelled(bench: Bench) -> None:
+    """A slow attempt, believed dead, comes to its end after the next one did."""
+    gate = bench.script.hold("provider.submitted")
+    late = asyncio.create_task(bench.run(bench.does.submit))
+    await gate.reached.wait()
+    bench.fakes.jobs.update(bench.ref.job_id, provider_job_id="work-of-the-other-attempt")
+    gate.open.set()
+    await late
+    assert bench.job.provider_job_id == "work-of-the-other-attempt"
+    assert bench.provider.cancelled == [bench.work]
+
+
+async def test_a_cancellation_does_not_cut_a_submission_off(bench: Bench) -> None:
+    gate = bench.script.hold("provider.submitted")
+    running = asyncio.create_task(bench.run(bench.does.submit))
+    await gate.reached.wait()
+    bench.environment.cancel()
+    bench.environment.cancel()
+    gate.open.set()
+    await running
+    assert bench.job.provider_job_id == bench.work
+
+
+async def test_a_submission_that_takes_too_long() -> None:
+    bench = Bench(limits=dataclasses.replace(QUICK, submit_patience=timedelta(milliseconds=20)))
+    bench.script.hold("provider.submit")
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.type, failure.non_retryable) == ("upstream_timeout", False)
+
+
+async def test_nothing_that_was_not_ours_is_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench.script.fail("provider.submit", RuntimeError(f"cannot draw {SENTINEL}"))
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.type, failure.non_retryable) == ("internal_error", False)
+    assert failure.__cause__ is None
+    assert failure.__suppress_context__
+    assert SENTINEL not in str(failure)
+    assert "RuntimeError at fakes.py" in caplog.text
+    assert SENTINEL not in caplog.text
+
+
+@pytest.mark.parametrize("step", ["submit", "poll", "copy"])
+async def test_a_job_that_has_ended_is_left_alone(bench: Bench, step: str) -> None:
+    bench.submitted()
+    await bench.fakes.jobs.end(bench.ref.job_id, State.CANCELLED, None)
+    payload = Watch(job_id=bench.ref.job_id) if step == "poll" else bench.ref
+    failure = await bench.fails(getattr(bench.does, step), payload)
+    assert (failure.type, failure.non_retryable) == ("job_ended", True)
+    assert bench.script.calls == ["jobs.end"]
+
+
+async def test_a_watch_ends_with_the_work_or_with_its_patience(bench: Bench) -> None:
+    bench.submitted()
+    bench.provider.stages = [Progress(Stage.RUNNING, 10), Progress(Stage.RUNNING, 60), Progress(Stage.DONE, 100)]
+    watch = Watch(job_id=bench.ref.job_id, patience=timedelta(minutes=1))
+    assert await bench.run(bench.does.poll, watch) == Standing(done=True, percent=100)
+    bench.provider.stages = [Progress(Stage.RUNNING, 60)]
+    assert await bench.run(bench.does.poll, watch) == Standing(done=False, percent=60)
+    assert bench.job.progress == 60
+
+
+async def test_a_single_look(bench: Bench) -> None:
+    bench.submitted()
+    bench.provider.stages = [Progress(Stage.RUNNING)]
+    assert await bench.run(bench.does.poll, Watch(job_id=bench.ref.job_id)) == Standing(done=False)
+    assert bench.script.calls == ["provider.poll"]
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [(None, "upstream_error"), ("invalid_value", "invalid_value"), (SENTINEL, "upstream_error")],
+)
+async def test_a_failure_at_the_provider_in_our_words(bench: Bench, told: str | None, code: str) -> None:
+    bench.submitted()
+    bench.provider.stages = [Progress(Stage.FAILED, failure=told)]
+    failure = await bench.fails(bench.does.poll, Watch(job_id=bench.ref.job_id))
+    assert (failure.type, failure.non_retryable) == (code, True)
+    assert SENTINEL not in str(failure)

@@ -1,0 +1,201 @@
+"""Against the development server: starting, cancelling, losing and resetting workflows, and what it gets to see."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client
+
+from activities.maintenance import MaintenanceActivities
+from domain.media import State
+from temporal import attributes
+from temporal.client import Address, connect, converter
+from temporal.codec import ENCODING, Keyring
+from tests.temporal.fakes import SENTINEL
+from tests.temporal.fleet import CANCELED, COMPLETED, DONE, FAILED, RUNNING, World, deciding, doing, ended
+from workflows import start
+from workflows.media import MediaWorkflow
+from workflows.start import MediaStarter
+
+TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+QUICKLY = timedelta(milliseconds=300)
+
+
+@pytest.fixture
+def world(client: Client) -> World:
+    return World(client)
+
+
+async def test_starting_twice_is_starting_once(world: World) -> None:
+    assert await start.start(world.client, world.job)
+    assert await start.start(world.client, world.job)
+    async with world.working():
+        await ended(world, State.SUCCEEDED, COMPLETED)
+    assert not await start.start(world.client, world.job)
+
+
+async def test_what_an_operator_sees(world: World) -> None:
+    async with world.working():
+        await world.handle.result()
+    described = await world.handle.describe()
+    expected = attributes.for_job(world.fakes.job(world.job.id))
+    assert all(described.typed_search_attributes[key] == expected[key] for key in attributes.KEYS)
+    assert await described.static_summary() == "image by demo-image"
+    assert str(world.job.id) in (await described.static_details() or "")
+    assert not await described.memo()
+    first = (await world.handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+    assert first.priority.fairness_key == str(world.job.account_id)
+
+
+async def test_nothing_readable_lies_at_the_server(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Not the prompt, not the text of an error, not even an id in a payload."""
+    caplog.set_level(logging.DEBUG)
+    for step in ("provider.poll", "jobs.succeed"):
+        world.script.fail(step, RuntimeError(f"cannot draw {SENTINEL}"))
+    world.provider.stages = [RUNNING, DONE]
+    async with world.working():
+        await ended(world, State.SUCCEEDED, COMPLETED)
+    raw = [event.SerializeToString() for event in (await world.handle.fetch_history()).events]
+    raw.append((await world.handle.describe()).raw_description.SerializeToString())
+    assert not any(SENTINEL.encode() in one for one in raw)
+    assert not any(b"Something went wrong" in one for one in raw)
+    assert SENTINEL not in caplog.text
+    payloads = await _payloads(world)
+    assert payloads
+    assert {payload.metadata["encoding"] for payload in payloads} == {ENCODING}
+
+
+async def test_failures_are_sealed(world: World) -> None:
+    world.script.fail("provider.poll", *[RuntimeError(SENTINEL)] * 2)
+    world.provider.made = [b"<html>"]
+    async with world.working():
+        await ended(world, State.FAILED, FAILED)
+    history = await world.handle.fetch_history()
+    closing = history.events[-1].workflow_execution_failed_event_attributes.failure
+    while True:
+        assert closing.message == "Encoded failure"
+        assert closing.encoded_attributes.metadata["encoding"] == ENCODING
+        if not closing.HasField("cause"):
+            break
+        closing = closing.cause
+
+
+async def test_a_client_without_the_key_reads_nothing(world: World, dev_server: str) -> None:
+    async with world.working():
+        await world.handle.result()
+    stranger = await connect(Address(dev_server), converter(Keyring.derived("some other deployment's secret")))
+    handle = stranger.get_workflow_handle_for(MediaWorkflow.run, world.handle.id)
+    with pytest.raises(Exception, match="No key"):
+        await handle.result()
+
+
+async def test_the_caller_hears_how_a_cancelled_job_ended(world: World) -> None:
+    world.provider.stages = [RUNNING]
+    async with world.working() as handle:
+        await world.script.reached("provider.poll")
+        answer = await handle.execute_update(MediaWorkflow.request_cancel)
+        assert answer.state is State.CANCELLED
+        await ended(world, State.CANCELLED, COMPLETED)
+    assert not await start.cancel(world.client, world.job.id)
+
+
+async def test_a_cancel_waits_for_a_worker_to_come_back(world: World) -> None:
+    await world.begin()
+    assert await start.cancel(world.client, world.job.id, patience=QUICKLY)
+    async with world.working():
+        await ended(world, State.CANCELLED, CANCELED)
+
+
+async def test_there_is_nothing_to_cancel(world: World) -> None:
+    assert not await start.cancel(world.client, world.job.id)
+
+
+async def test_a_reset_submits_nothing_again(world: World) -> None:
+    """The provider's id lies in Postgres, not only in the history that a reset forgets."""
+    world.provider.stages = [RUNNING]
+    async with world.working() as handle:
+        await world.script.reached("provider.poll")
+        described = await handle.describe()
+        history = await handle.fetch_history()
+        decided = next(event.event_id for event in history.events if event.event_type == TASK_COMPLETED)
+        gate = world.script.hold("jobs.begin")
+        await world.client.workflow_service.reset_workflow_execution(
+            ResetWorkflowExecutionRequest(
+                namespace=world.client.namespace,
+                workflow_execution=WorkflowExecution(workflow_id=handle.id, run_id=described.run_id),
+                reason="test",
+                workflow_task_finish_event_id=decided,
+                request_id=str(world.job.id),
+            )
+        )
+        await gate.reached.wait()
+        gate.open.set()
+        world.provider.stages = [DONE]
+        await ended(world, State.SUCCEEDED, COMPLETED)
+        assert (await world.handle.describe()).run_id != described.run_id
+    assert len(world.provider.submitted) == 1
+
+
+async def test_a_terminated_workflow_leaves_its_job_to_the_reconciler(world: World) -> None:
+    maintenance = MaintenanceActivities(world.fakes.jobs, MediaStarter(world.client))
+    world.provider.stages = [RUNNING]
+    async with world.working() as handle:
+        await world.script.reached("provider.poll")
+        _pass_deadline(world)
+        assert (await maintenance.reconcile()).jobs == 0
+        await handle.terminate()
+    assert (await maintenance.reconcile()).jobs == 1
+    assert (await maintenance.reconcile()).jobs == 0
+    world.fakes.assert_ended_once(world.job, State.FAILED)
+    error = world.fakes.job(world.job.id).error
+    assert error is not None
+    assert error.code == "upstream_timeout"
+
+
+async def test_a_job_that_was_never_started_is_closed_at_its_deadline(world: World) -> None:
+    maintenance = MaintenanceActivities(world.fakes.jobs, MediaStarter(world.client))
+    _pass_deadline(world)
+    assert (await maintenance.start_orphans()).jobs == 0
+    assert (await maintenance.reconcile()).jobs == 1
+    world.fakes.assert_ended_once(world.job, State.FAILED)
+
+
+async def test_an_orphan_is_started_once(world: World) -> None:
+    maintenance = MaintenanceActivities(world.fakes.jobs, MediaStarter(world.client))
+    world.fakes.jobs.update(world.job.id, created_at=datetime.now(UTC) - timedelta(minutes=1))
+    assert (await maintenance.start_orphans()).jobs == 1
+    assert (await maintenance.start_orphans()).jobs == 1
+    async with doing(world.client, world.fakes), deciding(world.client):
+        await ended(world, State.SUCCEEDED, COMPLETED)
+    assert (await maintenance.start_orphans()).jobs == 0
+
+
+def _pass_deadline(world: World) -> None:
+    now = datetime.now(UTC)
+    world.fakes.jobs.update(world.job.id, created_at=now - timedelta(minutes=20), deadline=now - timedelta(minutes=1))
+
+
+async def _payloads(world: World) -> list[Payload]:
+    """Every payload of the history but the search attributes, which the server must be able to read."""
+    found: list[Payload] = []
+
+    def collect(message: object) -> None:
+        if isinstance(message, Payload):
+            found.append(message)
+            return
+        for field, value in getattr(message, "ListFields", list)():
+            if field.name == "search_attributes":
+                continue
+            if field.message_type and field.message_type.GetOptions().map_entry:
+                children = value.values()
+            else:
+                children = value if field.is_repeated else [value]
+            for child in children:
+                collect(child)
+
+    for event in (await world.handle.fetch_history()).events:
+        collect(event)
+    return found
