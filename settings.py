@@ -17,6 +17,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from domain.limits import Limits
+
 DEV_FILE = "dev.json"
 SECRET_FILE = "secret.key"  # noqa: S105  # a file name
 
@@ -86,6 +88,10 @@ class Settings(BaseSettings):
     upstream_idle_timeout: Seconds = timedelta(seconds=60)
     upstream_total_timeout: Seconds = timedelta(seconds=600)
     upstream_connections: int = Field(default=4096, ge=1)
+    max_requests_per_minute: int = Field(default=600_000, ge=1)
+    """The most that any key may have, whatever its owner sets; so are the next two."""
+    max_tokens_per_minute: int = Field(default=1_000_000_000, ge=1)
+    max_concurrent_calls: int = Field(default=10_000, ge=1)
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
@@ -97,6 +103,10 @@ class Settings(BaseSettings):
 
     failpoint: Annotated[str | None, BeforeValidator(_absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
+
+    @property
+    def ceiling(self) -> Limits:
+        return Limits(self.max_requests_per_minute, self.max_tokens_per_minute, self.max_concurrent_calls)
 
     @property
     def previous_secrets(self) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -16,6 +15,7 @@ from temporalio.client import Client
 from activities.maintenance import MaintenanceActivities
 from api import background, chat, edge, errors, health, keys, limit, media, models, openapi, outputs
 from api.calls import Calls
+from api.idempotency import Claims
 from api.outputs import Outputs
 from api.resources import Resources
 from db.leadership import Leadership
@@ -23,6 +23,7 @@ from db.writer import LedgerWriter
 from domain.catalog import CatalogInvalid
 from domain.errors import ServiceUnavailable
 from domain.media import Job
+from domain.sealing import derive
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -74,7 +75,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
-            calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, time.time)
+            calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
@@ -103,11 +104,13 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
             return False
 
     return Resources(
+        claims=Claims(derive(wired.settings.secret_key.get_secret_value(), "idempotency")),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
         jobs=wired.jobs,
         urls=wired.urls,
+        ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
         start_media=start_media,
         temporal_answers=temporal_answers,

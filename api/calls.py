@@ -2,25 +2,31 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 
+from api.idempotency import Presented
 from api.ids import new_id
 from api.wire import chat as wire
 from api.wire.chat import ChatRequest
 from domain import pricing, tokens, usage
 from domain.catalog import Capability, Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, GatewayError, RequestInvalid
-from domain.ledger import Answer, Closed, Operation, Renew, Reserve, Reserved, Settle, Void
+from domain.ledger import Answer, Closed, Operation, Renew, Replay, Reserve, Reserved, Settle, Void
+from domain.limits import Limits
 from domain.pricing import TextPrices, TextTerms, Usage
 from domain.tokens import CountText, InputTokens
 from providers.base import ChatCall, ChatProvider
 
 log = structlog.get_logger(__name__)
+
+Answered = Mapping[str, Any]
+"""OpenAI's whole answer, without what it cost."""
 
 RENEWAL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
@@ -44,6 +50,8 @@ class Call:
     input: InputTokens
     reserved: Reserved
     created: int
+    presented: Presented | None = None
+    """Set when the answer is to be kept for a replay."""
     relayed: int = 0
     """Output tokens produced so far, by our count."""
     uncounted: list[str] = field(default_factory=list)
@@ -77,28 +85,42 @@ class Calls:
         catalog: Callable[[], Catalog],
         provider: Callable[[str], ChatProvider],
         count: CountText,
-        clock: Callable[[], float],
+        ceiling: Limits,
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
         self._count = count
-        self._clock = clock
+        self._ceiling = ceiling
         self.provider = provider
         self.live: dict[UUID, Call] = {}
         self._streams: dict[asyncio.Task[None], Callable[[], None]] = {}
 
-    async def open(self, request: ChatRequest, digest: bytes) -> Call:
-        """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then."""
+    async def open(self, request: ChatRequest, digest: bytes, presented: Presented) -> Call | Replay:
+        """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then.
+
+        A `Replay` when the same request was made and charged before.
+        """
         model = self._catalog().find(request.model)
         if model.prices.rates is None:
             raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
         tokens_in = await self._input_tokens(request.body, model)
         reserve = Reserve(
-            new_id(), "chat", "chat", model.id, _terms(model, request, tokens_in), digest, pro_only=model.pro_only
+            hold_id=new_id(),
+            scope="chat",
+            kind="chat",
+            model=model.id,
+            terms=_terms(model, request, tokens_in),
+            digest=digest,
+            pro_only=model.pro_only,
+            ceiling=self._ceiling,
+            claim=presented.claim,
         )
         reserved = await self._ledger.ask(reserve)
-        assert isinstance(reserved, Reserved)  # noqa: S101  # what a Reserve is answered with
-        call = Call(request, model, tokens_in, reserved, int(self._clock()))
+        if isinstance(reserved, Replay):
+            return reserved
+        assert isinstance(reserved, Reserved)  # noqa: S101  # what else a Reserve is answered with
+        kept = presented if reserved.claimed else None
+        call = Call(request, model, tokens_in, reserved, int(time.time()), kept)
         self.live[call.hold_id] = call
         return call
 
@@ -114,9 +136,13 @@ class Calls:
             )
         return counted
 
-    async def settle(self, call: Call, billed: Usage, *, minimum: bool) -> Closed:
-        """Exactly one charge. Raises when it could not be made durable: the caller's client must hear an error then."""
-        return await self._close(call, Settle(call.hold_id, call.reserved.account_id, billed, minimum))
+    async def settle(self, call: Call, billed: Usage, *, minimum: bool, answer: Answered | None = None) -> Closed:
+        """Exactly one charge. Raises when it could not be made durable: the caller's client must hear an error then.
+
+        A whole `answer` is sealed in the same transaction when the call can be replayed.
+        """
+        sealed = call.presented.sealed(answer) if call.presented and answer is not None else None
+        return await self._close(call, Settle(call.hold_id, call.reserved.account_id, billed, minimum, sealed=sealed))
 
     async def void(self, call: Call) -> Closed:
         return await self._close(call, Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))

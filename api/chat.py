@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from api import auth, body, errors
+from api import auth, body, errors, idempotency, ratelimit, replay
 from api.calls import Call, Calls
 from api.errors import JsonResponse
+from api.idempotency import Presented
 from api.pump import Pump, yout
 from api.resources import Resources
 from api.wire import chat as wire
@@ -15,6 +18,7 @@ from db import keys as stored_keys
 from domain import keys
 from domain.errors import CallerUnknown, GatewayError, UpstreamError
 from domain.ids import chat_id
+from domain.ledger import Replay
 from providers.base import ChatAnswer
 
 SILENCE_SECONDS = 10.0
@@ -38,13 +42,19 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     raw = await body.read(receive)
     resources: Resources = scope["app"].state.resources
     try:
-        request = wire.parse(body.json_object(raw))
-        call = await resources.calls.open(request, keys.digest(token))
+        parsed = body.json_object(raw)
+        presented = _presented(resources, scope, parsed, token)
+        request = wire.parse(parsed)
+        call = await resources.calls.open(request, keys.digest(token), presented)
     except CallerUnknown:
         raise
     except GatewayError:
-        await _authenticate(resources, token)  # a stranger hears 401, whatever else is wrong
+        await _authenticate(resources, scope, token)  # a stranger hears 401, whatever else is wrong
         raise
+    if isinstance(call, Replay):
+        await replay.answer(call, presented, request)(scope, receive, send)
+        return
+    ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)
     if request.stream:
         await _stream(resources.calls, call, scope, receive, send)
         return
@@ -52,9 +62,18 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
-async def _authenticate(resources: Resources, token: str) -> None:
+def _presented(resources: Resources, scope: Scope, parsed: dict[str, Any], token: str) -> Presented:
+    key = idempotency.key_of(scope["headers"])
+    if key is not None:
+        return resources.claims.explicit("chat", key, parsed, token)
+    retry = idempotency.is_retry(scope["headers"])
+    return resources.claims.implicit("chat", parsed, token, retry=retry)
+
+
+async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
     async with resources.database.reading() as session:
-        await stored_keys.authenticate(session, token)
+        caller = await stored_keys.authenticate(session, token)
+    ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
 
 
 async def _answer(calls: Calls, call: Call) -> JsonResponse:
@@ -67,15 +86,15 @@ async def _answer(calls: Calls, call: Call) -> JsonResponse:
     message = answer.body
     report = message.get("usage")
     billed = calls.billed_answer(call, report, wire.delta_text(message.get("choices")))
-    closed = await calls.settle(call, billed, minimum=True)
     message |= {
         "id": chat_id(call.hold_id),
         "object": "chat.completion",
         "created": call.created,
         "model": call.model.id,
         "usage": wire.usage_object(billed, report),
-        "yout": yout(closed),
     }
+    closed = await calls.settle(call, billed, minimum=True, answer=message)
+    message["yout"] = yout(closed)
     charged = {"x-yout-credits-charged": str(closed.charged), "x-yout-balance": str(closed.available)}
     return JsonResponse(message, headers=charged)
 

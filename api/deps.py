@@ -1,16 +1,19 @@
 """What handlers ask for, as `Annotated` aliases: the signature is the policy."""
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import orjson
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from api import auth
+from api import auth, idempotency, ratelimit
 from api.resources import Resources
 from db import keys
 from db.keys import Caller
 from domain.errors import ScopeMissing
+from domain.ledger import Claim
 
 _documented = HTTPBearer(auto_error=False, description="An API key of your account: `yout-…`. `x-api-key` works too.")
 
@@ -26,6 +29,7 @@ def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
         token = auth.token(request.scope["headers"])
         async with resources(request).database.reading() as session:
             found = await keys.authenticate(session, token)
+        ratelimit.note(request.scope, *found.left(resources(request).ceiling, datetime.now(UTC)))
         if scope is not None and scope not in found.scopes:
             raise ScopeMissing(scope)
         return found
@@ -33,8 +37,18 @@ def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
     return caller
 
 
+async def _media_claim(request: Request) -> Claim | None:
+    """The request's `Idempotency-Key`, if it has one: the same one gives the same job."""
+    key = idempotency.key_of(request.scope["headers"])
+    if key is None:
+        return None
+    parsed = orjson.loads(await request.body())
+    return resources(request).claims.explicit(request.url.path, key, parsed, "").claim
+
+
 Held = Annotated[Resources, Depends(resources)]
 AnyCaller = Annotated[Caller, Depends(_may(None))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
+MediaClaim = Annotated[Claim | None, Depends(_media_claim)]
 MayRender = Annotated[Caller, Depends(_may("media"))]

@@ -11,6 +11,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import ratelimit
+
 BODY_IDLE = timedelta(seconds=15)
 
 
@@ -29,7 +31,9 @@ class Edge:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                ratelimit.add_headers(scope, headers)
             await send(message)
 
         await self._app(scope, _Body(receive, self._max_body_bytes), answer)

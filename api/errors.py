@@ -33,6 +33,8 @@ STATUS: dict[type[GatewayError], int] = {
     errors.RequestTooLarge: 413,
     errors.RateLimited: 429,
     errors.KeyReused: 422,
+    errors.AlreadyRunning: 409,
+    errors.ReplayGone: 422,
     errors.HoldVoided: 503,
     errors.HoldClosed: 503,
     errors.UpstreamError: 502,
@@ -120,7 +122,9 @@ def headers(error: GatewayError) -> dict[str, str]:
             return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
         case errors.ServiceUnavailable() | errors.HoldVoided() | errors.HoldClosed():
             return {"retry-after": _RETRY_LATER}
-        case errors.KeyReused():
+        case errors.AlreadyRunning():
+            return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
+        case errors.KeyReused() | errors.ReplayGone():
             return {"x-should-retry": "false"}
     return {}
 

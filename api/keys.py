@@ -12,18 +12,50 @@ from api.body import StrictRoute
 from api.deps import Held, MayManageKeys
 from api.ids import new_id
 from db import keys as stored
-from db.keys import NewKey
+from db.keys import Change, NewKey
 from domain import keys
 from domain.errors import RequestInvalid, ScopeMissing
+from domain.limits import NO_LIMITS, Limits
 
 router = APIRouter(prefix="/api/chat/keys", tags=["keys"], route_class=StrictRoute)
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Count = Annotated[int, Field(ge=1, le=2**53)]
+
+
+class KeyLimits(BaseModel):
+    """What this key may use; a limit that is left out is the operator's maximum."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, from_attributes=True)
+
+    requests: Count | None = None
+    """Per minute."""
+    tokens: Count | None = None
+    """Per minute, input and output."""
+    concurrent: Count | None = None
+    credits_day: Count | None = None
+    """Per UTC day; calls in flight count with what they hold."""
+    credits_month: Count | None = None
+
+    def limits(self) -> Limits:
+        return Limits(**self.model_dump())
 
 
 class CreateKey(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Name
     scopes: list[str] | None = None
+    limits: KeyLimits | None = None
+
+
+class ChangeKey(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Name | None = None
+    scopes: list[str] | None = None
+    limits: KeyLimits | None = None
 
 
 class ListedKey(BaseModel):
@@ -33,6 +65,7 @@ class ListedKey(BaseModel):
     name: str
     masked: str
     scopes: list[str]
+    limits: KeyLimits
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -69,7 +102,8 @@ async def create_key(body: CreateKey, caller: MayManageKeys, held: Held) -> Crea
     scopes = _scopes(body.scopes, caller.scopes)
     token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
     async with held.database.transaction() as session:
-        made = await stored.create(session, caller.account_id, NewKey(new_id(), token, body.name, scopes))
+        new = NewKey(new_id(), token, body.name, scopes, body.limits.limits() if body.limits else NO_LIMITS)
+        made = await stored.create(session, caller.account_id, new)
     return CreatedKey(
         id=made.id,
         name=made.name,
@@ -79,6 +113,18 @@ async def create_key(body: CreateKey, caller: MayManageKeys, held: Held) -> Crea
         created_at=made.created_at,
         expires_at=made.expires_at,
     )
+
+
+@router.patch("/{key_id}/")
+async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, held: Held) -> ListedKey:
+    """Name, scopes and limits; what is left out stays. In force at once, in every process."""
+    asked = Change(
+        name=body.name,
+        scopes=None if body.scopes is None else _scopes(body.scopes, caller.scopes),
+        limits=body.limits.limits() if body.limits else None,
+    )
+    async with held.database.transaction() as session:
+        return ListedKey.model_validate(await stored.change(session, caller.account_id, key_id, asked))
 
 
 @router.post("/{key_id}/revoke/")

@@ -1,12 +1,24 @@
-"""`GET /api/chat/limit/`: what the account can spend now, and what is held."""
+"""`GET /api/chat/limit/`: what can be spent now, what is held, and what is left of the key's limits."""
+
+from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from api.deps import AnyCaller, Held
 from db import accounts
+from db.keys import Caller
+from domain.limits import Left, Limits
 
 router = APIRouter(prefix="/api/chat/limit", tags=["billing"])
+
+
+class Remaining(BaseModel):
+    """`limit` and `remaining` are null where there is no limit."""
+
+    limit: int | None
+    remaining: int | None
+    reset_seconds: float | None = None
 
 
 class Limit(BaseModel):
@@ -14,6 +26,7 @@ class Limit(BaseModel):
     held: int
     plan: str | None
     plan_active: bool
+    limits: dict[str, Remaining]
 
 
 @router.get("/")
@@ -21,4 +34,32 @@ async def limit(caller: AnyCaller, held: Held) -> Limit:
     """`balance` is without what is held by calls and jobs in flight."""
     async with held.database.reading() as session:
         found = await accounts.balance(session, caller.account_id)
-    return Limit(balance=found.available, held=found.held, plan=found.plan, plan_active=found.plan_active)
+    return Limit(
+        balance=found.available,
+        held=found.held,
+        plan=found.plan,
+        plan_active=found.plan_active,
+        limits=_limits(caller, held.ceiling, datetime.now(UTC)),
+    )
+
+
+def _limits(caller: Caller, ceiling: Limits, now: datetime) -> dict[str, Remaining]:
+    requests, tokens = caller.left(ceiling, now)
+    allowed, used = caller.limits.within(ceiling), caller.used.at(now)
+    return {
+        "requests": _per_minute(requests),
+        "tokens": _per_minute(tokens),
+        "concurrent": _of(allowed.concurrent, used.open_holds),
+        "credits_day": _of(allowed.credits_day, used.day_credits),
+        "credits_month": _of(allowed.credits_month, used.month_credits),
+    }
+
+
+def _per_minute(left: Left | None) -> Remaining:
+    if left is None:
+        return Remaining(limit=None, remaining=None)
+    return Remaining(limit=left.limit, remaining=left.remaining, reset_seconds=left.reset.total_seconds())
+
+
+def _of(limit: int | None, used: int) -> Remaining:
+    return Remaining(limit=limit, remaining=None if limit is None else max(0, limit - used))

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.body import StrictRoute
-from api.deps import Held, MayRender
+from api.deps import Held, MayRender, MediaClaim
 from api.ids import new_id
 from api.resources import Resources, path_of
 from db.keys import Caller
 from db.media import Order
 from domain import media_orders
 from domain.errors import RequestInvalid
+from domain.ledger import Claim
 from domain.media import Job, Kind, MediaRequest
 
 router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
@@ -58,6 +59,7 @@ class Asked:
     kind: Kind
     model: str
     fields: dict[str, Any]
+    claim: Claim | None
 
 
 class JobOutput(BaseModel):
@@ -89,23 +91,29 @@ class JobView(BaseModel):
 
 
 @router.post("/image/", status_code=202)
-async def create_image(body: CreateImage, caller: MayRender, held: Held, response: Response) -> JobView:
+async def create_image(
+    body: CreateImage, caller: MayRender, held: Held, claim: MediaClaim, response: Response
+) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
     width, height = media_orders.size(body.size)
     asked = {"prompt": body.prompt, "width": width, "height": height, "n": body.n, "seed": body.seed}
-    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, asked))
+    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, asked, claim))
 
 
 @router.post("/video/", status_code=202)
-async def create_video(body: CreateVideo, caller: MayRender, held: Held, response: Response) -> JobView:
+async def create_video(
+    body: CreateVideo, caller: MayRender, held: Held, claim: MediaClaim, response: Response
+) -> JobView:
     """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
     width, height = media_orders.size(body.size) if body.size else (None, None)
     asked = {"prompt": body.prompt, "seconds": body.duration, "width": width, "height": height, "seed": body.seed}
-    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, asked))
+    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, asked, claim))
 
 
 @router.post("/speech/", status_code=202)
-async def create_speech(body: CreateSpeech, caller: MayRender, held: Held, response: Response) -> JobView:
+async def create_speech(
+    body: CreateSpeech, caller: MayRender, held: Held, claim: MediaClaim, response: Response
+) -> JobView:
     """Start a text-to-speech job."""
     if body.response_format not in SPEECH_FORMATS:
         raise RequestInvalid(f"'response_format' must be one of {', '.join(SPEECH_FORMATS)}.", param="response_format")
@@ -115,7 +123,7 @@ async def create_speech(body: CreateSpeech, caller: MayRender, held: Held, respo
         "response_format": body.response_format,
         "speed": body.speed,
     }
-    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, asked))
+    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, asked, claim))
 
 
 @router.get("/jobs/{job_uuid}/")
@@ -139,12 +147,17 @@ async def _start(held: Resources, caller: Caller, response: Response, asked: Ask
         price=media_orders.price(model, request),
         request=request,
         pro_only=model.pro_only,
+        ceiling=held.ceiling,
+        claim=asked.claim,
     )
-    job, reserved = await held.jobs.accept(order)
-    await held.start_media(job)
-    response.headers["location"] = held.public_url + path_of(job.id)
-    response.headers["x-yout-balance"] = str(reserved.available)
-    return _view(held, job)
+    accepted = await held.jobs.accept(order)
+    if accepted.replayed:
+        response.headers["idempotent-replayed"] = "true"
+    else:
+        await held.start_media(accepted.job)
+    response.headers["location"] = held.public_url + path_of(accepted.job.id)
+    response.headers["x-yout-balance"] = str(accepted.available)
+    return _view(held, accepted.job)
 
 
 def _view(held: Resources, job: Job) -> JobView:

@@ -16,6 +16,7 @@ from api import errors
 from api.calls import Call, Calls, text_of
 from api.outbox import Outbox
 from api.wire import chat as wire
+from api.wire.assembly import Assembly
 from domain.catalog import Capability, Route
 from domain.errors import GatewayError, RequestInvalid, UpstreamError, UpstreamTimeout
 from domain.ids import chat_id
@@ -40,6 +41,7 @@ class Pump:
         self._call = call
         self._held_back: list[dict[str, Any]] = []
         self._report: object = None
+        self._assembly = Assembly() if call.presented else None
         self._reading = False
         self._left = False
         self._route: Route | None = None
@@ -60,7 +62,8 @@ class Pump:
         self.outbox.abandon()
         if not self._reading or self._task is None:
             return
-        if self._route is None or Capability.ABORT_STOPS_BILLING in self._route.capabilities:
+        aborting_helps = self._route is None or Capability.ABORT_STOPS_BILLING in self._route.capabilities
+        if aborting_helps and self._assembly is None:  # what can be replayed is read to its end
             self._task.cancel()
         else:
             asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._stop_reading)
@@ -134,6 +137,8 @@ class Pump:
         chunk["object"] = "chat.completion.chunk"
         if call.request.include_usage:
             chunk["usage"] = None
+        if self._assembly is not None:
+            self._assembly.add(chunk)
         if wire.finishes(choices):
             self._held_back.append(chunk)
         else:
@@ -144,8 +149,12 @@ class Pump:
         if ending is _Ending.LEFT and not self.produced:
             await self._calls.void(self._call)
             return
-        closed = await self._calls.settle(self._call, billed, minimum=ending is _Ending.FINISHED)
+        finished = ending is _Ending.FINISHED
         usage = wire.usage_object(billed, self._report)
+        answer = self._chunk(self._assembly.choices) | {"usage": usage} if self._assembly and finished else None
+        if answer is not None:
+            answer["object"] = "chat.completion"
+        closed = await self._calls.settle(self._call, billed, minimum=finished, answer=answer)
         if not self._held_back:  # [DONE] without a finish reason: say one
             self._held_back.append(self._chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
         if not self._call.request.include_usage:

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.calls import Calls
+from api.idempotency import Claims
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
+from domain.limits import Limits
 from domain.media import Job
 from domain.signed_urls import SignedUrls
 
 
 @dataclass(slots=True)
 class Resources:
+    claims: Claims
     catalog: Callable[[], Catalog]
     """The current one: a reload replaces it."""
     database: Database
@@ -21,6 +24,8 @@ class Resources:
     jobs: MediaJobs
     urls: SignedUrls
     public_url: str
+    ceiling: Limits
+    """The most that any key may use."""
     start_media: Callable[[Job], Awaitable[None]]
     """Start a job's workflow, best effort: the orphan starter is behind it."""
     temporal_answers: Callable[[], Awaitable[bool]]

@@ -3,7 +3,7 @@
 Whoever changes a key takes its account's lock, so that the ledger sees it at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from db import accounts
 from db.tables import AccountRow, ApiKeyRow, ApiKeySecretRow
 from domain import keys
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
+from domain.limits import NO_LIMITS, Left, Limits, Used, left
 
 MOST_KEYS = 100
 """Live keys per account."""
@@ -28,6 +29,16 @@ class Caller:
     key_id: UUID
     scopes: frozenset[str]
     digest: bytes
+    limits: Limits
+    used: Used
+
+    def left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
+        """Requests and tokens per minute that are left."""
+        allowed = self.limits.within(ceiling)
+        return (
+            left(self.used.requests_tat, now, allowed.requests) if allowed.requests else None,
+            left(self.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class Listed:
     name: str
     masked: str
     scopes: list[str]
+    limits: dict[str, int]
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -48,6 +60,16 @@ class NewKey:
     token: str
     name: str
     scopes: frozenset[str]
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a PATCH asks for; None leaves it."""
+
+    name: str | None = None
+    scopes: frozenset[str] | None = None
+    limits: Limits | None = None
 
 
 async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed:
@@ -57,7 +79,14 @@ async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed
     if (await session.exec(live)).one() >= MOST_KEYS:
         raise RequestInvalid(f"An account has at most {MOST_KEYS} active keys. Revoke one first.", param="name")
     now = datetime.now(UTC)
-    key = ApiKeyRow(id=new.key_id, account_id=account_id, name=new.name, scopes=sorted(new.scopes), created_at=now)
+    key = ApiKeyRow(
+        id=new.key_id,
+        account_id=account_id,
+        name=new.name,
+        scopes=sorted(new.scopes),
+        limits=_set(new.limits),
+        created_at=now,
+    )
     session.add(key)
     await session.flush()
     secret = ApiKeySecretRow(
@@ -80,19 +109,24 @@ async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
     return list(newest.values())
 
 
+async def change(session: AsyncSession, account_id: UUID, key_id: UUID, asked: Change) -> Listed:
+    """In force from this transaction's commit on. Raises `NotFound`, for a revoked key too."""
+    key, secret = await _found(session, account_id, key_id)
+    if key.revoked_at is not None:
+        raise NotFound("There is no such key in this account.")
+    if asked.name is not None:
+        key.name = asked.name
+    if asked.scopes is not None:
+        key.scopes = sorted(asked.scopes)
+    if asked.limits is not None:
+        key.limits = _set(asked.limits)
+    session.add(key)
+    return _listed(key, secret)
+
+
 async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
     """Dead for good, everywhere, once this transaction commits. Safe to do twice. Raises `NotFound`."""
-    await accounts.lock(session, account_id)
-    query = (
-        select(ApiKeyRow, ApiKeySecretRow)
-        .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
-        .where(ApiKeyRow.id == key_id, ApiKeyRow.account_id == account_id)
-        .order_by(col(ApiKeySecretRow.created_at).desc())
-    )
-    found = (await session.exec(query)).first()
-    if found is None:
-        raise NotFound("There is no such key in this account.")
-    key, secret = found
+    key, secret = await _found(session, account_id, key_id)
     if key.revoked_at is None:
         key.revoked_at = datetime.now(UTC)
         dead = update(ApiKeySecretRow).where(col(ApiKeySecretRow.key_id) == key_id)
@@ -123,11 +157,41 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     key, suspended_at = found
     if suspended_at is not None:
         raise AccountSuspended
-    return Caller(key.account_id, key.id, frozenset(key.scopes), digest)
+    used = Used(
+        key.requests_tat, key.tokens_tat, key.open_holds, key.day, key.day_credits, key.month, key.month_credits
+    )
+    return Caller(key.account_id, key.id, frozenset(key.scopes), digest, Limits(**key.limits), used)
+
+
+async def _found(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:
+    """The key with its newest secret, under its account's lock."""
+    await accounts.lock(session, account_id)
+    query = (
+        select(ApiKeyRow, ApiKeySecretRow)
+        .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
+        .where(ApiKeyRow.id == key_id, ApiKeyRow.account_id == account_id)
+        .order_by(col(ApiKeySecretRow.created_at).desc())
+    )
+    found = (await session.exec(query)).first()
+    if found is None:
+        raise NotFound("There is no such key in this account.")
+    return found[0], found[1]
+
+
+def _set(limits: Limits) -> dict[str, int]:
+    return {name: value for name, value in asdict(limits).items() if value is not None}
 
 
 def _listed(key: ApiKeyRow, secret: ApiKeySecretRow) -> Listed:
     assert key.created_at is not None  # noqa: S101  # the column is not null
     return Listed(
-        key.id, key.name, secret.masked, key.scopes, key.created_at, key.expires_at, key.last_used_at, key.revoked_at
+        key.id,
+        key.name,
+        secret.masked,
+        key.scopes,
+        key.limits,
+        key.created_at,
+        key.expires_at,
+        key.last_used_at,
+        key.revoked_at,
     )

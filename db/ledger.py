@@ -40,7 +40,7 @@ Connection = AsyncConnection[Any]
 _PRICES = TypeAdapter(TextPrices)
 
 _ACCOUNTS = """
-SELECT id, available, held, open_holds, suspended_at IS NOT NULL, plan_active FROM accounts
+SELECT id, available, held, open_holds, suspended_at IS NOT NULL, plan_active, recognise_retries FROM accounts
 WHERE id IN (
     SELECT unnest(%(accounts)s::uuid[])
     UNION
@@ -162,7 +162,7 @@ class _Wanted:
             self.accounts.add(asked.account_id)
         if asked.digest is not None:
             self.digests.add(asked.digest)
-            if asked.claim is not None:
+            if asked.claim is not None and asked.claim.adopts:
                 self.claims.append((asked.digest, asked.claim.scope))
 
     def queries(self) -> Iterator[tuple[str, LiteralString]]:

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 
 import orjson
 from psycopg import AsyncConnection
 
 from domain.ledger import Changes, Key
-
-REMEMBERED = timedelta(hours=24)
-"""How long an `Idempotency-Key` is kept."""
 
 _HOLDS = """
 INSERT INTO holds (id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
@@ -67,7 +63,8 @@ ON CONFLICT (account_id, day, model, key_id) DO UPDATE SET calls = d.calls + exc
 """
 _CLAIMS = """
 INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, expires_at)
-SELECT a, s, f, h, now() + %s FROM unnest(%s::uuid[], %s::bytea[], %s::bytea[], %s::uuid[]) AS c(a, s, f, h)
+SELECT a, s, f, h, now() + r
+FROM unnest(%s::uuid[], %s::bytea[], %s::bytea[], %s::uuid[], %s::interval[]) AS c(a, s, f, h, r)
 ON CONFLICT (account_id, scope) DO UPDATE SET fingerprint = excluded.fingerprint, hold_id = excluded.hold_id,
     sealed = NULL, created_at = now(), expires_at = excluded.expires_at
 """
@@ -96,8 +93,10 @@ async def write(connection: AsyncConnection[Any], changes: Changes) -> None:
 
 async def _remember(connection: AsyncConnection[Any], changes: Changes) -> None:
     if changes.claims:
-        rows = [(account, scope, c.fingerprint, c.hold_id) for (account, scope), c in changes.claims.items()]
-        await connection.execute(_CLAIMS, [REMEMBERED, *(list(column) for column in zip(*rows, strict=True))])
+        rows = [
+            (account, scope, c.fingerprint, c.hold_id, c.remembered) for (account, scope), c in changes.claims.items()
+        ]
+        await connection.execute(_CLAIMS, [list(column) for column in zip(*rows, strict=True)])
     if changes.sealed:
         await connection.execute(_SEALED, [list(changes.sealed), list(changes.sealed.values())])
 

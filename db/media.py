@@ -17,7 +17,8 @@ from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.tables import JobInputRow, MediaJobRow
 from domain.errors import GatewayError, NotFound
-from domain.ledger import Answer, ClosedBy, Operation, Reserve, Reserved, Settle, Void
+from domain.ledger import Answer, Claim, ClosedBy, Operation, Replay, Reserve, Reserved, Settle, Void
+from domain.limits import NO_LIMITS, Limits
 from domain.media import DEADLINES, Job, JobError, Kind, MediaRequest, Output, State, may_become
 from domain.pricing import FlatTerms
 
@@ -34,6 +35,16 @@ class Order:
     price: FlatTerms
     request: MediaRequest
     pro_only: bool = False
+    ceiling: Limits = NO_LIMITS
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    job: Job
+    available: int
+    replayed: bool
+    """The same `Idempotency-Key` had made this job before."""
 
 
 class MediaJobs:
@@ -42,21 +53,25 @@ class MediaJobs:
         self._sealing = sealing
         self._output_lifetime = output_lifetime
 
-    async def accept(self, order: Order) -> tuple[Job, Reserved]:
+    async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
         async with self._database.transaction() as session:
             reserve = Reserve(
-                order.job_id,
-                "media",
-                order.kind,
-                order.model,
-                order.price,
-                order.digest,
+                hold_id=order.job_id,
+                scope="media",
+                kind=order.kind,
+                model=order.model,
+                terms=order.price,
+                digest=order.digest,
                 lease=None,
                 pro_only=order.pro_only,
+                ceiling=order.ceiling,
+                claim=order.claim,
             )
             reserved = await _ask(session, reserve)
-            assert isinstance(reserved, Reserved)  # noqa: S101  # what a Reserve is answered with
+            if isinstance(reserved, Replay):
+                return Accepted(_job(await _row(session, reserved.hold_id)), reserved.available, replayed=True)
+            assert isinstance(reserved, Reserved)  # noqa: S101  # what else a Reserve is answered with
             now = datetime.now(UTC)
             row = MediaJobRow(
                 id=order.job_id,
@@ -75,7 +90,7 @@ class MediaJobs:
             place = _place(order.job_id)
             epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, place=place)
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
-            return _job(row), reserved
+            return Accepted(_job(row), reserved.available, replayed=False)
 
     async def load(self, job_id: UUID) -> Job:
         async with self._database.reading() as session:

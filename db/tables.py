@@ -72,6 +72,7 @@ class AccountRow(SQLModel, table=True):
     suspended_at: datetime | None = Field(default=None, sa_column=_time())
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
     plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
 

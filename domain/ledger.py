@@ -58,6 +58,8 @@ class Account:
     open_holds: int
     suspended: bool = False
     plan_active: bool = False
+    recognise_retries: bool = False
+    """A stock SDK's retry of a call that still runs, or was just charged, is answered with that call."""
 
 
 @dataclass(slots=True)
@@ -88,7 +90,10 @@ class Claim:
     fingerprint: bytes
     """Of the request."""
     adopts: bool = True
-    """False for a first attempt of an account that has retries recognised: it begins anew whatever was before."""
+    """False for the first attempt of a recognised retry: it begins anew, whatever was before."""
+    implicit: bool = False
+    """No `Idempotency-Key` was sent: counts only for an account that has its SDK's retries recognised."""
+    remembered: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class Claimed:
     fingerprint: bytes
     hold_id: UUID
     sealed: bytes | None
+    remembered: timedelta = timedelta(hours=24)
 
 
 @dataclass(slots=True)
@@ -245,6 +251,8 @@ class Reserved:
     held: int
     requests: Left | None = None
     tokens: Left | None = None
+    claimed: bool = False
+    """The call's claim was recorded: its answer is to be sealed when it settles."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from domain.errors import (
 )
 from domain.ledger import (
     Account,
+    Claim,
     Claimed,
     Extend,
     Extended,
@@ -43,10 +44,10 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
     placed = books.state.holds.get(asked.hold_id)
     if placed is not None:
         return _reserved_before(asked, placed, account)
-    if asked.claim is not None:
-        replay = _claimed_before(books, asked, account)
-        if replay is not None:
-            return replay
+    claim = _counting(asked, account)
+    replay = _claimed_before(books, asked, claim, account) if claim else None
+    if replay is not None:
+        return replay
     allowed = key.limits.within(asked.ceiling) if key else asked.ceiling
     bound = _affordable(books, asked, account, key, allowed)
     hold = _hold(books, asked, account, bound)
@@ -56,11 +57,18 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
     books.place(hold)
     books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
     account.open_holds += 1
-    if asked.claim is not None:
-        claimed = Claimed(asked.claim.fingerprint, hold.id, None)
-        place = (account.id, asked.claim.scope)
+    if claim is not None:
+        place = (account.id, claim.scope)
+        claimed = Claimed(claim.fingerprint, hold.id, None, claim.remembered)
         books.state.claims[place] = books.changes.claims[place] = claimed
-    return _with_limits(reserved(hold, account), key, allowed, books.state.now)
+    found = replace(reserved(hold, account), claimed=claim is not None)
+    return _with_limits(found, key, allowed, books.state.now)
+
+
+def _counting(asked: Reserve, account: Account) -> Claim | None:
+    if asked.claim is None or (asked.claim.implicit and not account.recognise_retries):
+        return None
+    return asked.claim
 
 
 def extend(books: Books, asked: Extend) -> Extended:
@@ -111,17 +119,16 @@ def _reserved_before(asked: Reserve, hold: Hold, account: Account) -> Reserved:
     return reserved(hold, account)
 
 
-def _claimed_before(books: Books, asked: Reserve, account: Account) -> Replay | None:
+def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account) -> Replay | None:
     """None: the claim is free. A call that was not charged is not remembered; a job is, however it ended."""
-    assert asked.claim is not None  # noqa: S101  # checked by the caller
-    claimed = books.state.claims.get((account.id, asked.claim.scope))
-    if claimed is None or not asked.claim.adopts:
+    claimed = books.state.claims.get((account.id, claim.scope))
+    if claimed is None or not claim.adopts:
         return None
     hold = books.state.holds.get(claimed.hold_id)
     is_job = asked.lease is None
     if hold is None or (hold.state is HoldState.VOID and not is_job):
         return None
-    if claimed.fingerprint != asked.claim.fingerprint:
+    if claimed.fingerprint != claim.fingerprint:
         raise KeyReused("This Idempotency-Key was used before for a different request.")
     if hold.state is HoldState.OPEN and not is_job:
         raise AlreadyRunning

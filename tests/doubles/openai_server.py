@@ -64,18 +64,22 @@ class OpenAIServer:
 
     def _serve(self, started: threading.Event) -> None:
         self._loop = asyncio.new_event_loop()
-        self._loop.run_until_complete(self._listen())
+        runner = self._loop.run_until_complete(self._listen())
         started.set()
         self._loop.run_forever()
+        self._loop.run_until_complete(runner.cleanup())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._chat)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         self.port = runner.addresses[0][1]
+        return runner
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

@@ -87,7 +87,7 @@ async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
     await ledger.ask(void(customer, uuid.uuid4()))
     await ledger.ask(settle(customer, refunded.hold_id, 90))
     await ledger.ask(Refund(refunded.hold_id, customer.account_id))
-    succeeded, failed, _queued = [(await jobs.accept(order(customer)))[0] for _ in range(3)]
+    succeeded, failed, _queued = [(await jobs.accept(order(customer))).job for _ in range(3)]
     await jobs.begin(succeeded.id)
     await jobs.succeed(succeeded.id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
     await jobs.end(failed.id, State.FAILED, JobError(code="upstream_error", message="It failed."))

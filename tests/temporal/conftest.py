@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from temporal import attributes
 from temporal.client import Address, connect, converter
-from temporal.codec import Keyring
+from tests.temporal.fleet import KEYRING
 
 BIN = Path(sys.executable).parent
 DYNAMIC = (
@@ -19,7 +19,6 @@ DYNAMIC = (
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
 )
-KEYRING = Keyring.derived("only a secret for tests, and long enough")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -150,11 +150,13 @@ class FakeJobs:
         return row.job
 
     async def waiting(self, older_than: timedelta, limit: int) -> list[Job]:
+        await self._script.at("jobs.waiting")
         before = datetime.now(UTC) - older_than
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
         return [job for job in queued if job.created_at < before][:limit]
 
     async def unfinished(self, limit: int) -> list[Job]:
+        await self._script.at("jobs.unfinished")
         now = datetime.now(UTC)
         open_jobs = (row.job for row in self.rows.values() if not row.job.state.terminal)
         return [job for job in open_jobs if job.deadline < now][:limit]

@@ -12,18 +12,23 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.worker import Worker
 
 from activities.bookkeeping import BookkeepingActivities
+from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities
 from activities.payloads import MediaResult
 from domain.ids import workflow_id
 from domain.media import Job, Kind, State
 from providers.base import Progress, Stage
 from temporal import attributes
+from temporal.codec import Keyring
 from tests.temporal.fakes import QUICK, Fakes, sniff
 from worker import SANDBOX, build_id
 from workflows import start
+from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, media_queue
+from workflows.options import LEDGER, MAINTENANCE, media_queue
+from workflows.start import MediaStarter
 
+KEYRING = Keyring.derived("only a secret for tests, and long enough")
 QUEUE = media_queue(Kind.IMAGE)
 COMPLETED, FAILED, CANCELED = (
     WorkflowExecutionStatus.COMPLETED,
@@ -71,6 +76,14 @@ async def doing(client: Client, fakes: Fakes) -> AsyncIterator[None]:
 async def deciding(client: Client) -> AsyncIterator[None]:
     """The workflow alone."""
     async with _worker(client, QUEUE, workflows=[MediaWorkflow]):
+        yield
+
+
+@asynccontextmanager
+async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+    chores = MaintenanceActivities(fakes.jobs, MediaStarter(client))
+    activities = [chores.start_orphans, chores.reconcile]
+    async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow], activities=activities):
         yield
 
 

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from contextlib import asynccontextmanager, suppress
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, ScheduleHandle
 
 from activities.payloads import Maintained
 from domain.media import State
+from temporal.client import Address, converter
 from tests.temporal.fakes import Fakes, sniff
-from tests.temporal.fleet import COMPLETED, DONE, RUNNING, World, ended
-from worker import Fleet, Parts, serve
+from tests.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, until
+from worker import Fleet, Parts, Temporal, run, serve
 from workflows.maintenance import SCHEDULE_ID, ensure_schedules
 from workflows.options import LEDGER, QUEUES
 
-GUARD = timedelta(seconds=15)
+EVERYTHING = Fleet()
 
 
 def parts_of(fakes: Fakes) -> Parts:
@@ -24,7 +24,7 @@ def parts_of(fakes: Fakes) -> Parts:
 
 
 @asynccontextmanager
-async def serving(world: World, fleet: Fleet = Fleet()) -> AsyncIterator[asyncio.Event]:
+async def serving(world: World, fleet: Fleet = EVERYTHING) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
     task = asyncio.create_task(serve(world.client, parts_of(world.fakes), fleet, stop))
     yield stop
@@ -68,6 +68,14 @@ async def test_a_worker_that_is_told_to_stop_hands_its_work_on(client: Client) -
     assert not any(event.HasField("activity_task_timed_out_event_attributes") for event in history.events)
 
 
+async def said(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    return text in caplog.text
+
+
+async def has_acted(schedule: ScheduleHandle) -> bool:
+    return bool((await schedule.describe()).info.recent_actions)
+
+
 async def test_maintenance_runs_on_a_schedule(client: Client) -> None:
     world = World(client)
     await ensure_schedules(client)
@@ -75,9 +83,65 @@ async def test_maintenance_runs_on_a_schedule(client: Client) -> None:
     schedule = client.get_schedule_handle(SCHEDULE_ID)
     async with serving(world):
         await schedule.trigger()
-        while not (rounds := (await schedule.describe()).info.recent_actions):
-            await asyncio.sleep(0.02)
-        action = rounds[-1].action
-        done = client.get_workflow_handle(action.workflow_id, result_type=Maintained)
-        assert (await done.result()) == Maintained(started=0, closed=0)
+        await until(lambda: has_acted(schedule))
+        action = (await schedule.describe()).info.recent_actions[-1].action
+        assert isinstance(action, ScheduleActionExecutionStartWorkflow)
+        handle = client.get_workflow_handle(action.workflow_id, result_type=Maintained)
+        assert await handle.result() == Maintained(started=0, closed=0)
     await schedule.delete()
+
+
+class Line:
+    """A connection to the server that can be cut."""
+
+    def __init__(self, address: str) -> None:
+        self._host, self._port = address.split(":")
+        self._server: asyncio.Server | None = None
+        self._ends: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    async def up(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for end in self._ends:
+            end.transport.abort()
+        self._ends.clear()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
+        self._ends |= {writer, far_writer}
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+        writer.transport.abort()
+
+
+async def test_it_waits_for_temporal_and_survives_its_absence(
+    client: Client, dev_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, line, stop = World(client), Line(dev_server), asyncio.Event()
+    await line.up()
+    await line.cut()
+    temporal = Temporal(Address(f"127.0.0.1:{line.port}"), converter(KEYRING))
+    fleet = Fleet(queues=["media-image", LEDGER])
+    running = asyncio.create_task(run(temporal, parts_of(world.fakes), fleet, stop))
+    await until(lambda: said(caplog, "Temporal is away"))
+    await line.up()
+    await world.begin()
+    gate = world.script.hold("provider.poll")
+    await gate.reached.wait()
+    await line.cut()
+    gate.open.set()
+    await line.up()
+    await ended(world, State.SUCCEEDED, COMPLETED)
+    stop.set()
+    await running
+    await line.cut()
+    assert caplog.text.count("Temporal is away") == 1

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from shutil import copy2, copytree, ignore_patterns
+from shutil import copy2, copytree
 from typing import Any
 
 import pytest
@@ -234,7 +234,7 @@ def _copied(folder: Path) -> None:
         assert found, pattern
         for path in found:
             if path.is_dir():
-                copytree(path, folder / path.name, ignore=ignore_patterns("__pycache__"))
+                copytree(path, folder / path.name)
             else:
                 copy2(path, folder / path.name)
 
@@ -243,16 +243,15 @@ def test_the_image_holds_all_that_runs(tmp_path: Path) -> None:
     _copied(tmp_path)
     assert not list(tmp_path.glob(".*"))
     code = (
-        "import sys, api.__main__, worker, cli; from db import migrate\n"
+        "import sys, api.__main__, worker, cli, wiring; from db import migrate\n"
+        "assert wiring.load_catalog(None).models\n"
         "print(*{getattr(m, '__file__', None) or '' for m in list(sys.modules.values())}, sep='\\n')"
     )
-    words = [sys.executable, "-B", "-c", code]
+    words = [sys.executable, "-c", code]
     ran = subprocess.run(words, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     outside = [name for name in ran.stdout.split() if Path(name).is_relative_to(ROOT) and ".venv" not in name]
     assert outside == []
-    checked = subprocess.run([*words[:2], "-m", "cli", "catalog", "check"], cwd=tmp_path, env={}, capture_output=True)
-    assert checked.returncode == 0
 
 
 class _Answer(BaseHTTPRequestHandler):

@@ -33,7 +33,8 @@ CREATE TRIGGER balanced AFTER INSERT ON lines
 
 
 def upgrade() -> None:
-    _accounts_and_keys()
+    _accounts()
+    _keys()
     _holds()
     _double_entry()
     _reports_and_replays()
@@ -42,7 +43,7 @@ def upgrade() -> None:
     op.execute(BALANCED)
 
 
-def _accounts_and_keys() -> None:
+def _accounts() -> None:
     op.create_table(
         "accounts",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -53,6 +54,7 @@ def _accounts_and_keys() -> None:
         sa.Column("suspended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("plan", sa.Text(), nullable=True),
         sa.Column("plan_active", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("recognise_retries", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("available >= 0", name=op.f("ck_accounts_available_not_negative")),
         sa.CheckConstraint("held >= 0", name=op.f("ck_accounts_held_not_negative")),
@@ -80,6 +82,9 @@ def _accounts_and_keys() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_data_keys_account_id_accounts")),
         sa.PrimaryKeyConstraint("account_id", "epoch", name=op.f("pk_data_keys")),
     )
+
+
+def _keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("id", sa.Uuid(), nullable=False),

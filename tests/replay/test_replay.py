@@ -1,0 +1,43 @@
+"""What ran yesterday goes on with the code of today: every stored history replays, under the strict sandbox.
+
+The folder `histories` is the list of what must keep working. Its files come from real runs over synthetic jobs:
+`pytest tests/temporal/test_histories.py --export-histories` writes them anew.
+"""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from temporal.client import plain_converter
+from tests.replay.changed import CHANGES
+from worker import SANDBOX, WORKFLOWS, build_id
+
+HISTORIES = Path(__file__).parent / "histories"
+FILES = sorted(HISTORIES.glob("*.json"))
+
+
+async def replay(path: Path, *workflows: type) -> None:
+    replayer = Replayer(
+        workflows=workflows, data_converter=plain_converter(), workflow_runner=SANDBOX, build_id=build_id()
+    )
+    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_yesterdays_runs_still_replay(path: Path) -> None:
+    await replay(path, *WORKFLOWS)
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+async def test_a_changed_order_does_not(changed: type) -> None:
+    """Any exception will do: which one it is depends on the kind of change."""
+    with pytest.raises(Exception, match=r"."):
+        await replay(HISTORIES / "media-succeeded.json", changed)
+
+
+def test_there_are_histories_of_every_kind_of_end() -> None:
+    names = {path.stem for path in FILES}
+    assert len(names) >= 10
+    assert all(any(kind in name for name in names) for kind in ("succeeded", "failed", "cancelled", "maintenance"))
