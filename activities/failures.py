@@ -25,6 +25,9 @@ INTERNAL_SENTENCE = "Something went wrong on our side. The credits held for this
 PUBLIC = frozenset({INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_exceeded", "invalid_value"})
 """The codes that a job's error may have."""
 
+_EXPECTED = ApplicationErrorCategory.BENIGN
+"""Told in one line of our own: the SDK then writes no stack trace, and counts no fault of this program."""
+
 _SHORTEST, _UNTOLD, _LONGEST = timedelta(seconds=1), timedelta(seconds=5), timedelta(minutes=2)
 _AT_PROVIDER = {
     UpstreamError.code: UpstreamError(),
@@ -49,24 +52,27 @@ def translated(*, give_up_after: int | None = None) -> Iterator[None]:
         yield
     except ApplicationError:
         raise
-    except UpstreamError as error:
-        raise _of_upstream(error, give_up_after) from None
     except GatewayError as error:
-        final = not isinstance(error, ServiceUnavailable)
-        raise ApplicationError(error.message, type=error.code, non_retryable=final) from None
+        info = activity.info()
+        log.warning("%s in activity %s, attempt %d", where(error), info.activity_type, info.attempt)
+        raise _translation(error, give_up_after) from None
     except Exception as error:
         log.error("%s in activity %s", where(error), activity.info().activity_type)  # its text may be a user's
         raise ApplicationError(INTERNAL_SENTENCE, type=INTERNAL) from None
 
 
-def _of_upstream(error: UpstreamError, give_up_after: int | None) -> ApplicationError:
+def _translation(error: GatewayError, give_up_after: int | None) -> ApplicationError:
+    delay, final = None, True
     if isinstance(error, UpstreamBusy):
         asked = _UNTOLD if error.retry_after is None else error.retry_after
-        delay = min(max(asked, _SHORTEST), _LONGEST)
-        category = ApplicationErrorCategory.BENIGN
-        return ApplicationError(error.message, type=error.code, next_retry_delay=delay, category=category)
-    spent = give_up_after is not None and activity.info().attempt >= give_up_after
-    return ApplicationError(error.message, type=error.code, non_retryable=spent or not error.retryable)
+        delay, final = min(max(asked, _SHORTEST), _LONGEST), False
+    elif isinstance(error, UpstreamError):
+        final = not error.retryable or (give_up_after is not None and activity.info().attempt >= give_up_after)
+    elif isinstance(error, ServiceUnavailable):
+        final = False
+    return ApplicationError(
+        error.message, type=error.code, non_retryable=final, next_retry_delay=delay, category=_EXPECTED
+    )
 
 
 def job_ended() -> ApplicationError:
@@ -91,19 +97,18 @@ def unusable_output() -> ApplicationError:
 
 def worker_stopping() -> ApplicationError:
     """Another worker goes on with it, at once."""
-    benign = ApplicationErrorCategory.BENIGN
     return ApplicationError(
-        "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_SHORTEST, category=benign
+        "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_SHORTEST, category=_EXPECTED
     )
 
 
 def where(error: BaseException) -> str:
     """The kind of an error and the line that raised it: what may be logged of an unexpected one."""
-    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    frame = traceback.extract_tb(error.__traceback__, limit=-1)
     place = f" at {frame[0].filename.rpartition('/')[2]}:{frame[0].lineno}" if frame else ""
     state = getattr(error, "sqlstate", None)
     return f"{type(error).__name__}{place}" + (f" sqlstate {state}" if state else "")
 
 
 def _final(message: str, code: str) -> ApplicationError:
-    return ApplicationError(message, type=code, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
+    return ApplicationError(message, type=code, non_retryable=True, category=_EXPECTED)

@@ -16,8 +16,8 @@ from api.wire import chat as wire
 from api.wire.chat import ChatRequest
 from domain import pricing, tokens, usage
 from domain.catalog import Capability, Catalog, Model, Route
-from domain.errors import ContextLengthExceeded, GatewayError, RequestInvalid
-from domain.ledger import Answer, Closed, Operation, Renew, Replay, Reserve, Reserved, Settle, Void
+from domain.errors import ContextLengthExceeded, GatewayError, InsufficientCredits, RequestInvalid
+from domain.ledger import Answer, Closed, Extend, Extended, Operation, Renew, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import Limits
 from domain.pricing import TextPrices, TextTerms, Usage
 from domain.tokens import CountText, InputTokens
@@ -29,6 +29,8 @@ Answered = Mapping[str, Any]
 """OpenAI's whole answer, without what it cost."""
 
 RENEWAL_SECONDS = 1.0
+EXTENSION = 256
+"""Output tokens per choice by which a growing hold grows."""
 SETTLE_SECONDS = 10.0
 """How long a stopping process waits for its last settlements; the sweeper ends what is left."""
 BIG_BODY = 200_000
@@ -55,6 +57,8 @@ class Call:
     relayed: int = 0
     """Output tokens produced so far, by our count."""
     uncounted: list[str] = field(default_factory=list)
+    held_output: int = 0
+    """Output tokens that the hold pays for, in all choices together."""
 
     @property
     def hold_id(self) -> UUID:
@@ -67,8 +71,16 @@ class Call:
         window = self.model.context_window or pricing.MOST_TOKENS
         return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
 
+    def extends_on(self, route: Route) -> bool:
+        """Whether the hold grows with the stream: its client set no limit, and what it uses can be seen as it comes."""
+        asked = self.request
+        return asked.stream and asked.output_limit is None and Capability.METERABLE in route.capabilities
+
     def upstream(self, route: Route) -> ChatCall:
+        """What is held is the limit upstream, so that the hold is a true bound; or the stream is cut at it."""
         limit = self.reserved.output_limit or 1
+        if self.extends_on(route):
+            limit = max(limit, self.model.max_output_tokens or 0)
         body = wire.upstream_body(self.request.body, self.model.supported_parameters)
         body.pop("stream_options", None)
         if self.request.stream and Capability.STREAM_USAGE in route.capabilities:
@@ -121,6 +133,7 @@ class Calls:
         assert isinstance(reserved, Reserved)  # noqa: S101  # what else a Reserve is answered with
         kept = presented if reserved.claimed else None
         call = Call(request, model, tokens_in, reserved, int(time.time()), kept)
+        call.held_output = (reserved.output_limit or 0) * request.choices
         self.live[call.hold_id] = call
         return call
 
@@ -170,6 +183,30 @@ class Calls:
             text, call.uncounted = "".join(call.uncounted), []
             call.relayed += tokens.text_tokens(text, self._count)
 
+    async def cover(self, call: Call, text: str) -> bool:
+        """Whether the hold pays for `text` on top of what was relayed, after growing as far as the balance allows.
+
+        To be asked before the text is relayed: what is held is committed by then.
+        """
+        if call.relayed + _most_tokens(call.uncounted) + _most_tokens([text]) <= call.held_output:
+            return True
+        self.count_relayed(call)
+        needed = call.relayed + tokens.text_tokens(text, self._count)
+        while needed > call.held_output:
+            short = -(-(needed - call.held_output) // call.request.choices)
+            if not await self._extend(call, max(short, EXTENSION)) and not await self._extend(call, short):
+                return False
+        return True
+
+    async def _extend(self, call: Call, more: int) -> bool:
+        try:
+            extended = await self._ledger.ask(Extend(call.hold_id, call.reserved.account_id, more))
+        except InsufficientCredits:
+            return False
+        assert isinstance(extended, Extended)  # noqa: S101  # what an Extend is answered with
+        call.held_output = extended.output_limit * call.request.choices
+        return True
+
     async def renew_for_ever(self) -> None:
         """A sign of life of every call each second, with what it has produced: a crash loses at most that second."""
         while True:
@@ -215,6 +252,11 @@ def _is_big(body: Mapping[str, object]) -> bool:
     if not isinstance(messages, list):
         return False
     return sum(len(str(m.get("content", ""))) for m in messages if isinstance(m, dict)) > BIG_BODY
+
+
+def _most_tokens(texts: list[str]) -> int:
+    """No token is shorter than a byte."""
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
 def text_of(chunk: Mapping[str, object]) -> str:

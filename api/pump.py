@@ -5,7 +5,7 @@ only after the charge has committed: chunks with a finish reason are held back u
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import StrEnum
 from typing import Any
@@ -33,6 +33,8 @@ DRAIN_SECONDS = 120.0
 class _Ending(StrEnum):
     FINISHED = "finished"
     LEFT = "left"
+    SPENT = "spent"
+    """The credits ran out: the stream was cut at what is held."""
 
 
 class Pump:
@@ -45,6 +47,7 @@ class Pump:
         self._reading = False
         self._left = False
         self._route: Route | None = None
+        self._grows = False
         self._task: asyncio.Task[None] | None = None
         self.outbox = Outbox()
         self.refusal: GatewayError | None = None
@@ -95,8 +98,10 @@ class Pump:
         if self._left:
             return _Ending.LEFT
         try:
-            async for chunk in self._chunks():
-                await self._relay(chunk.body)
+            async with aclosing(self._chunks()) as chunks:
+                async for chunk in chunks:
+                    if not await self._relay(chunk.body):
+                        return _Ending.SPENT
         except asyncio.CancelledError:
             if not self._left:
                 raise
@@ -107,14 +112,15 @@ class Pump:
             self._reading = False
         return _Ending.FINISHED if self._held_back or not self._left else _Ending.LEFT
 
-    async def _chunks(self) -> AsyncIterator[ChatChunk]:
+    async def _chunks(self) -> AsyncGenerator[ChatChunk, None]:
         """The first route that gives a chunk; after one there is no other."""
         routes = self._call.model.routes
         for last, route in ((index == len(routes) - 1, route) for index, route in enumerate(routes)):
             self._route = route
+            self._grows = self._call.extends_on(route)
             provider = self._calls.provider(route.provider.name)
             try:
-                async with aclosing(provider.stream(self._call.upstream(route))) as chunks:  # type: ignore[type-var]
+                async with aclosing(provider.stream(self._call.upstream(route))) as chunks:
                     async for chunk in chunks:
                         yield chunk
                 return
@@ -122,17 +128,20 @@ class Pump:
                 if self.produced or last or self._left or not failure.retryable:
                     raise
 
-    async def _relay(self, chunk: dict[str, Any]) -> None:
-        self.produced = True
+    async def _relay(self, chunk: dict[str, Any]) -> bool:
+        """False when what is held does not pay for this chunk, and the balance neither: it is not relayed."""
         call = self._call
         reported = chunk.pop("usage", None)
         if reported is not None:
             self._report = reported
         choices = chunk.get("choices")
         if not choices:
-            return
+            return True
         if text := text_of(chunk):
+            if self._grows and not await self._calls.cover(call, text):
+                return False
             call.uncounted.append(text)
+        self.produced = True
         chunk["id"], chunk["created"], chunk["model"] = chat_id(call.hold_id), call.created, call.model.id
         chunk["object"] = "chat.completion.chunk"
         if call.request.include_usage:
@@ -143,20 +152,23 @@ class Pump:
             self._held_back.append(chunk)
         else:
             await self.outbox.put(wire.event(chunk))
+        return True
 
     async def _finish(self, ending: _Ending) -> None:
         billed = self._calls.billed(self._call, self._report)
         if ending is _Ending.LEFT and not self.produced:
             await self._calls.void(self._call)
             return
-        finished = ending is _Ending.FINISHED
+        finished = ending is not _Ending.LEFT
         usage = wire.usage_object(billed, self._report)
         answer = self._chunk(self._assembly.choices) | {"usage": usage} if self._assembly and finished else None
         if answer is not None:
             answer["object"] = "chat.completion"
         closed = await self._calls.settle(self._call, billed, minimum=finished, answer=answer)
         if not self._held_back:  # [DONE] without a finish reason: say one
-            self._held_back.append(self._chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
+            reason = "length" if ending is _Ending.SPENT else "stop"
+            choices = range(self._call.request.choices)
+            self._held_back.append(self._chunk([{"index": n, "delta": {}, "finish_reason": reason} for n in choices]))
         if not self._call.request.include_usage:
             self._held_back[-1]["yout"] = yout(closed)
         for chunk in self._held_back:

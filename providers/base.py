@@ -1,6 +1,6 @@
 """What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -87,7 +87,7 @@ class ChatProvider(Protocol):
 
     async def complete(self, call: ChatCall) -> ChatAnswer: ...
 
-    def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
+    def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk, None]:
         """Chunks until the provider said it is done.
 
         Ending without `[DONE]` or a finish reason raises UpstreamError.

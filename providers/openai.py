@@ -4,7 +4,7 @@ Upstream gets the prompt and nothing about the caller. Its texts, hosts and head
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,7 +64,7 @@ class OpenAIChat:
             raise UpstreamError
         return ChatAnswer(body)
 
-    async def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
+    async def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk, None]:
         async with self._post(call, stream=True) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise UpstreamError

@@ -72,4 +72,4 @@ def within(left: timedelta, kind: ActivityConfig) -> ActivityConfig:
 
 FIRST_WATCH = timedelta(seconds=20)
 """Most images and speech are done within it: watched in one activity. After it, single looks with durable pauses."""
-SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=3), timedelta(seconds=20)
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=20)

@@ -98,9 +98,12 @@ def _details(job: Job) -> str:
 
 @contextmanager
 def _reachable() -> Iterator[None]:
+    away = ServiceUnavailable("The job engine is away for the moment. Try again.")
     try:
         yield
     except RPCError as error:
         if error.status in _AWAY:
-            raise ServiceUnavailable("The job engine is away for the moment. Try again.") from None
+            raise away from None
         raise
+    except RuntimeError:  # a lazy client's first call, when there is nobody to connect to
+        raise away from None

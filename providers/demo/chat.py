@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -60,7 +60,7 @@ class DemoChat:
         ]
         return ChatAnswer(_envelope(call, "chat.completion") | {"choices": listed, "usage": _usage(call, choices)})
 
-    async def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
+    async def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk, None]:
         choices = _choices(call)
         metered = bool((call.body.get("stream_options") or {}).get("include_usage"))
         envelope = _envelope(call, "chat.completion.chunk") | ({"usage": None} if metered else {})

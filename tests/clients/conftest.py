@@ -13,7 +13,7 @@ from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
 from tests.conftest import TEMPLATE
-from tests.doubles.openai_server import STATUSES, USAGES, OpenAIServer
+from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.integration.bank import open_account
 from tests.stack import SECRET, Stack
 
@@ -21,6 +21,7 @@ BEHAVIOURS = [
     *("plain", "cut", "error-inside", "garbage", "endless", "hang", "html", "picky", "too-long"),
     *STATUSES,
     *USAGES,
+    *WRITERS,
 ]
 
 
@@ -33,12 +34,18 @@ base_url = "{upstream}"
 api_key = "sk-foreign"
 capabilities = ["stream_usage", "abort_stops_billing"]
 
+[providers.metered]
+kind = "openai"
+base_url = "{upstream}"
+capabilities = ["stream_usage", "abort_stops_billing", "meterable"]
+
 [providers.unreachable]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
 """
     models = [_model(f"test-{name}", f'{{ provider = "foreign", model = "{name}" }}') for name in BEHAVIOURS]
     first, then = '{ provider = "unreachable", model = "x", weight = 2 }', '{ provider = "foreign", model = "plain" }'
+    models.append(_model("test-metered", '{ provider = "metered", model = "writes" }'))
     models += [_model("test-second", f"{first}, {then}"), _model("test-unreachable", first)]
     return provider + "".join(models)
 
@@ -49,7 +56,7 @@ def _model(name: str, routes: str) -> str:
 name = "{name}"
 modality = "text"
 context_window = 100000
-max_output_tokens = 4000
+max_output_tokens = 40000
 credits_per_1k_input = 300
 credits_per_1k_output = 1500
 routes = [ {routes} ]

@@ -247,7 +247,7 @@ def test_the_upstream_learns_nothing_about_the_caller(client: OpenAI, upstream: 
 
 def test_an_unset_limit_is_held_and_injected(client: OpenAI, upstream: OpenAIServer) -> None:
     client.chat.completions.create(model="test-plain", messages=MESSAGES)
-    assert upstream.seen[-1].body["max_tokens"] == 4000  # the model's maximum: an eighth of a million buys it
+    assert upstream.seen[-1].body["max_tokens"] == 40_000  # the model's maximum: an eighth of a million buys it
 
 
 def test_a_client_that_leaves_is_billed_for_what_was_produced(client: OpenAI, upstream: OpenAIServer) -> None:

@@ -22,6 +22,9 @@ USAGES: dict[str, Any] = {
     "usage-text": {"prompt_tokens": "12", "completion_tokens": "3", "total_tokens": "15"},
     "usage-fraction": {"prompt_tokens": 1.5, "completion_tokens": 3, "total_tokens": 4.5},
 }
+WRITERS = ("writes", "reasons")
+WORD = " word"
+"""One token."""
 STATUSES = {"busy": 429, "broken": 500, "overloaded": 529, "forbidden": 401, "lost": 404, "gateway": 502}
 
 
@@ -101,6 +104,8 @@ class OpenAIServer:
         return await (self._stream(request, body) if body.get("stream") else self._whole(body))
 
     async def _whole(self, body: dict[str, Any]) -> web.Response:
+        if body["model"] in WRITERS:
+            return self._written(body)
         choices = [
             {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}
             for n in range(body.get("n") or 1)
@@ -108,6 +113,14 @@ class OpenAIServer:
         usage = USAGES.get(body["model"], USAGE)
         answer = {"id": "upstream-1", "object": "chat.completion", "created": 1, "model": body["model"]}
         return web.json_response(answer | {"choices": choices, "usage": usage})
+
+    def _written(self, body: dict[str, Any]) -> web.Response:
+        """All that the limit allows; the model that reasons shows none of it."""
+        limit = body["max_tokens"]
+        text = "" if body["model"] == "reasons" else WORD * limit
+        choice = {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": text}}
+        usage = {"prompt_tokens": 10, "completion_tokens": limit, "total_tokens": 10 + limit}
+        return web.json_response({"id": "u", "object": "chat.completion", "choices": [choice], "usage": usage})
 
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
@@ -122,6 +135,9 @@ class OpenAIServer:
     async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
         model = body["model"]
         await write(event(body, {"role": "assistant", "content": ""}))
+        if model in WRITERS:
+            await self._write(body, write)
+            return
         words = ANSWER.split(" ")
         for number, word in enumerate(words):
             await write(event(body, {"content": word if number == 0 else f" {word}"}))
@@ -141,6 +157,20 @@ class OpenAIServer:
             await write(
                 "data: " + json.dumps(frame(body) | {"choices": [], "usage": USAGES.get(model, USAGE)}) + "\n\n"
             )
+        await write("data: [DONE]\n\n")
+
+    async def _write(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
+        """Writes until it is cut: a hundred words a chunk, as many tokens as the limit allows."""
+        limit = left = body["max_tokens"]
+        while left:
+            count = min(100, left)
+            left -= count
+            if body["model"] != "reasons":
+                await write(event(body, {"content": WORD * count}))
+            await asyncio.sleep(0)
+        await write(event(body, {}, finish="length"))
+        usage = {"prompt_tokens": 10, "completion_tokens": limit, "total_tokens": 10 + limit}
+        await write("data: " + json.dumps(frame(body) | {"choices": [], "usage": usage}) + "\n\n")
         await write("data: [DONE]\n\n")
 
 

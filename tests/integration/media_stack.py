@@ -181,4 +181,4 @@ class World:
         expected = ["hold", "charge" if state == "succeeded" else "release"]
         assert await self.movements(job["job_uuid"]) == expected
         assert len(self.submissions(job["job_uuid"])) == 1
-        assert not await self.rows("SELECT FROM job_inputs WHERE job_id = %s", UUID(job["job_uuid"]))
+        assert not await self.rows("SELECT job_id FROM job_inputs WHERE job_id = %s", UUID(job["job_uuid"]))

@@ -58,20 +58,22 @@ WAYS = pytest.mark.parametrize(
 
 
 @WAYS
+@pytest.mark.parametrize("step", ["jobs.begin", "provider.submit", "provider.poll", "jobs.succeeded"])
+async def test_a_cancel_during_a_step(anywhere: Client, step: str, cancel: Cancel, cached: int) -> None:
+    await cancelled_during(World(anywhere, cached=cached), step, cancel)
+
+
 @pytest.mark.parametrize(
-    ("step", "state"),
-    [
-        ("jobs.begin", State.CANCELLED),
-        ("provider.submit", State.CANCELLED),
-        ("jobs.record_submitted", State.CANCELLED),
-        ("provider.poll", State.CANCELLED),
-        ("storage.put", State.SUCCEEDED),
-        ("jobs.succeeded", State.SUCCEEDED),
-        ("provider.discard", State.SUCCEEDED),
-    ],
+    ("step", "cancel"),
+    [("jobs.record_submitted", by_handle), ("storage.put", by_update), ("provider.discard", by_both)],
 )
-async def test_a_cancel_during(anywhere: Client, step: str, state: State, cancel: Cancel, cached: int) -> None:
-    world = World(anywhere, cached=cached)
+async def test_a_cancel_within_a_step(anywhere: Client, step: str, cancel: Cancel) -> None:
+    await cancelled_during(World(anywhere, cached=0), step, cancel)
+
+
+async def cancelled_during(world: World, step: str, cancel: Cancel) -> None:
+    """What the provider had finished by then is kept and charged."""
+    state = State.SUCCEEDED if step in ("storage.put", "jobs.succeeded", "provider.discard") else State.CANCELLED
     gate = world.script.hold(step)
     async with world.working() as handle:
         await gate.reached.wait()
@@ -96,9 +98,9 @@ async def test_a_cancel_before_the_first_step(anywhere: Client, cancel: Cancel) 
     assert world.script.calls == ["jobs.end"]
 
 
-@WAYS
-async def test_a_cancel_during_a_durable_pause(anywhere: Client, cancel: Cancel, cached: int) -> None:
-    world = World(anywhere, cached=cached)
+@pytest.mark.parametrize("cancel", [by_handle, by_update])
+async def test_a_cancel_during_a_durable_pause(anywhere: Client, cancel: Cancel) -> None:
+    world = World(anywhere, cached=0)
     world.provider.stages = [RUNNING]
     async with world.working() as handle:
         await until(lambda: details_say(handle, "Polling provider demo, 40 %"))
@@ -169,8 +171,15 @@ async def test_a_cancel_that_the_provider_does_not_take_gives_the_credits_back(a
         await ended(world, State.CANCELLED, CANCELED)
 
 
-@WAYS
-@pytest.mark.parametrize("undo", ["jobs.end", "provider.cancel", "provider.discard"])
+@pytest.mark.parametrize(
+    ("undo", "cancel", "cached"),
+    [
+        ("jobs.end", by_handle, 100),
+        ("jobs.end", by_update, 0),
+        ("provider.cancel", by_both, 0),
+        ("provider.discard", by_handle, 0),
+    ],
+)
 async def test_a_cancel_while_a_failure_is_undone(anywhere: Client, undo: str, cancel: Cancel, cached: int) -> None:
     world = World(anywhere, cached=cached)
     world.script.fail("storage.put", OutputTooLarge())

@@ -53,9 +53,7 @@ async def test_what_an_operator_sees(world: World) -> None:
 async def test_nothing_readable_lies_at_the_server(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Not the prompt, not the text of an error, not even an id in a payload."""
     caplog.set_level(logging.DEBUG)
-    for step in ("provider.poll", "jobs.succeed"):
-        world.script.fail(step, RuntimeError(f"cannot draw {SENTINEL}"))
-    world.provider.stages = [RUNNING, DONE]
+    world.script.fail("provider.poll", RuntimeError(f"cannot draw {SENTINEL}"))
     async with world.working():
         await ended(world, State.SUCCEEDED, COMPLETED)
     raw = [event.SerializeToString() for event in (await world.handle.fetch_history()).events]
@@ -69,7 +67,7 @@ async def test_nothing_readable_lies_at_the_server(world: World, caplog: pytest.
 
 
 async def test_failures_are_sealed(world: World) -> None:
-    world.script.fail("provider.poll", *[RuntimeError(SENTINEL)] * 2)
+    world.script.fail("provider.poll", RuntimeError(SENTINEL))
     world.provider.made = [b"<html>"]
     async with world.working():
         await ended(world, State.FAILED, FAILED)
@@ -87,7 +85,7 @@ async def test_a_client_without_the_key_reads_nothing(world: World, dev_server: 
     async with world.working():
         await world.handle.result()
     stranger = await connect(Address(dev_server), converter(Keyring.derived("some other deployment's secret")))
-    handle = stranger.get_workflow_handle_for(MediaWorkflow.run, world.handle.id)
+    handle = stranger.get_workflow_handle(world.handle.id)
     with pytest.raises(Exception, match="No key"):
         await handle.result()
 

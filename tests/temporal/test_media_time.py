@@ -12,8 +12,9 @@ from domain.media import State
 from providers.base import Progress, Stage
 from tests.temporal.fleet import COMPLETED, DONE, FAILED, RUNNING, World, ended
 
-ATTEMPTS = 875
-"""Three days of them: the longest pause between two is five minutes."""
+MINUTE = timedelta(minutes=1)
+ATTEMPTS = 300
+"""In a day: the longest pause between two is five minutes."""
 
 
 async def ends(world: World, state: State, how: WorkflowExecutionStatus) -> None:
@@ -68,7 +69,7 @@ async def test_a_job_that_was_begun_too_late(skipping: WorkflowEnvironment) -> N
 @pytest.mark.parametrize("step", ["provider.submit", "provider.poll", "provider.fetch", "storage.put"])
 async def test_a_step_that_fails_until_the_deadline(skipping: WorkflowEnvironment, step: str) -> None:
     world = await world_with(skipping)
-    world.script.always_fail(step, UpstreamBusy() if step == "provider.submit" else UpstreamTimeout())
+    world.script.always_fail(step, UpstreamBusy(retry_after=MINUTE) if step == "provider.submit" else UpstreamTimeout())
     async with world.working():
         await ends(world, State.FAILED, FAILED)
     assert await lasted(world) > timedelta(minutes=10)
@@ -78,7 +79,7 @@ async def test_a_busy_provider_is_asked_again_when_it_said(skipping: WorkflowEnv
     """Whatever else may be in doubt: a refusal for being busy was certainly not a submission."""
     world = await world_with(skipping)
     world.provider.find_is_complete = False
-    world.script.fail("provider.submit", *[UpstreamBusy(retry_after=timedelta(seconds=90))] * 8)
+    world.script.fail("provider.submit", *(UpstreamBusy(retry_after=timedelta(seconds=90)) for _ in range(8)))
     async with world.working():
         await ends(world, State.SUCCEEDED, COMPLETED)
     assert await lasted(world) >= timedelta(minutes=12)
@@ -93,11 +94,13 @@ async def test_a_broken_provider_is_given_up(skipping: WorkflowEnvironment) -> N
     assert await lasted(world) < timedelta(minutes=10)
 
 
-@pytest.mark.parametrize(("step", "state"), [("jobs.succeed", State.SUCCEEDED), ("jobs.end", State.FAILED)])
-async def test_three_days_without_a_database(skipping: WorkflowEnvironment, step: str, state: State) -> None:
+@pytest.mark.parametrize(
+    ("step", "state", "days"), [("jobs.succeed", State.SUCCEEDED, 3), ("jobs.end", State.FAILED, 1)]
+)
+async def test_days_without_a_database(skipping: WorkflowEnvironment, step: str, state: State, days: int) -> None:
     world = await world_with(skipping)
     world.provider.stages = [DONE if state is State.SUCCEEDED else Progress(Stage.FAILED)]
-    world.script.fail(step, *[ServiceUnavailable()] * ATTEMPTS)
+    world.script.fail(step, *(ServiceUnavailable() for _ in range(ATTEMPTS * days)))
     async with world.working():
         await ends(world, state, COMPLETED if state is State.SUCCEEDED else FAILED)
-    assert await lasted(world) > timedelta(days=3)
+    assert await lasted(world) > timedelta(days=days)

@@ -1,0 +1,92 @@
+"""Holds that fit: what an unbounded call may use, when ten of them share a balance that does not cover their demand."""
+
+import asyncio
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from tests.clients.conftest import OpenAccount
+from tests.doubles.openai_server import WORD, OpenAIServer
+from tests.stack import Stack
+
+MESSAGES: Any = [{"role": "user", "content": "Write until you are cut."}]
+
+
+async def balance(client: AsyncOpenAI, stack: Stack) -> tuple[int, int]:
+    found = await client.get(f"{stack.url}/api/chat/limit/", cast_to=dict[str, int])
+    return found["balance"], found["held"]
+
+
+async def call(client: AsyncOpenAI, model: str, *, stream: bool) -> tuple[str, int, int]:
+    """How it ended, the credits it cost, and the tokens that came."""
+    try:
+        if not stream:
+            answer = await client.chat.completions.create(model=model, messages=MESSAGES)
+            money = answer.to_dict()["yout"]
+            assert isinstance(money, dict)
+            text = answer.choices[0].message.content or ""
+            return str(answer.choices[0].finish_reason), money["credits_charged"], text.count(WORD)
+        reason, charged, words = "", 0, 0
+        async for chunk in await client.chat.completions.create(model=model, messages=MESSAGES, stream=True):
+            words += (chunk.choices[0].delta.content or "").count(WORD)
+            reason = chunk.choices[0].finish_reason or reason
+            money = chunk.to_dict().get("yout")
+            charged = money["credits_charged"] if isinstance(money, dict) else charged
+        return reason, charged, words
+    except openai.APIStatusError as refused:
+        return str(refused.status_code), 0, 0
+
+
+@pytest.mark.parametrize(
+    ("model", "stream"),
+    [
+        ("test-writes", True),
+        ("test-writes", False),
+        ("test-reasons", True),
+        ("test-reasons", False),
+        ("test-metered", True),
+    ],
+)
+async def test_ten_unbounded_calls_share_fifty_thousand_credits(
+    stack: Stack, account: OpenAccount, upstream: OpenAIServer, model: str, stream: bool
+) -> None:
+    """Each could use 60,000 credits (40,000 tokens at 1,500): together twelve times what there is."""
+    before = len(upstream.seen)
+    async with AsyncOpenAI(api_key=await account(50_000), base_url=f"{stack.url}/v1", max_retries=0) as client:
+        ends = [await call(client, model, stream=stream) for _ in range(2)]
+        ends += await asyncio.gather(*(call(client, model, stream=stream) for _ in range(10)))
+        left, held = await balance(client, stack)
+    assert {end for end, _, _ in ends} <= {"length", "402"}
+    assert held == 0
+    assert left == 50_000 - sum(charged for _, charged, _ in ends)
+    assert left >= 0
+    for end, charged, words in ends:
+        assert end == "402" or charged >= words * 1500 // 1000  # nothing is given away
+    sent = [seen.body["max_tokens"] for seen in upstream.seen[before:]]
+    assert len(sent) == sum(end == "length" for end, _, _ in ends)
+    if model != "test-metered":
+        assert max(sent) <= 40_000 // 8  # what is held is the limit upstream
+
+
+async def test_a_metered_stream_spends_the_last_credits_and_no_more(stack: Stack, account: OpenAccount) -> None:
+    async with AsyncOpenAI(api_key=await account(20_000), base_url=f"{stack.url}/v1", max_retries=0) as client:
+        end, charged, words = await call(client, "test-metered", stream=True)
+        left, held = await balance(client, stack)
+    assert end == "length"
+    assert (left, held) == (20_000 - charged, 0)
+    assert left < 1000  # it grew hold by hold, far above the eighth it began with
+    assert words * 1.5 <= charged <= 20_000
+
+
+async def test_an_explicit_limit_is_held_in_full_and_never_grows(
+    stack: Stack, account: OpenAccount, upstream: OpenAIServer
+) -> None:
+    async with AsyncOpenAI(api_key=await account(20_000), base_url=f"{stack.url}/v1", max_retries=0) as client:
+        stream = await client.chat.completions.create(
+            model="test-metered", messages=MESSAGES, stream=True, max_tokens=300
+        )
+        words = [chunk.choices[0].delta.content or "" async for chunk in stream]
+    assert "".join(words).count(WORD) == 300
+    assert upstream.seen[-1].body["max_tokens"] == 300

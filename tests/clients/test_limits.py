@@ -1,0 +1,152 @@
+"""Limits of a key, set by its owner within the operator's maximum: exact, over real HTTP, in two API processes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.doubles.openai_server import OpenAIServer
+from tests.stack import Stack, free_port
+
+MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def second(stack: Stack) -> Iterator[Stack]:
+    """Another API process over the same database."""
+    other = Stack(stack.database_url, stack.state / "second", catalog=stack.catalog, port=free_port())
+    with other.running("api"):
+        yield other
+
+
+@pytest.fixture
+async def owner(stack: Stack, key: str) -> AsyncIterator[httpx2.AsyncClient]:
+    headers = {"authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30) as opened:
+        yield opened
+
+
+async def limited(owner: httpx2.AsyncClient, **limits: int) -> dict[str, str]:
+    made = await owner.post("/api/chat/keys/", json={"name": "limited", "limits": limits})
+    assert made.status_code == 201, made.text
+    return {"authorization": f"Bearer {made.json()['key']}"}
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    return {"model": "test-plain", "messages": MESSAGES, "max_tokens": 100} | changes
+
+
+async def test_requests_per_minute_are_exact_across_processes(
+    stack: Stack, second: Stack, owner: httpx2.AsyncClient, upstream: OpenAIServer
+) -> None:
+    headers = await limited(owner, requests=10)
+    before = len(upstream.seen)
+    urls = [stack.url if n % 2 else second.url for n in range(30)]
+    answers = await asyncio.gather(*(owner.post(url + CHAT, json=body(), headers=headers) for url in urls))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    accepted = [answer for answer in answers if answer.status_code == 200]
+    assert len(accepted) + len(refused) == 30
+    assert 10 <= len(accepted) <= 11  # six seconds buy one more
+    assert len(upstream.seen) - before == len(accepted)
+    for answer in refused:
+        assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+        assert 0 < float(answer.headers["retry-after-ms"]) <= 60_000
+        assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert answer.headers["x-ratelimit-limit-requests"] == "10"
+
+
+async def test_what_is_left_is_on_every_answer(owner: httpx2.AsyncClient) -> None:
+    headers = await limited(owner, requests=60, tokens=100_000)
+    first = await owner.post(CHAT, json=body(), headers=headers)
+    streamed = await owner.post(CHAT, json=body(stream=True), headers=headers)
+    listed = await owner.get("/v1/models", headers=headers)
+    unknown = await owner.post(CHAT, json=body(model="nobody"), headers=headers)
+    for answer, remaining in ((first, 59), (streamed, 58), (listed, 58), (unknown, 58)):
+        assert answer.headers["x-ratelimit-limit-requests"] == "60"
+        assert remaining <= int(answer.headers["x-ratelimit-remaining-requests"]) <= 59
+        assert answer.headers["x-ratelimit-limit-tokens"] == "100000"
+        assert answer.headers["x-ratelimit-reset-requests"].endswith("s")
+    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    assert told["requests"]["limit"] == 60
+    assert told["tokens"]["limit"] == 100_000
+    assert told["concurrent"]["remaining"] == told["concurrent"]["limit"]
+    assert told["credits_day"] == {"limit": None, "remaining": None, "reset_seconds": None}
+
+
+async def test_tokens_per_minute_are_held_and_given_back(owner: httpx2.AsyncClient) -> None:
+    headers = await limited(owner, tokens=10_000)
+    large = body(model="test-usage-missing", max_tokens=6000)
+    for _ in range(3):  # each is bounded at over 6,000 tokens and uses twenty
+        assert (await owner.post(CHAT, json=large, headers=headers)).status_code == 200
+    refused = await owner.post(CHAT, json=body(max_tokens=20_000), headers=headers)
+    assert refused.status_code == 429
+
+
+async def test_concurrent_calls(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
+    headers = await limited(owner, concurrent=2)
+    upstream.release.clear()
+    running = [asyncio.create_task(owner.post(CHAT, json=body(model="test-hang"), headers=headers)) for _ in range(2)]
+    told: dict[str, Any] = {}
+    for _ in range(200):
+        told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]["concurrent"]
+        if told["remaining"] == 0:
+            break
+    assert told["remaining"] == 0
+    refused = await owner.post(CHAT, json=body(), headers=headers)
+    assert refused.status_code == 429
+    upstream.release.set()
+    assert [answer.status_code for answer in await asyncio.gather(*running)] == [200, 200]
+    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
+
+
+async def test_a_daily_budget_holds_under_concurrency(owner: httpx2.AsyncClient) -> None:
+    headers = await limited(owner, credits_day=3000, credits_month=100_000)
+    cheap = body(model="test-usage-missing")  # holds 200 credits and uses a few
+    answers = await asyncio.gather(*(owner.post(CHAT, json=cheap, headers=headers) for _ in range(40)))
+    charged = sum(answer.json()["yout"]["credits_charged"] for answer in answers if answer.status_code == 200)
+    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    assert told["credits_day"]["remaining"] == 3000 - charged
+    assert told["credits_month"]["remaining"] == 100_000 - charged
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {answer.status_code for answer in refused} == {402}
+    assert {answer.json()["error"]["limit_source"] for answer in refused} == {"key_budget"}
+
+
+async def test_an_owner_changes_limits_and_scopes_at_once(owner: httpx2.AsyncClient) -> None:
+    made = (await owner.post("/api/chat/keys/", json={"name": "k"})).json()
+    headers = {"authorization": f"Bearer {made['key']}"}
+    changed = await owner.patch(f"/api/chat/keys/{made['id']}/", json={"name": "n", "limits": {"requests": 1}})
+    assert changed.json()["name"] == "n"
+    assert changed.json()["limits"]["requests"] == 1
+    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
+    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 429
+    narrowed = await owner.patch(f"/api/chat/keys/{made['id']}/", json={"scopes": ["models"], "limits": {}})
+    assert narrowed.json()["scopes"] == ["models"]
+    refused = await owner.post(CHAT, json=body(), headers=headers)
+    assert refused.json()["error"]["code"] == "insufficient_scope"
+    assert (await owner.patch(f"/api/chat/keys/{made['id']}/", json={"limits": {"requests": 0}})).status_code == 400
+    other_id = "01a20956-a278-791e-990d-d69ad773ae21"
+    assert (await owner.patch(f"/api/chat/keys/{other_id}/", json={"name": "x"})).status_code == 404
+
+
+async def test_keys_are_listed_masked_and_revoked_at_once(owner: httpx2.AsyncClient, second: Stack) -> None:
+    made = (await owner.post("/api/chat/keys/", json={"name": "production"})).json()
+    assert set(made) == {"id", "name", "key", "masked", "scopes", "created_at", "expires_at"}
+    assert not {"keys", "purge"} & set(made["scopes"])
+    listed = (await owner.get("/api/chat/keys/")).json()
+    assert made["key"] not in str(listed)
+    assert made["masked"] in {key["masked"] for key in listed["data"]}
+    headers = {"authorization": f"Bearer {made['key']}"}
+    assert (await owner.get("/api/chat/keys/", headers=headers)).status_code == 403
+    wider = await owner.post("/api/chat/keys/", json={"name": "x", "scopes": ["nonsense"]})
+    assert wider.status_code == 400
+    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
+    for _ in range(2):
+        assert (await owner.post(f"/api/chat/keys/{made['id']}/revoke/")).status_code == 200
+    for url in ("", second.url):
+        refused = await owner.post(url + CHAT, json=body(), headers=headers)
+        assert refused.json()["error"]["code"] == "invalid_api_key"
+        assert (await owner.get(url + "/v1/models", headers=headers)).status_code == 401

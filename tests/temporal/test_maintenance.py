@@ -1,0 +1,125 @@
+"""The rounds of maintenance, over a Temporal that says what the test wants."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.maintenance import MaintenanceActivities
+from activities.payloads import Maintained, Tally
+from domain.errors import ServiceUnavailable
+from domain.media import Job, State
+from temporal import attributes
+from temporal.attributes import AttributesMissing
+from tests.temporal.fakes import SENTINEL, Fakes
+from tests.temporal.fleet import maintaining
+from workflows.maintenance import MaintenanceWorkflow
+from workflows.options import MAINTENANCE
+
+LONG_AGO = timedelta(hours=1)
+
+
+class FakeStarter:
+    def __init__(self) -> None:
+        self.started: list[UUID] = []
+        self.running: set[UUID] = set()
+        self.error: Exception | None = None
+
+    async def start(self, job: Job) -> bool:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        self.started.append(job.id)
+        return True
+
+    async def alive(self, job_id: UUID) -> bool:
+        return job_id in self.running
+
+
+class Night:
+    """Some jobs that nobody cares for."""
+
+    def __init__(self, jobs: int = 3, *, lasts: timedelta = LONG_AGO * 2) -> None:
+        self.fakes, self.starter = Fakes(), FakeStarter()
+        created = datetime.now(UTC) - LONG_AGO
+        self.jobs = [self.fakes.accepted(now=created, lasts=lasts.total_seconds()) for _ in range(jobs)]
+        self.maintenance = MaintenanceActivities(self.fakes.jobs, self.starter)
+
+
+async def test_every_orphan_is_started() -> None:
+    night = Night()
+    assert await night.maintenance.start_orphans() == Tally(jobs=3)
+    assert night.starter.started == [job.id for job in night.jobs]
+
+
+async def test_one_orphans_trouble_is_not_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    night = Night()
+    night.starter.error = RuntimeError(SENTINEL)
+    assert await night.maintenance.start_orphans() == Tally(jobs=2)
+    assert night.starter.started == [job.id for job in night.jobs[1:]]
+    assert f"with job {night.jobs[0].id}" in caplog.text
+    assert SENTINEL not in caplog.text
+
+
+async def test_while_temporal_is_away_a_round_ends_at_once() -> None:
+    night = Night()
+    night.starter.error = ServiceUnavailable()
+    with pytest.raises(ServiceUnavailable):
+        await night.maintenance.start_orphans()
+    assert night.starter.started == []
+
+
+async def test_as_an_activity_it_is_tried_again() -> None:
+    night = Night()
+    night.starter.error = ServiceUnavailable()
+    with pytest.raises(ApplicationError) as failure:
+        await ActivityEnvironment().run(night.maintenance.start_orphans)
+    assert not failure.value.non_retryable
+
+
+async def test_a_job_past_its_deadline_is_not_started_but_closed() -> None:
+    night = Night(lasts=LONG_AGO / 2)
+    assert await night.maintenance.start_orphans() == Tally(jobs=0)
+    assert await night.maintenance.reconcile() == Tally(jobs=3)
+    assert await night.maintenance.reconcile() == Tally(jobs=0)
+    assert sorted(night.fakes.jobs.releases) == sorted(job.id for job in night.jobs)
+    assert {night.fakes.job(job.id).state for job in night.jobs} == {State.FAILED}
+
+
+@pytest.mark.parametrize(("late", "closed"), [(timedelta(minutes=9), 0), (timedelta(minutes=11), 1)])
+async def test_an_open_workflow_gets_some_time_to_end_its_job(late: timedelta, closed: int) -> None:
+    """And no more: with every worker of its queue gone, the caller would never see the credits again."""
+    night = Night(1, lasts=LONG_AGO - late)
+    night.starter.running = {night.jobs[0].id}
+    assert await night.maintenance.reconcile() == Tally(jobs=closed)
+
+
+async def test_two_rounds_at_once_close_a_job_once() -> None:
+    night = Night(lasts=LONG_AGO / 2)
+    await asyncio.gather(night.maintenance.reconcile(), night.maintenance.reconcile())
+    assert len(night.fakes.jobs.ends) == len(night.jobs)
+
+
+async def test_what_cannot_be_done_now_does_not_keep_the_rest(client: Client) -> None:
+    fakes = Fakes()
+    fakes.script.always_fail("jobs.waiting", ServiceUnavailable())
+    async with maintaining(client, fakes):
+        done = await client.execute_workflow(MaintenanceWorkflow.run, id="a-round", task_queue=MAINTENANCE)
+    assert done == Maintained(started=None, closed=0)
+
+
+async def test_search_attributes_are_registered_once(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    await attributes.ensure(client)
+    await attributes.ensure(client)
+    assert caplog.text == ""
+
+
+def test_an_operator_is_told_how_to_register_them() -> None:
+    told = str(AttributesMissing(["YoutState"]))
+    assert "temporal operator search-attribute create --name YoutState --type Keyword" in told
