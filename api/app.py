@@ -19,6 +19,7 @@ from api.idempotency import Claims
 from api.outputs import Outputs
 from api.resources import Resources
 from db.leadership import Leadership
+from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.catalog import CatalogInvalid
 from domain.errors import ServiceUnavailable
@@ -80,7 +81,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             app.state.resources = _resources(wired, calls, temporal)
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(_reloading(wired))
-            await stack.enter_async_context(_running(_background(wired, calls, ledger, temporal)))
+            await stack.enter_async_context(_running(_background(wired, calls, temporal)))
             yield
             app.state.resources.stopping = True
             await calls.drain()
@@ -117,14 +118,12 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
     )
 
 
-def _background(wired: Wired, calls: Calls, ledger: LedgerWriter, temporal: Client) -> list[asyncio.Task[None]]:
+def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
     maintenance = MaintenanceActivities(wired.jobs, MediaStarter(temporal))
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.SWEEP_LOCK)
 
-    async def sweep() -> None:
-        await background.sweep(wired.database, ledger)
-
-    chores = [sweep, maintenance.start_orphans, maintenance.reconcile]
+    sweeper = Sweeper(wired.database)
+    chores = [sweeper.sweep, maintenance.start_orphans, maintenance.reconcile, sweeper.forget]
     return [
         asyncio.create_task(calls.renew_for_ever(), name="renewals"),
         asyncio.create_task(background.run(leadership, chores), name="chores"),

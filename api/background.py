@@ -9,36 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from api.calls import Ledger
-from db import ledger
-from db.engine import Database, raw
 from db.leadership import Leadership
 from domain.errors import GatewayError
-from domain.ledger import Sweep
 
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 3.0
 SWEEP_LOCK = 7_206_156
-MOST_SWEPT = 500
 
 Chore = Callable[[], Awaitable[object]]
-
-
-async def sweep(database: Database, writer: Ledger) -> int:
-    """Settle or release every hold whose lease has run out. Returns how many ended."""
-    async with database.reading() as session:
-        expired = await ledger.expired(await raw(session), MOST_SWEPT)
-    ended = 0
-    for hold_id, account_id, _ in expired:
-        try:
-            await writer.ask(Sweep(hold_id, account_id))
-            ended += 1
-        except GatewayError:  # alive again, or the ledger is away: the next round looks again
-            continue
-    if ended:
-        log.warning("swept expired holds", holds=ended)
-    return ended
 
 
 async def run(leadership: Leadership, chores: Sequence[Chore]) -> None:

@@ -9,7 +9,6 @@ does
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -191,13 +190,3 @@ class _Wanted:
             "claim_digests": [digest for digest, _ in self.claims],
             "claim_scopes": [scope for _, scope in self.claims],
         }
-
-
-async def expired(connection: Connection, limit: int) -> list[tuple[UUID, UUID, datetime]]:
-    """Open holds whose lease has run out: hold, account, since when. Not locked: `Sweep` looks again."""
-    cursor = await connection.execute(
-        "SELECT id, account_id, lease_until FROM holds WHERE state = 'open' AND lease_until < clock_timestamp() "
-        "ORDER BY lease_until LIMIT %s",
-        [limit],
-    )
-    return await cursor.fetchall()
