@@ -13,7 +13,7 @@ from starlette.routing import Route
 from temporalio.client import Client
 
 from activities.maintenance import MaintenanceActivities
-from api import background, chat, edge, errors, health, keys, limit, media, models, openapi, outputs
+from api import background, chat, edge, errors, health, keys, limit, media, metrics, models, openapi, outputs
 from api.calls import Calls
 from api.idempotency import Claims
 from api.outputs import Outputs
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.router.routes.append(Route("/v1/chat/completions", _Endpoint(), methods=["POST"]))
-    for router in (models.router, keys.router, limit.router, media.router, health.router):
+    for router in (models.router, keys.router, limit.router, media.router, health.router, metrics.router):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)

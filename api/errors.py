@@ -26,6 +26,7 @@ STATUS: dict[type[GatewayError], int] = {
     errors.ProRequired: 403,
     errors.AccountSuspended: 403,
     errors.InsufficientCredits: 402,
+    errors.BelowZero: 402,
     errors.ModelNotFound: 404,
     errors.NotFound: 404,
     errors.RequestInvalid: 400,
@@ -114,7 +115,7 @@ def headers(error: GatewayError) -> dict[str, str]:
     """What tells a client whether and when to try again."""
     match error:
         case errors.InsufficientCredits():
-            if error.available + error.held >= error.required:
+            if error.limit_source != "max_credits" and error.available + error.held >= error.required:
                 return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
             return {"x-should-retry": "false"}
         case errors.RateLimited(retry_after=after) | errors.UpstreamBusy(retry_after=after):

@@ -99,7 +99,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
         for path, item in made["paths"].items():
             for operation in item.values():
-                _with_failures(operation, open_to_all=path in ("/healthz", "/readyz"))
+                _with_failures(operation, open_to_all=path in ("/healthz", "/readyz", "/metrics"))
         app.openapi_schema = made
     return app.openapi_schema
 

@@ -5,13 +5,21 @@ the check, what is wrong and where; the queries read only numbers and ids.
 """
 
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.audit_checks import CHECKS
+from db.engine import Database
+from db.tables import AuditRow
 
+WHOLE_EVERY = timedelta(days=1)
+OVERLAP = timedelta(minutes=5)
+"""A transaction's time is that of its begin: it may commit this much later."""
 MOST_FINDINGS = 100
 """Findings shown per check; the count is always whole."""
 
@@ -53,18 +61,92 @@ SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM transactions),
 """
 
 
-async def audit(connection: AsyncConnection) -> Report:
-    """Runs in a transaction of its own, on a connection that has none yet. Writes nothing."""
+_SCOPED = ("accounts", "api_keys", "holds", "transactions", "lines", "usage", "usage_days", "media_jobs")
+_TOUCHED = """
+CREATE TEMP TABLE touched ON COMMIT DROP AS
+SELECT account_id AS id FROM public.transactions WHERE created_at >= :since
+UNION SELECT account_id FROM public.holds WHERE state = 'open'
+"""
+
+
+async def audit(connection: AsyncConnection, *, since: datetime | None = None) -> Report:
+    """Runs in a transaction of its own, on a connection that has none yet, and leaves nothing behind.
+
+    With `since`, over the accounts that have moved from then on, or that have open holds: the same checks, before whose
+    tables stand views of those accounts' rows.
+    """
     await connection.execution_options(isolation_level="REPEATABLE READ")
-    async with connection.begin():
-        await connection.execute(text("SET TRANSACTION READ ONLY"))
+    transaction = await connection.begin()
+    try:
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
-        accounts, transactions, holds_open, drift = (await connection.execute(text(_TOTALS))).one()
-        counts: dict[str, int] = {}
-        findings: list[Finding] = []
-        for name, query in CHECKS.items():
-            rows = (await connection.execute(text(query))).all()
-            if rows:
-                counts[name] = len(rows)
-                findings += [Finding(name, str(row[0]), str(row[1])) for row in rows[:MOST_FINDINGS]]
+        if since is not None:
+            await _narrow(connection, since)
+        return await _report(connection)
+    finally:
+        await transaction.rollback()
+
+
+async def _narrow(connection: AsyncConnection, since: datetime) -> None:
+    await connection.execute(text(_TOUCHED), {"since": since})
+    for table in _SCOPED:
+        column = "id" if table == "accounts" else "account_id"
+        either = (
+            " OR account_id IS NULL AND transaction_id IN (SELECT t.id FROM transactions t)" if table == "lines" else ""
+        )
+        await connection.execute(
+            text(
+                f"CREATE TEMP VIEW {table} AS SELECT * FROM public.{table} "  # noqa: S608  # our own names
+                f"WHERE {column} IN (SELECT id FROM touched){either}"
+            )
+        )
+
+
+async def _report(connection: AsyncConnection) -> Report:
+    accounts, transactions, holds_open, drift = (await connection.execute(text(_TOTALS))).one()
+    counts: dict[str, int] = {}
+    findings: list[Finding] = []
+    for name, query in CHECKS.items():
+        rows = (await connection.execute(text(query))).all()
+        if rows:
+            counts[name] = len(rows)
+            findings += [Finding(name, str(row[0]), str(row[1])) for row in rows[:MOST_FINDINGS]]
     return Report(len(CHECKS), accounts, transactions, holds_open, int(drift), counts, findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Audits:
+    """The scheduled audit: incremental since the last clean one, whole once a day. What it found is kept."""
+
+    database: Database
+
+    async def run(self) -> Report:
+        began_at = datetime.now(UTC)
+        async with self.database.reading() as session:
+            since = await _since(session, began_at)
+        async with self.database.connection() as connection:
+            report = await audit(connection, since=since)
+        async with self.database.transaction() as session:
+            session.add(
+                AuditRow(
+                    began_at=began_at,
+                    whole=since is None,
+                    clean=report.clean,
+                    drift_credits=report.drift_credits,
+                    counts=report.counts,
+                )
+            )
+        return report
+
+
+async def _since(session: AsyncSession, now: datetime) -> datetime | None:
+    """When the last clean audit began, with some overlap; None when the whole is due."""
+    clean = select(AuditRow).where(AuditRow.clean).order_by(col(AuditRow.began_at).desc())
+    last = (await session.exec(clean.limit(1))).one_or_none()
+    whole = (await session.exec(clean.where(AuditRow.whole).limit(1))).one_or_none()
+    if last is None or whole is None or now - whole.began_at > WHOLE_EVERY:
+        return None
+    return last.began_at - OVERLAP
+
+
+async def latest(session: AsyncSession) -> AuditRow | None:
+    return (await session.exec(select(AuditRow).order_by(col(AuditRow.began_at).desc()).limit(1))).one_or_none()

@@ -122,7 +122,7 @@ _HOLDS = {
     "hold_not_emptied": """
         SELECT h.id, h.state || ', its held lines sum to ' || sum(l.amount)
         FROM holds h JOIN transactions t ON t.hold_id = h.id JOIN lines l ON l.transaction_id = t.id AND l.book = 'held'
-        GROUP BY h.id HAVING sum(l.amount) <> CASE WHEN h.state = 'open' THEN h.amount ELSE 0 END
+        GROUP BY h.id, h.state, h.amount HAVING sum(l.amount) <> CASE WHEN h.state = 'open' THEN h.amount ELSE 0 END
     """,
 }
 
@@ -133,7 +133,7 @@ _CHARGES = {
                || -coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0)
         FROM holds h JOIN transactions t ON t.hold_id = h.id AND t.kind = 'charge'
         JOIN lines l ON l.transaction_id = t.id
-        GROUP BY h.id
+        GROUP BY h.id, h.charged, h.written_off
         HAVING -coalesce(sum(l.amount) FILTER (WHERE l.book IN ('available', 'held')), 0) <> h.charged
             OR -coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0) <> h.written_off
     """,
@@ -176,7 +176,7 @@ _CHARGES = {
         FROM holds h LEFT JOIN transactions t ON t.hold_id = h.id AND t.kind = 'refund'
         LEFT JOIN lines l ON l.transaction_id = t.id AND l.book = 'available'
         WHERE h.refunded <> 0 OR t.id IS NOT NULL
-        GROUP BY h.id HAVING h.refunded <> coalesce(sum(l.amount), 0) OR h.refunded <> h.charged
+        GROUP BY h.id, h.refunded, h.charged HAVING h.refunded <> coalesce(sum(l.amount), 0) OR h.refunded <> h.charged
     """,
 }
 

@@ -19,6 +19,7 @@ from db.ledger_writes import write
 from domain.decisions import decide
 from domain.ledger import (
     Account,
+    Adjust,
     Claimed,
     ClosedBy,
     Grant,
@@ -69,7 +70,7 @@ _CLAIMS = f"SELECT i.account_id, i.scope, i.fingerprint, i.hold_id, i.sealed {_C
 _HOLD_COLUMNS = (
     "id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count, "
     "output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at, "
-    "closed_by"
+    "closed_by, max_credits"
 )
 _HOLDS = f"SELECT {_HOLD_COLUMNS} FROM holds WHERE id = ANY(%(holds)s) ORDER BY id FOR UPDATE"  # noqa: S608
 _HOLDS_AND_CLAIMED = f"""
@@ -145,7 +146,7 @@ class _Wanted:
         match operation:
             case Reserve():
                 self._add_reserve(operation)
-            case Grant():
+            case Grant() | Adjust():
                 self.accounts.add(operation.account_id)
                 self.refs.add(operation.ref)
             case Renew():

@@ -12,9 +12,10 @@ from domain.ledger import Changes, Key
 _HOLDS = """
 INSERT INTO holds (id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
     output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at,
-    closed_by)
+    closed_by, max_credits)
 SELECT id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-    output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at, closed_by
+    output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at,
+    closed_by, max_credits
 FROM json_populate_recordset(NULL::holds, %s)
 """
 _CHANGED_HOLDS = """
@@ -35,10 +36,10 @@ FROM json_populate_recordset(NULL::api_keys, %s) n WHERE k.id = n.id
 _TRANSACTIONS = """
 WITH asked AS (
     SELECT uuidv7() AS transaction_id, *
-    FROM json_to_recordset(%s) AS t(kind text, account_id uuid, hold_id uuid, ref text, lines json)
+    FROM json_to_recordset(%s) AS t(kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
 ), made AS (
-    INSERT INTO transactions (id, kind, account_id, hold_id, ref)
-    SELECT transaction_id, kind, account_id, hold_id, ref FROM asked
+    INSERT INTO transactions (id, kind, account_id, hold_id, ref, note)
+    SELECT transaction_id, kind, account_id, hold_id, ref, note FROM asked
 )
 INSERT INTO lines (transaction_id, book, account_id, amount)
 SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     LargeBinary,
     SmallInteger,
@@ -141,6 +142,7 @@ class HoldRow(SQLModel, table=True):
         CheckConstraint("state IN ('open', 'settled', 'void')", name="state"),
         CheckConstraint("amount >= 0 AND charged >= 0 AND written_off >= 0", name="amounts"),
         Index("ix_holds_expiring", "lease_until", postgresql_where=text("state = 'open'")),
+        Index("ix_holds_swept", "closed_at", postgresql_where=text("closed_by = 'sweeper'")),
         Index("ix_holds_open", "account_id", postgresql_where=text("state = 'open'")),
         {"postgresql_with": {"fillfactor": "70"}},
     )
@@ -165,6 +167,7 @@ class HoldRow(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=_time(nullable=False))
     closed_at: datetime | None = Field(default=None, sa_column=_time())
     closed_by: str | None = Field(default=None, sa_column=_text(nullable=True))
+    max_credits: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
 
 
 class TransactionRow(SQLModel, table=True):
@@ -172,7 +175,7 @@ class TransactionRow(SQLModel, table=True):
 
     __tablename__ = "transactions"
     __table_args__ = (
-        CheckConstraint("kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund')", name="kind"),
+        CheckConstraint("kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund', 'adjust')", name="kind"),
         Index(
             "uq_transactions_hold_id_kind",
             "hold_id",
@@ -180,6 +183,7 @@ class TransactionRow(SQLModel, table=True):
             unique=True,
             postgresql_where=text("hold_id IS NOT NULL AND kind <> 'extend'"),
         ),
+        Index("ix_transactions_extending", "hold_id", postgresql_where=text("kind = 'extend'")),
         Index(None, "account_id", "created_at"),
     )
     id: UUID = Field(sa_column=Column(Uuid, primary_key=True, server_default=text("uuidv7()")))
@@ -187,6 +191,7 @@ class TransactionRow(SQLModel, table=True):
     account_id: UUID = Field(foreign_key="accounts.id")
     hold_id: UUID | None = Field(default=None)
     ref: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
+    note: str | None = Field(default=None, sa_column=_text(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
 
@@ -196,7 +201,9 @@ class LineRow(SQLModel, table=True):
     __tablename__ = "lines"
     __table_args__ = (
         CheckConstraint("amount <> 0", name="amount_not_zero"),
-        CheckConstraint("book IN ('available', 'held', 'revenue', 'grants', 'written_off')", name="book"),
+        CheckConstraint(
+            "book IN ('available', 'held', 'revenue', 'grants', 'adjustments', 'written_off')", name="book"
+        ),
         CheckConstraint("(account_id IS NOT NULL) = (book IN ('available', 'held'))", name="owner"),
         Index(None, "account_id"),
     )
@@ -240,6 +247,19 @@ class UsageDayRow(SQLModel, table=True):
     input_tokens: int = Field(sa_column=_money())
     output_tokens: int = Field(sa_column=_money())
     credits: int = Field(sa_column=_money())
+
+
+class AuditRow(SQLModel, table=True):
+    """What the scheduled audits found, for the metrics and for whoever asks since when."""
+
+    __tablename__ = "audits"
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
+    began_at: datetime = Field(sa_column=_time(nullable=False))
+    whole: bool
+    """False: only accounts that have moved since the audit before."""
+    clean: bool
+    drift_credits: int = Field(sa_column=_money())
+    counts: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class IdempotencyRow(SQLModel, table=True):

@@ -145,6 +145,7 @@ def _holds() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.Column("max_credits", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("state IN ('open', 'settled', 'void')", name=op.f("ck_holds_state")),
         sa.CheckConstraint("amount >= 0 AND charged >= 0 AND written_off >= 0", name=op.f("ck_holds_amounts")),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_holds_account_id_accounts")),
@@ -153,6 +154,9 @@ def _holds() -> None:
     )
     op.create_index(
         "ix_holds_expiring", "holds", ["lease_until"], unique=False, postgresql_where=sa.text("state = 'open'")
+    )
+    op.create_index(
+        "ix_holds_swept", "holds", ["closed_at"], unique=False, postgresql_where=sa.text("closed_by = 'sweeper'")
     )
     op.create_index("ix_holds_open", "holds", ["account_id"], unique=False, postgresql_where=sa.text("state = 'open'"))
 
@@ -165,9 +169,11 @@ def _double_entry() -> None:
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("hold_id", sa.Uuid(), nullable=True),
         sa.Column("ref", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund')", name=op.f("ck_transactions_kind")
+            "kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund', 'adjust')",
+            name=op.f("ck_transactions_kind"),
         ),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_transactions_account_id_accounts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transactions")),
@@ -183,6 +189,13 @@ def _double_entry() -> None:
         unique=True,
         postgresql_where=sa.text("hold_id IS NOT NULL AND kind <> 'extend'"),
     )
+    op.create_index(
+        "ix_transactions_extending",
+        "transactions",
+        ["hold_id"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'extend'"),
+    )
     op.create_table(
         "lines",
         sa.Column("transaction_id", sa.Uuid(), nullable=False),
@@ -191,7 +204,8 @@ def _double_entry() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("(account_id IS NOT NULL) = (book IN ('available', 'held'))", name=op.f("ck_lines_owner")),
         sa.CheckConstraint(
-            "book IN ('available', 'held', 'revenue', 'grants', 'written_off')", name=op.f("ck_lines_book")
+            "book IN ('available', 'held', 'revenue', 'grants', 'adjustments', 'written_off')",
+            name=op.f("ck_lines_book"),
         ),
         sa.CheckConstraint("amount <> 0", name=op.f("ck_lines_amount_not_zero")),
         sa.ForeignKeyConstraint(
@@ -236,6 +250,16 @@ def _reports_and_replays() -> None:
         sa.Column("credits", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_usage_days_account_id_accounts")),
         sa.PrimaryKeyConstraint("account_id", "day", "model", "key_id", name=op.f("pk_usage_days")),
+    )
+    op.create_table(
+        "audits",
+        sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("whole", sa.Boolean(), nullable=False),
+        sa.Column("clean", sa.Boolean(), nullable=False),
+        sa.Column("drift_credits", sa.BigInteger(), nullable=False),
+        sa.Column("counts", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audits")),
     )
     op.create_table(
         "idempotency",
@@ -305,7 +329,17 @@ def _media() -> None:
 
 
 def downgrade() -> None:
-    for table in ("job_inputs", "media_jobs", "idempotency", "usage_days", "usage", "lines", "transactions", "holds"):
+    for table in (
+        "job_inputs",
+        "media_jobs",
+        "audits",
+        "idempotency",
+        "usage_days",
+        "usage",
+        "lines",
+        "transactions",
+        "holds",
+    ):
         op.drop_table(table)
     for table in ("api_key_secrets", "api_keys", "data_keys", "users", "accounts"):
         op.drop_table(table)

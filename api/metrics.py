@@ -1,0 +1,46 @@
+"""`GET /metrics`: Prometheus. The ledger's figures are the database's, alike from every process."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from api.deps import Held
+from db import holds
+from db.audit import latest
+from db.holds import Figures
+from db.tables import AuditRow
+
+router = APIRouter(tags=["health"])
+
+
+class _Ledger:
+    """A collector of one scrape: nothing is kept between two."""
+
+    def __init__(self, figures: Figures, audit: AuditRow | None, calls: int) -> None:
+        self._figures, self._audit, self._calls = figures, audit, calls
+
+    def collect(self) -> Iterator[Metric]:
+        figures, audit = self._figures, self._audit
+        yield GaugeMetricFamily("yout_holds_open", "Holds of calls and jobs in flight", figures.open)
+        yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
+        yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
+        yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", self._calls)
+        if audit is None:
+            return
+        yield GaugeMetricFamily(
+            "yout_ledger_drift_credits", "Credits by which balances differ from their lines", audit.drift_credits
+        )
+        yield GaugeMetricFamily("yout_ledger_findings", "What the last audit found", sum(audit.counts.values()))
+        yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(held: Held) -> Response:
+    """For Prometheus; keep it off the public network."""
+    async with held.database.reading() as session:
+        figures, audit = await holds.figures(session), await latest(session)
+    registry = CollectorRegistry()
+    registry.register(_Ledger(figures, audit, len(held.calls.live)))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,25 @@
+"""Holds as figures, for metrics."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.tables import HoldRow
+from domain.ledger import ClosedBy, HoldState
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    open: int
+    open_credits: int
+    swept: int
+    """Ended by the sweeper since ever."""
+
+
+async def figures(session: AsyncSession) -> Figures:
+    open_holds = select(func.count(), func.coalesce(func.sum(HoldRow.amount), 0)).where(HoldRow.state == HoldState.OPEN)
+    count, credits = (await session.exec(open_holds)).one()
+    swept = select(func.count()).where(col(HoldRow.closed_by) == ClosedBy.SWEEPER)
+    return Figures(count, int(credits), (await session.exec(swept)).one())
