@@ -30,6 +30,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+import logs
 import settings as configuration
 from activities.bookkeeping import BookkeepingActivities
 from activities.maintenance import MaintenanceActivities
@@ -172,6 +173,7 @@ async def serve(client: Client, parts: Parts, fleet: Fleet, stop: asyncio.Event)
     for task in (*running, stopped):
         task.add_done_callback(lambda _: over.set())
     await over.wait()
+    log.info("stopping: what runs has %d s to end", fleet.drain.total_seconds())
     stopped.cancel()
     await asyncio.gather(*(worker.shutdown() for worker in serving if worker.is_running))
     await asyncio.gather(*running)
@@ -227,6 +229,8 @@ def _fleet(settings: Settings) -> Fleet:
 
 
 async def main(settings: Settings) -> None:
+    logs.configure(settings.log_format)
+    logging.getLogger("temporalio.worker").setLevel(logging.WARNING)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for told in (signal.SIGINT, signal.SIGTERM):

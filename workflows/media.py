@@ -55,6 +55,8 @@ class MediaWorkflow:
     async def run(self, _ref: JobRef) -> MediaResult:
         self._main = asyncio.current_task()
         error = await self._to_its_end()
+        if self._state is not None:
+            self._show(f"The job is {self._state.value}")
         await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
         if error is None or self._state is State.SUCCEEDED:
             return self._result()
@@ -182,7 +184,6 @@ class MediaWorkflow:
         self._note(ended.state)
 
     def _note(self, state: State) -> None:
-        self._show(f"The job is {state.value}")
         workflow.upsert_search_attributes([attributes.STATE.value_set(state.value)])
 
     def _show(self, details: str) -> None:

@@ -65,9 +65,11 @@ async def test_what_the_last_attempt_noted_resolves_the_doubt(bench: Bench) -> N
 
 async def test_an_adapter_that_knows_it_was_not_accepted_leaves_no_doubt(bench: Bench) -> None:
     bench.provider.find_is_complete = False
-    unsent = UpstreamError()
-    unsent.not_accepted = True  # type: ignore[attr-defined]
-    bench.script.fail("provider.submit", unsent)
+
+    class Unsent(UpstreamError):
+        not_accepted = True
+
+    bench.script.fail("provider.submit", Unsent())
     await bench.fails(bench.does.submit)
     await bench.run(bench.does.submit)
     assert len(bench.provider.submitted) == 1

@@ -10,12 +10,13 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
 from activities.maintenance import MaintenanceActivities
+from domain.errors import ServiceUnavailable
 from domain.media import State
 from temporal import attributes
 from temporal.client import Address, connect, converter
 from temporal.codec import ENCODING, Keyring
 from tests.temporal.fakes import SENTINEL
-from tests.temporal.fleet import CANCELED, COMPLETED, DONE, FAILED, RUNNING, World, deciding, doing, ended
+from tests.temporal.fleet import CANCELED, COMPLETED, DONE, FAILED, KEYRING, RUNNING, World, deciding, doing, ended
 from workflows import start
 from workflows.media import MediaWorkflow
 from workflows.start import MediaStarter
@@ -169,6 +170,18 @@ async def test_an_orphan_is_started_once(world: World) -> None:
     async with doing(world.client, world.fakes), deciding(world.client):
         await ended(world, State.SUCCEEDED, COMPLETED)
     assert (await maintenance.start_orphans()).jobs == 0
+
+
+async def test_while_temporal_is_away_all_say_so(world: World) -> None:
+    nobody = await connect(Address("127.0.0.1:1"), converter(KEYRING), lazy=True)
+    for ask in (
+        start.start(nobody, world.job),
+        start.cancel(nobody, world.job.id),
+        MediaStarter(nobody).start(world.job),
+        MediaStarter(nobody).alive(world.job.id),
+    ):
+        with pytest.raises(ServiceUnavailable):
+            await ask
 
 
 def _pass_deadline(world: World) -> None:
