@@ -32,19 +32,22 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 import logs
 import settings as configuration
+from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
 from activities.maintenance import MaintenanceActivities
-from activities.media import MediaActivities, Providers, Sniff, Submissions
+from activities.media import MediaActivities, Providers, Sniff
+from activities.ports import Jobs
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
 from temporal.client import Address, connect, converter
+from workflows.audit import AuditWorkflow, ensure_schedule
 from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
 from workflows.media import MediaWorkflow
 from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, QUEUES
 from workflows.start import MediaStarter
 
-WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow]
+WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow]
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
         SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
@@ -65,10 +68,11 @@ log = logging.getLogger(__name__)
 class Parts:
     """The adapters that activities work with."""
 
-    jobs: Submissions
+    jobs: Jobs
     providers: Providers
     storage: Storage
     sniff: Sniff
+    auditor: Auditor
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +105,15 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.jobs, MediaStarter(client))
+    audit = AuditActivities(parts.auditor)
     shapes = {
         LEDGER: Shape(
             activities=[bookkeeping.begin, bookkeeping.succeed, bookkeeping.end],
             tuner=WorkerTuner.create_fixed(activity_slots=fleet.ledger_slots),
         ),
         MAINTENANCE: Shape(
-            workflows=[MaintenanceWorkflow],
-            activities=[maintenance.start_orphans, maintenance.reconcile],
+            workflows=[MaintenanceWorkflow, AuditWorkflow],
+            activities=[maintenance.start_orphans, maintenance.reconcile, audit.audit_ledger],
             tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=5),
         ),
     }
@@ -194,6 +199,7 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
             await attributes.ensure(client)
             if MAINTENANCE in fleet.queues:
                 await ensure_schedules(client)
+                await ensure_schedule(client)
             log.info("serving %s", ", ".join(fleet.queues))
             away = False
             await serve(client, parts, fleet, stop)
@@ -208,13 +214,14 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
 @asynccontextmanager
 async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     """The concrete adapters. They open without their servers, which may come up later."""
+    from db.audit import Audits
     from storage import sniff
     from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
 
     async with open_wired(settings) as wired:
         yield (
             Temporal(wired.address, converter(wired.keyring)),
-            Parts(wired.jobs, wired.registry.media, wired.storage, sniff.content_type),
+            Parts(wired.jobs, wired.registry.media, wired.storage, sniff.content_type, Audits(wired.database)),
         )
 
 

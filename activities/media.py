@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 from uuid import UUID
 
 from temporalio import activity
@@ -32,11 +31,6 @@ GIVE_UP_AFTER = 6
 _RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
 
 
-class Submissions(Jobs, Protocol):
-    async def forget_submit(self, job_id: UUID) -> None:
-        """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     largest_output: int = 1 << 30
@@ -56,7 +50,7 @@ class Limits:
 class MediaActivities:
     def __init__(
         self,
-        jobs: Submissions,
+        jobs: Jobs,
         providers: Providers,
         storage: Storage,
         sniff: Sniff,
@@ -144,7 +138,7 @@ class MediaActivities:
             if accepted is not None:
                 await self._record(job, accepted)
                 return
-            if not getattr(provider, "find_is_complete", False):
+            if not provider.find_is_complete:
                 raise failures.submission_in_doubt()
         try:
             async with asyncio.timeout(self._limits.submit_patience.total_seconds()):

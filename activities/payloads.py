@@ -89,6 +89,12 @@ class Tally(Payload):
     jobs: int
 
 
+class Audited(Payload):
+    """A clean audit."""
+
+    accounts: int
+
+
 class Maintained(Payload):
     started: int | None = None
     closed: int | None = None

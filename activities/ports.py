@@ -23,6 +23,9 @@ class Jobs(Protocol):
     async def intend_submit(self, job_id: UUID) -> bool:
         """Record that a submission is about to be made. True when an earlier attempt already said so (doubt)."""
 
+    async def forget_submit(self, job_id: UUID) -> None:
+        """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
+
     async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
         """Record the provider's id. The first one written wins and is returned."""
 

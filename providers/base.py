@@ -40,6 +40,10 @@ class Made:
 class MediaProvider(Protocol):
     """A provider of media jobs. Raises `domain.errors.Upstream*` only; its own text never leaves the adapter."""
 
+    @property
+    def find_is_complete(self) -> bool:
+        """Whether `find` knows every submission that was accepted: only then is one in doubt made again."""
+
     async def submit(self, request: MediaRequest, reference: str) -> str:
         """Start the work and return the provider's id of it. Not idempotent unless the provider says so."""
 

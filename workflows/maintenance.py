@@ -4,24 +4,14 @@ from collections.abc import Awaitable
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
-)
+from temporalio.client import Client, ScheduleActionStartWorkflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.maintenance import MaintenanceActivities
     from activities.payloads import Maintained, Tally
     from workflows.options import MAINTENANCE, SWEEPING
+    from workflows.schedules import ensure
 
 SCHEDULE_ID = "yout-maintenance"
 EVERY = timedelta(minutes=1)
@@ -51,20 +41,7 @@ class MaintenanceWorkflow:
 
 async def ensure_schedules(client: Client, *, every: timedelta = EVERY) -> None:
     """Create the schedule, or bring it up to date. Safe to do twice, and from several processes."""
-    schedule = Schedule(
-        action=ScheduleActionStartWorkflow(
-            MaintenanceWorkflow.run, id=SCHEDULE_ID, task_queue=MAINTENANCE, execution_timeout=LONGEST_ROUND
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=every),
+    action = ScheduleActionStartWorkflow(
+        MaintenanceWorkflow.run, id=SCHEDULE_ID, task_queue=MAINTENANCE, execution_timeout=LONGEST_ROUND
     )
-    try:
-        await client.create_schedule(SCHEDULE_ID, schedule)
-    except ScheduleAlreadyRunningError:
-        await client.get_schedule_handle(SCHEDULE_ID).update(lambda before: _updated(before, schedule))
-
-
-def _updated(before: ScheduleUpdateInput, schedule: Schedule) -> ScheduleUpdate:
-    """An operator's pause stays."""
-    schedule.state = before.description.schedule.state
-    return ScheduleUpdate(schedule)
+    await ensure(client, SCHEDULE_ID, action, every=every)

@@ -62,6 +62,10 @@ SWEEPING = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
     retry_policy=RetryPolicy(maximum_attempts=2),
 )
+AUDITING = ActivityConfig(
+    start_to_close_timeout=timedelta(hours=1),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=5),
+)
 
 
 def within(left: timedelta, kind: ActivityConfig) -> ActivityConfig:

@@ -15,8 +15,8 @@ from tests.integration.bank import open_account, reserve, settle
 async def test_the_first_audit_is_whole_and_the_next_ones_follow_what_moves(
     database: Database, ledger: LedgerWriter, database_url: str
 ) -> None:
-    for _ in range(3):
-        customer = await open_account(database, ledger, 1000)
+    customers = [await open_account(database, ledger, 1000) for _ in range(3)]
+    for customer in customers:
         asked = reserve(customer, 100)
         await ledger.ask(asked)
         await ledger.ask(settle(customer, asked.hold_id, 40))
@@ -30,7 +30,9 @@ async def test_the_first_audit_is_whole_and_the_next_ones_follow_what_moves(
     assert last is not None
     assert (last.whole, last.clean, last.drift_credits) == (False, True, 0)
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        await connection.execute("UPDATE accounts SET available = available + 7 WHERE id = %s", [customer.account_id])
+        await connection.execute(
+            "UPDATE accounts SET available = available + 7 WHERE id = %s", [customers[0].account_id]
+        )
     drifted = await audits.run()
     assert drifted.counts == {"available_drift": 1}
     assert drifted.drift_credits == 7

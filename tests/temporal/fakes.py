@@ -264,6 +264,30 @@ async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + 1000]
 
 
+@dataclass(frozen=True)
+class FakeReport:
+    counts: dict[str, int]
+    accounts: int = 3
+
+    @property
+    def clean(self) -> bool:
+        return not self.counts
+
+    @property
+    def drift_credits(self) -> int:
+        return sum(self.counts.values())
+
+
+class FakeAuditor:
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.counts: dict[str, int] = {}
+
+    async def run(self) -> FakeReport:
+        await self._script.at("auditor.run")
+        return FakeReport(self.counts)
+
+
 @dataclass
 class Fakes:
     """One small world: a script, and everything that follows it."""
@@ -274,6 +298,7 @@ class Fakes:
         self.jobs = FakeJobs(self.script)
         self.provider = FakeProvider(self.script)
         self.storage = FakeStorage(self.script)
+        self.auditor = FakeAuditor(self.script)
 
     def accepted(self, *, kind: Kind = Kind.IMAGE, now: datetime | None = None, lasts: float = 900) -> Job:
         """A job as the API accepts it, with a deadline in `lasts` seconds."""

@@ -11,6 +11,7 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
+from activities.audit import AuditActivities
 from activities.bookkeeping import BookkeepingActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities
@@ -23,6 +24,7 @@ from temporal.codec import Keyring
 from tests.temporal.fakes import QUICK, Fakes, sniff
 from worker import SANDBOX, build_id
 from workflows import start
+from workflows.audit import AuditWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import LEDGER, MAINTENANCE, media_queue
@@ -82,8 +84,9 @@ async def deciding(client: Client) -> AsyncIterator[None]:
 @asynccontextmanager
 async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     chores = MaintenanceActivities(fakes.jobs, MediaStarter(client))
-    activities = [chores.start_orphans, chores.reconcile]
-    async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow], activities=activities):
+    audit = AuditActivities(fakes.auditor)
+    activities = [chores.start_orphans, chores.reconcile, audit.audit_ledger]
+    async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):
         yield
 
 

@@ -22,6 +22,7 @@ from providers.base import Progress, Stage
 from temporal.client import plain_converter
 from tests.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, until
 from worker import SANDBOX, WORKFLOWS, build_id
+from workflows.audit import AuditWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import MAINTENANCE
@@ -196,6 +197,24 @@ async def maintenance_of_nothing(world: World) -> WorkflowHandle[Any, Any]:
 async def maintenance_in_trouble(world: World) -> WorkflowHandle[Any, Any]:
     world.script.always_fail("jobs.waiting", ServiceUnavailable())
     return await _maintained(world)
+
+
+@story
+async def audit_clean(world: World) -> WorkflowHandle[Any, Any]:
+    return await _audited(world)
+
+
+@story
+async def audit_of_a_drift(world: World) -> WorkflowHandle[Any, Any]:
+    world.fakes.auditor.counts = {"available_drift": 7}
+    return await _audited(world)
+
+
+async def _audited(world: World) -> WorkflowHandle[Any, Any]:
+    async with maintaining(world.client, world.fakes):
+        handle = await world.client.start_workflow(AuditWorkflow.run, id=str(uuid4()), task_queue=MAINTENANCE)
+        await closed(handle)
+    return handle
 
 
 async def _maintained(world: World) -> WorkflowHandle[Any, Any]:

@@ -20,7 +20,7 @@ EVERYTHING = Fleet()
 
 
 def parts_of(fakes: Fakes) -> Parts:
-    return Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff)
+    return Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor)
 
 
 @asynccontextmanager
