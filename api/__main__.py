@@ -1,6 +1,8 @@
 """`python -m api`: one API process."""
 
+import signal
 import sys
+from typing import NoReturn
 
 import uvicorn
 
@@ -9,9 +11,16 @@ from api.app import create_app
 from logs import configure
 
 
+def _end(*_: object) -> NoReturn:
+    """Uvicorn stops in good order and then sends itself the signal again, which would make a failure of it."""
+    sys.exit(0)
+
+
 def main() -> int:
     found = settings.load()
     configure(found.log_format)
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, _end)
     uvicorn.run(
         create_app(found),
         host=found.host,

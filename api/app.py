@@ -13,7 +13,22 @@ from starlette.routing import Route
 from temporalio.client import Client
 
 from activities.maintenance import MaintenanceActivities
-from api import background, chat, edge, errors, health, keys, limit, media, metrics, models, openapi, outputs
+from api import (
+    background,
+    billing,
+    chat,
+    edge,
+    errors,
+    health,
+    keys,
+    limit,
+    media,
+    metrics,
+    models,
+    openapi,
+    outputs,
+    quotes,
+)
 from api.calls import Calls
 from api.idempotency import Claims
 from api.outputs import Outputs
@@ -50,7 +65,16 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.router.routes.append(Route("/v1/chat/completions", _Endpoint(), methods=["POST"]))
-    for router in (models.router, keys.router, limit.router, media.router, health.router, metrics.router):
+    for router in (
+        models.router,
+        keys.router,
+        limit.router,
+        billing.router,
+        quotes.router,
+        media.router,
+        health.router,
+        metrics.router,
+    ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)
@@ -79,6 +103,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
+            app.state.ledger = ledger
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(_reloading(wired))
             await stack.enter_async_context(_running(_background(wired, calls, temporal)))

@@ -72,9 +72,7 @@ class Call:
         return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
 
     def extends_on(self, route: Route) -> bool:
-        """Whether the hold grows with the stream: its client set no limit, and what it uses can be seen as it comes."""
-        asked = self.request
-        return asked.stream and asked.output_limit is None and Capability.METERABLE in route.capabilities
+        return extends(self.request, route)
 
     def upstream(self, route: Route) -> ChatCall:
         """What is held is the limit upstream, so that the hold is a true bound; or the stream is cut at it."""
@@ -86,6 +84,11 @@ class Call:
         if self.request.stream and Capability.STREAM_USAGE in route.capabilities:
             body["stream_options"] = {"include_usage": True}  # asked of every upstream, relayed to whom it was asked by
         return ChatCall(route.model, body, limit, frozenset(str(c) for c in route.capabilities))
+
+
+def extends(asked: ChatRequest, route: Route) -> bool:
+    """Whether the hold grows with the stream: its client set no limit, and what it uses can be seen as it comes."""
+    return asked.stream and asked.output_limit is None and Capability.METERABLE in route.capabilities
 
 
 class Calls:
@@ -112,30 +115,36 @@ class Calls:
 
         A `Replay` when the same request was made and charged before.
         """
-        model = self._catalog().find(request.model)
-        if model.prices.rates is None:
-            raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        tokens_in = await self._input_tokens(request.body, model)
+        model, terms = await self.terms(request)
         reserve = Reserve(
             hold_id=new_id(),
             scope="chat",
             kind="chat",
             model=model.id,
-            terms=_terms(model, request, tokens_in),
+            terms=terms,
             digest=digest,
             pro_only=model.pro_only,
             ceiling=self._ceiling,
             claim=presented.claim,
+            max_credits=request.max_credits,
         )
         reserved = await self._ledger.ask(reserve)
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # what else a Reserve is answered with
         kept = presented if reserved.claimed else None
+        tokens_in = InputTokens(terms.input_count, terms.input_bound)
         call = Call(request, model, tokens_in, reserved, int(time.time()), kept)
         call.held_output = (reserved.output_limit or 0) * request.choices
         self.live[call.hold_id] = call
         return call
+
+    async def terms(self, request: ChatRequest) -> tuple[Model, TextTerms]:
+        """The model, and what the call may use of it at most. Holds and sends nothing."""
+        model = self._catalog().find(request.model)
+        if model.prices.rates is None:
+            raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
+        return model, _terms(model, request, await self._input_tokens(request.body, model))
 
     async def _input_tokens(self, body: Mapping[str, object], model: Model) -> InputTokens:
         def count() -> InputTokens:

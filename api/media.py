@@ -1,5 +1,6 @@
 """`/api/media/…`: start image, video and speech jobs, and poll them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from api.resources import Resources, path_of
 from db.keys import Caller
 from db.media import Order
 from domain import media_orders
+from domain.catalog import Modality, Model
 from domain.errors import RequestInvalid
 from domain.ledger import Claim
 from domain.media import Job, Kind, MediaRequest
@@ -30,12 +32,20 @@ class _Body(BaseModel):
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
 
+    def fields(self) -> dict[str, Any]:
+        """In the words of a `MediaRequest`. Raises `RequestInvalid`."""
+        raise NotImplementedError
+
 
 class CreateImage(_Body):
     prompt: Prompt
     size: str = "1024x1024"
     n: Annotated[int, Field(ge=1, le=media_orders.MOST_IMAGES)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        width, height = media_orders.size(self.size)
+        return {"prompt": self.prompt, "width": width, "height": height, "n": self.n, "seed": self.seed}
 
 
 class CreateVideo(_Body):
@@ -44,12 +54,30 @@ class CreateVideo(_Body):
     size: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
+    def fields(self) -> dict[str, Any]:
+        width, height = media_orders.size(self.size) if self.size else (None, None)
+        asked = {"prompt": self.prompt, "seconds": self.duration, "seed": self.seed}
+        return asked | {"width": width, "height": height}
+
 
 class CreateSpeech(_Body):
     input: Annotated[str, Field(min_length=1, max_length=4096)]
     voice: Annotated[str, Field(min_length=1, max_length=100)] = "alloy"
     response_format: str = "mp3"
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
+
+    def fields(self) -> dict[str, Any]:
+        if self.response_format not in SPEECH_FORMATS:
+            formats = ", ".join(SPEECH_FORMATS)
+            raise RequestInvalid(f"'response_format' must be one of {formats}.", param="response_format")
+        return {"prompt": self.input} | self.model_dump(include={"voice", "response_format", "speed"})
+
+
+BODIES: Mapping[Modality, tuple[Kind, type[_Body]]] = {
+    Modality.IMAGE: (Kind.IMAGE, CreateImage),
+    Modality.VIDEO: (Kind.VIDEO, CreateVideo),
+    Modality.SPEECH: (Kind.SPEECH, CreateSpeech),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +123,7 @@ async def create_image(
     body: CreateImage, caller: MayRender, held: Held, claim: MediaClaim, response: Response
 ) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
-    width, height = media_orders.size(body.size)
-    asked = {"prompt": body.prompt, "width": width, "height": height, "n": body.n, "seed": body.seed}
-    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, asked, claim))
+    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, body.fields(), claim))
 
 
 @router.post("/video/", status_code=202)
@@ -105,9 +131,7 @@ async def create_video(
     body: CreateVideo, caller: MayRender, held: Held, claim: MediaClaim, response: Response
 ) -> JobView:
     """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
-    width, height = media_orders.size(body.size) if body.size else (None, None)
-    asked = {"prompt": body.prompt, "seconds": body.duration, "width": width, "height": height, "seed": body.seed}
-    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, asked, claim))
+    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, body.fields(), claim))
 
 
 @router.post("/speech/", status_code=202)
@@ -115,15 +139,7 @@ async def create_speech(
     body: CreateSpeech, caller: MayRender, held: Held, claim: MediaClaim, response: Response
 ) -> JobView:
     """Start a text-to-speech job."""
-    if body.response_format not in SPEECH_FORMATS:
-        raise RequestInvalid(f"'response_format' must be one of {', '.join(SPEECH_FORMATS)}.", param="response_format")
-    asked = {
-        "prompt": body.input,
-        "voice": body.voice,
-        "response_format": body.response_format,
-        "speed": body.speed,
-    }
-    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, asked, claim))
+    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, body.fields(), claim))
 
 
 @router.get("/jobs/{job_uuid}/")
@@ -136,8 +152,7 @@ async def _start(held: Resources, caller: Caller, response: Response, asked: Ask
     """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot."""
     model = held.catalog().find(asked.model)
     media_orders.require_kind(model, asked.kind)
-    route = model.routes[0]
-    request = MediaRequest(kind=asked.kind, model=route.model, **asked.fields)
+    route, request = model.routes[0], requested(model, asked.kind, asked.fields)
     order = Order(
         job_id=new_id(),
         digest=caller.digest,
@@ -158,6 +173,10 @@ async def _start(held: Resources, caller: Caller, response: Response, asked: Ask
     response.headers["location"] = held.public_url + path_of(accepted.job.id)
     response.headers["x-yout-balance"] = str(accepted.available)
     return _view(held, accepted.job)
+
+
+def requested(model: Model, kind: Kind, fields: dict[str, Any]) -> MediaRequest:
+    return MediaRequest(kind=kind, model=model.routes[0].model, **fields)
 
 
 def _view(held: Resources, job: Job) -> JobView:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -11,6 +11,7 @@ from db import holds
 from db.audit import latest
 from db.holds import Figures
 from db.tables import AuditRow
+from db.writer import LedgerWriter
 
 router = APIRouter(tags=["health"])
 
@@ -18,8 +19,8 @@ router = APIRouter(tags=["health"])
 class _Ledger:
     """A collector of one scrape: nothing is kept between two."""
 
-    def __init__(self, figures: Figures, audit: AuditRow | None, calls: int) -> None:
-        self._figures, self._audit, self._calls = figures, audit, calls
+    def __init__(self, figures: Figures, audit: AuditRow | None, calls: int, writer: LedgerWriter) -> None:
+        self._figures, self._audit, self._calls, self._writer = figures, audit, calls, writer
 
     def collect(self) -> Iterator[Metric]:
         figures, audit = self._figures, self._audit
@@ -27,6 +28,8 @@ class _Ledger:
         yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
         yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
         yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", self._calls)
+        yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
+        yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
         if audit is None:
             return
         yield GaugeMetricFamily(
@@ -37,10 +40,10 @@ class _Ledger:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(held: Held) -> Response:
+async def metrics(request: Request, held: Held) -> Response:
     """For Prometheus; keep it off the public network."""
     async with held.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
     registry = CollectorRegistry()
-    registry.register(_Ledger(figures, audit, len(held.calls.live)))
+    registry.register(_Ledger(figures, audit, len(held.calls.live), request.app.state.ledger))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

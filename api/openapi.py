@@ -60,6 +60,11 @@ _CHAT = {
                         "max_tokens": {"type": ["integer", "null"], "minimum": 1},
                         "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
                         "n": {"type": ["integer", "null"], "minimum": 1},
+                        "max_credits": {
+                            "type": ["integer", "null"],
+                            "minimum": 1,
+                            "description": "The most that this call may cost. For this server: not sent upstream.",
+                        },
                     },
                 }
             }

@@ -1,7 +1,7 @@
 """Accounts and the users who own them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -50,10 +50,36 @@ async def lock(session: AsyncSession, account_id: UUID) -> None:
     await session.exec(select(AccountRow.id).where(AccountRow.id == account_id).with_for_update())
 
 
-async def balance(session: AsyncSession, account_id: UUID) -> Balance:
+async def suspend(session: AsyncSession, account_id: UUID, *, suspended: bool) -> bool:
+    """No call begins from this transaction's commit on, or again; what runs goes on. False: it was so before."""
+    await lock(session, account_id)
+    row = await _row(session, account_id)
+    if (row.suspended_at is not None) == suspended:
+        return False
+    row.suspended_at = datetime.now(UTC) if suspended else None
+    session.add(row)
+    return True
+
+
+async def recognise_retries(session: AsyncSession, account_id: UUID, *, recognised: bool) -> bool:
+    """Whether a stock SDK's retry of a call is answered with that call. False: it was so before."""
+    await lock(session, account_id)
+    row = await _row(session, account_id)
+    changed = row.recognise_retries != recognised
+    row.recognise_retries = recognised
+    session.add(row)
+    return changed
+
+
+async def _row(session: AsyncSession, account_id: UUID) -> AccountRow:
     row = await session.get(AccountRow, account_id)
     if row is None:
-        raise NotFound
+        raise NotFound("There is no such account.")
+    return row
+
+
+async def balance(session: AsyncSession, account_id: UUID) -> Balance:
+    row = await _row(session, account_id)
     return Balance(row.available, row.held, row.plan, row.plan_active)
 
 

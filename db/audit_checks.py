@@ -180,6 +180,37 @@ _CHARGES = {
     """,
 }
 
+_OPERATOR = {
+    "refund_not_reversing_charge": """
+        SELECT h.id, 'charge posted ' || c.revenue || ' and ' || c.lost || ', its refund ' || r.revenue || ' and '
+               || r.lost
+        FROM holds h
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(l.amount) FILTER (WHERE l.book = 'revenue'), 0) AS revenue,
+                   coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0) AS lost
+            FROM transactions t JOIN lines l ON l.transaction_id = t.id WHERE t.hold_id = h.id AND t.kind = 'charge') c
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(l.amount) FILTER (WHERE l.book = 'revenue'), 0) AS revenue,
+                   coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0) AS lost
+            FROM transactions t JOIN lines l ON l.transaction_id = t.id WHERE t.hold_id = h.id AND t.kind = 'refund') r
+        WHERE h.refunded > 0 AND (c.revenue <> -r.revenue OR c.lost <> -r.lost)
+    """,
+    "adjustment_not_as_booked": """
+        SELECT t.id, t.kind || ' of ' || coalesce(a.amount, 0) || ', in the book of adjustments '
+               || coalesce(b.amount, 0)
+        FROM transactions t
+        LEFT JOIN lines a ON a.transaction_id = t.id AND a.book = 'available'
+        LEFT JOIN lines b ON b.transaction_id = t.id AND b.book = 'adjustments'
+        WHERE (t.kind = 'adjust' OR b.amount IS NOT NULL)
+          AND (t.kind <> 'adjust' OR t.hold_id IS NOT NULL OR t.ref IS NULL OR coalesce(t.note, '') = ''
+               OR a.amount IS DISTINCT FROM -b.amount)
+    """,
+    "charged_above_max_credits": """
+        SELECT id, 'charged ' || charged || ' of at most ' || max_credits FROM holds
+        WHERE max_credits IS NOT NULL AND (charged > max_credits OR amount > max_credits)
+    """,
+}
+
 _JOBS = {
     "job_without_hold": """
         SELECT j.id, j.state || ' job' FROM media_jobs j WHERE NOT EXISTS (SELECT FROM holds h WHERE h.id = j.id)
@@ -209,4 +240,4 @@ _JOBS = {
     """,
 }
 
-CHECKS: dict[str, str] = {**_SUMS, **_HOLDS, **_CHARGES, **_JOBS}
+CHECKS: dict[str, str] = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS}

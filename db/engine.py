@@ -69,6 +69,14 @@ class Database:
             await session.connection(execution_options={"postgresql_readonly": True})
             yield session
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that cannot write, and in which all is of one moment."""
+        async with self.transaction() as session:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            await session.connection(execution_options=options)
+            yield session
+
 
 @asynccontextmanager
 async def _away() -> AsyncIterator[None]:

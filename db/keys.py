@@ -109,6 +109,20 @@ async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
     return list(newest.values())
 
 
+async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime | None]:
+    """A key by its id or by a token of it: its account, its id, and since when it is revoked. Raises `NotFound`."""
+    query = select(ApiKeyRow.account_id, ApiKeyRow.id, ApiKeyRow.revoked_at)
+    try:
+        query = query.where(ApiKeyRow.id == UUID(named))
+    except ValueError:
+        query = query.join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
+        query = query.where(ApiKeySecretRow.digest == keys.digest(named))
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
+        raise NotFound("There is no such key. Give its id, or a whole token of it.")
+    return found
+
+
 async def change(session: AsyncSession, account_id: UUID, key_id: UUID, asked: Change) -> Listed:
     """In force from this transaction's commit on. Raises `NotFound`, for a revoked key too."""
     key, secret = await _found(session, account_id, key_id)

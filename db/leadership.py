@@ -1,20 +1,24 @@
 """One process at a time does a chore: whoever holds a Postgres advisory lock.
 
-When it dies, the lock is free at once.
+When it dies, the lock is free at once; when it freezes or its machine is gone, Postgres takes the lock from it.
 """
 
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 
+LONGEST_SILENCE = timedelta(seconds=10)
+"""A leader that has not asked whether it still leads for so long does not."""
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 class Leadership:
-    def __init__(self, url: str, lock: int) -> None:
+    def __init__(self, url: str, lock: int, *, longest_silence: timedelta = LONGEST_SILENCE) -> None:
         self._url = url
         self._lock = lock
+        self._options = f"-c idle_session_timeout={round(longest_silence.total_seconds() * 1000)}ms"
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._leads = False
 
@@ -24,7 +28,11 @@ class Leadership:
             if self._connection is None or self._connection.closed:
                 self._leads = False
                 self._connection = await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=3, application_name="yout-leadership"
+                    self._url,
+                    autocommit=True,
+                    connect_timeout=3,
+                    application_name="yout-leadership",
+                    options=self._options,
                 )
             question = "SELECT true" if self._leads else "SELECT pg_try_advisory_lock(%(lock)s)"
             row = await (await self._connection.execute(question, {"lock": self._lock})).fetchone()

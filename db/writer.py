@@ -42,7 +42,9 @@ PATIENCE = timedelta(seconds=10)
 LOCK_TIMEOUT = "250ms"
 """How long a batch waits for an account that somebody else has locked, before that account waits apart."""
 PARKED = 0.2
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+LONGEST_PAUSE = "5s"
+"""How long this process may do nothing between the two halves of a batch: frozen, it must not keep accounts locked."""
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout)
 
 
 @dataclass(slots=True, eq=False)
@@ -222,7 +224,8 @@ class LedgerWriter:
                 self._url,
                 application_name=self._application,
                 connect_timeout=3,
-                options=f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on",
+                options=f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on "
+                f"-c idle_in_transaction_session_timeout={LONGEST_PAUSE}",
             )
         return self._connection
 

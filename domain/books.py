@@ -7,10 +7,12 @@ from domain import limits, pricing
 from domain.errors import NotFound
 from domain.ledger import (
     Account,
+    Adjust,
     Book,
     Changes,
     Closed,
     ClosedBy,
+    Grant,
     Hold,
     HoldState,
     Key,
@@ -55,14 +57,20 @@ class Books:
         account.open_holds -= 1
         self.change(hold)
 
-    def move(self, account: Account, hold: Hold, kind: TransactionKind, **amounts: int) -> None:
+    def move(
+        self, account: Account, hold: Hold, kind: TransactionKind, note: str | None = None, **amounts: int
+    ) -> None:
         """Post one transaction of a hold; the account's own books move with it."""
         lines = tuple(Line(Book(book), amount) for book, amount in amounts.items() if amount)
-        self._post(account, Transaction(kind, account.id, hold.id, None, lines))
+        self._post(account, Transaction(kind, account.id, hold.id, None, lines, note))
 
-    def grant(self, account: Account, amount: int, ref: str) -> None:
-        lines = (Line(Book.AVAILABLE, amount), Line(Book.GRANTS, -amount))
-        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, ref, lines))
+    def grant(self, account: Account, asked: Grant) -> None:
+        lines = (Line(Book.AVAILABLE, asked.amount), Line(Book.GRANTS, -asked.amount))
+        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, asked.ref, lines))
+
+    def adjust(self, account: Account, asked: Adjust) -> None:
+        lines = (Line(Book.AVAILABLE, asked.amount), Line(Book.ADJUSTMENTS, -asked.amount))
+        self._post(account, Transaction(TransactionKind.ADJUST, account.id, None, asked.ref, lines, asked.note))
 
     def _post(self, account: Account, transaction: Transaction) -> None:
         moved = {line.book: line.amount for line in transaction.lines}

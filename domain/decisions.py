@@ -9,8 +9,10 @@ from typing import Any
 
 from domain import reservations, settlements
 from domain.books import Books
-from domain.errors import AmountTooLarge, GatewayError, KeyReused, NotFound
+from domain.errors import AmountTooLarge, BelowZero, GatewayError, KeyReused, NotFound, RequestInvalid
 from domain.ledger import (
+    Account,
+    Adjust,
     Answer,
     Changes,
     Extend,
@@ -54,19 +56,44 @@ _RULES: dict[type[Operation], Callable[[Books, Any], Answer]] = {
 
 
 def grant(books: Books, asked: Grant) -> Granted:
+    account, repeated = _referred(books, asked)
+    if not repeated:
+        if not 0 < asked.amount <= _room(account):
+            raise AmountTooLarge
+        books.grant(account, asked)
+        books.state.refs[asked.ref] = (asked.account_id, asked.amount)
+    return Granted(account.available, repeated)
+
+
+def adjust(books: Books, asked: Adjust) -> Granted:
+    account, repeated = _referred(books, asked)
+    if not repeated:
+        if not asked.note.strip():
+            raise RequestInvalid("An adjustment needs a reason.", param="reason")
+        if asked.amount == 0:
+            raise RequestInvalid("An adjustment must not be zero.", param="amount")
+        if asked.amount > _room(account):
+            raise AmountTooLarge
+        if -asked.amount > account.available:
+            raise BelowZero(-asked.amount, account.available, account.held)
+        books.adjust(account, asked)
+        books.state.refs[asked.ref] = (asked.account_id, asked.amount)
+    return Granted(account.available, repeated)
+
+
+def _referred(books: Books, asked: Grant | Adjust) -> tuple[Account, bool]:
+    """The account, and whether the reference was used for just this before."""
     account = books.state.accounts.get(asked.account_id)
     if account is None:
         raise NotFound
     before = books.state.refs.get(asked.ref)
-    if before is not None:
-        if before != (asked.account_id, asked.amount):
-            raise KeyReused
-        return Granted(account.available, repeated=True)
-    if not 0 < asked.amount <= LARGEST_AMOUNT - account.available - account.held:
-        raise AmountTooLarge
-    books.state.refs[asked.ref] = (asked.account_id, asked.amount)
-    books.grant(account, asked.amount, asked.ref)
-    return Granted(account.available, repeated=False)
+    if before not in (None, (asked.account_id, asked.amount)):
+        raise KeyReused("This reference was used before, for another account or another amount.")
+    return account, before is not None
 
 
-_RULES[Grant] = grant
+def _room(account: Account) -> int:
+    return LARGEST_AMOUNT - account.available - account.held
+
+
+_RULES |= {Grant: grant, Adjust: adjust}

@@ -6,6 +6,7 @@ GatewayError
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
 ├── InsufficientCredits           nothing was sent, nothing is held
+├── BelowZero                     an adjustment would take more than there is
 ├── ModelNotFound
 ├── NotFound                      job, key, output … of this caller
 ├── RequestInvalid                names the field
@@ -74,14 +75,32 @@ class InsufficientCredits(GatewayError):
     code = "insufficient_credits"
 
     def __init__(self, required: int, available: int, held: int, limit_source: str = "balance") -> None:
-        super().__init__(
-            f"This call needs up to {required} credits; {available} are available and {held} are held by calls in "
-            "flight. Add credits, or ask for less output (max_tokens, n, duration)."
-        )
+        super().__init__(_shortage(required, available, held, limit_source))
         self.required = required
         self.available = available
         self.held = held
         self.limit_source = limit_source
+
+
+def _shortage(required: int, available: int, held: int, limit_source: str) -> str:
+    needs = f"This call needs up to {required} credits"
+    less = "ask for less output (max_tokens, n, duration)."
+    if limit_source == "max_credits":
+        return f"{needs}, more than the {available} of its max_credits. Raise max_credits, or {less}"
+    if limit_source == "key_budget":
+        return f"{needs}; this key's budget has {available} left. Raise the budget, or {less}"
+    return f"{needs}; {available} are available and {held} are held by calls in flight. Add credits, or {less}"
+
+
+class BelowZero(GatewayError):
+    """An adjustment cannot take more than the account has available."""
+
+    code = "insufficient_credits"
+
+    def __init__(self, taken: int, available: int, held: int) -> None:
+        super().__init__(
+            f"The account has {available} credits available and {held} held; taking {taken} would leave less than zero."
+        )
 
 
 class ModelNotFound(GatewayError):

@@ -1,8 +1,8 @@
 """The ledger's vocabulary: what can be asked of it, what it knows, and what it answers.
 
 Double entry: every movement is a transaction of signed lines that sum to zero. `available` and `held` belong to an
-account; `revenue`, `grants` and `written_off` to the system. `domain/decisions.py` decides, `db/ledger.py` reads and
-writes.
+account; `revenue`, `grants`, `adjustments` and `written_off` to the system. `domain/decisions.py` decides,
+`db/ledger.py` reads and writes.
 """
 
 from dataclasses import dataclass, field
@@ -31,6 +31,7 @@ class TransactionKind(StrEnum):
     RELEASE = "release"
     GRANT = "grant"
     REFUND = "refund"
+    ADJUST = "adjust"
 
 
 class Book(StrEnum):
@@ -38,6 +39,7 @@ class Book(StrEnum):
     HELD = "held"
     REVENUE = "revenue"
     GRANTS = "grants"
+    ADJUSTMENTS = "adjustments"
     WRITTEN_OFF = "written_off"
 
 
@@ -132,6 +134,8 @@ class Hold:
     created_at: datetime | None = None
     closed_at: datetime | None = None
     closed_by: ClosedBy | None = None
+    max_credits: int | None = None
+    """The most that its caller wants to be charged."""
 
 
 @dataclass(slots=True)
@@ -166,6 +170,8 @@ class Reserve:
     ceiling: Limits = NO_LIMITS
     """The operator's maximum of every limit."""
     claim: Claim | None = None
+    max_credits: int | None = None
+    """The caller's own bound of this call: it never holds more, nor is charged more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,8 @@ class Refund:
     hold_id: UUID
     account_id: UUID
     closed_by: ClosedBy = ClosedBy.CALL
+    note: str | None = None
+    """Why: kept on the transaction, and shown to the account's owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +245,17 @@ class Grant:
     ref: str
 
 
-Operation = Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Correct a balance by the operator's hand, never to below zero. The same `ref` does it once."""
+
+    account_id: UUID
+    amount: int
+    ref: str
+    note: str
+
+
+Operation = Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +310,8 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
+    """What a grant or an adjustment left."""
+
     available: int
     repeated: bool
 
@@ -313,6 +333,7 @@ class Transaction:
     hold_id: UUID | None
     ref: str | None
     lines: tuple[Line, ...]
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

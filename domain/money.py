@@ -19,6 +19,12 @@ def micros(price: Decimal) -> int:
     return whole
 
 
+def plain(scaled: int, places: int) -> str:
+    """`scaled` x 10^-`places` as a decimal number, every digit of it: `plain(612500, 3)` is 612.5."""
+    whole, rest = divmod(scaled, 10**places)
+    return f"{whole}.{rest:0{places}d}".rstrip("0").rstrip(".")
+
+
 def round_up(numerator: int, denominator: int) -> int:
     """The one rounding of money: up, to a whole credit."""
     return -(-numerator // denominator)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.catalog import Prices, Rates
-from domain.money import MICRO, MINIMUM_CHARGE, micros, round_up
+from domain.money import MICRO, MINIMUM_CHARGE, PRICE_PLACES, micros, plain, round_up
 
 MOST_TOKENS = 10_000_000
 """No call has more tokens than this on either side; a usage report above it is absurd."""
@@ -17,6 +17,7 @@ OUTPUT_FLOOR = 256
 BALANCE_SHARE = 8
 """An unbounded call holds at most this fraction (one eighth) of the balance, above the floor."""
 _PER = 1000 * MICRO
+_PER_PLACES = 3 + PRICE_PLACES
 
 
 class UsageSource(StrEnum):
@@ -86,15 +87,23 @@ class Usage:
 
 def cost(prices: TextPrices, usage: Usage) -> int:
     """Whole credits, rounded up once on the sum, without the minimum."""
+    return round_up(_sum(prices, usage), _PER)
+
+
+def exact_cost(prices: TextPrices, usage: Usage) -> str:
+    """The same before it is rounded, as a decimal number."""
+    return plain(_sum(prices, usage), _PER_PLACES)
+
+
+def _sum(prices: TextPrices, usage: Usage) -> int:
     rates = prices.rates_at(usage.input_tokens)
-    plain = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
-    total = (
-        rates.input * plain
+    uncached = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
+    return (
+        rates.input * uncached
         + rates.cached_input * usage.cached_tokens
         + rates.cache_write * usage.cache_write_tokens
         + rates.output * usage.output_tokens
     )
-    return round_up(total, _PER)
 
 
 def charge(prices: TextPrices, usage: Usage, *, minimum: bool) -> int:
@@ -132,30 +141,40 @@ class Bound:
     output_limit: int | None
 
 
-def bound(terms: TextTerms | FlatTerms, available: int) -> Bound:
-    """The upper bound of a call's cost, given what the account can spend now.
+def bound(terms: TextTerms | FlatTerms, available: int, max_credits: int | None = None) -> Bound:
+    """The upper bound of a call's cost, given what the account can spend now and what its caller wants to, at most.
 
     An explicit limit is held in full. An unset one is min(model's maximum, max(256, what an eighth of the balance
-    buys)), so that one call neither turns a funded account away nor starves its neighbours.
+    buys)), so that one call neither turns a funded account away nor starves its neighbours; `max_credits` bounds it in
+    the same way, but as a whole.
     """
     if isinstance(terms, FlatTerms):
         return Bound(terms.amount, None)
     limit = terms.output_limit
     if limit is None:
-        limit = min(terms.model_limit, max(OUTPUT_FLOOR, _affordable(terms, available // BALANCE_SHARE)))
+        share = available // BALANCE_SHARE
+        credits = share if max_credits is None else min(share, max_credits)
+        limit = min(terms.model_limit, max(OUTPUT_FLOOR, _affordable(terms, credits)))
     amount = at_most(terms.prices, terms.input_bound, limit * terms.choices)
     return Bound(max(MINIMUM_CHARGE, amount), limit)
 
 
 def at_most(prices: TextPrices, input_bound: int, output: int) -> int:
     """The dearest that a call can become: every kind of input, in every tier that its input can reach."""
-    reachable = [prices.rates, *(tier.rates for tier in prices.tiers if input_bound > tier.above)]
+    reachable = _reachable(prices, input_bound)
     return max(round_up(r.dearest_input * input_bound + r.output * output, _PER) for r in reachable)
+
+
+def _reachable(prices: TextPrices, input_bound: int) -> list[TextRates]:
+    return [prices.rates, *(tier.rates for tier in prices.tiers if input_bound > tier.above)]
 
 
 def _affordable(terms: TextTerms, credits: int) -> int:
     """Output tokens per choice that `credits` buy beside the input; at most the model's maximum."""
-    rates = terms.prices.rates_at(terms.input_bound)
+    return min(_bought(terms, rates, credits) for rates in _reachable(terms.prices, terms.input_bound))
+
+
+def _bought(terms: TextTerms, rates: TextRates, credits: int) -> int:
     rest = credits * _PER - rates.dearest_input * terms.input_bound
     per_token = rates.output * terms.choices
     if rest <= 0:

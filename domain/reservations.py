@@ -1,6 +1,6 @@
 """Who may make a call, and what is set aside for it. Decided under the account's and the key's lock."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from domain import limits, pricing
@@ -10,6 +10,7 @@ from domain.errors import (
     AlreadyRunning,
     AmountTooLarge,
     CallerUnknown,
+    GatewayError,
     HoldClosed,
     HoldVoided,
     InsufficientCredits,
@@ -34,9 +35,35 @@ from domain.ledger import (
 )
 from domain.limits import Limits
 from domain.money import LARGEST_AMOUNT
-from domain.pricing import Bound, TextTerms
+from domain.pricing import Bound, FlatTerms, TextTerms
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What a call may hold credits from."""
+
+    available: int
+    held: int
+    budget: int | None = None
+    """What is left of its key's."""
+    max_credits: int | None = None
+    """The caller's own bound."""
+
+    def bound(self, terms: TextTerms | FlatTerms) -> Bound:
+        spendable = self.available if self.budget is None else min(self.available, self.budget)
+        return pricing.bound(terms, spendable, self.max_credits)
+
+    def refusal(self, amount: int) -> GatewayError | None:
+        """Why `amount` cannot be held, if it cannot."""
+        if amount > LARGEST_AMOUNT:
+            return AmountTooLarge()
+        sources = {"balance": self.available, "key_budget": self.budget, "max_credits": self.max_credits}
+        for source, left in sources.items():
+            if left is not None and amount > left:
+                return InsufficientCredits(amount, left, self.held, source)
+        return None
 
 
 def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
@@ -49,7 +76,7 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
     if replay is not None:
         return replay
     allowed = key.limits.within(asked.ceiling) if key else asked.ceiling
-    bound = _affordable(books, asked, account, key, allowed)
+    bound = _affordable(books, asked, account, key)
     hold = _hold(books, asked, account, bound)
     if key is not None:
         hold.key_id = key.id
@@ -77,8 +104,9 @@ def extend(books: Books, asked: Extend) -> Extended:
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
     amount = extension(hold, asked.tokens)
-    if amount > account.available:
-        raise InsufficientCredits(amount, account.available, account.held)
+    left = None if hold.max_credits is None else hold.max_credits - hold.amount
+    if refusal := Purse(account.available, account.held, max_credits=left).refusal(amount):
+        raise refusal
     hold.output_limit = (hold.output_limit or 0) + asked.tokens
     hold.amount += amount
     books.change(hold)
@@ -135,17 +163,13 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
     return Replay(hold.id, account.id, claimed.sealed, hold.charged, account.available)
 
 
-def _affordable(books: Books, asked: Reserve, account: Account, key: Key | None, allowed: Limits) -> Bound:
-    """What the call holds. Raises when the balance or the key's budget cannot cover it."""
-    budget = limits.budget_left(allowed, key.used.at(books.state.now)) if key else None
-    spendable = account.available if budget is None else min(account.available, budget)
-    bound = pricing.bound(asked.terms, spendable)
-    if bound.amount > LARGEST_AMOUNT:
-        raise AmountTooLarge
-    if bound.amount > account.available:
-        raise InsufficientCredits(bound.amount, account.available, account.held)
-    if budget is not None and bound.amount > budget:
-        raise InsufficientCredits(bound.amount, budget, account.held, "key_budget")
+def _affordable(books: Books, asked: Reserve, account: Account, key: Key | None) -> Bound:
+    """What the call holds. Raises when the balance, the key's budget or the caller's own bound cannot cover it."""
+    budget = limits.budget_left(key.limits.within(asked.ceiling), key.used.at(books.state.now)) if key else None
+    purse = Purse(account.available, account.held, budget, asked.max_credits)
+    bound = purse.bound(asked.terms)
+    if refusal := purse.refusal(bound.amount):
+        raise refusal
     return bound
 
 
@@ -162,6 +186,7 @@ def _hold(books: Books, asked: Reserve, account: Account, bound: Bound) -> Hold:
         output_limit=bound.output_limit,
         lease_until=books.state.now + asked.lease if asked.lease else None,
         created_at=books.state.now,
+        max_credits=asked.max_credits,
     )
     if isinstance(asked.terms, TextTerms):
         hold.prices, hold.choices = asked.terms.prices, asked.terms.choices

@@ -85,6 +85,7 @@ def refund(books: Books, asked: Refund) -> Closed:
         account,
         hold,
         TransactionKind.REFUND,
+        asked.note,
         available=hold.charged,
         revenue=-hold.charged - hold.written_off,
         written_off=hold.written_off,
@@ -94,13 +95,14 @@ def refund(books: Books, asked: Refund) -> Closed:
 
 
 def _charge(books: Books, hold: Hold, account: Account, asked: Settle) -> Closed:
-    """A cost above the hold takes what is available; the rest is written off, visibly."""
+    """A cost above the hold takes what is available, up to the caller's own bound; the rest is written off, visibly."""
     usage = asked.usage or Usage(0, 0, UsageSource.FLAT)
     cost = hold.amount if hold.prices is None else pricing.charge(hold.prices, usage, minimum=asked.minimum)
     if not asked.minimum:
         cost = min(cost, hold.amount)
     from_hold = min(cost, hold.amount)
-    extra = min(cost - from_hold, account.available)
+    room = account.available if hold.max_credits is None else hold.max_credits - hold.amount
+    extra = min(cost - from_hold, account.available, room)
     written_off = cost - from_hold - extra
     hold.charged, hold.written_off = from_hold + extra, written_off
     books.close(hold, account, HoldState.SETTLED, asked.closed_by)

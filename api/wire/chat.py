@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from domain.errors import RequestInvalid
+from domain.money import LARGEST_AMOUNT
 from domain.pricing import MOST_TOKENS, Usage
 
 ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
@@ -17,6 +18,8 @@ MOST_CHOICES = 128
 SAMPLING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
 )
+OURS = frozenset({"max_credits"})
+"""Fields that are for this server and never go upstream."""
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 _DEARER = ("web_search_options", "plugins", "audio", "moderation", "modalities")
@@ -58,6 +61,7 @@ class ChatRequest:
     include_usage: bool
     choices: int
     output_limit: int | None
+    max_credits: int | None = None
 
 
 def parse(body: dict[str, Any]) -> ChatRequest:
@@ -82,6 +86,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
         include_usage=options.get("include_usage") is True,
         choices=_count(body, "n", MOST_CHOICES) or 1,
         output_limit=limit,
+        max_credits=_count(body, "max_credits", LARGEST_AMOUNT),
     )
 
 
@@ -152,10 +157,9 @@ def _check_price(body: Mapping[str, Any]) -> None:
 
 
 def upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
-    """Without the sampling fields that the model is known not to take: a provider would answer 400 to them."""
-    if supported is None:
-        return dict(body)
-    return {name: value for name, value in body.items() if name not in SAMPLING or name in supported}
+    """Without our own fields, and the sampling fields that the model is known not to take: they would be a 400."""
+    left_out = OURS if supported is None else OURS | (SAMPLING - set(supported))
+    return {name: value for name, value in body.items() if name not in left_out}
 
 
 def usage_object(usage: Usage, reported: object) -> dict[str, Any]:

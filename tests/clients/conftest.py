@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 from psycopg import sql
@@ -12,6 +13,7 @@ from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
+from tests.clients.payer import CREDITS, Payer
 from tests.conftest import TEMPLATE
 from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.integration.bank import open_account
@@ -23,6 +25,33 @@ BEHAVIOURS = [
     *USAGES,
     *WRITERS,
 ]
+
+TIERED = """
+[models.test-tiered]
+name = "Every price that there is"
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 0.123457
+credits_per_1k_output = 7.5
+routes = [ { provider = "foreign", model = "usage-cached" } ]
+
+[[models.test-tiered.tiers]]
+above = 50
+credits_per_1k_input = 1
+credits_per_1k_output = 1
+
+[[models.test-tiered.tiers]]
+above = 900
+credits_per_1k_input = 40.000003
+credits_per_1k_output = 61.7
+credits_per_1k_cached_input = 3.1
+credits_per_1k_cache_write = 55.5
+
+[[models.test-tiered.tiers]]
+above = 5000
+credits_per_1k_input = 900
+credits_per_1k_output = 900
+"""
 
 
 def catalog(upstream: str) -> str:
@@ -47,7 +76,7 @@ base_url = "http://127.0.0.1:1/v1"
     first, then = '{ provider = "unreachable", model = "x", weight = 2 }', '{ provider = "foreign", model = "plain" }'
     models.append(_model("test-metered", '{ provider = "metered", model = "writes" }'))
     models += [_model("test-second", f"{first}, {then}"), _model("test-unreachable", first)]
-    return provider + "".join(models)
+    return provider + "".join(models) + TIERED
 
 
 def _model(name: str, routes: str) -> str:
@@ -104,3 +133,30 @@ async def account(stack: Stack) -> AsyncIterator[OpenAccount]:
 @pytest.fixture
 async def key(account: OpenAccount) -> str:
     return await account(1_000_000)
+
+
+OpenPayer = Callable[..., Awaitable[Payer]]
+
+
+@pytest.fixture
+async def payers(stack: Stack) -> AsyncIterator[OpenPayer]:
+    """Opens accounts with so many credits."""
+    database = Database.open(stack.database_url, pool=2)
+    opened = []
+    async with LedgerWriter(stack.database_url) as ledger:
+
+        async def made(credits: int = CREDITS) -> Payer:
+            customer = await open_account(database, ledger, credits, Wrapping.of(SECRET))
+            headers = {"authorization": f"Bearer {customer.token}"}
+            opened.append(httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30))
+            return Payer(customer, opened[-1], database, ledger)
+
+        yield made
+    for client in opened:
+        await client.aclose()
+    await database.close()
+
+
+@pytest.fixture
+async def payer(payers: OpenPayer) -> Payer:
+    return await payers()

@@ -21,6 +21,13 @@ USAGES: dict[str, Any] = {
     "usage-absurd": {"prompt_tokens": 10**12, "completion_tokens": 3, "total_tokens": 10**12},
     "usage-text": {"prompt_tokens": "12", "completion_tokens": "3", "total_tokens": "15"},
     "usage-fraction": {"prompt_tokens": 1.5, "completion_tokens": 3, "total_tokens": 4.5},
+    "usage-huge": {"prompt_tokens": 90_000, "completion_tokens": 200, "total_tokens": 90_200},
+    "usage-cached": {
+        "prompt_tokens": 1000,
+        "completion_tokens": 33,
+        "total_tokens": 1033,
+        "prompt_tokens_details": {"cached_tokens": 601, "cache_write_tokens": 102},
+    },
 }
 WRITERS = ("writes", "reasons")
 WORD = " word"

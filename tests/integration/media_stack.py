@@ -3,8 +3,8 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Self, TypeVar
@@ -30,7 +30,7 @@ from temporal.codec import Keyring
 from tests.integration.bank import open_account
 from tests.stack import SECRET, Stack
 
-PATIENCE = 100.0
+PATIENCE = 60.0
 """Seconds after which something that must happen counts as not happening; what it takes is asserted nowhere."""
 KEYRING = Keyring.derived(SECRET)
 ENDED = ("succeeded", "failed", "cancelled")
@@ -39,12 +39,12 @@ Found = TypeVar("Found")
 Job = Mapping[str, Any]
 
 
-async def until(found: Callable[[], Awaitable[Found]], what: str) -> Found:
+async def until(found: Callable[[], Awaitable[Found]], what: str, every: float = 0.1) -> Found:
     """The first truthy answer."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while not (answer := await found()):
         assert asyncio.get_running_loop().time() < deadline, f"waited in vain for {what}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(every)
     return answer
 
 
@@ -133,24 +133,22 @@ class World:
     stack: Stack
     database: Database
     ledger: LedgerWriter
-    clients: list[httpx2.AsyncClient] = field(default_factory=list)
+    opened: AsyncExitStack
 
     @classmethod
     @asynccontextmanager
     async def of(cls, stack: Stack) -> AsyncIterator[Self]:
-        database = Database.open(stack.database_url, pool=2)
-        async with LedgerWriter(stack.database_url) as ledger:
-            made = cls(stack, database, ledger)
-            yield made
-            for client in made.clients:
-                await client.aclose()
-        await database.close()
+        async with AsyncExitStack() as opened:
+            database = Database.open(stack.database_url, pool=2)
+            opened.push_async_callback(database.close)
+            ledger = await opened.enter_async_context(LedgerWriter(stack.database_url))
+            yield cls(stack, database, ledger, opened)
 
     async def customer(self, credits: int = 1_000_000) -> Customer:
         made = await open_account(self.database, self.ledger, credits, Wrapping.of(SECRET))
         headers = {"authorization": f"Bearer {made.token}"}
         http = httpx2.AsyncClient(base_url=self.stack.url, headers=headers, timeout=60)
-        self.clients.append(http)
+        await self.opened.enter_async_context(http)
         return Customer(made.account_id, made.token, http, credits)
 
     def submissions(self, job_uuid: str) -> list[Submission]:

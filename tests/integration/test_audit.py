@@ -16,7 +16,7 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
-from domain.ledger import Refund
+from domain.ledger import Adjust, Refund
 from domain.media import JobError, Kind, MediaRequest, Output, State
 from domain.pricing import FlatTerms
 from tests.integration.bank import WRAPPING, Customer, open_account, reserve, settle, void
@@ -57,6 +57,9 @@ CORRUPTIONS = {
     "charge_not_as_priced": "UPDATE usage SET output_tokens = output_tokens + 1000 WHERE kind = 'chat'",
     "flat_charge_not_as_held": "UPDATE holds SET charged = charged - 1 WHERE kind = 'image' AND state = 'settled'",
     "refund_not_as_charged": "UPDATE holds SET refunded = charged - 1 WHERE refunded > 0",
+    "refund_not_reversing_charge": "UPDATE lines SET amount = amount + 1 WHERE book = 'revenue' AND amount < 0",
+    "adjustment_not_as_booked": "UPDATE transactions SET note = NULL WHERE kind = 'adjust'",
+    "charged_above_max_credits": "UPDATE holds SET max_credits = charged - 1 WHERE state = 'settled'",
     "job_without_hold": "DELETE FROM holds WHERE kind = 'image'",
     "job_not_as_hold": "UPDATE media_jobs SET state = 'succeeded' WHERE state = 'failed'",
     "job_cost_not_as_held": "UPDATE media_jobs SET credits_cost = credits_cost + 1",
@@ -86,7 +89,8 @@ async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
     await ledger.ask(void(customer, released.hold_id))
     await ledger.ask(void(customer, uuid.uuid4()))
     await ledger.ask(settle(customer, refunded.hold_id, 90))
-    await ledger.ask(Refund(refunded.hold_id, customer.account_id))
+    await ledger.ask(Refund(refunded.hold_id, customer.account_id, note="It was our fault."))
+    await ledger.ask(Adjust(customer.account_id, -25, "adjust:1", "Granted twice."))
     succeeded, failed, _queued = [(await jobs.accept(order(customer))).job for _ in range(3)]
     await jobs.begin(succeeded.id)
     await jobs.succeed(succeeded.id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])

@@ -13,6 +13,7 @@ from domain.decisions import decide
 from domain.errors import (
     AccountSuspended,
     AmountTooLarge,
+    BelowZero,
     CallerUnknown,
     GatewayError,
     HoldClosed,
@@ -21,13 +22,17 @@ from domain.errors import (
     KeyReused,
     NotFound,
     ProRequired,
+    RequestInvalid,
     ScopeMissing,
 )
 from domain.ledger import (
     Account,
+    Adjust,
     Book,
     Changes,
     Closed,
+    Extend,
+    Extended,
     Grant,
     Granted,
     HoldState,
@@ -274,10 +279,83 @@ def test_absurd_grants_are_refused(amount: int) -> None:
     assert isinstance(run(state(), Grant(ANN, amount, "r"))[0][0], AmountTooLarge)
 
 
+def adjust(amount: int, ref: str = "r") -> Adjust:
+    return Adjust(ANN, amount, ref, "a correction")
+
+
+def test_an_adjustment_adds_or_takes_once_per_reference() -> None:
+    asked = [adjust(-400), adjust(-400), adjust(25, "s"), adjust(-399)]
+    (took, again, added, other), changes = run(state(), *asked)
+    assert (took, again) == (Granted(600, repeated=False), Granted(600, repeated=True))
+    assert added == Granted(625, repeated=False)
+    assert isinstance(other, KeyReused)
+    assert [(t.kind, t.note, t.lines[1].amount) for t in changes.transactions] == [
+        ("adjust", "a correction", 400),
+        ("adjust", "a correction", -25),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "refusal"),
+    [
+        (adjust(-1001), BelowZero),
+        (adjust(LARGEST_AMOUNT), AmountTooLarge),
+        (adjust(0), RequestInvalid),
+        (Adjust(ANN, 5, "r", " "), RequestInvalid),
+        (Adjust(UUID(int=77), 5, "r", "a correction"), NotFound),
+    ],
+)
+def test_adjustments_that_are_refused(asked: Adjust, refusal: type[GatewayError]) -> None:
+    (verdict,), changes = run(state(), asked)
+    assert type(verdict) is refusal
+    assert not changes
+
+
+def test_what_is_held_cannot_be_adjusted_away() -> None:
+    verdict = run(state(), reserve(), adjust(-(1000 - BOUND) - 1))[0][1]
+    assert isinstance(verdict, BelowZero)
+
+
+def test_a_refunds_reason_is_kept() -> None:
+    _, changes = run(state(), reserve(), settle(), Refund(UUID(int=100), ANN, note="It was our fault."))
+    assert [t.note for t in changes.transactions] == [None, None, "It was our fault."]
+
+
+def test_a_call_that_may_cost_more_than_its_caller_allows_is_refused() -> None:
+    (verdict, held), _ = run(state(), reserve(1, max_credits=BOUND - 1), reserve(2, max_credits=BOUND))
+    assert isinstance(verdict, InsufficientCredits)
+    assert (verdict.required, verdict.available, verdict.limit_source) == (BOUND, BOUND - 1, "max_credits")
+    assert isinstance(held, Reserved)
+
+
+def test_a_callers_bound_stands_even_when_the_call_costs_more() -> None:
+    asked: list[Operation] = [reserve(max_credits=BOUND + 20), settle(usage=used(1000, 100))]
+    (_, verdict), _ = run(state(), *asked)
+    assert verdict == Closed(HoldState.SETTLED, BOUND + 20, 450 - BOUND - 20, 1000 - BOUND - 20, 0)
+
+
+def test_a_hold_grows_up_to_its_callers_bound() -> None:
+    more = Extend(UUID(int=100), ANN, 100)  # 150 credits
+    (_, grown, refused), _ = run(state(), reserve(max_credits=BOUND + 150), more, more)
+    assert isinstance(grown, Extended)
+    assert grown.amount == BOUND + 150
+    assert isinstance(refused, InsufficientCredits)
+    assert refused.limit_source == "max_credits"
+
+
 NUMBERS = st.integers(min_value=1, max_value=6)
 TOKENS = st.integers(min_value=0, max_value=3000)
 OPERATIONS = st.one_of(
-    st.builds(lambda n, limit: reserve(n, terms=TextTerms(TERMS.prices, "v", 20, 15, limit, 4096)), NUMBERS, TOKENS),
+    st.builds(
+        lambda n, limit, most: reserve(n, terms=TextTerms(TERMS.prices, "v", 20, 15, limit, 4096), max_credits=most),
+        NUMBERS,
+        TOKENS,
+        st.none() | st.integers(min_value=1, max_value=3000),
+    ),
+    st.builds(lambda n, more: Extend(UUID(int=n), ANN, more), NUMBERS, TOKENS),
+    st.builds(
+        lambda a, r: adjust(a, f"adjust {r}"), st.integers(min_value=-500, max_value=500), st.sampled_from("xyz")
+    ),
     st.builds(lambda n, i, o, m: settle(n, used(i, o), minimum=m), NUMBERS, TOKENS, TOKENS, st.booleans()),
     st.builds(void, NUMBERS),
     st.builds(lambda n, o: Renew(UUID(int=n), o), NUMBERS, TOKENS),
@@ -301,4 +379,6 @@ def test_no_sequence_of_batches_breaks_the_books(balance: int, batches: list[lis
     account = known.accounts[ANN]
     assert (account.available, account.held) == (booked[Book.AVAILABLE], booked[Book.HELD])
     assert sum(booked.values()) == balance
-    assert all(hold.charged + hold.written_off >= hold.refunded for hold in known.holds.values())
+    for hold in known.holds.values():
+        assert hold.charged + hold.written_off >= hold.refunded
+        assert hold.max_credits is None or max(hold.amount, hold.charged) <= hold.max_credits

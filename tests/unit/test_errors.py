@@ -18,8 +18,8 @@ def all_errors(root: type[GatewayError] = GatewayError) -> Iterator[type[Gateway
 
 
 def made(kind: type[GatewayError]) -> GatewayError:
-    if kind is errors.InsufficientCredits:
-        return errors.InsufficientCredits(100, 60, 20)
+    if kind in (errors.InsufficientCredits, errors.BelowZero):
+        return kind(100, 60, 20)
     if kind in (errors.ModelNotFound, errors.RequestInvalid):
         return kind("nobody")
     return kind()
@@ -40,6 +40,7 @@ def test_every_error_has_a_status_and_a_known_code(kind: type[GatewayError]) -> 
     [
         (errors.InsufficientCredits(100, 60, 20), {"x-should-retry": "false"}),
         (errors.InsufficientCredits(100, 60, 40), {"retry-after": "2", "x-should-retry": "true"}),
+        (errors.InsufficientCredits(100, 60, 40, "max_credits"), {"x-should-retry": "false"}),
         (errors.RateLimited(retry_after=timedelta(seconds=1.5)), {"retry-after": "2", "retry-after-ms": "1500"}),
         (errors.UpstreamBusy(), {"retry-after": "1", "retry-after-ms": "1000"}),
         (errors.ServiceUnavailable(), {"retry-after": "2"}),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain import pricing
 from domain.catalog import Prices, Rates
-from domain.money import micros, round_up
+from domain.money import micros, plain, round_up
 from domain.pricing import FlatTerms, TextPrices, TextTerms, TextTier, Usage, UsageSource
 
 PRICE = st.decimals(min_value=0, max_value=10**9, places=6)
@@ -59,6 +59,27 @@ def test_cached_input_and_cache_writes_have_prices_of_their_own(
     sides = [(per_in, plain), (cached, hit), (write, written), (per_out, out)]
     exact = sum((Fraction(price) * count for price, count in sides), Fraction()) / 1000
     assert pricing.cost(prices(per_in, per_out, cached, write), billed) == math.ceil(exact)
+
+
+@given(st.tuples(PRICE, PRICE, PRICE, PRICE), st.tuples(TOKENS, TOKENS, TOKENS), TOKENS)
+def test_the_exact_cost_is_told_to_its_last_digit(
+    known: tuple[Decimal, Decimal, Decimal, Decimal], parts: tuple[int, int, int], out: int
+) -> None:
+    per_in, per_out, cached, write = known
+    billed = Usage(sum(parts), out, UsageSource.PROVIDER, cached_tokens=parts[1], cache_write_tokens=parts[2])
+    sides = zip((per_in, cached, write, per_out), (*parts, out), strict=True)
+    exact = sum((Fraction(price) * count for price, count in sides), Fraction()) / 1000
+    told = pricing.exact_cost(prices(per_in, per_out, cached, write), billed)
+    assert Fraction(told) == exact
+    assert told == f"{Decimal(told):f}"
+
+
+@pytest.mark.parametrize(
+    ("scaled", "places", "text"),
+    [(612_500, 3, "612.5"), (600_000, 3, "600"), (0, 9, "0"), (1, 9, "0.000000001"), (70, 0, "70"), (1000, 2, "10")],
+)
+def test_plain_decimals(scaled: int, places: int, text: str) -> None:
+    assert plain(scaled, places) == text
 
 
 @pytest.mark.parametrize(("tokens_in", "credits"), [(200_000, 60_002), (200_001, 120_003)])
@@ -118,6 +139,38 @@ def test_an_unbounded_call_takes_at_most_an_eighth_above_its_floor(available: in
     floor = pricing.bound(terms(limit=pricing.OUTPUT_FLOOR, choices=choices), available)
     assert found.amount <= max(floor.amount, available // 8 + 1)
     assert found.amount >= floor.amount
+
+
+@pytest.mark.parametrize(
+    ("asked", "available", "most", "limit", "amount"),
+    [
+        (terms(), 10**9, 10_000, 6_466, 300 + 9_699),  # all of it, not an eighth
+        (terms(), 8_000, 10_000, 466, 300 + 699),  # an eighth of the balance is less
+        (terms(), 10**9, 500, 256, 300 + 384),  # the floor, above it: the ledger refuses
+        (terms(limit=100), 10**9, 50, 100, 300 + 150),  # an explicit limit stays
+        (FlatTerms(500, "v"), 10**9, 50, None, 500),
+    ],
+)
+def test_a_callers_own_bound(
+    asked: TextTerms | FlatTerms, available: int, most: int, limit: int | None, amount: int
+) -> None:
+    found = pricing.bound(asked, available, most)
+    assert (found.output_limit, found.amount) == (limit, amount)
+
+
+@given(
+    st.integers(min_value=0, max_value=10**6),
+    st.integers(min_value=1, max_value=4),
+    st.tuples(PRICE, PRICE),
+    st.tuples(PRICE, PRICE),
+)
+def test_an_unset_limit_fits_into_a_callers_own_bound_in_every_tier(
+    most: int, choices: int, first: tuple[Decimal, Decimal], above: tuple[Decimal, Decimal]
+) -> None:
+    known = TextPrices(prices(*first).rates, (TextTier(500, prices(*above).rates),))
+    asked = terms(known=known, choices=choices)
+    floor = pricing.bound(terms(known=known, choices=choices, limit=pricing.OUTPUT_FLOOR), 0).amount
+    assert pricing.bound(asked, 10**18, most).amount <= max(floor, most)
 
 
 def test_free_prices_are_held_at_the_minimum() -> None:

@@ -37,6 +37,7 @@ def upgrade() -> None:
     _keys()
     _holds()
     _double_entry()
+    _usage()
     _reports_and_replays()
     _media()
     op.execute(APPEND_ONLY)
@@ -215,6 +216,9 @@ def _double_entry() -> None:
     )
     op.create_index(op.f("ix_lines_account_id"), "lines", ["account_id"], unique=False)
     # ### end Alembic commands ###
+
+
+def _usage() -> None:
     op.create_table(
         "usage",
         sa.Column("hold_id", sa.Uuid(), nullable=False),

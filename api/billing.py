@@ -1,0 +1,227 @@
+"""`/api/billing/…`: what was charged and why, the account's statement, and its usage by day, model or key."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from api import receipts
+from api.deps import Held, MaySeeBilling
+from api.pages import PeriodQuery, cut
+from api.receipts import Amounts, ReceiptView, TokensUsed
+from db import billing
+from db.billing import Charge, Entry, Grouping, Used, Wanted
+from domain.errors import RequestInvalid
+from domain.ledger import HoldState, TransactionKind
+from domain.receipts import public_id, read_id
+
+router = APIRouter(prefix="/api/billing", tags=["billing"])
+
+USAGE_SPAN = timedelta(days=30)
+
+
+class ChargeQuery(PeriodQuery):
+    model: Annotated[str | None, Field(max_length=200, pattern=r"^[\x20-\x7e]+$")] = None
+    key_id: UUID | None = None
+
+
+class UsageQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    group_by: Grouping = Grouping.DAY
+    since: Annotated[date | None, Field(alias="from", description="The first day, in UTC; or the last 30.")] = None
+    until: Annotated[date | None, Field(alias="to", description="The day after the last; or tomorrow.")] = None
+
+    def days(self, today: date) -> tuple[date, date]:
+        until = self.until or today + timedelta(days=1)
+        since = self.since or until - min(USAGE_SPAN, until - date.min)
+        if since >= until:
+            raise RequestInvalid("'to' must be later than 'from'.", param="to")
+        return since, until
+
+
+class ListedCharge(BaseModel):
+    """`GET /api/billing/charges/<id>/` explains it."""
+
+    id: str
+    kind: str
+    model: str
+    key_id: UUID | None
+    state: HoldState
+    created_at: datetime | None
+    closed_at: datetime | None
+    credits: Amounts
+    usage: TokensUsed | None
+
+
+class ChargeList(BaseModel):
+    data: list[ListedCharge]
+    has_more: bool
+    next: str | None
+
+
+class Balance(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    balance: Annotated[int, Field(validation_alias="available")]
+    """What could be spent then."""
+    held: int
+
+
+class StatementEntry(BaseModel):
+    """By how much `balance` and `held` changed, and why."""
+
+    id: UUID
+    kind: TransactionKind
+    created_at: datetime
+    charge: str | None
+    """Of which call or job."""
+    model: str | None
+    note: str | None
+    """The operator's reason, where there is one."""
+    balance: int
+    held: int
+
+
+class Statement(BaseModel):
+    """`opening`, and the `data` of all pages added to it, is `closing`."""
+
+    since: Annotated[datetime, Field(serialization_alias="from")]
+    until: Annotated[datetime, Field(serialization_alias="to")]
+    opening: Balance
+    closing: Balance
+    data: list[StatementEntry]
+    has_more: bool
+    next: str | None
+
+
+class Totals(BaseModel):
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    credits: int
+    """As charged. What was refunded later is in the statement."""
+
+
+class UsageGroup(Totals):
+    """With `day`, `model`, or `key_id` and `key_name`, as it was asked for."""
+
+    day: date | None = None
+    model: str | None = None
+    key_id: UUID | None = None
+    """null: calls that were made without a key."""
+    key_name: str | None = None
+
+
+class UsageReport(BaseModel):
+    group_by: Grouping
+    since: Annotated[date, Field(serialization_alias="from")]
+    until: Annotated[date, Field(serialization_alias="to")]
+    total: Totals
+    data: list[UsageGroup]
+    has_more: bool
+    next: str | None
+
+
+@router.get("/charges/")
+async def list_charges(caller: MaySeeBilling, held: Held, asked: Annotated[ChargeQuery, Query()]) -> ChargeList:
+    """Calls and jobs, newest first: those in flight, charged and released alike."""
+    wanted = Wanted(asked.period(), asked.model, asked.key_id)
+    async with held.database.reading() as session:
+        found, following = cut(await billing.charges(session, caller.account_id, wanted, asked.page), asked.page)
+    return ChargeList(data=[_listed(charge) for charge in found], has_more=following is not None, next=following)
+
+
+@router.get("/charges/{charge_id}/")
+async def explain_charge(charge_id: str, caller: MaySeeBilling, held: Held) -> ReceiptView:
+    """Explains a charge so that it can be computed again from this answer alone.
+
+    `charge_id` is the `id` of a chat's answer (`chatcmpl-…`), or a media job's `job_uuid`.
+    """
+    hold_id = read_id(charge_id)
+    async with held.database.reading() as session:
+        return receipts.view(await billing.receipt(session, caller.account_id, hold_id))
+
+
+@router.get("/statement/")
+async def statement(caller: MaySeeBilling, held: Held, asked: Annotated[PeriodQuery, Query()]) -> Statement:
+    """Every movement of the account's credits, oldest first, between two balances; of this month up to now.
+
+    To page through it, send the `from` and `to` of the first page again.
+    """
+    now = datetime.now(UTC)
+    period = asked.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
+    async with held.database.snapshot() as session:
+        opening, closing = await billing.balances(session, caller.account_id, period)
+        found, following = cut(await billing.movements(session, caller.account_id, period, asked.page), asked.page)
+    return Statement(
+        since=period.since or now,
+        until=period.until or now,
+        opening=Balance.model_validate(opening),
+        closing=Balance.model_validate(closing),
+        data=[_entry(entry) for entry in found],
+        has_more=following is not None,
+        next=following,
+    )
+
+
+@router.get("/usage/", response_model_exclude_unset=True)
+async def usage(caller: MaySeeBilling, held: Held, asked: Annotated[UsageQuery, Query()]) -> UsageReport:
+    """What ended on each day, of each model or with each key: calls, tokens and credits."""
+    since, until = asked.days(datetime.now(UTC).date())
+    async with held.database.snapshot() as session:
+        found = await billing.usage(session, caller.account_id, asked.group_by, (since, until))
+        names = await billing.key_names(session, caller.account_id) if asked.group_by is Grouping.KEY else {}
+    return UsageReport(
+        group_by=asked.group_by,
+        since=since,
+        until=until,
+        total=Totals(**{name: sum(getattr(used, name) for used in found) for name in Totals.model_fields}),
+        data=[_group(asked.group_by, used, names) for used in found],
+        has_more=False,
+        next=None,
+    )
+
+
+def _listed(charge: Charge) -> ListedCharge:
+    hold = charge.hold
+    return ListedCharge(
+        id=public_id(hold),
+        kind=hold.kind,
+        model=hold.model,
+        key_id=hold.key_id,
+        state=hold.state,
+        created_at=hold.created_at,
+        closed_at=hold.closed_at,
+        credits=receipts.amounts_of(hold),
+        usage=TokensUsed.model_validate(charge.usage) if charge.usage else None,
+    )
+
+
+def _entry(entry: Entry) -> StatementEntry:
+    at, id_ = entry.place
+    return StatementEntry(
+        id=id_,
+        kind=entry.kind,
+        created_at=at,
+        charge=public_id(entry.hold) if entry.hold else None,
+        model=entry.hold.model if entry.hold else None,
+        note=entry.note,
+        balance=entry.available,
+        held=entry.held,
+    )
+
+
+def _group(grouping: Grouping, used: Used, names: dict[UUID, str]) -> UsageGroup:
+    group: dict[str, Any] = {grouping: used.group}
+    if grouping is Grouping.KEY:
+        group = {"key_id": used.group, "key_name": names.get(used.group)}
+    return UsageGroup(
+        calls=used.calls,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        credits=used.credits,
+        **group,
+    )

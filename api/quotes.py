@@ -1,0 +1,140 @@
+"""`POST /api/billing/quote/`: what a call would hold and could cost, without making it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+from api import body, media, receipts
+from api.calls import extends
+from api.deps import Held, MaySeeBilling
+from api.receipts import Bounds, Price
+from api.resources import Resources
+from api.wire import chat as wire
+from db import accounts
+from domain import limits, media_orders, pricing
+from domain.catalog import Model
+from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired
+from domain.pricing import Bound, FlatTerms, TextTerms
+from domain.reservations import Purse
+
+router = APIRouter(prefix="/api/billing/quote", tags=["billing"])
+_BODY = {
+    "description": "The body of the call, as `/v1/chat/completions` takes it; or `/api/media/…/`, for its models",
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["model"],
+                "additionalProperties": True,
+                "properties": {"model": {"type": "string", "examples": ["demo-chat"]}},
+            }
+        }
+    },
+}
+
+
+class Credits(BaseModel):
+    held: int
+    """What is set aside before anything is sent."""
+    at_most: int
+    """What the call can cost; more than `held` where the hold of a stream without a limit grows as it goes on."""
+
+
+class Quote(BaseModel):
+    kind: str
+    model: str
+    price: Price
+    bounds: Bounds | None
+    """None for a flat price."""
+    credits: Credits
+    balance: int
+    held: int
+    """By other calls and jobs, now."""
+    affordable: bool
+    limit_source: str | None
+    """What does not suffice: `balance`, `key_budget` or `max_credits`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    kind: str
+    model: Model
+    terms: TextTerms | FlatTerms
+    max_credits: int | None = None
+    grows: bool = False
+
+
+@router.post("/", openapi_extra={"requestBody": _BODY})
+async def quote(request: Request, caller: MaySeeBilling, held: Held) -> Quote:
+    """Checks the body as the call itself does, holds nothing and sends nothing."""
+    asked = await _asked(held, body.json_object(await request.body()))
+    async with held.database.reading() as session:
+        balance = await accounts.balance(session, caller.account_id)
+    if asked.model.pro_only and not balance.plan_active:
+        raise ProRequired
+    budget = limits.budget_left(caller.limits.within(held.ceiling), caller.used.at(datetime.now(UTC)))
+    return _quote(asked, Purse(balance.available, balance.held, budget, asked.max_credits))
+
+
+async def _asked(held: Resources, parsed: dict[str, Any]) -> _Asked:
+    name = parsed.get("model")
+    model = held.catalog().find(name) if isinstance(name, str) and name else None
+    if model is not None and model.modality in media.BODIES:
+        return _media(model, parsed)
+    request = wire.parse(parsed)
+    model, terms = await held.calls.terms(request)
+    return _Asked("chat", model, terms, request.max_credits, any(extends(request, route) for route in model.routes))
+
+
+def _media(model: Model, parsed: dict[str, Any]) -> _Asked:
+    kind, form = media.BODIES[model.modality]
+    try:
+        fields = form.model_validate(parsed).fields()
+    except ValidationError as invalid:  # answered like that of the endpoint itself
+        raise RequestValidationError(
+            [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors()]
+        ) from None
+    return _Asked(kind, model, media_orders.price(model, media.requested(model, kind, fields)))
+
+
+def _quote(asked: _Asked, purse: Purse) -> Quote:
+    terms, bound = asked.terms, purse.bound(asked.terms)
+    refusal = purse.refusal(bound.amount)
+    if isinstance(refusal, AmountTooLarge):
+        raise refusal
+    text = terms if isinstance(terms, TextTerms) else None
+    return Quote(
+        kind=asked.kind,
+        model=asked.model.id,
+        price=receipts.price_of(text.prices if text else None, terms.version, bound.amount),
+        bounds=_bounds(text, bound.output_limit, asked.max_credits) if text else None,
+        credits=Credits(held=bound.amount, at_most=_at_most(asked, bound)),
+        balance=purse.available,
+        held=purse.held,
+        affordable=refusal is None,
+        limit_source=refusal.limit_source if isinstance(refusal, InsufficientCredits) else None,
+    )
+
+
+def _bounds(terms: TextTerms, output_limit: int | None, max_credits: int | None) -> Bounds:
+    return Bounds(
+        input_tokens=terms.input_bound,
+        input_estimate=terms.input_count,
+        output_limit=output_limit,
+        choices=terms.choices,
+        max_credits=max_credits,
+    )
+
+
+def _at_most(asked: _Asked, bound: Bound) -> int:
+    if not asked.grows or not isinstance(asked.terms, TextTerms):
+        return bound.amount
+    terms = asked.terms
+    output = max(terms.model_limit, asked.model.max_output_tokens or 0) * terms.choices
+    most = max(bound.amount, pricing.at_most(terms.prices, terms.input_bound, output))
+    return most if asked.max_credits is None else max(bound.amount, min(most, asked.max_credits))

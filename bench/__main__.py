@@ -1,0 +1,173 @@
+"""`python -m bench`: the upstream directly, Yout with billing on, and LiteLLM without a database; in one run."""
+
+import os
+import platform
+import resource
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+import uvloop
+from rich.console import Console
+
+from bench import chart, litellm, report
+from bench.measure import Measure, Server, quick_pace, slow_pace
+from bench.result import CALLS, STREAMS, Books, Result, Subject
+from bench.stack import STATE, Stack, require_durable, start_upstream
+from dev.child import Child
+from dev.errors import CannotStart
+
+out = Console()
+YOUT_STREAMS = 32
+LITELLM_STREAMS = 4
+"""Fewer: it needs a multiple of a core for as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    seconds: float
+    calls: int
+    streams: int
+    with_litellm: bool
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return ("plain", quick_pace(self.seconds), slow_pace(self.seconds, self.streams))
+
+
+def say(line: str) -> None:
+    out.print(line, highlight=False)
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 10.0,
+    calls: Annotated[int, typer.Option(help="Over which memory must stay flat.")] = CALLS,
+    streams: Annotated[int, typer.Option(help="Held at once, a chunk every 500 ms.")] = STREAMS,
+    quick: Annotated[bool, typer.Option(help="A minute in all: to see that it runs, not to quote.")] = False,
+    with_litellm: Annotated[bool, typer.Option("--litellm/--no-litellm", help="Compare with LiteLLM.")] = True,
+) -> None:
+    """Measure, print, and write the result and its chart into the state folder. Exit 1: the ledger is not right."""
+    options = Options(1.0, 4000, 200, with_litellm) if quick else Options(seconds, calls, streams, with_litellm)
+    _allow_files()
+    try:
+        result = uvloop.run(measured(options))
+    except CannotStart as problem:
+        say(f"[red]error:[/red] {problem}")
+        raise typer.Exit(2) from None
+    STATE.mkdir(parents=True, exist_ok=True)
+    (STATE / "result.json").write_bytes(orjson.dumps(result.as_dict(), option=orjson.OPT_INDENT_2))
+    (STATE / "benchmark.svg").write_text(chart.draw(result))
+    report.show(result, out)
+    say(f"written: {STATE / 'result.json'}, {STATE / 'benchmark.svg'}")
+    raise typer.Exit(0 if result.books.right else 1)
+
+
+async def measured(options: Options) -> Result:
+    STATE.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=STATE))
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        port, upstream = await start_upstream(folder / "upstream.log")
+        stack.push_async_callback(upstream.end)
+        say("the upstream directly")
+        direct = await _direct(port, upstream, options)
+        say("Yout, billing on")
+        gateway = Stack(folder / "yout", port, options.models)
+        stack.push_async_callback(gateway.stop)
+        await gateway.start(1)
+        measure = Measure(_ours(gateway), options.seconds, say)
+        yout = await measure.subject(YOUT_STREAMS)
+        theirs, note = await _theirs(folder, port, options)
+        say(f"{options.streams:,} streams, then {options.calls:,} calls")
+        held = await measure.streams(options.streams)
+        memory = await measure.memory(options.calls)
+        books = await _books(gateway, measure)
+        return Result(
+            machine=await _machine(gateway, options),
+            direct=direct,
+            yout=yout,
+            litellm=theirs,
+            litellm_note=note,
+            streams=held,
+            memory=memory,
+            books=books,
+        )
+
+
+async def _direct(port: int, upstream: Child, options: Options) -> Subject:
+    server = Server("direct", port, "none", "", upstream.pid)
+    return await Measure(server, max(1.0, options.seconds / 2), say).subject(YOUT_STREAMS)
+
+
+def _ours(gateway: Stack) -> Server:
+    (api,) = gateway.apis
+    return Server("Yout", api.port, gateway.token, "bench-", api.pid, gateway.postgres.pid, api)
+
+
+async def _theirs(folder: Path, upstream: int, options: Options) -> tuple[Subject | None, str]:
+    """None, and why, when it cannot be measured: never taken for slower than it is."""
+    if not options.with_litellm:
+        return None, "left out"
+    say(f"LiteLLM {litellm.VERSION}, no database")
+    try:
+        await litellm.install()
+        proxy = await litellm.start(folder, upstream, options.models)
+    except CannotStart as problem:
+        return None, str(problem)
+    try:
+        server = Server("LiteLLM", proxy.port, proxy.token, "bench-", proxy.child.pid)
+        measure = Measure(server, options.seconds, say)
+        subject = await measure.subject(LITELLM_STREAMS)
+    finally:
+        await proxy.child.end()
+    if measure.answered == 0:
+        return None, "it answered no call"
+    return subject, f"{litellm.VERSION}, {measure.errors} errors"
+
+
+async def _books(gateway: Stack, measure: Measure) -> Books:
+    audited = await gateway.audit()
+    return Books(
+        durability=await require_durable(gateway.postgres.url),
+        answered=measure.answered,
+        charged=await gateway.number("SELECT count(*) FROM holds WHERE state = 'settled' AND charged > 0"),
+        usage_rows=await gateway.number("SELECT count(*) FROM usage"),
+        clean=bool(audited["clean"]),
+        checks=int(audited["checks"]),
+    )
+
+
+async def _machine(gateway: Stack, options: Options) -> dict[str, str]:
+    ((postgres,),) = await gateway.rows("SELECT current_setting('server_version')")
+    return {
+        "cores": str(os.cpu_count()),
+        "cpu": _cpu_model(),
+        "load": f"{os.getloadavg()[2]:.1f} (15 minutes)",
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "postgres": str(postgres),
+        "litellm": litellm.VERSION,
+        "uvicorn": version("uvicorn"),
+        "seconds": f"{options.seconds:g}",
+    }
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _allow_files() -> None:
+    """As many open files as we may have: a stream through the gateway takes four."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,91 @@
+"""LiteLLM's proxy beside ours, without a database: installed by us into an environment of its own, versions pinned."""
+
+import os
+import secrets
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.stack import ROOT, STATE, answering
+from dev import ports
+from dev.child import Child, Program, Streams, finish, spawn
+from dev.errors import CannotStart
+
+VERSION = "1.106.2"
+PINNED = Path(__file__).parent / "litellm.txt"
+"""The whole environment that VERSION was resolved to."""
+VENV = STATE / "litellm-venv"
+INSTALLED = VENV / "yout-installed"
+"""Holds what was installed, once it was installed whole."""
+PATIENCE = 180.0
+OFFLINE = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_TELEMETRY": "False",
+    "LITELLM_LOG": "ERROR",
+    "LITELLM_MODE": "PRODUCTION",
+    "NO_DOCS": "True",
+}
+
+
+@dataclass(slots=True)
+class Proxy:
+    port: int
+    token: str
+    child: Child
+
+
+def config(upstream: int, models: tuple[str, ...], token: str) -> str:
+    """Its configuration file; JSON is YAML too."""
+    entries = "".join(
+        f"""
+  - model_name: bench-{model}
+    litellm_params: {{model: openai/{model}, api_base: "http://127.0.0.1:{upstream}/v1", api_key: sk-bench}}"""
+        for model in models
+    )
+    return f"""model_list:{entries}
+general_settings: {{master_key: {token}}}
+litellm_settings: {{telemetry: false, num_retries: 0, set_verbose: false}}
+"""
+
+
+async def install() -> None:
+    """Into its own environment, by the means of ours: uv when it is there, else pip. Once."""
+    wanted = PINNED.read_text()
+    if INSTALLED.exists() and INSTALLED.read_text() == wanted:
+        return
+    uv = Path(sys.executable).parent / "uv"
+    target = str(VENV / "bin" / "python")
+    make: tuple[str, ...]
+    fill: tuple[str, ...]
+    if uv.exists():
+        make = (str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV))
+        fill = (str(uv), "pip", "install", "--quiet", "--python", target, "--requirement", str(PINNED))
+    else:
+        make = (sys.executable, "-m", "venv", "--clear", str(VENV))
+        fill = (target, "-m", "pip", "install", "--quiet", "--requirement", str(PINNED))
+    for command in (make, fill):
+        done = await finish(Program(name="installer", command=command, environment=os.environ, folder=ROOT))
+        if done.code != 0:
+            raise CannotStart(f"LiteLLM {VERSION} cannot be installed: {done.errors[-500:]}")
+    INSTALLED.write_text(wanted)
+
+
+async def start(folder: Path, upstream: int, models: tuple[str, ...]) -> Proxy:
+    port, token = ports.free(), f"sk-{secrets.token_hex(16)}"
+    (folder / "litellm.yaml").write_text(config(upstream, models, token))
+    words = ("--config", str(folder / "litellm.yaml"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1")
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    program = Program(
+        name="LiteLLM",
+        command=(str(VENV / "bin" / "litellm"), *words),
+        environment=kept | OFFLINE,
+        folder=folder,
+    )
+    with (folder / "litellm.log").open("ab") as output:
+        child = spawn(program, Streams(output=output))
+    try:
+        await answering(f"http://127.0.0.1:{port}/health/liveliness", child, patience=PATIENCE)
+    except BaseException:
+        await child.end()
+        raise
+    return Proxy(port, token, child)

@@ -1,0 +1,77 @@
+"""The result for people: tables in the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.result import Result, Subject
+
+_STYLES = {"met": "green", "missed": "red", "not measured": "yellow"}
+
+
+def show(result: Result, out: Console) -> None:
+    out.print(_calls(result))
+    out.print(_streams(result))
+    out.print(_targets(result))
+    books = result.books
+    durable = ", ".join(f"{name} {value}" for name, value in books.durability.items())
+    out.print(f"PostgreSQL says: {durable}", highlight=False)
+    out.print(
+        f"{books.answered:,} calls answered, {books.charged:,} charged, {books.usage_rows:,} usage rows; audit of "
+        f"{books.checks} checks: {'clean' if books.clean else '[red]DRIFT[/red]'}",
+        highlight=False,
+    )
+    if result.litellm is None:
+        out.print(f"[yellow]LiteLLM was not measured: {result.litellm_note}[/yellow]", highlight=False)
+
+
+def subjects(result: Result) -> list[tuple[str, Subject]]:
+    found = [("direct", result.direct), ("Yout", result.yout)]
+    return [*found, ("LiteLLM", result.litellm)] if result.litellm else found
+
+
+def _calls(result: Result) -> Table:
+    table = Table(title="Calls that do not stream")
+    for name in ("", "connections", "calls/s", "p50 ms", "p99 ms", "added p50", "added p99", "µs CPU", "µs PostgreSQL"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_column("operations per commit", justify="right")
+    for name, subject in subjects(result):
+        added = dict(result.added(subject))
+        for level in subject.levels:
+            over = added[level.connections]
+            table.add_row(
+                *(name, str(level.connections), f"{level.rate:,.0f}"),
+                *(f"{level.latency.p50:.1f}", f"{level.latency.p99:.1f}", f"{over.p50:.1f}", f"{over.p99:.1f}"),
+                *(f"{level.cpu:,.0f}", f"{level.postgres_cpu:,.0f}" if level.postgres_cpu else ""),
+                f"{level.operations_per_commit:g}" if level.operations_per_commit else "",
+            )
+        table.add_section()
+    return table
+
+
+def _streams(result: Result) -> Table:
+    table = Table(title="Streams")
+    table.add_column("")
+    for name in ("first byte p50 ms", "p99 ms", "µs CPU per chunk", "streams", "chunks/s each"):
+        table.add_column(name, justify="right")
+    for name, subject in subjects(result):
+        chunks = subject.chunks
+        table.add_row(
+            *(name, f"{subject.first_byte.p50:.1f}", f"{subject.first_byte.p99:.1f}"),
+            *((f"{chunks.cpu:.0f}", str(chunks.streams), f"{1000 / chunks.cadence_ms:g}") if chunks else ("", "", "")),
+        )
+    held = result.streams
+    table.caption = (
+        f"{held.at_once:,} streams at once, a chunk every 500 ms: {held.errors} errors, gap p50 {held.gap.p50:.0f} ms, "
+        f"p99 {held.gap.p99:.0f} ms, {held.kib_each:.0f} KiB each, {held.cores:.2f} cores"
+    )
+    return table
+
+
+def _targets(result: Result) -> Table:
+    table = Table(title="Targets")
+    for name in ("", "wanted", "got", ""):
+        table.add_column(name)
+    for target in result.targets():
+        style = _STYLES[target.verdict]
+        table.add_row(target.name, target.wanted, target.got, f"[{style}]{target.verdict}[/{style}]")
+    return table

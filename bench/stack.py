@@ -1,0 +1,203 @@
+"""The gateway under measurement: API processes on an embedded PostgreSQL, with an account that has credits."""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import psycopg
+
+from dev import ports
+from dev.child import Child, Program, Streams, finish, spawn
+from dev.errors import CannotStart
+from dev.postgres import EmbeddedPostgres
+
+ROOT = Path(__file__).resolve().parents[1]
+STATE = ROOT / ".yout" / "bench"
+PATIENCE = 90.0
+CREDITS = 10**15
+CAPABILITIES = '["stream_usage", "abort_stops_billing"]'
+NOT_DURABLE = "PostgreSQL runs with {}={}: what is measured here is worth nothing unless commits reach the disk."
+
+
+def catalog(upstream: int, models: Sequence[str]) -> str:
+    """A file such as an operator writes: our upstream, and a model for each way in which it answers."""
+    provider = f"""
+[providers.bench]
+kind = "openai"
+base_url = "http://127.0.0.1:{upstream}/v1"
+api_key = "sk-bench"
+capabilities = {CAPABILITIES}
+"""
+    return provider + "".join(
+        f"""
+[models.bench-{model}]
+name = "{model}"
+modality = "text"
+context_window = 1000000
+max_output_tokens = 500000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [ {{ provider = "bench", model = "{model}" }} ]
+"""
+        for model in models
+    )
+
+
+@dataclass(slots=True)
+class Api:
+    """One API process; may be killed and started again on its port."""
+
+    environment: Mapping[str, str]
+    log: Path
+    port: int = field(default_factory=ports.free)
+    child: Child | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.child is not None  # noqa: S101  # asked of one that was started
+        return self.child.pid
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        own = {"YOUT_PORT": str(self.port), "YOUT_PUBLIC_URL": self.url}
+        self.child = python(self.log, "api", environment={**self.environment, **own})
+        await answering(f"{self.url}/healthz", self.child)
+
+    async def figures(self) -> dict[str, float]:
+        """What `GET /metrics` says, without labels."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/metrics") as response:
+            return parse_metrics(await response.text())
+
+    async def stop(self) -> None:
+        if self.child is not None:
+            await self.child.end()
+
+
+@dataclass(slots=True)
+class Stack:
+    """Everything in `folder`: PostgreSQL, the catalog, logs. `stop` ends whatever was started."""
+
+    folder: Path
+    upstream: int
+    models: Sequence[str]
+    postgres: EmbeddedPostgres = field(init=False)
+    apis: list[Api] = field(default_factory=list)
+    account: str = ""
+    token: str = ""
+    _secret: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.postgres = EmbeddedPostgres(self.folder / "postgres")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
+        return kept | {
+            "YOUT_DATABASE_URL": self.postgres.url,
+            "YOUT_STATE_DIR": str(self.folder),
+            "YOUT_TEMPORAL_ADDRESS": "127.0.0.1:1",  # chat does without
+            "YOUT_SECRET_KEY": self._secret,
+            "YOUT_CATALOG": str(self.folder / "catalog.toml"),
+            "YOUT_LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    async def start(self, processes: int, credits: int = CREDITS) -> None:
+        (self.folder / "catalog.toml").write_text(catalog(self.upstream, self.models))
+        await self.postgres.start()
+        await require_durable(self.postgres.url)
+        await self._yout("migrate")
+        made = orjson.loads(
+            await self._yout(
+                *("accounts", "create", "--email", "bench@example.test", "--credits", str(credits), "--json")
+            )
+        )
+        self.account, self.token = made["account_id"], made["api_key"]
+        for number in range(processes):
+            api = Api(self.environment, self.folder / f"api-{number}.log")
+            self.apis.append(api)
+            await api.start()
+
+    async def stop(self) -> None:
+        for api in self.apis:
+            await api.stop()
+        await self.postgres.stop()
+
+    async def audit(self) -> dict[str, Any]:
+        report: dict[str, Any] = orjson.loads(await self._yout("audit", "--json", codes=(0, 1)))
+        return report
+
+    async def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        async with await psycopg.AsyncConnection.connect(self.postgres.url, autocommit=True) as connection:
+            found = await connection.execute(query.encode(), values)
+            return await found.fetchall() if found.description else []
+
+    async def number(self, query: str, *values: object) -> int:
+        ((found,),) = await self.rows(query, *values)
+        return int(found or 0)
+
+    async def _yout(self, *words: str, codes: Sequence[int] = (0,)) -> str:
+        command = (sys.executable, "-m", "cli", *words)
+        done = await finish(Program(name="yout", command=command, environment=self.environment, folder=ROOT))
+        if done.code not in codes:
+            raise CannotStart(f"`yout {' '.join(words)}` failed:\n{done.errors or done.output}")
+        return done.output
+
+
+def python(log: Path, module: str, *words: str, environment: Mapping[str, str] | None = None) -> Child:
+    """A module of ours as a process that ends with us."""
+    command = (sys.executable, "-m", module, *words)
+    program = Program(name=module, command=command, environment=environment or os.environ, folder=ROOT)
+    with log.open("ab") as output:
+        return spawn(program, Streams(output=output))
+
+
+async def start_upstream(log: Path) -> tuple[int, Child]:
+    port = ports.free()
+    child = python(log, "bench.upstream", str(port))
+    await answering(f"http://127.0.0.1:{port}/", child)
+    return port, child
+
+
+async def answering(url: str, child: Child, patience: float = PATIENCE) -> None:
+    deadline = asyncio.get_running_loop().time() + patience
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        while asyncio.get_running_loop().time() < deadline:
+            if child.code is not None:
+                raise CannotStart(f"{child.program.name} ended with {child.code}")
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        return
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(0.1)
+    raise CannotStart(f"{child.program.name} does not answer at {url}")
+
+
+async def require_durable(url: str) -> dict[str, str]:
+    """Raises when a commit could be lost."""
+    settings = {}
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            row = await (await connection.execute("SELECT current_setting(%s)", [name])).fetchone()
+            settings[name] = str(row[0]) if row else "?"
+            if settings[name] != "on":
+                raise CannotStart(NOT_DURABLE.format(name, settings[name]))
+    return settings
+
+
+def parse_metrics(text: str) -> dict[str, float]:
+    lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
+    return {words[0]: float(words[1]) for words in lines if len(words) == 2}

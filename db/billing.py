@@ -1,0 +1,232 @@
+"""What was charged and why, as its owner sees it. Reads only; usage comes from its roll-up, never from single rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, and_, func, literal_column, text, tuple_
+from sqlalchemy import select as sql_select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.pages import Page, Period, Place
+from db.tables import ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
+from domain.errors import NotFound
+from domain.ledger import Book, Hold, HoldState, TransactionKind
+from domain.pricing import Usage
+from domain.receipts import Movement, Receipt
+
+_HOLD, _USAGE = TypeAdapter(Hold), TypeAdapter(Usage)
+_MOVEMENTS = TypeAdapter(tuple[Movement, ...])
+_NO_KEY = UUID(int=0)
+# One statement, so that hold and transactions are of one moment; its two halves are what the partial indexes serve.
+_TRANSACTIONS_OF_HOLD = literal_column(
+    """(
+    SELECT coalesce(jsonb_agg(to_jsonb(t) || jsonb_build_object('lines', (
+        SELECT jsonb_agg(to_jsonb(l) ORDER BY l.book) FROM lines l WHERE l.transaction_id = t.id)) ORDER BY t.id), '[]')
+    FROM transactions t
+    WHERE (t.hold_id = holds.id AND t.kind <> 'extend') OR (t.hold_id = holds.id AND t.kind = 'extend'))""",
+    JSONB,
+)
+
+_BALANCES = """
+SELECT a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0),
+       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0),
+       a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available' AND t.created_at >= :until), 0),
+       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held' AND t.created_at >= :until), 0)
+FROM accounts a
+LEFT JOIN transactions t ON t.account_id = a.id AND t.created_at >= :since
+LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = a.id
+WHERE a.id = :account_id GROUP BY a.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A call or job in a list."""
+
+    place: Place
+    hold: Hold
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which charges are asked for."""
+
+    period: Period
+    model: str | None = None
+    key_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balances:
+    available: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A movement of an account's credits, as its statement lists it."""
+
+    place: Place
+    kind: TransactionKind
+    note: str | None
+    hold: Hold | None
+    available: int
+    held: int
+
+
+class Grouping(StrEnum):
+    DAY = "day"
+    MODEL = "model"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    group: Any
+    """A day, a model's name or a key's id; None for calls without a key."""
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    credits: int
+
+
+async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Receipt:
+    """Raises `NotFound`, for another account's charge too."""
+    query = (
+        select(HoldRow, UsageRow, _TRANSACTIONS_OF_HOLD)
+        .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
+        .where(HoldRow.id == hold_id, HoldRow.account_id == account_id)
+    )
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
+        raise NotFound("There is no such charge.")
+    hold, usage, movements = found
+    return Receipt(_hold(hold), _usage(usage), _MOVEMENTS.validate_python(movements))
+
+
+async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
+    """Newest first, one more than the page has when there are more. By when the credits were held."""
+    query: Any = (
+        select(HoldRow, UsageRow, TransactionRow.created_at, TransactionRow.id)
+        .join(TransactionRow, col(TransactionRow.hold_id) == col(HoldRow.id))
+        .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
+        .where(TransactionRow.account_id == account_id, TransactionRow.kind == TransactionKind.HOLD)
+        .where(*_within(wanted.period), *_past(page, newest_first=True))
+        .order_by(col(TransactionRow.created_at).desc(), col(TransactionRow.id).desc())
+        .limit(page.limit + 1)
+    )
+    if wanted.model is not None:
+        query = query.where(HoldRow.model == wanted.model)
+    if wanted.key_id is not None:
+        query = query.where(HoldRow.key_id == wanted.key_id)
+    rows: Sequence[Any] = (await session.exec(query)).all()
+    return [Charge((at, id_), _hold(hold), _usage(usage)) for hold, usage, at, id_ in rows]
+
+
+async def balances(session: AsyncSession, account_id: UUID, period: Period) -> tuple[Balances, Balances]:
+    """What an account had when the period began and when it ended: what it has now, without what moved since then."""
+    asked = {"account_id": account_id, "since": period.since, "until": period.until}
+    row = (await (await session.connection()).execute(text(_BALANCES), asked)).one()
+    return Balances(int(row[0]), int(row[1])), Balances(int(row[2]), int(row[3]))
+
+
+async def movements(session: AsyncSession, account_id: UUID, period: Period, page: Page) -> list[Entry]:
+    """Oldest first, one more than the page has when there are more."""
+    available, held = aliased(LineRow), aliased(LineRow)
+    query: Any = (
+        select(TransactionRow, HoldRow, available.amount, held.amount)
+        .outerjoin(HoldRow, col(HoldRow.id) == col(TransactionRow.hold_id))
+        .outerjoin(available, _line(available, Book.AVAILABLE))
+        .outerjoin(held, _line(held, Book.HELD))
+        .where(TransactionRow.account_id == account_id)
+        .where(*_within(period), *_past(page, newest_first=False))
+        .order_by(col(TransactionRow.created_at), col(TransactionRow.id))
+        .limit(page.limit + 1)
+    )
+    return [
+        Entry(
+            place=(row.created_at, row.id),
+            kind=TransactionKind(row.kind),
+            note=row.note,
+            hold=_hold(hold) if hold else None,
+            available=moved or 0,
+            held=moved_held or 0,
+        )
+        for row, hold, moved, moved_held in await session.exec(query)
+    ]
+
+
+async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, days: tuple[date, date]) -> list[Used]:
+    """Of the days from the first up to and without the second, each counted when its call ended, in UTC."""
+    groups: dict[Grouping, Any] = {
+        Grouping.DAY: col(UsageDayRow.day),
+        Grouping.MODEL: col(UsageDayRow.model),
+        Grouping.KEY: col(UsageDayRow.key_id),
+    }
+    group = groups[grouping]
+    names = ("calls", "input_tokens", "output_tokens", "credits")
+    sums = [func.sum(getattr(UsageDayRow, name)).label(name) for name in names]
+    query: Any = (
+        sql_select(group.label("group"), *sums)
+        .where(col(UsageDayRow.account_id) == account_id)
+        .where(col(UsageDayRow.day) >= days[0], col(UsageDayRow.day) < days[1])
+        .group_by(group)
+        .order_by(group)
+    )
+    rows: Sequence[Any] = (await session.exec(query)).all()
+    return [Used(None if row[0] == _NO_KEY else row[0], *(int(total) for total in row[1:])) for row in rows]
+
+
+async def key_names(session: AsyncSession, account_id: UUID) -> dict[UUID, str]:
+    """Of every key that the account ever had."""
+    query = select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.account_id == account_id)
+    return {row[0]: row[1] for row in await session.exec(query)}
+
+
+async def in_flight(session: AsyncSession, account_id: UUID | None, limit: int) -> list[Hold]:
+    """Open holds, oldest first; of one account, or of all."""
+    query = select(HoldRow).where(HoldRow.state == HoldState.OPEN)
+    if account_id is not None:
+        query = query.where(HoldRow.account_id == account_id)
+    query = query.order_by(col(HoldRow.created_at), col(HoldRow.id)).limit(limit)
+    return [_hold(row) for row in await session.exec(query)]
+
+
+def _hold(row: HoldRow) -> Hold:
+    return _HOLD.validate_python(row.model_dump())
+
+
+def _usage(row: UsageRow | None) -> Usage | None:
+    return _USAGE.validate_python(row.model_dump()) if row else None
+
+
+def _line(line: Any, book: Book) -> ColumnElement[bool]:
+    return and_(line.transaction_id == col(TransactionRow.id), line.book == book)
+
+
+def _within(period: Period) -> list[ColumnElement[bool]]:
+    at, bounds = col(TransactionRow.created_at), []
+    if period.since is not None:
+        bounds.append(at >= period.since)
+    if period.until is not None:
+        bounds.append(at < period.until)
+    return bounds
+
+
+def _past(page: Page, *, newest_first: bool) -> list[ColumnElement[bool]]:
+    """Beyond the page before. The time alone stands there too: the index has no ids."""
+    if page.after is None:
+        return []
+    at, place = col(TransactionRow.created_at), tuple_(col(TransactionRow.created_at), col(TransactionRow.id))
+    if newest_first:
+        return [at <= page.after[0], place < page.after]
+    return [at >= page.after[0], place > page.after]

@@ -1,0 +1,50 @@
+"""Refunds by the operator's hand: a charge is undone whole, once, and stays visible beside its refund."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import ledger
+from db.engine import raw
+from db.tables import HoldRow, MediaJobRow
+from domain.errors import GatewayError, NotFound, RequestInvalid
+from domain.ledger import Closed, HoldState, Refund
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    account_id: UUID
+    credits: int
+    available: int
+    repeated: bool
+    """It was refunded before: nothing has changed."""
+
+
+async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
+    """Gives back what a call or job was charged; a job shows it. Raises when there is nothing to give back.
+
+    Locks the job's row first, then the ledger's. A call in flight is refused: it has not been charged, and ends by
+    itself.
+    """
+    if not reason.strip():
+        raise RequestInvalid("A refund needs a reason.", param="reason")
+    query = select(MediaJobRow).where(MediaJobRow.id == hold_id).with_for_update()
+    job = (await session.exec(query)).one_or_none()
+    hold = await session.get(HoldRow, hold_id)
+    if hold is None:
+        raise NotFound("There is no such charge.")
+    if hold.state == HoldState.OPEN:
+        raise RequestInvalid("This call is in flight: nothing has been charged yet.")
+    if not hold.charged:
+        raise RequestInvalid("Nothing was charged for this call: there is nothing to refund.")
+    asked = Refund(hold_id, hold.account_id, note=reason)
+    (verdict,) = await ledger.execute(await raw(session), [asked])
+    if isinstance(verdict, GatewayError):
+        raise verdict
+    assert isinstance(verdict, Closed)  # noqa: S101  # what else a Refund is answered with
+    if job is not None:
+        job.credits_refunded = verdict.charged
+        session.add(job)
+    return Refunded(hold.account_id, verdict.charged, verdict.available, verdict.repeated)

@@ -1,0 +1,287 @@
+"""Receipts, statements and usage over the real API: each charge is computed again from the public JSON alone."""
+
+import math
+import uuid
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+import psycopg
+import pytest
+
+from db import refunds
+from db.data_keys import Sealing
+from db.media import MediaJobs, Order
+from domain.keys import digest
+from domain.ledger import Adjust, Reserve
+from domain.media import Kind, MediaRequest, Output
+from domain.pricing import FlatTerms
+from domain.sealing import Wrapping
+from tests.clients.conftest import OpenPayer
+from tests.clients.payer import ASKED, CREDITS, Payer
+from tests.integration.bank import reserve
+from tests.stack import SECRET, Stack
+
+
+def exact_cost(receipt: dict[str, Any]) -> Fraction:
+    if receipt["price"]["flat"] is not None:
+        return Fraction(receipt["price"]["flat"])
+    used, price = receipt["usage"], receipt["price"]
+    reached = [tier for tier in price["tiers"] if used["input_tokens"] > tier["above_input_tokens"]]
+    rates = max(reached, key=lambda tier: tier["above_input_tokens"])["rates"] if reached else price["rates"]
+    assert rates == receipt["applied"]
+    sides = {
+        "input": used["input_tokens"] - used["cached_tokens"] - used["cache_write_tokens"],
+        "cached_input": used["cached_tokens"],
+        "cache_write": used["cache_write_tokens"],
+        "output": used["output_tokens"],
+    }
+    return sum((Fraction(rates[side]) * count for side, count in sides.items()), Fraction()) / 1000
+
+
+def check(receipt: dict[str, Any]) -> dict[str, Any]:
+    """Computes a settled charge again, and follows every credit of it through the books."""
+    exact, credits, said = exact_cost(receipt), receipt["credits"], receipt["calculation"]
+    assert exact == Fraction(said["exact_cost"])
+    cost = math.ceil(exact)
+    assert cost == said["rounded_cost"]
+    if said["minimum_applied"]:
+        cost = max(cost, said["minimum_charge"])
+    if said["capped_at_hold"]:
+        cost = min(cost, credits["held"])
+    assert cost == said["cost"] == credits["charged"] + credits["written_off"]
+    assert credits["held"] == receipt["held_at_first"] + sum(more["amount"] for more in receipt["extensions"])
+    assert receipt["state"] == "settled"
+    books: dict[str, int] = {}
+    for transaction in receipt["transactions"]:
+        assert sum(line["amount"] for line in transaction["lines"]) == 0
+        for line in transaction["lines"]:
+            books[line["book"]] = books.get(line["book"], 0) + line["amount"]
+    assert books.get("held", 0) == 0
+    assert -books.get("available", 0) == credits["charged"] - credits["refunded"]
+    assert books.get("revenue", 0) == (0 if credits["refunded"] else cost)
+    assert receipt["transactions"][0]["kind"] == "hold"
+    assert receipt["transactions"][0]["created_at"] <= receipt["closed_at"]
+    return receipt
+
+
+def kinds(receipt: dict[str, Any]) -> list[str]:
+    return [transaction["kind"] for transaction in receipt["transactions"]]
+
+
+async def test_a_finished_call(payer: Payer) -> None:
+    receipt = check(await payer.charged("test-plain", max_tokens=500))
+    assert receipt["id"].startswith("chatcmpl-")
+    assert (receipt["kind"], receipt["model"], receipt["closed_by"]) == ("chat", "test-plain", "call")
+    assert receipt["price"]["rates"] == {"input": "300", "output": "1500", "cached_input": "300", "cache_write": "300"}
+    assert receipt["usage"] == {
+        "input_tokens": 1000,
+        "cached_tokens": 0,
+        "cache_write_tokens": 0,
+        "output_tokens": 200,
+        "source": "provider",
+    }
+    assert (receipt["bounds"]["output_limit"], receipt["bounds"]["choices"]) == (500, 1)
+    assert receipt["credits"] | {"held": 0} == {"held": 0, "charged": 600, "written_off": 0, "refunded": 0}
+    assert kinds(receipt) == ["hold", "charge"]
+    bare = await payer.get(f"/charges/{uuid.UUID(receipt['id'].removeprefix('chatcmpl-'))}")
+    assert bare == receipt
+
+
+async def test_every_price_that_there_is(payer: Payer) -> None:
+    receipt = check(await payer.charged("test-tiered", max_tokens=100, n=2))
+    assert [tier["above_input_tokens"] for tier in receipt["price"]["tiers"]] == [50, 900, 5000]
+    assert receipt["applied"]["input"] == "40.000003"
+    assert receipt["usage"]["cached_tokens"] == 601
+    assert receipt["calculation"]["exact_cost"] == "21.440200891"
+    assert receipt["credits"]["charged"] == 22
+
+
+async def test_a_cheap_call_costs_the_minimum(payer: Payer) -> None:
+    receipt = check(await payer.charged("test-usage-zero"))
+    assert receipt["calculation"]["minimum_applied"]
+    assert receipt["credits"]["charged"] == receipt["calculation"]["minimum_charge"] == 10
+
+
+async def test_a_call_without_a_usable_report_was_counted(payer: Payer) -> None:
+    receipt = check(await payer.charged("test-usage-missing"))
+    assert receipt["usage"]["source"] == "counted"
+    assert receipt["usage"]["input_tokens"] == receipt["bounds"]["input_estimate"]
+
+
+async def test_a_stream_that_broke_costs_what_came_without_the_minimum(payer: Payer) -> None:
+    receipt = check(await payer.closed(await payer.streamed("test-cut")))
+    assert 0 < receipt["credits"]["charged"] < 10
+    assert not receipt["calculation"]["minimum_applied"]
+
+
+async def test_a_client_that_left_finds_its_charge(payer: Payer) -> None:
+    charge = await payer.streamed("test-endless", chunks=12)
+    receipt = check(await payer.closed(charge))
+    assert receipt["usage"]["output_tokens"] > 10
+    (listed,) = (await payer.get("/charges/"))["data"]
+    assert (listed["id"], listed["credits"]) == (charge, receipt["credits"])
+
+
+async def test_a_hold_that_grew(payers: OpenPayer) -> None:
+    poor = await payers(10_000)
+    receipt = check(await poor.closed(await poor.streamed("test-metered")))
+    assert len(receipt["extensions"]) > 1
+    assert kinds(receipt) == ["hold", *["extend"] * len(receipt["extensions"]), "charge"]
+
+
+async def test_what_the_balance_did_not_cover_is_written_off(payers: OpenPayer) -> None:
+    poor = await payers(1000)
+    receipt = check(await poor.charged("test-usage-huge", max_tokens=200))
+    assert receipt["credits"]["charged"] == 1000
+    assert receipt["credits"]["written_off"] == 27_300 - 1000
+
+
+async def test_a_refund_shows_beside_its_charge(payer: Payer) -> None:
+    charged = await payer.charged("test-plain")
+    async with payer.database.transaction() as session:
+        await refunds.refund(session, uuid.UUID(charged["id"].removeprefix("chatcmpl-")), "It was our fault.")
+    receipt = check(await payer.get(f"/charges/{charged['id']}/"))
+    assert receipt["credits"]["refunded"] == receipt["credits"]["charged"] == 600
+    assert kinds(receipt) == ["hold", "charge", "refund"]
+    assert receipt["transactions"][-1]["note"] == "It was our fault."
+
+
+async def test_a_media_job_has_a_flat_price(payer: Payer) -> None:
+    jobs = MediaJobs(payer.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
+    request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="A lake")
+    price = FlatTerms(500, "v1")
+    ordered = Order(uuid.uuid4(), payer.customer.digest, Kind.IMAGE, "demo-image", "demo", price, request)
+    await jobs.accept(ordered)
+    waiting = await payer.get(f"/charges/{ordered.job_id}/")
+    assert (waiting["state"], waiting["usage"], waiting["calculation"]) == ("open", None, None)
+    await jobs.begin(ordered.job_id)
+    await jobs.succeed(ordered.job_id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+    receipt = check(await payer.get(f"/charges/{ordered.job_id}/"))
+    assert (receipt["id"], receipt["kind"], receipt["closed_by"]) == (str(ordered.job_id), "image", "job")
+    assert (receipt["price"]["flat"], receipt["usage"]["source"]) == ("500", "flat")
+
+
+async def expire(stack: Stack, asked: Reserve, relayed: int) -> None:
+    async with await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True) as connection:
+        await connection.execute(
+            "UPDATE holds SET lease_until = now() - interval '1 second', relayed_output = %s WHERE id = %s",
+            [relayed, asked.hold_id],
+        )
+
+
+async def test_a_call_whose_process_died_is_swept(stack: Stack, payer: Payer) -> None:
+    broken, silent = reserve(payer.customer, 100), reserve(payer.customer, 50)
+    for asked, relayed in ((broken, 30), (silent, 0)):
+        await payer.ledger.ask(asked)
+        await expire(stack, asked, relayed)
+    receipt = check(await payer.closed(str(broken.hold_id)))
+    assert (receipt["closed_by"], receipt["usage"]["source"]) == ("sweeper", "estimated")
+    assert receipt["credits"]["charged"] == 30
+    released = await payer.closed(str(silent.hold_id))
+    assert (released["state"], released["calculation"], kinds(released)) == ("void", None, ["hold", "release"])
+
+
+async def test_a_charge_is_its_owners_alone(payers: OpenPayer) -> None:
+    ann, bob = await payers(), await payers()
+    receipt = await ann.charged("test-plain")
+    for path in (receipt["id"], str(uuid.uuid4()), "chatcmpl-", "nonsense", "chatcmpl-%00"):
+        answer = await bob.http.get(f"/api/billing/charges/{path}/")
+        assert answer.status_code == 404, path
+    assert (await bob.get("/charges/"))["data"] == []
+
+
+async def pages(payer: Payer, path: str, **query: object) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await payer.get(path, **query, **cursor)
+        found += page["data"]
+        assert page["has_more"] is (page["next"] is not None)
+        if not page["has_more"]:
+            return found
+        cursor = {"cursor": page["next"]}
+
+
+async def test_charges_are_listed_in_pages_and_filtered(payer: Payer) -> None:
+    made = [(await payer.charged("test-plain"))["id"] for _ in range(5)]
+    other = await payer.charged("test-usage-zero")
+    listed = await pages(payer, "/charges/", limit=2)
+    assert [charge["id"] for charge in listed] == [other["id"], *reversed(made)]
+    assert [charge["id"] for charge in await pages(payer, "/charges/", model="test-usage-zero")] == [other["id"]]
+    assert len(await pages(payer, "/charges/", key_id=other["key_id"], limit=4)) == 6
+    assert await pages(payer, "/charges/", key_id=uuid.uuid4()) == []
+    third = (await payer.get(f"/charges/{made[2]}/"))["transactions"][0]["created_at"]
+    assert [charge["id"] for charge in await pages(payer, "/charges/", to=third)] == [made[1], made[0]]
+    assert len(await pages(payer, "/charges/", since=third, limit=3)) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "param"),
+    [
+        ("/charges/", {"cursor": "nonsense"}, "cursor"),
+        ("/charges/", {"limit": 0}, "limit"),
+        ("/charges/", {"from": "yesterday"}, "from"),
+        ("/charges/", {"from": "2026-01-01T00:00:00"}, "from"),
+        ("/charges/", {"from": "2026-01-02", "to": "2026-01-01"}, "to"),
+        ("/charges/", {"key_id": "mine"}, "key_id"),
+        ("/charges/", {"model": "\0"}, "model"),
+        ("/charges/", {"colour": "blue"}, "colour"),
+        ("/statement/", {"from": "2999-01-01"}, "to"),
+        ("/usage/", {"group_by": "colour"}, "group_by"),
+        ("/usage/", {"from": "2026-01-01", "to": "2026-01-01"}, "to"),
+    ],
+)
+async def test_queries_that_cannot_be_answered(payer: Payer, path: str, query: dict[str, str], param: str) -> None:
+    answer = await payer.http.get(f"/api/billing{path}", params=query)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_a_statement_adds_up(payer: Payer) -> None:
+    before = (await payer.get("/statement/", limit=1))["data"][0]["created_at"]
+    receipt = await payer.charged("test-plain")
+    await payer.ledger.ask(Adjust(payer.customer.account_id, -7, f"adjust:{uuid.uuid4()}", "A correction."))
+    open_call = reserve(payer.customer, 50)
+    await payer.ledger.ask(open_call)
+    period = {"since": before, "to": "2999-01-01"}
+    first = await payer.get("/statement/", **period, limit=2)
+    assert (first["from"], first["to"]) == (before, "2999-01-01T00:00:00Z")
+    moved = await pages(payer, "/statement/", **period, limit=2)
+    assert [entry["kind"] for entry in moved] == ["grant", "hold", "charge", "adjust", "hold"]
+    assert [entry["charge"] for entry in moved[:3]] == [None, receipt["id"], receipt["id"]]
+    assert (moved[3]["balance"], moved[3]["note"]) == (-7, "A correction.")
+    assert first["opening"] == {"balance": 0, "held": 0}
+    assert first["closing"] == {"balance": CREDITS - 600 - 7 - 50, "held": 50}
+    for side in ("balance", "held"):
+        assert first["opening"][side] + sum(entry[side] for entry in moved) == first["closing"][side]
+    later = await payer.get("/statement/", since=moved[3]["created_at"], to=moved[4]["created_at"])
+    assert later["opening"] == {"balance": CREDITS - 600, "held": 0}
+    assert later["closing"] == {"balance": CREDITS - 607, "held": 0}
+    assert [entry["kind"] for entry in later["data"]] == ["adjust"]
+
+
+async def test_usage_is_rolled_up(payer: Payer) -> None:
+    receipts = [await payer.charged(model) for model in ("test-plain", "test-plain", "test-usage-zero")]
+    total = {"calls": 3, "input_tokens": 2000, "output_tokens": 400, "credits": 1210}
+    by_day = await payer.get("/usage/")
+    assert by_day["total"] == total
+    assert [group["day"] for group in by_day["data"]] == [receipts[0]["closed_at"][:10]]
+    by_model = await payer.get("/usage/", group_by="model")
+    assert [(group["model"], group["calls"], group["credits"]) for group in by_model["data"]] == [
+        ("test-plain", 2, 1200),
+        ("test-usage-zero", 1, 10),
+    ]
+    (by_key,) = (await payer.get("/usage/", group_by="key"))["data"]
+    assert by_key == {"key_id": receipts[0]["key_id"], "key_name": "first"} | total
+    assert (await payer.get("/usage/", since="2020-01-01", to="2020-02-01"))["data"] == []
+
+
+async def test_a_key_without_the_scope_sees_nothing(payer: Payer) -> None:
+    made = await payer.http.post("/api/chat/keys/", json={"name": "chat only", "scopes": ["chat"]})
+    headers = {"authorization": f"Bearer {made.json()['key']}"}
+    assert digest(made.json()["key"]) != payer.customer.digest
+    for path in ("charges/", f"charges/{uuid.uuid4()}/", "statement/", "usage/"):
+        answer = await payer.http.get(f"/api/billing/{path}", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope")
+    answer = await payer.http.post("/api/billing/quote/", json={"model": "test-plain", **ASKED}, headers=headers)
+    assert answer.status_code == 403

@@ -1,0 +1,282 @@
+"""Chat calls under which processes die, freeze and stop, and the database falls over: no credit is lost or invented."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from signal import SIGCONT, SIGSTOP, SIGTERM
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from db import migrate
+from dev.postgres import EmbeddedPostgres
+from domain import pricing
+from domain.pricing import TextPrices, TextRates, Usage, UsageSource
+from providers import tokenizer
+from tests.doubles.openai_server import ANSWER, OpenAIServer, event
+from tests.integration.media_stack import Customer, World, until
+from tests.stack import Stack, free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+INPUT, OUTPUT = 300, 1500
+ENDLESS, STALLING, HANGING, PLAIN = "test-endless", "test-stalls", "test-hang", "test-plain"
+MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
+MICRO = 1_000_000
+PRICES = TextPrices(TextRates(INPUT * MICRO, OUTPUT * MICRO, INPUT * MICRO, INPUT * MICRO))
+EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open'"
+
+
+class Upstream(OpenAIServer):
+    """With a model more: it says its words and then nothing, but keeps the line."""
+
+    async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
+        if body["model"] != "stalls":
+            await super()._script(body, write)
+            return
+        await write(event(body, {"role": "assistant", "content": ANSWER}))
+        while True:
+            await asyncio.sleep(0.1)
+            await write(": still there\n\n")
+
+
+def _catalog(upstream: str) -> str:
+    provider = f"""
+[providers.foreign]
+kind = "openai"
+base_url = "{upstream}"
+capabilities = ["stream_usage", "abort_stops_billing"]
+"""
+    return provider + "".join(
+        f"""
+[models.{name}]
+name = "{name}"
+modality = "text"
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = {INPUT}
+credits_per_1k_output = {OUTPUT}
+routes = [ {{ provider = "foreign", model = "{name.removeprefix("test-")}" }} ]
+"""
+        for name in (ENDLESS, STALLING, HANGING, PLAIN)
+    )
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a client got of one call."""
+
+    status: int = 0
+    text: str = ""
+    done: bool = False
+    error: dict[str, Any] | None = None
+    charged: int | None = None
+    call_id: str = ""
+    retry_after: str = ""
+    cut: bool = False
+    """The connection broke before the answer was whole."""
+
+
+async def _stream(customer: Customer, model: str, heard: Heard) -> Heard:
+    body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": 2000}
+    try:
+        async with customer.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+            heard.status, heard.retry_after = answer.status_code, answer.headers.get("retry-after", "")
+            async for line in answer.aiter_lines():
+                if line.startswith("data: "):
+                    _take(heard, line.removeprefix("data: "))
+                elif heard.status != 200:
+                    _take(heard, line)
+    except httpx2.TransportError:
+        heard.cut = True
+    return heard
+
+
+def _take(heard: Heard, line: str) -> None:
+    if line == "[DONE]":
+        heard.done = True
+        return
+    chunk = json.loads(line)
+    heard.call_id = chunk.get("id", "")
+    heard.error = chunk.get("error", heard.error)
+    if "yout" in chunk:
+        heard.charged = chunk["yout"]["credits_charged"]
+    for choice in chunk.get("choices", ()):
+        heard.text += choice["delta"].get("content") or ""
+
+
+async def _whole(customer: Customer, model: str) -> Heard:
+    body = {"model": model, "messages": MESSAGES, "max_tokens": 2000}
+    try:
+        answer = await customer.http.post("/v1/chat/completions", json=body)
+    except httpx2.TransportError:
+        return Heard(cut=True)
+    said = answer.json()
+    heard = Heard(answer.status_code, error=said.get("error"), retry_after=answer.headers.get("retry-after", ""))
+    if heard.status == 200:
+        heard.charged, heard.call_id, heard.done = said["yout"]["credits_charged"], said["id"], True
+    return heard
+
+
+@dataclass(slots=True)
+class Calls:
+    """Calls of one customer that run side by side."""
+
+    customer: Customer
+    streams: dict[str, list[Heard]] = field(default_factory=dict)
+    running: list[asyncio.Task[Heard]] = field(default_factory=list)
+
+    def begin(self, **models: int) -> None:
+        for name, count in models.items():
+            model = f"test-{name}"
+            for heard in [Heard() for _ in range(count)]:
+                self.streams.setdefault(model, []).append(heard)
+                call = _whole(self.customer, model) if model == HANGING else _stream(self.customer, model, heard)
+                self.running.append(asyncio.create_task(call))
+
+    async def ended(self) -> list[Heard]:
+        return await asyncio.gather(*self.running)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    id: str
+    model: str
+    state: str
+    relayed: int
+    charged: int
+    input_count: int
+    closed_by: str | None
+
+    @property
+    def cost(self) -> int:
+        """Of what it knows to have been relayed, without the minimum."""
+        return pricing.cost(PRICES, Usage(self.input_count, self.relayed, UsageSource.ESTIMATED))
+
+
+async def _holds(world: World, customer: Customer) -> list[Hold]:
+    query = """
+        SELECT id::text, model, state, relayed_output, charged - refunded, input_count, closed_by
+        FROM holds WHERE account_id = %s"""
+    return [Hold(*row) for row in await world.rows(query, customer.account_id)]
+
+
+async def _all_relaying(world: World, customer: Customer, count: int) -> bool:
+    """Every call has its hold, and every stream has told the ledger of its first words."""
+    holds = await _holds(world, customer)
+    return len(holds) == count and all(hold.relayed for hold in holds if hold.model != HANGING)
+
+
+async def _all_closed(world: World, customer: Customer) -> bool:
+    return all(hold.state != "open" for hold in await _holds(world, customer))
+
+
+async def _the_sweeper_has_been(world: World, customer: Customer) -> list[Hold]:
+    """Half a minute later, so to speak: every hold has ended, with what it cost by its own word."""
+    await world.rows(EXPIRE)
+    await until(lambda: _all_closed(world, customer), "the sweeper")
+    holds = await _holds(world, customer)
+    for hold in holds:
+        assert hold.closed_by == "sweeper"
+        relayed = ("settled", hold.cost) if hold.relayed else ("void", 0)
+        assert (hold.state, hold.charged) == relayed
+        assert hold.model != HANGING or hold.relayed == 0
+    return holds
+
+
+async def _is_right(world: World, customer: Customer) -> None:
+    """What the holds cost is what the account has paid."""
+    paid = sum(hold.charged for hold in await _holds(world, customer))
+    assert await customer.balance() == (customer.opening - paid, 0)
+    await world.books_are_clean()
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@dataclass(slots=True)
+class Site:
+    world: World
+    postgres: EmbeddedPostgres
+    upstream: Upstream
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    folder = tmp_path_factory.mktemp("chat-kills")
+    (folder / "catalog.toml").write_text(_catalog(upstream.url))
+    async with EmbeddedPostgres(folder / "postgres") as postgres:
+        migrate.upgrade(postgres.url)
+        stack = Stack(postgres.url, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_DRAIN": "1"})
+        async with World.of(stack) as world:
+            yield Site(world, postgres, upstream)
+
+
+async def test_an_api_that_is_killed_under_running_calls(site: Site) -> None:
+    """The next one ends their holds, with at most what the clients have got."""
+    customer = await site.world.customer()
+    calls = Calls(customer)
+    with site.world.stack.running("api") as api:
+        calls.begin(stalls=3, endless=3, hang=3)
+        await until(lambda: _all_relaying(site.world, customer, 9), "the calls to run")
+        api.kill()
+        heard = await calls.ended()
+    assert all(each.cut and not each.done and each.charged is None for each in heard)
+    assert len([hold for hold in await _holds(site.world, customer) if hold.state == "open"]) == 9
+
+    with site.world.stack.running("api"):
+        swept = await _the_sweeper_has_been(site.world, customer)
+        await _is_right(site.world, customer)
+    got = {model: [tokenizer.count(each.text) for each in streams] for model, streams in calls.streams.items()}
+    told = {model: [hold.relayed for hold in swept if hold.model == model] for model in calls.streams}
+    assert told[STALLING] == got[STALLING] == [tokenizer.count(ANSWER)] * 3
+    assert max(told[ENDLESS]) <= max(got[ENDLESS])
+    assert sum(told[ENDLESS]) <= sum(got[ENDLESS])
+
+
+async def test_an_api_that_was_frozen_beyond_its_lease(site: Site) -> None:
+    """Another one ends its calls meanwhile. When it wakes it stops them, and charges nothing again."""
+    customer = await site.world.customer()
+    calls = Calls(customer)
+    other = replace(site.world.stack, port=free_port(), state=site.world.stack.state / "other")
+    with site.world.stack.running("api") as frozen:
+        calls.begin(stalls=2, endless=2, hang=1)
+        await until(lambda: _all_relaying(site.world, customer, 5), "the calls to run")
+        frozen.send_signal(SIGSTOP)
+        try:
+            with other.running("api"):
+                swept = await _the_sweeper_has_been(site.world, customer)
+        finally:
+            frozen.send_signal(SIGCONT)
+        site.upstream.release.set()
+        heard = await calls.ended()
+        site.upstream.release.clear()
+        await _is_right(site.world, customer)
+        assert sorted(await _holds(site.world, customer), key=str) == sorted(swept, key=str)
+    for each in heard:
+        assert each.error is not None
+        assert not each.done
+
+
+async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: Site) -> None:
+    customer = await site.world.customer()
+    calls = Calls(customer)
+    with site.world.stack.running("api") as api:
+        calls.begin(stalls=2, endless=2, hang=1)
+        await until(lambda: _all_relaying(site.world, customer, 5), "the calls to run")
+        api.send_signal(SIGTERM)
+        heard = await calls.ended()
+        assert await asyncio.to_thread(api.wait, 60) == 0
+    assert not any(each.done for each in heard)
+    holds = await _holds(site.world, customer)
+    assert {hold.closed_by for hold in holds} == {"call"}
+    assert {hold.state for hold in holds if hold.model == HANGING} == {"void"}
+    assert all(hold.charged == hold.cost > 0 for hold in holds if hold.model != HANGING)
+    with site.world.stack.running("api"):
+        await _is_right(site.world, customer)

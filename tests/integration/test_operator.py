@@ -1,0 +1,284 @@
+"""The operator's commands, against a real database: exact words, JSON, and nothing that happens twice."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import cli
+from db.audit import audit
+from db.data_keys import Sealing
+from db.engine import Database
+from db.media import MediaJobs, Order
+from db.writer import LedgerWriter
+from domain.errors import AccountSuspended, CallerUnknown
+from domain.ids import chat_id
+from domain.ledger import Reserve
+from domain.media import Kind, MediaRequest, Output
+from domain.pricing import FlatTerms
+from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
+from tests.stack import ROOT
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    url: str
+
+    def invoke(self, *words: str) -> Result:
+        environment = {"YOUT_DATABASE_URL": self.url, "YOUT_SECRET_KEY": "s" * 40, "COLUMNS": "300"}
+        return CliRunner().invoke(cli.app, list(words), env=environment)
+
+    def told(self, *words: str) -> Any:
+        """A command's JSON."""
+        done = self.invoke(*words, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def said(self, *words: str) -> str:
+        done = self.invoke(*words)
+        assert done.exit_code == 0, done.output
+        return done.stdout.strip()
+
+    def refused(self, *words: str) -> str:
+        done = self.invoke(*words)
+        assert done.exit_code == 1, done.output
+        return done.stderr.strip().removeprefix("error: ")
+
+    def behind(self, work: Callable[[Database, LedgerWriter], Awaitable[Found]]) -> Found:
+        """What happens on the other side: calls, jobs."""
+
+        async def working() -> Found:
+            database = Database.open(self.url, pool=2)
+            async with LedgerWriter(self.url) as ledger:
+                found = await work(database, ledger)
+            await database.close()
+            return found
+
+        return asyncio.run(working())
+
+    def account(self, credits: int = 10_000) -> Customer:
+        return self.behind(lambda database, ledger: open_account(database, ledger, credits))
+
+    def call(self, customer: Customer, held: int = 500, charged: int | None = None) -> Reserve:
+        """One call, ended with that charge; None: it goes on."""
+        asked = reserve(customer, held)
+
+        async def calling(_: Database, ledger: LedgerWriter) -> None:
+            await ledger.ask(asked)
+            if charged is not None:
+                await ledger.ask(settle(customer, asked.hold_id, charged))
+
+        self.behind(calling)
+        return asked
+
+    def balance(self, customer: Customer) -> int:
+        return asyncio.run(balance(self.url, customer))[0]
+
+
+@pytest.fixture
+def operator(database_url: str) -> Operator:
+    return Operator(database_url)
+
+
+@pytest.fixture(autouse=True)
+def proven(operator: Operator) -> Any:
+    """After every test the books are clean."""
+    yield
+
+    async def audited(database: Database, _: LedgerWriter) -> dict[str, int]:
+        async with database.connection() as connection:
+            return (await audit(connection)).counts
+
+    assert operator.behind(audited) == {}
+
+
+def test_a_charge_is_refunded_once(operator: Operator) -> None:
+    customer = operator.account()
+    charge = chat_id(operator.call(customer, charged=400).hold_id)
+    words = ("refund", charge, "--reason", "It was our fault.")
+    told = operator.told(*words)
+    account_id = str(customer.account_id)
+    assert told == {
+        "charge": charge,
+        "account_id": account_id,
+        "credits_refunded": 400,
+        "balance": 10_000,
+        "repeated": False,
+    }
+    assert operator.told(*words) == told | {"repeated": True}
+    assert operator.said(*words) == "was refunded before; balance 10,000"
+    other = operator.call(customer, charged=1)
+    assert operator.said("refund", str(other.hold_id), "--reason", "x") == "refunded 10 credits; balance 10,000"
+    assert operator.balance(customer) == 10_000
+
+
+def test_what_cannot_be_refunded(operator: Operator) -> None:
+    customer = operator.account()
+    running, released = operator.call(customer), operator.call(customer)
+    operator.behind(lambda _, ledger: ledger.ask(void(customer, released.hold_id)))
+    assert operator.refused("refund", str(running.hold_id), "--reason", "x") == (
+        "This call is in flight: nothing has been charged yet."
+    )
+    assert operator.refused("refund", str(released.hold_id), "--reason", "x") == (
+        "Nothing was charged for this call: there is nothing to refund."
+    )
+    assert operator.refused("refund", str(uuid.uuid4()), "--reason", "x") == "There is no such charge."
+    assert operator.refused("refund", "nonsense", "--reason", "x") == "There is no such charge."
+    assert operator.refused("refund", str(running.hold_id), "--reason", " ") == "A refund needs a reason."
+    assert operator.invoke("refund", str(running.hold_id)).exit_code == 2
+    operator.behind(lambda _, ledger: ledger.ask(settle(customer, running.hold_id, 100)))
+    assert operator.balance(customer) == 9_900
+
+
+def test_a_refunded_job_says_so(operator: Operator) -> None:
+    customer = operator.account()
+    request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="A lake")
+    price = FlatTerms(500, "v1")
+    ordered = Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", price, request)
+
+    async def made(database: Database, _: LedgerWriter) -> MediaJobs:
+        jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
+        await jobs.accept(ordered)
+        await jobs.begin(ordered.job_id)
+        await jobs.succeed(ordered.job_id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+        return jobs
+
+    operator.behind(made)
+    assert operator.balance(customer) == 9_500
+    for repeated in (False, True):
+        told = operator.told("refund", str(ordered.job_id), "--reason", "A black picture.")
+        assert (told["credits_refunded"], told["balance"], told["repeated"]) == (500, 10_000, repeated)
+
+    async def refunded(database: Database, _: LedgerWriter) -> int:
+        jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
+        return (await jobs.load(ordered.job_id)).credits_refunded
+
+    assert operator.behind(refunded) == 500
+
+
+def test_a_balance_is_adjusted(operator: Operator) -> None:
+    customer = operator.account(1_000)
+    account = str(customer.account_id)
+    took = ("adjust", account, "-400", "--reason", "Granted twice.", "--ref", "ticket-7")
+    assert operator.said(*took) == "took 400 credits; balance 600"
+    assert operator.said(*took) == "was adjusted before under this reference; balance 600"
+    assert operator.told(*took) == {"balance": 600, "repeated": True}
+    assert operator.said("adjust", account, "+50", "--reason", "For the trouble.") == "added 50 credits; balance 650"
+    assert operator.said("adjust", account, "50", "--reason", "For the trouble.") == "added 50 credits; balance 700"
+    operator.call(customer, held=100)
+    assert operator.refused("adjust", account, "-601", "--reason", "x") == (
+        "The account has 600 credits available and 100 held; taking 601 would leave less than zero."
+    )
+    assert operator.refused("adjust", account, "0", "--reason", "x") == "An adjustment must not be zero."
+    assert operator.refused("adjust", account, "5", "--reason", "") == "An adjustment needs a reason."
+    assert operator.refused("adjust", account, "5", "--reason", "x", "--ref", "ticket-7") == (
+        "This reference was used before, for another account or another amount."
+    )
+    assert operator.refused("adjust", "nobody@example.test", "5", "--reason", "x") == (
+        "There is no account 'nobody@example.test'."
+    )
+    assert operator.invoke("adjust", account, "-5").exit_code == 2
+    assert operator.balance(customer) == 600
+
+
+def test_credits_are_granted(operator: Operator) -> None:
+    account = str(operator.account(0).account_id)
+    assert operator.said("grant", account, "2500", "--ref", "invoice-7") == "gave 2,500 credits; balance 2,500"
+    assert operator.told("grant", account, "2500", "--ref", "invoice-7") == {"balance": 2_500, "repeated": True}
+
+
+def test_open_holds_are_listed(operator: Operator) -> None:
+    ann, bob = operator.account(), operator.account()
+    first, second = operator.call(ann, held=70), operator.call(bob, held=80)
+    operator.call(ann, charged=10)
+    assert [hold["charge"] for hold in operator.told("holds", "list")] == [
+        chat_id(first.hold_id),
+        chat_id(second.hold_id),
+    ]
+    (found,) = operator.told("holds", "list", "--account", str(bob.account_id))
+    assert (found["account_id"], found["credits"], found["kind"], found["model"]) == (
+        str(bob.account_id),
+        80,
+        "chat",
+        "m",
+    )
+    assert found["lease_until"] > found["created_at"]
+    assert chat_id(second.hold_id) in operator.said("holds", "list")
+    assert len(operator.told("holds", "list", "--limit", "1")) == 1
+
+
+def test_an_account_is_suspended_and_resumed(operator: Operator) -> None:
+    customer = operator.account()
+    account = str(customer.account_id)
+    running = operator.call(customer, held=100)
+    assert operator.said("accounts", "suspend", account) == f"suspended: {account}"
+    assert operator.said("accounts", "suspend", account) == f"was suspended before: {account}"
+    assert operator.told("accounts", "list")[0]["suspended"] is True
+    with pytest.raises(AccountSuspended):
+        operator.call(customer)
+    operator.behind(lambda _, ledger: ledger.ask(settle(customer, running.hold_id, 60)))
+    resumed = {"account_id": account, "suspended": False}
+    assert operator.told("accounts", "resume", account) == resumed | {"repeated": False}
+    assert operator.told("accounts", "resume", account) == resumed | {"repeated": True}
+    assert operator.said("accounts", "resume", account) == f"was not suspended: {account}"
+    operator.call(customer, charged=40)
+    assert operator.balance(customer) == 9_900
+
+
+def test_keys_are_listed_and_revoked(operator: Operator) -> None:
+    customer = operator.account()
+    account = str(customer.account_id)
+    (key,) = operator.told("keys", "list", account)
+    assert key["masked"] in operator.said("keys", "list", account)
+    assert customer.token not in json.dumps(key)
+    other = operator.account()
+    assert operator.said("keys", "revoke", key["id"]) == f"revoked: {key['masked']} ({key['id']})"
+    assert operator.told("keys", "revoke", customer.token)["repeated"] is True
+    assert operator.told("keys", "list", account) == []
+    with pytest.raises(CallerUnknown):
+        operator.call(customer)
+    assert operator.told("keys", "revoke", other.token)["repeated"] is False
+    unknown = "There is no such key. Give its id, or a whole token of it."
+    assert operator.refused("keys", "revoke", str(uuid.uuid4())) == unknown
+    assert operator.refused("keys", "revoke", "yout-nonsense") == unknown
+
+
+def test_how_an_account_is_served(operator: Operator) -> None:
+    account = str(operator.account().account_id)
+    assert operator.told("accounts", "set", account, "--recognise-retries") == {
+        "account_id": account,
+        "recognise_retries": True,
+    }
+    assert operator.said("accounts", "set", account, "--recognise-retries") == f"retries are recognised: {account}"
+    assert operator.said("accounts", "set", account, "--no-recognise-retries") == (
+        f"retries are not recognised: {account}"
+    )
+    assert operator.refused("accounts", "set", account) == (
+        "Nothing to set: give --recognise-retries or --no-recognise-retries."
+    )
+
+
+def test_an_account_is_made_with_its_first_key(operator: Operator) -> None:
+    made = operator.told("accounts", "create", "--email", "Ann@Example.test", "--credits", "500")
+    again = operator.told("accounts", "create", "--email", "ann@example.test", "--credits", "500", "--exist-ok")
+    assert again["account_id"] == made["account_id"]
+    assert operator.told("accounts", "list")[0]["available"] == 500
+    assert len(operator.told("keys", "list", "ann@example.test")) == 2
+    assert "already has the account" in operator.refused("accounts", "create", "--email", "ann@example.test")
+
+
+def test_the_commands_run_as_a_program() -> None:
+    for words in (["adjust"], ["holds", "list"]):
+        command = [sys.executable, "-m", "cli", *words, "--help"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert "--json" in done.stdout, done.stderr
