@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check fmt lock clean
+.PHONY: help setup dev test check fmt lock bench chaos clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ fmt: setup  ## format, and fix what can be fixed
 
 lock: setup  ## write the lock files anew; ARGS=--upgrade takes the newest
 	@$(BIN)/python -m scripts.lock $(ARGS)
+
+bench: setup  ## measure it, beside LiteLLM; ARGS=--quick to see that it runs
+	@$(BIN)/python -m bench $(ARGS)
+
+chaos: setup  ## kill parts of it under load, then prove the money; ARGS="--seed 7"
+	@$(BIN)/python -m bench.chaos $(ARGS)
 
 clean:  ## remove what can be made again; the data in .yout stays
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,7 +1,6 @@
 """Chat calls in flight: each has a hold, is kept alive by a lease, and ends in exactly one charge or release."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,21 @@ from api.wire import chat as wire
 from api.wire.chat import ChatRequest
 from domain import pricing, tokens, usage
 from domain.catalog import Capability, Catalog, Model, Route
-from domain.errors import ContextLengthExceeded, GatewayError, InsufficientCredits, RequestInvalid
-from domain.ledger import Answer, Closed, Extend, Extended, Operation, Renew, Replay, Reserve, Reserved, Settle, Void
+from domain.errors import ContextLengthExceeded, GatewayError, HoldClosed, InsufficientCredits, RequestInvalid
+from domain.ledger import (
+    LEASE,
+    Answer,
+    Closed,
+    Extend,
+    Extended,
+    Operation,
+    Renew,
+    Replay,
+    Reserve,
+    Reserved,
+    Settle,
+    Void,
+)
 from domain.limits import Limits
 from domain.pricing import TextPrices, TextTerms, Usage
 from domain.tokens import CountText, InputTokens
@@ -29,6 +41,8 @@ Answered = Mapping[str, Any]
 """OpenAI's whole answer, without what it cost."""
 
 RENEWAL_SECONDS = 1.0
+LONGEST_UNRENEWED = LEASE.total_seconds() - 5
+"""After so long without a sign of life a stream ends itself, before others end its hold."""
 EXTENSION = 256
 """Output tokens per choice by which a growing hold grows."""
 SETTLE_SECONDS = 10.0
@@ -59,6 +73,9 @@ class Call:
     uncounted: list[str] = field(default_factory=list)
     held_output: int = 0
     """Output tokens that the hold pays for, in all choices together."""
+    renewed_at: float = field(default_factory=time.monotonic)
+    stop: Callable[[GatewayError], None] | None = None
+    """Ends the stream of a call whose hold is not its own any more."""
 
     @property
     def hold_id(self) -> UUID:
@@ -223,9 +240,22 @@ class Calls:
             await asyncio.gather(*(self._renew(call) for call in list(self.live.values())))
 
     async def _renew(self, call: Call) -> None:
+        """Also finds out whose lease ran out: while this process was frozen, or cut off from the ledger."""
         self.count_relayed(call)
-        with contextlib.suppress(GatewayError):  # the ledger is away, or the call has just ended
+        try:
             await self._ledger.ask(Renew(call.hold_id, call.relayed))
+        except HoldClosed as closed:
+            self._lose(call, closed)
+        except GatewayError as away:
+            if time.monotonic() - call.renewed_at > LONGEST_UNRENEWED:
+                self._lose(call, away)
+        else:
+            call.renewed_at = time.monotonic()
+
+    def _lose(self, call: Call, why: GatewayError) -> None:
+        """Nothing more may be relayed: nobody would pay for it. A call that has just ended itself has lost nothing."""
+        if call.hold_id in self.live and call.stop is not None:
+            call.stop(why)
 
     def keep(self, pumping: Coroutine[None, None, None], stop: Callable[[], None]) -> None:
         """Own a stream's task, so that it ends with its money right even when nobody waits for it."""

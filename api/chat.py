@@ -16,7 +16,7 @@ from api.resources import Resources
 from api.wire import chat as wire
 from db import keys as stored_keys
 from domain import keys
-from domain.errors import CallerUnknown, GatewayError, UpstreamError
+from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, UpstreamError
 from domain.ids import chat_id
 from domain.ledger import Replay
 from providers.base import ChatAnswer
@@ -80,6 +80,9 @@ async def _answer(calls: Calls, call: Call) -> JsonResponse:
     """Runs to its end and is billed, also when the client has left meanwhile."""
     try:
         answer = await _complete(calls, call)
+    except asyncio.CancelledError:  # not the client, whose leaving cancels nothing: this server has no more time
+        await calls.void(call)
+        raise ServiceUnavailable("This server is stopping. Nothing was charged; try again.") from None
     except BaseException:
         await calls.void(call)
         raise

@@ -46,6 +46,7 @@ class Pump:
         self._assembly = Assembly() if call.presented else None
         self._reading = False
         self._left = False
+        self._lost: GatewayError | None = None
         self._route: Route | None = None
         self._grows = False
         self._task: asyncio.Task[None] | None = None
@@ -55,6 +56,7 @@ class Pump:
         self.produced = False
 
     def start(self) -> None:
+        self._call.stop = self.lose
         self._calls.keep(self._run(), self.stop)
 
     def leave(self) -> None:
@@ -74,6 +76,11 @@ class Pump:
     def stop(self) -> None:
         """Leave, and do not even drain."""
         self.leave()
+        self._stop_reading()
+
+    def lose(self, why: GatewayError) -> None:
+        """The hold is not this call's any more: end the stream with an error."""
+        self._lost = self._lost or why
         self._stop_reading()
 
     def _stop_reading(self) -> None:
@@ -103,10 +110,12 @@ class Pump:
                     if not await self._relay(chunk.body):
                         return _Ending.SPENT
         except asyncio.CancelledError:
-            if not self._left:
+            if not self._left and self._lost is None:
                 raise
             assert self._task is not None  # noqa: S101  # set before reading
             self._task.uncancel()
+            if self._lost is not None and not self._left:
+                raise self._lost from None
             return _Ending.FINISHED if self._held_back else _Ending.LEFT
         finally:
             self._reading = False
@@ -190,7 +199,7 @@ class Pump:
             self.refusal = unsettled
             await self.outbox.put(wire.event(self._failed(unsettled)))
             return
-        if self.produced and not isinstance(failure, UpstreamTimeout | RequestInvalid):
+        if self.produced and self._lost is None and not isinstance(failure, UpstreamTimeout | RequestInvalid):
             failure = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
         self.refusal = failure
         money = {"usage": wire.usage_object(billed, None), "yout": yout(closed)}

@@ -54,13 +54,24 @@ class Used:
 
 
 async def used(server: Server) -> Used:
+    """Asked for the ledger's figures before a measurement: what that costs is not part of it."""
     figures = await server.api.figures() if server.api else {}
-    return Used(
-        process.cpu_seconds(server.pid),
-        process.cpu_seconds(server.postgres) if server.postgres else 0.0,
-        figures.get("yout_ledger_batches_total", 0.0),
-        figures.get("yout_ledger_operations_total", 0.0),
-    )
+    return Used(*cpu(server), *_ledger(figures))
+
+
+async def spent(server: Server, before: Used) -> Used:
+    own, postgres = cpu(server)
+    figures = await server.api.figures() if server.api else {}
+    return Used(own, postgres, *_ledger(figures)) - before
+
+
+def cpu(server: Server) -> tuple[float, float]:
+    postgres = process.cpu_seconds(server.postgres) if server.postgres else 0.0
+    return process.cpu_seconds(server.pid), postgres
+
+
+def _ledger(figures: dict[str, float]) -> tuple[float, float]:
+    return figures.get("yout_ledger_batches_total", 0.0), figures.get("yout_ledger_operations_total", 0.0)
 
 
 async def drive(plan: Plan) -> Outcome:
@@ -121,15 +132,15 @@ class Measure:
     async def _level(self, connections: int) -> Level:
         before = await used(self.server)
         outcome = await self._drive(self.plan("plain", connections, seconds=self.seconds))
-        spent = await used(self.server) - before
+        cost = await spent(self.server, before)
         level = Level(
             connections=connections,
             rate=round(outcome.rate, 1),
             latency=outcome.latency,
             errors=outcome.errors,
-            cpu=micros(spent.cpu, outcome.calls),
-            postgres_cpu=micros(spent.postgres, outcome.calls),
-            operations_per_commit=round(spent.operations / spent.batches, 1) if spent.batches else 0.0,
+            cpu=micros(cost.cpu, outcome.calls),
+            postgres_cpu=micros(cost.postgres, outcome.calls),
+            operations_per_commit=round(cost.operations / cost.batches, 1) if cost.batches else 0.0,
         )
         self.say(f"  {self.server.name}, {connections} connections: {level.rate:,.0f} calls/s, {level.cpu:.0f} µs CPU")
         return level
@@ -143,14 +154,14 @@ class Measure:
         before = await used(self.server)
         plan = self.plan(quick_pace(self.seconds), streams, stream=True, calls_each=1, ramp=CADENCE_MS / 1000)
         outcome = await self._drive(plan)
-        spent = await used(self.server) - before
+        cost = await spent(self.server, before)
         return Chunks(
             streams=streams,
             cadence_ms=CADENCE_MS,
             chunks=outcome.chunks,
             errors=outcome.errors,
-            cpu=micros(spent.cpu, outcome.chunks),
-            postgres_cpu=micros(spent.postgres, outcome.chunks),
+            cpu=micros(cost.cpu, outcome.chunks),
+            postgres_cpu=micros(cost.postgres, outcome.chunks),
         )
 
     async def subject(self, streams: int) -> Subject:
@@ -165,10 +176,10 @@ class Measure:
         plan = self.plan(slow_pace(self.seconds, count), count, stream=True, calls_each=1, ramp=ramp)
         running = asyncio.create_task(self._drive(plan))
         await asyncio.sleep(ramp + 1.5)
-        begin, cpu = asyncio.get_running_loop().time(), process.cpu_seconds(self.server.pid)
+        begin, busy = asyncio.get_running_loop().time(), process.cpu_seconds(self.server.pid)
         await asyncio.sleep(max(2.0, self.seconds / 2))
         grown = process.of_tree(self.server.pid) - resident
-        cores = (process.cpu_seconds(self.server.pid) - cpu) / (asyncio.get_running_loop().time() - begin)
+        cores = (process.cpu_seconds(self.server.pid) - busy) / (asyncio.get_running_loop().time() - begin)
         outcome = await running
         return Streams(
             wanted=count,

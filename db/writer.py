@@ -42,9 +42,12 @@ PATIENCE = timedelta(seconds=10)
 LOCK_TIMEOUT = "250ms"
 """How long a batch waits for an account that somebody else has locked, before that account waits apart."""
 PARKED = 0.2
-LONGEST_PAUSE = "5s"
-"""How long this process may do nothing between the two halves of a batch: frozen, it must not keep accounts locked."""
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout)
+LONGEST_BATCH = "5s"
+"""How long a batch may keep accounts locked: a process that freezes in the middle of one is cut off.
+
+Not by the timeout for idle transactions, which a flush at the end of a pipeline disarms.
+"""
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.TransactionTimeout)
 
 
 @dataclass(slots=True, eq=False)
@@ -225,7 +228,7 @@ class LedgerWriter:
                 application_name=self._application,
                 connect_timeout=3,
                 options=f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on "
-                f"-c idle_in_transaction_session_timeout={LONGEST_PAUSE}",
+                f"-c transaction_timeout={LONGEST_BATCH}",
             )
         return self._connection
 

@@ -84,7 +84,7 @@ class Books:
 
     def free(self, hold: Hold, usage: Usage | None) -> None:
         """What a call that ends has reserved of its key's limits and not used goes back."""
-        key = self._key(hold)
+        key = self.key_of(hold)
         if key is None:
             return
         bounded = token_bound(hold)
@@ -95,7 +95,7 @@ class Books:
 
     def spend(self, hold: Hold, credits: int) -> None:
         """Count credits on (or, negative, off) the key's budgets of the periods in which the call began."""
-        key = self._key(hold)
+        key = self.key_of(hold)
         if key is None or hold.created_at is None:
             return
         began, used = hold.created_at.date(), key.used
@@ -106,7 +106,7 @@ class Books:
         )
         self.changes.keys[key.id] = key
 
-    def _key(self, hold: Hold) -> Key | None:
+    def key_of(self, hold: Hold) -> Key | None:
         return self.state.keys.get(hold.key_id) if hold.key_id else None
 
 

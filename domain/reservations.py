@@ -104,8 +104,10 @@ def extend(books: Books, asked: Extend) -> Extended:
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
     amount = extension(hold, asked.tokens)
+    key, now = books.key_of(hold), books.state.now
+    budget = limits.budget_left(key.limits, key.used.at(now)) if key else None
     left = None if hold.max_credits is None else hold.max_credits - hold.amount
-    if refusal := Purse(account.available, account.held, max_credits=left).refusal(amount):
+    if refusal := Purse(account.available, account.held, budget, left).refusal(amount):
         raise refusal
     hold.output_limit = (hold.output_limit or 0) + asked.tokens
     hold.amount += amount

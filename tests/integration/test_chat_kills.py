@@ -17,7 +17,7 @@ from domain import pricing
 from domain.pricing import TextPrices, TextRates, Usage, UsageSource
 from providers import tokenizer
 from tests.doubles.openai_server import ANSWER, OpenAIServer, event
-from tests.integration.media_stack import Customer, World, until
+from tests.integration.media_stack import Customer, World, crash, until
 from tests.stack import Stack, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,6 +27,7 @@ ENDLESS, STALLING, HANGING, PLAIN = "test-endless", "test-stalls", "test-hang", 
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 MICRO = 1_000_000
 PRICES = TextPrices(TextRates(INPUT * MICRO, OUTPUT * MICRO, INPUT * MICRO, INPUT * MICRO))
+MOST = 2000
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open'"
 
 
@@ -81,7 +82,7 @@ class Heard:
 
 
 async def _stream(customer: Customer, model: str, heard: Heard) -> Heard:
-    body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": 2000}
+    body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": MOST}
     try:
         async with customer.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             heard.status, heard.retry_after = answer.status_code, answer.headers.get("retry-after", "")
@@ -109,7 +110,7 @@ def _take(heard: Heard, line: str) -> None:
 
 
 async def _whole(customer: Customer, model: str) -> Heard:
-    body = {"model": model, "messages": MESSAGES, "max_tokens": 2000}
+    body = {"model": model, "messages": MESSAGES, "max_tokens": MOST}
     try:
         answer = await customer.http.post("/v1/chat/completions", json=body)
     except httpx2.TransportError:
@@ -151,10 +152,9 @@ class Hold:
     input_count: int
     closed_by: str | None
 
-    @property
-    def cost(self) -> int:
-        """Of what it knows to have been relayed, without the minimum."""
-        return pricing.cost(PRICES, Usage(self.input_count, self.relayed, UsageSource.ESTIMATED))
+    def cost_of(self, output: int) -> int:
+        """Without the minimum."""
+        return pricing.cost(PRICES, Usage(self.input_count, output, UsageSource.ESTIMATED))
 
 
 async def _holds(world: World, customer: Customer) -> list[Hold]:
@@ -181,7 +181,7 @@ async def _the_sweeper_has_been(world: World, customer: Customer) -> list[Hold]:
     holds = await _holds(world, customer)
     for hold in holds:
         assert hold.closed_by == "sweeper"
-        relayed = ("settled", hold.cost) if hold.relayed else ("void", 0)
+        relayed = ("settled", hold.cost_of(hold.relayed)) if hold.relayed else ("void", 0)
         assert (hold.state, hold.charged) == relayed
         assert hold.model != HANGING or hold.relayed == 0
     return holds
@@ -245,13 +245,12 @@ async def test_an_api_that_was_frozen_beyond_its_lease(site: Site) -> None:
     customer = await site.world.customer()
     calls = Calls(customer)
     other = replace(site.world.stack, port=free_port(), state=site.world.stack.state / "other")
-    with site.world.stack.running("api") as frozen:
+    with other.running("api"), site.world.stack.running("api") as frozen:
         calls.begin(stalls=2, endless=2, hang=1)
         await until(lambda: _all_relaying(site.world, customer, 5), "the calls to run")
         frozen.send_signal(SIGSTOP)
         try:
-            with other.running("api"):
-                swept = await _the_sweeper_has_been(site.world, customer)
+            swept = await _the_sweeper_has_been(site.world, customer)
         finally:
             frozen.send_signal(SIGCONT)
         site.upstream.release.set()
@@ -277,6 +276,65 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
     holds = await _holds(site.world, customer)
     assert {hold.closed_by for hold in holds} == {"call"}
     assert {hold.state for hold in holds if hold.model == HANGING} == {"void"}
-    assert all(hold.charged == hold.cost > 0 for hold in holds if hold.model != HANGING)
+    for model, heard_of in calls.streams.items():
+        charged = sorted(hold.charged for hold in holds if hold.model == model)
+        delivered = sorted(holds[0].cost_of(tokenizer.count(each.text)) for each in heard_of if model != HANGING)
+        if model == STALLING:
+            assert charged == delivered
+        if model == ENDLESS:  # what was on its way to a client that still read is charged too
+            assert all(paid >= got > 0 for paid, got in zip(charged, delivered, strict=True))
+            assert max(charged) <= holds[0].cost_of(MOST)
     with site.world.stack.running("api"):
         await _is_right(site.world, customer)
+
+
+async def _load(call: Callable[[], Awaitable[Heard]], over: asyncio.Event, told: list[Heard]) -> None:
+    """One client that calls and calls."""
+    while not over.is_set():
+        told.append(await call())
+        await asyncio.sleep(0.02)
+
+
+async def test_a_database_that_is_killed_under_load(site: Site) -> None:
+    """Calls are told to come back, and do, to the same process. What was said to be charged is what was charged."""
+    customer = await site.world.customer(100_000_000)
+    with site.world.stack.running("api") as api:
+        over, wholes, streams = asyncio.Event(), list[Heard](), list[Heard]()
+        kinds = (lambda: _whole(customer, PLAIN), wholes), (lambda: _stream(customer, PLAIN, Heard()), streams)
+        clients = [asyncio.create_task(_load(call, over, told)) for call, told in kinds for _ in range(3)]
+        await until(lambda: _some(200, wholes, streams), "calls that succeed")
+        await crash(site.postgres)
+        lists = await customer.http.get("/v1/models")
+        assert (lists.status_code, lists.json()["error"]["code"]) == (503, "service_unavailable")
+        assert lists.headers["retry-after"]
+        await until(lambda: _some(503, wholes, streams), "calls that are refused")
+        await site.postgres.start()
+        before = len(wholes), len(streams)
+        await until(lambda: _some(200, wholes[before[0] :], streams[before[1] :]), "calls that succeed again")
+        over.set()
+        await asyncio.gather(*clients)
+        assert api.poll() is None
+        await site.world.rows(EXPIRE)
+        await until(lambda: _all_closed(site.world, customer), "the sweeper")
+        await _is_right(site.world, customer)
+    _told_the_truth([*wholes, *streams], await _holds(site.world, customer))
+
+
+async def _some(status: int, *told: list[Heard]) -> bool:
+    """Some of each kind ended so."""
+    return all(sum(each.status == status and each.done == (status == 200) for each in kind) >= 3 for kind in told)
+
+
+def _told_the_truth(told: list[Heard], holds: list[Hold]) -> None:
+    by_id = {f"chatcmpl-{hold.id.replace('-', '')}": hold for hold in holds}
+    for each in told:
+        assert not each.cut
+        if each.status != 200:
+            assert (each.status, bool(each.retry_after), each.charged) == (503, True, None)
+            continue
+        assert each.done != (each.error is not None)
+        if each.charged is not None:
+            assert by_id[each.call_id].charged == each.charged
+    finished = {each.call_id for each in told if each.charged is not None}
+    unheard = [hold for call_id, hold in by_id.items() if call_id not in finished and hold.charged]
+    assert {hold.closed_by for hold in unheard} <= {"sweeper"}

@@ -49,6 +49,7 @@ from domain.ledger import (
     Verdict,
     Void,
 )
+from domain.limits import Limits
 from domain.money import LARGEST_AMOUNT
 from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
 
@@ -341,6 +342,14 @@ def test_a_hold_grows_up_to_its_callers_bound() -> None:
     assert grown.amount == BOUND + 150
     assert isinstance(refused, InsufficientCredits)
     assert refused.limit_source == "max_credits"
+
+
+def test_a_hold_grows_up_to_its_keys_budget() -> None:
+    known = state()
+    known.keys[KEY].limits = Limits(credits_day=BOUND + 149)
+    refused = run(known, reserve(), Extend(UUID(int=100), ANN, 100))[0][1]
+    assert isinstance(refused, InsufficientCredits)
+    assert (refused.required, refused.available, refused.limit_source) == (150, 149, "key_budget")
 
 
 NUMBERS = st.integers(min_value=1, max_value=6)

@@ -1,0 +1,1 @@
+"""Kills, pauses and loses parts of a running gateway under load, then proves that the money is right."""

@@ -1,0 +1,155 @@
+"""`python -m bench.chaos`: two API processes under load while parts are killed; then every credit is accounted for.
+
+Exit 1 with each violation named.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import aiohttp
+import orjson
+import typer
+from rich.console import Console
+
+from bench.chaos.calls import BEHAVIOURS, Call, Clients, script
+from bench.chaos.nemesis import Nemesis, expire_stale
+from bench.chaos.reckoning import Held, Totals, violations
+from bench.stack import STATE, Stack, require_durable, start_upstream
+from dev.errors import CannotStart
+from domain.ids import chat_id
+
+CREDITS = 10**12
+QUIET_SECONDS = 90.0
+out = Console(soft_wrap=True)
+
+
+def say(line: str) -> None:
+    out.print(line, highlight=False)
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="Of load and faults; recovery and proof come on top.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="The same calls and faults for the same seed.")] = 1,
+    clients: Annotated[int, typer.Option(help="At once.")] = 24,
+    calls: Annotated[int, typer.Option(help="At most.")] = 5000,
+    keep: Annotated[bool, typer.Option(help="Keep the state folder, to look into it.")] = False,
+) -> None:
+    """Break it on purpose, then prove that the money is right. Exit 1: it is not."""
+    began = monotonic()
+    try:
+        faults = asyncio.run(_run(script(seed, calls), seconds, seed, clients, keep))
+    except CannotStart as problem:
+        say(f"[red]error:[/red] {problem}")
+        raise typer.Exit(2) from None
+    for fault in faults:
+        say(f"[red]violation:[/red] {fault}")
+    verdict = f"[red]{len(faults)} violations[/red]" if faults else "[green]no violation[/green]"
+    say(f"seed {seed}: {verdict} in {monotonic() - began:.0f} s")
+    raise typer.Exit(1 if faults else 0)
+
+
+async def _run(calls: list[Call], seconds: float, seed: int, at_once: int, keep: bool) -> list[str]:
+    STATE.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=STATE))
+    async with AsyncExitStack() as ending:
+        if keep:
+            say(f"state: {folder}")
+        else:
+            ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        port, upstream = await start_upstream(folder / "upstream.log")
+        ending.push_async_callback(upstream.end)
+        stack = Stack(folder / "yout", port, tuple(BEHAVIOURS))
+        ending.push_async_callback(stack.stop)
+        await stack.start(2, CREDITS)
+        say(f"two API processes, {at_once} clients, {seconds:g} s")
+        made, nemesis = await _under_fire(stack, calls, seconds, seed, at_once)
+        await _quiet(stack)
+        say(_summary(made, nemesis))
+        return await _reckon(stack, made)
+
+
+async def _under_fire(
+    stack: Stack, calls: list[Call], seconds: float, seed: int, at_once: int
+) -> tuple[list[Call], Nemesis]:
+    deadline = asyncio.get_running_loop().time() + seconds
+    clients = Clients(stack, calls, deadline, seed)
+    nemesis = Nemesis(stack, seed, say)
+    async with asyncio.TaskGroup() as group:
+        loading = group.create_task(clients.run(at_once))
+        group.create_task(nemesis.run(deadline))
+    return loading.result(), nemesis
+
+
+async def _quiet(stack: Stack) -> None:
+    """Until no process has a call and no hold is open. Leases that nobody renews are made to run out at once."""
+    deadline = asyncio.get_running_loop().time() + QUIET_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(1)
+        live = 0.0
+        for api in stack.apis:
+            try:
+                live += (await api.figures())["yout_live_calls"]
+            except (aiohttp.ClientError, KeyError):
+                live += 1
+        if live == 0:
+            await expire_stale(stack)
+            if await stack.number("SELECT count(*) FROM holds WHERE state = 'open'") == 0:
+                return
+
+
+async def _reckon(stack: Stack, made: Sequence[Call]) -> list[str]:
+    durable = await require_durable(stack.postgres.url)
+    rows = await stack.rows("SELECT id, output_limit, state, charged, refunded FROM holds")
+    holds = [Held(chat_id(row[0]), *row[1:]) for row in rows]
+    ((available, held),) = await stack.rows("SELECT available, held FROM accounts")
+    totals = Totals(
+        opening=CREDITS,
+        available=available,
+        held=held,
+        usage_rows=await stack.number("SELECT count(*) FROM usage"),
+        charge_transactions=await stack.number("SELECT count(*) FROM transactions WHERE kind = 'charge'"),
+    )
+    found = violations(made, holds, totals)
+    audited = await stack.audit()
+    found += [
+        f"audit: {finding['check']}, {finding['subject']}: {finding['detail']}" for finding in audited["findings"]
+    ]
+    if audited["drift_credits"]:
+        found.append(f"audit: the balances drift by {audited['drift_credits']} credits")
+    say(f"PostgreSQL says: {', '.join(f'{name} {value}' for name, value in durable.items())}")
+    say(_books(holds, totals, audited["checks"], bool(audited["clean"])))
+    (STATE / "chaos.json").write_bytes(orjson.dumps({"violations": found, "calls": len(made), "holds": len(holds)}))
+    return found
+
+
+def _books(holds: Sequence[Held], totals: Totals, checks: int, clean: bool) -> str:
+    charged = sum(hold.net for hold in holds)
+    refunded = sum(hold.refunded > 0 for hold in holds)
+    return (
+        f"{len(holds)} holds, {totals.usage_rows} charged ({refunded} of them given back), {charged:,} credits; "
+        f"the balance fell by {totals.opening - totals.available:,}; audit of {checks} checks "
+        f"{'clean' if clean else 'NOT clean'}"
+    )
+
+
+def _summary(made: Sequence[Call], nemesis: Nemesis) -> str:
+    attempts = [attempt for call in made for attempt in call.attempts]
+    kinds = Counter(
+        "broken" if attempt.status is None else f"{attempt.status}{'' if attempt.known else ' cut'}"
+        for attempt in attempts
+    )
+    faults = ", ".join(f"{count} x {fault}" for fault, count in sorted(nemesis.done.items()))
+    answers = ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items()))
+    replayed = sum(attempt.replayed for attempt in attempts)
+    return f"faults: {faults}\n{len(made)} calls, {len(attempts)} attempts: {answers}; {replayed} replayed"
+
+
+if __name__ == "__main__":
+    typer.run(main)
