@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -37,9 +37,6 @@ from providers.base import ChatCall, ChatProvider
 
 log = structlog.get_logger(__name__)
 
-Answered = Mapping[str, Any]
-"""OpenAI's whole answer, without what it cost."""
-
 RENEWAL_SECONDS = 1.0
 LONGEST_UNRENEWED = LEASE.total_seconds() - 5
 """After so long without a sign of life a stream ends itself, before others end its hold."""
@@ -47,8 +44,6 @@ EXTENSION = 256
 """Output tokens per choice by which a growing hold grows."""
 SETTLE_SECONDS = 10.0
 """How long a stopping process waits for its last settlements; the sweeper ends what is left."""
-BIG_BODY = 200_000
-"""Characters of text from which a request's tokens are counted off the event loop."""
 _DEFAULT_OUTPUT = 4096
 
 
@@ -161,13 +156,13 @@ class Calls:
         model = self._catalog().find(request.model)
         if model.prices.rates is None:
             raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        return model, _terms(model, request, await self._input_tokens(request.body, model))
+        return model, _terms(model, request, await self._input_tokens(request, model))
 
-    async def _input_tokens(self, body: Mapping[str, object], model: Model) -> InputTokens:
+    async def _input_tokens(self, request: ChatRequest, model: Model) -> InputTokens:
         def count() -> InputTokens:
-            return tokens.of_request(body, self._count, family=model.vendor)
+            return tokens.of_request(request.body, self._count, family=model.vendor)
 
-        counted = await asyncio.to_thread(count) if _is_big(body) else count()
+        counted = await asyncio.to_thread(count) if request.big else count()
         if model.context_window is not None and counted.count > 2 * model.context_window:
             raise ContextLengthExceeded(
                 f"The input has about {counted.count} tokens; the context window of this model is "
@@ -175,10 +170,10 @@ class Calls:
             )
         return counted
 
-    async def settle(self, call: Call, billed: Usage, *, minimum: bool, answer: Answered | None = None) -> Closed:
+    async def settle(self, call: Call, billed: Usage, *, minimum: bool, answer: bytes | None = None) -> Closed:
         """Exactly one charge. Raises when it could not be made durable: the caller's client must hear an error then.
 
-        A whole `answer` is sealed in the same transaction when the call can be replayed.
+        A whole `answer` (without what it cost) is sealed in the same transaction when the call can be replayed.
         """
         sealed = call.presented.sealed(answer) if call.presented and answer is not None else None
         return await self._close(call, Settle(call.hold_id, call.reserved.account_id, billed, minimum, sealed=sealed))
@@ -224,9 +219,18 @@ class Calls:
                 return False
         return True
 
+    def runs_away(self, call: Call, text: str) -> bool:
+        """Whether a provider goes on far above the limit it was given. Other vendors' tokens are not quite ours."""
+        most = 2 * call.held_output + EXTENSION
+        if call.relayed + _most_tokens(call.uncounted) + _most_tokens([text]) <= most:
+            return False
+        self.count_relayed(call)
+        return call.relayed + tokens.text_tokens(text, self._count) > most
+
     async def _extend(self, call: Call, more: int) -> bool:
+        wanted = call.held_output // call.request.choices + more
         try:
-            extended = await self._ledger.ask(Extend(call.hold_id, call.reserved.account_id, more))
+            extended = await self._ledger.ask(Extend(call.hold_id, call.reserved.account_id, wanted))
         except InsufficientCredits:
             return False
         assert isinstance(extended, Extended)  # noqa: S101  # what an Extend is answered with
@@ -284,13 +288,6 @@ def _terms(model: Model, request: ChatRequest, counted: InputTokens) -> TextTerm
         model_limit=model_limit,
         choices=request.choices,
     )
-
-
-def _is_big(body: Mapping[str, object]) -> bool:
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        return False
-    return sum(len(str(m.get("content", ""))) for m in messages if isinstance(m, dict)) > BIG_BODY
 
 
 def _most_tokens(texts: list[str]) -> int:

@@ -2,24 +2,30 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
+import orjson
+import structlog
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import auth, body, errors, idempotency, ratelimit, replay
 from api.calls import Call, Calls
-from api.errors import JsonResponse
 from api.idempotency import Presented
 from api.pump import Pump, yout
 from api.resources import Resources
 from api.wire import chat as wire
+from api.wire.chat import ChatRequest
 from db import keys as stored_keys
 from domain import keys
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, UpstreamError
 from domain.ids import chat_id
 from domain.ledger import Replay
+from domain.pricing import Usage
 from providers.base import ChatAnswer
+
+log = structlog.get_logger(__name__)
 
 SILENCE_SECONDS = 10.0
 """After so long without an event the headers go out, and then a comment each time."""
@@ -42,9 +48,12 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     raw = await body.read(receive)
     resources: Resources = scope["app"].state.resources
     try:
-        parsed = body.json_object(raw)
-        presented = _presented(resources, scope, parsed, token)
-        request = wire.parse(parsed)
+        if len(raw) > wire.BIG_BODY:
+            await _authenticate(resources, scope, token)  # strangers get no work out of us
+            presented, request = await asyncio.to_thread(_parsed, resources, scope, raw, token)
+            request = replace(request, big=True)
+        else:
+            presented, request = _parsed(resources, scope, raw, token)
         call = await resources.calls.open(request, keys.digest(token), presented)
     except CallerUnknown:
         raise
@@ -62,12 +71,15 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
-def _presented(resources: Resources, scope: Scope, parsed: dict[str, Any], token: str) -> Presented:
+def _parsed(resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[Presented, ChatRequest]:
+    parsed = body.json_object(raw)
     key = idempotency.key_of(scope["headers"])
     if key is not None:
-        return resources.claims.explicit("chat", key, parsed, token)
-    retry = idempotency.is_retry(scope["headers"])
-    return resources.claims.implicit("chat", parsed, token, retry=retry)
+        presented = resources.claims.explicit("chat", key, parsed, token)
+    else:
+        retry = idempotency.is_retry(scope["headers"])
+        presented = resources.claims.implicit("chat", parsed, token, retry=retry)
+    return presented, wire.parse(parsed)
 
 
 async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
@@ -76,30 +88,38 @@ async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
     ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
 
 
-async def _answer(calls: Calls, call: Call) -> JsonResponse:
+async def _answer(calls: Calls, call: Call) -> Response:
     """Runs to its end and is billed, also when the client has left meanwhile."""
     try:
-        answer = await _complete(calls, call)
+        message, billed = _message(calls, call, await _complete(calls, call))
     except asyncio.CancelledError:  # not the client, whose leaving cancels nothing: this server has no more time
         await calls.void(call)
         raise ServiceUnavailable("This server is stopping. Nothing was charged; try again.") from None
-    except BaseException:
+    except GatewayError:
         await calls.void(call)
         raise
-    message = answer.body
-    report = message.get("usage")
-    billed = calls.billed_answer(call, report, wire.delta_text(message.get("choices")))
-    message |= {
+    except Exception as fault:  # an answer that nobody could relay is no answer, and costs nothing
+        log.warning("unusable answer", fault=type(fault).__name__)
+        await calls.void(call)
+        raise UpstreamError from None
+    closed = await calls.settle(call, billed, minimum=True, answer=message)
+    charged = {"x-yout-credits-charged": str(closed.charged), "x-yout-balance": str(closed.available)}
+    whole = message[:-1] + b',"yout":' + orjson.dumps(yout(closed)) + b"}"
+    return Response(whole, media_type="application/json", headers=charged)
+
+
+def _message(calls: Calls, call: Call, answer: ChatAnswer) -> tuple[bytes, Usage]:
+    """The answer as it goes out, but for what it cost; and what is billed. Serialised before anything is charged."""
+    report = answer.body.get("usage")
+    billed = calls.billed_answer(call, report, wire.delta_text(answer.body.get("choices")))
+    ours = {
         "id": chat_id(call.hold_id),
         "object": "chat.completion",
         "created": call.created,
         "model": call.model.id,
         "usage": wire.usage_object(billed, report),
     }
-    closed = await calls.settle(call, billed, minimum=True, answer=message)
-    message["yout"] = yout(closed)
-    charged = {"x-yout-credits-charged": str(closed.charged), "x-yout-balance": str(closed.available)}
-    return JsonResponse(message, headers=charged)
+    return orjson.dumps(answer.body | ours), billed
 
 
 async def _complete(calls: Calls, call: Call) -> ChatAnswer:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import orjson
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from api import auth, idempotency, ratelimit
+from api import auth, body, idempotency, ratelimit
 from api.resources import Resources
 from db import keys
 from db.keys import Caller
@@ -42,7 +41,7 @@ async def _media_claim(request: Request) -> Claim | None:
     key = idempotency.key_of(request.scope["headers"])
     if key is None:
         return None
-    parsed = orjson.loads(await request.body())
+    parsed = body.json_object(await request.body())
     return resources(request).claims.explicit(request.url.path, key, parsed, "").claim
 
 

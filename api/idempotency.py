@@ -34,9 +34,8 @@ class Presented:
     claim: Claim
     secret: bytes
 
-    def sealed(self, answer: Mapping[str, Any]) -> bytes | None:
+    def sealed(self, plain: bytes) -> bytes | None:
         """The answer, readable to whoever presents the same again. None: too large to keep."""
-        plain = orjson.dumps(answer)
         if len(plain) > LARGEST_REPLAY:
             return None
         salt = os.urandom(_SALT_BYTES)
@@ -74,7 +73,11 @@ class Claims:
         return Presented(claim, token.encode() + b"\n" + fingerprint)
 
     def _fingerprint(self, endpoint: str, body: Mapping[str, Any]) -> bytes:
-        return self._hash(b"body", endpoint.encode(), orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
+        try:
+            canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            raise RequestInvalid("The request body is nested too deeply.", code="invalid_json") from None
+        return self._hash(b"body", endpoint.encode(), canonical)
 
     def _hash(self, *parts: bytes) -> bytes:
         return hmac.digest(self._secret, b"\0".join(parts), "sha256")
@@ -96,4 +99,4 @@ def key_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def is_retry(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a stock SDK says that this is not its first attempt."""
     count = next((value for name, value in headers if name == b"x-stainless-retry-count"), b"0")
-    return count.isdigit() and int(count) > 0
+    return 0 < len(count) < 10 and count.isdigit() and int(count) > 0

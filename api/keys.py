@@ -20,7 +20,7 @@ from domain.limits import NO_LIMITS, Limits
 router = APIRouter(prefix="/api/chat/keys", tags=["keys"], route_class=StrictRoute)
 
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Count = Annotated[int, Field(ge=1, le=2**53)]
 
 

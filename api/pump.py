@@ -10,15 +10,17 @@ from contextlib import aclosing
 from enum import StrEnum
 from typing import Any
 
+import orjson
 import structlog
 
 from api import errors
 from api.calls import Call, Calls, text_of
+from api.idempotency import LARGEST_REPLAY
 from api.outbox import Outbox
 from api.wire import chat as wire
 from api.wire.assembly import Assembly
 from domain.catalog import Capability, Route
-from domain.errors import GatewayError, RequestInvalid, UpstreamError, UpstreamTimeout
+from domain.errors import GatewayError, RequestInvalid, ServiceUnavailable, UpstreamError, UpstreamTimeout
 from domain.ids import chat_id
 from domain.ledger import Closed
 from domain.pricing import Usage
@@ -47,6 +49,7 @@ class Pump:
         self._reading = False
         self._left = False
         self._lost: GatewayError | None = None
+        self._settling = False
         self._route: Route | None = None
         self._grows = False
         self._task: asyncio.Task[None] | None = None
@@ -147,21 +150,34 @@ class Pump:
         if not choices:
             return True
         if text := text_of(chunk):
-            if self._grows and not await self._calls.cover(call, text):
+            if not await self._is_covered(text):
                 return False
             call.uncounted.append(text)
         self.produced = True
-        chunk["id"], chunk["created"], chunk["model"] = chat_id(call.hold_id), call.created, call.model.id
-        chunk["object"] = "chat.completion.chunk"
-        if call.request.include_usage:
-            chunk["usage"] = None
-        if self._assembly is not None:
-            self._assembly.add(chunk)
+        chunk |= self._chunk(choices) | ({"usage": None} if call.request.include_usage else {})
+        self._assemble(chunk, text)
         if wire.finishes(choices):
             self._held_back.append(chunk)
         else:
-            await self.outbox.put(wire.event(chunk))
+            await self._put(wire.event(chunk))
         return True
+
+    def _assemble(self, chunk: dict[str, Any], text: str) -> None:
+        if self._assembly is not None:
+            self._assembly.add(chunk, text)
+            if self._assembly.size > LARGEST_REPLAY:
+                self._assembly = None
+
+    async def _is_covered(self, text: str) -> bool:
+        if self._grows:
+            return await self._calls.cover(self._call, text)
+        return not self._calls.runs_away(self._call, text)
+
+    async def _put(self, part: bytes) -> None:
+        try:
+            await self.outbox.put(part)
+        except TimeoutError:  # its client does not read
+            self.leave()
 
     async def _finish(self, ending: _Ending) -> None:
         billed = self._calls.billed(self._call, self._report)
@@ -170,9 +186,11 @@ class Pump:
             return
         finished = ending is not _Ending.LEFT
         usage = wire.usage_object(billed, self._report)
-        answer = self._chunk(self._assembly.choices) | {"usage": usage} if self._assembly and finished else None
-        if answer is not None:
-            answer["object"] = "chat.completion"
+        answer = None
+        if self._assembly is not None and finished:
+            whole = {"object": "chat.completion", "usage": usage}
+            answer = orjson.dumps(self._chunk(self._assembly.choices) | whole)
+        self._settling = True
         closed = await self._calls.settle(self._call, billed, minimum=finished, answer=answer)
         if not self._held_back:  # [DONE] without a finish reason: say one
             reason = "length" if ending is _Ending.SPENT else "stop"
@@ -181,13 +199,18 @@ class Pump:
         if not self._call.request.include_usage:
             self._held_back[-1]["yout"] = yout(closed)
         for chunk in self._held_back:
-            await self.outbox.put(wire.event(chunk))
+            await self._put(wire.event(chunk))
         if self._call.request.include_usage:
-            await self.outbox.put(wire.event(self._chunk([]) | {"usage": usage, "yout": yout(closed)}))
-        await self.outbox.put(wire.DONE)
+            await self._put(wire.event(self._chunk([]) | {"usage": usage, "yout": yout(closed)}))
+        await self._put(wire.DONE)
 
     async def _fail(self, failure: GatewayError) -> None:
         """Settle first, then say so: one chunk with the error, the billed usage and what it cost. No [DONE]."""
+        if self._settling:  # asked for once: whether it happened is for the ledger to say, not for us to guess
+            charge = f"GET /api/billing/charges/{chat_id(self._call.hold_id)}/ tells what it cost."
+            self.refusal = ServiceUnavailable(f"The ledger is away; what was delivered may be charged. {charge}")
+            await self._put(wire.event(self._failed(self.refusal)))
+            return
         billed = self._calls.billed(self._call, self._report if self._held_back else None)
         try:
             if not self.produced:
@@ -197,13 +220,13 @@ class Pump:
                 closed = await self._calls.settle(self._call, billed, minimum=False)
         except GatewayError as unsettled:
             self.refusal = unsettled
-            await self.outbox.put(wire.event(self._failed(unsettled)))
+            await self._put(wire.event(self._failed(unsettled)))
             return
         if self.produced and self._lost is None and not isinstance(failure, UpstreamTimeout | RequestInvalid):
             failure = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
         self.refusal = failure
         money = {"usage": wire.usage_object(billed, None), "yout": yout(closed)}
-        await self.outbox.put(wire.event(self._failed(failure) | money))
+        await self._put(wire.event(self._failed(failure) | money))
 
     def _failed(self, failure: GatewayError) -> dict[str, Any]:
         return self._chunk([{"index": 0, "delta": {}, "finish_reason": "error"}]) | errors.envelope(failure)

@@ -42,7 +42,7 @@ class Database:
                 pool_timeout=2,
                 pool_pre_ping=True,
                 hide_parameters=True,
-                connect_args={"options": options, "connect_timeout": 3},
+                connect_args={"options": options, "connect_timeout": 3, "tcp_user_timeout": 5000},
             )
         )
 

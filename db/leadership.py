@@ -11,6 +11,7 @@ import psycopg
 
 LONGEST_SILENCE = timedelta(seconds=10)
 """A leader that has not asked whether it still leads for so long does not."""
+
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -32,6 +33,7 @@ class Leadership:
                     autocommit=True,
                     connect_timeout=3,
                     application_name="yout-leadership",
+                    tcp_user_timeout=5000,
                     options=self._options,
                 )
             question = "SELECT true" if self._leads else "SELECT pg_try_advisory_lock(%(lock)s)"

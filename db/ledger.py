@@ -69,8 +69,8 @@ _CLAIMED = """
 _CLAIMS = f"SELECT i.account_id, i.scope, i.fingerprint, i.hold_id, i.sealed {_CLAIMED}"
 _HOLD_COLUMNS = (
     "id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count, "
-    "output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at, "
-    "closed_by, max_credits"
+    "output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, "
+    "lease_until, created_at, closed_at, closed_by, max_credits"
 )
 _HOLDS = f"SELECT {_HOLD_COLUMNS} FROM holds WHERE id = ANY(%(holds)s) ORDER BY id FOR UPDATE"  # noqa: S608
 _HOLDS_AND_CLAIMED = f"""

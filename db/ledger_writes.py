@@ -11,15 +11,15 @@ from domain.ledger import Changes, Key
 
 _HOLDS = """
 INSERT INTO holds (id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-    output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at,
-    closed_by, max_credits)
+    output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, lease_until,
+    created_at, closed_at, closed_by, max_credits)
 SELECT id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-    output_limit, choices, relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at,
-    closed_by, max_credits
+    output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, lease_until,
+    created_at, closed_at, closed_by, max_credits
 FROM json_populate_recordset(NULL::holds, %s)
 """
 _CHANGED_HOLDS = """
-UPDATE holds h SET state = n.state, amount = n.amount, output_limit = n.output_limit,
+UPDATE holds h SET state = n.state, amount = n.amount, output_limit = n.output_limit, tokens_taken = n.tokens_taken,
        relayed_output = n.relayed_output, charged = n.charged, written_off = n.written_off, refunded = n.refunded,
        lease_until = n.lease_until, closed_at = n.closed_at, closed_by = n.closed_by
 FROM json_populate_recordset(NULL::holds, %s) n WHERE h.id = n.id

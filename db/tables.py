@@ -159,6 +159,8 @@ class HoldRow(SQLModel, table=True):
     input_count: int = Field(default=0, sa_column=_money(0))
     output_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     choices: int = Field(default=1, sa_column=_money(1))
+    tokens_taken: int = Field(default=0, sa_column=_money(0))
+    tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     relayed_output: int = Field(default=0, sa_column=_money(0))
     charged: int = Field(default=0, sa_column=_money(0))
     written_off: int = Field(default=0, sa_column=_money(0))

@@ -47,7 +47,9 @@ LONGEST_BATCH = "5s"
 
 Not by the timeout for idle transactions, which a flush at the end of a pipeline disarms.
 """
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.TransactionTimeout)
+LONGEST_SILENCE = timedelta(seconds=6)
+"""How long Postgres may say nothing at all: a connection into the void would stop the whole ledger."""
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.TransactionTimeout, TimeoutError)
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +57,13 @@ class _Waiting:
     operation: Operation
     verdict: asyncio.Future[Verdict]
     not_before: float = field(default=0.0)
+    commits: int = 0
+    """How often a commit of it was asked for. After a lost reply nobody knows whether one of them happened."""
+
+    @property
+    def given_up(self) -> bool:
+        """Its caller left before a commit was tried: there is nothing to find out and nothing to undo."""
+        return self.verdict.done() and not self.commits
 
     @property
     def account(self) -> UUID | bytes:
@@ -142,12 +151,12 @@ class LedgerWriter:
         if due:
             same = [w for w in due if w.account == due[0].account]
             self._parked = [w for w in self._parked if w not in same]
-            return [w for w in same if not w.verdict.done()]
+            return [w for w in same if not w.given_up]
         batch: list[_Waiting] = []
         waiting_apart = {w.account for w in self._parked}
         while self._queue and len(batch) < LARGEST_BATCH:
             waiting = self._queue.popleft()
-            if waiting.verdict.done():  # its caller gave up before we began
+            if waiting.given_up:
                 continue
             if waiting.account in waiting_apart:
                 self._park([waiting])
@@ -163,7 +172,8 @@ class LedgerWriter:
 
     async def _serve(self, batch: list[_Waiting]) -> None:
         try:
-            verdicts = await self._commit(batch)
+            async with asyncio.timeout(LONGEST_SILENCE.total_seconds()):
+                verdicts = await self._commit(batch)
         except psycopg.errors.LockNotAvailable:
             await self._serve_apart(batch)
         except _LOST as lost:
@@ -179,9 +189,14 @@ class LedgerWriter:
         operations = [w.operation for w in batch]
         try:
             verdicts, changes = decide(await ledger.read(connection, operations), operations)
+            for waiting in batch:
+                waiting.commits += 1
             async with connection.pipeline():
                 await write(connection, changes)
                 await connection.commit()
+        except asyncio.CancelledError:  # no answer: no polite word to this connection either, it would wait as long
+            connection.pgconn.finish()
+            raise
         except BaseException:
             with contextlib.suppress(*_LOST):
                 await connection.rollback()
@@ -218,7 +233,7 @@ class LedgerWriter:
         for waiting, verdict in zip(batch, verdicts, strict=True):
             if not waiting.verdict.done():
                 waiting.verdict.set_result(verdict)
-            elif undo := _undo(waiting.operation, verdict):
+            elif undo := _undo(waiting, verdict):
                 self._queue.append(_Waiting(undo, asyncio.get_running_loop().create_future()))
 
     async def _connected(self) -> ledger.Connection:
@@ -227,6 +242,7 @@ class LedgerWriter:
                 self._url,
                 application_name=self._application,
                 connect_timeout=3,
+                tcp_user_timeout=5000,
                 options=f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on "
                 f"-c transaction_timeout={LONGEST_BATCH}",
             )
@@ -244,11 +260,14 @@ class LedgerWriter:
             self._connection = None
 
 
-def _undo(operation: Operation, verdict: Verdict) -> Operation | None:
-    """What gives back the effect of an operation whose caller has gone and answered (or will answer) with an error."""
-    match operation, verdict:
+def _undo(waiting: _Waiting, verdict: Verdict) -> Operation | None:
+    """What gives back the effect of an operation whose caller has gone and answered (or will answer) with an error.
+
+    A repeated settlement is somebody else's, unless an earlier commit of this very one went unanswered.
+    """
+    match waiting.operation, verdict:
         case Reserve(kind=kind, model=model), Reserved(hold_id=hold_id, account_id=account_id):
             return Void(hold_id, account_id, kind, model)
-        case Settle(hold_id=hold_id, account_id=account_id), Closed(repeated=False):
-            return Refund(hold_id, account_id)
+        case Settle(hold_id=hold_id, account_id=account_id), Closed(repeated=repeated):
+            return Refund(hold_id, account_id) if waiting.commits > 1 or not repeated else None
     return None

@@ -87,9 +87,9 @@ class Books:
         key = self.key_of(hold)
         if key is None:
             return
-        bounded = token_bound(hold)
-        spent = min(bounded, usage.input_tokens + usage.output_tokens) if usage else 0
-        tat = limits.give_back(key.used.tokens_tat, bounded - spent, key.limits.tokens)
+        spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
+        unused = hold.tokens_taken - spent
+        tat = limits.give_back(key.used.tokens_tat, self.state.now, unused, hold.tokens_limit)
         key.used = replace(key.used, tokens_tat=tat, open_holds=key.used.open_holds - 1)
         self.spend(hold, hold.charged - hold.amount)
 
@@ -115,10 +115,10 @@ def token_bound(hold: Hold) -> int:
     return hold.input_bound + (hold.output_limit or 0) * hold.choices if hold.prices else 0
 
 
-def extension(hold: Hold, tokens: int) -> int:
-    """Credits that `tokens` more of output in each choice add to a hold, the rounding of the whole kept exact."""
+def extension(hold: Hold, output_limit: int) -> int:
+    """Credits that a higher limit adds to a hold, the rounding of the whole kept exact."""
     assert hold.prices is not None  # noqa: S101  # only streams are extended
-    wanted = pricing.at_most(hold.prices, hold.input_bound, ((hold.output_limit or 0) + tokens) * hold.choices)
+    wanted = pricing.at_most(hold.prices, hold.input_bound, output_limit * hold.choices)
     return max(0, max(MINIMUM_CHARGE, wanted) - hold.amount)
 
 

@@ -126,6 +126,9 @@ class Hold:
     input_count: int = 0
     output_limit: int | None = None
     choices: int = 1
+    tokens_taken: int = 0
+    """Out of its key's tokens per minute, at `tokens_limit`: what is not used goes back at the same."""
+    tokens_limit: int | None = None
     relayed_output: int = 0
     charged: int = 0
     written_off: int = 0
@@ -199,11 +202,11 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Hold more for a stream that goes on, `tokens` of output in each choice; less if the balance ends before."""
+    """Hold more for a stream that goes on: up to `output_limit` tokens of output in each choice."""
 
     hold_id: UUID
     account_id: UUID
-    tokens: int
+    output_limit: int
 
 
 @dataclass(frozen=True, slots=True)

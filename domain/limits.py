@@ -87,11 +87,18 @@ def take(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> d
     return then if over <= timedelta(0) else over
 
 
-def give_back(tat: datetime | None, cost: int, limit: int | None) -> datetime | None:
-    """What a call reserved and did not use."""
+def advance(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> datetime | None:
+    """What a call that was allowed takes on top, without asking again."""
+    if limit is None:
+        return tat
+    return (max(tat, now) if tat else now) + timedelta(microseconds=-(-cost * _PERIOD_MICROS // limit))
+
+
+def give_back(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> datetime | None:
+    """What a call took and did not use, at the limit it took it from. Nothing is saved up for later."""
     if tat is None or limit is None or cost <= 0:
         return tat
-    return tat - timedelta(microseconds=cost * _PERIOD_MICROS // limit)
+    return max(tat - timedelta(microseconds=cost * _PERIOD_MICROS // limit), min(tat, now))
 
 
 def budget_left(limits: Limits, used: Used) -> int | None:

@@ -69,9 +69,11 @@ class Purse:
 def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
     account, key = _caller(books, asked)
     placed = books.state.holds.get(asked.hold_id)
-    if placed is not None:
-        return _reserved_before(asked, placed, account)
     claim = _counting(asked, account)
+    if placed is not None:
+        claimed = books.state.claims.get((account.id, claim.scope)) if claim else None
+        found = _reserved_before(asked, placed, account)
+        return replace(found, claimed=claimed is not None and claimed.hold_id == placed.id)
     replay = _claimed_before(books, asked, claim, account) if claim else None
     if replay is not None:
         return replay
@@ -103,19 +105,26 @@ def extend(books: Books, asked: Extend) -> Extended:
     account = books.owner(hold, asked.account_id)
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
-    amount = extension(hold, asked.tokens)
+    more = asked.output_limit - (hold.output_limit or 0)
+    if more <= 0:  # asked before, and the answer was lost
+        return Extended(hold.output_limit or 0, hold.amount, account.available)
+    amount = extension(hold, asked.output_limit)
     key, now = books.key_of(hold), books.state.now
     budget = limits.budget_left(key.limits, key.used.at(now)) if key else None
     left = None if hold.max_credits is None else hold.max_credits - hold.amount
     if refusal := Purse(account.available, account.held, budget, left).refusal(amount):
         raise refusal
-    hold.output_limit = (hold.output_limit or 0) + asked.tokens
+    hold.output_limit = asked.output_limit
     hold.amount += amount
+    hold.tokens_taken += more * hold.choices
     books.change(hold)
     if amount:
         books.move(account, hold, TransactionKind.EXTEND, available=-amount, held=amount)
+    if key is not None:
+        tat = limits.advance(key.used.tokens_tat, now, more * hold.choices, hold.tokens_limit)
+        key.used = replace(key.used, tokens_tat=tat)
     books.spend(hold, amount)
-    return Extended(hold.output_limit, hold.amount, account.available)
+    return Extended(asked.output_limit, hold.amount, account.available)
 
 
 def _caller(books: Books, asked: Reserve) -> tuple[Account, Key | None]:
@@ -156,7 +165,7 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
         return None
     hold = books.state.holds.get(claimed.hold_id)
     is_job = asked.lease is None
-    if hold is None or (hold.state is HoldState.VOID and not is_job):
+    if hold is None or ((hold.state is HoldState.VOID or hold.refunded) and not is_job):
         return None
     if claimed.fingerprint != claim.fingerprint:
         raise KeyReused("This Idempotency-Key was used before for a different request.")
@@ -202,11 +211,12 @@ def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
     if allowed.concurrent is not None and used.open_holds >= allowed.concurrent:
         message = f"This key may have {allowed.concurrent} calls at a time, and has them."
         raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
+    hold.tokens_taken, hold.tokens_limit = token_bound(hold), allowed.tokens
     key.used = replace(
         used,
         requests_tat=_taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests),
         tokens_tat=_taken(
-            limits.take(used.tokens_tat, now, token_bound(hold), allowed.tokens), "tokens", allowed.tokens
+            limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens
         ),
         open_holds=used.open_holds + 1,
         day_credits=used.day_credits + hold.amount,

@@ -4,7 +4,7 @@ Upstream gets the prompt and nothing about the caller. Its texts, hosts and head
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,9 +25,16 @@ from domain.errors import (
 from providers import sse
 from providers.base import ChatAnswer, ChatCall, ChatChunk
 
+MOST_TOOL_CALLS = 1024
 LARGEST_ANSWER = 32 * 1024 * 1024
-_ABOUT_THE_CALLER = ("user", "metadata", "safety_identifier", "prompt_cache_key", "store", "provider", "max_tokens")
-_OURS = ("max_completion_tokens", "stream", "stream_options")
+_ABOUT_THE_CALLER = frozenset(
+    {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "trace"}
+)
+_OURS = frozenset(
+    {"store", "provider", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream", "stream_options"}
+    | {"options", "api_base", "base_url", "api_key", "extra_headers", "extra_body", "extra_query", "max_credits"}
+)
+"""What decides where a call goes, what it may use and what is kept of it."""
 _PASSED_ON = frozenset({"unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 _TIMED_OUT = (TimeoutError, aiohttp.ServerTimeoutError)
 
@@ -60,7 +67,7 @@ class OpenAIChat:
             body = orjson.loads(raw)
         except orjson.JSONDecodeError:
             raise UpstreamError from None
-        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+        if not isinstance(body, dict) or not _sound(body.get("choices"), "message"):
             raise UpstreamError
         return ChatAnswer(body)
 
@@ -68,11 +75,12 @@ class OpenAIChat:
         async with self._post(call, stream=True) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise UpstreamError
-            finished = False
+            begun = finished = False
             async for data in sse.events(response.content.iter_any()):
-                if data == b"[DONE]":
+                if data == b"[DONE]" and begun:
                     return
                 chunk = _chunk(data)
+                begun = begun or bool(chunk.get("choices"))
                 finished = finished or _finishes(chunk)
                 yield ChatChunk(chunk)
             if not finished:  # cut: no [DONE], no finish reason
@@ -94,7 +102,7 @@ class OpenAIChat:
                 )
             async with response:
                 if response.status != 200:
-                    raise await _refusal(response)
+                    raise await _refusal(response, call.body)
                 yield response
         except _TIMED_OUT:
             raise UpstreamTimeout from None
@@ -131,7 +139,29 @@ def _chunk(data: bytes) -> dict[str, Any]:
         raise UpstreamError from None
     if not isinstance(chunk, dict) or "error" in chunk:
         raise UpstreamError
+    if chunk.get("choices") and not _sound(chunk["choices"], "delta"):
+        raise UpstreamError
     return chunk
+
+
+def _sound(choices: object, said: str) -> bool:
+    """Whether choices are what they should be: some providers report their failure in one of them."""
+    return isinstance(choices, list) and bool(choices) and all(_sound_choice(choice, said) for choice in choices)
+
+
+def _sound_choice(choice: object, said: str) -> bool:
+    if not isinstance(choice, dict) or choice.get("error") or choice.get("finish_reason") == "error":
+        return False
+    message = choice.get(said) or {}
+    calls = message.get("tool_calls") if isinstance(message, dict) else 0
+    return calls is None or (isinstance(calls, list) and all(_sound_call(call) for call in calls))
+
+
+def _sound_call(call: object) -> bool:
+    if not isinstance(call, dict):
+        return False
+    index = call.get("index", 0)
+    return type(index) is int and 0 <= index < MOST_TOOL_CALLS
 
 
 def _finishes(chunk: Mapping[str, Any]) -> bool:
@@ -149,7 +179,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+async def _refusal(response: aiohttp.ClientResponse, asked: Collection[str]) -> Exception:
     """What a status other than 200 means for our caller, in our words."""
     status = response.status
     if status in (408, 504):
@@ -164,7 +194,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> Exception:
         return ContextLengthExceeded()
     return RequestInvalid(
         "The provider of this model does not accept a value of this request.",
-        param=param if isinstance(param, str) and len(param) < 100 and param.isprintable() else None,
+        param=param if isinstance(param, str) and param.partition("[")[0].partition(".")[0] in asked else None,
         code="unsupported_parameter"
         if code.startswith("unsupported")
         else code
@@ -190,7 +220,7 @@ def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
     except ValueError:
         try:
             at = parsedate_to_datetime(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         seconds = (at - at.now(at.tzinfo)).total_seconds()
     return timedelta(seconds=min(max(seconds, 1.0), 60.0)) if seconds == seconds else None

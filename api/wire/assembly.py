@@ -9,8 +9,11 @@ _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 class Assembly:
     def __init__(self) -> None:
         self._choices: dict[int, dict[str, Any]] = {}
+        self.size = 0
+        """Characters of text so far."""
 
-    def add(self, chunk: Mapping[str, Any]) -> None:
+    def add(self, chunk: Mapping[str, Any], text: str) -> None:
+        self.size += len(text)
         for choice in chunk.get("choices") or ():
             index = choice.get("index", 0)
             kept = self._choices.setdefault(
@@ -28,7 +31,7 @@ def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
     for name in _TEXTS:
         if isinstance(delta.get(name), str):
             message[name] = (message.get(name) or "") + delta[name]
-    for call in delta.get("tool_calls") or ():
+    for call in delta.get("tool_calls") or ():  # their indexes are checked where they come in
         calls = message.setdefault("tool_calls", [])
         index = call.get("index", len(calls))
         while len(calls) <= index:

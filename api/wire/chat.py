@@ -13,6 +13,8 @@ from domain.errors import RequestInvalid
 from domain.money import LARGEST_AMOUNT
 from domain.pricing import MOST_TOKENS, Usage
 
+BIG_BODY = 100_000
+"""Bytes of a request from which it is parsed and counted off the event loop."""
 ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 MOST_CHOICES = 128
 SAMPLING = frozenset(
@@ -22,8 +24,13 @@ OURS = frozenset({"max_credits"})
 """Fields that are for this server and never go upstream."""
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
-_DEARER = ("web_search_options", "plugins", "audio", "moderation", "modalities")
-_ORDINARY = {"modalities": (["text"],), "audio": (), "moderation": (), "web_search_options": (), "plugins": ([],)}
+_DEARER = (
+    *("web_search_options", "web_search", "plugins", "audio", "moderation", "modalities", "best_of", "speed"),
+    *("inference_geo", "models", "route", "preset", "transforms"),
+)
+"""What makes a call dearer than the catalog prices it, or lets another model answer it."""
+_ORDINARY: Mapping[str, tuple[Any, ...]] = {"modalities": (["text"],), "plugins": ([],), "best_of": (1,)}
+_TOOLS = ("function", "custom")
 _PLAIN_TIERS = (None, "auto", "default")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "stream": (bool,),
@@ -61,6 +68,8 @@ class ChatRequest:
     include_usage: bool
     choices: int
     output_limit: int | None
+    big: bool = False
+    """Not to be looked through on the event loop."""
     max_credits: int | None = None
 
 
@@ -125,7 +134,15 @@ def _check_messages(messages: list[Any]) -> None:
             raise RequestInvalid(f"'{at}.role' is required.", param=f"{at}.role", code="missing_required_parameter")
         if not isinstance(role, str) or role not in ROLES:
             raise RequestInvalid(f"'{at}.role' must be one of {', '.join(sorted(ROLES))}.", param=f"{at}.role")
+        _check_tool_calls(message, at)
         _check_content(message, role, at)
+
+
+def _check_tool_calls(message: Mapping[str, Any], at: str) -> None:
+    calls = message.get("tool_calls")
+    if calls is not None and not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
+        where = f"{at}.tool_calls"
+        raise RequestInvalid(f"'{where}' must be an array of objects.", param=where, code="invalid_type")
 
 
 def _check_content(message: Mapping[str, Any], role: str, at: str) -> None:
@@ -152,8 +169,13 @@ def _check_price(body: Mapping[str, Any]) -> None:
             code="unsupported_parameter",
         )
     for name in _DEARER:
-        if body.get(name) is not None and body[name] not in _ORDINARY[name]:
+        if body.get(name) is not None and body[name] not in _ORDINARY.get(name, ()):
             raise RequestInvalid(f"'{name}' is not priced here.", param=name, code="unsupported_parameter")
+    for index, tool in enumerate(body.get("tools") or ()):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if kind not in _TOOLS:
+            at = f"tools[{index}].type"
+            raise RequestInvalid(f"'{at}' must be function or custom.", param=at, code="unsupported_parameter")
 
 
 def upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:

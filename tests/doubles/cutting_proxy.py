@@ -15,6 +15,10 @@ class CuttingProxy:
         self.cuts_left = 0
         """COMMITs whose replies are still to be swallowed."""
         self.cut = 0
+        self.stalled = asyncio.Event()
+        """While set, connections that exist pass nothing on, and say nothing."""
+        self.refusing = False
+        """New connections are closed at once."""
 
     @property
     def url(self) -> str:
@@ -37,6 +41,9 @@ class CuttingProxy:
         await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            writer.close()
+            return
         relay = asyncio.ensure_future(self._relay(reader, writer))
         self._relays.add(relay)
         relay.add_done_callback(self._relays.discard)
@@ -49,6 +56,8 @@ class CuttingProxy:
         down = asyncio.create_task(self._down(upstream, writer, swallowing))
         try:
             while data := await reader.read(65_536):
+                if self.stalled.is_set():
+                    await asyncio.Event().wait()
                 if b"COMMIT" in data and self.cuts_left:
                     self.cuts_left -= 1
                     swallowing.set()

@@ -1,10 +1,14 @@
 """A COMMIT that happened and whose reply was lost: read back by key, charged once, never left in doubt."""
 
 import asyncio
+from datetime import timedelta
+
+import pytest
 
 from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
+from domain.errors import ServiceUnavailable
 from domain.ledger import Closed, Reserved
 from tests.doubles.cutting_proxy import CuttingProxy
 from tests.integration.bank import Customer, balance, open_account, reserve, settle
@@ -33,3 +37,41 @@ async def test_a_lost_reply_to_a_commit_changes_nothing(database: Database, data
     async with database.connection() as connection:
         report = await audit(connection)
     assert report.clean, report.counts
+
+
+async def settled_without_an_answer(proxy: CuttingProxy, ledger: LedgerWriter, customer: Customer) -> None:
+    """A settle whose commit happened, whose reply was lost, and whose caller was told 503."""
+    held = await ledger.ask(reserve(customer, 100))
+    assert isinstance(held, Reserved)
+    proxy.cuts_left, proxy.refusing = 1, True
+    with pytest.raises(ServiceUnavailable):
+        await ledger.ask(settle(customer, held.hold_id, 40))
+    assert proxy.cut == 1
+
+
+async def test_a_caller_that_was_told_503_is_not_left_charged(database: Database, database_url: str) -> None:
+    patience = timedelta(seconds=1)
+    async with CuttingProxy(database_url) as proxy, LedgerWriter(proxy.url, patience=patience) as ledger:
+        customer = await open_account(database, ledger, 1000)
+        await settled_without_an_answer(proxy, ledger, customer)
+        assert await balance(database_url, customer) == (960, 0, 0)  # it had happened
+        proxy.refusing = False
+        for _ in range(100):
+            if await balance(database_url, customer) == (1000, 0, 0):
+                break
+            await asyncio.sleep(0.1)
+    assert await balance(database_url, customer) == (1000, 0, 0)
+    async with database.connection() as connection:
+        report = await audit(connection)
+    assert report.clean, report.counts
+
+
+async def test_a_connection_into_the_void_does_not_stop_the_ledger(database: Database, database_url: str) -> None:
+    async with CuttingProxy(database_url) as proxy, LedgerWriter(proxy.url, patience=timedelta(seconds=30)) as ledger:
+        customer = await open_account(database, ledger, 1000)
+        proxy.stalled.set()
+        waiting = asyncio.create_task(call(ledger, customer))
+        await asyncio.sleep(0.2)
+        proxy.stalled.clear()  # for new connections; the old one has swallowed what it was given
+        assert await waiting == 40
+    assert await balance(database_url, customer) == (960, 0, 0)

@@ -25,7 +25,7 @@ def test_without_the_header_there_is_no_key() -> None:
 
 def test_an_answer_opens_with_the_same_token_and_key_alone() -> None:
     ours = CLAIMS.explicit("chat", "k", BODY, "token")
-    sealed = ours.sealed({"content": "secret"})
+    sealed = ours.sealed(b'{"content": "secret"}')
     assert sealed is not None
     assert b"secret" not in sealed
     assert ours.opened(sealed) == {"content": "secret"}
@@ -35,7 +35,7 @@ def test_an_answer_opens_with_the_same_token_and_key_alone() -> None:
 
 
 def test_a_large_answer_is_not_kept() -> None:
-    assert CLAIMS.explicit("chat", "k", BODY, "token").sealed({"content": "x" * LARGEST_REPLAY}) is None
+    assert CLAIMS.explicit("chat", "k", BODY, "token").sealed(b"x" * LARGEST_REPLAY + b"x") is None
 
 
 def test_claims_tell_requests_apart_and_spellings_not() -> None:

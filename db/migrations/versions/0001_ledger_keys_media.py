@@ -138,6 +138,8 @@ def _holds() -> None:
         sa.Column("input_count", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("output_limit", sa.BigInteger(), nullable=True),
         sa.Column("choices", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("tokens_taken", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tokens_limit", sa.BigInteger(), nullable=True),
         sa.Column("relayed_output", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("charged", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("written_off", sa.BigInteger(), server_default="0", nullable=False),

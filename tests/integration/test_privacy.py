@@ -1,0 +1,295 @@
+"""A word that no machine would say by itself goes through every door of a real stack, and is looked for afterwards.
+
+In the database's files and its log of writes, in Temporal's, in every log, in the demo provider's spool and in our
+own storage. The faults come with it: failing, broken and killed.
+"""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+import pytest_asyncio
+from temporalio.api.history.v1 import HistoryEvent
+
+from domain.ids import workflow_id
+from temporal.client import Address, connect, converter
+from temporal.codec import ENCODING, EncryptionCodec
+from tests.doubles.parrot import MODELS, WORD, Parrot, catalog
+from tests.integration import residue
+from tests.integration.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, until
+from tests.stack import SECRET, Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ASKED = f"Zq{os.urandom(12).hex()}"
+"""In all that a caller says."""
+DEMOS = ("demo-chat", "demo-chat-fail", "demo-chat-broken")
+
+SPOKEN = [
+    {"role": "system", "content": f"system {ASKED}"},
+    {"role": "user", "content": f"look up {ASKED}"},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": f'{{"q": "{ASKED}"}}'}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": f"found {ASKED}"},
+    {"role": "user", "content": [{"type": "text", "text": f"find it again: {ASKED}"}]},
+]
+CHAT: Mapping[str, Any] = {
+    "messages": SPOKEN,
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "find",
+                "description": f"finds {ASKED}",
+                "parameters": {"type": "object", "properties": {"q": {"type": "string", "default": ASKED}}},
+            },
+        }
+    ],
+    "stop": [f"stop {ASKED}"],
+    "user": ASKED,
+    "metadata": {"who": ASKED},
+    "max_tokens": 500,
+}
+
+
+async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        quoted = json.dumps(body["messages"]) + WORD
+        error = {"error": {"message": quoted, "type": quoted, "param": quoted, "code": quoted}}
+        headers = {"x-quoted": ASKED + WORD, "openai-organization": WORD}
+        match body["model"]:
+            case "fails":
+                return web.json_response(error, status=500, headers=headers)
+            case "refuses":
+                return web.json_response(error, status=400, headers=headers)
+            case "page":
+                return web.Response(text=f"<html>{quoted}</html>", content_type="text/html", headers=headers)
+            case "hangs":
+                await asyncio.to_thread(self.release.wait, 30)
+        if body.get("stream"):
+            return await self._streamed(request, body, quoted, error)
+        if body["model"] == "garbage":
+            return web.Response(text="{" + quoted, content_type="application/json", headers=headers)
+        if body["model"] == "inside":
+            return web.json_response(error, headers=headers)
+        call = {"id": "call_2", "type": "function", "function": {"name": "find", "arguments": quoted}}
+        message = {"role": "assistant", "content": quoted, "tool_calls": [call]}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return web.json_response({"id": WORD, "object": "chat.completion", "choices": [choice]}, headers=headers)
+
+    async def _streamed(
+        self, request: web.Request, body: dict[str, Any], quoted: str, error: dict[str, Any]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        lines = [event(body, {"role": "assistant", "content": quoted}), f": {quoted}\n\n"]
+        lines += {
+            "garbage": [f"data: {{{quoted}\n\n"],
+            "inside": [f"data: {json.dumps(error)}\n\n"],
+            "cut": [],
+        }.get(body["model"], [event(body, {"content": WORD}), event(body, {}, finish="stop"), "data: [DONE]\n\n"])
+        for line in lines:
+            await response.write(line.encode())
+        return response
+
+
+def _catalog(upstream: str) -> str:
+    provider = f'[providers.foreign]\nkind = "openai"\nbase_url = "{upstream}"\n'
+    return provider + "".join(
+        f"""
+[models.test-{name}]
+name = "{name}"
+modality = "text"
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [ {{ provider = "foreign", model = "{name}" }} ]
+"""
+        for name in PARROTS
+    )
+
+
+async def _chat(customer: Customer, model: str, stream: bool) -> httpx2.Response | None:
+    headers = {"idempotency-key": f"{ASKED}-{model}-{stream}", "user-agent": ASKED}
+    body = {**CHAT, "model": model, "stream": stream}
+    try:
+        return await customer.http.post("/v1/chat/completions", json=body, headers=headers)
+    except httpx2.TransportError:
+        return None
+
+
+async def _chats(customer: Customer) -> None:
+    """Every way in which a call can go. What a provider quotes in an error reaches nobody."""
+    models = [*DEMOS, *(f"test-{name}" for name in MODELS if name != "hangs")]
+    called = [(model, stream) for model in models for stream in (False, True)]
+    answers = await asyncio.gather(*(_chat(customer, *call) for call in called))
+    for (model, stream), answer in zip(called, answers, strict=True):
+        assert answer is not None
+        if model == "test-echoes":
+            assert (answer.status_code, ASKED in answer.text, WORD in answer.text) == (200, True, True)
+        if answer.status_code != 200:
+            assert ASKED not in answer.text, (model, stream)
+            assert WORD not in answer.text, (model, stream)
+    again = await _chat(customer, "demo-chat", stream=False)
+    assert again is not None
+    assert ASKED in again.text
+
+
+async def _bad_requests(customer: Customer) -> None:
+    """The caller's words where a parser or a router stumbles over them."""
+    chat, image = "/v1/chat/completions", "/api/media/image/"
+    asked: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", chat, {"content": b'{"messages": "' + ASKED.encode()}),
+        ("POST", chat, {"json": {**CHAT, "model": ASKED}}),
+        ("POST", chat, {"json": {**CHAT, "model": "demo-chat", "temperature": ASKED}}),
+        ("POST", chat, {"json": {**CHAT, "model": "demo-chat", "messages": ASKED}}),
+        ("POST", image, {"json": {"model": "demo-image", "prompt": "x", "size": ASKED}}),
+        ("POST", image, {"json": {"model": "demo-image", "prompt": [ASKED]}}),
+        ("POST", image, {"json": {"model": "demo-image", "prompt": ASKED, ASKED: ASKED}}),
+        ("POST", image, {"content": ASKED.encode() * 9}),
+        ("GET", f"/v1/{ASKED}?prompt={ASKED}", {}),
+        ("GET", f"/media/{ASKED}?exp=1&sig={ASKED}", {}),
+        ("GET", f"/api/media/jobs/{ASKED}/", {"headers": {"cookie": f"session={ASKED}", "x-forwarded-for": ASKED}}),
+        ("POST", chat, {"headers": {"authorization": f"Bearer yout-{ASKED}"}, "json": {**CHAT, "model": "demo-chat"}}),
+    ]
+    for method, path, what in asked:
+        assert 400 <= (await customer.http.request(method, path, **what)).status_code < 500, (method, path)
+
+
+async def _jobs(customer: Customer) -> list[Job]:
+    """The first image is the one that a worker dies over."""
+    image = {"prompt": f"a lake {ASKED}", "size": "64x64"}
+    video = {"prompt": f"a sea {ASKED}", "size": "64x64", "duration": 0.5}
+    return [
+        await customer.ordered("image", model="demo-image", **image),
+        await customer.ordered("image", model="demo-image-fail", **image),
+        await customer.ordered("image", model="demo-image", **image | {"size": "4096x4096"}),
+        await customer.ordered("video", model="demo-video", **video),
+        await customer.ordered("video", model="demo-video-fail", **video),
+        await customer.ordered("speech", model="demo-speech", input=f"Say {ASKED}.", response_format="wav"),
+        await customer.ordered("speech", model="demo-speech-fail", input=f"Say {ASKED}."),
+    ]
+
+
+@dataclass(slots=True)
+class Left:
+    """What a stack has left behind."""
+
+    folder: Path
+    tokens: list[str]
+    jobs: list[Job]
+    histories: dict[str, list[HistoryEvent]]
+    shown: dict[str, str]
+    """What operators were shown while it ran."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
+    """After a life full of accidents: everything has been stopped, so that all of it lies in files."""
+    folder, elsewhere = tmp_path_factory.mktemp("privacy"), tmp_path_factory.mktemp("privacy-catalog")
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    with Parrot() as upstream:
+        (elsewhere / "catalog.toml").write_text(catalog(upstream.url))
+        async with embedded(folder) as (postgres, server):
+            stack = Stack(
+                postgres.url,
+                folder / "state",
+                server.address,
+                catalog=elsewhere / "catalog.toml",
+                extra={"YOUT_DRAIN": "3", "TMPDIR": str(temporary)},
+            )
+            async with World.of(stack) as world:
+                customers = [await world.customer(), await world.customer()]
+                jobs = await _accidents(world, *customers)
+                upstream.release.set()
+                shown = await _recovery(world, customers[0], jobs)
+                client = await temporal_of(server)
+                histories = {
+                    each.id: [event async for event in client.get_workflow_handle(each.id).fetch_history_events()]
+                    async for each in client.list_workflows()
+                }
+                await world.rows("CHECKPOINT")
+    yield Left(folder, [customer.token for customer in customers], jobs, histories, shown)
+
+
+async def _accidents(world: World, customer: Customer, other: Customer) -> list[Job]:
+    """A worker dies over the first output, an API over a stream that has begun."""
+    stack = world.stack
+    with stack.running("worker", {"YOUT_FAILPOINT": "copy:between"}) as worker, stack.running("api") as api:
+        jobs = await _jobs(customer)
+        await asyncio.gather(_chats(customer), _bad_requests(other))
+        hanging = asyncio.create_task(_chat(other, "test-hangs", stream=True))
+        query = "SELECT id FROM holds WHERE model = 'test-hangs'"
+        await until(lambda: world.rows(query), "a call to run")
+        await until(lambda: _ended(worker), "the worker to die")
+        api.kill()
+        assert await hanging is None
+    return jobs
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is not None
+
+
+async def _recovery(world: World, customer: Customer, jobs: list[Job]) -> dict[str, str]:
+    with world.stack.running("worker"), world.stack.running("api"):
+        slow = {"model": "demo-image-slow", "prompt": f"[seconds=300] {ASKED}", "size": "64x64"}
+        cancelled = await customer.ordered("image", **slow)
+        await customer.in_state(cancelled, "running")
+        client = await connect(Address(world.stack.temporal_address), converter(KEYRING))
+        await client.get_workflow_handle(workflow_id(UUID(cancelled["job_uuid"]))).cancel()
+        assert (await customer.ended(cancelled))["status"] == "cancelled"
+        states = [(await customer.ended(job))["status"] for job in jobs]
+        assert states == ["succeeded", "failed", "failed", "succeeded", "failed", "succeeded", "failed"]
+        metrics = await customer.http.get("/metrics")
+        running = await world.rows("SELECT query FROM pg_stat_activity")
+    return {"metrics": metrics.text, "activity": repr(running)}
+
+
+async def test_nothing_that_was_said_is_kept_anywhere(left: Left) -> None:
+    assert residue.of(left.folder, residue.spellings(ASKED, WORD)) == []
+    for what, text in left.shown.items():
+        assert ASKED not in text, what
+        assert WORD not in text, what
+
+
+async def test_no_key_and_no_secret_is_kept_anywhere(left: Left) -> None:
+    assert residue.of(left.folder, residue.spellings(*left.tokens, SECRET)) == []
+
+
+async def test_the_search_finds_what_is_there(left: Left) -> None:
+    """The names of models are everybody's: where content would lie, they do."""
+    for where in ("postgres/data", "temporal"):
+        assert residue.of(left.folder / where, {"model": b"demo-image-slow"})
+    job = left.jobs[0]["job_uuid"]
+    assert residue.of(left.folder / "temporal", {"job": job.encode()})
+    assert residue.of(left.folder / "state" / "demo", {"job": job.encode()})
+    assert (left.folder / "state" / "api.log").stat().st_size > 0
+    assert any((left.folder / "postgres" / "data" / "pg_wal").iterdir())
+
+
+async def test_temporal_is_told_ids_and_under_seal(left: Left) -> None:
+    """No payload is readable without our key, and those that are, with it, hold nothing that was said."""
+    assert {workflow_id(UUID(job["job_uuid"])) for job in left.jobs} <= set(left.histories)
+    payloads = [payload for events in left.histories.values() for payload in residue.payloads(events)]
+    assert len(payloads) > 5 * len(left.jobs)
+    assert {payload.metadata["encoding"] for payload in payloads} == {ENCODING}
+    needles = residue.spellings(ASKED, WORD, *left.tokens)
+    for opened in await EncryptionCodec(KEYRING).decode(payloads):
+        assert not [name for name, needle in needles.items() if needle in opened.SerializeToString()]
+    whole = b"".join(event.SerializeToString() for events in left.histories.values() for event in events)
+    assert not [name for name, needle in needles.items() if needle in whole]
