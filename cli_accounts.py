@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
-from cli_terminal import AsJson, Named, ask, fail, out, print_json, reading, say, settings, writing
+from cli_terminal import AsJson, Named, fail, out, print_json, reading, say, settings, writing
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
@@ -27,25 +27,25 @@ def accounts_create(
 ) -> None:
     """Make an account, give it credits and print an API key of it, once. That key has every scope."""
     from domain import keys as tokens
-    from domain.ledger import Grant
 
     token = tokens.mint(os.urandom(tokens.ENTROPY_BYTES))
-    account_id, made = writing(lambda session: _create(session, email, token, exist_ok=exist_ok))
-    if made and credits:
-        ask(Grant(account_id, credits, f"opening:{account_id}"))
+    account_id = writing(lambda session: _create(session, email, token, credits, exist_ok=exist_ok))
     if as_json:
         print_json({"account_id": account_id, "api_key": token})
         return
     say(f"account  {account_id}\napi key  {token}")
 
 
-async def _create(session: "AsyncSession", email: str, token: str, *, exist_ok: bool) -> tuple[UUID, bool]:
-    """The account, and whether it is a new one."""
+async def _create(session: "AsyncSession", email: str, token: str, credits: int, *, exist_ok: bool) -> UUID:
+    """The account with its key and its credits: all of it or nothing."""
     from api.ids import new_id
     from db import accounts as stored
     from db import keys as stored_keys
+    from db import ledger
+    from db.engine import raw
     from db.keys import NewKey
     from domain.keys import SCOPES
+    from domain.ledger import Grant
     from domain.sealing import Wrapping
 
     found = settings()
@@ -55,7 +55,11 @@ async def _create(session: "AsyncSession", email: str, token: str, *, exist_ok: 
         wrapping = Wrapping.of(found.secret_key.get_secret_value(), found.previous_secrets)
         await stored.create(session, wrapping, account_id=account_id, user_id=new_id(), email=email)
     await stored_keys.create(session, account_id, NewKey(new_id(), token, "from the command line", SCOPES))
-    return account_id, known is None
+    if known is None and credits:
+        (verdict,) = await ledger.execute(await raw(session), [Grant(account_id, credits, f"opening:{account_id}")])
+        if isinstance(verdict, Exception):
+            raise verdict
+    return account_id
 
 
 @accounts.command("list")
@@ -67,7 +71,7 @@ def accounts_list(as_json: AsJson = False, limit: Annotated[int, typer.Option(mi
     if as_json:
         print_json(rows)
         return
-    table = Table("account", "e-mail", "available", "held", "created")
+    table = Table(Column("account", no_wrap=True, min_width=36), "e-mail", "available", "held", "created")
     for row in rows:
         email = f"{row.email} (suspended)" if row.suspended else row.email
         table.add_row(str(row.account_id), email, f"{row.available:,}", f"{row.held:,}", str(row.created_at)[:19])
@@ -140,7 +144,7 @@ def keys_list(account: Named, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("key", "name", "token", "scopes", "created", "last used")
+    table = Table(Column("key", no_wrap=True, min_width=36), "name", "token", "scopes", "created", "last used")
     for row in rows:
         times = str(row.created_at)[:19], str(row.last_used_at or "never")[:19]
         table.add_row(str(row.id), row.name, row.masked, " ".join(row.scopes), *times)

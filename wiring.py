@@ -1,17 +1,21 @@
 """What API and worker processes share: the concrete adapters, opened from settings and closed again in order."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import structlog
 
 import settings as configuration
 from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
-from domain.catalog import Catalog
+from domain.catalog import Catalog, CatalogInvalid
 from domain.sealing import Wrapping, derive
 from domain.signed_urls import SignedUrls
 from providers import catalog_file
@@ -21,6 +25,8 @@ from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
 from temporal.codec import Keyring
+
+log = structlog.get_logger(__name__)
 
 
 class CatalogInUse:
@@ -34,8 +40,24 @@ class CatalogInUse:
         return self.current
 
     def reload(self) -> None:
-        """Raises `CatalogInvalid`."""
-        self.current = load_catalog(self._path)
+        """Read it again; one that is not valid changes nothing."""
+        try:
+            self.current = load_catalog(self._path)
+            log.info("catalog reloaded", models=len(self.current.active_models()))
+        except CatalogInvalid as invalid:
+            log.error("catalog not reloaded", problems=list(invalid.problems))
+
+    @contextlib.contextmanager
+    def reloading(self) -> Iterator[None]:
+        """SIGHUP reads it again, meanwhile."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread: a test's server
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(NotImplementedError, RuntimeError):
+                loop.remove_signal_handler(signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)

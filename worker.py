@@ -219,10 +219,11 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
 
     async with open_wired(settings) as wired:
-        yield (
-            Temporal(wired.address, converter(wired.keyring)),
-            Parts(wired.jobs, wired.registry.media, wired.storage, sniff.content_type, Audits(wired.database)),
-        )
+        with wired.catalog.reloading():
+            yield (
+                Temporal(wired.address, converter(wired.keyring)),
+                Parts(wired.jobs, wired.registry.media, wired.storage, sniff.content_type, Audits(wired.database)),
+            )
 
 
 def _fleet(settings: Settings) -> Fleet:

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -17,6 +16,7 @@ from api import (
     background,
     billing,
     chat,
+    docs,
     edge,
     errors,
     health,
@@ -36,7 +36,6 @@ from api.resources import Resources
 from db.leadership import Leadership
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
-from domain.catalog import CatalogInvalid
 from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.sealing import derive
@@ -59,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         version="0.1.0",
         lifespan=_lifespan(settings),
         redirect_slashes=False,
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
     )
@@ -77,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
+    docs.install(app)
     app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
@@ -105,7 +105,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
-            stack.enter_context(_reloading(wired))
+            stack.enter_context(wired.catalog.reloading())
             await stack.enter_async_context(_running(_background(wired, calls, temporal)))
             yield
             app.state.resources.stopping = True
@@ -163,24 +163,3 @@ async def _running(tasks: list[asyncio.Task[None]]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@contextlib.contextmanager
-def _reloading(wired: Wired) -> Iterator[None]:
-    """SIGHUP reads the catalog again; one that is not valid changes nothing."""
-
-    def reload() -> None:
-        try:
-            wired.catalog.reload()
-            log.info("catalog reloaded", models=len(wired.catalog.current.active_models()))
-        except CatalogInvalid as invalid:
-            log.error("catalog not reloaded", problems=list(invalid.problems))
-
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread: a test's server
-        loop.add_signal_handler(signal.SIGHUP, reload)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(NotImplementedError, RuntimeError):
-            loop.remove_signal_handler(signal.SIGHUP)

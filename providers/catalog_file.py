@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
 _CHAT = frozenset({ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER})
 ADAPTERS: Adapters = {
     Modality.TEXT: _CHAT,
-    Modality.EMBEDDING: frozenset({ProviderKind.OPENAI, ProviderKind.OPENROUTER}),
+    Modality.EMBEDDING: frozenset(),
     Modality.IMAGE: frozenset({ProviderKind.DEMO}),
     Modality.VIDEO: frozenset({ProviderKind.DEMO}),
     Modality.SPEECH: frozenset({ProviderKind.DEMO}),

@@ -15,3 +15,59 @@ MODELS = ("echoes", "fails", "refuses", "page", "garbage", "inside", "cut", "han
 
 
 class Parrot(OpenAIServer):
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        quoted = json.dumps(body["messages"]) + WORD
+        error = {"error": {"message": quoted, "type": quoted, "param": quoted, "code": quoted}}
+        headers = {"x-quoted": WORD, "openai-organization": WORD}
+        match body["model"]:
+            case "fails":
+                return web.json_response(error, status=500, headers=headers)
+            case "refuses":
+                return web.json_response(error, status=400, headers=headers)
+            case "page":
+                return web.Response(text=f"<html>{quoted}</html>", content_type="text/html", headers=headers)
+            case "hangs":
+                await asyncio.to_thread(self.release.wait, 30)
+        if body.get("stream"):
+            return await self._streamed(request, body, quoted, error)
+        if body["model"] == "garbage":
+            return web.Response(text="{" + quoted, content_type="application/json", headers=headers)
+        if body["model"] == "inside":
+            return web.json_response(error, headers=headers)
+        call = {"id": "call_2", "type": "function", "function": {"name": "find", "arguments": quoted}}
+        message = {"role": "assistant", "content": quoted, "tool_calls": [call]}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return web.json_response({"id": WORD, "object": "chat.completion", "choices": [choice]}, headers=headers)
+
+    async def _streamed(
+        self, request: web.Request, body: dict[str, Any], quoted: str, error: dict[str, Any]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        lines = [event(body, {"role": "assistant", "content": quoted}), f": {quoted}\n\n"]
+        lines += {
+            "garbage": [f"data: {{{quoted}\n\n"],
+            "inside": [f"data: {json.dumps(error)}\n\n"],
+            "cut": [],
+        }.get(body["model"], [event(body, {"content": WORD}), event(body, {}, finish="stop"), "data: [DONE]\n\n"])
+        for line in lines:
+            await response.write(line.encode())
+        return response
+
+
+def catalog(upstream: str) -> str:
+    provider = f'[providers.foreign]\nkind = "openai"\nbase_url = "{upstream}"\n'
+    return provider + "".join(
+        f"""
+[models.test-{name}]
+name = "{name}"
+modality = "text"
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [ {{ provider = "foreign", model = "{name}" }} ]
+"""
+        for name in MODELS
+    )

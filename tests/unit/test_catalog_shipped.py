@@ -64,7 +64,6 @@ def test_one_key_is_enough_for_the_models_of_that_vendor() -> None:
         ("ANTHROPIC_API_KEY", "anthropic-claude-sonnet-46"),
         ("GEMINI_API_KEY", "google-gemini-31-pro"),
         ("OPENROUTER_API_KEY", "anthropic-claude-sonnet-46"),
-        ("OPENAI_API_KEY", "openai-text-embedding-3-small"),
     ):
         model = catalog_file.load(None, only(variable), at=TODAY).find(model_id)
         assert model.routes[0].provider.api_key == SecretStr("key")

@@ -1,15 +1,12 @@
 """The ledger's rules without a database: every sequence of operations keeps its invariants."""
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.catalog import Prices, Rates
-from domain.decisions import decide
 from domain.errors import (
     AccountSuspended,
     AmountTooLarge,
@@ -26,92 +23,28 @@ from domain.errors import (
     ScopeMissing,
 )
 from domain.ledger import (
-    Account,
     Adjust,
     Book,
-    Changes,
-    Claim,
     Closed,
     Extend,
     Extended,
     Grant,
     Granted,
     HoldState,
-    Key,
     Operation,
     Refund,
     Renew,
-    Replay,
     Reserve,
     Reserved,
     Secret,
     Settle,
     State,
     Sweep,
-    Verdict,
-    Void,
 )
 from domain.limits import Limits
 from domain.money import LARGEST_AMOUNT
-from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ANN, BOB, KEY = UUID(int=1), UUID(int=2), UUID(int=9)
-DIGEST = b"ann's key"
-RATES = Rates(input=Decimal(300), output=Decimal(1500), cached_input=Decimal(30), cache_write=Decimal(375))
-TERMS = TextTerms(TextPrices.of(Prices(rates=RATES)), "v1", 20, 15, 100, 4096)
-BOUND = 158  # 375 x 20 / 1000 + 1500 x 100 / 1000, rounded up
-
-
-def state(balance: int = 1000, **changes: object) -> State:
-    account = Account(ANN, balance, 0, 0)
-    for name, value in changes.items():
-        setattr(account, name, value)
-    key = Key(KEY, ANN, frozenset({"chat"}))
-    return State(NOW, {ANN: account, BOB: Account(BOB, 50, 0, 0)}, {KEY: key}, {DIGEST: Secret(KEY)})
-
-
-def reserve(number: int = 100, **changes: object) -> Reserve:
-    asked: dict[str, object] = {
-        "hold_id": UUID(int=number),
-        "scope": "chat",
-        "kind": "chat",
-        "model": "m",
-        "terms": TERMS,
-        "digest": DIGEST,
-    }
-    return Reserve(**(asked | changes))  # type: ignore[arg-type]
-
-
-def used(tokens_in: int, tokens_out: int) -> Usage:
-    return Usage(tokens_in, tokens_out, UsageSource.PROVIDER)
-
-
-def settle(number: int = 100, usage: Usage | None = None, *, minimum: bool = True, account: UUID = ANN) -> Settle:
-    return Settle(UUID(int=number), account, usage or used(15, 2), minimum)
-
-
-def void(number: int = 100, account: UUID = ANN) -> Void:
-    return Void(UUID(int=number), account, "chat", "m")
-
-
-def run(known: State, *operations: Operation) -> tuple[list[Verdict], Changes]:
-    verdicts, changes = decide(known, operations)
-    check(known, changes)
-    return verdicts, changes
-
-
-def check(known: State, changes: Changes) -> None:
-    for transaction in changes.transactions:
-        assert sum(line.amount for line in transaction.lines) == 0
-        assert all(line.amount for line in transaction.lines)
-    for account in known.accounts.values():
-        holds = [h for h in known.holds.values() if h.account_id == account.id and h.state is HoldState.OPEN]
-        assert account.available >= 0
-        assert account.held == sum(hold.amount for hold in holds)
-        assert account.open_holds == len(holds)
-        keyed = [hold for hold in holds if hold.key_id == KEY]
-        assert account.id == BOB or known.keys[KEY].used.open_holds == len(keyed)
+from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
+from tests.unit.ledger_cases import ANN, BOB, BOUND, DIGEST, KEY, NOW, TERMS, reserve, run, settle, state, used, void
 
 
 def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
@@ -352,54 +285,6 @@ def test_a_hold_grows_up_to_its_keys_budget() -> None:
     refused = run(known, reserve(), Extend(UUID(int=100), ANN, 200))[0][1]
     assert isinstance(refused, InsufficientCredits)
     assert (refused.required, refused.available, refused.limit_source) == (150, 149, "key_budget")
-
-
-def test_growing_twice_to_the_same_limit_is_growing_once() -> None:
-    more = Extend(UUID(int=100), ANN, 200)
-    verdicts, changes = run(state(), reserve(), more, more)
-    assert verdicts[1] == verdicts[2] == Extended(200, BOUND + 150, 1000 - BOUND - 150)
-    assert [t.kind for t in changes.transactions] == ["hold", "extend"]
-
-
-def minutes_ahead(known: State) -> float:
-    tat = known.keys[KEY].used.tokens_tat
-    assert tat is not None
-    return (tat - known.now) / timedelta(minutes=1)
-
-
-def test_what_a_stream_grew_by_counts_in_its_keys_tokens() -> None:
-    known = state(10_000)
-    known.keys[KEY].limits = Limits(tokens=1200)
-    run(known, reserve(), Extend(UUID(int=100), ANN, 1100), settle(usage=used(20, 1100)))
-    assert minutes_ahead(known) == pytest.approx(1120 / 1200)
-
-
-def test_tokens_go_back_at_the_limit_they_were_taken_from() -> None:
-    known = state()
-    run(known, reserve(ceiling=Limits(tokens=1200)), settle(usage=used(10, 2)))
-    assert minutes_ahead(known) == pytest.approx(12 / 1200)  # the key has no limit of its own
-    known = state()
-    run(known, reserve(ceiling=Limits(tokens=1200)))
-    known.keys[KEY].limits = Limits(tokens=1)  # its owner narrows it while the call runs
-    run(known, settle(usage=used(10, 2)))
-    assert 0 <= minutes_ahead(known) <= 0.1
-
-
-def claimed(number: int) -> Reserve:
-    return reserve(number, claim=Claim(b"scope", b"fingerprint"))
-
-
-def test_a_claim_is_free_again_once_its_charge_was_given_back() -> None:
-    replayed, _ = run(state(), claimed(1), settle(1), claimed(2))
-    assert isinstance(replayed[2], Replay)
-    anew, _ = run(state(), claimed(1), settle(1), Refund(UUID(int=1), ANN), claimed(2))
-    assert isinstance(anew[3], Reserved)
-
-
-def test_asking_again_under_a_claim_says_that_it_is_recorded() -> None:
-    verdicts, _ = run(state(), claimed(1), claimed(1))
-    assert isinstance(verdicts[1], Reserved)
-    assert verdicts[1].claimed
 
 
 NUMBERS = st.integers(min_value=1, max_value=6)

@@ -1,5 +1,6 @@
 """The API's edge and its documents, without a database: over the application itself."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -71,3 +72,11 @@ async def test_bodies_above_the_limit_are_refused_whatever_their_header_says(cli
 
 async def test_health_needs_no_key(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_the_documentation_needs_nothing_from_elsewhere(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert (await client.get(asset)).status_code == 200

@@ -1,0 +1,67 @@
+"""Asking again, growing, and giving back: what a retry may find."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from domain.ledger import (
+    Claim,
+    Extend,
+    Extended,
+    Refund,
+    Replay,
+    Reserve,
+    Reserved,
+    State,
+)
+from domain.limits import Limits
+from tests.unit.ledger_cases import ANN, BOUND, KEY, reserve, run, settle, state, used
+
+
+def test_growing_twice_to_the_same_limit_is_growing_once() -> None:
+    more = Extend(UUID(int=100), ANN, 200)
+    verdicts, changes = run(state(), reserve(), more, more)
+    assert verdicts[1] == verdicts[2] == Extended(200, BOUND + 150, 1000 - BOUND - 150)
+    assert [t.kind for t in changes.transactions] == ["hold", "extend"]
+
+
+def minutes_ahead(known: State) -> float:
+    tat = known.keys[KEY].used.tokens_tat
+    assert tat is not None
+    return (tat - known.now) / timedelta(minutes=1)
+
+
+def test_what_a_stream_grew_by_counts_in_its_keys_tokens() -> None:
+    known = state(10_000)
+    known.keys[KEY].limits = Limits(tokens=1200)
+    run(known, reserve(), Extend(UUID(int=100), ANN, 1100), settle(usage=used(20, 1100)))
+    assert minutes_ahead(known) == pytest.approx(1120 / 1200)
+
+
+def test_tokens_go_back_at_the_limit_they_were_taken_from() -> None:
+    known = state()
+    run(known, reserve(ceiling=Limits(tokens=1200)), settle(usage=used(10, 2)))
+    assert minutes_ahead(known) == pytest.approx(12 / 1200)  # the key has no limit of its own
+    known = state()
+    run(known, reserve(ceiling=Limits(tokens=1200)))
+    known.keys[KEY].limits = Limits(tokens=1)  # its owner narrows it while the call runs
+    run(known, settle(usage=used(10, 2)))
+    assert 0 <= minutes_ahead(known) <= 0.1
+
+
+def claimed(number: int) -> Reserve:
+    return reserve(number, claim=Claim(b"scope", b"fingerprint"))
+
+
+def test_a_claim_is_free_again_once_its_charge_was_given_back() -> None:
+    replayed, _ = run(state(), claimed(1), settle(1), claimed(2))
+    assert isinstance(replayed[2], Replay)
+    anew, _ = run(state(), claimed(1), settle(1), Refund(UUID(int=1), ANN), claimed(2))
+    assert isinstance(anew[3], Reserved)
+
+
+def test_asking_again_under_a_claim_says_that_it_is_recorded() -> None:
+    verdicts, _ = run(state(), claimed(1), claimed(1))
+    assert isinstance(verdicts[1], Reserved)
+    assert verdicts[1].claimed
