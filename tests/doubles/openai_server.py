@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.doubles import oddities
+
 ANSWER = "The answer is four."
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
 USAGES: dict[str, Any] = {
@@ -101,6 +103,9 @@ class OpenAIServer:
         if model == "too-long":
             error = {"message": "SECRET", "type": "invalid_request_error", "param": "messages"}
             return web.json_response({"error": error | {"code": "context_length_exceeded"}}, status=400)
+        if model == "telling":
+            error = {"message": "SECRET", "param": "sk-live-SECRET at 10.0.0.7", "code": "unsupported_value"}
+            return web.json_response({"error": error}, status=400)
         if model == "picky":
             error = {"message": "SECRET", "type": "invalid_request_error", "param": "temperature"}
             return web.json_response({"error": error | {"code": "unsupported_value"}}, status=400)
@@ -113,6 +118,8 @@ class OpenAIServer:
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         if body["model"] in WRITERS:
             return self._written(body)
+        if body["model"] in oddities.WHOLE:
+            return web.json_response(oddities.WHOLE[body["model"]] | {"usage": USAGE})
         choices = [
             {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}
             for n in range(body.get("n") or 1)
@@ -141,10 +148,19 @@ class OpenAIServer:
 
     async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
         model = body["model"]
-        await write(event(body, {"role": "assistant", "content": ""}))
-        if model in WRITERS:
+        if model in oddities.STREAMED:
+            for chunk in oddities.STREAMED[model]:
+                await write(f"data: {json.dumps(chunk)}\n\n")
+            await write("data: [DONE]\n\n")
+        elif model in WRITERS:
+            await write(event(body, {"role": "assistant", "content": ""}))
             await self._write(body, write)
-            return
+        else:
+            await self._speak(body, write)
+
+    async def _speak(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
+        model = body["model"]
+        await write(event(body, {"role": "assistant", "content": ""}))
         words = ANSWER.split(" ")
         for number, word in enumerate(words):
             await write(event(body, {"content": word if number == 0 else f" {word}"}))

@@ -1,0 +1,31 @@
+"""Answers that a provider should never give, and some have given: by the name of the model."""
+
+from typing import Any
+
+_SAID: dict[str, Any] = {"role": "assistant", "content": "x"}
+
+
+def _deep(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+WHOLE: dict[str, Any] = {
+    "no-choices": {"choices": []},
+    "choices-text": {"choices": "x"},
+    "choice-text": {"choices": ["x"]},
+    "odd-tools": {"choices": [{"index": 0, "message": _SAID | {"tool_calls": 5}, "finish_reason": "stop"}]},
+    "far-tools": {"choices": [{"index": 0, "message": _SAID | {"tool_calls": [{"index": 10**9}]}}]},
+    "deep": {"choices": [{"index": 0, "message": _SAID | {"extra": _deep(400)}, "finish_reason": "stop"}]},
+    "choice-error": {
+        "choices": [{"index": 0, "message": _SAID, "error": {"message": "SECRET"}, "finish_reason": "error"}]
+    },
+}
+STREAMED = {
+    "only-done": [],
+    "stream-odd-tools": [{"choices": [{"index": 0, "delta": {"tool_calls": 5}, "finish_reason": None}]}],
+    "stream-far-tools": [{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 10**9}]}}]}],
+    "stream-choice-error": [{"choices": [{"index": 0, "delta": {}, "error": {"message": "SECRET"}}]}],
+}
