@@ -15,7 +15,7 @@ from bench.stack import ROOT, Api
 from dev.child import Program, finish
 from dev.errors import CannotStart
 
-CONNECTIONS = (1, 16, 64)
+CONNECTIONS = (1, 16, 64, 256)
 CADENCE_MS = 20
 SLOW_MS = 500
 SAMPLES = 40

@@ -126,7 +126,7 @@ class Result:
             Target(
                 "calls per second, times LiteLLM's",
                 f"at least {RATIO:g}",
-                NOT_MEASURED if ratio is None else f"{ratio:.0f}",
+                NOT_MEASURED if ratio is None else f"{ratio:.1f}",
                 None if ratio is None else ratio >= RATIO,
             ),
             Target(

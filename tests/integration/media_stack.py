@@ -172,11 +172,18 @@ class World:
         assert report.clean, report.findings
 
     async def ended_once(self, job: Job, state: str) -> None:
-        """The job is in that state, with one charge or one release, one submission, and nothing left of its input."""
-        query = "SELECT state, credits_cost, credits_refunded FROM media_jobs WHERE id = %s"
-        ((found, cost, refunded),) = await self.rows(query, UUID(job["job_uuid"]))
+        """The job is in that state, with one charge or one release, and one submission.
+
+        Nothing is left of its input, and in our storage lies what it made, or nothing.
+        """
+        query = "SELECT account_id, state, credits_cost, credits_refunded, outputs FROM media_jobs WHERE id = %s"
+        ((account_id, found, cost, refunded, outputs),) = await self.rows(query, UUID(job["job_uuid"]))
         assert (found, refunded) == (state, 0 if state == "succeeded" else cost)
         expected = ["hold", "charge" if state == "succeeded" else "release"]
         assert await self.movements(job["job_uuid"]) == expected
         assert len(self.submissions(job["job_uuid"])) == 1
         assert not await self.rows("SELECT job_id FROM job_inputs WHERE job_id = %s", UUID(job["job_uuid"]))
+        media = self.stack.state / "media"
+        stored = (media / account_id.hex / UUID(job["job_uuid"]).hex).glob("*")
+        assert {str(path.relative_to(media)) for path in stored} == {output["object_key"] for output in outputs}
+        assert bool(outputs) == (state == "succeeded")

@@ -307,7 +307,7 @@ async def test_a_database_that_is_killed_under_load(site: Site) -> None:
         lists = await customer.http.get("/v1/models")
         assert (lists.status_code, lists.json()["error"]["code"]) == (503, "service_unavailable")
         assert lists.headers["retry-after"]
-        await until(lambda: _some(503, wholes, streams), "calls that are refused")
+        await until(lambda: _some(503, [*wholes, *streams]), "calls that are refused")
         await site.postgres.start()
         before = len(wholes), len(streams)
         await until(lambda: _some(200, wholes[before[0] :], streams[before[1] :]), "calls that succeed again")
@@ -321,8 +321,8 @@ async def test_a_database_that_is_killed_under_load(site: Site) -> None:
 
 
 async def _some(status: int, *told: list[Heard]) -> bool:
-    """Some of each kind ended so."""
-    return all(sum(each.status == status and each.done == (status == 200) for each in kind) >= 3 for kind in told)
+    """One of each kind at least has ended so."""
+    return all(any(each.status == status and each.done == (status == 200) for each in kind) for kind in told)
 
 
 def _told_the_truth(told: list[Heard], holds: list[Hold]) -> None:

@@ -214,7 +214,7 @@ def _settings(stack: Stack) -> Settings:
         database_url=SecretStr(stack.database_url),
         temporal_address=stack.temporal_address,
         secret_key=SecretStr(SECRET),
-        database_pool=2,
+        database_pool=8,
     )
 
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import chart, process, upstream
+from bench import chart, document, process, upstream
 from bench.chaos.calls import Attempt, Call, note, script
 from bench.chaos.reckoning import Held, Totals, violations
 from bench.load import requests
@@ -23,7 +23,8 @@ def subject(rate: float, cpu: float, p50: float = 1.0) -> Subject:
 @pytest.fixture
 def result() -> Result:
     return Result(
-        machine={"cores": "2", "cpu": "a <fast> one"},
+        machine=dict.fromkeys(("cores", "kernel", "python", "postgres", "litellm", "seconds", "load"), "2")
+        | {"cpu": "a <fast> one"},
         direct=subject(20_000, 30, 0.5),
         yout=subject(2_000, 400, 8.0),
         litellm=subject(40, 20_000, 300.0),
@@ -83,6 +84,13 @@ def test_the_chart_is_whole_with_and_without_litellm(result: Result) -> None:
         assert "a &lt;fast&gt; one" in drawn
         assert "prefers-color-scheme: dark" in drawn
         assert ("LiteLLM</text>" in drawn) is (found.litellm is not None)
+
+
+def test_the_page_names_what_was_missed(result: Result) -> None:
+    assert "None was missed" in document.write(result)
+    said = document.write(replace(result, yout=subject(1_000, 600), litellm=None, litellm_note="no network"))
+    assert "Missed: CPU per call; CPU per streamed chunk." in said
+    assert "not measured (no network)" in said
 
 
 def test_process_names_may_contain_anything() -> None:

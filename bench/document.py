@@ -1,0 +1,133 @@
+"""`docs/benchmark.md` from a result: what was measured, how, on what, and which targets were missed."""
+
+from collections.abc import Iterable, Sequence
+
+from bench.report import subjects
+from bench.result import Result, Target
+
+_HEAD = """# Benchmark
+
+![Calls per second, CPU per call and per streamed chunk](benchmark.svg)
+
+`make bench` measures all of this again, `make bench ARGS=--docs` writes this page from it. Everything runs on one
+machine over loopback, in one run.
+
+## What was measured
+
+- **direct**: the load generator against the upstream itself. Nothing that a gateway does is in it; it is the floor that
+  "added" latencies are over.
+- **Yout**: one API process on an embedded PostgreSQL, every call authenticated, held, forwarded, settled and answered
+  with its charge. Commits reach the disk: {durable}. PostgreSQL is asked for
+  these; with one of them off, nothing is measured.
+- **LiteLLM**: {litellm}
+
+The upstream answers at once, or streams at a given pace, with content and usage that differ from call to call; it
+costs {direct:.0f} µs of CPU per call. It, the load generator, the gateway and PostgreSQL are processes of their own and
+share the machine's {cores} cores, so that calls per second are what is left for a gateway beside its own load. CPU is
+user and system time from `/proc`, of the process and all its children, over calls that were answered; PostgreSQL's is
+counted apart.
+
+On: {cores} cores of a shared virtual machine ({cpu}), Linux {kernel}, Python {python}, PostgreSQL {postgres}. Each
+measurement took {seconds} s. The load average over the 15 minutes before was {load}: {noise}
+"""
+
+_NOISE = (
+    "above what this run itself causes, other work shared these cores, and the ratios within\n"
+    "the run say more than its absolute figures."
+)
+
+_RUN_AGAIN = """
+## Running it
+
+    make bench                          # about ten minutes; the first time it installs LiteLLM into .yout/bench
+    make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
+    make bench ARGS="--no-litellm --seconds 5 --calls 20000"
+
+It prints tables and writes `result.json` and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
+right, whatever the speed. `make chaos` is the other half: the same stack under load while its processes are killed and
+paused, and then every credit accounted for, call by call.
+"""
+
+
+def write(result: Result) -> str:
+    machine, books = result.machine, result.books
+    head = _HEAD.format(
+        durable=", ".join(f"`{name}` {value}" for name, value in books.durability.items()),
+        litellm=_litellm(result),
+        direct=min(level.cpu for level in result.direct.levels),
+        noise=_NOISE,
+        **{name: machine[name] for name in ("cores", "cpu", "kernel", "python", "postgres", "seconds")},
+        load=machine["load"].split(" ")[0],
+    )
+    return "\n".join([head, _targets(result.targets()), _calls(result), _streams(result), _memory(result)]) + _RUN_AGAIN
+
+
+def _litellm(result: Result) -> str:
+    if result.litellm is None:
+        return f"not measured ({result.litellm_note}). No ratio is claimed."
+    return (
+        f"its proxy {result.machine['litellm']}, one process, its own defaults for production, a master key, and no "
+        "database: it authenticates and forwards, and bills nothing. Versions of all that it brings are pinned in "
+        "`bench/litellm.txt`."
+    )
+
+
+def _targets(targets: Sequence[Target]) -> str:
+    missed = [target.name for target in targets if target.met is False]
+    said = f"Missed: {'; '.join(missed)}." if missed else "None was missed."
+    rows = [(target.name, target.wanted, target.got, f"**{target.verdict}**") for target in targets]
+    return "## Targets\n\n" + _table(("", "wanted", "got", ""), rows) + f"\n\n{said}\n"
+
+
+def _calls(result: Result) -> str:
+    rows = []
+    for name, subject in subjects(result):
+        added = dict(result.added(subject))
+        for level in subject.levels:
+            over = added[level.connections]
+            rows.append(
+                (
+                    *(name, f"{level.connections}", f"{level.rate:,.0f}"),
+                    *(f"{level.latency.p50:.1f}", f"{level.latency.p99:.1f}", f"{over.p50:.1f}", f"{over.p99:.1f}"),
+                    *(f"{level.cpu:,.0f}", f"{level.postgres_cpu:,.0f}" if level.postgres_cpu else ""),
+                    *(f"{level.operations_per_commit:g}" if level.operations_per_commit else "", f"{level.errors}"),
+                )
+            )
+    names = ("", "connections", "calls/s", "p50 ms", "p99 ms", "added p50", "added p99", "µs CPU", "µs PostgreSQL")
+    said = (
+        "A call is two ledger operations. With one connection each is a commit of its own, and the call waits for both "
+        "of them to be on disk; with more, one commit carries what has queued up meanwhile."
+    )
+    return f"## Calls\n\n{_table((*names, 'operations per commit', 'errors'), rows)}\n\n{said}\n"
+
+
+def _streams(result: Result) -> str:
+    rows = []
+    for name, subject in subjects(result):
+        chunks, first = subject.chunks, subject.first_byte
+        paced = (f"{chunks.cpu:.0f}", f"{chunks.streams}", f"{chunks.errors}") if chunks else ("", "", "")
+        rows.append((name, f"{first.p50:.1f}", f"{first.p99:.1f}", *paced))
+    held = result.streams
+    said = (
+        f"Held at once, each with a chunk every 500 ms: **{held.at_once:,} streams, {held.errors} errors**. Between "
+        f"two chunks of one stream lay {held.gap.p50:.0f} ms (p50) and {held.gap.p99:.0f} ms (p99); the API process "
+        f"took {held.cores:.2f} cores and {held.kib_each:.0f} KiB of memory for each."
+    )
+    names = ("", "first byte p50 ms", "p99 ms", "µs CPU per chunk", "streams", "errors")
+    return f"## Streams\n\nChunks every 20 ms in each stream.\n\n{_table(names, rows)}\n\n{said}\n"
+
+
+def _memory(result: Result) -> str:
+    memory, books = result.memory, result.books
+    quarter = memory.mib[len(memory.mib) // 4]
+    return (
+        f"## Memory and books\n\nOver {memory.calls:,} calls the API process went from {quarter:.0f} MiB after the "
+        f"first quarter to {memory.mib[-1]:.0f} MiB at the end ({memory.growth:+.1f} MiB).\n\nAfter all of it: "
+        f"{books.answered:,} calls answered, {books.charged:,} charged, {books.usage_rows:,} usage rows, and an audit "
+        f"of {books.checks} checks: {'clean' if books.clean else '**not clean**'}.\n"
+    )
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [names, ["---"] + ["---:"] * (len(names) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
