@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -107,11 +108,19 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(wired.catalog.reloading())
             await stack.enter_async_context(_running(_background(wired, calls, temporal)))
+            _settle_garbage()
             yield
             app.state.resources.stopping = True
             await calls.drain()
 
     return lifespan
+
+
+def _settle_garbage() -> None:
+    """What is there now stays: the collector need not look through it again and again, in the middle of calls."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:

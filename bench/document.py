@@ -28,12 +28,12 @@ user and system time from `/proc`, of the process and all its children, over cal
 counted apart.
 
 On: {cores} cores of a shared virtual machine ({cpu}), Linux {kernel}, Python {python}, PostgreSQL {postgres}. Each
-measurement took {seconds} s. The load average over the 15 minutes before was {load}: {noise}
+measurement took {seconds} s. The load average over the last 15 minutes was {load}{noise}
 """
 
-_NOISE = (
-    "above what this run itself causes, other work shared these cores, and the ratios within\n"
-    "the run say more than its absolute figures."
+_BUSY = (
+    ", more than this run itself causes: other work\nshared the cores, and the ratios within the run say more than its "
+    "absolute figures."
 )
 
 _RUN_AGAIN = """
@@ -43,7 +43,7 @@ _RUN_AGAIN = """
     make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
     make bench ARGS="--no-litellm --seconds 5 --calls 20000"
 
-It prints tables and writes `result.json` and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
+It prints tables and writes its result and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
 right, whatever the speed. `make chaos` is the other half: the same stack under load while its processes are killed and
 paused, and then every credit accounted for, call by call.
 """
@@ -55,7 +55,7 @@ def write(result: Result) -> str:
         durable=", ".join(f"`{name}` {value}" for name, value in books.durability.items()),
         litellm=_litellm(result),
         direct=min(level.cpu for level in result.direct.levels),
-        noise=_NOISE,
+        noise=_BUSY if float(machine["load"].split(" ")[0]) > float(machine["cores"]) else ".",
         **{name: machine[name] for name in ("cores", "cpu", "kernel", "python", "postgres", "seconds")},
         load=machine["load"].split(" ")[0],
     )
@@ -67,7 +67,7 @@ def _litellm(result: Result) -> str:
         return f"not measured ({result.litellm_note}). No ratio is claimed."
     return (
         f"its proxy {result.machine['litellm']}, one process, its own defaults for production, a master key, and no "
-        "database: it authenticates and forwards, and bills nothing. Versions of all that it brings are pinned in "
+        "database:\n  it authenticates and forwards, and bills nothing. What it brings is pinned, in "
         "`bench/litellm.txt`."
     )
 

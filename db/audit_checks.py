@@ -88,11 +88,13 @@ _HOLDS = {
         WHERE state = 'open' AND lease_until < clock_timestamp() - interval '10 seconds'
     """,
     "hold_not_placed": """
-        SELECT h.id, h.state || ' for ' || h.amount || ' without a matching hold transaction' FROM holds h
-        WHERE h.amount > 0 AND NOT EXISTS (
-            SELECT FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'held'
-            WHERE t.hold_id = h.id AND t.kind IN ('hold', 'extend') AND t.account_id = h.account_id
-            HAVING sum(l.amount) = h.amount)
+        SELECT h.id, h.state || ' for ' || h.amount || ' without a matching hold transaction'
+        FROM holds h LEFT JOIN (
+            SELECT t.hold_id, t.account_id, sum(l.amount) AS amount
+            FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'held'
+            WHERE t.kind IN ('hold', 'extend') GROUP BY t.hold_id, t.account_id
+        ) p ON p.hold_id = h.id AND p.account_id = h.account_id
+        WHERE h.amount > 0 AND p.amount IS DISTINCT FROM h.amount
     """,
     "settled_without_charge": """
         SELECT h.id, 'settled, charge transactions: ' || count(t.id)

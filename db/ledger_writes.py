@@ -1,14 +1,16 @@
 """Writes what a batch of ledger operations came to: whole sets of rows, a statement for each table."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import orjson
 from psycopg import AsyncConnection
 
 from domain.ledger import Changes, Key
+from domain.limits import Used
 
+_COUNTERS = tuple(field.name for field in fields(Used))
 _HOLDS = """
 INSERT INTO holds (id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
     output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, lease_until,
@@ -103,7 +105,7 @@ async def _remember(connection: AsyncConnection[Any], changes: Changes) -> None:
 
 
 def _counters(key: Key) -> dict[str, Any]:
-    return {"id": key.id, **asdict(key.used)}
+    return {"id": key.id} | {name: getattr(key.used, name) for name in _COUNTERS}
 
 
 def _json(rows: Iterable[Any]) -> str:

@@ -47,6 +47,8 @@ LONGEST_BATCH = "5s"
 
 Not by the timeout for idle transactions, which a flush at the end of a pipeline disarms.
 """
+BY_INDEX = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+"""A batch looks up a few rows by id; plans made while the tables were small would go on scanning them."""
 LONGEST_SILENCE = timedelta(seconds=6)
 """How long Postgres may say nothing at all: a connection into the void would stop the whole ledger."""
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.TransactionTimeout, TimeoutError)
@@ -243,7 +245,7 @@ class LedgerWriter:
                 application_name=self._application,
                 connect_timeout=3,
                 tcp_user_timeout=5000,
-                options=f"-c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on "
+                options=f"{BY_INDEX} -c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on "
                 f"-c transaction_timeout={LONGEST_BATCH}",
             )
         return self._connection

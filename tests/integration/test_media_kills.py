@@ -289,7 +289,7 @@ def api(site: World) -> Iterator[subprocess.Popen[bytes]]:
 
 async def _in_all_stages(site: World, customer: Customer) -> list[Job]:
     """Jobs that their provider works on, one that it has just got, and one that nobody has touched yet."""
-    slow = {"model": "demo-image-slow", "prompt": "dusk [seconds=3]", "size": "64x64"}
+    slow = {"model": "demo-image-slow", "prompt": "dusk [seconds=2]", "size": "64x64"}
     quick = {"model": "demo-image", "prompt": "dusk", "size": "64x64"}
     jobs = [await customer.ordered("image", **slow) for _ in range(3)]
 
