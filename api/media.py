@@ -1,5 +1,6 @@
 """`/api/media/…`: start image, video and speech jobs, and poll them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,14 +28,14 @@ Prompt = Annotated[str, Field(min_length=1, max_length=32_000)]
 SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
 
-class _Body(BaseModel):
+class _Body(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
 
+    @abstractmethod
     def fields(self) -> dict[str, Any]:
         """In the words of a `MediaRequest`. Raises `RequestInvalid`."""
-        raise NotImplementedError
 
 
 class CreateImage(_Body):

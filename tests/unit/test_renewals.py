@@ -37,7 +37,7 @@ class Ledger:
 
 
 def _provider(_: str) -> ChatProvider:
-    raise NotImplementedError
+    raise AssertionError("a renewal asks no provider")
 
 
 async def test_a_stream_ends_when_its_hold_does_and_before_others_would_end_it() -> None:
