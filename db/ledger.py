@@ -1,17 +1,20 @@
-"""Reads what a batch of ledger operations needs under lock, and writes what was decided.
+"""Reads what a batch of ledger operations needs under lock, and decides it; `db/ledger_writes.py` writes it.
 
-A batch is two pipelined round trips around `domain.decisions.decide`. Locks are taken in one global order (accounts,
-then
-keys, then holds, each by id), so that batches of several processes cannot deadlock. Nothing here commits: the writer
-does
-(`db/writer.py`), or the transaction that `execute` is part of. Other code that moves credits takes its own locks first.
+A batch is two round trips around `domain.decisions.decide`: the database's function `ledger_state`, which locks and
+reads, and one statement that writes. Locks are taken in one global order (accounts, then keys, then holds, each by id),
+so that batches of several processes cannot deadlock. Nothing here commits: the writer does (`db/writer.py`), or the
+transaction that `execute` is part of. Other code that moves credits takes its own locks first.
 """
 
-from collections.abc import Iterator, Sequence
+import base64
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
+import orjson
 from psycopg import AsyncConnection
 from pydantic import TypeAdapter
 
@@ -37,90 +40,79 @@ from domain.limits import Limits, Used
 from domain.pricing import TextPrices
 
 Connection = AsyncConnection[Any]
+_STATE = """
+SELECT ledger_state(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[], %(holds)s::uuid[],
+                    %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[])::text
+"""
+_STATES = {state.value: state for state in HoldState}
+_CLOSERS = {closer.value: closer for closer in ClosedBy}
 _PRICES = TypeAdapter(TextPrices)
-
-_ACCOUNTS = """
-SELECT id, available, held, open_holds, suspended_at IS NOT NULL, plan_active, recognise_retries FROM accounts
-WHERE id IN (
-    SELECT unnest(%(accounts)s::uuid[])
-    UNION
-    SELECT k.account_id FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(%(digests)s))
-ORDER BY id FOR UPDATE
-"""
-_KEYS = """
-SELECT id, account_id, scopes, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false), limits,
-       requests_tat, tokens_tat, open_holds, day, day_credits, month, month_credits
-FROM api_keys
-WHERE id IN (
-    SELECT key_id FROM api_key_secrets WHERE digest = ANY(%(digests)s)
-    UNION
-    SELECT key_id FROM holds WHERE id = ANY(%(ending)s))
-ORDER BY id FOR UPDATE
-"""
-_SECRETS = """
-SELECT digest, key_id, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false)
-FROM api_key_secrets WHERE digest = ANY(%(digests)s)
-"""
-_CLAIMED = """
-    FROM unnest(%(claim_digests)s::bytea[], %(claim_scopes)s::bytea[]) AS c(digest, scope)
-    JOIN api_key_secrets s ON s.digest = c.digest JOIN api_keys k ON k.id = s.key_id
-    JOIN idempotency i ON i.account_id = k.account_id AND i.scope = c.scope AND i.expires_at > now()
-"""
-_CLAIMS = f"SELECT i.account_id, i.scope, i.fingerprint, i.hold_id, i.sealed {_CLAIMED}"
-_HOLD_COLUMNS = (
-    "id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count, "
-    "output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, "
-    "lease_until, created_at, closed_at, closed_by, max_credits"
-)
-_HOLDS = f"SELECT {_HOLD_COLUMNS} FROM holds WHERE id = ANY(%(holds)s) ORDER BY id FOR UPDATE"  # noqa: S608
-_HOLDS_AND_CLAIMED = f"""
-SELECT {_HOLD_COLUMNS} FROM holds WHERE id IN (SELECT unnest(%(holds)s::uuid[]) UNION SELECT i.hold_id {_CLAIMED})
-ORDER BY id FOR UPDATE
-"""  # noqa: S608
-_REFS = """
-SELECT t.ref, t.account_id, l.amount FROM transactions t
-JOIN lines l ON l.transaction_id = t.id AND l.book = 'available' WHERE t.ref = ANY(%(refs)s)
-"""
+_known_id = lru_cache(maxsize=4096)(UUID)
+"""For ids that come again and again, such as an account's."""
 
 
 async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Verdict]:
     """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
     state = await read(connection, operations)
     verdicts, changes = decide(state, operations)
-    async with connection.pipeline():
-        await write(connection, changes)
+    await write(connection, changes)
     return verdicts
 
 
 async def read(connection: Connection, operations: Sequence[Operation]) -> State:
     """What the batch may look at, locked."""
-    wanted = _Wanted.by(operations)
-    async with connection.pipeline():
-        clock = await connection.execute("SELECT clock_timestamp()")
-        cursors = {name: await connection.execute(query, wanted.parameters) for name, query in wanted.queries()}
-    (row,) = await clock.fetchall()
-    rows = {name: await cursor.fetchall() for name, cursor in cursors.items()}
+    async with connection.pipeline():  # with the BEGIN, if this is a transaction's first statement
+        cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters)
+    (row,) = await cursor.fetchall()
+    whole: dict[str, Any] = orjson.loads(row[0])
+    found: dict[str, Sequence[Any]] = {name: rows or () for name, rows in whole.items()}
+    accounts = [Account(_known_id(row[0]), *row[1:]) for row in found["accounts"]]
+    keys = [_key(row) for row in found["keys"]]
+    holds = [_hold(row) for row in found["holds"]]
     return State(
-        now=row[0],
-        accounts={row[0]: Account(*row) for row in rows.get("accounts", ())},
-        keys={row[0]: _key(row) for row in rows.get("keys", ())},
-        secrets={bytes(row[0]): Secret(row[1], row[2]) for row in rows.get("secrets", ())},
-        claims={(row[0], bytes(row[1])): Claimed(bytes(row[2]), row[3], row[4]) for row in rows.get("claims", ())},
-        holds={row[0]: _hold(row) for row in rows.get("holds", ())},
-        refs={ref: (account_id, amount) for ref, account_id, amount in rows.get("refs", ())},
+        now=datetime.fromisoformat(whole["now"]),
+        accounts={account.id: account for account in accounts},
+        keys={key.id: key for key in keys},
+        secrets={bytes.fromhex(row[0]): Secret(_known_id(row[1]), row[2]) for row in found["secrets"]},
+        claims={(_known_id(row[0]), bytes.fromhex(row[1])): _claimed(row) for row in found["claims"]},
+        holds={hold.id: hold for hold in holds},
+        refs={ref: (_known_id(account_id), amount) for ref, account_id, amount in found["refs"]},
     )
 
 
 def _key(row: Sequence[Any]) -> Key:
-    return Key(row[0], row[1], frozenset(row[2]), row[3], Limits(**row[4]), Used(*row[5:]))
+    key_id, account_id, scopes, dead, limits, requests_tat, tokens_tat, open_holds, day, in_day, month, in_month = row
+    used = Used(_time(requests_tat), _time(tokens_tat), open_holds, _date(day), in_day, _date(month), in_month)
+    return Key(_known_id(key_id), _known_id(account_id), frozenset(scopes), dead, Limits(**limits), used)
 
 
 def _hold(row: Sequence[Any]) -> Hold:
+    """In the order of the columns as `ledger_state` has them, which is that of `Hold`'s fields."""
     hold = Hold(*row)
-    hold.state = HoldState(hold.state)
-    hold.prices = _PRICES.validate_python(row[8]) if row[8] else None
-    hold.closed_by = ClosedBy(hold.closed_by) if hold.closed_by else None
+    hold.id, hold.account_id = UUID(row[0]), _known_id(row[1])
+    hold.key_id = _known_id(row[2]) if row[2] else None
+    hold.state = _STATES[row[5]]
+    hold.prices = _prices(row[8]) if row[8] else None
+    hold.lease_until, hold.created_at, hold.closed_at = _time(row[19]), _time(row[20]), _time(row[21])
+    hold.closed_by = _CLOSERS[row[22]] if row[22] else None
     return hold
+
+
+def _claimed(row: Sequence[Any]) -> Claimed:
+    return Claimed(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
+
+
+@lru_cache(maxsize=4096)
+def _prices(written: str) -> TextPrices:
+    return _PRICES.validate_json(written)
+
+
+def _time(written: str | None) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None
+
+
+def _date(written: str | None) -> date | None:
+    return date.fromisoformat(written) if written else None
 
 
 @dataclass(slots=True)
@@ -164,21 +156,6 @@ class _Wanted:
             self.digests.add(asked.digest)
             if asked.claim is not None and asked.claim.adopts:
                 self.claims.append((asked.digest, asked.claim.scope))
-
-    def queries(self) -> Iterator[tuple[str, LiteralString]]:
-        """In the order in which locks are taken."""
-        if self.accounts or self.digests:
-            yield "accounts", _ACCOUNTS
-        if self.digests or self.ending:
-            yield "keys", _KEYS
-        if self.digests:
-            yield "secrets", _SECRETS
-        if self.claims:
-            yield "claims", _CLAIMS
-        if self.holds:
-            yield "holds", _HOLDS_AND_CLAIMED if self.claims else _HOLDS
-        if self.refs:
-            yield "refs", _REFS
 
     @property
     def parameters(self) -> dict[str, list[Any]]:

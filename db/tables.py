@@ -209,7 +209,8 @@ class LineRow(SQLModel, table=True):
         CheckConstraint("(account_id IS NOT NULL) = (book IN ('available', 'held'))", name="owner"),
         Index(None, "account_id"),
     )
-    transaction_id: UUID = Field(sa_column=Column(ForeignKey("transactions.id"), primary_key=True))
+    transaction_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    """Of a transaction that exists: the trigger that adds the lines up says so."""
     book: str = Field(sa_column=Column(Text, primary_key=True))
     account_id: UUID | None = Field(default=None)
     amount: int = Field(sa_column=_money())

@@ -7,6 +7,7 @@ caller hears its own verdict after that commit. No timer, no added latency when 
 
 import asyncio
 import contextlib
+import math
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -51,6 +52,9 @@ BY_INDEX = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off
 """A batch looks up a few rows by id; plans made while the tables were small would go on scanning them."""
 LONGEST_SILENCE = timedelta(seconds=6)
 """How long Postgres may say nothing at all: a connection into the void would stop the whole ledger."""
+CLOCK = 0.25
+"""How often the writer looks whether somebody has waited for too long."""
+_AWAY = "The ledger is away for the moment. Nothing was charged; try again."
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.TransactionTimeout, TimeoutError)
 
 
@@ -58,6 +62,8 @@ _LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.Transa
 class _Waiting:
     operation: Operation
     verdict: asyncio.Future[Verdict]
+    deadline: float = math.inf
+    """When its caller stops waiting. Nobody waits for what undoes something, and it is done however late."""
     not_before: float = field(default=0.0)
     commits: int = 0
     """How often a commit of it was asked for. After a lost reply nobody knows whether one of them happened."""
@@ -91,15 +97,18 @@ class LedgerWriter:
         self._application = application
         self._queue: deque[_Waiting] = deque()
         self._parked: list[_Waiting] = []
+        self._serving: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self._clock: asyncio.TimerHandle | None = None
         self._connection: ledger.Connection | None = None
         self.batches = 0
         self.operations = 0
 
     async def __aenter__(self) -> "LedgerWriter":
         self._task = asyncio.create_task(self._run(), name="ledger-writer")
+        self._look_at_deadlines()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -109,6 +118,8 @@ class LedgerWriter:
         if self._task:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._task, self._patience)
+        if self._clock:
+            self._clock.cancel()
         await self._disconnect()
 
     async def ask(self, operation: Operation) -> Answer:
@@ -117,17 +128,14 @@ class LedgerWriter:
         A caller that gives up loses nothing: a hold that was placed for nobody is released, a charge that nobody
         heard of is given back.
         """
-        try:
-            async with asyncio.timeout(self._patience):
-                verdict = await self.submit(operation)
-        except TimeoutError:
-            raise ServiceUnavailable("The ledger is away for the moment. Nothing was charged; try again.") from None
+        verdict = await self.submit(operation)
         if isinstance(verdict, GatewayError):
             raise verdict
         return verdict
 
     def submit(self, operation: Operation) -> asyncio.Future[Verdict]:
-        waiting = _Waiting(operation, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(operation, loop.create_future(), loop.time() + self._patience)
         if self._closing:
             waiting.verdict.set_result(ServiceUnavailable("This server is stopping. Try again."))
             return waiting.verdict
@@ -135,11 +143,22 @@ class LedgerWriter:
         self._arrived.set()
         return waiting.verdict
 
+    def _look_at_deadlines(self) -> None:
+        """Answer those who have waited too long. One clock for all: a timer for each would cost more than its call."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for waiting in (*self._queue, *self._parked, *self._serving):
+            if waiting.deadline <= now and not waiting.verdict.done():
+                waiting.verdict.set_result(ServiceUnavailable(_AWAY))
+        self._clock = loop.call_later(min(CLOCK, self._patience), self._look_at_deadlines)
+
     async def _run(self) -> None:
         while not (self._closing and not self._queue and not self._parked):
             batch = self._take()
             if batch:
+                self._serving = batch
                 await self._serve(batch)
+                self._serving = []
                 continue
             self._arrived.clear()
             timeout = PARKED / 2 if self._parked else None

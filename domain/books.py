@@ -1,6 +1,5 @@
 """A batch's working state: every change to holds, accounts, keys and the double-entry books goes through here."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from domain import limits, pricing
@@ -23,8 +22,11 @@ from domain.ledger import (
     TransactionKind,
     UsageEntry,
 )
+from domain.limits import Left
 from domain.money import MINIMUM_CHARGE
 from domain.pricing import Usage
+
+_BOOKS = {book.value: book for book in Book}
 
 
 class Books:
@@ -61,7 +63,7 @@ class Books:
         self, account: Account, hold: Hold, kind: TransactionKind, note: str | None = None, **amounts: int
     ) -> None:
         """Post one transaction of a hold; the account's own books move with it."""
-        lines = tuple(Line(Book(book), amount) for book, amount in amounts.items() if amount)
+        lines = tuple([Line(_BOOKS[book], amount) for book, amount in amounts.items() if amount])
         self._post(account, Transaction(kind, account.id, hold.id, None, lines, note))
 
     def grant(self, account: Account, asked: Grant) -> None:
@@ -73,10 +75,14 @@ class Books:
         self._post(account, Transaction(TransactionKind.ADJUST, account.id, None, asked.ref, lines, asked.note))
 
     def _post(self, account: Account, transaction: Transaction) -> None:
-        moved = {line.book: line.amount for line in transaction.lines}
-        assert sum(moved.values()) == 0, transaction.kind  # noqa: S101  # a bug here must never be written
-        account.available += moved.get(Book.AVAILABLE, 0)
-        account.held += moved.get(Book.HELD, 0)
+        total = 0
+        for line in transaction.lines:
+            total += line.amount
+            if line.book is Book.AVAILABLE:
+                account.available += line.amount
+            elif line.book is Book.HELD:
+                account.held += line.amount
+        assert total == 0, transaction.kind  # noqa: S101  # a bug here must never be written
         assert account.available >= 0, transaction.kind  # noqa: S101
         assert account.held >= 0, transaction.kind  # noqa: S101
         self.changes.accounts[account.id] = account
@@ -90,7 +96,8 @@ class Books:
         spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
         unused = hold.tokens_taken - spent
         tat = limits.give_back(key.used.tokens_tat, self.state.now, unused, hold.tokens_limit)
-        key.used = replace(key.used, tokens_tat=tat, open_holds=key.used.open_holds - 1)
+        key.used.tokens_tat = tat
+        key.used.open_holds -= 1
         self.spend(hold, hold.charged - hold.amount)
 
     def spend(self, hold: Hold, credits: int) -> None:
@@ -98,12 +105,7 @@ class Books:
         key = self.key_of(hold)
         if key is None or hold.created_at is None:
             return
-        began, used = hold.created_at.date(), key.used
-        key.used = replace(
-            used,
-            day_credits=used.day_credits + (credits if used.day == began else 0),
-            month_credits=used.month_credits + (credits if used.month == began.replace(day=1) else 0),
-        )
+        key.used.spend(hold.created_at.date(), credits)
         self.changes.keys[key.id] = key
 
     def key_of(self, hold: Hold) -> Key | None:
@@ -126,8 +128,12 @@ def closed(hold: Hold, account: Account, *, repeated: bool = False) -> Closed:
     return Closed(hold.state, hold.charged, hold.written_off, account.available, account.held, repeated)
 
 
-def reserved(hold: Hold, account: Account) -> Reserved:
-    return Reserved(hold.id, account.id, hold.key_id, hold.amount, hold.output_limit, account.available, account.held)
+def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None], *, claimed: bool) -> Reserved:
+    """`left` of its key's requests and tokens per minute."""
+    key_id, limit = hold.key_id, hold.output_limit
+    return Reserved(
+        hold.id, account.id, key_id, hold.amount, limit, account.available, account.held, *left, claimed=claimed
+    )
 
 
 def usage_entry(hold: Hold, usage: Usage) -> UsageEntry:

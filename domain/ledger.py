@@ -11,7 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.errors import GatewayError
-from domain.limits import NO_LIMITS, UNUSED, Left, Limits, Used
+from domain.limits import NO_LIMITS, Left, Limits, Used
 from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
 
 LEASE = timedelta(seconds=30)
@@ -72,7 +72,7 @@ class Key:
     dead: bool = False
     """Revoked or expired, as is every secret of it then."""
     limits: Limits = NO_LIMITS
-    used: Used = UNUSED
+    used: Used = field(default_factory=Used)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ and is allowed while it is no more than a minute ahead. Exact, no windows, one n
 numbers under the key's lock, so they hold across processes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 PERIOD = timedelta(minutes=1)
@@ -26,6 +26,8 @@ class Limits:
 
     def within(self, ceiling: "Limits") -> "Limits":
         """These limits, none of them above the operator's."""
+        if self == NO_LIMITS:
+            return ceiling
         return Limits(
             _least(self.requests, ceiling.requests),
             _least(self.tokens, ceiling.tokens),
@@ -35,7 +37,7 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Used:
     """A key's counters. Budgets count what is held and what was charged, in the period in which the call began."""
 
@@ -48,18 +50,24 @@ class Used:
     month_credits: int = 0
 
     def at(self, now: datetime) -> "Used":
-        """The counters of the periods that `now` is in."""
+        """These counters, moved on to the periods that `now` is in."""
         today = now.date()
-        return replace(
-            self,
-            day=today,
-            day_credits=self.day_credits if self.day == today else 0,
-            month=today.replace(day=1),
-            month_credits=self.month_credits if self.month == today.replace(day=1) else 0,
-        )
+        if self.day != today:
+            self.day, self.day_credits = today, 0
+            month = today.replace(day=1)
+            if self.month != month:
+                self.month, self.month_credits = month, 0
+        return self
+
+    def spend(self, began: date, credits: int) -> None:
+        """Count credits on (or, negative, off) the budgets of the periods in which a call began."""
+        if self.day == began:
+            self.day_credits += credits
+        if self.month is not None and (self.month.year, self.month.month) == (began.year, began.month):
+            self.month_credits += credits
 
 
-NO_LIMITS, UNUSED = Limits(), Used()
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +111,17 @@ def give_back(tat: datetime | None, now: datetime, cost: int, limit: int | None)
 
 def budget_left(limits: Limits, used: Used) -> int | None:
     """Credits that the key may still hold now; None when it has no budget."""
+    if limits.credits_day is None and limits.credits_month is None:
+        return None
     day = None if limits.credits_day is None else max(0, limits.credits_day - used.day_credits)
     month = None if limits.credits_month is None else max(0, limits.credits_month - used.month_credits)
     return _least(day, month)
 
 
 def _least(one: int | None, other: int | None) -> int | None:
-    known = [value for value in (one, other) if value is not None]
-    return min(known) if known else None
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _micros(span: timedelta) -> int:

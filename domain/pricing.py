@@ -70,6 +70,8 @@ class TextPrices:
         return cls(TextRates.of(prices.rates_at(0)), tiers)
 
     def rates_at(self, input_tokens: int) -> TextRates:
+        if not self.tiers:
+            return self.rates
         reached = [tier for tier in self.tiers if input_tokens > tier.above]
         return max(reached, key=lambda tier: tier.above).rates if reached else self.rates
 
@@ -161,8 +163,9 @@ def bound(terms: TextTerms | FlatTerms, available: int, max_credits: int | None 
 
 def at_most(prices: TextPrices, input_bound: int, output: int) -> int:
     """The dearest that a call can become: every kind of input, in every tier that its input can reach."""
-    reachable = _reachable(prices, input_bound)
-    return max(round_up(r.dearest_input * input_bound + r.output * output, _PER) for r in reachable)
+    return max(
+        [round_up(r.dearest_input * input_bound + r.output * output, _PER) for r in _reachable(prices, input_bound)]
+    )
 
 
 def _reachable(prices: TextPrices, input_bound: int) -> list[TextRates]:
@@ -171,7 +174,7 @@ def _reachable(prices: TextPrices, input_bound: int) -> list[TextRates]:
 
 def _affordable(terms: TextTerms, credits: int) -> int:
     """Output tokens per choice that `credits` buy beside the input; at most the model's maximum."""
-    return min(_bought(terms, rates, credits) for rates in _reachable(terms.prices, terms.input_bound))
+    return min([_bought(terms, rates, credits) for rates in _reachable(terms.prices, terms.input_bound)])
 
 
 def _bought(terms: TextTerms, rates: TextRates, credits: int) -> int:

@@ -1,6 +1,6 @@
 """Who may make a call, and what is set aside for it. Decided under the account's and the key's lock."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain import limits, pricing
@@ -33,11 +33,13 @@ from domain.ledger import (
     Reserved,
     TransactionKind,
 )
-from domain.limits import Limits
+from domain.limits import Left, Limits
 from domain.money import LARGEST_AMOUNT
 from domain.pricing import Bound, FlatTerms, TextTerms
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
+_SOURCES = ("balance", "key_budget", "max_credits")
+"""What a 402 names as what was short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,7 @@ class Purse:
         """Why `amount` cannot be held, if it cannot."""
         if amount > LARGEST_AMOUNT:
             return AmountTooLarge()
-        sources = {"balance": self.available, "key_budget": self.budget, "max_credits": self.max_credits}
-        for source, left in sources.items():
+        for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits), strict=True):
             if left is not None and amount > left:
                 return InsufficientCredits(amount, left, self.held, source)
         return None
@@ -72,13 +73,13 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
     claim = _counting(asked, account)
     if placed is not None:
         claimed = books.state.claims.get((account.id, claim.scope)) if claim else None
-        found = _reserved_before(asked, placed, account)
-        return replace(found, claimed=claimed is not None and claimed.hold_id == placed.id)
+        is_claimed = claimed is not None and claimed.hold_id == placed.id
+        return _reserved_before(asked, placed, account, claimed=is_claimed)
     replay = _claimed_before(books, asked, claim, account) if claim else None
     if replay is not None:
         return replay
     allowed = key.limits.within(asked.ceiling) if key else asked.ceiling
-    bound = _affordable(books, asked, account, key)
+    bound = _affordable(asked, account, limits.budget_left(allowed, key.used.at(books.state.now)) if key else None)
     hold = _hold(books, asked, account, bound)
     if key is not None:
         hold.key_id = key.id
@@ -90,8 +91,7 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
         place = (account.id, claim.scope)
         claimed = Claimed(claim.fingerprint, hold.id, None, claim.remembered)
         books.state.claims[place] = books.changes.claims[place] = claimed
-    found = replace(reserved(hold, account), claimed=claim is not None)
-    return _with_limits(found, key, allowed, books.state.now)
+    return reserved(hold, account, _left(key, allowed, books.state.now), claimed=claim is not None)
 
 
 def _counting(asked: Reserve, account: Account) -> Claim | None:
@@ -121,8 +121,7 @@ def extend(books: Books, asked: Extend) -> Extended:
     if amount:
         books.move(account, hold, TransactionKind.EXTEND, available=-amount, held=amount)
     if key is not None:
-        tat = limits.advance(key.used.tokens_tat, now, more * hold.choices, hold.tokens_limit)
-        key.used = replace(key.used, tokens_tat=tat)
+        key.used.tokens_tat = limits.advance(key.used.tokens_tat, now, more * hold.choices, hold.tokens_limit)
     books.spend(hold, amount)
     return Extended(asked.output_limit, hold.amount, account.available)
 
@@ -148,14 +147,14 @@ def _caller(books: Books, asked: Reserve) -> tuple[Account, Key | None]:
     return account, key
 
 
-def _reserved_before(asked: Reserve, hold: Hold, account: Account) -> Reserved:
+def _reserved_before(asked: Reserve, hold: Hold, account: Account, *, claimed: bool) -> Reserved:
     if hold.account_id != account.id or hold.model != asked.model or hold.kind != asked.kind:
         raise KeyReused
     if hold.state is HoldState.VOID:
         raise HoldVoided
     if hold.state is HoldState.SETTLED:
         raise HoldClosed
-    return reserved(hold, account)
+    return reserved(hold, account, (None, None), claimed=claimed)
 
 
 def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account) -> Replay | None:
@@ -174,9 +173,8 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
     return Replay(hold.id, account.id, claimed.sealed, hold.charged, account.available)
 
 
-def _affordable(books: Books, asked: Reserve, account: Account, key: Key | None) -> Bound:
+def _affordable(asked: Reserve, account: Account, budget: int | None) -> Bound:
     """What the call holds. Raises when the balance, the key's budget or the caller's own bound cannot cover it."""
-    budget = limits.budget_left(key.limits.within(asked.ceiling), key.used.at(books.state.now)) if key else None
     purse = Purse(account.available, account.held, budget, asked.max_credits)
     bound = purse.bound(asked.terms)
     if refusal := purse.refusal(bound.amount):
@@ -212,16 +210,11 @@ def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
         message = f"This key may have {allowed.concurrent} calls at a time, and has them."
         raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
     hold.tokens_taken, hold.tokens_limit = token_bound(hold), allowed.tokens
-    key.used = replace(
-        used,
-        requests_tat=_taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests),
-        tokens_tat=_taken(
-            limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens
-        ),
-        open_holds=used.open_holds + 1,
-        day_credits=used.day_credits + hold.amount,
-        month_credits=used.month_credits + hold.amount,
-    )
+    requests = _taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
+    tokens = _taken(limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens)
+    used.requests_tat, used.tokens_tat = requests, tokens
+    used.open_holds += 1
+    used.spend(now.date(), hold.amount)
     books.changes.keys[key.id] = key
 
 
@@ -231,10 +224,10 @@ def _taken(tat: datetime | timedelta, what: str, limit: int | None) -> datetime:
     return tat
 
 
-def _with_limits(found: Reserved, key: Key | None, allowed: Limits, now: datetime) -> Reserved:
-    """With what is left per minute, for the answer's headers."""
+def _left(key: Key | None, allowed: Limits, now: datetime) -> tuple[Left | None, Left | None]:
+    """Requests and tokens that are left per minute, for the answer's headers."""
     if key is None:
-        return found
+        return None, None
     requests = limits.left(key.used.requests_tat, now, allowed.requests) if allowed.requests else None
     tokens = limits.left(key.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None
-    return replace(found, requests=requests, tokens=tokens)
+    return requests, tokens
