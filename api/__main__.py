@@ -29,6 +29,7 @@ def main() -> int:
         http="httptools",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         log_config=None,
         timeout_graceful_shutdown=int(found.drain.total_seconds()),
         backlog=4096,

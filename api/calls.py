@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from api.idempotency import Presented
+from api.idempotency import FirstAttempt, Presented
 from api.ids import new_id
 from api.wire import chat as wire
 from api.wire.chat import ChatRequest
@@ -120,9 +120,10 @@ class Calls:
         self._ceiling = ceiling
         self.provider = provider
         self.live: dict[UUID, Call] = {}
+        self._prices: dict[str, TextPrices] = {}
         self._streams: dict[asyncio.Task[None], Callable[[], None]] = {}
 
-    async def open(self, request: ChatRequest, digest: bytes, presented: Presented) -> Call | Replay:
+    async def open(self, request: ChatRequest, digest: bytes, presented: Presented | FirstAttempt) -> Call | Replay:
         """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then.
 
         A `Replay` when the same request was made and charged before.
@@ -137,16 +138,18 @@ class Calls:
             digest=digest,
             pro_only=model.pro_only,
             ceiling=self._ceiling,
-            claim=presented.claim,
+            claim=presented.claim if isinstance(presented, Presented) else None,
+            first_attempt=presented.claim if isinstance(presented, FirstAttempt) else None,
             max_credits=request.max_credits,
         )
         reserved = await self._ledger.ask(reserve)
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # what else a Reserve is answered with
-        kept = presented if reserved.claimed else None
         tokens_in = InputTokens(terms.input_count, terms.input_bound)
-        call = Call(request, model, tokens_in, reserved, int(time.time()), kept)
+        call = Call(request, model, tokens_in, reserved, int(time.time()))
+        if reserved.claimed:
+            call.presented = presented.presented if isinstance(presented, FirstAttempt) else presented
         call.held_output = (reserved.output_limit or 0) * request.choices
         self.live[call.hold_id] = call
         return call
@@ -156,7 +159,25 @@ class Calls:
         model = self._catalog().find(request.model)
         if model.prices.rates is None:
             raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        return model, _terms(model, request, await self._input_tokens(request, model))
+        return model, self._terms(model, request, await self._input_tokens(request, model))
+
+    def _terms(self, model: Model, request: ChatRequest, counted: InputTokens) -> TextTerms:
+        window = max(1, (model.context_window or pricing.MOST_TOKENS) - counted.count)
+        model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
+        limit = None if request.output_limit is None else min(request.output_limit, model_limit)
+        version = model.prices.version
+        prices = self._prices.get(version)
+        if prices is None:
+            prices = self._prices[version] = TextPrices.of(model.prices)
+        return TextTerms(
+            prices=prices,
+            version=version,
+            input_bound=counted.bound,
+            input_count=counted.count,
+            output_limit=limit,
+            model_limit=model_limit,
+            choices=request.choices,
+        )
 
     async def _input_tokens(self, request: ChatRequest, model: Model) -> InputTokens:
         def count() -> InputTokens:
@@ -273,21 +294,6 @@ class Calls:
             stop()
         if self._streams:
             await asyncio.wait(list(self._streams), timeout=SETTLE_SECONDS)
-
-
-def _terms(model: Model, request: ChatRequest, counted: InputTokens) -> TextTerms:
-    window = max(1, (model.context_window or pricing.MOST_TOKENS) - counted.count)
-    model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
-    limit = None if request.output_limit is None else min(request.output_limit, model_limit)
-    return TextTerms(
-        prices=TextPrices.of(model.prices),
-        version=model.prices.version,
-        input_bound=counted.bound,
-        input_count=counted.count,
-        output_limit=limit,
-        model_limit=model_limit,
-        choices=request.choices,
-    )
 
 
 def _most_tokens(texts: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: the hot path, as plain ASGI inside the FastAPI app. Documented in `api/openapi.py`."""
+"""`POST /v1/chat/completions`: the hot path, as plain ASGI in front of FastAPI. Documented in `api/openapi.py`."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 
 import orjson
 import structlog
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import auth, body, errors, idempotency, ratelimit, replay
 from api.calls import Call, Calls
-from api.idempotency import Presented
+from api.idempotency import FirstAttempt, Presented
 from api.pump import Pump, yout
 from api.resources import Resources
 from api.wire import chat as wire
@@ -39,8 +38,10 @@ _STREAM_HEADERS = [
 async def completions(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         await _completions(scope, receive, send)
-    except GatewayError as refusal:
-        await errors.response(refusal)(scope, receive, send)
+    except Exception as error:  # nobody is behind this who would answer it
+        if scope["state"].get("answered"):
+            raise
+        await errors.answer_to(error, scope)(scope, receive, send)
 
 
 async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,8 +51,7 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         if len(raw) > wire.BIG_BODY:
             await _authenticate(resources, scope, token)  # strangers get no work out of us
-            presented, request = await asyncio.to_thread(_parsed, resources, scope, raw, token)
-            request = replace(request, big=True)
+            presented, request = await asyncio.to_thread(_big, resources, scope, raw, token)
         else:
             presented, request = _parsed(resources, scope, raw, token)
         call = await resources.calls.open(request, keys.digest(token), presented)
@@ -61,25 +61,34 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
         await _authenticate(resources, scope, token)  # a stranger hears 401, whatever else is wrong
         raise
     if isinstance(call, Replay):
+        assert isinstance(presented, Presented)  # noqa: S101  # a first attempt adopts nothing
         await replay.answer(call, presented, request)(scope, receive, send)
         return
     ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)
     if request.stream:
         await _stream(resources.calls, call, scope, receive, send)
         return
-    response = await _answer(resources.calls, call)
-    await response(scope, receive, send)
+    headers, answer = await _answer(resources.calls, call)
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
 
 
-def _parsed(resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[Presented, ChatRequest]:
+def _parsed(resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[Presented | FirstAttempt, ChatRequest]:
     parsed = body.json_object(raw)
-    key = idempotency.key_of(scope["headers"])
+    key, claims = idempotency.key_of(scope["headers"]), resources.claims
     if key is not None:
-        presented = resources.claims.explicit("chat", key, parsed, token)
-    else:
-        retry = idempotency.is_retry(scope["headers"])
-        presented = resources.claims.implicit("chat", parsed, token, retry=retry)
-    return presented, wire.parse(parsed)
+        return claims.explicit("chat", key, parsed, token), wire.parse(parsed)
+    if idempotency.is_retry(scope["headers"]):
+        return claims.implicit("chat", parsed, token), wire.parse(parsed)
+    return claims.first_attempt("chat", parsed, token), wire.parse(parsed)
+
+
+def _big(resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[Presented | FirstAttempt, ChatRequest]:
+    """The same off the event loop, with all that has to be looked through."""
+    presented, request = _parsed(resources, scope, raw, token)
+    if isinstance(presented, FirstAttempt):
+        presented.claim()
+    return presented, replace(request, big=True)
 
 
 async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
@@ -88,7 +97,7 @@ async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
     ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
 
 
-async def _answer(calls: Calls, call: Call) -> Response:
+async def _answer(calls: Calls, call: Call) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Runs to its end and is billed, also when the client has left meanwhile."""
     try:
         message, billed = _message(calls, call, await _complete(calls, call))
@@ -103,9 +112,14 @@ async def _answer(calls: Calls, call: Call) -> Response:
         await calls.void(call)
         raise UpstreamError from None
     closed = await calls.settle(call, billed, minimum=True, answer=message)
-    charged = {"x-yout-credits-charged": str(closed.charged), "x-yout-balance": str(closed.available)}
     whole = message[:-1] + b',"yout":' + orjson.dumps(yout(closed)) + b"}"
-    return Response(whole, media_type="application/json", headers=charged)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(whole)),
+        (b"x-yout-credits-charged", b"%d" % closed.charged),
+        (b"x-yout-balance", b"%d" % closed.available),
+    ]
+    return headers, whole
 
 
 def _message(calls: Calls, call: Call, answer: ChatAnswer) -> tuple[bytes, Usage]:

@@ -7,7 +7,6 @@ import asyncio
 import os
 from datetime import timedelta
 
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,12 +27,12 @@ class Edge:
         scope["path"] = _canonical(scope["path"])
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
+        id_header = (b"x-request-id", request_id.encode())
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                ratelimit.add_headers(scope, headers)
+                scope["state"]["answered"] = True
+                message["headers"] = [*message.get("headers", ()), id_header, *ratelimit.headers(scope)]
             await send(message)
 
         await self._app(scope, _Body(receive, self._max_body_bytes), answer)

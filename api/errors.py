@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from domain import errors
 from domain.errors import GatewayError
@@ -142,20 +143,27 @@ def plain(
     return JsonResponse(body, status, headers=dict(extra or {}))
 
 
-async def _gateway_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, GatewayError)  # noqa: S101  # what it is registered for
-    if STATUS[type(error)] == 500:
-        log.error("internal error", fault=type(error).__name__)
-    return response(error)
+def answer_to(error: Exception, scope: Scope) -> Response:
+    """What a client hears of anything that was raised."""
+    match error:
+        case GatewayError():
+            if STATUS[type(error)] == 500:
+                log.error("internal error", fault=type(error).__name__)
+            return response(error)
+        case HTTPException():
+            return _http_error(error, scope)
+        case RequestValidationError():
+            return _validation_error(error)
+    log.error("unhandled error", fault=type(error).__name__, at=_where(error))
+    return response(GatewayError("Something went wrong here. Nothing that was not delivered is charged."))
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
+def _http_error(error: HTTPException, scope: Scope) -> Response:
     match error.status_code:
         case 404:
-            return plain(404, f"There is nothing at {request.method} {request.url.path[:200]}.")
+            return plain(404, f"There is nothing at {scope['method']} {scope['path'][:200]}.")
         case 405:
-            return plain(405, f"{request.method} is not allowed here.", extra=error.headers)
+            return plain(405, f"{scope['method']} is not allowed here.", extra=error.headers)
         case 413:
             return response(errors.RequestTooLarge())
         case 400:
@@ -167,9 +175,8 @@ _KINDS = {"missing": "missing_required_parameter", "extra_forbidden": "unsupport
 _SENTENCES = {"missing": "is required", "extra_forbidden": "is not a parameter of this endpoint"}
 
 
-async def _validation_error(_: Request, error: Exception) -> Response:
+def _validation_error(error: RequestValidationError) -> Response:
     """The first fault, by its field. What the caller sent is never echoed."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
     param = ".".join(str(part) for part in first["loc"][1:] if not isinstance(part, int)) or None
     kind = str(first["type"])
@@ -178,11 +185,6 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     code = _KINDS.get(kind, "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value")
     sentence = _SENTENCES.get(kind) or str(first["msg"]).removeprefix("Value error, ")
     return response(errors.RequestInvalid(f"'{param or 'body'}': {sentence}.", param=param, code=code))
-
-
-async def _unknown_error(_: Request, error: Exception) -> Response:
-    log.error("unhandled error", fault=type(error).__name__, at=_where(error))
-    return response(GatewayError("Something went wrong here. Nothing that was not delivered is charged."))
 
 
 def _where(error: Exception) -> str:
@@ -194,7 +196,8 @@ def _where(error: Exception) -> str:
 
 
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(GatewayError, _gateway_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _unknown_error)
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer_to(error, request.scope)
+
+    for kind in (GatewayError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, handle)

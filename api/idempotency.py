@@ -7,9 +7,10 @@ with the `Idempotency-Key`; the server keeps neither, so it cannot open the answ
 import hmac
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property, partial
 from typing import Any
 
 import orjson
@@ -54,6 +55,20 @@ class Presented:
         return HKDF(SHA256(), 32, salt=salt, info=b"replay-v1").derive(self.secret)
 
 
+class FirstAttempt:
+    """What a retry of this request would present. It takes hashes of the whole request: made when it is needed."""
+
+    def __init__(self, make: Callable[[], Presented]) -> None:
+        self._make = make
+
+    @cached_property
+    def presented(self) -> Presented:
+        return self._make()
+
+    def claim(self) -> Claim:
+        return self.presented.claim
+
+
 class Claims:
     """Makes claims with a secret of the server, so that short prompts cannot be guessed from their hashes."""
 
@@ -65,7 +80,10 @@ class Claims:
         claim = Claim(scope, self._fingerprint(endpoint, body))
         return Presented(claim, token.encode() + b"\n" + key.encode())
 
-    def implicit(self, endpoint: str, body: Mapping[str, Any], token: str, *, retry: bool) -> Presented:
+    def first_attempt(self, endpoint: str, body: Mapping[str, Any], token: str) -> FirstAttempt:
+        return FirstAttempt(partial(self.implicit, endpoint, body, token, retry=False))
+
+    def implicit(self, endpoint: str, body: Mapping[str, Any], token: str, *, retry: bool = True) -> Presented:
         """What a stock SDK's retry shares with its first attempt: the API key and the body."""
         fingerprint = self._fingerprint(endpoint, body)
         scope = self._hash(b"retry", token.encode(), fingerprint)

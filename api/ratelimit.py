@@ -1,8 +1,8 @@
 """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, on every answer to a known key."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import Scope
 
 from domain.limits import Left
@@ -12,15 +12,15 @@ _STATE = "limits"
 
 def note(scope: Scope, requests: Left | None, tokens: Left | None) -> None:
     """Remember what is left, for the headers of this request's answer."""
-    scope.setdefault("state", {})[_STATE] = (("requests", requests), ("tokens", tokens))
+    scope.setdefault("state", {})[_STATE] = ((b"requests", requests), (b"tokens", tokens))
 
 
-def add_headers(scope: Scope, headers: MutableHeaders) -> None:
+def headers(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
     for what, left in scope["state"].get(_STATE, ()):
         if left is not None:
-            headers[f"x-ratelimit-limit-{what}"] = str(left.limit)
-            headers[f"x-ratelimit-remaining-{what}"] = str(left.remaining)
-            headers[f"x-ratelimit-reset-{what}"] = duration(left.reset)
+            yield b"x-ratelimit-limit-" + what, b"%d" % left.limit
+            yield b"x-ratelimit-remaining-" + what, b"%d" % left.remaining
+            yield b"x-ratelimit-reset-" + what, duration(left.reset).encode()
 
 
 def duration(span: timedelta) -> str:

@@ -5,6 +5,7 @@ account; `revenue`, `grants`, `adjustments` and `written_off` to the system. `do
 `db/ledger.py` reads and writes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -173,6 +174,8 @@ class Reserve:
     ceiling: Limits = NO_LIMITS
     """The operator's maximum of every limit."""
     claim: Claim | None = None
+    first_attempt: Callable[[], Claim] | None = None
+    """What a retry of this call would claim: made only for an account that has those recognised."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
 

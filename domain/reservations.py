@@ -95,9 +95,11 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
 
 
 def _counting(asked: Reserve, account: Account) -> Claim | None:
-    if asked.claim is None or (asked.claim.implicit and not account.recognise_retries):
+    if asked.claim is not None and not asked.claim.implicit:
+        return asked.claim
+    if not account.recognise_retries:
         return None
-    return asked.claim
+    return asked.claim or (asked.first_attempt() if asked.first_attempt else None)
 
 
 def extend(books: Books, asked: Extend) -> Extended:

@@ -5,13 +5,15 @@ overhead.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 CountText = Callable[[str], int]
 
 PER_MESSAGE = 3
+PER_ROLE = 1
+"""Every role's name is one token."""
 PER_NAME = 1
 REPLY_PRIMER = 3
 PER_TOOL = 8
@@ -42,7 +44,15 @@ def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> Inp
     """`family` is the vendor that a model's id begins with: its tokenizer is bounded by a factor on the o200k count."""
     total = REPLY_PRIMER
     for message in body.get("messages") or ():
-        total += PER_MESSAGE + sum(_of_part(part, count) for part in _parts(message))
+        total += PER_MESSAGE + PER_ROLE
+        content = message.get("content")
+        if isinstance(content, str):
+            total += text_tokens(content, count)
+        elif content is not None:
+            total += sum(_of_part(part, count) for part in content)
+        total += sum(text_tokens(_flat(call), count) for call in message.get("tool_calls") or ())
+        if message.get("function_call"):
+            total += text_tokens(_flat(message["function_call"]), count)
         total += PER_NAME if message.get("name") else 0
     tools = list(body.get("tools") or ()) + list(body.get("functions") or ())
     total += sum(PER_TOOL + text_tokens(_flat(tool), count) for tool in tools) + (ANY_TOOL if tools else 0)
@@ -56,16 +66,6 @@ def text_tokens(text: str, count: CountText) -> int:
     if len(text) <= LONG_TEXT:
         return count(text)
     return math.ceil(count(text[:LONG_TEXT]) * len(text) / LONG_TEXT)
-
-
-def _parts(message: Mapping[str, Any]) -> Iterable[Any]:
-    yield str(message.get("role", ""))
-    content = message.get("content")
-    yield from content if isinstance(content, list) else [content]
-    for call in message.get("tool_calls") or ():
-        yield _flat(call)
-    if message.get("function_call"):
-        yield _flat(message["function_call"])
 
 
 def _of_part(part: Any, count: CountText) -> int:

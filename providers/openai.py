@@ -4,8 +4,8 @@ Upstream gets the prompt and nothing about the caller. Its texts, hosts and head
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from domain.catalog import Provider, ProviderKind
 from domain.errors import (
@@ -52,17 +53,23 @@ class OpenAIChat:
 
     def __init__(self, session: aiohttp.ClientSession, provider: Provider, timeouts: Timeouts) -> None:
         self._session = session
-        self._url = provider.base_url.rstrip("/") + "/chat/completions"
+        self._url = URL(provider.base_url.rstrip("/") + "/chat/completions")
         self._headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
         if provider.api_key is not None:
             self._headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
         self._headers["Content-Type"] = "application/json"
         self._openrouter = provider.kind is ProviderKind.OPENROUTER
-        self._timeouts = timeouts
+        total, connect = timeouts.total.total_seconds(), timeouts.connect.total_seconds()
+        self._whole = aiohttp.ClientTimeout(total=total, sock_connect=connect)
+        self._streamed = aiohttp.ClientTimeout(
+            total=total, sock_connect=connect, sock_read=timeouts.idle.total_seconds()
+        )
+        self._first_byte = timeouts.first_byte.total_seconds()
 
     async def complete(self, call: ChatCall) -> ChatAnswer:
-        async with self._post(call, stream=False) as response:
-            raw = await _read(response)
+        with _in_our_words():
+            async with await self._post(call, self._whole) as response:
+                raw = await _read(response)
         try:
             body = orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -72,42 +79,35 @@ class OpenAIChat:
         return ChatAnswer(body)
 
     async def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk, None]:
-        async with self._post(call, stream=True) as response:
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise UpstreamError
-            begun = finished = False
-            async for data in sse.events(response.content.iter_any()):
-                if data == b"[DONE]" and begun:
-                    return
-                chunk = _chunk(data)
-                begun = begun or bool(chunk.get("choices"))
-                finished = finished or _finishes(chunk)
-                yield ChatChunk(chunk)
-            if not finished:  # cut: no [DONE], no finish reason
-                raise UpstreamError
-
-    @asynccontextmanager
-    async def _post(self, call: ChatCall, *, stream: bool) -> AsyncIterator[aiohttp.ClientResponse]:
-        times = self._timeouts
-        timeout = aiohttp.ClientTimeout(
-            total=times.total.total_seconds(),
-            sock_connect=times.connect.total_seconds(),
-            sock_read=times.idle.total_seconds() if stream else None,
-        )
-        payload = orjson.dumps(self._payload(call, stream=stream))
-        try:
-            async with asyncio.timeout(times.first_byte.total_seconds() if stream else None):
-                response = await self._session.post(
-                    self._url, data=payload, headers=self._headers, timeout=timeout, allow_redirects=False
-                )
+        with _in_our_words():
+            async with asyncio.timeout(self._first_byte):
+                response = await self._post(call, self._streamed, stream=True)
             async with response:
-                if response.status != 200:
-                    raise await _refusal(response, call.body)
-                yield response
-        except _TIMED_OUT:
-            raise UpstreamTimeout from None
-        except aiohttp.ClientError:
-            raise UpstreamError from None
+                if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                    raise UpstreamError
+                begun = finished = False
+                async for data in sse.events(response.content.iter_any()):
+                    if data == b"[DONE]" and begun:
+                        return
+                    chunk = _chunk(data)
+                    begun = begun or bool(chunk.get("choices"))
+                    finished = finished or _finishes(chunk)
+                    yield ChatChunk(chunk)
+                if not finished:  # cut: no [DONE], no finish reason
+                    raise UpstreamError
+
+    async def _post(
+        self, call: ChatCall, patience: aiohttp.ClientTimeout, *, stream: bool = False
+    ) -> aiohttp.ClientResponse:
+        """An answer with status 200, to be read and closed by the caller."""
+        payload = orjson.dumps(self._payload(call, stream=stream))
+        response = await self._session.post(
+            self._url, data=payload, headers=self._headers, timeout=patience, allow_redirects=False
+        )
+        if response.status != 200:
+            async with response:
+                raise await _refusal(response, call.body)
+        return response
 
     def _payload(self, call: ChatCall, *, stream: bool) -> dict[str, Any]:
         """The caller's fields, without what is about the caller; then ours, so that none of theirs can weaken them."""
@@ -126,6 +126,16 @@ class OpenAIChat:
         if "developer_role" not in call.capabilities:
             body["messages"] = [_as_system(message) for message in body["messages"]]
         return body
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except _TIMED_OUT:
+        raise UpstreamTimeout from None
+    except aiohttp.ClientError:
+        raise UpstreamError from None
 
 
 def _as_system(message: dict[str, Any]) -> dict[str, Any]:
@@ -170,6 +180,7 @@ def _finishes(chunk: Mapping[str, Any]) -> bool:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """All of the body, as large as it is once it is unpacked."""
     parts, size = [], 0
     async for part in response.content.iter_any():
         size += len(part)
