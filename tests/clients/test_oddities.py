@@ -66,7 +66,8 @@ async def test_what_the_provider_calls_a_parameter_is_told_only_if_the_caller_se
         ({"models": ["dear/model"]}, "models"),
         ({"route": "fallback"}, "route"),
         ({"best_of": 20}, "best_of"),
-        ({"metadata": {"x": deep(300)}}, None),
+        ({"response_format": {"x": deep(300)}}, None),
+        ({"response_format": {"x": deep(300)}, "stream": True}, None),
     ],
 )
 async def test_odd_requests_are_named_and_refused(
