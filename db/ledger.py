@@ -1,9 +1,9 @@
 """Reads what a batch of ledger operations needs under lock, and decides it; `db/ledger_writes.py` writes it.
 
-A batch is two round trips around `domain.decisions.decide`: the database's function `ledger_state`, which locks and
-reads, and one statement that writes. Locks are taken in one global order (accounts, then keys, then holds, each by id),
-so that batches of several processes cannot deadlock. Nothing here commits: the writer does (`db/writer.py`), or the
-transaction that `execute` is part of. Other code that moves credits takes its own locks first.
+A batch is two round trips around `domain.decisions.decide`, each with a function of the database (`db/functions.sql`):
+`ledger_state` locks and reads, `ledger_write` writes. Locks are taken in one global order (accounts, then keys, then
+holds, each by id), so that batches of several processes cannot deadlock. `execute` is part of its caller's transaction,
+which takes its own locks first and commits; `begin` and `commit` are a transaction of their own (`db/writer.py`).
 """
 
 import base64
@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
-from psycopg import AsyncConnection
+from psycopg import AsyncClientCursor, AsyncConnection
 from pydantic import TypeAdapter
 
-from db.ledger_writes import write
+from db.ledger_writes import statements
 from domain.decisions import decide
 from domain.ledger import (
     Account,
     Adjust,
+    Changes,
     Claimed,
     ClosedBy,
     Grant,
@@ -53,17 +54,36 @@ _known_id = lru_cache(maxsize=4096)(UUID)
 
 async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Verdict]:
     """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
-    state = await read(connection, operations)
-    verdicts, changes = decide(state, operations)
-    await write(connection, changes)
+    cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters)
+    verdicts, changes = decide(_state(await cursor.fetchone()), operations)
+    for statement, parameters in statements(changes):
+        await connection.execute(statement, parameters)
     return verdicts
 
 
-async def read(connection: Connection, operations: Sequence[Operation]) -> State:
-    """What the batch may look at, locked."""
-    async with connection.pipeline():  # with the BEGIN, if this is a transaction's first statement
-        cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters)
-    (row,) = await cursor.fetchall()
+async def begin(connection: Connection, operations: Sequence[Operation]) -> State:
+    """Begin a transaction with what the batch may look at, locked: one message there, one back.
+
+    The connection is in autocommit mode, so that the driver adds no statement of its own.
+    """
+    cursor = AsyncClientCursor(connection)
+    await cursor.execute(f"BEGIN; {_STATE}", _Wanted.by(operations).parameters)
+    cursor.nextset()
+    return _state(await cursor.fetchone())
+
+
+async def commit(connection: Connection, changes: Changes) -> None:
+    """Write and commit, in one message: the database reaches the COMMIT only if all before it went well."""
+    parameters: dict[str, Any] = {}
+    said: list[LiteralString] = []
+    for statement, its in statements(changes):
+        said.append(statement)
+        parameters |= its
+    await AsyncClientCursor(connection).execute(";".join((*said, "COMMIT")), parameters)
+
+
+def _state(row: Sequence[Any] | None) -> State:
+    assert row is not None  # noqa: S101  # a function without a set returns one row
     whole: dict[str, Any] = orjson.loads(row[0])
     found: dict[str, Sequence[Any]] = {name: rows or () for name, rows in whole.items()}
     accounts = [Account(_known_id(row[0]), *row[1:]) for row in found["accounts"]]

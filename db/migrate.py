@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 from db.engine import driver_url
 
 _ROOT = Path(__file__).resolve().parent.parent
+_FUNCTIONS = _ROOT / "db" / "functions.sql"
 _LOCK = 7_206_155
 
 
@@ -21,7 +22,12 @@ def config(connection: Connection) -> Config:
 
 def upgrade(url: str) -> None:
     """To the newest revision. A second process waits for the first and then finds nothing to do."""
-    _run(url, lambda found: command.upgrade(found, "head"))
+
+    def all_of_it(found: Config) -> None:
+        command.upgrade(found, "head")
+        found.attributes["connection"].execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
+
+    _run(url, all_of_it)
 
 
 def check(url: str) -> None:

@@ -19,7 +19,6 @@ import psycopg
 import structlog
 
 from db import ledger
-from db.ledger_writes import write
 from domain.decisions import decide
 from domain.errors import GatewayError, ServiceUnavailable
 from domain.ledger import (
@@ -209,12 +208,10 @@ class LedgerWriter:
         connection = await self._connected()
         operations = [w.operation for w in batch]
         try:
-            verdicts, changes = decide(await ledger.read(connection, operations), operations)
+            verdicts, changes = decide(await ledger.begin(connection, operations), operations)
             for waiting in batch:
                 waiting.commits += 1
-            async with connection.pipeline():
-                await write(connection, changes)
-                await connection.commit()
+            await ledger.commit(connection, changes)
         except asyncio.CancelledError:  # no answer: no polite word to this connection either, it would wait as long
             connection.pgconn.finish()
             raise
@@ -261,6 +258,7 @@ class LedgerWriter:
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._url,
+                autocommit=True,  # batches say BEGIN and COMMIT themselves
                 application_name=self._application,
                 connect_timeout=3,
                 tcp_user_timeout=5000,

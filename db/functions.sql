@@ -1,0 +1,133 @@
+-- What the ledger does inside the database. Applied by every migration run, after the tables: this file is the one
+-- place where these functions are written. A process of the release before may still call them: a change must understand
+-- what that one sends, or have another name.
+
+
+-- A batch's locks and reads, in one round trip. Locks are taken in the order that everybody takes them in: accounts, keys,
+-- holds, each by id. Each statement sees what was committed before it began, so what is read after the locks is what
+-- they protect; the planner must not be given one statement instead.
+CREATE OR REPLACE FUNCTION ledger_state(
+    _accounts uuid[], _digests bytea[], _ending uuid[], _holds uuid[],
+    _claim_digests bytea[], _claim_scopes bytea[], _refs text[]
+) RETURNS json LANGUAGE plpgsql AS $$
+DECLARE
+    accounts_ json; keys_ json; secrets_ json; claims_ json; holds_ json; refs_ json;
+    claimed uuid[];
+BEGIN
+    SELECT json_agg(json_build_array(id, available, held, open_holds, suspended, plan_active, recognise_retries))
+    INTO accounts_ FROM (
+        SELECT id, available, held, open_holds, suspended_at IS NOT NULL AS suspended, plan_active, recognise_retries
+        FROM accounts WHERE id IN (
+            SELECT unnest(_accounts)
+            UNION
+            SELECT k.account_id FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests)
+        ) ORDER BY id FOR UPDATE
+    ) locked;
+
+    IF cardinality(_digests) + cardinality(_ending) > 0 THEN
+        SELECT json_agg(json_build_array(id, account_id, scopes, dead, limits, requests_tat, tokens_tat, open_holds,
+                                         day, day_credits, month, month_credits))
+        INTO keys_ FROM (
+            SELECT id, account_id, scopes, limits, requests_tat, tokens_tat, open_holds, day, day_credits, month,
+                   month_credits, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false) AS dead
+            FROM api_keys WHERE id IN (
+                SELECT key_id FROM api_key_secrets WHERE digest = ANY(_digests)
+                UNION
+                SELECT key_id FROM holds WHERE id = ANY(_ending)
+            ) ORDER BY id FOR UPDATE
+        ) locked;
+    END IF;
+
+    IF cardinality(_digests) > 0 THEN
+        SELECT json_agg(json_build_array(
+            encode(digest, 'hex'), key_id,
+            revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false)))
+        INTO secrets_ FROM api_key_secrets WHERE digest = ANY(_digests);
+    END IF;
+
+    IF cardinality(_claim_scopes) > 0 THEN
+        SELECT json_agg(json_build_array(
+                   i.account_id, encode(i.scope, 'hex'), encode(i.fingerprint, 'hex'), i.hold_id,
+                   encode(i.sealed, 'base64'))),
+               array_agg(i.hold_id)
+        INTO claims_, claimed
+        FROM unnest(_claim_digests, _claim_scopes) AS c(digest, scope)
+        JOIN api_key_secrets s ON s.digest = c.digest JOIN api_keys k ON k.id = s.key_id
+        JOIN idempotency i ON i.account_id = k.account_id AND i.scope = c.scope AND i.expires_at > now();
+    END IF;
+
+    SELECT json_agg(json_build_array(
+        id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
+        output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, lease_until,
+        created_at, closed_at, closed_by, max_credits))
+    INTO holds_ FROM (
+        SELECT * FROM holds WHERE id = ANY(_holds || claimed) ORDER BY id FOR UPDATE
+    ) locked;
+
+    IF cardinality(_refs) > 0 THEN
+        SELECT json_agg(json_build_array(t.ref, t.account_id, l.amount)) INTO refs_
+        FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'available' WHERE t.ref = ANY(_refs);
+    END IF;
+
+    RETURN json_build_object('now', clock_timestamp(), 'accounts', accounts_, 'keys', keys_, 'secrets', secrets_,
+                             'claims', claims_, 'holds', holds_, 'refs', refs_);
+END $$;
+
+
+-- What a batch came to, in one statement. Every row was decided under the locks that `ledger_state` took.
+CREATE OR REPLACE FUNCTION ledger_write(
+    _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    WITH placed AS (
+        INSERT INTO holds (
+            id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
+            output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
+            lease_until, created_at, closed_at, closed_by, max_credits)
+        SELECT
+            id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
+            output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
+            lease_until, created_at, closed_at, closed_by, max_credits
+        FROM json_populate_recordset(NULL::holds, _placed)
+    ), changed AS (
+        UPDATE holds h SET state = n.state, amount = n.amount, output_limit = n.output_limit,
+            tokens_taken = n.tokens_taken, relayed_output = n.relayed_output, charged = n.charged,
+            written_off = n.written_off, refunded = n.refunded, lease_until = n.lease_until, closed_at = n.closed_at,
+            closed_by = n.closed_by
+        FROM json_populate_recordset(NULL::holds, _changed) n WHERE h.id = n.id
+    ), balances AS (
+        UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds
+        FROM json_populate_recordset(NULL::accounts, _accounts) n WHERE a.id = n.id
+    ), counters AS (
+        UPDATE api_keys k SET requests_tat = n.requests_tat, tokens_tat = n.tokens_tat, open_holds = n.open_holds,
+            day = n.day, day_credits = n.day_credits, month = n.month, month_credits = n.month_credits,
+            last_used_at = now()
+        FROM json_populate_recordset(NULL::api_keys, _keys) n WHERE k.id = n.id
+    ), used AS (
+        INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
+            output_tokens, credits, written_off, source)
+        SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
+            output_tokens, credits, written_off, source
+        FROM json_populate_recordset(NULL::usage, _usage)
+        RETURNING account_id, model, key_id, kind, input_tokens, output_tokens, credits
+    ), rolled_up AS (
+        INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
+        SELECT account_id, (now() AT TIME ZONE 'UTC')::date, model,
+               coalesce(key_id, '00000000-0000-0000-0000-000000000000'),
+               min(kind), count(*), sum(input_tokens), sum(output_tokens), sum(credits)
+        FROM used GROUP BY account_id, model, key_id
+        ON CONFLICT (account_id, day, model, key_id) DO UPDATE SET calls = d.calls + excluded.calls,
+            input_tokens = d.input_tokens + excluded.input_tokens,
+            output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits
+    ), asked AS (
+        SELECT uuidv7() AS transaction_id, *
+        FROM json_to_recordset(_transactions)
+            AS t(kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
+    ), made AS (
+        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note)
+        SELECT transaction_id, kind, account_id, hold_id, ref, note FROM asked
+    )
+    INSERT INTO lines (transaction_id, book, account_id, amount)
+    SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount
+    FROM asked, json_to_recordset(asked.lines) AS l(book text, amount bigint);
+END $$;
