@@ -30,20 +30,23 @@ async def proven(database: Database) -> Report:
 
 
 def test_migrations_build_what_the_code_says_and_go_back(database_url: str) -> None:
-    def tables() -> set[str]:
+    def built_by() -> set[str]:
         with psycopg.connect(database_url) as connection:
-            found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            found = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' UNION SELECT proname FROM pg_proc p "
+                "JOIN pg_namespace n ON n.oid = p.pronamespace WHERE nspname = 'public'"
+            ).fetchall()
         return {str(row[0]) for row in found} - {"alembic_version"}
 
     migrate.check(database_url)  # raises where the two differ
-    built = tables()
-    assert {"accounts", "holds", "lines", "transactions"} <= built
+    built = built_by()
+    assert {"accounts", "holds", "lines", "transactions", "ledger_state", "ledger_write"} <= built
     migrate.downgrade(database_url)
-    assert tables() == set()
+    assert built_by() == set()
     migrate.upgrade(database_url)
     migrate.upgrade(database_url)
     migrate.check(database_url)
-    assert tables() == built
+    assert built_by() == built
 
 
 async def test_a_balance_never_goes_below_zero_whatever_runs_at_once(database: Database, database_url: str) -> None:
@@ -259,6 +262,15 @@ async def test_unbalanced_lines_cannot_be_written(database: Database, ledger: Le
         assert row is not None
         with pytest.raises(psycopg.errors.CheckViolation):
             await connection.execute("INSERT INTO lines VALUES (%s, 'grants', NULL, -5)", [row[0]])
+
+
+async def test_lines_of_no_transaction_cannot_be_written(database_url: str) -> None:
+    nothing = [uuid.uuid4()] * 2
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            await connection.execute(
+                "INSERT INTO lines VALUES (%s, 'grants', NULL, -5), (%s, 'revenue', NULL, 5)", nothing
+            )
 
 
 def test_reserve_and_settle_are_values() -> None:
