@@ -10,6 +10,9 @@ from starlette.types import Receive
 
 from domain.errors import RequestInvalid, ServiceUnavailable
 
+SHALLOW = 200
+"""With no more brackets than these, nothing is nested too deeply."""
+
 
 async def read(receive: Receive) -> bytes:
     """The whole body. The edge has bounded its size and patience."""
@@ -31,7 +34,17 @@ def json_object(raw: bytes) -> dict[str, Any]:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json") from None
     if not isinstance(body, dict):
         raise RequestInvalid("The request body must be a JSON object.", code="invalid_type")
+    if raw.count(b"[") + raw.count(b"{") > SHALLOW:
+        _refuse_depth(body)
     return body
+
+
+def _refuse_depth(body: dict[str, Any]) -> None:
+    """What orjson could not write again, nobody could pass on, nor walk through."""
+    try:
+        orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        raise RequestInvalid("The request body is nested too deeply.", code="invalid_json") from None
 
 
 class _StrictRequest(Request):

@@ -62,6 +62,7 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
         raise
     if isinstance(call, Replay):
         assert isinstance(presented, Presented)  # noqa: S101  # a first attempt adopts nothing
+        ratelimit.note(scope, call.requests, call.tokens)
         await replay.answer(call, presented, request)(scope, receive, send)
         return
     ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)

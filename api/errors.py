@@ -116,7 +116,7 @@ def headers(error: GatewayError) -> dict[str, str]:
     """What tells a client whether and when to try again."""
     match error:
         case errors.InsufficientCredits():
-            if error.limit_source != "max_credits" and error.available + error.held >= error.required:
+            if error.limit_source == "balance" and error.available + error.held >= error.required:
                 return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
             return {"x-should-retry": "false"}
         case errors.RateLimited(retry_after=after) | errors.UpstreamBusy(retry_after=after):

@@ -20,7 +20,7 @@ from api.outbox import Outbox
 from api.wire import chat as wire
 from api.wire.assembly import Assembly
 from domain.catalog import Capability, Route
-from domain.errors import GatewayError, RequestInvalid, ServiceUnavailable, UpstreamError, UpstreamTimeout
+from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
 from domain.ids import chat_id
 from domain.ledger import Closed
 from domain.pricing import Usage
@@ -222,7 +222,7 @@ class Pump:
             self.refusal = unsettled
             await self._put(wire.event(self._failed(unsettled)))
             return
-        if self.produced and self._lost is None and not isinstance(failure, UpstreamTimeout | RequestInvalid):
+        if self.produced and isinstance(failure, UpstreamError) and not isinstance(failure, UpstreamTimeout):
             failure = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
         self.refusal = failure
         money = {"usage": wire.usage_object(billed, None), "yout": yout(closed)}

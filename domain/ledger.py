@@ -288,6 +288,8 @@ class Replay:
     sealed: bytes | None
     charged: int
     available: int
+    requests: Left | None = None
+    tokens: Left | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,12 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
         claimed = books.state.claims.get((account.id, claim.scope)) if claim else None
         is_claimed = claimed is not None and claimed.hold_id == placed.id
         return _reserved_before(asked, placed, account, claimed=is_claimed)
-    replay = _claimed_before(books, asked, claim, account) if claim else None
-    if replay is not None:
-        return replay
     allowed = key.limits.within(asked.ceiling) if key else asked.ceiling
+    replayed = _claimed_before(books, asked, claim, account) if claim else None
+    if replayed is not None:
+        hold, sealed = replayed
+        left = _left(key, allowed, books.state.now)
+        return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
     bound = _affordable(asked, account, limits.budget_left(allowed, key.used.at(books.state.now)) if key else None)
     hold = _hold(books, asked, account, bound)
     if key is not None:
@@ -107,11 +109,15 @@ def extend(books: Books, asked: Extend) -> Extended:
     account = books.owner(hold, asked.account_id)
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
+    key, now = books.key_of(hold), books.state.now
+    if key is not None and key.dead:
+        raise CallerUnknown
+    if account.suspended:
+        raise AccountSuspended
     more = asked.output_limit - (hold.output_limit or 0)
     if more <= 0:  # asked before, and the answer was lost
         return Extended(hold.output_limit or 0, hold.amount, account.available)
     amount = extension(hold, asked.output_limit)
-    key, now = books.key_of(hold), books.state.now
     budget = limits.budget_left(key.limits, key.used.at(now)) if key else None
     left = None if hold.max_credits is None else hold.max_credits - hold.amount
     if refusal := Purse(account.available, account.held, budget, left).refusal(amount):
@@ -159,8 +165,11 @@ def _reserved_before(asked: Reserve, hold: Hold, account: Account, *, claimed: b
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
-def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account) -> Replay | None:
-    """None: the claim is free. A call that was not charged is not remembered; a job is, however it ended."""
+def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account) -> tuple[Hold, bytes | None] | None:
+    """The call and its sealed answer; or None: the claim is free.
+
+    A call that was not charged is not remembered; a job is, however it ended.
+    """
     claimed = books.state.claims.get((account.id, claim.scope))
     if claimed is None or not claim.adopts:
         return None
@@ -172,7 +181,7 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
         raise KeyReused("This Idempotency-Key was used before for a different request.")
     if hold.state is HoldState.OPEN and not is_job:
         raise AlreadyRunning
-    return Replay(hold.id, account.id, claimed.sealed, hold.charged, account.available)
+    return hold, books.changes.sealed.get(hold.id, claimed.sealed)
 
 
 def _affordable(asked: Reserve, account: Account, budget: int | None) -> Bound:

@@ -27,8 +27,20 @@ def reported(report: object, bounds: Bounds) -> Usage | None:
     output_tokens = _tokens(report.get("completion_tokens"), bounds.output_tokens)
     if input_tokens is None or output_tokens is None:
         return None
+    output_tokens += _beside(report, input_tokens, output_tokens)
+    if output_tokens > bounds.output_tokens:
+        return None
     cached, written = _cached(report.get("prompt_tokens_details"), input_tokens)
     return Usage(input_tokens, output_tokens, UsageSource.PROVIDER, cached, written)
+
+
+def _beside(report: Mapping[str, Any], input_tokens: int, output_tokens: int) -> int:
+    """Reasoning that some vendors count into the total alone, not into the completion."""
+    details = report.get("completion_tokens_details")
+    reasoning = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    if type(reasoning) is not int or reasoning <= 0:
+        return 0
+    return reasoning if report.get("total_tokens") == input_tokens + output_tokens + reasoning else 0
 
 
 def _cached(details: object, input_tokens: int) -> tuple[int, int]:

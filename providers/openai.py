@@ -100,7 +100,7 @@ class OpenAIChat:
         self, call: ChatCall, patience: aiohttp.ClientTimeout, *, stream: bool = False
     ) -> aiohttp.ClientResponse:
         """An answer with status 200, to be read and closed by the caller."""
-        payload = _written(self._payload(call, stream=stream))
+        payload = orjson.dumps(self._payload(call, stream=stream))
         response = await self._session.post(
             self._url, data=payload, headers=self._headers, timeout=patience, allow_redirects=False
         )
@@ -136,13 +136,6 @@ def _in_our_words() -> Iterator[None]:
         raise UpstreamTimeout from None
     except aiohttp.ClientError:
         raise UpstreamError from None
-
-
-def _written(payload: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(payload)
-    except orjson.JSONEncodeError:
-        raise RequestInvalid("The request body is nested too deeply.", code="invalid_json") from None
 
 
 def _as_system(message: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Puts a stream's chunks together into the answer that they make, so that it can be replayed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_OF_A_CHOICE = ("index", "delta", "message", "finish_reason")
+_SAID_ONCE = frozenset({"role", "id", "type"})
 
 
 class Assembly:
@@ -21,6 +22,7 @@ class Assembly:
             )
             kept["finish_reason"] = choice.get("finish_reason") or kept["finish_reason"]
             _merge(kept["message"], choice.get("delta") or {})
+            _merge(kept, {name: value for name, value in choice.items() if name not in _OF_A_CHOICE})
 
     @property
     def choices(self) -> list[dict[str, Any]]:
@@ -28,18 +30,27 @@ class Assembly:
 
 
 def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    for name in _TEXTS:
-        if isinstance(delta.get(name), str):
-            message[name] = (message.get(name) or "") + delta[name]
-    for call in delta.get("tool_calls") or ():  # their indexes are checked where they come in
-        calls = message.setdefault("tool_calls", [])
+    """As OpenAI's own clients put deltas together: texts grow, lists too, tool calls by their index."""
+    for name, value in delta.items():
+        kept: Any = message.get(name)
+        if name == "tool_calls":
+            _merge_calls(message.setdefault(name, []), value or ())
+        elif isinstance(value, dict):
+            message[name] = kept if isinstance(kept, dict) else {}
+            _merge(message[name], value)
+        elif name not in _SAID_ONCE and type(kept) is type(value) and isinstance(kept, str | list):
+            kept += value
+            message[name] = kept
+        elif value is not None or kept is None:
+            message[name] = value
+
+
+def _merge_calls(calls: list[dict[str, Any]], delta: Iterable[Mapping[str, Any]]) -> None:
+    for call in delta:  # their indexes are checked where they come in
         index = call.get("index", len(calls))
         while len(calls) <= index:
-            calls.append({"id": None, "type": "function", "function": {"name": "", "arguments": ""}})
-        kept, function = calls[index], call.get("function") or {}
-        kept["id"] = call.get("id") or kept["id"]
-        kept["function"]["name"] += function.get("name") or ""
-        kept["function"]["arguments"] += function.get("arguments") or ""
+            calls.append({})
+        _merge(calls[index], {name: value for name, value in call.items() if name != "index"})
 
 
 def deltas(choices: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -48,5 +59,6 @@ def deltas(choices: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         index, message = choice.get("index", 0), dict(choice.get("message") or {})
         if message.get("tool_calls"):
             message["tool_calls"] = [{"index": n, **call} for n, call in enumerate(message["tool_calls"])]
-        yield {"index": index, "delta": message, "finish_reason": None}
+        beside = {name: value for name, value in choice.items() if name not in _OF_A_CHOICE}
+        yield {**beside, "index": index, "delta": message, "finish_reason": None}
         yield {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"}

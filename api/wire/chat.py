@@ -3,7 +3,7 @@
 What the gateway does not need is passed on unchanged; what bears on price, privacy or routing is not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 
 from domain.errors import RequestInvalid
 from domain.money import LARGEST_AMOUNT
-from domain.pricing import MOST_TOKENS, Usage
+from domain.pricing import MOST_TOKENS, Usage, UsageSource
 
 BIG_BODY = 100_000
 """Bytes of a request from which it is parsed and counted off the event loop."""
@@ -27,10 +27,19 @@ KEEP_ALIVE = b": keep-alive\n\n"
 _DEARER = (
     *("web_search_options", "web_search", "plugins", "audio", "moderation", "modalities", "best_of", "speed"),
     *("inference_geo", "models", "route", "preset", "transforms"),
+    *("search_parameters", "search_settings", "search_options", "enable_search"),
 )
 """What makes a call dearer than the catalog prices it, or lets another model answer it."""
-_ORDINARY: Mapping[str, tuple[Any, ...]] = {"modalities": (["text"],), "plugins": ([],), "best_of": (1,)}
+_ORDINARY: Mapping[str, tuple[Any, ...]] = {
+    "modalities": (["text"],),
+    "plugins": ([],),
+    "best_of": (1,),
+    "enable_search": (False,),
+}
 _TOOLS = ("function", "custom")
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
+"""Where providers say what a model thinks; some say the same in two of them."""
+_NO_TEXT = frozenset({"role", "id", "type", "index", "format", "signature", "data", "annotations"})
 _PLAIN_TIERS = (None, "auto", "default")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "stream": (bool,),
@@ -186,7 +195,13 @@ def upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) ->
 
 def usage_object(usage: Usage, reported: object) -> dict[str, Any]:
     """What was billed, with the provider's details when it is the provider's count."""
-    details = {k: v for k, v in reported.items() if k.endswith("_details")} if isinstance(reported, Mapping) else {}
+    details: dict[str, Any] = {}
+    if usage.source is UsageSource.PROVIDER and isinstance(reported, Mapping):
+        details = {name: value for name, value in reported.items() if name.endswith("_details")}
+        if isinstance(of_prompt := details.get("prompt_tokens_details"), Mapping):
+            billed = {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens}
+            told = {name: tokens for name, tokens in billed.items() if name in of_prompt}
+            details["prompt_tokens_details"] = {**of_prompt, **told}
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -200,7 +215,7 @@ def event(body: Mapping[str, Any]) -> bytes:
 
 
 def delta_text(choices: object) -> str:
-    """All text that a chunk's (or answer's) choices carry: content, reasoning, refusal and tool arguments."""
+    """All text that a chunk's (or answer's) choices carry, in whatever field a provider says it."""
     if not isinstance(choices, list):
         return ""
     return "".join(_choice_text(choice) for choice in choices if isinstance(choice, dict))
@@ -211,14 +226,23 @@ def _choice_text(choice: Mapping[str, Any]) -> str:
     if not isinstance(said, dict):
         return ""
     content = said.get("content")
-    if type(content) is str and len(said) <= 2:  # the common chunk: content alone, or with its role
+    if type(content) is str and (len(said) == 1 or (len(said) == 2 and "role" in said)):  # the common chunk
         return content
-    texts = [said.get(name) for name in ("content", "reasoning_content", "reasoning", "refusal")]
-    for call in said.get("tool_calls") or ():
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
-            texts += [function.get("name"), function.get("arguments")]
-    return "".join(text for text in texts if isinstance(text, str))
+    reasoning = next((said[name] for name in _REASONING if said.get(name)), None)
+    return "".join([*_texts(said, _REASONING), *_texts(reasoning)])
+
+
+def _texts(said: object, left_out: Collection[str] = ()) -> Iterator[str]:
+    match said:
+        case str():
+            yield said
+        case list():
+            for part in said:
+                yield from _texts(part)
+        case dict():
+            for name, value in said.items():
+                if name not in _NO_TEXT and name not in left_out:
+                    yield from _texts(value)
 
 
 def finishes(choices: object) -> bool:

@@ -1,0 +1,29 @@
+"""A replayed stream says all that the stream said."""
+
+from typing import Any
+
+import pytest
+
+from api.wire.assembly import Assembly, deltas
+
+
+def replayed(delta: dict[str, Any]) -> dict[str, Any]:
+    assembly = Assembly()
+    assembly.add({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, "")
+    assembly.add({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, "")
+    first: dict[str, Any] = next(iter(deltas(assembly.choices)))["delta"]
+    return first
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"function_call": {"name": "f", "arguments": "{}"}},
+        {"tool_calls": [{"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},
+        {"annotations": [{"type": "url_citation"}]},
+    ],
+    ids=["function-call", "custom-tool", "reasoning-details", "annotations"],
+)
+def test_nothing_is_lost(delta: dict[str, Any]) -> None:
+    assert replayed(delta).items() >= delta.items()
