@@ -1,14 +1,19 @@
 """`python -m api`: one API process."""
 
+import asyncio
 import signal
+import socket
 import sys
 from typing import NoReturn
 
 import uvicorn
 
 import settings
-from api.app import create_app
+from api.app import Gateway, create_app
 from logs import configure
+
+LAST_WORDS = 2.0
+"""Seconds before the end of a stop's patience in which streams are settled and told."""
 
 
 def _end(*_: object) -> NoReturn:
@@ -16,12 +21,22 @@ def _end(*_: object) -> NoReturn:
     sys.exit(0)
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn cuts what still runs when its patience ends: shortly before, streams end by themselves and say so."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app, patience = self.config.app, self.config.timeout_graceful_shutdown or 0
+        assert isinstance(app, Gateway)  # noqa: S101  # what it was made with
+        asyncio.get_running_loop().call_later(max(0.0, patience - LAST_WORDS), app.end_streams)
+        await super().shutdown(sockets)
+
+
 def main() -> int:
     found = settings.load()
     configure(found.log_format)
     for told in (signal.SIGINT, signal.SIGTERM):
         signal.signal(told, _end)
-    uvicorn.run(
+    configured = uvicorn.Config(
         create_app(found),
         host=found.host,
         port=found.port,
@@ -34,6 +49,7 @@ def main() -> int:
         timeout_graceful_shutdown=int(found.drain.total_seconds()),
         backlog=4096,
     )
+    _Server(configured).run()
     return 0
 
 

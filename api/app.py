@@ -60,6 +60,11 @@ class Gateway(FastAPI):
 
     hot: ASGIApp
 
+    def end_streams(self) -> None:
+        """This process stops, and its patience ends."""
+        if isinstance(found := getattr(self.state, "resources", None), Resources):
+            found.calls.end_streams()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].rstrip("/") == CHAT:
             scope["app"] = self

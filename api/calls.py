@@ -15,7 +15,14 @@ from api.wire import chat as wire
 from api.wire.chat import ChatRequest
 from domain import pricing, tokens, usage
 from domain.catalog import Capability, Catalog, Model, Route
-from domain.errors import ContextLengthExceeded, GatewayError, HoldClosed, InsufficientCredits, RequestInvalid
+from domain.errors import (
+    CallerUnknown,
+    ContextLengthExceeded,
+    GatewayError,
+    HoldClosed,
+    InsufficientCredits,
+    RequestInvalid,
+)
 from domain.ledger import (
     LEASE,
     Answer,
@@ -24,6 +31,7 @@ from domain.ledger import (
     Extended,
     Operation,
     Renew,
+    Renewed,
     Replay,
     Reserve,
     Reserved,
@@ -42,6 +50,8 @@ LONGEST_UNRENEWED = LEASE.total_seconds() - 5
 """After so long without a sign of life a stream ends itself, before others end its hold."""
 EXTENSION = 256
 """Output tokens per choice by which a growing hold grows."""
+RUNAWAY = 64
+"""Output tokens that a provider may say above its limit and half of that, before it is cut."""
 SETTLE_SECONDS = 10.0
 """How long a stopping process waits for its last settlements; the sweeper ends what is left."""
 _DEFAULT_OUTPUT = 4096
@@ -172,7 +182,7 @@ class Calls:
         return TextTerms(
             prices=prices,
             version=version,
-            input_bound=counted.bound,
+            input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MOST_TOKENS)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,
@@ -241,8 +251,8 @@ class Calls:
         return True
 
     def runs_away(self, call: Call, text: str) -> bool:
-        """Whether a provider goes on far above the limit it was given. Other vendors' tokens are not quite ours."""
-        most = 2 * call.held_output + EXTENSION
+        """Whether a provider goes on above the limit it was given. Other vendors' tokens are not quite ours."""
+        most = call.held_output * 3 // 2 + RUNAWAY
         if call.relayed + _most_tokens(call.uncounted) + _most_tokens([text]) <= most:
             return False
         self.count_relayed(call)
@@ -268,7 +278,7 @@ class Calls:
         """Also finds out whose lease ran out: while this process was frozen, or cut off from the ledger."""
         self.count_relayed(call)
         try:
-            await self._ledger.ask(Renew(call.hold_id, call.relayed))
+            renewed = await self._ledger.ask(Renew(call.hold_id, call.relayed))
         except HoldClosed as closed:
             self._lose(call, closed)
         except GatewayError as away:
@@ -276,6 +286,8 @@ class Calls:
                 self._lose(call, away)
         else:
             call.renewed_at = time.monotonic()
+            if isinstance(renewed, Renewed) and renewed.cut:
+                self._lose(call, CallerUnknown())
 
     def _lose(self, call: Call, why: GatewayError) -> None:
         """Nothing more may be relayed: nobody would pay for it. A call that has just ended itself has lost nothing."""
@@ -288,10 +300,13 @@ class Calls:
         self._streams[task] = stop
         task.add_done_callback(self._streams.pop)
 
-    async def drain(self) -> None:
-        """This process is stopping: what still streams stops now, and is settled for what it delivered."""
+    def end_streams(self) -> None:
+        """This process is stopping: what still streams ends now, settled for what it delivered, and says so."""
         for stop in list(self._streams.values()):
             stop()
+
+    async def drain(self) -> None:
+        self.end_streams()
         if self._streams:
             await asyncio.wait(list(self._streams), timeout=SETTLE_SECONDS)
 

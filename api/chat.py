@@ -134,7 +134,7 @@ def _message(calls: Calls, call: Call, answer: ChatAnswer) -> tuple[bytes, Usage
         "model": call.model.id,
         "usage": wire.usage_object(billed, report),
     }
-    return orjson.dumps(answer.body | ours), billed
+    return orjson.dumps(wire.relayed(answer.body) | ours), billed
 
 
 async def _complete(calls: Calls, call: Call) -> ChatAnswer:

@@ -1,6 +1,6 @@
 """`GET /api/chat/limit/`: what can be spent now, what is held, and what is left of the key's limits."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -50,8 +50,8 @@ def _limits(caller: Caller, ceiling: Limits, now: datetime) -> dict[str, Remaini
         "requests": _per_minute(requests),
         "tokens": _per_minute(tokens),
         "concurrent": _of(allowed.concurrent, used.open_holds),
-        "credits_day": _of(allowed.credits_day, used.day_credits),
-        "credits_month": _of(allowed.credits_month, used.month_credits),
+        "credits_day": _of(allowed.credits_day, used.day_credits, _to_next_day(now)),
+        "credits_month": _of(allowed.credits_month, used.month_credits, _to_next_month(now)),
     }
 
 
@@ -61,5 +61,17 @@ def _per_minute(left: Left | None) -> Remaining:
     return Remaining(limit=left.limit, remaining=left.remaining, reset_seconds=left.reset.total_seconds())
 
 
-def _of(limit: int | None, used: int) -> Remaining:
-    return Remaining(limit=limit, remaining=None if limit is None else max(0, limit - used))
+def _of(limit: int | None, used: int, reset: timedelta | None = None) -> Remaining:
+    if limit is None:
+        return Remaining(limit=None, remaining=None)
+    return Remaining(
+        limit=limit, remaining=max(0, limit - used), reset_seconds=reset.total_seconds() if reset else None
+    )
+
+
+def _to_next_day(now: datetime) -> timedelta:
+    return datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now
+
+
+def _to_next_month(now: datetime) -> timedelta:
+    return datetime.combine((now.date().replace(day=1) + timedelta(days=32)).replace(day=1), time(), UTC) - now

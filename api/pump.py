@@ -19,6 +19,7 @@ from api.idempotency import LARGEST_REPLAY
 from api.outbox import Outbox
 from api.wire import chat as wire
 from api.wire.assembly import Assembly
+from domain import usage
 from domain.catalog import Capability, Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
 from domain.ids import chat_id
@@ -44,6 +45,9 @@ class Pump:
         self._calls = calls
         self._call = call
         self._held_back: list[dict[str, Any]] = []
+        self._opening: list[dict[str, Any]] = []
+        """Chunks that say nothing yet: until something is said, another route may still answer."""
+        self._accepted = False
         self._report: object = None
         self._assembly = Assembly() if call.presented else None
         self._reading = False
@@ -77,9 +81,11 @@ class Pump:
             asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._stop_reading)
 
     def stop(self) -> None:
-        """Leave, and do not even drain."""
-        self.leave()
-        self._stop_reading()
+        """This server stops: its client, if it is still there, is told; nothing is read on for one that has left."""
+        if self._left:
+            self._stop_reading()
+        else:
+            self.lose(ServiceUnavailable("This server is stopping. What was delivered is charged."))
 
     def lose(self, why: GatewayError) -> None:
         """The hold is not this call's any more: end the stream with an error."""
@@ -139,13 +145,20 @@ class Pump:
             except UpstreamError as failure:
                 if self.produced or last or self._left or not failure.retryable:
                     raise
+                self._forget()
+
+    def _forget(self) -> None:
+        """What a route began to say, and did not go on with."""
+        self._opening.clear()
+        self._accepted, self._report = False, None
+        self._assembly = Assembly() if self._call.presented else None
 
     async def _relay(self, chunk: dict[str, Any]) -> bool:
         """False when what is held does not pay for this chunk, and the balance neither: it is not relayed."""
         call = self._call
-        reported = chunk.pop("usage", None)
-        if reported is not None:
-            self._report = reported
+        self._accepted = True
+        if (reported := chunk.get("usage")) is not None:
+            self._report = usage.kept(self._report, reported, call.bounds)
         choices = chunk.get("choices")
         if not choices:
             return True
@@ -153,14 +166,24 @@ class Pump:
             if not await self._is_covered(text):
                 return False
             call.uncounted.append(text)
-        self.produced = True
-        chunk |= self._chunk(choices) | ({"usage": None} if call.request.include_usage else {})
-        self._assemble(chunk, text)
-        if wire.finishes(choices):
+        sent = wire.relayed(chunk) | self._chunk(choices) | ({"usage": None} if call.request.include_usage else {})
+        self._assemble(sent, text)
+        await self._pass_on(sent, speaks=bool(text))
+        return True
+
+    async def _pass_on(self, chunk: dict[str, Any], *, speaks: bool) -> None:
+        finishes = wire.finishes(chunk["choices"])
+        if not (self.produced or speaks or finishes):
+            self._opening.append(chunk)
+            return
+        if not self.produced:
+            self.produced = True
+            for opening in self._opening:
+                await self._put(wire.event(opening))
+        if finishes:
             self._held_back.append(chunk)
         else:
             await self._put(wire.event(chunk))
-        return True
 
     def _assemble(self, chunk: dict[str, Any], text: str) -> None:
         if self._assembly is not None:
@@ -181,28 +204,32 @@ class Pump:
 
     async def _finish(self, ending: _Ending) -> None:
         billed = self._calls.billed(self._call, self._report)
-        if ending is _Ending.LEFT and not self.produced:
+        if ending is _Ending.LEFT and not self._accepted:  # before its provider took it on
             await self._calls.void(self._call)
             return
         finished = ending is not _Ending.LEFT
-        usage = wire.usage_object(billed, self._report)
+        told = wire.usage_object(billed, self._report)
         answer = None
         if self._assembly is not None and finished:
-            whole = {"object": "chat.completion", "usage": usage}
+            whole = {"object": "chat.completion", "usage": told}
             answer = orjson.dumps(self._chunk(self._assembly.choices) | whole)
         self._settling = True
         closed = await self._calls.settle(self._call, billed, minimum=finished, answer=answer)
-        if not self._held_back:  # [DONE] without a finish reason: say one
-            reason = "length" if ending is _Ending.SPENT else "stop"
-            choices = range(self._call.request.choices)
-            self._held_back.append(self._chunk([{"index": n, "delta": {}, "finish_reason": reason} for n in choices]))
+        self._end_choices("length" if ending is _Ending.SPENT else "stop")
         if not self._call.request.include_usage:
             self._held_back[-1]["yout"] = yout(closed)
         for chunk in self._held_back:
             await self._put(wire.event(chunk))
         if self._call.request.include_usage:
-            await self._put(wire.event(self._chunk([]) | {"usage": usage, "yout": yout(closed)}))
+            await self._put(wire.event(self._chunk([]) | {"usage": told, "yout": yout(closed)}))
         await self._put(wire.DONE)
+
+    def _end_choices(self, reason: str) -> None:
+        """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
+        ended = {choice.get("index", 0) for chunk in self._held_back for choice in chunk["choices"]}
+        missing = [n for n in range(self._call.request.choices) if n not in ended]
+        if missing:
+            self._held_back.append(self._chunk([{"index": n, "delta": {}, "finish_reason": reason} for n in missing]))
 
     async def _fail(self, failure: GatewayError) -> None:
         """Settle first, then say so: one chunk with the error, the billed usage and what it cost. No [DONE]."""

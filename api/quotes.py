@@ -1,6 +1,7 @@
 """`POST /api/billing/quote/`: what a call would hold and could cost, without making it."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,21 +73,24 @@ class _Asked:
 @router.post("/", openapi_extra={"requestBody": _BODY})
 async def quote(request: Request, caller: MaySeeBilling, held: Held) -> Quote:
     """Checks the body as the call itself does, holds nothing and sends nothing."""
-    asked = await _asked(held, body.json_object(await request.body()))
+    raw = await request.body()
+    parsed = await asyncio.to_thread(body.json_object, raw) if len(raw) > wire.BIG_BODY else body.json_object(raw)
+    asked = await _asked(held, parsed, big=len(raw) > wire.BIG_BODY)
     async with held.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if asked.model.pro_only and not balance.plan_active:
         raise ProRequired
-    budget = limits.budget_left(caller.limits.within(held.ceiling), caller.used.at(datetime.now(UTC)))
-    return _quote(asked, Purse(balance.available, balance.held, budget, asked.max_credits))
+    allowed = caller.limits.within(held.ceiling)
+    budget = limits.budget_left(allowed, caller.used.at(datetime.now(UTC)))
+    return _quote(asked, Purse(balance.available, balance.held, budget, asked.max_credits, allowed.tokens))
 
 
-async def _asked(held: Resources, parsed: dict[str, Any]) -> _Asked:
+async def _asked(held: Resources, parsed: dict[str, Any], *, big: bool) -> _Asked:
     name = parsed.get("model")
     model = held.catalog().find(name) if isinstance(name, str) and name else None
     if model is not None and model.modality in media.BODIES:
         return _media(model, parsed)
-    request = wire.parse(parsed)
+    request = replace(wire.parse(parsed), big=big)
     model, terms = await held.calls.terms(request)
     return _Asked("chat", model, terms, request.max_credits, any(extends(request, route) for route in model.routes))
 

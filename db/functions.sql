@@ -8,10 +8,10 @@
 -- they protect; the planner must not be given one statement instead.
 CREATE OR REPLACE FUNCTION ledger_state(
     _accounts uuid[], _digests bytea[], _ending uuid[], _holds uuid[],
-    _claim_digests bytea[], _claim_scopes bytea[], _refs text[]
+    _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[]
 ) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
-    accounts_ json; keys_ json; secrets_ json; claims_ json; holds_ json; refs_ json;
+    accounts_ json; keys_ json; secrets_ json; claims_ json; holds_ json; refs_ json; cut_ json;
     claimed uuid[];
 BEGIN
     SELECT json_agg(json_build_array(id, available, held, open_holds, suspended, plan_active, recognise_retries))
@@ -69,8 +69,14 @@ BEGIN
         FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'available' WHERE t.ref = ANY(_refs);
     END IF;
 
+    IF cardinality(_renewing) > 0 THEN
+        SELECT json_agg(h.id) INTO cut_
+        FROM holds h JOIN accounts a ON a.id = h.account_id LEFT JOIN api_keys k ON k.id = h.key_id
+        WHERE h.id = ANY(_renewing) AND (a.suspended_at IS NOT NULL OR k.revoked_at IS NOT NULL);
+    END IF;
+
     RETURN json_build_object('now', clock_timestamp(), 'accounts', accounts_, 'keys', keys_, 'secrets', secrets_,
-                             'claims', claims_, 'holds', holds_, 'refs', refs_);
+                             'claims', claims_, 'holds', holds_, 'refs', refs_, 'cut', cut_);
 END $$;
 
 

@@ -43,7 +43,8 @@ from domain.pricing import TextPrices
 Connection = AsyncConnection[Any]
 _STATE = """
 SELECT ledger_state(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[], %(holds)s::uuid[],
-                    %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[])::text
+                    %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[],
+                    %(renewing)s::uuid[])::text
 """
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
@@ -96,6 +97,7 @@ def _state(row: Sequence[Any] | None) -> State:
         secrets={bytes.fromhex(row[0]): Secret(_known_id(row[1]), row[2]) for row in found["secrets"]},
         claims={(_known_id(row[0]), bytes.fromhex(row[1])): _claimed(row) for row in found["claims"]},
         holds={hold.id: hold for hold in holds},
+        cut={UUID(hold_id) for hold_id in found["cut"]},
         refs={ref: (_known_id(account_id), amount) for ref, account_id, amount in found["refs"]},
     )
 
@@ -144,6 +146,8 @@ class _Wanted:
     holds: set[UUID] = field(default_factory=set)
     ending: set[UUID] = field(default_factory=set)
     """Holds whose keys' counters change too."""
+    renewing: set[UUID] = field(default_factory=set)
+    """Holds whose owners are looked up without a lock: a second later is soon enough."""
     refs: set[str] = field(default_factory=set)
     claims: list[tuple[bytes, bytes]] = field(default_factory=list)
 
@@ -163,6 +167,7 @@ class _Wanted:
                 self.refs.add(operation.ref)
             case Renew():
                 self.holds.add(operation.hold_id)
+                self.renewing.add(operation.hold_id)
             case _:
                 self.holds.add(operation.hold_id)
                 self.ending.add(operation.hold_id)
@@ -185,6 +190,7 @@ class _Wanted:
             "holds": list(self.holds),
             "ending": list(self.ending),
             "refs": list(self.refs),
+            "renewing": list(self.renewing),
             "claim_digests": [digest for digest, _ in self.claims],
             "claim_scopes": [scope for _, scope in self.claims],
         }

@@ -23,7 +23,7 @@ from domain.ledger import (
     UsageEntry,
 )
 from domain.limits import Left
-from domain.money import MINIMUM_CHARGE
+from domain.money import LARGEST_AMOUNT, MINIMUM_CHARGE
 from domain.pricing import Usage
 
 _BOOKS = {book.value: book for book in Book}
@@ -107,6 +107,13 @@ class Books:
             return
         key.used.spend(hold.created_at.date(), credits)
         self.changes.keys[key.id] = key
+
+    def room(self, hold: Hold) -> int:
+        """What a charge may take above its hold: up to the caller's own bound, and the budgets of its key."""
+        key = self.key_of(hold)
+        budget = key.used.budget_of(hold.created_at.date(), key.limits) if key and hold.created_at else None
+        bounds = [None if hold.max_credits is None else hold.max_credits - hold.amount, budget]
+        return max(0, min((bound for bound in bounds if bound is not None), default=LARGEST_AMOUNT))
 
     def key_of(self, hold: Hold) -> Key | None:
         return self.state.keys.get(hold.key_id) if hold.key_id else None

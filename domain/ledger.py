@@ -153,6 +153,8 @@ class State:
     claims: dict[tuple[UUID, bytes], Claimed] = field(default_factory=dict)
     """By account and scope."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
+    cut: set[UUID] = field(default_factory=set)
+    """Holds to be renewed whose key was revoked, or whose account was suspended, since they were placed."""
     refs: dict[str, tuple[UUID, int]] = field(default_factory=dict)
     """Transactions already made under an external reference: account and amount."""
 
@@ -314,6 +316,8 @@ class Closed:
 @dataclass(frozen=True, slots=True)
 class Renewed:
     lease_until: datetime | None
+    cut: bool = False
+    """Its key was revoked or its account suspended meanwhile: no more is to be relayed."""
 
 
 @dataclass(frozen=True, slots=True)

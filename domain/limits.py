@@ -66,6 +66,16 @@ class Used:
         if self.month is not None and (self.month.year, self.month.month) == (began.year, began.month):
             self.month_credits += credits
 
+    def budget_of(self, began: date, limits: Limits) -> int | None:
+        """What is left of the budgets that a call which began then counts on; None when there is none."""
+        day = limits.credits_day if self.day == began else None
+        in_month = self.month is not None and (self.month.year, self.month.month) == (began.year, began.month)
+        month = limits.credits_month if in_month else None
+        return _least(
+            None if day is None else max(0, day - self.day_credits),
+            None if month is None else max(0, month - self.month_credits),
+        )
+
 
 NO_LIMITS = Limits()
 

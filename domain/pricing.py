@@ -143,12 +143,14 @@ class Bound:
     output_limit: int | None
 
 
-def bound(terms: TextTerms | FlatTerms, available: int, max_credits: int | None = None) -> Bound:
+def bound(
+    terms: TextTerms | FlatTerms, available: int, max_credits: int | None = None, most_tokens: int | None = None
+) -> Bound:
     """The upper bound of a call's cost, given what the account can spend now and what its caller wants to, at most.
 
     An explicit limit is held in full. An unset one is min(model's maximum, max(256, what an eighth of the balance
     buys)), so that one call neither turns a funded account away nor starves its neighbours; `max_credits` bounds it in
-    the same way, but as a whole.
+    the same way, but as a whole; and `most_tokens`, input included, is all that its key may use in a minute.
     """
     if isinstance(terms, FlatTerms):
         return Bound(terms.amount, None)
@@ -157,6 +159,8 @@ def bound(terms: TextTerms | FlatTerms, available: int, max_credits: int | None 
         share = available // BALANCE_SHARE
         credits = share if max_credits is None else min(share, max_credits)
         limit = min(terms.model_limit, max(OUTPUT_FLOOR, _affordable(terms, credits)))
+        if most_tokens is not None:
+            limit = max(1, min(limit, (most_tokens - terms.input_bound) // terms.choices))
     amount = at_most(terms.prices, terms.input_bound, limit * terms.choices)
     return Bound(max(MINIMUM_CHARGE, amount), limit)
 

@@ -17,6 +17,7 @@ from domain.errors import (
     KeyReused,
     ProRequired,
     RateLimited,
+    RequestInvalid,
     ScopeMissing,
 )
 from domain.ledger import (
@@ -52,10 +53,12 @@ class Purse:
     """What is left of its key's."""
     max_credits: int | None = None
     """The caller's own bound."""
+    tokens: int | None = None
+    """What its key may use in a minute."""
 
     def bound(self, terms: TextTerms | FlatTerms) -> Bound:
         spendable = self.available if self.budget is None else min(self.available, self.budget)
-        return pricing.bound(terms, spendable, self.max_credits)
+        return pricing.bound(terms, spendable, self.max_credits, self.tokens)
 
     def refusal(self, amount: int) -> GatewayError | None:
         """Why `amount` cannot be held, if it cannot."""
@@ -81,7 +84,11 @@ def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
         hold, sealed = replayed
         left = _left(key, allowed, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
-    bound = _affordable(asked, account, limits.budget_left(allowed, key.used.at(books.state.now)) if key else None)
+    purse = Purse(account.available, account.held, max_credits=asked.max_credits)
+    if key is not None:
+        budget = limits.budget_left(allowed, key.used.at(books.state.now))
+        purse = Purse(account.available, account.held, budget, asked.max_credits, allowed.tokens)
+    bound = _affordable(purse, asked)
     hold = _hold(books, asked, account, bound)
     if key is not None:
         hold.key_id = key.id
@@ -184,9 +191,8 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
     return hold, books.changes.sealed.get(hold.id, claimed.sealed)
 
 
-def _affordable(asked: Reserve, account: Account, budget: int | None) -> Bound:
+def _affordable(purse: Purse, asked: Reserve) -> Bound:
     """What the call holds. Raises when the balance, the key's budget or the caller's own bound cannot cover it."""
-    purse = Purse(account.available, account.held, budget, asked.max_credits)
     bound = purse.bound(asked.terms)
     if refusal := purse.refusal(bound.amount):
         raise refusal
@@ -221,6 +227,12 @@ def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
         message = f"This key may have {allowed.concurrent} calls at a time, and has them."
         raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
     hold.tokens_taken, hold.tokens_limit = token_bound(hold), allowed.tokens
+    if allowed.tokens is not None and hold.tokens_taken > allowed.tokens:
+        raise RequestInvalid(
+            f"This call may use {hold.tokens_taken} tokens, and its key {allowed.tokens} in a minute: no wait would "
+            "help. Ask for less output ('max_tokens'), or raise the key's limit.",
+            param="max_tokens",
+        )
     requests = _taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
     tokens = _taken(limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens)
     used.requests_tat, used.tokens_tat = requests, tokens

@@ -31,7 +31,7 @@ def renew(books: Books, asked: Renew) -> Renewed:
     if hold.lease_until is not None:
         hold.lease_until = books.state.now + asked.lease
     books.change(hold)
-    return Renewed(hold.lease_until)
+    return Renewed(hold.lease_until, cut=hold.id in books.state.cut)
 
 
 def settle(books: Books, asked: Settle) -> Closed:
@@ -95,14 +95,16 @@ def refund(books: Books, asked: Refund) -> Closed:
 
 
 def _charge(books: Books, hold: Hold, account: Account, asked: Settle) -> Closed:
-    """A cost above the hold takes what is available, up to the caller's own bound; the rest is written off, visibly."""
+    """A cost above the hold takes what is available, up to what its caller and its key allow.
+
+    The rest is written off, visibly.
+    """
     usage = asked.usage or Usage(0, 0, UsageSource.FLAT)
     cost = hold.amount if hold.prices is None else pricing.charge(hold.prices, usage, minimum=asked.minimum)
     if not asked.minimum:
         cost = min(cost, hold.amount)
     from_hold = min(cost, hold.amount)
-    room = account.available if hold.max_credits is None else hold.max_credits - hold.amount
-    extra = min(cost - from_hold, account.available, room)
+    extra = min(cost - from_hold, account.available, books.room(hold))
     written_off = cost - from_hold - extra
     hold.charged, hold.written_off = from_hold + extra, written_off
     books.close(hold, account, HoldState.SETTLED, asked.closed_by)

@@ -9,6 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+from domain import token_bounds
+from domain.token_bounds import Family
+
 CountText = Callable[[str], int]
 
 PER_MESSAGE = 3
@@ -24,19 +29,12 @@ PIECE = 10_000
 """Characters that are counted at once: what a tokenizer does with one word grows faster than the word."""
 LONG_TEXT = 200_000
 """Above this many characters of output the head is counted and the rest is scaled."""
+_ATTACHED = ("image_url", "input_audio", "file", "video_url")
 _OF_THE_PROMPT = ("response_format", "prediction")
 _NO_PROMPT = frozenset(
     {"model", "messages", "tools", "functions", "stop", "logit_bias", "metadata", "user", "stream_options", "store"}
     | {"tool_choice", "function_call", "reasoning_effort", "service_tier", *_OF_THE_PROMPT}
 )
-
-_FAMILIES: Mapping[str, float] = {
-    "openai": 1.05,
-    "anthropic": 1.4,
-    "google": 1.2,
-}
-_OTHER_FAMILY = 1.3
-_SLACK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,62 +46,84 @@ class InputTokens:
 
 
 def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> InputTokens:
-    """`family` is the vendor that a model's id begins with: its tokenizer is bounded by a factor on the o200k count."""
-    total = REPLY_PRIMER
+    """`family` is the vendor that a model's id begins with: how its tokenizer compares to ours."""
+    tally = _Tally(count, token_bounds.family(family))
+    tally.add(REPLY_PRIMER)
     for message in body.get("messages") or ():
-        total += PER_MESSAGE + PER_ROLE + _of_message(message, count)
-    tools = list(body.get("tools") or ()) + list(body.get("functions") or ())
-    total += sum(PER_TOOL + _all_tokens(_flat(tool), count) for tool in tools) + (ANY_TOOL if tools else 0)
-    for name in _OF_THE_PROMPT:
-        if body.get(name):
-            total += _all_tokens(_flat(body[name]), count)
-    most = total + sum(_all_tokens(_flat(value), count) for name, value in body.items() if _may_be_read(name, value))
-    factor = _FAMILIES.get(family, _OTHER_FAMILY)
-    return InputTokens(total, math.ceil(most * factor) + _SLACK)
+        tally.message(message)
+    tools = [*(body.get("tools") or ()), *(body.get("functions") or ())]
+    if tools:
+        tally.add(ANY_TOOL, ANY_TOOL + tally.family.tool_prompt)
+    for tool in tools:
+        tally.tool(tool)
+    for name, value in body.items():
+        if name in _OF_THE_PROMPT:
+            tally.text(_flat(value))
+        elif name not in _NO_PROMPT and isinstance(value, str | list | Mapping):
+            tally.perhaps(_flat(value))
+    return InputTokens(tally.count, tally.most + token_bounds.SLACK)
 
 
 def text_tokens(text: str, count: CountText) -> int:
     """Of output: as exact as it is worth."""
     if len(text) <= LONG_TEXT:
-        return _all_tokens(text, count)
-    return math.ceil(_all_tokens(text[:LONG_TEXT], count) * len(text) / LONG_TEXT)
+        return _in_pieces(text, count)
+    return math.ceil(_in_pieces(text[:LONG_TEXT], count) * len(text) / LONG_TEXT)
 
 
-def _all_tokens(text: str, count: CountText) -> int:
+@dataclass(slots=True)
+class _Tally:
     """Of input: all of it, since who writes it could hide what is dear behind a cheap head."""
+
+    count_text: CountText
+    family: Family
+    count: int = 0
+    most: int = 0
+
+    def add(self, count: int, most: int | None = None) -> None:
+        self.count += count
+        self.most += count if most is None else most
+
+    def text(self, text: str) -> None:
+        count = _in_pieces(text, self.count_text)
+        self.add(count, self.family.text(text, count))
+
+    def perhaps(self, text: str) -> None:
+        """A field that is passed on unknown may be a part of the prompt: it is held for, and not billed unseen."""
+        self.most += self.family.text(text, _in_pieces(text, self.count_text))
+
+    def message(self, message: Mapping[str, Any]) -> None:
+        self.add(PER_MESSAGE + PER_ROLE)
+        content = message.get("content")
+        if isinstance(content, str):
+            self.text(content)
+        else:
+            for part in content or ():
+                self.part(part)
+        if len(message) > 2:
+            rest = {name: value for name, value in message.items() if name not in ("role", "content")}
+            self.text(_flat(list(rest.values())))
+            self.add(PER_NAME if rest.get("name") else 0)
+
+    def part(self, part: Any) -> None:
+        if not isinstance(part, Mapping):
+            self.text(part if isinstance(part, str) else "")
+        elif part.get("type") in _ATTACHED:
+            self.add(PER_IMAGE if part["type"] == "image_url" else PER_FILE, self.family.attachment(part))
+        else:
+            self.text(_flat(part))
+
+    def tool(self, tool: Any) -> None:
+        """As JSON, which it is told as; some vendors write it with more space."""
+        written = orjson.dumps(tool).decode()
+        count = _in_pieces(written, self.count_text)
+        self.add(PER_TOOL + count, PER_TOOL + math.ceil(self.family.text(written, count) * 1.2))
+
+
+def _in_pieces(text: str, count: CountText) -> int:
     if len(text) <= PIECE:
         return count(text)
     return sum(count(text[at : at + PIECE]) for at in range(0, len(text), PIECE))
-
-
-def _may_be_read(name: str, value: Any) -> bool:
-    """Whether a field that is passed on unknown may be a part of the prompt: it is held for then."""
-    return name not in _NO_PROMPT and isinstance(value, str | list | Mapping)
-
-
-def _of_message(message: Mapping[str, Any], count: CountText) -> int:
-    content = message.get("content")
-    if isinstance(content, str):
-        total = _all_tokens(content, count)
-    else:
-        total = sum(_of_part(part, count) for part in content or ())
-    if len(message) > 2:
-        rest = {name: value for name, value in message.items() if name not in ("role", "content")}
-        total += _all_tokens(_flat(list(rest.values())), count) + (PER_NAME if rest.get("name") else 0)
-    return total
-
-
-def _of_part(part: Any, count: CountText) -> int:
-    if isinstance(part, str):
-        return _all_tokens(part, count)
-    if not isinstance(part, Mapping):
-        return 0
-    match part.get("type"):
-        case "image_url":
-            return PER_IMAGE
-        case "file" | "input_audio":
-            return PER_FILE
-    return _all_tokens(_flat(part), count)
 
 
 def _flat(value: Any) -> str:

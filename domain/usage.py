@@ -52,6 +52,14 @@ def _cached(details: object, input_tokens: int) -> tuple[int, int]:
     return (cached, written) if cached + written <= input_tokens else (0, 0)
 
 
+def kept(before: object, report: object, bounds: Bounds) -> object:
+    """Which of two reports of one stream counts: they are cumulative, and one that cannot be believed says nothing."""
+    known, new = reported(before, bounds), reported(report, bounds)
+    if known is None or new is None:
+        return before if new is None and before is not None else report
+    return before if new.output_tokens < known.output_tokens else report
+
+
 def billed(report: object, bounds: Bounds, counted: Usage) -> Usage:
     return reported(report, bounds) or counted
 

@@ -74,7 +74,7 @@ class OpenAIChat:
             body = orjson.loads(raw)
         except orjson.JSONDecodeError:
             raise UpstreamError from None
-        if not isinstance(body, dict) or not _sound(body.get("choices"), "message"):
+        if not isinstance(body, dict) or body.get("error") or not _sound(body.get("choices"), "message"):
             raise UpstreamError
         return ChatAnswer(body)
 
@@ -85,6 +85,7 @@ class OpenAIChat:
             async with response:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise UpstreamError
+                yield ChatChunk({})  # taken on: from here on it costs
                 begun = finished = False
                 async for data in sse.events(response.content.iter_any()):
                     if data == b"[DONE]" and begun:
@@ -147,7 +148,7 @@ def _chunk(data: bytes) -> dict[str, Any]:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise UpstreamError from None
-    if not isinstance(chunk, dict) or "error" in chunk:
+    if not isinstance(chunk, dict) or chunk.get("error"):
         raise UpstreamError
     if chunk.get("choices") and not _sound(chunk["choices"], "delta"):
         raise UpstreamError

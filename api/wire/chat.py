@@ -22,12 +22,13 @@ SAMPLING = frozenset(
 )
 OURS = frozenset({"max_credits"})
 """Fields that are for this server and never go upstream."""
+RELAYED = ("choices", "system_fingerprint", "service_tier", "obfuscation", "citations", "search_results", "images")
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 _DEARER = (
     *("web_search_options", "web_search", "plugins", "audio", "moderation", "modalities", "best_of", "speed"),
     *("inference_geo", "models", "route", "preset", "transforms"),
-    *("search_parameters", "search_settings", "search_options", "enable_search"),
+    *("search_parameters", "search_settings", "search_options", "enable_search", "chat_template"),
 )
 """What makes a call dearer than the catalog prices it, or lets another model answer it."""
 _ORDINARY: Mapping[str, tuple[Any, ...]] = {
@@ -243,6 +244,11 @@ def _texts(said: object, left_out: Collection[str] = ()) -> Iterator[str]:
             for name, value in said.items():
                 if name not in _NO_TEXT and name not in left_out:
                     yield from _texts(value)
+
+
+def relayed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer (or a chunk) may tell beside its choices: nothing about the provider's accounts and hosts."""
+    return {name: body[name] for name in RELAYED if name in body}
 
 
 def finishes(choices: object) -> bool:

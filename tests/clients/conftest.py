@@ -25,6 +25,7 @@ BEHAVIOURS = [
     *STATUSES,
     *USAGES,
     *WRITERS,
+    "chatty",
     *oddities.WHOLE,
     *oddities.STREAMED,
     "telling",
@@ -79,6 +80,8 @@ base_url = "http://127.0.0.1:1/v1"
     models = [_model(f"test-{name}", f'{{ provider = "foreign", model = "{name}" }}') for name in BEHAVIOURS]
     first, then = '{ provider = "unreachable", model = "x", weight = 2 }', '{ provider = "foreign", model = "plain" }'
     models.append(_model("test-metered", '{ provider = "metered", model = "writes" }'))
+    throat = '{ provider = "foreign", model = "role-then-error", weight = 2 }'
+    models.append(_model("test-throat", f'{throat}, {{ provider = "foreign", model = "plain" }}'))
     models += [_model("test-second", f"{first}, {then}"), _model("test-unreachable", first)]
     return provider + "".join(models) + TIERED
 

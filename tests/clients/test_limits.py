@@ -81,8 +81,23 @@ async def test_tokens_per_minute_are_held_and_given_back(owner: httpx2.AsyncClie
     large = body(model="test-usage-missing", max_tokens=6000)
     for _ in range(3):  # each is bounded at over 6,000 tokens and uses twenty
         assert (await owner.post(CHAT, json=large, headers=headers)).status_code == 200
-    refused = await owner.post(CHAT, json=body(max_tokens=20_000), headers=headers)
+    refused = await owner.post(CHAT, json=body(max_tokens=9_900), headers=headers)
     assert refused.status_code == 429
+
+
+async def test_a_call_that_no_wait_would_let_pass_is_told_so(owner: httpx2.AsyncClient) -> None:
+    headers = await limited(owner, tokens=1000)
+    refused = await owner.post(CHAT, json=body(max_tokens=2000), headers=headers)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "max_tokens")
+    passed = await owner.post(CHAT, json=body(), headers=headers)  # what it may say fits the key's limit
+    assert passed.status_code == 200
+
+
+async def test_budgets_say_when_they_begin_anew(owner: httpx2.AsyncClient) -> None:
+    headers = await limited(owner, credits_day=1000, credits_month=5000)
+    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    assert 0 < told["credits_day"]["reset_seconds"] <= 86_400
+    assert told["credits_day"]["reset_seconds"] <= told["credits_month"]["reset_seconds"] <= 31 * 86_400
 
 
 async def test_concurrent_calls(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:

@@ -48,6 +48,23 @@ async def test_an_unusable_answer_is_the_providers_failure_and_costs_nothing(
     assert await balance(client) == (1_000_000, 0)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_provider_tells_about_itself_stays_here(client: httpx2.AsyncClient, stream: bool) -> None:
+    answer = await client.post(CHAT, json={"model": "test-chatty", "messages": MESSAGES, "stream": stream})
+    assert answer.status_code == 200, answer.text
+    assert "SECRET" not in answer.text
+    assert answer.text.count('"yout"') == 1
+    assert answer.text.count("error") == 0
+
+
+async def test_a_route_that_has_only_cleared_its_throat_is_left_for_the_next(client: httpx2.AsyncClient) -> None:
+    asked = {"model": "test-throat", "messages": MESSAGES, "stream": True}
+    answer = await client.post(CHAT, json=asked)
+    assert answer.status_code == 200
+    assert answer.text.count('"role":"assistant"') == 1
+    assert "[DONE]" in answer.text
+
+
 async def test_what_the_provider_calls_a_parameter_is_told_only_if_the_caller_sent_it(
     client: httpx2.AsyncClient,
 ) -> None:

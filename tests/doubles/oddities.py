@@ -19,13 +19,23 @@ WHOLE: dict[str, Any] = {
     "odd-tools": {"choices": [{"index": 0, "message": _SAID | {"tool_calls": 5}, "finish_reason": "stop"}]},
     "far-tools": {"choices": [{"index": 0, "message": _SAID | {"tool_calls": [{"index": 10**9}]}}]},
     "deep": {"choices": [{"index": 0, "message": _SAID | {"extra": _deep(400)}, "finish_reason": "stop"}]},
+    "whole-error": {
+        "choices": [{"index": 0, "message": _SAID, "finish_reason": "stop"}],
+        "error": {"message": "SECRET at 10.0.0.7"},
+    },
     "choice-error": {
         "choices": [{"index": 0, "message": _SAID, "error": {"message": "SECRET"}, "finish_reason": "error"}]
     },
 }
-STREAMED = {
+CHATTY: dict[str, Any] = {"account": "org-SECRET", "provider": "SECRET", "yout": {"credits_charged": 0}, "error": None}
+"""What some providers tell beside their answers, about themselves."""
+STREAMED: dict[str, list[dict[str, Any]]] = {
     "only-done": [],
     "stream-odd-tools": [{"choices": [{"index": 0, "delta": {"tool_calls": 5}, "finish_reason": None}]}],
     "stream-far-tools": [{"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 10**9}]}}]}],
+    "role-then-error": [
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]},
+        {"error": {"message": "SECRET"}},
+    ],
     "stream-choice-error": [{"choices": [{"index": 0, "delta": {}, "error": {"message": "SECRET"}}]}],
 }

@@ -126,7 +126,8 @@ class OpenAIServer:
         ]
         usage = USAGES.get(body["model"], USAGE)
         answer = {"id": "upstream-1", "object": "chat.completion", "created": 1, "model": body["model"]}
-        return web.json_response(answer | {"choices": choices, "usage": usage})
+        beside = oddities.CHATTY if body["model"] == "chatty" else {}
+        return web.json_response(answer | beside | {"choices": choices, "usage": usage})
 
     def _written(self, body: dict[str, Any]) -> web.Response:
         """All that the limit allows; the model that reasons shows none of it."""
@@ -198,7 +199,8 @@ class OpenAIServer:
 
 
 def frame(body: dict[str, Any]) -> dict[str, Any]:
-    return {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+    beside = oddities.CHATTY if body["model"] == "chatty" else {}
+    return beside | {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
 
 
 def event(body: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> str:

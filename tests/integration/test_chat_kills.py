@@ -275,6 +275,11 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
         assert await asyncio.to_thread(api.wait, 60) == 0
     assert not any(each.done for each in heard)
     holds = await _holds(site.world, customer)
+    told = {hold.charged for hold in holds if hold.model != HANGING}
+    for each in (*calls.streams[STALLING], *calls.streams[ENDLESS]):
+        assert each.error is not None
+        assert each.error["code"] == "service_unavailable"
+        assert each.charged in told
     assert {hold.closed_by for hold in holds} == {"call"}
     assert {hold.state for hold in holds if hold.model == HANGING} == {"void"}
     for model, heard_of in calls.streams.items():

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from domain import tokens
@@ -50,3 +52,45 @@ def test_a_very_long_output_is_counted_by_its_head_and_in_pieces() -> None:
 @pytest.mark.parametrize("message", [{"role": "user", "content": None}, {"role": "user", "content": [7, None]}, {}])
 def test_odd_messages_do_not_break_the_count(message: dict[str, object]) -> None:
     assert tokens.of_request({"messages": [message]}, tokenizer.count, family="openai").count >= 6
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens_elsewhere"),
+    [
+        ("aaaa" * 1000, 1400),
+        ("\n" * 4000, 1000),
+        ("1234567890" * 100, 1000),
+        ("სალამი " * 500, 4400),
+        ("😀" * 500, 1100),
+    ],
+    ids=["runs", "newlines", "digits", "georgian", "emoji"],
+)
+def test_what_other_tokenizers_split_is_bounded(text: str, tokens_elsewhere: int) -> None:
+    body = {"messages": [{"role": "user", "content": text}]}
+    assert tokens.of_request(body, tokenizer.count, family="mistral").bound >= tokens_elsewhere
+
+
+def test_tools_are_counted_as_the_json_that_they_are() -> None:
+    schema = {"type": "object", "properties": {f"field_{n}": {"type": "string"} for n in range(100)}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    body = {"messages": [{"role": "user", "content": "x"}], "tools": [tool]}
+    written = tokenizer.count(json.dumps(tool, separators=(",", ":")))
+    assert tokens.of_request(body, tokenizer.count, family="openai").count >= written
+    assert tokens.of_request(body, tokenizer.count, family="deepseek").bound >= tokenizer.count(json.dumps(tool))
+
+
+@pytest.mark.parametrize(
+    ("family", "part", "most"),
+    [
+        ("openai", {"type": "image_url", "image_url": {"url": "https://x/y.png", "detail": "high"}}, 14_364),
+        ("anthropic", {"type": "image_url", "image_url": {"url": "https://x/y.png"}}, 4_784),
+        ("google", {"type": "file", "file": {"file_data": "A" * 4_000_000}}, 3_000_000),
+        ("google", {"type": "input_audio", "input_audio": {"data": "A" * 400_000, "format": "mp3"}}, 300_000 // 32),
+        ("openai", {"type": "file", "file": {"file_id": "file-1"}}, 1_000_000),
+    ],
+)
+def test_attachments_are_bounded_by_what_their_vendor_makes_of_them(
+    family: str, part: dict[str, object], most: int
+) -> None:
+    body = {"messages": [{"role": "user", "content": [part]}]}
+    assert tokens.of_request(body, tokenizer.count, family=family).bound >= most

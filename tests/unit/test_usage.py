@@ -1,7 +1,7 @@
 import pytest
 
 from domain.pricing import Usage, UsageSource
-from domain.usage import Bounds, billed, counted
+from domain.usage import Bounds, billed, counted, kept
 
 BOUNDS = Bounds(input_tokens=1000, output_tokens=100)
 OURS = counted(10, 5)
@@ -55,3 +55,23 @@ def provider(given_in: int, given_out: int, cached: int = 0, written: int = 0) -
 )
 def test_reports_are_believed_within_bounds(report: object, usage: Usage) -> None:
     assert billed(report, BOUNDS, OURS) == usage
+
+
+GOOD, LESS = {"prompt_tokens": 12, "completion_tokens": 30}, {"prompt_tokens": 12, "completion_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("before", "report", "counts"),
+    [
+        (None, GOOD, GOOD),
+        (None, {"prompt_tokens": -1}, {"prompt_tokens": -1}),
+        (LESS, GOOD, GOOD),
+        (GOOD, LESS, GOOD),
+        (GOOD, {"prompt_tokens": -1, "completion_tokens": 99}, GOOD),
+        ({"prompt_tokens": "x"}, GOOD, GOOD),
+    ],
+)
+def test_of_several_reports_the_largest_that_can_be_believed_counts(
+    before: object, report: object, counts: object
+) -> None:
+    assert kept(before, report, BOUNDS) == counts
