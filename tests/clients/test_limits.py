@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
+from tests.clients.payer import ASKED, Payer
 from tests.doubles.openai_server import OpenAIServer
-from tests.stack import Stack, free_port
+from tests.stack import Stack, eventually, free_port
 
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 CHAT = "/v1/chat/completions"
@@ -76,13 +79,22 @@ async def test_what_is_left_is_on_every_answer(owner: httpx2.AsyncClient) -> Non
     assert told["credits_day"] == {"limit": None, "remaining": None, "reset_seconds": None}
 
 
-async def test_tokens_per_minute_are_held_and_given_back(owner: httpx2.AsyncClient) -> None:
+async def test_tokens_per_minute_are_held_and_given_back(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
     headers = await limited(owner, tokens=10_000)
     large = body(model="test-usage-missing", max_tokens=6000)
     for _ in range(3):  # each is bounded at over 6,000 tokens and uses twenty
         assert (await owner.post(CHAT, json=large, headers=headers)).status_code == 200
-    refused = await owner.post(CHAT, json=body(max_tokens=9_900), headers=headers)
+    upstream.release.clear()
+    running = asyncio.create_task(owner.post(CHAT, json=large | {"model": "test-hang"}, headers=headers))
+    await eventually(partial(_reached, upstream, "hang"))
+    refused = await owner.post(CHAT, json=large, headers=headers)
     assert refused.status_code == 429
+    upstream.release.set()
+    assert (await running).status_code == 200
+
+
+async def _reached(upstream: OpenAIServer, model: str) -> bool:
+    return bool(upstream.seen[-1].body["model"] == model)
 
 
 async def test_a_call_that_no_wait_would_let_pass_is_told_so(owner: httpx2.AsyncClient) -> None:
@@ -165,3 +177,34 @@ async def test_keys_are_listed_masked_and_revoked_at_once(owner: httpx2.AsyncCli
         refused = await owner.post(url + CHAT, json=body(), headers=headers)
         assert refused.json()["error"]["code"] == "invalid_api_key"
         assert (await owner.get(url + "/v1/models", headers=headers)).status_code == 401
+
+
+async def test_a_replay_tells_what_is_left(payer: Payer) -> None:
+    asked, named = {"model": "test-plain", **ASKED}, {"idempotency-key": "limits"}
+    await payer.http.post("/v1/chat/completions", json=asked, headers=named)
+    answer = await payer.http.post("/v1/chat/completions", json=asked, headers=named)
+    assert answer.headers["idempotent-replayed"] == "true"
+    assert "x-ratelimit-remaining-requests" in answer.headers
+
+
+@pytest.mark.parametrize("model", ["test-endless", "test-hang"])
+async def test_a_revoked_key_ends_its_streams_and_not_its_whole_answers(
+    owner: httpx2.AsyncClient, upstream: OpenAIServer, model: str
+) -> None:
+    made = (await owner.post("/api/chat/keys/", json={"name": "brief"})).json()
+    headers = {"authorization": f"Bearer {made['key']}"}
+    upstream.release.clear()
+    asked = body(model=model, stream=model == "test-endless", max_tokens=4000)
+    running = asyncio.create_task(owner.post(CHAT, json=asked, headers=headers))
+    await eventually(partial(_reached, upstream, model.removeprefix("test-")))
+    await owner.post(f"/api/chat/keys/{made['id']}/revoke/")
+    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 401
+    if model == "test-hang":
+        await asyncio.sleep(1.5)  # a renewal finds the key gone
+        upstream.release.set()
+        assert (await running).status_code == 200
+        return
+    last = orjson.loads((await running).text.strip().rpartition("data: ")[2])
+    assert last["error"]["code"] == "invalid_api_key"
+    assert last["choices"][0]["finish_reason"] == "error"
+    assert last["yout"]["credits_charged"] > 0

@@ -1,5 +1,6 @@
 """Odd answers and odd requests: never a 500, never a charge for nothing, never a hold that stays."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -141,3 +142,10 @@ async def test_a_large_request_of_a_customer_is_served(client: httpx2.AsyncClien
     large = [{"role": "user", "content": "word " * 30_000}]
     answer = await client.post(CHAT, json={"model": "test-plain", "messages": large, "max_tokens": 10})
     assert answer.status_code == 200
+
+
+async def test_every_choice_of_a_stream_has_an_end(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(CHAT, json={"model": "test-plain", "messages": MESSAGES, "stream": True, "n": 3})
+    chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    ends = [choice["index"] for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
+    assert sorted(ends) == [0, 1, 2]

@@ -125,3 +125,10 @@ async def test_a_call_that_may_cost_more_is_refused_before_anything_is_sent(
     assert answer.headers["x-should-retry"] == "false"
     assert len(upstream.seen) == before
     assert await balance(payer) == (CREDITS, 0)
+
+
+async def test_a_body_that_nests_too_deeply_is_refused(payer: Payer) -> None:
+    deep = "[" * 900 + "]" * 900
+    body = '{"model":"test-plain","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","f":%s}]}'
+    answer = await payer.http.post("/api/billing/quote/", content=body % deep)
+    assert answer.status_code == 400

@@ -1,15 +1,21 @@
 """Asking again, growing, and giving back: what a retry may find."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
+from domain.errors import GatewayError
 from domain.ledger import (
+    LEASE,
     Claim,
+    Closed,
     Extend,
     Extended,
     Refund,
+    Renew,
+    Renewed,
     Replay,
     Reserve,
     Reserved,
@@ -65,3 +71,42 @@ def test_asking_again_under_a_claim_says_that_it_is_recorded() -> None:
     verdicts, _ = run(state(), claimed(1), claimed(1))
     assert isinstance(verdicts[1], Reserved)
     assert verdicts[1].claimed
+
+
+@pytest.mark.parametrize("what", ["key", "account"])
+def test_no_more_is_held_for_whom_nothing_would_be_held_now(what: str) -> None:
+    known = state()
+    run(known, reserve())
+    known.keys[KEY].dead = what == "key"
+    known.accounts[ANN].suspended = what == "account"
+    verdicts, _ = run(known, Extend(UUID(int=100), ANN, 200))
+    assert isinstance(verdicts[0], GatewayError)
+
+
+def test_a_retry_in_the_same_batch_is_replayed() -> None:
+    claim = Claim(b"scope", b"fingerprint")
+    settled = replace(settle(1), sealed=b"sealed")
+    verdicts, _ = run(state(), reserve(1, claim=claim), settled, reserve(2, claim=claim))
+    assert isinstance(verdicts[2], Replay)
+    assert (verdicts[2].hold_id, verdicts[2].sealed) == (UUID(int=1), b"sealed")
+
+
+def test_a_charge_above_its_hold_stays_within_its_keys_budget() -> None:
+    known = state(10_000)
+    known.keys[KEY].limits = Limits(credits_day=BOUND + 20)
+    verdicts, _ = run(known, reserve(), settle(usage=used(15, 2000)))
+    closed = verdicts[1]
+    assert isinstance(closed, Closed)
+    assert closed.charged == BOUND + 20
+    assert closed.written_off > 0
+    assert known.keys[KEY].used.day_credits == BOUND + 20
+
+
+def test_a_renewal_says_that_its_key_is_gone_and_keeps_the_hold() -> None:
+    known = state()
+    run(known, reserve())
+    known.cut.add(UUID(int=100))
+    verdicts, _ = run(known, Renew(UUID(int=100), 5))
+    assert isinstance(verdicts[0], Renewed)
+    assert verdicts[0].cut
+    assert verdicts[0].lease_until == known.now + LEASE

@@ -8,7 +8,7 @@ import pytest
 
 from api import errors as table
 from domain import errors
-from domain.errors import GatewayError
+from domain.errors import GatewayError, InsufficientCredits
 
 
 def all_errors(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
@@ -56,3 +56,7 @@ def test_a_402_says_what_was_needed_and_what_there_is() -> None:
     error = orjson.loads(bytes(table.response(errors.InsufficientCredits(100, 60, 20)).body))["error"]
     assert (error["required"], error["available"], error["held"]) == (100, 60, 20)
     assert (error["limit_source"], error["type"]) == ("balance", "insufficient_quota")
+
+
+def test_a_spent_key_budget_is_not_to_be_retried() -> None:
+    assert table.headers(InsufficientCredits(100, 60, 1000, "key_budget")) == {"x-should-retry": "false"}

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -94,3 +95,29 @@ def test_attachments_are_bounded_by_what_their_vendor_makes_of_them(
 ) -> None:
     body = {"messages": [{"role": "user", "content": [part]}]}
     assert tokens.of_request(body, tokenizer.count, family=family).bound >= most
+
+
+TEXT = "foo bar " * 5000
+USER = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{"role": "assistant", "content": "x", "reasoning_content": TEXT}, USER]},
+        {"messages": [{"role": "assistant", "content": None, "refusal": TEXT}, USER]},
+        {"messages": [USER | {"name": TEXT}]},
+        {"messages": [USER], "prediction": {"type": "content", "content": TEXT}},
+        {"messages": [USER], "documents": [{"text": TEXT}]},
+    ],
+    ids=["reasoning", "refusal", "name", "prediction", "documents"],
+)
+def test_the_bound_has_all_of_it(body: dict[str, Any]) -> None:
+    assert tokens.of_request(body, tokenizer.count, family="openai").bound >= tokenizer.count(TEXT)
+
+
+def test_a_cheap_head_does_not_hide_a_dear_rest() -> None:
+    rest = "你好龘" * 300_000
+    body = {"messages": [{"role": "user", "content": " " * tokens.LONG_TEXT + rest}]}
+    has = sum(tokenizer.count(rest[at : at + 90_000]) for at in range(0, len(rest), 90_000))
+    assert tokens.of_request(body, tokenizer.count, family="openai").bound >= has

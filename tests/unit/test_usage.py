@@ -1,5 +1,6 @@
 import pytest
 
+from domain import usage
 from domain.pricing import Usage, UsageSource
 from domain.usage import Bounds, billed, counted, kept
 
@@ -75,3 +76,15 @@ def test_of_several_reports_the_largest_that_can_be_believed_counts(
     before: object, report: object, counts: object
 ) -> None:
     assert kept(before, report, BOUNDS) == counts
+
+
+def test_reasoning_that_only_the_total_has_is_billed() -> None:
+    report = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 1015,
+        "completion_tokens_details": {"reasoning_tokens": 1000},
+    }
+    found = usage.reported(report, Bounds(100_000, 8000))
+    assert found is not None
+    assert found.output_tokens == 1005
