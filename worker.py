@@ -34,9 +34,10 @@ import logs
 import settings as configuration
 from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
+from activities.holds import HoldActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import Jobs
+from activities.ports import Holds, Jobs
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
@@ -73,6 +74,7 @@ class Parts:
     storage: Storage
     sniff: Sniff
     auditor: Auditor
+    holds: Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.jobs, MediaStarter(client))
+    holds = HoldActivities(parts.holds)
     audit = AuditActivities(parts.auditor)
     shapes = {
         LEDGER: Shape(
@@ -113,7 +116,13 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
         ),
         MAINTENANCE: Shape(
             workflows=[MaintenanceWorkflow, AuditWorkflow],
-            activities=[maintenance.start_orphans, maintenance.reconcile, audit.audit_ledger],
+            activities=[
+                holds.sweep_holds,
+                holds.forget_expired,
+                maintenance.start_orphans,
+                maintenance.reconcile,
+                audit.audit_ledger,
+            ],
             tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=5),
         ),
     }
@@ -215,6 +224,7 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
 async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     """The concrete adapters. They open without their servers, which may come up later."""
     from db.audit import Audits
+    from db.sweeper import Sweeper
     from storage import sniff
     from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
 
@@ -222,7 +232,14 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
         with wired.catalog.reloading():
             yield (
                 Temporal(wired.address, converter(wired.keyring)),
-                Parts(wired.jobs, wired.registry.media, wired.storage, sniff.content_type, Audits(wired.database)),
+                Parts(
+                    wired.jobs,
+                    wired.registry.media,
+                    wired.storage,
+                    sniff.content_type,
+                    Audits(wired.database),
+                    Sweeper(wired.database),
+                ),
             )
 
 

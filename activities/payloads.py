@@ -89,6 +89,12 @@ class Tally(Payload):
     jobs: int
 
 
+class Counted(Payload):
+    """How many holds, or rows kept beside them, a round of maintenance dealt with."""
+
+    count: int
+
+
 class Audited(Payload):
     """A clean audit."""
 
@@ -98,3 +104,5 @@ class Audited(Payload):
 class Maintained(Payload):
     started: int | None = None
     closed: int | None = None
+    swept: int | None = None
+    forgotten: int | None = None

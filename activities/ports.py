@@ -8,6 +8,16 @@ from uuid import UUID
 from domain.media import Job, JobError, MediaRequest, Output, State
 
 
+class Holds(Protocol):
+    """Holds in Postgres, and what is kept beside them for a time. Safe from many processes at once."""
+
+    async def sweep(self) -> int:
+        """Settle or release holds whose lease has run out. How many ended; 0 when none is left that can be."""
+
+    async def forget(self) -> int:
+        """Delete `Idempotency-Key`s that are older than they are kept. How many."""
+
+
 class Jobs(Protocol):
     """Media jobs in Postgres. Every method is one transaction, safe to do twice and safe to do late."""
 

@@ -1,7 +1,7 @@
 """What an API process does beside answering: ends holds whose owner died, starts jobs nobody started, closes lost ones.
 
-Every process runs these; an advisory lock lets one at a time act. A Temporal Schedule does the media chores too, so
-that either side may be away.
+Every process runs these; an advisory lock lets one at a time act. A Temporal Schedule does the same chores, so that
+either side may be away.
 """
 
 import asyncio

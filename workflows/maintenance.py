@@ -1,4 +1,7 @@
-"""Once a minute: start what nobody started, close what lost its workflow. The API's own loop does the same."""
+"""Once a minute: end holds whose owner died, start what nobody started, close what lost its workflow.
+
+The API's own loop does the same, so that either side may be away.
+"""
 
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -8,8 +11,9 @@ from temporalio.client import Client, ScheduleActionStartWorkflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.holds import HoldActivities
     from activities.maintenance import MaintenanceActivities
-    from activities.payloads import Maintained, Tally
+    from activities.payloads import Counted, Maintained, Tally
     from workflows.options import MAINTENANCE, SWEEPING
     from workflows.schedules import ensure
 
@@ -26,17 +30,24 @@ class MaintenanceWorkflow:
 
     @workflow.run
     async def run(self) -> Maintained:
+        swept = forgotten = None
+        if workflow.patched("2026-11-27-sweep"):
+            swept = await self._count(call(HoldActivities.sweep_holds, **SWEEPING))
+            forgotten = await self._count(call(HoldActivities.forget_expired, **SWEEPING))
         return Maintained(
             started=await self._count(call(MaintenanceActivities.start_orphans, **SWEEPING)),
             closed=await self._count(call(MaintenanceActivities.reconcile, **SWEEPING)),
+            swept=swept,
+            forgotten=forgotten,
         )
 
-    async def _count(self, part: Awaitable[Tally]) -> int | None:
+    async def _count(self, part: Awaitable[Tally] | Awaitable[Counted]) -> int | None:
         """None where this part of the round could not be done."""
         try:
-            return (await part).jobs
+            done = await part
         except ActivityError:
             return None
+        return done.jobs if isinstance(done, Tally) else done.count
 
 
 async def ensure_schedules(client: Client, *, every: timedelta = EVERY) -> None:

@@ -288,6 +288,22 @@ class FakeAuditor:
         return FakeReport(self.counts)
 
 
+class FakeHolds:
+    """Each round of the sweeper ends as many holds as `expired` says, until there are none."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.expired: list[int] = []
+
+    async def sweep(self) -> int:
+        await self._script.at("holds.sweep")
+        return self.expired.pop(0) if self.expired else 0
+
+    async def forget(self) -> int:
+        await self._script.at("holds.forget")
+        return 0
+
+
 @dataclass
 class Fakes:
     """One small world: a script, and everything that follows it."""
@@ -299,6 +315,7 @@ class Fakes:
         self.provider = FakeProvider(self.script)
         self.storage = FakeStorage(self.script)
         self.auditor = FakeAuditor(self.script)
+        self.holds = FakeHolds(self.script)
 
     def accepted(self, *, kind: Kind = Kind.IMAGE, now: datetime | None = None, lasts: float = 900) -> Job:
         """A job as the API accepts it, with a deadline in `lasts` seconds."""

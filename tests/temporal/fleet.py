@@ -13,6 +13,7 @@ from temporalio.worker import Worker
 
 from activities.audit import AuditActivities
 from activities.bookkeeping import BookkeepingActivities
+from activities.holds import HoldActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities
 from activities.payloads import MediaResult
@@ -85,7 +86,9 @@ async def deciding(client: Client) -> AsyncIterator[None]:
 async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     chores = MaintenanceActivities(fakes.jobs, MediaStarter(client))
     audit = AuditActivities(fakes.auditor)
-    activities = [chores.start_orphans, chores.reconcile, audit.audit_ledger]
+    holds = HoldActivities(fakes.holds)
+    swept = [holds.sweep_holds, holds.forget_expired]
+    activities = [*swept, chores.start_orphans, chores.reconcile, audit.audit_ledger]
     async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):
         yield
 

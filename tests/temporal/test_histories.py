@@ -200,6 +200,12 @@ async def maintenance_in_trouble(world: World) -> WorkflowHandle[Any, Any]:
 
 
 @story
+async def maintenance_of_dead_calls(world: World) -> WorkflowHandle[Any, Any]:
+    world.fakes.holds.expired = [3]
+    return await _maintained(world)
+
+
+@story
 async def audit_clean(world: World) -> WorkflowHandle[Any, Any]:
     return await _audited(world)
 

@@ -110,7 +110,16 @@ async def test_what_cannot_be_done_now_does_not_keep_the_rest(client: Client) ->
     fakes.script.always_fail("jobs.waiting", ServiceUnavailable())
     async with maintaining(client, fakes):
         done = await client.execute_workflow(MaintenanceWorkflow.run, id="a-round", task_queue=MAINTENANCE)
-    assert done == Maintained(started=None, closed=0)
+    assert done == Maintained(started=None, closed=0, swept=0, forgotten=0)
+
+
+async def test_a_round_sweeps_until_no_hold_is_left(client: Client) -> None:
+    fakes = Fakes()
+    fakes.holds.expired = [500, 500, 7]
+    fakes.script.always_fail("holds.forget", ServiceUnavailable())
+    async with maintaining(client, fakes):
+        done = await client.execute_workflow(MaintenanceWorkflow.run, id="after-a-crash", task_queue=MAINTENANCE)
+    assert done == Maintained(started=0, closed=0, swept=1007, forgotten=None)
 
 
 async def test_search_attributes_are_registered_once(client: Client, caplog: pytest.LogCaptureFixture) -> None:

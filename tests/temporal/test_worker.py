@@ -20,7 +20,7 @@ EVERYTHING = Fleet()
 
 
 def parts_of(fakes: Fakes) -> Parts:
-    return Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor)
+    return Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor, fakes.holds)
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ async def test_maintenance_runs_on_a_schedule(client: Client) -> None:
         action = (await schedule.describe()).info.recent_actions[-1].action
         assert isinstance(action, ScheduleActionExecutionStartWorkflow)
         handle = client.get_workflow_handle(action.workflow_id, result_type=Maintained)
-        assert await handle.result() == Maintained(started=0, closed=0)
+        assert await handle.result() == Maintained(started=0, closed=0, swept=0, forgotten=0)
     await schedule.delete()
 
 

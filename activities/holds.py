@@ -1,0 +1,26 @@
+"""What nobody else does for a hold whose owner died, by Temporal's schedule. The API does the same in a loop."""
+
+from temporalio import activity
+
+from activities import failures
+from activities.payloads import Counted
+from activities.ports import Holds
+
+
+class HoldActivities:
+    def __init__(self, holds: Holds) -> None:
+        self._holds = holds
+
+    @activity.defn
+    async def sweep_holds(self) -> Counted:
+        """End every hold whose lease has run out, a batch after the other."""
+        swept = 0
+        with failures.translated():
+            while ended := await self._holds.sweep():
+                swept += ended
+        return Counted(count=swept)
+
+    @activity.defn
+    async def forget_expired(self) -> Counted:
+        with failures.translated():
+            return Counted(count=await self._holds.forget())
