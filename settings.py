@@ -8,16 +8,18 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from domain.ledger import REMEMBERED
 from domain.limits import Limits
+from domain.retention import Retention
 
 DEV_FILE = "dev.json"
 SECRET_FILE = "secret.key"  # noqa: S105  # a file name
@@ -26,6 +28,11 @@ Seconds = Annotated[
     timedelta,
     BeforeValidator(lambda v: timedelta(seconds=float(v)) if isinstance(v, str | int | float) else v),
 ]
+Days = Annotated[
+    timedelta | None,
+    BeforeValidator(lambda v: (timedelta(days=float(v)) or None) if isinstance(v, str | int | float) else v),
+]
+"""0 days: for ever."""
 
 
 def _absent(value: object) -> object:
@@ -95,6 +102,13 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
+    idempotency_lifetime: Seconds = REMEMBERED
+    """How long an `Idempotency-Key` gives the same answer again."""
+    keep_holds: Days = timedelta(days=90)
+    """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
+    keep_usage: Days = timedelta(days=400)
+    """Usage of single calls; that of days is kept for ever."""
+    keep_audits: Days = timedelta(days=90)
     worker_queues: str = ""
     """Comma-separated task queues that this worker serves; empty: all of them."""
     drain: Seconds = timedelta(seconds=25)
@@ -103,6 +117,16 @@ class Settings(BaseSettings):
 
     failpoint: Annotated[str | None, BeforeValidator(_absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
+
+    @model_validator(mode="after")
+    def _keeps_long_enough(self) -> Self:
+        if not self.retention.outlasts(self.idempotency_lifetime):
+            raise ValueError("keep_holds must be a day longer than idempotency_lifetime: a replay needs its hold")
+        return self
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(holds=self.keep_holds, usage=self.keep_usage, audits=self.keep_audits)
 
     @property
     def ceiling(self) -> Limits:

@@ -37,7 +37,7 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.holds import HoldActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import Holds, Jobs
+from activities.ports import Forgetting, Jobs, Sweeping
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
@@ -74,7 +74,8 @@ class Parts:
     storage: Storage
     sniff: Sniff
     auditor: Auditor
-    holds: Holds
+    sweeper: Sweeping
+    pruning: Forgetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.jobs, MediaStarter(client))
-    holds = HoldActivities(parts.holds)
+    holds = HoldActivities(parts.sweeper, parts.pruning)
     audit = AuditActivities(parts.auditor)
     shapes = {
         LEDGER: Shape(
@@ -224,6 +225,7 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
 async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     """The concrete adapters. They open without their servers, which may come up later."""
     from db.audit import Audits
+    from db.pruning import Pruning
     from db.sweeper import Sweeper
     from storage import sniff
     from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
@@ -239,6 +241,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     sniff.content_type,
                     Audits(wired.database),
                     Sweeper(wired.database),
+                    Pruning(wired.database, settings.retention),
                 ),
             )
 

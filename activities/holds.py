@@ -4,23 +4,24 @@ from temporalio import activity
 
 from activities import failures
 from activities.payloads import Counted
-from activities.ports import Holds
+from activities.ports import Forgetting, Sweeping
 
 
 class HoldActivities:
-    def __init__(self, holds: Holds) -> None:
-        self._holds = holds
+    def __init__(self, sweeper: Sweeping, pruning: Forgetting) -> None:
+        self._sweeper, self._pruning = sweeper, pruning
 
     @activity.defn
     async def sweep_holds(self) -> Counted:
         """End every hold whose lease has run out, a batch after the other."""
         swept = 0
         with failures.translated():
-            while ended := await self._holds.sweep():
+            while ended := await self._sweeper.sweep():
                 swept += ended
         return Counted(count=swept)
 
     @activity.defn
     async def forget_expired(self) -> Counted:
+        """A round of it: what is left, the next one finds."""
         with failures.translated():
-            return Counted(count=await self._holds.forget())
+            return Counted(count=await self._pruning.forget())

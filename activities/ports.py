@@ -8,14 +8,17 @@ from uuid import UUID
 from domain.media import Job, JobError, MediaRequest, Output, State
 
 
-class Holds(Protocol):
-    """Holds in Postgres, and what is kept beside them for a time. Safe from many processes at once."""
-
+class Sweeping(Protocol):
     async def sweep(self) -> int:
-        """Settle or release holds whose lease has run out. How many ended; 0 when none is left that can be."""
+        """Settle or release holds whose lease has run out. How many ended; 0 when none is left that can be.
 
+        Safe from many processes at once; so is the next.
+        """
+
+
+class Forgetting(Protocol):
     async def forget(self) -> int:
-        """Delete `Idempotency-Key`s that are older than they are kept. How many."""
+        """Delete some of what is older than it is kept. How many rows."""
 
 
 class Jobs(Protocol):

@@ -36,6 +36,7 @@ from api.idempotency import Claims
 from api.outputs import Outputs
 from api.resources import Resources
 from db.leadership import Leadership
+from db.pruning import Pruning
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
@@ -160,7 +161,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
             return False
 
     return Resources(
-        claims=Claims(derive(wired.settings.secret_key.get_secret_value(), "idempotency")),
+        claims=Claims(
+            derive(wired.settings.secret_key.get_secret_value(), "idempotency"), wired.settings.idempotency_lifetime
+        ),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
@@ -178,7 +181,8 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.SWEEP_LOCK)
 
     sweeper = Sweeper(wired.database)
-    chores = [sweeper.sweep, maintenance.start_orphans, maintenance.reconcile, sweeper.forget]
+    pruning = Pruning(wired.database, wired.settings.retention)
+    chores = [sweeper.sweep, maintenance.start_orphans, maintenance.reconcile, pruning.forget]
     return [
         asyncio.create_task(calls.renew_for_ever(), name="renewals"),
         asyncio.create_task(background.run(leadership, chores), name="chores"),

@@ -77,7 +77,7 @@ class StatementEntry(BaseModel):
     kind: TransactionKind
     created_at: datetime
     charge: str | None
-    """Of which call or job."""
+    """Of which call or job: its charge's id, or the bare UUID of one so old that its details are no longer kept."""
     model: str | None
     note: str | None
     """The operator's reason, where there is one."""
@@ -138,7 +138,8 @@ async def list_charges(caller: MaySeeBilling, held: Held, asked: Annotated[Charg
 async def explain_charge(charge_id: str, caller: MaySeeBilling, held: Held) -> ReceiptView:
     """Explains a charge so that it can be computed again from this answer alone.
 
-    `charge_id` is the `id` of a chat's answer (`chatcmpl-…`), or a media job's `job_uuid`.
+    `charge_id` is the `id` of a chat's answer (`chatcmpl-…`), or a media job's `job_uuid`. 404 also when it is so old
+    that its details are no longer kept: the statement has what it moved, for ever.
     """
     hold_id = read_id(charge_id)
     async with held.database.reading() as session:
@@ -206,12 +207,18 @@ def _entry(entry: Entry) -> StatementEntry:
         id=id_,
         kind=entry.kind,
         created_at=at,
-        charge=public_id(entry.hold) if entry.hold else None,
+        charge=_charge_of(entry),
         model=entry.hold.model if entry.hold else None,
         note=entry.note,
         balance=entry.available,
         held=entry.held,
     )
+
+
+def _charge_of(entry: Entry) -> str | None:
+    if entry.hold is not None:
+        return public_id(entry.hold)
+    return str(entry.hold_id) if entry.hold_id else None
 
 
 def _group(grouping: Grouping, used: Used, names: dict[UUID, str]) -> UsageGroup:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from domain.errors import RequestInvalid
-from domain.ledger import Claim
+from domain.ledger import REMEMBERED, Claim
 from domain.sealing import NONCE_BYTES, SealBroken, seal, unseal
 
 LARGEST_REPLAY = 256 * 1024
@@ -72,12 +72,13 @@ class FirstAttempt:
 class Claims:
     """Makes claims with a secret of the server, so that short prompts cannot be guessed from their hashes."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, remembered: timedelta = REMEMBERED) -> None:
         self._secret = secret
+        self._remembered = remembered
 
     def explicit(self, endpoint: str, key: str, body: Mapping[str, Any], token: str) -> Presented:
         scope = self._hash(b"scope", endpoint.encode(), key.encode())
-        claim = Claim(scope, self._fingerprint(endpoint, body))
+        claim = Claim(scope, self._fingerprint(endpoint, body), remembered=self._remembered)
         return Presented(claim, token.encode() + b"\n" + key.encode())
 
     def first_attempt(self, endpoint: str, body: Mapping[str, Any], token: str) -> FirstAttempt:

@@ -1,4 +1,8 @@
-"""The audit's checks: name → a query that returns (subject, detail) of everything that is wrong."""
+"""The audit's checks: name → a query that returns (subject, detail) of everything that is wrong.
+
+What is kept for a time only may be missing before the horizon that was recorded when it was deleted, and not after it.
+What it moved is there for ever, and is proven for ever: `_FORGOTTEN`.
+"""
 
 _SUMS = {
     "transaction_unbalanced": """
@@ -71,7 +75,7 @@ _HOLDS = {
             SELECT sum(CASE h.state WHEN 'open' THEN h.amount ELSE h.charged - h.refunded END) AS spent
             FROM holds h WHERE h.key_id = k.id AND (h.created_at AT TIME ZONE 'UTC')::date = k.day
         ) s ON true
-        WHERE k.day IS NOT NULL AND k.day_credits <> coalesce(s.spent, 0)
+        WHERE k.day >= (HOLDS_KEPT_FROM AT TIME ZONE 'UTC')::date AND k.day_credits <> coalesce(s.spent, 0)
     """,
     "usage_day_drift": """
         SELECT coalesce(d.account_id, u.account_id), coalesce(d.day, u.day) || ': ' || coalesce(d.credits, 0)
@@ -81,7 +85,8 @@ _HOLDS = {
             SELECT account_id, (created_at AT TIME ZONE 'UTC')::date AS day, sum(credits) AS credits, count(*) AS calls
             FROM usage GROUP BY 1, 2
         ) u ON u.account_id = d.account_id AND u.day = d.day
-        WHERE d.credits IS DISTINCT FROM u.credits OR d.calls IS DISTINCT FROM u.calls
+        WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND (d.credits IS DISTINCT FROM u.credits OR d.calls IS DISTINCT FROM u.calls)
     """,
     "hold_expired": """
         SELECT id, 'open, lease ran out at ' || lease_until FROM holds
@@ -105,6 +110,7 @@ _HOLDS = {
         SELECT t.id, 'charge of hold ' || coalesce(t.hold_id::text, '-') || ', which is ' || coalesce(h.state,
         'missing') FROM transactions t LEFT JOIN holds h ON h.id = t.hold_id
         WHERE t.kind = 'charge' AND h.state IS DISTINCT FROM 'settled'
+          AND NOT (h.id IS NULL AND t.created_at < HOLDS_KEPT_FROM)
     """,
     "void_without_release": """
         SELECT h.id, 'void, release transactions: ' || count(t.id)
@@ -115,11 +121,12 @@ _HOLDS = {
         SELECT t.id, 'release of hold ' || coalesce(t.hold_id::text, '-') || ', which is ' || coalesce(h.state,
         'missing') FROM transactions t LEFT JOIN holds h ON h.id = t.hold_id
         WHERE t.kind = 'release' AND h.state IS DISTINCT FROM 'void'
+          AND NOT (h.id IS NULL AND t.created_at < HOLDS_KEPT_FROM)
     """,
     "hold_transaction_without_hold": """
         SELECT t.id, t.kind || ' without its hold' FROM transactions t
         WHERE t.kind IN ('hold', 'extend', 'charge', 'release', 'refund')
-          AND NOT EXISTS (SELECT FROM holds h WHERE h.id = t.hold_id)
+          AND NOT EXISTS (SELECT FROM holds h WHERE h.id = t.hold_id) AND t.created_at >= HOLDS_KEPT_FROM
     """,
     "hold_not_emptied": """
         SELECT h.id, h.state || ', its held lines sum to ' || sum(l.amount)
@@ -140,12 +147,14 @@ _CHARGES = {
             OR -coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0) <> h.written_off
     """,
     "charge_without_usage": """
-        SELECT h.id, 'settled without a usage entry' FROM holds h
-        WHERE h.state = 'settled' AND NOT EXISTS (SELECT FROM usage u WHERE u.hold_id = h.id)
+        SELECT t.hold_id, 'charged without a usage entry' FROM transactions t
+        WHERE t.kind = 'charge' AND t.created_at >= USAGE_KEPT_FROM
+          AND NOT EXISTS (SELECT FROM usage u WHERE u.hold_id = t.hold_id)
     """,
     "usage_without_charge": """
         SELECT u.hold_id, 'usage entry of a hold that is ' || coalesce(h.state, 'missing')
-        FROM usage u LEFT JOIN holds h ON h.id = u.hold_id WHERE h.state IS DISTINCT FROM 'settled'
+        FROM usage u LEFT JOIN holds h ON h.id = u.hold_id
+        WHERE h.state IS DISTINCT FROM 'settled' AND NOT (h.id IS NULL AND u.created_at < HOLDS_KEPT_FROM)
     """,
     "usage_not_as_charged": """
         SELECT u.hold_id, 'usage says ' || u.credits || ' + ' || u.written_off || ', charged '
@@ -242,4 +251,55 @@ _JOBS = {
     """,
 }
 
-CHECKS: dict[str, str] = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS}
+_FORGOTTEN = {
+    "forgotten_hold_not_ended": """
+        SELECT t.hold_id, 'gone, it ended ' || count(DISTINCT t.id) FILTER (WHERE t.kind IN ('charge', 'release'))
+               || ' times, its held lines sum to ' || coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0)
+        FROM transactions t JOIN lines l ON l.transaction_id = t.id
+        WHERE t.hold_id IS NOT NULL AND NOT EXISTS (SELECT FROM holds h WHERE h.id = t.hold_id)
+        GROUP BY t.hold_id
+        HAVING count(DISTINCT t.id) FILTER (WHERE t.kind IN ('charge', 'release')) <> 1
+            OR coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0) <> 0
+    """,
+    "usage_not_as_booked": """
+        SELECT u.hold_id, 'usage says ' || u.credits || ' + ' || u.written_off || ', lines say '
+               || coalesce(c.credits, 0) || ' + ' || coalesce(c.written_off, 0)
+        FROM usage u LEFT JOIN (CHARGED) c ON c.hold_id = u.hold_id AND c.account_id = u.account_id
+        WHERE u.credits IS DISTINCT FROM c.credits OR u.written_off IS DISTINCT FROM c.written_off
+    """,
+    "usage_day_not_as_booked": """
+        SELECT coalesce(d.account_id, c.account_id), coalesce(d.day, c.day) || ': ' || coalesce(d.credits, 0)
+               || ' rolled up, lines say ' || coalesce(c.credits, 0)
+        FROM (SELECT account_id, day, sum(credits) AS credits, sum(calls) AS calls FROM usage_days GROUP BY 1, 2) d
+        FULL JOIN (
+            SELECT account_id, day, sum(credits) AS credits, count(*) AS calls FROM (CHARGED) e GROUP BY 1, 2
+        ) c ON c.account_id = d.account_id AND c.day = d.day
+        WHERE d.credits IS DISTINCT FROM c.credits OR d.calls IS DISTINCT FROM c.calls
+    """,
+    "horizon_too_late": """
+        SELECT what, 'may be missing up to ' || horizon FROM pruned
+        WHERE horizon > now() - interval '1 day'
+    """,
+}
+
+_WORDS = {
+    "HOLDS_KEPT_FROM": "(SELECT coalesce(max(horizon), '-infinity') FROM pruned WHERE what = 'holds')",
+    "USAGE_KEPT_FROM": "(SELECT coalesce(max(horizon), '-infinity') FROM pruned WHERE what = 'usage')",
+    "CHARGED": """
+        SELECT t.hold_id, t.account_id, (t.created_at AT TIME ZONE 'UTC')::date AS day,
+               -coalesce(sum(l.amount) FILTER (WHERE l.book IN ('available', 'held')), 0) AS credits,
+               -coalesce(sum(l.amount) FILTER (WHERE l.book = 'written_off'), 0) AS written_off
+        FROM transactions t JOIN lines l ON l.transaction_id = t.id WHERE t.kind = 'charge'
+        GROUP BY t.hold_id, t.account_id, day
+    """,
+}
+
+
+def _spelled_out(query: str) -> str:
+    for word, meaning in _WORDS.items():
+        query = query.replace(word, meaning)
+    return query
+
+
+_ALL = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS, **_FORGOTTEN}
+CHECKS: dict[str, str] = {name: _spelled_out(query) for name, query in _ALL.items()}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -78,7 +78,9 @@ class Entry:
     place: Place
     kind: TransactionKind
     note: str | None
+    hold_id: UUID | None
     hold: Hold | None
+    """None for a movement of no call or job, and once its details are no longer kept."""
     available: int
     held: int
 
@@ -108,9 +110,20 @@ async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Rec
     )
     found = (await session.exec(query)).one_or_none()
     if found is None:
-        raise NotFound("There is no such charge.")
+        await raise_missing(session, hold_id, account_id)
     hold, usage, movements = found
     return Receipt(_hold(hold), _usage(usage), _MOVEMENTS.validate_python(movements))
+
+
+async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID | None = None) -> NoReturn:
+    """Raises `NotFound`: there never was such a charge (in that account), or no more than what it moved is kept."""
+    moved = select(TransactionRow.account_id).where(
+        TransactionRow.hold_id == hold_id, TransactionRow.kind == TransactionKind.HOLD
+    )
+    owner = (await session.exec(moved)).one_or_none()
+    if owner is None or account_id not in (None, owner):
+        raise NotFound("There is no such charge.")
+    raise NotFound("This charge is so old that its details are no longer kept. What it moved is in the statement.")
 
 
 async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
@@ -157,6 +170,7 @@ async def movements(session: AsyncSession, account_id: UUID, period: Period, pag
             place=(row.created_at, row.id),
             kind=TransactionKind(row.kind),
             note=row.note,
+            hold_id=row.hold_id,
             hold=_hold(hold) if hold else None,
             available=moved or 0,
             held=moved_held or 0,

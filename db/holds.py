@@ -6,7 +6,7 @@ from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import HoldRow
+from db.tables import HoldRow, PrunedRow
 from domain.ledger import ClosedBy, HoldState
 
 
@@ -22,4 +22,6 @@ async def figures(session: AsyncSession) -> Figures:
     open_holds = select(func.count(), func.coalesce(func.sum(HoldRow.amount), 0)).where(HoldRow.state == HoldState.OPEN)
     count, credits = (await session.exec(open_holds)).one()
     swept = select(func.count()).where(col(HoldRow.closed_by) == ClosedBy.SWEEPER)
-    return Figures(count, int(credits), (await session.exec(swept)).one())
+    forgotten = select(func.coalesce(func.sum(PrunedRow.swept), 0))
+    ended = (await session.exec(swept)).one() + int((await session.exec(forgotten)).one())
+    return Figures(count, int(credits), ended)

@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import ledger
+from db import billing, ledger
 from db.engine import raw
 from db.tables import HoldRow, MediaJobRow
-from domain.errors import GatewayError, NotFound, RequestInvalid
+from domain.errors import GatewayError, RequestInvalid
 from domain.ledger import Closed, HoldState, Refund
 
 
@@ -34,7 +34,7 @@ async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
     job = (await session.exec(query)).one_or_none()
     hold = await session.get(HoldRow, hold_id)
     if hold is None:
-        raise NotFound("There is no such charge.")
+        await billing.raise_missing(session, hold_id)
     if hold.state == HoldState.OPEN:
         raise RequestInvalid("This call is in flight: nothing has been charged yet.")
     if not hold.charged:

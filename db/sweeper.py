@@ -1,17 +1,17 @@
-"""Ends holds whose owner died, and forgets what is kept for a time only."""
+"""Ends holds whose owner died."""
 
 import contextlib
 from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, text
+from sqlalchemy import func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import ledger
 from db.engine import Database, raw
-from db.tables import HoldRow, IdempotencyRow
+from db.tables import HoldRow
 from domain.errors import GatewayError, ServiceUnavailable
 from domain.ledger import HoldState, Sweep
 
@@ -48,12 +48,6 @@ class Sweeper:
             await session.exec(text("SET LOCAL lock_timeout = '250ms'"))  # type: ignore[call-overload]
             verdicts = await ledger.execute(await raw(session), [Sweep(hold_id, account_id) for hold_id in holds])
         return sum(not isinstance(verdict, GatewayError) for verdict in verdicts)
-
-    async def forget(self) -> int:
-        """Delete `Idempotency-Key`s that are older than they are kept. Returns how many."""
-        async with self.database.transaction() as session:
-            gone = await session.exec(delete(IdempotencyRow).where(col(IdempotencyRow.expires_at) < func.now()))
-            return gone.rowcount
 
 
 async def _expired(session: AsyncSession) -> list[tuple[UUID, UUID]]:

@@ -265,6 +265,17 @@ class AuditRow(SQLModel, table=True):
     counts: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False))
 
 
+class PrunedRow(SQLModel, table=True):
+    """Up to when `holds` and `usage` may lack what had ended: written with each deletion, and known to the audit."""
+
+    __tablename__ = "pruned"
+    __table_args__ = (CheckConstraint("what IN ('holds', 'usage')", name="what"),)
+    what: str = Field(sa_column=Column(Text, primary_key=True))
+    horizon: datetime = Field(sa_column=_time(nullable=False))
+    swept: int = Field(default=0, sa_column=_money(0))
+    """How many of the deleted holds the sweeper had ended: its counter must not go back."""
+
+
 class IdempotencyRow(SQLModel, table=True):
     """An `Idempotency-Key` that was used: keyed hashes, and the answer sealed with the caller's own secrets."""
 

@@ -18,6 +18,9 @@ from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
 LEASE = timedelta(seconds=30)
 """How long a chat call's hold outlives the last sign of life of the process that owns it."""
 
+REMEMBERED = timedelta(hours=24)
+"""How long an `Idempotency-Key` is, unless the operator says otherwise."""
+
 
 class HoldState(StrEnum):
     OPEN = "open"
@@ -96,7 +99,7 @@ class Claim:
     """False for the first attempt of a recognised retry: it begins anew, whatever was before."""
     implicit: bool = False
     """No `Idempotency-Key` was sent: counts only for an account that has its SDK's retries recognised."""
-    remembered: timedelta = timedelta(hours=24)
+    remembered: timedelta = REMEMBERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Claimed:
     fingerprint: bytes
     hold_id: UUID
     sealed: bytes | None
-    remembered: timedelta = timedelta(hours=24)
+    remembered: timedelta = REMEMBERED
 
 
 @dataclass(slots=True)

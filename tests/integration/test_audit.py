@@ -66,6 +66,10 @@ CORRUPTIONS = {
     "job_refund_wrong": "UPDATE media_jobs SET credits_refunded = 0 WHERE state = 'failed'",
     "leaseless_hold_without_job": "DELETE FROM media_jobs WHERE state = 'queued'",
     "input_of_ended_job": "UPDATE media_jobs SET state = 'failed' WHERE state = 'queued'",
+    "forgotten_hold_not_ended": "DELETE FROM holds WHERE state = 'open'",
+    "usage_not_as_booked": "UPDATE usage SET written_off = written_off + 1",
+    "usage_day_not_as_booked": "UPDATE usage_days SET calls = calls + 1",
+    "horizon_too_late": "INSERT INTO pruned (what, horizon) VALUES ('usage', now())",
 }
 
 

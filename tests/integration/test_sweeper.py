@@ -50,15 +50,3 @@ async def test_a_locked_account_does_not_keep_the_others_waiting(
         assert await balance(database_url, free) == (1000, 0, 0)
     assert await Sweeper(database).sweep() == 1
     assert await balance(database_url, locked) == (1000, 0, 0)
-
-
-async def test_old_idempotency_keys_are_forgotten(database: Database, database_url: str, ledger: LedgerWriter) -> None:
-    customer = await open_account(database, ledger, 0)
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        for age in ("-1 hour", "1 hour"):
-            await connection.execute(
-                "INSERT INTO idempotency (account_id, scope, fingerprint, expires_at) VALUES (%s, %s, '', now() + %s)",
-                [customer.account_id, age.encode(), age],
-            )
-    assert await Sweeper(database).forget() == 1
-    assert await Sweeper(database).forget() == 0

@@ -42,7 +42,8 @@ async def submit_and_copy(failpoint: str, script: Script) -> None:
     ref = JobRef(job_id=fakes.accepted().id)
     fakes.jobs.update(ref.job_id, state=State.RUNNING)
     parts = with_failpoint(
-        Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor, fakes.holds), failpoint
+        Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor, fakes.holds, fakes.holds),
+        failpoint,
     )
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff, QUICK)
     interceptor = Failpoints(failpoint).intercept_activity(_Innermost())

@@ -86,7 +86,7 @@ async def deciding(client: Client) -> AsyncIterator[None]:
 async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     chores = MaintenanceActivities(fakes.jobs, MediaStarter(client))
     audit = AuditActivities(fakes.auditor)
-    holds = HoldActivities(fakes.holds)
+    holds = HoldActivities(fakes.holds, fakes.holds)
     swept = [holds.sweep_holds, holds.forget_expired]
     activities = [*swept, chores.start_orphans, chores.reconcile, audit.audit_ledger]
     async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):

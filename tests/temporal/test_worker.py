@@ -20,7 +20,9 @@ EVERYTHING = Fleet()
 
 
 def parts_of(fakes: Fakes) -> Parts:
-    return Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor, fakes.holds)
+    return Parts(
+        fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor, fakes.holds, fakes.holds
+    )
 
 
 @asynccontextmanager

@@ -1,0 +1,36 @@
+"""How long what is kept for a time is kept. Money is not in here: `transactions` and `lines` are kept for ever."""
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+
+SHORTEST = timedelta(days=2)
+"""Longer than any lease, job, retry or clock difference: nobody asks any more for a call that is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """None: for ever."""
+
+    holds: timedelta | None = None
+    """Closed holds, and the media jobs that they paid for."""
+    usage: timedelta | None = None
+    """Single rows; what is rolled up by day stays."""
+    audits: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            kept = getattr(self, field.name)
+            if kept is not None and kept < SHORTEST:
+                raise ValueError(f"{field.name} are to be kept for at least {SHORTEST.days} days, or for ever (0)")
+
+    def outlasts(self, remembered: timedelta) -> bool:
+        """Whether a hold is there for as long as an `Idempotency-Key` may name it."""
+        return self.holds is None or self.holds >= remembered + timedelta(days=1)
+
+
+FOR_EVER = Retention()
+
+
+def horizon(now: datetime, kept: timedelta) -> datetime:
+    """What ended before it is not kept. A midnight in UTC: days are kept whole or not at all, as they are rolled up."""
+    return (now - kept).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

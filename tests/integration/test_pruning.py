@@ -1,0 +1,226 @@
+"""What is kept for a time only, against a real Postgres: it goes, the money stays provable, the audit sees the rest."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from db import billing, holds, refunds
+from db.audit import audit
+from db.data_keys import Sealing
+from db.engine import Database
+from db.media import MediaJobs, Order
+from db.pages import Period
+from db.pruning import Pruning
+from db.sweeper import Sweeper
+from db.writer import LedgerWriter
+from domain.errors import NotFound
+from domain.ledger import Renew
+from domain.media import JobError, Kind, MediaRequest, Output, State
+from domain.pricing import FlatTerms
+from domain.retention import FOR_EVER, Retention
+from tests.integration.aging import age
+from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
+
+HOLDS = Retention(holds=timedelta(days=90))
+OPENING = 10_000
+
+
+@dataclass(slots=True)
+class Past:
+    """An account whose calls and jobs of every end are a hundred days old, but for one call of today."""
+
+    database: Database
+    ledger: LedgerWriter
+    url: str
+    customer: Customer
+    charged: UUID
+    today: UUID
+
+    async def number(self, query: str) -> int:
+        async with await psycopg.AsyncConnection.connect(self.url) as connection:
+            row = await (await connection.execute(query.encode())).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def change(self, statement: str) -> None:
+        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
+            await connection.execute("SET session_replication_role = replica")
+            await connection.execute(statement.encode())
+
+    async def found(self) -> dict[str, int]:
+        async with self.database.connection() as connection:
+            return (await audit(connection)).counts
+
+    async def money(self) -> tuple[object, ...]:
+        """Balances, the books, and a statement of all time."""
+        async with self.database.snapshot() as session:
+            statement = await billing.balances(session, self.customer.account_id, Period(None, None))
+        books = await self.number("SELECT sum(amount) FROM lines WHERE book = 'revenue'")
+        rows = await self.number("SELECT count(*) FROM lines")
+        return await balance(self.url, self.customer), statement, books, rows
+
+    def pruning(self, retention: Retention, batch: int = 1000) -> Pruning:
+        return Pruning(self.database, retention, batch)
+
+
+async def _call(ledger: LedgerWriter, customer: Customer, tokens: int | None) -> UUID:
+    asked = reserve(customer, 100)
+    await ledger.ask(asked)
+    if tokens is None:
+        await ledger.ask(void(customer, asked.hold_id))
+    else:
+        await ledger.ask(settle(customer, asked.hold_id, tokens))
+    return asked.hold_id
+
+
+async def _jobs(database: Database, customer: Customer) -> None:
+    jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
+    request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a sentinel")
+    price = FlatTerms(500, "v1")
+    orders = [Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", price, request) for _ in range(3)]
+    done, failed, _queued = [(await jobs.accept(order)).job.id for order in orders]
+    await jobs.begin(done)
+    await jobs.succeed(done, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+    await jobs.end(failed, State.FAILED, JobError(code="upstream_error", message="It failed."))
+
+
+@pytest.fixture
+async def past(database: Database, ledger: LedgerWriter, database_url: str) -> Past:
+    customer = await open_account(database, ledger, OPENING)
+    charged = await _call(ledger, customer, 40)
+    await _call(ledger, customer, None)
+    await ledger.ask(void(customer, uuid.uuid4()))
+    swept = reserve(customer, 100)
+    await ledger.ask(swept)
+    await ledger.ask(Renew(swept.hold_id, 30, timedelta(seconds=-60)))
+    assert await Sweeper(database).sweep() == 1
+    refunded = await _call(ledger, customer, 90)
+    async with database.transaction() as session:
+        await refunds.refund(session, refunded, "It was our fault.")
+    await _jobs(database, customer)
+    renamed = await age(database_url, customer.account_id, 100)
+    today = await _call(ledger, customer, 50)
+    return Past(database, ledger, database_url, customer, renamed[charged], today)
+
+
+async def test_old_holds_go_and_the_money_stays(past: Past) -> None:
+    assert await past.found() == {}
+    before = await past.money()
+    assert await past.pruning(HOLDS).forget() == 7
+    assert await past.pruning(HOLDS).forget() == 0
+    assert await past.number("SELECT count(*) FROM holds") == 2
+    assert await past.number("SELECT count(*) FROM holds WHERE state = 'open'") == 1
+    assert await past.number("SELECT count(*) FROM media_jobs") == 1
+    assert await past.number("SELECT count(*) FROM usage") == 5
+    assert await past.money() == before
+    assert await past.found() == {}
+    async with past.database.reading() as session:
+        assert (await holds.figures(session)).swept == 1
+
+
+async def test_what_was_forgotten_says_so(past: Past) -> None:
+    await past.pruning(HOLDS).forget()
+    account_id = past.customer.account_id
+    async with past.database.reading() as session:
+        assert (await billing.receipt(session, account_id, past.today)).hold.charged == 50
+        with pytest.raises(NotFound, match="no longer kept"):
+            await billing.receipt(session, account_id, past.charged)
+        with pytest.raises(NotFound, match="no such charge"):
+            await billing.receipt(session, uuid.uuid4(), past.charged)
+        with pytest.raises(NotFound, match="no such charge"):
+            await billing.receipt(session, account_id, uuid.uuid4())
+    async with past.database.transaction() as session:
+        with pytest.raises(NotFound, match="no longer kept"):
+            await refunds.refund(session, past.charged, "Too late.")
+
+
+async def test_old_usage_goes_and_its_days_stay(past: Past) -> None:
+    before = await past.money()
+    days = await past.number("SELECT sum(credits) FROM usage_days")
+    assert await past.pruning(Retention(usage=timedelta(days=90))).forget() == 4
+    assert await past.number("SELECT count(*) FROM usage") == 1
+    assert await past.number("SELECT sum(credits) FROM usage_days") == days
+    assert await past.money() == before
+    assert await past.found() == {}
+    await past.pruning(HOLDS).forget()
+    assert await past.found() == {}
+
+
+BY_HAND = {
+    "DELETE FROM usage": "charge_without_usage",
+    "DELETE FROM holds WHERE state = 'settled'": "charge_without_settled_hold",
+    "UPDATE usage_days SET credits = credits + 1 WHERE day < current_date - 9": "usage_day_not_as_booked",
+    "UPDATE lines SET amount = amount + 1 WHERE book = 'held' AND amount = -100": "forgotten_hold_not_ended",
+    "UPDATE lines SET amount = amount + 1 WHERE book = 'revenue'": "transaction_unbalanced",
+}
+
+
+@pytest.mark.parametrize("corruption", BY_HAND, ids=list(BY_HAND.values()))
+async def test_the_audit_is_not_blind_afterwards(past: Past, corruption: str) -> None:
+    await past.pruning(Retention(holds=timedelta(days=90), usage=timedelta(days=90))).forget()
+    assert await past.found() == {}
+    await past.change(corruption)
+    assert BY_HAND[corruption] in await past.found()
+
+
+async def test_a_hold_refunded_of_late_is_kept(past: Past) -> None:
+    async with past.database.transaction() as session:
+        await refunds.refund(session, past.charged, "After all.")
+    await past.pruning(HOLDS).forget()
+    async with past.database.reading() as session:
+        receipt = await billing.receipt(session, past.customer.account_id, past.charged)
+    assert receipt.hold.refunded == 40
+    assert await past.found() == {}
+
+
+async def test_several_processes_prune_in_small_batches(past: Past) -> None:
+    await asyncio.gather(*(past.pruning(HOLDS, batch=2).forget() for _ in range(4)))
+    assert await past.number("SELECT count(*) FROM holds") == 2
+    assert await past.found() == {}
+    async with past.database.reading() as session:
+        assert (await holds.figures(session)).swept == 1
+
+
+LOCKED = {"SELECT FROM holds FOR UPDATE": 9, "SELECT FROM media_jobs FOR UPDATE": 4}
+
+
+@pytest.mark.parametrize("lock", LOCKED, ids=["holds", "jobs"])
+async def test_it_waits_for_nobody(past: Past, lock: str) -> None:
+    async with await psycopg.AsyncConnection.connect(past.url) as somebody:
+        await somebody.execute(lock.encode())
+        await past.pruning(HOLDS).forget()
+        assert await past.number("SELECT count(*) FROM holds") == LOCKED[lock]
+    await past.pruning(HOLDS).forget()
+    assert await past.number("SELECT count(*) FROM holds") == 2
+    assert await past.found() == {}
+
+
+async def test_for_ever(past: Past) -> None:
+    assert await past.pruning(FOR_EVER).forget() == 0
+    assert await past.number("SELECT count(*) FROM holds") == 9
+    assert await past.number("SELECT count(*) FROM pruned") == 0
+
+
+async def _count(past: Past, table: str) -> int:
+    return await past.number(f"SELECT count(*) FROM {table}")
+
+
+async def test_old_idempotency_keys_and_audits_are_forgotten(past: Past) -> None:
+    keys = "INSERT INTO idempotency (account_id, scope, fingerprint, expires_at) SELECT '{}', {}::bytea, '', now() + {}"
+    for age_of in ("interval '-1 hour'", "interval '1 hour'"):
+        await past.change(keys.format(past.customer.account_id, f"({age_of})::text", age_of))
+    for days in (100, 99, 1, 0):
+        await past.change(
+            "INSERT INTO audits (began_at, whole, clean, drift_credits, counts) "
+            f"VALUES (now() - interval '{days} days', true, true, 0, '{{}}')"
+        )
+    assert await past.pruning(Retention(audits=timedelta(days=90))).forget() == 3
+    assert (await _count(past, "idempotency"), await _count(past, "audits")) == (1, 2)
+    await past.change("UPDATE audits SET began_at = now() - interval '1 year'")
+    await past.pruning(Retention(audits=timedelta(days=90))).forget()
+    assert await _count(past, "audits") == 1
