@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 import cli_accounts
 import cli_money
+import cli_usage
 import settings as configuration
 from cli_terminal import COULD_NOT_RUN, AsJson, fail, print_json, run, say, settings
 from settings import Settings
@@ -133,6 +134,7 @@ def _print_report(report: "Report") -> None:
 app.command()(cli_money.grant)
 app.command(context_settings=cli_money.NEGATIVE_NUMBERS)(cli_money.adjust)
 app.command()(cli_money.refund)
+app.command()(cli_usage.usage)
 
 
 def main() -> None:

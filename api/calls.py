@@ -14,7 +14,7 @@ from api.ids import new_id
 from api.wire import chat as wire
 from api.wire.chat import ChatRequest
 from domain import pricing, tokens, usage
-from domain.catalog import Capability, Catalog, Model, Route
+from domain.catalog import Capability, Catalog, Model, Prices, Route
 from domain.errors import (
     CallerUnknown,
     ContextLengthExceeded,
@@ -79,6 +79,8 @@ class Call:
     held_output: int = 0
     """Output tokens that the hold pays for, in all choices together."""
     renewed_at: float = field(default_factory=time.monotonic)
+    route: Route | None = None
+    """Which answers, or was tried last."""
     stop: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
 
@@ -175,19 +177,28 @@ class Calls:
         window = max(1, (model.context_window or pricing.MOST_TOKENS) - counted.count)
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
-        version = model.prices.version
-        prices = self._prices.get(version)
-        if prices is None:
-            prices = self._prices[version] = TextPrices.of(model.prices)
         return TextTerms(
-            prices=prices,
-            version=version,
+            prices=self._text_prices(model.prices),
+            version=model.prices.version,
             input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MOST_TOKENS)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,
             choices=request.choices,
         )
+
+    def _text_prices(self, prices: Prices) -> TextPrices:
+        known = self._prices.get(prices.version)
+        if known is None:
+            known = self._prices[prices.version] = TextPrices.of(prices)
+        return known
+
+    def _provider_cost(self, route: Route | None, billed: Usage) -> tuple[str | None, int | None]:
+        """Who answered, and what it bills us, in billionths of a credit."""
+        if route is None:
+            return None, None
+        cost = None if route.costs is None else pricing.billionths(self._text_prices(route.costs), billed)
+        return route.provider.name, cost
 
     async def _input_tokens(self, request: ChatRequest, model: Model) -> InputTokens:
         def count() -> InputTokens:
@@ -207,7 +218,10 @@ class Calls:
         A whole `answer` (without what it cost) is sealed in the same transaction when the call can be replayed.
         """
         sealed = call.presented.sealed(answer) if call.presented and answer is not None else None
-        return await self._close(call, Settle(call.hold_id, call.reserved.account_id, billed, minimum, sealed=sealed))
+        provider, cost = self._provider_cost(call.route, billed)
+        account_id = call.reserved.account_id
+        charge = Settle(call.hold_id, account_id, billed, minimum, sealed=sealed, provider=provider, cost=cost)
+        return await self._close(call, charge)
 
     async def void(self, call: Call) -> Closed:
         return await self._close(call, Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))

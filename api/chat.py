@@ -141,6 +141,7 @@ async def _complete(calls: Calls, call: Call) -> ChatAnswer:
     """The first route that answers."""
     failure: UpstreamError = UpstreamError()
     for route in call.model.routes:
+        call.route = route
         try:
             return await calls.provider(route.provider.name).complete(call.upstream(route))
         except UpstreamError as failed:

@@ -165,6 +165,7 @@ async def _start(held: Resources, caller: Caller, response: Response, asked: Ask
         pro_only=model.pro_only,
         ceiling=held.ceiling,
         claim=asked.claim,
+        cost=media_orders.cost(route.costs, request),
     )
     accepted = await held.jobs.accept(order)
     if accepted.replayed:

@@ -134,7 +134,7 @@ class Pump:
         """The first route that gives a chunk; after one there is no other."""
         routes = self._call.model.routes
         for last, route in ((index == len(routes) - 1, route) for index, route in enumerate(routes)):
-            self._route = route
+            self._route = self._call.route = route
             self._grows = self._call.extends_on(route)
             provider = self._calls.provider(route.provider.name)
             try:

@@ -276,6 +276,18 @@ _FORGOTTEN = {
         ) c ON c.account_id = d.account_id AND c.day = d.day
         WHERE d.credits IS DISTINCT FROM c.credits OR d.calls IS DISTINCT FROM c.calls
     """,
+    "usage_day_cost_drift": """
+        SELECT coalesce(d.account_id, u.account_id), coalesce(d.day, u.day) || ': providers bill '
+               || coalesce(d.cost, 0) || ' rolled up, ' || coalesce(u.cost, 0) || ' in single rows'
+        FROM (SELECT account_id, day, sum(provider_cost) AS cost, sum(costed) AS costed FROM usage_days GROUP BY 1, 2) d
+        FULL JOIN (
+            SELECT account_id, (created_at AT TIME ZONE 'UTC')::date AS day, coalesce(sum(provider_cost), 0) AS cost,
+                   count(provider_cost) AS costed
+            FROM usage GROUP BY 1, 2
+        ) u ON u.account_id = d.account_id AND u.day = d.day
+        WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND (d.cost IS DISTINCT FROM u.cost OR d.costed IS DISTINCT FROM u.costed)
+    """,
     "horizon_too_late": """
         SELECT what, 'may be missing up to ' || horizon FROM pruned
         WHERE horizon > now() - interval '1 day'

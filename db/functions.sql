@@ -111,20 +111,23 @@ BEGIN
         FROM json_populate_recordset(NULL::api_keys, _keys) n WHERE k.id = n.id
     ), used AS (
         INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source)
+            output_tokens, credits, written_off, source, provider, provider_cost)
         SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source
+            output_tokens, credits, written_off, source, provider, provider_cost
         FROM json_populate_recordset(NULL::usage, _usage)
-        RETURNING account_id, model, key_id, kind, input_tokens, output_tokens, credits
+        RETURNING account_id, model, key_id, kind, input_tokens, output_tokens, credits, provider_cost
     ), rolled_up AS (
-        INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
+        INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits,
+            provider_cost, costed)
         SELECT account_id, (now() AT TIME ZONE 'UTC')::date, model,
                coalesce(key_id, '00000000-0000-0000-0000-000000000000'),
-               min(kind), count(*), sum(input_tokens), sum(output_tokens), sum(credits)
+               min(kind), count(*), sum(input_tokens), sum(output_tokens), sum(credits),
+               coalesce(sum(provider_cost), 0), count(provider_cost)
         FROM used GROUP BY account_id, model, key_id
         ON CONFLICT (account_id, day, model, key_id) DO UPDATE SET calls = d.calls + excluded.calls,
             input_tokens = d.input_tokens + excluded.input_tokens,
-            output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits
+            output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits,
+            provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed
     ), asked AS (
         SELECT uuidv7() AS transaction_id, *
         FROM json_to_recordset(_transactions)

@@ -6,6 +6,7 @@ Locks: the job's row first, then the ledger's (account, key, hold).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -20,6 +21,7 @@ from domain.errors import GatewayError, NotFound
 from domain.ledger import Answer, Claim, ClosedBy, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits
 from domain.media import DEADLINES, Job, JobError, Kind, MediaRequest, Output, State, may_become
+from domain.money import COST_PLACES
 from domain.pricing import FlatTerms
 
 
@@ -37,6 +39,8 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: Claim | None = None
+    cost: int | None = None
+    """What the provider bills for it, in billionths of a credit, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class MediaJobs:
                 provider=order.provider,
                 state=State.QUEUED,
                 credits_cost=reserved.amount,
+                provider_cost=None if order.cost is None else Decimal(order.cost).scaleb(-COST_PLACES),
                 created_at=now,
                 deadline=now + DEADLINES[order.kind],
             )
@@ -153,7 +158,9 @@ class MediaJobs:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), State.SUCCEEDED):
-                await _ask(session, Settle(job_id, row.account_id, None, closed_by=ClosedBy.JOB))
+                cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
+                paid = Settle(job_id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost)
+                await _ask(session, paid)
                 row.outputs = [output.model_dump(mode="json") for output in outputs]
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)

@@ -5,6 +5,7 @@ triggers.
 """
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
+    Numeric,
     SmallInteger,
     Text,
     Uuid,
@@ -49,6 +51,12 @@ def _now() -> Any:
 def _money(default: int | None = None) -> Any:
     server_default = None if default is None else str(default)
     return Column(BigInteger, nullable=False, server_default=server_default)
+
+
+def _cost(default: int | None = None) -> Any:
+    """Credits in parts: what a provider bills is not rounded. With a default, never null."""
+    server_default = None if default is None else str(default)
+    return Column(Numeric, nullable=default is None, server_default=server_default)
 
 
 def _text(*, nullable: bool = False, default: str | None = None) -> Any:
@@ -186,6 +194,7 @@ class TransactionRow(SQLModel, table=True):
             postgresql_where=text("hold_id IS NOT NULL AND kind <> 'extend'"),
         ),
         Index("ix_transactions_extending", "hold_id", postgresql_where=text("kind = 'extend'")),
+        Index("ix_transactions_refunds", "created_at", postgresql_where=text("kind = 'refund'")),
         Index(None, "account_id", "created_at"),
     )
     id: UUID = Field(sa_column=Column(Uuid, primary_key=True, server_default=text("uuidv7()")))
@@ -220,7 +229,10 @@ class UsageRow(SQLModel, table=True):
     """One row per charged call: model, tokens, credits; never content."""
 
     __tablename__ = "usage"
-    __table_args__ = (Index(None, "account_id", "created_at"),)
+    __table_args__ = (
+        Index(None, "account_id", "created_at"),
+        Index("ix_usage_written_off", "created_at", postgresql_where=text("written_off > 0")),
+    )
     hold_id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
     key_id: UUID | None = Field(default=None)
@@ -234,6 +246,9 @@ class UsageRow(SQLModel, table=True):
     written_off: int = Field(default=0, sa_column=_money(0))
     source: str = Field(sa_column=_text())
     created_at: datetime | None = Field(default=None, sa_column=_now())
+    provider: str | None = Field(default=None, sa_column=_text(nullable=True))
+    provider_cost: Decimal | None = Field(default=None, sa_column=_cost())
+    """What the provider bills us, for the operator's eyes. Null: not known."""
 
 
 class UsageDayRow(SQLModel, table=True):
@@ -250,6 +265,9 @@ class UsageDayRow(SQLModel, table=True):
     input_tokens: int = Field(sa_column=_money())
     output_tokens: int = Field(sa_column=_money())
     credits: int = Field(sa_column=_money())
+    provider_cost: Decimal = Field(default=Decimal(0), sa_column=_cost(0))
+    costed: int = Field(default=0, sa_column=_money(0))
+    """Calls whose cost is known."""
 
 
 class AuditRow(SQLModel, table=True):
@@ -319,6 +337,7 @@ class MediaJobRow(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_column=_time())
     deadline: datetime = Field(sa_column=_time(nullable=False))
     expires_at: datetime | None = Field(default=None, sa_column=_time())
+    provider_cost: Decimal | None = Field(default=None, sa_column=_cost())
 
 
 class JobInputRow(SQLModel, table=True):

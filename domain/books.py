@@ -17,13 +17,14 @@ from domain.ledger import (
     Key,
     Line,
     Reserved,
+    Settle,
     State,
     Transaction,
     TransactionKind,
     UsageEntry,
 )
 from domain.limits import Left
-from domain.money import LARGEST_AMOUNT, MINIMUM_CHARGE
+from domain.money import COST_PLACES, LARGEST_AMOUNT, MINIMUM_CHARGE, plain
 from domain.pricing import Usage
 
 _BOOKS = {book.value: book for book in Book}
@@ -143,7 +144,7 @@ def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None]
     )
 
 
-def usage_entry(hold: Hold, usage: Usage) -> UsageEntry:
+def usage_entry(hold: Hold, usage: Usage, asked: Settle) -> UsageEntry:
     return UsageEntry(
         hold_id=hold.id,
         account_id=hold.account_id,
@@ -157,4 +158,6 @@ def usage_entry(hold: Hold, usage: Usage) -> UsageEntry:
         credits=hold.charged,
         written_off=hold.written_off,
         source=usage.source,
+        provider=asked.provider,
+        provider_cost=None if asked.cost is None else plain(asked.cost, COST_PLACES),
     )

@@ -10,7 +10,7 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from domain.errors import ModelNotFound
-from domain.money import PRICE_PLACES
+from domain.money import PRICE_PLACES, micros
 
 _EXACT = Context(prec=80)
 """Wide enough that no product of a list price, an exchange rate and a markup is ever rounded before it should be."""
@@ -110,6 +110,11 @@ class Rates(Frozen):
     cached_input: Decimal
     cache_write: Decimal
 
+    @cached_property
+    def micros(self) -> tuple[int, int, int, int]:
+        """In millionths of a credit, and in this order: computed once for all calls."""
+        return micros(self.input), micros(self.output), micros(self.cached_input), micros(self.cache_write)
+
 
 class Tier(Frozen):
     """The rates of a whole call, all of its tokens, once its input is longer than `above`."""
@@ -167,6 +172,8 @@ class Route(Frozen):
     model: str
     weight: int
     capabilities: frozenset[Capability]
+    costs: Prices | None = None
+    """What this provider bills us, in credits. None: not known. Nobody but the operator sees it."""
 
 
 class Model(Frozen):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from domain.catalog import ProviderKind
+from domain.catalog import Modality, ProviderKind
 from domain.catalog_entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, TierEntry
 
 Path = tuple[str | int, ...]
@@ -32,6 +32,12 @@ TOKEN_KEYS = frozenset(
         "credits_per_1k_cache_write",
         "tiers",
     }
+)
+
+
+UNIT_COSTS = frozenset({"cost_per_call", "cost_per_image", "cost_per_second"})
+TOKEN_COSTS = frozenset(
+    {"cost_per_1k_input", "cost_per_1k_output", "cost_per_1k_cached_input", "cost_per_1k_cache_write"}
 )
 
 
@@ -194,3 +200,18 @@ def _route_faults(model: ModelEntry, providers: tuple[str, ...]) -> Iterator[Fau
         if (route.provider, route.model) in seen:
             yield ("routes", index), "is the same as another route of this model"
         seen.add((route.provider, route.model))
+        for key, why in _cost_faults(model, route):
+            yield ("routes", index, key), why
+
+
+def _cost_faults(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, str]]:
+    """By tokens both sides or neither; by units one, as the provider bills it: whatever the model's own price is by."""
+    by_tokens, given = model.modality.priced_by_tokens, route.model_fields_set
+    for key in sorted((UNIT_COSTS if by_tokens else TOKEN_COSTS) & given):
+        yield key, f"is not how a model of modality {model.modality} is billed"
+    needed = {"cost_per_1k_input"} | ({"cost_per_1k_output"} if model.modality is Modality.TEXT else set())
+    if by_tokens and TOKEN_COSTS & given:
+        for key in sorted(needed - given):
+            yield key, "is missing: a cost by tokens needs it (0 is allowed)"
+    if not by_tokens and len(route.unit_costs()) > 1:
+        yield min(UNIT_COSTS & given), "stands beside another: a route has one cost"

@@ -72,6 +72,17 @@ class RouteEntry(Entry):
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
     """None: those of the provider."""
+    cost_per_1k_input: Price | None = None
+    cost_per_1k_output: Price | None = None
+    cost_per_1k_cached_input: Price | None = None
+    cost_per_1k_cache_write: Price | None = None
+    cost_per_call: Price | None = None
+    cost_per_image: Price | None = None
+    cost_per_second: Price | None = None
+
+    def unit_costs(self) -> dict[Unit, Decimal]:
+        given = {Unit.CALL: self.cost_per_call, Unit.IMAGE: self.cost_per_image, Unit.SECOND: self.cost_per_second}
+        return {unit: cost for unit, cost in given.items() if cost is not None}
 
 
 class TierEntry(Entry):

@@ -206,6 +206,9 @@ class Settle:
     closed_by: ClosedBy = ClosedBy.CALL
     sealed: bytes | None = None
     """The answer, for a replay under the call's claim: readable to whoever sends the same token and key again."""
+    provider: str | None = None
+    cost: int | None = None
+    """What that provider bills us, in billionths of a credit. None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +370,9 @@ class UsageEntry:
     credits: int
     written_off: int
     source: UsageSource
+    provider: str | None = None
+    provider_cost: str | None = None
+    """In credits, exact."""
 
 
 @dataclass(slots=True)

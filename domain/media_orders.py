@@ -4,10 +4,10 @@ import math
 import re
 from decimal import Decimal
 
-from domain.catalog import Modality, Model, Unit
+from domain.catalog import Modality, Model, Prices, Unit
 from domain.errors import RequestInvalid
 from domain.media import Kind, MediaRequest
-from domain.money import MINIMUM_CHARGE
+from domain.money import COST_PLACES, MINIMUM_CHARGE
 from domain.pricing import FlatTerms
 
 _SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})", re.ASCII)
@@ -42,6 +42,13 @@ def price(model: Model, request: MediaRequest) -> FlatTerms:
     per_unit = model.prices.per_unit_at(named)
     exact = per_unit * _units(model.prices.unit, request)
     return FlatTerms(max(MINIMUM_CHARGE, math.ceil(exact)), model.prices.version)
+
+
+def cost(costs: Prices | None, request: MediaRequest) -> int | None:
+    """What the provider bills for the job, in billionths of a credit; None when that is not known."""
+    if costs is None or costs.per_unit is None:
+        return None
+    return math.ceil((costs.per_unit * _units(costs.unit, request)).scaleb(COST_PLACES))
 
 
 def _units(unit: Unit | None, request: MediaRequest) -> Decimal:

@@ -8,6 +8,8 @@ LARGEST_AMOUNT = 2**62
 """No balance, hold or charge goes above this; a signed 64-bit column holds any sum of two."""
 MICRO = 1_000_000
 PRICE_PLACES = 6
+COST_PLACES = 9
+"""Of what a provider bills for a call: a price has six, and is for 1,000 tokens."""
 
 
 def micros(price: Decimal) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.catalog import Prices, Rates
-from domain.money import MICRO, MINIMUM_CHARGE, PRICE_PLACES, micros, plain, round_up
+from domain.money import MICRO, MINIMUM_CHARGE, PRICE_PLACES, plain, round_up
 
 MOST_TOKENS = 10_000_000
 """No call has more tokens than this on either side; a usage report above it is absurd."""
@@ -42,7 +42,7 @@ class TextRates:
 
     @classmethod
     def of(cls, rates: Rates) -> "TextRates":
-        return cls(micros(rates.input), micros(rates.output), micros(rates.cached_input), micros(rates.cache_write))
+        return cls(*rates.micros)
 
     @property
     def dearest_input(self) -> int:
@@ -95,6 +95,11 @@ def cost(prices: TextPrices, usage: Usage) -> int:
 def exact_cost(prices: TextPrices, usage: Usage) -> str:
     """The same before it is rounded, as a decimal number."""
     return plain(_sum(prices, usage), _PER_PLACES)
+
+
+def billionths(prices: TextPrices, usage: Usage) -> int:
+    """The same in billionths of a credit: what a provider bills is added up as it is, and rounded nowhere."""
+    return _sum(prices, usage)
 
 
 def _sum(prices: TextPrices, usage: Usage) -> int:

@@ -118,7 +118,7 @@ def _charge(books: Books, hold: Hold, account: Account, asked: Settle) -> Closed
         written_off=-written_off,
     )
     books.free(hold, usage)
-    books.changes.usage.append(usage_entry(hold, usage))
+    books.changes.usage.append(usage_entry(hold, usage, asked))
     if asked.sealed is not None:
         books.changes.sealed[hold.id] = asked.sealed
     return closed(hold, account)

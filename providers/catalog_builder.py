@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from domain.catalog import Catalog, Exchange, Modality, Model, Prices, Provider, ProviderKind, Rates, Route, Tier
 from domain.catalog_document import Entries, Problem
-from domain.catalog_entries import ModelEntry, ProviderEntry, TierEntry
+from domain.catalog_entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry
 from providers import list_prices
 from providers.list_prices import ListPrice, TokenPrices
 
@@ -63,12 +63,11 @@ class CatalogBuilder:
 
     def _list_price(self, entry: ModelEntry) -> ListPrice | None:
         """That of the first route that has one: routes are written with the vendor's own first."""
-        for route in entry.routes:
-            provider = self._providers[route.provider]
-            writes = entry.modality is Modality.TEXT
-            if (found := list_prices.find(provider, route.model, self._at, writes=writes)) is not None:
-                return found
-        return None
+        return next(filter(None, (self._listed_for(entry, route) for route in entry.routes)), None)
+
+    def _listed_for(self, entry: ModelEntry, route: RouteEntry) -> ListPrice | None:
+        writes = entry.modality is Modality.TEXT
+        return list_prices.find(self._providers[route.provider], route.model, self._at, writes=writes)
 
     def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
         """The active ones, by weight; equal weights in the order of the file."""
@@ -79,9 +78,38 @@ class CatalogBuilder:
             if provider.active and provider.kind in served:
                 capabilities = provider.capabilities if route.capabilities is None else route.capabilities
                 routes.append(
-                    Route(provider=provider, model=route.model, weight=route.weight, capabilities=capabilities)
+                    Route(
+                        provider=provider,
+                        model=route.model,
+                        weight=route.weight,
+                        capabilities=capabilities,
+                        costs=self._costs(entry, route),
+                    )
                 )
         return tuple(routes)
+
+    def _costs(self, entry: ModelEntry, route: RouteEntry) -> Prices | None:
+        """What the route's provider bills: as the file says, else its list price, without our markup."""
+        for unit, cost in route.unit_costs().items():
+            return Prices(unit=unit, per_unit=cost)
+        if not entry.modality.priced_by_tokens:
+            return None
+        if route.cost_per_1k_input is not None:
+            plain = route.cost_per_1k_input
+            return Prices(
+                rates=Rates(
+                    input=plain,
+                    output=_first(route.cost_per_1k_output, Decimal(0)),
+                    cached_input=_first(route.cost_per_1k_cached_input, plain),
+                    cache_write=_first(route.cost_per_1k_cache_write, plain),
+                )
+            )
+        listed = self._listed_for(entry, route)
+        if listed is None:
+            return None
+        billed = Exchange(credits_per_usd=self._exchange.credits_per_usd)
+        tiers = tuple(Tier(above=above, rates=_in_credits(billed, prices)) for above, prices in listed.tiers)
+        return Prices(rates=_in_credits(billed, listed.base), tiers=tiers)
 
     def _prices(self, entry: ModelEntry, listed: ListPrice | None) -> Prices:
         for unit, price in entry.unit_prices().items():
@@ -112,15 +140,21 @@ class CatalogBuilder:
         )
 
     def _listed(self, usd_per_million: TokenPrices) -> Rates:
-        def credits(usd: Decimal) -> Decimal:
-            return self._exchange.credits(usd / 1000)
+        return _in_credits(self._exchange, usd_per_million)
 
-        return Rates(
-            input=credits(usd_per_million.input),
-            output=credits(usd_per_million.output),
-            cached_input=credits(usd_per_million.cached_input),
-            cache_write=credits(usd_per_million.cache_write),
-        )
+
+def _in_credits(exchange: Exchange, usd_per_million: TokenPrices) -> Rates:
+    """Per thousand tokens."""
+
+    def credits(usd: Decimal) -> Decimal:
+        return exchange.credits(usd / 1000)
+
+    return Rates(
+        input=credits(usd_per_million.input),
+        output=credits(usd_per_million.output),
+        cached_input=credits(usd_per_million.cached_input),
+        cache_write=credits(usd_per_million.cache_write),
+    )
 
 
 def _provider(name: str, entry: ProviderEntry, found: Mapping[str, SecretStr]) -> Provider:

@@ -57,6 +57,18 @@ above = 5000
 credits_per_1k_input = 900
 credits_per_1k_output = 900
 """
+COSTED = """
+[models.test-costed]
+name = "What its provider bills for it is known"
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [
+    { provider = "unreachable", model = "x", weight = 2, cost_per_1k_input = 900000, cost_per_1k_output = 900000 },
+    { provider = "foreign", model = "usage-cached", cost_per_1k_input = 200.000001, cost_per_1k_output = 1000.5 },
+]
+"""
 
 
 def catalog(upstream: str) -> str:
@@ -83,7 +95,7 @@ base_url = "http://127.0.0.1:1/v1"
     throat = '{ provider = "foreign", model = "role-then-error", weight = 2 }'
     models.append(_model("test-throat", f'{throat}, {{ provider = "foreign", model = "plain" }}'))
     models += [_model("test-second", f"{first}, {then}"), _model("test-unreachable", first)]
-    return provider + "".join(models) + TIERED
+    return provider + "".join(models) + TIERED + COSTED
 
 
 def _model(name: str, routes: str) -> str:

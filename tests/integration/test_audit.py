@@ -69,6 +69,7 @@ CORRUPTIONS = {
     "forgotten_hold_not_ended": "DELETE FROM holds WHERE state = 'open'",
     "usage_not_as_booked": "UPDATE usage SET written_off = written_off + 1",
     "usage_day_not_as_booked": "UPDATE usage_days SET calls = calls + 1",
+    "usage_day_cost_drift": "UPDATE usage SET provider_cost = 0.000000001",
     "horizon_too_late": "INSERT INTO pruned (what, horizon) VALUES ('usage', now())",
 }
 
