@@ -4,15 +4,15 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
 
 from api import auth, body, idempotency, ratelimit
+from api.idempotency import Presented
 from api.resources import Resources
 from db import keys
 from db.keys import Caller
 from domain.errors import ScopeMissing
-from domain.ledger import Claim
 
 _documented = HTTPBearer(auto_error=False, description="An API key of your account: `yout-…`. `x-api-key` works too.")
 
@@ -36,19 +36,23 @@ def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
     return caller
 
 
-async def _media_claim(request: Request) -> Claim | None:
-    """The request's `Idempotency-Key`, if it has one: the same one gives the same job."""
-    key = idempotency.key_of(request.scope["headers"])
+async def _presented(
+    request: Request,
+    _: Annotated[str | None, Header(alias=idempotency.HEADER, description=idempotency.DESCRIPTION)] = None,
+) -> Presented | None:
+    """The request's `Idempotency-Key`, if it has one: the same one gives what was made before."""
+    headers = request.scope["headers"]
+    key = idempotency.key_of(headers)
     if key is None:
         return None
     parsed = body.json_object(await request.body())
-    return resources(request).claims.explicit(request.url.path, key, parsed, "").claim
+    return resources(request).claims.explicit(request.url.path, key, parsed, auth.token(headers))
 
 
 Held = Annotated[Resources, Depends(resources)]
 AnyCaller = Annotated[Caller, Depends(_may(None))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
-MediaClaim = Annotated[Claim | None, Depends(_media_claim)]
+Once = Annotated[Presented | None, Depends(_presented)]
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]

@@ -21,6 +21,8 @@ from domain.errors import RequestInvalid
 from domain.ledger import REMEMBERED, Claim
 from domain.sealing import NONCE_BYTES, SealBroken, seal, unseal
 
+HEADER = "Idempotency-Key"
+DESCRIPTION = "The same one with the same body, within 24 hours: the same result, made and charged once."
 LARGEST_REPLAY = 256 * 1024
 RETRIES_WITHIN = timedelta(minutes=10)
 """How long after a call a stock SDK's retry of it is recognised."""
@@ -108,7 +110,7 @@ def key_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not _KEY.fullmatch(key):
-        raise RequestInvalid("'Idempotency-Key' must be 1 to 255 printable ASCII characters.", param="Idempotency-Key")
+        raise RequestInvalid("'Idempotency-Key' must be 1 to 255 printable ASCII characters.", param=HEADER)
     return key
 
 

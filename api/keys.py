@@ -1,20 +1,25 @@
-"""`/api/chat/keys/`: list (masked), create (the token is shown once), revoke."""
+"""`/api/chat/keys/`: list (masked), create (the token is shown once), change, revoke."""
 
 import os
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.body import StrictRoute
-from api.deps import Held, MayManageKeys
+from api.deps import Held, MayManageKeys, Once
+from api.idempotency import Presented
 from api.ids import new_id
+from api.replay import REPLAYED
+from db import accounts, idempotency
 from db import keys as stored
-from db.keys import Change, NewKey
+from db.keys import Caller, Change, NewKey
 from domain import keys
-from domain.errors import RequestInvalid, ScopeMissing
+from domain.errors import ReplayGone, RequestInvalid, ScopeMissing
+from domain.ledger import Claimed
 from domain.limits import NO_LIMITS, Limits
 
 router = APIRouter(prefix="/api/chat/keys", tags=["keys"], route_class=StrictRoute)
@@ -97,13 +102,30 @@ async def list_keys(caller: MayManageKeys, held: Held) -> KeyList:
 
 
 @router.post("/", status_code=201)
-async def create_key(body: CreateKey, caller: MayManageKeys, held: Held) -> CreatedKey:
-    """The full token is in this answer and nowhere else. A key can give a new one only scopes that it has itself."""
+async def create_key(body: CreateKey, caller: MayManageKeys, held: Held, once: Once, response: Response) -> CreatedKey:
+    """The full token is in this answer and nowhere else. A key can give a new one only scopes that it has itself.
+
+    With an `Idempotency-Key` the same caller gets the same answer again, for as long as the new key lives.
+    """
     scopes = _scopes(body.scopes, caller.scopes)
-    token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
     async with held.database.transaction() as session:
-        new = NewKey(new_id(), token, body.name, scopes, body.limits.limits() if body.limits else NO_LIMITS)
-        made = await stored.create(session, caller.account_id, new)
+        if once is None:
+            return await _create(session, caller, body, scopes)
+        await accounts.lock(session, caller.account_id)  # of several at once the others find what the first one made
+        if found := await idempotency.claimed(session, caller.account_id, once.claim):
+            answer = await _again(session, found, once)
+            response.headers.update(REPLAYED)
+            return answer
+        made = await _create(session, caller, body, scopes)
+        sealed = once.sealed(made.model_dump_json().encode())
+        await idempotency.remember(session, caller.account_id, once.claim, made.id, sealed)
+        return made
+
+
+async def _create(session: AsyncSession, caller: Caller, body: CreateKey, scopes: frozenset[str]) -> CreatedKey:
+    token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
+    new = NewKey(new_id(), token, body.name, scopes, body.limits.limits() if body.limits else NO_LIMITS)
+    made = await stored.create(session, caller.account_id, new)
     return CreatedKey(
         id=made.id,
         name=made.name,
@@ -113,6 +135,22 @@ async def create_key(body: CreateKey, caller: MayManageKeys, held: Held) -> Crea
         created_at=made.created_at,
         expires_at=made.expires_at,
     )
+
+
+async def _again(session: AsyncSession, found: Claimed, once: Presented) -> CreatedKey:
+    """The answer that was given before. Raises `ReplayGone`: a dead token is not handed out as if it worked."""
+    if not await stored.lives(session, found.hold_id):
+        raise ReplayGone(
+            f"The key {found.hold_id} was made before under this Idempotency-Key, and has been revoked or has expired "
+            "since. Send another Idempotency-Key to make a new one."
+        )
+    kept = once.opened(found.sealed) if found.sealed is not None else None
+    if kept is None:
+        raise ReplayGone(
+            f"The key {found.hold_id} was made before under this Idempotency-Key, and its token is kept for the API "
+            "key that made it alone. If that token is lost, revoke the key and make another."
+        )
+    return CreatedKey.model_validate(kept)
 
 
 @router.patch("/{key_id}/")

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.body import StrictRoute
-from api.deps import Held, MayRender, MediaClaim
+from api.deps import Held, MayRender, Once
+from api.idempotency import Presented
 from api.ids import new_id
 from api.resources import Resources, path_of
 from db.keys import Caller
@@ -19,7 +20,6 @@ from db.media import Order
 from domain import media_orders
 from domain.catalog import Modality, Model
 from domain.errors import RequestInvalid
-from domain.ledger import Claim
 from domain.media import Job, Kind, MediaRequest
 
 router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
@@ -88,7 +88,7 @@ class Asked:
     kind: Kind
     model: str
     fields: dict[str, Any]
-    claim: Claim | None
+    once: Presented | None
 
 
 class JobOutput(BaseModel):
@@ -120,27 +120,21 @@ class JobView(BaseModel):
 
 
 @router.post("/image/", status_code=202)
-async def create_image(
-    body: CreateImage, caller: MayRender, held: Held, claim: MediaClaim, response: Response
-) -> JobView:
+async def create_image(body: CreateImage, caller: MayRender, held: Held, once: Once, response: Response) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
-    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, body.fields(), claim))
+    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, body.fields(), once))
 
 
 @router.post("/video/", status_code=202)
-async def create_video(
-    body: CreateVideo, caller: MayRender, held: Held, claim: MediaClaim, response: Response
-) -> JobView:
+async def create_video(body: CreateVideo, caller: MayRender, held: Held, once: Once, response: Response) -> JobView:
     """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
-    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, body.fields(), claim))
+    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, body.fields(), once))
 
 
 @router.post("/speech/", status_code=202)
-async def create_speech(
-    body: CreateSpeech, caller: MayRender, held: Held, claim: MediaClaim, response: Response
-) -> JobView:
+async def create_speech(body: CreateSpeech, caller: MayRender, held: Held, once: Once, response: Response) -> JobView:
     """Start a text-to-speech job."""
-    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, body.fields(), claim))
+    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, body.fields(), once))
 
 
 @router.get("/jobs/{job_uuid}/")
@@ -164,7 +158,7 @@ async def _start(held: Resources, caller: Caller, response: Response, asked: Ask
         request=request,
         pro_only=model.pro_only,
         ceiling=held.ceiling,
-        claim=asked.claim,
+        claim=asked.once.claim if asked.once else None,
         cost=media_orders.cost(route.costs, request),
     )
     accepted = await held.jobs.accept(order)

@@ -5,6 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api import idempotency
+
 DESCRIPTION = """
 One OpenAI-compatible API and one prepaid credit pool in front of every model. Point an OpenAI SDK at `/v1`.
 
@@ -32,11 +34,20 @@ _YOUT = {
     "type": "object",
     "properties": {"credits_charged": {"type": "integer"}, "balance": {"type": "integer"}},
 }
+_ONCE = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": ["string", "null"], "title": idempotency.HEADER},
+    "description": idempotency.DESCRIPTION,
+}
+_CONFLICT = "Another request had this Idempotency-Key, or the answer to the same one cannot be given again"
 _CHAT = {
     "tags": ["chat"],
     "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
     "operationId": "create_chat_completion",
     "security": [{"HTTPBearer": []}],
+    "parameters": [_ONCE],
     "requestBody": {
         "required": True,
         "content": {
@@ -78,6 +89,10 @@ _CHAT = {
                 "text/event-stream": {"schema": {"type": "string"}},
             },
         },
+        "409": {
+            "description": "The same request is still running",
+            "content": {"application/json": {"schema": _ERROR}},
+        },
     },
 }
 _FAILURES = {
@@ -111,7 +126,8 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def _with_failures(operation: dict[str, Any], *, open_to_all: bool) -> None:
     operation["responses"].pop("422", None)
-    for status, description in _FAILURES.items():
+    once = any(parameter["name"] == idempotency.HEADER for parameter in operation.get("parameters", ()))
+    for status, description in (_FAILURES | ({"422": _CONFLICT} if once else {})).items():
         if open_to_all and status != "503":
             continue
         content = {"application/json": {"schema": _ERROR}}

@@ -20,7 +20,10 @@ def answer(found: Replay, presented: Presented, request: ChatRequest) -> Respons
     """Raises `ReplayGone` when the answer is not kept, or not for this key: the charge is remembered all the same."""
     kept = presented.opened(found.sealed) if found.sealed is not None else None
     if kept is None:
-        raise ReplayGone(chat_id(found.hold_id))
+        raise ReplayGone(
+            "The call was made and charged before under this Idempotency-Key, and its answer is not kept for this key. "
+            f"GET /api/billing/charges/{chat_id(found.hold_id)}/ explains the charge."
+        )
     yout = {"credits_charged": found.charged, "balance": found.available}
     if request.stream:
         stream = b"".join(_events(kept, yout, include_usage=request.include_usage))

@@ -138,6 +138,13 @@ async def change(session: AsyncSession, account_id: UUID, key_id: UUID, asked: C
     return _listed(key, secret)
 
 
+async def lives(session: AsyncSession, key_id: UUID) -> bool:
+    """Neither revoked nor expired."""
+    now = datetime.now(UTC)
+    key = await session.get(ApiKeyRow, key_id)
+    return key is not None and key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
+
+
 async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
     """Dead for good, everywhere, once this transaction commits. Safe to do twice. Raises `NotFound`."""
     key, secret = await _found(session, account_id, key_id)

@@ -295,7 +295,10 @@ class PrunedRow(SQLModel, table=True):
 
 
 class IdempotencyRow(SQLModel, table=True):
-    """An `Idempotency-Key` that was used: keyed hashes, and the answer sealed with the caller's own secrets."""
+    """An `Idempotency-Key` that was used: keyed hashes, and the answer sealed with the caller's own secrets.
+
+    `hold_id` names what it made: a call's hold, a job, which has its hold's id, or an API key.
+    """
 
     __tablename__ = "idempotency"
     __table_args__ = (Index(None, "hold_id"), Index(None, "expires_at"))

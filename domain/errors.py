@@ -15,7 +15,7 @@ GatewayError
 ├── RateLimited
 ├── KeyReused                     an id or Idempotency-Key met a different request
 ├── AlreadyRunning                the same Idempotency-Key is still at work
-├── ReplayGone                    charged before; its answer cannot be given again
+├── ReplayGone                    answered before; that answer cannot be given again
 ├── HoldVoided                    the hold was released before this step
 ├── HoldClosed                    the hold was already settled
 ├── UpstreamError                 provider failed
@@ -164,16 +164,9 @@ class AlreadyRunning(GatewayError):
 
 
 class ReplayGone(GatewayError):
-    """The call was made and charged before under this Idempotency-Key; its answer cannot be given again."""
+    """This request was answered before under this Idempotency-Key; that answer cannot be given again."""
 
     code = "idempotency_conflict"
-
-    def __init__(self, charge: str = "") -> None:
-        super().__init__(
-            "The call was made and charged before under this Idempotency-Key, and its answer is not kept for this key. "
-            f"GET /api/billing/charges/{charge}/ explains the charge."
-        )
-        self.charge = charge
 
 
 class HoldVoided(GatewayError):

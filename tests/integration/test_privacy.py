@@ -157,15 +157,16 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
             async with World.of(stack) as world:
                 customers = [await world.customer(), await world.customer()]
                 jobs = await _accidents(world, *customers)
+                tokens = [customer.token for customer in customers]
                 upstream.release.set()
-                shown = await _recovery(world, customers[0], jobs)
+                shown = await _recovery(world, customers[0], jobs, tokens)
                 client = await temporal_of(server)
                 histories = {
                     each.id: [event async for event in client.get_workflow_handle(each.id).fetch_history_events()]
                     async for each in client.list_workflows()
                 }
                 await world.rows("CHECKPOINT")
-    yield Left(folder, [customer.token for customer in customers], jobs, histories, shown)
+    yield Left(folder, tokens, jobs, histories, shown)
 
 
 async def _accidents(world: World, customer: Customer, other: Customer) -> list[Job]:
@@ -183,12 +184,22 @@ async def _accidents(world: World, customer: Customer, other: Customer) -> list[
     return jobs
 
 
+async def _made_and_told_again(customer: Customer) -> str:
+    """A new key's token, sealed meanwhile."""
+    headers = {"idempotency-key": ASKED}
+    asked = [await customer.http.post("/api/chat/keys/", json={"name": "x"}, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in asked] == [201, 201]
+    assert asked[0].json() == asked[1].json()
+    return str(asked[0].json()["key"])
+
+
 async def _ended(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
 
-async def _recovery(world: World, customer: Customer, jobs: list[Job]) -> dict[str, str]:
+async def _recovery(world: World, customer: Customer, jobs: list[Job], tokens: list[str]) -> dict[str, str]:
     with world.stack.running("worker"), world.stack.running("api"):
+        tokens.append(await _made_and_told_again(customer))
         slow = {"model": "demo-image-slow", "prompt": f"[seconds=300] {ASKED}", "size": "64x64"}
         cancelled = await customer.ordered("image", **slow)
         await customer.in_state(cancelled, "running")
