@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     upstream_idle_timeout: Seconds = timedelta(seconds=60)
     upstream_total_timeout: Seconds = timedelta(seconds=600)
     upstream_connections: int = Field(default=4096, ge=1)
+    read_on: Seconds = timedelta(seconds=120)
+    """How long a provider that bills on after an abort is read for a client who has gone, at most."""
+    most_read_on: int = Field(default=32, ge=0)
+    """How many such streams a process reads at a time; one more is cut, and charged for what was delivered."""
     max_requests_per_minute: int = Field(default=600_000, ge=1)
     """The most that any key may have, whatever its owner sets; so are the next two."""
     max_tokens_per_minute: int = Field(default=1_000_000_000, ge=1)

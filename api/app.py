@@ -32,6 +32,7 @@ from api import (
     quotes,
 )
 from api.calls import Calls
+from api.drains import Drains
 from api.idempotency import Claims
 from api.outputs import Outputs
 from api.resources import Resources
@@ -124,6 +125,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
+            calls.drains = Drains(settings.read_on, settings.most_read_on)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger

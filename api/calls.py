@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from api.drains import Drains
 from api.idempotency import FirstAttempt, Presented
 from api.ids import new_id
 from api.wire import chat as wire
@@ -81,6 +82,8 @@ class Call:
     renewed_at: float = field(default_factory=time.monotonic)
     route: Route | None = None
     """Which answers, or was tried last."""
+    abandoned: bool = False
+    """Its client left before the provider had finished."""
     stop: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
 
@@ -131,6 +134,7 @@ class Calls:
         self._count = count
         self._ceiling = ceiling
         self.provider = provider
+        self.drains = Drains()
         self.live: dict[UUID, Call] = {}
         self._prices: dict[str, TextPrices] = {}
         self._streams: dict[asyncio.Task[None], Callable[[], None]] = {}
@@ -219,8 +223,16 @@ class Calls:
         """
         sealed = call.presented.sealed(answer) if call.presented and answer is not None else None
         provider, cost = self._provider_cost(call.route, billed)
-        account_id = call.reserved.account_id
-        charge = Settle(call.hold_id, account_id, billed, minimum, sealed=sealed, provider=provider, cost=cost)
+        charge = Settle(
+            call.hold_id,
+            call.reserved.account_id,
+            billed,
+            minimum,
+            sealed=sealed,
+            capped=call.abandoned,
+            provider=provider,
+            cost=cost,
+        )
         return await self._close(call, charge)
 
     async def void(self, call: Call) -> Closed:

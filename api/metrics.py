@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from api.calls import Calls
 from api.deps import Held
 from db import holds
 from db.audit import latest
@@ -19,7 +20,7 @@ router = APIRouter(tags=["health"])
 class _Ledger:
     """A collector of one scrape: nothing is kept between two."""
 
-    def __init__(self, figures: Figures, audit: AuditRow | None, calls: int, writer: LedgerWriter) -> None:
+    def __init__(self, figures: Figures, audit: AuditRow | None, calls: Calls, writer: LedgerWriter) -> None:
         self._figures, self._audit, self._calls, self._writer = figures, audit, calls, writer
 
     def collect(self) -> Iterator[Metric]:
@@ -27,7 +28,8 @@ class _Ledger:
         yield GaugeMetricFamily("yout_holds_open", "Holds of calls and jobs in flight", figures.open)
         yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
         yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
-        yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", self._calls)
+        yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", len(self._calls.live))
+        yield GaugeMetricFamily("yout_drains", "Of them, read on for clients who have gone", len(self._calls.drains))
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
         yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
         if audit is None:
@@ -45,5 +47,5 @@ async def metrics(request: Request, held: Held) -> Response:
     async with held.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
     registry = CollectorRegistry()
-    registry.register(_Ledger(figures, audit, len(held.calls.live), request.app.state.ledger))
+    registry.register(_Ledger(figures, audit, held.calls, request.app.state.ledger))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

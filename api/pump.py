@@ -29,9 +29,6 @@ from providers.base import ChatChunk
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 120.0
-"""How long a provider that bills on after an abort is read to its end for a client that has gone."""
-
 
 class _Ending(StrEnum):
     FINISHED = "finished"
@@ -52,6 +49,8 @@ class Pump:
         self._assembly = Assembly() if call.presented else None
         self._reading = False
         self._left = False
+        self._stopped = False
+        self._drain: asyncio.TimerHandle | None = None
         self._lost: GatewayError | None = None
         self._settling = False
         self._route: Route | None = None
@@ -71,14 +70,24 @@ class Pump:
         if self._left:
             return
         self._left = True
+        self._call.abandoned = not self._held_back
         self.outbox.abandon()
-        if not self._reading or self._task is None:
-            return
-        aborting_helps = self._route is None or Capability.ABORT_STOPS_BILLING in self._route.capabilities
-        if aborting_helps and self._assembly is None:  # what can be replayed is read to its end
-            self._task.cancel()
-        else:
-            asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._stop_reading)
+        if self._reading:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """For nobody: only what can be replayed, and what would be billed all the same."""
+        kept = self._assembly is not None
+        bills_on = self._route is not None and Capability.ABORT_STOPS_BILLING not in self._route.capabilities
+        if kept or bills_on:
+            self._drain = self._calls.drains.begin(self._stop_reading, kept=kept)
+        if self._drain is None:
+            self._stop_reading()
+
+    def _end_drain(self) -> None:
+        if self._drain is not None:
+            self._calls.drains.end(self._drain)
+            self._drain = None
 
     def stop(self) -> None:
         """This server stops: its client, if it is still there, is told; nothing is read on for one that has left."""
@@ -93,7 +102,11 @@ class Pump:
         self._stop_reading()
 
     def _stop_reading(self) -> None:
-        if self._reading and self._task is not None:
+        if not self._reading or self._task is None:
+            return
+        if self._task is asyncio.current_task():  # a cancellation could outlast the reading, and hit the settlement
+            self._stopped = True
+        else:
             self._task.cancel()
 
     async def _run(self) -> None:
@@ -118,6 +131,10 @@ class Pump:
                 async for chunk in chunks:
                     if not await self._relay(chunk.body):
                         return _Ending.SPENT
+                    if self._stopped:
+                        break
+                else:
+                    return _Ending.FINISHED
         except asyncio.CancelledError:
             if not self._left and self._lost is None:
                 raise
@@ -125,10 +142,10 @@ class Pump:
             self._task.uncancel()
             if self._lost is not None and not self._left:
                 raise self._lost from None
-            return _Ending.FINISHED if self._held_back else _Ending.LEFT
         finally:
             self._reading = False
-        return _Ending.FINISHED if self._held_back or not self._left else _Ending.LEFT
+            self._end_drain()
+        return _Ending.FINISHED if self._held_back else _Ending.LEFT
 
     async def _chunks(self) -> AsyncGenerator[ChatChunk, None]:
         """The first route that gives a chunk; after one there is no other."""
@@ -190,6 +207,9 @@ class Pump:
             self._assembly.add(chunk, text)
             if self._assembly.size > LARGEST_REPLAY:
                 self._assembly = None
+                if self._drain is not None:  # nothing to replay any more
+                    self._end_drain()
+                    self._read_on()
 
     async def _is_covered(self, text: str) -> bool:
         if self._grows:

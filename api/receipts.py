@@ -78,7 +78,7 @@ class Extension(_View):
 
 class Calculation(_View):
     """`cost` is `rounded_cost`, unless `minimum_applied` (then it is the minimum) or `capped_at_hold` (then it is what
-    was held: a stream that broke never costs more). `cost` = charged + written off.
+    was held: a stream that broke, or whose client left, never costs more). `cost` = charged + written off.
     """
 
     exact_cost: str

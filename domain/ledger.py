@@ -209,6 +209,8 @@ class Settle:
     provider: str | None = None
     cost: int | None = None
     """What that provider bills us, in billionths of a credit. None: not known."""
+    capped: bool = False
+    """Its client had left before the provider finished: never above the hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def _charge(books: Books, hold: Hold, account: Account, asked: Settle) -> Closed
     """
     usage = asked.usage or Usage(0, 0, UsageSource.FLAT)
     cost = hold.amount if hold.prices is None else pricing.charge(hold.prices, usage, minimum=asked.minimum)
-    if not asked.minimum:
+    if asked.capped or not asked.minimum:
         cost = min(cost, hold.amount)
     from_hold = min(cost, hold.amount)
     extra = min(cost - from_hold, account.available, books.room(hold))
