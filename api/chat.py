@@ -57,8 +57,11 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
         call = await resources.calls.open(request, keys.digest(token), presented)
     except CallerUnknown:
         raise
-    except GatewayError:
-        await _authenticate(resources, scope, token)  # a stranger hears 401, whatever else is wrong
+    except GatewayError as refusal:
+        if refusal.left is None:
+            await _authenticate(resources, scope, token)  # a stranger hears 401, whatever else is wrong
+        else:
+            ratelimit.note(scope, *refusal.left)
         raise
     if isinstance(call, Replay):
         assert isinstance(presented, Presented)  # noqa: S101  # a first attempt adopts nothing

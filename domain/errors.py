@@ -28,11 +28,15 @@ GatewayError
 
 from datetime import timedelta
 
+from domain.limits import Left
+
 
 class GatewayError(Exception):
     """`str()` of any of these may be shown to the caller: no upstream text, prompt, key or host is ever put in."""
 
     code = "internal_error"
+    left: tuple[Left | None, Left | None] | None = None
+    """What its key has left of requests and tokens per minute, where the ledger knew the key and refused."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])

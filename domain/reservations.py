@@ -72,6 +72,14 @@ class Purse:
 
 def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
     account, key = _caller(books, asked)
+    try:
+        return _reserve(books, asked, account, key)
+    except GatewayError as refusal:
+        refusal.left = _left(key, key.limits.within(asked.ceiling) if key else asked.ceiling, books.state.now)
+        raise
+
+
+def _reserve(books: Books, asked: Reserve, account: Account, key: Key | None) -> Reserved | Replay:
     placed = books.state.holds.get(asked.hold_id)
     claim = _counting(asked, account)
     if placed is not None:
