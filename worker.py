@@ -121,6 +121,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
                 holds.sweep_holds,
                 holds.forget_expired,
                 maintenance.start_orphans,
+                maintenance.recover,
                 maintenance.reconcile,
                 audit.audit_ledger,
             ],

@@ -18,6 +18,8 @@ from domain.errors import ServiceUnavailable, UpstreamTimeout
 from domain.media import Job, JobError, State
 
 ORPHANED_AFTER = timedelta(seconds=5)
+LOST_AFTER = timedelta(minutes=1)
+"""A job that has run for so long is looked after: its workflow may be lost, with a Temporal that was restored."""
 OVERDUE_AFTER = timedelta(minutes=10)
 """Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
 
@@ -48,15 +50,34 @@ class MaintenanceActivities:
     async def start_orphans(self) -> Tally:
         """Start every job that was accepted and not begun: starting is idempotent by the workflow's id."""
         with failures.translated():
-            now = self._now()
-            waiting = await self._jobs.waiting(ORPHANED_AFTER, self._batch)
-            return await self._tally([job for job in waiting if job.deadline > now], self._starter.start)
+            return await self._tally(self._in_time(await self._jobs.waiting(ORPHANED_AFTER, self._batch)), self._revive)
+
+    @activity.defn
+    async def recover(self) -> Tally:
+        """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""
+        with failures.translated():
+            return await self._tally(self._in_time(await self._jobs.begun(LOST_AFTER, self._batch)), self._revive)
 
     @activity.defn
     async def reconcile(self) -> Tally:
         """Fail and give back every job past its deadline whose workflow is closed, gone, or stuck for long."""
         with failures.translated():
             return await self._tally(await self._jobs.unfinished(self._batch), self._close)
+
+    def _in_time(self, jobs: list[Job]) -> list[Job]:
+        now = self._now()
+        return [job for job in jobs if job.deadline > now]
+
+    async def _revive(self, job: Job) -> bool:
+        """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
+
+        Whatever such a workflow has done is in a Postgres that was restored since, or it was terminated. A job that has
+        ended meanwhile stays as it is.
+        """
+        if await self._starter.start(job):
+            return True
+        why = JobError(code=failures.INTERNAL, message=failures.INTERNAL_SENTENCE)
+        return (await self._jobs.end(job.id, State.FAILED, why)).state is State.FAILED
 
     async def _close(self, job: Job) -> bool:
         if await self._starter.alive(job.id) and self._now() - job.deadline < OVERDUE_AFTER:

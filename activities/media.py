@@ -90,7 +90,7 @@ class MediaActivities:
         with failures.translated():
             async with heartbeating():
                 job = await self._running(ref.job_id)
-                provider, work = self._at(job)
+                provider, work = await self._at(job)
                 outputs: list[Output] = []
                 async for made in provider.fetch(work):
                     if len(outputs) == self._limits.most_outputs:
@@ -133,7 +133,8 @@ class MediaActivities:
             return
         provider, reference = self._provider(job), str(job_id)
         request = await self._jobs.request(job_id)
-        if await self._jobs.intend_submit(job_id):
+        in_doubt = await self._jobs.intend_submit(job_id)
+        if in_doubt or provider.find_is_complete:  # Postgres may be a backup from before it was submitted
             accepted = beat.last or await provider.find(reference)
             if accepted is not None:
                 await self._record(job, accepted)
@@ -168,7 +169,7 @@ class MediaActivities:
             await self._provider(job).cancel(accepted)
 
     async def _look(self, job: Job, patience: timedelta) -> Progress:
-        provider, work = self._at(job)
+        provider, work = await self._at(job)
         progress = await provider.poll(work)
         percent = await self._recorded(job.id, progress, job.progress)
         async for _ in self._looks(patience):
@@ -218,6 +219,8 @@ class MediaActivities:
 
     async def _running(self, job_id: UUID) -> Job:
         job = await self._jobs.load(job_id)
+        if job.state is State.QUEUED:  # it has begun, but in a Postgres that has been restored since
+            job = await self._jobs.begin(job_id)
         if job.state.terminal:
             raise failures.job_ended()
         return job
@@ -225,10 +228,11 @@ class MediaActivities:
     def _provider(self, job: Job) -> MediaProvider:
         return self._providers(job.provider)
 
-    def _at(self, job: Job) -> tuple[MediaProvider, str]:
-        if job.provider_job_id is None:
+    async def _at(self, job: Job) -> tuple[MediaProvider, str]:
+        work = await self._work(job)
+        if work is None:
             raise failures.submission_in_doubt()
-        return self._provider(job), job.provider_job_id
+        return self._provider(job), work
 
     async def _work(self, job: Job) -> str | None:
         """The provider's id of the job, also where nobody came to record it."""

@@ -106,3 +106,4 @@ class Maintained(Payload):
     closed: int | None = None
     swept: int | None = None
     forgotten: int | None = None
+    recovered: int | None = None

@@ -59,5 +59,8 @@ class Jobs(Protocol):
     async def waiting(self, older_than: timedelta, limit: int) -> list[Job]:
         """Jobs still `queued` that long after their acceptance: nobody may have started their workflow."""
 
+    async def begun(self, since: timedelta, limit: int) -> list[Job]:
+        """Jobs that have been `running` for that long."""
+
     async def unfinished(self, limit: int) -> list[Job]:
         """Non-terminal jobs past their deadline."""

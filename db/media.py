@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -182,6 +182,12 @@ class MediaJobs:
         async with self._database.reading() as session:
             query = select(MediaJobRow).where(MediaJobRow.state == State.QUEUED, col(MediaJobRow.created_at) < before)
             return [_job(row) for row in await session.exec(query.order_by(col(MediaJobRow.created_at)).limit(limit))]
+
+    async def begun(self, since: timedelta, limit: int) -> list[Job]:
+        before = datetime.now(UTC) - since
+        async with self._database.reading() as session:
+            query = select(MediaJobRow).where(MediaJobRow.state == State.RUNNING, col(MediaJobRow.started_at) < before)
+            return [_job(row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
 
     async def unfinished(self, limit: int) -> list[Job]:
         unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])

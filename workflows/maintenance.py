@@ -30,15 +30,17 @@ class MaintenanceWorkflow:
 
     @workflow.run
     async def run(self) -> Maintained:
-        swept = forgotten = None
+        swept = forgotten = recovered = None
         if workflow.patched("2026-11-27-sweep"):
             swept = await self._count(call(HoldActivities.sweep_holds, **SWEEPING))
             forgotten = await self._count(call(HoldActivities.forget_expired, **SWEEPING))
+            recovered = await self._count(call(MaintenanceActivities.recover, **SWEEPING))
         return Maintained(
             started=await self._count(call(MaintenanceActivities.start_orphans, **SWEEPING)),
             closed=await self._count(call(MaintenanceActivities.reconcile, **SWEEPING)),
             swept=swept,
             forgotten=forgotten,
+            recovered=recovered,
         )
 
     async def _count(self, part: Awaitable[Tally] | Awaitable[Counted]) -> int | None:

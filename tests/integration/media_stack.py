@@ -14,6 +14,7 @@ import httpx2
 import psycopg
 from psycopg import sql
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from db import migrate
 from db.audit import audit
@@ -29,6 +30,7 @@ from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
 from tests.integration.bank import open_account
 from tests.stack import SECRET, Stack
+from workflows.maintenance import SCHEDULE_ID
 
 PATIENCE = 60.0
 """Seconds after which something that must happen counts as not happening; what it takes is asserted nowhere."""
@@ -50,6 +52,17 @@ async def until(found: Callable[[], Awaitable[Found]], what: str, every: float =
 
 async def temporal_of(server: EmbeddedTemporal, namespace: str = "default") -> Client:
     return await connect(Address(server.address, namespace), converter(KEYRING))
+
+
+async def triggered(temporal: Client) -> bool:
+    """Have the schedule do a round of maintenance. False until a worker has made it."""
+    try:
+        await temporal.get_schedule_handle(SCHEDULE_ID).trigger()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
 
 
 async def crash(server: EmbeddedServer) -> None:
@@ -151,8 +164,8 @@ class World:
         await self.opened.enter_async_context(http)
         return Customer(made.account_id, made.token, http, credits)
 
-    def submissions(self, job_uuid: str) -> list[Submission]:
-        """What the demo provider was given of a job."""
+    def submissions(self, job_uuid: str | None = None) -> list[Submission]:
+        """What the demo provider was given of a job; of all."""
         return Spool(self.stack.state.resolve() / "demo").submissions(job_uuid)
 
     async def rows(self, query: str, *values: object) -> list[Any]:

@@ -3,27 +3,12 @@
 from pathlib import Path
 from uuid import uuid4
 
-from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
-
 from domain.ledger import Renew
 from tests.integration.bank import balance, open_account, reserve
-from tests.integration.media_stack import World, embedded, temporal_of, until
+from tests.integration.media_stack import World, embedded, temporal_of, triggered, until
 from tests.stack import Stack
-from workflows.maintenance import SCHEDULE_ID
 
 OPENING, HELD, RELAYED = 1000, 100, 30
-
-
-async def triggered(temporal: Client) -> bool:
-    """False until the worker has made the schedule."""
-    try:
-        await temporal.get_schedule_handle(SCHEDULE_ID).trigger()
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return False
-        raise
-    return True
 
 
 async def test_expired_holds_are_ended_without_an_api(tmp_path: Path) -> None:

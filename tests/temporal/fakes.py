@@ -155,6 +155,12 @@ class FakeJobs:
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
         return [job for job in queued if job.created_at < before][:limit]
 
+    async def begun(self, since: timedelta, limit: int) -> list[Job]:
+        await self._script.at("jobs.begun")
+        before = datetime.now(UTC) - since
+        running = (row.job for row in self.rows.values() if row.job.state is State.RUNNING)
+        return [job for job in running if (job.started_at or job.created_at) < before][:limit]
+
     async def unfinished(self, limit: int) -> list[Job]:
         await self._script.at("jobs.unfinished")
         now = datetime.now(UTC)

@@ -88,7 +88,7 @@ async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     audit = AuditActivities(fakes.auditor)
     holds = HoldActivities(fakes.holds, fakes.holds)
     swept = [holds.sweep_holds, holds.forget_expired]
-    activities = [*swept, chores.start_orphans, chores.reconcile, audit.audit_ledger]
+    activities = [*swept, chores.start_orphans, chores.recover, chores.reconcile, audit.audit_ledger]
     async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):
         yield
 

@@ -28,12 +28,15 @@ class FakeStarter:
     def __init__(self) -> None:
         self.started: list[UUID] = []
         self.running: set[UUID] = set()
+        self.over: set[UUID] = set()
         self.error: Exception | None = None
 
     async def start(self, job: Job) -> bool:
         if self.error is not None:
             error, self.error = self.error, None
             raise error
+        if job.id in self.over:
+            return False
         self.started.append(job.id)
         return True
 
@@ -64,6 +67,22 @@ async def test_one_orphans_trouble_is_not_the_others(caplog: pytest.LogCaptureFi
     assert night.starter.started == [job.id for job in night.jobs[1:]]
     assert f"with job {night.jobs[0].id}" in caplog.text
     assert SENTINEL not in caplog.text
+
+
+async def test_a_running_job_without_a_workflow_gets_one() -> None:
+    """And one whose workflow has run to its end, in a past that Postgres does not know, ends."""
+    night = Night()
+    for job in night.jobs[:2]:
+        night.fakes.jobs.update(job.id, state=State.RUNNING, started_at=job.created_at)
+    lost, over, queued = night.jobs
+    night.starter.over = {over.id, queued.id}
+    assert await night.maintenance.recover() == Tally(jobs=2)
+    assert night.starter.started == [lost.id]
+    assert night.fakes.jobs.ends == [(over.id, State.FAILED)]
+    assert await night.maintenance.start_orphans() == Tally(jobs=1)
+    assert night.fakes.jobs.ends == [(over.id, State.FAILED), (queued.id, State.FAILED)]
+    assert await night.maintenance.recover() == Tally(jobs=1)
+    assert night.fakes.job(lost.id).state is State.RUNNING
 
 
 async def test_while_temporal_is_away_a_round_ends_at_once() -> None:
@@ -110,7 +129,7 @@ async def test_what_cannot_be_done_now_does_not_keep_the_rest(client: Client) ->
     fakes.script.always_fail("jobs.waiting", ServiceUnavailable())
     async with maintaining(client, fakes):
         done = await client.execute_workflow(MaintenanceWorkflow.run, id="a-round", task_queue=MAINTENANCE)
-    assert done == Maintained(started=None, closed=0, swept=0, forgotten=0)
+    assert done == Maintained(started=None, closed=0, swept=0, forgotten=0, recovered=0)
 
 
 async def test_a_round_sweeps_until_no_hold_is_left(client: Client) -> None:
@@ -119,7 +138,7 @@ async def test_a_round_sweeps_until_no_hold_is_left(client: Client) -> None:
     fakes.script.always_fail("holds.forget", ServiceUnavailable())
     async with maintaining(client, fakes):
         done = await client.execute_workflow(MaintenanceWorkflow.run, id="after-a-crash", task_queue=MAINTENANCE)
-    assert done == Maintained(started=0, closed=0, swept=1007, forgotten=None)
+    assert done == Maintained(started=0, closed=0, swept=1007, forgotten=None, recovered=0)
 
 
 async def test_search_attributes_are_registered_once(client: Client, caplog: pytest.LogCaptureFixture) -> None:
