@@ -60,7 +60,7 @@ SANDBOX = SandboxedWorkflowRunner(
 _RESOURCES = ResourceBasedTunerConfig(target_memory_usage=0.8, target_cpu_usage=0.9)
 _MEDIA_SLOTS = ResourceBasedSlotConfig(minimum_slots=16, maximum_slots=500, ramp_throttle=timedelta(milliseconds=50))
 _RETRY_SECONDS = 1.0
-_LONGEST_THROTTLE = timedelta(seconds=5)
+_LONGEST_THROTTLE = timedelta(seconds=2)
 
 log = logging.getLogger(__name__)
 

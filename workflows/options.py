@@ -19,11 +19,14 @@ def media_queue(kind: Kind) -> str:
 MEDIA_QUEUES = tuple(media_queue(kind) for kind in Kind)
 QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE)
 
-_HEARTBEAT = timedelta(seconds=15)
+_HEARTBEAT = timedelta(seconds=8)
+"""How soon another worker goes on after one was killed. Signs of life come every two seconds: three may get lost."""
 
 BOOKKEEPING = ActivityConfig(
     task_queue=LEDGER,
-    start_to_close_timeout=timedelta(seconds=20),
+    # Above the database's own patience with a statement (10 s), which so speaks first; and no longer than a killed
+    # worker may keep a job waiting.
+    start_to_close_timeout=timedelta(seconds=12),
     # No limit: the database comes back, and a bug is fixed by a deploy. Page on the attempt count.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
 )
