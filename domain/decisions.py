@@ -4,7 +4,7 @@
 a verdict of its own: what one operation asks never fails its neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from domain import reservations, settlements
@@ -30,29 +30,7 @@ from domain.ledger import (
 )
 from domain.money import LARGEST_AMOUNT
 
-
-def decide(state: State, operations: Sequence[Operation]) -> tuple[list[Verdict], Changes]:
-    """Verdicts in the order of the operations, and what has to be written. `state` is consumed."""
-    books = Books(state)
-    return [_verdict(books, operation) for operation in operations], books.changes
-
-
-def _verdict(books: Books, operation: Operation) -> Verdict:
-    try:
-        return _RULES[type(operation)](books, operation)
-    except GatewayError as refusal:
-        return refusal
-
-
-_RULES: dict[type[Operation], Callable[[Books, Any], Answer]] = {
-    Reserve: reservations.reserve,
-    Extend: reservations.extend,
-    Renew: settlements.renew,
-    Settle: settlements.settle,
-    Void: settlements.void,
-    Sweep: settlements.sweep,
-    Refund: settlements.refund,
-}
+Rule = Callable[[Books, Any], Answer]
 
 
 def grant(books: Books, asked: Grant) -> Granted:
@@ -96,4 +74,29 @@ def _room(account: Account) -> int:
     return LARGEST_AMOUNT - account.available - account.held
 
 
-_RULES |= {Grant: grant, Adjust: adjust}
+RULES: Mapping[type[Operation], Rule] = {
+    Reserve: reservations.reserve,
+    Extend: reservations.extend,
+    Renew: settlements.renew,
+    Settle: settlements.settle,
+    Void: settlements.void,
+    Sweep: settlements.sweep,
+    Refund: settlements.refund,
+    Grant: grant,
+    Adjust: adjust,
+}
+
+
+def decide(
+    state: State, operations: Sequence[Operation], rules: Mapping[type[Operation], Rule] = RULES
+) -> tuple[list[Verdict], Changes]:
+    """Verdicts in the order of the operations, and what has to be written. `state` is consumed."""
+    books = Books(state)
+    return [_verdict(books, operation, rules) for operation in operations], books.changes
+
+
+def _verdict(books: Books, operation: Operation, rules: Mapping[type[Operation], Rule]) -> Verdict:
+    try:
+        return rules[type(operation)](books, operation)
+    except GatewayError as refusal:
+        return refusal

@@ -83,9 +83,7 @@ def _reserve(books: Books, asked: Reserve, account: Account, key: Key | None) ->
     placed = books.state.holds.get(asked.hold_id)
     claim = _counting(asked, account)
     if placed is not None:
-        claimed = books.state.claims.get((account.id, claim.scope)) if claim else None
-        is_claimed = claimed is not None and claimed.hold_id == placed.id
-        return _reserved_before(asked, placed, account, claimed=is_claimed)
+        return _reserved_before(asked, placed, account, claimed=claim is not None and _recorded(books, claim, placed))
     allowed = key.limits.within(asked.ceiling) if key else asked.ceiling
     replayed = _claimed_before(books, asked, claim, account) if claim else None
     if replayed is not None:
@@ -180,6 +178,12 @@ def _reserved_before(asked: Reserve, hold: Hold, account: Account, *, claimed: b
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
+def _recorded(books: Books, claim: Claim, placed: Hold) -> bool:
+    """Whether a call that asks again has claimed. One that adopts nothing always has: its claim is not looked up."""
+    claimed = books.state.claims.get((placed.account_id, claim.scope))
+    return not claim.adopts or (claimed is not None and claimed.hold_id == placed.id)
+
+
 def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account) -> tuple[Hold, bytes | None] | None:
     """The call and its sealed answer; or None: the claim is free.
 
@@ -196,7 +200,7 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
         raise KeyReused("This Idempotency-Key was used before for a different request.")
     if hold.state is HoldState.OPEN and not is_job:
         raise AlreadyRunning
-    return hold, books.changes.sealed.get(hold.id, claimed.sealed)
+    return hold, books.changes.sealed.get(hold.id, claimed.sealed)  # it may have ended in this very batch
 
 
 def _affordable(purse: Purse, asked: Reserve) -> Bound:

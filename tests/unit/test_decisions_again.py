@@ -110,3 +110,17 @@ def test_a_renewal_says_that_its_key_is_gone_and_keeps_the_hold() -> None:
     assert isinstance(verdicts[0], Renewed)
     assert verdicts[0].cut
     assert verdicts[0].lease_until == known.now + LEASE
+
+
+def test_a_first_attempt_that_asks_again_is_still_told_that_its_claim_is_recorded() -> None:
+    """Its commit's reply was lost. Were it not told, its answer would not be sealed, and its client's retry refused.
+
+    The ledger does not look such a claim up: it cannot adopt what was there before.
+    """
+    known = state(recognise_retries=True)
+    first = reserve(1, claim=Claim(b"scope", b"fingerprint", adopts=False, implicit=True))
+    run(known, first)
+    known.claims.clear()
+    (again,), _ = run(known, first)
+    assert isinstance(again, Reserved)
+    assert again.claimed

@@ -1,0 +1,95 @@
+"""The bank test: client processes against a real PostgreSQL, compared with the model step by step, faults included."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+from psycopg import sql
+
+from db import migrate
+from dev.postgres import EmbeddedPostgres
+from domain.ledger import Operation
+from tests.doubles.faulty_wire import Point, Way
+from tests.ledger.machine import BankMachine
+from tests.ledger.operations import BATCH
+from tests.ledger.orders import Heeded
+from tests.ledger.postgres import PostgresBank
+
+FAULTS = ("kill_client", "kill_client", "terminate_backend", "terminate_backend", "lose_reply", "kill_backend")
+STEADY: dict[str, Any] = {
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "print_blob": False,
+    "suppress_health_check": list(HealthCheck),
+}
+TEMPLATE = "empty_bank"
+
+
+class PostgresMachine(BankMachine):
+    def __init__(self, bank: PostgresBank) -> None:
+        self.postgres = bank
+        super().__init__(bank)
+
+    @rule(
+        batches=st.lists(BATCH, min_size=1, max_size=3),
+        fault=st.sampled_from(FAULTS),
+        point=st.builds(Point, st.sampled_from(Way), st.integers(1, 40), st.booleans()),
+    )
+    def ask_through_a_fault(self, batches: list[list[Operation]], fault: str, point: Point) -> None:
+        """Whoever was interrupted asks again. An operation may so have happened twice, and must count once."""
+        self.model.now = self.bank.now()
+        told, told_again = self.postgres.at_once_with(fault, point, batches)
+        heeded = [
+            Heeded(*pair)
+            for batch, of in zip(batches, told, strict=True)
+            for pair in zip(batch, of, strict=True)
+            if pair[1]
+        ]
+        again = [Heeded(*pair) for pair in zip(batches[0], told_again, strict=True)]
+        unheard = [Heeded(operation, None) for batch in batches for operation in batch]
+        self.explain([*heeded, *again, *unheard])
+
+    def teardown(self) -> None:
+        self.postgres.close()
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Callable[[], str]]:
+    """Databases on a server of their own: some of its processes are killed."""
+    with EmbeddedPostgres.temporary() as server:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+        migrate.upgrade(server.url_of(TEMPLATE))
+
+        def made() -> str:
+            name = f"bank_{uuid.uuid4().hex}"
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                clone = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+                connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+            return server.url_of(name)
+
+        yield made
+
+
+@contextmanager
+def machines(fresh: Callable[[], str]) -> Iterator[type[PostgresMachine]]:
+    with asyncio.Runner() as runner:
+
+        class Machine(PostgresMachine):
+            def __init__(self) -> None:
+                super().__init__(PostgresBank(fresh(), runner))
+
+        yield Machine
+
+
+def test_the_ledger_keeps_the_books_as_the_model_does(fresh: Callable[[], str]) -> None:
+    with machines(fresh) as machine:
+        run_state_machine_as_test(machine, settings=settings(max_examples=15, stateful_step_count=25, **STEADY))
