@@ -196,27 +196,6 @@ async def test_a_writer_whose_connection_dies_asks_again_and_nothing_happens_twi
     assert report.clean, report.counts
 
 
-async def test_four_writers_over_shared_accounts_never_deadlock(database: Database, database_url: str) -> None:
-    writers = [LedgerWriter(database_url) for _ in range(4)]
-    for writer in writers:
-        await writer.__aenter__()
-    customers = [await open_account(database, writers[0], 1_000_000) for _ in range(6)]
-
-    async def call(writer: LedgerWriter, customer: Customer) -> None:
-        held = await writer.ask(reserve(customer, 30))
-        assert isinstance(held, Reserved)
-        end = settle(customer, held.hold_id, 20) if random.random() < 0.7 else void(customer, held.hold_id)
-        await random.choice(writers).ask(end)
-
-    await asyncio.gather(*(call(random.choice(writers), random.choice(customers)) for _ in range(1200)))
-    for writer in writers:
-        await writer.__aexit__()
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        found = await connection.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        assert await found.fetchone() == (0,)
-    assert (await proven(database)).clean
-
-
 async def test_expired_holds_are_swept_once(database: Database, ledger: LedgerWriter, database_url: str) -> None:
     customer = await open_account(database, ledger, 1000)
     asked = reserve(customer, 100)

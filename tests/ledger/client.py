@@ -16,16 +16,16 @@ from tests.ledger.heard import Heard, heard
 PATIENCE = timedelta(seconds=60)
 """Nobody gives up on a slow machine: a test that hangs is ended by its own time limit."""
 GIVEN_UP: Heard = ("given up",)
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([__name__, "pytest"])
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload([__name__, "pytest"])
 
 
 class Client:
     """Started at once; `ask` any number of times; `kill` it, or let it end with what waits written."""
 
     def __init__(self, url: str) -> None:
-        self._pipe, theirs = _processes.Pipe()
-        self._process = _processes.Process(target=_run, args=(url, theirs), daemon=True)
+        self._pipe, theirs = processes.Pipe()
+        self._process = processes.Process(target=_run, args=(url, theirs), daemon=True)
         self._process.start()
         theirs.close()
 
