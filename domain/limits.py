@@ -5,7 +5,7 @@ and is allowed while it is no more than a minute ahead. Exact, no windows, one n
 numbers under the key's lock, so they hold across processes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 PERIOD = timedelta(minutes=1)
@@ -50,14 +50,13 @@ class Used:
     month_credits: int = 0
 
     def at(self, now: datetime) -> "Used":
-        """These counters, moved on to the periods that `now` is in."""
+        """The counters of the periods that `now` is in: these very ones, or new ones when a day has begun."""
         today = now.date()
-        if self.day != today:
-            self.day, self.day_credits = today, 0
-            month = today.replace(day=1)
-            if self.month != month:
-                self.month, self.month_credits = month, 0
-        return self
+        if self.day == today:
+            return self
+        month = today.replace(day=1)
+        in_month = self.month_credits if self.month == month else 0
+        return replace(self, day=today, day_credits=0, month=month, month_credits=in_month)
 
     def spend(self, began: date, credits: int) -> None:
         """Count credits on (or, negative, off) the budgets of the periods in which a call began."""

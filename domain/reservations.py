@@ -248,6 +248,7 @@ def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
     requests = _taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
     tokens = _taken(limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens)
     used.requests_tat, used.tokens_tat = requests, tokens
+    key.used = used
     used.open_holds += 1
     used.spend(now.date(), hold.amount)
     books.changes.keys[key.id] = key

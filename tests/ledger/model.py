@@ -248,6 +248,8 @@ class Model:
         hold = self._owned(asked)
         if hold.state != "open":
             raise Refused("HoldClosed")
+        if hold.key and self.keys[hold.key].revoked:
+            raise Refused("CallerUnknown")
         available = self.purses[hold.account].available
         if asked.output_limit > (hold.limit or 0):
             whole = thousandths(WRITTEN * hold.input_bound + OUTPUT * asked.output_limit * hold.choices)
@@ -320,13 +322,20 @@ class Model:
         cost = max(LEAST, cost) if minimum else min(cost, hold.amount)
         if hold.flat:
             cost = hold.amount
-        payable = hold.amount + self.purses[hold.account].available
+        payable = hold.amount + min(self.purses[hold.account].available, self._allowed_above(hold))
         hold.charged = min(cost, payable if hold.most is None else min(payable, hold.most))
         hold.written_off = cost - hold.charged
         hold.state, hold.lease_until, hold.closed_by = "settled", None, by
         left = hold.amount - hold.charged
         self._book(hold.account, available=left, held=-hold.amount, revenue=cost, written_off=-hold.written_off)
         self.usage[hold_id] = (tokens_in, tokens_out, hold.charged, hold.written_off)
+
+    def _allowed_above(self, hold: HoldFacts) -> int:
+        """What the budget has left of the day in which the call began, while its key still counts that day."""
+        key = self.keys[hold.key] if hold.key else None
+        if key is None or hold.key is None or key.credits_day is None or key.last_used != hold.began:
+            return MOST
+        return max(0, key.credits_day - self._spent(hold.key, hold.began, "%Y%m%d"))
 
     def _seal(self, asked: Settle) -> None:
         for place, (fingerprint, hold_id, _) in self.claims.items():
