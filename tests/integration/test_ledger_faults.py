@@ -86,6 +86,6 @@ async def test_a_fault_before_any_message_charges_once(
         whole = await messages_of(database_url, [reserve(customer, 100, hold_id), settle(customer, hold_id, 40)])
         came = await asyncio.gather(*(once(ledger, number) for number in range(1, whole[way] + 1)))
     assert all(came), (whole, came)
-    assert len(came) > 10
+    assert len(came) > 4
     report = await proven(database)
     assert report.clean, report.counts
