@@ -45,7 +45,7 @@ _RUN_AGAIN = """
 
 It prints tables and writes its result and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
 right, whatever the speed. `make chaos` is the other half: the same stack under load while its processes are killed and
-paused, and then every credit accounted for, call by call.
+paused, and then every credit accounted for, call by call, and every receipt computed again from its public JSON.
 """
 
 

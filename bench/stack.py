@@ -23,6 +23,8 @@ STATE = ROOT / ".yout" / "bench"
 PATIENCE = 90.0
 CREDITS = 10**15
 CAPABILITIES = '["stream_usage", "abort_stops_billing"]'
+METERED = "metered-"
+"""Before a model's behaviour: its hold may grow while it streams."""
 NOT_DURABLE = "PostgreSQL runs with {}={}: what is measured here is worth nothing unless commits reach the disk."
 
 
@@ -34,6 +36,11 @@ kind = "openai"
 base_url = "http://127.0.0.1:{upstream}/v1"
 api_key = "sk-bench"
 capabilities = {CAPABILITIES}
+
+[providers.metered]
+kind = "openai"
+base_url = "http://127.0.0.1:{upstream}/v1"
+capabilities = {CAPABILITIES[:-1]}, "meterable"]
 """
     return provider + "".join(
         f"""
@@ -44,10 +51,14 @@ context_window = 1000000
 max_output_tokens = 500000
 credits_per_1k_input = 300
 credits_per_1k_output = 1500
-routes = [ {{ provider = "bench", model = "{model}" }} ]
+routes = [ {{ provider = "{_provider(model)}", model = "{model.removeprefix(METERED)}" }} ]
 """
         for model in models
     )
+
+
+def _provider(model: str) -> str:
+    return "metered" if model.startswith(METERED) else "bench"
 
 
 @dataclass(slots=True)
@@ -118,12 +129,7 @@ class Stack:
         await self.postgres.start()
         await require_durable(self.postgres.url)
         await self._yout("migrate")
-        made = orjson.loads(
-            await self._yout(
-                *("accounts", "create", "--email", "bench@example.test", "--credits", str(credits), "--json")
-            )
-        )
-        self.account, self.token = made["account_id"], made["api_key"]
+        self.account, self.token = await self.open_account("bench@example.test", credits)
         for number in range(processes):
             api = Api(self.environment, self.folder / f"api-{number}.log")
             self.apis.append(api)
@@ -133,6 +139,15 @@ class Stack:
         for api in self.apis:
             await api.stop()
         await self.postgres.stop()
+
+    async def open_account(self, email: str, credits: int) -> tuple[str, str]:
+        """Its id and its first key."""
+        words = ("accounts", "create", "--email", email, "--credits", str(credits), "--json")
+        made = orjson.loads(await self._yout(*words))
+        return made["account_id"], made["api_key"]
+
+    async def refund(self, charge: str) -> None:
+        await self._yout("refund", charge, "--reason", "It was broken on purpose.")
 
     async def audit(self) -> dict[str, Any]:
         report: dict[str, Any] = orjson.loads(await self._yout("audit", "--json", codes=(0, 1)))

@@ -7,6 +7,7 @@ The model's name says how it answers:
 - `cut-3`: breaks off after 3 chunks (a whole answer: after the head)
 - `status-500`: refuses
 - `unmetered`: reports no usage
+- `dear-90000`: reports an input of so many tokens, whatever was sent
 """
 
 import asyncio
@@ -49,6 +50,13 @@ class Behaviour:
     def chunks(self) -> int:
         return {"pace": self.second, "cut": self.first}.get(self.kind, BURST)
 
+    def usage(self, number: int) -> dict[str, int] | None:
+        """Differs from call to call, so that a charge that went to another call shows."""
+        if self.kind == "unmetered":
+            return None
+        prompt, completion = self.first if self.kind == "dear" else 20 + number % 90, 1 + number % 61
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
 
 def frame(data: bytes) -> bytes:
     """An event as a chunk of HTTP/1.1's chunked coding."""
@@ -67,25 +75,18 @@ LAST = frame(orjson.dumps(_chunk({}, "stop")))
 DONE = frame(b"[DONE]") + _END
 
 
-def usage(number: int) -> dict[str, int]:
-    """Differs from call to call, so that a charge that went to another call shows."""
-    prompt, completion = 20 + number % 90, 1 + number % 61
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-def whole(number: int, *, metered: bool = True) -> bytes:
+def whole(number: int, usage: dict[str, int] | None) -> bytes:
     text = "".join(WORDS[(number + n) % len(WORDS)] for n in range(12))
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     answer = {"id": f"up-{number}", "object": "chat.completion", "created": 1, "model": "bench", "choices": [choice]}
-    body = orjson.dumps(answer | ({"usage": usage(number)} if metered else {}))
+    body = orjson.dumps(answer | ({"usage": usage} if usage else {}))
     return _HEAD % len(body) + body
 
 
-def _closing(number: int, *, metered: bool) -> bytes:
-    if not metered:
+def _closing(usage: dict[str, int] | None) -> bytes:
+    if usage is None:
         return LAST + DONE
-    report = _chunk({}) | {"choices": [], "usage": usage(number)}
-    return LAST + frame(orjson.dumps(report)) + DONE
+    return LAST + frame(orjson.dumps(_chunk({}) | {"choices": [], "usage": usage})) + DONE
 
 
 class Answering(asyncio.Protocol):
@@ -133,7 +134,7 @@ class Answering(asyncio.Protocol):
             self._write(_HEAD % 1000)
             self._close()
         else:
-            answer = whole(number, metered=behaviour.kind != "unmetered")
+            answer = whole(number, behaviour.usage(number))
             self._later(behaviour.cadence * behaviour.second, lambda: self._write(answer))
 
     def _tick(self, behaviour: Behaviour, number: int, sent: int) -> None:
@@ -151,7 +152,7 @@ class Answering(asyncio.Protocol):
         if behaviour.kind == "cut":
             self._close()
         else:
-            self._write(_closing(number, metered=behaviour.kind != "unmetered"))
+            self._write(_closing(behaviour.usage(number)))
 
     def _later(self, seconds: float, act: Any) -> None:
         if seconds == 0:

@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -18,16 +19,31 @@ import orjson
 import typer
 from rich.console import Console
 
+from bench.chaos import scenes
 from bench.chaos.calls import BEHAVIOURS, Call, Clients, script
 from bench.chaos.nemesis import Nemesis, expire_stale
+from bench.chaos.proof import Heard, Proof, prove
 from bench.chaos.reckoning import Held, Totals, violations
+from bench.chaos.scenes import Stage
 from bench.stack import STATE, Stack, require_durable, start_upstream
 from dev.errors import CannotStart
 from domain.ids import chat_id
 
 CREDITS = 10**12
 QUIET_SECONDS = 90.0
+REFUNDS = 1
+"""Of each account, by the operator."""
 out = Console(soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    seconds: float
+    seed: int
+    clients: int
+    calls: int
+    folder: Path = STATE
+    keep: bool = False
 
 
 def say(line: str) -> None:
@@ -44,7 +60,7 @@ def main(
     """Break it on purpose, then prove that the money is right. Exit 1: it is not."""
     began = monotonic()
     try:
-        faults = asyncio.run(_run(script(seed, calls), seconds, seed, clients, keep))
+        faults = asyncio.run(run(Plan(seconds, seed, clients, calls, keep=keep)))
     except CannotStart as problem:
         say(f"[red]error:[/red] {problem}")
         raise typer.Exit(2) from None
@@ -55,34 +71,40 @@ def main(
     raise typer.Exit(1 if faults else 0)
 
 
-async def _run(calls: list[Call], seconds: float, seed: int, at_once: int, keep: bool) -> list[str]:
-    STATE.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=STATE))
+async def run(plan: Plan) -> list[str]:
+    """Every violation."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=plan.folder))
     async with AsyncExitStack() as ending:
-        if keep:
+        if plan.keep:
             say(f"state: {folder}")
         else:
             ending.callback(shutil.rmtree, folder, ignore_errors=True)
         port, upstream = await start_upstream(folder / "upstream.log")
         ending.push_async_callback(upstream.end)
-        stack = Stack(folder / "yout", port, tuple(BEHAVIOURS))
+        stack = Stack(folder / "yout", port, (*BEHAVIOURS, *scenes.MODELS))
         ending.push_async_callback(stack.stop)
         await stack.start(2, CREDITS)
-        say(f"two API processes, {at_once} clients, {seconds:g} s")
-        made, nemesis = await _under_fire(stack, calls, seconds, seed, at_once)
+        say(f"two API processes, {plan.clients} clients, {plan.seconds:g} s")
+        made, nemesis = await _under_fire(stack, plan)
+        stage = await Stage.built(stack)
+        await stage.play()
         await _quiet(stack)
         say(_summary(made, nemesis))
-        return await _reckon(stack, made)
+        found = await _reckon(stack, made)
+        proof = await _prove(stack, made, stage)
+        say(str(proof))
+        found += proof.faults + proof.missing() + await _audit(stack)
+        (plan.folder / "chaos.json").write_bytes(orjson.dumps({"violations": found, "calls": len(made)}))
+        return found
 
 
-async def _under_fire(
-    stack: Stack, calls: list[Call], seconds: float, seed: int, at_once: int
-) -> tuple[list[Call], Nemesis]:
-    deadline = asyncio.get_running_loop().time() + seconds
-    clients = Clients(stack, calls, deadline, seed)
-    nemesis = Nemesis(stack, seed, say)
+async def _under_fire(stack: Stack, plan: Plan) -> tuple[list[Call], Nemesis]:
+    deadline = asyncio.get_running_loop().time() + plan.seconds
+    clients = Clients(stack, script(plan.seed, plan.calls), deadline, plan.seed)
+    nemesis = Nemesis(stack, plan.seed, say)
     async with asyncio.TaskGroup() as group:
-        loading = group.create_task(clients.run(at_once))
+        loading = group.create_task(clients.run(plan.clients))
         group.create_task(nemesis.run(deadline))
     return loading.result(), nemesis
 
@@ -106,36 +128,58 @@ async def _quiet(stack: Stack) -> None:
 
 async def _reckon(stack: Stack, made: Sequence[Call]) -> list[str]:
     durable = await require_durable(stack.postgres.url)
-    rows = await stack.rows("SELECT id, output_limit, state, charged, refunded FROM holds")
+    say(f"PostgreSQL says: {', '.join(f'{name} {value}' for name, value in durable.items())}")
+    account = stack.account
+    held_by = "SELECT id, output_limit, state, charged, refunded FROM holds WHERE account_id = %s"
+    charged = "SELECT count(*) FROM transactions WHERE kind = 'charge' AND account_id = %s"
+    rows = await stack.rows(held_by, account)
     holds = [Held(chat_id(row[0]), *row[1:]) for row in rows]
-    ((available, held),) = await stack.rows("SELECT available, held FROM accounts")
+    ((available, held),) = await stack.rows("SELECT available, held FROM accounts WHERE id = %s", account)
     totals = Totals(
         opening=CREDITS,
         available=available,
         held=held,
-        usage_rows=await stack.number("SELECT count(*) FROM usage"),
-        charge_transactions=await stack.number("SELECT count(*) FROM transactions WHERE kind = 'charge'"),
+        usage_rows=await stack.number("SELECT count(*) FROM usage WHERE account_id = %s", account),
+        charge_transactions=await stack.number(charged, account),
     )
-    found = violations(made, holds, totals)
+    say(_books(holds, totals))
+    return violations(made, holds, totals)
+
+
+async def _audit(stack: Stack) -> list[str]:
+    """Last of all: of what the operator gave back, too."""
     audited = await stack.audit()
-    found += [
-        f"audit: {finding['check']}, {finding['subject']}: {finding['detail']}" for finding in audited["findings"]
-    ]
+    found = [f"audit: {finding['check']}, {finding['subject']}: {finding['detail']}" for finding in audited["findings"]]
     if audited["drift_credits"]:
         found.append(f"audit: the balances drift by {audited['drift_credits']} credits")
-    say(f"PostgreSQL says: {', '.join(f'{name} {value}' for name, value in durable.items())}")
-    say(_books(holds, totals, audited["checks"], bool(audited["clean"])))
-    (STATE / "chaos.json").write_bytes(orjson.dumps({"violations": found, "calls": len(made), "holds": len(holds)}))
+    say(f"audit of {audited['checks']} checks {'clean' if audited['clean'] else 'NOT clean'}")
     return found
 
 
-def _books(holds: Sequence[Held], totals: Totals, checks: int, clean: bool) -> str:
+async def _prove(stack: Stack, made: Sequence[Call], stage: Stage) -> Proof:
+    """What the operator gives back comes first: what a client was told is compared with the ledger before that."""
+    heard = [Heard(call.stream, call.leaves_after is not None, attempt) for call in made for attempt in call.attempts]
+    staged = [Heard(scene.stream, scene.leaves_after is not None, attempt) for scene, attempt in stage.heard]
+    for account in (stack.account, stage.account):
+        charged = "SELECT id FROM holds WHERE account_id = %s AND charged > 0 AND refunded = 0"
+        ordered = f"{charged} ORDER BY closed_by DESC, id LIMIT {REFUNDS}"  # what was swept comes first
+        for (hold_id,) in await stack.rows(ordered, account):
+            await stack.refund(chat_id(hold_id))
+    owners = [(stack.token, _by_charge(heard)), (stage.token, _by_charge(staged))]
+    return await prove(stack.apis[0].url, owners)
+
+
+def _by_charge(heard: Sequence[Heard]) -> dict[str, Heard]:
+    """By the charge's id; of a call that was answered again, what was heard at the end."""
+    return {each.attempt.chat_id: each for each in heard if each.attempt.chat_id is not None}
+
+
+def _books(holds: Sequence[Held], totals: Totals) -> str:
     charged = sum(hold.net for hold in holds)
     refunded = sum(hold.refunded > 0 for hold in holds)
     return (
         f"{len(holds)} holds, {totals.usage_rows} charged ({refunded} of them given back), {charged:,} credits; "
-        f"the balance fell by {totals.opening - totals.available:,}; audit of {checks} checks "
-        f"{'clean' if clean else 'NOT clean'}"
+        f"the balance fell by {totals.opening - totals.available:,}"
     )
 
 

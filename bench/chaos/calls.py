@@ -98,32 +98,45 @@ class Clients:
             call = self.calls[self.begun]
             self.begun += 1
             for _ in range(ATTEMPTS if call.key else 1):
-                call.attempts.append(await self._attempt(session, call, dice.randrange(len(self.stack.apis))))
+                call.attempts.append(await ask(session, self._request(call, dice.randrange(len(self.stack.apis)))))
                 if call.attempts[-1].known and call.attempts[-1].code != "idempotency_in_flight":
                     break
                 await asyncio.sleep(0.5 + dice.random())
             await asyncio.sleep(dice.random() * PAUSE)
 
-    async def _attempt(self, session: aiohttp.ClientSession, call: Call, api: int) -> Attempt:
-        attempt = Attempt()
-        headers = {"authorization": f"Bearer {self.stack.token}"}
-        if call.key is not None:
-            headers["idempotency-key"] = call.key
+    def _request(self, call: Call, api: int) -> "Request":
         prompt = [{"role": "user", "content": f"Question {call.number}: what remains?"}]
         body = {"model": call.model, "messages": prompt, "max_tokens": call.limit, "stream": call.stream}
-        try:
-            url = f"{self.stack.apis[api].url}/v1/chat/completions"
-            async with session.post(url, json=body, headers=headers) as response:
-                attempt.status = response.status
-                attempt.replayed = response.headers.get("idempotent-replayed") == "true"
-                if call.stream and response.status == 200:
-                    await _read_stream(response, attempt, call.leaves_after)
-                else:
-                    note(attempt, await response.json())
-                    attempt.whole = response.status == 200
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            pass  # it broke: what is known by then is noted
-        return attempt
+        return Request(self.stack.apis[api].url, self.stack.token, body, call.key, call.leaves_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    url: str
+    token: str
+    body: dict[str, Any]
+    key: str | None = None
+    leaves_after: int | None = None
+
+
+async def ask(session: aiohttp.ClientSession, asked: Request, attempt: Attempt | None = None) -> Attempt:
+    """What was heard, which `attempt` tells while it is still going on."""
+    attempt = attempt or Attempt()
+    headers = {"authorization": f"Bearer {asked.token}"}
+    if asked.key is not None:
+        headers["idempotency-key"] = asked.key
+    try:
+        async with session.post(f"{asked.url}/v1/chat/completions", json=asked.body, headers=headers) as response:
+            attempt.status = response.status
+            attempt.replayed = response.headers.get("idempotent-replayed") == "true"
+            if asked.body["stream"] and response.status == 200:
+                await _read_stream(response, attempt, asked.leaves_after)
+            else:
+                note(attempt, await response.json())
+                attempt.whole = response.status == 200
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        pass  # it broke: what is known by then is noted
+    return attempt
 
 
 async def _read_stream(response: aiohttp.ClientResponse, attempt: Attempt, leaves_after: int | None) -> None:

@@ -1,0 +1,13 @@
+"""A short `make chaos`: parts are killed under load, and every receipt is computed again from the public JSON."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.chaos.__main__ import Plan, run
+
+
+@pytest.mark.timeout(600)
+async def test_no_credit_is_unaccounted_for(tmp_path: Path) -> None:
+    """An ending of which there is no receipt is a violation, too."""
+    assert await run(Plan(seconds=2, seed=7, clients=6, calls=200, folder=tmp_path)) == []
