@@ -31,6 +31,7 @@ from api import (
     outputs,
     quotes,
 )
+from api.bookmarks import Bookmarks
 from api.calls import Calls
 from api.drains import Drains
 from api.idempotency import Claims
@@ -166,6 +167,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         claims=Claims(
             derive(wired.settings.secret_key.get_secret_value(), "idempotency"), wired.settings.idempotency_lifetime
         ),
+        bookmarks=Bookmarks(derive(wired.settings.secret_key.get_secret_value(), "statement")),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,

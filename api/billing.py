@@ -8,11 +8,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import receipts
+from api.bookmarks import Bookmark
 from api.deps import Held, MaySeeBilling
-from api.pages import PeriodQuery, cut
+from api.pages import PeriodQuery, cut, upto
 from api.receipts import Amounts, ReceiptView, TokensUsed
 from db import billing
 from db.billing import Charge, Entry, Grouping, Used, Wanted
+from db.pages import Page
 from domain.errors import RequestInvalid
 from domain.ledger import HoldState, TransactionKind
 from domain.receipts import public_id, read_id
@@ -86,7 +88,7 @@ class StatementEntry(BaseModel):
 
 
 class Statement(BaseModel):
-    """`opening`, and the `data` of all pages added to it, is `closing`."""
+    """`opening`, and the `data` of all pages added to it, is `closing`: both are as of the first page."""
 
     since: Annotated[datetime, Field(serialization_alias="from")]
     until: Annotated[datetime, Field(serialization_alias="to")]
@@ -150,13 +152,19 @@ async def explain_charge(charge_id: str, caller: MaySeeBilling, held: Held) -> R
 async def statement(caller: MaySeeBilling, held: Held, asked: Annotated[PeriodQuery, Query()]) -> Statement:
     """Every movement of the account's credits, oldest first, between two balances; of this month up to now.
 
-    To page through it, send the `from` and `to` of the first page again.
+    A `cursor` keeps the period and the balances of the first page: `from` and `to` need not be sent again.
     """
-    now = datetime.now(UTC)
+    account_id, now = caller.account_id, datetime.now(UTC)
     period = asked.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
+    mark = held.bookmarks.read(account_id, asked.cursor) if asked.cursor is not None else None
     async with held.database.snapshot() as session:
-        opening, closing = await billing.balances(session, caller.account_id, period)
-        found, following = cut(await billing.movements(session, caller.account_id, period, asked.page), asked.page)
+        if mark is None:
+            opening, closing = await billing.balances(session, account_id, period)
+        else:
+            period, opening, closing = mark.period, mark.opening, mark.closing
+        page = Page(asked.limit, mark.after if mark else None)
+        found, last = upto(await billing.movements(session, account_id, period, page), page.limit)
+    following = held.bookmarks.written(account_id, Bookmark(last, period, opening, closing)) if last else None
     return Statement(
         since=period.since or now,
         until=period.until or now,

@@ -25,7 +25,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_midnight)]
 class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the page before.")] = None
+    cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
     limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE)] = 20
 
     @property
@@ -55,10 +55,15 @@ Entry = TypeVar("Entry", bound=Placed)
 
 def cut(found: Sequence[Entry], page: Page) -> tuple[Sequence[Entry], str | None]:
     """The page, and the cursor of the next one: `found` has one entry more than the page when there is one."""
-    if len(found) <= page.limit:
+    kept, last = upto(found, page.limit)
+    return kept, None if last is None else _written(last)
+
+
+def upto(found: Sequence[Entry], limit: int) -> tuple[Sequence[Entry], Place | None]:
+    """The page, and the place after which the next one begins."""
+    if len(found) <= limit:
         return found, None
-    kept = found[: page.limit]
-    return kept, _written(kept[-1].place)
+    return found[:limit], found[limit - 1].place
 
 
 def _written(place: Place) -> str:

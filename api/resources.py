@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from api.bookmarks import Bookmarks
 from api.calls import Calls
 from api.idempotency import Claims
 from db.engine import Database
@@ -17,6 +18,7 @@ from domain.signed_urls import SignedUrls
 @dataclass(slots=True)
 class Resources:
     claims: Claims
+    bookmarks: Bookmarks
     catalog: Callable[[], Catalog]
     """The current one: a reload replaces it."""
     database: Database

@@ -192,6 +192,7 @@ async def test_charges_are_listed_in_pages_and_filtered(payer: Payer) -> None:
         ("/charges/", {"model": "\0"}, "model"),
         ("/charges/", {"colour": "blue"}, "colour"),
         ("/statement/", {"from": "2999-01-01"}, "to"),
+        ("/statement/", {"cursor": "nonsense"}, "cursor"),
         ("/usage/", {"group_by": "colour"}, "group_by"),
         ("/usage/", {"from": "2026-01-01", "to": "2026-01-01"}, "to"),
     ],
@@ -218,10 +219,28 @@ async def test_a_statement_adds_up(payer: Payer) -> None:
     assert first["closing"] == {"balance": CREDITS - 600 - 7 - 50, "held": 50}
     for side in ("balance", "held"):
         assert first["opening"][side] + sum(entry[side] for entry in moved) == first["closing"][side]
+    assert await pages(payer, "/statement/", **period, limit=1) == moved
     later = await payer.get("/statement/", since=moved[3]["created_at"], to=moved[4]["created_at"])
     assert later["opening"] == {"balance": CREDITS - 600, "held": 0}
     assert later["closing"] == {"balance": CREDITS - 607, "held": 0}
     assert [entry["kind"] for entry in later["data"]] == ["adjust"]
+
+
+async def test_a_cursor_of_a_statement_keeps_its_first_page(payers: OpenPayer) -> None:
+    """Period and balances; and it is good for its account alone, as it is."""
+    ann, bob = await payers(), await payers()
+    for _ in range(2):
+        await ann.charged("test-plain")
+    first = await ann.get("/statement/", limit=2, to="2999-01-01")
+    await ann.charged("test-plain")
+    second = await ann.get("/statement/", limit=2, cursor=first["next"])
+    for name in ("from", "to", "opening", "closing"):
+        assert second[name] == first[name]
+    assert first["closing"]["balance"] == CREDITS - 1200
+    changed = ("B" if first["next"][0] == "A" else "A") + first["next"][1:]
+    for payer, cursor in ((bob, first["next"]), (ann, changed), (ann, first["next"][:-4]), (ann, "A" * 60)):
+        answer = await payer.http.get("/api/billing/statement/", params={"cursor": cursor})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "cursor")
 
 
 async def test_usage_is_rolled_up(payer: Payer) -> None:

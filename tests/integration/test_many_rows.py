@@ -1,0 +1,153 @@
+"""What an account with very many calls asks for is read by index, and no more of it than a page has."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import accounts, billing
+from db.billing import Grouping, Wanted
+from db.engine import Database
+from db.pages import Page, Period
+from tests.integration.bank import WRAPPING
+
+CALLS = 40_000
+DAYS, MODELS = 60, 5
+BIG = {"holds", "transactions", "lines", "usage"}
+ACCOUNT = uuid.UUID(int=7)
+FIRST = date(2026, 1, 1)
+MIDDLE = datetime(2026, 1, 31, tzinfo=UTC)
+LIMIT = 50
+ROWS_OF_AN_ENTRY = 20
+"""What may be read for one entry of a page: a hold, its usage, its transactions and lines; or what a filter passed."""
+
+# As the ledger would have written them, a hundred times as fast: each call held 30 credits and cost 20 of them.
+FILL = f"""
+SET session_replication_role = replica;
+CREATE TEMPORARY TABLE calls AS
+SELECT lpad(to_hex(n), 32, '0')::uuid AS id, n, '{FIRST}'::timestamptz + n * interval '{DAYS} days' / {CALLS} AS at,
+       'm' || n % {MODELS} AS model
+FROM generate_series(1, {CALLS}) AS n;
+INSERT INTO holds (id, account_id, kind, model, state, amount, charged, input_bound, output_limit, created_at,
+                   closed_at, closed_by)
+SELECT id, '{ACCOUNT}', 'chat', model, 'settled', 30, 20, 10, 20, at, at, 'call' FROM calls;
+INSERT INTO usage (hold_id, account_id, kind, model, input_tokens, output_tokens, credits, source, created_at)
+SELECT id, '{ACCOUNT}', 'chat', model, 10, 10, 20, 'provider', at FROM calls;
+INSERT INTO usage_days (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
+SELECT '{ACCOUNT}', (at AT TIME ZONE 'UTC')::date, model, '{uuid.UUID(int=0)}', 'chat', count(*), 10 * count(*),
+       10 * count(*), 20 * count(*) FROM calls GROUP BY 2, 3;
+INSERT INTO usage_days (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
+SELECT lpad(to_hex(1000 + other), 32, '0')::uuid, '{FIRST}'::date + day, 'm', '{uuid.UUID(int=0)}', 'chat', 1, 1, 1, 1
+FROM generate_series(1, 200) AS other, generate_series(1, 100) AS day;
+INSERT INTO transactions (id, kind, account_id, hold_id, created_at)
+SELECT lpad(to_hex(2 * n + side), 32, '0')::uuid, (ARRAY['hold', 'charge'])[side + 1], '{ACCOUNT}', id, at
+FROM calls, generate_series(0, 1) AS side;
+INSERT INTO lines (transaction_id, book, account_id, amount)
+SELECT lpad(to_hex(2 * n + side), 32, '0')::uuid, book, CASE book WHEN 'revenue' THEN NULL ELSE '{ACCOUNT}'::uuid END,
+       amount
+FROM calls, (VALUES (0, 'available', -30), (0, 'held', 30), (1, 'available', 10), (1, 'held', -30), (1, 'revenue', 20))
+     AS line (side, book, amount);
+UPDATE accounts SET available = 10000000 WHERE id = '{ACCOUNT}';
+ANALYZE holds, usage, usage_days, transactions, lines;
+"""
+
+
+@pytest.fixture
+async def rows(database: Database, database_url: str) -> AsyncIterator[AsyncConnection]:
+    async with database.transaction() as session:
+        await accounts.create(session, WRAPPING, account_id=ACCOUNT, user_id=uuid.uuid4(), email="many@example.test")
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(FILL.encode())
+    async with database.connection() as connected:
+        yield connected
+
+
+Read = Callable[[AsyncSession], Awaitable[Any]]
+PERIOD = Period(MIDDLE, MIDDLE + timedelta(days=9))
+PAST = (MIDDLE + timedelta(days=3), uuid.UUID(int=1))
+PAGES: dict[str, Read] = {
+    "charges": lambda session: billing.charges(session, ACCOUNT, Wanted(Period()), Page(LIMIT)),
+    "charges, further on": lambda session: billing.charges(session, ACCOUNT, Wanted(PERIOD), Page(LIMIT, PAST)),
+    "charges of a model": lambda session: billing.charges(session, ACCOUNT, Wanted(Period(), "m3"), Page(LIMIT)),
+    "statement": lambda session: billing.movements(session, ACCOUNT, PERIOD, Page(LIMIT)),
+    "statement, further on": lambda session: billing.movements(session, ACCOUNT, PERIOD, Page(LIMIT, PAST)),
+}
+
+
+async def plans(connection: AsyncConnection, read: Read) -> list[dict[str, Any]]:
+    """How PostgreSQL did each statement of `read`."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(connection.sync_connection, "before_cursor_execute", note)
+    async with AsyncSession(connection) as session:
+        assert await read(session)
+    event.remove(connection.sync_connection, "before_cursor_execute", note)
+    found = []
+    for statement, parameters in asked:
+        explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+        found.append(explained.scalar_one()[0]["Plan"])
+    assert found
+    return found
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def scanned(found: list[dict[str, Any]]) -> set[str]:
+    """Tables that were read from one end to the other."""
+    every = [node for plan in found for node in nodes(plan)]
+    return {node["Relation Name"] for node in every if node["Node Type"] == "Seq Scan"}
+
+
+def read_rows(found: list[dict[str, Any]]) -> int:
+    """Of all tables, those included that a filter then threw away."""
+    every = [node for plan in found for node in nodes(plan) if "Scan" in node["Node Type"]]
+    removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+    return sum(
+        (node["Actual Rows"] + sum(node.get(name, 0) for name in removed)) * node["Actual Loops"] for node in every
+    )
+
+
+async def test_what_is_asked_for_is_read_and_no_more(rows: AsyncConnection) -> None:
+    """One test: the rows take longer to write than all of it takes to read."""
+    for name, read in PAGES.items():
+        found = await plans(rows, read)
+        assert not scanned(found) & BIG, name
+        assert read_rows(found) <= ROWS_OF_AN_ENTRY * (LIMIT + 1), name
+    await a_receipt_is_a_few_rows(rows)
+    await usage_is_read_from_its_roll_up(rows)
+    await balances_are_added_up_from_their_period_on(rows)
+
+
+async def a_receipt_is_a_few_rows(rows: AsyncConnection) -> None:
+    found = await plans(rows, lambda session: billing.receipt(session, ACCOUNT, uuid.UUID(int=CALLS // 2)))
+    assert not scanned(found) & BIG
+    assert read_rows(found) <= ROWS_OF_AN_ENTRY
+
+
+async def usage_is_read_from_its_roll_up(rows: AsyncConnection) -> None:
+    days = (FIRST + timedelta(days=10), FIRST + timedelta(days=20))
+    for grouping in Grouping:
+        found = await plans(rows, lambda session, by=grouping: billing.usage(session, ACCOUNT, by, days))  # type: ignore[misc]
+        tables = {node["Relation Name"] for plan in found for node in nodes(plan) if "Relation Name" in node}
+        assert tables == {"usage_days"}
+        assert not scanned(found)
+        assert read_rows(found) <= 2 * 10 * MODELS  # a bitmap is read once more
+
+
+async def balances_are_added_up_from_their_period_on(rows: AsyncConnection) -> None:
+    recent = Period(datetime(2026, 3, 1, 22, tzinfo=UTC), datetime(2026, 3, 1, 23, tzinfo=UTC))
+    found = await plans(rows, lambda session: billing.balances(session, ACCOUNT, recent))
+    assert not scanned(found) & BIG
