@@ -15,7 +15,7 @@ from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
 from tests.clients.payer import CREDITS, Payer
 from tests.conftest import TEMPLATE
-from tests.doubles import oddities
+from tests.doubles import oddities, tellers
 from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.integration.bank import open_account
 from tests.stack import SECRET, Stack
@@ -28,6 +28,7 @@ BEHAVIOURS = [
     "chatty",
     *oddities.WHOLE,
     *oddities.STREAMED,
+    *tellers.STREAMED,
     "telling",
 ]
 

@@ -18,6 +18,7 @@ from domain.pricing import FlatTerms
 from domain.sealing import Wrapping
 from tests.clients.conftest import OpenPayer
 from tests.clients.payer import ASKED, CREDITS, Payer
+from tests.doubles import tellers
 from tests.integration.bank import reserve
 from tests.stack import SECRET, Stack
 
@@ -77,6 +78,12 @@ async def test_a_stream_that_broke_costs_what_came_without_the_minimum(payer: Pa
     receipt = check(await payer.closed(await payer.streamed("test-cut")))
     assert 0 < receipt["credits"]["charged"] < 10
     assert not receipt["calculation"]["minimum_applied"]
+
+
+@pytest.mark.parametrize("model", tellers.USAGES)
+async def test_usage_that_is_told_oddly(payer: Payer, model: str) -> None:
+    receipt = check(await payer.closed(await payer.streamed(f"test-{model}")))
+    assert receipt["credits"]["charged"] == tellers.USAGES[model][1]
 
 
 async def test_a_client_that_left_finds_its_charge(payer: Payer) -> None:

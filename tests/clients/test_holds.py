@@ -7,7 +7,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from tests.clients.conftest import OpenAccount
+from bench.chaos.receipts import faults
+from tests.clients.conftest import OpenAccount, OpenPayer
 from tests.doubles.openai_server import WORD, OpenAIServer
 from tests.stack import Stack
 
@@ -19,17 +20,18 @@ async def balance(client: AsyncOpenAI, stack: Stack) -> tuple[int, int]:
     return found["balance"], found["held"]
 
 
-async def call(client: AsyncOpenAI, model: str, *, stream: bool) -> tuple[str, int, int]:
+async def call(client: AsyncOpenAI, model: str, *, stream: bool, choices: int = 1) -> tuple[str, int, int]:
     """How it ended, the credits it cost, and the tokens that came."""
     try:
         if not stream:
-            answer = await client.chat.completions.create(model=model, messages=MESSAGES)
+            answer = await client.chat.completions.create(model=model, messages=MESSAGES, n=choices)
             money = answer.to_dict()["yout"]
             assert isinstance(money, dict)
-            text = answer.choices[0].message.content or ""
-            return str(answer.choices[0].finish_reason), money["credits_charged"], text.count(WORD)
+            words = sum((choice.message.content or "").count(WORD) for choice in answer.choices)
+            return str(answer.choices[0].finish_reason), money["credits_charged"], words
         reason, charged, words = "", 0, 0
-        async for chunk in await client.chat.completions.create(model=model, messages=MESSAGES, stream=True):
+        asked = client.chat.completions.create(model=model, messages=MESSAGES, stream=True, n=choices)
+        async for chunk in await asked:
             words += (chunk.choices[0].delta.content or "").count(WORD)
             reason = chunk.choices[0].finish_reason or reason
             money = chunk.to_dict().get("yout")
@@ -39,35 +41,35 @@ async def call(client: AsyncOpenAI, model: str, *, stream: bool) -> tuple[str, i
         return str(refused.status_code), 0, 0
 
 
-@pytest.mark.parametrize(
-    ("model", "stream"),
-    [
-        ("test-writes", True),
-        ("test-writes", False),
-        ("test-reasons", True),
-        ("test-reasons", False),
-        ("test-metered", True),
-    ],
-)
+@pytest.mark.parametrize("choices", [1, 3])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("model", ["test-writes", "test-reasons", "test-writes-on", "test-reasons-on", "test-metered"])
 async def test_ten_unbounded_calls_share_fifty_thousand_credits(
-    stack: Stack, account: OpenAccount, upstream: OpenAIServer, model: str, stream: bool
+    stack: Stack, payers: OpenPayer, upstream: OpenAIServer, model: str, stream: bool, choices: int
 ) -> None:
-    """Each could use 60,000 credits (40,000 tokens at 1,500): together twelve times what there is."""
-    before = len(upstream.seen)
-    async with AsyncOpenAI(api_key=await account(50_000), base_url=f"{stack.url}/v1", max_retries=0) as client:
-        ends = [await call(client, model, stream=stream) for _ in range(2)]
-        ends += await asyncio.gather(*(call(client, model, stream=stream) for _ in range(10)))
+    """Each could use 60,000 credits (40,000 tokens at 1,500), some go on whatever they are told: far more than there
+    is."""
+    before, owner = len(upstream.seen), await payers(50_000)
+    async with AsyncOpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as client:
+        ends = [await call(client, model, stream=stream, choices=choices) for _ in range(2)]
+        ends += await asyncio.gather(*(call(client, model, stream=stream, choices=choices) for _ in range(10)))
         left, held = await balance(client, stack)
+    receipts = [await owner.get(f"/charges/{charge['id']}/") for charge in (await owner.get("/charges/"))["data"]]
+    assert [fault for receipt in receipts for fault in faults(receipt)] == []
     assert {end for end, _, _ in ends} <= {"length", "402"}
     assert held == 0
     assert left == 50_000 - sum(charged for _, charged, _ in ends)
     assert left >= 0
-    for end, charged, words in ends:
-        assert end == "402" or charged >= words * 1500 // 1000  # nothing is given away
     sent = [seen.body["max_tokens"] for seen in upstream.seen[before:]]
-    assert len(sent) == sum(end == "length" for end, _, _ in ends)
-    if model != "test-metered":
+    assert len(sent) == len(receipts) == sum(end == "length" for end, _, _ in ends) > 0
+    if not (stream and model == "test-metered"):
         assert max(sent) <= 40_000 // 8  # what is held is the limit upstream
+        assert sorted(sent) == sorted(receipt["bounds"]["output_limit"] for receipt in receipts)
+    for end, charged, words in ends:
+        if not model.endswith("-on"):
+            assert end == "402" or charged >= words * 1500 // 1000  # nothing is given away
+        elif stream:
+            assert words <= choices * 2 * max(sent) + 256  # one that runs away is cut
 
 
 async def test_a_metered_stream_spends_the_last_credits_and_no_more(stack: Stack, account: OpenAccount) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.doubles import oddities
+from tests.doubles import oddities, tellers
 
 ANSWER = "The answer is four."
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
@@ -31,7 +31,9 @@ USAGES: dict[str, Any] = {
         "prompt_tokens_details": {"cached_tokens": 601, "cache_write_tokens": 102},
     },
 }
-WRITERS = ("writes", "reasons")
+WRITERS = ("writes", "reasons", "writes-on", "reasons-on")
+"""To the limit, or on and on; with tokens that are seen, or only counted."""
+ON_AND_ON = 30_000
 WORD = " word"
 """One token."""
 STATUSES = {"busy": 429, "broken": 500, "overloaded": 529, "forbidden": 401, "lost": 404, "gateway": 502}
@@ -118,6 +120,8 @@ class OpenAIServer:
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         if body["model"] in WRITERS:
             return self._written(body)
+        if body["model"] in tellers.WHOLE:
+            return web.json_response({"id": "u", "usage": USAGE} | tellers.WHOLE[body["model"]])
         if body["model"] in oddities.WHOLE:
             return web.json_response(oddities.WHOLE[body["model"]] | {"usage": USAGE})
         choices = [
@@ -131,11 +135,13 @@ class OpenAIServer:
 
     def _written(self, body: dict[str, Any]) -> web.Response:
         """All that the limit allows; the model that reasons shows none of it."""
-        limit = body["max_tokens"]
-        text = "" if body["model"] == "reasons" else WORD * limit
-        choice = {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": text}}
-        usage = {"prompt_tokens": 10, "completion_tokens": limit, "total_tokens": 10 + limit}
-        return web.json_response({"id": "u", "object": "chat.completion", "choices": [choice], "usage": usage})
+        limit, count = written(body)
+        text = "" if body["model"].startswith("reasons") else WORD * limit
+        message = {"role": "assistant", "content": text}
+        choices = [{"index": n, "finish_reason": "length", "message": message} for n in range(count)]
+        return web.json_response(
+            {"id": "u", "object": "chat.completion", "choices": choices, "usage": writers_usage(body)}
+        )
 
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
@@ -149,8 +155,9 @@ class OpenAIServer:
 
     async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
         model = body["model"]
-        if model in oddities.STREAMED:
-            for chunk in oddities.STREAMED[model]:
+        scripted = oddities.STREAMED | tellers.STREAMED
+        if model in scripted:
+            for chunk in scripted[model]:
                 await write(f"data: {json.dumps(chunk)}\n\n")
             await write("data: [DONE]\n\n")
         elif model in WRITERS:
@@ -185,17 +192,28 @@ class OpenAIServer:
 
     async def _write(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
         """Writes until it is cut: a hundred words a chunk, as many tokens as the limit allows."""
-        limit = left = body["max_tokens"]
+        left, choices = written(body)
         while left:
             count = min(100, left)
             left -= count
-            if body["model"] != "reasons":
-                await write(event(body, {"content": WORD * count}))
+            if not body["model"].startswith("reasons"):
+                for index in range(choices):
+                    await write(event(body, {"content": WORD * count}, index=index))
             await asyncio.sleep(0)
-        await write(event(body, {}, finish="length"))
-        usage = {"prompt_tokens": 10, "completion_tokens": limit, "total_tokens": 10 + limit}
-        await write("data: " + json.dumps(frame(body) | {"choices": [], "usage": usage}) + "\n\n")
+        for index in range(choices):
+            await write(event(body, {}, finish="length", index=index))
+        await write("data: " + json.dumps(frame(body) | {"choices": [], "usage": writers_usage(body)}) + "\n\n")
         await write("data: [DONE]\n\n")
+
+
+def written(body: dict[str, Any]) -> tuple[int, int]:
+    """Tokens of each choice, and choices."""
+    return (ON_AND_ON if body["model"].endswith("-on") else body["max_tokens"]), body.get("n") or 1
+
+
+def writers_usage(body: dict[str, Any]) -> dict[str, int]:
+    tokens, choices = written(body)
+    return {"prompt_tokens": 10, "completion_tokens": tokens * choices, "total_tokens": 10 + tokens * choices}
 
 
 def frame(body: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +221,6 @@ def frame(body: dict[str, Any]) -> dict[str, Any]:
     return beside | {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
 
 
-def event(body: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> str:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+def event(body: dict[str, Any], delta: dict[str, Any], finish: str | None = None, index: int = 0) -> str:
+    choice = {"index": index, "delta": delta, "finish_reason": finish}
     return "data: " + json.dumps(frame(body) | {"choices": [choice]}) + "\n\n"
