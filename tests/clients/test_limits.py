@@ -79,6 +79,46 @@ async def test_what_is_left_is_on_every_answer(owner: httpx2.AsyncClient) -> Non
     assert told["credits_day"] == {"limit": None, "remaining": None, "reset_seconds": None}
 
 
+async def refused_for(answer: httpx2.Response) -> float:
+    """Seconds until it may be asked again."""
+    assert answer.status_code == 429, answer.text
+    milliseconds = int(answer.headers["retry-after-ms"])
+    assert int(answer.headers["retry-after"]) == -(-milliseconds // 1000)
+    return milliseconds / 1000
+
+
+async def test_a_request_passes_when_its_wait_is_over(stack: Stack, second: Stack, owner: httpx2.AsyncClient) -> None:
+    """In whichever process it is asked again. That it would not a moment earlier is for the rule's own test."""
+    headers = await limited(owner, requests=60)
+    urls = [stack.url, second.url] * 60
+    answers = await asyncio.gather(*(owner.post(url + CHAT, json=body(), headers=headers) for url in urls))
+    waits = [await refused_for(answer) for answer in answers if answer.status_code != 200]
+    assert waits
+    assert max(waits) <= 1.0  # one request a second is given back
+    await asyncio.sleep(max(waits))
+    assert (await owner.post(second.url + CHAT, json=body(), headers=headers)).status_code == 200
+
+
+async def test_tokens_pass_when_their_wait_is_over(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
+    """1,200 tokens a second; a call that holds 40,000 of them goes on all the while."""
+    headers = await limited(owner, tokens=72_000)
+    upstream.release.clear()
+    hanging = asyncio.create_task(owner.post(CHAT, json=body(model="test-hang", max_tokens=40_000), headers=headers))
+    await eventually(lambda: taken(owner, headers))
+    large = body(max_tokens=33_500)
+    first = await owner.post(CHAT, json=large, headers=headers)
+    if first.status_code != 200:  # a machine that is slow enough has already waited
+        await asyncio.sleep(await refused_for(first))
+        assert (await owner.post(CHAT, json=large, headers=headers)).status_code == 200
+    upstream.release.set()
+    assert (await hanging).status_code == 200
+
+
+async def taken(owner: httpx2.AsyncClient, headers: dict[str, str]) -> bool:
+    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    return bool(told["tokens"]["remaining"] < 40_000)
+
+
 async def test_tokens_per_minute_are_held_and_given_back(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
     headers = await limited(owner, tokens=10_000)
     large = body(model="test-usage-missing", max_tokens=6000)
@@ -122,10 +162,10 @@ async def test_concurrent_calls(owner: httpx2.AsyncClient, upstream: OpenAIServe
         if told["remaining"] == 0:
             break
     assert told["remaining"] == 0
-    refused = await owner.post(CHAT, json=body(), headers=headers)
-    assert refused.status_code == 429
+    wait = await refused_for(await owner.post(CHAT, json=body(), headers=headers))
     upstream.release.set()
     assert [answer.status_code for answer in await asyncio.gather(*running)] == [200, 200]
+    await asyncio.sleep(wait)
     assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
 
 
@@ -140,6 +180,19 @@ async def test_a_daily_budget_holds_under_concurrency(owner: httpx2.AsyncClient)
     refused = [answer for answer in answers if answer.status_code != 200]
     assert {answer.status_code for answer in refused} == {402}
     assert {answer.json()["error"]["limit_source"] for answer in refused} == {"key_budget"}
+
+
+async def test_a_budget_that_is_spent_is_no_reason_to_wait(owner: httpx2.AsyncClient) -> None:
+    """A day's budget says not to try again; it passes once its owner has raised it."""
+    made = (await owner.post("/api/chat/keys/", json={"name": "k", "limits": {"credits_day": 700}})).json()
+    headers = {"authorization": f"Bearer {made['key']}"}
+    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200  # 600 of them
+    for _ in range(2):
+        refused = await owner.post(CHAT, json=body(), headers=headers)
+        assert (refused.status_code, refused.headers["x-should-retry"]) == (402, "false")
+        assert "retry-after" not in refused.headers
+    await owner.patch(f"/api/chat/keys/{made['id']}/", json={"limits": {"credits_day": 1400}})
+    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
 
 
 async def test_an_owner_changes_limits_and_scopes_at_once(owner: httpx2.AsyncClient) -> None:
