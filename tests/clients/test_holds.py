@@ -41,14 +41,14 @@ async def call(client: AsyncOpenAI, model: str, *, stream: bool, choices: int = 
         return str(refused.status_code), 0, 0
 
 
-@pytest.mark.parametrize("choices", [1, 3])
-@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("way", [(True, 1), (True, 3), (False, 1), (False, 3)])
 @pytest.mark.parametrize("model", ["test-writes", "test-reasons", "test-writes-on", "test-reasons-on", "test-metered"])
 async def test_ten_unbounded_calls_share_fifty_thousand_credits(
-    stack: Stack, payers: OpenPayer, upstream: OpenAIServer, model: str, stream: bool, choices: int
+    stack: Stack, payers: OpenPayer, upstream: OpenAIServer, model: str, way: tuple[bool, int]
 ) -> None:
     """Each could use 60,000 credits (40,000 tokens at 1,500), some go on whatever they are told: far more than there
     is."""
+    stream, choices = way
     before, owner = len(upstream.seen), await payers(50_000)
     async with AsyncOpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as client:
         ends = [await call(client, model, stream=stream, choices=choices) for _ in range(2)]
