@@ -42,7 +42,7 @@ def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
             kept += value
             message[name] = kept
         elif value is not None or kept is None:
-            message[name] = value
+            message[name] = list(value) if isinstance(value, list) else value  # the chunk's own does not grow
 
 
 def _merge_calls(calls: list[dict[str, Any]], delta: Iterable[Mapping[str, Any]]) -> None:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-_LOGPROBS = {"content": [{"token": "x", "logprob": -0.25, "bytes": [120], "top_logprobs": []}], "refusal": None}
+_LOGPROBS: dict[str, Any] = {
+    "content": [{"token": "x", "logprob": -0.25, "bytes": [120], "top_logprobs": []}],
+    "refusal": None,
+}
 
 
 def _usage(input_tokens: float, output_tokens: float) -> dict[str, Any]:
@@ -28,7 +31,8 @@ def _call(index: int, **function: str) -> dict[str, Any]:
 
 def _whole(index: int, finish: str, **message: Any) -> dict[str, Any]:
     said = {"role": "assistant", "content": None} | message
-    return {"index": index, "finish_reason": finish, "message": said, "logprobs": _LOGPROBS}
+    logprobs = _LOGPROBS | {"content": 2 * _LOGPROBS["content"]} if said["content"] else None
+    return {"index": index, "finish_reason": finish, "message": said, "logprobs": logprobs}
 
 
 USAGES: dict[str, tuple[list[dict[str, Any]], int]] = {

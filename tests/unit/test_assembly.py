@@ -27,3 +27,15 @@ def replayed(delta: dict[str, Any]) -> dict[str, Any]:
 )
 def test_nothing_is_lost(delta: dict[str, Any]) -> None:
     assert replayed(delta).items() >= delta.items()
+
+
+def test_a_chunk_that_is_kept_is_not_changed() -> None:
+    """One with a finish reason is held back until it is paid for, while others may still come."""
+    held_back, later = (
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "logprobs": {"content": [n]}}]} for n in (1, 2)
+    )
+    assembly = Assembly()
+    assembly.add(held_back, "")
+    assembly.add(later, "")
+    assert held_back["choices"][0]["logprobs"] == {"content": [1]}
+    assert assembly.choices[0]["logprobs"] == {"content": [1, 2]}

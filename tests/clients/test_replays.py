@@ -1,0 +1,87 @@
+"""A replay, as the OpenAI SDK reads it, is the first answer: tool calls, all choices, log probabilities."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from openai import OpenAI
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+
+from tests.doubles.openai_server import OpenAIServer
+from tests.stack import Stack
+
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is 2+2?"}]
+TOOLS: list[ChatCompletionToolParam] = [
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+    for name in ("find", "look")
+]
+CALLED = {0: ["call_0", "find", '{"q": "a"}'], 1: ["call_1", "look", '{"at": 2}']}
+
+
+@dataclass(slots=True)
+class Said:
+    """One choice. The SDK's own helper counts some log probabilities of a second choice twice: put together here."""
+
+    text: str = ""
+    tools: dict[int, list[str]] = field(default_factory=dict)
+    logprobs: list[float] = field(default_factory=list)
+    finish: str | None = None
+
+    def add(self, message: Any, choice: Any) -> None:
+        self.text += message.content or ""
+        self.finish = choice.finish_reason or self.finish
+        self.logprobs += [token.logprob for token in (choice.logprobs.content if choice.logprobs else None) or ()]
+        for n, call in enumerate(message.tool_calls or ()):
+            kept = self.tools.setdefault(getattr(call, "index", n), ["", "", ""])
+            for part, text in enumerate((call.id, call.function.name, call.function.arguments)):
+                kept[part] += text or ""
+
+
+@dataclass(slots=True)
+class Answered:
+    id: str = ""
+    usage: CompletionUsage | None = None
+    choices: dict[int, Said] = field(default_factory=dict)
+
+
+def asked(client: OpenAI, model: str, key: str, *, stream: bool) -> Answered:
+    answered = Answered()
+    more: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    heard: Any = client.chat.completions.create(
+        model=model,
+        messages=MESSAGES,
+        tools=TOOLS,
+        n=2 if model == "test-says-two" else 1,
+        logprobs=True,
+        extra_headers={"Idempotency-Key": key},
+        **more,
+    )
+    for part in heard if stream else [heard]:
+        answered.id, answered.usage = part.id, part.usage or answered.usage
+        for choice in part.choices:
+            said = answered.choices.setdefault(choice.index, Said())
+            said.add(choice.delta if stream else choice.message, choice)
+    return answered
+
+
+SAID = {
+    "test-calls-tools": {0: Said("", CALLED, [], "tool_calls")},
+    "test-says-two": {
+        0: Said("one more", {}, [-0.25, -0.25], "stop"),
+        1: Said("eins mehr", {}, [-0.25, -0.25], "stop"),
+    },
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", SAID)
+def test_a_replay_is_the_first_answer(stack: Stack, key: str, upstream: OpenAIServer, model: str, stream: bool) -> None:
+    before, name = len(upstream.seen), uuid.uuid4().hex
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
+        first, again = (asked(client, model, name, stream=stream) for _ in range(2))
+    assert len(upstream.seen) == before + 1
+    assert first.choices == SAID[model]
+    assert first.usage
+    assert again == first
