@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -42,8 +43,8 @@ PLACED_FACTS = {
 
 
 class PostgresBank:
-    def __init__(self, url: str, runner: asyncio.Runner) -> None:
-        self._url, self._runner = url, runner
+    def __init__(self, url: str, runner: asyncio.Runner, struck: Counter[str]) -> None:
+        self._url, self._runner, self._struck = url, runner, struck
         self._stack = AsyncExitStack()
         self.wires: list[FaultyWire] = []
         self.clients: list[Client] = []
@@ -115,6 +116,7 @@ class PostgresBank:
         wire = self.wires[0]
 
         async def strike() -> bool:
+            self._struck[fault] += 1
             return await getattr(self, f"_{fault}")(wire)  # type: ignore[no-any-return]
 
         wire.arm(point, strike)
