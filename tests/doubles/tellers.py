@@ -37,7 +37,7 @@ def _whole(index: int, finish: str, **message: Any) -> dict[str, Any]:
 
 USAGES: dict[str, tuple[list[dict[str, Any]], int]] = {
     "tells-twice": (_told(_usage(1000, 200), _usage(1000, 200)), 600),
-    "tells-less": (_told(_usage(1000, 200), _usage(1000, 100)), 450),
+    "tells-less": (_told(_usage(1000, 200), _usage(1000, 100)), 600),
     "tells-more": (_told(_usage(1000, 100), _usage(1000, 200)), 600),
     "tells-too-little": (_told(_usage(1000, 1)), 302),
     "tells-fractions": (_told(_usage(1000, 200.5)), 12),
