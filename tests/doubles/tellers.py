@@ -43,7 +43,7 @@ USAGES: dict[str, tuple[list[dict[str, Any]], int]] = {
     "tells-fractions": (_told(_usage(1000, 200.5)), 12),
     "tells-as-it-goes": ([chunk | {"usage": _usage(1000, n)} for n, chunk in enumerate(_told())], 302),
 }
-"""A stream, and what it must cost: the last report is what counts, below what was relayed too. A fraction is none:
+"""A stream, and what it must cost: the largest report is what counts, below what was relayed too. A fraction is none:
 then 14 tokens of prompt and 5 of answer are, which is 11.7."""
 STREAMED: dict[str, list[dict[str, Any]]] = {name: script for name, (script, _) in USAGES.items()} | {
     "calls-tools": [
