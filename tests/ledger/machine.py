@@ -68,6 +68,11 @@ class BankMachine(RuleBasedStateMachine):
             self.model.expire(hold_id)
             self.bank.expire(hold_id)
 
+    @rule(call=calls())
+    def ask_a_call(self, call: list[Operation]) -> None:
+        for operation in call:
+            self.ask([operation])
+
     @rule(call=calls(), relayed=st.lists(st.integers(0, 300), max_size=2), alive=st.booleans())
     def call_is_left_alone(self, call: list[Operation], relayed: list[int], alive: bool) -> None:
         """Its process is gone, or only slow: then a last sign of life keeps the sweeper away."""

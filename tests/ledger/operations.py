@@ -79,11 +79,12 @@ LATER = st.one_of(RENEW, EXTEND, SETTLE, SETTLE, SETTLE, VOID, REFUND, REFUND)
 
 @st.composite
 def calls(draw: st.DrawFn) -> list[Operation]:
-    """A call as it should be, or what is left of one: begun, carried on, ended, perhaps ended again."""
+    """A call as it should be, and more: begun, carried on, ended, perhaps ended again and again."""
     key = draw(st.sampled_from((KEYS[0], KEYS[0], KEYS[1], KEYS[1], KEYS[3])))
     begun = draw(RESERVE_TEXT)
     asked: list[Operation] = [replace(begun, digest=key.digest)]
-    for later in draw(st.lists(LATER, max_size=4)):
+    early, late = draw(st.lists(LATER, max_size=2)), draw(st.lists(LATER, max_size=3))
+    for later in (*early, draw(SETTLE), *late):
         mine = {} if isinstance(later, Renew) else {"account_id": key.account_id}
         asked.append(replace(later, hold_id=begun.hold_id, **mine))
     return asked
