@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli_terminal import AsJson, account_id, fail, out, print_json, reading
 from domain.margins import By, Margin, Span, total
@@ -42,7 +42,7 @@ def usage(
         print_json({"by": by, "from": begin, "to": end, "total": _told(by, total(found)), "data": rows})
         return
     columns = ("calls", "charged", "refunded", "written_off", "provider_cost", "margin", "uncosted")
-    table = Table(by.value, *(column.replace("_", " ") for column in columns))
+    table = Table(Column(by.value, no_wrap=True, min_width=10), *(column.replace("_", " ") for column in columns))
     for margin in found:
         _add(table, str(margin.group or "-"), _told(by, margin), columns)
     _add(table, "total", _told(by, total(found)), columns)
