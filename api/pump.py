@@ -246,7 +246,8 @@ class Pump:
 
     def _end_choices(self, reason: str) -> None:
         """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
-        ended = {choice.get("index", 0) for chunk in self._held_back for choice in chunk["choices"]}
+        closing = [choice for chunk in self._held_back for choice in chunk["choices"] if choice.get("finish_reason")]
+        ended = {choice.get("index", 0) for choice in closing}
         missing = [n for n in range(self._call.request.choices) if n not in ended]
         if missing:
             self._held_back.append(self._chunk([{"index": n, "delta": {}, "finish_reason": reason} for n in missing]))

@@ -144,8 +144,9 @@ async def test_a_large_request_of_a_customer_is_served(client: httpx2.AsyncClien
     assert answer.status_code == 200
 
 
-async def test_every_choice_of_a_stream_has_an_end(client: httpx2.AsyncClient) -> None:
-    answer = await client.post(CHAT, json={"model": "test-plain", "messages": MESSAGES, "stream": True, "n": 3})
+@pytest.mark.parametrize("model", ["test-plain", "test-ends-one-of-two"])
+async def test_every_choice_of_a_stream_has_an_end(client: httpx2.AsyncClient, model: str) -> None:
+    answer = await client.post(CHAT, json={"model": model, "messages": MESSAGES, "stream": True, "n": 3})
     chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
     ends = [choice["index"] for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
     assert sorted(ends) == [0, 1, 2]

@@ -46,6 +46,13 @@ USAGES: dict[str, tuple[list[dict[str, Any]], int]] = {
 """A stream, and what it must cost: the largest report is what counts, below what was relayed too. A fraction is none:
 then 14 tokens of prompt and 5 of answer are, which is 11.7."""
 STREAMED: dict[str, list[dict[str, Any]]] = {name: script for name, (script, _) in USAGES.items()} | {
+    "ends-one-of-two": [
+        {
+            "choices": [
+                {"index": n, "delta": {"content": "x"}, "finish_reason": None if n else "stop"} for n in range(2)
+            ]
+        },
+    ],
     "calls-tools": [
         _chunk({"role": "assistant", "content": None}),
         _chunk(_call(0, name="find", arguments="")),
