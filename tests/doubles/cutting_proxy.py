@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-from types import TracebackType
-from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+
+from tests.doubles.postgres_proxy import PostgresProxy
 
 
-class CuttingProxy:
+class CuttingProxy(PostgresProxy):
     def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
-        self._server: asyncio.Server | None = None
-        self._relays: set[asyncio.Task[None]] = set()
+        super().__init__(url)
         self.cuts_left = 0
         """COMMITs whose replies are still to be swallowed."""
         self.cut = 0
@@ -19,26 +16,6 @@ class CuttingProxy:
         """While set, connections that exist pass nothing on, and say nothing."""
         self.refusing = False
         """New connections are closed at once."""
-
-    @property
-    def url(self) -> str:
-        assert self._server is not None
-        port = self._server.sockets[0].getsockname()[1]
-        user = f"{self._parts.username}:{self._parts.password}"
-        return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{port}", query="sslmode=disable"))
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for relay in list(self._relays):
-            relay.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:

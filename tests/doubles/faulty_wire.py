@@ -5,9 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
-from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+
+from tests.doubles.postgres_proxy import PostgresProxy
 
 
 class Way(StrEnum):
@@ -29,11 +28,9 @@ Fault = Callable[[], Awaitable[bool]]
 """True: the connection goes on, as far as it can. False: nothing more is passed on, either way."""
 
 
-class FaultyWire:
+class FaultyWire(PostgresProxy):
     def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
-        self._server: asyncio.Server | None = None
-        self._relays: set[asyncio.Task[None]] = set()
+        super().__init__(url)
         self._point: Point | None = None
         self._fault: Fault | None = None
         self.seen = dict.fromkeys(Way, 0)
@@ -42,49 +39,28 @@ class FaultyWire:
         """Process id of the backend behind the newest connection, as it told the client itself."""
         self.fired = False
 
-    @property
-    def url(self) -> str:
-        assert self._server is not None
-        port = self._server.sockets[0].getsockname()[1]
-        user = f"{self._parts.username}:{self._parts.password}"
-        plain = "sslmode=disable&gssencmode=disable"
-        return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{port}", query=plain))
-
     def arm(self, point: Point | None, fault: Fault | None = None) -> None:
         """Count from here, and call for the fault once. Without one the connection is cut."""
         self.seen = dict.fromkeys(Way, 0)
         self._point, self._fault, self.fired = point, fault, False
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for relay in list(self._relays):
-            relay.cancel()
-        await asyncio.gather(*self._relays, return_exceptions=True)
-
-    async def _connected(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         relay = asyncio.current_task()
         assert relay is not None
         self._relays.add(relay)
         try:
             server, to_server = await asyncio.open_connection(self._parts.hostname, self._parts.port)
-            forth = asyncio.create_task(self._pass_on(Way.FORTH, messages(client, untyped=1), to_server))
-            back = asyncio.create_task(self._pass_on(Way.BACK, messages(server), to_client))
+            forth = asyncio.create_task(self._pass_on(Way.FORTH, messages(reader, untyped=1), to_server))
+            back = asyncio.create_task(self._pass_on(Way.BACK, messages(server), writer))
             try:
                 await asyncio.wait((forth, back), return_when=asyncio.FIRST_COMPLETED)
             finally:  # whoever ends, ends both: half a connection is none
                 forth.cancel()
                 back.cancel()
                 to_server.close()
-                to_client.close()
+                writer.close()
         except (ConnectionError, asyncio.CancelledError):
-            to_client.close()
+            writer.close()
         finally:
             self._relays.discard(relay)
 
