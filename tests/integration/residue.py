@@ -7,7 +7,10 @@ from typing import Any
 
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload, SearchAttributes
+from temporalio.api.history.v1 import MarkerRecordedEventAttributes
 
+PATCH = "core_patch"
+"""The marker in which the SDK notes, itself and in plain JSON, which of our `workflow.patched` ids it has passed."""
 SHOWN = 40
 """Bytes around a find that are told, so that one sees what it is."""
 
@@ -43,8 +46,8 @@ def of(folder: Path, needles: Mapping[str, bytes]) -> list[str]:
 
 
 def payloads(found: Any) -> Iterator[Payload]:
-    """Every payload in a message or several, but for search attributes, which operators filter by."""
-    if isinstance(found, SearchAttributes):
+    """Every payload in a message or several, but for what is in the open on purpose."""
+    if _in_the_open(found):
         return
     if isinstance(found, Payload):
         yield found
@@ -56,3 +59,10 @@ def payloads(found: Any) -> Iterator[Payload]:
     elif isinstance(found, Iterable) and not isinstance(found, str | bytes):
         for value in found:
             yield from payloads(value)
+
+
+def _in_the_open(found: Any) -> bool:
+    """Search attributes, which operators filter by, and patches."""
+    if isinstance(found, MarkerRecordedEventAttributes):
+        return found.marker_name == PATCH
+    return isinstance(found, SearchAttributes)

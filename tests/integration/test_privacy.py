@@ -17,13 +17,14 @@ import httpx2
 import pytest
 import pytest_asyncio
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
 
 from domain.ids import workflow_id
 from temporal.client import Address, connect, converter
 from temporal.codec import ENCODING, EncryptionCodec
 from tests.doubles.parrot import MODELS, WORD, Parrot, catalog
 from tests.integration import residue
-from tests.integration.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, until
+from tests.integration.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, triggered, until
 from tests.stack import SECRET, Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -193,6 +194,17 @@ async def _made_and_told_again(customer: Customer) -> str:
     return str(asked[0].json()["key"])
 
 
+async def _maintained(client: Client) -> None:
+    """A round of what else runs by a schedule, so that its history is there to be read."""
+    await until(lambda: triggered(client), "the schedule")
+    rounds = "WorkflowType = 'MaintenanceWorkflow' AND ExecutionStatus = 'Completed'"
+    await until(lambda: _any(client, rounds), "a round of maintenance")
+
+
+async def _any(client: Client, query: str) -> bool:
+    return (await client.count_workflows(query)).count > 0
+
+
 async def _ended(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
@@ -208,6 +220,7 @@ async def _recovery(world: World, customer: Customer, jobs: list[Job], tokens: l
         assert (await customer.ended(cancelled))["status"] == "cancelled"
         states = [(await customer.ended(job))["status"] for job in jobs]
         assert states == ["succeeded", "failed", "failed", "succeeded", "failed", "succeeded", "failed"]
+        await _maintained(client)
         metrics = await customer.http.get("/metrics")
         running = await world.rows("SELECT query FROM pg_stat_activity")
     return {"metrics": metrics.text, "activity": repr(running)}
