@@ -15,7 +15,7 @@ dev: setup  ## run everything here: API, worker, PostgreSQL, Temporal and its UI
 	@exec $(BIN)/python -m dev --tied
 
 test: setup  ## run every test, against real servers; ARGS="-k name" selects
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup  ## format, lint, types, import rules, sizes
 	@$(BIN)/ruff format --check --quiet

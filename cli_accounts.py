@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
-from cli_terminal import AsJson, Named, fail, out, print_json, reading, say, settings, writing
+from cli_terminal import AsJson, Named, fail, print_json, reading, say, settings, tables, writing
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
@@ -71,11 +71,11 @@ def accounts_list(as_json: AsJson = False, limit: Annotated[int, typer.Option(mi
     if as_json:
         print_json(rows)
         return
-    table = Table(Column("account", no_wrap=True, min_width=36), "e-mail", "available", "held", "created")
+    table = Table("account", "e-mail", "available", "held", "created")
     for row in rows:
         email = f"{row.email} (suspended)" if row.suspended else row.email
         table.add_row(str(row.account_id), email, f"{row.available:,}", f"{row.held:,}", str(row.created_at)[:19])
-    out.print(table)
+    tables.print(table)
 
 
 @accounts.command("suspend")
@@ -144,11 +144,11 @@ def keys_list(account: Named, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(Column("key", no_wrap=True, min_width=36), "name", "token", "scopes", "created", "last used")
+    table = Table("key", "name", "token", "scopes", "created", "last used")
     for row in rows:
         times = str(row.created_at)[:19], str(row.last_used_at or "never")[:19]
         table.add_row(str(row.id), row.name, row.masked, " ".join(row.scopes), *times)
-    out.print(table)
+    tables.print(table)
 
 
 @keys.command("revoke")

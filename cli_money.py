@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from cli_terminal import AsJson, Named, account_id, ask, out, print_json, reading, say, writing
+from cli_terminal import AsJson, Named, account_id, ask, print_json, reading, say, tables, writing
 
 if TYPE_CHECKING:
     from domain.ledger import Granted, Hold, Operation
@@ -89,7 +89,7 @@ def holds_list(
         since, lease = str(row["created_at"])[:19], str(row["lease_until"] or "as the job")[:19]
         held = f"{row['credits']:,}", f"{row['relayed_output']:,}"
         table.add_row(row["charge"], str(row["account_id"]), row["kind"], row["model"], *held, since, lease)
-    out.print(table)
+    tables.print(table)
 
 
 def _listed(hold: "Hold") -> dict[str, Any]:

@@ -25,6 +25,8 @@ Found = TypeVar("Found")
 Work = Callable[["AsyncSession"], Awaitable[Found]]
 
 out = Console(soft_wrap=True)
+tables = Console(soft_wrap=True, width=10_000)
+"""With columns enough for any: a table takes what it needs, and no id is cut to fit a narrow window or a pipe."""
 err = Console(stderr=True, soft_wrap=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Named = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id, or its owner's e-mail address.")]

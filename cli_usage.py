@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
-from cli_terminal import AsJson, account_id, fail, out, print_json, reading
+from cli_terminal import AsJson, account_id, fail, print_json, reading, tables
 from domain.margins import By, Margin, Span, total
 
 DAYS = 30
@@ -42,11 +42,11 @@ def usage(
         print_json({"by": by, "from": begin, "to": end, "total": _told(by, total(found)), "data": rows})
         return
     columns = ("calls", "charged", "refunded", "written_off", "provider_cost", "margin", "uncosted")
-    table = Table(Column(by.value, no_wrap=True, min_width=10), *(column.replace("_", " ") for column in columns))
+    table = Table(by.value, *(column.replace("_", " ") for column in columns))
     for margin in found:
         _add(table, str(margin.group or "-"), _told(by, margin), columns)
     _add(table, "total", _told(by, total(found)), columns)
-    out.print(table)
+    tables.print(table)
 
 
 def _add(table: Table, name: str, told: dict[str, Any], columns: Sequence[str]) -> None:

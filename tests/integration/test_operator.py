@@ -35,7 +35,7 @@ class Operator:
     url: str
 
     def invoke(self, *words: str) -> Result:
-        environment = {"YOUT_DATABASE_URL": self.url, "YOUT_SECRET_KEY": "s" * 40, "COLUMNS": "300"}
+        environment = {"YOUT_DATABASE_URL": self.url, "YOUT_SECRET_KEY": "s" * 40, "COLUMNS": "40"}
         return CliRunner().invoke(cli.app, list(words), env=environment)
 
     def told(self, *words: str) -> Any:
