@@ -50,3 +50,22 @@ async def test_a_locked_account_does_not_keep_the_others_waiting(
         assert await balance(database_url, free) == (1000, 0, 0)
     assert await Sweeper(database).sweep() == 1
     assert await balance(database_url, locked) == (1000, 0, 0)
+
+
+async def test_a_locked_account_with_many_holds_does_not_hide_the_others(
+    database: Database, ledger: LedgerWriter, database_url: str
+) -> None:
+    locked, *free = [await open_account(database, ledger, 1000) for _ in range(3)]
+    for customer, holds in ((locked, 5), (free[0], 5), (free[1], 1)):
+        for _ in range(holds):
+            await ledger.ask(reserve(customer, 100))
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(EXPIRE)
+        await connection.execute(
+            "UPDATE holds SET lease_until = lease_until - interval '1 hour' WHERE account_id = %s", [locked.account_id]
+        )
+    async with await psycopg.AsyncConnection.connect(database_url) as operator:
+        await operator.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [locked.account_id])
+        assert await Sweeper(database, batch=3).sweep() == 6
+    assert await Sweeper(database, batch=3).sweep() == 5
+    assert await balance(database_url, locked) == (1000, 0, 0)
