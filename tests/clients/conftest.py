@@ -16,6 +16,7 @@ from domain.sealing import Wrapping
 from tests.clients.payer import CREDITS, Payer
 from tests.conftest import TEMPLATE
 from tests.doubles import oddities, tellers
+from tests.doubles.entries import text_model
 from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.integration.bank import open_account
 from tests.stack import SECRET, Stack
@@ -90,26 +91,14 @@ capabilities = ["stream_usage", "abort_stops_billing", "meterable"]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
 """
-    models = [_model(f"test-{name}", f'{{ provider = "foreign", model = "{name}" }}') for name in BEHAVIOURS]
-    first, then = '{ provider = "unreachable", model = "x", weight = 2 }', '{ provider = "foreign", model = "plain" }'
-    models.append(_model("test-metered", '{ provider = "metered", model = "writes" }'))
-    throat = '{ provider = "foreign", model = "role-then-error", weight = 2 }'
-    models.append(_model("test-throat", f'{throat}, {{ provider = "foreign", model = "plain" }}'))
-    models += [_model("test-second", f"{first}, {then}"), _model("test-unreachable", first)]
-    return provider + "".join(models) + TIERED + COSTED
-
-
-def _model(name: str, routes: str) -> str:
-    return f"""
-[models.{name}]
-name = "{name}"
-modality = "text"
-context_window = 100000
-max_output_tokens = 40000
-credits_per_1k_input = 300
-credits_per_1k_output = 1500
-routes = [ {routes} ]
-"""
+    models = {f"test-{name}": [f"foreign/{name}"] for name in BEHAVIOURS} | {
+        "test-metered": ["metered/writes"],
+        "test-throat": ["foreign/role-then-error", "foreign/plain"],
+        "test-second": ["unreachable/x", "foreign/plain"],
+        "test-unreachable": ["unreachable/x"],
+    }
+    written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
+    return provider + "".join(written) + TIERED + COSTED
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.doubles.entries import text_model
 from tests.doubles.openai_server import USAGE, WORD, OpenAIServer, event, frame
 
 FIRST, REST = WORD * 2, WORD * 3
@@ -83,17 +84,5 @@ kind = "openai"
 base_url = "{upstream}"
 capabilities = [{capabilities}]
 """)
-        entries += [
-            f"""
-[models.{provider}-{name}]
-name = "{name}"
-modality = "text"
-context_window = 100000
-max_output_tokens = 4000
-credits_per_1k_input = 300
-credits_per_1k_output = 1500
-routes = [ {{ provider = "{provider}", model = "{name}" }} ]
-"""
-            for name in SCRIPTS
-        ]
+        entries += [text_model(f"{provider}-{name}", f"{provider}/{name}") for name in SCRIPTS]
     return "".join(entries)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.doubles.entries import text_model
 from tests.doubles.openai_server import OpenAIServer, event
 
 WORD = f"Qz{os.urandom(12).hex()}"
@@ -58,16 +59,4 @@ class Parrot(OpenAIServer):
 
 def catalog(upstream: str) -> str:
     provider = f'[providers.foreign]\nkind = "openai"\nbase_url = "{upstream}"\n'
-    return provider + "".join(
-        f"""
-[models.test-{name}]
-name = "{name}"
-modality = "text"
-context_window = 100000
-max_output_tokens = 4000
-credits_per_1k_input = 300
-credits_per_1k_output = 1500
-routes = [ {{ provider = "foreign", model = "{name}" }} ]
-"""
-        for name in MODELS
-    )
+    return provider + "".join(text_model(f"test-{name}", f"foreign/{name}") for name in MODELS)

@@ -16,13 +16,13 @@ from dev.postgres import EmbeddedPostgres
 from domain import pricing
 from domain.pricing import TextPrices, TextRates, Usage, UsageSource
 from providers import tokenizer
+from tests.doubles.entries import INPUT, OUTPUT, text_model
 from tests.doubles.openai_server import ANSWER, OpenAIServer, event
 from tests.integration.media_stack import Customer, World, crash, until
 from tests.stack import Stack, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-INPUT, OUTPUT = 300, 1500
 ENDLESS, STALLING, HANGING, PLAIN = "test-endless", "test-stalls", "test-hang", "test-plain"
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 MICRO = 1_000_000
@@ -51,19 +51,8 @@ kind = "openai"
 base_url = "{upstream}"
 capabilities = ["stream_usage", "abort_stops_billing"]
 """
-    return provider + "".join(
-        f"""
-[models.{name}]
-name = "{name}"
-modality = "text"
-context_window = 100000
-max_output_tokens = 4000
-credits_per_1k_input = {INPUT}
-credits_per_1k_output = {OUTPUT}
-routes = [ {{ provider = "foreign", model = "{name.removeprefix("test-")}" }} ]
-"""
-        for name in (ENDLESS, STALLING, HANGING, PLAIN)
-    )
+    models = (ENDLESS, STALLING, HANGING, PLAIN)
+    return provider + "".join(text_model(name, f"foreign/{name.removeprefix('test-')}") for name in models)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,25 @@
+"""What an operator writes into a catalog to add a model of a server of their own."""
+
+INPUT, OUTPUT = 300, 1500
+"""Credits per 1,000 tokens."""
+
+
+def text_model(name: str, *routes: str, most_output: int = 4000) -> str:
+    """`routes` are a provider and its model each, separated by a slash: the first one is tried first."""
+    last = len(routes)
+    weighted = ", ".join(_route(route, last - place) for place, route in enumerate(routes))
+    return f"""
+[models.{name}]
+name = "{name}"
+modality = "text"
+context_window = 100000
+max_output_tokens = {most_output}
+credits_per_1k_input = {INPUT}
+credits_per_1k_output = {OUTPUT}
+routes = [ {weighted} ]
+"""
+
+
+def _route(route: str, weight: int) -> str:
+    provider, model = route.split("/")
+    return f'{{ provider = "{provider}", model = "{model}", weight = {weight} }}'
