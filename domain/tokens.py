@@ -30,6 +30,7 @@ PIECE = 10_000
 LONG_TEXT = 200_000
 """Above this many characters of output the head is counted and the rest is scaled."""
 _ATTACHED = ("image_url", "input_audio", "file", "video_url")
+_PLAIN = frozenset({"role", "content"})
 _OF_THE_PROMPT = ("response_format", "prediction")
 _NO_PROMPT = frozenset(
     {"model", "messages", "tools", "functions", "stop", "logit_bias", "metadata", "user", "stream_options", "store"}
@@ -100,8 +101,8 @@ class _Tally:
         else:
             for part in content or ():
                 self.part(part)
-        if len(message) > 2:
-            rest = {name: value for name, value in message.items() if name not in ("role", "content")}
+        if not message.keys() <= _PLAIN:
+            rest = {name: value for name, value in message.items() if name not in _PLAIN}
             self.text(_flat(list(rest.values())))
             self.add(PER_NAME if rest.get("name") else 0)
 

@@ -121,3 +121,12 @@ def test_a_cheap_head_does_not_hide_a_dear_rest() -> None:
     body = {"messages": [{"role": "user", "content": " " * tokens.LONG_TEXT + rest}]}
     has = sum(tokenizer.count(rest[at : at + 90_000]) for at in range(0, len(rest), 90_000))
     assert tokens.of_request(body, tokenizer.count, family="openai").bound >= has
+
+
+@pytest.mark.parametrize("name", ["tool_calls", "reasoning_content", "refusal", "function_call"])
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}], ids=["none", "null", "empty"])
+def test_what_a_message_says_without_content_counts(name: str, content: dict[str, object]) -> None:
+    said: Any = {"function": {"name": "f", "arguments": "word " * 1000}}
+    said = [said] if name == "tool_calls" else said
+    message = {"role": "assistant", name: said, **content}
+    assert tokens.of_request({"messages": [message]}, tokenizer.count, family="openai").count > 1000
