@@ -30,6 +30,8 @@ PIECE = 10_000
 LONG_TEXT = 200_000
 """Above this many characters of output the head is counted and the rest is scaled."""
 _ATTACHED = ("image_url", "input_audio", "file", "video_url")
+_WRITTEN = ("text", "refusal", "input_text", "output_text", "thinking", "reasoning", "tool_use")
+"""Parts whose text is all there is to them. Of any other, what it brings along cannot be seen from here."""
 _PLAIN = frozenset({"role", "content"})
 _OF_THE_PROMPT = ("response_format", "prediction")
 _NO_PROMPT = frozenset(
@@ -111,8 +113,10 @@ class _Tally:
             self.text(part if isinstance(part, str) else "")
         elif part.get("type") in _ATTACHED:
             self.add(PER_IMAGE if part["type"] == "image_url" else PER_FILE, self.family.attachment(part))
-        else:
+        elif part.get("type") in _WRITTEN:
             self.text(_flat(part))
+        else:
+            self.add(_in_pieces(_flat(part), self.count_text), token_bounds.ANY_LENGTH)
 
     def tool(self, tool: Any) -> None:
         """As JSON, which it is told as; some vendors write it with more space."""

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from domain import tokens
+from domain import token_bounds, tokens
 from providers import tokenizer
 
 
@@ -130,3 +130,17 @@ def test_what_a_message_says_without_content_counts(name: str, content: dict[str
     said = [said] if name == "tool_calls" else said
     message = {"role": "assistant", name: said, **content}
     assert tokens.of_request({"messages": [message]}, tokenizer.count, family="openai").count > 1000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "document_url", "document_url": "https://example.test/long.pdf"},
+        {"type": "document", "source": {"type": "url", "url": "https://example.test/long.pdf"}},
+        {"type": "image", "source": {"type": "url", "url": "https://example.test/a.png"}},
+    ],
+    ids=lambda part: str(part["type"]),
+)
+def test_what_a_part_of_an_unknown_kind_brings_along_is_held_for(part: dict[str, object]) -> None:
+    body = {"messages": [{"role": "user", "content": [part]}]}
+    assert tokens.of_request(body, tokenizer.count, family="mistralai").bound > token_bounds.ANY_LENGTH
