@@ -70,7 +70,7 @@ class Pump:
         if self._left:
             return
         self._left = True
-        self._call.abandoned = not self._held_back
+        self._call.abandoned = bool(self._unended())
         self.outbox.abandon()
         if self._reading:
             self._read_on()
@@ -145,7 +145,7 @@ class Pump:
         finally:
             self._reading = False
             self._end_drain()
-        return _Ending.FINISHED if self._held_back else _Ending.LEFT
+        return _Ending.LEFT if self._unended() else _Ending.FINISHED
 
     async def _chunks(self) -> AsyncGenerator[ChatChunk, None]:
         """The first route that gives a chunk; after one there is no other."""
@@ -246,11 +246,14 @@ class Pump:
 
     def _end_choices(self, reason: str) -> None:
         """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
+        if missing := self._unended():
+            self._held_back.append(self._chunk([{"index": n, "delta": {}, "finish_reason": reason} for n in missing]))
+
+    def _unended(self) -> list[int]:
+        """The choices that have not said that they ended."""
         closing = [choice for chunk in self._held_back for choice in chunk["choices"] if choice.get("finish_reason")]
         ended = {choice.get("index", 0) for choice in closing}
-        missing = [n for n in range(self._call.request.choices) if n not in ended]
-        if missing:
-            self._held_back.append(self._chunk([{"index": n, "delta": {}, "finish_reason": reason} for n in missing]))
+        return [n for n in range(self._call.request.choices) if n not in ended]
 
     async def _fail(self, failure: GatewayError) -> None:
         """Settle first, then say so: one chunk with the error, the billed usage and what it cost. No [DONE]."""
@@ -259,7 +262,7 @@ class Pump:
             self.refusal = ServiceUnavailable(f"The ledger is away; what was delivered may be charged. {charge}")
             await self._put(wire.event(self._failed(self.refusal)))
             return
-        billed = self._calls.billed(self._call, self._report if self._held_back else None)
+        billed = self._calls.billed(self._call, None if self._unended() else self._report)
         try:
             if not self.produced:
                 closed = await self._calls.void(self._call)

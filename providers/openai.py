@@ -86,15 +86,15 @@ class OpenAIChat:
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise UpstreamError
                 yield ChatChunk({})  # taken on: from here on it costs
-                begun = finished = False
+                begun, ended, choices = False, set[int](), call.body.get("n") or 1
                 async for data in sse.events(response.content.iter_any()):
                     if data == b"[DONE]" and begun:
                         return
                     chunk = _chunk(data)
                     begun = begun or bool(chunk.get("choices"))
-                    finished = finished or _finishes(chunk)
+                    ended.update(_ended(chunk))
                     yield ChatChunk(chunk)
-                if not finished:  # cut: no [DONE], no finish reason
+                if len(ended) < choices:  # cut: no [DONE], not a finish reason for each choice
                     raise UpstreamError
 
     async def _post(
@@ -175,9 +175,9 @@ def _sound_call(call: object) -> bool:
     return type(index) is int and 0 <= index < MOST_TOOL_CALLS
 
 
-def _finishes(chunk: Mapping[str, Any]) -> bool:
-    choices = chunk.get("choices")
-    return isinstance(choices, list) and any(isinstance(c, dict) and c.get("finish_reason") for c in choices)
+def _ended(chunk: Mapping[str, Any]) -> list[int]:
+    """The choices that end with this chunk, which is sound."""
+    return [choice.get("index", 0) for choice in chunk.get("choices") or () if choice.get("finish_reason")]
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -151,6 +151,8 @@ ENDINGS = [
     Ending("breaks", TWO, TWO),
     Ending("fails-late", None, ASKED_ONLY),
     Ending("cut", TWO, TWO),
+    Ending("one-of-two", FULL, TWO),
+    Ending("one-of-two-cut", TWO, TWO),
     Ending("usage-missing", FIVE, TWO),
     Ending("usage-absurd", FIVE, TWO),
 ]
@@ -159,7 +161,8 @@ ENDINGS = [
 @pytest.mark.parametrize("provider", ["drain", "stop"])
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.script)
 async def test_the_client_has_left(payer: Payer, upstream: Paced, ending: Ending, provider: str) -> None:
-    await left(payer, upstream, f"{provider}-{ending.script}", max_tokens=500)
+    choices = 2 if ending.script.startswith("one-of-two") else 1
+    await left(payer, upstream, f"{provider}-{ending.script}", max_tokens=500, n=choices)
     upstream.release.set()
     (receipt,) = await ended(payer)
     expected = ending.drained if provider == "drain" else ending.stopped
@@ -192,6 +195,16 @@ async def test_the_client_of_a_whole_answer_leaves(payer: Payer, upstream: Paced
     upstream.release.set()
     (receipt,) = await ended(payer)
     assert charge(receipt) == FULL
+
+
+async def test_a_stream_is_cut_when_not_each_of_its_choices_has_ended(payer: Payer, upstream: Paced) -> None:
+    upstream.release.set()
+    asked = {"model": "stop-one-of-two-cut", **ASKED, "stream": True, "n": 2, "max_tokens": 500}
+    told = (await payer.http.post(CHAT, json=asked)).text
+    assert '"code":"upstream_error"' in told
+    assert "[DONE]" not in told
+    (receipt,) = await ended(payer)
+    assert charge(receipt) == TWO
 
 
 @pytest.mark.parametrize("once", ["", "kept"])

@@ -13,6 +13,12 @@ from tests.doubles.openai_server import USAGE, WORD, OpenAIServer, event, frame
 FIRST, REST = WORD * 2, WORD * 3
 _WAIT, _FINISH, _DONE, _ERROR, _ENDLESS = "wait", "finish", "done", "error", "endless"
 Step = str | dict[str, Any]
+_TWO: list[Step] = [
+    {"choices": [{"index": n, "delta": {"content": WORD}, "finish_reason": None} for n in range(2)]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+]
+"""A word of each of two choices; one of them has ended."""
+_SECOND: Step = {"choices": [{"index": 1, "delta": {"content": REST}, "finish_reason": "stop"}]}
 
 SCRIPTS: dict[str, list[Step]] = {
     "ends": [FIRST, _WAIT, REST, _FINISH, USAGE, _DONE],
@@ -23,6 +29,8 @@ SCRIPTS: dict[str, list[Step]] = {
     "fails-late": [_WAIT, _ERROR],
     "cut": [FIRST, _WAIT],
     "endless": [FIRST, _WAIT, _ENDLESS],
+    "one-of-two": [*_TWO, _WAIT, _SECOND, USAGE, _DONE],
+    "one-of-two-cut": [*_TWO, _WAIT],
     "usage-missing": [FIRST, _WAIT, REST, _FINISH, _DONE],
     "usage-absurd": [FIRST, _WAIT, REST, _FINISH, USAGE | {"prompt_tokens": 10**12}, _DONE],
     "usage-above": [FIRST, _WAIT, REST, _FINISH, USAGE | {"prompt_tokens": 90_000}, _DONE],
@@ -64,7 +72,8 @@ class Paced(OpenAIServer):
 
 def _written(body: dict[str, Any], step: Step) -> str:
     if isinstance(step, dict):
-        return f"data: {json.dumps(frame(body) | {'choices': [], 'usage': step})}\n\n"
+        said = step if "choices" in step else {"choices": [], "usage": step}
+        return f"data: {json.dumps(frame(body) | said)}\n\n"
     marks = {
         _WAIT: ": on\n\n",
         _FINISH: event(body, {}, finish="stop"),
