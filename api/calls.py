@@ -246,10 +246,15 @@ class Calls:
         assert isinstance(closed, Closed)  # noqa: S101  # what Settle and Void are answered with
         return closed
 
-    def billed(self, call: Call, report: object) -> Usage:
-        """A stream's usage: the provider's if it can be believed, else our own count of what passed through."""
+    def billed(self, call: Call, report: object, *, cut: bool = False) -> Usage:
+        """A stream's usage: the provider's if it can be believed, else our own count of what passed through.
+
+        The last report of one that was `cut` may be older than what passed through since.
+        """
         self.count_relayed(call)
-        return usage.billed(report, call.bounds, usage.counted(call.input.count, call.relayed))
+        counted = usage.counted(call.input.count, call.relayed)
+        billed = usage.billed(report, call.bounds, counted)
+        return counted if cut and billed.output_tokens < counted.output_tokens else billed
 
     def billed_answer(self, call: Call, report: object, text: str) -> Usage:
         """The same for a whole answer. Nothing is noted on the call: until it is settled, none of it was delivered."""

@@ -223,7 +223,7 @@ class Pump:
             self.leave()
 
     async def _finish(self, ending: _Ending) -> None:
-        billed = self._calls.billed(self._call, self._report)
+        billed = self._calls.billed(self._call, self._report, cut=ending is not _Ending.FINISHED)
         if ending is _Ending.LEFT and not self._accepted:  # before its provider took it on
             await self._calls.void(self._call)
             return

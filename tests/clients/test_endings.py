@@ -151,6 +151,7 @@ ENDINGS = [
     Ending("breaks", TWO, TWO),
     Ending("fails-late", None, ASKED_ONLY),
     Ending("cut", TWO, TWO),
+    Ending("tells-early", FULL, TWO),
     Ending("one-of-two", FULL, TWO),
     Ending("one-of-two-cut", TWO, TWO),
     Ending("usage-missing", FIVE, TWO),
