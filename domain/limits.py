@@ -65,15 +65,18 @@ class Used:
         if self.month is not None and (self.month.year, self.month.month) == (began.year, began.month):
             self.month_credits += credits
 
-    def budget_of(self, began: date, limits: Limits) -> int | None:
-        """What is left of the budgets that a call which began then counts on; None when there is none."""
-        day = limits.credits_day if self.day == began else None
+    def budget_of(self, began: date, limits: Limits, over: int | None = None) -> int | None:
+        """What is left of the budgets that a call which began then counts on; None when there is none.
+
+        Of a period that is not counted any more nobody knows what is left: `over` says what that comes to.
+        """
         in_month = self.month is not None and (self.month.year, self.month.month) == (began.year, began.month)
-        month = limits.credits_month if in_month else None
-        return _least(
-            None if day is None else max(0, day - self.day_credits),
-            None if month is None else max(0, month - self.month_credits),
-        )
+        day, month = limits.credits_day, limits.credits_month
+        if day is not None:
+            day = max(0, day - self.day_credits) if self.day == began else over
+        if month is not None:
+            month = max(0, month - self.month_credits) if in_month else over
+        return _least(day, month)
 
 
 NO_LIMITS = Limits()

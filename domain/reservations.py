@@ -122,7 +122,7 @@ def extend(books: Books, asked: Extend) -> Extended:
     account = books.owner(hold, asked.account_id)
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
-    key, now = books.key_of(hold), books.state.now
+    key, now, began = books.key_of(hold), books.state.now, hold.created_at
     if key is not None and key.dead:
         raise CallerUnknown
     if account.suspended:
@@ -131,7 +131,7 @@ def extend(books: Books, asked: Extend) -> Extended:
     if more <= 0:  # asked before, and the answer was lost
         return Extended(hold.output_limit or 0, hold.amount, account.available)
     amount = extension(hold, asked.output_limit)
-    budget = limits.budget_left(key.limits, key.used.at(now)) if key else None
+    budget = key.used.budget_of(began.date(), key.limits, over=0) if key and began else None  # what it is counted on
     left = None if hold.max_credits is None else hold.max_credits - hold.amount
     if refusal := Purse(account.available, account.held, budget, left).refusal(amount):
         raise refusal

@@ -255,10 +255,17 @@ class Model:
             whole = thousandths(WRITTEN * hold.input_bound + OUTPUT * asked.output_limit * hold.choices)
             more = max(LEAST, whole) - hold.amount
             left = None if hold.most is None else hold.most - hold.amount
-            self._pay_for(more, available, self._budget_left(hold.key), left)
+            self._pay_for(more, available, self._growth_left(hold), left)
             hold.amount, hold.limit = hold.amount + more, asked.output_limit
             self._book(hold.account, available=-more, held=more)
         return "Extended", hold.limit, hold.amount, self.purses[hold.account].available
+
+    def _growth_left(self, hold: HoldFacts) -> int | None:
+        """Of the budget of the day in which the call began; nothing once its key counts another day."""
+        key = self.keys[hold.key] if hold.key else None
+        if key is None or hold.key is None or key.credits_day is None:
+            return None
+        return self._allowed_above(hold) if key.last_used == hold.began else 0
 
     # A call's end
 

@@ -287,6 +287,19 @@ def test_a_hold_grows_up_to_its_keys_budget() -> None:
     assert (refused.required, refused.available, refused.limit_source) == (150, 149, "key_budget")
 
 
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "after another call"])
+def test_a_hold_that_grows_past_midnight_stays_within_the_budget_of_its_own_day(others: int) -> None:
+    known = state(10_000)
+    known.keys[KEY].limits = Limits(credits_day=BOUND + 200)
+    run(known, reserve())
+    known.now += timedelta(days=1)
+    run(known, *[reserve(200 + n) for n in range(others)])
+    verdicts, _ = run(known, *[Extend(UUID(int=100), ANN, more) for more in (200, 300, 400)])
+    assert known.holds[UUID(int=100)].amount <= BOUND + 200
+    assert isinstance(verdicts[-1], InsufficientCredits)
+    assert verdicts[-1].limit_source == "key_budget"
+
+
 NUMBERS = st.integers(min_value=1, max_value=6)
 TOKENS = st.integers(min_value=0, max_value=3000)
 OPERATIONS = st.one_of(
