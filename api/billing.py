@@ -1,5 +1,6 @@
 """`/api/billing/…`: what was charged and why, the account's statement, and its usage by day, model or key."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -152,10 +153,12 @@ async def explain_charge(charge_id: str, caller: MaySeeBilling, held: Held) -> R
 async def statement(caller: MaySeeBilling, held: Held, asked: Annotated[PeriodQuery, Query()]) -> Statement:
     """Every movement of the account's credits, oldest first, between two balances; of this month up to now.
 
-    A `cursor` keeps the period and the balances of the first page: `from` and `to` need not be sent again.
+    A `cursor` keeps the period and the balances of the first page: `from` and `to` need not be sent again. A `to` that
+    has not come yet is the time of the first page.
     """
     account_id, now = caller.account_id, datetime.now(UTC)
     period = asked.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
+    period = replace(period, until=min(period.until or now, now))  # what moves later is on no page
     mark = held.bookmarks.read(account_id, asked.cursor) if asked.cursor is not None else None
     async with held.database.snapshot() as session:
         if mark is None:

@@ -1,7 +1,7 @@
 """Receipts, statements and usage over the real API: each charge is computed again from the public JSON alone."""
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -217,7 +217,8 @@ async def test_a_statement_adds_up(payer: Payer) -> None:
     await payer.ledger.ask(open_call)
     period = {"since": before, "to": "2999-01-01"}
     first = await payer.get("/statement/", **period, limit=2)
-    assert (first["from"], first["to"]) == (before, "2999-01-01T00:00:00Z")
+    assert first["from"] == before
+    assert first["to"] < datetime.now(UTC).isoformat()  # of what is yet to come nothing can be told
     moved = await pages(payer, "/statement/", **period, limit=2)
     assert [entry["kind"] for entry in moved] == ["grant", "hold", "charge", "adjust", "hold"]
     assert [entry["charge"] for entry in moved[:3]] == [None, receipt["id"], receipt["id"]]
@@ -244,6 +245,9 @@ async def test_a_cursor_of_a_statement_keeps_its_first_page(payers: OpenPayer) -
     for name in ("from", "to", "opening", "closing"):
         assert second[name] == first[name]
     assert first["closing"]["balance"] == CREDITS - 1200
+    rest = await ann.get("/statement/", limit=100, cursor=first["next"])
+    moved = sum(entry["balance"] for entry in first["data"] + rest["data"])
+    assert first["opening"]["balance"] + moved == first["closing"]["balance"]
     changed = ("B" if first["next"][0] == "A" else "A") + first["next"][1:]
     for payer, cursor in ((bob, first["next"]), (ann, changed), (ann, first["next"][:-4]), (ann, "A" * 60)):
         answer = await payer.http.get("/api/billing/statement/", params={"cursor": cursor})
