@@ -30,7 +30,7 @@ Count = Annotated[int, Field(ge=1, le=2**53)]
 
 
 class KeyLimits(BaseModel):
-    """What this key may use; a limit that is left out is the operator's maximum."""
+    """What this key may use; where there is no limit, the operator's maximum holds."""
 
     model_config = ConfigDict(extra="forbid", strict=True, from_attributes=True)
 
@@ -155,11 +155,13 @@ async def _again(session: AsyncSession, found: Claimed, once: Presented) -> Crea
 
 @router.patch("/{key_id}/")
 async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, held: Held) -> ListedKey:
-    """Name, scopes and limits; what is left out stays. In force at once, in every process."""
+    """Name, scopes and limits; what is left out stays, each limit too: null takes it away. In force at once, in every
+    process.
+    """
     asked = Change(
         name=body.name,
         scopes=None if body.scopes is None else _scopes(body.scopes, caller.scopes),
-        limits=body.limits.limits() if body.limits else None,
+        limits=body.limits.model_dump(exclude_unset=True) if body.limits else {},
     )
     async with held.database.transaction() as session:
         return ListedKey.model_validate(await stored.change(session, caller.account_id, key_id, asked))

@@ -3,7 +3,8 @@
 Whoever changes a key takes its account's lock, so that the ledger sees it at once.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -67,9 +68,10 @@ class NewKey:
 class Change:
     """What a PATCH asks for; None leaves it."""
 
-    name: str | None = None
-    scopes: frozenset[str] | None = None
-    limits: Limits | None = None
+    name: str | None
+    scopes: frozenset[str] | None
+    limits: Mapping[str, int | None]
+    """By their names in `Limits`; one that is not named stays, None takes it away."""
 
 
 async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed:
@@ -132,8 +134,7 @@ async def change(session: AsyncSession, account_id: UUID, key_id: UUID, asked: C
         key.name = asked.name
     if asked.scopes is not None:
         key.scopes = sorted(asked.scopes)
-    if asked.limits is not None:
-        key.limits = _set(asked.limits)
+    key.limits = _set(replace(Limits(**key.limits), **asked.limits))
     session.add(key)
     return _listed(key, secret)
 

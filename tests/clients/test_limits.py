@@ -203,13 +203,26 @@ async def test_an_owner_changes_limits_and_scopes_at_once(owner: httpx2.AsyncCli
     assert changed.json()["limits"]["requests"] == 1
     assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
     assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 429
-    narrowed = await owner.patch(f"/api/chat/keys/{made['id']}/", json={"scopes": ["models"], "limits": {}})
+    narrowed = await owner.patch(f"/api/chat/keys/{made['id']}/", json={"scopes": ["models"], "limits": {"requests": None}})
     assert narrowed.json()["scopes"] == ["models"]
     refused = await owner.post(CHAT, json=body(), headers=headers)
     assert refused.json()["error"]["code"] == "insufficient_scope"
     assert (await owner.patch(f"/api/chat/keys/{made['id']}/", json={"limits": {"requests": 0}})).status_code == 400
     other_id = "01a20956-a278-791e-990d-d69ad773ae21"
     assert (await owner.patch(f"/api/chat/keys/{other_id}/", json={"name": "x"})).status_code == 404
+
+
+async def test_a_change_of_one_limit_leaves_the_others(owner: httpx2.AsyncClient) -> None:
+    """Else whoever raises a rate would lift the budget that bounds the key's cost."""
+    first = {"requests": 60, "credits_day": 700, "credits_month": 5000}
+    made = (await owner.post("/api/chat/keys/", json={"name": "k", "limits": first})).json()
+    url, no_limit = f"/api/chat/keys/{made['id']}/", {"tokens": None, "concurrent": None}
+    raised = await owner.patch(url, json={"limits": {"requests": 600}})
+    assert raised.json()["limits"] == first | no_limit | {"requests": 600}
+    freed = await owner.patch(url, json={"limits": {"credits_day": None}})
+    assert freed.json()["limits"] == first | no_limit | {"requests": 600, "credits_day": None}
+    for nothing in ({"limits": {}}, {"limits": None}, {"name": "renamed"}):
+        assert (await owner.patch(url, json=nothing)).json()["limits"] == freed.json()["limits"]
 
 
 async def test_keys_are_listed_masked_and_revoked_at_once(owner: httpx2.AsyncClient, second: Stack) -> None:
