@@ -24,8 +24,8 @@ from domain.sealing import NONCE_BYTES, SealBroken, seal, unseal
 HEADER = "Idempotency-Key"
 DESCRIPTION = "The same one with the same body, within 24 hours: the same result, made and charged once."
 LARGEST_REPLAY = 256 * 1024
-RETRIES_WITHIN = timedelta(minutes=10)
-"""How long after a call a stock SDK's retry of it is recognised."""
+RETRIES_WITHIN = timedelta(minutes=20)
+"""How long after a call began a stock SDK's retry of it is recognised. It waits ten minutes before it asks again."""
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _SALT_BYTES = 16
 

@@ -4,6 +4,7 @@ Upstream gets the prompt and nothing about the caller. Its texts, hosts and head
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from domain.errors import (
 from providers import sse
 from providers.base import ChatAnswer, ChatCall, ChatChunk
 
-MOST_TOOL_CALLS = 1024
+HIGHEST_INDEX = 1024
+"""Of a choice, or of a tool call: no answer has more of them."""
 LARGEST_ANSWER = 32 * 1024 * 1024
 _ABOUT_THE_CALLER = frozenset(
     {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "trace"}
@@ -37,6 +39,7 @@ _OURS = frozenset(
 )
 """What decides where a call goes, what it may use and what is kept of it."""
 _PASSED_ON = frozenset({"unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
+_FIELD = re.compile(r"(\w+)(\[\d+\])?")
 _TIMED_OUT = (TimeoutError, aiohttp.ServerTimeoutError)
 
 
@@ -163,16 +166,20 @@ def _sound(choices: object, said: str) -> bool:
 def _sound_choice(choice: object, said: str) -> bool:
     if not isinstance(choice, dict) or choice.get("error") or choice.get("finish_reason") == "error":
         return False
+    if not _sound_index(choice):
+        return False
     message = choice.get(said) or {}
     calls = message.get("tool_calls") if isinstance(message, dict) else 0
     return calls is None or (isinstance(calls, list) and all(_sound_call(call) for call in calls))
 
 
 def _sound_call(call: object) -> bool:
-    if not isinstance(call, dict):
-        return False
-    index = call.get("index", 0)
-    return type(index) is int and 0 <= index < MOST_TOOL_CALLS
+    return isinstance(call, dict) and _sound_index(call)
+
+
+def _sound_index(of: Mapping[str, Any]) -> bool:
+    index = of.get("index", 0)
+    return type(index) is int and 0 <= index < HIGHEST_INDEX
 
 
 def _ended(chunk: Mapping[str, Any]) -> list[int]:
@@ -201,18 +208,24 @@ async def _refusal(response: aiohttp.ClientResponse, asked: Collection[str]) -> 
     if status not in (400, 413, 422):
         return UpstreamError()
     error = _error_object(await response.content.read(65_536))
-    code, param = str(error.get("code") or ""), error.get("param")
+    code = str(error.get("code") or "")
     if code == "context_length_exceeded" or status == 413:
         return ContextLengthExceeded()
     return RequestInvalid(
         "The provider of this model does not accept a value of this request.",
-        param=param if isinstance(param, str) and param.partition("[")[0].partition(".")[0] in asked else None,
+        param=_field(error.get("param"), asked),
         code="unsupported_parameter"
         if code.startswith("unsupported")
         else code
         if code in _PASSED_ON
         else "invalid_value",
     )
+
+
+def _field(param: object, asked: Collection[str]) -> str | None:
+    """The field of the request that is meant, and which element of it: what else its name may hold is theirs."""
+    found = _FIELD.match(param) if isinstance(param, str) else None
+    return found[0] if found and found[1] in asked else None
 
 
 def _error_object(raw: bytes) -> Mapping[str, Any]:

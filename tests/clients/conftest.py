@@ -30,7 +30,7 @@ BEHAVIOURS = [
     *oddities.WHOLE,
     *oddities.STREAMED,
     *tellers.STREAMED,
-    "telling",
+    *oddities.TELLING,
 ]
 
 TIERED = """

@@ -203,7 +203,9 @@ async def test_an_owner_changes_limits_and_scopes_at_once(owner: httpx2.AsyncCli
     assert changed.json()["limits"]["requests"] == 1
     assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
     assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 429
-    narrowed = await owner.patch(f"/api/chat/keys/{made['id']}/", json={"scopes": ["models"], "limits": {"requests": None}})
+    narrowed = await owner.patch(
+        f"/api/chat/keys/{made['id']}/", json={"scopes": ["models"], "limits": {"requests": None}}
+    )
     assert narrowed.json()["scopes"] == ["models"]
     refused = await owner.post(CHAT, json=body(), headers=headers)
     assert refused.json()["error"]["code"] == "insufficient_scope"

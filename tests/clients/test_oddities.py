@@ -66,12 +66,14 @@ async def test_a_route_that_has_only_cleared_its_throat_is_left_for_the_next(cli
     assert "[DONE]" in answer.text
 
 
+@pytest.mark.parametrize(("model", "param"), [("telling", None), ("telling-within", "messages[0]")])
 async def test_what_the_provider_calls_a_parameter_is_told_only_if_the_caller_sent_it(
-    client: httpx2.AsyncClient,
+    client: httpx2.AsyncClient, model: str, param: str | None
 ) -> None:
-    answer = await client.post(CHAT, json={"model": "test-telling", "messages": MESSAGES})
+    answer = await client.post(CHAT, json={"model": f"test-{model}", "messages": MESSAGES})
     assert answer.status_code == 400
-    assert answer.json()["error"]["param"] is None
+    assert answer.json()["error"]["param"] == param
+    assert "SECRET" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -37,5 +37,9 @@ STREAMED: dict[str, list[dict[str, Any]]] = {
         {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]},
         {"error": {"message": "SECRET"}},
     ],
+    "stream-odd-index": [{"choices": [{"index": [0], "delta": {"content": "x"}, "finish_reason": "stop"}]}],
+    "stream-no-index": [{"choices": [{"index": None, "delta": {"content": "x"}, "finish_reason": "stop"}]}],
     "stream-choice-error": [{"choices": [{"index": 0, "delta": {}, "error": {"message": "SECRET"}}]}],
 }
+TELLING = {"telling": "sk-live-SECRET at 10.0.0.7", "telling-within": "messages[0].SECRET"}
+"""What a provider calls the parameter that it does not accept."""

@@ -105,8 +105,8 @@ class OpenAIServer:
         if model == "too-long":
             error = {"message": "SECRET", "type": "invalid_request_error", "param": "messages"}
             return web.json_response({"error": error | {"code": "context_length_exceeded"}}, status=400)
-        if model == "telling":
-            error = {"message": "SECRET", "param": "sk-live-SECRET at 10.0.0.7", "code": "unsupported_value"}
+        if model in oddities.TELLING:
+            error = {"message": "SECRET", "param": oddities.TELLING[model], "code": "unsupported_value"}
             return web.json_response({"error": error}, status=400)
         if model == "picky":
             error = {"message": "SECRET", "type": "invalid_request_error", "param": "temperature"}
