@@ -223,7 +223,8 @@ async def test_a_change_of_one_limit_leaves_the_others(owner: httpx2.AsyncClient
     assert raised.json()["limits"] == first | no_limit | {"requests": 600}
     freed = await owner.patch(url, json={"limits": {"credits_day": None}})
     assert freed.json()["limits"] == first | no_limit | {"requests": 600, "credits_day": None}
-    for nothing in ({"limits": {}}, {"limits": None}, {"name": "renamed"}):
+    unlimiting: list[dict[str, object]] = [{"limits": {}}, {"limits": None}, {"name": "renamed"}]
+    for nothing in unlimiting:
         assert (await owner.patch(url, json=nothing)).json()["limits"] == freed.json()["limits"]
 
 
