@@ -14,7 +14,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"model": dict[str, str], "description": "It cannot serve now"}})
 async def readyz(held: Held, response: Response) -> dict[str, str]:
     """503 while Postgres is away or the process is stopping.
 

@@ -41,7 +41,11 @@ class _Ledger:
         yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
 
 
-@router.get("/metrics", response_class=Response)
+class _Text(Response):
+    media_type = CONTENT_TYPE_LATEST.partition(";")[0]
+
+
+@router.get("/metrics", response_class=_Text)
 async def metrics(request: Request, held: Held) -> Response:
     """For Prometheus; keep it off the public network."""
     async with held.database.reading() as session:

@@ -26,13 +26,40 @@ _ERROR_SCHEMA = {
                 "type": {"type": "string"},
                 "param": {"type": ["string", "null"]},
                 "code": {"type": ["string", "null"]},
+                "required": {"type": "integer", "description": "With 402, as the next three: credits that it takes."},
+                "available": {"type": "integer"},
+                "held": {"type": "integer"},
+                "limit_source": {"enum": ["balance", "key_budget", "max_credits"]},
             },
         }
     },
 }
 _YOUT = {
     "type": "object",
+    "required": ["credits_charged", "balance"],
     "properties": {"credits_charged": {"type": "integer"}, "balance": {"type": "integer"}},
+}
+_ANSWER = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage", "yout"],
+    "properties": {
+        "id": {"type": "string", "description": "`chatcmpl-…`; also the id of its charge."},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string", "description": "As it was asked for."},
+        "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
+        "usage": {
+            "type": "object",
+            "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+            "properties": {
+                "prompt_tokens": {"type": "integer"},
+                "completion_tokens": {"type": "integer"},
+                "total_tokens": {"type": "integer"},
+            },
+            "description": "What was billed.",
+        },
+        "yout": _YOUT,
+    },
 }
 _ONCE = {
     "name": idempotency.HEADER,
@@ -85,7 +112,7 @@ _CHAT = {
         "200": {
             "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
             "content": {
-                "application/json": {"schema": {"type": "object", "properties": {"yout": _YOUT}}},
+                "application/json": {"schema": _ANSWER},
                 "text/event-stream": {"schema": {"type": "string"}},
             },
         },
@@ -108,6 +135,8 @@ _FAILURES = {
     "503": "A part of this server is away",
     "504": "The provider did not answer in time",
 }
+_OPEN: dict[str, dict[str, str]] = {"/healthz": {}, "/readyz": {}, "/metrics": {"503": _FAILURES["503"]}}
+"""What needs no key fails in few ways; `/readyz` describes its own 503."""
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -119,16 +148,14 @@ def document(app: FastAPI) -> dict[str, Any]:
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
         for path, item in made["paths"].items():
             for operation in item.values():
-                _with_failures(operation, open_to_all=path in ("/healthz", "/readyz", "/metrics"))
+                _with_failures(operation, _OPEN.get(path, _FAILURES))
         app.openapi_schema = made
     return app.openapi_schema
 
 
-def _with_failures(operation: dict[str, Any], *, open_to_all: bool) -> None:
+def _with_failures(operation: dict[str, Any], failures: dict[str, str]) -> None:
     operation["responses"].pop("422", None)
     once = any(parameter["name"] == idempotency.HEADER for parameter in operation.get("parameters", ()))
-    for status, description in (_FAILURES | ({"422": _CONFLICT} if once else {})).items():
-        if open_to_all and status != "503":
-            continue
+    for status, description in (failures | ({"422": _CONFLICT} if once else {})).items():
         content = {"application/json": {"schema": _ERROR}}
         operation["responses"].setdefault(status, {"description": description, "content": content})
