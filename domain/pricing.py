@@ -78,13 +78,19 @@ class TextPrices:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call, as they are billed. Cached and cache-writing input tokens are part of `input_tokens`."""
+    """What one call used, as it is billed. Kinds of input are parts of `input_tokens`; of output too."""
 
     input_tokens: int
     output_tokens: int
     source: UsageSource
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    """Written into a cache, for five minutes or as long as the provider's default is."""
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_output_tokens: int = 0
+    web_searches: int = 0
 
 
 def cost(prices: TextPrices, usage: Usage) -> int:

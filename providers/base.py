@@ -1,11 +1,14 @@
 """What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from domain.errors import GatewayError
 from domain.media import MediaRequest
+from domain.pricing import Usage
 
 
 class Stage(StrEnum):
@@ -72,6 +75,8 @@ class ChatCall:
     output_limit: int
     """Tokens per choice that the hold pays for: what goes upstream as the limit."""
     capabilities: frozenset[str] = frozenset()
+    stream: bool = False
+    choices: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +101,149 @@ class ChatProvider(Protocol):
 
         Ending without `[DONE]` or a finish reason raises UpstreamError.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Of one upstream call. Each one that passes is an `UpstreamTimeout`."""
+
+    connect: timedelta
+    first_byte: timedelta
+    """From the request's last byte to the answer's first."""
+    idle: timedelta
+    """Between two parts of a streamed answer."""
+    total: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One HTTP request to a provider, complete but for what the transport adds (`Host`, length, `User-Agent`)."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    method: str = "POST"
+
+
+Headers = Mapping[str, str]
+"""Of an upstream answer: names in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider has taken the call on: from here on it bills. Comes once, before anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A part of the answer."""
+
+    chunk: dict[str, Any]
+    """OpenAI's chunk, complete: `choices` with `index` and `delta`, indexes and ids of tool calls; no `usage`."""
+    text: str = ""
+    """All text that it carries, reasoning and tool arguments included: what is counted, and held for."""
+    finished: tuple[int, ...] = ()
+    """The choices that end with it."""
+    native: bytes | None = None
+    """The vendor's own event, for a client that speaks the same wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the provider says that the call has used so far: cumulative. Parts are inside their whole, always."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The provider said that it is done. What comes after it is not read."""
+
+
+ProviderEvent = Accepted | Delta | Report | Done
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """An answer that was not streamed."""
+
+    body: dict[str, Any]
+    """OpenAI's `chat.completion`, complete: `choices` with `index`, `message`, `finish_reason`; no `usage`."""
+    text: str
+    """All text that it carries: what is counted when `usage` is None."""
+    usage: Usage | None
+    """None: the provider reported nothing that can be believed."""
+
+
+class StreamDecoder(Protocol):
+    """Turns one streamed answer's bytes into events. The same events however the bytes are cut.
+
+    Raises `UpstreamError` for a stream that is broken, or in which the provider reports a failure.
+    """
+
+    def begin(self, headers: Headers) -> list[ProviderEvent]:
+        """After a head with status 200. `Accepted` when the head alone shows that the provider took the call on."""
+
+    def feed(self, data: bytes) -> list[ProviderEvent]: ...
+
+    def eof(self) -> list[ProviderEvent]:
+        """What the bytes left unfinished, then `Done`. Raises `UpstreamError` when the answer was cut."""
+
+
+class ChatAdapter(Protocol):
+    """A provider's wire, as pure functions: no socket, no clock, no task. No vendor text in what it raises."""
+
+    def request(self, call: ChatCall) -> UpstreamRequest:
+        """Raises `RequestInvalid` that names what this provider cannot take."""
+
+    def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
+        """Of a body with status 200. Raises `UpstreamError` when it is no answer."""
+
+    def decoder(self, call: ChatCall) -> StreamDecoder: ...
+
+    def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
+        """What a status other than 200 means, in our words. `body` may be cut after 64 KiB."""
+
+
+class Sink(Protocol):
+    """Takes one upstream answer, in the turn of the loop in which its bytes arrive. Its methods never raise."""
+
+    def head(self, status: int, headers: Headers) -> None: ...
+
+    def data(self, data: bytes) -> None: ...
+
+    def end(self) -> None:
+        """The body is complete. Nothing comes after it."""
+
+    def fail(self, error: GatewayError) -> None:
+        """`UpstreamError` or `UpstreamTimeout`. Nothing comes after it."""
+
+
+class Exchange(Protocol):
+    """One upstream call under way."""
+
+    def pause(self) -> None:
+        """Read no more from the provider until `resume`."""
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None:
+        """End it: the socket is closed unless the answer was complete. The sink hears nothing more. Safe to repeat."""
+
+
+class Transport(Protocol):
+    """Sockets, pools, timeouts and bounds for every adapter."""
+
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> Exchange:
+        """Start the call and return at once; what becomes of it goes to `sink`."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatUpstream:
+    """One provider of chat, ready to be called."""
+
+    adapter: ChatAdapter
+    transport: Transport
+    timeouts: Timeouts
