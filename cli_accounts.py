@@ -38,7 +38,6 @@ def accounts_create(
 
 async def _create(session: "AsyncSession", email: str, token: str, credits: int, *, exist_ok: bool) -> UUID:
     """The account with its key and its credits: all of it or nothing."""
-    from api.ids import new_id
     from db import accounts as stored
     from db import keys as stored_keys
     from db import ledger
@@ -47,6 +46,7 @@ async def _create(session: "AsyncSession", email: str, token: str, credits: int,
     from domain.keys import SCOPES
     from domain.ledger import Grant
     from domain.sealing import Wrapping
+    from gateway.ids import new_id
 
     found = settings()
     known = await stored.of_email(session, email) if exist_ok else None

@@ -22,8 +22,8 @@ def grant(
     account: Named, credits: Annotated[int, typer.Argument(min=1)], ref: Ref = None, as_json: AsJson = False
 ) -> None:
     """Give an account credits."""
-    from api.ids import new_id
     from domain.ledger import Grant
+    from gateway.ids import new_id
 
     granted = _granted(Grant(account_id(account), credits, f"grant:{ref or new_id()}"))
     _tell(granted, "was given before under this reference", f"gave {credits:,} credits", as_json=as_json)
@@ -37,8 +37,8 @@ def adjust(
     as_json: AsJson = False,
 ) -> None:
     """Correct a balance: +N adds, -N takes what is available, never more."""
-    from api.ids import new_id
     from domain.ledger import Adjust
+    from gateway.ids import new_id
 
     adjusted = _granted(Adjust(account_id(account), amount, f"adjust:{ref or new_id()}", reason))
     did = f"added {amount:,} credits" if amount > 0 else f"took {-amount:,} credits"

@@ -32,8 +32,6 @@ from api import (
     quotes,
 )
 from api.bookmarks import Bookmarks
-from api.calls import Calls
-from api.drains import Drains
 from api.idempotency import Claims
 from api.outputs import Outputs
 from api.resources import Resources
@@ -44,6 +42,8 @@ from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.sealing import derive
+from gateway.abandoned_streams import AbandonedStreams
+from gateway.calls import Calls
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -126,7 +126,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
-            calls.drains = Drains(settings.read_on, settings.most_read_on)
+            calls.drains = AbandonedStreams(settings.read_on, settings.most_read_on)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger

@@ -10,18 +10,18 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from api import auth, body, errors, idempotency, ratelimit, replay
-from api.calls import Call, Calls
 from api.idempotency import FirstAttempt, Presented
-from api.pump import Pump, yout
 from api.resources import Resources
-from api.wire import chat as wire
-from api.wire.chat import ChatRequest
+from api.wire import openai_chat as wire
+from api.wire.openai_chat import ChatRequest
 from db import keys as stored_keys
 from domain import keys
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, UpstreamError
 from domain.ids import chat_id
 from domain.ledger import Replay
 from domain.pricing import Usage
+from gateway.calls import Call, Calls
+from gateway.relay import StreamRelay, yout
 from providers.base import ChatAnswer
 
 log = structlog.get_logger(__name__)
@@ -155,7 +155,7 @@ async def _complete(calls: Calls, call: Call) -> ChatAnswer:
 
 
 async def _stream(calls: Calls, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    pump = Pump(calls, call)
+    pump = StreamRelay(calls, call)
     pump.start()
     leaving = asyncio.create_task(_watch(receive, pump))
     try:
@@ -177,7 +177,7 @@ async def _stream(calls: Calls, call: Call, scope: Scope, receive: Receive, send
             await leaving
 
 
-async def _watch(receive: Receive, pump: Pump) -> None:
+async def _watch(receive: Receive, pump: StreamRelay) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     pump.leave()

@@ -12,7 +12,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.body import StrictRoute
 from api.deps import Held, MayManageKeys, Once
 from api.idempotency import Presented
-from api.ids import new_id
 from api.replay import REPLAYED
 from db import accounts, idempotency
 from db import keys as stored
@@ -21,6 +20,7 @@ from domain import keys
 from domain.errors import ReplayGone, RequestInvalid, ScopeMissing
 from domain.ledger import Claimed
 from domain.limits import NO_LIMITS, Limits
+from gateway.ids import new_id
 
 router = APIRouter(prefix="/api/chat/keys", tags=["keys"], route_class=StrictRoute)
 

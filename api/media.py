@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import Held, MayRender, Once
 from api.idempotency import Presented
-from api.ids import new_id
 from api.resources import Resources, path_of
 from db.keys import Caller
 from db.media import Order
@@ -21,6 +20,7 @@ from domain import media_orders
 from domain.catalog import Modality, Model
 from domain.errors import RequestInvalid
 from domain.media import Job, Kind, MediaRequest
+from gateway.ids import new_id
 
 router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from api.calls import Calls
 from api.deps import Held
 from db import holds
 from db.audit import latest
 from db.holds import Figures
 from db.tables import AuditRow
 from db.writer import LedgerWriter
+from gateway.calls import Calls
 
 router = APIRouter(tags=["health"])
 

@@ -10,17 +10,17 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from api import body, media, receipts
-from api.calls import extends
 from api.deps import Held, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import chat as wire
+from api.wire import openai_chat as wire
 from db import accounts
 from domain import limits, media_orders, pricing
 from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import Purse
+from gateway.calls import extends
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"])
 _BODY = {

@@ -6,12 +6,12 @@ from starlette.responses import Response
 
 from api.errors import JsonResponse
 from api.idempotency import Presented
-from api.wire import assembly
-from api.wire import chat as wire
-from api.wire.chat import ChatRequest
+from api.wire import openai_chat as wire
+from api.wire.openai_chat import ChatRequest
 from domain.errors import ReplayGone
 from domain.ids import chat_id
 from domain.ledger import Replay
+from gateway import assembly
 
 REPLAYED = {"idempotent-replayed": "true"}
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.bookmarks import Bookmarks
-from api.calls import Calls
 from api.idempotency import Claims
 from db.engine import Database
 from db.media import MediaJobs
@@ -13,6 +12,7 @@ from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.media import Job
 from domain.signed_urls import SignedUrls
+from gateway.calls import Calls
 
 
 @dataclass(slots=True)

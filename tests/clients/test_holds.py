@@ -7,8 +7,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from api.calls import RUNAWAY
 from bench.chaos.receipts import faults
+from gateway.calls import RUNAWAY
 from tests.clients.conftest import OpenAccount, OpenPayer
 from tests.doubles.openai_server import WORD, OpenAIServer
 from tests.stack import Stack

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.wire.assembly import Assembly, deltas
+from gateway.assembly import Assembly, deltas
 
 
 def replayed(delta: dict[str, Any]) -> dict[str, Any]:

@@ -24,9 +24,9 @@ import yaml
 from dotenv import dotenv_values
 
 import cli
-from api.calls import SETTLE_SECONDS
 from dev.postgres import QUIET
 from dev.temporal import DYNAMIC_CONFIG
+from gateway.calls import SETTLE_SECONDS
 from settings import Settings
 from workflows.options import QUEUES
 

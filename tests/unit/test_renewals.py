@@ -3,12 +3,12 @@
 import asyncio
 from uuid import UUID, uuid4
 
-from api.calls import Call, Calls
-from api.wire import chat as wire
+from api.wire import openai_chat as wire
 from domain.errors import GatewayError, HoldClosed, ServiceUnavailable
 from domain.ledger import Answer, Operation, Renew, Renewed, Reserved
 from domain.limits import NO_LIMITS
 from domain.tokens import InputTokens
+from gateway.calls import Call, Calls
 from providers.base import ChatProvider
 from tests.stack import eventually
 from wiring import load_catalog

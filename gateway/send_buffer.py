@@ -5,12 +5,12 @@ What waits goes out in one write; a slow client slows the pump.
 
 import asyncio
 
-MOST_WAITING = 64
-LONGEST_STALL = 60.0
+MAX_WAITING_PARTS = 64
+MAX_STALL_SECONDS = 60.0
 """Seconds that a client may take nothing of what waits; then it counts as gone."""
 
 
-class Outbox:
+class SendBuffer:
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._arrived: asyncio.Future[None] | None = None
@@ -27,9 +27,9 @@ class Outbox:
             return
         self._parts.append(part)
         _wake(self._arrived)
-        while len(self._parts) >= MOST_WAITING and not self._abandoned:
+        while len(self._parts) >= MAX_WAITING_PARTS and not self._abandoned:
             self._room = asyncio.get_running_loop().create_future()
-            async with asyncio.timeout(LONGEST_STALL):
+            async with asyncio.timeout(MAX_STALL_SECONDS):
                 await self._room
 
     def end(self) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from api.wire import chat as wire
-from api.wire.chat import delta_text
+from api.wire import openai_chat as wire
+from api.wire.openai_chat import delta_text
 from domain import usage
 from domain.errors import RequestInvalid
 from domain.usage import Bounds

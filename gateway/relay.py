@@ -14,17 +14,17 @@ import orjson
 import structlog
 
 from api import errors
-from api.calls import Call, Calls, text_of
 from api.idempotency import LARGEST_REPLAY
-from api.outbox import Outbox
-from api.wire import chat as wire
-from api.wire.assembly import Assembly
+from api.wire import openai_chat as wire
 from domain import usage
 from domain.catalog import Capability, Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
 from domain.ids import chat_id
 from domain.ledger import Closed
 from domain.pricing import Usage
+from gateway.assembly import Assembly
+from gateway.calls import Call, Calls, text_of
+from gateway.send_buffer import SendBuffer
 from providers.base import ChatChunk
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class _Ending(StrEnum):
     """The credits ran out: the stream was cut at what is held."""
 
 
-class Pump:
+class StreamRelay:
     def __init__(self, calls: Calls, call: Call) -> None:
         self._calls = calls
         self._call = call
@@ -56,7 +56,7 @@ class Pump:
         self._route: Route | None = None
         self._grows = False
         self._task: asyncio.Task[None] | None = None
-        self.outbox = Outbox()
+        self.outbox = SendBuffer()
         self.refusal: GatewayError | None = None
         """Set instead of any output when the call failed before the first chunk."""
         self.produced = False

@@ -9,11 +9,9 @@ from uuid import UUID
 
 import structlog
 
-from api.drains import Drains
 from api.idempotency import FirstAttempt, Presented
-from api.ids import new_id
-from api.wire import chat as wire
-from api.wire.chat import ChatRequest
+from api.wire import openai_chat as wire
+from api.wire.openai_chat import ChatRequest
 from domain import pricing, tokens, usage
 from domain.catalog import Capability, Catalog, Model, Prices, Route
 from domain.errors import (
@@ -42,12 +40,14 @@ from domain.ledger import (
 from domain.limits import Limits
 from domain.pricing import TextPrices, TextTerms, Usage
 from domain.tokens import CountText, InputTokens
+from gateway.abandoned_streams import AbandonedStreams
+from gateway.ids import new_id
 from providers.base import ChatCall, ChatProvider
 
 log = structlog.get_logger(__name__)
 
 RENEWAL_SECONDS = 1.0
-LONGEST_UNRENEWED = LEASE.total_seconds() - 5
+MAX_UNRENEWED_SECONDS = LEASE.total_seconds() - 5
 """After so long without a sign of life a stream ends itself, before others end its hold."""
 EXTENSION = 256
 """Output tokens per choice by which a growing hold grows."""
@@ -134,7 +134,7 @@ class Calls:
         self._count = count
         self._ceiling = ceiling
         self.provider = provider
-        self.drains = Drains()
+        self.drains = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
         self._prices: dict[str, TextPrices] = {}
         self._streams: dict[asyncio.Task[None], Callable[[], None]] = {}
@@ -313,7 +313,7 @@ class Calls:
         except HoldClosed as closed:
             self._lose(call, closed)
         except GatewayError as away:
-            if time.monotonic() - call.renewed_at > LONGEST_UNRENEWED:
+            if time.monotonic() - call.renewed_at > MAX_UNRENEWED_SECONDS:
                 self._lose(call, away)
         else:
             call.renewed_at = time.monotonic()

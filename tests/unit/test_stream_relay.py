@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from uuid import uuid4
 
-from api.calls import Call, Calls
-from api.outbox import Outbox
-from api.pump import Pump
-from api.wire import chat as wire
+from api.wire import openai_chat as wire
 from domain.ledger import Answer, Closed, HoldState, Operation, Reserved, Settle
 from domain.limits import NO_LIMITS
 from domain.tokens import InputTokens
+from gateway.calls import Call, Calls
+from gateway.relay import StreamRelay
+from gateway.send_buffer import SendBuffer
 from providers.base import ChatAnswer, ChatCall, ChatChunk
 from tests.stack import eventually
 from wiring import load_catalog
@@ -33,7 +33,7 @@ class Ledger:
         return bool(self.settled)
 
 
-class Stalled(Outbox):
+class Stalled(SendBuffer):
     """Of a client who does not read."""
 
     async def put(self, part: bytes) -> None:
@@ -59,7 +59,7 @@ async def test_a_client_that_does_not_read_is_charged_once_for_what_was_produced
     reserved = Reserved(uuid4(), uuid4(), uuid4(), 100, 100, 0, 100)
     call = Call(wire.parse(ASKED), CATALOG.find("demo-chat"), InputTokens(1, 1), reserved, 0)
     call.held_output = 100
-    pump = Pump(calls, call)
+    pump = StreamRelay(calls, call)
     pump.outbox = Stalled()
     pump.start()
     assert await eventually(ledger.has_settled, 5)

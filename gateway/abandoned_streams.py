@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 
-class Drains:
+class AbandonedStreams:
     def __init__(self, limit: timedelta = timedelta(seconds=120), most: int = 32) -> None:
         self._limit = limit
         self._most = most
