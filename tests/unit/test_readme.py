@@ -27,7 +27,7 @@ from settings import DEV_FILE, SECRET_FILE, Settings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
-README, ARCHITECTURE = ROOT / "README.md", ROOT / "ARCHITECTURE.md"
+API, OPERATING, ARCHITECTURE = ROOT / "docs/api.md", ROOT / "docs/operating.md", ROOT / "ARCHITECTURE.md"
 
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -248,7 +248,7 @@ def test_the_kinds_of_provider_are_those_with_an_adapter() -> None:
 
 def test_the_defaults_of_the_settings_are_those() -> None:
     fields = Settings.model_fields
-    for names, defaults, _ in cells(README, "Settings"):
+    for names, defaults, _ in cells(OPERATING, "Settings"):
         for name, told in zip(SPAN.findall(names), re.split(r", ", defaults.replace("`", "")), strict=False):
             default = fields[name.removeprefix("YOUT_").lower()].default
             unit = timedelta(days=1) if name.startswith("YOUT_KEEP_") else timedelta(seconds=1)
@@ -260,7 +260,7 @@ def plain(value: object, unit: timedelta = timedelta(seconds=1)) -> str:
 
 
 def test_the_error_codes_are_in_the_closed_list() -> None:
-    told = {span for row in cells(README, "Errors") for span in SPAN.findall(row[1])} - {"retry-after"}
+    told = {span for row in cells(API, "Errors") for span in SPAN.findall(row[1])} - {"retry-after"}
     assert told
     assert told <= CODES
 
