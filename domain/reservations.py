@@ -22,12 +22,12 @@ from domain.errors import (
 )
 from domain.ledger import (
     Account,
-    Claim,
-    Claimed,
     Extend,
     Extended,
     Hold,
     HoldState,
+    IdempotencyClaim,
+    IdempotencyRecord,
     Key,
     Replay,
     Reserve,
@@ -104,17 +104,17 @@ def _reserve(books: Books, asked: Reserve, account: Account, key: Key | None) ->
     account.open_holds += 1
     if claim is not None:
         place = (account.id, claim.scope)
-        claimed = Claimed(claim.fingerprint, hold.id, None, claim.remembered)
+        claimed = IdempotencyRecord(claim.fingerprint, hold.id, None, claim.remembered)
         books.state.claims[place] = books.changes.claims[place] = claimed
     return reserved(hold, account, _left(key, allowed, books.state.now), claimed=claim is not None)
 
 
-def _counting(asked: Reserve, account: Account) -> Claim | None:
+def _counting(asked: Reserve, account: Account) -> IdempotencyClaim | None:
     if asked.claim is not None and not asked.claim.implicit:
         return asked.claim
     if not account.recognise_retries:
         return None
-    return asked.claim or (asked.first_attempt() if asked.first_attempt else None)
+    return asked.claim or (asked.implicit() if asked.implicit else None)
 
 
 def extend(books: Books, asked: Extend) -> Extended:
@@ -178,13 +178,15 @@ def _reserved_before(asked: Reserve, hold: Hold, account: Account, *, claimed: b
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
-def _recorded(books: Books, claim: Claim, placed: Hold) -> bool:
+def _recorded(books: Books, claim: IdempotencyClaim, placed: Hold) -> bool:
     """Whether a call that asks again has claimed. One that adopts nothing always has: its claim is not looked up."""
     claimed = books.state.claims.get((placed.account_id, claim.scope))
     return not claim.adopts or (claimed is not None and claimed.hold_id == placed.id)
 
 
-def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account) -> tuple[Hold, bytes | None] | None:
+def _claimed_before(
+    books: Books, asked: Reserve, claim: IdempotencyClaim, account: Account
+) -> tuple[Hold, bytes | None] | None:
     """The call and its sealed answer; or None: the claim is free.
 
     A call that was not charged is not remembered; a job is, however it ended.
