@@ -11,11 +11,11 @@ from typing import Self
 
 import db.writer  # what the processes are forked with
 from domain.ledger import Operation, Verdict
-from tests.ledger.heard import Heard, heard
+from tests.ledger.verdict_codec import EncodedResult, encode
 
 PATIENCE = timedelta(seconds=60)
 """Nobody gives up on a slow machine: a test that hangs is ended by its own time limit."""
-GIVEN_UP: Heard = ("given up",)
+GIVEN_UP: EncodedResult = ("given up",)
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload([__name__, "pytest"])
 
@@ -34,9 +34,9 @@ class Client:
         assert self._process.pid is not None
         return self._process.pid
 
-    async def ask(self, operations: Sequence[Operation]) -> list[Heard | None]:
+    async def ask(self, operations: Sequence[Operation]) -> list[EncodedResult | None]:
         """All at once; what was heard of each. None: the client was killed before it heard."""
-        told: list[Heard | None] = [None] * len(operations)
+        told: list[EncodedResult | None] = [None] * len(operations)
         await self.send(operations)
         with contextlib.suppress(EOFError, ConnectionError):
             for _ in operations:
@@ -55,7 +55,7 @@ class Client:
         with contextlib.suppress(ConnectionError):
             self._pipe.send(what)
 
-    async def next(self) -> tuple[int, Heard]:
+    async def next(self) -> tuple[int, EncodedResult]:
         """The next verdict, and of which operation. Raises `EOFError` once the client is gone."""
         return await asyncio.to_thread(self._pipe.recv)
 
@@ -103,4 +103,4 @@ async def _received(pipe: Connection) -> list[Operation] | int | None:
 
 
 def _tell(pipe: Connection, number: int, verdict: "asyncio.Future[Verdict]") -> None:
-    pipe.send((number, GIVEN_UP if verdict.cancelled() else heard(verdict.result())))
+    pipe.send((number, GIVEN_UP if verdict.cancelled() else encode(verdict.result())))

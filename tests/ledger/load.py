@@ -10,9 +10,9 @@ from db.writer import LedgerWriter
 from domain.ledger import Adjust, Extend, Grant, Operation, Refund, Renew, Sweep
 from tests.integration.bank import Customer, reserve, settle, void
 from tests.ledger.client import PATIENCE, processes
-from tests.ledger.heard import Heard, heard
+from tests.ledger.verdict_codec import EncodedResult, encode
 
-Told = list[tuple[Operation, Heard]]
+Told = list[tuple[Operation, EncodedResult]]
 TURN = 20
 """Batches after which all processes take new holds."""
 
@@ -41,7 +41,7 @@ async def _ask(url: str, customers: Sequence[Customer], dice: random.Random, bat
             turn = random.Random(ledger.batches // TURN)  # the same in all processes, at about the same time
             batch = some(customers, [uuid.UUID(int=turn.getrandbits(128)) for _ in range(24)], dice)
             verdicts = await asyncio.gather(*(ledger.submit(operation) for operation in batch))
-            told += zip(batch, map(heard, verdicts), strict=True)
+            told += zip(batch, map(encode, verdicts), strict=True)
     return told
 
 
