@@ -19,7 +19,7 @@ from domain import limits, media_orders, pricing
 from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired
 from domain.pricing import Bound, FlatTerms, TextTerms
-from domain.reservations import Purse
+from domain.reservations import SpendingLimits
 from gateway.calls import extends
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"])
@@ -82,7 +82,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
         raise ProRequired
     allowed = caller.limits.within(resources.ceiling)
     budget = limits.budget_left(allowed, caller.used.at(datetime.now(UTC)))
-    return _quote(asked, Purse(balance.available, balance.held, budget, asked.max_credits, allowed.tokens))
+    return _quote(asked, SpendingLimits(balance.available, balance.held, budget, asked.max_credits, allowed.tokens))
 
 
 async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> _Asked:
@@ -106,11 +106,11 @@ def _media(model: Model, parsed: dict[str, Any]) -> _Asked:
     return _Asked(kind, model, media_orders.price(model, media.requested(model, kind, fields)))
 
 
-def _quote(asked: _Asked, purse: Purse) -> Quote:
-    terms, bound = asked.terms, purse.bound(asked.terms)
-    refusal = purse.refusal(bound.amount)
-    if isinstance(refusal, AmountTooLarge):
-        raise refusal
+def _quote(asked: _Asked, spending: SpendingLimits) -> Quote:
+    terms, bound = asked.terms, spending.bound(asked.terms)
+    error = spending.shortage(bound.amount)
+    if isinstance(error, AmountTooLarge):
+        raise error
     text = terms if isinstance(terms, TextTerms) else None
     return Quote(
         kind=asked.kind,
@@ -118,10 +118,10 @@ def _quote(asked: _Asked, purse: Purse) -> Quote:
         price=receipts.price_of(text.prices if text else None, terms.version, bound.amount),
         bounds=_bounds(text, bound.output_limit, asked.max_credits) if text else None,
         credits=Credits(held=bound.amount, at_most=_at_most(asked, bound)),
-        balance=purse.available,
-        held=purse.held,
-        affordable=refusal is None,
-        limit_source=refusal.limit_source if isinstance(refusal, InsufficientCredits) else None,
+        balance=spending.available,
+        held=spending.held,
+        affordable=error is None,
+        limit_source=error.limit_source if isinstance(error, InsufficientCredits) else None,
     )
 
 

@@ -38,7 +38,7 @@ class TransactionKind(StrEnum):
     ADJUST = "adjust"
 
 
-class Book(StrEnum):
+class LedgerAccount(StrEnum):
     AVAILABLE = "available"
     HELD = "held"
     REVENUE = "revenue"
@@ -337,12 +337,12 @@ class Granted:
 
 
 Answer = Reserved | Replay | Extended | Closed | Renewed | Granted
-Verdict = Answer | GatewayError
+Result = Answer | GatewayError
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    book: Book
+class Posting:
+    book: LedgerAccount
     amount: int
 
 
@@ -352,7 +352,7 @@ class Transaction:
     account_id: UUID
     hold_id: UUID | None
     ref: str | None
-    lines: tuple[Line, ...]
+    lines: tuple[Posting, ...]
     note: str | None = None
 
 

@@ -75,6 +75,8 @@ class ChatCall:
     output_limit: int
     """Tokens per choice that the hold pays for: what goes upstream as the limit."""
     capabilities: frozenset[str] = frozenset()
+    passes: frozenset[str] = frozenset()
+    """Fields of the body that the catalog lets through beside the adapter's own list. `*`: all of them."""
     stream: bool = False
     choices: int = 1
 
@@ -123,6 +125,8 @@ class UpstreamRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     method: str = "POST"
+    dropped: tuple[str, ...] = ()
+    """Fields of the caller's body that this provider is not sent, and that nobody here has acted on."""
 
 
 Headers = Mapping[str, str]
