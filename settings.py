@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,8 +20,10 @@ from pydantic_settings import (
 from domain.ledger import REMEMBERED
 from domain.limits import Limits
 from domain.retention import Retention
+from domain.secrets import Secrets
 
 DEV_FILE = "dev.json"
+_SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
 SECRET_FILE = "secret.key"  # noqa: S105  # a file name
 
 Seconds = Annotated[
@@ -86,7 +88,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(min_length=32)
     """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
     previous_secret_keys: SecretStr = SecretStr("")
-    """Comma-separated older values of `secret_key`: still open what they sealed, seal nothing new."""
+    """Older values of `secret_key`, comma-separated, or as a JSON list: still open what they sealed, seal nothing new."""
 
     referer: str = "https://yout.chat"
     """The only thing that upstreams learn about where a call comes from."""
@@ -138,7 +140,13 @@ class Settings(BaseSettings):
 
     @property
     def previous_secrets(self) -> list[str]:
-        return [secret for secret in self.previous_secret_keys.get_secret_value().split(",") if secret]
+        value = self.previous_secret_keys.get_secret_value()
+        secrets = _SECRETS.validate_json(value) if value.startswith("[") else value.split(",")
+        return [secret for secret in secrets if secret]
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self.secret_key.get_secret_value(), self.previous_secrets)
 
     @classmethod
     def settings_customise_sources(

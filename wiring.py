@@ -14,7 +14,8 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
-from domain.sealing import Wrapping, derive
+from domain.sealing import Wrapping
+from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
 from providers.openai_aiohttp import Timeouts
 from providers.registry import Registry, Upstream
@@ -42,7 +43,7 @@ def load_catalog(path: Path | None) -> Catalog:
 
 
 def wrapping(settings: Settings) -> Wrapping:
-    return Wrapping.of(settings.secret_key.get_secret_value(), settings.previous_secrets)
+    return Wrapping(settings.secrets.derive(Purpose.DATA_KEYS).every)
 
 
 def _storage(settings: Settings) -> ObjectStorage:
@@ -51,13 +52,7 @@ def _storage(settings: Settings) -> ObjectStorage:
 
 
 def _urls(settings: Settings) -> SignedUrls:
-    secret, older = settings.secret_key.get_secret_value(), settings.previous_secrets
-    return SignedUrls(
-        derive(secret, "signed-urls"),
-        settings.public_url,
-        settings.output_url_lifetime,
-        previous=[derive(previous, "signed-urls") for previous in older],
-    )
+    return SignedUrls(settings.secrets.derive(Purpose.SIGNED_URLS), settings.public_url, settings.output_url_lifetime)
 
 
 def _address(settings: Settings) -> Address:
@@ -79,7 +74,6 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             total=settings.upstream_total_timeout,
         )
         upstream = Upstream(session, timeouts, settings.state_dir.resolve() / "demo")
-        secret = settings.secret_key.get_secret_value()
         yield Wired(
             settings=settings,
             catalog=catalog,
@@ -89,7 +83,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             urls=_urls(settings),
             registry=Registry(catalog, upstream),
             address=_address(settings),
-            keyring=Keyring.derived(secret, settings.previous_secrets),
+            keyring=Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)),
         )
 
 

@@ -40,7 +40,7 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
-from domain.sealing import derive
+from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
@@ -165,9 +165,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
 
     return Resources(
         claims=IdempotentRequests(
-            derive(wired.settings.secret_key.get_secret_value(), "idempotency"), wired.settings.idempotency_lifetime
+            wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
         ),
-        bookmarks=Bookmarks(derive(wired.settings.secret_key.get_secret_value(), "statement")),
+        bookmarks=Bookmarks(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
