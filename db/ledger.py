@@ -24,11 +24,11 @@ from domain.ledger import (
     Account,
     Adjust,
     Changes,
-    Claimed,
     ClosedBy,
     Grant,
     Hold,
     HoldState,
+    IdempotencyRecord,
     Key,
     Operation,
     Renew,
@@ -120,8 +120,8 @@ def _hold(row: Sequence[Any]) -> Hold:
     return hold
 
 
-def _claimed(row: Sequence[Any]) -> Claimed:
-    return Claimed(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
+def _claimed(row: Sequence[Any]) -> IdempotencyRecord:
+    return IdempotencyRecord(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
 
 
 @lru_cache(maxsize=4096)

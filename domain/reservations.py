@@ -22,12 +22,12 @@ from domain.errors import (
 )
 from domain.ledger import (
     Account,
-    Claim,
-    Claimed,
     Extend,
     Extended,
     Hold,
     HoldState,
+    IdempotencyClaim,
+    IdempotencyRecord,
     Key,
     Replay,
     Reserve,
@@ -106,17 +106,17 @@ def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None
     account.open_holds += 1
     if claim is not None:
         place = (account.id, claim.scope)
-        claimed = Claimed(claim.fingerprint, hold.id, None, claim.remembered)
+        claimed = IdempotencyRecord(claim.fingerprint, hold.id, None, claim.remembered)
         books.state.claims[place] = books.changes.claims[place] = claimed
     return reserved(hold, account, _left(key, allowed, books.state.now), claimed=claim is not None)
 
 
-def _counting(operation: Reserve, account: Account) -> Claim | None:
+def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
     if operation.claim is not None and not operation.claim.implicit:
         return operation.claim
     if not account.recognise_retries:
         return None
-    return operation.claim or (operation.first_attempt() if operation.first_attempt else None)
+    return operation.claim or (operation.implicit() if operation.implicit else None)
 
 
 def extend(books: Books, operation: Extend) -> Extended:
@@ -180,14 +180,14 @@ def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claime
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
-def _recorded(books: Books, claim: Claim, placed: Hold) -> bool:
+def _recorded(books: Books, claim: IdempotencyClaim, placed: Hold) -> bool:
     """Whether a call that asks again has claimed. One that adopts nothing always has: its claim is not looked up."""
     claimed = books.state.claims.get((placed.account_id, claim.scope))
     return not claim.adopts or (claimed is not None and claimed.hold_id == placed.id)
 
 
 def _claimed_before(
-    books: Books, operation: Reserve, claim: Claim, account: Account
+    books: Books, operation: Reserve, claim: IdempotencyClaim, account: Account
 ) -> tuple[Hold, bytes | None] | None:
     """The call and its sealed answer; or None: the claim is free.
 
