@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(min_length=32)
     """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
     previous_secret_keys: SecretStr = SecretStr("")
-    """Older values of `secret_key`, comma-separated, or as a JSON list: still open what they sealed, seal nothing new."""
+    """Older values of `secret_key`, comma-separated or a JSON list: still open what they sealed, seal nothing new."""
 
     referer: str = "https://yout.chat"
     """The only thing that upstreams learn about where a call comes from."""
