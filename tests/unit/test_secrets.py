@@ -11,7 +11,7 @@ from temporalio.api.common.v1 import Payload
 
 from api.bookmarks import Bookmark, Bookmarks
 from db.billing import Balances
-from db.pages import Period, Place
+from db.pages import Period
 from domain.sealing import Wrapping
 from domain.secrets import DerivedKeys, Purpose, Secrets
 from domain.signed_urls import SignedUrls
@@ -40,7 +40,7 @@ async def idempotency(old: DerivedKeys, new: DerivedKeys) -> bool:
 
 async def statement_cursors(old: DerivedKeys, new: DerivedKeys) -> bool:
     balances = Balances(1, 2)
-    mark = Bookmark(Place((NOW, ACCOUNT)), Period(NOW, NOW), balances, balances)
+    mark = Bookmark((NOW, ACCOUNT), Period(NOW, NOW), balances, balances)
     return Bookmarks(new).read(ACCOUNT, Bookmarks(old).written(ACCOUNT, mark)) == mark
 
 
