@@ -3,12 +3,14 @@
 Locks: the job's row first, then the ledger's (account, key, hold).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import structlog
+from pydantic import ValidationError
 from sqlalchemy import delete, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -23,6 +25,8 @@ from domain.limits import NO_LIMITS, Limits
 from domain.media import DEADLINES, Job, JobError, Kind, MediaRequest, Output, State, may_become
 from domain.money import COST_PLACES
 from domain.pricing import FlatTerms
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +185,19 @@ class MediaJobs:
         before = datetime.now(UTC) - older_than
         async with self._database.reading() as session:
             query = select(MediaJobRow).where(MediaJobRow.state == State.QUEUED, col(MediaJobRow.created_at) < before)
-            return [_job(row) for row in await session.exec(query.order_by(col(MediaJobRow.created_at)).limit(limit))]
+            return _jobs(await session.exec(query.order_by(func.random()).limit(limit)))
 
     async def begun(self, since: timedelta, limit: int) -> list[Job]:
         before = datetime.now(UTC) - since
         async with self._database.reading() as session:
             query = select(MediaJobRow).where(MediaJobRow.state == State.RUNNING, col(MediaJobRow.started_at) < before)
-            return [_job(row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
+            return _jobs(await session.exec(query.order_by(func.random()).limit(limit)))
 
     async def unfinished(self, limit: int) -> list[Job]:
         unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
         async with self._database.reading() as session:
             query = select(MediaJobRow).where(unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
-            return [_job(row) for row in await session.exec(query.order_by(col(MediaJobRow.deadline)).limit(limit))]
+            return _jobs(await session.exec(query.order_by(func.random()).limit(limit)))
 
     async def serves(self, object_key: str) -> bool:
         """Whether this output is still to be served: its job succeeded and it has not expired."""
@@ -232,6 +236,19 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
 
 def _place(job_id: UUID) -> str:
     return f"job_inputs|{job_id}"
+
+
+def _jobs(rows: Iterable[MediaJobRow]) -> list[Job]:
+    """In any order, so that jobs which nothing can be done for hide no others. A row that is no job is logged."""
+    jobs = []
+    for row in rows:
+        try:
+            jobs.append(_job(row))
+        except ValidationError as error:
+            log.error(
+                "this row is no media job", job=str(row.id), fields=sorted({str(e["loc"]) for e in error.errors()})
+            )
+    return jobs
 
 
 def _job(row: MediaJobRow) -> Job:
