@@ -13,7 +13,8 @@ from uuid import UUID
 
 from domain.errors import GatewayError
 from domain.limits import NO_LIMITS, Left, Limits, Used
-from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
+from domain.meters import TokenPrices
+from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
 
 LEASE = timedelta(seconds=30)
 """How long a chat call's hold outlives the last sign of life of the process that owns it."""
@@ -124,7 +125,7 @@ class Hold:
     state: HoldState
     amount: int
     price_version: str = ""
-    prices: TextPrices | None = None
+    prices: TokenPrices | None = None
     """None for a flat price: the hold's amount is the charge."""
     input_bound: int = 0
     input_count: int = 0
@@ -375,6 +376,10 @@ class UsageEntry:
     provider: str | None = None
     provider_cost: str | None = None
     """In credits, exact."""
+    meters: dict[str, int] = field(default_factory=dict)
+    """All counts by meter, disjoint, when one of them is in no column of its own; else empty."""
+    service_tier: str | None = None
+    """By whose prices it was billed, when those are not the prices of the tier that was requested."""
 
 
 @dataclass(slots=True)
