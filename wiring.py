@@ -16,7 +16,7 @@ from db.media import MediaJobs
 from domain.catalog import Catalog
 from domain.sealing import Wrapping, derive
 from domain.signed_urls import SignedUrls
-from providers.openai import Timeouts
+from providers.openai_aiohttp import Timeouts
 from providers.registry import Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage

@@ -5,9 +5,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+<<<<<<< HEAD
 from domain import meters
 from domain.ledger import Book, ClosedBy, Hold, HoldState, TransactionKind
 from domain.meters import Meter, TokenPrices
+=======
+from domain.ledger import ClosedBy, Hold, HoldState, LedgerAccount, TransactionKind
+>>>>>>> main
 from domain.money import MINIMUM_CHARGE, PRICE_PLACES, plain
 from domain.pricing import UsageSource
 from domain.receipts import Receipt, public_id
@@ -100,7 +104,7 @@ class Calculation(_View):
 
 
 class LineView(_View):
-    book: Book
+    book: LedgerAccount
     amount: int
 
 

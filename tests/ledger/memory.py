@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from domain.decisions import decide
-from domain.ledger import Account, Changes, Hold, Key, Operation, Secret, State, UsageEntry, Verdict
+from domain.ledger import Account, Changes, Hold, Key, Operation, Result, Secret, State, UsageEntry
 from tests.ledger.machine import BankMachine
 from tests.ledger.verdict_codec import EncodedResult, encode
 from tests.ledger.world import ACCOUNTS, KEYS
 
-Decide = Callable[[State, Sequence[Operation]], tuple[list[Verdict], Changes]]
+Decide = Callable[[State, Sequence[Operation]], tuple[list[Result], Changes]]
 
 
 class MemoryBank:
