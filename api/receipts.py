@@ -5,15 +5,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-<<<<<<< HEAD
-from domain import meters
-from domain.ledger import Book, ClosedBy, Hold, HoldState, TransactionKind
-from domain.meters import Meter, TokenPrices
-=======
+from domain import meters, pricing
 from domain.ledger import ClosedBy, Hold, HoldState, LedgerAccount, TransactionKind
->>>>>>> main
+from domain.meters import MAX_PER_CALL, Meter, TokenPrices
 from domain.money import MINIMUM_CHARGE, PRICE_PLACES, plain
-from domain.pricing import UsageSource
+from domain.pricing import Usage, UsageSource
 from domain.receipts import Receipt, public_id
 
 
@@ -81,6 +77,8 @@ class Bounds(_View):
     """Our own count of the input: what is billed where the provider reports nothing."""
     output_limit: int | None
     choices: int
+    web_searches: int
+    """Calls of the provider's own web search that it pays for: 0 when the request asks for none."""
     max_credits: int | None
 
 
@@ -166,12 +164,13 @@ def view(found: Receipt) -> ReceiptView:
         closed_at=hold.closed_at,
         price=price_of(hold.prices, hold.price_version, hold.amount),
         applied=_rates(found.applied) if found.applied else None,
-        usage=_used(found),
+        usage=used_of(hold, found.usage),
         bounds=Bounds(
             input_tokens=hold.input_bound,
             input_estimate=hold.input_count,
             output_limit=hold.output_limit,
             choices=hold.choices,
+            web_searches=web_searches(hold.prices),
             max_credits=hold.max_credits,
         ),
         held_at_first=found.held_at_first,
@@ -182,8 +181,7 @@ def view(found: Receipt) -> ReceiptView:
     )
 
 
-def _used(receipt: Receipt) -> TokensUsed | None:
-    usage = receipt.usage
+def used_of(hold: Hold, usage: Usage | None) -> TokensUsed | None:
     if usage is None:
         return None
     return TokensUsed(
@@ -192,9 +190,14 @@ def _used(receipt: Receipt) -> TokensUsed | None:
         cache_write_tokens=usage.cache_write_tokens,
         output_tokens=usage.output_tokens,
         source=usage.source,
-        meters=receipt.counts,
+        meters=pricing.counts(hold.prices, usage) if hold.prices else {},
         service_tier=usage.service_tier,
     )
+
+
+def web_searches(prices: TokenPrices | None) -> int:
+    """How many a hold at these prices pays for."""
+    return MAX_PER_CALL[Meter.WEB_SEARCH] if prices and prices.priced(Meter.WEB_SEARCH) else 0
 
 
 def _rates(rates: meters.Rates) -> Rates:

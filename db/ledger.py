@@ -38,7 +38,7 @@ from domain.ledger import (
     State,
 )
 from domain.limits import Limits, Used
-from domain.pricing import TokenPrices
+from domain.meters import TokenPrices
 
 Connection = AsyncConnection[Any]
 _STATE = """

@@ -90,6 +90,11 @@ def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
     return {meter: count for meter, count in found.items() if count}
 
 
+def parts(counts: Mapping[str, int]) -> dict[str, int]:
+    """The fields of `Usage` that counts by meter are of, but for the two wholes."""
+    return {PARTS[Meter(name)]: count for name, count in counts.items() if name in PARTS}
+
+
 def _priced(prices: TokenPrices, meter: Meter) -> Meter:
     while not prices.priced(meter) and meter in meters.PARENTS:
         meter = meters.PARENTS[meter]

@@ -9,7 +9,7 @@ from domain.errors import NotFound
 from domain.ids import CHAT_PREFIX, chat_id
 from domain.ledger import Hold, HoldState, Posting, TransactionKind
 from domain.media import Kind
-from domain.meters import Meter, Rates
+from domain.meters import Rates
 from domain.pricing import Usage
 
 _JOBS = frozenset(kind.value for kind in Kind)
@@ -79,11 +79,6 @@ class Receipt:
         if self.usage is None or self.hold.prices is None:
             return None
         return pricing.applied(self.hold.prices, self.usage)
-
-    @property
-    def counts(self) -> dict[Meter, int]:
-        """What was billed, by meter."""
-        return pricing.counts(self.hold.prices, self.usage) if self.hold.prices and self.usage else {}
 
     @property
     def calculation(self) -> Calculation | None:

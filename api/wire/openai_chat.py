@@ -10,13 +10,8 @@ from typing import Any
 import orjson
 
 from domain.errors import RequestInvalid
-<<<<<<< HEAD
-from domain.money import LARGEST_AMOUNT
-from domain.pricing import MAX_TOKENS, Usage, UsageSource
-=======
 from domain.money import MAX_AMOUNT
-from domain.pricing import MOST_TOKENS, Usage, UsageSource
->>>>>>> main
+from domain.pricing import MAX_TOKENS, Usage, UsageSource
 
 BIG_BODY = 100_000
 """Bytes of a request from which it is parsed and counted off the event loop."""

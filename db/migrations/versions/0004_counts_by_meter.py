@@ -17,6 +17,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP AGGREGATE IF EXISTS meters_total(jsonb)")
+    op.execute("DROP FUNCTION IF EXISTS meters_sum(jsonb, jsonb)")
     op.drop_column("usage", "service_tier")
     for table in ("usage_days", "usage"):
         op.drop_column(table, "meters")
