@@ -64,11 +64,11 @@ def migrate() -> None:
 @catalog_app.command("check")
 def catalog_check(as_json: AsJson = False) -> None:
     """Whether the catalog is valid, and which models are active with the keys that are set."""
+    from catalog import files
     from domain.catalog import CatalogInvalid
-    from providers import catalog_file
 
     try:
-        catalog = catalog_file.load(configuration.catalog_path(), configuration.provider_keys)
+        catalog = files.load(configuration.catalog_path(), configuration.provider_keys)
     except CatalogInvalid as invalid:
         fail("the catalog is not valid:\n" + "\n".join(f"  {problem}" for problem in invalid.problems))
     active = catalog.active_models()

@@ -1,69 +1,33 @@
 """What API and worker processes share: the concrete adapters, opened from settings and closed again in order."""
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-import structlog
 
 import settings as configuration
+from catalog import files
+from catalog.current import CurrentCatalog
 from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
-from domain.catalog import Catalog, CatalogInvalid
+from domain.catalog import Catalog
 from domain.sealing import Wrapping, derive
 from domain.signed_urls import SignedUrls
-from providers import catalog_file
-from providers.openai import Timeouts
+from providers.openai_aiohttp import Timeouts
 from providers.registry import Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
 from temporal.codec import Keyring
 
-log = structlog.get_logger(__name__)
-
-
-class CatalogInUse:
-    """The catalog of this process. A reload that fails leaves the old one."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self.current = load_catalog(path)
-
-    def __call__(self) -> Catalog:
-        return self.current
-
-    def reload(self) -> None:
-        """Read it again; one that is not valid changes nothing."""
-        try:
-            self.current = load_catalog(self._path)
-            log.info("catalog reloaded", models=len(self.current.active_models()))
-        except CatalogInvalid as invalid:
-            log.error("catalog not reloaded", problems=list(invalid.problems))
-
-    @contextlib.contextmanager
-    def reloading(self) -> Iterator[None]:
-        """SIGHUP reads it again, meanwhile."""
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread: a test's server
-            loop.add_signal_handler(signal.SIGHUP, self.reload)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(NotImplementedError, RuntimeError):
-                loop.remove_signal_handler(signal.SIGHUP)
-
 
 @dataclass(frozen=True, slots=True)
 class Wired:
     settings: Settings
-    catalog: CatalogInUse
+    catalog: CurrentCatalog
     database: Database
     jobs: MediaJobs
     storage: ObjectStorage
@@ -74,7 +38,7 @@ class Wired:
 
 
 def load_catalog(path: Path | None) -> Catalog:
-    return catalog_file.load(path, configuration.provider_keys)
+    return files.load(path, configuration.provider_keys)
 
 
 def wrapping(settings: Settings) -> Wrapping:
@@ -104,7 +68,7 @@ def _address(settings: Settings) -> Address:
 @asynccontextmanager
 async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
     async with AsyncExitStack() as stack:
-        catalog = CatalogInUse(settings.catalog)
+        catalog = CurrentCatalog(lambda: load_catalog(settings.catalog))
         database = Database.open(settings.database_url.get_secret_value(), pool=settings.database_pool)
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(_session(settings))

@@ -32,7 +32,6 @@ from api import (
     quotes,
 )
 from api.bookmarks import Bookmarks
-from api.idempotency import Claims
 from api.outputs import Outputs
 from api.resources import Resources
 from db.leadership import Leadership
@@ -44,6 +43,7 @@ from domain.media import Job
 from domain.sealing import derive
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
+from gateway.idempotency import IdempotentRequests
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -164,7 +164,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
             return False
 
     return Resources(
-        claims=Claims(
+        claims=IdempotentRequests(
             derive(wired.settings.secret_key.get_secret_value(), "idempotency"), wired.settings.idempotency_lifetime
         ),
         bookmarks=Bookmarks(derive(wired.settings.secret_key.get_secret_value(), "statement")),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.ledger import Book, ClosedBy, Hold, HoldState, TransactionKind
+from domain.ledger import ClosedBy, Hold, HoldState, LedgerAccount, TransactionKind
 from domain.money import MINIMUM_CHARGE, PRICE_PLACES, plain
 from domain.pricing import TextPrices, TextRates, UsageSource
 from domain.receipts import Receipt, public_id
@@ -91,7 +91,7 @@ class Calculation(_View):
 
 
 class LineView(_View):
-    book: Book
+    book: LedgerAccount
     amount: int
 
 

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db.pages import Page, Period, Place
 from db.tables import ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
 from domain.errors import NotFound
-from domain.ledger import Book, Hold, HoldState, TransactionKind
+from domain.ledger import Hold, HoldState, LedgerAccount, TransactionKind
 from domain.pricing import Usage
 from domain.receipts import Movement, Receipt
 
@@ -158,8 +158,8 @@ async def movements(session: AsyncSession, account_id: UUID, period: Period, pag
     query: Any = (
         select(TransactionRow, HoldRow, available.amount, held.amount)
         .outerjoin(HoldRow, col(HoldRow.id) == col(TransactionRow.hold_id))
-        .outerjoin(available, _line(available, Book.AVAILABLE))
-        .outerjoin(held, _line(held, Book.HELD))
+        .outerjoin(available, _line(available, LedgerAccount.AVAILABLE))
+        .outerjoin(held, _line(held, LedgerAccount.HELD))
         .where(TransactionRow.account_id == account_id)
         .where(*_within(period), *_past(page, newest_first=False))
         .order_by(col(TransactionRow.created_at), col(TransactionRow.id))
@@ -223,7 +223,7 @@ def _usage(row: UsageRow | None) -> Usage | None:
     return _USAGE.validate_python(row.model_dump()) if row else None
 
 
-def _line(line: Any, book: Book) -> ColumnElement[bool]:
+def _line(line: Any, book: LedgerAccount) -> ColumnElement[bool]:
     return and_(line.transaction_id == col(TransactionRow.id), line.book == book)
 
 

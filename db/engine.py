@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.errors import ServiceUnavailable
 
 STATEMENT_TIMEOUT = "10s"
-_AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
+_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
 
 
 def driver_url(url: str) -> str:
@@ -53,13 +53,13 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """All of the block or none of it. No network call inside. Raises `ServiceUnavailable` when Postgres is away."""
         opened = AsyncSession(self._engine, expire_on_commit=False)
-        async with _away(), opened as session, session.begin():
+        async with _unavailable(), opened as session, session.begin():
             yield session
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[SqlConnection]:
         """A connection of its own, for what manages its transaction itself."""
-        async with _away(), self._engine.connect() as connection:
+        async with _unavailable(), self._engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
@@ -79,10 +79,10 @@ class Database:
 
 
 @asynccontextmanager
-async def _away() -> AsyncIterator[None]:
+async def _unavailable() -> AsyncIterator[None]:
     try:
         yield
-    except _AWAY:  # its text may carry values of the request: not chained
+    except _UNAVAILABLE:  # its text may carry values of the request: not chained
         raise ServiceUnavailable("The database is away for the moment. Try again.") from None
 
 

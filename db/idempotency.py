@@ -11,20 +11,22 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import IdempotencyRow
 from domain.errors import KeyReused
-from domain.ledger import Claim, Claimed
+from domain.ledger import IdempotencyClaim, IdempotencyRecord
 
 
-async def claimed(session: AsyncSession, account_id: UUID, claim: Claim) -> Claimed | None:
+async def claimed(session: AsyncSession, account_id: UUID, claim: IdempotencyClaim) -> IdempotencyRecord | None:
     """What was made under this claim before, while that is remembered. Raises `KeyReused` for another request."""
     row = await session.get(IdempotencyRow, (account_id, claim.scope))
     if row is None or row.hold_id is None or row.expires_at <= datetime.now(UTC):
         return None
     if row.fingerprint != claim.fingerprint:
         raise KeyReused("This Idempotency-Key was used before for a different request.")
-    return Claimed(row.fingerprint, row.hold_id, row.sealed)
+    return IdempotencyRecord(row.fingerprint, row.hold_id, row.sealed)
 
 
-async def remember(session: AsyncSession, account_id: UUID, claim: Claim, made: UUID, sealed: bytes | None) -> None:
+async def remember(
+    session: AsyncSession, account_id: UUID, claim: IdempotencyClaim, made: UUID, sealed: bytes | None
+) -> None:
     """In place of what has expired. One statement: the sweeper deletes such rows without a lock."""
     now = datetime.now(UTC)
     row = {

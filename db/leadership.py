@@ -9,17 +9,17 @@ from typing import Any
 
 import psycopg
 
-LONGEST_SILENCE = timedelta(seconds=10)
+MAX_SILENCE = timedelta(seconds=10)
 """A leader that has not asked whether it still leads for so long does not."""
 
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 class Leadership:
-    def __init__(self, url: str, lock: int, *, longest_silence: timedelta = LONGEST_SILENCE) -> None:
+    def __init__(self, url: str, lock: int, *, max_silence: timedelta = MAX_SILENCE) -> None:
         self._url = url
         self._lock = lock
-        self._options = f"-c idle_session_timeout={round(longest_silence.total_seconds() * 1000)}ms"
+        self._options = f"-c idle_session_timeout={round(max_silence.total_seconds() * 1000)}ms"
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._leads = False
 

@@ -24,18 +24,18 @@ from domain.ledger import (
     Account,
     Adjust,
     Changes,
-    Claimed,
     ClosedBy,
     Grant,
     Hold,
     HoldState,
+    IdempotencyRecord,
     Key,
     Operation,
     Renew,
     Reserve,
+    Result,
     Secret,
     State,
-    Verdict,
 )
 from domain.limits import Limits, Used
 from domain.pricing import TextPrices
@@ -53,13 +53,13 @@ _known_id = lru_cache(maxsize=4096)(UUID)
 """For ids that come again and again, such as an account's."""
 
 
-async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Verdict]:
+async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Result]:
     """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
     cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters)
-    verdicts, changes = decide(_state(await cursor.fetchone()), operations)
+    results, changes = decide(_state(await cursor.fetchone()), operations)
     for statement, parameters in statements(changes):
         await connection.execute(statement, parameters)
-    return verdicts
+    return results
 
 
 async def begin(connection: Connection, operations: Sequence[Operation]) -> State:
@@ -120,8 +120,8 @@ def _hold(row: Sequence[Any]) -> Hold:
     return hold
 
 
-def _claimed(row: Sequence[Any]) -> Claimed:
-    return Claimed(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
+def _claimed(row: Sequence[Any]) -> IdempotencyRecord:
+    return IdempotencyRecord(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
 
 
 @lru_cache(maxsize=4096)
@@ -173,14 +173,14 @@ class _Wanted:
                 self.ending.add(operation.hold_id)
                 self.accounts.add(operation.account_id)
 
-    def _add_reserve(self, asked: Reserve) -> None:
-        self.holds.add(asked.hold_id)
-        if asked.account_id is not None:
-            self.accounts.add(asked.account_id)
-        if asked.digest is not None:
-            self.digests.add(asked.digest)
-            if asked.claim is not None and asked.claim.adopts:
-                self.claims.append((asked.digest, asked.claim.scope))
+    def _add_reserve(self, operation: Reserve) -> None:
+        self.holds.add(operation.hold_id)
+        if operation.account_id is not None:
+            self.accounts.add(operation.account_id)
+        if operation.digest is not None:
+            self.digests.add(operation.digest)
+            if operation.claim is not None and operation.claim.adopts:
+                self.claims.append((operation.digest, operation.claim.scope))
 
     @property
     def parameters(self) -> dict[str, list[Any]]:

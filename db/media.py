@@ -18,7 +18,7 @@ from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.tables import JobInputRow, MediaJobRow
 from domain.errors import GatewayError, NotFound
-from domain.ledger import Answer, Claim, ClosedBy, Operation, Replay, Reserve, Reserved, Settle, Void
+from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits
 from domain.media import DEADLINES, Job, JobError, Kind, MediaRequest, Output, State, may_become
 from domain.money import COST_PLACES
@@ -38,7 +38,7 @@ class Order:
     request: MediaRequest
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
-    claim: Claim | None = None
+    claim: IdempotencyClaim | None = None
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 

@@ -2,7 +2,7 @@
 
 Operations queue up; whenever the previous batch has committed, all that wait go out together as one transaction, and
 each
-caller hears its own verdict after that commit. No timer, no added latency when idle; under load one fsync serves many.
+caller hears its own result after that commit. No timer, no added latency when idle; under load one fsync serves many.
 """
 
 import asyncio
@@ -29,40 +29,40 @@ from domain.ledger import (
     Renew,
     Reserve,
     Reserved,
+    Result,
     Settle,
-    Verdict,
     Void,
 )
 
 log = structlog.get_logger(__name__)
 
-LARGEST_BATCH = 128
-PATIENCE = timedelta(seconds=10)
-"""How long a caller waits for its verdict while Postgres is away; then it fails closed."""
+MAX_BATCH_OPERATIONS = 128
+RESULT_TIMEOUT = timedelta(seconds=10)
+"""How long a caller waits for its result while Postgres is away; then it fails closed."""
 LOCK_TIMEOUT = "250ms"
 """How long a batch waits for an account that somebody else has locked, before that account waits apart."""
 PARKED = 0.2
-LONGEST_BATCH = "5s"
+MAX_TRANSACTION_TIME = "5s"
 """How long a batch may keep accounts locked: a process that freezes in the middle of one is cut off.
 
 Not by the timeout for idle transactions, which a flush at the end of a pipeline disarms.
 """
 BY_INDEX = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 """A batch looks up a few rows by id; plans made while the tables were small would go on scanning them."""
-LONGEST_SILENCE = timedelta(seconds=6)
+MAX_SILENCE = timedelta(seconds=6)
 """How long Postgres may say nothing at all: a connection into the void would stop the whole ledger."""
-MOST_COMMITS = 4
+MAX_COMMITS = 4
 """How often an operation whose reference another process has just used is asked anew."""
 CLOCK = 0.25
 """How often the writer looks whether somebody has waited for too long."""
-_AWAY = "The ledger is away for the moment. Nothing was charged; try again."
+_UNAVAILABLE = "The ledger is away for the moment. Nothing was charged; try again."
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.TransactionTimeout, TimeoutError)
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
     operation: Operation
-    verdict: asyncio.Future[Verdict]
+    result: asyncio.Future[Result]
     deadline: float = math.inf
     """When its caller stops waiting. Nobody waits for what undoes something, and it is done however late."""
     not_before: float = field(default=0.0)
@@ -72,7 +72,7 @@ class _Waiting:
     @property
     def given_up(self) -> bool:
         """Its caller left before a commit was tried: there is nothing to find out and nothing to undo."""
-        return self.verdict.done() and not self.commits
+        return self.result.done() and not self.commits
 
     @property
     def account(self) -> UUID | bytes:
@@ -92,9 +92,9 @@ class _Waiting:
 class LedgerWriter:
     """`async with LedgerWriter(url) as ledger: await ledger.ask(Reserve(…))`."""
 
-    def __init__(self, url: str, *, patience: timedelta = PATIENCE, application: str = "yout-ledger") -> None:
+    def __init__(self, url: str, *, timeout: timedelta = RESULT_TIMEOUT, application: str = "yout-ledger") -> None:
         self._url = url
-        self._patience = patience.total_seconds()
+        self._timeout = timeout.total_seconds()
         self._application = application
         self._queue: deque[_Waiting] = deque()
         self._parked: list[_Waiting] = []
@@ -118,40 +118,40 @@ class LedgerWriter:
         self._arrived.set()
         if self._task:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._task, self._patience)
+                await asyncio.wait_for(self._task, self._timeout)
         if self._clock:
             self._clock.cancel()
         await self._disconnect()
 
     async def ask(self, operation: Operation) -> Answer:
-        """The verdict, durable. Raises the `GatewayError` that it is, or `ServiceUnavailable` when Postgres is away.
+        """The result, durable. Raises the `GatewayError` that it is, or `ServiceUnavailable` when Postgres is away.
 
         A caller that gives up loses nothing: a hold that was placed for nobody is released, a charge that nobody
         heard of is given back.
         """
-        verdict = await self.submit(operation)
-        if isinstance(verdict, GatewayError):
-            raise verdict
-        return verdict
+        result = await self.submit(operation)
+        if isinstance(result, GatewayError):
+            raise result
+        return result
 
-    def submit(self, operation: Operation) -> asyncio.Future[Verdict]:
+    def submit(self, operation: Operation) -> asyncio.Future[Result]:
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(operation, loop.create_future(), loop.time() + self._patience)
+        waiting = _Waiting(operation, loop.create_future(), loop.time() + self._timeout)
         if self._closing:
-            waiting.verdict.set_result(ServiceUnavailable("This server is stopping. Try again."))
-            return waiting.verdict
+            waiting.result.set_result(ServiceUnavailable("This server is stopping. Try again."))
+            return waiting.result
         self._queue.append(waiting)
         self._arrived.set()
-        return waiting.verdict
+        return waiting.result
 
     def _look_at_deadlines(self) -> None:
         """Answer those who have waited too long. One clock for all: a timer for each would cost more than its call."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for waiting in (*self._queue, *self._parked, *self._serving):
-            if waiting.deadline <= now and not waiting.verdict.done():
-                waiting.verdict.set_result(ServiceUnavailable(_AWAY))
-        self._clock = loop.call_later(min(CLOCK, self._patience), self._look_at_deadlines)
+            if waiting.deadline <= now and not waiting.result.done():
+                waiting.result.set_result(ServiceUnavailable(_UNAVAILABLE))
+        self._clock = loop.call_later(min(CLOCK, self._timeout), self._look_at_deadlines)
 
     async def _run(self) -> None:
         while not (self._closing and not self._queue and not self._parked):
@@ -176,7 +176,7 @@ class LedgerWriter:
             return [w for w in same if not w.given_up]
         batch: list[_Waiting] = []
         waiting_apart = {w.account for w in self._parked}
-        while self._queue and len(batch) < LARGEST_BATCH:
+        while self._queue and len(batch) < MAX_BATCH_OPERATIONS:
             waiting = self._queue.popleft()
             if waiting.given_up:
                 continue
@@ -194,8 +194,8 @@ class LedgerWriter:
 
     async def _serve(self, batch: list[_Waiting]) -> None:
         try:
-            async with asyncio.timeout(LONGEST_SILENCE.total_seconds()):
-                verdicts = await self._commit(batch)
+            async with asyncio.timeout(MAX_SILENCE.total_seconds()):
+                results = await self._commit(batch)
         except psycopg.errors.LockNotAvailable:
             await self._serve_apart(batch)
         except _LOST as lost:
@@ -204,13 +204,13 @@ class LedgerWriter:
         except Exception as fault:
             await self._serve_singly(batch, fault)
         else:
-            self._answer(batch, verdicts)
+            self._answer(batch, results)
 
-    async def _commit(self, batch: Sequence[_Waiting]) -> list[Verdict]:
+    async def _commit(self, batch: Sequence[_Waiting]) -> list[Result]:
         connection = await self._connected()
         operations = [w.operation for w in batch]
         try:
-            verdicts, changes = decide(await ledger.begin(connection, operations), operations)
+            results, changes = decide(await ledger.begin(connection, operations), operations)
             for waiting in batch:
                 waiting.commits += 1
             await ledger.commit(connection, changes)
@@ -223,7 +223,7 @@ class LedgerWriter:
             raise
         self.batches += 1
         self.operations += len(batch)
-        return verdicts
+        return results
 
     async def _serve_apart(self, batch: list[_Waiting]) -> None:
         """Somebody holds a lock on one of these accounts: it waits, its neighbours do not."""
@@ -240,7 +240,7 @@ class LedgerWriter:
             for waiting in batch:
                 await self._serve([waiting])
             return
-        if isinstance(fault, psycopg.errors.UniqueViolation) and batch[0].commits < MOST_COMMITS:
+        if isinstance(fault, psycopg.errors.UniqueViolation) and batch[0].commits < MAX_COMMITS:
             await self._serve(batch)  # another process was first with this reference: now it can be seen
             return
         state = fault.sqlstate if isinstance(fault, psycopg.Error) else None
@@ -252,11 +252,11 @@ class LedgerWriter:
         )
         self._answer(batch, [GatewayError("The ledger could not do this. Nothing was charged.")])
 
-    def _answer(self, batch: Sequence[_Waiting], verdicts: Sequence[Verdict]) -> None:
-        for waiting, verdict in zip(batch, verdicts, strict=True):
-            if not waiting.verdict.done():
-                waiting.verdict.set_result(verdict)
-            elif undo := _undo(waiting, verdict):
+    def _answer(self, batch: Sequence[_Waiting], results: Sequence[Result]) -> None:
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.result.done():
+                waiting.result.set_result(result)
+            elif undo := _undo(waiting, result):
                 self._queue.append(_Waiting(undo, asyncio.get_running_loop().create_future()))
 
     async def _connected(self) -> ledger.Connection:
@@ -268,7 +268,7 @@ class LedgerWriter:
                 connect_timeout=3,
                 tcp_user_timeout=5000,
                 options=f"{BY_INDEX} -c lock_timeout={LOCK_TIMEOUT} -c statement_timeout=10s -c synchronous_commit=on "
-                f"-c transaction_timeout={LONGEST_BATCH}",
+                f"-c transaction_timeout={MAX_TRANSACTION_TIME}",
             )
         return self._connection
 
@@ -284,12 +284,12 @@ class LedgerWriter:
             self._connection = None
 
 
-def _undo(waiting: _Waiting, verdict: Verdict) -> Operation | None:
+def _undo(waiting: _Waiting, result: Result) -> Operation | None:
     """What gives back the effect of an operation whose caller has gone and answered (or will answer) with an error.
 
     A repeated settlement is somebody else's, unless an earlier commit of this very one went unanswered.
     """
-    match waiting.operation, verdict:
+    match waiting.operation, result:
         case Reserve(kind=kind, model=model), Reserved(hold_id=hold_id, account_id=account_id):
             return Void(hold_id, account_id, kind, model)
         case Settle(hold_id=hold_id, account_id=account_id), Closed(repeated=repeated):

@@ -7,7 +7,6 @@ from domain.errors import NotFound
 from domain.ledger import (
     Account,
     Adjust,
-    Book,
     Changes,
     Closed,
     ClosedBy,
@@ -15,7 +14,8 @@ from domain.ledger import (
     Hold,
     HoldState,
     Key,
-    Line,
+    LedgerAccount,
+    Posting,
     Reserved,
     Settle,
     State,
@@ -24,10 +24,10 @@ from domain.ledger import (
     UsageEntry,
 )
 from domain.limits import Left
-from domain.money import COST_PLACES, LARGEST_AMOUNT, MINIMUM_CHARGE, plain
+from domain.money import COST_PLACES, MAX_AMOUNT, MINIMUM_CHARGE, plain
 from domain.pricing import Usage
 
-_BOOKS = {book.value: book for book in Book}
+_LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}
 
 
 class Books:
@@ -64,24 +64,27 @@ class Books:
         self, account: Account, hold: Hold, kind: TransactionKind, note: str | None = None, **amounts: int
     ) -> None:
         """Post one transaction of a hold; the account's own books move with it."""
-        lines = tuple([Line(_BOOKS[book], amount) for book, amount in amounts.items() if amount])
+        lines = tuple([Posting(_LEDGER_ACCOUNTS[book], amount) for book, amount in amounts.items() if amount])
         self._post(account, Transaction(kind, account.id, hold.id, None, lines, note))
 
-    def grant(self, account: Account, asked: Grant) -> None:
-        lines = (Line(Book.AVAILABLE, asked.amount), Line(Book.GRANTS, -asked.amount))
-        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, asked.ref, lines))
+    def grant(self, account: Account, operation: Grant) -> None:
+        lines = (Posting(LedgerAccount.AVAILABLE, operation.amount), Posting(LedgerAccount.GRANTS, -operation.amount))
+        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, operation.ref, lines))
 
-    def adjust(self, account: Account, asked: Adjust) -> None:
-        lines = (Line(Book.AVAILABLE, asked.amount), Line(Book.ADJUSTMENTS, -asked.amount))
-        self._post(account, Transaction(TransactionKind.ADJUST, account.id, None, asked.ref, lines, asked.note))
+    def adjust(self, account: Account, operation: Adjust) -> None:
+        lines = (
+            Posting(LedgerAccount.AVAILABLE, operation.amount),
+            Posting(LedgerAccount.ADJUSTMENTS, -operation.amount),
+        )
+        self._post(account, Transaction(TransactionKind.ADJUST, account.id, None, operation.ref, lines, operation.note))
 
     def _post(self, account: Account, transaction: Transaction) -> None:
         total = 0
         for line in transaction.lines:
             total += line.amount
-            if line.book is Book.AVAILABLE:
+            if line.book is LedgerAccount.AVAILABLE:
                 account.available += line.amount
-            elif line.book is Book.HELD:
+            elif line.book is LedgerAccount.HELD:
                 account.held += line.amount
         assert total == 0, transaction.kind  # noqa: S101  # a bug here must never be written
         assert account.available >= 0, transaction.kind  # noqa: S101
@@ -109,12 +112,12 @@ class Books:
         key.used.spend(hold.created_at.date(), credits)
         self.changes.keys[key.id] = key
 
-    def room(self, hold: Hold) -> int:
+    def headroom(self, hold: Hold) -> int:
         """What a charge may take above its hold: up to the caller's own bound, and the budgets of its key."""
         key = self.key_of(hold)
         budget = key.used.budget_of(hold.created_at.date(), key.limits) if key and hold.created_at else None
         bounds = [None if hold.max_credits is None else hold.max_credits - hold.amount, budget]
-        return max(0, min((bound for bound in bounds if bound is not None), default=LARGEST_AMOUNT))
+        return max(0, min((bound for bound in bounds if bound is not None), default=MAX_AMOUNT))
 
     def key_of(self, hold: Hold) -> Key | None:
         return self.state.keys.get(hold.key_id) if hold.key_id else None
@@ -144,7 +147,7 @@ def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None]
     )
 
 
-def usage_entry(hold: Hold, usage: Usage, asked: Settle) -> UsageEntry:
+def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
     return UsageEntry(
         hold_id=hold.id,
         account_id=hold.account_id,
@@ -158,6 +161,6 @@ def usage_entry(hold: Hold, usage: Usage, asked: Settle) -> UsageEntry:
         credits=hold.charged,
         written_off=hold.written_off,
         source=usage.source,
-        provider=asked.provider,
-        provider_cost=None if asked.cost is None else plain(asked.cost, COST_PLACES),
+        provider=operation.provider,
+        provider_cost=None if operation.cost is None else plain(operation.cost, COST_PLACES),
     )

@@ -1,7 +1,7 @@
 """The ledger's decisions, as one pure function over a batch: no database, no clock, no randomness.
 
 `decide(state, operations)` takes each operation in order against the state that the ones before it left, and gives each
-a verdict of its own: what one operation asks never fails its neighbours.
+a result of its own: what one operation asks never fails its neighbours.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,56 +22,56 @@ from domain.ledger import (
     Refund,
     Renew,
     Reserve,
+    Result,
     Settle,
     State,
     Sweep,
-    Verdict,
     Void,
 )
-from domain.money import LARGEST_AMOUNT
+from domain.money import MAX_AMOUNT
 
 Rule = Callable[[Books, Any], Answer]
 
 
-def grant(books: Books, asked: Grant) -> Granted:
-    account, repeated = _referred(books, asked)
+def grant(books: Books, operation: Grant) -> Granted:
+    account, repeated = _referred(books, operation)
     if not repeated:
-        if not 0 < asked.amount <= _room(account):
+        if not 0 < operation.amount <= _headroom(account):
             raise AmountTooLarge
-        books.grant(account, asked)
-        books.state.refs[asked.ref] = (asked.account_id, asked.amount)
+        books.grant(account, operation)
+        books.state.refs[operation.ref] = (operation.account_id, operation.amount)
     return Granted(account.available, repeated)
 
 
-def adjust(books: Books, asked: Adjust) -> Granted:
-    account, repeated = _referred(books, asked)
+def adjust(books: Books, operation: Adjust) -> Granted:
+    account, repeated = _referred(books, operation)
     if not repeated:
-        if not asked.note.strip():
+        if not operation.note.strip():
             raise RequestInvalid("An adjustment needs a reason.", param="reason")
-        if asked.amount == 0:
+        if operation.amount == 0:
             raise RequestInvalid("An adjustment must not be zero.", param="amount")
-        if asked.amount > _room(account):
+        if operation.amount > _headroom(account):
             raise AmountTooLarge
-        if -asked.amount > account.available:
-            raise BelowZero(-asked.amount, account.available, account.held)
-        books.adjust(account, asked)
-        books.state.refs[asked.ref] = (asked.account_id, asked.amount)
+        if -operation.amount > account.available:
+            raise BelowZero(-operation.amount, account.available, account.held)
+        books.adjust(account, operation)
+        books.state.refs[operation.ref] = (operation.account_id, operation.amount)
     return Granted(account.available, repeated)
 
 
-def _referred(books: Books, asked: Grant | Adjust) -> tuple[Account, bool]:
+def _referred(books: Books, operation: Grant | Adjust) -> tuple[Account, bool]:
     """The account, and whether the reference was used for just this before."""
-    account = books.state.accounts.get(asked.account_id)
+    account = books.state.accounts.get(operation.account_id)
     if account is None:
         raise NotFound
-    before = books.state.refs.get(asked.ref)
-    if before not in (None, (asked.account_id, asked.amount)):
+    before = books.state.refs.get(operation.ref)
+    if before not in (None, (operation.account_id, operation.amount)):
         raise KeyReused("This reference was used before, for another account or another amount.")
     return account, before is not None
 
 
-def _room(account: Account) -> int:
-    return LARGEST_AMOUNT - account.available - account.held
+def _headroom(account: Account) -> int:
+    return MAX_AMOUNT - account.available - account.held
 
 
 RULES: Mapping[type[Operation], Rule] = {
@@ -89,14 +89,14 @@ RULES: Mapping[type[Operation], Rule] = {
 
 def decide(
     state: State, operations: Sequence[Operation], rules: Mapping[type[Operation], Rule] = RULES
-) -> tuple[list[Verdict], Changes]:
+) -> tuple[list[Result], Changes]:
     """Verdicts in the order of the operations, and what has to be written. `state` is consumed."""
     books = Books(state)
-    return [_verdict(books, operation, rules) for operation in operations], books.changes
+    return [_result(books, operation, rules) for operation in operations], books.changes
 
 
-def _verdict(books: Books, operation: Operation, rules: Mapping[type[Operation], Rule]) -> Verdict:
+def _result(books: Books, operation: Operation, rules: Mapping[type[Operation], Rule]) -> Result:
     try:
         return rules[type(operation)](books, operation)
-    except GatewayError as refusal:
-        return refusal
+    except GatewayError as error:
+        return error

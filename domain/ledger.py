@@ -38,7 +38,7 @@ class TransactionKind(StrEnum):
     ADJUST = "adjust"
 
 
-class Book(StrEnum):
+class LedgerAccount(StrEnum):
     AVAILABLE = "available"
     HELD = "held"
     REVENUE = "revenue"
@@ -88,7 +88,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyClaim:
     """An `Idempotency-Key`, as the ledger sees it: keyed hashes alone."""
 
     scope: bytes
@@ -103,7 +103,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class IdempotencyRecord:
     """What a claim was used for before, while that is remembered."""
 
     fingerprint: bytes
@@ -153,7 +153,7 @@ class State:
     accounts: dict[UUID, Account] = field(default_factory=dict)
     keys: dict[UUID, Key] = field(default_factory=dict)
     secrets: dict[bytes, Secret] = field(default_factory=dict)
-    claims: dict[tuple[UUID, bytes], Claimed] = field(default_factory=dict)
+    claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
     """By account and scope."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
     cut: set[UUID] = field(default_factory=set)
@@ -178,8 +178,8 @@ class Reserve:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     """The operator's maximum of every limit."""
-    claim: Claim | None = None
-    first_attempt: Callable[[], Claim] | None = None
+    claim: IdempotencyClaim | None = None
+    implicit: Callable[[], IdempotencyClaim] | None = None
     """What a retry of this call would claim: made only for an account that has those recognised."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
@@ -337,12 +337,12 @@ class Granted:
 
 
 Answer = Reserved | Replay | Extended | Closed | Renewed | Granted
-Verdict = Answer | GatewayError
+Result = Answer | GatewayError
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    book: Book
+class Posting:
+    book: LedgerAccount
     amount: int
 
 
@@ -352,7 +352,7 @@ class Transaction:
     account_id: UUID
     hold_id: UUID | None
     ref: str | None
-    lines: tuple[Line, ...]
+    lines: tuple[Posting, ...]
     note: str | None = None
 
 
@@ -383,7 +383,7 @@ class Changes:
     changed: dict[UUID, Hold] = field(default_factory=dict)
     accounts: dict[UUID, Account] = field(default_factory=dict)
     keys: dict[UUID, Key] = field(default_factory=dict)
-    claims: dict[tuple[UUID, bytes], Claimed] = field(default_factory=dict)
+    claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
     sealed: dict[UUID, bytes] = field(default_factory=dict)
     """Answers to keep, by the hold whose claim they are for."""
     transactions: list[Transaction] = field(default_factory=list)

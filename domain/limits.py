@@ -93,8 +93,8 @@ class Left:
 
 def left(tat: datetime | None, now: datetime, limit: int) -> Left:
     ahead = max(timedelta(0), tat - now) if tat else timedelta(0)
-    room = max(0, _PERIOD_MICROS - _micros(ahead))
-    return Left(limit, room * limit // _PERIOD_MICROS, ahead)
+    headroom = max(0, _PERIOD_MICROS - _micros(ahead))
+    return Left(limit, headroom * limit // _PERIOD_MICROS, ahead)
 
 
 def take(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> datetime | timedelta:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 MINIMUM_CHARGE = 10
 """Every successful call costs at least this, to cover overhead."""
-LARGEST_AMOUNT = 2**62
+MAX_AMOUNT = 2**62
 """No balance, hold or charge goes above this; a signed 64-bit column holds any sum of two."""
 MICRO = 1_000_000
 PRICE_PLACES = 6

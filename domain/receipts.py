@@ -7,7 +7,7 @@ from uuid import UUID
 from domain import pricing
 from domain.errors import NotFound
 from domain.ids import CHAT_PREFIX, chat_id
-from domain.ledger import Hold, HoldState, Line, TransactionKind
+from domain.ledger import Hold, HoldState, Posting, TransactionKind
 from domain.media import Kind
 from domain.pricing import TextRates, Usage
 
@@ -35,7 +35,7 @@ class Movement:
     kind: TransactionKind
     created_at: datetime
     note: str | None
-    lines: tuple[Line, ...]
+    lines: tuple[Posting, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from domain.errors import (
 )
 from domain.ledger import (
     Account,
-    Claim,
-    Claimed,
     Extend,
     Extended,
     Hold,
     HoldState,
+    IdempotencyClaim,
+    IdempotencyRecord,
     Key,
     Replay,
     Reserve,
@@ -35,7 +35,7 @@ from domain.ledger import (
     TransactionKind,
 )
 from domain.limits import Left, Limits
-from domain.money import LARGEST_AMOUNT
+from domain.money import MAX_AMOUNT
 from domain.pricing import Bound, FlatTerms, TextTerms
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
@@ -44,7 +44,7 @@ _SOURCES = ("balance", "key_budget", "max_credits")
 
 
 @dataclass(frozen=True, slots=True)
-class Purse:
+class SpendingLimits:
     """What a call may hold credits from."""
 
     available: int
@@ -60,9 +60,9 @@ class Purse:
         spendable = self.available if self.budget is None else min(self.available, self.budget)
         return pricing.bound(terms, spendable, self.max_credits, self.tokens)
 
-    def refusal(self, amount: int) -> GatewayError | None:
+    def shortage(self, amount: int) -> GatewayError | None:
         """Why `amount` cannot be held, if it cannot."""
-        if amount > LARGEST_AMOUNT:
+        if amount > MAX_AMOUNT:
             return AmountTooLarge()
         for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits), strict=True):
             if left is not None and amount > left:
@@ -70,32 +70,34 @@ class Purse:
         return None
 
 
-def reserve(books: Books, asked: Reserve) -> Reserved | Replay:
-    account, key = _caller(books, asked)
+def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
+    account, key = _caller(books, operation)
     try:
-        return _reserve(books, asked, account, key)
-    except GatewayError as refusal:
-        refusal.left = _left(key, key.limits.within(asked.ceiling) if key else asked.ceiling, books.state.now)
+        return _reserve(books, operation, account, key)
+    except GatewayError as error:
+        error.left = _left(key, key.limits.within(operation.ceiling) if key else operation.ceiling, books.state.now)
         raise
 
 
-def _reserve(books: Books, asked: Reserve, account: Account, key: Key | None) -> Reserved | Replay:
-    placed = books.state.holds.get(asked.hold_id)
-    claim = _counting(asked, account)
+def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None) -> Reserved | Replay:
+    placed = books.state.holds.get(operation.hold_id)
+    claim = _counting(operation, account)
     if placed is not None:
-        return _reserved_before(asked, placed, account, claimed=claim is not None and _recorded(books, claim, placed))
-    allowed = key.limits.within(asked.ceiling) if key else asked.ceiling
-    replayed = _claimed_before(books, asked, claim, account) if claim else None
+        return _reserved_before(
+            operation, placed, account, claimed=claim is not None and _recorded(books, claim, placed)
+        )
+    allowed = key.limits.within(operation.ceiling) if key else operation.ceiling
+    replayed = _claimed_before(books, operation, claim, account) if claim else None
     if replayed is not None:
         hold, sealed = replayed
         left = _left(key, allowed, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
-    purse = Purse(account.available, account.held, max_credits=asked.max_credits)
+    spending = SpendingLimits(account.available, account.held, max_credits=operation.max_credits)
     if key is not None:
         budget = limits.budget_left(allowed, key.used.at(books.state.now))
-        purse = Purse(account.available, account.held, budget, asked.max_credits, allowed.tokens)
-    bound = _affordable(purse, asked)
-    hold = _hold(books, asked, account, bound)
+        spending = SpendingLimits(account.available, account.held, budget, operation.max_credits, allowed.tokens)
+    bound = _affordable(spending, operation)
+    hold = _hold(books, operation, account, bound)
     if key is not None:
         hold.key_id = key.id
         _count(books, key, allowed, hold)
@@ -104,22 +106,22 @@ def _reserve(books: Books, asked: Reserve, account: Account, key: Key | None) ->
     account.open_holds += 1
     if claim is not None:
         place = (account.id, claim.scope)
-        claimed = Claimed(claim.fingerprint, hold.id, None, claim.remembered)
+        claimed = IdempotencyRecord(claim.fingerprint, hold.id, None, claim.remembered)
         books.state.claims[place] = books.changes.claims[place] = claimed
     return reserved(hold, account, _left(key, allowed, books.state.now), claimed=claim is not None)
 
 
-def _counting(asked: Reserve, account: Account) -> Claim | None:
-    if asked.claim is not None and not asked.claim.implicit:
-        return asked.claim
+def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
+    if operation.claim is not None and not operation.claim.implicit:
+        return operation.claim
     if not account.recognise_retries:
         return None
-    return asked.claim or (asked.first_attempt() if asked.first_attempt else None)
+    return operation.claim or (operation.implicit() if operation.implicit else None)
 
 
-def extend(books: Books, asked: Extend) -> Extended:
-    hold = books.hold(asked.hold_id)
-    account = books.owner(hold, asked.account_id)
+def extend(books: Books, operation: Extend) -> Extended:
+    hold = books.hold(operation.hold_id)
+    account = books.owner(hold, operation.account_id)
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
     key, now, began = books.key_of(hold), books.state.now, hold.created_at
@@ -127,15 +129,15 @@ def extend(books: Books, asked: Extend) -> Extended:
         raise CallerUnknown
     if account.suspended:
         raise AccountSuspended
-    more = asked.output_limit - (hold.output_limit or 0)
+    more = operation.output_limit - (hold.output_limit or 0)
     if more <= 0:  # asked before, and the answer was lost
         return Extended(hold.output_limit or 0, hold.amount, account.available)
-    amount = extension(hold, asked.output_limit)
+    amount = extension(hold, operation.output_limit)
     budget = key.used.budget_of(began.date(), key.limits, over=0) if key and began else None  # what it is counted on
     left = None if hold.max_credits is None else hold.max_credits - hold.amount
-    if refusal := Purse(account.available, account.held, budget, left).refusal(amount):
-        raise refusal
-    hold.output_limit = asked.output_limit
+    if error := SpendingLimits(account.available, account.held, budget, left).shortage(amount):
+        raise error
+    hold.output_limit = operation.output_limit
     hold.amount += amount
     hold.tokens_taken += more * hold.choices
     books.change(hold)
@@ -144,14 +146,14 @@ def extend(books: Books, asked: Extend) -> Extended:
     if key is not None:
         key.used.tokens_tat = limits.advance(key.used.tokens_tat, now, more * hold.choices, hold.tokens_limit)
     books.spend(hold, amount)
-    return Extended(asked.output_limit, hold.amount, account.available)
+    return Extended(operation.output_limit, hold.amount, account.available)
 
 
-def _caller(books: Books, asked: Reserve) -> tuple[Account, Key | None]:
+def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
     """Under lock, so that no call starts after a revocation or suspension has committed."""
-    key, account_id = None, asked.account_id
-    if asked.digest is not None:
-        secret = books.state.secrets.get(asked.digest)
+    key, account_id = None, operation.account_id
+    if operation.digest is not None:
+        secret = books.state.secrets.get(operation.digest)
         key = books.state.keys.get(secret.key_id) if secret and not secret.dead else None
         if key is None or key.dead:
             raise CallerUnknown
@@ -161,15 +163,15 @@ def _caller(books: Books, asked: Reserve) -> tuple[Account, Key | None]:
         raise CallerUnknown
     if account.suspended:
         raise AccountSuspended
-    if key is not None and asked.scope not in key.scopes:
-        raise ScopeMissing(asked.scope)
-    if asked.pro_only and not account.plan_active:
+    if key is not None and operation.scope not in key.scopes:
+        raise ScopeMissing(operation.scope)
+    if operation.pro_only and not account.plan_active:
         raise ProRequired
     return account, key
 
 
-def _reserved_before(asked: Reserve, hold: Hold, account: Account, *, claimed: bool) -> Reserved:
-    if hold.account_id != account.id or hold.model != asked.model or hold.kind != asked.kind:
+def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claimed: bool) -> Reserved:
+    if hold.account_id != account.id or hold.model != operation.model or hold.kind != operation.kind:
         raise KeyReused
     if hold.state is HoldState.VOID:
         raise HoldVoided
@@ -178,13 +180,15 @@ def _reserved_before(asked: Reserve, hold: Hold, account: Account, *, claimed: b
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
-def _recorded(books: Books, claim: Claim, placed: Hold) -> bool:
+def _recorded(books: Books, claim: IdempotencyClaim, placed: Hold) -> bool:
     """Whether a call that asks again has claimed. One that adopts nothing always has: its claim is not looked up."""
     claimed = books.state.claims.get((placed.account_id, claim.scope))
     return not claim.adopts or (claimed is not None and claimed.hold_id == placed.id)
 
 
-def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account) -> tuple[Hold, bytes | None] | None:
+def _claimed_before(
+    books: Books, operation: Reserve, claim: IdempotencyClaim, account: Account
+) -> tuple[Hold, bytes | None] | None:
     """The call and its sealed answer; or None: the claim is free.
 
     A call that was not charged is not remembered; a job is, however it ended.
@@ -193,7 +197,7 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
     if claimed is None or not claim.adopts:
         return None
     hold = books.state.holds.get(claimed.hold_id)
-    is_job = asked.lease is None
+    is_job = operation.lease is None
     if hold is None or ((hold.state is HoldState.VOID or hold.refunded) and not is_job):
         return None
     if claimed.fingerprint != claim.fingerprint:
@@ -203,32 +207,32 @@ def _claimed_before(books: Books, asked: Reserve, claim: Claim, account: Account
     return hold, books.changes.sealed.get(hold.id, claimed.sealed)  # it may have ended in this very batch
 
 
-def _affordable(purse: Purse, asked: Reserve) -> Bound:
+def _affordable(spending: SpendingLimits, operation: Reserve) -> Bound:
     """What the call holds. Raises when the balance, the key's budget or the caller's own bound cannot cover it."""
-    bound = purse.bound(asked.terms)
-    if refusal := purse.refusal(bound.amount):
-        raise refusal
+    bound = spending.bound(operation.terms)
+    if error := spending.shortage(bound.amount):
+        raise error
     return bound
 
 
-def _hold(books: Books, asked: Reserve, account: Account, bound: Bound) -> Hold:
+def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> Hold:
     hold = Hold(
-        id=asked.hold_id,
+        id=operation.hold_id,
         account_id=account.id,
         key_id=None,
-        kind=asked.kind,
-        model=asked.model,
+        kind=operation.kind,
+        model=operation.model,
         state=HoldState.OPEN,
         amount=bound.amount,
-        price_version=asked.terms.version,
+        price_version=operation.terms.version,
         output_limit=bound.output_limit,
-        lease_until=books.state.now + asked.lease if asked.lease else None,
+        lease_until=books.state.now + operation.lease if operation.lease else None,
         created_at=books.state.now,
-        max_credits=asked.max_credits,
+        max_credits=operation.max_credits,
     )
-    if isinstance(asked.terms, TextTerms):
-        hold.prices, hold.choices = asked.terms.prices, asked.terms.choices
-        hold.input_bound, hold.input_count = asked.terms.input_bound, asked.terms.input_count
+    if isinstance(operation.terms, TextTerms):
+        hold.prices, hold.choices = operation.terms.prices, operation.terms.choices
+        hold.input_bound, hold.input_count = operation.terms.input_bound, operation.terms.input_count
     return hold
 
 

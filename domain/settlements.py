@@ -19,27 +19,27 @@ from domain.ledger import (
     TransactionKind,
     Void,
 )
-from domain.money import LARGEST_AMOUNT
+from domain.money import MAX_AMOUNT
 from domain.pricing import Usage, UsageSource
 
 
-def renew(books: Books, asked: Renew) -> Renewed:
-    hold = books.hold(asked.hold_id)
+def renew(books: Books, operation: Renew) -> Renewed:
+    hold = books.hold(operation.hold_id)
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
-    hold.relayed_output = max(hold.relayed_output, asked.relayed_output)
+    hold.relayed_output = max(hold.relayed_output, operation.relayed_output)
     if hold.lease_until is not None:
-        hold.lease_until = books.state.now + asked.lease
+        hold.lease_until = books.state.now + operation.lease
     books.change(hold)
     return Renewed(hold.lease_until, cut=hold.id in books.state.cut)
 
 
-def settle(books: Books, asked: Settle) -> Closed:
-    hold = books.hold(asked.hold_id)
-    account = books.owner(hold, asked.account_id)
+def settle(books: Books, operation: Settle) -> Closed:
+    hold = books.hold(operation.hold_id)
+    account = books.owner(hold, operation.account_id)
     match hold.state:
         case HoldState.OPEN:
-            return _charge(books, hold, account, asked)
+            return _charge(books, hold, account, operation)
         case HoldState.SETTLED:
             return closed(hold, account, repeated=True)
         case HoldState.VOID:
@@ -47,19 +47,19 @@ def settle(books: Books, asked: Settle) -> Closed:
     assert_never(hold.state)
 
 
-def void(books: Books, asked: Void) -> Closed:
-    hold = books.state.holds.get(asked.hold_id)
+def void(books: Books, operation: Void) -> Closed:
+    hold = books.state.holds.get(operation.hold_id)
     if hold is None:
-        return _bury(books, asked)
-    account = books.owner(hold, asked.account_id)
+        return write_tombstone(books, operation)
+    account = books.owner(hold, operation.account_id)
     if hold.state is not HoldState.OPEN:  # whoever committed first won; only a refund reverses a charge
         return closed(hold, account, repeated=True)
-    return _release(books, hold, account, asked.closed_by)
+    return _release(books, hold, account, operation.closed_by)
 
 
-def sweep(books: Books, asked: Sweep) -> Closed:
-    hold = books.hold(asked.hold_id)
-    account = books.owner(hold, asked.account_id)
+def sweep(books: Books, operation: Sweep) -> Closed:
+    hold = books.hold(operation.hold_id)
+    account = books.owner(hold, operation.account_id)
     if hold.state is not HoldState.OPEN:
         return closed(hold, account, repeated=True)
     if hold.lease_until is None or hold.lease_until > books.state.now:
@@ -70,14 +70,14 @@ def sweep(books: Books, asked: Sweep) -> Closed:
     return _charge(books, hold, account, Settle(hold.id, account.id, usage, False, ClosedBy.SWEEPER))
 
 
-def refund(books: Books, asked: Refund) -> Closed:
-    hold = books.hold(asked.hold_id)
-    account = books.owner(hold, asked.account_id)
+def refund(books: Books, operation: Refund) -> Closed:
+    hold = books.hold(operation.hold_id)
+    account = books.owner(hold, operation.account_id)
     if hold.state is HoldState.OPEN:
-        return _release(books, hold, account, asked.closed_by)
+        return _release(books, hold, account, operation.closed_by)
     if hold.state is HoldState.VOID or hold.refunded or not hold.charged:
         return closed(hold, account, repeated=True)
-    if hold.charged > LARGEST_AMOUNT - account.available - account.held:
+    if hold.charged > MAX_AMOUNT - account.available - account.held:
         raise AmountTooLarge
     hold.refunded = hold.charged
     books.change(hold)
@@ -85,7 +85,7 @@ def refund(books: Books, asked: Refund) -> Closed:
         account,
         hold,
         TransactionKind.REFUND,
-        asked.note,
+        operation.note,
         available=hold.charged,
         revenue=-hold.charged - hold.written_off,
         written_off=hold.written_off,
@@ -94,20 +94,20 @@ def refund(books: Books, asked: Refund) -> Closed:
     return closed(hold, account)
 
 
-def _charge(books: Books, hold: Hold, account: Account, asked: Settle) -> Closed:
+def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Closed:
     """A cost above the hold takes what is available, up to what its caller and its key allow.
 
     The rest is written off, visibly.
     """
-    usage = asked.usage or Usage(0, 0, UsageSource.FLAT)
-    cost = hold.amount if hold.prices is None else pricing.charge(hold.prices, usage, minimum=asked.minimum)
-    if asked.capped or not asked.minimum:
+    usage = operation.usage or Usage(0, 0, UsageSource.FLAT)
+    cost = hold.amount if hold.prices is None else pricing.charge(hold.prices, usage, minimum=operation.minimum)
+    if operation.capped or not operation.minimum:
         cost = min(cost, hold.amount)
     from_hold = min(cost, hold.amount)
-    extra = min(cost - from_hold, account.available, books.room(hold))
+    extra = min(cost - from_hold, account.available, books.headroom(hold))
     written_off = cost - from_hold - extra
     hold.charged, hold.written_off = from_hold + extra, written_off
-    books.close(hold, account, HoldState.SETTLED, asked.closed_by)
+    books.close(hold, account, HoldState.SETTLED, operation.closed_by)
     books.move(
         account,
         hold,
@@ -118,9 +118,9 @@ def _charge(books: Books, hold: Hold, account: Account, asked: Settle) -> Closed
         written_off=-written_off,
     )
     books.free(hold, usage)
-    books.changes.usage.append(usage_entry(hold, usage, asked))
-    if asked.sealed is not None:
-        books.changes.sealed[hold.id] = asked.sealed
+    books.changes.usage.append(usage_entry(hold, usage, operation))
+    if operation.sealed is not None:
+        books.changes.sealed[hold.id] = operation.sealed
     return closed(hold, account)
 
 
@@ -131,13 +131,13 @@ def _release(books: Books, hold: Hold, account: Account, closed_by: ClosedBy) ->
     return closed(hold, account)
 
 
-def _bury(books: Books, asked: Void) -> Closed:
+def write_tombstone(books: Books, operation: Void) -> Closed:
     """A tombstone that a late `Reserve` will meet."""
-    account = books.state.accounts.get(asked.account_id)
+    account = books.state.accounts.get(operation.account_id)
     if account is None:
         raise NotFound
     now, state = books.state.now, HoldState.VOID
-    tombstone = Hold(asked.hold_id, account.id, None, asked.kind, asked.model, state, 0, created_at=now)
-    tombstone.closed_at, tombstone.closed_by = now, asked.closed_by
+    tombstone = Hold(operation.hold_id, account.id, None, operation.kind, operation.model, state, 0, created_at=now)
+    tombstone.closed_at, tombstone.closed_by = now, operation.closed_by
     books.place(tombstone)
     return closed(tombstone, account)

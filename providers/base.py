@@ -1,6 +1,6 @@
 """What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -75,6 +75,8 @@ class ChatCall:
     output_limit: int
     """Tokens per choice that the hold pays for: what goes upstream as the limit."""
     capabilities: frozenset[str] = frozenset()
+    passes: frozenset[str] = frozenset()
+    """Fields of the body that the catalog lets through beside the adapter's own list. `*`: all of them."""
     stream: bool = False
     choices: int = 1
 
@@ -123,6 +125,8 @@ class UpstreamRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     method: str = "POST"
+    dropped: tuple[str, ...] = ()
+    """Fields of the caller's body that this provider is not sent, and that nobody here has acted on."""
 
 
 Headers = Mapping[str, str]
@@ -178,15 +182,17 @@ class WholeAnswer:
 class StreamDecoder(Protocol):
     """Turns one streamed answer's bytes into events. The same events however the bytes are cut.
 
-    Raises `UpstreamError` for a stream that is broken, or in which the provider reports a failure.
+    Each method raises `UpstreamError`, or what else `ChatAdapter.error` may tell, for a stream that is broken or in
+    which the provider reports a failure: while its events are read, after those that came before the fault. So read
+    them in a `for` inside the `try`, each one at once.
     """
 
-    def begin(self, headers: Headers) -> list[ProviderEvent]:
+    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
         """After a head with status 200. `Accepted` when the head alone shows that the provider took the call on."""
 
-    def feed(self, data: bytes) -> list[ProviderEvent]: ...
+    def feed(self, data: bytes) -> Iterable[ProviderEvent]: ...
 
-    def eof(self) -> list[ProviderEvent]:
+    def eof(self) -> Iterable[ProviderEvent]:
         """What the bytes left unfinished, then `Done`. Raises `UpstreamError` when the answer was cut."""
 
 

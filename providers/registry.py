@@ -11,7 +11,7 @@ from domain.errors import UpstreamError
 from providers.base import ChatProvider, MediaProvider
 from providers.demo.chat import DemoChat
 from providers.demo.media import DemoMedia
-from providers.openai import OpenAIChat, Timeouts
+from providers.openai_aiohttp import OpenAIChat, Timeouts
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from domain.errors import RequestInvalid
-from domain.money import LARGEST_AMOUNT
+from domain.money import MAX_AMOUNT
 from domain.pricing import MOST_TOKENS, Usage, UsageSource
 
 BIG_BODY = 100_000
@@ -105,7 +105,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
         include_usage=options.get("include_usage") is True,
         choices=_count(body, "n", MOST_CHOICES) or 1,
         output_limit=limit,
-        max_credits=_count(body, "max_credits", LARGEST_AMOUNT),
+        max_credits=_count(body, "max_credits", MAX_AMOUNT),
     )
 
 

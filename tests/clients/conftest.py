@@ -13,9 +13,9 @@ from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
-from tests.clients.payer import CREDITS, Payer
+from tests.clients.account_client import CREDITS, AccountClient
 from tests.conftest import TEMPLATE
-from tests.doubles import oddities, tellers
+from tests.doubles import malformed_chunks, usage_variants
 from tests.doubles.entries import text_model
 from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.integration.bank import open_account
@@ -27,10 +27,10 @@ BEHAVIOURS = [
     *USAGES,
     *WRITERS,
     "chatty",
-    *oddities.WHOLE,
-    *oddities.STREAMED,
-    *tellers.STREAMED,
-    *oddities.TELLING,
+    *malformed_chunks.WHOLE,
+    *malformed_chunks.STREAMED,
+    *usage_variants.STREAMED,
+    *malformed_chunks.TELLING,
 ]
 
 TIERED = """
@@ -144,21 +144,21 @@ async def key(account: OpenAccount) -> str:
     return await account(1_000_000)
 
 
-OpenPayer = Callable[..., Awaitable[Payer]]
+OpenAccountClient = Callable[..., Awaitable[AccountClient]]
 
 
 @pytest.fixture
-async def payers(stack: Stack) -> AsyncIterator[OpenPayer]:
+async def payers(stack: Stack) -> AsyncIterator[OpenAccountClient]:
     """Opens accounts with so many credits."""
     database = Database.open(stack.database_url, pool=2)
     opened = []
     async with LedgerWriter(stack.database_url) as ledger:
 
-        async def made(credits: int = CREDITS) -> Payer:
+        async def made(credits: int = CREDITS) -> AccountClient:
             customer = await open_account(database, ledger, credits, Wrapping.of(SECRET))
             headers = {"authorization": f"Bearer {customer.token}"}
             opened.append(httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30))
-            return Payer(customer, opened[-1], database, ledger)
+            return AccountClient(customer, opened[-1], database, ledger)
 
         yield made
     for client in opened:
@@ -167,5 +167,5 @@ async def payers(stack: Stack) -> AsyncIterator[OpenPayer]:
 
 
 @pytest.fixture
-async def payer(payers: OpenPayer) -> Payer:
+async def payer(payers: OpenAccountClient) -> AccountClient:
     return await payers()

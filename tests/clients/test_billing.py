@@ -16,9 +16,9 @@ from domain.ledger import Adjust, Reserve
 from domain.media import Kind, MediaRequest, Output
 from domain.pricing import FlatTerms
 from domain.sealing import Wrapping
-from tests.clients.conftest import OpenPayer
-from tests.clients.payer import ASKED, CREDITS, Payer
-from tests.doubles import tellers
+from tests.clients.account_client import ASKED, CREDITS, AccountClient
+from tests.clients.conftest import OpenAccountClient
+from tests.doubles import usage_variants
 from tests.integration.bank import reserve
 from tests.stack import SECRET, Stack
 
@@ -34,7 +34,7 @@ def kinds(receipt: dict[str, Any]) -> list[str]:
     return [transaction["kind"] for transaction in receipt["transactions"]]
 
 
-async def test_a_finished_call(payer: Payer) -> None:
+async def test_a_finished_call(payer: AccountClient) -> None:
     receipt = check(await payer.charged("test-plain", max_tokens=500))
     assert receipt["id"].startswith("chatcmpl-")
     assert (receipt["kind"], receipt["model"], receipt["closed_by"]) == ("chat", "test-plain", "call")
@@ -53,7 +53,7 @@ async def test_a_finished_call(payer: Payer) -> None:
     assert bare == receipt
 
 
-async def test_every_price_that_there_is(payer: Payer) -> None:
+async def test_every_price_that_there_is(payer: AccountClient) -> None:
     receipt = check(await payer.charged("test-tiered", max_tokens=100, n=2))
     assert [tier["above_input_tokens"] for tier in receipt["price"]["tiers"]] == [50, 900, 5000]
     assert receipt["applied"]["input"] == "40.000003"
@@ -62,31 +62,31 @@ async def test_every_price_that_there_is(payer: Payer) -> None:
     assert receipt["credits"]["charged"] == 22
 
 
-async def test_a_cheap_call_costs_the_minimum(payer: Payer) -> None:
+async def test_a_cheap_call_costs_the_minimum(payer: AccountClient) -> None:
     receipt = check(await payer.charged("test-usage-zero"))
     assert receipt["calculation"]["minimum_applied"]
     assert receipt["credits"]["charged"] == receipt["calculation"]["minimum_charge"] == 10
 
 
-async def test_a_call_without_a_usable_report_was_counted(payer: Payer) -> None:
+async def test_a_call_without_a_usable_report_was_counted(payer: AccountClient) -> None:
     receipt = check(await payer.charged("test-usage-missing"))
     assert receipt["usage"]["source"] == "counted"
     assert receipt["usage"]["input_tokens"] == receipt["bounds"]["input_estimate"]
 
 
-async def test_a_stream_that_broke_costs_what_came_without_the_minimum(payer: Payer) -> None:
+async def test_a_stream_that_broke_costs_what_came_without_the_minimum(payer: AccountClient) -> None:
     receipt = check(await payer.closed(await payer.streamed("test-cut")))
     assert 0 < receipt["credits"]["charged"] < 10
     assert not receipt["calculation"]["minimum_applied"]
 
 
-@pytest.mark.parametrize("model", tellers.USAGES)
-async def test_usage_that_is_told_oddly(payer: Payer, model: str) -> None:
+@pytest.mark.parametrize("model", usage_variants.USAGES)
+async def test_usage_that_is_told_oddly(payer: AccountClient, model: str) -> None:
     receipt = check(await payer.closed(await payer.streamed(f"test-{model}")))
-    assert receipt["credits"]["charged"] == tellers.USAGES[model][1]
+    assert receipt["credits"]["charged"] == usage_variants.USAGES[model][1]
 
 
-async def test_a_client_that_left_finds_its_charge(payer: Payer) -> None:
+async def test_a_client_that_left_finds_its_charge(payer: AccountClient) -> None:
     charge = await payer.streamed("test-endless", chunks=12)
     receipt = check(await payer.closed(charge))
     assert receipt["usage"]["output_tokens"] > 10
@@ -94,21 +94,21 @@ async def test_a_client_that_left_finds_its_charge(payer: Payer) -> None:
     assert (listed["id"], listed["credits"]) == (charge, receipt["credits"])
 
 
-async def test_a_hold_that_grew(payers: OpenPayer) -> None:
+async def test_a_hold_that_grew(payers: OpenAccountClient) -> None:
     poor = await payers(10_000)
     receipt = check(await poor.closed(await poor.streamed("test-metered")))
     assert len(receipt["extensions"]) > 1
     assert kinds(receipt) == ["hold", *["extend"] * len(receipt["extensions"]), "charge"]
 
 
-async def test_what_the_balance_did_not_cover_is_written_off(payers: OpenPayer) -> None:
+async def test_what_the_balance_did_not_cover_is_written_off(payers: OpenAccountClient) -> None:
     poor = await payers(1000)
     receipt = check(await poor.charged("test-usage-huge", max_tokens=200))
     assert receipt["credits"]["charged"] == 1000
     assert receipt["credits"]["written_off"] == 27_300 - 1000
 
 
-async def test_a_refund_shows_beside_its_charge(payer: Payer) -> None:
+async def test_a_refund_shows_beside_its_charge(payer: AccountClient) -> None:
     charged = await payer.charged("test-plain")
     async with payer.database.transaction() as session:
         await refunds.refund(session, uuid.UUID(charged["id"].removeprefix("chatcmpl-")), "It was our fault.")
@@ -118,7 +118,7 @@ async def test_a_refund_shows_beside_its_charge(payer: Payer) -> None:
     assert receipt["transactions"][-1]["note"] == "It was our fault."
 
 
-async def test_a_media_job_has_a_flat_price(payer: Payer) -> None:
+async def test_a_media_job_has_a_flat_price(payer: AccountClient) -> None:
     jobs = MediaJobs(payer.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
     request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="A lake")
     price = FlatTerms(500, "v1")
@@ -141,7 +141,7 @@ async def expire(stack: Stack, asked: Reserve, relayed: int) -> None:
         )
 
 
-async def test_a_call_whose_process_died_is_swept(stack: Stack, payer: Payer) -> None:
+async def test_a_call_whose_process_died_is_swept(stack: Stack, payer: AccountClient) -> None:
     broken, silent = reserve(payer.customer, 100), reserve(payer.customer, 50)
     for asked, relayed in ((broken, 30), (silent, 0)):
         await payer.ledger.ask(asked)
@@ -153,7 +153,7 @@ async def test_a_call_whose_process_died_is_swept(stack: Stack, payer: Payer) ->
     assert (released["state"], released["calculation"], kinds(released)) == ("void", None, ["hold", "release"])
 
 
-async def test_a_charge_is_its_owners_alone(payers: OpenPayer) -> None:
+async def test_a_charge_is_its_owners_alone(payers: OpenAccountClient) -> None:
     ann, bob = await payers(), await payers()
     receipt = await ann.charged("test-plain")
     for path in (receipt["id"], str(uuid.uuid4()), "chatcmpl-", "nonsense", "chatcmpl-%00"):
@@ -162,7 +162,7 @@ async def test_a_charge_is_its_owners_alone(payers: OpenPayer) -> None:
     assert (await bob.get("/charges/"))["data"] == []
 
 
-async def pages(payer: Payer, path: str, **query: object) -> list[dict[str, Any]]:
+async def pages(payer: AccountClient, path: str, **query: object) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -174,7 +174,7 @@ async def pages(payer: Payer, path: str, **query: object) -> list[dict[str, Any]
         cursor = {"cursor": page["next"]}
 
 
-async def test_charges_are_listed_in_pages_and_filtered(payer: Payer) -> None:
+async def test_charges_are_listed_in_pages_and_filtered(payer: AccountClient) -> None:
     made = [(await payer.charged("test-plain"))["id"] for _ in range(5)]
     other = await payer.charged("test-usage-zero")
     listed = await pages(payer, "/charges/", limit=2)
@@ -204,12 +204,14 @@ async def test_charges_are_listed_in_pages_and_filtered(payer: Payer) -> None:
         ("/usage/", {"from": "2026-01-01", "to": "2026-01-01"}, "to"),
     ],
 )
-async def test_queries_that_cannot_be_answered(payer: Payer, path: str, query: dict[str, str], param: str) -> None:
+async def test_queries_that_cannot_be_answered(
+    payer: AccountClient, path: str, query: dict[str, str], param: str
+) -> None:
     answer = await payer.http.get(f"/api/billing{path}", params=query)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-async def test_a_statement_adds_up(payer: Payer) -> None:
+async def test_a_statement_adds_up(payer: AccountClient) -> None:
     before = (await payer.get("/statement/", limit=1))["data"][0]["created_at"]
     receipt = await payer.charged("test-plain")
     await payer.ledger.ask(Adjust(payer.customer.account_id, -7, f"adjust:{uuid.uuid4()}", "A correction."))
@@ -234,7 +236,7 @@ async def test_a_statement_adds_up(payer: Payer) -> None:
     assert [entry["kind"] for entry in later["data"]] == ["adjust"]
 
 
-async def test_a_cursor_of_a_statement_keeps_its_first_page(payers: OpenPayer) -> None:
+async def test_a_cursor_of_a_statement_keeps_its_first_page(payers: OpenAccountClient) -> None:
     """Period and balances; and it is good for its account alone, as it is."""
     ann, bob = await payers(), await payers()
     for _ in range(2):
@@ -254,7 +256,7 @@ async def test_a_cursor_of_a_statement_keeps_its_first_page(payers: OpenPayer) -
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "cursor")
 
 
-async def test_usage_is_rolled_up(payer: Payer) -> None:
+async def test_usage_is_rolled_up(payer: AccountClient) -> None:
     receipts = [await payer.charged(model) for model in ("test-plain", "test-plain", "test-usage-zero")]
     total = {"calls": 3, "input_tokens": 2000, "output_tokens": 400, "credits": 1210}
     by_day = await payer.get("/usage/")
@@ -270,7 +272,7 @@ async def test_usage_is_rolled_up(payer: Payer) -> None:
     assert (await payer.get("/usage/", since="2020-01-01", to="2020-02-01"))["data"] == []
 
 
-async def test_a_key_without_the_scope_sees_nothing(payer: Payer) -> None:
+async def test_a_key_without_the_scope_sees_nothing(payer: AccountClient) -> None:
     made = await payer.http.post("/api/chat/keys/", json={"name": "chat only", "scopes": ["chat"]})
     headers = {"authorization": f"Bearer {made.json()['key']}"}
     assert digest(made.json()["key"]) != payer.customer.digest

@@ -9,24 +9,24 @@ import psycopg
 import pytest
 
 from db.audit import audit
-from tests.clients.payer import Payer
+from tests.clients.account_client import AccountClient
 from tests.stack import Stack
 
 COST = "233.016501"
 """1,000 tokens of input and 33 of output, at the second route's cost: the first one did not answer."""
 
 
-async def rows(stack: Stack, payer: Payer, query: str) -> list[Any]:
+async def rows(stack: Stack, payer: AccountClient, query: str) -> list[Any]:
     async with await psycopg.AsyncConnection.connect(stack.database_url) as connection:
         return await (await connection.execute(query.encode(), [payer.customer.account_id])).fetchall()
 
 
-async def usage_rows(stack: Stack, payer: Payer) -> list[Any]:
+async def usage_rows(stack: Stack, payer: AccountClient) -> list[Any]:
     return await rows(stack, payer, "SELECT provider, provider_cost, credits FROM usage WHERE account_id = %s")
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_the_cost_is_that_of_the_route_that_answered(payer: Payer, stack: Stack, streamed: bool) -> None:
+async def test_the_cost_is_that_of_the_route_that_answered(payer: AccountClient, stack: Stack, streamed: bool) -> None:
     if streamed:
         receipt = await payer.closed(await payer.streamed("test-costed", max_tokens=50))
     else:
@@ -41,7 +41,7 @@ async def test_the_cost_is_that_of_the_route_that_answered(payer: Payer, stack: 
     assert COST not in seen
 
 
-async def test_a_cost_that_nobody_knows_is_not_zero(payer: Payer, stack: Stack) -> None:
+async def test_a_cost_that_nobody_knows_is_not_zero(payer: AccountClient, stack: Stack) -> None:
     await payer.charged("test-plain", max_tokens=50)
     ((provider, cost, _),) = await usage_rows(stack, payer)
     assert (provider, cost) == ("foreign", None)
@@ -51,7 +51,7 @@ async def told(stack: Stack, *words: str) -> Any:
     return await asyncio.to_thread(stack.yout, "usage", *words)
 
 
-async def test_the_operator_sees_the_margin(payer: Payer, stack: Stack) -> None:
+async def test_the_operator_sees_the_margin(payer: AccountClient, stack: Stack) -> None:
     refunded = await payer.charged("test-costed", max_tokens=50)
     kept = await payer.charged("test-costed", max_tokens=50)
     plain = await payer.charged("test-plain", max_tokens=50)
@@ -85,7 +85,7 @@ async def test_the_operator_sees_the_margin(payer: Payer, stack: Stack) -> None:
     assert (nothing["data"], nothing["total"]["calls"], nothing["total"]["margin"]) == ([], 0, "0")
 
 
-async def test_the_roll_up_is_what_the_rows_add_up_to(payer: Payer) -> None:
+async def test_the_roll_up_is_what_the_rows_add_up_to(payer: AccountClient) -> None:
     for model in ("test-costed", "test-costed", "test-plain"):
         await payer.charged(model, max_tokens=50)
     async with payer.database.connection() as connection:

@@ -7,7 +7,7 @@ import httpx2
 import orjson
 import pytest
 
-from tests.clients.payer import Payer
+from tests.clients.account_client import AccountClient
 from tests.stack import ROOT
 
 Validator = importlib.import_module("jsonschema").Draft202012Validator  # by name: it has no types
@@ -25,14 +25,14 @@ def described(path: str, answer: httpx2.Response, method: str = "get") -> set[st
     return set(schema.get("properties", ()))
 
 
-async def test_a_chat_answer_is_described(payer: Payer) -> None:
+async def test_a_chat_answer_is_described(payer: AccountClient) -> None:
     answer = await payer.chat("test-plain")
     named = described(CHAT, answer, "post")
     assert {"id", "object", "created", "model", "choices", "usage", "yout"} <= named & set(answer.json())
     assert {"credits_charged", "balance"} == set(answer.json()["yout"])
 
 
-async def test_a_refusal_for_want_of_credits_is_described(payer: Payer) -> None:
+async def test_a_refusal_for_want_of_credits_is_described(payer: AccountClient) -> None:
     answer = await payer.chat("test-plain", max_credits=1)
     assert answer.status_code == 402
     described(CHAT, answer, "post")
@@ -40,14 +40,14 @@ async def test_a_refusal_for_want_of_credits_is_described(payer: Payer) -> None:
     assert set(answer.json()["error"]) <= set(error["properties"])
 
 
-async def test_metrics_are_described_as_text(payer: Payer) -> None:
+async def test_metrics_are_described_as_text(payer: AccountClient) -> None:
     answer = await payer.http.get("/metrics")
     sent = answer.headers["content-type"].partition(";")[0]
     assert [sent] == list(DOCUMENT["paths"]["/metrics"]["get"]["responses"]["200"]["content"])
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_health_is_no_error_object(payer: Payer, path: str) -> None:
+async def test_health_is_no_error_object(payer: AccountClient, path: str) -> None:
     """`/readyz` says what is away in a body of its own also when it is 503, and `/healthz` never is."""
     answer = await payer.http.get(path)
     described(path, answer)

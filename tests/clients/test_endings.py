@@ -17,7 +17,7 @@ from psycopg import sql
 
 from db.audit import audit
 from dev.postgres import EmbeddedPostgres
-from tests.clients.payer import ASKED, CREDITS, Payer
+from tests.clients.account_client import ASKED, CREDITS, AccountClient
 from tests.clients.test_billing import check, kinds
 from tests.conftest import TEMPLATE
 from tests.doubles import paced
@@ -50,7 +50,7 @@ def stack(postgres: EmbeddedPostgres, upstream: Paced, tmp_path_factory: pytest.
 
 
 @pytest.fixture(autouse=True)
-async def nothing_is_left(payer: Payer, upstream: Paced) -> AsyncIterator[None]:
+async def nothing_is_left(payer: AccountClient, upstream: Paced) -> AsyncIterator[None]:
     """After each: the books are clean, and no connection to the provider is open."""
     upstream.rewind()
     yield
@@ -65,12 +65,14 @@ async def nothing_is_left(payer: Payer, upstream: Paced) -> AsyncIterator[None]:
     assert report.clean, report.findings
 
 
-async def drains(payer: Payer, url: str = "") -> int:
+async def drains(payer: AccountClient, url: str = "") -> int:
     text = (await payer.http.get(f"{url}/metrics")).text
     return int(float(text.partition("\nyout_drains ")[2].partition("\n")[0]))
 
 
-async def left(payer: Payer, upstream: Paced, model: str, *, url: str = "", once: str = "", **fields: object) -> None:
+async def left(
+    payer: AccountClient, upstream: Paced, model: str, *, url: str = "", once: str = "", **fields: object
+) -> None:
     """Ask for a stream, leave it once the provider waits, and be sure that the server knows."""
     seen, before = len(upstream.seen), await drains(payer, url)
     speaks = not model.endswith("late")
@@ -104,7 +106,7 @@ async def _is(what: bool) -> bool:
     return what
 
 
-async def ended(payer: Payer, count: int = 1) -> list[dict[str, Any]]:
+async def ended(payer: AccountClient, count: int = 1) -> list[dict[str, Any]]:
     """The account's receipts, once all of its holds have ended; the balance is what they leave."""
 
     async def closed() -> list[str] | None:
@@ -161,7 +163,7 @@ ENDINGS = [
 
 @pytest.mark.parametrize("provider", ["drain", "stop"])
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.script)
-async def test_the_client_has_left(payer: Payer, upstream: Paced, ending: Ending, provider: str) -> None:
+async def test_the_client_has_left(payer: AccountClient, upstream: Paced, ending: Ending, provider: str) -> None:
     choices = 2 if ending.script.startswith("one-of-two") else 1
     await left(payer, upstream, f"{provider}-{ending.script}", max_tokens=500, n=choices)
     upstream.release.set()
@@ -177,7 +179,7 @@ async def test_the_client_has_left(payer: Payer, upstream: Paced, ending: Ending
 @pytest.mark.parametrize("provider", ["drain", "stop"])
 @pytest.mark.parametrize("chunks", [None, 3])
 async def test_the_client_leaves_when_all_has_been_said(
-    payer: Payer, upstream: Paced, provider: str, chunks: int | None
+    payer: AccountClient, upstream: Paced, provider: str, chunks: int | None
 ) -> None:
     """With the very last byte, or one chunk before it: the one with the charge has been sent by then."""
     upstream.release.set()
@@ -187,7 +189,7 @@ async def test_the_client_leaves_when_all_has_been_said(
 
 
 @pytest.mark.parametrize("provider", ["drain", "stop"])
-async def test_the_client_of_a_whole_answer_leaves(payer: Payer, upstream: Paced, provider: str) -> None:
+async def test_the_client_of_a_whole_answer_leaves(payer: AccountClient, upstream: Paced, provider: str) -> None:
     asking = asyncio.create_task(payer.chat(f"{provider}-ends"))
     assert await eventually(lambda: _is(len(upstream.seen) == 1))
     asking.cancel()
@@ -198,7 +200,7 @@ async def test_the_client_of_a_whole_answer_leaves(payer: Payer, upstream: Paced
     assert charge(receipt) == FULL
 
 
-async def test_a_stream_is_cut_when_not_each_of_its_choices_has_ended(payer: Payer, upstream: Paced) -> None:
+async def test_a_stream_is_cut_when_not_each_of_its_choices_has_ended(payer: AccountClient, upstream: Paced) -> None:
     upstream.release.set()
     asked = {"model": "stop-one-of-two-cut", **ASKED, "stream": True, "n": 2, "max_tokens": 500}
     told = (await payer.http.post(CHAT, json=asked)).text
@@ -209,7 +211,7 @@ async def test_a_stream_is_cut_when_not_each_of_its_choices_has_ended(payer: Pay
 
 
 @pytest.mark.parametrize("once", ["", "kept"])
-async def test_who_has_left_never_pays_above_the_hold(payer: Payer, upstream: Paced, once: str) -> None:
+async def test_who_has_left_never_pays_above_the_hold(payer: AccountClient, upstream: Paced, once: str) -> None:
     await left(payer, upstream, "drain-usage-above", once=once, max_tokens=500)
     upstream.release.set()
     (receipt,) = await ended(payer)
@@ -219,14 +221,14 @@ async def test_who_has_left_never_pays_above_the_hold(payer: Payer, upstream: Pa
     assert held < 1000 < receipt["calculation"]["rounded_cost"]
 
 
-async def test_who_stays_pays_what_the_provider_reports(payer: Payer, upstream: Paced) -> None:
+async def test_who_stays_pays_what_the_provider_reports(payer: AccountClient, upstream: Paced) -> None:
     upstream.release.set()
     await payer.streamed("drain-usage-above", max_tokens=500)
     (receipt,) = await ended(payer)
     assert check(receipt)["credits"]["charged"] == receipt["calculation"]["rounded_cost"] > 27_000
 
 
-async def test_a_provider_that_never_ends_is_read_so_long(payer: Payer, upstream: Paced) -> None:
+async def test_a_provider_that_never_ends_is_read_so_long(payer: AccountClient, upstream: Paced) -> None:
     await left(payer, upstream, "drain-endless", max_tokens=4000)
     upstream.release.set()
     (receipt,) = await ended(payer)
@@ -236,7 +238,7 @@ async def test_a_provider_that_never_ends_is_read_so_long(payer: Payer, upstream
     assert upstream.aborted.wait(10)
 
 
-async def test_a_provider_that_goes_on_above_its_limit_is_cut(payer: Payer, upstream: Paced) -> None:
+async def test_a_provider_that_goes_on_above_its_limit_is_cut(payer: AccountClient, upstream: Paced) -> None:
     await left(payer, upstream, "drain-endless", max_tokens=5)
     upstream.release.set()
     (receipt,) = await ended(payer)
@@ -247,7 +249,7 @@ async def test_a_provider_that_goes_on_above_its_limit_is_cut(payer: Payer, upst
 
 @pytest.mark.parametrize("provider", ["drain", "stop"])
 async def test_an_answer_that_is_kept_is_read_to_its_end_and_told_whole(
-    payer: Payer, upstream: Paced, provider: str
+    payer: AccountClient, upstream: Paced, provider: str
 ) -> None:
     model = f"{provider}-ends"
     await left(payer, upstream, model, once="kept")
@@ -265,7 +267,7 @@ async def test_an_answer_that_is_kept_is_read_to_its_end_and_told_whole(
     await ended(payer)
 
 
-async def test_only_so_many_are_read_for_the_bill(payer: Payer, upstream: Paced) -> None:
+async def test_only_so_many_are_read_for_the_bill(payer: AccountClient, upstream: Paced) -> None:
     """One more is cut, and charged for what was delivered. What is kept for a replay has no such limit."""
     for _ in range(3):
         await left(payer, upstream, "drain-ends")
@@ -280,7 +282,9 @@ async def test_only_so_many_are_read_for_the_bill(payer: Payer, upstream: Paced)
     await ended(payer, 5)
 
 
-async def test_the_server_is_told_to_stop_while_it_reads_on(payer: Payer, upstream: Paced, stack: Stack) -> None:
+async def test_the_server_is_told_to_stop_while_it_reads_on(
+    payer: AccountClient, upstream: Paced, stack: Stack
+) -> None:
     other = replace(stack, port=free_port(), state=stack.state / "stopping")
     with other.running("api") as api:
         await left(payer, upstream, "drain-ends", url=other.url)
@@ -292,7 +296,7 @@ async def test_the_server_is_told_to_stop_while_it_reads_on(payer: Payer, upstre
     assert upstream.aborted.is_set()
 
 
-async def test_the_server_is_killed_while_it_reads_on(payer: Payer, upstream: Paced, stack: Stack) -> None:
+async def test_the_server_is_killed_while_it_reads_on(payer: AccountClient, upstream: Paced, stack: Stack) -> None:
     """The provider bills what it generated, for nobody: so does the sweeper, as far as it was told."""
     other = replace(stack, port=free_port(), state=stack.state / "killed")
     with other.running("api") as api:
@@ -317,6 +321,6 @@ async def test_the_server_is_killed_while_it_reads_on(payer: Payer, upstream: Pa
     assert not receipt["calculation"]["minimum_applied"]
 
 
-async def _value(payer: Payer, query: str) -> int:
+async def _value(payer: AccountClient, query: str) -> int:
     async with payer.database.connection() as connection:
         return int((await connection.exec_driver_sql(query, (payer.customer.account_id,))).scalar_one())

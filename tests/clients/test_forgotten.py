@@ -1,13 +1,13 @@
 """What the owner of an account finds of calls that are older than details are kept: the API itself forgets them."""
 
-from tests.clients.payer import CREDITS, Payer
-from tests.integration.aging import age
+from tests.clients.account_client import CREDITS, AccountClient
+from tests.integration.backdate import backdate
 from tests.stack import Stack, eventually
 
 
-async def test_an_old_charge_says_that_its_details_are_gone(payer: Payer, stack: Stack) -> None:
+async def test_an_old_charge_says_that_its_details_are_gone(payer: AccountClient, stack: Stack) -> None:
     old = await payer.charged("test-plain", max_tokens=500)
-    renamed = await age(stack.database_url, payer.customer.account_id, 100)
+    renamed = await backdate(stack.database_url, payer.customer.account_id, 100)
     new = await payer.charged("test-plain", max_tokens=500)
     (gone,) = renamed.values()
 

@@ -9,7 +9,7 @@ from openai import AsyncOpenAI
 
 from bench.chaos.receipts import faults
 from gateway.calls import RUNAWAY
-from tests.clients.conftest import OpenAccount, OpenPayer
+from tests.clients.conftest import OpenAccount, OpenAccountClient
 from tests.doubles.openai_server import WORD, OpenAIServer
 from tests.stack import Stack
 
@@ -45,7 +45,7 @@ async def call(client: AsyncOpenAI, model: str, *, stream: bool, choices: int = 
 @pytest.mark.parametrize("way", [(True, 1), (True, 3), (False, 1), (False, 3)])
 @pytest.mark.parametrize("model", ["test-writes", "test-reasons", "test-writes-on", "test-reasons-on", "test-metered"])
 async def test_ten_unbounded_calls_share_fifty_thousand_credits(
-    stack: Stack, payers: OpenPayer, upstream: OpenAIServer, model: str, way: tuple[bool, int]
+    stack: Stack, payers: OpenAccountClient, upstream: OpenAIServer, model: str, way: tuple[bool, int]
 ) -> None:
     """Each could use 60,000 credits (40,000 tokens at 1,500), some go on whatever they are told: far more than there
     is."""

@@ -7,20 +7,20 @@ import httpx2
 import psycopg
 
 from domain import keys
-from tests.clients.conftest import OpenPayer
-from tests.clients.payer import Payer
+from tests.clients.account_client import AccountClient
+from tests.clients.conftest import OpenAccountClient
 from tests.stack import Stack
 
 PATH = "/api/chat/keys/"
 BODY = {"name": "ci", "scopes": ["chat", "models"], "limits": {"requests": 60}}
 
 
-async def make(payer: Payer, once: str, token: str = "", **changes: object) -> httpx2.Response:
+async def make(payer: AccountClient, once: str, token: str = "", **changes: object) -> httpx2.Response:
     headers = {"idempotency-key": once} | ({"authorization": f"Bearer {token}"} if token else {})
     return await payer.http.post(PATH, json=BODY | changes, headers=headers)
 
 
-async def live(payer: Payer) -> list[str]:
+async def live(payer: AccountClient) -> list[str]:
     """The account's keys, but for the one that calls."""
     return [key["id"] for key in (await payer.http.get(PATH)).json()["data"]][:-1]
 
@@ -33,7 +33,7 @@ def refused(answer: httpx2.Response, code: str = "idempotency_conflict") -> str:
     return str(error["message"])
 
 
-async def test_the_same_request_again_is_the_same_key(payer: Payer) -> None:
+async def test_the_same_request_again_is_the_same_key(payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     first, again = await make(payer, once), await make(payer, f'"{once}"')
     assert (first.status_code, again.status_code) == (201, 201)
@@ -46,7 +46,7 @@ async def test_the_same_request_again_is_the_same_key(payer: Payer) -> None:
     assert (await make(payer, uuid.uuid4().hex)).json()["id"] != first.json()["id"]
 
 
-async def test_another_body_is_refused_and_makes_nothing(payer: Payer) -> None:
+async def test_another_body_is_refused_and_makes_nothing(payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     made = await make(payer, once)
     for changes in ({"name": "other"}, {"scopes": ["chat"]}, {"limits": None}):
@@ -54,7 +54,7 @@ async def test_another_body_is_refused_and_makes_nothing(payer: Payer) -> None:
     assert await live(payer) == [made.json()["id"]]
 
 
-async def test_twenty_at_once_make_one_key(payer: Payer) -> None:
+async def test_twenty_at_once_make_one_key(payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     answers = await asyncio.gather(*(make(payer, once) for _ in range(20)))
     assert {answer.status_code for answer in answers} <= {201, 409}
@@ -63,7 +63,7 @@ async def test_twenty_at_once_make_one_key(payer: Payer) -> None:
     assert len(await live(payer)) == 1
 
 
-async def test_another_key_of_the_account_learns_which_key_and_not_its_token(payer: Payer) -> None:
+async def test_another_key_of_the_account_learns_which_key_and_not_its_token(payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     made = (await make(payer, once)).json()
     other = (await payer.http.post(PATH, json={"name": "other", "scopes": ["keys", "chat", "models"]})).json()
@@ -71,12 +71,12 @@ async def test_another_key_of_the_account_learns_which_key_and_not_its_token(pay
     assert len(await live(payer)) == 2
 
 
-async def test_accounts_do_not_share_keys(payers: OpenPayer) -> None:
+async def test_accounts_do_not_share_keys(payers: OpenAccountClient) -> None:
     ann, bob = await payers(), await payers()
     assert (await make(ann, "1")).json()["id"] != (await make(bob, "1")).json()["id"]
 
 
-async def test_a_revoked_key_is_not_told_again_as_if_it_lived(payer: Payer) -> None:
+async def test_a_revoked_key_is_not_told_again_as_if_it_lived(payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     made = (await make(payer, once)).json()
     assert (await payer.http.post(f"{PATH}{made['id']}/revoke/")).status_code == 200
@@ -86,7 +86,7 @@ async def test_a_revoked_key_is_not_told_again_as_if_it_lived(payer: Payer) -> N
     assert await live(payer) == []
 
 
-async def test_what_was_refused_is_not_remembered(payer: Payer) -> None:
+async def test_what_was_refused_is_not_remembered(payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     narrow = (await payer.http.post(PATH, json={"name": "narrow", "scopes": ["keys", "chat"]})).json()
     assert (await make(payer, once, scopes=["nonsense"])).status_code == 400
@@ -95,7 +95,7 @@ async def test_what_was_refused_is_not_remembered(payer: Payer) -> None:
     assert (await make(payer, "x" * 256)).json()["error"]["param"] == "Idempotency-Key"
 
 
-async def test_it_is_forgotten_in_time(stack: Stack, payer: Payer) -> None:
+async def test_it_is_forgotten_in_time(stack: Stack, payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     first = (await make(payer, once)).json()
     async with await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True) as connection:
@@ -106,7 +106,7 @@ async def test_it_is_forgotten_in_time(stack: Stack, payer: Payer) -> None:
     assert (await make(payer, once, name="another")).json() == second
 
 
-async def test_a_full_account_still_hears_of_the_key_that_filled_it(stack: Stack, payer: Payer) -> None:
+async def test_a_full_account_still_hears_of_the_key_that_filled_it(stack: Stack, payer: AccountClient) -> None:
     once = uuid.uuid4().hex
     async with await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True) as connection:
         fill = """
@@ -119,7 +119,7 @@ async def test_a_full_account_still_hears_of_the_key_that_filled_it(stack: Stack
     assert (await make(payer, once)).json() == made.json()
 
 
-async def test_no_token_is_readable_in_the_database(stack: Stack, payer: Payer) -> None:
+async def test_no_token_is_readable_in_the_database(stack: Stack, payer: AccountClient) -> None:
     made = (await make(payer, "a-key-that-is-not-stored")).json()
     assert keys.well_formed(made["key"])
     async with await psycopg.AsyncConnection.connect(stack.database_url) as connection:

@@ -9,7 +9,7 @@ import httpx2
 import orjson
 import pytest
 
-from tests.clients.payer import ASKED, Payer
+from tests.clients.account_client import ASKED, AccountClient
 from tests.doubles.openai_server import OpenAIServer
 from tests.stack import Stack, eventually, free_port
 
@@ -248,7 +248,7 @@ async def test_keys_are_listed_masked_and_revoked_at_once(owner: httpx2.AsyncCli
         assert (await owner.get(url + "/v1/models", headers=headers)).status_code == 401
 
 
-async def test_a_replay_tells_what_is_left(payer: Payer) -> None:
+async def test_a_replay_tells_what_is_left(payer: AccountClient) -> None:
     asked, named = {"model": "test-plain", **ASKED}, {"idempotency-key": "limits"}
     await payer.http.post("/v1/chat/completions", json=asked, headers=named)
     answer = await payer.http.post("/v1/chat/completions", json=asked, headers=named)

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from db.audit import audit
-from tests.clients.conftest import OpenPayer
-from tests.clients.payer import ASKED, CREDITS, Payer
+from tests.clients.account_client import ASKED, CREDITS, AccountClient
+from tests.clients.conftest import OpenAccountClient
 from tests.doubles.openai_server import ANSWER, OpenAIServer
 from tests.stack import Stack, eventually, free_port
 
@@ -54,7 +54,7 @@ def second(stack: Stack) -> Iterator[Stack]:
 
 
 async def ask(
-    payer: Payer, kind: Kind, once: bytes | str, *, url: str = "", token: str = "", **changes: object
+    payer: AccountClient, kind: Kind, once: bytes | str, *, url: str = "", token: str = "", **changes: object
 ) -> httpx2.Response:
     headers: dict[str, Any] = {"idempotency-key": once} | ({"authorization": f"Bearer {token}"} if token else {})
     return await payer.http.post(url + kind.path, json=kind.body | changes, headers=headers)
@@ -78,7 +78,7 @@ def conflict(answer: httpx2.Response) -> str:
     return str(error["message"])
 
 
-async def patiently(payer: Payer, kind: Kind, once: str, url: str) -> httpx2.Response:
+async def patiently(payer: AccountClient, kind: Kind, once: str, url: str) -> httpx2.Response:
     """Comes back when told to, as SDKs do: a hundred share the few connections that a process has to its database."""
     answer = await ask(payer, kind, once, url=url)
     for _ in range(20):
@@ -89,7 +89,7 @@ async def patiently(payer: Payer, kind: Kind, once: str, url: str) -> httpx2.Res
     return answer
 
 
-async def holds(payer: Payer) -> list[tuple[str, int]]:
+async def holds(payer: AccountClient) -> list[tuple[str, int]]:
     """Of the account: their states, and what they cost."""
     query = "SELECT state, charged FROM holds WHERE account_id = %s ORDER BY id"
     async with payer.database.connection() as connection:
@@ -97,7 +97,7 @@ async def holds(payer: Payer) -> list[tuple[str, int]]:
         return [(str(row["state"]), int(row["charged"])) for row in found.mappings()]
 
 
-async def is_right(payer: Payer) -> None:
+async def is_right(payer: AccountClient) -> None:
     left = (await payer.http.get("/api/chat/limit/")).json()
     spent = sum(charged for _, charged in await holds(payer))
     assert left["balance"] + left["held"] == CREDITS - spent
@@ -109,7 +109,7 @@ async def is_right(payer: Payer) -> None:
 @each
 @pytest.mark.parametrize("again", ['"{}"', "{}"])
 async def test_the_same_again_is_a_replay_in_any_spelling_and_process(
-    payer: Payer, second: Stack, kind: Kind, again: str
+    payer: AccountClient, second: Stack, kind: Kind, again: str
 ) -> None:
     once = uuid.uuid4().hex
     first = await ask(payer, kind, once)
@@ -122,7 +122,7 @@ async def test_the_same_again_is_a_replay_in_any_spelling_and_process(
 
 
 @each
-async def test_another_body_is_refused(payer: Payer, second: Stack, kind: Kind) -> None:
+async def test_another_body_is_refused(payer: AccountClient, second: Stack, kind: Kind) -> None:
     once = uuid.uuid4().hex
     await ask(payer, kind, once)
     for url in ("", second.url):
@@ -132,20 +132,20 @@ async def test_another_body_is_refused(payer: Payer, second: Stack, kind: Kind) 
 
 @each
 @pytest.mark.parametrize("once", [b"x" * 256, "Schlüssel".encode(), "🔑".encode(), b"a\tb", b'""'])
-async def test_what_is_no_key_is_refused_and_makes_nothing(payer: Payer, kind: Kind, once: bytes) -> None:
+async def test_what_is_no_key_is_refused_and_makes_nothing(payer: AccountClient, kind: Kind, once: bytes) -> None:
     refused = await ask(payer, kind, once)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "Idempotency-Key")
     assert await holds(payer) == []
 
 
 @each
-async def test_the_longest_key_is_a_key(payer: Payer, kind: Kind) -> None:
+async def test_the_longest_key_is_a_key(payer: AccountClient, kind: Kind) -> None:
     once = uuid.uuid4().hex.ljust(255, "~")
     assert what(await ask(payer, kind, once)) == what(await ask(payer, kind, once))
 
 
 @each
-async def test_another_account_has_keys_of_its_own(payers: OpenPayer, kind: Kind) -> None:
+async def test_another_account_has_keys_of_its_own(payers: OpenAccountClient, kind: Kind) -> None:
     ann, bob = await payers(), await payers()
     made = [await ask(each, kind, "1") for each in (ann, bob)]
     assert not any(replayed(answer) for answer in made)
@@ -153,7 +153,9 @@ async def test_another_account_has_keys_of_its_own(payers: OpenPayer, kind: Kind
 
 
 @each
-async def test_a_key_that_is_revoked_hears_nothing_and_its_sister_of_the_charge(payer: Payer, kind: Kind) -> None:
+async def test_a_key_that_is_revoked_hears_nothing_and_its_sister_of_the_charge(
+    payer: AccountClient, kind: Kind
+) -> None:
     once = uuid.uuid4().hex
     dying = (await payer.http.post("/api/chat/keys/", json={"name": "dying"})).json()
     made = await ask(payer, kind, once, token=dying["key"])
@@ -170,7 +172,7 @@ async def test_a_key_that_is_revoked_hears_nothing_and_its_sister_of_the_charge(
 
 @each
 async def test_a_hundred_at_once_over_two_processes_are_one(
-    payer: Payer, second: Stack, upstream: OpenAIServer, kind: Kind
+    payer: AccountClient, second: Stack, upstream: OpenAIServer, kind: Kind
 ) -> None:
     once, before = uuid.uuid4().hex, len(upstream.seen)
     urls = cycle(("", second.url))
@@ -195,7 +197,7 @@ async def dying(stack: Stack, upstream: OpenAIServer) -> AsyncIterator[Stack]:
     upstream.release.set()
 
 
-async def _killed_while_it_runs(payer: Payer, dying: Stack, kind: Kind, once: str, relayed: int) -> None:
+async def _killed_while_it_runs(payer: AccountClient, dying: Stack, kind: Kind, once: str, relayed: int) -> None:
     """In flight everywhere until then, and until the sweeper has been. `relayed` is what the ledger was told of."""
     with dying.running("api") as api:
         asking = asyncio.create_task(ask(payer, kind, once, url=dying.url))
@@ -225,7 +227,7 @@ async def _killed_while_it_runs(payer: Payer, dying: Stack, kind: Kind, once: st
 
 @each_call
 async def test_what_a_crash_left_uncharged_runs_again(
-    payer: Payer, dying: Stack, upstream: OpenAIServer, kind: Kind
+    payer: AccountClient, dying: Stack, upstream: OpenAIServer, kind: Kind
 ) -> None:
     once, kind = uuid.uuid4().hex, kind.of("test-hang")
     await _killed_while_it_runs(payer, dying, kind, once, relayed=0)
@@ -237,7 +239,7 @@ async def test_what_a_crash_left_uncharged_runs_again(
     await is_right(payer)
 
 
-async def test_what_the_sweeper_charged_is_named_and_does_not_run_again(payer: Payer, dying: Stack) -> None:
+async def test_what_the_sweeper_charged_is_named_and_does_not_run_again(payer: AccountClient, dying: Stack) -> None:
     once, kind = uuid.uuid4().hex, STREAM.of("test-endless")
     await _killed_while_it_runs(payer, dying, kind, once, relayed=1)
     (charge,) = (await payer.get("/charges/"))["data"]
@@ -247,7 +249,7 @@ async def test_what_the_sweeper_charged_is_named_and_does_not_run_again(payer: P
     await is_right(payer)
 
 
-async def test_a_job_outlives_the_process_that_took_it(payer: Payer, dying: Stack) -> None:
+async def test_a_job_outlives_the_process_that_took_it(payer: AccountClient, dying: Stack) -> None:
     once = uuid.uuid4().hex
     with dying.running("api") as api:
         made = await ask(payer, MEDIA, once, url=dying.url)

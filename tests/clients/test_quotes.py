@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import OpenPayer
-from tests.clients.payer import ASKED, CREDITS, Payer
+from tests.clients.account_client import ASKED, CREDITS, AccountClient
+from tests.clients.conftest import OpenAccountClient
 from tests.doubles.openai_server import OpenAIServer
 
 
-async def quoted(payer: Payer, model: str, **fields: object) -> dict[str, Any]:
+async def quoted(payer: AccountClient, model: str, **fields: object) -> dict[str, Any]:
     answer = await payer.http.post("/api/billing/quote/", json={"model": model, **fields})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-async def balance(payer: Payer) -> tuple[int, int]:
+async def balance(payer: AccountClient) -> tuple[int, int]:
     found = (await payer.http.get("/api/chat/limit/")).json()
     return found["balance"], found["held"]
 
@@ -24,7 +24,7 @@ async def balance(payer: Payer) -> tuple[int, int]:
 @pytest.mark.parametrize("fields", [{}, {"max_tokens": 77, "n": 3}, {"max_credits": 500}])
 @pytest.mark.parametrize("credits", [CREDITS, 4_000])
 async def test_a_quote_is_what_the_call_then_holds(
-    payers: OpenPayer, upstream: OpenAIServer, credits: int, fields: dict[str, int]
+    payers: OpenAccountClient, upstream: OpenAIServer, credits: int, fields: dict[str, int]
 ) -> None:
     payer = await payers(credits)
     before = len(upstream.seen)
@@ -39,7 +39,7 @@ async def test_a_quote_is_what_the_call_then_holds(
     assert receipt["credits"]["charged"] <= max(600, told["credits"]["at_most"])
 
 
-async def test_a_quote_tells_what_does_not_suffice(payers: OpenPayer) -> None:
+async def test_a_quote_tells_what_does_not_suffice(payers: OpenAccountClient) -> None:
     poor = await payers(100)
     told = await quoted(poor, "test-plain", **ASKED)
     assert (told["affordable"], told["limit_source"], told["bounds"]["output_limit"]) == (False, "balance", 256)
@@ -48,7 +48,7 @@ async def test_a_quote_tells_what_does_not_suffice(payers: OpenPayer) -> None:
     assert (told["affordable"], told["limit_source"]) == (False, "max_credits")
 
 
-async def test_a_quote_of_a_stream_whose_hold_grows_tells_how_far(payers: OpenPayer) -> None:
+async def test_a_quote_of_a_stream_whose_hold_grows_tells_how_far(payers: OpenAccountClient) -> None:
     payer = await payers(10_000)
     told = (await quoted(payer, "test-metered", **ASKED, stream=True))["credits"]
     assert told["held"] < 1_300
@@ -65,7 +65,7 @@ async def test_a_quote_of_a_stream_whose_hold_grows_tells_how_far(payers: OpenPa
         ("demo-speech", {"input": "Hello"}),
     ],
 )
-async def test_a_media_quote_is_the_jobs_price(payer: Payer, model: str, fields: dict[str, Any]) -> None:
+async def test_a_media_quote_is_the_jobs_price(payer: AccountClient, model: str, fields: dict[str, Any]) -> None:
     told = await quoted(payer, model, **fields)
     kind = model.removeprefix("demo-")
     assert (told["kind"], told["bounds"]) == (kind, None)
@@ -92,13 +92,13 @@ async def test_a_media_quote_is_the_jobs_price(payer: Payer, model: str, fields:
     ],
 )
 async def test_a_quote_checks_the_body_as_the_call_does(
-    payer: Payer, body: dict[str, Any], param: str, status: int
+    payer: AccountClient, body: dict[str, Any], param: str, status: int
 ) -> None:
     answer = await payer.http.post("/api/billing/quote/", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
 
 
-async def test_a_call_never_costs_more_than_its_caller_allows(payer: Payer, upstream: OpenAIServer) -> None:
+async def test_a_call_never_costs_more_than_its_caller_allows(payer: AccountClient, upstream: OpenAIServer) -> None:
     receipt = await payer.charged("test-usage-huge", max_credits=1_000)
     assert (receipt["credits"]["charged"], receipt["bounds"]["max_credits"]) == (1_000, 1_000)
     assert receipt["credits"]["written_off"] == 27_300 - 1_000
@@ -108,14 +108,14 @@ async def test_a_call_never_costs_more_than_its_caller_allows(payer: Payer, upst
     assert receipt["credits"]["held"] <= 1_000
 
 
-async def test_a_stream_ends_where_its_caller_allows_no_more(payer: Payer) -> None:
+async def test_a_stream_ends_where_its_caller_allows_no_more(payer: AccountClient) -> None:
     receipt = await payer.closed(await payer.streamed("test-metered", max_credits=2_000))
     assert 2_000 - 150 < receipt["credits"]["charged"] <= 2_000  # a chunk of the double costs 150
     assert receipt["credits"]["written_off"] == 0
 
 
 async def test_a_call_that_may_cost_more_is_refused_before_anything_is_sent(
-    payer: Payer, upstream: OpenAIServer
+    payer: AccountClient, upstream: OpenAIServer
 ) -> None:
     before = len(upstream.seen)
     answer = await payer.chat("test-plain", max_tokens=1_000, max_credits=1_499)
@@ -127,7 +127,7 @@ async def test_a_call_that_may_cost_more_is_refused_before_anything_is_sent(
     assert await balance(payer) == (CREDITS, 0)
 
 
-async def test_a_body_that_nests_too_deeply_is_refused(payer: Payer) -> None:
+async def test_a_body_that_nests_too_deeply_is_refused(payer: AccountClient) -> None:
     deep = "[" * 900 + "]" * 900
     body = '{"model":"test-plain","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","f":%s}]}'
     answer = await payer.http.post("/api/billing/quote/", content=body % deep)

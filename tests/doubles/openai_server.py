@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.doubles import oddities, tellers
+from tests.doubles import malformed_chunks, usage_variants
 
 ANSWER = "The answer is four."
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
@@ -105,8 +105,8 @@ class OpenAIServer:
         if model == "too-long":
             error = {"message": "SECRET", "type": "invalid_request_error", "param": "messages"}
             return web.json_response({"error": error | {"code": "context_length_exceeded"}}, status=400)
-        if model in oddities.TELLING:
-            error = {"message": "SECRET", "param": oddities.TELLING[model], "code": "unsupported_value"}
+        if model in malformed_chunks.TELLING:
+            error = {"message": "SECRET", "param": malformed_chunks.TELLING[model], "code": "unsupported_value"}
             return web.json_response({"error": error}, status=400)
         if model == "picky":
             error = {"message": "SECRET", "type": "invalid_request_error", "param": "temperature"}
@@ -120,17 +120,17 @@ class OpenAIServer:
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         if body["model"] in WRITERS:
             return self._written(body)
-        if body["model"] in tellers.WHOLE:
-            return web.json_response({"id": "u", "usage": USAGE} | tellers.WHOLE[body["model"]])
-        if body["model"] in oddities.WHOLE:
-            return web.json_response(oddities.WHOLE[body["model"]] | {"usage": USAGE})
+        if body["model"] in usage_variants.WHOLE:
+            return web.json_response({"id": "u", "usage": USAGE} | usage_variants.WHOLE[body["model"]])
+        if body["model"] in malformed_chunks.WHOLE:
+            return web.json_response(malformed_chunks.WHOLE[body["model"]] | {"usage": USAGE})
         choices = [
             {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}
             for n in range(body.get("n") or 1)
         ]
         usage = USAGES.get(body["model"], USAGE)
         answer = {"id": "upstream-1", "object": "chat.completion", "created": 1, "model": body["model"]}
-        beside = oddities.CHATTY if body["model"] == "chatty" else {}
+        beside = malformed_chunks.CHATTY if body["model"] == "chatty" else {}
         return web.json_response(answer | beside | {"choices": choices, "usage": usage})
 
     def _written(self, body: dict[str, Any]) -> web.Response:
@@ -155,7 +155,7 @@ class OpenAIServer:
 
     async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
         model = body["model"]
-        scripted = oddities.STREAMED | tellers.STREAMED
+        scripted = malformed_chunks.STREAMED | usage_variants.STREAMED
         if model in scripted:
             for chunk in scripted[model]:
                 await write(f"data: {json.dumps(chunk)}\n\n")
@@ -217,7 +217,7 @@ def writers_usage(body: dict[str, Any]) -> dict[str, int]:
 
 
 def frame(body: dict[str, Any]) -> dict[str, Any]:
-    beside = oddities.CHATTY if body["model"] == "chatty" else {}
+    beside = malformed_chunks.CHATTY if body["model"] == "chatty" else {}
     return beside | {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
 
 

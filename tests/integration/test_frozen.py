@@ -18,7 +18,7 @@ FROZEN = "a-frozen-process"
 
 
 async def test_a_leader_that_falls_silent_leads_no_longer(database_url: str) -> None:
-    frozen = Leadership(database_url, LOCK, longest_silence=timedelta(seconds=1))
+    frozen = Leadership(database_url, LOCK, max_silence=timedelta(seconds=1))
     other = Leadership(database_url, LOCK)
     assert await frozen.held()
     assert not await other.held()

@@ -14,7 +14,7 @@ from tests.doubles.faulty_wire import Fault, FaultyWire, Point, Way
 from tests.integration.bank import balance, open_account, reserve, settle
 from tests.integration.test_ledger import outcome, proven
 from tests.ledger.client import Client
-from tests.ledger.heard import heard
+from tests.ledger.verdict_codec import encode
 
 AT_ONCE = 6
 RESERVED, SETTLED = ("Reserved", 100, 100, 900, 100, False), ("Closed", "settled", 40, 0, 960, 0)
@@ -73,7 +73,7 @@ async def test_a_fault_before_any_message_charges_once(
             batch: list[Operation] = [reserve(customer, 100, hold_id), settle(customer, hold_id, 40)]
             wire.arm(Point(way, number), what(wire, client, admin))
             told = await client.ask(batch)
-        told_again = [heard(await outcome(ledger, operation)) for operation in batch]
+        told_again = [encode(await outcome(ledger, operation)) for operation in batch]
         assert told[0] in (None, RESERVED, ("HoldClosed",)), told
         assert told[1] is None or told[1][:-1] == SETTLED, told
         first = told[1] is None and told_again[0] == RESERVED  # the client was killed before it was done

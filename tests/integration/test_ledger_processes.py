@@ -21,8 +21,8 @@ from tests.doubles.faulty_wire import FaultyWire, Point, Way
 from tests.integration.bank import Customer, balance, open_account, reserve
 from tests.integration.test_ledger import proven
 from tests.ledger.client import GIVEN_UP, Client
-from tests.ledger.heard import Heard
 from tests.ledger.load import committed
+from tests.ledger.verdict_codec import EncodedResult
 from tests.stack import eventually
 
 PROCESSES, BATCHES = 4, 10_000
@@ -100,7 +100,7 @@ async def test_no_deadlock_in_ten_thousand_batches_of_four_processes(
     await all_legal(database, [pair for of in told for pair in of])
 
 
-async def all_legal(database: Database, told: Sequence[tuple[Operation, Heard]]) -> None:
+async def all_legal(database: Database, told: Sequence[tuple[Operation, EncodedResult]]) -> None:
     for operation, verdict in told:
         assert verdict[0] in LEGAL[type(operation).__name__], (operation, verdict)
     async with database.connection() as connection:
@@ -187,7 +187,7 @@ async def test_a_cancelled_caller_is_given_back_what_two_processes_did_for_it(
     """It leaves in the middle of the batch: its hold is released, its neighbours' stay."""
     customer = await open_account(database, ledger, 100_000)
 
-    async def one() -> dict[int, Heard]:
+    async def one() -> dict[int, EncodedResult]:
         async with FaultyWire(database_url) as wire, Client(wire.url) as client:
             await client.ask([reserve(customer, 0)])
             left = asyncio.Event()

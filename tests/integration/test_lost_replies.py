@@ -50,8 +50,8 @@ async def settled_without_an_answer(proxy: CuttingProxy, ledger: LedgerWriter, c
 
 
 async def test_a_caller_that_was_told_503_is_not_left_charged(database: Database, database_url: str) -> None:
-    patience = timedelta(seconds=1)
-    async with CuttingProxy(database_url) as proxy, LedgerWriter(proxy.url, patience=patience) as ledger:
+    timeout = timedelta(seconds=1)
+    async with CuttingProxy(database_url) as proxy, LedgerWriter(proxy.url, timeout=timeout) as ledger:
         customer = await open_account(database, ledger, 1000)
         await settled_without_an_answer(proxy, ledger, customer)
         assert await balance(database_url, customer) == (960, 0, 0)  # it had happened
@@ -67,7 +67,7 @@ async def test_a_caller_that_was_told_503_is_not_left_charged(database: Database
 
 
 async def test_a_connection_into_the_void_does_not_stop_the_ledger(database: Database, database_url: str) -> None:
-    async with CuttingProxy(database_url) as proxy, LedgerWriter(proxy.url, patience=timedelta(seconds=30)) as ledger:
+    async with CuttingProxy(database_url) as proxy, LedgerWriter(proxy.url, timeout=timedelta(seconds=30)) as ledger:
         customer = await open_account(database, ledger, 1000)
         proxy.stalled.set()
         waiting = asyncio.create_task(call(ledger, customer))

@@ -22,8 +22,8 @@ from temporalio.client import Client
 from domain.ids import workflow_id
 from temporal.client import Address, connect, converter
 from temporal.codec import ENCODING, EncryptionCodec
-from tests.doubles.parrot import MODELS, WORD, Parrot, catalog
-from tests.integration import residue
+from tests.doubles.echo_provider import MODELS, WORD, EchoProvider, catalog
+from tests.integration import leak_scan
 from tests.integration.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, triggered, until
 from tests.stack import SECRET, Stack
 
@@ -145,7 +145,7 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
     folder, elsewhere = tmp_path_factory.mktemp("privacy"), tmp_path_factory.mktemp("privacy-catalog")
     temporary = folder / "tmp"
     temporary.mkdir()
-    with Parrot() as upstream:
+    with EchoProvider() as upstream:
         (elsewhere / "catalog.toml").write_text(catalog(upstream.url))
         async with embedded(folder) as (postgres, server):
             stack = Stack(
@@ -227,23 +227,23 @@ async def _recovery(world: World, customer: Customer, jobs: list[Job], tokens: l
 
 
 async def test_nothing_that_was_said_is_kept_anywhere(left: Left) -> None:
-    assert residue.of(left.folder, residue.spellings(ASKED, WORD)) == []
+    assert leak_scan.of(left.folder, leak_scan.spellings(ASKED, WORD)) == []
     for what, text in left.shown.items():
         assert ASKED not in text, what
         assert WORD not in text, what
 
 
 async def test_no_key_and_no_secret_is_kept_anywhere(left: Left) -> None:
-    assert residue.of(left.folder, residue.spellings(*left.tokens, SECRET)) == []
+    assert leak_scan.of(left.folder, leak_scan.spellings(*left.tokens, SECRET)) == []
 
 
 async def test_the_search_finds_what_is_there(left: Left) -> None:
     """The names of models are everybody's: where content would lie, they do."""
     for where in ("postgres/data", "temporal"):
-        assert residue.of(left.folder / where, {"model": b"demo-image-slow"})
+        assert leak_scan.of(left.folder / where, {"model": b"demo-image-slow"})
     job = left.jobs[0]["job_uuid"]
-    assert residue.of(left.folder / "temporal", {"job": job.encode()})
-    assert residue.of(left.folder / "state" / "demo", {"job": job.encode()})
+    assert leak_scan.of(left.folder / "temporal", {"job": job.encode()})
+    assert leak_scan.of(left.folder / "state" / "demo", {"job": job.encode()})
     assert (left.folder / "state" / "api.log").stat().st_size > 0
     assert any((left.folder / "postgres" / "data" / "pg_wal").iterdir())
 
@@ -251,10 +251,10 @@ async def test_the_search_finds_what_is_there(left: Left) -> None:
 async def test_temporal_is_told_ids_and_under_seal(left: Left) -> None:
     """No payload is readable without our key, and those that are, with it, hold nothing that was said."""
     assert {workflow_id(UUID(job["job_uuid"])) for job in left.jobs} <= set(left.histories)
-    payloads = [payload for events in left.histories.values() for payload in residue.payloads(events)]
+    payloads = [payload for events in left.histories.values() for payload in leak_scan.payloads(events)]
     assert len(payloads) > 5 * len(left.jobs)
     assert {payload.metadata["encoding"] for payload in payloads} == {ENCODING}
-    needles = residue.spellings(ASKED, WORD, *left.tokens)
+    needles = leak_scan.spellings(ASKED, WORD, *left.tokens)
     for opened in await EncryptionCodec(KEYRING).decode(payloads):
         assert not [name for name, needle in needles.items() if needle in opened.SerializeToString()]
     whole = b"".join(event.SerializeToString() for events in left.histories.values() for event in events)

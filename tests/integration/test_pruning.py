@@ -23,7 +23,7 @@ from domain.ledger import Renew
 from domain.media import JobError, Kind, MediaRequest, Output, State
 from domain.pricing import FlatTerms
 from domain.retention import FOR_EVER, Retention
-from tests.integration.aging import age
+from tests.integration.backdate import backdate
 from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
 
 HOLDS = Retention(holds=timedelta(days=90))
@@ -103,7 +103,7 @@ async def past(database: Database, ledger: LedgerWriter, database_url: str) -> P
     async with database.transaction() as session:
         await refunds.refund(session, refunded, "It was our fault.")
     await _jobs(database, customer)
-    renamed = await age(database_url, customer.account_id, 100)
+    renamed = await backdate(database_url, customer.account_id, 100)
     today = await _call(ledger, customer, 50)
     return Past(database, ledger, database_url, customer, renamed[charged], today)
 

@@ -10,12 +10,12 @@ from multiprocessing.connection import Connection
 from typing import Self
 
 import db.writer  # what the processes are forked with
-from domain.ledger import Operation, Verdict
-from tests.ledger.heard import Heard, heard
+from domain.ledger import Operation, Result
+from tests.ledger.verdict_codec import EncodedResult, encode
 
-PATIENCE = timedelta(seconds=60)
+RESULT_TIMEOUT = timedelta(seconds=60)
 """Nobody gives up on a slow machine: a test that hangs is ended by its own time limit."""
-GIVEN_UP: Heard = ("given up",)
+GIVEN_UP: EncodedResult = ("given up",)
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload([__name__, "pytest"])
 
@@ -34,14 +34,14 @@ class Client:
         assert self._process.pid is not None
         return self._process.pid
 
-    async def ask(self, operations: Sequence[Operation]) -> list[Heard | None]:
+    async def ask(self, operations: Sequence[Operation]) -> list[EncodedResult | None]:
         """All at once; what was heard of each. None: the client was killed before it heard."""
-        told: list[Heard | None] = [None] * len(operations)
+        told: list[EncodedResult | None] = [None] * len(operations)
         await self.send(operations)
         with contextlib.suppress(EOFError, ConnectionError):
             for _ in operations:
-                number, verdict = await self.next()
-                told[number] = verdict
+                number, result = await self.next()
+                told[number] = result
         return told
 
     async def send(self, operations: Sequence[Operation]) -> None:
@@ -55,8 +55,8 @@ class Client:
         with contextlib.suppress(ConnectionError):
             self._pipe.send(what)
 
-    async def next(self) -> tuple[int, Heard]:
-        """The next verdict, and of which operation. Raises `EOFError` once the client is gone."""
+    async def next(self) -> tuple[int, EncodedResult]:
+        """The next result, and of which operation. Raises `EOFError` once the client is gone."""
         return await asyncio.to_thread(self._pipe.recv)
 
     async def kill(self) -> None:
@@ -84,15 +84,15 @@ def _run(url: str, pipe: Connection) -> None:
 
 
 async def _serve(url: str, pipe: Connection) -> None:
-    waiting: list[asyncio.Future[Verdict]] = []
-    async with db.writer.LedgerWriter(url, patience=PATIENCE) as ledger:
+    waiting: list[asyncio.Future[Result]] = []
+    async with db.writer.LedgerWriter(url, timeout=RESULT_TIMEOUT) as ledger:
         while (asked := await _received(pipe)) is not None:
             if isinstance(asked, int):
                 waiting[asked].cancel()
                 continue
             waiting = [ledger.submit(operation) for operation in asked]
-            for number, verdict in enumerate(waiting):
-                verdict.add_done_callback(partial(_tell, pipe, number))
+            for number, result in enumerate(waiting):
+                result.add_done_callback(partial(_tell, pipe, number))
 
 
 async def _received(pipe: Connection) -> list[Operation] | int | None:
@@ -102,5 +102,5 @@ async def _received(pipe: Connection) -> list[Operation] | int | None:
         return None
 
 
-def _tell(pipe: Connection, number: int, verdict: "asyncio.Future[Verdict]") -> None:
-    pipe.send((number, GIVEN_UP if verdict.cancelled() else heard(verdict.result())))
+def _tell(pipe: Connection, number: int, result: "asyncio.Future[Result]") -> None:
+    pipe.send((number, GIVEN_UP if result.cancelled() else encode(result.result())))

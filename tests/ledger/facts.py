@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from tests.ledger.heard import Heard
+from tests.ledger.verdict_codec import EncodedResult
 
 LEAST, MOST = 10, 2**62
 INPUT, OUTPUT, CACHED, WRITTEN = 300, 1500, 30, 375
@@ -14,7 +14,7 @@ INPUT, OUTPUT, CACHED, WRITTEN = 300, 1500, 30, 375
 
 class Refused(Exception):
     def __init__(self, *heard: Any) -> None:
-        self.heard: Heard = heard
+        self.heard: EncodedResult = heard
 
 
 @dataclass(slots=True)

@@ -9,10 +9,10 @@ from multiprocessing.connection import Connection
 from db.writer import LedgerWriter
 from domain.ledger import Adjust, Extend, Grant, Operation, Refund, Renew, Sweep
 from tests.integration.bank import Customer, reserve, settle, void
-from tests.ledger.client import PATIENCE, processes
-from tests.ledger.heard import Heard, heard
+from tests.ledger.client import RESULT_TIMEOUT, processes
+from tests.ledger.verdict_codec import EncodedResult, encode
 
-Told = list[tuple[Operation, Heard]]
+Told = list[tuple[Operation, EncodedResult]]
 TURN = 20
 """Batches after which all processes take new holds."""
 
@@ -36,12 +36,12 @@ def _run(url: str, customers: Sequence[Customer], seed: int, batches: int, pipe:
 
 async def _ask(url: str, customers: Sequence[Customer], dice: random.Random, batches: int) -> Told:
     told: Told = []
-    async with LedgerWriter(url, patience=PATIENCE) as ledger:
+    async with LedgerWriter(url, timeout=RESULT_TIMEOUT) as ledger:
         while ledger.batches < batches:
             turn = random.Random(ledger.batches // TURN)  # the same in all processes, at about the same time
             batch = some(customers, [uuid.UUID(int=turn.getrandbits(128)) for _ in range(24)], dice)
             verdicts = await asyncio.gather(*(ledger.submit(operation) for operation in batch))
-            told += zip(batch, map(heard, verdicts), strict=True)
+            told += zip(batch, map(encode, verdicts), strict=True)
     return told
 
 

@@ -10,20 +10,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from domain.ledger import Grant, Operation, Renew, Reserve, Sweep
 from tests.ledger.facts import MOST
-from tests.ledger.heard import Heard
 from tests.ledger.model import Model
 from tests.ledger.operations import BATCH, HOLD, OPERATION, calls
 from tests.ledger.orders import Heeded, ordered
+from tests.ledger.verdict_codec import EncodedResult
 from tests.ledger.world import ACCOUNTS, KEYS, LEASE, OneKey, opening
 
 
 class Bank(Protocol):
     def now(self) -> datetime: ...
 
-    def ask(self, operations: Sequence[Operation]) -> list[Heard]:
+    def ask(self, operations: Sequence[Operation]) -> list[EncodedResult]:
         """Of one client, in this order."""
 
-    def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[Heard]]:
+    def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult]]:
         """Of several clients."""
 
     def expire(self, hold_id: UUID) -> None: ...

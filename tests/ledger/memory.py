@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from domain.decisions import decide
-from domain.ledger import Account, Changes, Hold, Key, Operation, Secret, State, UsageEntry, Verdict
-from tests.ledger.heard import Heard, heard
+from domain.ledger import Account, Changes, Hold, Key, Operation, Result, Secret, State, UsageEntry
 from tests.ledger.machine import BankMachine
+from tests.ledger.verdict_codec import EncodedResult, encode
 from tests.ledger.world import ACCOUNTS, KEYS
 
-Decide = Callable[[State, Sequence[Operation]], tuple[list[Verdict], Changes]]
+Decide = Callable[[State, Sequence[Operation]], tuple[list[Result], Changes]]
 
 
 class MemoryBank:
@@ -35,14 +35,14 @@ class MemoryBank:
     def now(self) -> datetime:
         return self._rows.now
 
-    def ask(self, operations: Sequence[Operation]) -> list[Heard]:
+    def ask(self, operations: Sequence[Operation]) -> list[EncodedResult]:
         """One batch, as one writer commits it."""
         verdicts, changes = self._decide(deepcopy(self._rows), operations)
-        told = [heard(verdict) for verdict in verdicts]
+        told = [encode(verdict) for verdict in verdicts]
         self._write(deepcopy(changes))
         return told
 
-    def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[Heard]]:
+    def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult]]:
         """In some order that is not that of asking: last first."""
         return [self.ask(batch) for batch in reversed(batches)][::-1]
 

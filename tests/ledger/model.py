@@ -35,7 +35,7 @@ from tests.ledger.facts import (
     Refused,
     thousandths,
 )
-from tests.ledger.heard import Heard
+from tests.ledger.verdict_codec import EncodedResult
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Model:
             usage=dict(self.usage),
         )
 
-    def ask(self, operation: Operation) -> Heard:
+    def ask(self, operation: Operation) -> EncodedResult:
         """What a client must hear; the books are afterwards what they must be."""
         try:
             return getattr(self, f"_{type(operation).__name__.lower()}")(operation)  # type: ignore[no-any-return]
@@ -117,13 +117,13 @@ class Model:
 
     # Credits by the operator's hand
 
-    def _grant(self, asked: Grant) -> Heard:
+    def _grant(self, asked: Grant) -> EncodedResult:
         return self._referred(asked, asked.amount <= 0, "grants")
 
-    def _adjust(self, asked: Adjust) -> Heard:
+    def _adjust(self, asked: Adjust) -> EncodedResult:
         return self._referred(asked, False, "adjustments")
 
-    def _referred(self, asked: Grant | Adjust, absurd: bool, source: str) -> Heard:
+    def _referred(self, asked: Grant | Adjust, absurd: bool, source: str) -> EncodedResult:
         purse = self.purses.get(asked.account_id)
         if purse is None:
             raise Refused("NotFound")
@@ -144,7 +144,7 @@ class Model:
 
     # A call's beginning
 
-    def _reserve(self, asked: Reserve) -> Heard:
+    def _reserve(self, asked: Reserve) -> EncodedResult:
         account, key_id = self._caller(asked)
         claim = asked.claim if asked.claim and not asked.claim.implicit else None
         placed = self.holds.get(asked.hold_id)
@@ -181,7 +181,7 @@ class Model:
             raise Refused("CallerUnknown")
         return self.keys[key_id].account, key_id
 
-    def _reserved(self, hold_id: UUID, claimed: bool) -> Heard:
+    def _reserved(self, hold_id: UUID, claimed: bool) -> EncodedResult:
         hold = self.holds[hold_id]
         purse = self.purses[hold.account]
         return "Reserved", hold.amount, hold.limit, purse.available, purse.held, claimed
@@ -236,7 +236,7 @@ class Model:
 
     # While it runs
 
-    def _renew(self, asked: Renew) -> Heard:
+    def _renew(self, asked: Renew) -> EncodedResult:
         hold = self._found(asked.hold_id)
         if hold.state != "open":
             raise Refused("HoldClosed")
@@ -244,7 +244,7 @@ class Model:
         hold.lease_until = self.now + asked.lease
         return "Renewed", True
 
-    def _extend(self, asked: Extend) -> Heard:
+    def _extend(self, asked: Extend) -> EncodedResult:
         hold = self._owned(asked)
         if hold.state != "open":
             raise Refused("HoldClosed")
@@ -269,7 +269,7 @@ class Model:
 
     # A call's end
 
-    def _settle(self, asked: Settle) -> Heard:
+    def _settle(self, asked: Settle) -> EncodedResult:
         hold = self._owned(asked)
         if hold.state == "void":
             raise Refused("HoldVoided")
@@ -279,7 +279,7 @@ class Model:
             return self._closed(hold, False)
         return self._closed(hold, True)
 
-    def _void(self, asked: Void) -> Heard:
+    def _void(self, asked: Void) -> EncodedResult:
         if asked.hold_id not in self.holds:
             if asked.account_id not in self.purses:
                 raise Refused("NotFound")
@@ -288,7 +288,7 @@ class Model:
             return self._closed(tombstone, False)
         return self._release(self._owned(asked), asked.closed_by.value)
 
-    def _sweep(self, asked: Sweep) -> Heard:
+    def _sweep(self, asked: Sweep) -> EncodedResult:
         hold = self._owned(asked)
         if hold.state != "open":
             return self._closed(hold, True)
@@ -300,7 +300,7 @@ class Model:
         self._charge_tokens(asked.hold_id, relayed, False, "sweeper")
         return self._closed(hold, False)
 
-    def _refund(self, asked: Refund) -> Heard:
+    def _refund(self, asked: Refund) -> EncodedResult:
         hold = self._owned(asked)
         if hold.state == "open":
             return self._release(hold, asked.closed_by.value)
@@ -349,7 +349,7 @@ class Model:
             if hold_id == asked.hold_id and asked.sealed is not None:
                 self.claims[place] = (fingerprint, hold_id, asked.sealed)
 
-    def _release(self, hold: HoldFacts, by: str) -> Heard:
+    def _release(self, hold: HoldFacts, by: str) -> EncodedResult:
         if hold.state != "open":
             return self._closed(hold, True)
         hold.state, hold.lease_until, hold.closed_by = "void", None, by
@@ -367,6 +367,6 @@ class Model:
             raise Refused("NotFound")
         return hold
 
-    def _closed(self, hold: HoldFacts, repeated: bool) -> Heard:
+    def _closed(self, hold: HoldFacts, repeated: bool) -> EncodedResult:
         purse = self.purses[hold.account]
         return "Closed", hold.state, hold.charged, hold.written_off, purse.available, purse.held, repeated

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from domain.ledger import Operation
-from tests.ledger.heard import Heard
 from tests.ledger.model import Model
+from tests.ledger.verdict_codec import EncodedResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Heeded:
     """An operation and what was heard of it. None: nothing, so it may have happened, or not."""
 
     operation: Operation
-    heard: Heard | None
+    heard: EncodedResult | None
 
 
 def ordered(model: Model, heeded: Sequence[Heeded], fits: Callable[[Model], bool]) -> Model | None:

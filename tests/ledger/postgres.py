@@ -19,7 +19,7 @@ from db.engine import Database
 from domain.ledger import Operation
 from tests.doubles.faulty_wire import FaultyWire, Point
 from tests.ledger.client import Client
-from tests.ledger.heard import Heard
+from tests.ledger.verdict_codec import EncodedResult
 from tests.ledger.world import ACCOUNTS, KEYS
 
 Result = TypeVar("Result")
@@ -53,17 +53,17 @@ class PostgresBank:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def ask(self, operations: Sequence[Operation]) -> list[Heard]:
+    def ask(self, operations: Sequence[Operation]) -> list[EncodedResult]:
         told = self._run(self.clients[0].ask(operations))
         return [one for one in told if one is not None]
 
-    def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[Heard]]:
+    def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult]]:
         told = self._run(self._ask_all(batches))
         return [[one for one in of if one is not None] for of in told]
 
     def at_once_with(
         self, fault: str, point: Point, batches: Sequence[Sequence[Operation]]
-    ) -> tuple[list[list[Heard | None]], list[Heard | None]]:
+    ) -> tuple[list[list[EncodedResult | None]], list[EncodedResult | None]]:
         """What was heard while the first client's wire failed at that point, and what the first one is told again."""
         return self._run(self._ask_through(fault, point, batches))
 
@@ -106,13 +106,13 @@ class PostgresBank:
     async def _end(self) -> None:
         await asyncio.gather(*(client.end() for client in self.clients))
 
-    async def _ask_all(self, batches: Sequence[Sequence[Operation]]) -> list[list[Heard | None]]:
+    async def _ask_all(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult | None]]:
         asked = zip(self.clients, batches, strict=False)
         return await asyncio.gather(*(client.ask(batch) for client, batch in asked))
 
     async def _ask_through(
         self, fault: str, point: Point, batches: Sequence[Sequence[Operation]]
-    ) -> tuple[list[list[Heard | None]], list[Heard | None]]:
+    ) -> tuple[list[list[EncodedResult | None]], list[EncodedResult | None]]:
         wire = self.wires[0]
 
         async def strike() -> bool:

@@ -13,10 +13,10 @@ from domain.ledger import (
     Key,
     Operation,
     Reserve,
+    Result,
     Secret,
     Settle,
     State,
-    Verdict,
     Void,
 )
 from domain.pricing import TextPrices, TextTerms, Usage, UsageSource
@@ -61,7 +61,7 @@ def void(number: int = 100, account: UUID = ANN) -> Void:
     return Void(UUID(int=number), account, "chat", "m")
 
 
-def run(known: State, *operations: Operation) -> tuple[list[Verdict], Changes]:
+def run(known: State, *operations: Operation) -> tuple[list[Result], Changes]:
     verdicts, changes = decide(known, operations)
     check(known, changes)
     return verdicts, changes

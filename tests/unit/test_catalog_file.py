@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from catalog import files
+from catalog.builder import ProviderKeys
 from domain.catalog import Capability, Catalog, CatalogInvalid, Modality, Prices, ProviderKind, Unit
-from providers import catalog_file
-from providers.catalog_builder import ProviderKeys
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OLLAMA = """
@@ -35,7 +35,7 @@ def all_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
 
 def load(tmp_path: Path, text: str, keys: ProviderKeys = no_keys) -> Catalog:
     (tmp_path / "my.toml").write_text(text)
-    return catalog_file.load(tmp_path / "my.toml", keys, at=TODAY)
+    return files.load(tmp_path / "my.toml", keys, at=TODAY)
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -60,12 +60,12 @@ def test_a_server_without_a_key_works_as_it_stands(tmp_path: Path) -> None:
 
 def test_the_same_file_works_alone(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(OLLAMA)
-    catalog = catalog_file.load(None, no_keys, shipped=tmp_path / "my.toml")
+    catalog = files.load(None, no_keys, shipped=tmp_path / "my.toml")
     assert [model.id for model in catalog.models.values()] == ["llama3.2:3b"]
 
 
 def test_a_model_is_changed_field_by_field(tmp_path: Path) -> None:
-    shipped = catalog_file.load(None, all_keys, at=TODAY).models["openai-gpt-6-sol"]
+    shipped = files.load(None, all_keys, at=TODAY).models["openai-gpt-6-sol"]
     changed = load(tmp_path, "[models.openai-gpt-6-sol]\npro_only = true\nname = 'Sol'", all_keys).models[shipped.id]
     assert changed == shipped.model_copy(update={"pro_only": True, "name": "Sol"})
 
@@ -89,7 +89,7 @@ def test_a_provider_is_changed_field_by_field_and_replaced_by_its_kind(tmp_path:
 
 def test_a_double_in_the_place_of_a_vendor_keeps_the_list_prices(tmp_path: Path) -> None:
     moved = load(tmp_path, "[providers.openai]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:9'")
-    shipped = catalog_file.load(None, no_keys, at=TODAY)
+    shipped = files.load(None, no_keys, at=TODAY)
     for model_id in ("openai-gpt-6-sol",):
         assert moved.find(model_id).prices == shipped.models[model_id].prices
 
@@ -128,9 +128,7 @@ routes = [
     assert [route.model for route in routes] == ["first", "second", "third", "last"]
     assert routes[2].capabilities == {Capability.STORE}
     assert routes[3].capabilities == routes[3].provider.capabilities != frozenset()
-    only = catalog_file.load(
-        tmp_path / "my.toml", all_keys, adapters={Modality.TEXT: frozenset({ProviderKind.ANTHROPIC})}
-    )
+    only = files.load(tmp_path / "my.toml", all_keys, adapters={Modality.TEXT: frozenset({ProviderKind.ANTHROPIC})})
     assert [route.model for route in only.find("m").routes] == ["no adapter"]
 
 
@@ -313,10 +311,10 @@ def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, text: str, pro
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(CatalogInvalid, match=r"/absent\.toml: cannot be read: FileNotFoundError$"):
-        catalog_file.load(tmp_path / "absent.toml", no_keys)
+        files.load(tmp_path / "absent.toml", no_keys)
     (tmp_path / "my.toml").write_bytes(b"x = '\xff'")
     with pytest.raises(CatalogInvalid, match=r"/my\.toml: cannot be read: UnicodeDecodeError$"):
-        catalog_file.load(tmp_path / "my.toml", no_keys)
+        files.load(tmp_path / "my.toml", no_keys)
 
 
 def test_no_problem_shows_a_key(tmp_path: Path) -> None:

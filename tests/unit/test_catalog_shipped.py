@@ -11,10 +11,10 @@ import pytest
 from genai_prices import data_snapshot
 from pydantic import SecretStr
 
+from catalog import files, list_prices
+from catalog.builder import ProviderKeys
 from domain.catalog import Catalog, InputModality, Modality, Model, ProviderKind
 from domain.errors import ModelNotFound
-from providers import catalog_file, list_prices
-from providers.catalog_builder import ProviderKeys
 
 TODAY = datetime(2026, 11, 23, 2, tzinfo=UTC)
 EVERYTHING = {modality: frozenset(ProviderKind) for modality in Modality}
@@ -34,7 +34,7 @@ def only(variable: str) -> ProviderKeys:
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return catalog_file.load(None, all_keys, at=TODAY, adapters=EVERYTHING)
+    return files.load(None, all_keys, at=TODAY, adapters=EVERYTHING)
 
 
 def of(catalog: Catalog, modality: Modality) -> list[Model]:
@@ -42,7 +42,7 @@ def of(catalog: Catalog, modality: Modality) -> list[Model]:
 
 
 def test_without_any_key_the_demo_answers_and_nothing_else() -> None:
-    catalog = catalog_file.load(None, no_keys, at=TODAY)
+    catalog = files.load(None, no_keys, at=TODAY)
     active = catalog.active_models()
     assert {model.modality for model in active} == set(Modality) - {Modality.EMBEDDING}
     for model in active:
@@ -65,14 +65,14 @@ def test_one_key_is_enough_for_the_models_of_that_vendor() -> None:
         ("GEMINI_API_KEY", "google-gemini-31-pro"),
         ("OPENROUTER_API_KEY", "anthropic-claude-sonnet-46"),
     ):
-        model = catalog_file.load(None, only(variable), at=TODAY).find(model_id)
+        model = files.load(None, only(variable), at=TODAY).find(model_id)
         assert model.routes[0].provider.api_key == SecretStr("key")
 
 
 def test_only_what_has_an_adapter_is_active() -> None:
-    catalog = catalog_file.load(None, all_keys, at=TODAY)
+    catalog = files.load(None, all_keys, at=TODAY)
     kinds = {(model.modality, route.provider.kind) for model in catalog.active_models() for route in model.routes}
-    assert kinds == {(made, kind) for made, kinds in catalog_file.ADAPTERS.items() for kind in kinds} - {
+    assert kinds == {(made, kind) for made, kinds in files.ADAPTERS.items() for kind in kinds} - {
         (Modality.EMBEDDING, ProviderKind.OPENROUTER)
     }
 
@@ -131,13 +131,13 @@ def test_known_prices(catalog: Catalog, model_id: str, credits_in: str, credits_
 
 
 def test_veo_is_flat() -> None:
-    catalog = catalog_file.load(None, no_keys, at=TODAY)
+    catalog = files.load(None, no_keys, at=TODAY)
     assert catalog.models["google-veo-31"].prices.per_unit_at("1920x1080") == 1_200_000
 
 
 def test_list_prices_are_those_of_the_day() -> None:
     later = datetime(2026, 12, 1, tzinfo=UTC)
-    prices = [catalog_file.load(None, no_keys, at=at).models["google-gemini-4-argon"].prices for at in (TODAY, later)]
+    prices = [files.load(None, no_keys, at=at).models["google-gemini-4-argon"].prices for at in (TODAY, later)]
     assert [each.rates.input for each in prices if each.rates] == [200, 400]
     assert prices[0].version != prices[1].version
 
@@ -177,7 +177,7 @@ def test_nothing_retired_is_listed_and_nothing_that_trains_on_prompts(catalog: C
 
 
 def test_each_capability_of_the_file_is_explained_at_its_top() -> None:
-    text = catalog_file.SHIPPED.read_text()
+    text = files.SHIPPED.read_text()
     document = tomllib.loads(text)
     used = {word for provider in document["providers"].values() for word in provider.get("capabilities", ())}
     explained = set(re.findall(r"^#     ([a-z_]+) {2,}", text.partition("[exchange]")[0], re.MULTILINE))

@@ -24,13 +24,13 @@ from domain.errors import (
 )
 from domain.ledger import (
     Adjust,
-    Book,
     Closed,
     Extend,
     Extended,
     Grant,
     Granted,
     HoldState,
+    LedgerAccount,
     Operation,
     Refund,
     Renew,
@@ -42,7 +42,7 @@ from domain.ledger import (
     Sweep,
 )
 from domain.limits import Limits
-from domain.money import LARGEST_AMOUNT
+from domain.money import MAX_AMOUNT
 from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
 from tests.unit.ledger_cases import ANN, BOB, BOUND, DIGEST, KEY, NOW, TERMS, reserve, run, settle, state, used, void
 
@@ -65,7 +65,7 @@ def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
         (state(), reserve(scope="media"), ScopeMissing),
         (state(), reserve(pro_only=True), ProRequired),
         (state(suspended=True), reserve(), AccountSuspended),
-        (state(LARGEST_AMOUNT), reserve(terms=FlatTerms(LARGEST_AMOUNT + 1, "v")), AmountTooLarge),
+        (state(MAX_AMOUNT), reserve(terms=FlatTerms(MAX_AMOUNT + 1, "v")), AmountTooLarge),
     ],
 )
 def test_refusals_hold_nothing(known: State, asked: Reserve, refusal: type[GatewayError]) -> None:
@@ -141,7 +141,7 @@ def test_charges(balance: int, usage: Usage, minimum: bool, end: tuple[int, int,
     charged, written_off, left = end
     (_, verdict), changes = run(state(balance), reserve(), settle(usage=usage, minimum=minimum))
     assert verdict == Closed(HoldState.SETTLED, charged, written_off, left, 0)
-    revenue = sum(line.amount for t in changes.transactions for line in t.lines if line.book is Book.REVENUE)
+    revenue = sum(line.amount for t in changes.transactions for line in t.lines if line.book is LedgerAccount.REVENUE)
     assert revenue == charged + written_off
 
 
@@ -210,7 +210,7 @@ def test_a_grant_is_given_once_per_reference() -> None:
     assert len(changes.transactions) == 1
 
 
-@pytest.mark.parametrize("amount", [0, -1, LARGEST_AMOUNT, 2**80])
+@pytest.mark.parametrize("amount", [0, -1, MAX_AMOUNT, 2**80])
 def test_absurd_grants_are_refused(amount: int) -> None:
     assert isinstance(run(state(), Grant(ANN, amount, "r"))[0][0], AmountTooLarge)
 
@@ -235,7 +235,7 @@ def test_an_adjustment_adds_or_takes_once_per_reference() -> None:
     ("asked", "refusal"),
     [
         (adjust(-1001), BelowZero),
-        (adjust(LARGEST_AMOUNT), AmountTooLarge),
+        (adjust(MAX_AMOUNT), AmountTooLarge),
         (adjust(0), RequestInvalid),
         (Adjust(ANN, 5, "r", " "), RequestInvalid),
         (Adjust(UUID(int=77), 5, "r", "a correction"), NotFound),
@@ -326,7 +326,7 @@ OPERATIONS = st.one_of(
 @given(st.integers(min_value=0, max_value=3000), st.lists(st.lists(OPERATIONS, max_size=8), max_size=6))
 def test_no_sequence_of_batches_breaks_the_books(balance: int, batches: list[list[Operation]]) -> None:
     known = state(balance)
-    booked = {Book.AVAILABLE: balance, Book.HELD: 0}
+    booked = {LedgerAccount.AVAILABLE: balance, LedgerAccount.HELD: 0}
     for batch in batches:
         known.now += timedelta(seconds=12)
         _, changes = run(known, *batch)
@@ -334,7 +334,7 @@ def test_no_sequence_of_batches_breaks_the_books(balance: int, batches: list[lis
             for line in transaction.lines:
                 booked[line.book] = booked.get(line.book, 0) + line.amount
     account = known.accounts[ANN]
-    assert (account.available, account.held) == (booked[Book.AVAILABLE], booked[Book.HELD])
+    assert (account.available, account.held) == (booked[LedgerAccount.AVAILABLE], booked[LedgerAccount.HELD])
     assert sum(booked.values()) == balance
     for hold in known.holds.values():
         assert hold.charged + hold.written_off >= hold.refunded

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from api.wire import models
+from catalog import files
 from domain.catalog import Catalog, Exchange
-from providers import catalog_file
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def all_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return catalog_file.load(None, all_keys, at=TODAY)
+    return files.load(None, all_keys, at=TODAY)
 
 
 def entry(catalog: Catalog, model_id: str) -> dict[str, Any]:

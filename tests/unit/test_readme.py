@@ -19,15 +19,15 @@ from starlette.routing import Route
 import cli
 from api.app import create_app
 from api.errors import CODES
+from catalog import files
 from domain.catalog import Catalog
 from domain.ledger import Operation
-from providers import catalog_file
 from settings import DEV_FILE, SECRET_FILE, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
-README, ARCHITECTURE = ROOT / "README.md", ROOT / "ARCHITECTURE.md"
+API, OPERATING, ARCHITECTURE = ROOT / "docs/api.md", ROOT / "docs/operating.md", ROOT / "ARCHITECTURE.md"
 
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -89,7 +89,7 @@ def all_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
 
 @pytest.fixture(scope="module")
 def shipped() -> Catalog:
-    return catalog_file.load(None, all_keys)
+    return files.load(None, all_keys)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_every_variable_is_a_setting(page: Path) -> None:
 
 @every_page
 def test_every_provider_key_is_one_that_a_catalog_names(page: Path, described: dict[str, Any]) -> None:
-    entries = [*tomllib.loads(catalog_file.SHIPPED.read_text())["providers"].values(), *described.values()]
+    entries = [*tomllib.loads(files.SHIPPED.read_text())["providers"].values(), *described.values()]
     named = {entry.get("api_key_env") for entry in entries}
     mentioned = set(re.findall(r"\b(?!YOUT_|AWS_)[A-Z][A-Z0-9]*_(?:API_)?(?:KEY|TOKEN)\b", page.read_text()))
     assert mentioned <= named
@@ -235,7 +235,7 @@ def test_a_catalog_file_loads_and_its_models_are_active(block: Block, tmp_path: 
     document = tomllib.loads(block.text)
     merged = "\n".join(dict.fromkeys([*earlier, block.text])) if "routes" in block.text else block.text
     (tmp_path / "my-catalog.toml").write_text(merged)
-    catalog = catalog_file.load(tmp_path / "my-catalog.toml", all_keys)
+    catalog = files.load(tmp_path / "my-catalog.toml", all_keys)
     for model_id, entry in document.get("models", {}).items():
         assert model_id in catalog.models
         assert len(catalog.models[model_id].routes) == len(entry.get("routes", catalog.models[model_id].routes))
@@ -243,12 +243,12 @@ def test_a_catalog_file_loads_and_its_models_are_active(block: Block, tmp_path: 
 
 def test_the_kinds_of_provider_are_those_with_an_adapter() -> None:
     table = {row[0]: set(SPAN.findall(row[1])) for row in cells(ROOT / "docs/catalog.md", "A provider's key")}
-    assert table == {str(made): {str(kind) for kind in kinds} for made, kinds in catalog_file.ADAPTERS.items()}
+    assert table == {str(made): {str(kind) for kind in kinds} for made, kinds in files.ADAPTERS.items()}
 
 
 def test_the_defaults_of_the_settings_are_those() -> None:
     fields = Settings.model_fields
-    for names, defaults, _ in cells(README, "Settings"):
+    for names, defaults, _ in cells(OPERATING, "Settings"):
         for name, told in zip(SPAN.findall(names), re.split(r", ", defaults.replace("`", "")), strict=False):
             default = fields[name.removeprefix("YOUT_").lower()].default
             unit = timedelta(days=1) if name.startswith("YOUT_KEEP_") else timedelta(seconds=1)
@@ -260,7 +260,7 @@ def plain(value: object, unit: timedelta = timedelta(seconds=1)) -> str:
 
 
 def test_the_error_codes_are_in_the_closed_list() -> None:
-    told = {span for row in cells(README, "Errors") for span in SPAN.findall(row[1])} - {"retry-after"}
+    told = {span for row in cells(API, "Errors") for span in SPAN.findall(row[1])} - {"retry-after"}
     assert told
     assert told <= CODES
 

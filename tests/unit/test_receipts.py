@@ -9,7 +9,7 @@ import pytest
 from domain.catalog import Prices, Rates, Tier
 from domain.errors import NotFound
 from domain.ids import chat_id
-from domain.ledger import Book, Hold, HoldState, Line, TransactionKind
+from domain.ledger import Hold, HoldState, LedgerAccount, Posting, TransactionKind
 from domain.pricing import TextPrices, Usage, UsageSource
 from domain.receipts import Calculation, Extension, Movement, Receipt, public_id, read_id
 
@@ -65,7 +65,7 @@ def test_the_rates_that_the_input_reached() -> None:
 
 def test_a_hold_that_grew_is_told_apart() -> None:
     def movement(kind: TransactionKind, amount: int) -> Movement:
-        lines = (Line(Book.AVAILABLE, -amount), Line(Book.HELD, amount))
+        lines = (Posting(LedgerAccount.AVAILABLE, -amount), Posting(LedgerAccount.HELD, amount))
         return Movement(UUID(int=amount), kind, NOW, None, lines)
 
     made = [movement(TransactionKind.HOLD, 100), movement(TransactionKind.EXTEND, 300)]

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from providers import toml_lines
+from catalog import toml_lines
 
 TEXT = '''# c [x]
 [a."b.c"] # hi

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.doubles import oddities
+from tests.doubles import malformed_chunks
 from tests.doubles.openai_server import OpenAIServer
 from tests.stack import Stack
 
@@ -36,7 +36,8 @@ def deep(levels: int) -> Any:
 
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize(
-    ("model", "stream"), [*((m, False) for m in oddities.WHOLE), *((m, True) for m in oddities.STREAMED)]
+    ("model", "stream"),
+    [*((m, False) for m in malformed_chunks.WHOLE), *((m, True) for m in malformed_chunks.STREAMED)],
 )
 async def test_an_unusable_answer_is_the_providers_failure_and_costs_nothing(
     client: httpx2.AsyncClient, model: str, stream: bool, named: bool

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from catalog.entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, TierEntry
 from domain.catalog import Modality, ProviderKind
-from domain.catalog_entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, TierEntry
 
 Path = tuple[str | int, ...]
 Document = dict[str, Any]

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
+from catalog import list_prices
+from catalog.document import Entries, Problem
+from catalog.entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry
+from catalog.list_prices import ListPrice, TokenPrices
 from domain.catalog import Catalog, Exchange, Modality, Model, Prices, Provider, ProviderKind, Rates, Route, Tier
-from domain.catalog_document import Entries, Problem
-from domain.catalog_entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry
-from providers import list_prices
-from providers.list_prices import ListPrice, TokenPrices
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """The keys that are set, by the names of their environment variables: `settings.provider_keys`."""

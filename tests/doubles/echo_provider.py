@@ -15,7 +15,7 @@ WORD = f"Qz{os.urandom(12).hex()}"
 MODELS = ("echoes", "fails", "refuses", "page", "garbage", "inside", "cut", "hangs")
 
 
-class Parrot(OpenAIServer):
+class EchoProvider(OpenAIServer):
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         quoted = json.dumps(body["messages"]) + WORD

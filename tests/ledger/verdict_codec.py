@@ -6,49 +6,49 @@ from typing import Any
 from domain.errors import GatewayError, InsufficientCredits
 from domain.ledger import Closed, Extended, Granted, Renewed, Replay, Reserved
 
-Heard = tuple[Any, ...]
+EncodedResult = tuple[Any, ...]
 
 
 @singledispatch
-def heard(verdict: object) -> Heard:
+def encode(verdict: object) -> EncodedResult:
     raise TypeError(type(verdict))
 
 
-@heard.register
-def _(v: Reserved) -> Heard:
+@encode.register
+def _(v: Reserved) -> EncodedResult:
     return "Reserved", v.amount, v.output_limit, v.available, v.held, v.claimed
 
 
-@heard.register
-def _(v: Replay) -> Heard:
+@encode.register
+def _(v: Replay) -> EncodedResult:
     return "Replay", v.hold_id, v.sealed, v.charged, v.available
 
 
-@heard.register
-def _(v: Extended) -> Heard:
+@encode.register
+def _(v: Extended) -> EncodedResult:
     return "Extended", v.output_limit, v.amount, v.available
 
 
-@heard.register
-def _(v: Closed) -> Heard:
+@encode.register
+def _(v: Closed) -> EncodedResult:
     return "Closed", v.state.value, v.charged, v.written_off, v.available, v.held, v.repeated
 
 
-@heard.register
-def _(v: Renewed) -> Heard:
+@encode.register
+def _(v: Renewed) -> EncodedResult:
     return "Renewed", v.lease_until is not None
 
 
-@heard.register
-def _(v: Granted) -> Heard:
+@encode.register
+def _(v: Granted) -> EncodedResult:
     return "Granted", v.available, v.repeated
 
 
-@heard.register
-def _(v: GatewayError) -> Heard:
+@encode.register
+def _(v: GatewayError) -> EncodedResult:
     return (type(v).__name__,)
 
 
-@heard.register
-def _(v: InsufficientCredits) -> Heard:
+@encode.register
+def _(v: InsufficientCredits) -> EncodedResult:
     return "InsufficientCredits", v.required, v.available, v.limit_source

@@ -15,7 +15,7 @@ ASKED = {"messages": [{"role": "user", "content": "What is 2+2?"}]}
 
 
 @dataclass(frozen=True, slots=True)
-class Payer:
+class AccountClient:
     """One account, through the API and behind it."""
 
     customer: Customer

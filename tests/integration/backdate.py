@@ -20,7 +20,7 @@ UPDATE api_keys SET day = day - {days} WHERE account_id = '{account}';
 """
 
 
-async def age(url: str, account_id: UUID, days: int) -> dict[UUID, UUID]:
+async def backdate(url: str, account_id: UUID, days: int) -> dict[UUID, UUID]:
     """All that an account has done. Returns its holds' new ids by their old ones."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
         for statement in _AGED.format(days=int(days), account=account_id).split(";\n"):

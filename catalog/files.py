@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from catalog import toml_lines
+from catalog.builder import Adapters, CatalogBuilder, ProviderKeys
+from catalog.document import Document, Problem, merge, parse, replaces
+from catalog.document import Path as EntryPath
 from domain.catalog import Catalog, CatalogInvalid, Modality, ProviderKind
-from domain.catalog_document import Document, Problem, merge, parse, replaces
-from domain.catalog_document import Path as EntryPath
-from providers import toml_lines
-from providers.catalog_builder import Adapters, CatalogBuilder, ProviderKeys
 
 SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
 

@@ -1,0 +1,44 @@
+"""The catalog of one process, and how it is read again."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from domain.catalog import Catalog, CatalogInvalid
+
+log = structlog.get_logger(__name__)
+
+
+class CurrentCatalog:
+    """The catalog of this process. A reload that fails leaves the old one."""
+
+    def __init__(self, load: Callable[[], Catalog]) -> None:
+        """Loads it at once: raises `CatalogInvalid`."""
+        self._load = load
+        self.current = load()
+
+    def __call__(self) -> Catalog:
+        return self.current
+
+    def reload(self) -> None:
+        """Read it again; one that is not valid changes nothing."""
+        try:
+            self.current = self._load()
+            log.info("catalog reloaded", models=len(self.current.active_models()))
+        except CatalogInvalid as invalid:
+            log.error("catalog not reloaded", problems=list(invalid.problems))
+
+    @contextlib.contextmanager
+    def reloading(self) -> Iterator[None]:
+        """SIGHUP reads it again, meanwhile."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread: a test's server
+            loop.add_signal_handler(signal.SIGHUP, self.reload)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(NotImplementedError, RuntimeError):
+                loop.remove_signal_handler(signal.SIGHUP)
