@@ -42,8 +42,8 @@ from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.sealing import derive
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
+from gateway.pulled_calls import Calls
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter

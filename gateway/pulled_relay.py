@@ -21,9 +21,9 @@ from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, Upstr
 from domain.ids import chat_id
 from domain.ledger import Closed
 from domain.pricing import Usage
-from gateway.assembly import Assembly
-from gateway.calls import Call, Calls, text_of
 from gateway.idempotency import MAX_REPLAY_BYTES
+from gateway.pulled_assembly import Assembly
+from gateway.pulled_calls import Call, Calls, text_of
 from gateway.send_buffer import SendBuffer
 from providers.base import ChatChunk
 
@@ -80,7 +80,7 @@ class StreamRelay:
         kept = self._assembly is not None
         bills_on = self._route is not None and Capability.ABORT_STOPS_BILLING not in self._route.capabilities
         if kept or bills_on:
-            self._drain = self._calls.drains.begin(self._stop_reading, kept=kept)
+            self._drain = self._calls.drains.begin(self._stop_reading, replayed=kept)
         if self._drain is None:
             self._stop_reading()
 

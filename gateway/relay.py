@@ -1,0 +1,359 @@
+"""One stream's state machine: which events it meets, and what follows from each. No socket, no clock, no task.
+
+`TABLE` says which events count in which phase; `Relay.feed` turns one event into effects, which `gateway.streams`
+carries out. Nothing that ends a choice is sent before the charge has committed: that rule is here, and nowhere else.
+
+    OPENING            a route is asked; nothing that a client could read has been produced: another may still answer
+    RELAYING           output goes to the client as it comes
+    READING_FOR_BILL   the client has gone; the rest is read for the provider's bill, or for a replay
+    SETTLING           the provider is done with; the ledger is asked for the charge, or for the release
+    DONE               the money is right, and the client has heard the end
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from domain import usage
+from domain.catalog import Capability, Route
+from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
+from domain.pricing import Usage
+from gateway import answers
+from gateway.assembly import Assembly
+from gateway.call import Call
+from gateway.idempotency import MAX_REPLAY_BYTES
+from gateway.routing import Attempts
+from gateway.stream_events import (
+    Ask,
+    ClientDisconnected,
+    Close,
+    Effects,
+    End,
+    Event,
+    Extend,
+    Extended,
+    Fail,
+    Failed,
+    HoldLost,
+    NotExtended,
+    NotSettled,
+    ReadEnough,
+    ReadForBill,
+    ReadOn,
+    Send,
+    Settle,
+    Settled,
+    Shutdown,
+    Start,
+    TellHeld,
+    Void,
+)
+from gateway.wire import Bill
+from providers.base import Accepted, Delta, Done, Report
+
+
+class Phase(Enum):
+    OPENING = auto()
+    RELAYING = auto()
+    READING_FOR_BILL = auto()
+    SETTLING = auto()
+    DONE = auto()
+
+
+class EndReason(Enum):
+    FINISHED = auto()
+    CLIENT_DISCONNECTED = auto()
+    CREDITS_EXHAUSTED = auto()
+    """What is held does not pay for the next text, and the balance neither."""
+    HOLD_LOST = auto()
+    SHUTDOWN = auto()
+    PROVIDER_FAILED = auto()
+    RUNAWAY = auto()
+    """The provider went on far above the limit that it was given."""
+
+
+_FROM_UPSTREAM = (Accepted, Delta, Report, Done, Failed)
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the route that is asked has said so far."""
+
+    accepted: bool = False
+    report: Usage | None = None
+    opening: list[Delta] = field(default_factory=list)
+    """Chunks without content: they wait for the first that has some."""
+    last: list[Delta] = field(default_factory=list)
+    """What ends the choices: held back until the charge has committed."""
+    ended: set[int] = field(default_factory=set)
+
+
+class Relay:
+    def __init__(self, call: Call) -> None:
+        self.phase = Phase.OPENING
+        self.end_reason: EndReason | None = None
+        self.produced = False
+        """Whether the route that is asked has produced output: no other can answer then."""
+        self._call = call
+        self._attempts = Attempts(call.routes)
+        self._said = _Said()
+        self._assembly = Assembly() if call.idempotent else None
+        self._waiting: deque[Event] | None = None
+        """While the hold grows: what the provider says meanwhile, in order."""
+        self._abandoned = False
+        self._error: GatewayError | None = None
+        self._usage = usage.counted(0, 0)
+
+    def feed(self, event: Event) -> Effects:
+        if self._waiting is not None and isinstance(event, _FROM_UPSTREAM):
+            self._waiting.append(event)
+            return []
+        return TABLE[type(event)][self.phase](self, event)
+
+    def ignore(self, _: Any) -> Effects:
+        return []
+
+    def start(self, _: Start) -> Effects:
+        return self._ask(self._attempts.next(), UpstreamError())
+
+    def _ask(self, route: Route | None, error: GatewayError) -> Effects:
+        if route is None:
+            return self._fail(EndReason.PROVIDER_FAILED, error)
+        self._reset_attempt()
+        self._call.route = route
+        return [Ask(route)]
+
+    def _reset_attempt(self) -> None:
+        """Forget what a route began to say, and did not go on with."""
+        self._said = _Said()
+        if self._assembly is not None:
+            self._assembly = Assembly()
+
+    def accepted(self, _: Accepted) -> Effects:
+        self._said.accepted = True
+        return []
+
+    def report(self, event: Report) -> Effects:
+        if (believed := usage.believed(event.usage, self._call.bounds)) is not None:
+            self._said.report = usage.latest(self._said.report, believed)
+        return []
+
+    def delta(self, delta: Delta) -> Effects:
+        """Before any text goes out, the hold pays for it."""
+        output = self._call.output
+        if text := delta.text:
+            if self._call.route is not None and self._call.grows_on(self._call.route):
+                if missing := output.missing(text):
+                    self._waiting = deque([delta])
+                    return [Extend(-(-missing // self._call.request.choices))]
+            elif output.runs_away(text):
+                return self._finish(EndReason.RUNAWAY)
+            output.add(text)
+        if self._assembly is not None and (full := self._assemble(delta)) is not None:
+            return full
+        return self._pass_on(delta)
+
+    def _assemble(self, delta: Delta) -> Effects | None:
+        """Effects when the answer has just become too large to keep, and is read for nothing else."""
+        assert self._assembly is not None  # noqa: S101  # the caller looked
+        self._assembly.add(delta.chunk, delta.text)
+        if self._assembly.size <= MAX_REPLAY_BYTES:
+            return None
+        self._assembly = None
+        if self.phase is not Phase.READING_FOR_BILL:
+            return None
+        self._note(delta)
+        return self._read_for_bill()
+
+    def _pass_on(self, delta: Delta) -> Effects:
+        said, (now, last) = self._said, _split(delta)
+        if self.phase is Phase.OPENING and not delta.text and last is None:
+            said.opening.append(delta)
+            return []
+        self._note(delta, last)
+        if self.phase is Phase.READING_FOR_BILL:
+            return []
+        self.phase = Phase.RELAYING
+        sends: Effects = [] if now is None else [Send(now)]
+        if said.opening:
+            sends[:0] = [Send(opening) for opening in said.opening]
+            said.opening.clear()
+        return sends
+
+    def _note(self, delta: Delta, last: Delta | None = None) -> None:
+        self.produced = self.produced or bool(delta.text) or last is not None
+        self._said.accepted = True
+        if last is not None:
+            self._said.last.append(last)
+        self._said.ended.update(delta.finished)
+
+    def done(self, _: Done) -> Effects:
+        return self._finish(EndReason.FINISHED)
+
+    def extended(self, event: Extended) -> Effects:
+        self._call.output.paid, self._call.held = event.output_tokens, event.credits
+        waiting, self._waiting = self._waiting or deque(), None
+        effects: Effects = [TellHeld(event.credits)] if self.phase is not Phase.READING_FOR_BILL else []
+        while waiting and self._waiting is None:
+            effects += self.feed(waiting.popleft())
+        if self._waiting is None:
+            return [*effects, ReadOn()]
+        self._waiting.extend(waiting)  # the hold has to grow once more
+        return effects
+
+    def not_extended(self, _: NotExtended) -> Effects:
+        self._waiting = None
+        return self._finish(EndReason.CREDITS_EXHAUSTED)
+
+    def failed(self, event: Failed) -> Effects:
+        """Another route answers, if there is one and nothing has been produced."""
+        self._waiting = None
+        route = self._attempts.after(event.error, produced=self.produced or self._abandoned)
+        return self._ask(route, event.error)
+
+    def client_disconnected(self, _: ClientDisconnected) -> Effects:
+        self._abandoned = bool(self._unended())
+        self.phase = Phase.READING_FOR_BILL
+        return self._read_for_bill()
+
+    def _read_for_bill(self) -> Effects:
+        """For nobody: only what can be replayed, and what would be billed all the same."""
+        if self._assembly is not None:
+            return [ReadForBill(replayed=True)]
+        route = self._call.route
+        if route is not None and Capability.ABORT_STOPS_BILLING not in route.capabilities:
+            return [ReadForBill(replayed=False)]
+        return self.read_enough(ReadEnough())
+
+    def read_enough(self, _: ReadEnough) -> Effects:
+        return self._finish(EndReason.CLIENT_DISCONNECTED if self._unended() else EndReason.FINISHED)
+
+    def hold_lost(self, event: HoldLost) -> Effects:
+        return self._fail(EndReason.HOLD_LOST, event.error)
+
+    def hold_lost_while_reading(self, _: HoldLost) -> Effects:
+        return self.read_enough(ReadEnough())
+
+    def shutdown(self, _: Shutdown) -> Effects:
+        error = ServiceUnavailable("This server is stopping. What was delivered is charged.")
+        return self._fail(EndReason.SHUTDOWN, error)
+
+    def shutdown_while_reading(self, _: Shutdown) -> Effects:
+        return self.read_enough(ReadEnough())
+
+    def _finish(self, reason: EndReason) -> Effects:
+        """The answer ends here, for better or worse: what it used is charged."""
+        self._settling(reason)
+        left = reason is EndReason.CLIENT_DISCONNECTED
+        if left and not self._said.accepted:  # before its provider took it on
+            return [Close(), Void()]
+        close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # what is complete goes back to its pool
+        counted = self._call.counted()
+        used = self._said.report or counted
+        if reason is not EndReason.FINISHED and used.output_tokens < counted.output_tokens:
+            used = counted  # the report is older than what passed through since
+        self._usage, above = self._call.billable(used)
+        self._end_choices("stop" if reason is EndReason.FINISHED else "length")
+        answer = None if left else self._sealable()
+        return [*close, Settle(self._usage, not left, above, self._abandoned, answer)]
+
+    def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
+        """Settle first, then say so."""
+        self._settling(reason)
+        self._error = error
+        if not self.produced:
+            self._usage = usage.counted(0, 0)
+            return [Close(), Void()]
+        if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeout):
+            self._error = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
+        report = None if self._unended() else self._said.report
+        self._usage, above = self._call.billable(report or self._call.counted())
+        return [Close(), Settle(self._usage, minimum=False, unbilled_output=above, capped=self._abandoned)]
+
+    def break_off(self, error: GatewayError) -> Effects:
+        """A fault of ours: whatever the phase, the money still has to be right."""
+        return self._fail(EndReason.PROVIDER_FAILED, error)
+
+    def _settling(self, reason: EndReason) -> None:
+        self.phase, self.end_reason, self._waiting = Phase.SETTLING, reason, None
+
+    def _sealable(self) -> bytes | None:
+        """The answer as it is kept for a replay. What cannot be written was not sent either."""
+        if self._assembly is None:
+            return None
+        whole = self._assembly
+        try:
+            return answers.completed(self._call.head, whole.choices, whole.beside, self._usage).encoded
+        except TypeError:  # orjson's JSONEncodeError
+            return None
+
+    def _end_choices(self, reason: str) -> None:
+        """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
+        if missing := self._unended():
+            choices = [{"index": n, "delta": {}, "finish_reason": reason} for n in missing]
+            last = Delta({"choices": choices}, finished=tuple(missing))
+            self._said.last.append(last)
+            if self._assembly is not None:
+                self._assembly.add(last.chunk, "")
+
+    def _unended(self) -> list[int]:
+        return [n for n in range(self._call.request.choices) if n not in self._said.ended]
+
+    def settled(self, event: Settled) -> Effects:
+        self.phase = Phase.DONE
+        closed = event.closed
+        bill = Bill(self._usage, closed.charged, closed.available, self._call.held)
+        if self._error is not None:
+            return [Fail(self._error, bill, self.produced)]
+        return [End(self._said.last, bill)]
+
+    def not_settled(self, event: NotSettled) -> Effects:
+        """Asked for once: whether it happened is for the ledger to say, not for us to guess."""
+        self.phase = Phase.DONE
+        error = event.error
+        if self._error is None:
+            charge = f"GET /api/billing/charges/{self._call.head.id}/ tells what it cost."
+            error = ServiceUnavailable(f"The ledger is away; what was delivered may be charged. {charge}")
+        return [Fail(error, None, self.produced)]
+
+
+def _split(delta: Delta) -> tuple[Delta | None, Delta | None]:
+    """What may go out now, and what ends a choice. Both keep the order of the text."""
+    if not delta.finished:
+        return delta, None
+    now, last = [], []
+    for choice in delta.chunk["choices"]:
+        if choice["index"] not in delta.finished:
+            now.append(choice)
+            continue
+        if choice.get("delta") or choice.get("logprobs"):
+            now.append(choice | {"finish_reason": None})
+            choice = {name: v for name, v in choice.items() if name != "logprobs"} | {"delta": {}}
+        last.append(choice)
+    beside = {name: value for name, value in delta.chunk.items() if name != "choices"}
+    sent = Delta({"choices": now, **beside}, delta.text) if now else None
+    return sent, Delta({"choices": last, **beside}, finished=delta.finished)
+
+
+_Handler = Callable[[Relay, Any], Effects]
+_ = Relay.ignore
+_EVENTS: dict[type, tuple[_Handler, ...]] = {
+    # event: OPENING, RELAYING, READING_FOR_BILL, SETTLING, DONE
+    Start: (Relay.start, _, _, _, _),
+    Accepted: (Relay.accepted, Relay.accepted, Relay.accepted, _, _),
+    Delta: (Relay.delta, Relay.delta, Relay.delta, _, _),
+    Report: (Relay.report, Relay.report, Relay.report, _, _),
+    Done: (Relay.done, Relay.done, Relay.done, _, _),
+    Failed: (Relay.failed, Relay.failed, Relay.failed, _, _),
+    Extended: (Relay.extended, Relay.extended, Relay.extended, _, _),
+    NotExtended: (Relay.not_extended, Relay.not_extended, Relay.not_extended, _, _),
+    ClientDisconnected: (Relay.client_disconnected, Relay.client_disconnected, _, _, _),
+    HoldLost: (Relay.hold_lost, Relay.hold_lost, Relay.hold_lost_while_reading, _, _),
+    Shutdown: (Relay.shutdown, Relay.shutdown, Relay.shutdown_while_reading, _, _),
+    ReadEnough: (_, _, Relay.read_enough, _, _),
+    Settled: (_, _, _, Relay.settled, _),
+    NotSettled: (_, _, _, Relay.not_settled, _),
+}
+TABLE = {event: dict(zip(Phase, handlers, strict=True)) for event, handlers in _EVENTS.items()}
