@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import structlog
 
 import settings as configuration
 from catalog import files
@@ -14,14 +15,19 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
+from domain.errors import where
+from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping, derive
 from domain.signed_urls import SignedUrls
+from logs import OperatorFaults
 from providers.openai_aiohttp import Timeouts
 from providers.registry import Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
 from temporal.codec import Keyring
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Wired:
     registry: Registry
     address: Address
     keyring: Keyring
+    errors: MaintenanceErrors
 
 
 def load_catalog(path: Path | None) -> Catalog:
@@ -90,6 +97,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             registry=Registry(catalog, upstream),
             address=_address(settings),
             keyring=Keyring.derived(secret, settings.previous_secrets),
+            errors=MaintenanceErrors(OperatorFaults(log), where),
         )
 
 
