@@ -252,7 +252,7 @@ def _fleet(settings: Settings) -> Fleet:
     named = [name.strip() for name in settings.worker_queues.split(",") if name.strip()]
     return Fleet(
         queues=named or QUEUES,
-        drain=settings.drain,
+        drain=settings.shutdown_timeout,
         ledger_slots=settings.database_pool,
         failpoint=settings.failpoint,
     )

@@ -40,7 +40,7 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
-from domain.sealing import derive
+from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
@@ -127,7 +127,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
-            calls.drains = AbandonedStreams(settings.read_on, settings.most_read_on)
+            calls.drains = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger
@@ -166,9 +166,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
 
     return Resources(
         claims=IdempotentRequests(
-            derive(wired.settings.secret_key.get_secret_value(), "idempotency"), wired.settings.idempotency_lifetime
+            wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
         ),
-        bookmarks=Bookmarks(derive(wired.settings.secret_key.get_secret_value(), "statement")),
+        bookmarks=Bookmarks(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
