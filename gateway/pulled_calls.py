@@ -305,7 +305,11 @@ class Calls:
         """A sign of life of every call each second, with what it has produced: a crash loses at most that second."""
         while True:
             await asyncio.sleep(RENEWAL_SECONDS)
-            await asyncio.gather(*(self._renew(call) for call in list(self.live.values())))
+            calls = list(self.live.values())
+            results = await asyncio.gather(*map(self._renew, calls), return_exceptions=True)
+            for call, result in zip(calls, results, strict=True):
+                if isinstance(result, Exception):  # one call's trouble ends no other's lease
+                    log.error("call not renewed", hold=str(call.hold_id), fault=type(result).__name__)
 
     async def _renew(self, call: Call) -> None:
         """Also finds out whose lease ran out: while this process was frozen, or cut off from the ledger."""
