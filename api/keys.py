@@ -114,7 +114,7 @@ async def create_key(
         if idempotent is None:
             return await _create(session, caller, body, scopes)
         await accounts.lock(session, caller.account_id)  # of several at once the others find what the first one made
-        if found := await idempotency.claimed(session, caller.account_id, idempotent.claim):
+        if found := await idempotency.find(session, caller.account_id, idempotent.claim):
             answer = await _again(session, found, idempotent)
             response.headers.update(REPLAYED)
             return answer

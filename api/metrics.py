@@ -12,7 +12,7 @@ from db.audit import latest
 from db.holds import Figures
 from db.tables import AuditRow
 from db.writer import LedgerWriter
-from gateway.calls import Calls
+from gateway.pulled_calls import Calls
 
 router = APIRouter(tags=["health"])
 
@@ -28,6 +28,7 @@ class _Ledger:
         yield GaugeMetricFamily("yout_holds_open", "Holds of calls and jobs in flight", figures.open)
         yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
         yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
+        yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
         yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", len(self._calls.live))
         yield GaugeMetricFamily("yout_drains", "Of them, read on for clients who have gone", len(self._calls.drains))
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)

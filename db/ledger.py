@@ -180,7 +180,7 @@ class _Wanted:
         if operation.digest is not None:
             self.digests.add(operation.digest)
             if operation.claim is not None and operation.claim.adopts:
-                self.claims.append((operation.digest, operation.claim.scope))
+                self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
 
     @property
     def parameters(self) -> dict[str, list[Any]]:

@@ -100,6 +100,13 @@ class IdempotencyClaim:
     implicit: bool = False
     """No `Idempotency-Key` was sent: counts only for an account that has its SDK's retries recognised."""
     remembered: timedelta = REMEMBERED
+    previous: tuple[tuple[bytes, bytes], ...] = ()
+    """Scope and fingerprint of the same request by each previous secret."""
+
+    @property
+    def identities(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Every scope under which this request may be recorded, with its fingerprint there."""
+        return ((self.scope, self.fingerprint), *self.previous)
 
 
 @dataclass(frozen=True, slots=True)

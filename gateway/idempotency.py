@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from domain.ledger import REMEMBERED, IdempotencyClaim
 from domain.sealing import NONCE_BYTES, SealBroken, seal, unseal
+from domain.secrets import DerivedKeys
 
 MAX_REPLAY_BYTES = 256 * 1024
 RETRIES_WITHIN = timedelta(minutes=20)
@@ -67,15 +69,26 @@ class ImplicitRequest:
 
 
 class IdempotentRequests:
-    """Makes claims with a secret of the server, so that short prompts cannot be guessed from their hashes."""
+    """Makes claims with a secret of the server, so that short prompts cannot be guessed from their hashes.
 
-    def __init__(self, secret: bytes, remembered: timedelta = REMEMBERED) -> None:
-        self._secret = secret
+    While there are previous secrets, a claim names its scope by each of them as well: the same request may come to a
+    process that does not know the new secret yet.
+    """
+
+    def __init__(self, keys: DerivedKeys, remembered: timedelta = REMEMBERED) -> None:
+        self._keys = keys
         self._remembered = remembered
 
     def explicit(self, endpoint: str, key: str, body: Mapping[str, Any], token: str) -> IdempotentRequest:
-        scope = self._hash(b"scope", endpoint.encode(), key.encode())
-        claim = IdempotencyClaim(scope, self._fingerprint(endpoint, body), remembered=self._remembered)
+        canonical = _canonical(body)
+        current, *previous = (
+            (
+                _hash(secret, b"scope", endpoint.encode(), key.encode()),
+                _hash(secret, b"body", endpoint.encode(), canonical),
+            )
+            for secret in self._keys.every
+        )
+        claim = IdempotencyClaim(*current, remembered=self._remembered, previous=tuple(previous))
         return IdempotentRequest(claim, token.encode() + b"\n" + key.encode())
 
     def first_attempt(self, endpoint: str, body: Mapping[str, Any], token: str) -> ImplicitRequest:
@@ -83,14 +96,21 @@ class IdempotentRequests:
 
     def implicit(self, endpoint: str, body: Mapping[str, Any], token: str, *, retry: bool = True) -> IdempotentRequest:
         """What a stock SDK's retry shares with its first attempt: the API key and the body."""
-        fingerprint = self._fingerprint(endpoint, body)
-        scope = self._hash(b"retry", token.encode(), fingerprint)
-        claim = IdempotencyClaim(scope, fingerprint, adopts=retry, implicit=True, remembered=RETRIES_WITHIN)
-        return IdempotentRequest(claim, token.encode() + b"\n" + fingerprint)
+        canonical = _canonical(body)
+        fingerprints = [_hash(secret, b"body", endpoint.encode(), canonical) for secret in self._keys.every]
+        current, *previous = (
+            (_hash(secret, b"retry", token.encode(), fingerprint), fingerprint)
+            for secret, fingerprint in zip(self._keys.every, fingerprints, strict=True)
+        )
+        claim = IdempotencyClaim(
+            *current, adopts=retry, implicit=True, remembered=RETRIES_WITHIN, previous=tuple(previous)
+        )
+        return IdempotentRequest(claim, token.encode() + b"\n" + sha256(canonical).digest())
 
-    def _fingerprint(self, endpoint: str, body: Mapping[str, Any]) -> bytes:
-        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-        return self._hash(b"body", endpoint.encode(), canonical)
 
-    def _hash(self, *parts: bytes) -> bytes:
-        return hmac.digest(self._secret, b"\0".join(parts), "sha256")
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def _hash(secret: bytes, *parts: bytes) -> bytes:
+    return hmac.digest(secret, b"\0".join(parts), "sha256")

@@ -2,9 +2,10 @@ import pytest
 
 from api import idempotency
 from domain.errors import RequestInvalid
+from domain.secrets import DerivedKeys
 from gateway.idempotency import MAX_REPLAY_BYTES, IdempotentRequests
 
-CLAIMS = IdempotentRequests(b"s" * 32)
+CLAIMS = IdempotentRequests(DerivedKeys(b"s" * 32))
 BODY = {"model": "m", "messages": []}
 
 
@@ -48,7 +49,10 @@ def test_claims_tell_requests_apart_and_spellings_not() -> None:
     assert explicit("chat", "k", {"a": 1, "b": 3})[0] == same[0]
     assert explicit("chat", "k", {"a": 1, "b": 3})[1] != same[1]
     assert explicit("media", "k", {"a": 1, "b": 2})[0] != same[0]
-    assert IdempotentRequests(b"t" * 32).explicit("chat", "k", {"a": 1, "b": 2}, "token").claim.scope != same[0]
+    assert (
+        IdempotentRequests(DerivedKeys(b"t" * 32)).explicit("chat", "k", {"a": 1, "b": 2}, "token").claim.scope
+        != same[0]
+    )
 
 
 @pytest.mark.parametrize(("count", "retry"), [(b"0", False), (b"1", True), (b"x", False), (b"", False)])
