@@ -20,7 +20,7 @@ from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
-from gateway.calls import extends
+from gateway.pulled_calls import extends
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"])
 _BODY = {

@@ -5,7 +5,7 @@ above our own estimate; output up to what the model can say.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from domain.pricing import Usage, UsageSource
@@ -66,6 +66,31 @@ def billed(report: object, bounds: Bounds, counted: Usage) -> Usage:
 
 def counted(input_tokens: int, output_tokens: int) -> Usage:
     return Usage(input_tokens, output_tokens, UsageSource.COUNTED)
+
+
+def believed(used: Usage, bounds: Bounds) -> Usage | None:
+    """A provider's report, if it is within what the call can have used."""
+    fits = 0 <= used.input_tokens <= bounds.input_tokens and 0 <= used.output_tokens <= bounds.output_tokens
+    return used if fits else None
+
+
+def latest(before: Usage | None, report: Usage) -> Usage:
+    """Which of two reports of one stream counts: they are cumulative, so one that goes back says nothing."""
+    return before if before is not None and report.output_tokens < before.output_tokens else report
+
+
+def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:
+    """The usage with at most `limit` output tokens, and how many were left out. Parts stay within their whole."""
+    above = used.output_tokens - limit
+    if above <= 0:
+        return used, 0
+    capped = replace(
+        used,
+        output_tokens=limit,
+        reasoning_tokens=min(used.reasoning_tokens, limit),
+        audio_output_tokens=min(used.audio_output_tokens, limit),
+    )
+    return capped, above
 
 
 def _tokens(value: Any, most: int) -> int | None:
