@@ -21,12 +21,12 @@ from domain.ledger import (
     State,
     Transaction,
     TransactionKind,
-    UsageEntry,
 )
 from domain.limits import Left
 from domain.meters import Meter
 from domain.money import COST_PLACES, MAX_AMOUNT, MINIMUM_CHARGE, plain
 from domain.pricing import Usage
+from domain.usage import UsageEntry
 
 _LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}
 

@@ -14,7 +14,8 @@ from uuid import UUID
 from domain.errors import GatewayError
 from domain.limits import NO_LIMITS, Left, Limits, Used
 from domain.meters import TokenPrices
-from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
+from domain.pricing import FlatTerms, TextTerms, Usage
+from domain.usage import UsageEntry
 
 LEASE = timedelta(seconds=30)
 """How long a chat call's hold outlives the last sign of life of the process that owns it."""
@@ -362,31 +363,6 @@ class Transaction:
     ref: str | None
     lines: tuple[Posting, ...]
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsageEntry:
-    """One row per charged call: model, tokens, credits; never content."""
-
-    hold_id: UUID
-    account_id: UUID
-    key_id: UUID | None
-    kind: str
-    model: str
-    input_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-    credits: int
-    written_off: int
-    source: UsageSource
-    provider: str | None = None
-    provider_cost: str | None = None
-    """In credits, exact."""
-    meters: dict[str, int] = field(default_factory=dict)
-    """All counts by meter, disjoint, when one of them is in no column of its own; else empty."""
-    service_tier: str | None = None
-    """By whose prices it was billed, when those are not the prices of the tier that was requested."""
 
 
 @dataclass(slots=True)
