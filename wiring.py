@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import structlog
 
 import settings as configuration
 from catalog import files
@@ -14,15 +15,20 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
+from domain.errors import where
+from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
+from logs import OperatorFaults
 from providers.openai_aiohttp import Timeouts
 from providers.registry import Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
 from temporal.codec import Keyring
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Wired:
     registry: Registry
     address: Address
     keyring: Keyring
+    errors: MaintenanceErrors
 
 
 def load_catalog(path: Path | None) -> Catalog:
@@ -84,6 +91,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             registry=Registry(catalog, upstream),
             address=_address(settings),
             keyring=Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)),
+            errors=MaintenanceErrors(OperatorFaults(log), where),
         )
 
 

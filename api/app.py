@@ -13,7 +13,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from temporalio.client import Client
 
-from activities.maintenance import MaintenanceActivities
 from api import (
     background,
     billing,
@@ -31,6 +30,7 @@ from api import (
     outputs,
     quotes,
 )
+from api.background import MaintenanceTask
 from api.bookmarks import Bookmarks
 from api.outputs import Outputs
 from api.resources import Resources
@@ -42,8 +42,9 @@ from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
+from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.pulled_calls import Calls
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -181,15 +182,18 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
-    maintenance = MaintenanceActivities(wired.jobs, MediaStarter(temporal))
-    leadership = Leadership(wired.settings.database_url.get_secret_value(), background.SWEEP_LOCK)
-
-    sweeper = Sweeper(wired.database)
-    pruning = Pruning(wired.database, wired.settings.retention)
-    chores = [sweeper.sweep, maintenance.start_orphans, maintenance.reconcile, pruning.forget]
+    maintenance = Maintenance(wired.jobs, MediaStarter(temporal), wired.errors)
+    leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
+    tasks = [
+        MaintenanceTask("sweep", Sweeper(wired.database).sweep),
+        MaintenanceTask("start_orphans", maintenance.start_orphans),
+        MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
+        MaintenanceTask("reconcile", maintenance.reconcile),
+        MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+    ]
     return [
         asyncio.create_task(calls.renew_for_ever(), name="renewals"),
-        asyncio.create_task(background.run(leadership, chores), name="chores"),
+        asyncio.create_task(background.run(leadership, tasks, wired.errors), name="maintenance"),
     ]
 
 

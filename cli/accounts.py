@@ -55,6 +55,7 @@ async def _create(session: "AsyncSession", new: NewAccount) -> UUID:
     from db import ledger
     from db.engine import raw
     from db.keys import NewKey
+    from domain.authority import Authority
     from domain.keys import SCOPES
     from domain.ledger import Grant
     from domain.sealing import Wrapping
@@ -69,7 +70,9 @@ async def _create(session: "AsyncSession", new: NewAccount) -> UUID:
         await stored.create(session, wrapping, account_id=new.account_id, user_id=new_id(), email=new.email)
         known = None
     account_id = known or new.account_id
-    await stored_keys.create(session, account_id, NewKey(new_id(), new.token, "from the command line", SCOPES))
+    await stored_keys.create(
+        session, account_id, NewKey(new_id(), new.token, "from the command line", Authority(SCOPES))
+    )
     if known is None and new.credits:
         (result,) = await ledger.execute(await raw(session), [Grant(account_id, new.credits, f"opening:{account_id}")])
         if isinstance(result, Exception):

@@ -3,6 +3,7 @@
 GatewayError
 ├── CallerUnknown                 no valid key
 ├── ScopeMissing                  the key may not do this
+├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
 ├── InsufficientCredits           nothing was sent, nothing is held
@@ -26,6 +27,7 @@ GatewayError
 └── AmountTooLarge
 """
 
+import traceback
 from datetime import timedelta
 
 from domain.limits import Left
@@ -59,6 +61,16 @@ class ScopeMissing(GatewayError):
 
     def __init__(self, scope: str = "") -> None:
         super().__init__(f"This API key lacks the scope '{scope}'. Create a key that has it.")
+
+
+class AuthorityExceeded(GatewayError):
+    """This API key cannot give more than it has, nor change a key that has more."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class ProRequired(GatewayError):
@@ -224,3 +236,11 @@ class AmountTooLarge(GatewayError):
     """The amount is larger than a ledger account can hold."""
 
     code = "invalid_value"
+
+
+def where(error: BaseException) -> str:
+    """The kind of an error and the line that raised it: all that may be logged of an unexpected one."""
+    frame = traceback.extract_tb(error.__traceback__, limit=-1)
+    line = f" at {frame[0].filename.rpartition('/')[2]}:{frame[0].lineno}" if frame else ""
+    state = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
+    return f"{type(error).__name__}{line}" + (f" sqlstate {state}" if state else "")

@@ -1,22 +1,16 @@
 """The sweeper against a real Postgres: it ends what expired, wherever it runs, and waits for nobody."""
 
 import asyncio
-from datetime import timedelta
-from uuid import uuid4
 
 import psycopg
 import structlog
 
 from db import holds
 from db.audit import audit
-from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
-from domain.media import Kind, MediaRequest
-from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, balance, open_account, reserve
+from tests.integration.bank import balance, open_account, reserve
 
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 minute' WHERE state = 'open'"
 
@@ -125,22 +119,3 @@ async def test_one_hold_that_cannot_be_ended_stops_no_other_of_its_account(
     assert await Sweeper(database, batch=2).sweep() == 1
     assert await Sweeper(database).sweep() == 2
     assert await balance(database_url, customer) == (900, 100, 1)
-
-
-async def test_a_row_that_is_no_job_hides_no_other(database: Database, ledger: LedgerWriter, database_url: str) -> None:
-    customer = await open_account(database, ledger, 1000)
-    jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
-    request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake")
-    broken, sound = [
-        Order(uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", FlatTerms(100, "v1"), request)
-        for _ in range(2)
-    ]
-    for order in (broken, sound):
-        await jobs.accept(order)
-    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        await connection.execute("UPDATE media_jobs SET created_at = now() - interval '2 hours', deadline = now()")
-        await connection.execute("UPDATE media_jobs SET kind = 'sculpture' WHERE id = %s", [broken.job_id])
-    with structlog.testing.capture_logs() as lines:
-        assert [job.id for job in await jobs.waiting(timedelta(seconds=5), 10)] == [sound.job_id]
-        assert [job.id for job in await jobs.unfinished(10)] == [sound.job_id]
-    assert {(line["job"], line["fields"][0]) for line in lines} == {(str(broken.job_id), "('kind',)")}
