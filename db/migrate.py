@@ -40,7 +40,7 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 
 def _run(url: str, action: Callable[[Config], None]) -> None:
-    engine = create_engine(driver_url(url), hide_parameters=True)
+    engine = create_engine(driver_url(url), hide_parameters=True, connect_args={"connect_timeout": 10})
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
