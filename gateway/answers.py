@@ -26,6 +26,11 @@ def completed(head: Head, choices: list[dict[str, Any]], beside: Mapping[str, An
     return CompletedAnswer(body, orjson.dumps(body))
 
 
+def kept(answer: CompletedAnswer, held: int) -> bytes:
+    """An answer as it is sealed for a replay: with the credits that its call held."""
+    return answer.encoded[:-1] + b',"held":%d}' % held
+
+
 def usage_object(usage: Usage) -> dict[str, Any]:
     """What was billed, in OpenAI's words. Details only where the provider counted them."""
     told: dict[str, Any] = {
