@@ -13,6 +13,7 @@ from db.engine import Database
 from db.keys import NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
+from domain.authority import Authority
 from domain.catalog import Prices, Rates
 from domain.ledger import Grant, Reserve, Settle, Void
 from domain.pricing import TextPrices, TextTerms, Usage, UsageSource
@@ -40,7 +41,7 @@ async def open_account(
     async with database.transaction() as session:
         email = f"{account_id.hex}@example.test"
         await accounts.create(session, wrapping, account_id=account_id, user_id=uuid.uuid4(), email=email)
-        await keys.create(session, account_id, NewKey(uuid.uuid4(), token, "first", tokens.SCOPES))
+        await keys.create(session, account_id, NewKey(uuid.uuid4(), token, "first", Authority(tokens.SCOPES)))
     if credits:
         await ledger.ask(Grant(account_id, credits, f"opening:{account_id}"))
     return Customer(account_id, token)
