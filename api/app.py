@@ -16,7 +16,7 @@ from temporalio.client import Client
 from api import (
     background,
     billing,
-    chat,
+    chat_models,
     docs,
     edge,
     errors,
@@ -32,8 +32,11 @@ from api import (
 )
 from api.background import MaintenanceTask
 from api.bookmarks import Bookmarks
+from api.chat import ChatEndpoint
 from api.outputs import Outputs
 from api.resources import Resources
+from api.wire.native_chat import NativeChat
+from api.wire.openai_chat import OpenAIChat
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -42,9 +45,11 @@ from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
+from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.maintenance import RECOVERY_AGE, Maintenance
-from gateway.pulled_calls import Calls
+from gateway.renewals import renew_for_ever
+from gateway.wire import Wire
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -54,15 +59,16 @@ from workflows.start import MediaStarter
 
 log = structlog.get_logger(__name__)
 
-CHAT = "/v1/chat/completions"
+_CHAT: dict[str, Wire] = {"/v1/chat/completions": OpenAIChat(), "/api/chat/stream": NativeChat()}
+"""Paths without their slash at the end, and the wire that is spoken there."""
 START_PATIENCE = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 
 
 class Gateway(FastAPI):
-    """FastAPI; its busiest endpoint goes in front of what the others share, through the same edge."""
+    """FastAPI; its busiest endpoints go in front of what the others share, through the same edge."""
 
-    hot: ASGIApp
+    hot: dict[str, ASGIApp]
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
@@ -70,9 +76,10 @@ class Gateway(FastAPI):
             found.calls.end_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].rstrip("/") == CHAT:
+        hot = self.hot.get(scope["path"].rstrip("/")) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if hot is not None:
             scope["app"] = self
-            await self.hot(scope, receive, send)
+            await hot(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -88,10 +95,15 @@ def create_app(settings: Settings) -> Gateway:
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.hot = edge.Edge(chat.completions, max_body_bytes=settings.max_body_bytes)
-    app.router.routes.append(Route(CHAT, _Endpoint(), methods=["POST"]))  # for what is asked of it by other methods
+    app.hot = {}
+    for path, wire in _CHAT.items():
+        endpoint = ChatEndpoint(wire)
+        app.hot[path] = edge.Edge(endpoint, max_body_bytes=settings.max_body_bytes)
+        route = path + "/" if path.startswith("/api/") else path
+        app.router.routes.append(Route(route, endpoint, methods=["POST"]))  # for what is asked by other methods
     for router in (
         models.router,
+        chat_models.router,
         keys.router,
         limit.router,
         billing.router,
@@ -108,12 +120,6 @@ def create_app(settings: Settings) -> Gateway:
     return app
 
 
-class _Endpoint:
-    """Starlette takes a callable object as plain ASGI, a function as a handler."""
-
-    __call__ = staticmethod(chat.completions)
-
-
 def _outputs(request: Request) -> Outputs:
     found: Outputs = request.app.state.outputs
     return found
@@ -127,7 +133,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
-            calls.drains = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
+            calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger
@@ -192,7 +198,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
     ]
     return [
-        asyncio.create_task(calls.renew_for_ever(), name="renewals"),
+        asyncio.create_task(renew_for_ever(calls), name="renewals"),
         asyncio.create_task(background.run(leadership, tasks, wired.errors), name="maintenance"),
     ]
 

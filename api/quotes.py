@@ -20,7 +20,8 @@ from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
-from gateway.pulled_calls import extends
+from gateway.call import hold_grows
+from gateway.calls import BIG_BODY
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"])
 _BODY = {
@@ -74,8 +75,8 @@ class _Asked:
 async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResources) -> Quote:
     """Checks the body as the call itself does, holds nothing and sends nothing."""
     raw = await request.body()
-    parsed = await asyncio.to_thread(body.json_object, raw) if len(raw) > wire.BIG_BODY else body.json_object(raw)
-    asked = await _asked(resources, parsed, big=len(raw) > wire.BIG_BODY)
+    parsed = await asyncio.to_thread(body.json_object, raw) if len(raw) > BIG_BODY else body.json_object(raw)
+    asked = await _asked(resources, parsed, big=len(raw) > BIG_BODY)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if asked.model.pro_only and not balance.plan_active:
@@ -92,7 +93,7 @@ async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> 
         return _media(model, parsed)
     request = replace(wire.parse(parsed), big=big)
     model, terms = await resources.calls.terms(request)
-    return _Asked("chat", model, terms, request.max_credits, any(extends(request, route) for route in model.routes))
+    return _Asked("chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes))
 
 
 def _media(model: Model, parsed: dict[str, Any]) -> _Asked:

@@ -1,12 +1,12 @@
 """`POST /api/chat/stream/`: chat as a stream of simple JSON events, for our own pages and for who writes by hand.
 
-    start     {id, model, held}                 held: credits that are set aside for this call
-    delta     {text}
-    reasoning {text}
-    tool_call {index, id?, name?, arguments?}   parts of one call have one index; the arguments grow
-    hold      {held}                            the call's hold has grown
-    done      {usage, credits_charged, balance, held, finish_reason}
-    error     {code, message, …}                the last event of a stream that failed
+start     {id, model, held}                 held: credits that are set aside for this call
+delta     {text}
+reasoning {text}
+tool_call {index, id?, name?, arguments?}   parts of one call have one index; the arguments grow
+hold      {held}                            the call's hold has grown
+done      {usage, credits_charged, balance, held, finish_reason}
+error     {code, message, …}                the last event of a stream that failed
 """
 
 from collections.abc import Iterator, Mapping, Sequence
