@@ -7,21 +7,29 @@ from api.deps import CurrentResources, MayListModels
 from api.wire.models import MADE, number
 from db import accounts
 from domain.catalog import Modality, Model, Unit
+from domain.meters import Meter, Rates, credits_per_thousand
 
 router = APIRouter(prefix="/api/chat/models", tags=["models"])
 _SCOPES = {Modality.TEXT: "chat", Modality.EMBEDDING: "chat"}
 
 
-class Prices(BaseModel):
-    """In credits; null where a model is not priced so. `per_unit` is by `unit`, and `variants` by size instead."""
+class TierPrices(BaseModel):
+    """Of a whole call whose input is longer than `above` tokens."""
 
-    input_per_1k: float | None
-    output_per_1k: float | None
-    cached_input_per_1k: float | None
-    cache_write_per_1k: float | None
+    above: int
+    per_1k: dict[str, float]
+
+
+class Prices(BaseModel):
+    """In credits. Where a model has none of a kind, it is not priced so."""
+
+    per_1k: dict[str, float]
+    """By meter: `input`, `output`, `cached_input` and more. Rates of short inputs: `tiers` has those of longer ones."""
+    tiers: list[TierPrices]
     unit: str | None
     per_unit: float | None
     variants: dict[str, float]
+    """By size, in place of `per_unit`."""
 
 
 class ChatModel(BaseModel):
@@ -82,13 +90,16 @@ def _entry(model: Model, disabled: str | None) -> ChatModel:
 
 
 def _prices(model: Model) -> Prices:
-    prices, rates = model.prices, model.prices.rates
+    prices, tokens = model.prices, model.prices.tokens
     return Prices(
-        input_per_1k=number(rates.input) if rates else None,
-        output_per_1k=number(rates.output) if rates else None,
-        cached_input_per_1k=number(rates.cached_input) if rates else None,
-        cache_write_per_1k=number(rates.cache_write) if rates else None,
+        per_1k=_per_1k(tokens.rates) if tokens else {},
+        tiers=[TierPrices(above=tier.above, per_1k=_per_1k(tier.rates)) for tier in tokens.tiers] if tokens else [],
         unit=prices.unit.value if isinstance(prices.unit, Unit) else None,
         per_unit=None if prices.per_unit is None else number(prices.per_unit),
         variants={size: number(price) for size, price in prices.variants.items()},
     )
+
+
+def _per_1k(rates: Rates) -> dict[str, float]:
+    priced = {name: credits_per_thousand(rates, Meter(name)) for name in rates}
+    return {name: number(credits) for name, credits in priced.items() if credits is not None}

@@ -9,7 +9,7 @@ from typing import Any
 from api.wire import openai_chat_stream
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
-from domain.pricing import MOST_TOKENS
+from domain.pricing import MAX_TOKENS
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 
 ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
@@ -85,7 +85,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         if value is not None and not least <= value <= most:
             raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
     _check_price(body)
-    limit = _count(body, "max_completion_tokens", MOST_TOKENS) or _count(body, "max_tokens", MOST_TOKENS)
+    limit = _count(body, "max_completion_tokens", MAX_TOKENS) or _count(body, "max_tokens", MAX_TOKENS)
     return ModelCall(
         model=model,
         body=body,

@@ -14,14 +14,14 @@ from db.keys import NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.authority import Authority
-from domain.catalog import Prices, Rates
 from domain.ledger import Grant, Reserve, Settle, Void
-from domain.pricing import TextPrices, TextTerms, Usage, UsageSource
+from domain.meters import TokenPrices, per_thousand
+from domain.pricing import TextTerms, Usage, UsageSource
 from domain.sealing import Wrapping
 
 WRAPPING = Wrapping.of("a master secret of the tests, long enough")
 _RATE = Decimal(1000)
-PRICES = TextPrices.of(Prices(rates=Rates(input=_RATE, output=_RATE, cached_input=_RATE, cache_write=_RATE)))
+PRICES = TokenPrices(per_thousand(input=_RATE, output=_RATE))
 
 
 @dataclass(frozen=True, slots=True)
