@@ -131,6 +131,7 @@ def _bounds(terms: TextTerms, output_limit: int | None, max_credits: int | None)
         input_estimate=terms.input_count,
         output_limit=output_limit,
         choices=terms.choices,
+        web_searches=receipts.web_searches(terms.prices),
         max_credits=max_credits,
     )
 

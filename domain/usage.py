@@ -5,8 +5,9 @@ above our own estimate; output up to what the model can say.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from domain.pricing import Usage, UsageSource
 
@@ -17,6 +18,31 @@ class Bounds:
 
     input_tokens: int
     output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEntry:
+    """One row per charged call: model, tokens, credits; never content."""
+
+    hold_id: UUID
+    account_id: UUID
+    key_id: UUID | None
+    kind: str
+    model: str
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    credits: int
+    written_off: int
+    source: UsageSource
+    provider: str | None = None
+    provider_cost: str | None = None
+    """In credits, exact."""
+    meters: dict[str, int] = field(default_factory=dict)
+    """All counts by meter, disjoint, when one of them is in no column of its own; else empty."""
+    service_tier: str | None = None
+    """By whose prices it was billed, when those are not the prices of the tier that was requested."""
 
 
 def reported(report: object, bounds: Bounds) -> Usage | None:

@@ -59,7 +59,7 @@ class Call:
     def bounds(self) -> usage.Bounds:
         """What the provider may report at most: the context window, and what the model can say."""
         limit = max(self.model.max_output_tokens or 0, self.reserved.output_limit or 0)
-        window = self.model.context_window or pricing.MOST_TOKENS
+        window = self.model.context_window or pricing.MAX_TOKENS
         return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
 
     def grows_on(self, route: Route) -> bool:
@@ -101,6 +101,7 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         body=body,
         output_limit=output_limit,
         capabilities=frozenset(str(capability) for capability in route.capabilities),
+        passes=route.passes,
         stream=request.stream,
         choices=request.choices,
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from domain import pricing, tokens, usage
-from domain.catalog import Catalog, Model, Prices, Route
+from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
 from domain.ledger import (
     Answer,
@@ -25,7 +25,8 @@ from domain.ledger import (
     Void,
 )
 from domain.limits import Limits
-from domain.pricing import TextPrices, TextTerms, Usage
+from domain.meters import TokenPrices
+from domain.pricing import TextTerms, Usage
 from domain.tokens import CountText, InputTokens
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
@@ -73,7 +74,6 @@ class Calls:
         self.live: dict[UUID, Call] = {}
         self.unbilled_output = 0
         """Tokens above the limit that was sent: the operator's."""
-        self._prices: dict[str, TextPrices] = {}
         self._streams: dict[UUID, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -122,9 +122,10 @@ class Calls:
     async def terms(self, request: ModelCall) -> tuple[Model, TextTerms]:
         """The model, and what the call may use of it at most. Holds and sends nothing."""
         model = self._catalog().find(request.model)
-        if model.prices.rates is None:
+        if model.prices.tokens is None:
             raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        return model, self._terms(model, request, await self._input_tokens(request, model))
+        counted = await self._input_tokens(request, model)
+        return model, self._terms(model, model.prices.tokens, request, counted)
 
     def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """The routes that take every parameter. Raises `RequestInvalid` when there is none."""
@@ -141,32 +142,26 @@ class Calls:
         adapter = self.upstream(route.provider.name).adapter
         return adapter.request(chat_call(request, model, route, output_limit=1)).dropped
 
-    def _terms(self, model: Model, request: ModelCall, counted: InputTokens) -> TextTerms:
-        window = max(1, (model.context_window or pricing.MOST_TOKENS) - counted.count)
+    def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
+        window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
         return TextTerms(
-            prices=self._text_prices(model.prices),
+            prices=prices.requested(None).limited_to(frozenset()),
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MOST_TOKENS)),
+            input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MAX_TOKENS)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,
             choices=request.choices,
         )
 
-    def _text_prices(self, prices: Prices) -> TextPrices:
-        known = self._prices.get(prices.version)
-        if known is None:
-            known = self._prices[prices.version] = TextPrices.of(prices)
-        return known
-
     def _provider_cost(self, route: Route | None, billed: Usage) -> tuple[str | None, int | None]:
         """Who answered, and what it bills us, in billionths of a credit."""
         if route is None:
             return None, None
-        cost = None if route.costs is None else pricing.billionths(self._text_prices(route.costs), billed)
-        return route.provider.name, cost
+        costs = route.costs.tokens if route.costs else None
+        return route.provider.name, None if costs is None else pricing.billionths(costs, billed)
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:

@@ -12,7 +12,7 @@ import structlog
 from api.wire import openai_chat as wire
 from api.wire.openai_chat import ChatRequest
 from domain import pricing, tokens, usage
-from domain.catalog import Capability, Catalog, Model, Prices, Route
+from domain.catalog import Capability, Catalog, Model, Route
 from domain.errors import (
     CallerUnknown,
     ContextLengthExceeded,
@@ -37,7 +37,8 @@ from domain.ledger import (
     Void,
 )
 from domain.limits import Limits
-from domain.pricing import TextPrices, TextTerms, Usage
+from domain.meters import TokenPrices
+from domain.pricing import TextTerms, Usage
 from domain.tokens import CountText, InputTokens
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
@@ -95,7 +96,7 @@ class Call:
     def bounds(self) -> usage.Bounds:
         """What the provider may report at most: the context window, and what the model can say."""
         limit = max(self.model.max_output_tokens or 0, self.reserved.output_limit or 0)
-        window = self.model.context_window or pricing.MOST_TOKENS
+        window = self.model.context_window or pricing.MAX_TOKENS
         return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
 
     def extends_on(self, route: Route) -> bool:
@@ -136,7 +137,6 @@ class Calls:
         self.provider = provider
         self.drains = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
-        self._prices: dict[str, TextPrices] = {}
         self._streams: dict[asyncio.Task[None], Callable[[], None]] = {}
 
     async def open(
@@ -175,36 +175,31 @@ class Calls:
     async def terms(self, request: ChatRequest) -> tuple[Model, TextTerms]:
         """The model, and what the call may use of it at most. Holds and sends nothing."""
         model = self._catalog().find(request.model)
-        if model.prices.rates is None:
+        if model.prices.tokens is None:
             raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        return model, self._terms(model, request, await self._input_tokens(request, model))
+        counted = await self._input_tokens(request, model)
+        return model, self._terms(model, model.prices.tokens, request, counted)
 
-    def _terms(self, model: Model, request: ChatRequest, counted: InputTokens) -> TextTerms:
-        window = max(1, (model.context_window or pricing.MOST_TOKENS) - counted.count)
+    def _terms(self, model: Model, prices: TokenPrices, request: ChatRequest, counted: InputTokens) -> TextTerms:
+        window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
         return TextTerms(
-            prices=self._text_prices(model.prices),
+            prices=prices.requested(None).limited_to(frozenset()),
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MOST_TOKENS)),
+            input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MAX_TOKENS)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,
             choices=request.choices,
         )
 
-    def _text_prices(self, prices: Prices) -> TextPrices:
-        known = self._prices.get(prices.version)
-        if known is None:
-            known = self._prices[prices.version] = TextPrices.of(prices)
-        return known
-
     def _provider_cost(self, route: Route | None, billed: Usage) -> tuple[str | None, int | None]:
         """Who answered, and what it bills us, in billionths of a credit."""
         if route is None:
             return None, None
-        cost = None if route.costs is None else pricing.billionths(self._text_prices(route.costs), billed)
-        return route.provider.name, cost
+        costs = route.costs.tokens if route.costs else None
+        return route.provider.name, None if costs is None else pricing.billionths(costs, billed)
 
     async def _input_tokens(self, request: ChatRequest, model: Model) -> InputTokens:
         def count() -> InputTokens:
