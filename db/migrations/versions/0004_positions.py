@@ -47,7 +47,8 @@ BEGIN
     ) p
     LEFT JOIN holds h ON h.id = p.hold_id AND h.account_id = p.account_id
     WHERE NOT coalesce(
-        p.total = 0 AND p.strangers = 0 AND (p.hold_id IS NULL) = (p.ref IS NOT NULL) AND CASE p.kind
+        p.total = 0 AND p.strangers = 0 AND (p.hold_id IS NULL) = (p.ref IS NOT NULL)
+        AND (p.hold_id IS NULL) = (p.kind IN ('grant', 'adjust')) AND CASE p.kind
             WHEN 'grant' THEN p.available > 0 AND p.grants = 1 AND p.adjustments + p.others = 0
             WHEN 'adjust' THEN p.adjustments = 1 AND p.grants + p.others = 0 AND p.note <> ''
             ELSE p.grants + p.adjustments = 0 AND h.id IS NOT NULL AND CASE p.kind
