@@ -31,10 +31,10 @@ from api import (
     quotes,
 )
 from api.background import MaintenanceTask
-from api.bookmarks import Bookmarks
 from api.chat import ChatEndpoint
 from api.outputs import Outputs
 from api.resources import Resources
+from api.statement_cursor import StatementCursor
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
 from db.leadership import Leadership
@@ -132,7 +132,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
-            calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
+            calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
@@ -174,7 +174,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
         ),
-        bookmarks=Bookmarks(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
+        statement_cursor=StatementCursor(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,

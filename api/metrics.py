@@ -30,7 +30,9 @@ class _Ledger:
         yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
         yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
         yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", len(self._calls.live))
-        yield GaugeMetricFamily("yout_abandoned_streams", "Of them, read on for clients who have gone", len(self._calls.abandoned))
+        yield GaugeMetricFamily(
+            "yout_abandoned_streams", "Of them, read on for clients who have gone", len(self._calls.abandoned)
+        )
         yield CounterMetricFamily(
             "yout_unbilled_output_tokens",
             "Output that providers reported above the limit they were given",

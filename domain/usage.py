@@ -115,6 +115,7 @@ def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:
         output_tokens=limit,
         reasoning_tokens=min(used.reasoning_tokens, limit),
         audio_output_tokens=min(used.audio_output_tokens, limit),
+        image_output_tokens=min(used.image_output_tokens, limit),
     )
     return capped, above
 

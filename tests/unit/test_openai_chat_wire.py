@@ -1,22 +1,8 @@
 """OpenAI's shapes: what is counted of them, what is refused in them, and what is told in them."""
 
-from typing import Any
-
-import pytest
-
-from api.wire import openai_chat as wire
 from domain import usage
-from domain.errors import RequestInvalid
 from domain.pricing import Usage, UsageSource
 from gateway import answers
-
-
-@pytest.mark.parametrize(
-    "field", [{"search_parameters": {"mode": "on"}}, {"enable_search": True}, {"search_settings": {"x": 1}}], ids=list
-)
-def test_a_paid_search_is_refused(field: dict[str, Any]) -> None:
-    with pytest.raises(RequestInvalid):
-        wire.parse({"model": "m", "messages": [{"role": "user", "content": "x"}], **field})
 
 
 def test_details_of_a_discarded_report_are_not_shown() -> None:
