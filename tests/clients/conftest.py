@@ -91,6 +91,7 @@ def catalog(upstream: str) -> str:
 kind = "openai"
 base_url = "{upstream}"
 api_key = "sk-foreign"
+passes = ["vendor_field"]
 capabilities = ["stream_usage", "abort_stops_billing"]
 
 [providers.metered]
