@@ -45,6 +45,7 @@ class OpenAIDecoder:
         self._choices: dict[int, _Choice] = {}
         self._halves = Halves()
         self._usage: Usage | None = None
+        self._service_tier: str | None = None
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
         if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
@@ -116,6 +117,8 @@ class OpenAIDecoder:
     def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         if "error" in chunk or "choices" not in chunk:
             yield from self._odd(chunk)
+        if "service_tier" in chunk:
+            self._service_tier = usage.tier_of(chunk) or self._service_tier
         choices = chunk.get("choices")
         if choices:
             if not self._accepted:
@@ -136,7 +139,7 @@ class OpenAIDecoder:
 
     def _report(self, report: object) -> Iterator[ProviderEvent]:
         """Reports are cumulative: an older one, that came late, is none."""
-        used = usage.of_report(report)
+        used = usage.of_report(report, self._service_tier)
         if used is None or used == self._usage:
             return
         if self._usage is not None and used.output_tokens < self._usage.output_tokens:

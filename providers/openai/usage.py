@@ -19,11 +19,19 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
 _SEARCHES = ("web_search_requests", "num_search_queries", "web_searches")
+_TIERS = {"standard": "default", "on_demand": "default"}
+"""Other vendors' names of the tier of a call that requests none."""
 _NOTHING: Mapping[str, Any] = {}
 
 
-def of_report(report: object) -> Usage | None:
-    """None when it does not tell both input and output."""
+def tier_of(body: Mapping[str, Any]) -> str | None:
+    """The service tier that an answer, a chunk or a report says it was served by, in OpenAI's words."""
+    tier = body.get("service_tier")
+    return _TIERS.get(tier, tier) if isinstance(tier, str) else None
+
+
+def of_report(report: object, service_tier: str | None = None) -> Usage | None:
+    """None when it does not tell both input and output. `service_tier` is what the answer around it names."""
     if not isinstance(report, Mapping):
         return None
     prompt, completion = _first(report, _INPUT), _first(report, _OUTPUT)
@@ -52,6 +60,9 @@ def of_report(report: object) -> Usage | None:
         reasoning_tokens=reasoning,
         audio_output_tokens=min(_count(spoken, _NOTHING, "audio_tokens"), output - reasoning),
         web_searches=_searches(report),
+        image_input_tokens=min(_count(within, _NOTHING, "image_tokens"), prompt - cached - written - written_1h),
+        image_output_tokens=min(_count(spoken, _NOTHING, "image_tokens"), output - reasoning),
+        service_tier=service_tier or tier_of(report),
     )
 
 

@@ -1,5 +1,6 @@
 """Usage reports in every compatible vendor's words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +15,16 @@ def report(prompt: Any = 100, completion: Any = 20, **fields: Any) -> dict[str, 
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": None} | fields
 
 
-def used(**counts: int) -> Usage:
-    return Usage(**({"input_tokens": 100, "output_tokens": 20, "source": UsageSource.PROVIDER} | counts))  # type: ignore[arg-type]
+def used(**counts: Any) -> Usage:
+    return replace(Usage(100, 20, UsageSource.PROVIDER), **counts)
 
 
 CASES = [
+    (report(service_tier="standard"), {"service_tier": "default"}),
+    (report(service_tier="priority"), {"service_tier": "priority"}),
+    (report(service_tier=7), {}),
+    (report(prompt_tokens_details={"image_tokens": 60}), {"image_input_tokens": 60}),
+    (report(completion_tokens_details={"image_tokens": 60}), {"image_output_tokens": 20}),
     (report(), {}),
     (report(total_tokens=120), {}),
     (report(completion=1, total_tokens=391), {"output_tokens": 291}),
@@ -102,3 +108,33 @@ def test_parts_are_inside_their_whole(given: dict[str, Any]) -> None:
     assert told.output_tokens >= (given["completion_tokens"] or 0)
     assert told.input_tokens >= given["prompt_tokens"]
     assert min(told.cached_tokens, written, told.audio_input_tokens, told.reasoning_tokens) >= 0
+
+
+@pytest.mark.parametrize(
+    ("named", "told", "tier"),
+    [
+        ("priority", None, "priority"),
+        ("priority", "standard", "priority"),
+        (None, "flex", "flex"),
+        (None, None, None),
+    ],
+)
+def test_the_service_tier_is_that_of_the_answer_or_else_of_its_report(
+    named: str | None, told: str | None, tier: str | None
+) -> None:
+    found = usage.of_report(report(service_tier=told), named)
+    assert found is not None
+    assert found.service_tier == tier
+
+
+@pytest.mark.parametrize(
+    ("body", "tier"),
+    [
+        ({}, None),
+        ({"service_tier": None}, None),
+        ({"service_tier": ["x"]}, None),
+        ({"service_tier": "on_demand"}, "default"),
+    ],
+)
+def test_the_service_tier_of_an_answer(body: dict[str, Any], tier: str | None) -> None:
+    assert usage.tier_of(body) == tier
