@@ -45,7 +45,7 @@ class OpenAIDecoder:
         self._choices: dict[int, _Choice] = {}
         self._halves = Halves()
         self._usage: Usage | None = None
-        self._service_tier: str | None = None
+        self._service_tier: object = None
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
         if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
@@ -117,14 +117,13 @@ class OpenAIDecoder:
     def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         if "error" in chunk or "choices" not in chunk:
             yield from self._odd(chunk)
-        if "service_tier" in chunk:
-            self._service_tier = usage.tier_of(chunk) or self._service_tier
         choices = chunk.get("choices")
         if choices:
             if not self._accepted:
                 yield from self._accept()
             yield from self._deltas(chunk, doubtful)
         if chunk.get("usage") is not None:
+            self._service_tier = chunk.get("service_tier") or self._service_tier
             yield from self._report(chunk["usage"])
 
     def _odd(self, chunk: dict[str, Any]) -> Iterator[ProviderEvent]:
@@ -150,6 +149,7 @@ class OpenAIDecoder:
 
     def _deltas(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         choices, beside = chunk["choices"], shapes.beside(chunk)
+        self._service_tier = beside.get("service_tier", self._service_tier)
         if not doubtful and self._is_common(choices):  # one choice that goes on with its content
             content = choices[0]["delta"]["content"]
             if content:
