@@ -311,6 +311,13 @@ class IdempotencyRow(SQLModel, table=True):
     expires_at: datetime = Field(sa_column=_time(nullable=False))
 
 
+OWN_OUTPUTS = """
+NOT jsonb_path_exists(outputs, '$[*].object_key ? (!(@ starts with $folder))', jsonb_build_object(
+    'folder', replace(account_id::text, '-', '') || '/' || replace(id::text, '-', '') || '/'))
+""".strip()
+"""A job's outputs lie below its account and its id, and nowhere else."""
+
+
 class MediaJobRow(SQLModel, table=True):
     """A media job. Its id is its hold's key. No prompt in here: see `job_inputs`."""
 
@@ -319,6 +326,20 @@ class MediaJobRow(SQLModel, table=True):
         CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index(None, "account_id", "created_at"),
         Index("ix_media_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
+        # What is still to be deleted from storage: outputs that expire, and what a job without outputs left behind.
+        Index(
+            "ix_media_jobs_expiring",
+            "expires_at",
+            postgresql_where=text("outputs_deleted_at IS NULL AND state = 'succeeded'"),
+        ),
+        Index(
+            "ix_media_jobs_leftover",
+            "finished_at",
+            postgresql_where=text(
+                "outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND provider_job_id IS NOT NULL"
+            ),
+        ),
+        CheckConstraint(OWN_OUTPUTS, name="own_outputs"),
     )
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
@@ -341,6 +362,21 @@ class MediaJobRow(SQLModel, table=True):
     deadline: datetime = Field(sa_column=_time(nullable=False))
     expires_at: datetime | None = Field(default=None, sa_column=_time())
     provider_cost: Decimal | None = Field(default=None, sa_column=_cost())
+    outputs_deleted_at: datetime | None = Field(default=None, sa_column=_time())
+    """Nothing of the job lies in storage any more. Until then its row is kept."""
+    outputs_retry_at: datetime | None = Field(default=None, sa_column=_time())
+    """When to try again to delete what could not be deleted."""
+
+
+class StorageScanRow(SQLModel, table=True):
+    """How far the search for objects that no row names has come. One row."""
+
+    __tablename__ = "storage_scans"
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+    id: int = Field(default=1, sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    position: str = Field(default="", sa_column=_text(default=""))
+    """The last object key that was looked at; empty between two searches."""
+    finished_at: datetime | None = Field(default=None, sa_column=_time())
 
 
 class JobInputRow(SQLModel, table=True):
