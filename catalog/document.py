@@ -5,40 +5,30 @@ Pure: works on parsed TOML. A problem is the path of what is at fault and a sent
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from catalog.entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, TierEntry
+from catalog.entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, ServiceTierEntry, TierEntry
 from domain.catalog import Modality, ProviderKind
+from domain.meters import DEFAULT_TIER, Meter
 
 Path = tuple[str | int, ...]
 Document = dict[str, Any]
 
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-NESTED: dict[str, type[Entry]] = {"routes": RouteEntry, "tiers": TierEntry}
+STANDARD_TIERS = frozenset({DEFAULT_TIER, "auto"})
+NESTED: dict[str, type[Entry]] = {"routes": RouteEntry, "tiers": TierEntry, "service_tiers": ServiceTierEntry}
 DEFINING = {"providers": "kind", "models": "routes"}
 UNIT_KEYS = frozenset({"credits_per_call", "credits_per_image", "credits_per_second"})
 MEDIA_KEYS = UNIT_KEYS | {"variants"}
-TOKEN_KEYS = frozenset(
-    {
-        "credits_per_1k_input",
-        "credits_per_1k_output",
-        "credits_per_1k_cached_input",
-        "credits_per_1k_cache_write",
-        "tiers",
-    }
-)
-
-
+TOKEN_KEYS = frozenset({f"credits_per_1k_{meter}" for meter in Meter} | {"tiers", "service_tiers"})
 UNIT_COSTS = frozenset({"cost_per_call", "cost_per_image", "cost_per_second"})
-TOKEN_COSTS = frozenset(
-    {"cost_per_1k_input", "cost_per_1k_output", "cost_per_1k_cached_input", "cost_per_1k_cache_write"}
-)
+TOKEN_COSTS = frozenset({f"cost_per_1k_{meter}" for meter in Meter})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +92,7 @@ def parse(document: Document) -> Entries:
     _section(document, "models", ModelEntry, entries.models, problems)
     for name, provider in entries.providers.items():
         problems += [Problem(("providers", name, *path), why) for path, why in _provider_faults(name, provider)]
+    problems += _alike(entries.models)
     known = document.get("providers", {})
     for model_id, model in entries.models.items():
         problems += [Problem(("models", model_id, *path), why) for path, why in _model_faults(model_id, model)]
@@ -177,6 +168,15 @@ def _provider_faults(name: str, provider: ProviderEntry) -> Iterator[Fault]:
         yield ("api_key_env",), f"is missing (or api_key): a provider of kind {provider.kind} needs a key"
 
 
+def _alike(models: Iterable[str]) -> Iterator[Problem]:
+    """Names that differ in case alone: clients and list prices take them for one."""
+    first: dict[str, str] = {}
+    for model_id in models:
+        known = first.setdefault(model_id.lower(), model_id)
+        if known != model_id:
+            yield Problem(("models", model_id), f"differs from '{known}' in upper and lower case only")
+
+
 def _model_faults(model_id: str, model: ModelEntry) -> Iterator[Fault]:
     if not MODEL_ID.fullmatch(model_id):
         yield (), "a model's name has letters, digits and . _ : / @ + - only"
@@ -185,7 +185,16 @@ def _model_faults(model_id: str, model: ModelEntry) -> Iterator[Fault]:
         yield (key,), f"is not how a model of modality {model.modality} is priced"
     if not model.modality.priced_by_tokens and len(model.unit_prices()) != 1:
         yield (), "a media model has exactly one of credits_per_call, credits_per_image and credits_per_second"
-    above = [tier.above for tier in model.tiers]
+    yield from _tier_faults(model.tiers)
+    for name, service_tier in model.service_tiers.items():
+        if name in STANDARD_TIERS:
+            yield ("service_tiers", name), "is what the model's own prices are for"
+        for path, why in _tier_faults(service_tier.tiers):
+            yield ("service_tiers", name, *path), why
+
+
+def _tier_faults(tiers: tuple[TierEntry, ...]) -> Iterator[Fault]:
+    above = [tier.above for tier in tiers]
     if above != sorted(set(above)):
         yield ("tiers",), "must be in ascending order of `above`, each once"
 

@@ -2,13 +2,15 @@
 
 from decimal import Decimal
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
 
 from domain.catalog import Capability, InputModality, Modality, ProviderKind, Unit
+from domain.meters import Meter
 from domain.money import PRICE_PLACES
 
-HIGHEST_PRICE = 10**9
+MAX_PRICE = 10**9
 
 
 def _exact(value: object, places: int, sentence: str) -> Decimal:
@@ -17,7 +19,7 @@ def _exact(value: object, places: int, sentence: str) -> Decimal:
         raise ValueError(sentence)
     number = Decimal(value)
     exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -places or not 0 <= number <= HIGHEST_PRICE:
+    if not isinstance(exponent, int) or exponent < -places or not 0 <= number <= MAX_PRICE:
         raise ValueError(sentence)
     return number
 
@@ -34,17 +36,61 @@ def _rate(value: object) -> Decimal:
     return rate
 
 
+ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models")
+
+
+def _base_url(value: object) -> str:
+    """The sentences name no part of the address: a password may be in it."""
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    address = value.strip().rstrip("/")
+    parts = urlsplit(address) if _printable(address) and " " not in address else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not well-formed: it begins with http:// or https:// and a host, without spaces")
+    if "@" in parts.netloc:
+        raise ValueError("must not have a user name or password: give the key as api_key_env")
+    if "?" in address or "#" in address:
+        raise ValueError("must not have a query or a fragment: give what the server needs as headers")
+    for endpoint in ENDPOINTS:
+        if parts.path.lower().endswith(endpoint):
+            raise ValueError(f"must end before {endpoint}: the endpoint's own path follows it")
+    return address
+
+
+def credential(text: str) -> str:
+    """A key or header value without the spaces and line ends around it. Raises ValueError when it cannot be sent."""
+    stripped = text.strip()
+    if not _printable(stripped):
+        raise ValueError("has a line end, a control character or a letter that no HTTP header can carry")
+    return stripped
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    stripped = credential(secret.get_secret_value())
+    if not stripped:
+        raise ValueError("must not be empty")
+    return SecretStr(stripped)
+
+
 Price = Annotated[Decimal, BeforeValidator(_price)]
 Rate = Annotated[Decimal, BeforeValidator(_rate)]
 Count = Annotated[int, Strict(), Field(ge=1, le=100_000_000)]
 Flag = Annotated[bool, Strict()]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+ServiceTierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
-HeaderValue = Annotated[SecretStr, Field(min_length=1)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_secret)]
+BaseURL = Annotated[str, BeforeValidator(_base_url)]
+FieldName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_.-]{0,63})$")]
+"""Of a request's field that goes upstream; `*`: every one."""
 
 
 class Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
 
 class ExchangeEntry(Entry):
@@ -55,27 +101,65 @@ class ExchangeEntry(Entry):
 class ProviderEntry(Entry):
     kind: ProviderKind
     enabled: Flag = True
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s@?#]+$")] | None = None
+    base_url: BaseURL | None = None
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
-    api_key: Annotated[SecretStr, Field(min_length=1)] | None = None
+    api_key: HeaderValue | None = None
     headers: dict[HeaderName, HeaderValue] = {}
     capabilities: frozenset[Capability] = frozenset()
+    passes: frozenset[FieldName] = frozenset()
 
     @property
     def keyless(self) -> bool:
         return self.api_key is None and self.api_key_env is None
 
 
-class RouteEntry(Entry):
+class PricedByTokens(Entry):
+    """What clients pay, by meter, per 1,000 of what it counts."""
+
+    credits_per_1k_input: Price | None = None
+    credits_per_1k_output: Price | None = None
+    credits_per_1k_cached_input: Price | None = None
+    credits_per_1k_cache_write: Price | None = None
+    credits_per_1k_cache_write_1h: Price | None = None
+    credits_per_1k_audio_input: Price | None = None
+    credits_per_1k_image_input: Price | None = None
+    credits_per_1k_audio_output: Price | None = None
+    credits_per_1k_image_output: Price | None = None
+    credits_per_1k_web_search: Price | None = None
+
+    def rates(self) -> dict[Meter, Decimal]:
+        return _given(self, "credits_per_1k_")
+
+
+class CostedByTokens(Entry):
+    """What a provider bills us, by meter, per 1,000 of what it counts."""
+
+    cost_per_1k_input: Price | None = None
+    cost_per_1k_output: Price | None = None
+    cost_per_1k_cached_input: Price | None = None
+    cost_per_1k_cache_write: Price | None = None
+    cost_per_1k_cache_write_1h: Price | None = None
+    cost_per_1k_audio_input: Price | None = None
+    cost_per_1k_image_input: Price | None = None
+    cost_per_1k_audio_output: Price | None = None
+    cost_per_1k_image_output: Price | None = None
+    cost_per_1k_web_search: Price | None = None
+
+    def rates(self) -> dict[Meter, Decimal]:
+        return _given(self, "cost_per_1k_")
+
+
+def _given(entry: Entry, prefix: str) -> dict[Meter, Decimal]:
+    prices = {meter: getattr(entry, f"{prefix}{meter}") for meter in Meter}
+    return {meter: price for meter, price in prices.items() if price is not None}
+
+
+class RouteEntry(CostedByTokens):
     provider: str
     model: Annotated[str, Field(min_length=1)]
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
     """None: those of the provider."""
-    cost_per_1k_input: Price | None = None
-    cost_per_1k_output: Price | None = None
-    cost_per_1k_cached_input: Price | None = None
-    cost_per_1k_cache_write: Price | None = None
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None
     cost_per_second: Price | None = None
@@ -85,15 +169,21 @@ class RouteEntry(Entry):
         return {unit: cost for unit, cost in given.items() if cost is not None}
 
 
-class TierEntry(Entry):
+class TierEntry(PricedByTokens):
     above: Count
     credits_per_1k_input: Price
     credits_per_1k_output: Price
-    credits_per_1k_cached_input: Price | None = None
-    credits_per_1k_cache_write: Price | None = None
 
 
-class ModelEntry(Entry):
+class ServiceTierEntry(PricedByTokens):
+    """The prices of a call that requests this `service_tier`."""
+
+    credits_per_1k_input: Price
+    credits_per_1k_output: Price
+    tiers: tuple[TierEntry, ...] = ()
+
+
+class ModelEntry(PricedByTokens):
     name: Annotated[str, Field(min_length=1)] | None = None
     enabled: Flag = True
     description: str = ""
@@ -101,11 +191,8 @@ class ModelEntry(Entry):
     input_modalities: Annotated[tuple[InputModality, ...], Field(min_length=1)] = (InputModality.TEXT,)
     context_window: Count | None = None
     max_output_tokens: Count | None = None
-    credits_per_1k_input: Price | None = None
-    credits_per_1k_output: Price | None = None
-    credits_per_1k_cached_input: Price | None = None
-    credits_per_1k_cache_write: Price | None = None
     tiers: tuple[TierEntry, ...] = ()
+    service_tiers: dict[ServiceTierName, ServiceTierEntry] = {}
     credits_per_call: Price | None = None
     credits_per_image: Price | None = None
     credits_per_second: Price | None = None
@@ -113,6 +200,7 @@ class ModelEntry(Entry):
     tags: tuple[Word, ...] = ()
     pro_only: Flag = False
     supported_parameters: tuple[Word, ...] | None = None
+    passes: frozenset[FieldName] = frozenset()
     routes: Annotated[tuple[RouteEntry, ...], Field(min_length=1)]
 
     def unit_prices(self) -> dict[Unit, Decimal]:

@@ -14,6 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.errors import ServiceUnavailable
 
+Session = AsyncSession
+"""For those who pass one on without using it."""
+
 STATEMENT_TIMEOUT = "10s"
 _UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
 
