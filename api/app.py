@@ -32,9 +32,9 @@ from api import (
     quotes,
 )
 from api.background import MaintenanceTask
-from api.bookmarks import Bookmarks
 from api.outputs import Outputs
 from api.resources import Resources
+from api.statement_cursor import StatementCursor
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -169,7 +169,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
         ),
-        bookmarks=Bookmarks(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
+        statement_cursor=StatementCursor(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,

@@ -82,6 +82,10 @@ class AccountRow(SQLModel, table=True):
     available: int = Field(default=0, sa_column=_money(0))
     held: int = Field(default=0, sa_column=_money(0))
     open_holds: int = Field(default=0, sa_column=_money(0))
+    movements: int = Field(default=0, sa_column=_money(0))
+    """The position of its last transaction."""
+    moved_at: datetime | None = Field(default=None, sa_column=_time())
+    """The time of its last transaction: the next one is later."""
     epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
     suspended_at: datetime | None = Field(default=None, sa_column=_time())
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
@@ -201,6 +205,7 @@ class TransactionRow(SQLModel, table=True):
         Index("ix_transactions_extending", "hold_id", postgresql_where=text("kind = 'extend'")),
         Index("ix_transactions_refunds", "created_at", postgresql_where=text("kind = 'refund'")),
         Index(None, "account_id", "created_at"),
+        Index("uq_transactions_account_id_position", "account_id", "position", unique=True),
     )
     id: UUID = Field(sa_column=Column(Uuid, primary_key=True, server_default=text("uuidv7()")))
     kind: str = Field(sa_column=_text())
@@ -208,7 +213,10 @@ class TransactionRow(SQLModel, table=True):
     hold_id: UUID | None = Field(default=None)
     ref: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
     note: str | None = Field(default=None, sa_column=_text(nullable=True))
+    position: int = Field(sa_column=_money())
+    """1, 2, 3 … in its account: in the order in which the account's transactions commit."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
+    """Later than that of the account's transactions before, those of its own batch excepted."""
 
 
 class LineRow(SQLModel, table=True):
@@ -224,7 +232,7 @@ class LineRow(SQLModel, table=True):
         Index(None, "account_id"),
     )
     transaction_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
-    """Of a transaction that exists: the trigger that adds the lines up says so."""
+    """Of a transaction that exists: the trigger that knows each kind's postings says so."""
     book: str = Field(sa_column=Column(Text, primary_key=True))
     account_id: UUID | None = Field(default=None)
     amount: int = Field(sa_column=_money())

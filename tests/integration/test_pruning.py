@@ -16,7 +16,7 @@ from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
-from db.pages import Period
+from db.pages import Span
 from db.pruning import Pruning
 from db.stored_outputs import StoredOutputs
 from db.sweeper import Sweeper
@@ -63,7 +63,7 @@ class Past:
     async def money(self) -> tuple[object, ...]:
         """Balances, the books, and a statement of all time."""
         async with self.database.snapshot() as session:
-            statement = await billing.balances(session, self.customer.account_id, Period(None, None))
+            statement = await billing.balances(session, self.customer.account_id, Span(1, 1))
         books = await self.number("SELECT sum(amount) FROM lines WHERE book = 'revenue'")
         rows = await self.number("SELECT count(*) FROM lines")
         return await balance(self.url, self.customer), statement, books, rows
