@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import ledger
 from db.data_keys import Sealing
 from db.engine import Database, raw
-from db.tables import JobInputRow, MediaJobRow
+from db.media_tables import JobInputRow, MediaJobRow
 from domain.errors import GatewayError, NotFound
 from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits

@@ -16,11 +16,11 @@ from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
+from db.media_tables import MediaJobRow
 from db.pages import Span
 from db.pruning import Pruning
 from db.stored_outputs import StoredOutputs
 from db.sweeper import Sweeper
-from db.tables import MediaJobRow
 from db.writer import LedgerWriter
 from domain.errors import NotFound
 from domain.ledger import Renew
