@@ -23,7 +23,8 @@ from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
 from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
-from providers.openai_aiohttp import Timeouts
+from providers.base import Timeouts
+from providers.http1 import Http1Transport
 from providers.registry import Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
@@ -83,7 +84,10 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             idle=settings.upstream_idle_timeout,
             total=settings.upstream_total_timeout,
         )
-        upstream = Upstream(session, timeouts, settings.state_dir.resolve() / "demo")
+        transport = Http1Transport(settings.upstream_connections)
+        stack.push_async_callback(transport.close)
+        demo = settings.state_dir.resolve() / "demo"
+        upstream = Upstream(session, transport, timeouts, demo, settings.referer)
         storage, errors = _storage(settings), MaintenanceErrors(OperatorFaults(log), where)
         yield Wired(
             settings=settings,
