@@ -25,7 +25,7 @@ from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
 from providers.base import Timeouts
 from providers.http1 import Http1Transport
-from providers.registry import Registry, Upstream
+from providers.registry import PARAMETERS, Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
@@ -50,7 +50,7 @@ class Wired:
 
 
 def load_catalog(path: Path | None) -> Catalog:
-    return files.load(path, configuration.provider_keys)
+    return files.load(path, configuration.provider_keys, parameters=PARAMETERS)
 
 
 def wrapping(settings: Settings) -> Wrapping:

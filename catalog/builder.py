@@ -17,6 +17,14 @@ from domain.money import PRICE_PLACES
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """The keys that are set, by the names of their environment variables: `settings.provider_keys`."""
 Adapters = Mapping[Modality, frozenset[ProviderKind]]
+Parameters = Mapping[ProviderKind, frozenset[str]]
+"""Request fields that the adapters of a kind send upstream: `providers.registry.PARAMETERS`."""
+PRICED_PARAMETERS: Mapping[str, Meter] = {
+    "web_search_options": Meter.WEB_SEARCH,
+    "audio": Meter.AUDIO_OUTPUT,
+    "modalities": Meter.AUDIO_OUTPUT,
+}
+"""Taken from callers of models that price these meters, and of no others."""
 
 DEFAULT_CONTEXT_WINDOW = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS = 4_096
@@ -25,8 +33,10 @@ error when the limit that is sent along is above its own."""
 
 
 class CatalogBuilder:
-    def __init__(self, entries: Entries, keys: ProviderKeys, adapters: Adapters, at: datetime) -> None:
-        self._entries, self._adapters, self._at = entries, adapters, at
+    def __init__(
+        self, entries: Entries, keys: ProviderKeys, adapters: Adapters, parameters: Parameters, at: datetime
+    ) -> None:
+        self._entries, self._adapters, self._parameters, self._at = entries, adapters, parameters, at
         self._exchange = Exchange(**entries.exchange.model_dump())
         self._problems: list[Problem] = []
         variables = {entry.api_key_env for entry in entries.providers.values() if entry.api_key_env}
@@ -73,7 +83,8 @@ class CatalogBuilder:
         return SecretStr(key) if key else None
 
     def _model(self, model_id: str, entry: ModelEntry, listed: ListPrice | None) -> Model:
-        window, most = _limits(entry, listed)
+        window, max_output = _limits(entry, listed)
+        prices, routes = self._prices(entry, listed), self._routes(entry) if entry.enabled else ()
         return Model(
             id=model_id,
             name=entry.name or model_id,
@@ -81,13 +92,23 @@ class CatalogBuilder:
             modality=entry.modality,
             input_modalities=entry.input_modalities,
             context_window=window,
-            max_output_tokens=most,
-            prices=self._prices(entry, listed),
+            max_output_tokens=max_output,
+            prices=prices,
             tags=entry.tags,
             pro_only=entry.pro_only,
             supported_parameters=entry.supported_parameters,
-            routes=self._routes(entry) if entry.enabled else (),
+            passed_on=self._passed_on(routes, prices.tokens),
+            routes=routes,
         )
+
+    def _passed_on(self, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
+        if not routes or prices is None:
+            return ()
+        names = self._parameters.get(routes[0].provider.kind, frozenset()) | (routes[0].passes - {"*"})
+        unpriced = {name for name, meter in PRICED_PARAMETERS.items() if not prices.priced(meter)}
+        if not prices.service_tiers:
+            unpriced.add("service_tier")
+        return tuple(sorted(names - unpriced))
 
     def _list_price(self, entry: ModelEntry) -> ListPrice | None:
         """That of the first route that has one: routes are written with the vendor's own first."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from catalog import toml_lines
-from catalog.builder import Adapters, CatalogBuilder, ProviderKeys
+from catalog.builder import Adapters, CatalogBuilder, Parameters, ProviderKeys
 from catalog.document import Document, Problem, merge, parse, replaces
 from catalog.document import Path as EntryPath
 from domain.catalog import Catalog, CatalogInvalid, Modality, ProviderKind
@@ -31,6 +32,7 @@ def load(
     keys: ProviderKeys,
     *,
     adapters: Adapters = ADAPTERS,
+    parameters: Parameters = MappingProxyType({}),
     at: datetime | None = None,
     shipped: Path = SHIPPED,
 ) -> Catalog:
@@ -42,7 +44,7 @@ def load(
     for source in sources:
         document = merge(document, source.document)
     entries = parse(document)
-    catalog, unpriced = CatalogBuilder(entries, keys, adapters, at or datetime.now(UTC)).build()
+    catalog, unpriced = CatalogBuilder(entries, keys, adapters, parameters, at or datetime.now(UTC)).build()
     if problems := [*entries.problems, *unpriced]:
         raise CatalogInvalid([line for _, line in sorted({_located(problem, sources) for problem in problems})])
     return catalog
