@@ -10,6 +10,7 @@ import structlog
 
 import settings as configuration
 from catalog import files
+from catalog.builder import Adapters
 from catalog.current import CurrentCatalog
 from db.data_keys import Sealing
 from db.engine import Database
@@ -50,7 +51,7 @@ class Wired:
 
 
 def load_catalog(path: Path | None) -> Catalog:
-    return files.load(path, configuration.provider_keys, parameters=PARAMETERS)
+    return files.load(path, configuration.provider_keys, adapters=Adapters(files.ADAPTERS, PARAMETERS))
 
 
 def wrapping(settings: Settings) -> Wrapping:

@@ -1,6 +1,7 @@
 """From what the catalog files say to the domain's catalog: keys, list prices and defaults filled in."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,9 +17,18 @@ from domain.money import PRICE_PLACES
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """The keys that are set, by the names of their environment variables: `settings.provider_keys`."""
-Adapters = Mapping[Modality, frozenset[ProviderKind]]
-Parameters = Mapping[ProviderKind, frozenset[str]]
-"""Request fields that the adapters of a kind send upstream: `providers.registry.PARAMETERS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What this program speaks."""
+
+    kinds: Mapping[Modality, frozenset[ProviderKind]]
+    """The kinds of provider, by what they make."""
+    parameters: Mapping[ProviderKind, frozenset[str]] = field(default_factory=dict)
+    """Request fields that the chat adapters of a kind send upstream: `providers.registry.PARAMETERS`."""
+
+
 PRICED_PARAMETERS: Mapping[str, Meter] = {
     "web_search_options": Meter.WEB_SEARCH,
     "audio": Meter.AUDIO_OUTPUT,
@@ -33,10 +43,8 @@ error when the limit that is sent along is above its own."""
 
 
 class CatalogBuilder:
-    def __init__(
-        self, entries: Entries, keys: ProviderKeys, adapters: Adapters, parameters: Parameters, at: datetime
-    ) -> None:
-        self._entries, self._adapters, self._parameters, self._at = entries, adapters, parameters, at
+    def __init__(self, entries: Entries, keys: ProviderKeys, adapters: Adapters, at: datetime) -> None:
+        self._entries, self._adapters, self._at = entries, adapters, at
         self._exchange = Exchange(**entries.exchange.model_dump())
         self._problems: list[Problem] = []
         variables = {entry.api_key_env for entry in entries.providers.values() if entry.api_key_env}
@@ -104,7 +112,7 @@ class CatalogBuilder:
     def _passed_on(self, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
         if not routes or prices is None:
             return ()
-        names = self._parameters.get(routes[0].provider.kind, frozenset()) | (routes[0].passes - {"*"})
+        names = self._adapters.parameters.get(routes[0].provider.kind, frozenset()) | (routes[0].passes - {"*"})
         unpriced = {name for name, meter in PRICED_PARAMETERS.items() if not prices.priced(meter)}
         if not prices.service_tiers:
             unpriced.add("service_tier")
@@ -120,7 +128,7 @@ class CatalogBuilder:
 
     def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
         """The active ones, by weight; equal weights in the order of the file."""
-        served = self._adapters.get(entry.modality, frozenset())
+        served = self._adapters.kinds.get(entry.modality, frozenset())
         routes = []
         for route in sorted(entry.routes, key=lambda route: -route.weight):
             provider = self._providers[route.provider]

@@ -2,14 +2,14 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from types import MappingProxyType
 
 from catalog import toml_lines
-from catalog.builder import Adapters, CatalogBuilder, Parameters, ProviderKeys
+from catalog.builder import Adapters, CatalogBuilder, ProviderKeys
 from catalog.document import Document, Problem, merge, parse, replaces
 from catalog.document import Path as EntryPath
 from domain.catalog import Catalog, CatalogInvalid, Modality, ProviderKind
@@ -17,7 +17,7 @@ from domain.catalog import Catalog, CatalogInvalid, Modality, ProviderKind
 SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
 
 _CHAT = frozenset({ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER})
-ADAPTERS: Adapters = {
+ADAPTERS: Mapping[Modality, frozenset[ProviderKind]] = {
     Modality.TEXT: _CHAT,
     Modality.EMBEDDING: frozenset(),
     Modality.IMAGE: frozenset({ProviderKind.DEMO}),
@@ -26,13 +26,14 @@ ADAPTERS: Adapters = {
 }
 """The kinds of provider that this program speaks to, by what they make. OpenRouter's chat is OpenAI's on the wire."""
 
+_ADAPTERS = Adapters(ADAPTERS)
+
 
 def load(
     extension: Path | None,
     keys: ProviderKeys,
     *,
-    adapters: Adapters = ADAPTERS,
-    parameters: Parameters = MappingProxyType({}),
+    adapters: Adapters = _ADAPTERS,
     at: datetime | None = None,
     shipped: Path = SHIPPED,
 ) -> Catalog:
@@ -44,7 +45,7 @@ def load(
     for source in sources:
         document = merge(document, source.document)
     entries = parse(document)
-    catalog, unpriced = CatalogBuilder(entries, keys, adapters, parameters, at or datetime.now(UTC)).build()
+    catalog, unpriced = CatalogBuilder(entries, keys, adapters, at or datetime.now(UTC)).build()
     if problems := [*entries.problems, *unpriced]:
         raise CatalogInvalid([line for _, line in sorted({_located(problem, sources) for problem in problems})])
     return catalog

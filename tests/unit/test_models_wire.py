@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from api.wire import models
 from catalog import files
+from catalog.builder import Adapters
 from domain.catalog import Catalog, Exchange
 from providers.registry import PARAMETERS
 
@@ -113,10 +114,9 @@ def test_the_list_is_json_and_shows_no_key(catalog: Catalog) -> None:
 
 def test_a_model_that_declares_nothing_takes_what_its_adapter_passes_on(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(UNDECLARED)
-    catalog = files.load(tmp_path / "my.toml", all_keys, at=TODAY, parameters=PARAMETERS)
-    plain, priced = (
-        set(models.entry(catalog.find(name), catalog.exchange)["supported_parameters"]) for name in ("a", "b")
-    )
+    catalog = files.load(tmp_path / "my.toml", all_keys, at=TODAY, adapters=Adapters(files.ADAPTERS, PARAMETERS))
+    listed = models.listing([catalog.find(name) for name in ("a", "b")], catalog.exchange)["data"]
+    plain, priced = (set(model["supported_parameters"]) for model in listed)
     assert {"temperature", "tools", "max_tokens", "response_format", "top_k"} <= plain
     assert not plain & {"web_search_options", "audio", "modalities", "service_tier", "messages", "model", "*"}
     assert priced - plain == {"web_search_options", "audio", "modalities", "service_tier"}
