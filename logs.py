@@ -2,10 +2,16 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 _QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
+MIN_LOG_PAUSE = timedelta(minutes=1)
+MAX_LOG_PAUSE = timedelta(minutes=10)
 
 
 def configure(form: str) -> None:
@@ -47,3 +53,46 @@ def _without_tracebacks(_: object, __: str, event: structlog.typing.EventDict) -
         event["fault"] = type(info).__name__
     event.pop("stack_info", None)
     return event
+
+
+class OperatorFaults:
+    """Faults that only the operator can mend: each is logged at once, and while it lasts at most once a minute.
+
+    The pause between two lines of one fault doubles up to ten minutes. Each line says what is wrong, where, and what to
+    do; `repeats` counts what was left out since the line before. None of the values may come from a request.
+    """
+
+    def __init__(
+        self, logger: structlog.typing.FilteringBoundLogger, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = logger
+        self._clock = clock
+        self._lasting: dict[tuple[str, str], _LastingFault] = {}
+
+    def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
+        """Call it whenever the fault shows."""
+        now = self._clock()
+        lasting = self._lasting.get((what, where))
+        if lasting is None:
+            lasting = self._lasting[what, where] = _LastingFault(since=now, next_line=now)
+        if now < lasting.next_line:
+            lasting.repeats += 1
+            return
+        self._log.error(what, where=where, remedy=remedy, repeats=lasting.repeats, **values)
+        lasting.repeats = 0
+        lasting.next_line = now + lasting.pause
+        lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
+
+    def clear(self, where: str) -> None:
+        """All is well there again: says so once, if anything was wrong."""
+        for what, place in [key for key in self._lasting if key[1] == where]:
+            lasting = self._lasting.pop((what, place))
+            self._log.info(f"{what}: mended", where=place, seconds=round(self._clock() - lasting.since, 1))
+
+
+@dataclass(slots=True)
+class _LastingFault:
+    since: float
+    next_line: float
+    pause: float = MIN_LOG_PAUSE.total_seconds()
+    repeats: int = 0

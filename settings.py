@@ -1,28 +1,35 @@
-"""Every deployment setting, in one frozen object. The only module that reads the environment.
+"""Every deployment setting, in one frozen object, made from what `environment` reads.
 
-Constructed by the composition roots (`api/app.py`, `worker.py`, `cli.py`) and handed down as values.
+Constructed by the composition roots (`api/app.py`, `worker.py`, `cli/`) and handed down as values.
 """
 
-import json
-import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
 )
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+import environment
 from domain.ledger import REMEMBERED
 from domain.limits import Limits
 from domain.retention import Retention
+from domain.secrets import Secrets
+from environment import SettingsInvalid
 
-DEV_FILE = "dev.json"
-SECRET_FILE = "secret.key"  # noqa: S105  # a file name
+_SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
 
 Seconds = Annotated[
     timedelta,
@@ -39,6 +46,22 @@ def _absent(value: object) -> object:
     return None if value == "" else value
 
 
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is no number
+    except ValueError:
+        return None
+    return parts
+
+
+class Environment(EnvSettingsSource):
+    """The environment without white space around its values; no setting goes by an old name."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in environment.read().items()}
+
+
 class RunningDev(PydanticBaseSettingsSource):
     """What a running `make dev` wrote into its state folder, for values the environment does not give."""
 
@@ -46,18 +69,7 @@ class RunningDev(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        state = Path(self.current_state.get("state_dir") or ".yout")
-        found: dict[str, Any] = {}
-        if (state / DEV_FILE).is_file():
-            written = json.loads((state / DEV_FILE).read_text())
-            for name in ("database_url", "temporal_address"):
-                if name in written:
-                    found[name] = written[name]
-            if "api_url" in written:
-                found["public_url"] = written["api_url"]
-        if (state / SECRET_FILE).is_file():
-            found["secret_key"] = (state / SECRET_FILE).read_text().strip()
-        return found
+        return dict(environment.running_dev(self.current_state.get("state_dir")))
 
 
 class Settings(BaseSettings):
@@ -86,7 +98,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(min_length=32)
     """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
     previous_secret_keys: SecretStr = SecretStr("")
-    """Comma-separated older values of `secret_key`: still open what they sealed, seal nothing new."""
+    """Older values of `secret_key`, comma-separated or a JSON list: still open what they sealed, seal nothing new."""
 
     referer: str = "https://yout.chat"
     """The only thing that upstreams learn about where a call comes from."""
@@ -95,9 +107,9 @@ class Settings(BaseSettings):
     upstream_idle_timeout: Seconds = timedelta(seconds=60)
     upstream_total_timeout: Seconds = timedelta(seconds=600)
     upstream_connections: int = Field(default=4096, ge=1)
-    read_on: Seconds = timedelta(seconds=120)
+    abandoned_stream_timeout: Seconds = timedelta(seconds=120)
     """How long a provider that bills on after an abort is read for a client who has gone, at most."""
-    most_read_on: int = Field(default=32, ge=0)
+    max_abandoned_streams: int = Field(default=32, ge=0)
     """How many such streams a process reads at a time; one more is cut, and charged for what was delivered."""
     max_requests_per_minute: int = Field(default=600_000, ge=1)
     """The most that any key may have, whatever its owner sets; so are the next two."""
@@ -108,29 +120,63 @@ class Settings(BaseSettings):
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
     """How long an `Idempotency-Key` gives the same answer again."""
-    keep_holds: Days = timedelta(days=90)
+    hold_retention: Days = timedelta(days=90)
     """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
-    keep_usage: Days = timedelta(days=400)
+    usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days is kept for ever."""
-    keep_audits: Days = timedelta(days=90)
+    audit_retention: Days = timedelta(days=90)
     worker_queues: str = ""
     """Comma-separated task queues that this worker serves; empty: all of them."""
-    drain: Seconds = timedelta(seconds=25)
+    shutdown_timeout: Seconds = timedelta(seconds=25)
     """How long a process that was told to stop lets running calls and activities finish."""
     log_format: str = Field(default="console", pattern="^(console|json)$")
 
     failpoint: Annotated[str | None, BeforeValidator(_absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database_url(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+            raise ValueError("write it as postgresql://user:password@host:port/database")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_public_url(cls, value: str) -> str:
+        parts = _split(value)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("write it as https://host, or https://host/path, without a query")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _is_a_storage_url(cls, value: str | None) -> str | None:
+        parts = _split(value or "file:///x")
+        if (
+            parts is None
+            or parts.scheme not in ("file", "s3")
+            or not (parts.path if parts.scheme == "file" else parts.netloc)
+        ):
+            raise ValueError("write it as file:///path or s3://bucket/prefix")
+        return value
+
+    @field_validator("temporal_address")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.%]+\]|[^\s/:]+):\d{1,5}", value):
+            raise ValueError("write it as host:port")
+        return value
+
     @model_validator(mode="after")
     def _keeps_long_enough(self) -> Self:
         if not self.retention.outlasts(self.idempotency_lifetime):
-            raise ValueError("keep_holds must be a day longer than idempotency_lifetime: a replay needs its hold")
+            raise ValueError("hold_retention must be a day longer than idempotency_lifetime: a replay needs its hold")
         return self
 
     @property
     def retention(self) -> Retention:
-        return Retention(holds=self.keep_holds, usage=self.keep_usage, audits=self.keep_audits)
+        return Retention(holds=self.hold_retention, usage=self.usage_retention, audits=self.audit_retention)
 
     @property
     def ceiling(self) -> Limits:
@@ -138,7 +184,13 @@ class Settings(BaseSettings):
 
     @property
     def previous_secrets(self) -> list[str]:
-        return [secret for secret in self.previous_secret_keys.get_secret_value().split(",") if secret]
+        value = self.previous_secret_keys.get_secret_value()
+        secrets = _SECRETS.validate_json(value) if value.startswith("[") else value.split(",")
+        return [secret for secret in secrets if secret]
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self.secret_key.get_secret_value(), self.previous_secrets)
 
     @classmethod
     def settings_customise_sources(
@@ -149,25 +201,43 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, RunningDev(settings_cls)
+        return init_settings, Environment(settings_cls), RunningDev(settings_cls)
 
 
 def load() -> Settings:
-    """Settings of this process: environment first, then a running `make dev`, then defaults."""
-    return Settings()  # the sources fill the required fields
+    """Settings of this process: environment first, then a running `make dev`, then defaults.
+
+    Raises `SettingsInvalid`, which names every setting that is wrong, and never a value.
+    """
+    try:
+        return Settings()  # the sources fill the required fields
+    except ValidationError as invalid:
+        raise SettingsInvalid(problems(invalid)) from None
+
+
+def problems(invalid: ValidationError) -> list[str]:
+    """One line for each setting that is wrong."""
+    return [_problem(error["type"], error["msg"], error["loc"]) for error in invalid.errors(include_input=False)]
+
+
+def _problem(kind: str, message: str, location: tuple[int | str, ...]) -> str:
+    name = f"YOUT_{str(location[0]).upper()}" if location else "the settings"
+    if kind == "missing":
+        return f"{name} {environment.NOT_SET}"
+    return f"{name}: {message.removeprefix('Value error, ')}"
 
 
 def provider_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
     """The provider keys that are set, by the variable names that the catalog gives (`OPENAI_API_KEY` …)."""
-    return {name: SecretStr(value) for name in names if (value := os.environ.get(name))}
+    return {name: SecretStr(value) for name, value in environment.foreign(names).items()}
 
 
 def storage_options() -> Mapping[str, str]:
     """The S3 client's own variables (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT` …), for a `storage_url` that needs them."""
-    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    return environment.foreign(environment.names_with_prefix("AWS_"))
 
 
 def catalog_path() -> Path | None:
     """Where the catalog's extension is, for what needs nothing else of the settings."""
-    given = os.environ.get("YOUT_CATALOG")
+    given = environment.read().get("YOUT_CATALOG")
     return Path(given) if given else None

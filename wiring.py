@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import structlog
 
 import settings as configuration
 from catalog import files
@@ -14,14 +15,20 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
-from domain.sealing import Wrapping, derive
+from domain.errors import where
+from domain.rounds import MaintenanceErrors
+from domain.sealing import Wrapping
+from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
+from logs import OperatorFaults
 from providers.openai_aiohttp import Timeouts
 from providers.registry import Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
 from temporal.codec import Keyring
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ class Wired:
     registry: Registry
     address: Address
     keyring: Keyring
+    errors: MaintenanceErrors
 
 
 def load_catalog(path: Path | None) -> Catalog:
@@ -42,7 +50,7 @@ def load_catalog(path: Path | None) -> Catalog:
 
 
 def wrapping(settings: Settings) -> Wrapping:
-    return Wrapping.of(settings.secret_key.get_secret_value(), settings.previous_secrets)
+    return Wrapping(settings.secrets.derive(Purpose.DATA_KEYS).every)
 
 
 def _storage(settings: Settings) -> ObjectStorage:
@@ -51,13 +59,7 @@ def _storage(settings: Settings) -> ObjectStorage:
 
 
 def _urls(settings: Settings) -> SignedUrls:
-    secret, older = settings.secret_key.get_secret_value(), settings.previous_secrets
-    return SignedUrls(
-        derive(secret, "signed-urls"),
-        settings.public_url,
-        settings.output_url_lifetime,
-        previous=[derive(previous, "signed-urls") for previous in older],
-    )
+    return SignedUrls(settings.secrets.derive(Purpose.SIGNED_URLS), settings.public_url, settings.output_url_lifetime)
 
 
 def _address(settings: Settings) -> Address:
@@ -79,7 +81,6 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             total=settings.upstream_total_timeout,
         )
         upstream = Upstream(session, timeouts, settings.state_dir.resolve() / "demo")
-        secret = settings.secret_key.get_secret_value()
         yield Wired(
             settings=settings,
             catalog=catalog,
@@ -89,7 +90,8 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             urls=_urls(settings),
             registry=Registry(catalog, upstream),
             address=_address(settings),
-            keyring=Keyring.derived(secret, settings.previous_secrets),
+            keyring=Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)),
+            errors=MaintenanceErrors(OperatorFaults(log), where),
         )
 
 

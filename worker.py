@@ -34,10 +34,9 @@ import logs
 import settings as configuration
 from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
-from activities.holds import HoldActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import Forgetting, Jobs, Sweeping
+from activities.ports import Jobs, Maintaining, Pruning, Sweeping
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
@@ -75,7 +74,8 @@ class Parts:
     sniff: Sniff
     auditor: Auditor
     sweeper: Sweeping
-    pruning: Forgetting
+    pruning: Pruning
+    maintenance: Callable[[MediaStarter], Maintaining]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
     bookkeeping = BookkeepingActivities(parts.jobs)
-    maintenance = MaintenanceActivities(parts.jobs, MediaStarter(client))
-    holds = HoldActivities(parts.sweeper, parts.pruning)
+    maintenance = MaintenanceActivities(parts.maintenance(MediaStarter(client)), parts.sweeper, parts.pruning)
     audit = AuditActivities(parts.auditor)
     shapes = {
         LEDGER: Shape(
@@ -118,8 +117,8 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
         MAINTENANCE: Shape(
             workflows=[MaintenanceWorkflow, AuditWorkflow],
             activities=[
-                holds.sweep_holds,
-                holds.forget_expired,
+                maintenance.sweep_holds,
+                maintenance.forget_expired,
                 maintenance.start_orphans,
                 maintenance.recover,
                 maintenance.reconcile,
@@ -228,6 +227,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.audit import Audits
     from db.pruning import Pruning
     from db.sweeper import Sweeper
+    from gateway.maintenance import Maintenance
     from storage import sniff
     from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
 
@@ -243,6 +243,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     Audits(wired.database),
                     Sweeper(wired.database),
                     Pruning(wired.database, settings.retention),
+                    lambda starter: Maintenance(wired.jobs, starter, wired.errors),
                 ),
             )
 
@@ -251,7 +252,7 @@ def _fleet(settings: Settings) -> Fleet:
     named = [name.strip() for name in settings.worker_queues.split(",") if name.strip()]
     return Fleet(
         queues=named or QUEUES,
-        drain=settings.drain,
+        drain=settings.shutdown_timeout,
         ledger_slots=settings.database_pool,
         failpoint=settings.failpoint,
     )

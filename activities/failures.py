@@ -1,7 +1,6 @@
 """What an activity raises: a code, our own sentence, whether another attempt is of use. Never anybody else's text."""
 
 import logging
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,12 +15,13 @@ from domain.errors import (
     UpstreamError,
     UpstreamRefused,
     UpstreamTimeout,
+    where,
 )
+from domain.media import INTERNAL_ERROR
 
 JOB_ENDED = "job_ended"
 WORKER_STOPPING = "worker_stopping"
-INTERNAL = "internal_error"
-INTERNAL_SENTENCE = "Something went wrong on our side. The credits held for this job were given back."
+INTERNAL, INTERNAL_SENTENCE = INTERNAL_ERROR.code, INTERNAL_ERROR.message
 PUBLIC = frozenset({INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_exceeded", "invalid_value"})
 """The codes that a job's error may have."""
 
@@ -100,14 +100,6 @@ def worker_stopping() -> ApplicationError:
     return ApplicationError(
         "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_SHORTEST, category=_EXPECTED
     )
-
-
-def where(error: BaseException) -> str:
-    """The kind of an error and the line that raised it: what may be logged of an unexpected one."""
-    frame = traceback.extract_tb(error.__traceback__, limit=-1)
-    place = f" at {frame[0].filename.rpartition('/')[2]}:{frame[0].lineno}" if frame else ""
-    state = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__}{place}" + (f" sqlstate {state}" if state else "")
 
 
 def _final(message: str, code: str) -> ApplicationError:

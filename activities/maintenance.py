@@ -1,99 +1,47 @@
-"""What a saga cannot do for a job: start it when nobody did, close it when its workflow is lost.
+"""The rounds of maintenance as activities of Temporal's schedule. What they do is in `gateway/` and `db/`."""
 
-Plain methods too: every API process runs them in a loop, so that neither needs Temporal's schedule to be there.
-"""
-
-import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from typing import Protocol
-from uuid import UUID
 
 from temporalio import activity
 
 from activities import failures
-from activities.payloads import Tally
-from activities.ports import Jobs
-from domain.errors import ServiceUnavailable, UpstreamTimeout
-from domain.media import Job, JobError, State
-
-ORPHANED_AFTER = timedelta(seconds=5)
-LOST_AFTER = timedelta(minutes=1)
-"""A job that has run for so long is looked after: its workflow may be lost, with a Temporal that was restored."""
-OVERDUE_AFTER = timedelta(minutes=10)
-"""Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
-
-log = logging.getLogger(__name__)
-
-
-class Starter(Protocol):
-    """Media workflows. Both raise `ServiceUnavailable` while Temporal is away."""
-
-    async def start(self, job: Job) -> bool:
-        """Start the job's workflow or join the running one. False when it has already run to its end."""
-
-    async def alive(self, job_id: UUID) -> bool:
-        """Whether the job's workflow is open."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+from activities.payloads import JobCount, RowCount
+from activities.ports import Maintaining, Pruning, Sweeping
 
 
 class MaintenanceActivities:
-    def __init__(self, jobs: Jobs, starter: Starter, *, batch: int = 500, now: Callable[[], datetime] = _now) -> None:
-        self._jobs, self._starter = jobs, starter
-        self._batch = batch
-        self._now = now
+    """Each is a round, safe to do twice: what one leaves, the next one finds."""
+
+    def __init__(self, maintenance: Maintaining, sweeper: Sweeping, pruning: Pruning) -> None:
+        self._maintenance, self._sweeper, self._pruning = maintenance, sweeper, pruning
 
     @activity.defn
-    async def start_orphans(self) -> Tally:
-        """Start every job that was accepted and not begun: starting is idempotent by the workflow's id."""
-        with failures.translated():
-            return await self._tally(self._in_time(await self._jobs.waiting(ORPHANED_AFTER, self._batch)), self._revive)
+    async def start_orphans(self) -> JobCount:
+        return await _jobs(self._maintenance.start_orphans)
 
     @activity.defn
-    async def recover(self) -> Tally:
-        """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""
-        with failures.translated():
-            return await self._tally(self._in_time(await self._jobs.begun(LOST_AFTER, self._batch)), self._revive)
+    async def recover(self) -> JobCount:
+        return await _jobs(self._maintenance.recover)
 
     @activity.defn
-    async def reconcile(self) -> Tally:
-        """Fail and give back every job past its deadline whose workflow is closed, gone, or stuck for long."""
+    async def reconcile(self) -> JobCount:
+        return await _jobs(self._maintenance.reconcile)
+
+    @activity.defn
+    async def sweep_holds(self) -> RowCount:
+        """End every hold whose lease has run out, a batch after the other."""
+        swept = 0
         with failures.translated():
-            return await self._tally(await self._jobs.unfinished(self._batch), self._close)
+            while ended := await self._sweeper.sweep():
+                swept += ended
+        return RowCount(count=swept)
 
-    def _in_time(self, jobs: list[Job]) -> list[Job]:
-        now = self._now()
-        return [job for job in jobs if job.deadline > now]
+    @activity.defn
+    async def forget_expired(self) -> RowCount:
+        with failures.translated():
+            return RowCount(count=await self._pruning.forget())
 
-    async def _revive(self, job: Job) -> bool:
-        """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
 
-        Whatever such a workflow has done is in a Postgres that was restored since, or it was terminated. A job that has
-        ended meanwhile stays as it is.
-        """
-        if await self._starter.start(job):
-            return True
-        why = JobError(code=failures.INTERNAL, message=failures.INTERNAL_SENTENCE)
-        return (await self._jobs.end(job.id, State.FAILED, why)).state is State.FAILED
-
-    async def _close(self, job: Job) -> bool:
-        if await self._starter.alive(job.id) and self._now() - job.deadline < OVERDUE_AFTER:
-            return False
-        late = UpstreamTimeout()
-        ended = await self._jobs.end(job.id, State.FAILED, JobError(code=late.code, message=late.message))
-        return ended.state is State.FAILED
-
-    async def _tally(self, jobs: list[Job], deal: Callable[[Job], Awaitable[bool]]) -> Tally:
-        """One job's trouble does not keep the others waiting; a Temporal or database that is away does."""
-        dealt_with = 0
-        for job in jobs:
-            try:
-                dealt_with += await deal(job)
-            except ServiceUnavailable:
-                raise
-            except Exception as error:
-                log.error("%s with job %s", failures.where(error), job.id)  # its text may be a user's
-        return Tally(jobs=dealt_with)
+async def _jobs(task: Callable[[], Awaitable[int]]) -> JobCount:
+    with failures.translated():
+        return JobCount(jobs=await task())

@@ -10,9 +10,9 @@ from temporalio import activity
 
 from activities import failures
 from activities.heartbeat import Beat, heartbeating, uninterrupted
-from activities.payloads import Copied, JobRef, Standing, Stopped, Watch
+from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Jobs
-from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
+from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, where
 from domain.media import Job, Kind, Output, State, object_key
 from providers.base import Made, MediaProvider, Progress, Stage
 from storage.base import Storage
@@ -27,7 +27,8 @@ EXTENSIONS = {"image/jpeg": "jpg", "audio/mpeg": "mp3", "audio/ogg": "ogg", "aud
 RAW_AUDIO = "audio/pcm"
 """Samples without a header: nothing in the bytes can confirm it, and no browser takes it for anything else."""
 
-GIVE_UP_AFTER = 6
+MAX_SUBMIT_ATTEMPTS = 6
+"""To a provider that is broken. One that is busy is asked until the deadline."""
 _RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
 
 
@@ -69,12 +70,12 @@ class MediaActivities:
         (`find_is_complete`) is asked again when there is none. With any other the job fails and its credits go back:
         at worst the operator pays for one job that nobody got, never for two.
         """
-        with failures.translated(give_up_after=GIVE_UP_AFTER):
+        with failures.translated(give_up_after=MAX_SUBMIT_ATTEMPTS):
             async with heartbeating() as beat:
                 await uninterrupted(self._submit(ref.job_id, beat))
 
     @activity.defn
-    async def poll(self, watch: Watch) -> Standing:
+    async def poll(self, watch: Watch) -> PollResult:
         """Where the work stands, after waiting up to `patience` for its end. A failure at the provider is raised."""
         with failures.translated():
             async with heartbeating():
@@ -82,7 +83,7 @@ class MediaActivities:
                 progress = await self._look(job, min(watch.patience, self._limits.longest_watch))
                 if progress.stage in (Stage.FAILED, Stage.CANCELLED):
                     raise failures.at_provider(progress.failure)
-                return Standing(done=progress.stage is Stage.DONE, percent=progress.percent)
+                return PollResult(done=progress.stage is Stage.DONE, percent=progress.percent)
 
     @activity.defn
     async def copy(self, ref: JobRef) -> Copied:
@@ -101,20 +102,20 @@ class MediaActivities:
                 return Copied(outputs=tuple(outputs))
 
     @activity.defn
-    async def cancel(self, ref: JobRef) -> Stopped:
+    async def cancel(self, ref: JobRef) -> CancelResult:
         """Ask the provider to stop, and wait a little for what became of it: its truth decides about the money."""
         with failures.translated():
             async with heartbeating():
                 job = await self._jobs.load(ref.job_id)
                 provider, work = self._provider(job), await self._work(job)
                 if work is None:
-                    return Stopped(billed=False)
+                    return CancelResult(billed=False)
                 progress = await provider.cancel(work)
                 async for _ in self._looks(self._limits.cancel_patience):
                     if progress.stage is not Stage.RUNNING:
                         break
                     progress = await provider.poll(work)
-                return Stopped(billed=progress.stage is Stage.DONE)
+                return CancelResult(billed=progress.stage is Stage.DONE)
 
     @activity.defn
     async def discard(self, ref: JobRef) -> None:
@@ -160,7 +161,7 @@ class MediaActivities:
                 recorded = await self._jobs.record_submitted(job.id, accepted)
                 break
             except Exception as error:
-                activity.logger.warning("provider's id not recorded yet: %s", failures.where(error))
+                activity.logger.warning("provider's id not recorded yet: %s", where(error))
                 await asyncio.sleep(pause)
         else:
             recorded = await self._jobs.record_submitted(job.id, accepted)

@@ -48,14 +48,14 @@ class Watch(Payload):
     patience: timedelta = timedelta(0)
 
 
-class Standing(Payload):
+class PollResult(Payload):
     """Where the work stands at the provider."""
 
     done: bool
     percent: int | None = None
 
 
-class Stopped(Payload):
+class CancelResult(Payload):
     """What became of a wish to cancel."""
 
     billed: bool
@@ -83,13 +83,13 @@ class Ended(Payload):
     state: State
 
 
-class Tally(Payload):
+class JobCount(Payload):
     """How many jobs a round of maintenance dealt with."""
 
     jobs: int
 
 
-class Counted(Payload):
+class RowCount(Payload):
     """How many holds, or rows kept beside them, a round of maintenance dealt with."""
 
     count: int

@@ -1,11 +1,20 @@
 """What activities need of the database, as Protocols: importing an activity for its type pulls in no database."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 from domain.media import Job, JobError, MediaRequest, Output, State
+
+
+class Maintaining(Protocol):
+    """What nobody else does for a job: `gateway.maintenance`. Each returns how many jobs it dealt with."""
+
+    async def start_orphans(self) -> int: ...
+
+    async def recover(self) -> int: ...
+
+    async def reconcile(self) -> int: ...
 
 
 class Sweeping(Protocol):
@@ -16,7 +25,7 @@ class Sweeping(Protocol):
         """
 
 
-class Forgetting(Protocol):
+class Pruning(Protocol):
     async def forget(self) -> int:
         """Delete some of what is older than it is kept. How many rows."""
 
@@ -55,12 +64,3 @@ class Jobs(Protocol):
 
         A job that has already ended is returned as it is.
         """
-
-    async def waiting(self, older_than: timedelta, limit: int) -> list[Job]:
-        """Jobs still `queued` that long after their acceptance: nobody may have started their workflow."""
-
-    async def begun(self, since: timedelta, limit: int) -> list[Job]:
-        """Jobs that have been `running` for that long."""
-
-    async def unfinished(self, limit: int) -> list[Job]:
-        """Non-terminal jobs past their deadline."""

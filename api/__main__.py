@@ -46,7 +46,7 @@ def main() -> int:
         server_header=False,
         proxy_headers=False,
         log_config=None,
-        timeout_graceful_shutdown=int(found.drain.total_seconds()),
+        timeout_graceful_shutdown=int(found.shutdown_timeout.total_seconds()),
         backlog=4096,
     )
     _Server(configured).run()

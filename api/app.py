@@ -13,7 +13,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from temporalio.client import Client
 
-from activities.maintenance import MaintenanceActivities
 from api import (
     background,
     billing,
@@ -31,8 +30,8 @@ from api import (
     outputs,
     quotes,
 )
+from api.background import MaintenanceTask
 from api.bookmarks import Bookmarks
-from api.idempotency import Claims
 from api.outputs import Outputs
 from api.resources import Resources
 from db.leadership import Leadership
@@ -41,9 +40,11 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
-from domain.sealing import derive
+from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
+from gateway.idempotency import IdempotentRequests
+from gateway.maintenance import RECOVERY_AGE, Maintenance
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -126,7 +127,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
-            calls.drains = AbandonedStreams(settings.read_on, settings.most_read_on)
+            calls.drains = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger
@@ -164,10 +165,10 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
             return False
 
     return Resources(
-        claims=Claims(
-            derive(wired.settings.secret_key.get_secret_value(), "idempotency"), wired.settings.idempotency_lifetime
+        claims=IdempotentRequests(
+            wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
         ),
-        bookmarks=Bookmarks(derive(wired.settings.secret_key.get_secret_value(), "statement")),
+        bookmarks=Bookmarks(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
@@ -181,15 +182,18 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
-    maintenance = MaintenanceActivities(wired.jobs, MediaStarter(temporal))
-    leadership = Leadership(wired.settings.database_url.get_secret_value(), background.SWEEP_LOCK)
-
-    sweeper = Sweeper(wired.database)
-    pruning = Pruning(wired.database, wired.settings.retention)
-    chores = [sweeper.sweep, maintenance.start_orphans, maintenance.reconcile, pruning.forget]
+    maintenance = Maintenance(wired.jobs, MediaStarter(temporal), wired.errors)
+    leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
+    tasks = [
+        MaintenanceTask("sweep", Sweeper(wired.database).sweep),
+        MaintenanceTask("start_orphans", maintenance.start_orphans),
+        MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
+        MaintenanceTask("reconcile", maintenance.reconcile),
+        MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+    ]
     return [
         asyncio.create_task(calls.renew_for_ever(), name="renewals"),
-        asyncio.create_task(background.run(leadership, chores), name="chores"),
+        asyncio.create_task(background.run(leadership, tasks, wired.errors), name="maintenance"),
     ]
 
 

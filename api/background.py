@@ -1,43 +1,53 @@
-"""What an API process does beside answering: ends holds whose owner died, starts jobs nobody started, closes lost ones.
+"""What an API process does beside answering: the rounds of maintenance, in a loop.
 
-Every process runs these; an advisory lock lets one at a time act. A Temporal Schedule does the same chores, so that
-either side may be away.
+Every process runs the loop; an advisory lock lets one at a time act. A Temporal Schedule does the same tasks
+(`workflows/maintenance.py`), so that either side may be away.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-
-import structlog
+from dataclasses import dataclass
+from datetime import timedelta
 
 from db.leadership import Leadership
-from domain.errors import GatewayError
+from domain.rounds import MaintenanceErrors
 
-log = structlog.get_logger(__name__)
-
-SWEEP_SECONDS = 3.0
-SWEEP_LOCK = 7_206_156
-
-Chore = Callable[[], Awaitable[object]]
+PAUSE = timedelta(seconds=3)
+MAX_ROUND = timedelta(seconds=60)
+MAINTENANCE_LOCK = 7_206_156
 
 
-async def run(leadership: Leadership, chores: Sequence[Chore]) -> None:
-    """Do the chores in turn, for ever, while this process leads."""
+@dataclass(frozen=True, slots=True)
+class MaintenanceTask:
+    """One round of a task. Safe to do twice, and safe to break off."""
+
+    name: str
+    run: Callable[[], Awaitable[object]]
+    every: timedelta = PAUSE
+
+
+async def run(leadership: Leadership, tasks: Sequence[MaintenanceTask], errors: MaintenanceErrors) -> None:
+    """Do the tasks in turn, for ever, while this process leads."""
+    clock = asyncio.get_running_loop().time
+    due = {task.name: clock() for task in tasks}
     try:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(PAUSE.total_seconds())
             if not await leadership.held():
                 continue
-            for chore in chores:
-                await _attempt(chore)
+            for task in tasks:
+                if clock() >= due[task.name]:
+                    due[task.name] = clock() + task.every.total_seconds()
+                    await _attempt(task, errors)
     finally:
         await leadership.release()
 
 
-async def _attempt(chore: Chore) -> None:
+async def _attempt(task: MaintenanceTask, errors: MaintenanceErrors) -> None:
     try:
-        async with asyncio.timeout(60):
-            await chore()
-    except GatewayError:
-        return
-    except Exception as fault:  # a chore that fails must not end the others
-        log.warning("chore failed", chore=getattr(chore, "__name__", "?"), fault=type(fault).__name__)
+        async with asyncio.timeout(MAX_ROUND.total_seconds()):
+            await task.run()
+    except Exception as error:  # a task that fails must not end the others
+        errors.failed(task.name, "round", error)
+    else:
+        errors.succeeded(task.name, "round")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import receipts
 from api.bookmarks import Bookmark
-from api.deps import Held, MaySeeBilling
+from api.deps import CurrentResources, MaySeeBilling
 from api.pages import PeriodQuery, cut, upto
 from api.receipts import Amounts, ReceiptView, TokensUsed
 from db import billing
@@ -129,28 +129,32 @@ class UsageReport(BaseModel):
 
 
 @router.get("/charges/")
-async def list_charges(caller: MaySeeBilling, held: Held, asked: Annotated[ChargeQuery, Query()]) -> ChargeList:
+async def list_charges(
+    caller: MaySeeBilling, resources: CurrentResources, asked: Annotated[ChargeQuery, Query()]
+) -> ChargeList:
     """Calls and jobs, newest first: those in flight, charged and released alike."""
     wanted = Wanted(asked.period(), asked.model, asked.key_id)
-    async with held.database.reading() as session:
+    async with resources.database.reading() as session:
         found, following = cut(await billing.charges(session, caller.account_id, wanted, asked.page), asked.page)
     return ChargeList(data=[_listed(charge) for charge in found], has_more=following is not None, next=following)
 
 
 @router.get("/charges/{charge_id}/")
-async def explain_charge(charge_id: str, caller: MaySeeBilling, held: Held) -> ReceiptView:
+async def explain_charge(charge_id: str, caller: MaySeeBilling, resources: CurrentResources) -> ReceiptView:
     """Explains a charge so that it can be computed again from this answer alone.
 
     `charge_id` is the `id` of a chat's answer (`chatcmpl-…`), or a media job's `job_uuid`. 404 also when it is so old
     that its details are no longer kept: the statement has what it moved, for ever.
     """
     hold_id = read_id(charge_id)
-    async with held.database.reading() as session:
+    async with resources.database.reading() as session:
         return receipts.view(await billing.receipt(session, caller.account_id, hold_id))
 
 
 @router.get("/statement/")
-async def statement(caller: MaySeeBilling, held: Held, asked: Annotated[PeriodQuery, Query()]) -> Statement:
+async def statement(
+    caller: MaySeeBilling, resources: CurrentResources, asked: Annotated[PeriodQuery, Query()]
+) -> Statement:
     """Every movement of the account's credits, oldest first, between two balances; of this month up to now.
 
     A `cursor` keeps the period and the balances of the first page: `from` and `to` need not be sent again. A `to` that
@@ -159,15 +163,15 @@ async def statement(caller: MaySeeBilling, held: Held, asked: Annotated[PeriodQu
     account_id, now = caller.account_id, datetime.now(UTC)
     period = asked.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
     period = replace(period, until=min(period.until or now, now))  # what moves later is on no page
-    mark = held.bookmarks.read(account_id, asked.cursor) if asked.cursor is not None else None
-    async with held.database.snapshot() as session:
+    mark = resources.bookmarks.read(account_id, asked.cursor) if asked.cursor is not None else None
+    async with resources.database.snapshot() as session:
         if mark is None:
             opening, closing = await billing.balances(session, account_id, period)
         else:
             period, opening, closing = mark.period, mark.opening, mark.closing
         page = Page(asked.limit, mark.after if mark else None)
         found, last = upto(await billing.movements(session, account_id, period, page), page.limit)
-    following = held.bookmarks.written(account_id, Bookmark(last, period, opening, closing)) if last else None
+    following = resources.bookmarks.written(account_id, Bookmark(last, period, opening, closing)) if last else None
     return Statement(
         since=period.since or now,
         until=period.until or now,
@@ -180,10 +184,12 @@ async def statement(caller: MaySeeBilling, held: Held, asked: Annotated[PeriodQu
 
 
 @router.get("/usage/", response_model_exclude_unset=True)
-async def usage(caller: MaySeeBilling, held: Held, asked: Annotated[UsageQuery, Query()]) -> UsageReport:
+async def usage(
+    caller: MaySeeBilling, resources: CurrentResources, asked: Annotated[UsageQuery, Query()]
+) -> UsageReport:
     """What ended on each day, of each model or with each key: calls, tokens and credits."""
     since, until = asked.days(datetime.now(UTC).date())
-    async with held.database.snapshot() as session:
+    async with resources.database.snapshot() as session:
         found = await billing.usage(session, caller.account_id, asked.group_by, (since, until))
         names = await billing.key_names(session, caller.account_id) if asked.group_by is Grouping.KEY else {}
     return UsageReport(

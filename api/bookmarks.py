@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from db.billing import Balances
 from db.pages import Period, Place
 from domain.errors import RequestInvalid
+from domain.secrets import DerivedKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,14 @@ _DIGEST_BYTES = 32
 
 
 class Bookmarks:
-    """Makes cursors, and reads those that it made."""
+    """Makes cursors, and reads those that it or a process with a previous secret made."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, keys: DerivedKeys) -> None:
+        self._keys = keys
 
     def written(self, account_id: UUID, bookmark: Bookmark) -> str:
         plain = _BOOKMARK.dump_json(bookmark)
-        return urlsafe_b64encode(self._signature(account_id, plain) + plain).decode().rstrip("=")
+        return urlsafe_b64encode(_signature(self._keys.current, account_id, plain) + plain).decode().rstrip("=")
 
     def read(self, account_id: UUID, cursor: str) -> Bookmark:
         try:
@@ -44,9 +45,10 @@ class Bookmarks:
         except ValueError:
             signed = b""
         signature, plain = signed[:_DIGEST_BYTES], signed[_DIGEST_BYTES:]
-        if not hmac.compare_digest(signature, self._signature(account_id, plain)):
+        if not any(hmac.compare_digest(signature, _signature(key, account_id, plain)) for key in self._keys.every):
             raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
         return _BOOKMARK.validate_json(plain)
 
-    def _signature(self, account_id: UUID, plain: bytes) -> bytes:
-        return hmac.digest(self._secret, account_id.bytes + plain, _DIGEST)
+
+def _signature(key: bytes, account_id: UUID, plain: bytes) -> bytes:
+    return hmac.digest(key, account_id.bytes + plain, _DIGEST)

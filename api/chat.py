@@ -10,7 +10,6 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from api import auth, body, errors, idempotency, ratelimit, replay
-from api.idempotency import FirstAttempt, Presented
 from api.resources import Resources
 from api.wire import openai_chat as wire
 from api.wire.openai_chat import ChatRequest
@@ -21,6 +20,7 @@ from domain.ids import chat_id
 from domain.ledger import Replay
 from domain.pricing import Usage
 from gateway.calls import Call, Calls
+from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.relay import StreamRelay, yout
 from providers.base import ChatAnswer
 
@@ -64,7 +64,7 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
             ratelimit.note(scope, *refusal.left)
         raise
     if isinstance(call, Replay):
-        assert isinstance(presented, Presented)  # noqa: S101  # a first attempt adopts nothing
+        assert isinstance(presented, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
         ratelimit.note(scope, call.requests, call.tokens)
         await replay.answer(call, presented, request)(scope, receive, send)
         return
@@ -77,7 +77,9 @@ async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": answer})
 
 
-def _parsed(resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[Presented | FirstAttempt, ChatRequest]:
+def _parsed(
+    resources: Resources, scope: Scope, raw: bytes, token: str
+) -> tuple[IdempotentRequest | ImplicitRequest, ChatRequest]:
     parsed = body.json_object(raw)
     key, claims = idempotency.key_of(scope["headers"]), resources.claims
     if key is not None:
@@ -87,10 +89,12 @@ def _parsed(resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple
     return claims.first_attempt("chat", parsed, token), wire.parse(parsed)
 
 
-def _big(resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[Presented | FirstAttempt, ChatRequest]:
+def _big(
+    resources: Resources, scope: Scope, raw: bytes, token: str
+) -> tuple[IdempotentRequest | ImplicitRequest, ChatRequest]:
     """The same off the event loop, with all that has to be looked through."""
     presented, request = _parsed(resources, scope, raw, token)
-    if isinstance(presented, FirstAttempt):
+    if isinstance(presented, ImplicitRequest):
         presented.claim()
     return presented, replace(request, big=True)
 

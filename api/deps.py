@@ -8,11 +8,11 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
 
 from api import auth, body, idempotency, ratelimit
-from api.idempotency import Presented
 from api.resources import Resources
 from db import keys
 from db.keys import Caller
 from domain.errors import ScopeMissing
+from gateway.idempotency import IdempotentRequest
 
 _documented = HTTPBearer(auto_error=False, description="An API key of your account: `yout-…`. `x-api-key` works too.")
 
@@ -36,10 +36,10 @@ def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
     return caller
 
 
-async def _presented(
+async def _idempotent_request(
     request: Request,
     _: Annotated[str | None, Header(alias=idempotency.HEADER, description=idempotency.DESCRIPTION)] = None,
-) -> Presented | None:
+) -> IdempotentRequest | None:
     """The request's `Idempotency-Key`, if it has one: the same one gives what was made before."""
     headers = request.scope["headers"]
     key = idempotency.key_of(headers)
@@ -49,10 +49,10 @@ async def _presented(
     return resources(request).claims.explicit(request.url.path, key, parsed, auth.token(headers))
 
 
-Held = Annotated[Resources, Depends(resources)]
+CurrentResources = Annotated[Resources, Depends(resources)]
 AnyCaller = Annotated[Caller, Depends(_may(None))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
-Once = Annotated[Presented | None, Depends(_presented)]
+IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request)]
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 from sqlmodel import select
 
-from api.deps import Held
+from api.deps import CurrentResources
 from domain.errors import ServiceUnavailable
 
 router = APIRouter(tags=["health"])
@@ -15,18 +15,18 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"model": dict[str, str], "description": "It cannot serve now"}})
-async def readyz(held: Held, response: Response) -> dict[str, str]:
+async def readyz(resources: CurrentResources, response: Response) -> dict[str, str]:
     """503 while Postgres is away or the process is stopping.
 
     Temporal is told but does not count: chat works without it.
     """
     try:
-        async with held.database.reading() as session:
+        async with resources.database.reading() as session:
             await session.exec(select(1))
         database = "ok"
     except ServiceUnavailable:
         database = "away"
-    ready = database == "ok" and not held.stopping
+    ready = database == "ok" and not resources.stopping
     response.status_code = 200 if ready else 503
-    temporal = "ok" if await held.temporal_answers() else "away"
+    temporal = "ok" if await resources.temporal_answers() else "away"
     return {"status": "ready" if ready else "not ready", "database": database, "temporal": temporal}

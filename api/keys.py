@@ -10,16 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.body import StrictRoute
-from api.deps import Held, MayManageKeys, Once
-from api.idempotency import Presented
+from api.deps import CurrentResources, IdempotencyKey, MayManageKeys
 from api.replay import REPLAYED
 from db import accounts, idempotency
 from db import keys as stored
 from db.keys import Caller, Change, NewKey
 from domain import keys
 from domain.errors import ReplayGone, RequestInvalid, ScopeMissing
-from domain.ledger import Claimed
+from domain.ledger import IdempotencyRecord
 from domain.limits import NO_LIMITS, Limits
+from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
 router = APIRouter(prefix="/api/chat/keys", tags=["keys"], route_class=StrictRoute)
@@ -94,31 +94,33 @@ class KeyList(BaseModel):
 
 
 @router.get("/")
-async def list_keys(caller: MayManageKeys, held: Held) -> KeyList:
+async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyList:
     """Active keys of the account, newest first."""
-    async with held.database.reading() as session:
+    async with resources.database.reading() as session:
         found = await stored.listed(session, caller.account_id)
     return KeyList(data=[ListedKey.model_validate(key) for key in found])
 
 
 @router.post("/", status_code=201)
-async def create_key(body: CreateKey, caller: MayManageKeys, held: Held, once: Once, response: Response) -> CreatedKey:
+async def create_key(
+    body: CreateKey, caller: MayManageKeys, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+) -> CreatedKey:
     """The full token is in this answer and nowhere else. A key can give a new one only scopes that it has itself.
 
     With an `Idempotency-Key` the same caller gets the same answer again, for as long as the new key lives.
     """
     scopes = _scopes(body.scopes, caller.scopes)
-    async with held.database.transaction() as session:
-        if once is None:
+    async with resources.database.transaction() as session:
+        if idempotent is None:
             return await _create(session, caller, body, scopes)
         await accounts.lock(session, caller.account_id)  # of several at once the others find what the first one made
-        if found := await idempotency.claimed(session, caller.account_id, once.claim):
-            answer = await _again(session, found, once)
+        if found := await idempotency.find(session, caller.account_id, idempotent.claim):
+            answer = await _again(session, found, idempotent)
             response.headers.update(REPLAYED)
             return answer
         made = await _create(session, caller, body, scopes)
-        sealed = once.sealed(made.model_dump_json().encode())
-        await idempotency.remember(session, caller.account_id, once.claim, made.id, sealed)
+        sealed = idempotent.sealed(made.model_dump_json().encode())
+        await idempotency.remember(session, caller.account_id, idempotent.claim, made.id, sealed)
         return made
 
 
@@ -137,14 +139,14 @@ async def _create(session: AsyncSession, caller: Caller, body: CreateKey, scopes
     )
 
 
-async def _again(session: AsyncSession, found: Claimed, once: Presented) -> CreatedKey:
+async def _again(session: AsyncSession, found: IdempotencyRecord, idempotent: IdempotentRequest) -> CreatedKey:
     """The answer that was given before. Raises `ReplayGone`: a dead token is not handed out as if it worked."""
     if not await stored.lives(session, found.hold_id):
         raise ReplayGone(
             f"The key {found.hold_id} was made before under this Idempotency-Key, and has been revoked or has expired "
             "since. Send another Idempotency-Key to make a new one."
         )
-    kept = once.opened(found.sealed) if found.sealed is not None else None
+    kept = idempotent.opened(found.sealed) if found.sealed is not None else None
     if kept is None:
         raise ReplayGone(
             f"The key {found.hold_id} was made before under this Idempotency-Key, and its token is kept for the API "
@@ -154,7 +156,7 @@ async def _again(session: AsyncSession, found: Claimed, once: Presented) -> Crea
 
 
 @router.patch("/{key_id}/")
-async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, held: Held) -> ListedKey:
+async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """Name, scopes and limits; what is left out stays, each limit too: null takes it away. In force at once, in every
     process.
     """
@@ -163,14 +165,14 @@ async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, held:
         scopes=None if body.scopes is None else _scopes(body.scopes, caller.scopes),
         limits=body.limits.model_dump(exclude_unset=True) if body.limits else {},
     )
-    async with held.database.transaction() as session:
+    async with resources.database.transaction() as session:
         return ListedKey.model_validate(await stored.change(session, caller.account_id, key_id, asked))
 
 
 @router.post("/{key_id}/revoke/")
-async def revoke_key(key_id: UUID, caller: MayManageKeys, held: Held) -> ListedKey:
+async def revoke_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """The very next call with it is 401, in every process. Safe to do twice."""
-    async with held.database.transaction() as session:
+    async with resources.database.transaction() as session:
         return ListedKey.model_validate(await stored.revoke(session, caller.account_id, key_id))
 
 

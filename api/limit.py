@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.deps import AnyCaller, Held
+from api.deps import AnyCaller, CurrentResources
 from db import accounts
 from db.keys import Caller
 from domain.limits import Left, Limits
@@ -30,16 +30,16 @@ class Limit(BaseModel):
 
 
 @router.get("/")
-async def limit(caller: AnyCaller, held: Held) -> Limit:
+async def limit(caller: AnyCaller, resources: CurrentResources) -> Limit:
     """`balance` is without what is held by calls and jobs in flight."""
-    async with held.database.reading() as session:
+    async with resources.database.reading() as session:
         found = await accounts.balance(session, caller.account_id)
     return Limit(
         balance=found.available,
         held=found.held,
         plan=found.plan,
         plan_active=found.plan_active,
-        limits=_limits(caller, held.ceiling, datetime.now(UTC)),
+        limits=_limits(caller, resources.ceiling, datetime.now(UTC)),
     )
 
 

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.body import StrictRoute
-from api.deps import Held, MayRender, Once
-from api.idempotency import Presented
+from api.deps import CurrentResources, IdempotencyKey, MayRender
 from api.resources import Resources, path_of
 from db.keys import Caller
 from db.media import Order
@@ -20,6 +19,7 @@ from domain import media_orders
 from domain.catalog import Modality, Model
 from domain.errors import RequestInvalid
 from domain.media import Job, Kind, MediaRequest
+from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
 router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
@@ -88,7 +88,7 @@ class Asked:
     kind: Kind
     model: str
     fields: dict[str, Any]
-    once: Presented | None
+    idempotent: IdempotentRequest | None
 
 
 class JobOutput(BaseModel):
@@ -120,32 +120,38 @@ class JobView(BaseModel):
 
 
 @router.post("/image/", status_code=202)
-async def create_image(body: CreateImage, caller: MayRender, held: Held, once: Once, response: Response) -> JobView:
+async def create_image(
+    body: CreateImage, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
-    return await _start(held, caller, response, Asked(Kind.IMAGE, body.model, body.fields(), once))
+    return await _start(resources, caller, response, Asked(Kind.IMAGE, body.model, body.fields(), idempotent))
 
 
 @router.post("/video/", status_code=202)
-async def create_video(body: CreateVideo, caller: MayRender, held: Held, once: Once, response: Response) -> JobView:
+async def create_video(
+    body: CreateVideo, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+) -> JobView:
     """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
-    return await _start(held, caller, response, Asked(Kind.VIDEO, body.model, body.fields(), once))
+    return await _start(resources, caller, response, Asked(Kind.VIDEO, body.model, body.fields(), idempotent))
 
 
 @router.post("/speech/", status_code=202)
-async def create_speech(body: CreateSpeech, caller: MayRender, held: Held, once: Once, response: Response) -> JobView:
+async def create_speech(
+    body: CreateSpeech, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+) -> JobView:
     """Start a text-to-speech job."""
-    return await _start(held, caller, response, Asked(Kind.SPEECH, body.model, body.fields(), once))
+    return await _start(resources, caller, response, Asked(Kind.SPEECH, body.model, body.fields(), idempotent))
 
 
 @router.get("/jobs/{job_uuid}/")
-async def get_job(job_uuid: UUID, caller: MayRender, held: Held) -> JobView:
+async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources) -> JobView:
     """Poll a job. Output URLs are signed anew at each poll, and expire."""
-    return _view(held, await held.jobs.owned(caller.account_id, job_uuid))
+    return _view(resources, await resources.jobs.owned(caller.account_id, job_uuid))
 
 
-async def _start(held: Resources, caller: Caller, response: Response, asked: Asked) -> JobView:
+async def _start(resources: Resources, caller: Caller, response: Response, asked: Asked) -> JobView:
     """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot."""
-    model = held.catalog().find(asked.model)
+    model = resources.catalog().find(asked.model)
     media_orders.require_kind(model, asked.kind)
     route, request = model.routes[0], requested(model, asked.kind, asked.fields)
     order = Order(
@@ -157,28 +163,28 @@ async def _start(held: Resources, caller: Caller, response: Response, asked: Ask
         price=media_orders.price(model, request),
         request=request,
         pro_only=model.pro_only,
-        ceiling=held.ceiling,
-        claim=asked.once.claim if asked.once else None,
+        ceiling=resources.ceiling,
+        claim=asked.idempotent.claim if asked.idempotent else None,
         cost=media_orders.cost(route.costs, request),
     )
-    accepted = await held.jobs.accept(order)
+    accepted = await resources.jobs.accept(order)
     if accepted.replayed:
         response.headers["idempotent-replayed"] = "true"
     else:
-        await held.start_media(accepted.job)
-    response.headers["location"] = held.public_url + path_of(accepted.job.id)
+        await resources.start_media(accepted.job)
+    response.headers["location"] = resources.public_url + path_of(accepted.job.id)
     response.headers["x-yout-balance"] = str(accepted.available)
-    return _view(held, accepted.job)
+    return _view(resources, accepted.job)
 
 
 def requested(model: Model, kind: Kind, fields: dict[str, Any]) -> MediaRequest:
     return MediaRequest(kind=kind, model=model.routes[0].model, **fields)
 
 
-def _view(held: Resources, job: Job) -> JobView:
+def _view(resources: Resources, job: Job) -> JobView:
     outputs, now = [], datetime.now(UTC)
     for output in job.outputs:
-        url, expires_at = held.urls.url(output.object_key, now)
+        url, expires_at = resources.urls.url(output.object_key, now)
         facts = output.model_dump(include={"content_type", "bytes", "width", "height", "duration"})
         outputs.append(JobOutput(url=url, expires_at=expires_at, **facts))
     return JobView(

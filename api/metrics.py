@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from api.deps import Held
+from api.deps import CurrentResources
 from db import holds
 from db.audit import latest
 from db.holds import Figures
@@ -28,6 +28,7 @@ class _Ledger:
         yield GaugeMetricFamily("yout_holds_open", "Holds of calls and jobs in flight", figures.open)
         yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
         yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
+        yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
         yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", len(self._calls.live))
         yield GaugeMetricFamily("yout_drains", "Of them, read on for clients who have gone", len(self._calls.drains))
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
@@ -46,10 +47,10 @@ class _Text(Response):
 
 
 @router.get("/metrics", response_class=_Text)
-async def metrics(request: Request, held: Held) -> Response:
+async def metrics(request: Request, resources: CurrentResources) -> Response:
     """For Prometheus; keep it off the public network."""
-    async with held.database.reading() as session:
+    async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
     registry = CollectorRegistry()
-    registry.register(_Ledger(figures, audit, held.calls, request.app.state.ledger))
+    registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

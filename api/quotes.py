@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from api import body, media, receipts
-from api.deps import Held, MaySeeBilling
+from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
 from api.wire import openai_chat as wire
@@ -71,27 +71,27 @@ class _Asked:
 
 
 @router.post("/", openapi_extra={"requestBody": _BODY})
-async def quote(request: Request, caller: MaySeeBilling, held: Held) -> Quote:
+async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResources) -> Quote:
     """Checks the body as the call itself does, holds nothing and sends nothing."""
     raw = await request.body()
     parsed = await asyncio.to_thread(body.json_object, raw) if len(raw) > wire.BIG_BODY else body.json_object(raw)
-    asked = await _asked(held, parsed, big=len(raw) > wire.BIG_BODY)
-    async with held.database.reading() as session:
+    asked = await _asked(resources, parsed, big=len(raw) > wire.BIG_BODY)
+    async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if asked.model.pro_only and not balance.plan_active:
         raise ProRequired
-    allowed = caller.limits.within(held.ceiling)
+    allowed = caller.limits.within(resources.ceiling)
     budget = limits.budget_left(allowed, caller.used.at(datetime.now(UTC)))
     return _quote(asked, SpendingLimits(balance.available, balance.held, budget, asked.max_credits, allowed.tokens))
 
 
-async def _asked(held: Resources, parsed: dict[str, Any], *, big: bool) -> _Asked:
+async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> _Asked:
     name = parsed.get("model")
-    model = held.catalog().find(name) if isinstance(name, str) and name else None
+    model = resources.catalog().find(name) if isinstance(name, str) and name else None
     if model is not None and model.modality in media.BODIES:
         return _media(model, parsed)
     request = replace(wire.parse(parsed), big=big)
-    model, terms = await held.calls.terms(request)
+    model, terms = await resources.calls.terms(request)
     return _Asked("chat", model, terms, request.max_credits, any(extends(request, route) for route in model.routes))
 
 

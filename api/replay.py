@@ -5,18 +5,18 @@ from typing import Any
 from starlette.responses import Response
 
 from api.errors import JsonResponse
-from api.idempotency import Presented
 from api.wire import openai_chat as wire
 from api.wire.openai_chat import ChatRequest
 from domain.errors import ReplayGone
 from domain.ids import chat_id
 from domain.ledger import Replay
 from gateway import assembly
+from gateway.idempotency import IdempotentRequest
 
 REPLAYED = {"idempotent-replayed": "true"}
 
 
-def answer(found: Replay, presented: Presented, request: ChatRequest) -> Response:
+def answer(found: Replay, presented: IdempotentRequest, request: ChatRequest) -> Response:
     """Raises `ReplayGone` when the answer is not kept, or not for this key: the charge is remembered all the same."""
     kept = presented.opened(found.sealed) if found.sealed is not None else None
     if kept is None:

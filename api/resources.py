@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.bookmarks import Bookmarks
-from api.idempotency import Claims
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
@@ -13,11 +12,12 @@ from domain.limits import Limits
 from domain.media import Job
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
+from gateway.idempotency import IdempotentRequests
 
 
 @dataclass(slots=True)
 class Resources:
-    claims: Claims
+    claims: IdempotentRequests
     bookmarks: Bookmarks
     catalog: Callable[[], Catalog]
     """The current one: a reload replaces it."""

@@ -4,11 +4,13 @@ Sums and projections, holds against their transactions, charges against usage, j
 the check, what is wrong and where; the queries read only numbers and ids.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -106,11 +108,20 @@ async def _report(connection: AsyncConnection) -> Report:
     counts: dict[str, int] = {}
     findings: list[Finding] = []
     for name, query in CHECKS.items():
-        rows = (await connection.execute(text(query))).all()
+        rows = await _run(connection, query)
         if rows:
             counts[name] = len(rows)
             findings += [Finding(name, str(row[0]), str(row[1])) for row in rows[:MOST_FINDINGS]]
     return Report(len(CHECKS), accounts, transactions, holds_open, int(drift), counts, findings)
+
+
+async def _run(connection: AsyncConnection, query: str) -> Sequence[Any]:
+    """What a check finds. A value that it cannot even read is a finding, and stops no other check."""
+    try:
+        async with connection.begin_nested():
+            return (await connection.execute(text(query))).all()
+    except DataError as error:
+        return [("ledger", f"the check cannot read what it is about: {type(error.orig).__name__}")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Holds as figures, for metrics."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import func
 from sqlmodel import col, select
@@ -9,6 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db.tables import HoldRow, PrunedRow
 from domain.ledger import ClosedBy, HoldState
 
+OVERDUE_AFTER = timedelta(seconds=30)
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -16,6 +19,8 @@ class Figures:
     open_credits: int
     swept: int
     """Ended by the sweeper since ever."""
+    overdue: int
+    """Open although their lease ran out long ago: the sweeper cannot end them."""
 
 
 async def figures(session: AsyncSession) -> Figures:
@@ -24,4 +29,6 @@ async def figures(session: AsyncSession) -> Figures:
     swept = select(func.count()).where(col(HoldRow.closed_by) == ClosedBy.SWEEPER)
     forgotten = select(func.coalesce(func.sum(PrunedRow.swept), 0))
     ended = (await session.exec(swept)).one() + int((await session.exec(forgotten)).one())
-    return Figures(count, int(credits), ended)
+    expired = col(HoldRow.lease_until) < func.now() - OVERDUE_AFTER
+    overdue = select(func.count()).where(HoldRow.state == HoldState.OPEN, expired)
+    return Figures(count, int(credits), ended, (await session.exec(overdue)).one())

@@ -11,28 +11,34 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import IdempotencyRow
 from domain.errors import KeyReused
-from domain.ledger import Claim, Claimed
+from domain.ledger import IdempotencyClaim, IdempotencyRecord
 
 
-async def claimed(session: AsyncSession, account_id: UUID, claim: Claim) -> Claimed | None:
-    """What was made under this claim before, while that is remembered. Raises `KeyReused` for another request."""
-    row = await session.get(IdempotencyRow, (account_id, claim.scope))
-    if row is None or row.hold_id is None or row.expires_at <= datetime.now(UTC):
-        return None
-    if row.fingerprint != claim.fingerprint:
-        raise KeyReused("This Idempotency-Key was used before for a different request.")
-    return Claimed(row.fingerprint, row.hold_id, row.sealed)
-
-
-async def remember(session: AsyncSession, account_id: UUID, claim: Claim, made: UUID, sealed: bytes | None) -> None:
-    """In place of what has expired. One statement: the sweeper deletes such rows without a lock."""
+async def find(session: AsyncSession, account_id: UUID, claim: IdempotencyClaim) -> IdempotencyRecord | None:
+    """What this request made before, while that is remembered. Raises `KeyReused` for another request."""
     now = datetime.now(UTC)
-    row = {
-        "fingerprint": claim.fingerprint,
-        "hold_id": made,
-        "sealed": sealed,
-        "created_at": now,
-        "expires_at": now + claim.remembered,
-    }
-    statement = insert(IdempotencyRow).values(account_id=account_id, scope=claim.scope, **row)
-    await session.exec(statement.on_conflict_do_update(index_elements=["account_id", "scope"], set_=row))
+    for scope, fingerprint in claim.identities:
+        row = await session.get(IdempotencyRow, (account_id, scope))
+        if row is None or row.hold_id is None or row.expires_at <= now:
+            continue
+        if row.fingerprint != fingerprint:
+            raise KeyReused("This Idempotency-Key was used before for a different request.")
+        return IdempotencyRecord(row.fingerprint, row.hold_id, row.sealed)
+    return None
+
+
+async def remember(
+    session: AsyncSession, account_id: UUID, claim: IdempotencyClaim, result_id: UUID, sealed: bytes | None
+) -> None:
+    """In place of what has expired. One statement a scope: the sweeper deletes such rows without a lock."""
+    now = datetime.now(UTC)
+    for scope, fingerprint in claim.identities:
+        row = {
+            "fingerprint": fingerprint,
+            "hold_id": result_id,
+            "sealed": sealed,
+            "created_at": now,
+            "expires_at": now + claim.remembered,
+        }
+        statement = insert(IdempotencyRow).values(account_id=account_id, scope=scope, **row)
+        await session.exec(statement.on_conflict_do_update(index_elements=["account_id", "scope"], set_=row))

@@ -1,4 +1,4 @@
-"""One process at a time does a chore: whoever holds a Postgres advisory lock.
+"""One process at a time does a maintenance task: whoever holds a Postgres advisory lock.
 
 When it dies, the lock is free at once; when it freezes or its machine is gone, Postgres takes the lock from it.
 """

@@ -24,11 +24,11 @@ from domain.ledger import (
     Account,
     Adjust,
     Changes,
-    Claimed,
     ClosedBy,
     Grant,
     Hold,
     HoldState,
+    IdempotencyRecord,
     Key,
     Operation,
     Renew,
@@ -166,8 +166,8 @@ def _hold(row: Sequence[Any]) -> Hold:
     return hold
 
 
-def _claimed(row: Sequence[Any]) -> Claimed:
-    return Claimed(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
+def _claimed(row: Sequence[Any]) -> IdempotencyRecord:
+    return IdempotencyRecord(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
 
 
 @lru_cache(maxsize=4096)
@@ -226,7 +226,7 @@ class _Wanted:
         if operation.digest is not None:
             self.digests.add(operation.digest)
             if operation.claim is not None and operation.claim.adopts:
-                self.claims.append((operation.digest, operation.claim.scope))
+                self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
 
     @property
     def parameters(self) -> dict[str, list[Any]]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import delete, func
+from sqlalchemy import ColumnElement, delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,9 +18,9 @@ from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.tables import JobInputRow, MediaJobRow
 from domain.errors import GatewayError, NotFound
-from domain.ledger import Answer, Claim, ClosedBy, Operation, Replay, Reserve, Reserved, Settle, Void
+from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits
-from domain.media import DEADLINES, Job, JobError, Kind, MediaRequest, Output, State, may_become
+from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
 from domain.money import COST_PLACES
 from domain.pricing import FlatTerms
 
@@ -38,7 +38,7 @@ class Order:
     request: MediaRequest
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
-    claim: Claim | None = None
+    claim: IdempotencyClaim | None = None
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -167,8 +167,10 @@ class MediaJobs:
                 row.expires_at = datetime.now(UTC) + self._output_lifetime
             return _job(row)
 
-    async def end(self, job_id: UUID, state: State, error: JobError | None) -> Job:
+    async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
         async with self._database.transaction() as session:
+            if not wait:
+                await session.exec(text("SET LOCAL lock_timeout = '250ms'"))  # type: ignore[call-overload]
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), state):
                 await _ask(session, Void(job_id, row.account_id, row.kind, row.model, ClosedBy.JOB))
@@ -177,23 +179,23 @@ class MediaJobs:
                 await self._finish(session, row, state)
             return _job(row)
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[Job]:
-        before = datetime.now(UTC) - older_than
-        async with self._database.reading() as session:
-            query = select(MediaJobRow).where(MediaJobRow.state == State.QUEUED, col(MediaJobRow.created_at) < before)
-            return [_job(row) for row in await session.exec(query.order_by(col(MediaJobRow.created_at)).limit(limit))]
+    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
+        accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
+        return await self._some(limit, MediaJobRow.state == State.QUEUED, accepted)
 
-    async def begun(self, since: timedelta, limit: int) -> list[Job]:
-        before = datetime.now(UTC) - since
-        async with self._database.reading() as session:
-            query = select(MediaJobRow).where(MediaJobRow.state == State.RUNNING, col(MediaJobRow.started_at) < before)
-            return [_job(row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
+    async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
+        started = col(MediaJobRow.started_at) < datetime.now(UTC) - since
+        return await self._some(limit, MediaJobRow.state == State.RUNNING, started)
 
-    async def unfinished(self, limit: int) -> list[Job]:
+    async def unfinished(self, limit: int) -> list[JobKey]:
         unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+        return await self._some(limit, unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
+
+    async def _some(self, limit: int, *conditions: ColumnElement[bool] | bool) -> list[JobKey]:
+        """In any order: many jobs that fail again and again keep nobody waiting for ever."""
+        query = select(MediaJobRow.id, MediaJobRow.account_id, MediaJobRow.deadline).where(*conditions)
         async with self._database.reading() as session:
-            query = select(MediaJobRow).where(unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
-            return [_job(row) for row in await session.exec(query.order_by(col(MediaJobRow.deadline)).limit(limit))]
+            return [JobKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
 
     async def serves(self, object_key: str) -> bool:
         """Whether this output is still to be served: its job succeeded and it has not expired."""

@@ -4,18 +4,23 @@ How far it has come is recorded in the same transaction: the audit knows what ma
 Safe from many processes at once, and in nobody's way: a row that somebody has locked is left for the next round.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.engine import Database
+from domain.errors import ServiceUnavailable
 from domain.ids import uuid7
 from domain.retention import Retention, horizon
+
+log = structlog.get_logger(__name__)
 
 BATCH = 1000
 MOST_BATCHES = 10
@@ -73,18 +78,28 @@ class Pruning:
 
     async def forget(self) -> int:
         """A round. Returns how many rows are gone."""
-        kept = self.retention
-        gone = await self._batches(lambda session: self._run(session, _DELETE_KEYS))
+        keys = await self._kind("used Idempotency-Keys", lambda session: self._run(session, _DELETE_KEYS))
+        return keys + sum([await self._kind(*kind) for kind in self._kinds()])
+
+    def _kinds(self) -> Iterator[tuple[str, Batch]]:
+        """What is kept for a time that the operator sets."""
+        kept, now = self.retention, self.now()
         if kept.holds is not None:
-            before = horizon(self.now(), kept.holds)
-            gone += await self._batches(lambda session: self._holds(session, before))
+            yield "holds", partial(self._holds, before=horizon(now, kept.holds))
         if kept.usage is not None:
-            of_usage = horizon(self.now(), kept.usage)
-            gone += await self._batches(lambda session: self._usage(session, of_usage))
+            yield "usage", partial(self._usage, before=horizon(now, kept.usage))
         if kept.audits is not None:
-            of_audits = horizon(self.now(), kept.audits)
-            gone += await self._batches(lambda session: self._run(session, _DELETE_AUDITS, horizon=of_audits))
-        return gone
+            yield "audits", partial(self._run, statement=_DELETE_AUDITS, horizon=horizon(now, kept.audits))
+
+    async def _kind(self, name: str, one: Batch) -> int:
+        """Each kind by itself: one that cannot be deleted keeps no other."""
+        try:
+            return await self._batches(one)
+        except ServiceUnavailable:
+            raise
+        except Exception as error:
+            log.error("old rows cannot be deleted", kind=name, fault=type(error).__name__)
+            return 0
 
     async def _batches(self, one: Batch) -> int:
         gone = 0

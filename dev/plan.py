@@ -8,10 +8,11 @@ from signal import SIGTERM
 
 from pydantic import ValidationError
 
+import environment
 from dev.child import Program
 from dev.errors import CannotStart
 from dev.temporal import NAMESPACE
-from settings import Settings
+from settings import Settings, problems
 
 ROOT = Path(__file__).resolve().parent.parent
 UNKNOWN_YET = "postgresql://127.0.0.1/yout"
@@ -76,7 +77,7 @@ class Plan:
             command=command,
             environment={**self.environment, "YOUT_DATABASE_URL": database_url},
             folder=ROOT,
-            ending=((SIGTERM, self.settings.drain.total_seconds() + MARGIN),),
+            ending=((SIGTERM, self.settings.shutdown_timeout.total_seconds() + MARGIN),),
         )
 
     def errand(self, name: str, command: tuple[str, ...], database_url: str) -> Program:
@@ -114,15 +115,15 @@ def _bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
 
 
 def _validated(given: Mapping[str, str], state: Path, secret: str) -> Settings:
-    found: dict[str, object] = {
-        name: given[variable]
-        for name in Settings.model_fields
-        if (variable := f"YOUT_{name.upper()}") in given and given[variable]
-    }
-    found |= {"state_dir": state, "database_url": UNKNOWN_YET}
-    found.setdefault("secret_key", secret)
     try:
+        values = environment.read(given)
+        found: dict[str, object] = {
+            name: values[variable] for name in Settings.model_fields if values.get(variable := f"YOUT_{name.upper()}")
+        }
+        found |= {"state_dir": state, "database_url": UNKNOWN_YET}
+        found.setdefault("secret_key", secret)
         return Settings(**found)  # type: ignore[arg-type]
-    except ValidationError as problem:
-        wrong = "\n".join(f"  YOUT_{error['loc'][0]}".upper() + f": {error['msg']}" for error in problem.errors())
+    except (environment.SettingsInvalid, ValidationError) as invalid:
+        told = problems(invalid) if isinstance(invalid, ValidationError) else invalid.problems
+        wrong = "\n".join(f"  {problem}" for problem in told)
         raise CannotStart(f"These settings are not usable:\n{wrong}") from None

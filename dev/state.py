@@ -8,7 +8,7 @@ from typing import Self
 
 from dev import files, locks
 from dev.errors import CannotStart
-from settings import DEV_FILE, SECRET_FILE
+from environment import DEV_FILE, SECRET_FILE
 
 LONGEST_PATH = 400
 """SQLite, under Temporal, refuses file names of more than 512 bytes."""

@@ -26,6 +26,7 @@ GatewayError
 └── AmountTooLarge
 """
 
+import traceback
 from datetime import timedelta
 
 from domain.limits import Left
@@ -224,3 +225,11 @@ class AmountTooLarge(GatewayError):
     """The amount is larger than a ledger account can hold."""
 
     code = "invalid_value"
+
+
+def where(error: BaseException) -> str:
+    """The kind of an error and the line that raised it: all that may be logged of an unexpected one."""
+    frame = traceback.extract_tb(error.__traceback__, limit=-1)
+    line = f" at {frame[0].filename.rpartition('/')[2]}:{frame[0].lineno}" if frame else ""
+    state = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
+    return f"{type(error).__name__}{line}" + (f" sqlstate {state}" if state else "")

@@ -88,7 +88,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyClaim:
     """An `Idempotency-Key`, as the ledger sees it: keyed hashes alone."""
 
     scope: bytes
@@ -100,10 +100,17 @@ class Claim:
     implicit: bool = False
     """No `Idempotency-Key` was sent: counts only for an account that has its SDK's retries recognised."""
     remembered: timedelta = REMEMBERED
+    previous: tuple[tuple[bytes, bytes], ...] = ()
+    """Scope and fingerprint of the same request by each previous secret."""
+
+    @property
+    def identities(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Every scope under which this request may be recorded, with its fingerprint there."""
+        return ((self.scope, self.fingerprint), *self.previous)
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class IdempotencyRecord:
     """What a claim was used for before, while that is remembered."""
 
     fingerprint: bytes
@@ -153,7 +160,7 @@ class State:
     accounts: dict[UUID, Account] = field(default_factory=dict)
     keys: dict[UUID, Key] = field(default_factory=dict)
     secrets: dict[bytes, Secret] = field(default_factory=dict)
-    claims: dict[tuple[UUID, bytes], Claimed] = field(default_factory=dict)
+    claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
     """By account and scope."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
     cut: set[UUID] = field(default_factory=set)
@@ -178,8 +185,8 @@ class Reserve:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     """The operator's maximum of every limit."""
-    claim: Claim | None = None
-    first_attempt: Callable[[], Claim] | None = None
+    claim: IdempotencyClaim | None = None
+    implicit: Callable[[], IdempotencyClaim] | None = None
     """What a retry of this call would claim: made only for an account that has those recognised."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
@@ -383,7 +390,7 @@ class Changes:
     changed: dict[UUID, Hold] = field(default_factory=dict)
     accounts: dict[UUID, Account] = field(default_factory=dict)
     keys: dict[UUID, Key] = field(default_factory=dict)
-    claims: dict[tuple[UUID, bytes], Claimed] = field(default_factory=dict)
+    claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
     sealed: dict[UUID, bytes] = field(default_factory=dict)
     """Answers to keep, by the hold whose claim they are for."""
     transactions: list[Transaction] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """Media jobs: what is asked for, which states a job goes through, and what comes out."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -75,6 +76,12 @@ class JobError(BaseModel):
     message: str
 
 
+INTERNAL_ERROR = JobError(
+    code="internal_error",
+    message="Something went wrong on our side. The credits held for this job were given back.",
+)
+
+
 class Job(BaseModel):
     """A job as Postgres knows it. No prompt in here."""
 
@@ -98,6 +105,15 @@ class Job(BaseModel):
     finished_at: datetime | None = None
     deadline: datetime
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobKey:
+    """What a round of maintenance needs to choose a job by: read from columns that nothing can make unreadable."""
+
+    id: UUID
+    account_id: UUID
+    deadline: datetime
 
 
 ALLOWED: dict[State, frozenset[State]] = {

@@ -22,12 +22,12 @@ from domain.errors import (
 )
 from domain.ledger import (
     Account,
-    Claim,
-    Claimed,
     Extend,
     Extended,
     Hold,
     HoldState,
+    IdempotencyClaim,
+    IdempotencyRecord,
     Key,
     Replay,
     Reserve,
@@ -105,18 +105,16 @@ def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None
     books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
     account.open_holds += 1
     if claim is not None:
-        place = (account.id, claim.scope)
-        claimed = Claimed(claim.fingerprint, hold.id, None, claim.remembered)
-        books.state.claims[place] = books.changes.claims[place] = claimed
+        _record(books, claim, hold)
     return reserved(hold, account, _left(key, allowed, books.state.now), claimed=claim is not None)
 
 
-def _counting(operation: Reserve, account: Account) -> Claim | None:
+def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
     if operation.claim is not None and not operation.claim.implicit:
         return operation.claim
     if not account.recognise_retries:
         return None
-    return operation.claim or (operation.first_attempt() if operation.first_attempt else None)
+    return operation.claim or (operation.implicit() if operation.implicit else None)
 
 
 def extend(books: Books, operation: Extend) -> Extended:
@@ -180,31 +178,47 @@ def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claime
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
-def _recorded(books: Books, claim: Claim, placed: Hold) -> bool:
+def _recorded(books: Books, claim: IdempotencyClaim, placed: Hold) -> bool:
     """Whether a call that asks again has claimed. One that adopts nothing always has: its claim is not looked up."""
-    claimed = books.state.claims.get((placed.account_id, claim.scope))
-    return not claim.adopts or (claimed is not None and claimed.hold_id == placed.id)
+    record = books.state.claims.get((placed.account_id, claim.scope))
+    return not claim.adopts or (record is not None and record.hold_id == placed.id)
+
+
+def _record(books: Books, claim: IdempotencyClaim, hold: Hold) -> None:
+    """Under every secret's scope: a process that knows an older secret alone has to find it as well."""
+    for scope, fingerprint in claim.identities:
+        record = IdempotencyRecord(fingerprint, hold.id, None, claim.remembered)
+        books.state.claims[hold.account_id, scope] = books.changes.claims[hold.account_id, scope] = record
 
 
 def _claimed_before(
-    books: Books, operation: Reserve, claim: Claim, account: Account
+    books: Books, operation: Reserve, claim: IdempotencyClaim, account: Account
 ) -> tuple[Hold, bytes | None] | None:
     """The call and its sealed answer; or None: the claim is free.
 
     A call that was not charged is not remembered; a job is, however it ended.
     """
-    claimed = books.state.claims.get((account.id, claim.scope))
-    if claimed is None or not claim.adopts:
+    if not claim.adopts:
         return None
-    hold = books.state.holds.get(claimed.hold_id)
+    for scope, fingerprint in claim.identities:
+        record = books.state.claims.get((account.id, scope))
+        if record and (earlier := _remembered(books, operation, record, fingerprint)):
+            return earlier
+    return None
+
+
+def _remembered(
+    books: Books, operation: Reserve, record: IdempotencyRecord, fingerprint: bytes
+) -> tuple[Hold, bytes | None] | None:
+    hold = books.state.holds.get(record.hold_id)
     is_job = operation.lease is None
     if hold is None or ((hold.state is HoldState.VOID or hold.refunded) and not is_job):
         return None
-    if claimed.fingerprint != claim.fingerprint:
+    if record.fingerprint != fingerprint:
         raise KeyReused("This Idempotency-Key was used before for a different request.")
     if hold.state is HoldState.OPEN and not is_job:
         raise AlreadyRunning
-    return hold, books.changes.sealed.get(hold.id, claimed.sealed)  # it may have ended in this very batch
+    return hold, books.changes.sealed.get(hold.id, record.sealed)  # it may have ended in this very batch
 
 
 def _affordable(spending: SpendingLimits, operation: Reserve) -> Bound:

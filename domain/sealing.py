@@ -9,20 +9,15 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-KEY_BYTES = 32
+from domain.secrets import KEY_BYTES as KEY_BYTES
+from domain.secrets import Purpose, Secrets
+
 NONCE_BYTES = 12
 
 
 class SealBroken(Exception):
     """The key is not the one, or the bytes or their place were changed."""
-
-
-def derive(master: str, purpose: str) -> bytes:
-    """A 256-bit key for one purpose from the master secret."""
-    return HKDF(SHA256(), KEY_BYTES, salt=b"yout", info=purpose.encode()).derive(master.encode())
 
 
 def seal(key: bytes, plain: bytes, *, place: str, nonce: bytes) -> bytes:
@@ -45,7 +40,7 @@ class Wrapping:
 
     @classmethod
     def of(cls, master: str, previous: Sequence[str] = ()) -> "Wrapping":
-        return cls([derive(secret, "data-keys") for secret in (master, *previous)])
+        return cls(Secrets(master, previous).derive(Purpose.DATA_KEYS).every)
 
     def wrap(self, data_key: bytes, *, place: str, nonce: bytes) -> bytes:
         return seal(self.keys[0], data_key, place=place, nonce=nonce)

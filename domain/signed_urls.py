@@ -4,11 +4,11 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from domain.errors import GatewayError
+from domain.secrets import DerivedKeys
 
 _EXPIRY = re.compile(r"[1-9][0-9]{0,10}")
 
@@ -20,17 +20,17 @@ class LinkInvalid(GatewayError):
 
 
 class SignedUrls:
-    """Makes and checks the links. `previous` secrets still open the links that they signed."""
+    """Makes and checks the links. Keys of previous secrets still open the links that they signed."""
 
-    def __init__(self, secret: bytes, public_url: str, lifetime: timedelta, *, previous: Sequence[bytes] = ()) -> None:
-        self._secrets = (secret, *previous)
+    def __init__(self, keys: DerivedKeys, public_url: str, lifetime: timedelta) -> None:
+        self._keys = keys
         self._public_url = public_url.rstrip("/")
         self._lifetime = lifetime
 
     def url(self, object_key: str, now: datetime) -> tuple[str, datetime]:
         """An absolute link to the object, and the moment from which it is refused."""
         expires = int((now + self._lifetime).timestamp())
-        signature = _signature(self._secrets[0], object_key, expires)
+        signature = _signature(self._keys.current, object_key, expires)
         link = f"{self._public_url}/media/{quote(object_key, safe='/')}?exp={expires}&sig={signature}"
         return link, datetime.fromtimestamp(expires, UTC)
 
@@ -41,9 +41,8 @@ class SignedUrls:
         expires = int(exp)
         # Compared as text: decoding would let several spellings of one signature through. No early way out either.
         given = sig.encode()
-        matches = [
-            hmac.compare_digest(_signature(secret, object_key, expires).encode(), given) for secret in self._secrets
-        ]
+        signatures = [_signature(key, object_key, expires).encode() for key in self._keys.every]
+        matches = [hmac.compare_digest(signature, given) for signature in signatures]
         if not any(matches) or expires <= now.timestamp():
             raise LinkInvalid
         return datetime.fromtimestamp(expires, UTC)

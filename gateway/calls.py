@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 
-from api.idempotency import FirstAttempt, Presented
 from api.wire import openai_chat as wire
 from api.wire.openai_chat import ChatRequest
 from domain import pricing, tokens, usage
@@ -41,6 +40,7 @@ from domain.limits import Limits
 from domain.pricing import TextPrices, TextTerms, Usage
 from domain.tokens import CountText, InputTokens
 from gateway.abandoned_streams import AbandonedStreams
+from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
 from providers.base import ChatCall, ChatProvider
 
@@ -72,7 +72,7 @@ class Call:
     input: InputTokens
     reserved: Reserved
     created: int
-    presented: Presented | None = None
+    presented: IdempotentRequest | None = None
     """Set when the answer is to be kept for a replay."""
     relayed: int = 0
     """Output tokens produced so far, by our count."""
@@ -139,7 +139,9 @@ class Calls:
         self._prices: dict[str, TextPrices] = {}
         self._streams: dict[asyncio.Task[None], Callable[[], None]] = {}
 
-    async def open(self, request: ChatRequest, digest: bytes, presented: Presented | FirstAttempt) -> Call | Replay:
+    async def open(
+        self, request: ChatRequest, digest: bytes, presented: IdempotentRequest | ImplicitRequest
+    ) -> Call | Replay:
         """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then.
 
         A `Replay` when the same request was made and charged before.
@@ -154,8 +156,8 @@ class Calls:
             digest=digest,
             pro_only=model.pro_only,
             ceiling=self._ceiling,
-            claim=presented.claim if isinstance(presented, Presented) else None,
-            first_attempt=presented.claim if isinstance(presented, FirstAttempt) else None,
+            claim=presented.claim if isinstance(presented, IdempotentRequest) else None,
+            implicit=presented.claim if isinstance(presented, ImplicitRequest) else None,
             max_credits=request.max_credits,
         )
         reserved = await self._ledger.ask(reserve)
@@ -165,7 +167,7 @@ class Calls:
         tokens_in = InputTokens(terms.input_count, terms.input_bound)
         call = Call(request, model, tokens_in, reserved, int(time.time()))
         if reserved.claimed:
-            call.presented = presented.presented if isinstance(presented, FirstAttempt) else presented
+            call.presented = presented.request if isinstance(presented, ImplicitRequest) else presented
         call.held_output = (reserved.output_limit or 0) * request.choices
         self.live[call.hold_id] = call
         return call
@@ -303,7 +305,11 @@ class Calls:
         """A sign of life of every call each second, with what it has produced: a crash loses at most that second."""
         while True:
             await asyncio.sleep(RENEWAL_SECONDS)
-            await asyncio.gather(*(self._renew(call) for call in list(self.live.values())))
+            calls = list(self.live.values())
+            results = await asyncio.gather(*map(self._renew, calls), return_exceptions=True)
+            for call, result in zip(calls, results, strict=True):
+                if isinstance(result, Exception):  # one call's trouble ends no other's lease
+                    log.error("call not renewed", hold=str(call.hold_id), fault=type(result).__name__)
 
     async def _renew(self, call: Call) -> None:
         """Also finds out whose lease ran out: while this process was frozen, or cut off from the ledger."""

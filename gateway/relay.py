@@ -14,7 +14,6 @@ import orjson
 import structlog
 
 from api import errors
-from api.idempotency import LARGEST_REPLAY
 from api.wire import openai_chat as wire
 from domain import usage
 from domain.catalog import Capability, Route
@@ -24,6 +23,7 @@ from domain.ledger import Closed
 from domain.pricing import Usage
 from gateway.assembly import Assembly
 from gateway.calls import Call, Calls, text_of
+from gateway.idempotency import MAX_REPLAY_BYTES
 from gateway.send_buffer import SendBuffer
 from providers.base import ChatChunk
 
@@ -205,7 +205,7 @@ class StreamRelay:
     def _assemble(self, chunk: dict[str, Any], text: str) -> None:
         if self._assembly is not None:
             self._assembly.add(chunk, text)
-            if self._assembly.size > LARGEST_REPLAY:
+            if self._assembly.size > MAX_REPLAY_BYTES:
                 self._assembly = None
                 if self._drain is not None:  # nothing to replay any more
                     self._end_drain()

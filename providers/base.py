@@ -1,6 +1,6 @@
 """What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -182,15 +182,17 @@ class WholeAnswer:
 class StreamDecoder(Protocol):
     """Turns one streamed answer's bytes into events. The same events however the bytes are cut.
 
-    Raises `UpstreamError` for a stream that is broken, or in which the provider reports a failure.
+    Each method raises `UpstreamError`, or what else `ChatAdapter.error` may tell, for a stream that is broken or in
+    which the provider reports a failure: while its events are read, after those that came before the fault. So read
+    them in a `for` inside the `try`, each one at once.
     """
 
-    def begin(self, headers: Headers) -> list[ProviderEvent]:
+    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
         """After a head with status 200. `Accepted` when the head alone shows that the provider took the call on."""
 
-    def feed(self, data: bytes) -> list[ProviderEvent]: ...
+    def feed(self, data: bytes) -> Iterable[ProviderEvent]: ...
 
-    def eof(self) -> list[ProviderEvent]:
+    def eof(self) -> Iterable[ProviderEvent]:
         """What the bytes left unfinished, then `Done`. Raises `UpstreamError` when the answer was cut."""
 
 

@@ -8,15 +8,14 @@ from types import MappingProxyType
 from typing import Self
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
+
+from domain.secrets import DerivedKeys, Purpose, Secrets
 
 ENCODING = b"binary/encrypted"
 KEY_ID = "encryption-key-id"
 _NONCE = 12
-_PURPOSE = b"yout temporal payloads 1"
 
 
 class KeyUnknown(Exception):
@@ -33,13 +32,15 @@ class Keyring:
     @classmethod
     def derived(cls, secret: str, previous: Iterable[str] = ()) -> Self:
         """From master secrets: `secret` seals, `previous` only open what they sealed before a rotation."""
-        current, key = _derived(secret)
-        return cls(current, MappingProxyType(dict(map(_derived, previous)) | {current: key}))
+        return cls.of(Secrets(secret, tuple(previous)).derive(Purpose.TEMPORAL_PAYLOADS))
+
+    @classmethod
+    def of(cls, keys: DerivedKeys) -> Self:
+        return cls(_key_id(keys.current), MappingProxyType({_key_id(key): key for key in keys.every}))
 
 
-def _derived(secret: str) -> tuple[str, bytes]:
-    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
-    return sha256(b"id of " + key).hexdigest()[:16], key
+def _key_id(key: bytes) -> str:
+    return sha256(b"id of " + key).hexdigest()[:16]
 
 
 class EncryptionCodec(PayloadCodec):

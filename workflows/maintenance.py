@@ -1,6 +1,6 @@
 """Once a minute: end holds whose owner died, start what nobody started, close what lost its workflow.
 
-The API's own loop does the same, so that either side may be away.
+One API process at a time does the same in a loop (`api/background.py`), so that either side may be away.
 """
 
 from collections.abc import Awaitable
@@ -11,9 +11,8 @@ from temporalio.client import Client, ScheduleActionStartWorkflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.holds import HoldActivities
     from activities.maintenance import MaintenanceActivities
-    from activities.payloads import Counted, Maintained, Tally
+    from activities.payloads import JobCount, Maintained, RowCount
     from workflows.options import MAINTENANCE, SWEEPING
     from workflows.schedules import ensure
 
@@ -32,8 +31,8 @@ class MaintenanceWorkflow:
     async def run(self) -> Maintained:
         swept = forgotten = recovered = None
         if workflow.patched("2026-11-27-sweep"):
-            swept = await self._count(call(HoldActivities.sweep_holds, **SWEEPING))
-            forgotten = await self._count(call(HoldActivities.forget_expired, **SWEEPING))
+            swept = await self._count(call(MaintenanceActivities.sweep_holds, **SWEEPING))
+            forgotten = await self._count(call(MaintenanceActivities.forget_expired, **SWEEPING))
             recovered = await self._count(call(MaintenanceActivities.recover, **SWEEPING))
         return Maintained(
             started=await self._count(call(MaintenanceActivities.start_orphans, **SWEEPING)),
@@ -43,13 +42,13 @@ class MaintenanceWorkflow:
             recovered=recovered,
         )
 
-    async def _count(self, part: Awaitable[Tally] | Awaitable[Counted]) -> int | None:
+    async def _count(self, part: Awaitable[JobCount] | Awaitable[RowCount]) -> int | None:
         """None where this part of the round could not be done."""
         try:
             done = await part
         except ActivityError:
             return None
-        return done.jobs if isinstance(done, Tally) else done.count
+        return done.jobs if isinstance(done, JobCount) else done.count
 
 
 async def ensure_schedules(client: Client, *, every: timedelta = EVERY) -> None:

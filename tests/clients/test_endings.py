@@ -25,7 +25,7 @@ from tests.doubles.paced import FIRST, REST, Paced
 from tests.stack import Stack, eventually, free_port
 
 CHAT = "/v1/chat/completions"
-LIMIT = {"YOUT_READ_ON": "5", "YOUT_MOST_READ_ON": "2"}
+LIMIT = {"YOUT_ABANDONED_STREAM_TIMEOUT": "5", "YOUT_MAX_ABANDONED_STREAMS": "2"}
 REPORTED = 600
 """What the provider's own report costs."""
 

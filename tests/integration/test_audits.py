@@ -55,3 +55,19 @@ async def test_a_narrowed_audit_looks_at_what_moved_alone(
     assert (narrowed.clean, narrowed.accounts, narrowed.checks) == (True, 1, len(CHECKS))
     async with database.connection() as connection:
         assert (await audit(connection)).counts == {"available_drift": 1}
+
+
+async def test_a_value_that_a_check_cannot_read_is_a_finding(
+    database: Database, ledger: LedgerWriter, database_url: str
+) -> None:
+    customer = await open_account(database, ledger, 1000)
+    call = reserve(customer, 100)
+    await ledger.ask(call)
+    await ledger.ask(settle(customer, call.hold_id, 40))
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute("""UPDATE holds SET prices = '{"rates": {"input": "cheap"}, "tiers": 1}'""")
+        await connection.execute("UPDATE accounts SET available = available + 7")
+    async with database.connection() as opened:
+        counts = (await audit(opened)).counts
+    assert counts["charge_not_as_priced"] == 1
+    assert counts["available_drift"] == 1

@@ -203,7 +203,9 @@ async def site(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> 
     (folder / "catalog.toml").write_text(_catalog(upstream.url))
     async with EmbeddedPostgres(folder / "postgres") as postgres:
         migrate.upgrade(postgres.url)
-        stack = Stack(postgres.url, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_DRAIN": "1"})
+        stack = Stack(
+            postgres.url, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_SHUTDOWN_TIMEOUT": "1"}
+        )
         async with World.of(stack) as world:
             yield Site(world, postgres, upstream)
 

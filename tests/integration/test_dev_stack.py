@@ -221,7 +221,7 @@ def test_stopping_leaves_nothing_behind_and_a_start_finds_everything_again(folde
 
 
 def test_a_second_interrupt_does_not_wait_for_a_stubborn_part(folder: Path, data: Path) -> None:
-    with running(Stack(folder, STUB_API="stubborn", YOUT_DRAIN="3600")) as stack:
+    with running(Stack(folder, STUB_API="stubborn", YOUT_SHUTDOWN_TIMEOUT="3600")) as stack:
         stack.inherit(data)
         stack.up()
         stack.signal(SIGINT)

@@ -13,7 +13,7 @@ OPENING, HELD, RELAYED = 1000, 100, 30
 
 async def test_expired_holds_are_ended_without_an_api(tmp_path: Path) -> None:
     async with embedded(tmp_path) as (postgres, server):
-        stack = Stack(postgres.url, tmp_path / "state", server.address, extra={"YOUT_DRAIN": "1"})
+        stack = Stack(postgres.url, tmp_path / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
         async with World.of(stack) as world:
             cut, silent, alive = [await open_account(world.database, world.ledger, OPENING) for _ in range(3)]
             hold_id = uuid4()

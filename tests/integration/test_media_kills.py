@@ -275,7 +275,7 @@ async def site(servers: Servers) -> AsyncIterator[World]:
     """An API and a worker on a database of their own, for the servers' deaths."""
     postgres, temporal = servers
     url = await another_database(postgres, "site")
-    stack = Stack(url, postgres.folder.parent / "site", temporal.address, extra={"YOUT_DRAIN": "3"})
+    stack = Stack(url, postgres.folder.parent / "site", temporal.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
     with stack.running("worker"):
         async with World.of(stack) as world:
             yield world

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from api import errors, outputs
 from api.outputs import Outputs
+from domain.secrets import DerivedKeys
 from domain.signed_urls import SignedUrls
 from storage.objects import ObjectStorage
 
@@ -26,7 +27,7 @@ class Site:
         self.now = NOW
         self.gone: set[str] = set()
         self.storage = ObjectStorage.from_url(folder.as_uri())
-        self.urls = SignedUrls(b"s" * 32, "http://yout.example", timedelta(hours=1))
+        self.urls = SignedUrls(DerivedKeys(b"s" * 32), "http://yout.example", timedelta(hours=1))
         found = Outputs(self.storage, self.urls, self._live, clock=lambda: self.now)
         app = FastAPI(redirect_slashes=False)
         errors.install(app)

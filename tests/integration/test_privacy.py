@@ -153,7 +153,7 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
                 folder / "state",
                 server.address,
                 catalog=elsewhere / "catalog.toml",
-                extra={"YOUT_DRAIN": "3", "TMPDIR": str(temporary)},
+                extra={"YOUT_SHUTDOWN_TIMEOUT": "3", "TMPDIR": str(temporary)},
             )
             async with World.of(stack) as world:
                 customers = [await world.customer(), await world.customer()]

@@ -224,3 +224,14 @@ async def test_old_idempotency_keys_and_audits_are_forgotten(past: Past) -> None
     await past.change("UPDATE audits SET began_at = now() - interval '1 year'")
     await past.pruning(Retention(audits=timedelta(days=90))).forget()
     assert await _count(past, "audits") == 1
+
+
+async def test_what_cannot_be_deleted_keeps_nothing_else(past: Past) -> None:
+    refuse = """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE 'no' USING ERRCODE = '23000'; END $$;
+        CREATE TRIGGER refuse BEFORE DELETE ON holds FOR EACH ROW EXECUTE FUNCTION refuse()"""
+    await past.change(refuse)
+    usage = await past.number("SELECT count(*) FROM usage")
+    await past.pruning(Retention(holds=timedelta(days=90), usage=timedelta(days=90))).forget()
+    assert await past.number("SELECT count(*) FROM usage") == 1 < usage

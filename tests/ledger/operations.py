@@ -4,7 +4,19 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from domain.ledger import Adjust, Claim, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
+from domain.ledger import (
+    Adjust,
+    Extend,
+    Grant,
+    IdempotencyClaim,
+    Operation,
+    Refund,
+    Renew,
+    Reserve,
+    Settle,
+    Sweep,
+    Void,
+)
 from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
 from tests.ledger.facts import MOST
 from tests.ledger.world import ACCOUNTS, FLAT_HOLDS, HOLDS, KEYS, LEASE, PRICES, STRANGER, TEXT_HOLDS
@@ -16,7 +28,7 @@ HOLD = st.sampled_from(HOLDS)
 REF = st.sampled_from(("r", "s", "t", "u", "v", "w"))
 TOKENS = st.integers(0, 900)
 CLAIM = st.none() | st.builds(
-    Claim,
+    IdempotencyClaim,
     scope=st.sampled_from((b"one", b"two")),
     fingerprint=st.sampled_from((b"this", b"this", b"that")),
     adopts=st.sampled_from((True, True, False)),

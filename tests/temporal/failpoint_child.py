@@ -16,8 +16,9 @@ from activities.media import MediaActivities
 from activities.payloads import JobRef
 from domain.media import State
 from temporal.failpoints import Failpoints
-from tests.temporal.fakes import QUICK, Fakes, Script, sniff
-from worker import Parts, with_failpoint
+from tests.temporal.fakes import QUICK, Fakes, Script
+from tests.temporal.fleet import parts_of
+from worker import with_failpoint
 
 
 class Telling(Script):
@@ -41,10 +42,7 @@ async def submit_and_copy(failpoint: str, script: Script) -> None:
     fakes = Fakes(script)
     ref = JobRef(job_id=fakes.accepted().id)
     fakes.jobs.update(ref.job_id, state=State.RUNNING)
-    parts = with_failpoint(
-        Parts(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor, fakes.holds, fakes.holds),
-        failpoint,
-    )
+    parts = with_failpoint(parts_of(fakes), failpoint)
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff, QUICK)
     interceptor = Failpoints(failpoint).intercept_activity(_Innermost())
     for activity in (media.submit, media.copy):

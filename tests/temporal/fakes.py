@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from activities.media import Limits
-from domain.errors import NotFound
-from domain.media import Job, JobError, Kind, MediaRequest, Output, State, may_become
+from domain.errors import NotFound, ServiceUnavailable, where
+from domain.media import Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
+from domain.rounds import MaintenanceErrors
+from gateway.maintenance import Maintenance, MediaStarter
 from providers.base import Made, Progress, Stage
 from storage.base import OutputTooLarge, Stored
 
@@ -89,11 +91,16 @@ class FakeJobs:
         self.ends: list[tuple[UUID, State]] = []
         self.charges: list[UUID] = []
         self.releases: list[UUID] = []
+        self.unreadable: set[UUID] = set()
+        """Jobs whose row holds what this code does not understand."""
+        self.locked_accounts: set[UUID] = set()
 
     def accept(self, job: Job, request: MediaRequest) -> None:
         self.rows[job.id] = Row(job, request)
 
     async def load(self, job_id: UUID) -> Job:
+        if job_id in self.unreadable:
+            raise ValueError(SENTINEL)
         return self._row(job_id).job
 
     async def request(self, job_id: UUID) -> MediaRequest:
@@ -141,31 +148,33 @@ class FakeJobs:
         await self._script.at("jobs.succeeded")
         return row.job
 
-    async def end(self, job_id: UUID, state: State, error: JobError | None) -> Job:
+    async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
         await self._script.at("jobs.end")
         row = self._row(job_id)
+        if not wait and row.job.account_id in self.locked_accounts:
+            raise ServiceUnavailable
         if may_become(row.job.state, state):
             self.releases.append(job_id)
             self._end(row, state, error=error, credits_refunded=row.job.credits_cost)
         return row.job
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[Job]:
+    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
         await self._script.at("jobs.waiting")
         before = datetime.now(UTC) - older_than
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
-        return [job for job in queued if job.created_at < before][:limit]
+        return [_key(job) for job in queued if job.created_at < before][:limit]
 
-    async def begun(self, since: timedelta, limit: int) -> list[Job]:
+    async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         await self._script.at("jobs.begun")
         before = datetime.now(UTC) - since
         running = (row.job for row in self.rows.values() if row.job.state is State.RUNNING)
-        return [job for job in running if (job.started_at or job.created_at) < before][:limit]
+        return [_key(job) for job in running if (job.started_at or job.created_at) < before][:limit]
 
-    async def unfinished(self, limit: int) -> list[Job]:
+    async def unfinished(self, limit: int) -> list[JobKey]:
         await self._script.at("jobs.unfinished")
         now = datetime.now(UTC)
         open_jobs = (row.job for row in self.rows.values() if not row.job.state.terminal)
-        return [job for job in open_jobs if job.deadline < now][:limit]
+        return [_key(job) for job in open_jobs if job.deadline < now][:limit]
 
     def update(self, job_id: UUID, **changes: object) -> None:
         self._change(self._row(job_id), **changes)
@@ -182,6 +191,10 @@ class FakeJobs:
 
     def _change(self, row: Row, **changes: object) -> None:
         row.job = row.job.model_copy(update=changes)
+
+
+def _key(job: Job) -> JobKey:
+    return JobKey(job.id, job.account_id, job.deadline)
 
 
 class FakeProvider:
@@ -310,6 +323,19 @@ class FakeHolds:
         return 0
 
 
+class FakeLog:
+    """What an operator is told of maintenance."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, object]] = []
+
+    def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
+        self.lines.append({"what": what, "where": where, "remedy": remedy} | values)
+
+    def clear(self, where: str) -> None:
+        self.lines = [line for line in self.lines if line["where"] != where]
+
+
 @dataclass
 class Fakes:
     """One small world: a script, and everything that follows it."""
@@ -322,6 +348,11 @@ class Fakes:
         self.storage = FakeStorage(self.script)
         self.auditor = FakeAuditor(self.script)
         self.holds = FakeHolds(self.script)
+        self.log = FakeLog()
+        self.errors = MaintenanceErrors(self.log, where)
+
+    def maintenance(self, starter: MediaStarter) -> Maintenance:
+        return Maintenance(self.jobs, starter, self.errors)
 
     def accepted(self, *, kind: Kind = Kind.IMAGE, now: datetime | None = None, lasts: float = 900) -> Job:
         """A job as the API accepts it, with a deadline in `lasts` seconds."""

@@ -13,7 +13,6 @@ from temporalio.worker import Worker
 
 from activities.audit import AuditActivities
 from activities.bookkeeping import BookkeepingActivities
-from activities.holds import HoldActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities
 from activities.payloads import MediaResult
@@ -23,7 +22,7 @@ from providers.base import Progress, Stage
 from temporal import attributes
 from temporal.codec import Keyring
 from tests.temporal.fakes import QUICK, Fakes, sniff
-from worker import SANDBOX, build_id
+from worker import SANDBOX, Parts, build_id
 from workflows import start
 from workflows.audit import AuditWorkflow
 from workflows.maintenance import MaintenanceWorkflow
@@ -41,6 +40,20 @@ COMPLETED, FAILED, CANCELED = (
 RUNNING, DONE = Progress(Stage.RUNNING, 40), Progress(Stage.DONE, 100)
 
 Handle = WorkflowHandle[MediaWorkflow, MediaResult]
+
+
+def parts_of(fakes: Fakes) -> Parts:
+    """What a worker process is made of, over the fakes."""
+    return Parts(
+        fakes.jobs,
+        lambda _name: fakes.provider,
+        fakes.storage,
+        sniff,
+        fakes.auditor,
+        fakes.holds,
+        fakes.holds,
+        fakes.maintenance,
+    )
 
 
 @asynccontextmanager
@@ -84,11 +97,10 @@ async def deciding(client: Client) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
-    chores = MaintenanceActivities(fakes.jobs, MediaStarter(client))
+    does = MaintenanceActivities(fakes.maintenance(MediaStarter(client)), fakes.holds, fakes.holds)
     audit = AuditActivities(fakes.auditor)
-    holds = HoldActivities(fakes.holds, fakes.holds)
-    swept = [holds.sweep_holds, holds.forget_expired]
-    activities = [*swept, chores.start_orphans, chores.recover, chores.reconcile, audit.audit_ledger]
+    of_rows = [does.sweep_holds, does.forget_expired]
+    activities = [*of_rows, does.start_orphans, does.recover, does.reconcile, audit.audit_ledger]
     async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):
         yield
 

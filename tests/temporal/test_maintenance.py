@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.maintenance import MaintenanceActivities
-from activities.payloads import Maintained, Tally
+from activities.payloads import JobCount, Maintained
 from domain.errors import ServiceUnavailable
 from domain.media import Job, State
 from temporal import attributes
@@ -29,12 +29,14 @@ class FakeStarter:
         self.started: list[UUID] = []
         self.running: set[UUID] = set()
         self.over: set[UUID] = set()
-        self.error: Exception | None = None
+        self.errors: dict[UUID, Exception] = {}
+        self.away = False
 
     async def start(self, job: Job) -> bool:
-        if self.error is not None:
-            error, self.error = self.error, None
-            raise error
+        if self.away:
+            raise ServiceUnavailable
+        if job.id in self.errors:
+            raise self.errors[job.id]
         if job.id in self.over:
             return False
         self.started.append(job.id)
@@ -51,22 +53,52 @@ class Night:
         self.fakes, self.starter = Fakes(), FakeStarter()
         created = datetime.now(UTC) - LONG_AGO
         self.jobs = [self.fakes.accepted(now=created, lasts=lasts.total_seconds()) for _ in range(jobs)]
-        self.maintenance = MaintenanceActivities(self.fakes.jobs, self.starter)
+        self.maintenance = self.fakes.maintenance(self.starter)
+
+    def script_calls(self, step: str) -> int:
+        return self.fakes.script.calls.count(step)
 
 
 async def test_every_orphan_is_started() -> None:
     night = Night()
-    assert await night.maintenance.start_orphans() == Tally(jobs=3)
+    assert await night.maintenance.start_orphans() == 3
     assert night.starter.started == [job.id for job in night.jobs]
 
 
-async def test_one_orphans_trouble_is_not_the_others(caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_orphans_trouble_is_not_the_others() -> None:
     night = Night()
-    night.starter.error = RuntimeError(SENTINEL)
-    assert await night.maintenance.start_orphans() == Tally(jobs=2)
+    night.starter.errors = {night.jobs[0].id: RuntimeError(SENTINEL)}
+    assert await night.maintenance.start_orphans() == 2
     assert night.starter.started == [job.id for job in night.jobs[1:]]
-    assert f"with job {night.jobs[0].id}" in caplog.text
-    assert SENTINEL not in caplog.text
+    (line,) = night.fakes.log.lines
+    assert line["where"] == f"start_orphans job {night.jobs[0].id}"
+    assert SENTINEL not in str(line)
+    assert night.fakes.errors.by_task == {"start_orphans": 1}
+
+    night.starter.errors.clear()
+    assert await night.maintenance.start_orphans() == 3
+    assert night.fakes.log.lines == []
+
+
+async def test_a_job_that_cannot_be_read_is_not_the_others_trouble() -> None:
+    night = Night()
+    night.fakes.jobs.unreadable.add(night.jobs[1].id)
+    assert await night.maintenance.start_orphans() == 2
+    assert [line["where"] for line in night.fakes.log.lines] == [f"start_orphans job {night.jobs[1].id}"]
+
+
+async def test_an_account_that_somebody_keeps_locked_waits_alone() -> None:
+    """Its other jobs too, so that a round does not wait once for each."""
+    night = Night(6, lasts=LONG_AGO / 2)
+    locked = night.jobs[0]
+    for job in night.jobs[1:4]:
+        night.fakes.jobs.update(job.id, account_id=locked.account_id)
+    night.fakes.jobs.locked_accounts = {locked.account_id}
+    assert await night.maintenance.reconcile() == 2
+    assert night.script_calls("jobs.end") == 3
+    assert [line["where"] for line in night.fakes.log.lines] == [f"reconcile job {locked.id}"]
+    night.fakes.jobs.locked_accounts.clear()
+    assert await night.maintenance.reconcile() == 4
 
 
 async def test_a_running_job_without_a_workflow_gets_one() -> None:
@@ -76,36 +108,41 @@ async def test_a_running_job_without_a_workflow_gets_one() -> None:
         night.fakes.jobs.update(job.id, state=State.RUNNING, started_at=job.created_at)
     lost, over, queued = night.jobs
     night.starter.over = {over.id, queued.id}
-    assert await night.maintenance.recover() == Tally(jobs=2)
+    assert await night.maintenance.recover() == 2
     assert night.starter.started == [lost.id]
     assert night.fakes.jobs.ends == [(over.id, State.FAILED)]
-    assert await night.maintenance.start_orphans() == Tally(jobs=1)
+    assert await night.maintenance.start_orphans() == 1
     assert night.fakes.jobs.ends == [(over.id, State.FAILED), (queued.id, State.FAILED)]
-    assert await night.maintenance.recover() == Tally(jobs=1)
+    assert await night.maintenance.recover() == 1
     assert night.fakes.job(lost.id).state is State.RUNNING
 
 
 async def test_while_temporal_is_away_a_round_ends_at_once() -> None:
     night = Night()
-    night.starter.error = ServiceUnavailable()
+    night.starter.away = True
     with pytest.raises(ServiceUnavailable):
         await night.maintenance.start_orphans()
     assert night.starter.started == []
+    night.starter.away = False
+    assert await night.maintenance.start_orphans() == 3
 
 
 async def test_as_an_activity_it_is_tried_again() -> None:
     night = Night()
-    night.starter.error = ServiceUnavailable()
+    night.starter.away = True
+    does = MaintenanceActivities(night.maintenance, night.fakes.holds, night.fakes.holds)
     with pytest.raises(ApplicationError) as failure:
-        await ActivityEnvironment().run(night.maintenance.start_orphans)
+        await ActivityEnvironment().run(does.start_orphans)
     assert not failure.value.non_retryable
+    night.starter.away = False
+    assert await ActivityEnvironment().run(does.start_orphans) == JobCount(jobs=3)
 
 
 async def test_a_job_past_its_deadline_is_not_started_but_closed() -> None:
     night = Night(lasts=LONG_AGO / 2)
-    assert await night.maintenance.start_orphans() == Tally(jobs=0)
-    assert await night.maintenance.reconcile() == Tally(jobs=3)
-    assert await night.maintenance.reconcile() == Tally(jobs=0)
+    assert await night.maintenance.start_orphans() == 0
+    assert await night.maintenance.reconcile() == 3
+    assert await night.maintenance.reconcile() == 0
     assert sorted(night.fakes.jobs.releases) == sorted(job.id for job in night.jobs)
     assert {night.fakes.job(job.id).state for job in night.jobs} == {State.FAILED}
 
@@ -115,7 +152,7 @@ async def test_an_open_workflow_gets_some_time_to_end_its_job(late: timedelta, c
     """And no more: with every worker of its queue gone, the caller would never see the credits again."""
     night = Night(1, lasts=LONG_AGO - late)
     night.starter.running = {night.jobs[0].id}
-    assert await night.maintenance.reconcile() == Tally(jobs=closed)
+    assert await night.maintenance.reconcile() == closed
 
 
 async def test_two_rounds_at_once_close_a_job_once() -> None:

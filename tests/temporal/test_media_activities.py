@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.payloads import Standing, Watch
+from activities.payloads import PollResult, Watch
 from domain.errors import ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from domain.media import State
 from providers.base import Progress, Stage
@@ -161,16 +161,16 @@ async def test_a_watch_ends_with_the_work_or_with_its_patience(bench: Bench) -> 
     bench.submitted()
     bench.provider.stages = [Progress(Stage.RUNNING, 10), Progress(Stage.RUNNING, 60), Progress(Stage.DONE, 100)]
     watch = Watch(job_id=bench.ref.job_id, patience=timedelta(minutes=1))
-    assert await bench.run(bench.does.poll, watch) == Standing(done=True, percent=100)
+    assert await bench.run(bench.does.poll, watch) == PollResult(done=True, percent=100)
     bench.provider.stages = [Progress(Stage.RUNNING, 60)]
-    assert await bench.run(bench.does.poll, watch) == Standing(done=False, percent=60)
+    assert await bench.run(bench.does.poll, watch) == PollResult(done=False, percent=60)
     assert bench.job.progress == 60
 
 
 async def test_a_single_look(bench: Bench) -> None:
     bench.submitted()
     bench.provider.stages = [Progress(Stage.RUNNING)]
-    assert await bench.run(bench.does.poll, Watch(job_id=bench.ref.job_id)) == Standing(done=False)
+    assert await bench.run(bench.does.poll, Watch(job_id=bench.ref.job_id)) == PollResult(done=False)
     assert bench.script.calls == ["provider.poll"]
 
 

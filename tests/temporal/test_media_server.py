@@ -9,7 +9,6 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from activities.maintenance import MaintenanceActivities
 from domain.errors import ServiceUnavailable
 from domain.media import State
 from temporal import attributes
@@ -139,15 +138,15 @@ async def test_a_reset_submits_nothing_again(world: World) -> None:
 
 
 async def test_a_terminated_workflow_leaves_its_job_to_the_reconciler(world: World) -> None:
-    maintenance = MaintenanceActivities(world.fakes.jobs, MediaStarter(world.client))
+    maintenance = world.fakes.maintenance(MediaStarter(world.client))
     world.provider.stages = [RUNNING]
     async with world.working() as handle:
         await world.script.reached("provider.poll")
         _pass_deadline(world)
-        assert (await maintenance.reconcile()).jobs == 0
+        assert await maintenance.reconcile() == 0
         await handle.terminate()
-    assert (await maintenance.reconcile()).jobs == 1
-    assert (await maintenance.reconcile()).jobs == 0
+    assert await maintenance.reconcile() == 1
+    assert await maintenance.reconcile() == 0
     world.fakes.assert_ended_once(world.job, State.FAILED)
     error = world.fakes.job(world.job.id).error
     assert error is not None
@@ -155,21 +154,21 @@ async def test_a_terminated_workflow_leaves_its_job_to_the_reconciler(world: Wor
 
 
 async def test_a_job_that_was_never_started_is_closed_at_its_deadline(world: World) -> None:
-    maintenance = MaintenanceActivities(world.fakes.jobs, MediaStarter(world.client))
+    maintenance = world.fakes.maintenance(MediaStarter(world.client))
     _pass_deadline(world)
-    assert (await maintenance.start_orphans()).jobs == 0
-    assert (await maintenance.reconcile()).jobs == 1
+    assert await maintenance.start_orphans() == 0
+    assert await maintenance.reconcile() == 1
     world.fakes.assert_ended_once(world.job, State.FAILED)
 
 
 async def test_an_orphan_is_started_once(world: World) -> None:
-    maintenance = MaintenanceActivities(world.fakes.jobs, MediaStarter(world.client))
+    maintenance = world.fakes.maintenance(MediaStarter(world.client))
     world.fakes.jobs.update(world.job.id, created_at=datetime.now(UTC) - timedelta(minutes=1))
-    assert (await maintenance.start_orphans()).jobs == 1
-    assert (await maintenance.start_orphans()).jobs == 1
+    assert await maintenance.start_orphans() == 1
+    assert await maintenance.start_orphans() == 1
     async with doing(world.client, world.fakes), deciding(world.client):
         await ended(world, State.SUCCEEDED, COMPLETED)
-    assert (await maintenance.start_orphans()).jobs == 0
+    assert await maintenance.start_orphans() == 0
 
 
 async def test_while_temporal_is_away_all_say_so(world: World) -> None:

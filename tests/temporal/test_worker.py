@@ -10,19 +10,12 @@ from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, Sche
 from activities.payloads import Maintained
 from domain.media import State
 from temporal.client import Address, converter
-from tests.temporal.fakes import Fakes, sniff
-from tests.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, until
-from worker import Fleet, Parts, Temporal, run, serve
+from tests.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, parts_of, until
+from worker import Fleet, Temporal, run, serve
 from workflows.maintenance import SCHEDULE_ID, ensure_schedules
 from workflows.options import LEDGER, QUEUES
 
 EVERYTHING = Fleet()
-
-
-def parts_of(fakes: Fakes) -> Parts:
-    return Parts(
-        fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, fakes.auditor, fakes.holds, fakes.holds
-    )
 
 
 @asynccontextmanager

@@ -174,7 +174,7 @@ def test_a_command_exists(name: str) -> None:
 
 
 def test_a_process_has_time_to_stop() -> None:
-    drain = Settings(**_as_fields(_example())).drain + timedelta(seconds=SETTLE_SECONDS)
+    drain = Settings(**_as_fields(_example())).shutdown_timeout + timedelta(seconds=SETTLE_SECONDS)
     for name in ("api", "worker"):
         assert _seconds(SERVICES[name]["stop_grace_period"]) >= drain + timedelta(seconds=5)
 

@@ -9,10 +9,10 @@ import pytest
 from domain.errors import GatewayError
 from domain.ledger import (
     LEASE,
-    Claim,
     Closed,
     Extend,
     Extended,
+    IdempotencyClaim,
     Refund,
     Renew,
     Renewed,
@@ -57,7 +57,7 @@ def test_tokens_go_back_at_the_limit_they_were_taken_from() -> None:
 
 
 def claimed(number: int) -> Reserve:
-    return reserve(number, claim=Claim(b"scope", b"fingerprint"))
+    return reserve(number, claim=IdempotencyClaim(b"scope", b"fingerprint"))
 
 
 def test_a_claim_is_free_again_once_its_charge_was_given_back() -> None:
@@ -84,7 +84,7 @@ def test_no_more_is_held_for_whom_nothing_would_be_held_now(what: str) -> None:
 
 
 def test_a_retry_in_the_same_batch_is_replayed() -> None:
-    claim = Claim(b"scope", b"fingerprint")
+    claim = IdempotencyClaim(b"scope", b"fingerprint")
     settled = replace(settle(1), sealed=b"sealed")
     verdicts, _ = run(state(), reserve(1, claim=claim), settled, reserve(2, claim=claim))
     assert isinstance(verdicts[2], Replay)
@@ -118,7 +118,7 @@ def test_a_first_attempt_that_asks_again_is_still_told_that_its_claim_is_recorde
     The ledger does not look such a claim up: it cannot adopt what was there before.
     """
     known = state(recognise_retries=True)
-    first = reserve(1, claim=Claim(b"scope", b"fingerprint", adopts=False, implicit=True))
+    first = reserve(1, claim=IdempotencyClaim(b"scope", b"fingerprint", adopts=False, implicit=True))
     run(known, first)
     known.claims.clear()
     (again,), _ = run(known, first)

@@ -1,10 +1,11 @@
 import pytest
 
 from api import idempotency
-from api.idempotency import LARGEST_REPLAY, Claims
 from domain.errors import RequestInvalid
+from domain.secrets import DerivedKeys
+from gateway.idempotency import MAX_REPLAY_BYTES, IdempotentRequests
 
-CLAIMS = Claims(b"s" * 32)
+CLAIMS = IdempotentRequests(DerivedKeys(b"s" * 32))
 BODY = {"model": "m", "messages": []}
 
 
@@ -35,7 +36,7 @@ def test_an_answer_opens_with_the_same_token_and_key_alone() -> None:
 
 
 def test_a_large_answer_is_not_kept() -> None:
-    assert CLAIMS.explicit("chat", "k", BODY, "token").sealed(b"x" * LARGEST_REPLAY + b"x") is None
+    assert CLAIMS.explicit("chat", "k", BODY, "token").sealed(b"x" * MAX_REPLAY_BYTES + b"x") is None
 
 
 def test_claims_tell_requests_apart_and_spellings_not() -> None:
@@ -48,7 +49,10 @@ def test_claims_tell_requests_apart_and_spellings_not() -> None:
     assert explicit("chat", "k", {"a": 1, "b": 3})[0] == same[0]
     assert explicit("chat", "k", {"a": 1, "b": 3})[1] != same[1]
     assert explicit("media", "k", {"a": 1, "b": 2})[0] != same[0]
-    assert Claims(b"t" * 32).explicit("chat", "k", {"a": 1, "b": 2}, "token").claim.scope != same[0]
+    assert (
+        IdempotentRequests(DerivedKeys(b"t" * 32)).explicit("chat", "k", {"a": 1, "b": 2}, "token").claim.scope
+        != same[0]
+    )
 
 
 @pytest.mark.parametrize(("count", "retry"), [(b"0", False), (b"1", True), (b"x", False), (b"", False)])

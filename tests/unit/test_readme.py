@@ -22,7 +22,8 @@ from api.errors import CODES
 from catalog import files
 from domain.catalog import Catalog
 from domain.ledger import Operation
-from settings import DEV_FILE, SECRET_FILE, Settings
+from environment import DEV_FILE, SECRET_FILE
+from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -251,7 +252,7 @@ def test_the_defaults_of_the_settings_are_those() -> None:
     for names, defaults, _ in cells(OPERATING, "Settings"):
         for name, told in zip(SPAN.findall(names), re.split(r", ", defaults.replace("`", "")), strict=False):
             default = fields[name.removeprefix("YOUT_").lower()].default
-            unit = timedelta(days=1) if name.startswith("YOUT_KEEP_") else timedelta(seconds=1)
+            unit = timedelta(days=1) if name.endswith("_RETENTION") else timedelta(seconds=1)
             assert default is None or plain(default, unit) == told, name
 
 

@@ -22,11 +22,14 @@ class Ledger:
 
     def __init__(self) -> None:
         self.refusals: dict[UUID, GatewayError] = {}
+        self.broken: set[UUID] = set()
         self.asked = 0
 
     async def ask(self, operation: Operation) -> Answer:
         assert isinstance(operation, Renew)
         self.asked += 1
+        if operation.hold_id in self.broken:
+            raise KeyError
         if refusal := self.refusals.get(operation.hold_id):
             raise refusal
         return Renewed(None)
@@ -62,3 +65,19 @@ async def test_a_stream_ends_when_its_hold_does_and_before_others_would_end_it()
     assert await eventually(ledger.has_been_asked)
     renewing.cancel()
     assert ended == {"swept": HoldClosed.code, "away for longer than a lease": "service_unavailable"}
+
+
+async def test_a_call_that_cannot_be_renewed_ends_no_other_lease() -> None:
+    ledger = Ledger()
+    calls = Calls(ledger, lambda: CATALOG, _provider, len, NO_LIMITS)
+    ids = []
+    for _ in range(2):
+        reserved = Reserved(uuid4(), uuid4(), uuid4(), 100, 100, 0, 100)
+        call = Call(REQUEST, CATALOG.find("demo-chat"), InputTokens(1, 1), reserved, 0)
+        calls.live[call.hold_id] = call
+        ids.append(call.hold_id)
+    ledger.broken.add(ids[0])
+    renewing = asyncio.create_task(calls.renew_for_ever())
+    assert await eventually(ledger.has_been_asked)
+    assert not renewing.done()
+    renewing.cancel()

@@ -23,14 +23,14 @@ def test_what_is_kept_unless_something_else_is_said() -> None:
 
 
 def test_zero_days_are_for_ever() -> None:
-    assert settings(keep_holds="0", keep_usage=0, keep_audits="0").retention == Retention(None, None, None)
+    assert settings(hold_retention="0", usage_retention=0, audit_retention="0").retention == Retention(None, None, None)
 
 
 def test_days_may_be_in_parts() -> None:
-    assert settings(keep_holds="2.5").retention.holds == timedelta(hours=60)
+    assert settings(hold_retention="2.5").retention.holds == timedelta(hours=60)
 
 
-@pytest.mark.parametrize("name", ["keep_holds", "keep_usage", "keep_audits"])
+@pytest.mark.parametrize("name", ["hold_retention", "usage_retention", "audit_retention"])
 @pytest.mark.parametrize("days", ["1.9", "-3"])
 def test_too_short_a_time_is_refused(name: str, days: str) -> None:
     with pytest.raises(ValidationError, match="at least 2 days"):
@@ -39,10 +39,10 @@ def test_too_short_a_time_is_refused(name: str, days: str) -> None:
 
 def test_a_hold_outlasts_the_idempotency_key_that_names_it() -> None:
     week = timedelta(days=7).total_seconds()
-    assert settings(keep_holds="8", idempotency_lifetime=week).retention.holds == timedelta(days=8)
-    assert settings(keep_holds="0", idempotency_lifetime=week).retention.holds is None
+    assert settings(hold_retention="8", idempotency_lifetime=week).retention.holds == timedelta(days=8)
+    assert settings(hold_retention="0", idempotency_lifetime=week).retention.holds is None
     with pytest.raises(ValidationError, match="a replay needs its hold"):
-        settings(keep_holds="7.5", idempotency_lifetime=week)
+        settings(hold_retention="7.5", idempotency_lifetime=week)
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-11))])

@@ -1,8 +1,9 @@
 import pytest
 
-from domain.sealing import SealBroken, Wrapping, derive, seal, unseal
+from domain.sealing import SealBroken, Wrapping, seal, unseal
+from domain.secrets import Purpose, Secrets
 
-KEY, NONCE = derive("m" * 32, "test"), bytes(12)
+KEY, NONCE = Secrets("m" * 32).derive(Purpose.DATA_KEYS).current, bytes(12)
 
 
 def test_what_is_sealed_opens_in_its_place_alone() -> None:
@@ -12,7 +13,7 @@ def test_what_is_sealed_opens_in_its_place_alone() -> None:
     with pytest.raises(SealBroken):
         unseal(KEY, sealed, place="job_inputs|2|1")
     with pytest.raises(SealBroken):
-        unseal(derive("m" * 32, "other"), sealed, place="job_inputs|1|1")
+        unseal(Secrets("m" * 32).derive(Purpose.SIGNED_URLS).current, sealed, place="job_inputs|1|1")
     with pytest.raises(SealBroken):
         unseal(KEY, sealed[:-1] + bytes([sealed[-1] ^ 1]), place="job_inputs|1|1")
 

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.secrets import DerivedKeys
 from domain.signed_urls import LinkInvalid, SignedUrls
 from storage import sniff
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)
 KEY = "0f" * 16 + "/" + "a1" * 16 + "/0.png"
 SECRET = b"s" * 32
-URLS = SignedUrls(SECRET, "https://yout.example/", timedelta(hours=1))
+URLS = SignedUrls(DerivedKeys(SECRET), "https://yout.example/", timedelta(hours=1))
 
 
 def signed(urls: SignedUrls = URLS, key: str = KEY) -> tuple[str, str]:
@@ -85,12 +86,12 @@ def test_the_signed_string_is_this_one() -> None:
 
 def test_links_outlive_the_secret_that_signed_them() -> None:
     old = signed()
-    rotated = SignedUrls(b"n" * 32, "https://yout.example", timedelta(hours=1), previous=[b"x" * 32, SECRET])
+    rotated = SignedUrls(DerivedKeys(b"n" * 32, (b"x" * 32, SECRET)), "https://yout.example", timedelta(hours=1))
     assert rotated.check(KEY, *old, NOW)
     assert rotated.check(KEY, *signed(rotated), NOW)
     assert signed(rotated) != old
     with pytest.raises(LinkInvalid):
-        SignedUrls(b"n" * 32, "https://yout.example", timedelta(hours=1)).check(KEY, *old, NOW)
+        SignedUrls(DerivedKeys(b"n" * 32), "https://yout.example", timedelta(hours=1)).check(KEY, *old, NOW)
 
 
 def test_a_key_is_quoted_in_its_link() -> None:

@@ -1,0 +1,93 @@
+"""What is wrong with the database, in words for the operator: what, where, and what to do."""
+
+import re
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.exc import DBAPIError
+
+MIGRATE = "run `yout migrate`"
+_CHECK = "see that PostgreSQL runs there and that YOUT_DATABASE_URL names its host and port"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFault:
+    """`where` names host, port and database, and never a user or a password."""
+
+    what: str
+    where: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.where}): {self.remedy}"
+
+
+_BY_SQLSTATE = {
+    "28P01": ("the database refuses the password", "mend the user or the password in YOUT_DATABASE_URL"),
+    "28000": ("the database refuses the user", "mend the user in YOUT_DATABASE_URL, or allow it in pg_hba.conf"),
+    "3D000": ("the server has no such database", "create it, or mend its name in YOUT_DATABASE_URL"),
+    "53300": ("the database has no connection left", "raise max_connections, or lower YOUT_DATABASE_POOL"),
+    "57P03": ("the database is starting or stopping", "wait until it is ready"),
+    "57P01": ("the database was stopped", "start it again"),
+    "25006": ("the database is read-only", "point YOUT_DATABASE_URL at the primary"),
+    "42501": ("the database user may not do this", "grant it the rights, or mend the user in YOUT_DATABASE_URL"),
+    "42P01": ("the database is not migrated", MIGRATE),
+    "42703": ("the database is not migrated", MIGRATE),
+    "42883": ("the database is not migrated", MIGRATE),
+    "42704": ("the database is not migrated", MIGRATE),
+    "3F000": ("the database is not migrated", MIGRATE),
+    "57014": ("the database took too long", "see what else runs there; then try again"),
+    "55P03": ("the database took too long", "see what else runs there; then try again"),
+}
+"""A server that speaks tells by its code."""
+_BY_TEXT = (
+    # What libpq tells before or instead of a code. Servers translate theirs; then the last line is what remains.
+    (r"password authentication failed|no password supplied", _BY_SQLSTATE["28P01"]),
+    (r"role \S+ does not exist|no pg_hba\.conf entry|is not permitted to log in", _BY_SQLSTATE["28000"]),
+    (r"database \S+ does not exist", _BY_SQLSTATE["3D000"]),
+    (r"too many clients|connection slots are reserved|too many connections", _BY_SQLSTATE["53300"]),
+    (r"the database system is|shutting down", _BY_SQLSTATE["57P03"]),
+    (r"session is (not )?read-only|is in recovery|hot standby mode", _BY_SQLSTATE["25006"]),
+    (r"failed to resolve|could not translate host name", ("the database's host is unknown", _CHECK)),
+    (r"[Cc]onnection refused|No such file or directory", ("nothing listens there for the database", _CHECK)),
+    (r"invalid port|invalid integer|URI|connection info string|connection option|invalid sslmode|invalid \S+ value",
+     ("YOUT_DATABASE_URL is no valid URL", "write it as postgresql://user:password@host:port/database")),
+    (r"SSL|certificate", ("the database and this client do not agree on TLS", "mend sslmode in YOUT_DATABASE_URL")),
+    (r"timeout|timed out|unreachable", ("the database does not answer", _CHECK)),
+)  # fmt: skip
+_LOST = ("the connection to the database was lost", _CHECK)
+
+
+def describe(error: BaseException, url: str) -> DatabaseFault:
+    """In fixed words: nothing of the error's own text, which may quote values, is in them."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    code = getattr(cause, "sqlstate", None)
+    what, remedy = _BY_SQLSTATE.get(code or "") or _of_text(str(cause))
+    return DatabaseFault(what, place(url), remedy)
+
+
+def _of_text(text: str) -> tuple[str, str]:
+    return next((words for pattern, words in _BY_TEXT if re.search(pattern, text)), _LOST)
+
+
+def place(url: str) -> str:
+    """host:port/database of a URL, several of them with commas; without user and password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except (psycopg.Error, UnicodeError):
+        return "YOUT_DATABASE_URL"
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "local socket").split(",")
+    ports = str(parts.get("port") or 5432).split(",")
+    named = [f"{host}:{ports[min(number, len(ports) - 1)] or 5432}" for number, host in enumerate(hosts)]
+    return f"{','.join(named)}/{parts.get('dbname') or ''}".encode("ascii", "replace").decode()
+
+
+def diagnose(url: str, *, connect_timeout: int = 3) -> DatabaseFault | None:
+    """Connects once and looks whether the schema is there. None: nothing is wrong. Blocks for a few seconds at most."""
+    try:
+        with psycopg.connect(url, connect_timeout=connect_timeout, autocommit=True) as connection:
+            connection.execute("SELECT 1 FROM alembic_version")
+    except (psycopg.Error, UnicodeError, ValueError) as error:
+        return describe(error, url)
+    return None

@@ -1,0 +1,95 @@
+"""A round of maintenance: many items, each by itself. One that fails is reported, and the others go on."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from domain.errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+MAX_UNAVAILABLE_IN_A_ROW = 3
+"""Items of as many groups in a row could not reach a service: it is away, and the round ends."""
+MAX_NAMED = 1000
+"""Lasting failures that the log names; more are counted alone."""
+
+
+class FaultLog(Protocol):
+    """Spaces the lines of a fault that lasts. No value may be a user's text."""
+
+    def report(self, what: str, *, where: str, remedy: str, **values: object) -> None: ...
+
+    def clear(self, where: str) -> None: ...
+
+
+class MaintenanceErrors:
+    """What failed in this process: named in the log, counted by task for the metrics."""
+
+    def __init__(self, log: FaultLog, describe: Callable[[Exception], str]) -> None:
+        self._log, self._describe = log, describe
+        self._lasting: set[str] = set()
+        self.by_task: Counter[str] = Counter()
+
+    def failed(self, task: str, item: str, error: Exception) -> None:
+        """`item` is an id: of an account, a job or a row."""
+        self.by_task[task] += 1
+        where = f"{task} {item}"
+        if where not in self._lasting and len(self._lasting) >= MAX_NAMED:
+            return
+        self._lasting.add(where)
+        remedy = "the round goes on without it and tries it again; if it stays, look at this row"
+        self._log.report("maintenance failed", where=where, remedy=remedy, fault=self._describe(error))
+
+    def succeeded(self, task: str, item: str) -> None:
+        where = f"{task} {item}"
+        if where in self._lasting:
+            self._lasting.discard(where)
+            self._log.clear(where)
+
+
+@dataclass(frozen=True, slots=True)
+class Round(Generic[T]):
+    """How the items of one maintenance task are worked on."""
+
+    task: str
+    name: Callable[[T], str]
+    """An item's id, for the log."""
+    group: Callable[[T], Hashable]
+    """Items that wait for the same lock, such as those of an account."""
+    errors: MaintenanceErrors
+
+    async def run(self, items: Iterable[T], act: Callable[[T], Awaitable[int]]) -> int:
+        """The sum of what `act` returned.
+
+        After an item that met `ServiceUnavailable` (a lock that somebody keeps looks like that too), the rest of its
+        group waits for the next round. Raises `ServiceUnavailable` when the service is away for every group.
+        """
+        done, reached = 0, False
+        unavailable, left = list[tuple[T, ServiceUnavailable]](), set[Hashable]()
+        for item in items:
+            if self.group(item) in left:
+                continue
+            try:
+                done += await act(item)
+            except ServiceUnavailable as error:
+                left.add(self.group(item))
+                unavailable.append((item, error))
+                if len(unavailable) == MAX_UNAVAILABLE_IN_A_ROW:
+                    raise
+            except Exception as error:
+                self.errors.failed(self.task, self.name(item), error)
+            else:
+                reached = True
+                self._report(unavailable)
+                self.errors.succeeded(self.task, self.name(item))
+        if unavailable and not reached:
+            raise unavailable[-1][1]
+        self._report(unavailable)
+        return done
+
+    def _report(self, unavailable: list[tuple[T, ServiceUnavailable]]) -> None:
+        """Another item got through, so it was not the service."""
+        for item, error in unavailable:
+            self.errors.failed(self.task, self.name(item), error)
+        unavailable.clear()

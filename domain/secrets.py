@@ -1,0 +1,56 @@
+"""Keys that are derived from the master secret, one for each purpose; and the same from the secrets before it.
+
+Every key that depends on the master secret comes from here, together with those of previous secrets: whoever asks for
+one has to say what happens to what an older secret made. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+
+
+class Purpose(Enum):
+    """What a key is for: HKDF's salt and info. A new member needs a case in the rotation test."""
+
+    IDEMPOTENCY = (b"yout", b"idempotency")
+    STATEMENT_CURSORS = (b"yout", b"statement")
+    SIGNED_URLS = (b"yout", b"signed-urls")
+    DATA_KEYS = (b"yout", b"data-keys")
+    TEMPORAL_PAYLOADS = (None, b"yout temporal payloads 1")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DerivedKeys:
+    """`current` makes what is new; `previous` only recognise what they made, or what a process that has not been
+    restarted with the new secret makes.
+    """
+
+    current: bytes
+    previous: tuple[bytes, ...] = ()
+
+    @property
+    def every(self) -> tuple[bytes, ...]:
+        """The current key first."""
+        return (self.current, *self.previous)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """The master secret, and older ones."""
+
+    current: str
+    previous: Sequence[str] = ()
+
+    def derive(self, purpose: Purpose) -> DerivedKeys:
+        older = [secret for secret in dict.fromkeys(self.previous) if secret != self.current]
+        return DerivedKeys(_key(self.current, purpose), tuple(_key(secret, purpose) for secret in older))
+
+
+def _key(secret: str, purpose: Purpose) -> bytes:
+    salt, info = purpose.value
+    return HKDF(SHA256(), KEY_BYTES, salt=salt, info=info).derive(secret.encode())

@@ -1,0 +1,113 @@
+"""What a saga cannot do for a job: start it when nobody did, close it when its workflow is lost.
+
+Every API process does it in a loop, and a worker by Temporal's schedule: either side may be away. Each method is one
+round, safe to do twice, safe from many processes at once. One job's trouble does not keep the others waiting.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from domain.errors import UpstreamTimeout
+from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
+from domain.rounds import MaintenanceErrors, Round
+
+ORPHAN_AGE = timedelta(seconds=5)
+"""A job still `queued` after it was started by nobody."""
+RECOVERY_AGE = timedelta(minutes=1)
+"""A job that has run for so long is looked after: its workflow may be lost, with a Temporal that was restored."""
+MAX_OVERDUE = timedelta(minutes=10)
+"""Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
+
+
+class MaintainedJobs(Protocol):
+    """Media jobs in PostgreSQL. Raises `ServiceUnavailable` while it is away."""
+
+    async def load(self, job_id: UUID) -> Job: ...
+
+    async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
+        """Release the held price and make the job `failed` or `cancelled`, in one transaction.
+
+        A job that has already ended is returned as it is. Without `wait`, a row that somebody else has locked raises
+        `ServiceUnavailable` at once.
+        """
+
+    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
+        """Jobs still `queued` that long after their acceptance: nobody may have started their workflow."""
+
+    async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
+        """Jobs that have been `running` for that long."""
+
+    async def unfinished(self, limit: int) -> list[JobKey]:
+        """Non-terminal jobs past their deadline."""
+
+
+class MediaStarter(Protocol):
+    """Media workflows. Both raise `ServiceUnavailable` while Temporal is away."""
+
+    async def start(self, job: Job) -> bool:
+        """Start the job's workflow or join the running one. False when it has already run to its end."""
+
+    async def alive(self, job_id: UUID) -> bool:
+        """Whether the job's workflow is open."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Maintenance:
+    def __init__(
+        self,
+        jobs: MaintainedJobs,
+        starter: MediaStarter,
+        errors: MaintenanceErrors,
+        *,
+        batch: int = 500,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._jobs, self._starter, self._errors = jobs, starter, errors
+        self._batch = batch
+        self._now = now
+
+    async def start_orphans(self) -> int:
+        """Start every job that was accepted and not begun: starting is idempotent by the workflow's id."""
+        orphans = self._in_time(await self._jobs.waiting(ORPHAN_AGE, self._batch))
+        return await self._round("start_orphans").run(orphans, self._revive)
+
+    async def recover(self) -> int:
+        """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""
+        running = self._in_time(await self._jobs.begun(RECOVERY_AGE, self._batch))
+        return await self._round("recover").run(running, self._revive)
+
+    async def reconcile(self) -> int:
+        """Fail and give back every job past its deadline whose workflow is closed, gone, or stuck for long."""
+        return await self._round("reconcile").run(await self._jobs.unfinished(self._batch), self._close)
+
+    def _round(self, task: str) -> Round[JobKey]:
+        return Round(task, lambda job: f"job {job.id}", lambda job: job.account_id, self._errors)
+
+    def _in_time(self, jobs: list[JobKey]) -> list[JobKey]:
+        now = self._now()
+        return [job for job in jobs if job.deadline > now]
+
+    async def _revive(self, job: JobKey) -> bool:
+        """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
+
+        Whatever such a workflow has done is in a Postgres that was restored since, or it was terminated. A job that has
+        ended meanwhile stays as it is.
+        """
+        if await self._starter.start(await self._jobs.load(job.id)):
+            return True
+        return await self._fail(job, INTERNAL_ERROR)
+
+    async def _close(self, job: JobKey) -> bool:
+        if await self._starter.alive(job.id) and self._now() - job.deadline < MAX_OVERDUE:
+            return False
+        late = UpstreamTimeout()
+        return await self._fail(job, JobError(code=late.code, message=late.message))
+
+    async def _fail(self, job: JobKey, why: JobError) -> bool:
+        ended = await self._jobs.end(job.id, State.FAILED, why, wait=False)
+        return ended.state is State.FAILED

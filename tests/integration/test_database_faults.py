@@ -1,0 +1,62 @@
+"""A database that is not as it should be is told in one sentence: what, where, and what to do."""
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from db.faults import DatabaseFault, describe, diagnose, place
+from dev.postgres import EmbeddedPostgres
+from tests.stack import free_port
+
+PASSWORD = "a-password-that-nobody-may-read"
+
+
+def told(url: str) -> DatabaseFault:
+    fault = diagnose(url)
+    assert fault is not None
+    assert PASSWORD not in str(fault)
+    assert "\n" not in str(fault)
+    return fault
+
+
+def test_a_database_that_is_right(database_url: str) -> None:
+    assert diagnose(database_url) is None
+
+
+def test_what_can_be_wrong(postgres: EmbeddedPostgres, database_url: str) -> None:
+    assert (
+        told(f"postgresql://yout:{PASSWORD}@127.0.0.1:{free_port()}/x").what == "nothing listens there for the database"
+    )
+    assert told(f"postgresql://yout:{PASSWORD}@no.such.host.invalid/x").what == "the database's host is unknown"
+    assert told(f"postgresql://yout:{PASSWORD}@127.0.0.1:port/x").what == "YOUT_DATABASE_URL is no valid URL"
+    assert told("nonsense").what == "YOUT_DATABASE_URL is no valid URL"
+    assert told(postgres.url_of("no_such_database")).what == "the server has no such database"
+    assert told(postgres.url_of("postgres")) == DatabaseFault(
+        "the database is not migrated", place(postgres.url_of("postgres")), "run `yout migrate`"
+    )
+
+
+def test_a_wrong_password_and_a_wrong_user(postgres: EmbeddedPostgres) -> None:
+    user, own = (str(conninfo_to_dict(postgres.url)[name]) for name in ("user", "password"))
+    assert told(postgres.url.replace(own, PASSWORD)).what == "the database refuses the password"
+    assert told(postgres.url.replace(user, "stranger", 1)).what == "the database refuses the password"
+    assert describe(psycopg.errors.InvalidPassword(PASSWORD), "postgresql:///x") == DatabaseFault(
+        "the database refuses the password",
+        "local socket:5432/x",
+        "mend the user or the password in YOUT_DATABASE_URL",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("postgresql://u:p@h:5433/d", "h:5433/d"),
+        ("postgresql://u:p@h1:1,h2:5432/d?target_session_attrs=read-write", "h1:1,h2:5432/d"),
+        ("postgresql://u:p@h1,h2/d", "h1:5432,h2:5432/d"),
+        ("host=h user=u password=p dbname=d", "h:5432/d"),
+        ("postgresql://u:p@[::1]:7/d", "::1:7/d"),
+        ("postgres:/u:p@h", "YOUT_DATABASE_URL"),
+    ],
+)
+def test_a_place_never_names_who_connects(url: str, named: str) -> None:
+    assert place(url) == named

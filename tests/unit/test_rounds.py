@@ -1,0 +1,79 @@
+"""A round of maintenance: each item by itself."""
+
+from collections.abc import Callable
+
+import pytest
+
+from domain.errors import ServiceUnavailable, where
+from domain.rounds import MAX_NAMED, MAX_UNAVAILABLE_IN_A_ROW, MaintenanceErrors, Round
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.cleared: list[str] = []
+
+    def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
+        self.lines.append(f"{where}: {values['fault']}")
+
+    def clear(self, where: str) -> None:
+        self.cleared.append(where)
+
+
+class Bench:
+    """Items are numbers; those of a group have the same tens."""
+
+    def __init__(self, error_of: Callable[[int], Exception | None]) -> None:
+        self.log, self.error_of, self.tried = Log(), error_of, list[int]()
+        self.errors = MaintenanceErrors(self.log, where)
+        self.round: Round[int] = Round("count", str, lambda item: item // 10, self.errors)
+
+    async def act(self, item: int) -> int:
+        self.tried.append(item)
+        if error := self.error_of(item):
+            raise error
+        return 1
+
+
+async def test_every_item_but_the_bad_ones() -> None:
+    bench = Bench(lambda item: ValueError("a user's text") if item % 2 else None)
+    assert await bench.round.run(range(6), bench.act) == 3
+    assert [line.partition(": ")[0] for line in bench.log.lines] == ["count 1", "count 3", "count 5"]
+    assert "user" not in "".join(bench.log.lines)
+    assert bench.errors.by_task == {"count": 3}
+
+
+async def test_one_that_is_mended_is_told() -> None:
+    bench = Bench(lambda item: ValueError() if item == 1 else None)
+    await bench.round.run(range(3), bench.act)
+    bench.error_of = lambda _: None
+    await bench.round.run(range(3), bench.act)
+    assert bench.log.cleared == ["count 1"]
+
+
+async def test_the_rest_of_a_locked_group_waits() -> None:
+    bench = Bench(lambda item: ServiceUnavailable() if item // 10 == 1 else None)
+    assert await bench.round.run([1, 11, 12, 13, 21, 14], bench.act) == 2
+    assert bench.tried == [1, 11, 21]
+    assert [line.partition(": ")[0] for line in bench.log.lines] == ["count 11"]
+
+
+async def test_locked_groups_are_not_a_service_that_is_away() -> None:
+    bench = Bench(lambda item: ServiceUnavailable() if item // 10 % 2 else None)
+    assert await bench.round.run(range(0, 200, 10), bench.act) == 10
+    assert bench.errors.by_task == {"count": 10}
+
+
+@pytest.mark.parametrize("items", [1, 2, 9])
+async def test_a_service_that_is_away_ends_the_round(items: int) -> None:
+    bench = Bench(lambda _: ServiceUnavailable())
+    with pytest.raises(ServiceUnavailable):
+        await bench.round.run(range(0, 10 * items, 10), bench.act)
+    assert len(bench.tried) == min(items, MAX_UNAVAILABLE_IN_A_ROW)
+
+
+async def test_the_log_names_a_bounded_number() -> None:
+    bench = Bench(lambda _: ValueError())
+    await bench.round.run(range(2 * MAX_NAMED), bench.act)
+    assert len(bench.log.lines) == MAX_NAMED
+    assert bench.errors.by_task == {"count": 2 * MAX_NAMED}

@@ -1,0 +1,111 @@
+"""Settings: what surrounds a value is not part of it, old names are refused, and what is wrong is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import environment
+import settings as configuration
+from environment import RENAMED, SettingsInvalid
+
+SECRET = "a secret of the tests that is long enough"
+RIGHT = {"YOUT_DATABASE_URL": "postgresql://u:p@h/d", "YOUT_SECRET_KEY": SECRET}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no stack of the machine that runs the tests."""
+    for name in environment.read({**RIGHT}):
+        monkeypatch.setenv(name, RIGHT[name])
+    monkeypatch.setenv("YOUT_STATE_DIR", str(tmp_path))
+
+
+def wrong() -> tuple[str, ...]:
+    with pytest.raises(SettingsInvalid) as invalid:
+        configuration.load()
+    return invalid.value.problems
+
+
+def test_white_space_around_a_value_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (RIGHT | {"YOUT_PORT": "81", "YOUT_CATALOG": "/c.toml", "YOUT_TEMPORAL_API_KEY": "k"}).items():
+        monkeypatch.setenv(name, f" {value}\r\n")
+    monkeypatch.setenv("A_PROVIDERS_KEY", "sk-abc\n")
+    monkeypatch.setenv("AWS_REGION", "there \n")
+    found = configuration.load()
+    assert found.database_url.get_secret_value() == RIGHT["YOUT_DATABASE_URL"]
+    assert found.secret_key.get_secret_value() == SECRET
+    assert (found.port, found.catalog) == (81, Path("/c.toml"))
+    assert found.temporal_api_key is not None
+    assert found.temporal_api_key.get_secret_value() == "k"
+    assert configuration.catalog_path() == Path("/c.toml")
+    keys = configuration.provider_keys(["A_PROVIDERS_KEY", "ANOTHER_PROVIDERS_KEY"])
+    assert {name: key.get_secret_value() for name, key in keys.items()} == {"A_PROVIDERS_KEY": "sk-abc"}
+    assert configuration.storage_options()["AWS_REGION"] == "there"
+    assert environment.database_url() == RIGHT["YOUT_DATABASE_URL"]
+
+
+@pytest.mark.parametrize("value", ["sk-a\nb", "sk-\x00", "sk-\x7f", "sk-\udcff"])
+def test_what_no_header_can_carry_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"^YOUT_REFERER (contains|is not valid)"):
+        environment.read({"YOUT_REFERER": value})
+    if "\x00" not in value:  # no environment can carry that
+        monkeypatch.setenv("A_PROVIDERS_KEY", value)
+        with pytest.raises(SettingsInvalid, match=r"^A_PROVIDERS_KEY (contains|is not valid)"):
+            configuration.provider_keys(["A_PROVIDERS_KEY"])
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    assert new.removeprefix("YOUT_").lower() in configuration.Settings.model_fields
+    assert old.removeprefix("YOUT_").lower() not in configuration.Settings.model_fields
+    monkeypatch.setenv(old, "")
+    assert configuration.load().host == "127.0.0.1"
+    monkeypatch.setenv(old, "7")
+    assert wrong() == (f"{old} is now called {new}",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("YOUT_DATABASE_URL", "mysql://SECRET@h/d"),
+        ("YOUT_DATABASE_URL", "SECRET"),
+        ("YOUT_PUBLIC_URL", "SECRET.example.com"),
+        ("YOUT_PUBLIC_URL", "http://h:SECRET/"),
+        ("YOUT_PUBLIC_URL", "https://h/?SECRET"),
+        ("YOUT_STORAGE_URL", "https://SECRET/bucket"),
+        ("YOUT_STORAGE_URL", "s3:///SECRET"),
+        ("YOUT_TEMPORAL_ADDRESS", "http://SECRET:7233"),
+        ("YOUT_TEMPORAL_ADDRESS", "SECRET"),
+        ("YOUT_PORT", "SECRET"),
+        ("YOUT_PORT", "70000"),
+        ("YOUT_SECRET_KEY", "SECRET"),
+        ("YOUT_LOG_FORMAT", "SECRET"),
+    ],
+)
+def test_a_wrong_value_is_named_and_not_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    (problem,) = wrong()
+    assert problem.startswith(f"{name}: ")
+    assert "SECRET" not in problem.removeprefix(name)
+    assert "\n" not in problem
+
+
+def test_what_is_missing_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in RIGHT:
+        monkeypatch.delenv(name)
+    assert wrong() == tuple(f"{name} {environment.NOT_SET}" for name in RIGHT)
+    with pytest.raises(SettingsInvalid, match="YOUT_DATABASE_URL is not set"):
+        environment.database_url()
+    (tmp_path / environment.DEV_FILE).write_text(json.dumps({"database_url": "postgresql://dev/dev"}))
+    (tmp_path / environment.SECRET_FILE).write_text(SECRET + "\n")
+    assert configuration.load().secret_key.get_secret_value() == SECRET
+    assert environment.database_url() == "postgresql://dev/dev"
+
+
+def test_a_damaged_state_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("YOUT_DATABASE_URL")
+    for damaged in ("{", "[]", "\xff"):
+        (tmp_path / environment.DEV_FILE).write_bytes(damaged.encode("latin-1"))
+        with pytest.raises(SettingsInvalid):
+            environment.database_url()
