@@ -110,7 +110,7 @@ async def create_key(
     With an `Idempotency-Key` the same caller gets the same answer again, for as long as the new key lives.
     """
     scopes = _scopes(body.scopes, caller.scopes)
-    async with resources.database.transaction() as session:
+    async with resources.database.transaction(account=caller.account_id) as session:
         if idempotent is None:
             return await _create(session, caller, body, scopes)
         await accounts.lock(session, caller.account_id)  # of several at once the others find what the first one made
@@ -165,14 +165,14 @@ async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resou
         scopes=None if body.scopes is None else _scopes(body.scopes, caller.scopes),
         limits=body.limits.model_dump(exclude_unset=True) if body.limits else {},
     )
-    async with resources.database.transaction() as session:
+    async with resources.database.transaction(account=caller.account_id) as session:
         return ListedKey.model_validate(await stored.change(session, caller.account_id, key_id, asked))
 
 
 @router.post("/{key_id}/revoke/")
 async def revoke_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """The very next call with it is 401, in every process. Safe to do twice."""
-    async with resources.database.transaction() as session:
+    async with resources.database.transaction(account=caller.account_id) as session:
         return ListedKey.model_validate(await stored.revoke(session, caller.account_id, key_id))
 
 

@@ -59,7 +59,7 @@ class MediaJobs:
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(account=order.account_id) as session:
             reserve = Reserve(
                 hold_id=order.job_id,
                 scope="media",
@@ -155,7 +155,8 @@ class MediaJobs:
                 session.add(row)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
-        async with self._database.transaction() as session:
+        owner = (await self.load(job_id)).account_id
+        async with self._database.transaction(account=owner) as session:
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), State.SUCCEEDED):
                 cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))

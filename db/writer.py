@@ -17,7 +17,7 @@ import psycopg
 import structlog
 
 from db.fair_queue import AccountKey, FairQueue, ParkedAccounts, Pending
-from db.ledger_lane import LOST, Committed, Lane
+from db.ledger_lane import Committed, Lane, unavailable
 from domain.errors import GatewayError, ServiceUnavailable
 from domain.ledger import (
     Answer,
@@ -31,6 +31,7 @@ from domain.ledger import (
     Settle,
     Void,
 )
+from logs import OperatorFaults
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +58,9 @@ class LedgerWriter:
         self._timeout = timeout.total_seconds()
         self._queue = FairQueue()
         self._parked = ParkedAccounts()
-        self._main = Lane(url, application)
-        self._apart = Lane(url, application)
+        faults = OperatorFaults(log)
+        self._main = Lane(url, application, faults)
+        self._apart = Lane(url, application, faults)
         self._owners: dict[bytes, UUID] = {}
         """Accounts by the digests of their keys; they never change."""
         self._arrived = asyncio.Event()
@@ -90,6 +92,11 @@ class LedgerWriter:
             self._clock.cancel()
         for lane in (self._main, self._apart):
             await lane.disconnect()
+
+    @property
+    def available(self) -> bool:
+        """Whether operations can be committed now, as far as is known."""
+        return self._main.available
 
     async def ask(self, operation: Operation) -> Answer:
         """The answer, durable. Raises the `GatewayError` that it is, or `ServiceUnavailable` when Postgres is away.
@@ -145,6 +152,9 @@ class LedgerWriter:
             if batch:
                 await self._serve(batch)
                 continue
+            if not self._main.available and not self._closing:
+                await self._main.check()
+                continue
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), POLL_SECONDS if self._closing else None)
@@ -155,11 +165,12 @@ class LedgerWriter:
             committed = await self._main.commit(batch)
         except psycopg.errors.LockNotAvailable:  # by whom, is not known: each account of it is tried by itself
             self._park(batch, alone=True)
-        except LOST as error:
-            self._queue.push_front(batch)  # every operation is idempotent: asking again reads back
-            await self._main.reconnect(error, waiting=len(batch))
         except Exception as error:
-            await self._serve_singly(self._serve, batch, error)
+            if unavailable(error):
+                self._queue.push_front(batch)  # every operation is idempotent: asking again reads back
+                await self._main.reconnect(error)
+            else:
+                await self._serve_singly(self._serve, batch, error)
         else:
             self._park(committed.blocked)
             self._finish(committed)
@@ -189,11 +200,12 @@ class LedgerWriter:
             self._parked.put_back(batch, alone=not wait)
             if wait:
                 self._parked.wait_after(batch[0].key, asyncio.get_running_loop().time() + WAIT_PAUSE_SECONDS)
-        except LOST as error:
-            self._parked.put_back(batch)
-            await self._apart.reconnect(error, waiting=len(batch))
         except Exception as error:
-            await self._serve_singly(partial(self._serve_apart, wait=wait), batch, error)
+            if unavailable(error):
+                self._parked.put_back(batch)
+                await self._apart.reconnect(error)
+            else:
+                await self._serve_singly(partial(self._serve_apart, wait=wait), batch, error)
         else:
             self._parked.put_back(committed.blocked)
             self._release([pending for pending, _ in committed.results])
