@@ -43,6 +43,7 @@ async def _create(session: "AsyncSession", email: str, token: str, credits: int,
     from db import ledger
     from db.engine import raw
     from db.keys import NewKey
+    from domain.authority import Authority
     from domain.keys import SCOPES
     from domain.ledger import Grant
     from domain.sealing import Wrapping
@@ -54,7 +55,7 @@ async def _create(session: "AsyncSession", email: str, token: str, credits: int,
     if known is None:
         wrapping = Wrapping.of(found.secret_key.get_secret_value(), found.previous_secrets)
         await stored.create(session, wrapping, account_id=account_id, user_id=new_id(), email=email)
-    await stored_keys.create(session, account_id, NewKey(new_id(), token, "from the command line", SCOPES))
+    await stored_keys.create(session, account_id, NewKey(new_id(), token, "from the command line", Authority(SCOPES)))
     if known is None and credits:
         (verdict,) = await ledger.execute(await raw(session), [Grant(account_id, credits, f"opening:{account_id}")])
         if isinstance(verdict, Exception):

@@ -42,9 +42,9 @@ from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.pulled_calls import Calls
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter

@@ -12,7 +12,7 @@ from api import receipts
 from api.bookmarks import Bookmark
 from api.deps import CurrentResources, MaySeeBilling
 from api.pages import PeriodQuery, cut, upto
-from api.receipts import Amounts, ReceiptView, TokensUsed
+from api.receipts import Amounts, ReceiptView, TokensUsed, used_of
 from db import billing
 from db.billing import Charge, Entry, Grouping, Used, Wanted
 from db.pages import Page
@@ -214,7 +214,7 @@ def _listed(charge: Charge) -> ListedCharge:
         created_at=hold.created_at,
         closed_at=hold.closed_at,
         credits=receipts.amounts_of(hold),
-        usage=TokensUsed.model_validate(charge.usage) if charge.usage else None,
+        usage=used_of(charge.hold, charge.usage),
     )
 
 

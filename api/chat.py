@@ -19,9 +19,9 @@ from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, Upstr
 from domain.ids import chat_id
 from domain.ledger import Replay
 from domain.pricing import Usage
-from gateway.calls import Call, Calls
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
-from gateway.relay import StreamRelay, yout
+from gateway.pulled_calls import Call, Calls
+from gateway.pulled_relay import StreamRelay, yout
 from providers.base import ChatAnswer
 
 log = structlog.get_logger(__name__)

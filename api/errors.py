@@ -24,6 +24,7 @@ STATUS: dict[type[GatewayError], int] = {
     GatewayError: 500,
     errors.CallerUnknown: 401,
     errors.ScopeMissing: 403,
+    errors.AuthorityExceeded: 403,
     errors.ProRequired: 403,
     errors.AccountSuspended: 403,
     errors.InsufficientCredits: 402,

@@ -12,7 +12,7 @@ from db.audit import latest
 from db.holds import Figures
 from db.tables import AuditRow
 from db.writer import LedgerWriter
-from gateway.calls import Calls
+from gateway.pulled_calls import Calls
 
 router = APIRouter(tags=["health"])
 

@@ -20,7 +20,7 @@ from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
-from gateway.calls import extends
+from gateway.pulled_calls import extends
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"])
 _BODY = {
@@ -131,6 +131,7 @@ def _bounds(terms: TextTerms, output_limit: int | None, max_credits: int | None)
         input_estimate=terms.input_count,
         output_limit=output_limit,
         choices=terms.choices,
+        web_searches=receipts.web_searches(terms.prices),
         max_credits=max_credits,
     )
 

@@ -1,14 +1,15 @@
 """Receipts as their owner sees them: amounts are whole credits, prices and unrounded costs exact decimal strings."""
 
-from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from domain import meters, pricing
 from domain.ledger import ClosedBy, Hold, HoldState, LedgerAccount, TransactionKind
+from domain.meters import MAX_PER_CALL, Meter, TokenPrices
 from domain.money import MINIMUM_CHARGE, PRICE_PLACES, plain
-from domain.pricing import TextPrices, TextRates, UsageSource
+from domain.pricing import Usage, UsageSource
 from domain.receipts import Receipt, public_id
 
 
@@ -16,13 +17,8 @@ class _View(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class Rates(_View):
-    """Credits per 1,000 tokens. Cached input and cache writes are parts of the input tokens."""
-
-    input: str
-    output: str
-    cached_input: str
-    cache_write: str
+Rates = dict[Meter, str]
+"""Credits per 1,000, by meter. A meter that is not in it is counted with the kind of token that it is a part of."""
 
 
 class Tier(_View):
@@ -32,13 +28,22 @@ class Tier(_View):
     rates: Rates
 
 
+class TokenPrice(_View):
+    rates: Rates
+    tiers: list[Tier]
+
+
 class Price(_View):
-    """Either `rates` with their `tiers`, or one `flat` amount of credits."""
+    """Either `rates` with their `tiers`, or one `flat` amount of credits.
+
+    `service_tiers`: what it costs when the provider serves it by another service tier than the one that was requested.
+    """
 
     version: str
     rates: Rates | None
     tiers: list[Tier]
     flat: str | None
+    service_tiers: dict[str, TokenPrice] = {}
 
 
 class TokensUsed(_View):
@@ -49,6 +54,10 @@ class TokensUsed(_View):
     cache_write_tokens: int
     output_tokens: int
     source: UsageSource
+    meters: dict[Meter, int]
+    """All that is billed, each token by one meter: with the `applied` rates it comes to the exact cost."""
+    service_tier: str | None
+    """The service tier that the call was billed by, when it is not the one that was requested."""
 
 
 class Amounts(_View):
@@ -68,6 +77,8 @@ class Bounds(_View):
     """Our own count of the input: what is billed where the provider reports nothing."""
     output_limit: int | None
     choices: int
+    web_searches: int
+    """Calls of the provider's own web search that it pays for: 0 when the request asks for none."""
     max_credits: int | None
 
 
@@ -106,9 +117,7 @@ class Transaction(_View):
 
 
 class ReceiptView(_View):
-    """input cost + cached input cost + cache write cost + output cost, each rate x tokens / 1000, with the `applied`
-    rates; rounded up once.
-    """
+    """The cost is the sum of `applied` rate x count / 1000 over `usage.meters`, rounded up once."""
 
     id: str
     kind: str
@@ -130,11 +139,12 @@ class ReceiptView(_View):
     transactions: list[Transaction]
 
 
-def price_of(prices: TextPrices | None, version: str, flat: int) -> Price:
+def price_of(prices: TokenPrices | None, version: str, flat: int) -> Price:
     if prices is None:
         return Price(version=version, rates=None, tiers=[], flat=str(flat))
-    tiers = [Tier(above_input_tokens=tier.above, rates=_rates(tier.rates)) for tier in prices.tiers]
-    return Price(version=version, rates=_rates(prices.rates), tiers=tiers, flat=None)
+    others = {name: TokenPrice(rates=_rates(p.rates), tiers=_tiers(p)) for name, p in prices.service_tiers.items()}
+    rates = _rates(prices.rates)
+    return Price(version=version, rates=rates, tiers=_tiers(prices), flat=None, service_tiers=others)
 
 
 def amounts_of(hold: Hold) -> Amounts:
@@ -154,12 +164,13 @@ def view(found: Receipt) -> ReceiptView:
         closed_at=hold.closed_at,
         price=price_of(hold.prices, hold.price_version, hold.amount),
         applied=_rates(found.applied) if found.applied else None,
-        usage=TokensUsed.model_validate(found.usage) if found.usage else None,
+        usage=used_of(hold, found.usage),
         bounds=Bounds(
             input_tokens=hold.input_bound,
             input_estimate=hold.input_count,
             output_limit=hold.output_limit,
             choices=hold.choices,
+            web_searches=web_searches(hold.prices),
             max_credits=hold.max_credits,
         ),
         held_at_first=found.held_at_first,
@@ -170,5 +181,28 @@ def view(found: Receipt) -> ReceiptView:
     )
 
 
-def _rates(rates: TextRates) -> Rates:
-    return Rates(**{name: plain(micros, PRICE_PLACES) for name, micros in asdict(rates).items()})
+def used_of(hold: Hold, usage: Usage | None) -> TokensUsed | None:
+    if usage is None:
+        return None
+    return TokensUsed(
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+        source=usage.source,
+        meters=pricing.counts(hold.prices, usage) if hold.prices else {},
+        service_tier=usage.service_tier,
+    )
+
+
+def web_searches(prices: TokenPrices | None) -> int:
+    """How many a hold at these prices pays for."""
+    return MAX_PER_CALL[Meter.WEB_SEARCH] if prices and prices.priced(Meter.WEB_SEARCH) else 0
+
+
+def _rates(rates: meters.Rates) -> Rates:
+    return {Meter(name): plain(micros, PRICE_PLACES) for name, micros in rates.items()}
+
+
+def _tiers(prices: TokenPrices) -> list[Tier]:
+    return [Tier(above_input_tokens=tier.above, rates=_rates(tier.rates)) for tier in prices.tiers]

@@ -10,7 +10,7 @@ from api.wire.openai_chat import ChatRequest
 from domain.errors import ReplayGone
 from domain.ids import chat_id
 from domain.ledger import Replay
-from gateway import assembly
+from gateway import pulled_assembly as assembly
 from gateway.idempotency import IdempotentRequest
 
 REPLAYED = {"idempotent-replayed": "true"}

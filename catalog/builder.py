@@ -9,8 +9,10 @@ from pydantic import SecretStr
 from catalog import list_prices
 from catalog.document import Entries, Problem
 from catalog.entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry
-from catalog.list_prices import ListPrice, TokenPrices
-from domain.catalog import Catalog, Exchange, Modality, Model, Prices, Provider, ProviderKind, Rates, Route, Tier
+from catalog.list_prices import Dollars, ListPrice
+from domain.catalog import Catalog, Exchange, Modality, Model, Prices, Provider, ProviderKind, Route
+from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
+from domain.money import PRICE_PLACES
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """The keys that are set, by the names of their environment variables: `settings.provider_keys`."""
@@ -95,66 +97,62 @@ class CatalogBuilder:
         if not entry.modality.priced_by_tokens:
             return None
         if route.cost_per_1k_input is not None:
-            plain = route.cost_per_1k_input
-            return Prices(
-                rates=Rates(
-                    input=plain,
-                    output=_first(route.cost_per_1k_output, Decimal(0)),
-                    cached_input=_first(route.cost_per_1k_cached_input, plain),
-                    cache_write=_first(route.cost_per_1k_cache_write, plain),
-                )
-            )
+            return Prices(tokens=TokenPrices(_rates(route.rates())))
         listed = self._listed_for(entry, route)
         if listed is None:
             return None
-        billed = Exchange(credits_per_usd=self._exchange.credits_per_usd)
-        tiers = tuple(Tier(above=above, rates=_in_credits(billed, prices)) for above, prices in listed.tiers)
-        return Prices(rates=_in_credits(billed, listed.base), tiers=tiers)
+        return Prices(tokens=_listed(Exchange(credits_per_usd=self._exchange.credits_per_usd), listed))
 
     def _prices(self, entry: ModelEntry, listed: ListPrice | None) -> Prices:
         for unit, price in entry.unit_prices().items():
             return Prices(unit=unit, per_unit=price, variants=entry.variants)
-        base = self._rates(entry, listed.base if listed else None)
-        if entry.tiers:
-            tiers = tuple(Tier(above=tier.above, rates=self._rates(tier, None)) for tier in entry.tiers)
-        elif listed and entry.credits_per_1k_input is None and entry.credits_per_1k_output is None:
-            tiers = tuple(Tier(above=above, rates=self._listed(prices)) for above, prices in listed.tiers)
+        known = _listed(self._exchange, listed) if listed else None
+        rates = _merged(entry.rates(), known.rates if known else {})
+        if known and not entry.tiers and entry.credits_per_1k_input is None and entry.credits_per_1k_output is None:
+            tiers = tuple(Tier(tier.above, _filled(tier.rates, rates)) for tier in known.tiers)
         else:
-            tiers = ()
-        return Prices(rates=base, tiers=tiers)
-
-    def _rates(self, entry: ModelEntry | TierEntry, listed: TokenPrices | None) -> Rates:
-        """What the file says; list prices for the rest. Cached kinds follow the input price, wherever that is from."""
-        known = self._listed(listed) if listed else None
-        if entry.credits_per_1k_input is not None:
-            plain = cached = write = entry.credits_per_1k_input
-        elif known:
-            plain, cached, write = known.input, known.cached_input, known.cache_write
-        else:
-            raise AssertionError("a model without an input price was not left out")
-        return Rates(
-            input=plain,
-            output=_first(entry.credits_per_1k_output, known.output if known else Decimal(0)),
-            cached_input=_first(entry.credits_per_1k_cached_input, cached),
-            cache_write=_first(entry.credits_per_1k_cache_write, write),
+            tiers = _tiers(entry.tiers, rates)
+        return Prices(
+            tokens=TokenPrices(
+                rates,
+                tiers,
+                {
+                    name: TokenPrices(_filled(_rates(tier.rates()), rates), _tiers(tier.tiers, rates))
+                    for name, tier in entry.service_tiers.items()
+                },
+            )
         )
 
-    def _listed(self, usd_per_million: TokenPrices) -> Rates:
-        return _in_credits(self._exchange, usd_per_million)
+
+def _listed(exchange: Exchange, listed: ListPrice) -> TokenPrices:
+    base = _in_credits(exchange, listed.base)
+    tiers = (Tier(above, _filled(_in_credits(exchange, dollars), base)) for above, dollars in listed.tiers)
+    return TokenPrices(base, tuple(tiers))
 
 
-def _in_credits(exchange: Exchange, usd_per_million: TokenPrices) -> Rates:
-    """Per thousand tokens."""
+def _in_credits(exchange: Exchange, dollars: Dollars) -> Rates:
+    return _rates({meter: exchange.credits(price) for meter, price in dollars.items()})
 
-    def credits(usd: Decimal) -> Decimal:
-        return exchange.credits(usd / 1000)
 
-    return Rates(
-        input=credits(usd_per_million.input),
-        output=credits(usd_per_million.output),
-        cached_input=credits(usd_per_million.cached_input),
-        cache_write=credits(usd_per_million.cache_write),
-    )
+def _rates(credits: Mapping[Meter, Decimal]) -> Rates:
+    return per_thousand(**{meter.value: price for meter, price in credits.items()})
+
+
+def _merged(given: Mapping[Meter, Decimal], listed: Rates) -> Rates:
+    """What the file says; list prices for the rest. Caching follows the input price, wherever that is from."""
+    known = {Meter(name): Decimal(value).scaleb(-PRICE_PLACES) for name, value in listed.items()}
+    if Meter.INPUT in given:
+        known = {meter: price for meter, price in known.items() if meter not in CACHE_METERS}
+    return _rates({**known, **given})
+
+
+def _filled(rates: Rates, base: Rates) -> Rates:
+    """All rates of a model price the same meters: one that has no price in `rates` costs no less than in `base`."""
+    return {name: rates.get(name, max(value, rate(rates, Meter(name)))) for name, value in {**base, **rates}.items()}
+
+
+def _tiers(tiers: Iterable[TierEntry], base: Rates) -> tuple[Tier, ...]:
+    return tuple(Tier(tier.above, _filled(_rates(tier.rates()), base)) for tier in tiers)
 
 
 def _provider(name: str, entry: ProviderEntry, found: Mapping[str, SecretStr]) -> Provider:
@@ -193,7 +191,3 @@ def _limits(entry: ModelEntry, listed: ListPrice | None) -> tuple[int | None, in
     if entry.modality is Modality.EMBEDDING:
         return window, None
     return window, min(entry.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS, window)
-
-
-def _first(given: Decimal | None, otherwise: Decimal) -> Decimal:
-    return otherwise if given is None else given

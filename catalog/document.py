@@ -12,33 +12,23 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from catalog.entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, TierEntry
+from catalog.entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, ServiceTierEntry, TierEntry
 from domain.catalog import Modality, ProviderKind
+from domain.meters import DEFAULT_TIER, Meter
 
 Path = tuple[str | int, ...]
 Document = dict[str, Any]
 
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-NESTED: dict[str, type[Entry]] = {"routes": RouteEntry, "tiers": TierEntry}
+STANDARD_TIERS = frozenset({DEFAULT_TIER, "auto"})
+NESTED: dict[str, type[Entry]] = {"routes": RouteEntry, "tiers": TierEntry, "service_tiers": ServiceTierEntry}
 DEFINING = {"providers": "kind", "models": "routes"}
 UNIT_KEYS = frozenset({"credits_per_call", "credits_per_image", "credits_per_second"})
 MEDIA_KEYS = UNIT_KEYS | {"variants"}
-TOKEN_KEYS = frozenset(
-    {
-        "credits_per_1k_input",
-        "credits_per_1k_output",
-        "credits_per_1k_cached_input",
-        "credits_per_1k_cache_write",
-        "tiers",
-    }
-)
-
-
+TOKEN_KEYS = frozenset({f"credits_per_1k_{meter}" for meter in Meter} | {"tiers", "service_tiers"})
 UNIT_COSTS = frozenset({"cost_per_call", "cost_per_image", "cost_per_second"})
-TOKEN_COSTS = frozenset(
-    {"cost_per_1k_input", "cost_per_1k_output", "cost_per_1k_cached_input", "cost_per_1k_cache_write"}
-)
+TOKEN_COSTS = frozenset({f"cost_per_1k_{meter}" for meter in Meter})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +175,16 @@ def _model_faults(model_id: str, model: ModelEntry) -> Iterator[Fault]:
         yield (key,), f"is not how a model of modality {model.modality} is priced"
     if not model.modality.priced_by_tokens and len(model.unit_prices()) != 1:
         yield (), "a media model has exactly one of credits_per_call, credits_per_image and credits_per_second"
-    above = [tier.above for tier in model.tiers]
+    yield from _tier_faults(model.tiers)
+    for name, service_tier in model.service_tiers.items():
+        if name in STANDARD_TIERS:
+            yield ("service_tiers", name), "is what the model's own prices are for"
+        for path, why in _tier_faults(service_tier.tiers):
+            yield ("service_tiers", name, *path), why
+
+
+def _tier_faults(tiers: tuple[TierEntry, ...]) -> Iterator[Fault]:
+    above = [tier.above for tier in tiers]
     if above != sorted(set(above)):
         yield ("tiers",), "must be in ascending order of `above`, each once"
 

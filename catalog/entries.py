@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
 
 from domain.catalog import Capability, InputModality, Modality, ProviderKind, Unit
+from domain.meters import Meter
 from domain.money import PRICE_PLACES
 
 HIGHEST_PRICE = 10**9
@@ -39,6 +40,7 @@ Rate = Annotated[Decimal, BeforeValidator(_rate)]
 Count = Annotated[int, Strict(), Field(ge=1, le=100_000_000)]
 Flag = Annotated[bool, Strict()]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+ServiceTierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
 HeaderValue = Annotated[SecretStr, Field(min_length=1)]
 
@@ -66,16 +68,53 @@ class ProviderEntry(Entry):
         return self.api_key is None and self.api_key_env is None
 
 
-class RouteEntry(Entry):
+class PricedByTokens(Entry):
+    """What clients pay, by meter, per 1,000 of what it counts."""
+
+    credits_per_1k_input: Price | None = None
+    credits_per_1k_output: Price | None = None
+    credits_per_1k_cached_input: Price | None = None
+    credits_per_1k_cache_write: Price | None = None
+    credits_per_1k_cache_write_1h: Price | None = None
+    credits_per_1k_audio_input: Price | None = None
+    credits_per_1k_image_input: Price | None = None
+    credits_per_1k_audio_output: Price | None = None
+    credits_per_1k_image_output: Price | None = None
+    credits_per_1k_web_search: Price | None = None
+
+    def rates(self) -> dict[Meter, Decimal]:
+        return _given(self, "credits_per_1k_")
+
+
+class CostedByTokens(Entry):
+    """What a provider bills us, by meter, per 1,000 of what it counts."""
+
+    cost_per_1k_input: Price | None = None
+    cost_per_1k_output: Price | None = None
+    cost_per_1k_cached_input: Price | None = None
+    cost_per_1k_cache_write: Price | None = None
+    cost_per_1k_cache_write_1h: Price | None = None
+    cost_per_1k_audio_input: Price | None = None
+    cost_per_1k_image_input: Price | None = None
+    cost_per_1k_audio_output: Price | None = None
+    cost_per_1k_image_output: Price | None = None
+    cost_per_1k_web_search: Price | None = None
+
+    def rates(self) -> dict[Meter, Decimal]:
+        return _given(self, "cost_per_1k_")
+
+
+def _given(entry: Entry, prefix: str) -> dict[Meter, Decimal]:
+    prices = {meter: getattr(entry, f"{prefix}{meter}") for meter in Meter}
+    return {meter: price for meter, price in prices.items() if price is not None}
+
+
+class RouteEntry(CostedByTokens):
     provider: str
     model: Annotated[str, Field(min_length=1)]
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
     """None: those of the provider."""
-    cost_per_1k_input: Price | None = None
-    cost_per_1k_output: Price | None = None
-    cost_per_1k_cached_input: Price | None = None
-    cost_per_1k_cache_write: Price | None = None
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None
     cost_per_second: Price | None = None
@@ -85,15 +124,21 @@ class RouteEntry(Entry):
         return {unit: cost for unit, cost in given.items() if cost is not None}
 
 
-class TierEntry(Entry):
+class TierEntry(PricedByTokens):
     above: Count
     credits_per_1k_input: Price
     credits_per_1k_output: Price
-    credits_per_1k_cached_input: Price | None = None
-    credits_per_1k_cache_write: Price | None = None
 
 
-class ModelEntry(Entry):
+class ServiceTierEntry(PricedByTokens):
+    """The prices of a call that requests this `service_tier`."""
+
+    credits_per_1k_input: Price
+    credits_per_1k_output: Price
+    tiers: tuple[TierEntry, ...] = ()
+
+
+class ModelEntry(PricedByTokens):
     name: Annotated[str, Field(min_length=1)] | None = None
     enabled: Flag = True
     description: str = ""
@@ -101,11 +146,8 @@ class ModelEntry(Entry):
     input_modalities: Annotated[tuple[InputModality, ...], Field(min_length=1)] = (InputModality.TEXT,)
     context_window: Count | None = None
     max_output_tokens: Count | None = None
-    credits_per_1k_input: Price | None = None
-    credits_per_1k_output: Price | None = None
-    credits_per_1k_cached_input: Price | None = None
-    credits_per_1k_cache_write: Price | None = None
     tiers: tuple[TierEntry, ...] = ()
+    service_tiers: dict[ServiceTierName, ServiceTierEntry] = {}
     credits_per_call: Price | None = None
     credits_per_image: Price | None = None
     credits_per_second: Price | None = None

@@ -1,6 +1,6 @@
 """Vendors' list prices, from the data that ships inside `genai-prices`. Nothing is fetched."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,24 +9,31 @@ from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Tier, TieredPrices, TimeOfDateConstraint
 
 from domain.catalog import Provider
+from domain.meters import Meter
 
-
-@dataclass(frozen=True, slots=True)
-class TokenPrices:
-    """Dollars per million tokens of each kind."""
-
-    input: Decimal
-    output: Decimal
-    cached_input: Decimal
-    cache_write: Decimal
+Dollars = Mapping[Meter, Decimal]
+"""Per 1,000 of what each meter counts. A meter that is not in it has no price of its own."""
+KEYS: Mapping[Meter, str] = {
+    Meter.INPUT: "input_mtok",
+    Meter.CACHED_INPUT: "cache_read_mtok",
+    Meter.CACHE_WRITE: "cache_write_mtok",
+    Meter.CACHE_WRITE_1H: "cache_write_1h_mtok",
+    Meter.AUDIO_INPUT: "input_audio_mtok",
+    Meter.IMAGE_INPUT: "input_image_mtok",
+    Meter.OUTPUT: "output_mtok",
+    Meter.AUDIO_OUTPUT: "output_audio_mtok",
+    Meter.IMAGE_OUTPUT: "output_image_mtok",
+    Meter.WEB_SEARCH: "web_searches_kcount",
+}
+"""The price data's names: `_mtok` is for a million, `_kcount` for a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListPrice:
-    """`tiers`: the price of all tokens of a call whose input is longer than so many tokens, in ascending order."""
+    """`tiers`: the prices of a whole call whose input is longer than so many tokens, in ascending order."""
 
-    base: TokenPrices
-    tiers: tuple[tuple[int, TokenPrices], ...]
+    base: Dollars
+    tiers: tuple[tuple[int, Dollars], ...]
     context_window: int | None
 
 
@@ -52,8 +59,8 @@ def find(provider: Provider, model: str, at: datetime, *, writes: bool = True) -
         if any(getattr(price, fee) is not None for fee in FEES):
             return None
     steps = sorted({tier.start for price in prices for tier in _tiers(price)})
-    tiers = tuple((start, _dearest(prices, start + 1)) for start in steps)
-    return ListPrice(_dearest(prices, 0), tiers, found.context_window)
+    tiers = tuple((start, _max_prices(prices, start + 1)) for start in steps)
+    return ListPrice(_max_prices(prices, 0), tiers, found.context_window)
 
 
 def _model(provider: Provider, model: str) -> ModelInfo | None:
@@ -81,35 +88,31 @@ def _moments(model: ModelInfo, at: datetime) -> set[datetime]:
 
 
 def _tiers(price: ModelPrice) -> Iterable[Tier]:
-    for key in ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok"):
+    for key in KEYS.values():
         value = getattr(price, key)
         if isinstance(value, TieredPrices):
             yield from value.tiers
 
 
-def _dearest(prices: list[ModelPrice], input_tokens: int) -> TokenPrices:
+def _max_prices(prices: list[ModelPrice], input_tokens: int) -> Dollars:
     each = [_at(price, input_tokens) for price in prices]
-    return TokenPrices(
-        input=max(price.input for price in each),
-        output=max(price.output for price in each),
-        cached_input=max(price.cached_input for price in each),
-        cache_write=max(price.cache_write for price in each),
-    )
+    known = {meter for dollars in each for meter in dollars}
+    return {meter: max(dollars.get(meter, Decimal(0)) for dollars in each) for meter in Meter if meter in known}
 
 
-def _at(price: ModelPrice, input_tokens: int) -> TokenPrices:
-    """A kind without a price of its own costs what plain input costs; embeddings have no output."""
-    base = _value(price.input_mtok, input_tokens) or Decimal(0)
-    return TokenPrices(
-        input=base,
-        output=_value(price.output_mtok, input_tokens) or Decimal(0),
-        cached_input=_or(_value(price.cache_read_mtok, input_tokens), base),
-        cache_write=_or(_value(price.cache_write_mtok, input_tokens), base),
-    )
-
-
-def _or(value: Decimal | None, otherwise: Decimal) -> Decimal:
-    return otherwise if value is None else value
+def _at(price: ModelPrice, input_tokens: int) -> dict[Meter, Decimal]:
+    """A meter of every model without a price of its own costs what plain input costs; embeddings have no output."""
+    found = {meter: _value(getattr(price, key), input_tokens) for meter, key in KEYS.items()}
+    dollars = {
+        meter: value if KEYS[meter].endswith("_kcount") else value / 1000
+        for meter, value in found.items()
+        if value is not None
+    }
+    base = dollars.setdefault(Meter.INPUT, Decimal(0))
+    dollars.setdefault(Meter.OUTPUT, Decimal(0))
+    dollars.setdefault(Meter.CACHED_INPUT, base)
+    dollars.setdefault(Meter.CACHE_WRITE, base)
+    return dollars
 
 
 def _value(price: Decimal | TieredPrices | None, input_tokens: int) -> Decimal | None:

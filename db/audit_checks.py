@@ -167,14 +167,17 @@ _CHARGES = {
                || u.output_tokens || ' tokens that cost ' || p.exact
         FROM holds h JOIN usage u ON u.hold_id = h.id CROSS JOIN LATERAL (
             SELECT coalesce((
-                SELECT t -> 'rates' FROM jsonb_array_elements(h.prices -> 'tiers') t
+                SELECT t -> 'rates' FROM jsonb_array_elements(price -> 'tiers') t
                 WHERE u.input_tokens > (t ->> 'above')::bigint ORDER BY (t ->> 'above')::bigint DESC LIMIT 1
-            ), h.prices -> 'rates') AS rates
+            ), price -> 'rates') AS rates
+            FROM coalesce(h.prices #> ARRAY['service_tiers', u.service_tier], h.prices) AS price
         ) r CROSS JOIN LATERAL (SELECT ceil((
-            (rates ->> 'input')::numeric * (u.input_tokens - u.cached_tokens - u.cache_write_tokens)
+            CASE WHEN u.meters <> '{}' THEN (
+                SELECT sum((rates ->> key)::numeric * value::bigint) FROM jsonb_each_text(u.meters)
+            ) ELSE (rates ->> 'input')::numeric * (u.input_tokens - u.cached_tokens - u.cache_write_tokens)
             + (rates ->> 'cached_input')::numeric * u.cached_tokens
             + (rates ->> 'cache_write')::numeric * u.cache_write_tokens
-            + (rates ->> 'output')::numeric * u.output_tokens) / 1000000000) AS exact) p
+            + (rates ->> 'output')::numeric * u.output_tokens END) / 1000000000) AS exact) p
         WHERE h.prices IS NOT NULL
           AND h.charged + h.written_off NOT IN (p.exact, greatest(p.exact, 10), least(p.exact, h.amount))
     """,

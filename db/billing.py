@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.pages import Page, Period, Place
 from db.tables import ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
+from domain import pricing
 from domain.errors import NotFound
 from domain.ledger import Hold, HoldState, LedgerAccount, TransactionKind
 from domain.pricing import Usage
@@ -220,7 +221,7 @@ def _hold(row: HoldRow) -> Hold:
 
 
 def _usage(row: UsageRow | None) -> Usage | None:
-    return _USAGE.validate_python(row.model_dump()) if row else None
+    return _USAGE.validate_python(row.model_dump() | pricing.parts(row.meters)) if row else None
 
 
 def _line(line: Any, book: LedgerAccount) -> ColumnElement[bool]:

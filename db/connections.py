@@ -1,8 +1,10 @@
-"""How a connection to PostgreSQL is opened: the ledger's, the pool's, the leader's, a migration's and the command's alike.
+"""How every connection to PostgreSQL is opened: of the ledger, the pool, the leader, migrations and the command line.
 
 A role, a database or a server may have any default; what the code relies on is set here, for each session.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, LiteralString
 
 import psycopg
@@ -25,6 +27,10 @@ _PINNED = {
     "default_transaction_isolation": "read\\ committed",
     "default_transaction_deferrable": "off",
     "synchronous_commit": "on",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
 }
 _UNAVAILABLE = frozenset({"25006", "25P03", "25P04", "28000", "28P01", "3D000"})
@@ -55,15 +61,17 @@ def conninfo(url: str) -> str:
     return stripped
 
 
-def parameters(url: str, application: str, *, writes: bool = False, **settings: str) -> dict[str, Any]:
+def parameters(
+    url: str, application: str, settings: Mapping[str, str] = MappingProxyType({}), *, writes: bool = False
+) -> dict[str, Any]:
     """What to connect with. `settings` are the session's own, beside what is pinned.
 
-    `writes`: a server that is read-only is as good as none. With several hosts that is so anyway. A URL may say otherwise,
-    by `target_session_attrs`.
+    `writes`: a server that is read-only is as good as none. With several hosts that is so anyway. A URL may say
+    otherwise, by `target_session_attrs`.
     """
     given = conninfo_to_dict(conninfo(url))
     several = "," in str(given.get("host") or given.get("hostaddr") or "")
-    chosen = _PINNED | settings
+    chosen = {**_PINNED, **settings}
     if "search_path" in str(given.get("options") or ""):  # the operator's own schema
         del chosen["search_path"]
     options = " ".join(f"-c {name}={value}" for name, value in chosen.items())
@@ -79,10 +87,10 @@ def parameters(url: str, application: str, *, writes: bool = False, **settings: 
 
 
 async def connect(
-    url: str, application: str, *, writes: bool = False, **settings: str
+    url: str, application: str, settings: Mapping[str, str], *, writes: bool = False
 ) -> psycopg.AsyncConnection[Any]:
     """In autocommit mode."""
-    opening = parameters(url, application, writes=writes, **settings)
+    opening = parameters(url, application, settings, writes=writes)
     return await psycopg.AsyncConnection.connect(autocommit=True, **opening)
 
 

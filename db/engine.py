@@ -17,6 +17,8 @@ from db import connections
 from db.turns import Turns
 from domain.errors import ServiceUnavailable
 
+Session = AsyncSession
+"""For those who pass one on without using it."""
 TURN_TIMEOUT_SECONDS = 10.0
 """How long a transaction waits for the others of its account; then it fails."""
 DIALECT = "postgresql+psycopg://"
@@ -38,7 +40,7 @@ class Database:
     @classmethod
     def open(cls, url: str, *, pool: int = 8) -> Self:
         """Does not connect yet: the server may come up later. Raises `DatabaseUrlInvalid`."""
-        opening = connections.parameters(url, "yout", **_SETTINGS)
+        opening = connections.parameters(url, "yout", _SETTINGS)
 
         async def connect() -> AsyncConnection[Any]:
             return await AsyncConnection.connect(**opening)
@@ -61,8 +63,8 @@ class Database:
     async def transaction(self, *, account: UUID | None = None) -> AsyncIterator[AsyncSession]:
         """All of the block or none of it. No network call inside. Raises `ServiceUnavailable` when Postgres is away.
 
-        `account`: the one whose lock it takes. Its transactions come one after the other, and wait without a connection:
-        an account that is locked for long leaves the pool to the others.
+        `account`: the one whose lock it takes. Its transactions come one after the other, and wait without a
+        connection: an account that is locked for long leaves the pool to the others.
         """
         async with AsyncExitStack() as stack:
             if account is not None:

@@ -3,6 +3,19 @@
 -- what that one sends, or have another name. What is not written here any more stays in a database that had it.
 
 
+-- Counts by meter, added up.
+CREATE OR REPLACE FUNCTION meters_sum(_one jsonb, _other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(jsonb_object_agg(meter, total), '{}') FROM (
+        SELECT key AS meter, sum(value::bigint) AS total
+        FROM (SELECT * FROM jsonb_each_text(_one) UNION ALL SELECT * FROM jsonb_each_text(_other)) counts
+        GROUP BY key
+    ) summed
+$$;
+
+
+CREATE OR REPLACE AGGREGATE meters_total(jsonb) (SFUNC = meters_sum, STYPE = jsonb, INITCOND = '{}');
+
+
 -- A batch's locks and reads, in one round trip. Locks are taken in the order that everybody takes them in: accounts, keys,
 -- holds, each by id. Each statement sees what was committed before it began, so what is read after the locks is what
 -- they protect; the planner must not be given one statement instead.
@@ -137,23 +150,25 @@ BEGIN
         FROM json_populate_recordset(NULL::api_keys, _keys) n WHERE k.id = n.id
     ), used AS (
         INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source, provider, provider_cost)
+            output_tokens, credits, written_off, source, provider, provider_cost, meters, service_tier)
         SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source, provider, provider_cost
+            output_tokens, credits, written_off, source, provider, provider_cost, coalesce(meters, '{}'), service_tier
         FROM json_populate_recordset(NULL::usage, _usage)
-        RETURNING account_id, model, key_id, kind, input_tokens, output_tokens, credits, provider_cost
+        RETURNING account_id, model, key_id, kind, input_tokens, output_tokens, credits, provider_cost, meters
     ), rolled_up AS (
         INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits,
-            provider_cost, costed)
+            provider_cost, costed, meters)
         SELECT account_id, (now() AT TIME ZONE 'UTC')::date, model,
                coalesce(key_id, '00000000-0000-0000-0000-000000000000'),
                min(kind), count(*), sum(input_tokens), sum(output_tokens), sum(credits),
-               coalesce(sum(provider_cost), 0), count(provider_cost)
+               coalesce(sum(provider_cost), 0), count(provider_cost),
+               coalesce(meters_total(meters) FILTER (WHERE meters <> '{}'), '{}')
         FROM used GROUP BY account_id, model, key_id
         ON CONFLICT (account_id, day, model, key_id) DO UPDATE SET calls = d.calls + excluded.calls,
             input_tokens = d.input_tokens + excluded.input_tokens,
             output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits,
-            provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed
+            provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed,
+            meters = CASE WHEN excluded.meters = '{}' THEN d.meters ELSE meters_sum(d.meters, excluded.meters) END
     ), asked AS (
         SELECT uuidv7() AS transaction_id, *
         FROM json_to_recordset(_transactions)

@@ -3,8 +3,7 @@
 Whoever changes a key takes its account's lock, so that the ledger sees it at once.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,8 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import accounts
 from db.tables import AccountRow, ApiKeyRow, ApiKeySecretRow
 from domain import keys
+from domain.authority import Authority
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
-from domain.limits import NO_LIMITS, Left, Limits, Used, left
+from domain.limits import Left, Limits, Used, left
 
 MOST_KEYS = 100
 """Live keys per account."""
@@ -60,18 +60,14 @@ class NewKey:
     key_id: UUID
     token: str
     name: str
-    scopes: frozenset[str]
-    limits: Limits = NO_LIMITS
+    authority: Authority
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What a PATCH asks for; None leaves it."""
-
+class KeyChange:
     name: str | None
-    scopes: frozenset[str] | None
-    limits: Mapping[str, int | None]
-    """By their names in `Limits`; one that is not named stays, None takes it away."""
+    """None leaves it."""
+    authority: Authority
 
 
 async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed:
@@ -85,9 +81,10 @@ async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed
         id=new.key_id,
         account_id=account_id,
         name=new.name,
-        scopes=sorted(new.scopes),
-        limits=_set(new.limits),
+        scopes=sorted(new.authority.scopes),
+        limits=_set(new.authority.limits),
         created_at=now,
+        expires_at=new.authority.expires_at,
     )
     session.add(key)
     await session.flush()
@@ -125,18 +122,36 @@ async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime 
     return found
 
 
-async def change(session: AsyncSession, account_id: UUID, key_id: UUID, asked: Change) -> Listed:
+async def change(session: AsyncSession, account_id: UUID, key_id: UUID, wanted: KeyChange) -> Listed:
     """In force from this transaction's commit on. Raises `NotFound`, for a revoked key too."""
     key, secret = await _found(session, account_id, key_id)
     if key.revoked_at is not None:
         raise NotFound("There is no such key in this account.")
-    if asked.name is not None:
-        key.name = asked.name
-    if asked.scopes is not None:
-        key.scopes = sorted(asked.scopes)
-    key.limits = _set(replace(Limits(**key.limits), **asked.limits))
+    if wanted.name is not None:
+        key.name = wanted.name
+    key.scopes, key.limits = sorted(wanted.authority.scopes), _set(wanted.authority.limits)
     session.add(key)
     return _listed(key, secret)
+
+
+async def authority(session: AsyncSession, key_id: UUID, account_id: UUID, *, revoked: bool = False) -> Authority:
+    """What a key of the account may do. Raises `NotFound`, also for one that is revoked unless those count."""
+    key = await session.get(ApiKeyRow, key_id)
+    if key is None or key.account_id != account_id or (key.revoked_at is not None and not revoked):
+        raise NotFound("There is no such key in this account.")
+    return _authority(key)
+
+
+async def live_authority(session: AsyncSession, key_id: UUID) -> Authority:
+    """What a key that asks for something may do now. Raises `CallerUnknown` for one that is dead meanwhile."""
+    if not await lives(session, key_id):
+        raise CallerUnknown
+    key = await session.get_one(ApiKeyRow, key_id)
+    return _authority(key)
+
+
+def _authority(key: ApiKeyRow) -> Authority:
+    return Authority(frozenset(key.scopes), Limits(**key.limits), key.expires_at)
 
 
 async def lives(session: AsyncSession, key_id: UUID) -> bool:

@@ -31,7 +31,7 @@ class Leadership:
             if self._connection is None or self._connection.closed:
                 self._leads = False
                 self._connection = await connections.connect(
-                    self._url, "yout-leadership", writes=True, idle_session_timeout=self._max_silence
+                    self._url, "yout-leadership", {"idle_session_timeout": self._max_silence}, writes=True
                 )
             question = "SELECT true" if self._leads else "SELECT pg_try_advisory_lock(%(lock)s)"
             row = await (await self._connection.execute(question, {"lock": self._lock})).fetchone()

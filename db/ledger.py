@@ -38,7 +38,7 @@ from domain.ledger import (
     State,
 )
 from domain.limits import Limits, Used
-from domain.pricing import TextPrices
+from domain.meters import TokenPrices
 
 Connection = AsyncConnection[Any]
 _STATE = """
@@ -48,7 +48,7 @@ SELECT ledger_read(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[
 """
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
-_PRICES = TypeAdapter(TextPrices)
+_PRICES = TypeAdapter(TokenPrices)
 _known_id = lru_cache(maxsize=4096)(UUID)
 """For ids that come again and again, such as an account's."""
 
@@ -171,7 +171,7 @@ def _claimed(row: Sequence[Any]) -> IdempotencyRecord:
 
 
 @lru_cache(maxsize=4096)
-def _prices(written: str) -> TextPrices:
+def _prices(written: str) -> TokenPrices:
     return _PRICES.validate_json(written)
 
 

@@ -53,7 +53,7 @@ class Lane:
     """Its methods raise what `unavailable` knows when Postgres is away, or can only be read."""
 
     def __init__(self, url: str, application: str, faults: OperatorFaults) -> None:
-        self._url = url
+        self._url = connections.conninfo(url)
         self._application = application
         self._faults = faults
         self._failures = 0
@@ -114,7 +114,7 @@ class Lane:
 
     async def _connected(self) -> ledger.Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = await connections.connect(self._url, self._application, writes=True, **SETTINGS)
+            self._connection = await connections.connect(self._url, self._application, SETTINGS, writes=True)
         return self._connection
 
     async def reconnect(self, error: Exception) -> None:

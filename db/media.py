@@ -39,6 +39,8 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: IdempotencyClaim | None = None
+    account_id: UUID | None = None
+    """The digest's, where it is known: its orders then wait for their turn without a connection."""
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -169,7 +171,8 @@ class MediaJobs:
             return _job(row)
 
     async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
-        async with self._database.transaction() as session:
+        owner = (await self.load(job_id)).account_id if wait else None
+        async with self._database.transaction(account=owner) as session:
             if not wait:
                 await session.exec(text("SET LOCAL lock_timeout = '250ms'"))  # type: ignore[call-overload]
             row = await _row(session, job_id, lock=True)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
-import psycopg
 from sqlalchemy import Connection, create_engine, text
 
 from db import connections

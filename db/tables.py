@@ -59,6 +59,11 @@ def _cost(default: int | None = None) -> Any:
     return Column(Numeric, nullable=default is None, server_default=server_default)
 
 
+def _counts() -> Any:
+    """Counts by meter."""
+    return Column(JSONB, nullable=False, server_default="{}")
+
+
 def _text(*, nullable: bool = False, default: str | None = None) -> Any:
     return Column(Text, nullable=nullable, server_default=default)
 
@@ -249,6 +254,10 @@ class UsageRow(SQLModel, table=True):
     provider: str | None = Field(default=None, sa_column=_text(nullable=True))
     provider_cost: Decimal | None = Field(default=None, sa_column=_cost())
     """What the provider bills us, for the operator's eyes. Null: not known."""
+    meters: dict[str, int] = Field(default_factory=dict, sa_column=_counts())
+    """All counts by meter, disjoint, when one of them is in no column of its own; else empty."""
+    service_tier: str | None = Field(default=None, sa_column=_text(nullable=True))
+    """By whose prices it was billed, when those are not the prices of the tier that was requested."""
 
 
 class UsageDayRow(SQLModel, table=True):
@@ -268,6 +277,8 @@ class UsageDayRow(SQLModel, table=True):
     provider_cost: Decimal = Field(default=Decimal(0), sa_column=_cost(0))
     costed: int = Field(default=0, sa_column=_money(0))
     """Calls whose cost is known."""
+    meters: dict[str, int] = Field(default_factory=dict, sa_column=_counts())
+    """Counts by meter of the calls that used a meter without a column of its own."""
 
 
 class AuditRow(SQLModel, table=True):

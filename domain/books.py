@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from domain import limits, pricing
+from domain import limits, meters, pricing
 from domain.errors import NotFound
 from domain.ledger import (
     Account,
@@ -21,11 +21,12 @@ from domain.ledger import (
     State,
     Transaction,
     TransactionKind,
-    UsageEntry,
 )
 from domain.limits import Left
+from domain.meters import Meter
 from domain.money import COST_PLACES, MAX_AMOUNT, MINIMUM_CHARGE, plain
 from domain.pricing import Usage
+from domain.usage import UsageEntry
 
 _LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}
 
@@ -148,6 +149,10 @@ def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None]
 
 
 def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
+    """Counts as they were billed: a part that had no price of its own was counted with its parent."""
+    counts = pricing.counts(hold.prices, usage) if hold.prices else {}
+    beyond = not counts.keys() <= set(meters.BASE)
+    tier = usage.service_tier if hold.prices and usage.service_tier in hold.prices.service_tiers else None
     return UsageEntry(
         hold_id=hold.id,
         account_id=hold.account_id,
@@ -155,12 +160,14 @@ def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
         kind=hold.kind,
         model=hold.model,
         input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
+        cached_tokens=counts.get(Meter.CACHED_INPUT, 0),
+        cache_write_tokens=counts.get(Meter.CACHE_WRITE, 0),
         output_tokens=usage.output_tokens,
         credits=hold.charged,
         written_off=hold.written_off,
         source=usage.source,
         provider=operation.provider,
         provider_cost=None if operation.cost is None else plain(operation.cost, COST_PLACES),
+        meters={meter.value: count for meter, count in counts.items()} if beyond else {},
+        service_tier=tier,
     )

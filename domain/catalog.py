@@ -10,7 +10,8 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from domain.errors import ModelNotFound
-from domain.money import PRICE_PLACES, micros
+from domain.meters import TokenPrices
+from domain.money import PRICE_PLACES
 
 _EXACT = Context(prec=80)
 """Wide enough that no product of a list price, an exchange rate and a markup is ever rounded before it should be."""
@@ -102,43 +103,14 @@ class Exchange(Frozen):
         return _EXACT.divide(credits, self.credits_per_usd).quantize(Decimal("1e-18"), context=_EXACT)
 
 
-class Rates(Frozen):
-    """Credits per 1,000 tokens of each kind. Cached input and cache writes are parts of the input tokens."""
-
-    input: Decimal
-    output: Decimal
-    cached_input: Decimal
-    cache_write: Decimal
-
-    @cached_property
-    def micros(self) -> tuple[int, int, int, int]:
-        """In millionths of a credit, and in this order: computed once for all calls."""
-        return micros(self.input), micros(self.output), micros(self.cached_input), micros(self.cache_write)
-
-
-class Tier(Frozen):
-    """The rates of a whole call, all of its tokens, once its input is longer than `above`."""
-
-    above: int
-    rates: Rates
-
-
 class Prices(Frozen):
-    """Either `rates` (text, embedding) or `unit` and `per_unit` (media)."""
+    """Either `tokens` (text, embedding) or `unit` and `per_unit` (media)."""
 
-    rates: Rates | None = None
-    tiers: tuple[Tier, ...] = ()
+    tokens: TokenPrices | None = None
     unit: Unit | None = None
     per_unit: Decimal | None = None
     variants: Mapping[str, Decimal] = {}
     """Media: the price per unit for a request of this `size`, instead of `per_unit`."""
-
-    def rates_at(self, input_tokens: int) -> Rates:
-        """The rates that a call with so much input pays. Raises ValueError for a model that is not priced by tokens."""
-        if self.rates is None:
-            raise ValueError("this model is not priced by tokens")
-        reached = [tier.rates for tier in self.tiers if input_tokens > tier.above]
-        return reached[-1] if reached else self.rates
 
     def per_unit_at(self, size: str | None) -> Decimal:
         """Credits per unit for a request of this size. Raises ValueError for a model that is priced by tokens."""
@@ -149,7 +121,9 @@ class Prices(Frozen):
     @cached_property
     def version(self) -> str:
         """Names these prices in receipts: equal prices have equal versions, in every process and release."""
-        written = json.dumps(self.model_dump(exclude_defaults=True), default=_plain, sort_keys=True)
+        by_tokens = self.tokens.plain() if self.tokens else {}
+        by_unit = self.model_dump(exclude_defaults=True, exclude={"tokens"})
+        written = json.dumps(by_unit | by_tokens, default=_plain, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:12]
 
 

@@ -3,6 +3,7 @@
 GatewayError
 ├── CallerUnknown                 no valid key
 ├── ScopeMissing                  the key may not do this
+├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
 ├── InsufficientCredits           nothing was sent, nothing is held
@@ -60,6 +61,16 @@ class ScopeMissing(GatewayError):
 
     def __init__(self, scope: str = "") -> None:
         super().__init__(f"This API key lacks the scope '{scope}'. Create a key that has it.")
+
+
+class AuthorityExceeded(GatewayError):
+    """This API key cannot give more than it has, nor change a key that has more."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class ProRequired(GatewayError):

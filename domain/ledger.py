@@ -13,7 +13,9 @@ from uuid import UUID
 
 from domain.errors import GatewayError
 from domain.limits import NO_LIMITS, Left, Limits, Used
-from domain.pricing import FlatTerms, TextPrices, TextTerms, Usage, UsageSource
+from domain.meters import TokenPrices
+from domain.pricing import FlatTerms, TextTerms, Usage
+from domain.usage import UsageEntry
 
 LEASE = timedelta(seconds=30)
 """How long a chat call's hold outlives the last sign of life of the process that owns it."""
@@ -131,7 +133,7 @@ class Hold:
     state: HoldState
     amount: int
     price_version: str = ""
-    prices: TextPrices | None = None
+    prices: TokenPrices | None = None
     """None for a flat price: the hold's amount is the charge."""
     input_bound: int = 0
     input_count: int = 0
@@ -361,27 +363,6 @@ class Transaction:
     ref: str | None
     lines: tuple[Posting, ...]
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsageEntry:
-    """One row per charged call: model, tokens, credits; never content."""
-
-    hold_id: UUID
-    account_id: UUID
-    key_id: UUID | None
-    kind: str
-    model: str
-    input_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-    credits: int
-    written_off: int
-    source: UsageSource
-    provider: str | None = None
-    provider_cost: str | None = None
-    """In credits, exact."""
 
 
 @dataclass(slots=True)

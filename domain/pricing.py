@@ -1,16 +1,18 @@
 """What a call costs, in exact integer arithmetic: prices are whole millionths of a credit.
 
-charge = max(minimum, ceil((input_price x input_tokens + output_price x output_tokens) / 1000)), rounded up once. The
-bound of a call, which is what a hold covers, is the same formula over the bounds of its tokens.
+charge = max(minimum, ceil(sum of rate x count over all meters / 1000)), rounded up once. The bound of a call, which is
+what a hold covers, is the same formula over the bounds of its counts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.catalog import Prices, Rates
+from domain import meters
+from domain.meters import Meter, Rates, TokenPrices
 from domain.money import MICRO, MINIMUM_CHARGE, PRICE_PLACES, plain, round_up
 
-MOST_TOKENS = 10_000_000
+MAX_TOKENS = 10_000_000
 """No call has more tokens than this on either side; a usage report above it is absurd."""
 OUTPUT_FLOOR = 256
 """An unbounded call is granted at least this many output tokens per choice, or is refused."""
@@ -32,51 +34,6 @@ class UsageSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TextRates:
-    """Millionths of a credit per 1,000 tokens. Cached input and cache writes are parts of the input."""
-
-    input: int
-    output: int
-    cached_input: int
-    cache_write: int
-
-    @classmethod
-    def of(cls, rates: Rates) -> "TextRates":
-        return cls(*rates.micros)
-
-    @property
-    def dearest_input(self) -> int:
-        return max(self.input, self.cached_input, self.cache_write)
-
-
-@dataclass(frozen=True, slots=True)
-class TextTier:
-    """The rates of a whole call once its input is longer than `above` tokens."""
-
-    above: int
-    rates: TextRates
-
-
-@dataclass(frozen=True, slots=True)
-class TextPrices:
-    """What one model's tokens cost: frozen onto each hold, which so can be settled without the catalog."""
-
-    rates: TextRates
-    tiers: tuple[TextTier, ...] = ()
-
-    @classmethod
-    def of(cls, prices: Prices) -> "TextPrices":
-        tiers = tuple(TextTier(tier.above, TextRates.of(tier.rates)) for tier in prices.tiers)
-        return cls(TextRates.of(prices.rates_at(0)), tiers)
-
-    def rates_at(self, input_tokens: int) -> TextRates:
-        if not self.tiers:
-            return self.rates
-        reached = [tier for tier in self.tiers if input_tokens > tier.above]
-        return max(reached, key=lambda tier: tier.above).rates if reached else self.rates
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """What one call used, as it is billed. Kinds of input are parts of `input_tokens`; of output too."""
 
@@ -91,35 +48,85 @@ class Usage:
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
     web_searches: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    service_tier: str | None = None
+    """The service tier that the answer says it was served by. None: it says nothing."""
 
 
-def cost(prices: TextPrices, usage: Usage) -> int:
+PARTS: Mapping[Meter, str] = {
+    Meter.CACHED_INPUT: "cached_tokens",
+    Meter.CACHE_WRITE: "cache_write_tokens",
+    Meter.CACHE_WRITE_1H: "cache_write_1h_tokens",
+    Meter.AUDIO_INPUT: "audio_input_tokens",
+    Meter.IMAGE_INPUT: "image_input_tokens",
+    Meter.AUDIO_OUTPUT: "audio_output_tokens",
+    Meter.IMAGE_OUTPUT: "image_output_tokens",
+    Meter.WEB_SEARCH: "web_searches",
+}
+"""Where `Usage` has the count of a meter, in the order in which they are taken from the whole."""
+
+
+def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
+    """What is billed, by meter: disjoint, none of them zero, each of a meter that `prices` have.
+
+    A part without a price of its own is counted with its parent, and no part is more than is left of its whole.
+    """
+    whole = {Meter.INPUT: usage.input_tokens, Meter.OUTPUT: usage.output_tokens}
+    found = dict.fromkeys(Meter, 0)
+    for meter, name in PARTS.items():
+        count = getattr(usage, name)
+        if not count:
+            continue
+        if meter in meters.MAX_PER_CALL:
+            found[meter] = min(count, meters.MAX_PER_CALL[meter]) if prices.priced(meter) else 0
+            continue
+        side = Meter.INPUT if meter in meters.INPUT_METERS else Meter.OUTPUT
+        count = min(count, whole[side])
+        whole[side] -= count
+        found[_priced(prices, meter)] += count
+    for side, rest in whole.items():
+        found[side] += rest
+    return {meter: count for meter, count in found.items() if count}
+
+
+def parts(counts: Mapping[str, int]) -> dict[str, int]:
+    """The fields of `Usage` that counts by meter are of, but for the two wholes."""
+    return {PARTS[Meter(name)]: count for name, count in counts.items() if name in PARTS}
+
+
+def _priced(prices: TokenPrices, meter: Meter) -> Meter:
+    while not prices.priced(meter) and meter in meters.PARENTS:
+        meter = meters.PARENTS[meter]
+    return meter
+
+
+def cost(prices: TokenPrices, usage: Usage) -> int:
     """Whole credits, rounded up once on the sum, without the minimum."""
     return round_up(_sum(prices, usage), _PER)
 
 
-def exact_cost(prices: TextPrices, usage: Usage) -> str:
+def exact_cost(prices: TokenPrices, usage: Usage) -> str:
     """The same before it is rounded, as a decimal number."""
     return plain(_sum(prices, usage), _PER_PLACES)
 
 
-def billionths(prices: TextPrices, usage: Usage) -> int:
+def billionths(prices: TokenPrices, usage: Usage) -> int:
     """The same in billionths of a credit: what a provider bills is added up as it is, and rounded nowhere."""
     return _sum(prices, usage)
 
 
-def _sum(prices: TextPrices, usage: Usage) -> int:
-    rates = prices.rates_at(usage.input_tokens)
-    uncached = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
-    return (
-        rates.input * uncached
-        + rates.cached_input * usage.cached_tokens
-        + rates.cache_write * usage.cache_write_tokens
-        + rates.output * usage.output_tokens
-    )
+def applied(prices: TokenPrices, usage: Usage) -> Rates:
+    """The rates that the call is billed by: of the service tier that served it, and of the tier its input reached."""
+    return prices.served_by(usage.service_tier).rates_at(usage.input_tokens)
 
 
-def charge(prices: TextPrices, usage: Usage, *, minimum: bool) -> int:
+def _sum(prices: TokenPrices, usage: Usage) -> int:
+    rates = applied(prices, usage)
+    return sum(meters.rate(rates, meter) * count for meter, count in counts(prices, usage).items())
+
+
+def charge(prices: TokenPrices, usage: Usage, *, minimum: bool) -> int:
     """What a call costs. `minimum` is False for a stream that broke or whose client left."""
     exact = cost(prices, usage)
     return max(MINIMUM_CHARGE, exact) if minimum else exact
@@ -129,7 +136,7 @@ def charge(prices: TextPrices, usage: Usage, *, minimum: bool) -> int:
 class TextTerms:
     """What a chat call may use at most. `output_limit` is per choice; None means: as much as is sensible."""
 
-    prices: TextPrices
+    prices: TokenPrices
     version: str
     input_bound: int
     input_count: int
@@ -155,13 +162,13 @@ class Bound:
 
 
 def bound(
-    terms: TextTerms | FlatTerms, available: int, max_credits: int | None = None, most_tokens: int | None = None
+    terms: TextTerms | FlatTerms, available: int, max_credits: int | None = None, max_tokens: int | None = None
 ) -> Bound:
     """The upper bound of a call's cost, given what the account can spend now and what its caller wants to, at most.
 
     An explicit limit is held in full. An unset one is min(model's maximum, max(256, what an eighth of the balance
     buys)), so that one call neither turns a funded account away nor starves its neighbours; `max_credits` bounds it in
-    the same way, but as a whole; and `most_tokens`, input included, is all that its key may use in a minute.
+    the same way, but as a whole; and `max_tokens`, input included, is all that its key may use in a minute.
     """
     if isinstance(terms, FlatTerms):
         return Bound(terms.amount, None)
@@ -170,31 +177,43 @@ def bound(
         share = available // BALANCE_SHARE
         credits = share if max_credits is None else min(share, max_credits)
         limit = min(terms.model_limit, max(OUTPUT_FLOOR, _affordable(terms, credits)))
-        if most_tokens is not None:
-            limit = max(1, min(limit, (most_tokens - terms.input_bound) // terms.choices))
+        if max_tokens is not None:
+            limit = max(1, min(limit, (max_tokens - terms.input_bound) // terms.choices))
     amount = at_most(terms.prices, terms.input_bound, limit * terms.choices)
     return Bound(max(MINIMUM_CHARGE, amount), limit)
 
 
-def at_most(prices: TextPrices, input_bound: int, output: int) -> int:
-    """The dearest that a call can become: every kind of input, in every tier that its input can reach."""
+def at_most(prices: TokenPrices, input_bound: int, output: int) -> int:
+    """The most that a call can cost: its dearest meters, in every tier that its input or the provider can reach."""
     return max(
-        [round_up(r.dearest_input * input_bound + r.output * output, _PER) for r in _reachable(prices, input_bound)]
+        round_up(
+            max_input_rate(rates) * input_bound + max_output_rate(rates) * output + _per_call(rates),
+            _PER,
+        )
+        for rates in prices.reachable(input_bound)
     )
 
 
-def _reachable(prices: TextPrices, input_bound: int) -> list[TextRates]:
-    return [prices.rates, *(tier.rates for tier in prices.tiers if input_bound > tier.above)]
+def max_input_rate(rates: Rates) -> int:
+    return max(value for name, value in rates.items() if name in meters.INPUT_METERS)
+
+
+def max_output_rate(rates: Rates) -> int:
+    return max(value for name, value in rates.items() if name in meters.OUTPUT_METERS)
+
+
+def _per_call(rates: Rates) -> int:
+    return sum(meters.rate(rates, meter) * most for meter, most in meters.MAX_PER_CALL.items())
 
 
 def _affordable(terms: TextTerms, credits: int) -> int:
     """Output tokens per choice that `credits` buy beside the input; at most the model's maximum."""
-    return min([_bought(terms, rates, credits) for rates in _reachable(terms.prices, terms.input_bound)])
+    return min(_bought(terms, rates, credits) for rates in terms.prices.reachable(terms.input_bound))
 
 
-def _bought(terms: TextTerms, rates: TextRates, credits: int) -> int:
-    rest = credits * _PER - rates.dearest_input * terms.input_bound
-    per_token = rates.output * terms.choices
+def _bought(terms: TextTerms, rates: Rates, credits: int) -> int:
+    rest = credits * _PER - max_input_rate(rates) * terms.input_bound - _per_call(rates)
+    per_token = max_output_rate(rates) * terms.choices
     if rest <= 0:
         return 0
     return terms.model_limit if per_token == 0 else min(terms.model_limit, rest // per_token)

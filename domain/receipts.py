@@ -9,7 +9,8 @@ from domain.errors import NotFound
 from domain.ids import CHAT_PREFIX, chat_id
 from domain.ledger import Hold, HoldState, Posting, TransactionKind
 from domain.media import Kind
-from domain.pricing import TextRates, Usage
+from domain.meters import Rates
+from domain.pricing import Usage
 
 _JOBS = frozenset(kind.value for kind in Kind)
 
@@ -73,11 +74,11 @@ class Receipt:
         return tuple(Extension(max(line.amount for line in found.lines), found.created_at) for found in made)
 
     @property
-    def applied(self) -> TextRates | None:
-        """The rates that the call's input reached."""
+    def applied(self) -> Rates | None:
+        """The rates that it was billed by: of the tier that its input reached, and the service tier that served it."""
         if self.usage is None or self.hold.prices is None:
             return None
-        return self.hold.prices.rates_at(self.usage.input_tokens)
+        return pricing.applied(self.hold.prices, self.usage)
 
     @property
     def calculation(self) -> Calculation | None:

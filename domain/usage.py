@@ -5,8 +5,9 @@ above our own estimate; output up to what the model can say.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from domain.pricing import Usage, UsageSource
 
@@ -17,6 +18,31 @@ class Bounds:
 
     input_tokens: int
     output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEntry:
+    """One row per charged call: model, tokens, credits; never content."""
+
+    hold_id: UUID
+    account_id: UUID
+    key_id: UUID | None
+    kind: str
+    model: str
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    credits: int
+    written_off: int
+    source: UsageSource
+    provider: str | None = None
+    provider_cost: str | None = None
+    """In credits, exact."""
+    meters: dict[str, int] = field(default_factory=dict)
+    """All counts by meter, disjoint, when one of them is in no column of its own; else empty."""
+    service_tier: str | None = None
+    """By whose prices it was billed, when those are not the prices of the tier that was requested."""
 
 
 def reported(report: object, bounds: Bounds) -> Usage | None:
@@ -66,6 +92,31 @@ def billed(report: object, bounds: Bounds, counted: Usage) -> Usage:
 
 def counted(input_tokens: int, output_tokens: int) -> Usage:
     return Usage(input_tokens, output_tokens, UsageSource.COUNTED)
+
+
+def believed(used: Usage, bounds: Bounds) -> Usage | None:
+    """A provider's report, if it is within what the call can have used."""
+    fits = 0 <= used.input_tokens <= bounds.input_tokens and 0 <= used.output_tokens <= bounds.output_tokens
+    return used if fits else None
+
+
+def latest(before: Usage | None, report: Usage) -> Usage:
+    """Which of two reports of one stream counts: they are cumulative, so one that goes back says nothing."""
+    return before if before is not None and report.output_tokens < before.output_tokens else report
+
+
+def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:
+    """The usage with at most `limit` output tokens, and how many were left out. Parts stay within their whole."""
+    above = used.output_tokens - limit
+    if above <= 0:
+        return used, 0
+    capped = replace(
+        used,
+        output_tokens=limit,
+        reasoning_tokens=min(used.reasoning_tokens, limit),
+        audio_output_tokens=min(used.audio_output_tokens, limit),
+    )
+    return capped, above
 
 
 def _tokens(value: Any, most: int) -> int | None:

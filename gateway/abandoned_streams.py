@@ -10,24 +10,24 @@ from datetime import timedelta
 
 
 class AbandonedStreams:
-    def __init__(self, limit: timedelta = timedelta(seconds=120), most: int = 32) -> None:
-        self._limit = limit
-        self._most = most
-        self._kept: set[asyncio.TimerHandle] = set()
-        self._for_the_bill: set[asyncio.TimerHandle] = set()
+    def __init__(self, timeout: timedelta = timedelta(seconds=120), max_for_bill: int = 32) -> None:
+        self._timeout = timeout
+        self._max_for_bill = max_for_bill
+        self._for_replay: set[asyncio.TimerHandle] = set()
+        self._for_bill: set[asyncio.TimerHandle] = set()
 
     def __len__(self) -> int:
-        return len(self._kept) + len(self._for_the_bill)
+        return len(self._for_replay) + len(self._for_bill)
 
-    def begin(self, stop: Callable[[], None], *, kept: bool) -> asyncio.TimerHandle | None:
+    def begin(self, stop: Callable[[], None], *, replayed: bool) -> asyncio.TimerHandle | None:
         """Calls `stop` when its time is up. None: there are too many; stop now."""
-        if not kept and len(self._for_the_bill) >= self._most:
+        if not replayed and len(self._for_bill) >= self._max_for_bill:
             return None
-        alarm = asyncio.get_running_loop().call_later(self._limit.total_seconds(), stop)
-        (self._kept if kept else self._for_the_bill).add(alarm)
-        return alarm
+        timer = asyncio.get_running_loop().call_later(self._timeout.total_seconds(), stop)
+        (self._for_replay if replayed else self._for_bill).add(timer)
+        return timer
 
-    def end(self, alarm: asyncio.TimerHandle) -> None:
-        alarm.cancel()
-        self._kept.discard(alarm)
-        self._for_the_bill.discard(alarm)
+    def end(self, timer: asyncio.TimerHandle) -> None:
+        timer.cancel()
+        self._for_replay.discard(timer)
+        self._for_bill.discard(timer)

@@ -1,7 +1,10 @@
-"""Puts a stream's chunks together into the answer that they make, so that it can be replayed."""
+"""Puts a stream's chunks together into the answer that they make, and takes such an answer apart again for a replay."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from gateway.answers import ANSWER_FIELDS
+from providers.base import Delta
 
 _OF_A_CHOICE = ("index", "delta", "message", "finish_reason")
 _SAID_ONCE = frozenset({"role", "id", "type"})
@@ -10,55 +13,65 @@ _SAID_ONCE = frozenset({"role", "id", "type"})
 class Assembly:
     def __init__(self) -> None:
         self._choices: dict[int, dict[str, Any]] = {}
+        self.beside: dict[str, Any] = {}
+        """What the chunks say beside their choices; the last one counts."""
         self.size = 0
         """Characters of text so far."""
 
     def add(self, chunk: Mapping[str, Any], text: str) -> None:
         self.size += len(text)
-        for choice in chunk.get("choices") or ():
-            index = choice.get("index", 0)
-            kept = self._choices.setdefault(
+        for name in ANSWER_FIELDS:
+            if chunk.get(name) is not None:
+                self.beside[name] = chunk[name]
+        for choice in chunk["choices"]:
+            index = choice["index"]
+            whole = self._choices.setdefault(
                 index, {"index": index, "message": {"role": "assistant", "content": None}, "finish_reason": None}
             )
-            kept["finish_reason"] = choice.get("finish_reason") or kept["finish_reason"]
-            _merge(kept["message"], choice.get("delta") or {})
-            _merge(kept, {name: value for name, value in choice.items() if name not in _OF_A_CHOICE})
+            whole["finish_reason"] = choice.get("finish_reason") or whole["finish_reason"]
+            _merge(whole["message"], choice.get("delta") or {})
+            _merge(whole, {name: value for name, value in choice.items() if name not in _OF_A_CHOICE})
 
     @property
     def choices(self) -> list[dict[str, Any]]:
+        """In the order of their indexes. Tool calls keep their `index`: a replay names them as the stream did."""
         return [self._choices[index] for index in sorted(self._choices)]
 
 
 def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
     """As OpenAI's own clients put deltas together: texts grow, lists too, tool calls by their index."""
     for name, value in delta.items():
-        kept: Any = message.get(name)
+        known: Any = message.get(name)
         if name == "tool_calls":
             _merge_calls(message.setdefault(name, []), value or ())
         elif isinstance(value, dict):
-            message[name] = kept if isinstance(kept, dict) else {}
+            message[name] = known if isinstance(known, dict) else {}
             _merge(message[name], value)
-        elif name not in _SAID_ONCE and type(kept) is type(value) and isinstance(kept, str | list):
-            kept += value
-            message[name] = kept
-        elif value is not None or kept is None:
+        elif name not in _SAID_ONCE and type(known) is type(value) and isinstance(known, str | list):
+            known += value
+            message[name] = known
+        elif value is not None or known is None:
             message[name] = list(value) if isinstance(value, list) else value  # the chunk's own does not grow
 
 
 def _merge_calls(calls: list[dict[str, Any]], delta: Iterable[Mapping[str, Any]]) -> None:
-    for call in delta:  # their indexes are checked where they come in
-        index = call.get("index", len(calls))
-        while len(calls) <= index:
-            calls.append({})
-        _merge(calls[index], {name: value for name, value in call.items() if name != "index"})
+    """In the order in which they were begun. The adapter has completed their indexes."""
+    for part in delta:
+        index = part["index"]
+        call = next((known for known in calls if known["index"] == index), None)
+        if call is None:
+            call = {"index": index}
+            calls.append(call)
+        _merge(call, {name: value for name, value in part.items() if name != "index"})
 
 
-def deltas(choices: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The choices of a replayed stream: one chunk with all of a choice's content, and one that ends it."""
-    for choice in choices:
-        index, message = choice.get("index", 0), dict(choice.get("message") or {})
-        if message.get("tool_calls"):
-            message["tool_calls"] = [{"index": n, **call} for n, call in enumerate(message["tool_calls"])]
-        beside = {name: value for name, value in choice.items() if name not in _OF_A_CHOICE}
-        yield {**beside, "index": index, "delta": message, "finish_reason": None}
-        yield {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"}
+def deltas(answer: Mapping[str, Any]) -> Iterator[Delta]:
+    """A replayed stream: for each choice one delta with all of its content; then one for each that ends it."""
+    beside = {name: answer[name] for name in ANSWER_FIELDS if name in answer}
+    for choice in answer["choices"]:
+        more = {name: value for name, value in choice.items() if name not in _OF_A_CHOICE}
+        said = {**more, "index": choice["index"], "delta": choice["message"], "finish_reason": None}
+        yield Delta({"choices": [said], **beside})
+    for choice in answer["choices"]:
+        last = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"] or "stop"}
+        yield Delta({"choices": [last]}, finished=(choice["index"],))

@@ -1,297 +1,359 @@
-"""Carries one stream from its provider to its client's outbox, and ends it with the right money.
+"""One stream's state machine: which events it meets, and what follows from each. No socket, no clock, no task.
 
-A task of its own, never the response generator: a client that leaves cannot cancel the settlement. "Done" goes out
-only after the charge has committed: chunks with a finish reason are held back until then.
+`TABLE` says which events count in which phase; `Relay.feed` turns one event into effects, which `gateway.streams`
+carries out. Nothing that ends a choice is sent before the charge has committed: that rule is here, and nowhere else.
+
+    OPENING            a route is asked; nothing that a client could read has been produced: another may still answer
+    RELAYING           output goes to the client as it comes
+    READING_FOR_BILL   the client has gone; the rest is read for the provider's bill, or for a replay
+    SETTLING           the provider is done with; the ledger is asked for the charge, or for the release
+    DONE               the money is right, and the client has heard the end
 """
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from enum import StrEnum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
-import orjson
-import structlog
-
-from api import errors
-from api.wire import openai_chat as wire
 from domain import usage
 from domain.catalog import Capability, Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
-from domain.ids import chat_id
-from domain.ledger import Closed
 from domain.pricing import Usage
+from gateway import answers
 from gateway.assembly import Assembly
-from gateway.calls import Call, Calls, text_of
+from gateway.call import Call
 from gateway.idempotency import MAX_REPLAY_BYTES
-from gateway.send_buffer import SendBuffer
-from providers.base import ChatChunk
+from gateway.routing import Attempts
+from gateway.stream_events import (
+    Ask,
+    ClientDisconnected,
+    Close,
+    Effects,
+    End,
+    Event,
+    Extend,
+    Extended,
+    Fail,
+    Failed,
+    HoldLost,
+    NotExtended,
+    NotSettled,
+    ReadEnough,
+    ReadForBill,
+    ReadOn,
+    Send,
+    Settle,
+    Settled,
+    Shutdown,
+    Start,
+    TellHeld,
+    Void,
+)
+from gateway.wire import Bill
+from providers.base import Accepted, Delta, Done, Report
 
-log = structlog.get_logger(__name__)
+
+class Phase(Enum):
+    OPENING = auto()
+    RELAYING = auto()
+    READING_FOR_BILL = auto()
+    SETTLING = auto()
+    DONE = auto()
 
 
-class _Ending(StrEnum):
-    FINISHED = "finished"
-    LEFT = "left"
-    SPENT = "spent"
-    """The credits ran out: the stream was cut at what is held."""
+class EndReason(Enum):
+    FINISHED = auto()
+    CLIENT_DISCONNECTED = auto()
+    CREDITS_EXHAUSTED = auto()
+    """What is held does not pay for the next text, and the balance neither."""
+    HOLD_LOST = auto()
+    SHUTDOWN = auto()
+    PROVIDER_FAILED = auto()
+    RUNAWAY = auto()
+    """The provider went on far above the limit that it was given."""
 
 
-class StreamRelay:
-    def __init__(self, calls: Calls, call: Call) -> None:
-        self._calls = calls
-        self._call = call
-        self._held_back: list[dict[str, Any]] = []
-        self._opening: list[dict[str, Any]] = []
-        """Chunks that say nothing yet: until something is said, another route may still answer."""
-        self._accepted = False
-        self._report: object = None
-        self._assembly = Assembly() if call.presented else None
-        self._reading = False
-        self._left = False
-        self._stopped = False
-        self._drain: asyncio.TimerHandle | None = None
-        self._lost: GatewayError | None = None
-        self._settling = False
-        self._route: Route | None = None
-        self._grows = False
-        self._task: asyncio.Task[None] | None = None
-        self.outbox = SendBuffer()
-        self.refusal: GatewayError | None = None
-        """Set instead of any output when the call failed before the first chunk."""
+_FROM_UPSTREAM = (Accepted, Delta, Report, Done, Failed)
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the route that is asked has said so far."""
+
+    accepted: bool = False
+    report: Usage | None = None
+    opening: list[Delta] = field(default_factory=list)
+    """Chunks without content: they wait for the first that has some."""
+    last: list[Delta] = field(default_factory=list)
+    """What ends the choices: held back until the charge has committed."""
+    ended: set[int] = field(default_factory=set)
+
+
+class Relay:
+    def __init__(self, call: Call) -> None:
+        self.phase = Phase.OPENING
+        self.end_reason: EndReason | None = None
         self.produced = False
+        """Whether the route that is asked has produced output: no other can answer then."""
+        self._call = call
+        self._attempts = Attempts(call.routes)
+        self._said = _Said()
+        self._assembly = Assembly() if call.idempotent else None
+        self._waiting: deque[Event] | None = None
+        """While the hold grows: what the provider says meanwhile, in order."""
+        self._abandoned = False
+        self._error: GatewayError | None = None
+        self._usage = usage.counted(0, 0)
 
-    def start(self) -> None:
-        self._call.stop = self.lose
-        self._calls.keep(self._run(), self.stop)
+    def feed(self, event: Event) -> Effects:
+        if self._waiting is not None and isinstance(event, _FROM_UPSTREAM):
+            self._waiting.append(event)
+            return []
+        return TABLE[type(event)][self.phase](self, event)
 
-    def leave(self) -> None:
-        """The client has gone, or this server is stopping. Stop the provider where that stops the bill."""
-        if self._left:
-            return
-        self._left = True
-        self._call.abandoned = bool(self._unended())
-        self.outbox.abandon()
-        if self._reading:
-            self._read_on()
+    def ignore(self, _: Any) -> Effects:
+        return []
 
-    def _read_on(self) -> None:
-        """For nobody: only what can be replayed, and what would be billed all the same."""
-        kept = self._assembly is not None
-        bills_on = self._route is not None and Capability.ABORT_STOPS_BILLING not in self._route.capabilities
-        if kept or bills_on:
-            self._drain = self._calls.drains.begin(self._stop_reading, kept=kept)
-        if self._drain is None:
-            self._stop_reading()
+    def start(self, _: Start) -> Effects:
+        return self._ask(self._attempts.next(), UpstreamError())
 
-    def _end_drain(self) -> None:
-        if self._drain is not None:
-            self._calls.drains.end(self._drain)
-            self._drain = None
+    def _ask(self, route: Route | None, error: GatewayError) -> Effects:
+        if route is None:
+            return self._fail(EndReason.PROVIDER_FAILED, error)
+        self._reset_attempt()
+        self._call.route = route
+        return [Ask(route)]
 
-    def stop(self) -> None:
-        """This server stops: its client, if it is still there, is told; nothing is read on for one that has left."""
-        if self._left:
-            self._stop_reading()
-        else:
-            self.lose(ServiceUnavailable("This server is stopping. What was delivered is charged."))
-
-    def lose(self, why: GatewayError) -> None:
-        """The hold is not this call's any more: end the stream with an error."""
-        self._lost = self._lost or why
-        self._stop_reading()
-
-    def _stop_reading(self) -> None:
-        if not self._reading or self._task is None:
-            return
-        if self._task is asyncio.current_task():  # a cancellation could outlast the reading, and hit the settlement
-            self._stopped = True
-        else:
-            self._task.cancel()
-
-    async def _run(self) -> None:
-        self._task = asyncio.current_task()
-        try:
-            await self._finish(await self._read())
-        except GatewayError as failure:
-            await self._fail(failure)
-        except Exception as fault:
-            log.error("stream broke", fault=type(fault).__name__)
-            await self._fail(GatewayError("Something went wrong here."))
-        finally:
-            self.outbox.end()
-
-    async def _read(self) -> _Ending:
-        """Relay until the provider is done, or the client has gone and that ends the bill."""
-        self._reading = not self._left
-        if self._left:
-            return _Ending.LEFT
-        try:
-            async with aclosing(self._chunks()) as chunks:
-                async for chunk in chunks:
-                    if not await self._relay(chunk.body):
-                        return _Ending.SPENT
-                    if self._stopped:
-                        break
-                else:
-                    return _Ending.FINISHED
-        except asyncio.CancelledError:
-            if not self._left and self._lost is None:
-                raise
-            assert self._task is not None  # noqa: S101  # set before reading
-            self._task.uncancel()
-            if self._lost is not None and not self._left:
-                raise self._lost from None
-        finally:
-            self._reading = False
-            self._end_drain()
-        return _Ending.LEFT if self._unended() else _Ending.FINISHED
-
-    async def _chunks(self) -> AsyncGenerator[ChatChunk, None]:
-        """The first route that gives a chunk; after one there is no other."""
-        routes = self._call.model.routes
-        for last, route in ((index == len(routes) - 1, route) for index, route in enumerate(routes)):
-            self._route = self._call.route = route
-            self._grows = self._call.extends_on(route)
-            provider = self._calls.provider(route.provider.name)
-            try:
-                async with aclosing(provider.stream(self._call.upstream(route))) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-                return
-            except UpstreamError as failure:
-                if self.produced or last or self._left or not failure.retryable:
-                    raise
-                self._forget()
-
-    def _forget(self) -> None:
-        """What a route began to say, and did not go on with."""
-        self._opening.clear()
-        self._accepted, self._report = False, None
-        self._assembly = Assembly() if self._call.presented else None
-
-    async def _relay(self, chunk: dict[str, Any]) -> bool:
-        """False when what is held does not pay for this chunk, and the balance neither: it is not relayed."""
-        call = self._call
-        self._accepted = True
-        if (reported := chunk.get("usage")) is not None:
-            self._report = usage.kept(self._report, reported, call.bounds)
-        choices = chunk.get("choices")
-        if not choices:
-            return True
-        if text := text_of(chunk):
-            if not await self._is_covered(text):
-                return False
-            call.uncounted.append(text)
-        sent = wire.relayed(chunk) | self._chunk(choices) | ({"usage": None} if call.request.include_usage else {})
-        self._assemble(sent, text)
-        await self._pass_on(sent, speaks=bool(text))
-        return True
-
-    async def _pass_on(self, chunk: dict[str, Any], *, speaks: bool) -> None:
-        finishes = wire.finishes(chunk["choices"])
-        if not (self.produced or speaks or finishes):
-            self._opening.append(chunk)
-            return
-        if not self.produced:
-            self.produced = True
-            for opening in self._opening:
-                await self._put(wire.event(opening))
-        if finishes:
-            self._held_back.append(chunk)
-        else:
-            await self._put(wire.event(chunk))
-
-    def _assemble(self, chunk: dict[str, Any], text: str) -> None:
+    def _reset_attempt(self) -> None:
+        """Forget what a route began to say, and did not go on with."""
+        self._said = _Said()
         if self._assembly is not None:
-            self._assembly.add(chunk, text)
-            if self._assembly.size > MAX_REPLAY_BYTES:
-                self._assembly = None
-                if self._drain is not None:  # nothing to replay any more
-                    self._end_drain()
-                    self._read_on()
+            self._assembly = Assembly()
 
-    async def _is_covered(self, text: str) -> bool:
-        if self._grows:
-            return await self._calls.cover(self._call, text)
-        return not self._calls.runs_away(self._call, text)
+    def accepted(self, _: Accepted) -> Effects:
+        self._said.accepted = True
+        return []
 
-    async def _put(self, part: bytes) -> None:
+    def report(self, event: Report) -> Effects:
+        if (believed := usage.believed(event.usage, self._call.bounds)) is not None:
+            self._said.report = usage.latest(self._said.report, believed)
+        return []
+
+    def delta(self, delta: Delta) -> Effects:
+        """Before any text goes out, the hold pays for it."""
+        output = self._call.output
+        if text := delta.text:
+            if self._call.route is not None and self._call.grows_on(self._call.route):
+                if missing := output.missing(text):
+                    self._waiting = deque([delta])
+                    return [Extend(-(-missing // self._call.request.choices))]
+            elif output.runs_away(text):
+                return self._finish(EndReason.RUNAWAY)
+            output.add(text)
+        if self._assembly is not None and (full := self._assemble(delta)) is not None:
+            return full
+        return self._pass_on(delta)
+
+    def _assemble(self, delta: Delta) -> Effects | None:
+        """Effects when the answer has just become too large to keep, and is read for nothing else."""
+        assert self._assembly is not None  # noqa: S101  # the caller looked
+        self._assembly.add(delta.chunk, delta.text)
+        if self._assembly.size <= MAX_REPLAY_BYTES:
+            return None
+        self._assembly = None
+        if self.phase is not Phase.READING_FOR_BILL:
+            return None
+        self._note(delta)
+        return self._read_for_bill()
+
+    def _pass_on(self, delta: Delta) -> Effects:
+        said, (now, last) = self._said, _split(delta)
+        if self.phase is Phase.OPENING and not delta.text and last is None:
+            said.opening.append(delta)
+            return []
+        self._note(delta, last)
+        if self.phase is Phase.READING_FOR_BILL:
+            return []
+        self.phase = Phase.RELAYING
+        sends: Effects = [] if now is None else [Send(now)]
+        if said.opening:
+            sends[:0] = [Send(opening) for opening in said.opening]
+            said.opening.clear()
+        return sends
+
+    def _note(self, delta: Delta, last: Delta | None = None) -> None:
+        self.produced = self.produced or bool(delta.text) or last is not None
+        self._said.accepted = True
+        if last is not None:
+            self._said.last.append(last)
+        self._said.ended.update(delta.finished)
+
+    def done(self, _: Done) -> Effects:
+        return self._finish(EndReason.FINISHED)
+
+    def extended(self, event: Extended) -> Effects:
+        self._call.output.paid, self._call.held = event.output_tokens, event.credits
+        waiting, self._waiting = self._waiting or deque(), None
+        effects: Effects = [TellHeld(event.credits)] if self.phase is not Phase.READING_FOR_BILL else []
+        while waiting and self._waiting is None:
+            effects += self.feed(waiting.popleft())
+        if self._waiting is None:
+            return [*effects, ReadOn()]
+        self._waiting.extend(waiting)  # the hold has to grow once more
+        return effects
+
+    def not_extended(self, _: NotExtended) -> Effects:
+        self._waiting = None
+        return self._finish(EndReason.CREDITS_EXHAUSTED)
+
+    def failed(self, event: Failed) -> Effects:
+        """Another route answers, if there is one and nothing has been produced."""
+        self._waiting = None
+        route = self._attempts.after(event.error, produced=self.produced or self._abandoned)
+        return self._ask(route, event.error)
+
+    def client_disconnected(self, _: ClientDisconnected) -> Effects:
+        self._abandoned = bool(self._unended())
+        self.phase = Phase.READING_FOR_BILL
+        return self._read_for_bill()
+
+    def _read_for_bill(self) -> Effects:
+        """For nobody: only what can be replayed, and what would be billed all the same."""
+        if self._assembly is not None:
+            return [ReadForBill(replayed=True)]
+        route = self._call.route
+        if route is not None and Capability.ABORT_STOPS_BILLING not in route.capabilities:
+            return [ReadForBill(replayed=False)]
+        return self.read_enough(ReadEnough())
+
+    def read_enough(self, _: ReadEnough) -> Effects:
+        return self._finish(EndReason.CLIENT_DISCONNECTED if self._unended() else EndReason.FINISHED)
+
+    def hold_lost(self, event: HoldLost) -> Effects:
+        return self._fail(EndReason.HOLD_LOST, event.error)
+
+    def hold_lost_while_reading(self, _: HoldLost) -> Effects:
+        return self.read_enough(ReadEnough())
+
+    def shutdown(self, _: Shutdown) -> Effects:
+        error = ServiceUnavailable("This server is stopping. What was delivered is charged.")
+        return self._fail(EndReason.SHUTDOWN, error)
+
+    def shutdown_while_reading(self, _: Shutdown) -> Effects:
+        return self.read_enough(ReadEnough())
+
+    def _finish(self, reason: EndReason) -> Effects:
+        """The answer ends here, for better or worse: what it used is charged."""
+        self._settling(reason)
+        left = reason is EndReason.CLIENT_DISCONNECTED
+        if left and not self._said.accepted:  # before its provider took it on
+            return [Close(), Void()]
+        close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # what is complete goes back to its pool
+        counted = self._call.counted()
+        used = self._said.report or counted
+        if reason is not EndReason.FINISHED and used.output_tokens < counted.output_tokens:
+            used = counted  # the report is older than what passed through since
+        self._usage, above = self._call.billable(used)
+        self._end_choices("stop" if reason is EndReason.FINISHED else "length")
+        answer = None if left else self._sealable()
+        return [*close, Settle(self._usage, not left, above, self._abandoned, answer)]
+
+    def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
+        """Settle first, then say so."""
+        self._settling(reason)
+        self._error = error
+        if not self.produced:
+            self._usage = usage.counted(0, 0)
+            return [Close(), Void()]
+        if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeout):
+            self._error = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
+        report = None if self._unended() else self._said.report
+        self._usage, above = self._call.billable(report or self._call.counted())
+        return [Close(), Settle(self._usage, minimum=False, unbilled_output=above, capped=self._abandoned)]
+
+    def break_off(self, error: GatewayError) -> Effects:
+        """A fault of ours: whatever the phase, the money still has to be right."""
+        return self._fail(EndReason.PROVIDER_FAILED, error)
+
+    def _settling(self, reason: EndReason) -> None:
+        self.phase, self.end_reason, self._waiting = Phase.SETTLING, reason, None
+
+    def _sealable(self) -> bytes | None:
+        """The answer as it is kept for a replay. What cannot be written was not sent either."""
+        if self._assembly is None:
+            return None
+        whole = self._assembly
         try:
-            await self.outbox.put(part)
-        except TimeoutError:  # its client does not read
-            self.leave()
-
-    async def _finish(self, ending: _Ending) -> None:
-        billed = self._calls.billed(self._call, self._report, cut=ending is not _Ending.FINISHED)
-        if ending is _Ending.LEFT and not self._accepted:  # before its provider took it on
-            await self._calls.void(self._call)
-            return
-        finished = ending is not _Ending.LEFT
-        told = wire.usage_object(billed, self._report)
-        answer = None
-        if self._assembly is not None and finished:
-            whole = {"object": "chat.completion", "usage": told}
-            answer = orjson.dumps(self._chunk(self._assembly.choices) | whole)
-        self._settling = True
-        closed = await self._calls.settle(self._call, billed, minimum=finished, answer=answer)
-        self._end_choices("length" if ending is _Ending.SPENT else "stop")
-        if not self._call.request.include_usage:
-            self._held_back[-1]["yout"] = yout(closed)
-        for chunk in self._held_back:
-            await self._put(wire.event(chunk))
-        if self._call.request.include_usage:
-            await self._put(wire.event(self._chunk([]) | {"usage": told, "yout": yout(closed)}))
-        await self._put(wire.DONE)
+            return answers.completed(self._call.head, whole.choices, whole.beside, self._usage).encoded
+        except TypeError:  # orjson's JSONEncodeError
+            return None
 
     def _end_choices(self, reason: str) -> None:
         """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
         if missing := self._unended():
-            self._held_back.append(self._chunk([{"index": n, "delta": {}, "finish_reason": reason} for n in missing]))
+            choices = [{"index": n, "delta": {}, "finish_reason": reason} for n in missing]
+            last = Delta({"choices": choices}, finished=tuple(missing))
+            self._said.last.append(last)
+            if self._assembly is not None:
+                self._assembly.add(last.chunk, "")
 
     def _unended(self) -> list[int]:
-        """The choices that have not said that they ended."""
-        closing = [choice for chunk in self._held_back for choice in chunk["choices"] if choice.get("finish_reason")]
-        ended = {choice.get("index", 0) for choice in closing}
-        return [n for n in range(self._call.request.choices) if n not in ended]
+        return [n for n in range(self._call.request.choices) if n not in self._said.ended]
 
-    async def _fail(self, failure: GatewayError) -> None:
-        """Settle first, then say so: one chunk with the error, the billed usage and what it cost. No [DONE]."""
-        if self._settling:  # asked for once: whether it happened is for the ledger to say, not for us to guess
-            charge = f"GET /api/billing/charges/{chat_id(self._call.hold_id)}/ tells what it cost."
-            self.refusal = ServiceUnavailable(f"The ledger is away; what was delivered may be charged. {charge}")
-            await self._put(wire.event(self._failed(self.refusal)))
-            return
-        billed = self._calls.billed(self._call, None if self._unended() else self._report)
-        try:
-            if not self.produced:
-                closed = await self._calls.void(self._call)
-                billed = Usage(0, 0, billed.source)
-            else:
-                closed = await self._calls.settle(self._call, billed, minimum=False)
-        except GatewayError as unsettled:
-            self.refusal = unsettled
-            await self._put(wire.event(self._failed(unsettled)))
-            return
-        if self.produced and isinstance(failure, UpstreamError) and not isinstance(failure, UpstreamTimeout):
-            failure = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
-        self.refusal = failure
-        money = {"usage": wire.usage_object(billed, None), "yout": yout(closed)}
-        await self._put(wire.event(self._failed(failure) | money))
+    def settled(self, event: Settled) -> Effects:
+        self.phase = Phase.DONE
+        closed = event.closed
+        bill = Bill(self._usage, closed.charged, closed.available, self._call.held)
+        if self._error is not None:
+            return [Fail(self._error, bill, self.produced)]
+        return [End(self._said.last, bill)]
 
-    def _failed(self, failure: GatewayError) -> dict[str, Any]:
-        return self._chunk([{"index": 0, "delta": {}, "finish_reason": "error"}]) | errors.envelope(failure)
-
-    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        call = self._call
-        return {
-            "id": chat_id(call.hold_id),
-            "object": "chat.completion.chunk",
-            "created": call.created,
-            "model": call.model.id,
-            "choices": choices,
-        }
+    def not_settled(self, event: NotSettled) -> Effects:
+        """Asked for once: whether it happened is for the ledger to say, not for us to guess."""
+        self.phase = Phase.DONE
+        error = event.error
+        if self._error is None:
+            charge = f"GET /api/billing/charges/{self._call.head.id}/ tells what it cost."
+            error = ServiceUnavailable(f"The ledger is away; what was delivered may be charged. {charge}")
+        return [Fail(error, None, self.produced)]
 
 
-def yout(closed: Closed) -> dict[str, int]:
-    return {"credits_charged": closed.charged, "balance": closed.available}
+def _split(delta: Delta) -> tuple[Delta | None, Delta | None]:
+    """What may go out now, and what ends a choice. Both keep the order of the text."""
+    if not delta.finished:
+        return delta, None
+    now, last = [], []
+    for choice in delta.chunk["choices"]:
+        if choice["index"] not in delta.finished:
+            now.append(choice)
+            continue
+        if choice.get("delta") or choice.get("logprobs"):
+            now.append(choice | {"finish_reason": None})
+            choice = {name: v for name, v in choice.items() if name != "logprobs"} | {"delta": {}}
+        last.append(choice)
+    beside = {name: value for name, value in delta.chunk.items() if name != "choices"}
+    sent = Delta({"choices": now, **beside}, delta.text) if now else None
+    return sent, Delta({"choices": last, **beside}, finished=delta.finished)
+
+
+_Handler = Callable[[Relay, Any], Effects]
+_ = Relay.ignore
+_EVENTS: dict[type, tuple[_Handler, ...]] = {
+    # event: OPENING, RELAYING, READING_FOR_BILL, SETTLING, DONE
+    Start: (Relay.start, _, _, _, _),
+    Accepted: (Relay.accepted, Relay.accepted, Relay.accepted, _, _),
+    Delta: (Relay.delta, Relay.delta, Relay.delta, _, _),
+    Report: (Relay.report, Relay.report, Relay.report, _, _),
+    Done: (Relay.done, Relay.done, Relay.done, _, _),
+    Failed: (Relay.failed, Relay.failed, Relay.failed, _, _),
+    Extended: (Relay.extended, Relay.extended, Relay.extended, _, _),
+    NotExtended: (Relay.not_extended, Relay.not_extended, Relay.not_extended, _, _),
+    ClientDisconnected: (Relay.client_disconnected, Relay.client_disconnected, _, _, _),
+    HoldLost: (Relay.hold_lost, Relay.hold_lost, Relay.hold_lost_while_reading, _, _),
+    Shutdown: (Relay.shutdown, Relay.shutdown, Relay.shutdown_while_reading, _, _),
+    ReadEnough: (_, _, Relay.read_enough, _, _),
+    Settled: (_, _, _, Relay.settled, _),
+    NotSettled: (_, _, _, Relay.not_settled, _),
+}
+TABLE = {event: dict(zip(Phase, handlers, strict=True)) for event, handlers in _EVENTS.items()}

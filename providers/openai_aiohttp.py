@@ -5,7 +5,7 @@ Upstream gets the prompt and nothing about the caller. Its texts, hosts and head
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -90,7 +90,7 @@ class OpenAIChat:
                     raise UpstreamError
                 yield ChatChunk({})  # taken on: from here on it costs
                 begun, ended, choices = False, set[int](), call.body.get("n") or 1
-                async for data in sse.events(response.content.iter_any()):
+                async for data in _events(response.content.iter_any()):
                     if data == b"[DONE]" and begun:
                         return
                     chunk = _chunk(data)
@@ -130,6 +130,22 @@ class OpenAIChat:
         if "developer_role" not in call.capabilities:
             body["messages"] = [_as_system(message) for message in body["messages"]]
         return body
+
+
+async def _events(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    decoder = sse.Decoder()
+    async for part in parts:
+        for event in decoder.feed(part):
+            yield _data(event)
+        decoder.spoken()
+    for event in decoder.end():
+        yield _data(event)
+
+
+def _data(event: bytes | sse.Failure) -> bytes:
+    if isinstance(event, sse.Failure):
+        raise UpstreamError
+    return event
 
 
 @contextmanager

@@ -5,9 +5,20 @@ from decimal import Decimal
 from typing import Any
 
 from domain.catalog import Exchange, Modality, Model, Prices, Unit
+from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand
 
 CREATED = 1_767_225_600
 """The catalog does not know when a vendor released a model; clients only want an integer that stays the same."""
+
+_OPENROUTER = {
+    Meter.INPUT: "prompt",
+    Meter.OUTPUT: "completion",
+    Meter.CACHED_INPUT: "input_cache_read",
+    Meter.CACHE_WRITE: "input_cache_write",
+    Meter.AUDIO_INPUT: "audio",
+    Meter.WEB_SEARCH: "web_search",
+}
+"""OpenRouter's names of what it prices."""
 
 MADE = {
     Modality.TEXT: "text",
@@ -23,7 +34,6 @@ def listing(models: Iterable[Model], exchange: Exchange) -> dict[str, Any]:
 
 
 def entry(model: Model, exchange: Exchange) -> dict[str, Any]:
-    rates = model.prices.rates
     return {
         "id": model.id,
         "object": "model",
@@ -34,10 +44,7 @@ def entry(model: Model, exchange: Exchange) -> dict[str, Any]:
         "modality": model.modality.value,
         "context_window": model.context_window,
         "max_output_tokens": model.max_output_tokens,
-        "credits_per_1k_input": number(rates.input) if rates else None,
-        "credits_per_1k_output": number(rates.output) if rates else None,
-        "credits_per_1k_cached_input": number(rates.cached_input) if rates else None,
-        "credits_per_1k_cache_write": number(rates.cache_write) if rates else None,
+        **_per_thousand(model.prices.tokens),
         "credits_per_call": _per(model.prices, Unit.CALL),
         "credits_per_image": _per(model.prices, Unit.IMAGE),
         "credits_per_second": _per(model.prices, Unit.SECOND),
@@ -61,6 +68,16 @@ def number(credits: Decimal) -> int | float:
     return int(credits) if credits == credits.to_integral_value() else float(credits)
 
 
+def _per_thousand(prices: TokenPrices | None) -> dict[str, int | float | None]:
+    """Of every meter that each model has, and of the others that this one prices."""
+    priced: dict[str, int | float | None] = {f"credits_per_1k_{meter}": None for meter in BASE}
+    if prices is not None:
+        for name in prices.rates:
+            credits = credits_per_thousand(prices.rates, Meter(name))
+            priced[f"credits_per_1k_{name}"] = None if credits is None else number(credits)
+    return priced
+
+
 def _per(prices: Prices, unit: Unit) -> int | float | None:
     return number(prices.per_unit) if prices.unit is unit and prices.per_unit is not None else None
 
@@ -79,13 +96,10 @@ def _architecture(model: Model) -> dict[str, Any]:
 def _pricing(prices: Prices, exchange: Exchange) -> dict[str, str]:
     """Decimal strings in dollars per token, per request, per image."""
     pricing = {"prompt": "0", "completion": "0", "request": "0", "image": "0"}
-    if prices.rates is not None:
-        pricing |= {
-            "prompt": _usd(prices.rates.input / 1000, exchange),
-            "completion": _usd(prices.rates.output / 1000, exchange),
-            "input_cache_read": _usd(prices.rates.cached_input / 1000, exchange),
-            "input_cache_write": _usd(prices.rates.cache_write / 1000, exchange),
-        }
+    for meter, name in _OPENROUTER.items():
+        credits = credits_per_thousand(prices.tokens.rates, meter) if prices.tokens else None
+        if credits is not None:
+            pricing[name] = _usd(credits / 1000, exchange)
     names = {Unit.CALL: "request", Unit.IMAGE: "image", Unit.SECOND: "second"}
     if prices.unit is not None and prices.per_unit is not None:
         pricing[names[prices.unit]] = _usd(prices.per_unit, exchange)

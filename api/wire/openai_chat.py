@@ -11,7 +11,7 @@ import orjson
 
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
-from domain.pricing import MOST_TOKENS, Usage, UsageSource
+from domain.pricing import MAX_TOKENS, Usage, UsageSource
 
 BIG_BODY = 100_000
 """Bytes of a request from which it is parsed and counted off the event loop."""
@@ -97,7 +97,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
             raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
     _check_price(body)
     options = body.get("stream_options") or {}
-    limit = _count(body, "max_completion_tokens", MOST_TOKENS) or _count(body, "max_tokens", MOST_TOKENS)
+    limit = _count(body, "max_completion_tokens", MAX_TOKENS) or _count(body, "max_tokens", MAX_TOKENS)
     return ChatRequest(
         model=model,
         body=body,

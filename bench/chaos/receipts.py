@@ -11,6 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 Receipt = Mapping[str, Any]
+BASE = frozenset({"input", "output", "cached_input", "cache_write"})
+INPUT = frozenset({"input", "cached_input", "cache_write", "cache_write_1h", "audio_input", "image_input"})
+OUTPUT = frozenset({"output", "audio_output", "image_output"})
 ENDS = {"settled": "charge", "void": "release"}
 """Which transaction closes a hold that ended so."""
 
@@ -30,14 +33,26 @@ def exact_cost(receipt: Receipt) -> Fraction:
     used, price = receipt["usage"], receipt["price"]
     if price["flat"] is not None:
         return Fraction(price["flat"])
-    rates = _rates_at(price, used["input_tokens"])
-    sides = {
-        "input": used["input_tokens"] - used["cached_tokens"] - used["cache_write_tokens"],
-        "cached_input": used["cached_tokens"],
-        "cache_write": used["cache_write_tokens"],
-        "output": used["output_tokens"],
+    rates = _applied(receipt)
+    return sum((Fraction(rates.get(meter, 0)) * count for meter, count in _counts(used).items()), Fraction()) / 1000
+
+
+def _counts(used: Mapping[str, Any]) -> dict[str, int]:
+    """By meter, none of them zero: the sides of the call without their parts, and the parts."""
+    others = {meter: count for meter, count in used["meters"].items() if meter not in BASE}
+    parts = {"cached_input": used["cached_tokens"], "cache_write": used["cache_write_tokens"], **others}
+    counts = {
+        "input": used["input_tokens"] - sum(count for meter, count in parts.items() if meter in INPUT),
+        "output": used["output_tokens"] - sum(count for meter, count in parts.items() if meter in OUTPUT),
+        **parts,
     }
-    return sum((Fraction(rates[side]) * count for side, count in sides.items()), Fraction()) / 1000
+    return {meter: count for meter, count in counts.items() if count}
+
+
+def _applied(receipt: Receipt) -> Mapping[str, str]:
+    """The rates of the service tier that served the call, and of the tier that its input reached."""
+    used, price = receipt["usage"], receipt["price"]
+    return _rates_at(price["service_tiers"].get(used["service_tier"], price), used["input_tokens"])
 
 
 def _rates_at(price: Mapping[str, Any], input_tokens: int) -> Mapping[str, str]:
@@ -51,12 +66,20 @@ def _dearest(receipt: Receipt, minimum: int) -> int:
     price, bounds = receipt["price"], receipt["bounds"]
     if price["flat"] is not None:
         return int(price["flat"])
-    reachable = [tier["rates"] for tier in price["tiers"] if bounds["input_tokens"] > tier["above_input_tokens"]]
+    reachable = [
+        rates
+        for each in (price, *price["service_tiers"].values())
+        for rates in (
+            each["rates"],
+            *(tier["rates"] for tier in each["tiers"] if bounds["input_tokens"] > tier["above_input_tokens"]),
+        )
+    ]
     output = (bounds["output_limit"] or 0) * bounds["choices"]
     costs = [
-        max(Fraction(rates[side]) for side in ("input", "cached_input", "cache_write")) * bounds["input_tokens"]
-        + Fraction(rates["output"]) * output
-        for rates in (price["rates"], *reachable)
+        max(Fraction(rate) for meter, rate in rates.items() if meter in INPUT) * bounds["input_tokens"]
+        + max(Fraction(rate) for meter, rate in rates.items() if meter in OUTPUT) * output
+        + Fraction(rates.get("web_search", 0)) * bounds["web_searches"]
+        for rates in reachable
     ]
     dearest: Fraction = max(costs) / 1000
     return max(minimum, math.ceil(dearest))
@@ -105,7 +128,11 @@ def _of_remainders(credits: Mapping[str, int]) -> Iterator[str]:
 
 def _of_tokens(receipt: Receipt) -> Iterator[str]:
     used = receipt["usage"]
-    if receipt["applied"] != _rates_at(receipt["price"], used["input_tokens"]):
+    if used["meters"] != _counts(used):
+        yield f"counts {used['meters']}, which is not what its tokens come to"
+    if unpriced := set(used["meters"]) - set(_applied(receipt)):
+        yield f"counts {unpriced}, which have no price"
+    if receipt["applied"] != _applied(receipt):
         yield "other rates were applied than its input reached"
     sources = ("estimated",) if receipt["closed_by"] == "sweeper" else ("provider", "counted")
     if used["source"] not in sources:

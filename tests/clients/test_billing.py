@@ -45,6 +45,8 @@ async def test_a_finished_call(payer: AccountClient) -> None:
         "cache_write_tokens": 0,
         "output_tokens": 200,
         "source": "provider",
+        "meters": {"input": 1000, "output": 200},
+        "service_tier": None,
     }
     assert (receipt["bounds"]["output_limit"], receipt["bounds"]["choices"]) == (500, 1)
     assert receipt["credits"] | {"held": 0} == {"held": 0, "charged": 600, "written_off": 0, "refunded": 0}

@@ -13,14 +13,15 @@ from db.engine import Database
 from db.keys import NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
-from domain.catalog import Prices, Rates
+from domain.authority import Authority
 from domain.ledger import Grant, Reserve, Settle, Void
-from domain.pricing import TextPrices, TextTerms, Usage, UsageSource
+from domain.meters import TokenPrices, per_thousand
+from domain.pricing import TextTerms, Usage, UsageSource
 from domain.sealing import Wrapping
 
 WRAPPING = Wrapping.of("a master secret of the tests, long enough")
 _RATE = Decimal(1000)
-PRICES = TextPrices.of(Prices(rates=Rates(input=_RATE, output=_RATE, cached_input=_RATE, cache_write=_RATE)))
+PRICES = TokenPrices(per_thousand(input=_RATE, output=_RATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ async def open_account(
     async with database.transaction() as session:
         email = f"{account_id.hex}@example.test"
         await accounts.create(session, wrapping, account_id=account_id, user_id=uuid.uuid4(), email=email)
-        await keys.create(session, account_id, NewKey(uuid.uuid4(), token, "first", tokens.SCOPES))
+        await keys.create(session, account_id, NewKey(uuid.uuid4(), token, "first", Authority(tokens.SCOPES)))
     if credits:
         await ledger.ask(Grant(account_id, credits, f"opening:{account_id}"))
     return Customer(account_id, token)

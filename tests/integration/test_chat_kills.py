@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest_asyncio
 from db import migrate
 from dev.postgres import EmbeddedPostgres
 from domain import pricing
-from domain.pricing import TextPrices, TextRates, Usage, UsageSource
+from domain.meters import TokenPrices, per_thousand
+from domain.pricing import Usage, UsageSource
 from providers import tokenizer
 from tests.doubles.entries import INPUT, OUTPUT, text_model
 from tests.doubles.openai_server import ANSWER, OpenAIServer, event
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ENDLESS, STALLING, HANGING, PLAIN = "test-endless", "test-stalls", "test-hang", "test-plain"
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 MICRO = 1_000_000
-PRICES = TextPrices(TextRates(INPUT * MICRO, OUTPUT * MICRO, INPUT * MICRO, INPUT * MICRO))
+PRICES = TokenPrices(per_thousand(input=Decimal(INPUT), output=Decimal(OUTPUT)))
 MOST = 2000
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open'"
 

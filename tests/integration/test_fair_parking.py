@@ -13,10 +13,11 @@ import pytest
 
 from db import keys
 from db.engine import Database
-from db.keys import Change, NewKey
+from db.keys import KeyChange, NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
-from domain.ledger import Claim, Operation, Reserved
+from domain.authority import Authority
+from domain.ledger import IdempotencyClaim, Operation, Reserved
 from tests.doubles.frozen_writer import frozen_in_a_batch
 from tests.integration.bank import Customer, balance, open_account, reserve, settle
 from tests.integration.test_ledger import outcome, proven
@@ -48,7 +49,7 @@ async def with_keys(database: Database, customer: Customer, count: int = OWNERS_
     owners = [Customer(customer.account_id, tokens.mint(os.urandom(32))) for _ in range(count)]
     async with database.transaction() as session:
         for owner in owners:
-            new = NewKey(uuid.uuid4(), owner.token, "one of many", tokens.SCOPES)
+            new = NewKey(uuid.uuid4(), owner.token, "one of many", Authority(tokens.SCOPES))
             await keys.create(session, customer.account_id, new)
     return owners
 
@@ -57,7 +58,7 @@ async def with_keys(database: Database, customer: Customer, count: int = OWNERS_
 async def locked(url: str, statement: str, *parameters: object) -> AsyncIterator[None]:
     """By another process, in a transaction that does nothing more."""
     async with await psycopg.AsyncConnection.connect(url) as operator:
-        await operator.execute(statement, parameters)  # type: ignore[arg-type]  # a statement of this file
+        await operator.execute(statement, parameters)
         yield
         await operator.rollback()
 
@@ -102,7 +103,7 @@ async def test_neighbours_of_a_lock_that_shows_only_in_writing_do_not_notice(
 ) -> None:
     """The row of an Idempotency-Key that has expired, in the hands of who is about to delete it."""
     owner, neighbour = await open_account(database, ledger, 100_000), await open_account(database, ledger, 100_000)
-    claim = Claim(b"scope" * 4, b"fingerprint", remembered=timedelta(hours=1))
+    claim = IdempotencyClaim(b"scope" * 4, b"fingerprint", remembered=timedelta(hours=1))
     call = reserve(owner, 100)
     claiming = type(call)(**{name: getattr(call, name) for name in call.__slots__} | {"claim": claim})
     expired = (
@@ -181,7 +182,7 @@ async def test_neighbours_of_many_changes_to_one_account_do_not_notice(
     async def change() -> None:
         while not done.is_set():
             async with database.transaction(account=owner.account_id) as session:
-                await keys.change(session, owner.account_id, key_id, Change("other", None, {}))
+                await keys.change(session, owner.account_id, key_id, KeyChange("other", Authority(tokens.SCOPES)))
 
     async def call() -> None:
         while not done.is_set():

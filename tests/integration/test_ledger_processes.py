@@ -16,6 +16,7 @@ from db.engine import Database
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
+from domain.authority import Authority
 from domain.ledger import Adjust, Grant, Operation
 from tests.doubles.faulty_wire import FaultyWire, Point, Way
 from tests.integration.bank import Customer, balance, open_account, reserve
@@ -54,7 +55,9 @@ async def operate(database: Database, customers: Sequence[Customer], done: async
         owner = customers[rounds % len(customers)].account_id
         key_id = uuid.uuid4()
         async with database.transaction() as session:
-            await keys.create(session, owner, keys.NewKey(key_id, f"token {key_id}", "", frozenset({"chat"})))
+            await keys.create(
+                session, owner, keys.NewKey(key_id, f"token {key_id}", "", Authority(frozenset({"chat"})))
+            )
         async with database.transaction() as session:
             await keys.revoke(session, owner, key_id)
         rounds += 1

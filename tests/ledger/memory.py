@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from domain.decisions import decide
-from domain.ledger import Account, Changes, Hold, Key, Operation, Result, Secret, State, UsageEntry
+from domain.ledger import Account, Changes, Hold, Key, Operation, Result, Secret, State
+from domain.usage import UsageEntry
 from tests.ledger.machine import BankMachine
 from tests.ledger.verdict_codec import EncodedResult, encode
 from tests.ledger.world import ACCOUNTS, KEYS

@@ -5,19 +5,16 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from domain.catalog import Prices, Rates
 from domain.limits import NO_LIMITS, Limits
-from domain.pricing import TextPrices
+from domain.meters import TokenPrices, per_thousand
 from tests.ledger.facts import CACHED, INPUT, OUTPUT, WRITTEN, KeyFacts, Purse
 from tests.ledger.model import Model
 
 LEASE = timedelta(hours=1)
 """Nothing expires by itself while a test runs."""
-PRICES = TextPrices.of(
-    Prices(
-        rates=Rates(
-            input=Decimal(INPUT), output=Decimal(OUTPUT), cached_input=Decimal(CACHED), cache_write=Decimal(WRITTEN)
-        )
+PRICES = TokenPrices(
+    per_thousand(
+        input=Decimal(INPUT), output=Decimal(OUTPUT), cached_input=Decimal(CACHED), cache_write=Decimal(WRITTEN)
     )
 )
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from domain.catalog import Prices, Rates
 from domain.decisions import decide
 from domain.ledger import (
     Account,
@@ -19,13 +18,14 @@ from domain.ledger import (
     State,
     Void,
 )
-from domain.pricing import TextPrices, TextTerms, Usage, UsageSource
+from domain.meters import TokenPrices, per_thousand
+from domain.pricing import TextTerms, Usage, UsageSource
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANN, BOB, KEY = UUID(int=1), UUID(int=2), UUID(int=9)
 DIGEST = b"ann's key"
-RATES = Rates(input=Decimal(300), output=Decimal(1500), cached_input=Decimal(30), cache_write=Decimal(375))
-TERMS = TextTerms(TextPrices.of(Prices(rates=RATES)), "v1", 20, 15, 100, 4096)
+RATES = per_thousand(input=Decimal(300), output=Decimal(1500), cached_input=Decimal(30), cache_write=Decimal(375))
+TERMS = TextTerms(TokenPrices(RATES), "v1", 20, 15, 100, 4096)
 BOUND = 158  # 375 x 20 / 1000 + 1500 x 100 / 1000, rounded up
 
 

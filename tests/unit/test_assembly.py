@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.assembly import Assembly, deltas
+from gateway.pulled_assembly import Assembly, deltas
 
 
 def replayed(delta: dict[str, Any]) -> dict[str, Any]:

@@ -17,17 +17,20 @@ from domain.catalog import (
     Prices,
     Provider,
     ProviderKind,
-    Rates,
     Route,
-    Tier,
     Unit,
 )
 from domain.errors import ModelNotFound
-from domain.money import micros
+from domain.meters import Meter, Rates, Tier, TokenPrices, per_thousand
+from domain.money import MICRO, micros
 
 
 def rates(plain: str, output: str = "0") -> Rates:
-    return Rates(input=Decimal(plain), output=Decimal(output), cached_input=Decimal(plain), cache_write=Decimal(plain))
+    return per_thousand(input=Decimal(plain), output=Decimal(output))
+
+
+def priced(plain: str, output: str = "0", *tiers: Tier) -> Prices:
+    return Prices(tokens=TokenPrices(rates(plain, output), tiers))
 
 
 def model(model_id: str, *routes: Route, prices: Prices | None = None) -> Model:
@@ -39,7 +42,7 @@ def model(model_id: str, *routes: Route, prices: Prices | None = None) -> Model:
         input_modalities=(),
         context_window=1000,
         max_output_tokens=100,
-        prices=prices or Prices(rates=rates("1", "2")),
+        prices=prices or priced("1", "2"),
         tags=(),
         pro_only=False,
         supported_parameters=None,
@@ -93,8 +96,10 @@ def test_every_list_price_is_whole_millionths_of_a_credit(usd: Decimal) -> None:
     ("input_tokens", "input_rate"), [(0, "1"), (200, "1"), (201, "2"), (500, "2"), (501, "4"), (10_000, "4")]
 )
 def test_the_highest_tier_that_was_passed_prices_the_whole_call(input_tokens: int, input_rate: str) -> None:
-    prices = Prices(rates=rates("1"), tiers=(Tier(above=200, rates=rates("2")), Tier(above=500, rates=rates("4"))))
-    assert prices.rates_at(input_tokens).input == Decimal(input_rate)
+    prices = TokenPrices(rates("1"), (Tier(200, rates("2")), Tier(500, rates("4"))))
+    assert prices.rates_at(input_tokens)[Meter.INPUT] == Decimal(input_rate) * MICRO
+    shuffled = TokenPrices(prices.rates, prices.tiers[::-1])
+    assert shuffled.rates_at(input_tokens) == prices.rates_at(input_tokens)
 
 
 def test_media_prices_are_per_unit_and_variant() -> None:
@@ -103,25 +108,26 @@ def test_media_prices_are_per_unit_and_variant() -> None:
 
 
 def test_prices_of_one_kind_are_not_those_of_the_other() -> None:
-    with pytest.raises(ValueError, match="not priced by tokens"):
-        Prices(unit=Unit.CALL, per_unit=Decimal(1)).rates_at(1)
+    assert Prices(unit=Unit.CALL, per_unit=Decimal(1)).tokens is None
     with pytest.raises(ValueError, match="priced by tokens"):
-        Prices(rates=rates("1")).per_unit_at(None)
+        priced("1").per_unit_at(None)
 
 
 def test_a_version_names_prices_and_not_how_they_are_written() -> None:
-    written = [Prices(rates=rates(price, "2")) for price in ("300", "300.000", "3E+2")]
+    written = [priced(price, "2") for price in ("300", "300.000", "3E+2")]
     assert len({prices.version for prices in written}) == 1
-    assert Prices(rates=rates("300.000001", "2")).version != written[0].version
+    assert priced("300.000001", "2").version != written[0].version
     assert written[0].version == "5475d9a02f9d"  # receipts of earlier releases name it
 
 
 def test_any_change_of_price_changes_the_version() -> None:
-    base = Prices(rates=rates("1", "2"))
+    base = priced("1", "2")
     others = [
-        Prices(rates=rates("2", "1")),
-        Prices(rates=base.rates, tiers=(Tier(above=9, rates=rates("1", "2")),)),
-        Prices(rates=base.rates, tiers=(Tier(above=8, rates=rates("1", "2")),)),
+        priced("2", "1"),
+        priced("1", "2", Tier(9, rates("1", "2"))),
+        priced("1", "2", Tier(8, rates("1", "2"))),
+        Prices(tokens=TokenPrices(rates("1", "2"), service_tiers={"flex": TokenPrices(rates("1", "1"))})),
+        Prices(tokens=TokenPrices({**rates("1", "2"), Meter.WEB_SEARCH: 1})),
         Prices(unit=Unit.CALL, per_unit=Decimal(1)),
         Prices(unit=Unit.IMAGE, per_unit=Decimal(1)),
         Prices(unit=Unit.IMAGE, per_unit=Decimal(1), variants={"1x1": Decimal(2)}),

@@ -10,7 +10,9 @@ from pydantic import SecretStr
 
 from catalog import files
 from catalog.builder import ProviderKeys
-from domain.catalog import Capability, Catalog, CatalogInvalid, Modality, Prices, ProviderKind, Unit
+from domain.catalog import Capability, Catalog, CatalogInvalid, Modality, Model, Prices, ProviderKind, Unit
+from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand, per_thousand
+from domain.money import MICRO
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OLLAMA = """
@@ -38,6 +40,11 @@ def load(tmp_path: Path, text: str, keys: ProviderKeys = no_keys) -> Catalog:
     return files.load(tmp_path / "my.toml", keys, at=TODAY)
 
 
+def tokens_of(model: Model) -> TokenPrices:
+    assert model.prices.tokens is not None
+    return model.prices.tokens
+
+
 def problems(tmp_path: Path, text: str) -> list[str]:
     with pytest.raises(CatalogInvalid) as invalid:
         load(tmp_path, text)
@@ -48,8 +55,7 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 def test_a_server_without_a_key_works_as_it_stands(tmp_path: Path) -> None:
     catalog = load(tmp_path, OLLAMA)
     model = catalog.find("llama3.2:3b")
-    assert model.prices.rates is not None
-    assert (model.prices.rates.input, model.prices.rates.output) == (Decimal(0), Decimal("0.5"))
+    assert tokens_of(model).rates == per_thousand(input=Decimal(0), output=Decimal("0.5"))
     assert (model.name, model.modality, model.pro_only) == ("llama3.2:3b", Modality.TEXT, False)
     assert (model.context_window, model.max_output_tokens) == (32_768, 4_096)
     (route,) = model.routes
@@ -74,7 +80,7 @@ def test_a_model_with_routes_replaces_the_shipped_one(tmp_path: Path) -> None:
     catalog = load(tmp_path, OLLAMA.replace("llama3.2:3b", "openai-gpt-6-sol", 1))
     model = catalog.find("openai-gpt-6-sol")
     assert [route.provider.name for route in model.routes] == ["ollama"]
-    assert (model.name, model.tags, model.prices.tiers) == ("openai-gpt-6-sol", (), ())
+    assert (model.name, model.tags, tokens_of(model).tiers) == ("openai-gpt-6-sol", (), ())
 
 
 def test_a_provider_is_changed_field_by_field_and_replaced_by_its_kind(tmp_path: Path) -> None:
@@ -148,20 +154,19 @@ MODEL = '[models.m]\nroutes = [{ provider = "anthropic", model = "claude-sonnet-
     ],
 )
 def test_list_prices_fill_in_what_is_not_given(tmp_path: Path, given: str, expected: tuple[str, ...]) -> None:
-    rates = load(tmp_path, MODEL + given).models["m"].prices.rates
-    assert rates is not None
-    assert (rates.input, rates.output, rates.cached_input, rates.cache_write) == tuple(map(Decimal, expected))
+    rates = tokens_of(load(tmp_path, MODEL + given).models["m"]).rates
+    prices = (credits_per_thousand(rates, meter) for meter in BASE)
+    assert tuple(prices) == tuple(map(Decimal, expected))
 
 
 def test_tiers_come_with_list_prices_or_from_the_file(tmp_path: Path) -> None:
     sol = '[models.m]\nroutes = [{ provider = "openai", model = "gpt-6-sol" }]\n'
-    listed = load(tmp_path, sol).models["m"].prices
-    assert [(tier.above, tier.rates.input) for tier in listed.tiers] == [(272_000, Decimal(400))]
-    assert load(tmp_path, sol + "credits_per_1k_input = 1").models["m"].prices.tiers == ()
+    listed = tokens_of(load(tmp_path, sol).models["m"])
+    assert [(tier.above, tier.rates[Meter.INPUT]) for tier in listed.tiers] == [(272_000, 400 * MICRO)]
+    assert tokens_of(load(tmp_path, sol + "credits_per_1k_input = 1").models["m"]).tiers == ()
     tier = "tiers = [{ above = 9, credits_per_1k_input = 2, credits_per_1k_output = 3 }]"
-    own = load(tmp_path, sol + tier).models["m"].prices
-    (only,) = own.tiers
-    assert (only.above, only.rates.cached_input, only.rates.output) == (9, Decimal(2), Decimal(3))
+    (only,) = tokens_of(load(tmp_path, sol + tier).models["m"]).tiers
+    assert (only.above, only.rates[Meter.CACHED_INPUT], only.rates[Meter.OUTPUT]) == (9, 2 * MICRO, 3 * MICRO)
 
 
 def test_another_unit_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from catalog import files, list_prices
 from catalog.builder import ProviderKeys
 from domain.catalog import Catalog, InputModality, Modality, Model, ProviderKind
 from domain.errors import ModelNotFound
+from domain.meters import Meter, credits_per_thousand
+from domain.money import MICRO
 
 TODAY = datetime(2026, 11, 23, 2, tzinfo=UTC)
 EVERYTHING = {modality: frozenset(ProviderKind) for modality in Modality}
@@ -96,20 +98,20 @@ def test_every_model_is_described_and_priced(catalog: Catalog) -> None:
         assert model.description.endswith("."), model.id
         assert model.tags, model.id
         if model.modality.priced_by_tokens:
-            assert model.prices.rates is not None
-            assert model.prices.rates.input > 0, model.id
+            assert model.prices.tokens is not None
+            assert model.prices.tokens.rates[Meter.INPUT] > 0, model.id
             assert model.context_window, model.id
         else:
             assert (model.prices.per_unit or 0) > 0, model.id
         if model.modality is Modality.TEXT:
-            assert model.prices.rates is not None
-            assert model.prices.rates.output > 0, model.id
+            assert model.prices.tokens is not None
+            assert model.prices.tokens.rates[Meter.OUTPUT] > 0, model.id
             assert 0 < (model.max_output_tokens or 0) <= (model.context_window or 0), model.id
 
 
 def test_each_tier_begins_above_the_one_before(catalog: Catalog) -> None:
     for model in catalog.models.values():
-        for lower, higher in pairwise(model.prices.tiers):
+        for lower, higher in pairwise(model.prices.tokens.tiers if model.prices.tokens else ()):
             assert lower.above < higher.above, model.id
 
 
@@ -125,9 +127,10 @@ def test_each_tier_begins_above_the_one_before(catalog: Catalog) -> None:
     ],
 )
 def test_known_prices(catalog: Catalog, model_id: str, credits_in: str, credits_out: str) -> None:
-    priced = catalog.models[model_id].prices.rates
+    priced = catalog.models[model_id].prices.tokens
     assert priced is not None
-    assert (priced.input, priced.output) == (Decimal(credits_in), Decimal(credits_out))
+    prices = [credits_per_thousand(priced.rates, meter) for meter in (Meter.INPUT, Meter.OUTPUT)]
+    assert prices == [Decimal(credits_in), Decimal(credits_out)]
 
 
 def test_veo_is_flat() -> None:
@@ -138,7 +141,7 @@ def test_veo_is_flat() -> None:
 def test_list_prices_are_those_of_the_day() -> None:
     later = datetime(2026, 12, 1, tzinfo=UTC)
     prices = [files.load(None, no_keys, at=at).models["google-gemini-4-argon"].prices for at in (TODAY, later)]
-    assert [each.rates.input for each in prices if each.rates] == [200, 400]
+    assert [each.tokens.rates[Meter.INPUT] for each in prices if each.tokens] == [200 * MICRO, 400 * MICRO]
     assert prices[0].version != prices[1].version
 
 
@@ -147,9 +150,10 @@ def test_no_route_costs_more_than_the_model_does(catalog: Catalog) -> None:
         for route in model.routes:
             writes = model.modality is Modality.TEXT
             listed = list_prices.find(route.provider, route.model, TODAY, writes=writes)
-            if listed is not None and model.prices.rates is not None:
-                assert listed.base.input * 100 <= model.prices.rates.input, (model.id, route.provider.name)
-                assert listed.base.output * 100 <= model.prices.rates.output, (model.id, route.provider.name)
+            if listed is not None and model.prices.tokens is not None:
+                for meter in (Meter.INPUT, Meter.OUTPUT):
+                    price = model.prices.tokens.rates[meter]
+                    assert listed.base[meter] * 100_000 * MICRO <= price, (model.id, route.provider.name, meter)
 
 
 def test_audio_is_read_only_where_it_costs_what_text_costs(catalog: Catalog) -> None:

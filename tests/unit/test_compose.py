@@ -26,7 +26,7 @@ from dotenv import dotenv_values
 import cli
 from dev.postgres import QUIET
 from dev.temporal import DYNAMIC_CONFIG
-from gateway.calls import SETTLE_SECONDS
+from gateway.pulled_calls import SETTLE_SECONDS
 from settings import Settings
 from workflows.options import QUEUES
 

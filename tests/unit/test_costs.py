@@ -9,8 +9,9 @@ from domain import media_orders, pricing
 from domain.catalog import Prices
 from domain.margins import Margin, total
 from domain.media import Kind, MediaRequest
-from domain.money import COST_PLACES, plain
-from domain.pricing import TextPrices, Usage, UsageSource
+from domain.meters import Meter, per_thousand
+from domain.money import COST_PLACES, MICRO, plain
+from domain.pricing import Usage, UsageSource
 from tests.unit.test_catalog_file import all_keys, load, problems
 
 ROUTE = '{{ provider = "lab", model = "x"{costs} }}'
@@ -44,11 +45,12 @@ def test_a_cost_that_is_given(tmp_path: Path) -> None:
     given = ", cost_per_1k_input = 0.5, cost_per_1k_output = 2.000001, cost_per_1k_cached_input = 0.1"
     costs = costs_of(tmp_path, model(given), "lab-x")
     assert costs is not None
-    rates = costs.rates_at(0)
-    assert (rates.input, rates.output) == (Decimal("0.5"), Decimal("2.000001"))
-    assert (rates.cached_input, rates.cache_write) == (Decimal("0.1"), Decimal("0.5"))
+    assert costs.tokens is not None
+    assert costs.tokens.rates == per_thousand(
+        input=Decimal("0.5"), output=Decimal("2.000001"), cached_input=Decimal("0.1"), cache_write=Decimal("0.5")
+    )
     used = Usage(1001, 7, UsageSource.PROVIDER, cached_tokens=1)
-    assert plain(pricing.billionths(TextPrices.of(costs), used), COST_PLACES) == "0.514100007"
+    assert plain(pricing.billionths(costs.tokens, used), COST_PLACES) == "0.514100007"
 
 
 def test_what_is_not_known(tmp_path: Path) -> None:
@@ -63,9 +65,11 @@ def test_the_list_price_of_the_route_without_our_markup(tmp_path: Path) -> None:
     found = load(tmp_path, exchange, all_keys).find("openai-gpt-54")
     costs = found.routes[0].costs
     assert costs is not None
-    assert costs.rates_at(0).input == 250
-    assert costs.tiers
-    assert found.prices.rates_at(0).input == 1
+    assert costs.tokens is not None
+    assert costs.tokens.rates[Meter.INPUT] == 250 * MICRO
+    assert costs.tokens.tiers
+    assert found.prices.tokens is not None
+    assert found.prices.tokens.rates[Meter.INPUT] == 1 * MICRO
 
 
 @pytest.mark.parametrize(

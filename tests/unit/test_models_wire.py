@@ -59,6 +59,7 @@ def test_a_text_model_in_three_vocabularies(catalog: Catalog) -> None:
             "image": "0",
             "input_cache_read": "0.0000003",
             "input_cache_write": "0.00000375",
+            "web_search": "0.01",
         },
     }
     assert sonnet == sonnet | openai | ours | openrouter

@@ -7,24 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import pricing
-from domain.catalog import Prices, Rates
+from domain.meters import Tier, TokenPrices, per_thousand
 from domain.money import micros, plain, round_up
-from domain.pricing import FlatTerms, TextPrices, TextTerms, TextTier, Usage, UsageSource
+from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
 
 PRICE = st.decimals(min_value=0, max_value=10**9, places=6)
-TOKENS = st.integers(min_value=0, max_value=pricing.MOST_TOKENS)
+TOKENS = st.integers(min_value=0, max_value=pricing.MAX_TOKENS)
 
 
 def prices(
     per_in: Decimal, per_out: Decimal, cached: Decimal | None = None, write: Decimal | None = None
-) -> TextPrices:
+) -> TokenPrices:
     cached, write = per_in if cached is None else cached, per_in if write is None else write
-    return TextPrices.of(Prices(rates=Rates(input=per_in, output=per_out, cached_input=cached, cache_write=write)))
+    return TokenPrices(per_thousand(input=per_in, output=per_out, cached_input=cached, cache_write=write))
 
 
 SONNET = prices(Decimal(300), Decimal(1500))
 FREE = prices(Decimal(0), Decimal(0))
-LONG = TextPrices(SONNET.rates, (TextTier(200_000, prices(Decimal(600), Decimal(2250)).rates),))
+LONG = TokenPrices(SONNET.rates, (Tier(200_000, prices(Decimal(600), Decimal(2250)).rates),))
 
 
 def usage(given_in: int, given_out: int) -> Usage:
@@ -109,7 +109,7 @@ def test_charges(tokens_in: int, tokens_out: int, minimum: bool, credits: int) -
     assert pricing.charge(SONNET, usage(tokens_in, tokens_out), minimum=minimum) == credits
 
 
-def terms(*, limit: int | None = None, choices: int = 1, known: TextPrices = SONNET) -> TextTerms:
+def terms(*, limit: int | None = None, choices: int = 1, known: TokenPrices = SONNET) -> TextTerms:
     return TextTerms(
         known, "v", input_bound=1000, input_count=900, output_limit=limit, model_limit=64_000, choices=choices
     )
@@ -167,7 +167,7 @@ def test_a_callers_own_bound(
 def test_an_unset_limit_fits_into_a_callers_own_bound_in_every_tier(
     most: int, choices: int, first: tuple[Decimal, Decimal], above: tuple[Decimal, Decimal]
 ) -> None:
-    known = TextPrices(prices(*first).rates, (TextTier(500, prices(*above).rates),))
+    known = TokenPrices(prices(*first).rates, (Tier(500, prices(*above).rates),))
     asked = terms(known=known, choices=choices)
     floor = pricing.bound(terms(known=known, choices=choices, limit=pricing.OUTPUT_FLOOR), 0).amount
     assert pricing.bound(asked, 10**18, most).amount <= max(floor, most)

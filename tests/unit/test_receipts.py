@@ -6,21 +6,21 @@ from uuid import UUID
 
 import pytest
 
-from domain.catalog import Prices, Rates, Tier
 from domain.errors import NotFound
 from domain.ids import chat_id
 from domain.ledger import Hold, HoldState, LedgerAccount, Posting, TransactionKind
-from domain.pricing import TextPrices, Usage, UsageSource
+from domain.meters import Tier, TokenPrices, per_thousand
+from domain.pricing import Usage, UsageSource
 from domain.receipts import Calculation, Extension, Movement, Receipt, public_id, read_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CALL = UUID(int=7)
-RATES = Rates(input=Decimal(300), output=Decimal(1500), cached_input=Decimal(30), cache_write=Decimal(375))
-DEARER = Rates(input=Decimal(600), output=Decimal(3000), cached_input=Decimal(60), cache_write=Decimal(750))
-PRICES = TextPrices.of(Prices(rates=RATES, tiers=(Tier(above=1000, rates=DEARER),)))
+RATES = per_thousand(input=Decimal(300), output=Decimal(1500), cached_input=Decimal(30), cache_write=Decimal(375))
+DEARER = per_thousand(input=Decimal(600), output=Decimal(3000), cached_input=Decimal(60), cache_write=Decimal(750))
+PRICES = TokenPrices(RATES, (Tier(1000, DEARER),))
 
 
-def hold(charged: int, written_off: int = 0, *, amount: int = 500, prices: TextPrices | None = PRICES) -> Hold:
+def hold(charged: int, written_off: int = 0, *, amount: int = 500, prices: TokenPrices | None = PRICES) -> Hold:
     found = Hold(CALL, UUID(int=1), None, "chat", "m", HoldState.SETTLED, amount, prices=prices)
     found.charged, found.written_off = charged, written_off
     return found

@@ -32,6 +32,7 @@ def receipt() -> dict[str, Any]:
             "flat": None,
             "rates": RATES,
             "tiers": [{"above_input_tokens": 900, "rates": DEARER}],
+            "service_tiers": {},
         },
         "applied": DEARER,
         "usage": {
@@ -40,8 +41,17 @@ def receipt() -> dict[str, Any]:
             "cache_write_tokens": 0,
             "output_tokens": 0,
             "source": "provider",
+            "meters": {"input": 990, "cached_input": 11},
+            "service_tier": None,
         },
-        "bounds": {"input_tokens": 100, "input_estimate": 9, "output_limit": 200, "choices": 1, "max_credits": None},
+        "bounds": {
+            "input_tokens": 100,
+            "input_estimate": 9,
+            "output_limit": 200,
+            "choices": 1,
+            "web_searches": 0,
+            "max_credits": None,
+        },
         "held_at_first": 200,
         "extensions": [{"amount": 138, "created_at": TIMES[1]}],
         "credits": {"held": 338, "charged": 400, "written_off": 195, "refunded": 400},
@@ -103,6 +113,8 @@ def test_a_right_receipt_and_its_statement_have_no_fault() -> None:
         ("price.rates.output", "1600", "bounds that come to"),
         ("applied", RATES, "other rates"),
         ("usage.cached_tokens", 10, "exactly"),
+        ("usage.meters", {"input": 991, "cached_input": 10}, "not what its tokens come to"),
+        ("usage.meters", {"input": 1001, "web_search": 1}, "not what its tokens come to"),
         ("usage.source", "estimated", "estimated tokens"),
         ("usage.source", "counted", "nobody counted"),
         ("closed_by", "sweeper", "by the sweeper"),
@@ -150,6 +162,43 @@ def test_what_a_client_was_told_is_what_its_receipt_says() -> None:
     assert "streamed" in kinds(receipt(), told)
     cheaper = changed(receipt(), "credits", {"charged": 9, "written_off": 0})
     assert len(list(told_otherwise(cheaper, told))) == 2
+
+
+def searched() -> dict[str, Any]:
+    """A call with a web search, for which a cheaper service tier was requested than the one that served it."""
+    usual, flex = {**RATES, "web_search": "1000000"}, {**RATES, "output": "750", "web_search": "1000000"}
+    found = receipt()
+    found["price"] = {
+        "version": "v",
+        "flat": None,
+        "rates": flex,
+        "tiers": [],
+        "service_tiers": {"default": {"rates": usual, "tiers": []}},
+    }
+    found["applied"] = usual
+    found["usage"] |= {"input_tokens": 100, "cached_tokens": 0, "output_tokens": 100, "service_tier": "default"}
+    found["usage"]["meters"] = {"input": 100, "output": 100, "web_search": 3}
+    found["bounds"]["web_searches"] = 10
+    found["credits"] = {"held": 10338, "charged": 3180, "written_off": 0, "refunded": 0}
+    found["held_at_first"], found["extensions"] = 10338, []
+    found["calculation"] |= {"exact_cost": "3180", "rounded_cost": 3180, "cost": 3180}
+    found["transactions"] = [
+        moved(0, "hold", available=-10338, held=10338),
+        moved(2, "charge", available=7158, held=-10338, revenue=3180),
+    ]
+    return found
+
+
+def test_every_meter_and_service_tier_is_computed_again() -> None:
+    assert faults(searched()) == []
+    for path, value in [
+        ("usage.meters.web_search", 2),
+        ("usage.service_tier", None),
+        ("price.service_tiers.default.rates.output", "1501"),
+        ("price.rates.web_search", "2000000"),
+        ("bounds.web_searches", 9),
+    ]:
+        assert faults(changed(searched(), path, value)), path
 
 
 def test_an_ending_without_a_receipt_is_a_fault() -> None:

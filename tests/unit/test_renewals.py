@@ -8,7 +8,7 @@ from domain.errors import GatewayError, HoldClosed, ServiceUnavailable
 from domain.ledger import Answer, Operation, Renew, Renewed, Reserved
 from domain.limits import NO_LIMITS
 from domain.tokens import InputTokens
-from gateway.calls import Call, Calls
+from gateway.pulled_calls import Call, Calls
 from providers.base import ChatProvider
 from tests.stack import eventually
 from wiring import load_catalog

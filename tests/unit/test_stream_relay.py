@@ -8,8 +8,8 @@ from api.wire import openai_chat as wire
 from domain.ledger import Answer, Closed, HoldState, Operation, Reserved, Settle
 from domain.limits import NO_LIMITS
 from domain.tokens import InputTokens
-from gateway.calls import Call, Calls
-from gateway.relay import StreamRelay
+from gateway.pulled_calls import Call, Calls
+from gateway.pulled_relay import StreamRelay
 from gateway.send_buffer import SendBuffer
 from providers.base import ChatAnswer, ChatCall, ChatChunk
 from tests.stack import eventually

@@ -1,0 +1,45 @@
+"""What a key may do, and so what it may give to another key or take from it."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from domain.errors import AuthorityExceeded, ScopeMissing
+from domain.limits import NO_LIMITS, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A key's scopes, limits and end. Limits are the owner's own; the operator's ceiling holds beside them."""
+
+    scopes: frozenset[str]
+    limits: Limits = NO_LIMITS
+    expires_at: datetime | None = None
+    """None: never."""
+
+    def require_within(self, own: "Authority") -> None:
+        """Raises `ScopeMissing` or `AuthorityExceeded` when this is more than `own` in any way."""
+        if wider := sorted(self.scopes - own.scopes):
+            raise ScopeMissing(wider[0])
+        wanted = asdict(self.limits)
+        for name, limit in asdict(own.limits).items():
+            if limit is not None and (wanted[name] is None or wanted[name] > limit):
+                raise AuthorityExceeded(
+                    f"This API key has the limit {name} = {limit}: it cannot give or restore more than that.",
+                    param=f"limits.{name}",
+                )
+        if own.expires_at is not None and (self.expires_at is None or self.expires_at > own.expires_at):
+            raise AuthorityExceeded(
+                "This API key expires: it cannot give or change what lasts longer.", param="expires_at"
+            )
+
+    def covers(self, other: "Authority") -> bool:
+        try:
+            other.require_within(self)
+        except (ScopeMissing, AuthorityExceeded):
+            return False
+        return True
+
+    def inherited(self, limits: Limits) -> Limits:
+        """`limits`, and this key's own wherever they name none."""
+        named = {name: limit for name, limit in asdict(limits).items() if limit is not None}
+        return Limits(**(asdict(self.limits) | named))

@@ -1,0 +1,112 @@
+"""One chat call, from its hold to its end."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from domain import pricing, usage
+from domain.catalog import Capability, Model, Route
+from domain.errors import GatewayError
+from domain.ids import chat_id
+from domain.ledger import Reserved
+from domain.pricing import Usage
+from domain.tokens import InputTokens
+from gateway.idempotency import IdempotentRequest
+from gateway.produced_output import ProducedOutput
+from gateway.wire import Head, ModelCall
+from providers.base import ChatCall
+
+GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
+"""Fields that are for this server and never go upstream."""
+SAMPLING = frozenset(
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
+)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    request: ModelCall
+    model: Model
+    routes: tuple[Route, ...]
+    """Which may answer it, best first."""
+    input: InputTokens
+    reserved: Reserved
+    created: int
+    output: ProducedOutput
+    idempotent: IdempotentRequest | None = None
+    """Set when the answer is to be kept for a replay."""
+    held: int = 0
+    """Credits that its hold has now."""
+    renewed_at: float = field(default_factory=time.monotonic)
+    route: Route | None = None
+    """Which answers, or was tried last."""
+    dropped: tuple[str, ...] = ()
+    """Parameters of the request that this route does not take."""
+    hold_lost: Callable[[GatewayError], None] | None = None
+    """Ends the stream of a call whose hold is not its own any more."""
+
+    @property
+    def hold_id(self) -> UUID:
+        return self.reserved.hold_id
+
+    @property
+    def head(self) -> Head:
+        return Head(chat_id(self.hold_id), self.created, self.request, self.held)
+
+    @property
+    def bounds(self) -> usage.Bounds:
+        """What the provider may report at most: the context window, and what the model can say."""
+        limit = max(self.model.max_output_tokens or 0, self.reserved.output_limit or 0)
+        window = self.model.context_window or pricing.MAX_TOKENS
+        return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
+
+    def grows_on(self, route: Route) -> bool:
+        return hold_grows(self.request, route)
+
+    def output_limit(self, route: Route) -> int:
+        """Tokens per choice, as they go upstream: what is held, so that the hold is a true bound.
+
+        A stream whose hold grows is cut by us instead, when it cannot grow any more.
+        """
+        limit = self.reserved.output_limit or 1
+        return max(limit, self.model.max_output_tokens or 0) if self.grows_on(route) else limit
+
+    def upstream(self, route: Route) -> ChatCall:
+        return chat_call(self.request, self.model, route, self.output_limit(route))
+
+    def counted(self) -> Usage:
+        """What passed through, by our own count."""
+        return usage.counted(self.input.count, self.output.tokens)
+
+    def billable(self, used: Usage) -> tuple[Usage, int]:
+        """Without output above the limit that was sent; and how many tokens that is. Those are the operator's."""
+        if self.route is None:
+            return used, 0
+        return usage.within_limit(used, self.output_limit(self.route) * self.request.choices)
+
+
+def hold_grows(request: ModelCall, route: Route) -> bool:
+    """Whether the hold grows with the stream: its client set no limit, and what it uses can be seen as it comes."""
+    return request.stream and request.output_limit is None and Capability.METERABLE in route.capabilities
+
+
+def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int) -> ChatCall:
+    body = _upstream_body(request.body, model.supported_parameters)
+    if request.stream and Capability.STREAM_USAGE in route.capabilities:
+        body["stream_options"] = {"include_usage": True}  # asked of every upstream, relayed to whom it was asked by
+    return ChatCall(
+        model=route.model,
+        body=body,
+        output_limit=output_limit,
+        capabilities=frozenset(str(capability) for capability in route.capabilities),
+        stream=request.stream,
+        choices=request.choices,
+    )
+
+
+def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
+    """Without our own fields, and the sampling fields that the model is known not to take: they would be a 400."""
+    left_out = {"stream_options"} | GATEWAY_FIELDS | (set() if supported is None else SAMPLING - set(supported))
+    return {name: value for name, value in body.items() if name not in left_out}

@@ -1,0 +1,49 @@
+"""Signs of life of calls in flight: their leases are renewed, and a stream whose hold is lost ends itself."""
+
+import asyncio
+import time
+
+import structlog
+
+from domain.errors import CallerUnknown, GatewayError, HoldClosed
+from domain.ledger import LEASE, Renew, Renewed
+from gateway.call import Call
+from gateway.calls import Calls
+
+log = structlog.get_logger(__name__)
+
+RENEWAL_SECONDS = 1.0
+MAX_UNRENEWED_SECONDS = LEASE.total_seconds() - 5
+"""After so long without a sign of life a stream ends itself, before others end its hold."""
+
+
+async def renew_for_ever(calls: Calls) -> None:
+    """Each call each second, with what it has produced: a crash loses at most that second."""
+    while True:
+        await asyncio.sleep(RENEWAL_SECONDS)
+        live = list(calls.live.values())
+        results = await asyncio.gather(*(_renew(calls, call) for call in live), return_exceptions=True)
+        for call, result in zip(live, results, strict=True):
+            if isinstance(result, Exception):  # one call's trouble ends no other's lease
+                log.error("call not renewed", hold=str(call.hold_id), fault=type(result).__name__)
+
+
+async def _renew(calls: Calls, call: Call) -> None:
+    """Also finds out whose lease ran out: while this process was frozen, or cut off from the ledger."""
+    try:
+        renewed = await calls.ledger.ask(Renew(call.hold_id, call.output.tokens))
+    except HoldClosed as closed:
+        _lose(calls, call, closed)
+    except GatewayError as unavailable:
+        if time.monotonic() - call.renewed_at > MAX_UNRENEWED_SECONDS:
+            _lose(calls, call, unavailable)
+    else:
+        call.renewed_at = time.monotonic()
+        if isinstance(renewed, Renewed) and renewed.cut:
+            _lose(calls, call, CallerUnknown())
+
+
+def _lose(calls: Calls, call: Call, error: GatewayError) -> None:
+    """Nothing more may be relayed: nobody would pay for it. A call that has just ended itself has lost nothing."""
+    if call.hold_id in calls.live and call.hold_lost is not None:
+        call.hold_lost(error)

@@ -1,0 +1,279 @@
+"""Carries a stream out: feeds its relay with what happens, and does what the relay decides.
+
+A provider's bytes reach the client in the turn of the loop in which they arrive. A task exists only while the ledger is
+asked. Nothing that the ledger must see depends on the client's connection.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+import structlog
+
+from domain.errors import GatewayError
+from domain.ledger import Closed
+from gateway.abandoned_streams import AbandonedStreams
+from gateway.call import Call
+from gateway.relay import Phase, Relay
+from gateway.routing import RouteFaults
+from gateway.stream_events import (
+    Ask,
+    ClientDisconnected,
+    Close,
+    Effects,
+    End,
+    Event,
+    Extend,
+    Extended,
+    Fail,
+    HoldLost,
+    NotExtended,
+    NotSettled,
+    ReadEnough,
+    ReadForBill,
+    ReadOn,
+    Send,
+    Settle,
+    Settled,
+    Shutdown,
+    Start,
+    TellHeld,
+    Void,
+)
+from gateway.upstream_streams import UpstreamStream
+from gateway.wire import StreamWriter
+from providers.base import ChatUpstream
+
+log = structlog.get_logger(__name__)
+
+
+class ClientSink(Protocol):
+    """A client's connection. It tells its stream `client_disconnected` and `client_reads_on`."""
+
+    def write(self, data: bytes) -> bool:
+        """False: the client is behind; write nothing more, if that is possible, until it reads on."""
+
+    def fail(self, error: GatewayError, data: bytes, *, produced: bool) -> None:
+        """The last words: `data` if output was produced or an answer has begun, else an answer with its status."""
+
+    def end(self) -> None:
+        """Nothing comes after what was written."""
+
+
+class CallKeeper(Protocol):
+    """What a stream needs of the calls of its process."""
+
+    @property
+    def faults(self) -> RouteFaults: ...
+
+    @property
+    def abandoned(self) -> AbandonedStreams: ...
+
+    @property
+    def upstream(self) -> Callable[[str], ChatUpstream]: ...
+
+    async def settle(self, call: Call, charge: Settle) -> Closed: ...
+
+    async def void(self, call: Call) -> Closed: ...
+
+    async def extend(self, call: Call, output_tokens: int) -> Extended | NotExtended: ...
+
+    def run(self, waiting: Coroutine[Any, Any, None]) -> None:
+        """Own a task, so that it ends with its money right even when nobody waits for it."""
+
+    def forget(self, call: Call) -> None:
+        """Renew its hold no more: the sweeper ends it."""
+
+
+class Stream:
+    def __init__(self, calls: CallKeeper, call: Call, writer: StreamWriter, client: ClientSink) -> None:
+        self._calls, self._call, self._writer, self._client = calls, call, writer, client
+        self._relay = Relay(call)
+        self._upstream: UpstreamStream | None = None
+        self._events: deque[Event] = deque()
+        self._busy = False
+        self._out: list[bytes] = []
+        self._client_gone = False
+        self._client_behind = False
+        self._holding = False
+        self._reading_timer: asyncio.TimerHandle | None = None
+        self._asked_ledger = False
+        self._do: dict[type, Callable[[Any], None]] = {
+            Send: self._send,
+            Ask: self._ask,
+            Extend: self._extend,
+            ReadOn: self._read_on,
+            TellHeld: self._tell_held,
+            ReadForBill: self._read_for_bill,
+            Close: self._close,
+            Settle: self._settle,
+            Void: self._void,
+            End: self._end,
+            Fail: self._fail,
+        }
+
+    @property
+    def call(self) -> Call:
+        return self._call
+
+    def start(self) -> None:
+        self._call.hold_lost = self.hold_lost
+        self._happens(Start())
+
+    def client_disconnected(self) -> None:
+        """The client has gone, or does not read. The stream ends by itself. Safe to repeat."""
+        if not self._client_gone:
+            self._client_gone = True
+            self.client_reads_on()
+            self._happens(ClientDisconnected())
+
+    def client_reads_on(self) -> None:
+        if self._client_behind:
+            self._client_behind = False
+            if self._upstream is not None:
+                self._upstream.resume()
+
+    def hold_lost(self, error: GatewayError) -> None:
+        self._happens(HoldLost(error))
+
+    def shutdown(self) -> None:
+        self._happens(Shutdown())
+
+    def _happens(self, event: Event) -> None:
+        self._feed(event)
+        self._flush()
+
+    def _receive(self, events: Iterable[Event]) -> None:
+        """From the provider: all that one part of its answer says, sent in one write."""
+        for event in events:
+            self._feed(event)
+        self._flush()
+
+    def _feed(self, event: Event) -> None:
+        self._events.append(event)
+        if self._busy:  # it happened while an effect of another was carried out: its turn comes after that
+            return
+        self._busy = True
+        try:
+            while self._events:
+                self._carry_out(self._relay.feed(self._events.popleft()))
+        except Exception as fault:
+            self._break_off(fault)
+        finally:
+            self._busy = False
+
+    def _carry_out(self, effects: Effects) -> None:
+        for effect in effects:
+            self._do[type(effect)](effect)
+
+    def _break_off(self, fault: Exception) -> None:
+        """A fault of ours. The client hears an error, and the money is still right."""
+        log.error("stream broke", fault=type(fault).__name__, phase=self._relay.phase.name)
+        self._events.clear()
+        try:
+            if not self._asked_ledger:
+                self._carry_out(self._relay.break_off(GatewayError("Something went wrong here.")))
+            elif self._relay.phase is Phase.DONE:
+                self._finished()
+        except Exception as second:
+            log.error("stream broke again", fault=type(second).__name__)
+            self._calls.forget(self._call)
+            self._finished()
+
+    def _flush(self) -> None:
+        if not self._out:
+            return
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        if self._client_gone or not data or self._client.write(data) or self._client_behind or self._client_gone:
+            return
+        self._client_behind = True
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def _send(self, effect: Send) -> None:
+        self._out.append(self._writer.delta(effect.delta))
+
+    def _tell_held(self, effect: TellHeld) -> None:
+        self._out.append(self._writer.held(effect.credits))
+
+    def _ask(self, effect: Ask) -> None:
+        if self._upstream is not None:
+            self._upstream.close()
+        self._upstream = UpstreamStream(self._call, effect.route, self._calls.faults, self._receive)
+        if self._client_behind:
+            self._upstream.pause()
+        self._upstream.open(self._calls.upstream)
+
+    def _extend(self, effect: Extend) -> None:
+        if not self._holding and self._upstream is not None:
+            self._holding = True
+            self._upstream.pause()
+        self._calls.run(self._ask_for_more(effect.output_tokens))
+
+    async def _ask_for_more(self, output_tokens: int) -> None:
+        try:
+            self._happens(await self._calls.extend(self._call, output_tokens))
+        except GatewayError as error:
+            self._happens(HoldLost(error))
+
+    def _read_on(self, _: ReadOn) -> None:
+        if self._holding and self._upstream is not None:
+            self._holding = False
+            self._upstream.resume()
+
+    def _read_for_bill(self, effect: ReadForBill) -> None:
+        self._end_reading()
+        timer = self._calls.abandoned.begin(lambda: self._happens(ReadEnough()), replayed=effect.replayed)
+        if timer is None:
+            self._feed(ReadEnough())
+        self._reading_timer = timer
+
+    def _end_reading(self) -> None:
+        if self._reading_timer is not None:
+            self._calls.abandoned.end(self._reading_timer)
+            self._reading_timer = None
+
+    def _close(self, _: Close) -> None:
+        self._end_reading()
+        if self._upstream is not None:
+            self._upstream.close()
+
+    def _settle(self, effect: Settle) -> None:
+        self._end_reading()
+        self._asked_ledger = True
+        self._calls.run(self._ask_ledger(self._calls.settle(self._call, effect)))
+
+    def _void(self, _: Void) -> None:
+        self._end_reading()
+        self._asked_ledger = True
+        self._calls.run(self._ask_ledger(self._calls.void(self._call)))
+
+    async def _ask_ledger(self, asking: Awaitable[Closed]) -> None:
+        try:
+            closed = await asking
+        except GatewayError as error:
+            self._happens(NotSettled(error))
+        except Exception as fault:
+            log.error("settlement broke", fault=type(fault).__name__)
+            self._happens(NotSettled(GatewayError("Something went wrong here.")))
+        else:
+            self._happens(Settled(closed))
+
+    def _end(self, effect: End) -> None:
+        self._out.append(self._writer.end(effect.last, effect.bill))
+        self._finished()
+
+    def _fail(self, effect: Fail) -> None:
+        self._flush()
+        if not self._client_gone:
+            data = self._writer.fail(effect.error, effect.bill)
+            self._client.fail(effect.error, data, produced=effect.produced)
+        self._finished()
+
+    def _finished(self) -> None:
+        self._flush()
+        self._close(Close())
+        if not self._client_gone:
+            self._client.end()

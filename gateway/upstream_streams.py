@@ -1,0 +1,150 @@
+"""One route's streamed answer: its bytes become events in the turn of the loop in which they arrive."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+
+from domain.catalog import Route
+from domain.errors import GatewayError, UpstreamError
+from gateway.call import Call
+from gateway.routing import RouteFaults
+from gateway.stream_events import Event, Failed
+from providers.base import ChatUpstream, Exchange, Headers, ProviderEvent, StreamDecoder
+
+MAX_ERROR_BYTES = 65_536
+MAX_SILENT_BYTES = 2 * 1024 * 1024
+"""That a provider may send without an event: comments, or an event that does not end."""
+MAX_BYTES_BESIDE = 4 * 1024 * 1024
+MAX_BYTES_PER_TOKEN = 8 * 1024
+"""Of output that was asked for, log probabilities included: what is above it is no answer."""
+LOOP_SHARE = 0.25
+"""Of this process's time, what one stream may take for long; a provider that sends faster is read slower."""
+LOOP_BURST_SECONDS = 0.1
+
+
+class UpstreamStream:
+    """Implements `providers.base.Sink`. What goes wrong, a fault of ours too, is a `Failed` and the last event."""
+
+    def __init__(
+        self, call: Call, route: Route, faults: RouteFaults, receive: Callable[[Iterable[Event]], None]
+    ) -> None:
+        self._call, self._route, self._faults, self._receive = call, route, faults, receive
+        self._upstream: ChatUpstream | None = None
+        self._decoder: StreamDecoder | None = None
+        self._exchange: Exchange | None = None
+        self._status = 0
+        self._headers: Headers = {}
+        self._error_body = bytearray()
+        self._over = False
+        self._silent = 0
+        self._left = MAX_BYTES_BESIDE + MAX_BYTES_PER_TOKEN * call.output_limit(route) * call.request.choices
+        self._share = _LoopShare()
+        self._throttle: asyncio.TimerHandle | None = None
+        self._stops = 0
+
+    def open(self, find: Callable[[str], ChatUpstream]) -> None:
+        """Ask the provider. Its answer, or its failure, goes to `receive`: at the earliest before this returns."""
+        try:
+            self._upstream = upstream = find(self._route.provider.name)
+            chat = self._call.upstream(self._route)
+            request = upstream.adapter.request(chat)
+            self._decoder = upstream.adapter.decoder(chat)
+            self._call.dropped = request.dropped
+            self._exchange = upstream.transport.open(request, upstream.timeouts, self)
+            if self._stops:
+                self._exchange.pause()
+        except Exception as fault:
+            self.fail(self._faults.error(self._route, fault))
+
+    def head(self, status: int, headers: Headers) -> None:
+        self._status, self._headers = status, headers
+        if status == 200 and self._decoder is not None:
+            decoder = self._decoder
+            self._pass_on(lambda: decoder.begin(headers))
+
+    def data(self, data: bytes) -> None:
+        if self._over:
+            return
+        if self._status != 200:
+            self._error_body += data[: MAX_ERROR_BYTES - len(self._error_body)]
+            return
+        self._silent += len(data)
+        self._left -= len(data)
+        if self._silent > MAX_SILENT_BYTES + len(data) or self._left < 0:
+            self.fail(UpstreamError())
+            return
+        began = perf_counter()
+        decoder = self._decoder
+        assert decoder is not None  # noqa: S101  # it was made before the call was sent
+        self._pass_on(lambda: decoder.feed(data))
+        if (seconds := self._share.spend(perf_counter() - began, began)) > 0 and not self._over:
+            self.pause()
+            self._throttle = asyncio.get_running_loop().call_later(seconds, self._unthrottle)
+
+    def end(self) -> None:
+        decoder = self._decoder
+        assert decoder is not None  # noqa: S101
+        self._pass_on(decoder.eof if self._status == 200 else self._refused)
+
+    def fail(self, error: GatewayError) -> None:
+        if not self._over:
+            self.close()
+            self._receive([Failed(error)])
+
+    def _refused(self) -> Iterable[ProviderEvent]:
+        assert self._upstream is not None  # noqa: S101
+        chat, body = self._call.upstream(self._route), bytes(self._error_body)
+        raise self._upstream.adapter.error(chat, self._status, self._headers, body)
+
+    def _pass_on(self, produce: Callable[[], Iterable[ProviderEvent]]) -> None:
+        if not self._over:
+            self._receive(self._guarded(produce))
+
+    def _guarded(self, produce: Callable[[], Iterable[ProviderEvent]]) -> Iterator[Event]:
+        try:
+            for event in produce():
+                self._silent = 0
+                yield event
+                if self._over:
+                    return
+        except Exception as fault:
+            self.close()
+            yield Failed(self._faults.error(self._route, fault))
+
+    def pause(self) -> None:
+        """Each pause takes a `resume` of its own."""
+        self._stops += 1
+        if self._stops == 1 and self._exchange is not None:
+            self._exchange.pause()
+
+    def resume(self) -> None:
+        self._stops -= 1
+        if self._stops == 0 and self._exchange is not None and not self._over:
+            self._exchange.resume()
+
+    def _unthrottle(self) -> None:
+        self._throttle = None
+        self.resume()
+
+    def close(self) -> None:
+        """Nothing of it is heard any more. Safe to repeat."""
+        self._over = True
+        if self._throttle is not None:
+            self._throttle.cancel()
+            self._throttle = None
+        if self._exchange is not None:
+            self._exchange.close()
+
+
+class _LoopShare:
+    """How far one stream is ahead of its share of the loop."""
+
+    def __init__(self) -> None:
+        self._debt = 0.0
+        self._at = perf_counter()
+
+    def spend(self, seconds: float, now: float) -> float:
+        """For how many seconds it is not to be read now."""
+        self._debt = max(0.0, self._debt - (now - self._at) * LOOP_SHARE) + seconds
+        self._at = now
+        return self._debt / LOOP_SHARE if self._debt > LOOP_BURST_SECONDS else 0.0

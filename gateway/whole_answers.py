@@ -1,0 +1,118 @@
+"""A call that is answered in one piece: it runs to its end and is billed, also when its client has left meanwhile."""
+
+import asyncio
+
+import orjson
+import structlog
+
+from domain.catalog import Route
+from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
+from gateway import answers
+from gateway.call import Call
+from gateway.calls import Calls
+from gateway.routing import first_answer
+from gateway.stream_events import Settle
+from gateway.upstream_streams import MAX_ERROR_BYTES
+from gateway.wire import Bill, CompletedAnswer
+from providers.base import ChatUpstream, Headers, UpstreamRequest, WholeAnswer
+
+log = structlog.get_logger(__name__)
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+MAX_NODES = 500_000
+"""Arrays and objects in one answer. More are no answer, but work for this process."""
+LARGE_ANSWER_BYTES = 256 * 1024
+"""From here on an answer is read and written off the event loop."""
+
+
+async def answer(calls: Calls, call: Call) -> tuple[CompletedAnswer, Bill]:
+    try:
+        completed, charge = await _completed(calls, call)
+    except asyncio.CancelledError:  # not the client, whose leaving cancels nothing: this server has no more time
+        await calls.void(call)
+        raise ServiceUnavailable("This server is stopping. Nothing was charged; try again.") from None
+    except GatewayError:
+        await calls.void(call)
+        raise
+    except Exception as fault:  # an answer that nobody could relay is no answer, and costs nothing
+        log.warning("unusable answer", fault=type(fault).__name__)
+        await calls.void(call)
+        raise UpstreamError from None
+    closed = await calls.settle(call, charge)
+    return completed, Bill(charge.usage, closed.charged, closed.available, call.held)
+
+
+async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]:
+    """The answer as it goes out, but for what it cost: written before anything is charged."""
+
+    async def ask(route: Route) -> tuple[CompletedAnswer, Settle]:
+        call.route = route
+        body = await _ask(calls.upstream(route.provider.name), call, route)
+        if len(body) > LARGE_ANSWER_BYTES:
+            return await asyncio.to_thread(_read, calls, call, body)
+        return _read(calls, call, body)
+
+    return await first_answer(call.routes, calls.faults, ask)
+
+
+def _read(calls: Calls, call: Call, body: bytes) -> tuple[CompletedAnswer, Settle]:
+    assert call.route is not None  # noqa: S101  # it gave the body
+    if body.count(b"[") + body.count(b"{") > MAX_NODES:
+        raise UpstreamError
+    adapter = calls.upstream(call.route.provider.name).adapter
+    whole: WholeAnswer = adapter.answer(call.upstream(call.route), body)
+    used, above = calls.billed(call, whole.usage, whole.text)
+    try:
+        completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
+    except orjson.JSONEncodeError:  # nested deeper than any client could read
+        raise UpstreamError from None
+    return completed, Settle(used, minimum=True, unbilled_output=above, answer=completed.encoded)
+
+
+async def _ask(upstream: ChatUpstream, call: Call, route: Route) -> bytes:
+    """The body of an answer with status 200."""
+    chat = call.upstream(route)
+    request: UpstreamRequest = upstream.adapter.request(chat)
+    call.dropped = request.dropped
+    collected = _Collected()
+    exchange = upstream.transport.open(request, upstream.timeouts, collected)
+    try:
+        status, headers, body = await collected.whole
+    finally:
+        exchange.close()
+    if status != 200:
+        raise upstream.adapter.error(chat, status, headers, body)
+    return body
+
+
+class _Collected:
+    """Implements `providers.base.Sink`: the whole answer, within bounds."""
+
+    def __init__(self) -> None:
+        self.whole: asyncio.Future[tuple[int, Headers, bytes]] = asyncio.get_running_loop().create_future()
+        self._status = 0
+        self._headers: Headers = {}
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def head(self, status: int, headers: Headers) -> None:
+        self._status, self._headers = status, headers
+
+    def data(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._status == 200:
+            if self._size > MAX_ANSWER_BYTES:
+                self.fail(UpstreamError())
+                return
+        elif self._size > MAX_ERROR_BYTES:  # enough to know what it means
+            self.end()
+            return
+        self._parts.append(data)
+
+    def end(self) -> None:
+        if not self.whole.done():
+            self.whole.set_result((self._status, self._headers, b"".join(self._parts)))
+
+    def fail(self, error: GatewayError) -> None:
+        if not self.whole.done():
+            self.whole.set_exception(error)

@@ -1,0 +1,91 @@
+"""What the gateway asks of a client wire: a request parsed, an answer written. A wire knows no rule of money."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from domain.errors import GatewayError
+from domain.pricing import Usage
+from providers.base import Delta
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request to a model, in the gateway's words."""
+
+    model: str
+    body: dict[str, Any]
+    """OpenAI's shape, which all providers' adapters take."""
+    stream: bool = False
+    choices: int = 1
+    output_limit: int | None = None
+    """Tokens per choice, where the client set a limit."""
+    max_credits: int | None = None
+    strict: bool = False
+    """A parameter that no provider of this model takes is refused, not dropped."""
+    big: bool = False
+    """Not to be looked through on the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of a call before its answer begins."""
+
+    id: str
+    """Of the answer, and of its charge."""
+    created: int
+    request: ModelCall
+    held: int
+    """Credits that are set aside for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a call cost."""
+
+    usage: Usage
+    charged: int
+    balance: int
+    """Of the account, after the charge."""
+    held: int
+    """Credits that were set aside for the call in the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedAnswer:
+    """A whole answer that is charged: OpenAI's `chat.completion` with our id, and what was billed as `usage`."""
+
+    body: dict[str, Any]
+    encoded: bytes
+    """`body` as JSON."""
+
+
+class StreamWriter(Protocol):
+    """Formats one stream. Which part goes out when is decided by the relay."""
+
+    KEEP_ALIVE: ClassVar[bytes]
+
+    def delta(self, delta: Delta) -> bytes: ...
+
+    def held(self, credits: int) -> bytes:
+        """The call's hold has grown to so many credits. Empty where the wire has no word for it."""
+
+    def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
+        """What ends the choices, then the end of the stream. Called after the charge has committed."""
+
+    def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
+        """The last words of a stream that failed. `bill` is None when the ledger did not say what was charged."""
+
+
+class Wire(Protocol):
+    """One endpoint of one API that clients speak."""
+
+    endpoint: str
+    """Also the scope of its idempotency keys."""
+
+    def parse(self, body: dict[str, Any]) -> ModelCall:
+        """Raises `RequestInvalid` that names the first field at fault."""
+
+    def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes: ...
+
+    def writer(self, head: Head) -> StreamWriter: ...

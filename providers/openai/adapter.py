@@ -1,0 +1,61 @@
+"""One provider of kind `openai` or `openrouter`: calls become requests, and bytes events and answers.
+
+Upstream gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
+"""
+
+from collections.abc import Mapping
+
+import structlog
+
+from domain.catalog import Provider, ProviderKind
+from domain.errors import GatewayError, UpstreamError
+from providers import upstream_json
+from providers.base import ChatCall, Headers, UpstreamRequest, WholeAnswer
+from providers.openai import errors, request, whole
+from providers.openai.decoder import OpenAIDecoder
+
+log = structlog.get_logger(__name__)
+
+
+class OpenAIAdapter:
+    """Implements `providers.base.ChatAdapter`. Answers above `whole.MAX_ON_THE_LOOP` bytes are for a thread."""
+
+    def __init__(self, provider: Provider, *, referer: str = "") -> None:
+        self._url = provider.base_url.rstrip("/") + "/chat/completions"
+        self._openrouter = provider.kind is ProviderKind.OPENROUTER
+        self._headers = _headers(provider, referer)
+        if self._headers is None:
+            log.error("the key or a header of this provider cannot be sent: set it anew", provider=provider.name)
+
+    def request(self, call: ChatCall) -> UpstreamRequest:
+        if self._headers is None:
+            raise UpstreamError
+        body, dropped = request.payload(call, openrouter=self._openrouter)
+        headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
+        return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
+
+    def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
+        if len(body) > whole.MAX_ANSWER:
+            raise UpstreamError
+        return whole.answer(call, upstream_json.read_whole(body))
+
+    def decoder(self, call: ChatCall) -> OpenAIDecoder:
+        return OpenAIDecoder(call)
+
+    def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
+        return errors.of(status, headers, body, call.body)
+
+
+def _headers(provider: Provider, referer: str) -> Mapping[str, str] | None:
+    """None when the key, or another of them, cannot be a header."""
+    headers = {name: value.get_secret_value().strip() for name, value in provider.headers.items()}
+    if provider.api_key is not None:
+        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value().strip()}"
+    if referer:
+        headers.setdefault("HTTP-Referer", referer)
+    headers["Content-Type"] = "application/json"
+    return headers if all(_can_be_sent(value) for value in headers.values()) else None
+
+
+def _can_be_sent(value: str) -> bool:
+    return value.isascii() and value.isprintable()

@@ -1,0 +1,99 @@
+"""Tool calls, completed: consecutive indexes, one id and one name each, arguments as text."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from domain.errors import UpstreamError
+from providers.upstream_json import repaired
+
+MAX_INDEX = 1024
+"""Of a choice, or of a tool call: no answer has more of them."""
+_COMPLETED = frozenset({"index", "id", "type", "function", "custom"})
+
+
+class ToolCalls:
+    """Those of one choice, as they come. `seed` makes the ids that a provider leaves out: unique in a conversation."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._position: dict[int | str, int] = {}
+        """By the provider's own index, and by its id."""
+        self._ids: list[str] = []
+        """The provider's own, or nothing."""
+        self._names: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def complete(self, call: object) -> dict[str, Any]:
+        """One element of a delta's `tool_calls`. The first of a call has all of its fields, the others what grows."""
+        if not isinstance(call, dict):
+            raise UpstreamError
+        kind = "custom" if call.get("type") == "custom" or isinstance(call.get("custom"), dict) else "function"
+        given = call.get(kind)
+        given = given if isinstance(given, dict) else {}
+        name = given.get("name")
+        name = name if isinstance(name, str) else ""
+        position = self._locate(call, name, given)
+        field = "input" if kind == "custom" else "arguments"
+        inner = {**given, field: _as_text(given.get(field))}
+        beside = {key: value for key, value in call.items() if key not in _COMPLETED and value is not None}
+        if position == len(self._ids):
+            return self._first(call, kind, {"name": name, **inner}, beside)
+        known = self._names[position]
+        if not name or name == known:
+            inner.pop("name", None)
+        self._names[position] = known or name
+        return {"index": position, kind: inner, **beside}
+
+    def _first(self, call: dict[str, Any], kind: str, inner: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
+        position = len(self._ids)
+        if position >= MAX_INDEX:
+            raise UpstreamError
+        name = inner["name"] = inner["name"] or ""
+        own = _id(call)
+        self._ids.append(own)
+        self._names.append(name)
+        index = call.get("index")
+        if type(index) is int:
+            self._position[index] = position
+        if own:
+            self._position.setdefault(own, position)
+        shown = own if own and not own.isdigit() else self._mint(position, name)
+        return {"index": position, "id": shown, "type": kind, kind: inner, **beside}
+
+    def _locate(self, call: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> int:
+        """Which call it belongs to; the number of known ones for a new one."""
+        index, own = call.get("index"), _id(call)
+        if index is not None:
+            if type(index) is not int or not 0 <= index < MAX_INDEX:
+                raise UpstreamError
+            position = self._position.get(index, len(self._ids))
+            if position < len(self._ids) and self._is_another(position, own, name, given):
+                return len(self._ids)
+            return position
+        if own:
+            return self._position.get(own, len(self._ids))
+        return len(self._ids) if name or not self._ids else len(self._ids) - 1
+
+    def _is_another(self, position: int, own: str, name: str, given: Mapping[str, Any]) -> bool:
+        """Some give every parallel call the same index: another id, a name, and arguments that begin anew."""
+        begins = _as_text(given.get("arguments")).startswith("{")
+        return bool(own and self._ids[position] and own != self._ids[position] and name and begins)
+
+    def _mint(self, position: int, name: str) -> str:
+        return "call_" + hashlib.sha256(f"{self._seed}:{position}:{name}".encode("utf-8", "replace")).hexdigest()[:24]
+
+
+def _id(call: Mapping[str, Any]) -> str:
+    own = call.get("id")
+    return own if isinstance(own, str) else ""
+
+
+def _as_text(arguments: object) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return "" if arguments is None else orjson.dumps(repaired(arguments)).decode()

@@ -1,0 +1,244 @@
+"""A streamed answer's bytes, as events. Judged by what it holds: some label it as text, or as nothing."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from domain.errors import UpstreamError
+from domain.pricing import Usage
+from providers import sse, upstream_json
+from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
+from providers.openai import errors, shapes, text, usage, whole
+from providers.openai.calls import ToolCalls
+from providers.openai.surrogates import Halves
+
+MAX_VALUES = 50_000
+"""Of one event."""
+MAX_WHOLE = 4 * 1024 * 1024
+"""Bytes of an answer that comes whole although a stream was asked for: it is read on the event loop."""
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+
+
+class _Choice:
+    """What is known of one choice so far."""
+
+    __slots__ = ("begun", "calls", "finished")
+
+    def __init__(self, seed: str) -> None:
+        self.begun = False
+        self.finished = False
+        self.calls = ToolCalls(seed)
+
+
+class OpenAIDecoder:
+    """Implements `providers.base.StreamDecoder`."""
+
+    def __init__(self, call: ChatCall) -> None:
+        self._call = call
+        self._events = sse.Decoder()
+        self._kind: bytes | None = None
+        """The first byte that is not blank."""
+        self._whole: list[bytes] = []
+        """Of an answer that comes as one JSON document."""
+        self._size = 0
+        self._accepted = False
+        self._done = False
+        self._choices: dict[int, _Choice] = {}
+        self._halves = Halves()
+        self._usage: Usage | None = None
+
+    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
+        if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
+            self._accepted = True
+            return (Accepted(),)
+        return ()
+
+    def feed(self, data: bytes) -> Iterator[ProviderEvent]:
+        if self._done:
+            return
+        if self._kind is None:
+            self._kind = data.lstrip(_BLANK)[:1] or None
+        if self._kind == b"{" or self._whole:
+            self._collect(data)
+            return
+        for event in self._events.feed(data):
+            yield from self._read(event)
+            if self._done:
+                return
+
+    def eof(self) -> Iterator[ProviderEvent]:
+        if self._done:
+            return
+        if self._whole:
+            yield from self._answer(b"".join(self._whole))
+            return
+        for event in self._events.end():
+            yield from self._read(event)
+            if self._done:
+                return
+        ended = sum(choice.finished for choice in self._choices.values())
+        if ended < self._call.choices or ended < len(self._choices):  # cut: no [DONE], nor a finish reason for each
+            raise UpstreamError
+        self._done = True
+        yield Done()
+
+    def _collect(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MAX_WHOLE:
+            raise UpstreamError
+        self._whole.append(data)
+
+    def _answer(self, body: bytes) -> Iterator[ProviderEvent]:
+        complete = whole.answer(self._call, upstream_json.read_whole(body.lstrip(_BLANK)))
+        yield from self._accept()
+        yield from whole.events(complete)
+        self._done = True
+        yield Done()
+
+    def _accept(self) -> Iterator[ProviderEvent]:
+        if not self._accepted:
+            self._accepted = True
+            yield Accepted()
+
+    def _read(self, event: bytes | sse.Failure) -> Iterator[ProviderEvent]:
+        """What one event's data says."""
+        if isinstance(event, sse.Failure):
+            raise self._failure(_value(event.data))
+        if event[:6] == b"[DONE]" or event.strip() == b"[DONE]":
+            yield from self._end()
+            return
+        chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+        if chunk is None:
+            return
+        if not isinstance(chunk, dict):
+            raise UpstreamError
+        yield from self._chunk(chunk, doubtful)
+
+    def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
+        if "error" in chunk or "choices" not in chunk:
+            yield from self._odd(chunk)
+        choices = chunk.get("choices")
+        if choices:
+            if not self._accepted:
+                yield from self._accept()
+            yield from self._deltas(chunk, doubtful)
+        if chunk.get("usage") is not None:
+            yield from self._report(chunk["usage"])
+
+    def _odd(self, chunk: dict[str, Any]) -> Iterator[ProviderEvent]:
+        """A failure, with what was used until then; or a sign of life."""
+        if errors.reports_failure(chunk):
+            yield from self._report(chunk.get("usage"))
+            raise self._failure(chunk)
+
+    def _failure(self, value: Any) -> Exception:
+        """What it means for the caller, as long as nothing has been said; then the provider just broke off."""
+        return errors.within(value, self._call.body) if not self._choices else UpstreamError()
+
+    def _report(self, report: object) -> Iterator[ProviderEvent]:
+        """Reports are cumulative: an older one, that came late, is none."""
+        used = usage.of_report(report)
+        if used is None or used == self._usage:
+            return
+        if self._usage is not None and used.output_tokens < self._usage.output_tokens:
+            return
+        yield from self._accept()
+        self._usage = used
+        yield Report(used)
+
+    def _deltas(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
+        choices, beside = chunk["choices"], shapes.beside(chunk)
+        if not doubtful and self._is_common(choices):  # one choice that goes on with its content
+            content = choices[0]["delta"]["content"]
+            if content:
+                self._events.spoken()
+            yield Delta({"choices": choices, **beside}, content)
+            return
+        if doubtful:
+            beside = upstream_json.repaired(beside)
+        ends: list[dict[str, Any]] = []
+        listed = enumerate(shapes.choices_of(chunk))
+        told = [self._part(choice, shapes.index_of(choice, n), chunk, ends) for n, choice in listed]
+        if doubtful or self._halves:
+            told = [self._whole_characters(part, ends) for part in told]
+        parts = [part for part in told if part["delta"] or part.get("logprobs")]
+        if parts:
+            said = "".join([text.of_delta(part["delta"]) for part in parts])
+            if said:
+                self._events.spoken()
+            yield Delta({"choices": parts, **beside}, said)
+        if ends:  # by itself: more may follow that is said before it
+            yield _ending(ends, beside)
+
+    def _part(
+        self, choice: dict[str, Any], index: int, chunk: dict[str, Any], ends: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What a choice says, complete; its end goes to `ends`, once."""
+        known = self._choices.get(index)
+        if known is None:
+            known = self._choices[index] = self._new(index, chunk)
+        delta = self._delta(choice, known)
+        reason = shapes.finish_of(choice)
+        if reason and not known.finished:
+            known.finished = True
+            ends.append({"index": index, "delta": {}, "finish_reason": reason})
+        return {"index": index, "delta": delta, "finish_reason": None, **shapes.of_choice(choice)}
+
+    def _whole_characters(self, part: dict[str, Any], ends: list[dict[str, Any]]) -> dict[str, Any]:
+        index = part["index"]
+        delta = self._halves.joined(index, part["delta"])
+        if any(end["index"] == index for end in ends):
+            delta = self._halves.flush(index, delta)
+        return {**upstream_json.repaired({**part, "delta": None}), "delta": delta}
+
+    def _is_common(self, choices: Any) -> bool:
+        if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+            return False
+        choice = choices[0]
+        delta = choice.get("delta")
+        if type(delta) is not dict or len(delta) != 1 or type(delta.get("content")) is not str:
+            return False
+        if choice.get("finish_reason", 0) is not None or type(choice.get("index")) is not int or "error" in choice:
+            return False
+        known = self._choices.get(choice["index"])
+        return known is not None and known.begun and not self._halves and choice.get("logprobs") is None
+
+    def _new(self, index: int, chunk: dict[str, Any]) -> _Choice:
+        return _Choice(f"{chunk.get('id')}:{len(self._call.body.get('messages') or ())}:{index}")
+
+    def _delta(self, choice: dict[str, Any], known: _Choice) -> dict[str, Any]:
+        """Complete: a role in the first one only, tool calls with their indexes."""
+        delta = choice.get("delta") or choice.get("message") or {}
+        if not isinstance(delta, dict):
+            raise UpstreamError
+        if "delta" not in choice and "message" not in choice and "text" in choice:  # another kind of completion
+            raise UpstreamError
+        delta = shapes.content(delta, known.calls)
+        if known.begun:
+            return {name: value for name, value in delta.items() if name != "role"} if "role" in delta else delta
+        known.begun = True
+        return {**delta, "role": "assistant"} if "role" in delta else {"role": "assistant", **delta}
+
+    def _end(self) -> Iterator[ProviderEvent]:
+        """[DONE], with a finish reason for each choice that was not given one."""
+        if not self._choices:
+            raise UpstreamError
+        missing: list[dict[str, Any]] = [
+            {"index": index, "delta": {}, "finish_reason": "tool_calls" if len(choice.calls) else "stop"}
+            for index, choice in sorted(self._choices.items())
+            if not choice.finished
+        ]
+        self._done = True
+        if missing:
+            yield _ending(missing, {})
+        yield Done()
+
+
+def _ending(choices: list[dict[str, Any]], beside: dict[str, Any]) -> Delta:
+    return Delta({"choices": choices, **beside}, "", tuple([choice["index"] for choice in choices]))
+
+
+def _value(data: bytes) -> Any:
+    try:
+        return upstream_json.read_whole(data)
+    except UpstreamError:
+        return data[:2048].decode("utf-8", "replace")

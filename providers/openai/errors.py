@@ -1,0 +1,184 @@
+"""What a provider's refusal means, in our words: by status, code and text, in every compatible vendor's form.
+
+None of its text goes on. What concerns our own account, key or model name at this provider is this route's fault:
+another route may answer. Only what the caller can mend is the caller's.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from domain.errors import (
+    ContextLengthExceeded,
+    GatewayError,
+    RequestInvalid,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from providers import upstream_json
+
+MAX_BODY = 65_536
+_PASSED_ON = frozenset({"unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
+_FIELD = re.compile(r"(\w+)(\[\d+\])?")
+_CONTEXT = re.compile(
+    r"context.?length|context.?window|context.?size|context limit|maximum (?:input|prompt|context|model|sequence) "
+    r"?len|(?:prompt|input|request|conversation|messages?)(?: \w+)? (?:is|are) too (?:long|large)|context overflow"
+    r"|exceeds? the (?:maximum|max|model'?s?) (?:number of )?(?:input |allowed )?(?:tokens|context|length|input)"
+    r"|too many (?:input |prompt )?tokens|prompt has too many|range of input length|reduce the length of"
+    r"|input token count|max_new_tokens.{0,40}must be|token_limit_exceeded|max_tokens_exceeded|string_too_long"
+    r"|input tokens exceed|longer than the model|maximum number of tokens|exceeds? (?:the )?limit of \d+ tokens",
+    re.IGNORECASE,
+)
+_PER_TIME = re.compile(r"per.?(?:minute|day|hour|second)|\b[TR]P[MD]\b|rate.?limit", re.IGNORECASE)
+_OUR_ACCOUNT = re.compile(
+    r"api.?key|api.?token|authenti|unauthori|access.?token|credential|permission|billing|credit balance|payment|quota"
+    r"|insufficient.{0,3}(?:balance|quota|credit|fund)|your organi[sz]ation|unsupported_country|not available in your"
+    r"|subscription",
+    re.IGNORECASE,
+)
+_OUR_MODEL = re.compile(
+    r"model.?not.?(?:found|supported|exist|active|available|allowed)|model.?decommissioned|unknown.?model|no such model"
+    r"|invalid.?model|unsupported.?model|not a valid model|no endpoints found|model_id"
+    r"|model\b.{0,120}(?:does ?n[o']t exist|not exist|not found|is not available|not supported for|decommissioned|"
+    r"deprecated|no longer)|DeploymentNotFound",
+    re.IGNORECASE | re.DOTALL,
+)
+_MODERATION = re.compile(
+    r"content.?(?:policy|filter|management)|moderation|responsibleai|safety system|usage polic|guardrail|flagged"
+    r"|invalid_prompt|data_inspection|inappropriate",
+    re.IGNORECASE,
+)
+_THEIR_GENERATION = re.compile(r"tool_use_failed|json_validate_failed|failed_generation|output_parse_failed")
+_OF_THE_CLIENT = (400, 413, 422)
+
+
+def of(status: int, headers: Mapping[str, str], body: bytes, fields: Mapping[str, Any]) -> GatewayError:
+    """`fields` is the request that was sent: only names in it are named in an answer."""
+    try:
+        value = upstream_json.read_whole(body[:MAX_BODY])
+    except UpstreamError:
+        value = body[:2048].decode("utf-8", "replace")
+    return _classified(status, value, fields, retry_after(headers))
+
+
+def within(answer: Any, fields: Mapping[str, Any]) -> GatewayError:
+    """Of a failure that came with status 200: `answer` is its object."""
+    inner = answer.get("error") if isinstance(answer, Mapping) else None
+    objects = [each for each in (inner, answer) if isinstance(each, Mapping)]
+    numbers = [each.get(name) for each in objects for name in ("status", "status_code", "code")]
+    status = next((n for n in numbers if type(n) is int and 400 <= n <= 599), 502)
+    return _classified(status, answer, fields, None)
+
+
+def reports_failure(answer: Mapping[str, Any]) -> bool:
+    """Whether a JSON object with status 200 is, or carries, a failure."""
+    if answer.get("error"):
+        return True
+    if "choices" in answer or "usage" in answer:
+        return False
+    kind = answer.get("object") or answer.get("type")
+    return kind == "error" or any(answer.get(name) for name in ("errors", "detail", "message"))
+
+
+def _classified(status: int, value: Any, fields: Mapping[str, Any], later: timedelta | None) -> GatewayError:
+    text = "\n".join(_texts(value, 0))[:8192]
+    if status in (408, 504, 524):
+        return UpstreamTimeout()
+    if status in (429, 503, 529):
+        spent = status == 429 and "insufficient_quota" in text
+        return UpstreamError() if spent else UpstreamBusy(retry_after=later)
+    if status in (401, 402, 404) or status < 400:
+        return UpstreamError()
+    if status == 403:
+        return _refused_content() if _MODERATION.search(text) else UpstreamError()
+    if _CONTEXT.search(text):
+        per_time = status == 413 and _PER_TIME.search(text)
+        return UpstreamBusy(retry_after=later) if per_time else ContextLengthExceeded()
+    if status not in _OF_THE_CLIENT:
+        return UpstreamError()
+    return _of_the_client(status, value, text, fields, later)
+
+
+def _of_the_client(
+    status: int, value: Any, text: str, fields: Mapping[str, Any], later: timedelta | None
+) -> GatewayError:
+    error = _object(value)
+    code, param = str(error.get("code") or ""), _param(error, value)
+    if status == 413:
+        return UpstreamBusy(retry_after=later) if _PER_TIME.search(text) else ContextLengthExceeded()
+    named = _field(param, fields)
+    if _THEIR_GENERATION.search(text) or named == "model" or (named is None and _OUR_MODEL.search(text)):
+        return UpstreamError()
+    if _MODERATION.search(text):
+        return _refused_content()
+    if named is None and code not in _PASSED_ON and _OUR_ACCOUNT.search(text):
+        return UpstreamError()
+    if not code.startswith("unsupported"):
+        code = code if code in _PASSED_ON else "invalid_value"
+    elif code not in _PASSED_ON:
+        code = "unsupported_parameter"
+    return RequestInvalid("The provider of this model does not accept a value of this request.", param=named, code=code)
+
+
+def _refused_content() -> RequestInvalid:
+    return RequestInvalid("The provider of this model refuses this input under its content policy.", param="messages")
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """Where code and parameter are told: inside `error`, or beside it, or at the top."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if not isinstance(value, Mapping):
+        return {}
+    inner = value.get("error")
+    return inner if isinstance(inner, Mapping) else value
+
+
+def _param(error: Mapping[str, Any], value: Any) -> str | None:
+    """OpenAI's `param`, or the place that FastAPI's validation names."""
+    param = error.get("param")
+    if isinstance(param, str):
+        return param
+    detail = value.get("detail") if isinstance(value, Mapping) else None
+    first = detail[0] if isinstance(detail, list) and detail else None
+    place = first.get("loc") if isinstance(first, Mapping) else None
+    names = [name for name in place if isinstance(name, str) and name != "body"] if isinstance(place, list) else []
+    return names[0] if names else None
+
+
+def _field(param: str | None, fields: Mapping[str, Any]) -> str | None:
+    """The field of the request that is meant, and which element of it: what else its name may hold is theirs."""
+    match = _FIELD.match(param) if param else None
+    return match[0] if match and match[1] in fields else None
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    """All short texts of an error, wherever a vendor writes them; names too where they alone tell."""
+    if isinstance(value, str):
+        yield value[:2048]
+    elif isinstance(value, Mapping) and depth < 6:
+        for name, inner in list(value.items())[:32]:
+            if name == "failed_generation":
+                yield name
+            elif name != "user_id":
+                yield from _texts(inner, depth + 1)
+    elif isinstance(value, list) and depth < 6:
+        for inner in value[:16]:
+            yield from _texts(inner, depth + 1)
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Seconds or a date; at most a minute is passed on, since clients give up on longer ones."""
+    value = headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+        seconds = (at - at.now(at.tzinfo)).total_seconds()
+    return timedelta(seconds=min(max(seconds, 1.0), 60.0)) if seconds == seconds else None

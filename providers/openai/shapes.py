@@ -1,0 +1,124 @@
+"""OpenAI's shapes, completed: what compatible providers leave out, name otherwise or write twice.
+
+Nothing that a client's SDK relies on is missing afterwards: indexes, roles, ids, text as text, a known finish reason.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.errors import UpstreamError
+from providers.openai.calls import MAX_INDEX, ToolCalls
+
+BESIDE_CHOICES = ("system_fingerprint", "service_tier", "obfuscation", "citations", "search_results", "images")
+"""What an answer may tell beside its choices: nothing about the provider's accounts and hosts."""
+_KINDS: Mapping[str, type] = {"citations": list, "search_results": list, "images": list}
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+_FINISH_WORDS = {
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "tool_call": "tool_calls",
+    "safety": "content_filter",
+    "sensitive": "content_filter",
+    "recitation": "content_filter",
+    "refusal": "content_filter",
+}
+_BROKEN_OFF = frozenset({"error", "abort", "aborted", "network_error", "insufficient_system_resource", "cancelled"})
+_OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "error"})
+
+
+def beside(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: body[name] for name in BESIDE_CHOICES if name in body and isinstance(body[name], _KINDS.get(name, str))
+    }
+
+
+def choices_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Raises `UpstreamError` unless they are objects: some providers report their failure in one of them."""
+    choices = body.get("choices")
+    if choices is None:
+        return []
+    if not isinstance(choices, list):
+        raise UpstreamError
+    for choice in choices:
+        if not isinstance(choice, dict) or choice.get("error"):
+            raise UpstreamError
+    return choices
+
+
+def index_of(choice: Mapping[str, Any], position: int) -> int:
+    index = choice.get("index")
+    if index is None:
+        return position
+    if type(index) is not int or not 0 <= index < MAX_INDEX:
+        raise UpstreamError
+    return index
+
+
+def finish_of(choice: Mapping[str, Any]) -> str | None:
+    """OpenAI's word for how a choice ended. Raises `UpstreamError` when it did not end but break."""
+    reason = choice.get("finish_reason")
+    if not reason:
+        return None
+    if reason in FINISH_REASONS:
+        return str(reason)
+    word = str(reason).lower()
+    if word in _BROKEN_OFF:
+        raise UpstreamError
+    return word if word in FINISH_REASONS else _FINISH_WORDS.get(word, "stop")
+
+
+def of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """What else a choice tells: `logprobs` where it has them, and what vendors add."""
+    rest = {name: value for name, value in choice.items() if name not in _OF_A_CHOICE}
+    if not isinstance(rest.get("logprobs"), dict):
+        rest.pop("logprobs", None)
+    return rest
+
+
+def content(said: dict[str, Any], calls: ToolCalls) -> dict[str, Any]:
+    """A delta or a message with its text as text and its tool calls whole."""
+    if isinstance(said.get("content"), list):
+        said = _flattened(said)
+    elif not isinstance(said.get("content"), str | None):
+        raise UpstreamError
+    tool_calls = said.get("tool_calls")
+    if tool_calls is not None:
+        if not isinstance(tool_calls, list):
+            raise UpstreamError
+        said = {**said, "tool_calls": [calls.complete(call) for call in tool_calls]}
+    if "tool_calls" in said and not tool_calls:
+        said = {name: value for name, value in said.items() if name != "tool_calls"}
+    return said
+
+
+def _flattened(said: dict[str, Any]) -> dict[str, Any]:
+    """Typed parts as Mistral sends them: thinking becomes `reasoning_content`, text `content`, a refusal `refusal`."""
+    texts: dict[str, str] = {}
+    for part in said["content"]:
+        name, text = _part(part)
+        if text:
+            texts[name] = texts.get(name, "") + text
+    thinking = texts.pop("reasoning_content", None)
+    flat = {**said, "content": texts.pop("content", None), **texts}
+    if thinking is not None and not (said.get("reasoning_content") or said.get("reasoning")):
+        flat["reasoning_content"] = thinking
+    return flat
+
+
+def _part(part: object) -> tuple[str, str]:
+    """The field that a part's text belongs to, and the text."""
+    if isinstance(part, str):
+        return "content", part
+    if not isinstance(part, dict):
+        raise UpstreamError
+    kind = part.get("type")
+    if kind in ("thinking", "reasoning"):
+        inner = part.get("thinking") or part.get("reasoning") or part.get("text") or ""
+        return "reasoning_content", inner if isinstance(inner, str) else "".join(_part(each)[1] for each in inner)
+    if kind == "refusal":
+        return "refusal", str(part.get("refusal") or "")
+    text = part.get("text")
+    return "content", text if isinstance(text, str) else ""

@@ -1,0 +1,29 @@
+"""All text that an answer carries: what is counted when the provider reports nothing, and what a hold has to cover."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
+"""Where providers write what a model thinks; some write the same in two of them."""
+_NO_TEXT = frozenset(
+    {"role", "id", "type", "index", "format", "signature", "data", "annotations", "images", "image_url"}
+    | {"encrypted_content", "thought_signature"}
+)
+
+
+def of_delta(delta: Mapping[str, object]) -> str:
+    """Of a delta or a message: content, refusal, arguments of tools; reasoning once."""
+    reasoning = next((delta[name] for name in _REASONING if delta.get(name)), None)
+    return "".join([*_texts(delta, _REASONING), *_texts(reasoning)])
+
+
+def _texts(value: object, left_out: Collection[str] = ()) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for element in value:
+                yield from _texts(element)
+        case dict():
+            for name, inner in value.items():
+                if name not in _NO_TEXT and name not in left_out:
+                    yield from _texts(inner)

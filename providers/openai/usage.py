@@ -1,0 +1,100 @@
+"""What a provider reports to have been used, in every compatible vendor's words, as exact counts.
+
+What cannot be believed is left out: negative, absurd, or no integer. Parts are inside their whole: a vendor that
+counts cached tokens beside the input has them added to it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.pricing import Usage, UsageSource
+
+MAX_TOKENS = 10_000_000
+"""Of one call on either side; a report above it is absurd."""
+MAX_SEARCHES = 10_000
+_INPUT = ("prompt_tokens", "input_tokens")
+_OUTPUT = ("completion_tokens", "output_tokens")
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens")
+_WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
+_SEARCHES = ("web_search_requests", "num_search_queries", "web_searches")
+_NOTHING: Mapping[str, Any] = {}
+
+
+def of_report(report: object) -> Usage | None:
+    """None when it does not tell both input and output."""
+    if not isinstance(report, Mapping):
+        return None
+    prompt, completion = _first(report, _INPUT), _first(report, _OUTPUT)
+    total = _tokens(report.get("total_tokens"))
+    if completion is None and (total is None or any(report.get(name) is not None for name in _OUTPUT)):
+        return None
+    if prompt is None:
+        return None
+    within = _details(report, _INPUT_DETAILS)
+    cached, written, written_1h = _cached(report, within)
+    if cached + written + written_1h > prompt:  # counted beside the input
+        prompt += cached + written + written_1h
+    output = max(completion or 0, (total or 0) - prompt)
+    if prompt > MAX_TOKENS:
+        return None
+    spoken = _details(report, _OUTPUT_DETAILS)
+    reasoning = min(_count(spoken, report, "reasoning_tokens"), output)
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=output,
+        source=UsageSource.PROVIDER,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=written_1h,
+        audio_input_tokens=min(_count(within, _NOTHING, "audio_tokens"), prompt - cached - written - written_1h),
+        reasoning_tokens=reasoning,
+        audio_output_tokens=min(_count(spoken, _NOTHING, "audio_tokens"), output - reasoning),
+        web_searches=_searches(report),
+    )
+
+
+def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Read from a cache, written for the default time, written for an hour."""
+    cached = _first(within, _CACHED) or _first(report, _CACHED) or 0
+    written = _first(within, _WRITTEN) or _first(report, _WRITTEN) or 0
+    creation = report.get("cache_creation")
+    if not isinstance(creation, Mapping):
+        return cached, written, 0
+    hour = min(_tokens(creation.get("ephemeral_1h_input_tokens")) or 0, written)
+    return cached, written - hour, hour
+
+
+def _searches(report: Mapping[str, Any]) -> int:
+    tools = report.get("server_tool_use") or report.get("server_tool_use_details")
+    for told in (tools, report):
+        if isinstance(told, Mapping) and (count := _first(told, _SEARCHES)) is not None:
+            return count if count <= MAX_SEARCHES else 0
+    return 0
+
+
+def _details(report: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
+    for name in names:
+        details = report.get(name)
+        if isinstance(details, Mapping):
+            return details
+    return _NOTHING
+
+
+def _count(details: Mapping[str, Any], report: Mapping[str, Any], name: str) -> int:
+    return _tokens(details.get(name)) or _tokens(report.get(name)) or 0
+
+
+def _first(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        tokens = _tokens(report.get(name))
+        if tokens is not None:
+            return tokens
+    return None
+
+
+def _tokens(value: object) -> int | None:
+    if type(value) is not int:  # a bool is an int to isinstance, and no number of tokens
+        return None
+    return value if 0 <= value <= MAX_TOKENS else None

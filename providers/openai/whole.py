@@ -1,0 +1,74 @@
+"""An answer that was not streamed, completed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from domain.errors import UpstreamError
+from providers.base import ChatCall, Delta, ProviderEvent, Report, WholeAnswer
+from providers.openai import errors, shapes, text, usage
+from providers.openai.calls import ToolCalls
+
+MAX_ANSWER = 32 * 1024 * 1024
+MAX_ON_THE_LOOP = 256 * 1024
+"""Bytes of an answer above which it is to be read in a thread."""
+
+
+def answer(call: ChatCall, body: Any) -> WholeAnswer:
+    """Raises `UpstreamError` when it is no answer, and what its error means when it is one."""
+    if not isinstance(body, dict):
+        raise UpstreamError
+    if errors.reports_failure(body):
+        raise errors.within(body, call.body)
+    choices = shapes.choices_of(body)
+    if not choices:
+        raise UpstreamError
+    indexes = [shapes.index_of(choice, position) for position, choice in enumerate(choices)]
+    if len(set(indexes)) < len(indexes):  # the same for all: they are in order
+        indexes = list(range(len(indexes)))
+    seed = f"{body.get('id')}:{len(call.body.get('messages') or ())}"
+    completed = [
+        _choice(choice, index, seed) for index, choice in sorted(zip(indexes, choices, strict=True), key=_first)
+    ]
+    complete = {"object": "chat.completion", "choices": completed, **shapes.beside(body)}
+    said = "".join([text.of_delta(choice["message"]) for choice in completed])
+    return WholeAnswer(complete, said, usage.of_report(body.get("usage")))
+
+
+def _first(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def _choice(choice: Mapping[str, Any], index: int, seed: str) -> dict[str, Any]:
+    finish = shapes.finish_of(choice)
+    message = choice.get("message")
+    if "message" not in choice and finish == "content_filter":  # nothing of it passed the provider's filter
+        message = {}
+    if not isinstance(message, dict):
+        raise UpstreamError
+    calls = ToolCalls(f"{seed}:{index}")
+    message = {"role": "assistant", "content": None} | shapes.content(message, calls) | {"role": "assistant"}
+    if "tool_calls" in message:
+        message["tool_calls"] = [_without_index(each) for each in message["tool_calls"]]
+    reason = finish or ("tool_calls" if len(calls) else "stop")
+    return {"index": index, "message": message, "finish_reason": reason, "logprobs": None, **shapes.of_choice(choice)}
+
+
+def _without_index(call: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in call.items() if name != "index"}
+
+
+def events(complete: WholeAnswer) -> Iterator[ProviderEvent]:
+    """The same as a stream: for a provider that was asked for one and answered whole."""
+    tops = {name: value for name, value in complete.body.items() if name not in ("object", "choices")}
+    for choice in complete.body["choices"]:
+        message = dict(choice["message"])
+        if "tool_calls" in message:
+            message["tool_calls"] = [{"index": n, **call} for n, call in enumerate(message["tool_calls"])]
+        rest = {name: value for name, value in choice.items() if name not in ("index", "message", "finish_reason")}
+        part = {"index": choice["index"], "delta": message, "finish_reason": None, **rest}
+        yield Delta({"choices": [part], **tops}, text.of_delta(message))
+    for choice in complete.body["choices"]:
+        end = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}
+        yield Delta({"choices": [end]}, "", (choice["index"],))
+    if complete.usage is not None:
+        yield Report(complete.usage)

@@ -1,0 +1,114 @@
+"""What goes upstream, and what never does."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from domain.catalog import Provider, ProviderKind
+from domain.errors import UpstreamError
+from providers.base import ChatCall
+from providers.openai.adapter import OpenAIAdapter
+from providers.openai.request import ABOUT_THE_CALLER, DOCUMENTED, OPEN_SERVERS, OURS
+
+MESSAGES = [{"role": "user", "content": "Hello"}]
+ALL = frozenset({"*"})
+
+
+def provider(**fields: Any) -> Provider:
+    kind = fields.pop("kind", ProviderKind.OPENAI)
+    return Provider(**({"name": "p", "kind": kind, "active": True, "base_url": "https://up.invalid/v1/"} | fields))
+
+
+def sent(
+    body: dict[str, Any], kind: ProviderKind = ProviderKind.OPENAI, **fields: Any
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    call = ChatCall("theirs", {"model": "ours", "messages": MESSAGES} | body, 100, **fields)
+    request = OpenAIAdapter(provider(kind=kind)).request(call)
+    return json.loads(request.body), request.dropped
+
+
+def test_a_request() -> None:
+    adapter = OpenAIAdapter(provider(api_key=SecretStr("sk-1")), referer="https://yout.chat")
+    request = adapter.request(ChatCall("theirs", {"model": "ours", "messages": MESSAGES, "temperature": 0}, 100))
+    assert (request.method, request.url) == ("POST", "https://up.invalid/v1/chat/completions")
+    assert json.loads(request.body) == {"messages": MESSAGES, "temperature": 0, "model": "theirs", "max_tokens": 100}
+    assert (request.headers["Authorization"], request.headers["HTTP-Referer"]) == ("Bearer sk-1", "https://yout.chat")
+    assert "sk-1" not in repr(request)
+    assert "Hello" not in repr(request)
+
+
+@pytest.mark.parametrize("passes", [frozenset[str](), ALL, ABOUT_THE_CALLER | OURS])
+def test_nothing_about_the_caller_and_nothing_of_ours(passes: frozenset[str]) -> None:
+    given: dict[str, Any] = dict.fromkeys((ABOUT_THE_CALLER | OURS) - {"model"}, "SECRET")
+    body, _ = sent(given, passes=passes)
+    assert set(body) == {"messages", "model", "max_tokens"}
+    assert body["max_tokens"] == 100
+
+
+def test_only_what_is_known_goes_upstream_and_the_rest_is_named() -> None:
+    others: dict[str, Any] = {
+        "fallbacks": ["x"],
+        "mock_response": "y",
+        "kv_transfer_params": {},
+        "end_user": "e",
+        "nothing": None,
+    }
+    body, dropped = sent({"top_k": 5, "guided_json": {"type": "object"}, "user": "u", "seed": 1, **others})
+    assert set(body) == {"messages", "model", "max_tokens", "top_k", "guided_json", "seed"}
+    assert dropped == ("fallbacks", "mock_response", "kv_transfer_params", "end_user")
+
+
+def test_what_the_catalog_lets_through() -> None:
+    given = {"logits_processors": ["a"], "truncate": 5}
+    assert sent(given, passes=frozenset({"truncate"}))[0].keys() & given.keys() == {"truncate"}
+    assert sent(given, passes=frozenset({"truncate"}))[1] == ("logits_processors",)
+    assert sent(given, passes=ALL)[0].keys() & given.keys() == given.keys()
+    assert sent(given, passes=ALL)[1] == ()
+
+
+def test_documented_and_common_fields_arrive_as_they_are() -> None:
+    given: dict[str, Any] = dict.fromkeys((DOCUMENTED | OPEN_SERVERS) - {"messages"}, 1)
+    body, dropped = sent(given)
+    assert body.keys() >= given.keys()
+    assert dropped == ()
+
+
+def test_large_integers_keep_their_digits() -> None:
+    call = ChatCall("m", {"messages": MESSAGES, "seed": 12345678901234567890123}, 100)
+    assert b'"seed":12345678901234567890123' in OpenAIAdapter(provider()).request(call).body
+
+
+def test_what_a_provider_can_do_shapes_the_request() -> None:
+    developer = {"messages": [{"role": "developer", "content": "Be brief."}]}
+    assert sent(developer)[0]["messages"] == [{"role": "system", "content": "Be brief."}]
+    able = frozenset({"developer_role", "max_completion_tokens", "store"})
+    body, _ = sent({**developer, "store": True}, capabilities=able)
+    assert body["messages"] == developer["messages"]
+    assert (body["max_completion_tokens"], body["store"], "max_tokens" in body) == (100, False, False)
+    options = {"include_usage": True}
+    body, _ = sent({"stream_options": options}, stream=True)
+    assert (body["stream"], body["stream_options"]) == (True, options)
+    assert sent({}, ProviderKind.OPENROUTER)[0]["provider"] == {"data_collection": "deny", "zdr": True}
+
+
+@pytest.mark.parametrize("key", ["sk-abc\n", "  sk-abc \r\n"])
+def test_blanks_around_a_key(key: str) -> None:
+    call = ChatCall("m", {"messages": MESSAGES}, 1)
+    headers = (
+        OpenAIAdapter(provider(api_key=SecretStr(key), headers={"X-Team": SecretStr("a\n")})).request(call).headers
+    )
+    assert (headers["Authorization"], headers["X-Team"]) == ("Bearer sk-abc", "a")
+
+
+@pytest.mark.parametrize("key", ["sk-\nabc", "sk-ä", "sk-\x00"])
+def test_a_key_that_cannot_be_sent_makes_the_route_unusable(key: str) -> None:
+    with capture_logs() as lines:
+        adapter = OpenAIAdapter(provider(api_key=SecretStr(key)))
+    assert [(line["log_level"], line["provider"]) for line in lines] == [("error", "p")]
+    assert key not in str(lines)
+    with pytest.raises(UpstreamError) as refused:
+        adapter.request(ChatCall("m", {"messages": MESSAGES}, 1))
+    assert refused.value.retryable

@@ -1,0 +1,67 @@
+"""JSON as providers write it."""
+
+import json
+import math
+
+import orjson
+import pytest
+
+from domain.errors import UpstreamError
+from providers import upstream_json
+from providers.upstream_json import MAX_DEPTH
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        (b'{"a": [1, 2.5, "x", null, true]}', {"a": [1, 2.5, "x", None, True]}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": NaN, "b": -Infinity, "c": Infinity}', {"a": None, "b": None, "c": None}),
+        (rb'"one \ud83d two"', "one \ufffd two"),
+        (rb'{"\ude00": "\ud83d\ude00"}', {"\ufffd": "😀"}),
+        (b'"caf\xe9"', "caf\ufffd"),
+        (b'"a\nb"', "a\nb"),
+    ],
+)
+def test_reading(written: bytes, value: object) -> None:
+    assert upstream_json.read_whole(written) == value
+    orjson.dumps(upstream_json.read_whole(written))
+
+
+def test_a_number_beyond_all_numbers_can_be_sent_on() -> None:
+    (number,) = upstream_json.read_whole(b"[1e999]")
+    assert math.isinf(number)
+    assert orjson.dumps([number]) == b"[null]"
+
+
+@pytest.mark.parametrize("written", [b"", b"{", b"{not json", b"[1,]", b"'a'", b'{"a": 1} x'])
+def test_what_is_not_json(written: bytes) -> None:
+    with pytest.raises(UpstreamError):
+        upstream_json.read_whole(written)
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+def test_depth_is_bounded_and_texts_are_not_looked_at() -> None:
+    assert upstream_json.read_whole(nested(MAX_DEPTH)) is not None
+    assert upstream_json.read_whole(json.dumps({"text": '{"[' * 1000}).encode()) is not None
+    flat = b"[" + b",".join([b"{}"] * 1000) + b"]"
+    assert len(upstream_json.read_whole(flat)) == 1000
+    for written in (nested(MAX_DEPTH + 1), nested(400), nested(1_000_000), b'{"a":' * 300 + b"1" + b"}" * 300):
+        with pytest.raises(UpstreamError):
+            upstream_json.read_whole(written)
+
+
+def test_the_number_of_values_is_bounded() -> None:
+    with pytest.raises(UpstreamError):
+        upstream_json.read(b"[" + b",".join([b"[]"] * 10_000) + b"]", max_values=15_000)
+
+
+def test_integers_are_written_with_all_their_digits() -> None:
+    assert (
+        upstream_json.written({"a": 12345678901234567890123, "b": "é"})
+        == '{"a":12345678901234567890123,"b":"é"}'.encode()
+    )
+    assert upstream_json.written({"a": 1}) == b'{"a":1}'
