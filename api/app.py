@@ -5,6 +5,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import structlog
 from fastapi import FastAPI
@@ -31,9 +32,9 @@ from api import (
     quotes,
 )
 from api.background import MaintenanceTask
-from api.bookmarks import Bookmarks
 from api.outputs import Outputs
 from api.resources import Resources
+from api.statement_cursor import StatementCursor
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -168,7 +169,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
         ),
-        bookmarks=Bookmarks(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
+        statement_cursor=StatementCursor(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
@@ -190,6 +191,8 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+        MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
+        MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]
     return [
         asyncio.create_task(calls.renew_for_ever(), name="renewals"),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from api.bookmarks import Bookmarks
+from api.statement_cursor import StatementCursor
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
@@ -18,7 +18,7 @@ from gateway.pulled_calls import Calls
 @dataclass(slots=True)
 class Resources:
     claims: IdempotentRequests
-    bookmarks: Bookmarks
+    statement_cursor: StatementCursor
     catalog: Callable[[], Catalog]
     """The current one: a reload replaces it."""
     database: Database

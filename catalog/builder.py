@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from catalog import list_prices
 from catalog.document import Entries, Problem
-from catalog.entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry
+from catalog.entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry, credential
 from catalog.list_prices import Dollars, ListPrice
 from domain.catalog import Catalog, Exchange, Modality, Model, Prices, Provider, ProviderKind, Route
 from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
@@ -28,13 +28,14 @@ class CatalogBuilder:
     def __init__(self, entries: Entries, keys: ProviderKeys, adapters: Adapters, at: datetime) -> None:
         self._entries, self._adapters, self._at = entries, adapters, at
         self._exchange = Exchange(**entries.exchange.model_dump())
-        named = {entry.api_key_env for entry in entries.providers.values() if entry.api_key_env}
-        found = keys(sorted(named))
-        self._providers = {name: _provider(name, entry, found) for name, entry in entries.providers.items()}
+        self._problems: list[Problem] = []
+        variables = {entry.api_key_env for entry in entries.providers.values() if entry.api_key_env}
+        self._keys = keys(sorted(variables))
+        self._providers = {name: self._provider(name, entry) for name, entry in entries.providers.items()}
 
     def build(self) -> tuple[Catalog, list[Problem]]:
-        """The catalog, and the problem of each model that is left out of it for want of a price."""
-        models, problems = {}, []
+        """The catalog, and what is wrong with it: models without a price, keys that cannot be sent."""
+        models, problems = {}, list(self._problems)
         known_faults = {problem.path[:2] for problem in self._entries.problems}
         for model_id, entry in self._entries.models.items():
             if ("models", model_id) in known_faults or any(r.provider not in self._providers for r in entry.routes):
@@ -45,6 +46,31 @@ class CatalogBuilder:
             else:
                 models[model_id] = self._model(model_id, entry, listed)
         return Catalog(exchange=self._exchange, providers=self._providers, models=models), problems
+
+    def _provider(self, name: str, entry: ProviderEntry) -> Provider:
+        key = entry.api_key or self._key_of(name, entry.api_key_env)
+        return Provider(
+            name=name,
+            kind=entry.kind,
+            active=entry.enabled and (key is not None or entry.keyless),
+            base_url=entry.base_url or "",
+            api_key=key,
+            headers=entry.headers,
+            capabilities=entry.capabilities,
+            passes=entry.passes,
+        )
+
+    def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
+        """The variable's value, as it can be sent. One that is empty but for spaces is not set."""
+        given = self._keys.get(variable) if variable else None
+        if given is None:
+            return None
+        try:
+            key = credential(given.get_secret_value())
+        except ValueError as why:
+            self._problems.append(Problem(("providers", name, "api_key_env"), f"the value of {variable} {why}"))
+            return None
+        return SecretStr(key) if key else None
 
     def _model(self, model_id: str, entry: ModelEntry, listed: ListPrice | None) -> Model:
         window, most = _limits(entry, listed)
@@ -85,6 +111,7 @@ class CatalogBuilder:
                         model=route.model,
                         weight=route.weight,
                         capabilities=capabilities,
+                        passes=provider.passes | entry.passes,
                         costs=self._costs(entry, route),
                     )
                 )
@@ -153,19 +180,6 @@ def _filled(rates: Rates, base: Rates) -> Rates:
 
 def _tiers(tiers: Iterable[TierEntry], base: Rates) -> tuple[Tier, ...]:
     return tuple(Tier(tier.above, _filled(_rates(tier.rates()), base)) for tier in tiers)
-
-
-def _provider(name: str, entry: ProviderEntry, found: Mapping[str, SecretStr]) -> Provider:
-    key = entry.api_key or (found.get(entry.api_key_env) if entry.api_key_env else None)
-    return Provider(
-        name=name,
-        kind=entry.kind,
-        active=entry.enabled and (key is not None or entry.keyless),
-        base_url=(entry.base_url or "").rstrip("/"),
-        api_key=key,
-        headers=entry.headers,
-        capabilities=entry.capabilities,
-    )
 
 
 def _lacking(entry: ModelEntry, listed: ListPrice | None) -> list[str]:

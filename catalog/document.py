@@ -5,7 +5,7 @@ Pure: works on parsed TOML. A problem is the path of what is at fault and a sent
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -92,6 +92,7 @@ def parse(document: Document) -> Entries:
     _section(document, "models", ModelEntry, entries.models, problems)
     for name, provider in entries.providers.items():
         problems += [Problem(("providers", name, *path), why) for path, why in _provider_faults(name, provider)]
+    problems += _alike(entries.models)
     known = document.get("providers", {})
     for model_id, model in entries.models.items():
         problems += [Problem(("models", model_id, *path), why) for path, why in _model_faults(model_id, model)]
@@ -165,6 +166,15 @@ def _provider_faults(name: str, provider: ProviderEntry) -> Iterator[Fault]:
         yield ("base_url",), "is missing"
     if provider.keyless and not provider.headers and provider.kind is not ProviderKind.OPENAI:
         yield ("api_key_env",), f"is missing (or api_key): a provider of kind {provider.kind} needs a key"
+
+
+def _alike(models: Iterable[str]) -> Iterator[Problem]:
+    """Names that differ in case alone: clients and list prices take them for one."""
+    first: dict[str, str] = {}
+    for model_id in models:
+        known = first.setdefault(model_id.lower(), model_id)
+        if known != model_id:
+            yield Problem(("models", model_id), f"differs from '{known}' in upper and lower case only")
 
 
 def _model_faults(model_id: str, model: ModelEntry) -> Iterator[Fault]:

@@ -2,14 +2,15 @@
 
 from decimal import Decimal
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
 
 from domain.catalog import Capability, InputModality, Modality, ProviderKind, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
 
-HIGHEST_PRICE = 10**9
+MAX_PRICE = 10**9
 
 
 def _exact(value: object, places: int, sentence: str) -> Decimal:
@@ -18,7 +19,7 @@ def _exact(value: object, places: int, sentence: str) -> Decimal:
         raise ValueError(sentence)
     number = Decimal(value)
     exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -places or not 0 <= number <= HIGHEST_PRICE:
+    if not isinstance(exponent, int) or exponent < -places or not 0 <= number <= MAX_PRICE:
         raise ValueError(sentence)
     return number
 
@@ -35,6 +36,46 @@ def _rate(value: object) -> Decimal:
     return rate
 
 
+ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models")
+
+
+def _base_url(value: object) -> str:
+    """The sentences name no part of the address: a password may be in it."""
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    address = value.strip().rstrip("/")
+    parts = urlsplit(address) if _printable(address) and " " not in address else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not well-formed: it begins with http:// or https:// and a host, without spaces")
+    if "@" in parts.netloc:
+        raise ValueError("must not have a user name or password: give the key as api_key_env")
+    if "?" in address or "#" in address:
+        raise ValueError("must not have a query or a fragment: give what the server needs as headers")
+    for endpoint in ENDPOINTS:
+        if parts.path.lower().endswith(endpoint):
+            raise ValueError(f"must end before {endpoint}: the endpoint's own path follows it")
+    return address
+
+
+def credential(text: str) -> str:
+    """A key or header value without the spaces and line ends around it. Raises ValueError when it cannot be sent."""
+    stripped = text.strip()
+    if not _printable(stripped):
+        raise ValueError("has a line end, a control character or a letter that no HTTP header can carry")
+    return stripped
+
+
+def _printable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    stripped = credential(secret.get_secret_value())
+    if not stripped:
+        raise ValueError("must not be empty")
+    return SecretStr(stripped)
+
+
 Price = Annotated[Decimal, BeforeValidator(_price)]
 Rate = Annotated[Decimal, BeforeValidator(_rate)]
 Count = Annotated[int, Strict(), Field(ge=1, le=100_000_000)]
@@ -42,11 +83,14 @@ Flag = Annotated[bool, Strict()]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 ServiceTierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
-HeaderValue = Annotated[SecretStr, Field(min_length=1)]
+HeaderValue = Annotated[SecretStr, AfterValidator(_secret)]
+BaseURL = Annotated[str, BeforeValidator(_base_url)]
+FieldName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_.-]{0,63})$")]
+"""Of a request's field that goes upstream; `*`: every one."""
 
 
 class Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
 
 class ExchangeEntry(Entry):
@@ -57,11 +101,12 @@ class ExchangeEntry(Entry):
 class ProviderEntry(Entry):
     kind: ProviderKind
     enabled: Flag = True
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s@?#]+$")] | None = None
+    base_url: BaseURL | None = None
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
-    api_key: Annotated[SecretStr, Field(min_length=1)] | None = None
+    api_key: HeaderValue | None = None
     headers: dict[HeaderName, HeaderValue] = {}
     capabilities: frozenset[Capability] = frozenset()
+    passes: frozenset[FieldName] = frozenset()
 
     @property
     def keyless(self) -> bool:
@@ -155,6 +200,7 @@ class ModelEntry(PricedByTokens):
     tags: tuple[Word, ...] = ()
     pro_only: Flag = False
     supported_parameters: tuple[Word, ...] | None = None
+    passes: frozenset[FieldName] = frozenset()
     routes: Annotated[tuple[RouteEntry, ...], Field(min_length=1)]
 
     def unit_prices(self) -> dict[Unit, Decimal]:

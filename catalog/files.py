@@ -57,8 +57,10 @@ class _Source:
 
 def _read(path: Path, name: str) -> _Source:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failed:
+        text = path.read_text(encoding="utf-8-sig")  # with or without the mark that some editors put at the beginning
+    except UnicodeDecodeError:
+        raise CatalogInvalid([f"{name}: cannot be read: it is not UTF-8"]) from None
+    except OSError as failed:
         raise CatalogInvalid([f"{name}: cannot be read: {failed.__class__.__name__}"]) from None
     try:
         document = tomllib.loads(text, parse_float=Decimal)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import data_keys
@@ -19,16 +19,6 @@ class Balance:
     held: int
     plan: str | None
     plan_active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    account_id: UUID
-    email: str | None
-    available: int
-    held: int
-    suspended: bool
-    created_at: datetime | None
 
 
 async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
@@ -97,16 +87,3 @@ async def find(session: AsyncSession, named: str) -> UUID:
     if found is None:
         raise NotFound(f"There is no account '{named}'.")
     return found
-
-
-async def listed(session: AsyncSession, limit: int) -> list[Listed]:
-    query = (
-        select(AccountRow, UserRow.email)
-        .outerjoin(UserRow, col(UserRow.account_id) == col(AccountRow.id))
-        .order_by(col(AccountRow.created_at), col(AccountRow.id))
-        .limit(limit)
-    )
-    return [
-        Listed(row.id, email, row.available, row.held, row.suspended_at is not None, row.created_at)
-        for row, email in await session.exec(query)
-    ]

@@ -119,12 +119,23 @@ BEGIN
 END $$;
 
 
--- What a batch came to, in one statement. Every row was decided under the locks that `ledger_read` took.
+-- What a batch came to, in one statement. Every row was decided under the locks that `ledger_read` took: a movement's
+-- position in its account, and its time, are therefore in the order in which the account's movements commit.
 CREATE OR REPLACE FUNCTION ledger_write(
     _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    WITH placed AS (
+    WITH moving AS (
+        SELECT a.id, a.movements, greatest(clock_timestamp(), a.moved_at + interval '1 microsecond') AS at
+        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN accounts a ON a.id = n.id
+    ), asked AS (
+        SELECT uuidv7() AS transaction_id, t.kind, t.account_id, t.hold_id, t.ref, t.note, t.lines, m.at,
+               m.movements + row_number() OVER (PARTITION BY t.account_id ORDER BY t.number) AS position
+        FROM ROWS FROM (json_to_recordset(_transactions)
+                AS (kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
+            ) WITH ORDINALITY AS t(kind, account_id, hold_id, ref, note, lines, number)
+        JOIN moving m ON m.id = t.account_id
+    ), placed AS (
         INSERT INTO holds (
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
             output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
@@ -141,8 +152,10 @@ BEGIN
             closed_by = n.closed_by
         FROM json_populate_recordset(NULL::holds, _changed) n WHERE h.id = n.id
     ), balances AS (
-        UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds
-        FROM json_populate_recordset(NULL::accounts, _accounts) n WHERE a.id = n.id
+        UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds,
+            movements = coalesce((SELECT max(t.position) FROM asked t WHERE t.account_id = a.id), a.movements),
+            moved_at = m.at
+        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN moving m ON m.id = n.id WHERE a.id = n.id
     ), counters AS (
         UPDATE api_keys k SET requests_tat = n.requests_tat, tokens_tat = n.tokens_tat, open_holds = n.open_holds,
             day = n.day, day_credits = n.day_credits, month = n.month, month_credits = n.month_credits,
@@ -150,32 +163,30 @@ BEGIN
         FROM json_populate_recordset(NULL::api_keys, _keys) n WHERE k.id = n.id
     ), used AS (
         INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source, provider, provider_cost, meters, service_tier)
-        SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source, provider, provider_cost, coalesce(meters, '{}'), service_tier
-        FROM json_populate_recordset(NULL::usage, _usage)
-        RETURNING account_id, model, key_id, kind, input_tokens, output_tokens, credits, provider_cost, meters
+            output_tokens, credits, written_off, source, provider, provider_cost, meters, service_tier, created_at)
+        SELECT u.hold_id, u.account_id, u.key_id, u.kind, u.model, u.input_tokens, u.cached_tokens,
+            u.cache_write_tokens, u.output_tokens, u.credits, u.written_off, u.source, u.provider, u.provider_cost,
+            coalesce(u.meters, '{}'), u.service_tier, m.at
+        FROM json_populate_recordset(NULL::usage, _usage) u JOIN moving m ON m.id = u.account_id
+        RETURNING account_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, key_id, kind, input_tokens,
+            output_tokens, credits, provider_cost, meters
     ), rolled_up AS (
         INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits,
             provider_cost, costed, meters)
-        SELECT account_id, (now() AT TIME ZONE 'UTC')::date, model,
+        SELECT account_id, day, model,
                coalesce(key_id, '00000000-0000-0000-0000-000000000000'),
                min(kind), count(*), sum(input_tokens), sum(output_tokens), sum(credits),
                coalesce(sum(provider_cost), 0), count(provider_cost),
                coalesce(meters_total(meters) FILTER (WHERE meters <> '{}'), '{}')
-        FROM used GROUP BY account_id, model, key_id
+        FROM used GROUP BY account_id, day, model, key_id
         ON CONFLICT (account_id, day, model, key_id) DO UPDATE SET calls = d.calls + excluded.calls,
             input_tokens = d.input_tokens + excluded.input_tokens,
             output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits,
             provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed,
             meters = CASE WHEN excluded.meters = '{}' THEN d.meters ELSE meters_sum(d.meters, excluded.meters) END
-    ), asked AS (
-        SELECT uuidv7() AS transaction_id, *
-        FROM json_to_recordset(_transactions)
-            AS t(kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
     ), made AS (
-        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note)
-        SELECT transaction_id, kind, account_id, hold_id, ref, note FROM asked
+        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at)
+        SELECT transaction_id, kind, account_id, hold_id, ref, note, position, at FROM asked
     )
     INSERT INTO lines (transaction_id, book, account_id, amount)
     SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount

@@ -16,11 +16,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import ledger
 from db.data_keys import Sealing
 from db.engine import Database, raw
-from db.tables import JobInputRow, MediaJobRow
+from db.media_tables import JobInputRow, MediaJobRow
 from domain.errors import GatewayError, NotFound
 from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits
-from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
+from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, OutputFolder, State, may_become
 from domain.money import COST_PLACES
 from domain.pricing import FlatTerms
 
@@ -203,15 +203,13 @@ class MediaJobs:
 
     async def serves(self, object_key: str) -> bool:
         """Whether this output is still to be served: its job succeeded and it has not expired."""
-        try:
-            job_id = UUID(hex=object_key.split("/")[1])
-        except (IndexError, ValueError):
+        folder = OutputFolder.of(object_key)
+        if folder is None:
             return False
         async with self._database.reading() as session:
-            row = await session.get(MediaJobRow, job_id)
-            if row is None or row.expires_at is None or row.expires_at <= datetime.now(UTC):
-                return False
-            return any(output["object_key"] == object_key for output in row.outputs)
+            row = await session.get(MediaJobRow, folder.job_id)
+            served = () if row is None else _job(row).served(datetime.now(UTC))
+            return any(output.object_key == object_key for output in served)
 
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
         row.state, row.finished_at = state, datetime.now(UTC)

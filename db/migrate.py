@@ -26,8 +26,10 @@ def upgrade(url: str) -> None:
     """To the newest revision. A second process waits for the first and then finds nothing to do."""
 
     def all_of_it(found: Config) -> None:
-        command.upgrade(found, "head")
-        found.attributes["connection"].execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
+        connection = found.attributes["connection"]
+        with connection.begin():  # one transaction: no process meets the tables without their functions
+            command.upgrade(found, "head")
+            connection.execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
 
     _run(url, all_of_it)
 

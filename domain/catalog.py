@@ -137,6 +137,7 @@ class Provider(Frozen):
     api_key: SecretStr | None = None
     headers: Mapping[str, SecretStr] = {}
     capabilities: frozenset[Capability] = frozenset()
+    passes: frozenset[str] = frozenset()
 
 
 class Route(Frozen):
@@ -146,6 +147,8 @@ class Route(Frozen):
     model: str
     weight: int
     capabilities: frozenset[Capability]
+    passes: frozenset[str] = frozenset()
+    """Fields of a request that go upstream beside those that the adapter knows. `*`: every one."""
     costs: Prices | None = None
     """What this provider bills us, in credits. None: not known. Nobody but the operator sees it."""
 

@@ -101,6 +101,7 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         body=body,
         output_limit=output_limit,
         capabilities=frozenset(str(capability) for capability in route.capabilities),
+        passes=route.passes,
         stream=request.stream,
         choices=request.choices,
     )

@@ -1,6 +1,6 @@
 """OpenAI's chat completions on the wire: what a request must be, and how answers and chunks look when they leave us.
 
-What the gateway does not need is passed on unchanged; what bears on price, privacy or routing is not.
+What the gateway does not need is passed on unchanged; what bears on price is checked where the model is known.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -25,23 +25,10 @@ OURS = frozenset({"max_credits"})
 RELAYED = ("choices", "system_fingerprint", "service_tier", "obfuscation", "citations", "search_results", "images")
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
-_DEARER = (
-    *("web_search_options", "web_search", "plugins", "audio", "moderation", "modalities", "best_of", "speed"),
-    *("inference_geo", "models", "route", "preset", "transforms"),
-    *("search_parameters", "search_settings", "search_options", "enable_search", "chat_template"),
-)
-"""What makes a call dearer than the catalog prices it, or lets another model answer it."""
-_ORDINARY: Mapping[str, tuple[Any, ...]] = {
-    "modalities": (["text"],),
-    "plugins": ([],),
-    "best_of": (1,),
-    "enable_search": (False,),
-}
 _TOOLS = ("function", "custom")
 _REASONING = ("reasoning_content", "reasoning", "reasoning_details")
 """Where providers say what a model thinks; some say the same in two of them."""
 _NO_TEXT = frozenset({"role", "id", "type", "index", "format", "signature", "data", "annotations"})
-_PLAIN_TIERS = (None, "auto", "default")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "stream": (bool,),
     "temperature": (int, float),
@@ -95,7 +82,7 @@ def parse(body: dict[str, Any]) -> ChatRequest:
         value = body.get(name)
         if value is not None and not least <= value <= most:
             raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
-    _check_price(body)
+    _check_tools(body)
     options = body.get("stream_options") or {}
     limit = _count(body, "max_completion_tokens", MAX_TOKENS) or _count(body, "max_tokens", MAX_TOKENS)
     return ChatRequest(
@@ -170,17 +157,8 @@ def _check_content(message: Mapping[str, Any], role: str, at: str) -> None:
             raise RequestInvalid(f"'{where}' must be an object with a 'type'.", param=where, code="invalid_type")
 
 
-def _check_price(body: Mapping[str, Any]) -> None:
-    """A field that makes the upstream call dearer than the catalog prices it is refused."""
-    if body.get("service_tier") not in _PLAIN_TIERS:
-        raise RequestInvalid(
-            "'service_tier' other than 'auto' or 'default' is not priced here.",
-            param="service_tier",
-            code="unsupported_parameter",
-        )
-    for name in _DEARER:
-        if body.get(name) is not None and body[name] not in _ORDINARY.get(name, ()):
-            raise RequestInvalid(f"'{name}' is not priced here.", param=name, code="unsupported_parameter")
+def _check_tools(body: Mapping[str, Any]) -> None:
+    """A provider's own tools, such as its web search, cost what no meter of the catalog says."""
     for index, tool in enumerate(body.get("tools") or ()):
         kind = tool.get("type") if isinstance(tool, dict) else None
         if kind not in _TOOLS:

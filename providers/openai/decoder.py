@@ -45,6 +45,7 @@ class OpenAIDecoder:
         self._choices: dict[int, _Choice] = {}
         self._halves = Halves()
         self._usage: Usage | None = None
+        self._service_tier: object = None
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
         if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
@@ -122,6 +123,7 @@ class OpenAIDecoder:
                 yield from self._accept()
             yield from self._deltas(chunk, doubtful)
         if chunk.get("usage") is not None:
+            self._service_tier = chunk.get("service_tier") or self._service_tier
             yield from self._report(chunk["usage"])
 
     def _odd(self, chunk: dict[str, Any]) -> Iterator[ProviderEvent]:
@@ -136,7 +138,7 @@ class OpenAIDecoder:
 
     def _report(self, report: object) -> Iterator[ProviderEvent]:
         """Reports are cumulative: an older one, that came late, is none."""
-        used = usage.of_report(report)
+        used = usage.of_report(report, self._service_tier)
         if used is None or used == self._usage:
             return
         if self._usage is not None and used.output_tokens < self._usage.output_tokens:
@@ -147,6 +149,7 @@ class OpenAIDecoder:
 
     def _deltas(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         choices, beside = chunk["choices"], shapes.beside(chunk)
+        self._service_tier = beside.get("service_tier", self._service_tier)
         if not doubtful and self._is_common(choices):  # one choice that goes on with its content
             content = choices[0]["delta"]["content"]
             if content:

@@ -40,7 +40,8 @@ CORRUPTIONS = {
     "transaction_unbalanced": "UPDATE lines SET amount = amount + 1 WHERE book = 'revenue'",
     "ledger_unbalanced": "DELETE FROM lines WHERE book = 'grants'",
     "transaction_without_lines": (
-        "INSERT INTO transactions (kind, account_id, ref) SELECT 'grant', id, 'empty' FROM accounts LIMIT 1"
+        "INSERT INTO transactions (kind, account_id, ref, position) "
+        "SELECT 'grant', id, 'empty', 99 FROM accounts LIMIT 1"
     ),
     "line_without_transaction": "DELETE FROM transactions WHERE kind = 'release'",
     "line_of_another_account": "UPDATE lines SET account_id = gen_random_uuid() WHERE book = 'held'",

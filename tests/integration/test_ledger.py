@@ -231,27 +231,6 @@ async def test_the_books_are_append_only(
                 await connection.execute(statement)
 
 
-async def test_unbalanced_lines_cannot_be_written(database: Database, ledger: LedgerWriter, database_url: str) -> None:
-    customer = await open_account(database, ledger, 100)
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        made = await connection.execute(
-            "INSERT INTO transactions (kind, account_id) VALUES ('grant', %s) RETURNING id", [customer.account_id]
-        )
-        row = await made.fetchone()
-        assert row is not None
-        with pytest.raises(psycopg.errors.CheckViolation):
-            await connection.execute("INSERT INTO lines VALUES (%s, 'grants', NULL, -5)", [row[0]])
-
-
-async def test_lines_of_no_transaction_cannot_be_written(database_url: str) -> None:
-    nothing = [uuid.uuid4()] * 2
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        with pytest.raises(psycopg.errors.ForeignKeyViolation):
-            await connection.execute(
-                "INSERT INTO lines VALUES (%s, 'grants', NULL, -5), (%s, 'revenue', NULL, 5)", nothing
-            )
-
-
 def test_reserve_and_settle_are_values() -> None:
     """Operations are idempotent by id, so asking again must ask the same."""
     customer = Customer(uuid.UUID(int=1), "t")

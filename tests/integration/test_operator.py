@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
-import cli
+from cli.command import yout
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
@@ -36,7 +36,7 @@ class Operator:
 
     def invoke(self, *words: str) -> Result:
         environment = {"YOUT_DATABASE_URL": self.url, "YOUT_SECRET_KEY": "s" * 40, "COLUMNS": "40"}
-        return CliRunner().invoke(cli.app, list(words), env=environment)
+        return CliRunner().invoke(yout, list(words), env=environment)
 
     def told(self, *words: str) -> Any:
         """A command's JSON."""

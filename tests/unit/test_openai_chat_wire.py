@@ -7,7 +7,6 @@ import pytest
 from api.wire import openai_chat as wire
 from api.wire.openai_chat import delta_text
 from domain import usage
-from domain.errors import RequestInvalid
 from domain.usage import Bounds
 
 WORDS = "these are words"
@@ -29,14 +28,6 @@ WORDS = "these are words"
 @pytest.mark.parametrize("place", ["delta", "message"])
 def test_all_that_is_said_is_counted(place: str, said: dict[str, Any]) -> None:
     assert WORDS in delta_text([{"index": 0, place: said}])
-
-
-@pytest.mark.parametrize(
-    "field", [{"search_parameters": {"mode": "on"}}, {"enable_search": True}, {"search_settings": {"x": 1}}], ids=list
-)
-def test_a_paid_search_is_refused(field: dict[str, Any]) -> None:
-    with pytest.raises(RequestInvalid):
-        wire.parse({"model": "m", "messages": [{"role": "user", "content": "x"}], **field})
 
 
 def test_details_of_a_discarded_report_are_not_shown() -> None:

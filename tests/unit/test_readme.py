@@ -11,15 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
+import click
 import pytest
-import typer.main
 from pydantic import SecretStr
 from starlette.routing import Route
 
-import cli
 from api.app import create_app
 from api.errors import CODES
 from catalog import files
+from cli.command import yout
 from domain.catalog import Catalog
 from domain.ledger import Operation
 from environment import DEV_FILE, SECRET_FILE
@@ -117,12 +117,15 @@ def test_every_make_target_exists(page: Path) -> None:
 @every_page
 def test_every_command_of_the_command_line_exists(page: Path) -> None:
     for line in re.findall(r"(?:^|[\s/])yout ([a-z][^\n#|;&`]*)", commands(page), re.MULTILINE):
-        command: Any = typer.main.get_command(cli.app)
+        command: click.Command = yout
         words = line.split()
-        while hasattr(command, "commands"):
+        context = click.Context(command)
+        while isinstance(command, click.Group):
             assert words, f"`yout {line}` is not a whole command"
-            assert words[0] in command.commands, f"there is no `yout {line}`"
-            command = command.commands[words.pop(0)]
+            found = command.get_command(context, words[0])
+            assert found, f"there is no `yout {line}`"
+            command = found
+            words.pop(0)
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
 

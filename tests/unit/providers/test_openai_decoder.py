@@ -223,6 +223,14 @@ def test_reports_grow() -> None:
     assert [report.usage.output_tokens for report in reports(events)] == [1, 3]
 
 
+def test_the_service_tier_that_served() -> None:
+    parts = [part | {"service_tier": "priority"} for part in USUAL]
+    (report,) = reports(events_of(*parts, REPORT))
+    assert report.usage.service_tier == "priority"
+    (report,) = reports(events_of(*parts, REPORT | {"service_tier": "flex"}))
+    assert report.usage.service_tier == "flex"
+
+
 FAILURES = [
     b'data: {"error": {"message": "SECRET", "code": 500}}\n\n',
     b'data: {"error": "SECRET"}\n\n',

@@ -1,30 +1,32 @@
 """`yout usage`: what calls brought in, and what is left of it once the providers are paid."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from rich.table import Table
+import click
 
-from cli_terminal import AsJson, account_id, fail, print_json, reading, tables
+from cli.database import account_id, reading
+from cli.terminal import as_json, fail, print_json, print_table
 from domain.margins import By, Margin, Span, total
 
 DAYS = 30
+DAY = click.DateTime(["%Y-%m-%d"])
 
 
-def usage(
-    account: Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="Its id or e-mail; or all.")] = None,
-    by: Annotated[By, typer.Option(help="By provider: as long as single rows are kept.")] = By.DAY,
-    since: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, in UTC; or the last 30.")
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The day after the last; or tomorrow.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+@click.command()
+@click.argument("account", required=False)
+@click.option(
+    "--by",
+    type=click.Choice(By, case_sensitive=False),
+    default=By.DAY,
+    show_default=True,
+    help="By provider: as long as single rows are kept.",
+)
+@click.option("--from", "since", type=DAY, help="The first day, in UTC; or the last 30.")
+@click.option("--to", "until", type=DAY, help="The day after the last; or tomorrow.")
+@as_json
+def usage(account: str | None, by: By, since: datetime | None, until: datetime | None, as_json: bool) -> None:
     """Calls, credits charged, refunded and written off, what providers bill, and the margin. In credits.
 
     Calls whose cost is not known count as costing nothing: `uncosted` says how many there are.
@@ -35,22 +37,17 @@ def usage(
     begin = since.date() if since else end - timedelta(days=DAYS)
     if begin >= end:
         fail("--to must be later than --from")
-    span = Span(begin, end, account_id(account) if account else None)
+    span = Span(begin, end, account_id(account) if account is not None else None)
     found = reading(lambda session: margins.margins(session, by, span))
     if as_json:
         rows = [_told(by, margin) for margin in found]
         print_json({"by": by, "from": begin, "to": end, "total": _told(by, total(found)), "data": rows})
         return
     columns = ("calls", "charged", "refunded", "written_off", "provider_cost", "margin", "uncosted")
-    table = Table(by.value, *(column.replace("_", " ") for column in columns))
-    for margin in found:
-        _add(table, str(margin.group or "-"), _told(by, margin), columns)
-    _add(table, "total", _told(by, total(found)), columns)
-    tables.print(table)
-
-
-def _add(table: Table, name: str, told: dict[str, Any], columns: Sequence[str]) -> None:
-    table.add_row(name, *(_shown(told[column]) for column in columns))
+    lines = [(str(margin.group or "-"), _told(by, margin)) for margin in found] + [("total", _told(by, total(found)))]
+    heads = (by.value, *(column.replace("_", " ") for column in columns))
+    table = [(name, *(_shown(told[column]) for column in columns)) for name, told in lines]
+    print_table(heads, table, numbers=heads[1:])
 
 
 def _told(by: By, margin: Margin) -> dict[str, Any]:

@@ -1,0 +1,5 @@
+"""`python -m cli` is `yout`."""
+
+from cli.command import main
+
+main()

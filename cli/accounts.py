@@ -1,0 +1,165 @@
+"""`yout accounts`: who may spend credits."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import click
+
+import environment
+from cli.database import settings, writing
+from cli.terminal import account, as_json, fail, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+@click.group()
+def accounts() -> None:
+    """Accounts and their credits."""
+
+
+@accounts.command("create")
+@click.option("--email", required=True, help="The owner's e-mail address.")
+@click.option("--credits", type=click.IntRange(min=0), default=0, show_default=True, help="Credits to begin with.")
+@click.option("--exist-ok", is_flag=True, help="An account that exists gets a new key, and no credits.")
+@as_json
+def accounts_create(email: str, credits: int, exist_ok: bool, as_json: bool) -> None:
+    """Make an account, give it credits and print an API key of it, once. That key has every scope."""
+    from domain import keys as tokens
+    from gateway.ids import new_id
+
+    token = tokens.mint(os.urandom(tokens.ENTROPY_BYTES))
+    account = NewAccount(new_id(), email, token, credits, exist_ok)
+    account_id = writing(lambda session: _create(session, account))
+    if as_json:
+        print_json({"account_id": account_id, "api_key": token})
+        return
+    say(f"account  {account_id}\napi key  {token}")
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    account_id: UUID
+    email: str
+    token: str
+    credits: int
+    exist_ok: bool
+
+
+async def _create(session: "AsyncSession", new: NewAccount) -> UUID:
+    """The account with its key and its credits: all of it or nothing, and once however often it is asked for."""
+    from db import accounts as stored
+    from db import keys as stored_keys
+    from db import ledger
+    from db.engine import raw
+    from db.keys import NewKey
+    from domain.authority import Authority
+    from domain.keys import SCOPES
+    from domain.ledger import Grant
+    from domain.sealing import Wrapping
+    from gateway.ids import new_id
+
+    secrets = settings()
+    known = await stored.of_email(session, new.email)
+    if known == new.account_id:  # this command made it; only the answer to its commit was lost
+        return known
+    if known is None or not new.exist_ok:
+        wrapping = Wrapping.of(secrets.secret_key.get_secret_value(), secrets.previous_secrets)
+        await stored.create(session, wrapping, account_id=new.account_id, user_id=new_id(), email=new.email)
+        known = None
+    account_id = known or new.account_id
+    await stored_keys.create(
+        session, account_id, NewKey(new_id(), new.token, "from the command line", Authority(SCOPES))
+    )
+    if known is None and new.credits:
+        (result,) = await ledger.execute(await raw(session), [Grant(account_id, new.credits, f"opening:{account_id}")])
+        if isinstance(result, Exception):
+            raise result
+    return account_id
+
+
+@accounts.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True)
+@as_json
+def accounts_list(limit: int, as_json: bool) -> None:
+    """All accounts with their balances."""
+    from db import listings
+
+    rows = listings.accounts(environment.database_url(), limit)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("account", "e-mail", "available", "held", "created"),
+        [
+            (
+                str(row.account_id),
+                f"{row.email} (suspended)" if row.suspended else str(row.email or ""),
+                f"{row.available:,}",
+                f"{row.held:,}",
+                str(row.created_at)[:19],
+            )
+            for row in rows
+        ],
+        numbers=("available", "held"),
+    )
+
+
+@accounts.command("suspend")
+@account
+@as_json
+def accounts_suspend(account: str, as_json: bool) -> None:
+    """Let an account begin no call more, in any process. What runs goes on, and is charged."""
+    _suspend(account, suspended=True, as_json=as_json)
+
+
+@accounts.command("resume")
+@account
+@as_json
+def accounts_resume(account: str, as_json: bool) -> None:
+    """Let a suspended account make calls again."""
+    _suspend(account, suspended=False, as_json=as_json)
+
+
+def _suspend(account: str, *, suspended: bool, as_json: bool) -> None:
+    from db import accounts as stored
+
+    async def work(session: "AsyncSession") -> tuple[UUID, bool]:
+        found = await stored.find(session, account)
+        return found, await stored.suspend(session, found, suspended=suspended)
+
+    account_id, changed = writing(work)
+    if as_json:
+        print_json({"account_id": account_id, "suspended": suspended, "repeated": not changed})
+        return
+    done, before = ("suspended", "was suspended before") if suspended else ("resumed", "was not suspended")
+    say(f"{done if changed else before}: {account_id}")
+
+
+@accounts.command("set")
+@account
+@click.option(
+    "--recognise-retries/--no-recognise-retries",
+    default=None,
+    help="Answer a stock SDK's retry of a call with that call, not with a second one.",
+)
+@as_json
+def accounts_set(account: str, recognise_retries: bool | None, as_json: bool) -> None:
+    """Change how an account is served."""
+    from db import accounts as stored
+
+    if recognise_retries is None:
+        fail("Nothing to set: give --recognise-retries or --no-recognise-retries.")
+
+    async def work(session: "AsyncSession") -> UUID:
+        account_id = await stored.find(session, account)
+        await stored.recognise_retries(session, account_id, recognised=recognise_retries)
+        return account_id
+
+    account_id = writing(work)
+    if as_json:
+        print_json({"account_id": account_id, "recognise_retries": recognise_retries})
+        return
+    say(f"retries are {'recognised' if recognise_retries else 'not recognised'}: {account_id}")

@@ -1,0 +1,49 @@
+"""`yout audit`: whether the books are right."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.database import open_database, run
+from cli.terminal import as_json, print_json, say
+
+if TYPE_CHECKING:
+    from db.audit import Report
+
+DRIFT = 1
+
+
+@click.command()
+@as_json
+def audit(as_json: bool) -> None:
+    """Prove the ledger over one snapshot. Exit code 0: clean, 1: drift (each named), 2: could not run."""
+    report = run(_audit())
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print_report(report)
+    sys.exit(0 if report.clean else DRIFT)
+
+
+async def _audit() -> "Report":
+    from db.audit import audit
+
+    database = open_database()
+    try:
+        async with database.connection() as connection:
+            return await audit(connection)
+    finally:
+        await database.close()
+
+
+def _print_report(report: "Report") -> None:
+    for finding in report.findings:
+        say(f"{finding.check} {finding.subject}: {finding.detail}")
+    for check, count in report.counts.items():
+        say(f"{check}: {count}")
+    outcome = "clean" if report.clean else f"DRIFT of {report.drift_credits} credits"
+    say(
+        f"{outcome}: {report.checks} checks over {report.accounts} accounts, {report.transactions} transactions, "
+        f"{report.holds_open} open holds"
+    )

@@ -1,0 +1,35 @@
+"""`yout catalog`: models, routes and prices."""
+
+import click
+
+import exits
+from cli.terminal import as_json, fail, print_json, say
+
+
+@click.group()
+def catalog() -> None:
+    """Models, routes and prices."""
+
+
+@catalog.command()
+@as_json
+def check(as_json: bool) -> None:
+    """Whether the catalog is valid, and which models are active with the keys that are set."""
+    import settings as configuration
+    from catalog import files
+    from domain.catalog import CatalogInvalid
+
+    try:
+        loaded = files.load(configuration.catalog_path(), configuration.provider_keys)
+    except CatalogInvalid as invalid:
+        for problem in invalid.problems:
+            exits.tell(f"  {problem}")
+        fail(f"the catalog is not valid: {len(invalid.problems)} problems")
+    active = loaded.active_models()
+    if as_json:
+        print_json({"models": len(loaded.models), "active": [model.id for model in active]})
+        return
+    say(f"{len(loaded.models)} models, {len(active)} active:")
+    for model in active:
+        routes = ", ".join(f"{route.provider.name}/{route.model}" for route in model.routes)
+        say(f"  {model.id:<36} {model.modality:<10} {routes}")

@@ -1,0 +1,88 @@
+"""The command `yout`. Against a running `make dev` it finds everything by itself."""
+
+import importlib
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+import exits
+from cli import terminal
+from exits import CANNOT_RUN, Failure
+
+COMMANDS = {
+    "dev": ("cli.processes:dev", "Run everything here: API, worker, PostgreSQL, Temporal and its UI."),
+    "api": ("cli.processes:api", "Run one API process."),
+    "worker": ("cli.processes:worker", "Run one worker process."),
+    "migrate": ("cli.processes:migrate", "Bring the database to this version's schema."),
+    "accounts": ("cli.accounts:accounts", "Accounts and their credits."),
+    "keys": ("cli.keys:keys", "API keys of accounts."),
+    "holds": ("cli.holds:holds", "Credits that are set aside for calls and jobs in flight."),
+    "grant": ("cli.credits:grant", "Give an account credits."),
+    "adjust": ("cli.credits:adjust", "Correct a balance."),
+    "refund": ("cli.credits:refund", "Give back, once, what a call or job was charged."),
+    "usage": ("cli.usage:usage", "Calls, credits, what providers bill, and the margin."),
+    "catalog": ("cli.catalog:catalog", "Models, routes and prices."),
+    "audit": ("cli.audit:audit", "Prove the ledger over one snapshot."),
+    "openapi": ("cli.document:openapi", "Print the API's OpenAPI document."),
+}
+"""Each command: the module that holds it, its name there, and its line of help."""
+_UNREADABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Control characters, bytes that are no UTF-8, line and paragraph separators."""
+
+
+class Commands(click.Group):
+    """Imports a command's module when it runs; ends every command the same way."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)  # noqa: S101  # what the table names
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table: no command is imported for its line of help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Every word of the command line is text of one line, whichever command it is for."""
+        for number, word in enumerate(args, start=1):
+            if any(unicodedata.category(character) in _UNREADABLE for character in word):
+                raise Failure(
+                    f"argument {number} contains a line break, a control character or invalid UTF-8", CANNOT_RUN
+                )
+        return super().parse_args(ctx, args)
+
+    def main(  # type: ignore[override]  # it never returns
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        terminal.accept_any_text()
+        extra["standalone_mode"] = False
+
+        def command() -> int | None:
+            try:
+                code = super(Commands, self).main(args, prog_name or "yout", **extra)
+            except click.ClickException as misused:
+                misused.show()
+                return misused.exit_code
+            except click.Abort:
+                raise KeyboardInterrupt from None
+            terminal.flush()
+            return code if isinstance(code, int) else 0
+
+        sys.exit(terminal.closing(exits.run(command)))
+
+
+yout = Commands(name="yout", help=__doc__, no_args_is_help=True)
+
+
+def main() -> NoReturn:
+    yout.main()

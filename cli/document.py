@@ -1,0 +1,19 @@
+"""`yout openapi`: the API's description of itself."""
+
+import click
+
+from cli.terminal import say
+
+
+@click.command()
+def openapi() -> None:
+    """Print the API's OpenAPI document: `docs/openapi.json` is this."""
+    import orjson
+    from pydantic import SecretStr
+
+    from api.app import create_app
+    from settings import Settings
+
+    nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr("-" * 32))
+    document = create_app(nowhere).openapi()
+    say(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

@@ -1,0 +1,41 @@
+"""`yout dev`, `api`, `worker` and `migrate`: the programs that run here."""
+
+import asyncio
+import os
+import sys
+
+import click
+
+from cli.database import settings
+
+
+@click.command()
+def dev() -> None:
+    """Run everything here: API, worker, PostgreSQL, Temporal and its UI. `make dev` does this."""
+    from dev import supervisor
+
+    sys.exit(supervisor.main(os.environ))
+
+
+@click.command()
+def api() -> None:
+    """Run one API process."""
+    from api.__main__ import main
+
+    sys.exit(main())
+
+
+@click.command()
+def worker() -> None:
+    """Run one worker process."""
+    from worker import main
+
+    asyncio.run(main(settings()))
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to this version's schema. Safe to run twice, and from several machines at once."""
+    from db.migrate import upgrade
+
+    upgrade(settings().database_url.get_secret_value())

@@ -1,0 +1,30 @@
+"""What the operator's lists show, over a plain connection: a list needs no more than the driver, and starts at once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+_OPTIONS = "-c default_transaction_read_only=on -c statement_timeout=10s -c timezone=UTC"
+_ACCOUNTS = """
+SELECT a.id AS account_id, u.email, a.available, a.held, a.suspended_at IS NOT NULL AS suspended, a.created_at
+FROM accounts a LEFT JOIN users u ON u.account_id = a.id ORDER BY a.created_at, a.id LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    account_id: UUID
+    email: str | None
+    available: int
+    held: int
+    suspended: bool
+    created_at: datetime | None
+
+
+def accounts(url: str, limit: int) -> list[Account]:
+    """The oldest first. Raises `psycopg.Error`."""
+    with psycopg.connect(url, connect_timeout=3, options=_OPTIONS, row_factory=class_row(Account)) as connection:
+        return connection.execute(_ACCOUNTS, [limit]).fetchall()
