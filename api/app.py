@@ -5,6 +5,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import structlog
 from fastapi import FastAPI
@@ -21,6 +22,7 @@ from api import (
     edge,
     errors,
     health,
+    home,
     keys,
     limit,
     media,
@@ -31,6 +33,7 @@ from api import (
     quotes,
 )
 from api.background import MaintenanceTask
+from api.cors import Cors
 from api.outputs import Outputs
 from api.resources import Resources
 from api.statement_cursor import StatementCursor
@@ -60,9 +63,9 @@ START_PATIENCE = 2.0
 
 
 class Gateway(FastAPI):
-    """FastAPI; its busiest endpoint goes in front of what the others share, through the same edge."""
+    """FastAPI behind the edge; its busiest endpoint goes in front of what the others share."""
 
-    hot: ASGIApp
+    edge: ASGIApp
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
@@ -70,9 +73,13 @@ class Gateway(FastAPI):
             found.calls.end_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].rstrip("/") == CHAT:
+        await self.edge(scope, receive, send)
+
+    async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the edge lets through."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == CHAT:
             scope["app"] = self
-            await self.hot(scope, receive, send)
+            await chat.completions(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -88,7 +95,7 @@ def create_app(settings: Settings) -> Gateway:
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.hot = edge.Edge(chat.completions, max_body_bytes=settings.max_body_bytes)
+    app.edge = edge.Edge(app.inside, max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins))
     app.router.routes.append(Route(CHAT, _Endpoint(), methods=["POST"]))  # for what is asked of it by other methods
     for router in (
         models.router,
@@ -99,11 +106,11 @@ def create_app(settings: Settings) -> Gateway:
         media.router,
         health.router,
         metrics.router,
+        home.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     docs.install(app)
-    app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -190,6 +197,8 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+        MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
+        MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]
     return [
         asyncio.create_task(calls.renew_for_ever(), name="renewals"),
