@@ -48,12 +48,14 @@ class Decoder:
         end = part.find(b"\n")
         if end < 0:
             self._keep(part)
-            return
-        if end == len(part) - 2 and part[-1] == _NEWLINE and part[:7] == b"data: {" and self._is_between(end):
+        elif end == len(part) - 2 and part[-1] == _NEWLINE and part[:7] == b"data: {" and self._is_between(end):
             self._begun = True  # one whole event: most parts are
             self._count(end)
             yield part[6:end]
-            return
+        else:
+            yield from self._lines(part)
+
+    def _lines(self, part: bytes) -> Iterator[bytes | Failure]:
         if self._parts:
             self._parts.append(part)
             part = b"".join(self._parts)
