@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import structlog
 from fastapi import FastAPI
@@ -21,6 +22,7 @@ from api import (
     edge,
     errors,
     health,
+    home,
     keys,
     limit,
     media,
@@ -32,9 +34,11 @@ from api import (
 )
 from api.background import MaintenanceTask
 from api.chat import ChatEndpoint
+from api.cors import Cors
 from api.outputs import Outputs
 from api.resources import Resources
 from api.statement_cursor import StatementCursor
+from api.wire import native_chat
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
 from db.leadership import Leadership
@@ -59,16 +63,17 @@ from workflows.start import MediaStarter
 
 log = structlog.get_logger(__name__)
 
-_CHAT: dict[str, Wire] = {"/v1/chat/completions": OpenAIChat(), "/api/chat/stream": NativeChat()}
-"""Paths without their slash at the end, and the wire that is spoken there."""
+_CHAT: dict[str, Wire] = {"/v1/chat/completions": OpenAIChat(), native_chat.ENDPOINT: NativeChat()}
+"""The wire that is spoken at each path."""
 START_PATIENCE = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 
 
 class Gateway(FastAPI):
-    """FastAPI; its busiest endpoints go in front of what the others share, through the same edge."""
+    """FastAPI behind the edge; its busiest endpoints go in front of what the others share."""
 
-    hot: dict[str, ASGIApp]
+    edge: ASGIApp
+    hot: Mapping[str, ASGIApp]
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
@@ -76,7 +81,11 @@ class Gateway(FastAPI):
             found.calls.end_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hot = self.hot.get(scope["path"].rstrip("/")) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await self.edge(scope, receive, send)
+
+    async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the edge lets through."""
+        hot = self.hot.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if hot is not None:
             scope["app"] = self
             await hot(scope, receive, send)
@@ -95,12 +104,10 @@ def create_app(settings: Settings) -> Gateway:
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.hot = {}
-    for path, wire in _CHAT.items():
-        endpoint = ChatEndpoint(wire)
-        app.hot[path] = edge.Edge(endpoint, max_body_bytes=settings.max_body_bytes)
-        route = path + "/" if path.startswith("/api/") else path
-        app.router.routes.append(Route(route, endpoint, methods=["POST"]))  # for what is asked by other methods
+    app.edge = edge.Edge(app.inside, max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins))
+    app.hot = {path: ChatEndpoint(wire) for path, wire in _CHAT.items()}
+    for path, endpoint in app.hot.items():
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # for what is asked of it by other methods
     for router in (
         models.router,
         chat_models.router,
@@ -111,11 +118,11 @@ def create_app(settings: Settings) -> Gateway:
         media.router,
         health.router,
         metrics.router,
+        home.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     docs.install(app)
-    app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -196,6 +203,8 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+        MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
+        MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]
     return [
         asyncio.create_task(renew_for_ever(calls), name="renewals"),

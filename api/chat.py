@@ -6,7 +6,6 @@ They are documented in `api/openapi.py`. What a call does is in `gateway.calls`,
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,7 +13,6 @@ from api import auth, body, errors, idempotency, ratelimit
 from api.resources import Resources
 from api.stream_response import HEADERS as STREAM_HEADERS
 from api.stream_response import StreamResponse, dropped_header
-from db import keys as stored_keys
 from domain import keys
 from domain.errors import CallerUnknown, GatewayError
 from domain.ledger import Replay
@@ -52,7 +50,7 @@ class ChatEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = auth.token(scope["headers"])
-        raw = await body.read(receive)
+        raw = await body.read(receive, admit=lambda: auth.authenticate(scope))
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, token)
         if isinstance(call, Replay):
@@ -70,7 +68,7 @@ class ChatEndpoint:
     async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
-                await _authenticate(resources, scope, token)  # strangers get no work out of us
+                await auth.authenticate(scope)  # strangers get no work out of us
                 request = await asyncio.to_thread(self._parse_big, resources, scope, raw, token)
             else:
                 request = self._parse(resources, scope, raw, token)
@@ -79,7 +77,7 @@ class ChatEndpoint:
             raise
         except GatewayError as error:
             if error.left is None:
-                await _authenticate(resources, scope, token)  # a stranger hears 401, whatever else is wrong
+                await auth.authenticate(scope)  # a stranger hears 401, whatever else is wrong
             else:
                 ratelimit.note(scope, *error.left)
             raise
@@ -127,9 +125,3 @@ async def _send(send: Send, content: bytes, headers: Headers) -> None:
     sized = [*headers, (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": sized})
     await send({"type": "http.response.body", "body": content})
-
-
-async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
-    async with resources.database.reading() as session:
-        caller = await stored_keys.authenticate(session, token)
-    ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from domain.errors import UpstreamRefused
@@ -22,6 +23,15 @@ class Stored:
     """Changes whenever the object is written again, where the store can tell."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    bytes: int
+    modified_at: datetime
+
+
 class Storage(Protocol):
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, largest: int) -> Stored:
         """Write the object, all of it or none. Writing again replaces it. Raises `OutputTooLarge` above `largest`."""
@@ -35,4 +45,10 @@ class Storage(Protocol):
         """Safe to do twice."""
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete every object below `prefix/`, and tell how many there were. Safe to do twice."""
+        """Delete every object below `prefix/`, and tell how many there were. Safe to do twice.
+
+        An object that cannot be deleted keeps no other; then `ServiceUnavailable` is raised at the end.
+        """
+
+    async def listed(self, after: str, limit: int) -> list[Listed]:
+        """The next objects behind the key `after`, in an order that stays the same. Fewer than `limit`: the last."""
