@@ -22,6 +22,7 @@ from api import (
     edge,
     errors,
     health,
+    home,
     keys,
     limit,
     media,
@@ -32,6 +33,7 @@ from api import (
     quotes,
 )
 from api.background import MaintenanceTask
+from api.cors import Cors
 from api.outputs import Outputs
 from api.resources import Resources
 from api.statement_cursor import StatementCursor
@@ -61,9 +63,9 @@ START_PATIENCE = 2.0
 
 
 class Gateway(FastAPI):
-    """FastAPI; its busiest endpoint goes in front of what the others share, through the same edge."""
+    """FastAPI behind the edge; its busiest endpoint goes in front of what the others share."""
 
-    hot: ASGIApp
+    edge: ASGIApp
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
@@ -71,9 +73,13 @@ class Gateway(FastAPI):
             found.calls.end_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].rstrip("/") == CHAT:
+        await self.edge(scope, receive, send)
+
+    async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the edge lets through."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == CHAT:
             scope["app"] = self
-            await self.hot(scope, receive, send)
+            await chat.completions(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -89,7 +95,7 @@ def create_app(settings: Settings) -> Gateway:
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.hot = edge.Edge(chat.completions, max_body_bytes=settings.max_body_bytes)
+    app.edge = edge.Edge(app.inside, max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins))
     app.router.routes.append(Route(CHAT, _Endpoint(), methods=["POST"]))  # for what is asked of it by other methods
     for router in (
         models.router,
@@ -100,11 +106,11 @@ def create_app(settings: Settings) -> Gateway:
         media.router,
         health.router,
         metrics.router,
+        home.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     docs.install(app)
-    app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

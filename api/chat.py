@@ -46,7 +46,7 @@ async def completions(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
     token = auth.token(scope["headers"])
-    raw = await body.read(receive)
+    raw = await body.read(receive, admit=lambda: auth.authenticate(scope))
     resources: Resources = scope["app"].state.resources
     try:
         if len(raw) > wire.BIG_BODY:

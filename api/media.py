@@ -159,6 +159,7 @@ async def _start(resources: Resources, caller: Caller, response: Response, asked
     order = Order(
         job_id=new_id(),
         digest=caller.digest,
+        account_id=caller.account_id,
         kind=asked.kind,
         model=model.id,
         provider=route.provider.name,

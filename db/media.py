@@ -39,6 +39,8 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: IdempotencyClaim | None = None
+    account_id: UUID | None = None
+    """The digest's, where it is known: its orders then wait for their turn without a connection."""
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -59,7 +61,7 @@ class MediaJobs:
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(account=order.account_id) as session:
             reserve = Reserve(
                 hold_id=order.job_id,
                 scope="media",
@@ -155,7 +157,8 @@ class MediaJobs:
                 session.add(row)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
-        async with self._database.transaction() as session:
+        owner = (await self.load(job_id)).account_id
+        async with self._database.transaction(account=owner) as session:
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), State.SUCCEEDED):
                 cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
@@ -168,7 +171,8 @@ class MediaJobs:
             return _job(row)
 
     async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
-        async with self._database.transaction() as session:
+        owner = (await self.load(job_id)).account_id if wait else None
+        async with self._database.transaction(account=owner) as session:
             if not wait:
                 await session.exec(text("SET LOCAL lock_timeout = '250ms'"))  # type: ignore[call-overload]
             row = await _row(session, job_id, lock=True)

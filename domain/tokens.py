@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from domain import token_bounds
+from domain import json_text, token_bounds
 from domain.token_bounds import Family
 
 CountText = Callable[[str], int]
@@ -128,7 +126,7 @@ class _Tally:
 
     def tool(self, tool: Any) -> None:
         """As JSON, which it is told as; some vendors write it with more space."""
-        written = orjson.dumps(tool).decode()
+        written = json_text.dumps(tool).decode()
         count = _in_pieces(written, self.count_text)
         self.add(PER_TOOL + count, PER_TOOL + math.ceil(self.family.text(written, count) * 1.2))
 

@@ -49,7 +49,7 @@ def prices_of(model: Model, prices: TokenPrices, body: Mapping[str, Any]) -> Tok
     """
     _check_fields(model, body)
     meters = {*_input_meters(model, body), *_output_meters(body)}
-    if _object(body, "web_search_options") is not None:
+    if searches(body):
         _check_priced(prices, Meter.WEB_SEARCH, "web_search_options")
         meters.add(Meter.WEB_SEARCH)
     for meter, name in ((Meter.AUDIO_OUTPUT, "audio"), (Meter.AUDIO_OUTPUT, "modalities")):
@@ -58,6 +58,11 @@ def prices_of(model: Model, prices: TokenPrices, body: Mapping[str, Any]) -> Tok
     if Meter.IMAGE_OUTPUT in meters:
         _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
     return prices.requested(_service_tier(prices, body.get("service_tier"))).limited_to(frozenset(meters))
+
+
+def searches(body: Mapping[str, Any]) -> bool:
+    """Whether a request asks for the provider's own web search."""
+    return _object(body, "web_search_options") is not None
 
 
 def _check_fields(model: Model, body: Mapping[str, Any]) -> None:

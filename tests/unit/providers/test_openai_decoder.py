@@ -325,3 +325,13 @@ def test_nothing_about_the_provider_is_told() -> None:
     events = events_of(*[part | about for part in USUAL])
     chunks = [event.chunk for event in events if isinstance(event, Delta)]
     assert all(set(each) == {"choices", "service_tier"} for each in chunks)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "tier"), [("flex", None, "flex"), ("flex", "default", "default"), (None, "priority", "priority")]
+)
+def test_a_report_names_the_service_tier_that_the_stream_named_last(
+    first: str | None, last: str | None, tier: str
+) -> None:
+    events = events_of(ROLE | {"service_tier": first}, *USUAL[1:], REPORT | {"service_tier": last})
+    assert [report.usage.service_tier for report in reports(events)] == [tier]
