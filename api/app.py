@@ -138,6 +138,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger
+            app.state.maintenance_errors = wired.errors
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(wired.catalog.reloading())
             await stack.enter_async_context(_running(_background(wired, calls, temporal)))

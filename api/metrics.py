@@ -7,11 +7,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from api.deps import CurrentResources
-from db import holds
+from db import holds, media_figures
 from db.audit import latest
 from db.holds import Figures
+from db.media_figures import Overdue
 from db.tables import AuditRow
 from db.writer import LedgerWriter
+from domain.rounds import MaintenanceErrors
 from gateway.pulled_calls import Calls
 
 router = APIRouter(tags=["health"])
@@ -42,6 +44,27 @@ class _Ledger:
         yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
 
 
+class _Maintenance:
+    """What the rounds of maintenance cannot do."""
+
+    def __init__(self, overdue: Overdue, errors: MaintenanceErrors) -> None:
+        self._overdue, self._errors = overdue, errors
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("yout_jobs_overdue", "Media jobs that nothing can end", self._overdue.jobs)
+        yield GaugeMetricFamily(
+            "yout_outputs_overdue", "Jobs whose expired outputs cannot be deleted", self._overdue.outputs
+        )
+        errors = CounterMetricFamily(
+            "yout_maintenance_errors",
+            "What maintenance failed to do in this process; the log names it",
+            labels=["task"],
+        )
+        for task, count in self._errors.by_task.items():
+            errors.add_metric([task], count)
+        yield errors
+
+
 class _Text(Response):
     media_type = CONTENT_TYPE_LATEST.partition(";")[0]
 
@@ -51,6 +74,8 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     """For Prometheus; keep it off the public network."""
     async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
+        overdue = await media_figures.overdue(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
+    registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

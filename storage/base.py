@@ -5,12 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.errors import UpstreamRefused
-
-
-class OutputTooLarge(UpstreamRefused):
-    """What the provider made is larger than this server stores."""
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:

@@ -13,9 +13,9 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from domain.errors import NotFound, ServiceUnavailable
+from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable
 from storage import folders, sniff
-from storage.base import Listed, OutputTooLarge, Stored
+from storage.base import Listed, Stored
 
 CHUNK = 256 * 1024
 WHOLE = 5 * 1024 * 1024

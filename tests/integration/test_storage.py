@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import NotFound, ServiceUnavailable, UpstreamError
-from storage.base import OutputTooLarge, Storage
+from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, UpstreamError
+from storage.base import Storage
 from storage.objects import CHUNK, WHOLE, ObjectStorage
 from tests.doubles.s3_server import S3Server, bucket
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from activities.media import Limits
-from domain.errors import NotFound, ServiceUnavailable, where
+from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
 from domain.media import Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, MediaStarter
 from providers.base import Made, Progress, Stage
-from storage.base import Listed, OutputTooLarge, Stored
+from storage.base import Listed, Stored
 from tests.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs
 from tests.temporal.script import Script
 
