@@ -45,7 +45,7 @@ def _add(choice: dict[str, Any], part: dict[str, Any]) -> None:
 def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
     """Texts and lists grow, objects are merged."""
     for name, value in part.items():
-        known = whole.get(name)
+        known: Any = whole.get(name)
         if name == "tool_calls":
             _merge_calls(whole.setdefault(name, []), value)
         elif value is None:
