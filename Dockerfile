@@ -30,5 +30,5 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-I", "-c", "import http.client, os, sys; api = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('YOUT_PORT', '8080')), timeout=4); api.request('GET', '/healthz'); sys.exit(api.getresponse().status != 200)"]
+    CMD ["python", "-I", "-c", "import http.client, os, sys; api = http.client.HTTPConnection('localhost', int(os.environ.get('YOUT_PORT', '8080')), timeout=4); api.request('GET', '/healthz'); sys.exit(api.getresponse().status != 200)"]
 CMD ["python", "-m", "api"]

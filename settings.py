@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     max_tokens_per_minute: int = Field(default=1_000_000_000, ge=1)
     max_concurrent_calls: int = Field(default=10_000, ge=1)
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
+    cors_origins: str = "*"
+    """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
@@ -181,6 +183,10 @@ class Settings(BaseSettings):
     @property
     def ceiling(self) -> Limits:
         return Limits(self.max_requests_per_minute, self.max_tokens_per_minute, self.max_concurrent_calls)
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
     def previous_secrets(self) -> list[str]:

@@ -10,19 +10,23 @@ import structlog
 
 import settings as configuration
 from catalog import files
+from catalog.builder import Adapters
 from catalog.current import CurrentCatalog
 from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
+from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
 from domain.errors import where
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
+from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
-from providers.openai_aiohttp import Timeouts
-from providers.registry import Registry, Upstream
+from providers.base import Timeouts
+from providers.http1 import Http1Transport
+from providers.registry import PARAMETERS, Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
@@ -43,10 +47,11 @@ class Wired:
     address: Address
     keyring: Keyring
     errors: MaintenanceErrors
+    outputs: StoredOutputsMaintenance
 
 
 def load_catalog(path: Path | None) -> Catalog:
-    return files.load(path, configuration.provider_keys)
+    return files.load(path, configuration.provider_keys, adapters=Adapters(files.ADAPTERS, PARAMETERS))
 
 
 def wrapping(settings: Settings) -> Wrapping:
@@ -80,18 +85,23 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             idle=settings.upstream_idle_timeout,
             total=settings.upstream_total_timeout,
         )
-        upstream = Upstream(session, timeouts, settings.state_dir.resolve() / "demo")
+        transport = Http1Transport(settings.upstream_connections)
+        stack.push_async_callback(transport.close)
+        demo = settings.state_dir.resolve() / "demo"
+        upstream = Upstream(session, transport, timeouts, demo, settings.referer)
+        storage, errors = _storage(settings), MaintenanceErrors(OperatorFaults(log), where)
         yield Wired(
             settings=settings,
             catalog=catalog,
             database=database,
             jobs=MediaJobs(database, Sealing(wrapping(settings)), output_lifetime=settings.output_lifetime),
-            storage=_storage(settings),
+            storage=storage,
             urls=_urls(settings),
             registry=Registry(catalog, upstream),
             address=_address(settings),
             keyring=Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)),
-            errors=MaintenanceErrors(OperatorFaults(log), where),
+            errors=errors,
+            outputs=StoredOutputsMaintenance(StoredOutputs(database), storage, errors, settings.output_lifetime),
         )
 
 

@@ -36,7 +36,7 @@ from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import Jobs, Maintaining, Pruning, Sweeping
+from activities.ports import DeletingOutputs, Jobs, Maintaining, Pruning, Sweeping
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
@@ -76,6 +76,7 @@ class Parts:
     sweeper: Sweeping
     pruning: Pruning
     maintenance: Callable[[MediaStarter], Maintaining]
+    outputs: DeletingOutputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
     bookkeeping = BookkeepingActivities(parts.jobs)
-    maintenance = MaintenanceActivities(parts.maintenance(MediaStarter(client)), parts.sweeper, parts.pruning)
+    maintenance = MaintenanceActivities(
+        parts.maintenance(MediaStarter(client)), parts.sweeper, parts.pruning, parts.outputs
+    )
     audit = AuditActivities(parts.auditor)
     shapes = {
         LEDGER: Shape(
@@ -122,9 +125,11 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
                 maintenance.start_orphans,
                 maintenance.recover,
                 maintenance.reconcile,
+                maintenance.delete_expired_outputs,
+                maintenance.delete_orphaned_outputs,
                 audit.audit_ledger,
             ],
-            tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=5),
+            tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=8),
         ),
     }
     for queue in MEDIA_QUEUES:
@@ -244,6 +249,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     Sweeper(wired.database),
                     Pruning(wired.database, settings.retention),
                     lambda starter: Maintenance(wired.jobs, starter, wired.errors),
+                    wired.outputs,
                 ),
             )
 

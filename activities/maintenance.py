@@ -6,14 +6,15 @@ from temporalio import activity
 
 from activities import failures
 from activities.payloads import JobCount, RowCount
-from activities.ports import Maintaining, Pruning, Sweeping
+from activities.ports import DeletingOutputs, Maintaining, Pruning, Sweeping
 
 
 class MaintenanceActivities:
     """Each is a round, safe to do twice: what one leaves, the next one finds."""
 
-    def __init__(self, maintenance: Maintaining, sweeper: Sweeping, pruning: Pruning) -> None:
+    def __init__(self, maintenance: Maintaining, sweeper: Sweeping, pruning: Pruning, outputs: DeletingOutputs) -> None:
         self._maintenance, self._sweeper, self._pruning = maintenance, sweeper, pruning
+        self._outputs = outputs
 
     @activity.defn
     async def start_orphans(self) -> JobCount:
@@ -26,6 +27,14 @@ class MaintenanceActivities:
     @activity.defn
     async def reconcile(self) -> JobCount:
         return await _jobs(self._maintenance.reconcile)
+
+    @activity.defn
+    async def delete_expired_outputs(self) -> JobCount:
+        return await _jobs(self._outputs.delete_expired)
+
+    @activity.defn
+    async def delete_orphaned_outputs(self) -> JobCount:
+        return await _jobs(self._outputs.delete_orphans)
 
     @activity.defn
     async def sweep_holds(self) -> RowCount:

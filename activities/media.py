@@ -13,7 +13,7 @@ from activities.heartbeat import Beat, heartbeating, uninterrupted
 from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Jobs
 from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, where
-from domain.media import Job, Kind, Output, State, object_key
+from domain.media import Job, Kind, Output, OutputFolder, State, object_key
 from providers.base import Made, MediaProvider, Progress, Stage
 from storage.base import Storage
 
@@ -123,7 +123,7 @@ class MediaActivities:
         with failures.translated():
             job = await self._jobs.load(ref.job_id)
             if job.state.terminal and job.state is not State.SUCCEEDED:
-                await self._storage.delete_prefix(object_key(job.account_id, job.id, 0, "").rpartition("/")[0])
+                await self._storage.delete_prefix(OutputFolder(job.account_id, job.id).prefix)
             work = await self._work(job)
             if work is not None:
                 await self._provider(job).discard(work)

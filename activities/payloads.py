@@ -102,8 +102,13 @@ class Audited(Payload):
 
 
 class Maintained(Payload):
+    """What a round came to. None: this part of it could not be done."""
+
     started: int | None = None
     closed: int | None = None
     swept: int | None = None
     forgotten: int | None = None
     recovered: int | None = None
+    expired: int | None = None
+    """Jobs whose outputs were deleted."""
+    orphaned: int | None = None

@@ -17,6 +17,14 @@ class Maintaining(Protocol):
     async def reconcile(self) -> int: ...
 
 
+class DeletingOutputs(Protocol):
+    """Storage without what nobody needs: `gateway.stored_outputs`. Each returns how many jobs' objects it deleted."""
+
+    async def delete_expired(self) -> int: ...
+
+    async def delete_orphans(self) -> int: ...
+
+
 class Sweeping(Protocol):
     async def sweep(self) -> int:
         """Settle or release holds whose lease has run out. How many ended; 0 when none is left that can be.

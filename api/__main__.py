@@ -10,15 +10,28 @@ import uvicorn
 
 import settings
 from api.app import Gateway, create_app
+from api.http_protocol import Http1Protocol
 from logs import configure
 
 LAST_WORDS = 2.0
 """Seconds before the end of a stop's patience in which streams are settled and told."""
 
+EVERY_ADDRESS = frozenset({"::", "[::]"})
+"""Hosts that mean both IPv6 and IPv4."""
+
 
 def _end(*_: object) -> NoReturn:
     """Uvicorn stops in good order and then sends itself the signal again, which would make a failure of it."""
     sys.exit(0)
+
+
+def _both_families(port: int) -> socket.socket:
+    """Of `::` an event loop would take IPv6 alone."""
+    listening = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listening.bind(("::", port))
+    return listening
 
 
 class _Server(uvicorn.Server):
@@ -41,7 +54,8 @@ def main() -> int:
         host=found.host,
         port=found.port,
         loop="uvloop",
-        http="httptools",
+        http=Http1Protocol,
+        ws="none",
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -49,7 +63,8 @@ def main() -> int:
         timeout_graceful_shutdown=int(found.shutdown_timeout.total_seconds()),
         backlog=4096,
     )
-    _Server(configured).run()
+    sockets = [_both_families(found.port)] if found.host in EVERY_ADDRESS else None
+    _Server(configured).run(sockets)
     return 0
 
 

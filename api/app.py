@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import structlog
 from fastapi import FastAPI
@@ -16,11 +17,12 @@ from temporalio.client import Client
 from api import (
     background,
     billing,
-    chat,
+    chat_models,
     docs,
     edge,
     errors,
     health,
+    home,
     keys,
     limit,
     media,
@@ -31,9 +33,14 @@ from api import (
     quotes,
 )
 from api.background import MaintenanceTask
-from api.bookmarks import Bookmarks
+from api.chat import ChatEndpoint
+from api.cors import Cors
 from api.outputs import Outputs
 from api.resources import Resources
+from api.statement_cursor import StatementCursor
+from api.wire import native_chat
+from api.wire.native_chat import NativeChat
+from api.wire.openai_chat import OpenAIChat
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -42,9 +49,11 @@ from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
+from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.maintenance import RECOVERY_AGE, Maintenance
-from gateway.pulled_calls import Calls
+from gateway.renewals import renew_for_ever
+from gateway.wire import Wire
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -54,15 +63,17 @@ from workflows.start import MediaStarter
 
 log = structlog.get_logger(__name__)
 
-CHAT = "/v1/chat/completions"
+_CHAT: dict[str, Wire] = {"/v1/chat/completions": OpenAIChat(), native_chat.ENDPOINT: NativeChat()}
+"""The wire that is spoken at each path."""
 START_PATIENCE = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 
 
 class Gateway(FastAPI):
-    """FastAPI; its busiest endpoint goes in front of what the others share, through the same edge."""
+    """FastAPI behind the edge; its busiest endpoints go in front of what the others share."""
 
-    hot: ASGIApp
+    edge: ASGIApp
+    hot: Mapping[str, ASGIApp]
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
@@ -70,9 +81,14 @@ class Gateway(FastAPI):
             found.calls.end_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].rstrip("/") == CHAT:
+        await self.edge(scope, receive, send)
+
+    async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the edge lets through."""
+        hot = self.hot.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if hot is not None:
             scope["app"] = self
-            await self.hot(scope, receive, send)
+            await hot(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -88,10 +104,13 @@ def create_app(settings: Settings) -> Gateway:
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.hot = edge.Edge(chat.completions, max_body_bytes=settings.max_body_bytes)
-    app.router.routes.append(Route(CHAT, _Endpoint(), methods=["POST"]))  # for what is asked of it by other methods
+    app.edge = edge.Edge(app.inside, max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins))
+    app.hot = {path: ChatEndpoint(wire) for path, wire in _CHAT.items()}
+    for path, endpoint in app.hot.items():
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # for what is asked of it by other methods
     for router in (
         models.router,
+        chat_models.router,
         keys.router,
         limit.router,
         billing.router,
@@ -99,19 +118,13 @@ def create_app(settings: Settings) -> Gateway:
         media.router,
         health.router,
         metrics.router,
+        home.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     docs.install(app)
-    app.add_middleware(edge.Edge, max_body_bytes=settings.max_body_bytes)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
-
-
-class _Endpoint:
-    """Starlette takes a callable object as plain ASGI, a function as a handler."""
-
-    __call__ = staticmethod(chat.completions)
 
 
 def _outputs(request: Request) -> Outputs:
@@ -126,11 +139,12 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
-            calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
-            calls.drains = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
+            calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
+            calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger
+            app.state.maintenance_errors = wired.errors
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(wired.catalog.reloading())
             await stack.enter_async_context(_running(_background(wired, calls, temporal)))
@@ -168,7 +182,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
         ),
-        bookmarks=Bookmarks(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
+        statement_cursor=StatementCursor(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
@@ -190,9 +204,11 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+        MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
+        MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]
     return [
-        asyncio.create_task(calls.renew_for_ever(), name="renewals"),
+        asyncio.create_task(renew_for_ever(calls), name="renewals"),
         asyncio.create_task(background.run(leadership, tasks, wired.errors), name="maintenance"),
     ]
 

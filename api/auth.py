@@ -1,11 +1,19 @@
 """Who calls: `Authorization: Bearer <key>`, or `x-api-key`."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
+from starlette.types import Scope
+
+from api import ratelimit
+from api.resources import Resources
+from db import keys as stored_keys
+from db.keys import Caller
 from domain import keys
 from domain.errors import CallerUnknown
 
 Headers = Iterable[tuple[bytes, bytes]]
+_CALLER = "caller"
 
 
 def token(headers: Headers) -> str:
@@ -16,7 +24,21 @@ def token(headers: Headers) -> str:
             bearer = value[7:].strip()
         elif name == b"x-api-key":
             api_key = value.strip()
-    found = (bearer or api_key).decode("latin-1")
-    if not keys.well_formed(found):
+    key = (bearer or api_key).decode("latin-1")
+    if not keys.well_formed(key):
         raise CallerUnknown
-    return found
+    return key
+
+
+async def authenticate(scope: Scope) -> Caller:
+    """The caller, looked up once a request. Raises `CallerUnknown`; what is left of the key's limits is noted."""
+    caller = scope["state"].get(_CALLER)
+    if caller is None:
+        key = token(scope["headers"])
+        resources: Resources = scope["app"].state.resources
+        async with resources.database.reading() as session:
+            caller = await stored_keys.authenticate(session, key)
+        scope["state"][_CALLER] = caller
+        ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
+    assert isinstance(caller, Caller)  # noqa: S101  # nothing else is put there
+    return caller

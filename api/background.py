@@ -27,19 +27,23 @@ class MaintenanceTask:
 
 
 async def run(leadership: Leadership, tasks: Sequence[MaintenanceTask], errors: MaintenanceErrors) -> None:
-    """Do the tasks in turn, for ever, while this process leads."""
+    """Do the tasks, for ever, while this process leads. They run side by side, so that none keeps another waiting."""
     clock = asyncio.get_running_loop().time
     due = {task.name: clock() for task in tasks}
+    running: dict[str, asyncio.Task[None]] = {}
     try:
         while True:
             await asyncio.sleep(PAUSE.total_seconds())
             if not await leadership.held():
                 continue
             for task in tasks:
-                if clock() >= due[task.name]:
+                if clock() >= due[task.name] and (task.name not in running or running[task.name].done()):
                     due[task.name] = clock() + task.every.total_seconds()
-                    await _attempt(task, errors)
+                    running[task.name] = asyncio.create_task(_attempt(task, errors), name=task.name)
     finally:
+        for under_way in running.values():
+            under_way.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
         await leadership.release()
 
 

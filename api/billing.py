@@ -1,6 +1,5 @@
 """`/api/billing/…`: what was charged and why, the account's statement, and its usage by day, model or key."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,13 +8,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import receipts
-from api.bookmarks import Bookmark
 from api.deps import CurrentResources, MaySeeBilling
-from api.pages import PeriodQuery, cut, upto
+from api.pages import PeriodQuery, cursor, paginate
 from api.receipts import Amounts, ReceiptView, TokensUsed, used_of
 from db import billing
 from db.billing import Charge, Entry, Grouping, Used, Wanted
-from db.pages import Page
+from db.pages import Page, Period
 from domain.errors import RequestInvalid
 from domain.ledger import HoldState, TransactionKind
 from domain.receipts import public_id, read_id
@@ -89,7 +87,11 @@ class StatementEntry(BaseModel):
 
 
 class Statement(BaseModel):
-    """`opening`, and the `data` of all pages added to it, is `closing`: both are as of the first page."""
+    """`opening`, and the `data` of all pages added to it, is `closing`: both are as of the first page.
+
+    A statement ends at `to`, and the next one that begins there goes on without a gap. While a movement is being
+    written, `to` may be earlier than what was asked for: it is never later than what is certain.
+    """
 
     since: Annotated[datetime, Field(serialization_alias="from")]
     until: Annotated[datetime, Field(serialization_alias="to")]
@@ -134,9 +136,10 @@ async def list_charges(
 ) -> ChargeList:
     """Calls and jobs, newest first: those in flight, charged and released alike."""
     wanted = Wanted(asked.period(), asked.model, asked.key_id)
-    async with resources.database.reading() as session:
-        found, following = cut(await billing.charges(session, caller.account_id, wanted, asked.page), asked.page)
-    return ChargeList(data=[_listed(charge) for charge in found], has_more=following is not None, next=following)
+    async with resources.database.snapshot() as session:
+        charges = await billing.charges(session, caller.account_id, wanted, asked.page)
+    page, last = paginate(charges, asked.limit)
+    return ChargeList(data=[_listed(charge) for charge in page], has_more=last is not None, next=cursor(last))
 
 
 @router.get("/charges/{charge_id}/")
@@ -162,24 +165,23 @@ async def statement(
     """
     account_id, now = caller.account_id, datetime.now(UTC)
     period = asked.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
-    period = replace(period, until=min(period.until or now, now))  # what moves later is on no page
-    mark = resources.bookmarks.read(account_id, asked.cursor) if asked.cursor is not None else None
+    if period.since is not None and period.since > now:
+        raise RequestInvalid("'from' has not come yet.", param="from")
+    after, opened = resources.statement_cursor.read(account_id, asked.cursor) if asked.cursor else (None, None)
+    certain = await billing.certain_until(resources.database, account_id) if opened is None else now
     async with resources.database.snapshot() as session:
-        if mark is None:
-            opening, closing = await billing.balances(session, account_id, period)
-        else:
-            period, opening, closing = mark.period, mark.opening, mark.closing
-        page = Page(asked.limit, mark.after if mark else None)
-        found, last = upto(await billing.movements(session, account_id, period, page), page.limit)
-    following = resources.bookmarks.written(account_id, Bookmark(last, period, opening, closing)) if last else None
+        if opened is None:
+            opened = await billing.open_statement(session, account_id, Period(period.since, asked.until), certain)
+        entries = await billing.movements(session, account_id, opened.span, Page(asked.limit, after))
+    page, last = paginate(entries, asked.limit)
     return Statement(
-        since=period.since or now,
-        until=period.until or now,
-        opening=Balance.model_validate(opening),
-        closing=Balance.model_validate(closing),
-        data=[_entry(entry) for entry in found],
-        has_more=following is not None,
-        next=following,
+        since=opened.since,
+        until=opened.until,
+        opening=Balance.model_validate(opened.opening),
+        closing=Balance.model_validate(opened.closing),
+        data=[_entry(entry) for entry in page],
+        has_more=last is not None,
+        next=None if last is None else resources.statement_cursor.write(account_id, last, opened),
     )
 
 
@@ -219,11 +221,10 @@ def _listed(charge: Charge) -> ListedCharge:
 
 
 def _entry(entry: Entry) -> StatementEntry:
-    at, id_ = entry.place
     return StatementEntry(
-        id=id_,
+        id=entry.id,
         kind=entry.kind,
-        created_at=at,
+        created_at=entry.created_at,
         charge=_charge_of(entry),
         model=entry.hold.model if entry.hold else None,
         note=entry.note,

@@ -1,33 +1,67 @@
-"""Reading JSON bodies: strictly, without echoing anything, and never with a 500."""
+"""Reading JSON bodies: after authentication, within bounds, strictly, without echoing anything, never with a 500."""
 
-from collections.abc import Callable
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
-from domain.errors import RequestInvalid, ServiceUnavailable
+from api import auth
+from api.json_bounds import require_bounded
+from domain.errors import RequestInvalid, RequestTooLarge, ServiceUnavailable
 
+MAX_UNKNOWN_BYTES = 64 * 1024
+"""Read of a body before its caller is known to the database."""
+MAX_INLINE_BYTES = 64 * 1024
+"""Parsed in the event loop; above that in a thread, after its bounds are checked."""
 SHALLOW = 200
 """With no more brackets than these, nothing is nested too deeply."""
+_BODY_BYTES = "body_bytes"
+_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+"""From so many digits on it may be beyond 64 bits, which orjson makes a float of."""
 
 
-async def read(receive: Receive) -> bytes:
-    """The whole body. The edge has bounded its size and patience."""
-    parts = []
+async def read(
+    receive: Receive, *, admit: Callable[[], Awaitable[object]] | None = None, max_bytes: int | None = None
+) -> bytes:
+    """The whole body. The edge has bounded its size and time.
+
+    `admit` is asked, once, before more than a small head is read; it raises for a caller who is not known.
+    """
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise ServiceUnavailable("The client left before its request was whole.")
         parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if max_bytes is not None and size > max_bytes:
+            raise RequestTooLarge
+        if admit is not None and size > MAX_UNKNOWN_BYTES:
+            await admit()
+            admit = None
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+async def parse(raw: bytes) -> dict[str, Any]:
+    """`json_object`, in a thread for a large body."""
+    return json_object(raw) if len(raw) <= MAX_INLINE_BYTES else await asyncio.to_thread(json_object, raw)
+
+
 def json_object(raw: bytes) -> dict[str, Any]:
-    """Refuses what `json.loads` lets through: NaN, lone surrogates, trailing bytes, endless nesting."""
+    """Refuses what `json.loads` lets through: NaN, lone surrogates, trailing bytes, endless nesting.
+
+    Integers keep their digits, however many they are.
+    """
+    if len(raw) > MAX_INLINE_BYTES:
+        require_bounded(raw)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -36,7 +70,7 @@ def json_object(raw: bytes) -> dict[str, Any]:
         raise RequestInvalid("The request body must be a JSON object.", code="invalid_type")
     if raw.count(b"[") + raw.count(b"{") > SHALLOW:
         _refuse_depth(body)
-    return body
+    return _exact(raw) if _LONG_INTEGER.search(raw) else body
 
 
 def _refuse_depth(body: dict[str, Any]) -> None:
@@ -47,18 +81,59 @@ def _refuse_depth(body: dict[str, Any]) -> None:
         raise RequestInvalid("The request body is nested too deeply.", code="invalid_json") from None
 
 
-class _StrictRequest(Request):
+def _exact(raw: bytes) -> dict[str, Any]:
+    """The same, of a text that orjson has found valid."""
+    body: dict[str, Any] = json.loads(raw)
+    return body
+
+
+def body_bytes(request: Request) -> int:
+    """The size of a body that a `StrictRoute` has read."""
+    size: int = request.scope["state"].get(_BODY_BYTES, 0)
+    return size
+
+
+class StrictRequest(Request):
+    """A request whose body has been read and parsed."""
+
+    def __init__(self, scope: Scope, receive: Receive, body: dict[str, Any] | None) -> None:
+        super().__init__(scope, receive)
+        self._body = b"" if body is None else b"{}"  # what FastAPI looks at to see that there is one
+        self._parsed = body
+
     async def json(self) -> Any:
-        return orjson.loads(await self.body())  # its error is a json.JSONDecodeError, which FastAPI answers with 400
+        return self._parsed
 
 
 class StrictRoute(APIRoute):
-    """A FastAPI route whose body is read by orjson."""
+    """A route for callers with a key: who sends a body is authenticated before any of it is read.
+
+    Any content type is taken for JSON, as curl's default and some SDKs' is another.
+    """
+
+    max_body_bytes: int | None = 512 * 1024
+    """None: what the edge allows."""
+    always_reads = False
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         handler = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            return await handler(_StrictRequest(request.scope, request.receive))
+            if self.body_field is None and not self.always_reads:
+                return await handler(request)
+            await auth.authenticate(request.scope)
+            raw = await read(request.receive, max_bytes=self.max_body_bytes)
+            body = await parse(raw) if raw else None
+            headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
+            request.scope["state"][_BODY_BYTES] = len(raw)
+            scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
+            return await handler(StrictRequest(scope, request.receive, body))
 
         return strict
+
+
+class LargeBodyRoute(StrictRoute):
+    """For what takes the body of a chat."""
+
+    max_body_bytes = None
+    always_reads = True

@@ -1,15 +1,13 @@
 """What handlers ask for, as `Annotated` aliases: the signature is the policy."""
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
 
-from api import auth, body, idempotency, ratelimit
+from api import auth, idempotency
 from api.resources import Resources
-from db import keys
 from db.keys import Caller
 from domain.errors import ScopeMissing
 from gateway.idempotency import IdempotentRequest
@@ -25,10 +23,7 @@ def resources(request: Request) -> Resources:
 
 def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
     async def caller(request: Request, _: Annotated[object, Depends(_documented)]) -> Caller:
-        token = auth.token(request.scope["headers"])
-        async with resources(request).database.reading() as session:
-            found = await keys.authenticate(session, token)
-        ratelimit.note(request.scope, *found.left(resources(request).ceiling, datetime.now(UTC)))
+        found = await auth.authenticate(request.scope)
         if scope is not None and scope not in found.scopes:
             raise ScopeMissing(scope)
         return found
@@ -45,7 +40,7 @@ async def _idempotent_request(
     key = idempotency.key_of(headers)
     if key is None:
         return None
-    parsed = body.json_object(await request.body())
+    parsed: dict[str, Any] = await request.json() or {}
     return resources(request).claims.explicit(request.url.path, key, parsed, auth.token(headers))
 
 

@@ -1,41 +1,64 @@
-"""The outermost layer: one canonical path, a request id on every answer, bodies that are neither endless nor too slow.
+"""The outermost layer: one canonical path, a request id on every answer, CORS, `HEAD`, bounds on bodies.
 
 Plain ASGI, since it runs on every request.
 """
 
 import asyncio
 import os
+import time
+from collections.abc import Iterable
 from datetime import timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import ratelimit
+from api import cors, ratelimit
+from api.cors import Cors
 
-BODY_IDLE = timedelta(seconds=15)
+MAX_BODY_IDLE = timedelta(seconds=15)
+"""Between two parts of a body."""
+MAX_BODY_TIME = timedelta(seconds=30)
+"""For a whole body, and a second more for each `MIN_BODY_RATE` bytes of it."""
+MIN_BODY_RATE = 32 * 1024
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, cors: Cors, max_body_time: timedelta = MAX_BODY_TIME
+    ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._max_body_time = max_body_time
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["path"] = _canonical(scope["path"])
+        scope["path"] = path = _canonical(scope["path"])
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
-        id_header = (b"x-request-id", request_id.encode())
+        always = [(b"x-request-id", request_id.encode())]
+        if cors.covers(path):
+            always += self._cors.headers(scope["headers"])
+            if scope["method"] == "OPTIONS" and (preflight := self._cors.preflight(scope["headers"])) is not None:
+                await send({"type": "http.response.start", "status": 204, "headers": [*preflight, *always]})
+                await send({"type": "http.response.body", "body": b""})
+                return
+        headless = scope["method"] == "HEAD" and not path.startswith("/media/")  # outputs answer HEAD by themselves
+        if headless:
+            scope = {**scope, "method": "GET"}
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 scope["state"]["answered"] = True
-                message["headers"] = [*message.get("headers", ()), id_header, *ratelimit.headers(scope)]
+                scope["state"]["event_stream"] = _is_event_stream(message.get("headers", ()))
+                message["headers"] = [*message.get("headers", ()), *always, *ratelimit.headers(scope)]
+            elif headless:
+                message["body"] = b""
             await send(message)
 
-        await self._app(scope, _Body(receive, self._max_body_bytes), answer)
+        await self._app(scope, _Body(receive, self._max_body_bytes, self._max_body_time), answer)
 
 
 def _canonical(path: str) -> str:
@@ -47,29 +70,36 @@ def _canonical(path: str) -> str:
     return path
 
 
+def _is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Between whose events a comment may be written, by whoever has to know that the client is there."""
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
 class _Body:
-    """Counts what comes in, whatever Content-Length says.
+    """Counts what comes in, whatever Content-Length says, and how long it takes to come."""
 
-    Waits only so long for the next part of an unfinished body.
-    """
-
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, max_time: timedelta) -> None:
         self._receive = receive
-        self._most = most
+        self._max_bytes = max_bytes
+        self._max_seconds = max_time.total_seconds()
         self._seen = 0
+        self._begun: float | None = None
         self._whole = False
 
     async def __call__(self) -> Message:
         if self._whole:  # from here on only a disconnect can come, which takes as long as it takes
             return await self._receive()
+        now = time.monotonic()
+        self._begun = self._begun or now
+        left = self._begun + self._max_seconds + self._seen / MIN_BODY_RATE - now
         try:
-            async with asyncio.timeout(BODY_IDLE.total_seconds()):
+            async with asyncio.timeout(max(0.0, min(left, MAX_BODY_IDLE.total_seconds()))):
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(408) from None
         if message["type"] == "http.request":
             self._seen += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
-            if self._seen > self._most:
+            if self._seen > self._max_bytes:
                 raise HTTPException(413)
         return message

@@ -1,7 +1,7 @@
 """Every error a client can see, in OpenAI's envelope. The one table from what happened to an HTTP status."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,12 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from domain import errors
-from domain.errors import GatewayError
-from domain.signed_urls import LinkInvalid
-from storage.base import OutputTooLarge
+from domain.errors import GatewayError, LinkInvalid, OutputTooLarge
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +75,7 @@ CODES = frozenset(
 )
 """The closed list of codes. An answer about a URL that does not exist has none."""
 _RETRY_LATER = "2"
+_BELOW_V1 = ("/chat/completions", "/models", "/embeddings", "/responses", "/messages", "/completions")
 
 
 class JsonResponse(Response):
@@ -150,7 +150,7 @@ def answer_to(error: Exception, scope: Scope) -> Response:
         case GatewayError():
             if STATUS[type(error)] == 500:
                 log.error("internal error", fault=type(error).__name__)
-            return response(error)
+            return response(_with_content_type(error, scope))
         case HTTPException():
             return _http_error(error, scope)
         case RequestValidationError():
@@ -159,17 +159,52 @@ def answer_to(error: Exception, scope: Scope) -> Response:
     return response(GatewayError("Something went wrong here. Nothing that was not delivered is charged."))
 
 
+def _with_content_type(error: GatewayError, scope: Scope) -> GatewayError:
+    """Names the header when it says that the client meant to send something else than JSON."""
+    content_type = next((value for name, value in scope.get("headers", ()) if name == b"content-type"), b"json")
+    if not isinstance(error, errors.RequestInvalid) or error.code != "invalid_json" or b"json" in content_type.lower():
+        return error
+    kind = content_type.partition(b";")[0][:60].decode("latin-1")
+    hint = f"Send JSON, with 'Content-Type: application/json'; this was sent as '{kind}'."
+    return errors.RequestInvalid(f"{error.message} {hint}", param=error.param, code=error.code)
+
+
 def _http_error(error: HTTPException, scope: Scope) -> Response:
     match error.status_code:
         case 404:
-            return plain(404, f"There is nothing at {scope['method']} {scope['path'][:200]}.")
+            return plain(404, f"There is nothing at {scope['method']} {scope['path'][:200]}.{_hint(scope['path'])}")
         case 405:
-            return plain(405, f"{scope['method']} is not allowed here.", extra=error.headers)
+            allowed = {"allow": _allowed(scope)}
+            if scope["method"] == "OPTIONS":
+                return Response(status_code=204, headers=allowed)
+            return plain(405, f"{scope['method']} is not allowed here.", extra=allowed)
+        case 408:
+            return plain(408, "The request body took too long.")
         case 413:
             return response(errors.RequestTooLarge())
         case 400:
             return plain(400, "The request body could not be read.", code="invalid_json")
     return plain(error.status_code, "The request could not be served.", code=None, extra=error.headers)
+
+
+def _hint(path: str) -> str:
+    """For a client whose base URL lacks `/v1`, or has it twice."""
+    if path.startswith("/v1/v1/"):
+        return f" The base URL has /v1 twice: try {path[3:][:200]}."
+    if path.startswith(_BELOW_V1):
+        return f" The base URL of this API ends in /v1: try /v1{path[:200]}."
+    return ""
+
+
+def _allowed(scope: Scope) -> str:
+    """All methods of this path, whichever routes they belong to."""
+    routes: Sequence[BaseRoute] = scope["app"].router.routes
+    allowed = {
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    }
+    return ", ".join(sorted(allowed | {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())))
 
 
 _KINDS = {"missing": "missing_required_parameter", "extra_forbidden": "unsupported_parameter"}

@@ -1,9 +1,10 @@
 """`/healthz`: the process lives. `/readyz`: it can serve. Neither needs a key."""
 
 from fastapi import APIRouter, Response
-from sqlmodel import select
+from starlette.requests import Request
 
 from api.deps import CurrentResources
+from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 
 router = APIRouter(tags=["health"])
@@ -15,15 +16,15 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"model": dict[str, str], "description": "It cannot serve now"}})
-async def readyz(resources: CurrentResources, response: Response) -> dict[str, str]:
-    """503 while Postgres is away or the process is stopping.
+async def readyz(request: Request, resources: CurrentResources, response: Response) -> dict[str, str]:
+    """503 while Postgres is away or read-only, or the process is stopping.
 
     Temporal is told but does not count: chat works without it.
     """
+    ledger: LedgerWriter = request.app.state.ledger
     try:
-        async with resources.database.reading() as session:
-            await session.exec(select(1))
-        database = "ok"
+        await resources.database.check_writable()
+        database = "ok" if ledger.available else "away"
     except ServiceUnavailable:
         database = "away"
     ready = database == "ok" and not resources.stopping

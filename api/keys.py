@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayManageKeys
-from api.replay import REPLAYED
+from api.idempotency import REPLAYED
 from domain.limits import NO_LIMITS, Limits
 from gateway import keys
 from gateway.keys import KeyEdit, KeyOrder
@@ -105,7 +105,7 @@ async def create_key(
     With an `Idempotency-Key` the same caller gets the same answer again, for as long as the new key lives.
     """
     order = KeyOrder(body.name, body.scopes, body.limits.limits() if body.limits else NO_LIMITS)
-    async with resources.database.transaction() as session:
+    async with resources.database.transaction(account=caller.account_id) as session:
         if idempotent is None:
             created = await keys.create(session, caller.account_id, caller.key_id, order)
         else:
@@ -121,7 +121,7 @@ async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resou
     """
     limits = body.limits.model_dump(exclude_unset=True) if body.limits else {}
     edit = KeyEdit(body.name, body.scopes, limits)
-    async with resources.database.transaction() as session:
+    async with resources.database.transaction(account=caller.account_id) as session:
         row = await keys.change(session, caller.account_id, caller.key_id, key_id, edit)
     return ListedKey.model_validate(row)
 
@@ -129,6 +129,6 @@ async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resou
 @router.post("/{key_id}/revoke/")
 async def revoke_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """The very next call with it is 401, in every process. Safe to do twice. No key revokes one that has more."""
-    async with resources.database.transaction() as session:
+    async with resources.database.transaction(account=caller.account_id) as session:
         row = await keys.revoke(session, caller.account_id, caller.key_id, key_id)
     return ListedKey.model_validate(row)

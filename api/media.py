@@ -117,6 +117,8 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    expires_at: datetime | None
+    """From then on the outputs are gone: `outputs` is empty, `output_url` null, and the files are deleted."""
 
 
 @router.post("/image/", status_code=202)
@@ -157,6 +159,7 @@ async def _start(resources: Resources, caller: Caller, response: Response, asked
     order = Order(
         job_id=new_id(),
         digest=caller.digest,
+        account_id=caller.account_id,
         kind=asked.kind,
         model=model.id,
         provider=route.provider.name,
@@ -183,8 +186,8 @@ def requested(model: Model, kind: Kind, fields: dict[str, Any]) -> MediaRequest:
 
 def _view(resources: Resources, job: Job) -> JobView:
     outputs, now = [], datetime.now(UTC)
-    for output in job.outputs:
-        url, expires_at = resources.urls.url(output.object_key, now)
+    for output in job.served(now):
+        url, expires_at = resources.urls.url(output.object_key, now, until=job.expires_at)
         facts = output.model_dump(include={"content_type", "bytes", "width", "height", "duration"})
         outputs.append(JobOutput(url=url, expires_at=expires_at, **facts))
     return JobView(
@@ -201,4 +204,5 @@ def _view(resources: Resources, job: Job) -> JobView:
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
+        expires_at=job.expires_at,
     )

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api import errors
-from domain.errors import NotFound
-from domain.signed_urls import LinkInvalid, SignedUrls
+from domain.errors import LinkInvalid, NotFound
+from domain.signed_urls import SignedUrls
 from storage.base import Storage, Stored
 
 INLINE = frozenset(

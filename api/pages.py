@@ -4,14 +4,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Protocol, TypeVar
-from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from db.pages import Page, Period, Place
+from db.pages import Page, Period
 from domain.errors import RequestInvalid
 
-LONGEST_PAGE = 100
+MAX_PAGE_ENTRIES = 100
+MAX_POSITION = 2**63 - 1
 
 
 def _midnight(value: object) -> object:
@@ -26,7 +26,7 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
-    limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE)] = 20
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
 
     @property
     def page(self) -> Page:
@@ -45,37 +45,30 @@ class PeriodQuery(PageQuery):
         return Period(since, until)
 
 
-class Placed(Protocol):
+class Positioned(Protocol):
     @property
-    def place(self) -> Place: ...
+    def position(self) -> int: ...
 
 
-Entry = TypeVar("Entry", bound=Placed)
+Entry = TypeVar("Entry", bound=Positioned)
 
 
-def cut(found: Sequence[Entry], page: Page) -> tuple[Sequence[Entry], str | None]:
-    """The page, and the cursor of the next one: `found` has one entry more than the page when there is one."""
-    kept, last = upto(found, page.limit)
-    return kept, None if last is None else _written(last)
+def paginate(entries: Sequence[Entry], limit: int) -> tuple[Sequence[Entry], int | None]:
+    """The page, and the position after which the next one begins. An entry beyond the limit says that there is one."""
+    if len(entries) <= limit:
+        return entries, None
+    return entries[:limit], entries[limit - 1].position
 
 
-def upto(found: Sequence[Entry], limit: int) -> tuple[Sequence[Entry], Place | None]:
-    """The page, and the place after which the next one begins."""
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], found[limit - 1].place
+def cursor(position: int | None) -> str | None:
+    return None if position is None else urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
 
 
-def _written(place: Place) -> str:
-    return urlsafe_b64encode(f"{place[0].isoformat()} {place[1]}".encode()).decode().rstrip("=")
-
-
-def _read(cursor: str) -> Place:
+def _read(text: str) -> int:
     try:
-        at, _, id_ = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
-        place = datetime.fromisoformat(at), UUID(id_)
+        position = int(urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii"))
     except ValueError:
-        place = None
-    if place is None or place[0].tzinfo is None:
+        position = 0
+    if not 0 < position <= MAX_POSITION:
         raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
-    return place
+    return position

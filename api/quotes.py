@@ -1,6 +1,5 @@
 """`POST /api/billing/quote/`: what a call would hold and could cost, without making it."""
 
-import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from api import body, media, receipts
+from api import media, receipts
+from api.body import LargeBodyRoute, body_bytes
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
@@ -17,12 +17,13 @@ from api.wire import openai_chat as wire
 from db import accounts
 from domain import limits, media_orders, pricing
 from domain.catalog import Model
-from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired
+from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
-from gateway.pulled_calls import extends
+from gateway.call import hold_grows
+from gateway.calls import BIG_BODY
 
-router = APIRouter(prefix="/api/billing/quote", tags=["billing"])
+router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
     "description": "The body of the call, as `/v1/chat/completions` takes it; or `/api/media/…/`, for its models",
     "required": True,
@@ -73,9 +74,10 @@ class _Asked:
 @router.post("/", openapi_extra={"requestBody": _BODY})
 async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResources) -> Quote:
     """Checks the body as the call itself does, holds nothing and sends nothing."""
-    raw = await request.body()
-    parsed = await asyncio.to_thread(body.json_object, raw) if len(raw) > wire.BIG_BODY else body.json_object(raw)
-    asked = await _asked(resources, parsed, big=len(raw) > wire.BIG_BODY)
+    parsed = await request.json()
+    if parsed is None:
+        raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
+    asked = await _asked(resources, parsed, big=body_bytes(request) > BIG_BODY)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if asked.model.pro_only and not balance.plan_active:
@@ -92,7 +94,7 @@ async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> 
         return _media(model, parsed)
     request = replace(wire.parse(parsed), big=big)
     model, terms = await resources.calls.terms(request)
-    return _Asked("chat", model, terms, request.max_credits, any(extends(request, route) for route in model.routes))
+    return _Asked("chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes))
 
 
 def _media(model: Model, parsed: dict[str, Any]) -> _Asked:

@@ -4,21 +4,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from api.bookmarks import Bookmarks
+from api.statement_cursor import StatementCursor
 from db.engine import Database
 from db.media import MediaJobs
 from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.media import Job
 from domain.signed_urls import SignedUrls
+from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
-from gateway.pulled_calls import Calls
 
 
 @dataclass(slots=True)
 class Resources:
     claims: IdempotentRequests
-    bookmarks: Bookmarks
+    statement_cursor: StatementCursor
     catalog: Callable[[], Catalog]
     """The current one: a reload replaces it."""
     database: Database

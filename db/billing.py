@@ -1,21 +1,25 @@
-"""What was charged and why, as its owner sees it. Reads only; usage comes from its roll-up, never from single rows."""
+"""What was charged and why, as its owner sees it. Reads only; usage comes from its roll-up, never from single rows.
+
+A statement pages by the movements' positions: those of an account commit in order, whatever the clocks say.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, func, literal_column, text, tuple_
+from sqlalchemy import ColumnElement, and_, func, literal_column, text
 from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.pages import Page, Period, Place
+from db.engine import Database
+from db.pages import Page, Period, Span
 from db.tables import ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
 from domain import pricing
 from domain.errors import NotFound
@@ -30,29 +34,46 @@ _NO_KEY = UUID(int=0)
 _TRANSACTIONS_OF_HOLD = literal_column(
     """(
     SELECT coalesce(jsonb_agg(to_jsonb(t) || jsonb_build_object('lines', (
-        SELECT jsonb_agg(to_jsonb(l) ORDER BY l.book) FROM lines l WHERE l.transaction_id = t.id)) ORDER BY t.id), '[]')
+        SELECT jsonb_agg(to_jsonb(l) ORDER BY l.book) FROM lines l WHERE l.transaction_id = t.id
+    )) ORDER BY t.position), '[]')
     FROM transactions t
     WHERE (t.hold_id = holds.id AND t.kind <> 'extend') OR (t.hold_id = holds.id AND t.kind = 'extend'))""",
     JSONB,
 )
 
+_POSITION = """coalesce((
+    SELECT t.position FROM transactions t WHERE t.account_id = a.id AND t.created_at >= {at}
+    ORDER BY t.created_at, t.position LIMIT 1), a.movements + 1)"""
+"""Of the first movement that is not earlier. Times follow positions: what comes after it is not earlier either."""
+_SPAN = f"""
+SELECT CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at=":since")} END,
+       CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=":until")} - 1 END
+FROM accounts a WHERE a.id = :account_id
+"""  # noqa: S608  # our own text
 _BALANCES = """
 SELECT a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0),
        a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0),
-       a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available' AND t.created_at >= :until), 0),
-       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held' AND t.created_at >= :until), 0)
+       a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available' AND t.position > :last), 0),
+       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held' AND t.position > :last), 0)
 FROM accounts a
-LEFT JOIN transactions t ON t.account_id = a.id AND t.created_at >= :since
+LEFT JOIN transactions t ON t.account_id = a.id AND t.position >= :first
 LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = a.id
 WHERE a.id = :account_id GROUP BY a.id
 """
+# The lock is free: what moves from now on is later than now. It is not: what is being written is later than what was.
+_CERTAIN = "SELECT clock_timestamp() FROM accounts WHERE id = :account_id FOR KEY SHARE SKIP LOCKED"
+_CERTAIN_WHILE_LOCKED = """
+SELECT greatest(moved_at + interval '1 microsecond', clock_timestamp() - :longest) FROM accounts WHERE id = :account_id
+"""
+MAX_MOVEMENT_TIME = timedelta(minutes=5)
+"""Longer than any transaction lives after it has moved credits: the connections' timeouts end it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
     """A call or job in a list."""
 
-    place: Place
+    position: int
     hold: Hold
     usage: Usage | None
 
@@ -73,10 +94,23 @@ class Balances:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """What all pages of a statement share: which movements it has, and what the account had before and after them."""
+
+    since: datetime
+    until: datetime
+    span: Span
+    opening: Balances
+    closing: Balances
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A movement of an account's credits, as its statement lists it."""
 
-    place: Place
+    id: UUID
+    position: int
+    created_at: datetime
     kind: TransactionKind
     note: str | None
     hold_id: UUID | None
@@ -129,46 +163,76 @@ async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID |
 
 async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
     """Newest first, one more than the page has when there are more. By when the credits were held."""
+    span = await _span(session, account_id, wanted.period)
     query: Any = (
-        select(HoldRow, UsageRow, TransactionRow.created_at, TransactionRow.id)
+        select(HoldRow, UsageRow, TransactionRow.position)
         .join(TransactionRow, col(TransactionRow.hold_id) == col(HoldRow.id))
         .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
         .where(TransactionRow.account_id == account_id, TransactionRow.kind == TransactionKind.HOLD)
-        .where(*_within(wanted.period), *_past(page, newest_first=True))
-        .order_by(col(TransactionRow.created_at).desc(), col(TransactionRow.id).desc())
+        .where(col(TransactionRow.position).between(span.first, span.last))
+        .order_by(col(TransactionRow.position).desc())
         .limit(page.limit + 1)
     )
+    if page.after is not None:
+        query = query.where(col(TransactionRow.position) < page.after)
     if wanted.model is not None:
         query = query.where(HoldRow.model == wanted.model)
     if wanted.key_id is not None:
         query = query.where(HoldRow.key_id == wanted.key_id)
     rows: Sequence[Any] = (await session.exec(query)).all()
-    return [Charge((at, id_), _hold(hold), _usage(usage)) for hold, usage, at, id_ in rows]
+    return [Charge(position, _hold(hold), _usage(usage)) for hold, usage, position in rows]
 
 
-async def balances(session: AsyncSession, account_id: UUID, period: Period) -> tuple[Balances, Balances]:
-    """What an account had when the period began and when it ended: what it has now, without what moved since then."""
-    asked = {"account_id": account_id, "since": period.since, "until": period.until}
-    row = (await (await session.connection()).execute(text(_BALANCES), asked)).one()
+async def certain_until(database: Database, account_id: UUID) -> datetime:
+    """Up to when, and without it, nothing can move any more. Asked before the snapshot that a statement is read from.
+
+    Waits for nobody: while a movement is being written, it is the time right after the last one that was.
+    """
+    async with database.transaction() as session:
+        connection = await session.connection()
+        certain = (await connection.execute(text(_CERTAIN), {"account_id": account_id})).scalar_one_or_none()
+        if certain is None:
+            values = {"account_id": account_id, "longest": MAX_MOVEMENT_TIME}
+            certain = (await connection.execute(text(_CERTAIN_WHILE_LOCKED), values)).scalar_one()
+    assert isinstance(certain, datetime)  # noqa: S101
+    return certain
+
+
+async def open_statement(session: AsyncSession, account_id: UUID, period: Period, certain: datetime) -> Opened:
+    """Of what moved from `period.since` up to its end, or to what is certain if that is earlier."""
+    since = period.since or datetime.min.replace(tzinfo=UTC)
+    until = max(since, min(period.until or certain, certain))
+    span = await _span(session, account_id, Period(period.since, until))
+    opening, closing = await balances(session, account_id, span)
+    return Opened(since, until, span, opening, closing)
+
+
+async def balances(session: AsyncSession, account_id: UUID, span: Span) -> tuple[Balances, Balances]:
+    """What an account had before and after these movements: what it has now, without what moved since then."""
+    values = {"account_id": account_id, "first": span.first, "last": span.last}
+    row = (await (await session.connection()).execute(text(_BALANCES), values)).one()
     return Balances(int(row[0]), int(row[1])), Balances(int(row[2]), int(row[3]))
 
 
-async def movements(session: AsyncSession, account_id: UUID, period: Period, page: Page) -> list[Entry]:
+async def movements(session: AsyncSession, account_id: UUID, span: Span, page: Page) -> list[Entry]:
     """Oldest first, one more than the page has when there are more."""
     available, held = aliased(LineRow), aliased(LineRow)
+    first = span.first if page.after is None else page.after + 1
     query: Any = (
         select(TransactionRow, HoldRow, available.amount, held.amount)
         .outerjoin(HoldRow, col(HoldRow.id) == col(TransactionRow.hold_id))
         .outerjoin(available, _line(available, LedgerAccount.AVAILABLE))
         .outerjoin(held, _line(held, LedgerAccount.HELD))
         .where(TransactionRow.account_id == account_id)
-        .where(*_within(period), *_past(page, newest_first=False))
-        .order_by(col(TransactionRow.created_at), col(TransactionRow.id))
+        .where(col(TransactionRow.position).between(first, span.last))
+        .order_by(col(TransactionRow.position))
         .limit(page.limit + 1)
     )
     return [
         Entry(
-            place=(row.created_at, row.id),
+            id=row.id,
+            position=row.position,
+            created_at=row.created_at,
             kind=TransactionKind(row.kind),
             note=row.note,
             hold_id=row.hold_id,
@@ -178,6 +242,12 @@ async def movements(session: AsyncSession, account_id: UUID, period: Period, pag
         )
         for row, hold, moved, moved_held in await session.exec(query)
     ]
+
+
+async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span:
+    values = {"account_id": account_id, "since": period.since, "until": period.until}
+    row = (await (await session.connection()).execute(text(_SPAN), values)).one()
+    return Span(int(row[0]), int(row[1]))
 
 
 async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, days: tuple[date, date]) -> list[Used]:
@@ -226,22 +296,3 @@ def _usage(row: UsageRow | None) -> Usage | None:
 
 def _line(line: Any, book: LedgerAccount) -> ColumnElement[bool]:
     return and_(line.transaction_id == col(TransactionRow.id), line.book == book)
-
-
-def _within(period: Period) -> list[ColumnElement[bool]]:
-    at, bounds = col(TransactionRow.created_at), []
-    if period.since is not None:
-        bounds.append(at >= period.since)
-    if period.until is not None:
-        bounds.append(at < period.until)
-    return bounds
-
-
-def _past(page: Page, *, newest_first: bool) -> list[ColumnElement[bool]]:
-    """Beyond the page before. The time alone stands there too: the index has no ids."""
-    if page.after is None:
-        return []
-    at, place = col(TransactionRow.created_at), tuple_(col(TransactionRow.created_at), col(TransactionRow.id))
-    if newest_first:
-        return [at <= page.after[0], place < page.after]
-    return [at >= page.after[0], place > page.after]

@@ -1,92 +1,133 @@
 """The connection pool and the only place that commits."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
+from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection as SqlConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db import connections
+from db.turns import Turns
 from domain.errors import ServiceUnavailable
 
 Session = AsyncSession
 """For those who pass one on without using it."""
-
-STATEMENT_TIMEOUT = "10s"
-_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError)
-
-
-def driver_url(url: str) -> str:
-    """`postgresql://…` as SQLAlchemy names its psycopg dialect."""
-    scheme, _, rest = url.partition("://")
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+TURN_TIMEOUT_SECONDS = 10.0
+"""How long a transaction waits for the others of its account; then it fails."""
+DIALECT = "postgresql+psycopg://"
+"""Where to connect is not for SQLAlchemy to read: it knows one host."""
+_SETTINGS = {
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "8s",  # a frozen process gives its locks back before others give up
+}
 
 
 class Database:
     """Hands out sessions. `db/` functions take one and never commit."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, pool: int) -> None:
         self._engine = engine
+        self._turns = Turns(max(1, pool - 2))
 
     @classmethod
     def open(cls, url: str, *, pool: int = 8) -> Self:
-        """Does not connect yet: the server may come up later."""
-        options = f"-c statement_timeout={STATEMENT_TIMEOUT} -c idle_in_transaction_session_timeout=30s"
-        return cls(
-            create_async_engine(
-                driver_url(url),
-                pool_size=pool,
-                max_overflow=0,
-                pool_timeout=2,
-                pool_pre_ping=True,
-                hide_parameters=True,
-                connect_args={"options": options, "connect_timeout": 3, "tcp_user_timeout": 5000},
-            )
+        """Does not connect yet: the server may come up later. Raises `DatabaseUrlInvalid`."""
+        opening = connections.parameters(url, "yout", _SETTINGS)
+
+        async def connect() -> AsyncConnection[Any]:
+            return await AsyncConnection.connect(**opening)
+
+        engine = create_async_engine(
+            DIALECT,
+            async_creator=connect,
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_pre_ping=True,
+            hide_parameters=True,
         )
+        return cls(engine, pool=pool)
 
     async def close(self) -> None:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """All of the block or none of it. No network call inside. Raises `ServiceUnavailable` when Postgres is away."""
+    async def transaction(self, *, account: UUID | None = None) -> AsyncIterator[AsyncSession]:
+        """All of the block or none of it. No network call inside. Raises `ServiceUnavailable` when Postgres is away.
+
+        `account`: the one whose lock it takes. Its transactions come one after the other, and wait without a
+        connection: an account that is locked for long leaves the pool to the others.
+        """
+        async with AsyncExitStack() as stack:
+            if account is not None:
+                try:
+                    async with asyncio.timeout(TURN_TIMEOUT_SECONDS):
+                        await stack.enter_async_context(self._turns.of(account))
+                except TimeoutError:
+                    raise ServiceUnavailable("This account is busy. Nothing was changed; try again.") from None
+            yield await stack.enter_async_context(self._session(writes=True))
+
+    @asynccontextmanager
+    async def _session(self, *, writes: bool) -> AsyncIterator[AsyncSession]:
         opened = AsyncSession(self._engine, expire_on_commit=False)
-        async with _unavailable(), opened as session, session.begin():
+        async with self._unavailable(writes=writes), opened as session, session.begin():
             yield session
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[SqlConnection]:
         """A connection of its own, for what manages its transaction itself."""
-        async with _unavailable(), self._engine.connect() as connection:
+        async with self._unavailable(writes=False), self._engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A transaction that cannot write."""
-        async with self.transaction() as session:
+        async with self._session(writes=False) as session:
             await session.connection(execution_options={"postgresql_readonly": True})
             yield session
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """A transaction that cannot write, and in which all is of one moment."""
-        async with self.transaction() as session:
+        async with self._session(writes=False) as session:
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             await session.connection(execution_options=options)
             yield session
 
+    async def check_writable(self) -> None:
+        """Raises `ServiceUnavailable` when Postgres is away, or can only be read."""
+        async with self.connection() as connection:
+            writable = (await connection.execute(text(connections.WRITABLE))).scalar_one()
+        if not writable:
+            await self._engine.dispose()
+            raise ServiceUnavailable("The database is read-only for the moment. Try again.")
 
-@asynccontextmanager
-async def _unavailable() -> AsyncIterator[None]:
-    try:
-        yield
-    except _UNAVAILABLE:  # its text may carry values of the request: not chained
-        raise ServiceUnavailable("The database is away for the moment. Try again.") from None
+    @asynccontextmanager
+    async def _unavailable(self, *, writes: bool) -> AsyncIterator[None]:
+        """A server that has become read-only keeps its connections: they are left, for one that may be another's."""
+        try:
+            yield
+        except PoolTimeout:
+            raise ServiceUnavailable(_MESSAGE) from None
+        except Exception as error:
+            if not connections.is_unavailable(error):
+                raise
+            if connections.is_read_only(error):
+                if not writes:
+                    raise
+                await self._engine.dispose()
+            raise ServiceUnavailable(_MESSAGE) from None  # its text may carry values of the request: not chained
+
+
+_MESSAGE = "The database is away for the moment. Try again."
 
 
 async def raw(session: AsyncSession) -> AsyncConnection[Any]:

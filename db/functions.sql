@@ -1,6 +1,6 @@
 -- What the ledger does inside the database. Applied by every migration run, after the tables: this file is the one
 -- place where these functions are written. A process of the release before may still call them: a change must understand
--- what that one sends, or have another name.
+-- what that one sends, or have another name. What is not written here any more stays in a database that had it.
 
 
 -- Counts by meter, added up.
@@ -19,43 +19,55 @@ CREATE OR REPLACE AGGREGATE meters_total(jsonb) (SFUNC = meters_sum, STYPE = jso
 -- A batch's locks and reads, in one round trip. Locks are taken in the order that everybody takes them in: accounts, keys,
 -- holds, each by id. Each statement sees what was committed before it began, so what is read after the locks is what
 -- they protect; the planner must not be given one statement instead.
-CREATE OR REPLACE FUNCTION ledger_state(
+-- What somebody else has locked is waited for if `_wait` says so. Otherwise it is left out: accounts and holds are then
+-- named as unavailable, and a key is missing although its secret, or a hold of it, is there.
+CREATE OR REPLACE FUNCTION ledger_read(
     _accounts uuid[], _digests bytea[], _ending uuid[], _holds uuid[],
-    _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[]
+    _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[], _wait boolean
 ) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
-    accounts_ json; keys_ json; secrets_ json; claims_ json; holds_ json; refs_ json; cut_ json;
-    claimed uuid[];
+    accounts_ json; keys_ json; secrets_ json; claims_ json; holds_ json; refs_ json; cut_ json; unavailable_ json;
+    owners uuid[] := _accounts; wanted_keys uuid[]; wanted_holds uuid[] := _holds;
+    locked_accounts uuid[]; locked_holds uuid[]; claimed uuid[];
 BEGIN
-    SELECT json_agg(json_build_array(id, available, held, open_holds, suspended, plan_active, recognise_retries))
-    INTO accounts_ FROM (
+    IF cardinality(_digests) > 0 THEN
+        owners := owners || ARRAY(
+            SELECT k.account_id FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests));
+    END IF;
+    IF _wait THEN
+        PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
+    END IF;
+    SELECT json_agg(json_build_array(id, available, held, open_holds, suspended, plan_active, recognise_retries)),
+           array_agg(id)
+    INTO accounts_, locked_accounts FROM (
         SELECT id, available, held, open_holds, suspended_at IS NOT NULL AS suspended, plan_active, recognise_retries
-        FROM accounts WHERE id IN (
-            SELECT unnest(_accounts)
-            UNION
-            SELECT k.account_id FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests)
-        ) ORDER BY id FOR UPDATE
+        FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
     ) locked;
 
     IF cardinality(_digests) + cardinality(_ending) > 0 THEN
+        wanted_keys := ARRAY(
+            SELECT key_id FROM api_key_secrets WHERE digest = ANY(_digests)
+            UNION
+            SELECT key_id FROM holds WHERE id = ANY(_ending));
+        IF _wait THEN
+            PERFORM FROM api_keys WHERE id = ANY(wanted_keys) AND account_id = ANY(locked_accounts)
+            ORDER BY id FOR UPDATE;
+        END IF;
         SELECT json_agg(json_build_array(id, account_id, scopes, dead, limits, requests_tat, tokens_tat, open_holds,
                                          day, day_credits, month, month_credits))
         INTO keys_ FROM (
             SELECT id, account_id, scopes, limits, requests_tat, tokens_tat, open_holds, day, day_credits, month,
                    month_credits, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false) AS dead
-            FROM api_keys WHERE id IN (
-                SELECT key_id FROM api_key_secrets WHERE digest = ANY(_digests)
-                UNION
-                SELECT key_id FROM holds WHERE id = ANY(_ending)
-            ) ORDER BY id FOR UPDATE
+            FROM api_keys WHERE id = ANY(wanted_keys) AND account_id = ANY(locked_accounts)
+            ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
     END IF;
 
     IF cardinality(_digests) > 0 THEN
         SELECT json_agg(json_build_array(
-            encode(digest, 'hex'), key_id,
-            revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false)))
-        INTO secrets_ FROM api_key_secrets WHERE digest = ANY(_digests);
+            encode(s.digest, 'hex'), s.key_id,
+            s.revoked_at IS NOT NULL OR coalesce(s.expires_at <= clock_timestamp(), false), k.account_id))
+        INTO secrets_ FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests);
     END IF;
 
     IF cardinality(_claim_scopes) > 0 THEN
@@ -67,15 +79,28 @@ BEGIN
         FROM unnest(_claim_digests, _claim_scopes) AS c(digest, scope)
         JOIN api_key_secrets s ON s.digest = c.digest JOIN api_keys k ON k.id = s.key_id
         JOIN idempotency i ON i.account_id = k.account_id AND i.scope = c.scope AND i.expires_at > now();
+        wanted_holds := wanted_holds || claimed;
     END IF;
 
+    IF _wait THEN
+        PERFORM FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE;
+    END IF;
     SELECT json_agg(json_build_array(
         id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
         output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, lease_until,
-        created_at, closed_at, closed_by, max_credits))
-    INTO holds_ FROM (
-        SELECT * FROM holds WHERE id = ANY(_holds || claimed) ORDER BY id FOR UPDATE
+        created_at, closed_at, closed_by, max_credits)), array_agg(id)
+    INTO holds_, locked_holds FROM (
+        SELECT * FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE SKIP LOCKED
     ) locked;
+
+    IF NOT _wait AND cardinality(owners || wanted_holds)
+                     > coalesce(cardinality(locked_accounts), 0) + coalesce(cardinality(locked_holds), 0) THEN
+        SELECT json_agg(id) INTO unavailable_ FROM (
+            SELECT id FROM accounts WHERE id = ANY(owners) AND id <> ALL(coalesce(locked_accounts, '{}'))
+            UNION ALL
+            SELECT id FROM holds WHERE id = ANY(wanted_holds) AND id <> ALL(coalesce(locked_holds, '{}'))
+        ) skipped;
+    END IF;
 
     IF cardinality(_refs) > 0 THEN
         SELECT json_agg(json_build_array(t.ref, t.account_id, l.amount)) INTO refs_
@@ -89,16 +114,28 @@ BEGIN
     END IF;
 
     RETURN json_build_object('now', clock_timestamp(), 'accounts', accounts_, 'keys', keys_, 'secrets', secrets_,
-                             'claims', claims_, 'holds', holds_, 'refs', refs_, 'cut', cut_);
+                             'claims', claims_, 'holds', holds_, 'refs', refs_, 'cut', cut_,
+                             'unavailable', unavailable_);
 END $$;
 
 
--- What a batch came to, in one statement. Every row was decided under the locks that `ledger_state` took.
+-- What a batch came to, in one statement. Every row was decided under the locks that `ledger_read` took: a movement's
+-- position in its account, and its time, are therefore in the order in which the account's movements commit.
 CREATE OR REPLACE FUNCTION ledger_write(
     _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    WITH placed AS (
+    WITH moving AS (
+        SELECT a.id, a.movements, greatest(clock_timestamp(), a.moved_at + interval '1 microsecond') AS at
+        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN accounts a ON a.id = n.id
+    ), asked AS (
+        SELECT uuidv7() AS transaction_id, t.kind, t.account_id, t.hold_id, t.ref, t.note, t.lines, m.at,
+               m.movements + row_number() OVER (PARTITION BY t.account_id ORDER BY t.number) AS position
+        FROM ROWS FROM (json_to_recordset(_transactions)
+                AS (kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
+            ) WITH ORDINALITY AS t(kind, account_id, hold_id, ref, note, lines, number)
+        JOIN moving m ON m.id = t.account_id
+    ), placed AS (
         INSERT INTO holds (
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
             output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
@@ -115,8 +152,10 @@ BEGIN
             closed_by = n.closed_by
         FROM json_populate_recordset(NULL::holds, _changed) n WHERE h.id = n.id
     ), balances AS (
-        UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds
-        FROM json_populate_recordset(NULL::accounts, _accounts) n WHERE a.id = n.id
+        UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds,
+            movements = coalesce((SELECT max(t.position) FROM asked t WHERE t.account_id = a.id), a.movements),
+            moved_at = m.at
+        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN moving m ON m.id = n.id WHERE a.id = n.id
     ), counters AS (
         UPDATE api_keys k SET requests_tat = n.requests_tat, tokens_tat = n.tokens_tat, open_holds = n.open_holds,
             day = n.day, day_credits = n.day_credits, month = n.month, month_credits = n.month_credits,
@@ -124,32 +163,30 @@ BEGIN
         FROM json_populate_recordset(NULL::api_keys, _keys) n WHERE k.id = n.id
     ), used AS (
         INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source, provider, provider_cost, meters, service_tier)
-        SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source, provider, provider_cost, coalesce(meters, '{}'), service_tier
-        FROM json_populate_recordset(NULL::usage, _usage)
-        RETURNING account_id, model, key_id, kind, input_tokens, output_tokens, credits, provider_cost, meters
+            output_tokens, credits, written_off, source, provider, provider_cost, meters, service_tier, created_at)
+        SELECT u.hold_id, u.account_id, u.key_id, u.kind, u.model, u.input_tokens, u.cached_tokens,
+            u.cache_write_tokens, u.output_tokens, u.credits, u.written_off, u.source, u.provider, u.provider_cost,
+            coalesce(u.meters, '{}'), u.service_tier, m.at
+        FROM json_populate_recordset(NULL::usage, _usage) u JOIN moving m ON m.id = u.account_id
+        RETURNING account_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, key_id, kind, input_tokens,
+            output_tokens, credits, provider_cost, meters
     ), rolled_up AS (
         INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits,
             provider_cost, costed, meters)
-        SELECT account_id, (now() AT TIME ZONE 'UTC')::date, model,
+        SELECT account_id, day, model,
                coalesce(key_id, '00000000-0000-0000-0000-000000000000'),
                min(kind), count(*), sum(input_tokens), sum(output_tokens), sum(credits),
                coalesce(sum(provider_cost), 0), count(provider_cost),
                coalesce(meters_total(meters) FILTER (WHERE meters <> '{}'), '{}')
-        FROM used GROUP BY account_id, model, key_id
+        FROM used GROUP BY account_id, day, model, key_id
         ON CONFLICT (account_id, day, model, key_id) DO UPDATE SET calls = d.calls + excluded.calls,
             input_tokens = d.input_tokens + excluded.input_tokens,
             output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits,
             provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed,
             meters = CASE WHEN excluded.meters = '{}' THEN d.meters ELSE meters_sum(d.meters, excluded.meters) END
-    ), asked AS (
-        SELECT uuidv7() AS transaction_id, *
-        FROM json_to_recordset(_transactions)
-            AS t(kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
     ), made AS (
-        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note)
-        SELECT transaction_id, kind, account_id, hold_id, ref, note FROM asked
+        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at)
+        SELECT transaction_id, kind, account_id, hold_id, ref, note, position, at FROM asked
     )
     INSERT INTO lines (transaction_id, book, account_id, amount)
     SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount

@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 
+from db import connections
+
 MAX_SILENCE = timedelta(seconds=10)
 """A leader that has not asked whether it still leads for so long does not."""
 
@@ -19,7 +21,7 @@ class Leadership:
     def __init__(self, url: str, lock: int, *, max_silence: timedelta = MAX_SILENCE) -> None:
         self._url = url
         self._lock = lock
-        self._options = f"-c idle_session_timeout={round(max_silence.total_seconds() * 1000)}ms"
+        self._max_silence = f"{round(max_silence.total_seconds() * 1000)}ms"
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._leads = False
 
@@ -28,18 +30,15 @@ class Leadership:
         try:
             if self._connection is None or self._connection.closed:
                 self._leads = False
-                self._connection = await psycopg.AsyncConnection.connect(
-                    self._url,
-                    autocommit=True,
-                    connect_timeout=3,
-                    application_name="yout-leadership",
-                    tcp_user_timeout=5000,
-                    options=self._options,
+                self._connection = await connections.connect(
+                    self._url, "yout-leadership", {"idle_session_timeout": self._max_silence}, writes=True
                 )
             question = "SELECT true" if self._leads else "SELECT pg_try_advisory_lock(%(lock)s)"
             row = await (await self._connection.execute(question, {"lock": self._lock})).fetchone()
             self._leads = bool(row and row[0])
-        except _LOST:
+        except Exception as error:
+            if not connections.is_unavailable(error):
+                raise
             await self.release()
         return self._leads
 

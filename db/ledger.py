@@ -1,7 +1,7 @@
 """Reads what a batch of ledger operations needs under lock, and decides it; `db/ledger_writes.py` writes it.
 
 A batch is two round trips around `domain.decisions.decide`, each with a function of the database (`db/functions.sql`):
-`ledger_state` locks and reads, `ledger_write` writes. Locks are taken in one global order (accounts, then keys, then
+`ledger_read` locks and reads, `ledger_write` writes. Locks are taken in one global order (accounts, then keys, then
 holds, each by id), so that batches of several processes cannot deadlock. `execute` is part of its caller's transaction,
 which takes its own locks first and commits; `begin` and `commit` are a transaction of their own (`db/writer.py`).
 """
@@ -42,9 +42,9 @@ from domain.meters import TokenPrices
 
 Connection = AsyncConnection[Any]
 _STATE = """
-SELECT ledger_state(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[], %(holds)s::uuid[],
-                    %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[],
-                    %(renewing)s::uuid[])::text
+SELECT ledger_read(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[], %(holds)s::uuid[],
+                   %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[], %(renewing)s::uuid[],
+                   %(wait)s)::text
 """
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
@@ -55,22 +55,63 @@ _known_id = lru_cache(maxsize=4096)(UUID)
 
 async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Result]:
     """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
-    cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters)
-    results, changes = decide(_state(await cursor.fetchone()), operations)
+    cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters | {"wait": True})
+    results, changes = decide(_locked(await cursor.fetchone()).state, operations)
     for statement, parameters in statements(changes):
         await connection.execute(statement, parameters)
     return results
 
 
-async def begin(connection: Connection, operations: Sequence[Operation]) -> State:
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What a batch may look at, and what of it somebody else has locked."""
+
+    state: State
+    owners: dict[bytes, UUID]
+    """The account of each key's digest."""
+    unavailable: frozenset[UUID]
+    """Accounts and holds that exist, and were left out because they are locked."""
+
+    def blocked_by(self, operation: Operation) -> UUID | None:
+        """The account (of a renewal, the hold) whose lock somebody else has, so that this cannot be decided now."""
+        match operation:
+            case Renew(hold_id=hold_id):
+                return hold_id if hold_id in self.unavailable else None
+            case Reserve():
+                return self._blocked_reserve(operation)
+            case Grant(account_id=account_id) | Adjust(account_id=account_id):
+                return account_id if account_id in self.unavailable else None
+        account_id, hold = operation.account_id, self.state.holds.get(operation.hold_id)
+        key_missing = hold is not None and hold.account_id == account_id and not self._has(hold.key_id)
+        missing = key_missing or not self.unavailable.isdisjoint((account_id, operation.hold_id))
+        return account_id if missing else None
+
+    def _blocked_reserve(self, operation: Reserve) -> UUID | None:
+        account_id, needs = operation.account_id, {operation.hold_id}
+        if operation.digest is not None:
+            account_id = self.owners.get(operation.digest)
+        if account_id is None:
+            return None
+        if operation.claim and (claimed := self.state.claims.get((account_id, operation.claim.scope))):
+            needs.add(claimed.hold_id)
+        secret = self.state.secrets.get(operation.digest) if operation.digest else None
+        missing = secret is not None and not self._has(secret.key_id)
+        return account_id if missing or not self.unavailable.isdisjoint({account_id, *needs}) else None
+
+    def _has(self, key_id: UUID | None) -> bool:
+        return key_id is None or key_id in self.state.keys
+
+
+async def begin(connection: Connection, operations: Sequence[Operation], *, wait: bool) -> Locked:
     """Begin a transaction with what the batch may look at, locked: one message there, one back.
 
-    The connection is in autocommit mode, so that the driver adds no statement of its own.
+    `wait` for what somebody else has locked; otherwise it is left out, and named. The connection is in autocommit mode,
+    so that the driver adds no statement of its own.
     """
     cursor = AsyncClientCursor(connection)
-    await cursor.execute(f"BEGIN; {_STATE}", _Wanted.by(operations).parameters)
+    await cursor.execute(f"BEGIN; {_STATE}", _Wanted.by(operations).parameters | {"wait": wait})
     cursor.nextset()
-    return _state(await cursor.fetchone())
+    return _locked(await cursor.fetchone())
 
 
 async def commit(connection: Connection, changes: Changes) -> None:
@@ -83,15 +124,20 @@ async def commit(connection: Connection, changes: Changes) -> None:
     await AsyncClientCursor(connection).execute(";".join((*said, "COMMIT")), parameters)
 
 
-def _state(row: Sequence[Any] | None) -> State:
+def _locked(row: Sequence[Any] | None) -> Locked:
     assert row is not None  # noqa: S101  # a function without a set returns one row
     whole: dict[str, Any] = orjson.loads(row[0])
     found: dict[str, Sequence[Any]] = {name: rows or () for name, rows in whole.items()}
+    owners = {bytes.fromhex(row[0]): _known_id(row[3]) for row in found["secrets"]}
+    return Locked(_state(whole["now"], found), owners, frozenset(UUID(row) for row in found["unavailable"]))
+
+
+def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
     accounts = [Account(_known_id(row[0]), *row[1:]) for row in found["accounts"]]
     keys = [_key(row) for row in found["keys"]]
     holds = [_hold(row) for row in found["holds"]]
     return State(
-        now=datetime.fromisoformat(whole["now"]),
+        now=datetime.fromisoformat(now),
         accounts={account.id: account for account in accounts},
         keys={key.id: key for key in keys},
         secrets={bytes.fromhex(row[0]): Secret(_known_id(row[1]), row[2]) for row in found["secrets"]},
@@ -109,7 +155,7 @@ def _key(row: Sequence[Any]) -> Key:
 
 
 def _hold(row: Sequence[Any]) -> Hold:
-    """In the order of the columns as `ledger_state` has them, which is that of `Hold`'s fields."""
+    """In the order of the columns as `ledger_read` has them, which is that of `Hold`'s fields."""
     hold = Hold(*row)
     hold.id, hold.account_id = UUID(row[0]), _known_id(row[1])
     hold.key_id = _known_id(row[2]) if row[2] else None

@@ -16,11 +16,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import ledger
 from db.data_keys import Sealing
 from db.engine import Database, raw
-from db.tables import JobInputRow, MediaJobRow
+from db.media_tables import JobInputRow, MediaJobRow
 from domain.errors import GatewayError, NotFound
 from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits
-from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
+from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, OutputFolder, State, may_become
 from domain.money import COST_PLACES
 from domain.pricing import FlatTerms
 
@@ -39,6 +39,8 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: IdempotencyClaim | None = None
+    account_id: UUID | None = None
+    """The digest's, where it is known: its orders then wait for their turn without a connection."""
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -59,7 +61,7 @@ class MediaJobs:
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(account=order.account_id) as session:
             reserve = Reserve(
                 hold_id=order.job_id,
                 scope="media",
@@ -155,7 +157,8 @@ class MediaJobs:
                 session.add(row)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
-        async with self._database.transaction() as session:
+        owner = (await self.load(job_id)).account_id
+        async with self._database.transaction(account=owner) as session:
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), State.SUCCEEDED):
                 cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
@@ -168,7 +171,8 @@ class MediaJobs:
             return _job(row)
 
     async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
-        async with self._database.transaction() as session:
+        owner = (await self.load(job_id)).account_id if wait else None
+        async with self._database.transaction(account=owner) as session:
             if not wait:
                 await session.exec(text("SET LOCAL lock_timeout = '250ms'"))  # type: ignore[call-overload]
             row = await _row(session, job_id, lock=True)
@@ -199,15 +203,13 @@ class MediaJobs:
 
     async def serves(self, object_key: str) -> bool:
         """Whether this output is still to be served: its job succeeded and it has not expired."""
-        try:
-            job_id = UUID(hex=object_key.split("/")[1])
-        except (IndexError, ValueError):
+        folder = OutputFolder.of(object_key)
+        if folder is None:
             return False
         async with self._database.reading() as session:
-            row = await session.get(MediaJobRow, job_id)
-            if row is None or row.expires_at is None or row.expires_at <= datetime.now(UTC):
-                return False
-            return any(output["object_key"] == object_key for output in row.outputs)
+            row = await session.get(MediaJobRow, folder.job_id)
+            served = () if row is None else _job(row).served(datetime.now(UTC))
+            return any(output.object_key == object_key for output in served)
 
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
         row.state, row.finished_at = state, datetime.now(UTC)

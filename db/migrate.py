@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 
-from db.engine import driver_url
+from db import connections
+from db.engine import DIALECT
 
 _ROOT = Path(__file__).resolve().parent.parent
 _FUNCTIONS = _ROOT / "db" / "functions.sql"
@@ -24,8 +26,10 @@ def upgrade(url: str) -> None:
     """To the newest revision. A second process waits for the first and then finds nothing to do."""
 
     def all_of_it(found: Config) -> None:
-        command.upgrade(found, "head")
-        found.attributes["connection"].execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
+        connection = found.attributes["connection"]
+        with connection.begin():  # one transaction: no process meets the tables without their functions
+            command.upgrade(found, "head")
+            connection.execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
 
     _run(url, all_of_it)
 
@@ -40,7 +44,8 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 
 def _run(url: str, action: Callable[[Config], None]) -> None:
-    engine = create_engine(driver_url(url), hide_parameters=True, connect_args={"connect_timeout": 10})
+    opening = connections.parameters(url, "yout-migrate", writes=True)
+    engine = create_engine(DIALECT, creator=lambda: psycopg.connect(**opening), hide_parameters=True)
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})

@@ -1,17 +1,14 @@
-"""One page of a list that is ordered by time."""
+"""One page of a list of an account's movements, in the order of their positions."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
-
-Place = tuple[datetime, UUID]
-"""Where an entry stands in its list; ids decide between equal times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     limit: int
-    after: Place | None = None
+    after: int | None = None
+    """The position of the last entry of the page before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +17,11 @@ class Period:
 
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Movements from the position `first` up to `last`, both included."""
+
+    first: int
+    last: int

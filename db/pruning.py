@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.engine import Database
+from db.stored_outputs import NOT_DELETED
 from domain.errors import ServiceUnavailable
 from domain.ids import uuid7
 from domain.retention import Retention, horizon
@@ -33,13 +34,14 @@ _REFUNDED_SINCE = (
 _OLD_HOLDS = f"""
 SELECT h.id FROM holds h
 WHERE h.id < :until AND h.state <> 'open' AND h.closed_at < :horizon AND NOT {_REFUNDED_SINCE}
+    AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id AND {NOT_DELETED})
 ORDER BY h.id LIMIT :batch FOR UPDATE SKIP LOCKED
 """  # noqa: S608
 _THEIR_JOBS = "SELECT id FROM media_jobs WHERE id = ANY(:ids) FOR UPDATE SKIP LOCKED"
 # Asked again once they are locked: a refund may have come in between, or holds a job's row and waits for its hold.
 _DELETE_HOLDS = f"""
 DELETE FROM holds h WHERE h.id = ANY(:ids) AND NOT {_REFUNDED_SINCE}
-    AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id AND j.id <> ALL(:jobs))
+    AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id AND (j.id <> ALL(:jobs) OR {NOT_DELETED}))
 RETURNING h.id, h.closed_by = 'sweeper'
 """  # noqa: S608
 _DELETE_JOBS = "DELETE FROM media_jobs WHERE id = ANY(:ids)"

@@ -8,7 +8,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import billing, ledger
 from db.engine import raw
-from db.tables import HoldRow, MediaJobRow
+from db.media_tables import MediaJobRow
+from db.tables import HoldRow
 from domain.errors import GatewayError, RequestInvalid
 from domain.ledger import Closed, HoldState, Refund
 

@@ -1,4 +1,4 @@
-"""Every table. The migrations build them; `alembic check` proves that the two agree.
+"""Every table but those of media jobs. The migrations build them; `alembic check` proves that the two agree.
 
 The ledger's tables are written by `db/ledger.py` alone. `transactions` and `lines` are append-only, enforced by
 triggers.
@@ -15,57 +15,23 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
     LargeBinary,
-    Numeric,
-    SmallInteger,
     Text,
     Uuid,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-SQLModel.metadata.naming_convention = NAMING
-
-
-def _time(*, nullable: bool = True) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable)
-
-
-def _now() -> Any:
-    return Column(DateTime(timezone=True), nullable=False, server_default=func.now())
-
-
-def _money(default: int | None = None) -> Any:
-    server_default = None if default is None else str(default)
-    return Column(BigInteger, nullable=False, server_default=server_default)
-
-
-def _cost(default: int | None = None) -> Any:
-    """Credits in parts: what a provider bills is not rounded. With a default, never null."""
-    server_default = None if default is None else str(default)
-    return Column(Numeric, nullable=default is None, server_default=server_default)
-
-
-def _counts() -> Any:
-    """Counts by meter."""
-    return Column(JSONB, nullable=False, server_default="{}")
-
-
-def _text(*, nullable: bool = False, default: str | None = None) -> Any:
-    return Column(Text, nullable=nullable, server_default=default)
+from db.columns import cost as _cost
+from db.columns import counts as _counts
+from db.columns import money as _money
+from db.columns import now as _now
+from db.columns import text_column as _text
+from db.columns import time as _time
 
 
 class AccountRow(SQLModel, table=True):
@@ -82,6 +48,10 @@ class AccountRow(SQLModel, table=True):
     available: int = Field(default=0, sa_column=_money(0))
     held: int = Field(default=0, sa_column=_money(0))
     open_holds: int = Field(default=0, sa_column=_money(0))
+    movements: int = Field(default=0, sa_column=_money(0))
+    """The position of its last transaction."""
+    moved_at: datetime | None = Field(default=None, sa_column=_time())
+    """The time of its last transaction: the next one is later."""
     epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
     suspended_at: datetime | None = Field(default=None, sa_column=_time())
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
@@ -201,6 +171,7 @@ class TransactionRow(SQLModel, table=True):
         Index("ix_transactions_extending", "hold_id", postgresql_where=text("kind = 'extend'")),
         Index("ix_transactions_refunds", "created_at", postgresql_where=text("kind = 'refund'")),
         Index(None, "account_id", "created_at"),
+        Index("uq_transactions_account_id_position", "account_id", "position", unique=True),
     )
     id: UUID = Field(sa_column=Column(Uuid, primary_key=True, server_default=text("uuidv7()")))
     kind: str = Field(sa_column=_text())
@@ -208,7 +179,10 @@ class TransactionRow(SQLModel, table=True):
     hold_id: UUID | None = Field(default=None)
     ref: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
     note: str | None = Field(default=None, sa_column=_text(nullable=True))
+    position: int = Field(sa_column=_money())
+    """1, 2, 3 … in its account: in the order in which the account's transactions commit."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
+    """Later than that of the account's transactions before, those of its own batch excepted."""
 
 
 class LineRow(SQLModel, table=True):
@@ -224,7 +198,7 @@ class LineRow(SQLModel, table=True):
         Index(None, "account_id"),
     )
     transaction_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
-    """Of a transaction that exists: the trigger that adds the lines up says so."""
+    """Of a transaction that exists: the trigger that knows each kind's postings says so."""
     book: str = Field(sa_column=Column(Text, primary_key=True))
     account_id: UUID | None = Field(default=None)
     amount: int = Field(sa_column=_money())
@@ -320,44 +294,3 @@ class IdempotencyRow(SQLModel, table=True):
     sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=_now())
     expires_at: datetime = Field(sa_column=_time(nullable=False))
-
-
-class MediaJobRow(SQLModel, table=True):
-    """A media job. Its id is its hold's key. No prompt in here: see `job_inputs`."""
-
-    __tablename__ = "media_jobs"
-    __table_args__ = (
-        CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
-        Index(None, "account_id", "created_at"),
-        Index("ix_media_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
-    )
-    id: UUID = Field(primary_key=True)
-    account_id: UUID = Field(foreign_key="accounts.id")
-    kind: str = Field(sa_column=_text())
-    model: str = Field(sa_column=_text())
-    provider: str = Field(sa_column=_text())
-    state: str = Field(sa_column=_text())
-    progress: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
-    credits_cost: int = Field(sa_column=_money())
-    credits_refunded: int = Field(default=0, sa_column=_money(0))
-    submit_intended_at: datetime | None = Field(default=None, sa_column=_time())
-    provider_job_id: str | None = Field(default=None, sa_column=_text(nullable=True))
-    error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
-    outputs: list[dict[str, Any]] = Field(
-        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
-    )
-    created_at: datetime | None = Field(default=None, sa_column=_now())
-    started_at: datetime | None = Field(default=None, sa_column=_time())
-    finished_at: datetime | None = Field(default=None, sa_column=_time())
-    deadline: datetime = Field(sa_column=_time(nullable=False))
-    expires_at: datetime | None = Field(default=None, sa_column=_time())
-    provider_cost: Decimal | None = Field(default=None, sa_column=_cost())
-
-
-class JobInputRow(SQLModel, table=True):
-    """What a job was asked for, sealed with its account's key; deleted when the job ends."""
-
-    __tablename__ = "job_inputs"
-    job_id: UUID = Field(sa_column=Column(ForeignKey("media_jobs.id", ondelete="CASCADE"), primary_key=True))
-    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
-    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

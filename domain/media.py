@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -105,6 +106,13 @@ class Job(BaseModel):
     finished_at: datetime | None = None
     deadline: datetime
     expires_at: datetime | None = None
+    """From then on its outputs are served no more, and deleted."""
+    outputs_deleted_at: datetime | None = None
+
+    def served(self, now: datetime) -> tuple[Output, ...]:
+        """The outputs that its owner may still have."""
+        expired = self.outputs_deleted_at is not None or self.expires_at is None or self.expires_at <= now
+        return () if expired else self.outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +133,37 @@ ALLOWED: dict[State, frozenset[State]] = {
 }
 
 
+COPY_GRACE = timedelta(minutes=15)
+"""A late attempt to copy may still write for so long after its job has ended otherwise."""
+
+
 def may_become(now: State, then: State) -> bool:
     """Terminal states never change."""
     return then in ALLOWED[now]
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFolder:
+    """Where the outputs of one job lie, and nothing else."""
+
+    account_id: UUID
+    job_id: UUID
+
+    @classmethod
+    def of(cls, object_key: str) -> Self | None:
+        """None for a key that is none of ours."""
+        account, _, rest = object_key.partition("/")
+        try:
+            folder = cls(UUID(hex=account), UUID(hex=rest.partition("/")[0]))
+        except ValueError:
+            return None
+        return folder if object_key.startswith(f"{folder.prefix}/") else None
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.account_id.hex}/{self.job_id.hex}"
+
+
 def object_key(account_id: UUID, job_id: UUID, index: int, extension: str) -> str:
     """Where an output lies: derived, so that copying twice writes one object. No user text in it."""
-    return f"{account_id.hex}/{job_id.hex}/{index}.{extension}"
+    return f"{OutputFolder(account_id, job_id).prefix}/{index}.{extension}"

@@ -83,9 +83,10 @@ class Round(Generic[T]):
                 reached = True
                 self._report(unavailable)
                 self.errors.succeeded(self.task, self.name(item))
-        if unavailable and not reached:
-            raise unavailable[-1][1]
+        last = unavailable[-1][1] if unavailable else None
         self._report(unavailable)
+        if last and not reached:
+            raise last
         return done
 
     def _report(self, unavailable: list[tuple[T, ServiceUnavailable]]) -> None:

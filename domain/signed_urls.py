@@ -3,20 +3,15 @@
 import base64
 import hashlib
 import hmac
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from domain.errors import GatewayError
+from domain.errors import LinkInvalid
 from domain.secrets import DerivedKeys
 
 _EXPIRY = re.compile(r"[1-9][0-9]{0,10}")
-
-
-class LinkInvalid(GatewayError):
-    """This link is not valid, or no longer. Ask the job for a new one: GET /api/media/jobs/<uuid>/."""
-
-    code = "invalid_value"
 
 
 class SignedUrls:
@@ -27,9 +22,11 @@ class SignedUrls:
         self._public_url = public_url.rstrip("/")
         self._lifetime = lifetime
 
-    def url(self, object_key: str, now: datetime) -> tuple[str, datetime]:
-        """An absolute link to the object, and the moment from which it is refused."""
+    def url(self, object_key: str, now: datetime, *, until: datetime | None = None) -> tuple[str, datetime]:
+        """An absolute link to the object, and the moment from which it is refused: `until` at the latest."""
         expires = int((now + self._lifetime).timestamp())
+        if until is not None:
+            expires = min(expires, math.ceil(until.timestamp()))
         signature = _signature(self._keys.current, object_key, expires)
         link = f"{self._public_url}/media/{quote(object_key, safe='/')}?exp={expires}&sig={signature}"
         return link, datetime.fromtimestamp(expires, UTC)

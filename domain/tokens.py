@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from domain import token_bounds
+from domain import json_text, token_bounds
 from domain.token_bounds import Family
 
 CountText = Callable[[str], int]
@@ -46,6 +44,8 @@ class InputTokens:
     """What is billed when the provider reports nothing."""
     bound: int
     """What is held."""
+    least: int = 0
+    """What no vendor counts fewer than: text alone, without the error of our count."""
 
 
 def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> InputTokens:
@@ -64,7 +64,7 @@ def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> Inp
             tally.text(_flat(value))
         elif name not in _NO_PROMPT and isinstance(value, str | list | Mapping):
             tally.perhaps(_flat(value))
-    return InputTokens(tally.count, tally.most + token_bounds.SLACK)
+    return InputTokens(tally.count, tally.most + token_bounds.SLACK, tally.family.least(tally.count - tally.attached))
 
 
 def text_tokens(text: str, count: CountText) -> int:
@@ -82,6 +82,8 @@ class _Tally:
     family: Family
     count: int = 0
     most: int = 0
+    attached: int = 0
+    """Of `count`: images and files, which may have far fewer."""
 
     def add(self, count: int, most: int | None = None) -> None:
         self.count += count
@@ -112,15 +114,19 @@ class _Tally:
         if not isinstance(part, Mapping):
             self.text(part if isinstance(part, str) else "")
         elif part.get("type") in _ATTACHED:
-            self.add(PER_IMAGE if part["type"] == "image_url" else PER_FILE, self.family.attachment(part))
+            count = PER_IMAGE if part["type"] == "image_url" else PER_FILE
+            self.attached += count
+            self.add(count, self.family.attachment(part))
         elif part.get("type") in _WRITTEN:
             self.text(_flat(part))
         else:
-            self.add(_in_pieces(_flat(part), self.count_text), token_bounds.ANY_LENGTH)
+            count = _in_pieces(_flat(part), self.count_text)
+            self.attached += count
+            self.add(count, token_bounds.ANY_LENGTH)
 
     def tool(self, tool: Any) -> None:
         """As JSON, which it is told as; some vendors write it with more space."""
-        written = orjson.dumps(tool).decode()
+        written = json_text.dumps(tool).decode()
         count = _in_pieces(written, self.count_text)
         self.add(PER_TOOL + count, PER_TOOL + math.ceil(self.family.text(written, count) * 1.2))
 

@@ -105,6 +105,11 @@ def latest(before: Usage | None, report: Usage) -> Usage:
     return before if before is not None and report.output_tokens < before.output_tokens else report
 
 
+def with_search(used: Usage) -> Usage:
+    """Of a call that asked for a web search: one search, unless the provider reports how many it made."""
+    return used if used.web_searches else replace(used, web_searches=1)
+
+
 def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:
     """The usage with at most `limit` output tokens, and how many were left out. Parts stay within their whole."""
     above = used.output_tokens - limit
@@ -115,6 +120,7 @@ def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:
         output_tokens=limit,
         reasoning_tokens=min(used.reasoning_tokens, limit),
         audio_output_tokens=min(used.audio_output_tokens, limit),
+        image_output_tokens=min(used.image_output_tokens, limit),
     )
     return capped, above
 

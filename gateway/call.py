@@ -13,6 +13,7 @@ from domain.ids import chat_id
 from domain.ledger import Reserved
 from domain.pricing import Usage
 from domain.tokens import InputTokens
+from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.wire import Head, ModelCall
@@ -82,6 +83,8 @@ class Call:
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
         """Without output above the limit that was sent; and how many tokens that is. Those are the operator's."""
+        if extras.searches(self.request.body):
+            used = usage.with_search(used)
         if self.route is None:
             return used, 0
         return usage.within_limit(used, self.output_limit(self.route) * self.request.choices)

@@ -28,6 +28,7 @@ from domain.limits import Limits
 from domain.meters import TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.tokens import CountText, InputTokens
+from gateway import extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, chat_call
@@ -41,6 +42,8 @@ from providers.base import ChatUpstream
 
 log = structlog.get_logger(__name__)
 
+BIG_BODY = 100_000
+"""Bytes of a request from which it is parsed and counted off the event loop."""
 EXTENSION = 256
 """Output tokens per choice by which a growing hold grows."""
 SETTLE_SECONDS = 10.0
@@ -124,8 +127,8 @@ class Calls:
         model = self._catalog().find(request.model)
         if model.prices.tokens is None:
             raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        counted = await self._input_tokens(request, model)
-        return model, self._terms(model, model.prices.tokens, request, counted)
+        prices = extras.prices_of(model, model.prices.tokens, request.body)
+        return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
     def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """The routes that take every parameter. Raises `RequestInvalid` when there is none."""
@@ -147,7 +150,7 @@ class Calls:
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
         return TextTerms(
-            prices=prices.requested(None).limited_to(frozenset()),
+            prices=prices,
             version=model.prices.version,
             input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MAX_TOKENS)),
             input_count=counted.count,
@@ -168,7 +171,7 @@ class Calls:
             return tokens.of_request(request.body, self.count, family=model.vendor)
 
         counted = await asyncio.to_thread(count) if request.big else count()
-        if model.context_window is not None and counted.count > 2 * model.context_window:
+        if model.context_window is not None and counted.least > model.context_window:
             raise ContextLengthExceeded(
                 f"The input has about {counted.count} tokens; the context window of this model is "
                 f"{model.context_window} tokens (context_length_exceeded)."

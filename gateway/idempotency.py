@@ -17,6 +17,7 @@ import orjson
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from domain import json_text
 from domain.ledger import REMEMBERED, IdempotencyClaim
 from domain.sealing import NONCE_BYTES, SealBroken, seal, unseal
 from domain.secrets import DerivedKeys
@@ -109,7 +110,7 @@ class IdempotentRequests:
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return json_text.dumps(body, sort_keys=True)
 
 
 def _hash(secret: bytes, *parts: bytes) -> bytes:

@@ -7,7 +7,6 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -25,7 +24,8 @@ from domain.errors import (
     UpstreamTimeout,
 )
 from providers import sse
-from providers.base import ChatAnswer, ChatCall, ChatChunk
+from providers.base import ChatAnswer, ChatCall, ChatChunk, Timeouts
+from providers.demo.chat import DemoChat
 
 HIGHEST_INDEX = 1024
 """Of a choice, or of a tool call: no answer has more of them."""
@@ -41,14 +41,6 @@ _OURS = frozenset(
 _PASSED_ON = frozenset({"unsupported_parameter", "unsupported_value", "invalid_value", "invalid_type"})
 _FIELD = re.compile(r"(\w+)(\[\d+\])?")
 _TIMED_OUT = (TimeoutError, aiohttp.ServerTimeoutError)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    connect: timedelta
-    first_byte: timedelta
-    idle: timedelta
-    total: timedelta
 
 
 class OpenAIChat:
@@ -265,3 +257,14 @@ def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
             return None
         seconds = (at - at.now(at.tzinfo)).total_seconds()
     return timedelta(seconds=min(max(seconds, 1.0), 60.0)) if seconds == seconds else None
+
+
+class OldDemoChat:
+    """The demo for callers of `ChatProvider`."""
+
+    async def complete(self, call: ChatCall) -> ChatAnswer:
+        return ChatAnswer(await DemoChat().complete(call))
+
+    async def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk, None]:
+        async for chunk in DemoChat().stream(call):
+            yield ChatChunk(chunk)

@@ -1,6 +1,6 @@
 """Builds the adapters of a catalog's active providers. The one place that maps a provider's kind to its code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,19 +8,29 @@ import aiohttp
 
 from domain.catalog import Catalog, Provider, ProviderKind
 from domain.errors import UpstreamError
-from providers.base import ChatProvider, MediaProvider
-from providers.demo.chat import DemoChat
+from providers.base import ChatProvider, ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
-from providers.openai_aiohttp import OpenAIChat, Timeouts
+from providers.demo.upstream import DemoAdapter, DemoTransport
+from providers.openai.adapter import OpenAIAdapter
+from providers.openai.request import DOCUMENTED
+from providers.openai_aiohttp import OldDemoChat, OpenAIChat
+
+_CHAT_PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
+PARAMETERS: Mapping[ProviderKind, frozenset[str]] = dict.fromkeys(
+    (ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER), _CHAT_PARAMETERS
+)
+"""What a caller may set of a chat model: the fields of OpenAI's API that the adapters of a kind send upstream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What adapters share: one connection pool, the timeouts, and a folder for the demo provider."""
+    """What adapters share: the transport, its timeouts, who calls, and a folder for the demo provider."""
 
     session: aiohttp.ClientSession
+    transport: Transport
     timeouts: Timeouts
     demo_folder: Path
+    referer: str = ""
 
 
 class Registry:
@@ -31,6 +41,7 @@ class Registry:
         self._upstream = upstream
         self._of: Catalog | None = None
         self._chat: dict[str, ChatProvider] = {}
+        self._upstreams: dict[str, ChatUpstream] = {}
         self._media: dict[str, MediaProvider] = {}
 
     def chat(self, name: str) -> ChatProvider:
@@ -38,6 +49,14 @@ class Registry:
         if name not in self._chat:
             self._chat[name] = self._build_chat(self._provider(name))
         return self._chat[name]
+
+    def upstream(self, name: str) -> ChatUpstream:
+        """Of chat. Raises `UpstreamError` for a name that the catalog does not know, or has no key for."""
+        self._follow_catalog()
+        upstream = self._upstreams.get(name)
+        if upstream is None:
+            upstream = self._upstreams[name] = self._build(self._provider(name))
+        return upstream
 
     def media(self, name: str) -> MediaProvider:
         self._follow_catalog()
@@ -52,6 +71,7 @@ class Registry:
         if catalog is not self._of:
             self._of = catalog
             self._chat.clear()
+            self._upstreams.clear()
             self._media.clear()
 
     def _provider(self, name: str) -> Provider:
@@ -62,5 +82,16 @@ class Registry:
 
     def _build_chat(self, provider: Provider) -> ChatProvider:
         if provider.kind is ProviderKind.DEMO:
-            return DemoChat()
+            return OldDemoChat()
         return OpenAIChat(self._upstream.session, provider, self._upstream.timeouts)
+
+    def _build(self, provider: Provider) -> ChatUpstream:
+        shared = self._upstream
+        match provider.kind:
+            case ProviderKind.DEMO:
+                return ChatUpstream(DemoAdapter(provider), DemoTransport(), shared.timeouts)
+            case ProviderKind.OPENAI | ProviderKind.OPENROUTER:
+                adapter = OpenAIAdapter(provider, referer=shared.referer)
+                return ChatUpstream(adapter, shared.transport, shared.timeouts)
+            case _:
+                raise UpstreamError("This provider has no chat adapter here.")

@@ -2,13 +2,8 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
-
-from domain.errors import UpstreamRefused
-
-
-class OutputTooLarge(UpstreamRefused):
-    """What the provider made is larger than this server stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +15,15 @@ class Stored:
     content_type: str
     version: str | None = None
     """Changes whenever the object is written again, where the store can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    bytes: int
+    modified_at: datetime
 
 
 class Storage(Protocol):
@@ -35,4 +39,10 @@ class Storage(Protocol):
         """Safe to do twice."""
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete every object below `prefix/`, and tell how many there were. Safe to do twice."""
+        """Delete every object below `prefix/`, and tell how many there were. Safe to do twice.
+
+        An object that cannot be deleted keeps no other; then `ServiceUnavailable` is raised at the end.
+        """
+
+    async def listed(self, after: str, limit: int) -> list[Listed]:
+        """The next objects behind the key `after`, in an order that stays the same. Fewer than `limit`: the last."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,14 +13,16 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from domain.errors import NotFound, ServiceUnavailable
-from storage import sniff
-from storage.base import OutputTooLarge, Stored
+from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable
+from storage import folders, sniff
+from storage.base import Listed, Stored
 
 CHUNK = 256 * 1024
 WHOLE = 5 * 1024 * 1024
 """Up to here an object goes out in one request, above it in parts of this size."""
 PARTS_AT_ONCE = 4
+LISTED_AT_ONCE = 1000
+MAX_FAILED_AT_FIRST = 3
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
@@ -101,23 +102,61 @@ class ObjectStorage:
 
     async def delete_prefix(self, prefix: str) -> int:
         _checked(prefix)
-        deleted = 0
+        self._require_folder()
+        tried, failed = set[str](), set[str]()
         with _store_failures():
-            while keys := await self._listed(prefix):
-                with suppress(FileNotFoundError):
+            while keys := await self._below(prefix, tried):
+                tried.update(keys)
+                try:
                     await obstore.delete_async(self._store, keys)
-                    deleted += len(keys)
-        if self._folder:
-            # What a killed writer left behind is no object to the store, but it is content all the same.
-            await asyncio.to_thread(_remove_folder, self._folder / prefix)
-        return deleted
+                except (BaseError, OSError):
+                    failed |= await self._delete_singly(keys)
+        # What a killed writer left behind is no object to the store, but it is content all the same.
+        gone = self._folder is None or await asyncio.to_thread(folders.remove, self._folder / prefix)
+        if failed or not gone:
+            raise ServiceUnavailable
+        return len(tried)
 
-    async def _listed(self, prefix: str) -> list[str]:
-        """The first objects below the prefix."""
-        async for batch in obstore.list(self._store, prefix, chunk_size=1000):
-            if batch:
-                return [found["path"] for found in batch]
+    async def listed(self, after: str, limit: int) -> list[Listed]:
+        self._require_folder()
+        objects: list[Listed] = []
+        with _store_failures():
+            if self._folder:
+                return await asyncio.to_thread(folders.listed, self._folder, after, limit)
+            async for batch in obstore.list(self._store, offset=after or None, chunk_size=min(limit, LISTED_AT_ONCE)):
+                objects += [Listed(meta["path"], meta["size"], meta["last_modified"]) for meta in batch]
+                if len(objects) >= limit:
+                    break
+        return objects[:limit]
+
+    def _require_folder(self) -> None:
+        """A folder that is not there is a disk that is not mounted, not an empty store."""
+        if self._folder and not self._folder.is_dir():
+            raise ServiceUnavailable
+
+    async def _below(self, prefix: str, tried: set[str]) -> list[str]:
+        """The first objects below the prefix that were not tried yet."""
+        try:
+            async for batch in obstore.list(self._store, prefix, chunk_size=LISTED_AT_ONCE):
+                if keys := [meta["path"] for meta in batch if meta["path"] not in tried]:
+                    return keys
+        except FileNotFoundError:  # the bucket itself
+            raise ServiceUnavailable from None
         return []
+
+    async def _delete_singly(self, keys: Sequence[str]) -> set[str]:
+        """Those that cannot be deleted. Raises when that is all of the first ones: then the store is away."""
+        failed = set[str]()
+        for number, key in enumerate(keys, start=1):
+            try:
+                await obstore.delete_async(self._store, key)
+            except FileNotFoundError:
+                continue
+            except (BaseError, OSError):
+                failed.add(key)
+                if len(failed) == number == MAX_FAILED_AT_FIRST:
+                    raise
+        return failed
 
 
 class _Capped:
@@ -170,11 +209,6 @@ def _checked(key: str) -> None:
 def _remove_partial(path: Path) -> None:
     for partial in path.parent.glob(f"{path.name}#*"):
         partial.unlink(missing_ok=True)
-
-
-def _remove_folder(path: Path) -> None:
-    with suppress(FileNotFoundError):
-        shutil.rmtree(path)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""Once a minute: end holds whose owner died, start what nobody started, close what lost its workflow.
+"""Once a minute: end holds whose owner died, start and close jobs that nobody else does, delete what has expired.
 
 One API process at a time does the same in a loop (`api/background.py`), so that either side may be away.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
 
@@ -29,6 +30,8 @@ class MaintenanceWorkflow:
 
     @workflow.run
     async def run(self) -> Maintained:
+        if workflow.patched("2026-11-28-side-by-side"):
+            return await self._side_by_side()
         swept = forgotten = recovered = None
         if workflow.patched("2026-11-27-sweep"):
             swept = await self._count(call(MaintenanceActivities.sweep_holds, **SWEEPING))
@@ -40,6 +43,27 @@ class MaintenanceWorkflow:
             swept=swept,
             forgotten=forgotten,
             recovered=recovered,
+        )
+
+    async def _side_by_side(self) -> Maintained:
+        """A task that takes long, or cannot be done now, keeps no other waiting."""
+        started, closed, swept, forgotten, recovered, expired, orphaned = await asyncio.gather(
+            self._count(call(MaintenanceActivities.start_orphans, **SWEEPING)),
+            self._count(call(MaintenanceActivities.reconcile, **SWEEPING)),
+            self._count(call(MaintenanceActivities.sweep_holds, **SWEEPING)),
+            self._count(call(MaintenanceActivities.forget_expired, **SWEEPING)),
+            self._count(call(MaintenanceActivities.recover, **SWEEPING)),
+            self._count(call(MaintenanceActivities.delete_expired_outputs, **SWEEPING)),
+            self._count(call(MaintenanceActivities.delete_orphaned_outputs, **SWEEPING)),
+        )
+        return Maintained(
+            started=started,
+            closed=closed,
+            swept=swept,
+            forgotten=forgotten,
+            recovered=recovered,
+            expired=expired,
+            orphaned=orphaned,
         )
 
     async def _count(self, part: Awaitable[JobCount] | Awaitable[RowCount]) -> int | None:

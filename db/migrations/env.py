@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import db.tables  # noqa: F401  # fills the metadata
+import db.media_tables
+import db.tables  # noqa: F401  # both fill the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

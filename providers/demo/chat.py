@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from domain.errors import UpstreamError, UpstreamRefused
-from providers.base import ChatAnswer, ChatCall, ChatChunk
+from domain.errors import RequestInvalid, UpstreamError, UpstreamRefused
+from providers.base import ChatCall
 from providers.demo import pace, replies, sample, tokens, tools
 from providers.demo.tools import ToolCall
 
@@ -17,7 +17,7 @@ MODELS = frozenset({"chat", "chat-fail", "chat-broken", "chat-slow"})
 SLOW = 10.0
 BREAKS_AFTER = 5
 """Deltas that `chat-broken` streams before it breaks off."""
-MOST_CHOICES = 16
+MAX_CHOICES = 16
 
 Delta = dict[str, Any]
 
@@ -43,12 +43,15 @@ class Choice:
 
 
 class DemoChat:
-    """Implements `providers.base.ChatProvider`."""
+    """What a provider far away would compute: OpenAI's objects, at the pace of somebody who types.
+
+    Raises what `providers.demo.upstream` answers with a status, or breaks off with.
+    """
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         self._sleep = sleep
 
-    async def complete(self, call: ChatCall) -> ChatAnswer:
+    async def complete(self, call: ChatCall) -> dict[str, Any]:
         choices = _choices(call)
         if call.model == "chat-broken":
             raise UpstreamError
@@ -58,16 +61,16 @@ class DemoChat:
             {"index": index, "message": choice.message(), "logprobs": None, "finish_reason": choice.finish_reason}
             for index, choice in enumerate(choices)
         ]
-        return ChatAnswer(_envelope(call, "chat.completion") | {"choices": listed, "usage": _usage(call, choices)})
+        return _envelope(call, "chat.completion") | {"choices": listed, "usage": _usage(call, choices)}
 
-    async def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk, None]:
+    async def stream(self, call: ChatCall) -> AsyncGenerator[dict[str, Any], None]:
         choices = _choices(call)
         metered = bool((call.body.get("stream_options") or {}).get("include_usage"))
         envelope = _envelope(call, "chat.completion.chunk") | ({"usage": None} if metered else {})
 
-        def chunk(index: int, delta: Delta, finish_reason: str | None = None) -> ChatChunk:
+        def chunk(index: int, delta: Delta, finish_reason: str | None = None) -> dict[str, Any]:
             choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-            return ChatChunk(envelope | {"choices": [choice]})
+            return envelope | {"choices": [choice]}
 
         for index, choice in enumerate(choices):
             yield chunk(index, {"role": "assistant", "content": None if choice.calls else "", "refusal": None})
@@ -82,7 +85,7 @@ class DemoChat:
         for index, choice in enumerate(choices):
             yield chunk(index, {}, choice.finish_reason)
         if metered:
-            yield ChatChunk(envelope | {"choices": [], "usage": _usage(call, choices)})
+            yield envelope | {"choices": [], "usage": _usage(call, choices)}
 
 
 def _choices(call: ChatCall) -> list[Choice]:
@@ -93,8 +96,8 @@ def _choices(call: ChatCall) -> list[Choice]:
         raise UpstreamError
     count = call.body.get("n")
     count = 1 if count is None else count
-    if not isinstance(count, int) or not 1 <= count <= MOST_CHOICES:
-        raise UpstreamRefused("The provider refused this input: 'n' is not something it can make.")
+    if not isinstance(count, int) or not 1 <= count <= MAX_CHOICES:
+        raise RequestInvalid(f"'n' must be between 1 and {MAX_CHOICES}.", param="n")
     return [_choice(call, variant) for variant in range(count)]
 
 

@@ -4,6 +4,7 @@ What cannot be believed is left out: negative, absurd, or no integer. Parts are 
 counts cached tokens beside the input has them added to it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,11 +20,12 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
 _SEARCHES = ("web_search_requests", "num_search_queries", "web_searches")
+_TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NOTHING: Mapping[str, Any] = {}
 
 
-def of_report(report: object) -> Usage | None:
-    """None when it does not tell both input and output."""
+def of_report(report: object, service_tier: object = None) -> Usage | None:
+    """None when it does not tell both input and output. `service_tier` is what the answer says beside it."""
     if not isinstance(report, Mapping):
         return None
     prompt, completion = _first(report, _INPUT), _first(report, _OUTPUT)
@@ -32,15 +34,18 @@ def of_report(report: object) -> Usage | None:
         return None
     if prompt is None:
         return None
-    within = _details(report, _INPUT_DETAILS)
+    within, spoken = _details(report, _INPUT_DETAILS), _details(report, _OUTPUT_DETAILS)
     cached, written, written_1h = _cached(report, within)
     if cached + written + written_1h > prompt:  # counted beside the input
         prompt += cached + written + written_1h
-    output = max(completion or 0, (total or 0) - prompt)
     if prompt > MAX_TOKENS:
         return None
-    spoken = _details(report, _OUTPUT_DETAILS)
-    reasoning = min(_count(spoken, report, "reasoning_tokens"), output)
+    output = max(completion or 0, (total or 0) - prompt)
+    rest = prompt - cached - written - written_1h
+    audio_in = min(_count(within, "audio_tokens"), rest)
+    reasoning = min(_count(spoken, "reasoning_tokens") or _count(report, "reasoning_tokens"), output)
+    audio_out = min(_count(spoken, "audio_tokens"), output - reasoning)
+    tier = service_tier or report.get("service_tier")
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
@@ -48,10 +53,13 @@ def of_report(report: object) -> Usage | None:
         cached_tokens=cached,
         cache_write_tokens=written,
         cache_write_1h_tokens=written_1h,
-        audio_input_tokens=min(_count(within, _NOTHING, "audio_tokens"), prompt - cached - written - written_1h),
+        audio_input_tokens=audio_in,
+        image_input_tokens=min(_count(within, "image_tokens"), rest - audio_in),
         reasoning_tokens=reasoning,
-        audio_output_tokens=min(_count(spoken, _NOTHING, "audio_tokens"), output - reasoning),
+        audio_output_tokens=audio_out,
+        image_output_tokens=min(_count(spoken, "image_tokens"), output - reasoning - audio_out),
         web_searches=_searches(report),
+        service_tier=tier if isinstance(tier, str) and _TIER.fullmatch(tier) else None,
     )
 
 
@@ -82,8 +90,8 @@ def _details(report: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, 
     return _NOTHING
 
 
-def _count(details: Mapping[str, Any], report: Mapping[str, Any], name: str) -> int:
-    return _tokens(details.get(name)) or _tokens(report.get(name)) or 0
+def _count(details: Mapping[str, Any], name: str) -> int:
+    return _tokens(details.get(name)) or 0
 
 
 def _first(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

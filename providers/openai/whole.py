@@ -31,7 +31,7 @@ def answer(call: ChatCall, body: Any) -> WholeAnswer:
     ]
     complete = {"object": "chat.completion", "choices": completed, **shapes.beside(body)}
     said = "".join([text.of_delta(choice["message"]) for choice in completed])
-    return WholeAnswer(complete, said, usage.of_report(body.get("usage")))
+    return WholeAnswer(complete, said, usage.of_report(body.get("usage"), body.get("service_tier")))
 
 
 def _first(pair: tuple[int, Any]) -> int:

@@ -10,7 +10,8 @@ CREATE TEMP TABLE aged AS
     SELECT id, uuidv7(interval '{days} days ago') AS older FROM holds WHERE account_id = '{account}';
 UPDATE holds h SET id = older, created_at = created_at - interval '{days} days',
        closed_at = closed_at - interval '{days} days' FROM aged a WHERE a.id = h.id;
-UPDATE media_jobs j SET id = older FROM aged a WHERE a.id = j.id;
+UPDATE media_jobs j SET id = older, outputs = replace(
+    outputs::text, replace(j.id::text, '-', ''), replace(older::text, '-', ''))::jsonb FROM aged a WHERE a.id = j.id;
 UPDATE job_inputs i SET job_id = older FROM aged a WHERE a.id = i.job_id;
 UPDATE usage u SET hold_id = older, created_at = created_at - interval '{days} days' FROM aged a WHERE a.id = u.hold_id;
 UPDATE transactions t SET hold_id = older FROM aged a WHERE a.id = t.hold_id;

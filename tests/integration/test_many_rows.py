@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import accounts, billing
 from db.billing import Grouping, Wanted
 from db.engine import Database
-from db.pages import Page, Period
+from db.pages import Page, Period, Span
 from tests.integration.bank import WRAPPING
 
 CALLS = 40_000
@@ -45,15 +45,16 @@ SELECT '{ACCOUNT}', (at AT TIME ZONE 'UTC')::date, model, '{uuid.UUID(int=0)}', 
 INSERT INTO usage_days (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
 SELECT lpad(to_hex(1000 + other), 32, '0')::uuid, '{FIRST}'::date + day, 'm', '{uuid.UUID(int=0)}', 'chat', 1, 1, 1, 1
 FROM generate_series(1, 200) AS other, generate_series(1, 100) AS day;
-INSERT INTO transactions (id, kind, account_id, hold_id, created_at)
-SELECT lpad(to_hex(2 * n + side), 32, '0')::uuid, (ARRAY['hold', 'charge'])[side + 1], '{ACCOUNT}', id, at
+INSERT INTO transactions (id, kind, account_id, hold_id, position, created_at)
+SELECT lpad(to_hex(2 * n + side), 32, '0')::uuid, (ARRAY['hold', 'charge'])[side + 1], '{ACCOUNT}', id,
+       2 * n + side - 1, at
 FROM calls, generate_series(0, 1) AS side;
 INSERT INTO lines (transaction_id, book, account_id, amount)
 SELECT lpad(to_hex(2 * n + side), 32, '0')::uuid, book, CASE book WHEN 'revenue' THEN NULL ELSE '{ACCOUNT}'::uuid END,
        amount
 FROM calls, (VALUES (0, 'available', -30), (0, 'held', 30), (1, 'available', 10), (1, 'held', -30), (1, 'revenue', 20))
      AS line (side, book, amount);
-UPDATE accounts SET available = 10000000 WHERE id = '{ACCOUNT}';
+UPDATE accounts SET available = 10000000, movements = 2 * {CALLS} WHERE id = '{ACCOUNT}';
 ANALYZE holds, usage, usage_days, transactions, lines;
 """
 
@@ -70,13 +71,15 @@ async def rows(database: Database, database_url: str) -> AsyncIterator[AsyncConn
 
 Read = Callable[[AsyncSession], Awaitable[Any]]
 PERIOD = Period(MIDDLE, MIDDLE + timedelta(days=9))
-PAST = (MIDDLE + timedelta(days=3), uuid.UUID(int=1))
+PAST = 2 * CALLS * 33 // DAYS
+SPAN = Span(2 * CALLS * 30 // DAYS, 2 * CALLS * 39 // DAYS)
 PAGES: dict[str, Read] = {
     "charges": lambda session: billing.charges(session, ACCOUNT, Wanted(Period()), Page(LIMIT)),
     "charges, further on": lambda session: billing.charges(session, ACCOUNT, Wanted(PERIOD), Page(LIMIT, PAST)),
+    "charges of a while ago": lambda session: billing.charges(session, ACCOUNT, Wanted(PERIOD), Page(LIMIT)),
     "charges of a model": lambda session: billing.charges(session, ACCOUNT, Wanted(Period(), "m3"), Page(LIMIT)),
-    "statement": lambda session: billing.movements(session, ACCOUNT, PERIOD, Page(LIMIT)),
-    "statement, further on": lambda session: billing.movements(session, ACCOUNT, PERIOD, Page(LIMIT, PAST)),
+    "statement": lambda session: billing.movements(session, ACCOUNT, SPAN, Page(LIMIT)),
+    "statement, further on": lambda session: billing.movements(session, ACCOUNT, SPAN, Page(LIMIT, PAST)),
 }
 
 
@@ -149,5 +152,6 @@ async def usage_is_read_from_its_roll_up(rows: AsyncConnection) -> None:
 
 async def balances_are_added_up_from_their_period_on(rows: AsyncConnection) -> None:
     recent = Period(datetime(2026, 3, 1, 22, tzinfo=UTC), datetime(2026, 3, 1, 23, tzinfo=UTC))
-    found = await plans(rows, lambda session: billing.balances(session, ACCOUNT, recent))
+    certain = datetime(2026, 4, 1, tzinfo=UTC)
+    found = await plans(rows, lambda session: billing.open_statement(session, ACCOUNT, recent, certain))
     assert not scanned(found) & BIG

@@ -4,7 +4,7 @@ import asyncio
 from array import array
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -381,3 +381,19 @@ async def test_a_cancelled_workflow_cancels_its_job(site: Site) -> None:
 async def test_the_books_are_clean(site: Site) -> None:
     report = await asyncio.to_thread(site.world.stack.yout, "audit")
     assert (report["clean"], report["holds_open"], report["drift_credits"]) == (True, 0, 0)
+
+
+async def test_an_output_that_has_expired_is_gone_and_its_job_says_so(site: Site) -> None:
+    customer = await site.world.customer()
+    job = await customer.ended(await customer.ordered("image", **IMAGE | {"size": "64x64"}))
+    (output,) = job["outputs"]
+    assert output["expires_at"] <= job["expires_at"]
+    file = next((site.world.stack.state / "media").rglob(f"{UUID(job['job_uuid']).hex}/0.png"))
+    await site.world.rows("UPDATE media_jobs SET expires_at = now() WHERE id = %s", UUID(job["job_uuid"]))
+    assert (await site.anyone.get(output["url"])).status_code == 404
+    expired = await customer.ended(job)
+    assert (expired["status"], expired["outputs"], expired["output_url"]) == ("succeeded", [], None)
+    assert datetime.fromisoformat(expired["expires_at"]) <= datetime.now(UTC)
+
+    await until(lambda: asyncio.to_thread(lambda: not file.exists()), "the file to be deleted")
+    assert await customer.ended(job) == expired

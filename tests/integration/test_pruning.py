@@ -8,19 +8,23 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy import func, update
+from sqlmodel import col
 
 from db import billing, holds, refunds
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
-from db.pages import Period
+from db.media_tables import MediaJobRow
+from db.pages import Span
 from db.pruning import Pruning
+from db.stored_outputs import StoredOutputs
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.errors import NotFound
 from domain.ledger import Renew
-from domain.media import JobError, Kind, MediaRequest, Output, State
+from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.pricing import FlatTerms
 from domain.retention import FOR_EVER, Retention
 from tests.integration.backdate import backdate
@@ -59,7 +63,7 @@ class Past:
     async def money(self) -> tuple[object, ...]:
         """Balances, the books, and a statement of all time."""
         async with self.database.snapshot() as session:
-            statement = await billing.balances(session, self.customer.account_id, Period(None, None))
+            statement = await billing.balances(session, self.customer.account_id, Span(1, 1))
         books = await self.number("SELECT sum(amount) FROM lines WHERE book = 'revenue'")
         rows = await self.number("SELECT count(*) FROM lines")
         return await balance(self.url, self.customer), statement, books, rows
@@ -85,7 +89,11 @@ async def _jobs(database: Database, customer: Customer) -> None:
     orders = [Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", price, request) for _ in range(3)]
     done, failed, _queued = [(await jobs.accept(order)).job.id for order in orders]
     await jobs.begin(done)
-    await jobs.succeed(done, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+    key = object_key(customer.account_id, done, 0, "png")
+    await jobs.succeed(done, [Output(object_key=key, content_type="image/png", bytes=3)])
+    async with database.transaction() as session:
+        await session.exec(update(MediaJobRow).where(col(MediaJobRow.id) == done).values(expires_at=func.now()))
+    await StoredOutputs(database).deleted(done)
     await jobs.end(failed, State.FAILED, JobError(code="upstream_error", message="It failed."))
 
 

@@ -1,142 +1,24 @@
 """The object store, in a real folder and against a server that speaks S3."""
 
 import hashlib
-import re
-import threading
 from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from domain.errors import NotFound, ServiceUnavailable, UpstreamError
-from storage.base import OutputTooLarge, Storage
+from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, UpstreamError
+from storage.base import Storage
 from storage.objects import CHUNK, WHOLE, ObjectStorage
+from tests.doubles.s3_server import S3Server, bucket
 
 KEY = "0f" * 16 + "/" + "a1" * 16 + "/0.png"
 PLENTY = 10**9
 
 
-class S3Server(ThreadingHTTPServer):
-    """As much of S3 as the store needs, in memory."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), S3Handler)
-        self.objects: dict[str, tuple[bytes, str]] = {}
-        self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
-        self.broken = False
-
-
-class S3Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: S3Server
-
-    def log_message(self, *_: object) -> None: ...
-
-    def do_PUT(self) -> None:
-        key, query, body = self._asked()
-        if "partNumber" in query:
-            self.server.uploads[query["uploadId"]][1][int(query["partNumber"])] = body
-        else:
-            self.server.objects[key] = (body, self.headers.get("content-type", ""))
-        self._answer(etag=body)
-
-    def do_POST(self) -> None:
-        key, query, body = self._asked()
-        if "uploads" in query:
-            upload = f"u{len(self.server.uploads)}"
-            self.server.uploads[upload] = (self.headers.get("content-type", ""), {})
-            self._answer(
-                f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
-            )
-        elif "delete" in query:
-            deleted = re.findall(r"<Key>.*?</Key>", body.decode())
-            for found in deleted:
-                self.server.objects.pop(f"media/{found[5:-6]}", None)
-            told = "".join(f"<Deleted>{found}</Deleted>" for found in deleted)
-            self._answer(f"<DeleteResult>{told}</DeleteResult>")
-        else:
-            content_type, parts = self.server.uploads.pop(query["uploadId"])
-            self.server.objects[key] = (b"".join(parts[number] for number in sorted(parts)), content_type)
-            self._answer("<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
-
-    def do_DELETE(self) -> None:
-        key, query, _ = self._asked()
-        if "uploadId" in query:
-            self.server.uploads.pop(query["uploadId"], None)
-        else:
-            self.server.objects.pop(key, None)
-        self._answer(status=204)
-
-    def do_GET(self) -> None:
-        key, query, _ = self._asked()
-        if "list-type" in query:
-            found = [name for name in self.server.objects if name.startswith(f"media/{query['prefix']}")]
-            listed = "".join(
-                f"<Contents><Key>{name.removeprefix('media/')}</Key><Size>{len(self.server.objects[name][0])}</Size>"
-                "<LastModified>2026-01-01T00:00:00Z</LastModified><ETag>x</ETag></Contents>"
-                for name in found
-            )
-            self._answer(f"<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>")
-        elif key not in self.server.objects:
-            self._answer(status=404)
-        else:
-            self._object(*self.server.objects[key])
-
-    do_HEAD = do_GET
-
-    def _object(self, content: bytes, content_type: str) -> None:
-        span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
-        if span is None:
-            self._answer(content, etag=content, content_type=content_type)
-            return
-        start, end = int(span[1]), min(int(span[2]) + 1, len(content))
-        self.range = f"bytes {start}-{end - 1}/{len(content)}"
-        self._answer(content[start:end], status=206, etag=content, content_type=content_type)
-
-    def _asked(self) -> tuple[str, dict[str, str], bytes]:
-        self.range = ""
-        parts = urlsplit(self.path)
-        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        return unquote(parts.path).lstrip("/"), query, self.rfile.read(int(self.headers.get("content-length") or 0))
-
-    def _answer(
-        self, body: str | bytes = b"", *, status: int = 200, etag: bytes = b"", content_type: str = "text/xml"
-    ) -> None:
-        content = body.encode() if isinstance(body, str) else body
-        self.send_response(403 if self.server.broken else status)
-        self.send_header("content-length", str(len(content)))
-        self.send_header("content-type", content_type)
-        self.send_header("etag", f'"{hashlib.md5(etag).hexdigest()}"')
-        self.send_header("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT")
-        if self.range:
-            self.send_header("content-range", self.range)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-
 @pytest.fixture
 def s3() -> Iterator[S3Server]:
-    with S3Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with S3Server().serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
-
-
-def bucket(server: S3Server) -> ObjectStorage:
-    options = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-        "AWS_REGION": "us-east-1",
-    }
-    return ObjectStorage.from_url("s3://media/some/prefix", options)
 
 
 def folder(path: Path) -> ObjectStorage:

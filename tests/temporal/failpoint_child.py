@@ -16,8 +16,9 @@ from activities.media import MediaActivities
 from activities.payloads import JobRef
 from domain.media import State
 from temporal.failpoints import Failpoints
-from tests.temporal.fakes import QUICK, Fakes, Script
+from tests.temporal.fakes import QUICK, Fakes
 from tests.temporal.fleet import parts_of
+from tests.temporal.script import Script
 from worker import with_failpoint
 
 

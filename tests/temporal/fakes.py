@@ -1,19 +1,19 @@
 """Jobs, providers and storage in memory, and a script that makes any of their steps wait or fail."""
 
-import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from activities.media import Limits
-from domain.errors import NotFound, ServiceUnavailable, where
+from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
 from domain.media import Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, MediaStarter
 from providers.base import Made, Progress, Stage
-from storage.base import OutputTooLarge, Stored
+from storage.base import Listed, Stored
+from tests.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs
+from tests.temporal.script import Script
 
 SENTINEL = "a-prompt-that-nobody-may-read"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8000
@@ -24,55 +24,6 @@ QUICK = Limits(
     longest_pause=timedelta(milliseconds=50),
     cancel_patience=timedelta(milliseconds=200),
 )
-
-
-class Gate:
-    """A step that waits here: `reached` says that it does, `open` lets it go on."""
-
-    def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self.open = asyncio.Event()
-
-
-class Script:
-    """What happens at each step, by the step's name, beside what the fake does anyway."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self._gates: dict[str, Gate] = {}
-        self._errors: dict[str, list[Exception]] = defaultdict(list)
-        self._always: dict[str, Exception] = {}
-
-    def hold(self, step: str) -> Gate:
-        """The next such step waits."""
-        self._gates[step] = gate = Gate()
-        return gate
-
-    def fail(self, step: str, *errors: Exception) -> None:
-        """The next such steps raise these, in this order."""
-        self._errors[step].extend(errors)
-
-    def always_fail(self, step: str, error: Exception) -> None:
-        self._always[step] = error
-
-    def heal(self, step: str) -> None:
-        self._always.pop(step, None)
-
-    async def reached(self, step: str) -> None:
-        gate = self.hold(step)
-        await gate.reached.wait()
-        gate.open.set()
-
-    async def at(self, step: str) -> None:
-        self.calls.append(step)
-        gate = self._gates.pop(step, None)
-        if gate is not None:
-            gate.reached.set()
-            await gate.open.wait()
-        if self._errors[step]:
-            raise self._errors[step].pop(0)
-        if step in self._always:
-            raise self._always[step]
 
 
 @dataclass
@@ -248,6 +199,9 @@ class FakeStorage:
     def __init__(self, script: Script) -> None:
         self._script = script
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.written_at: dict[str, datetime] = {}
+        self.stuck: set[str] = set()
+        """Objects that cannot be deleted."""
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, largest: int) -> Stored:
         await self._script.at("storage.put")
@@ -255,6 +209,7 @@ class FakeStorage:
         if len(content) > largest:
             raise OutputTooLarge
         self.objects[key] = (content, content_type)
+        self.written_at[key] = datetime.now(UTC)
         return Stored(key, len(content), content_type)
 
     async def head(self, key: str) -> Stored | None:
@@ -268,10 +223,18 @@ class FakeStorage:
         self.objects.pop(key, None)
 
     async def delete_prefix(self, prefix: str) -> int:
-        doomed = [key for key in self.objects if key.startswith(f"{prefix}/")]
-        for key in doomed:
+        await self._script.at("storage.delete")
+        below = [key for key in self.objects if key.startswith(f"{prefix}/")]
+        for key in set(below) - self.stuck:
             del self.objects[key]
-        return len(doomed)
+        if self.stuck.intersection(below):
+            raise ServiceUnavailable
+        return len(below)
+
+    async def listed(self, after: str, limit: int) -> list[Listed]:
+        await self._script.at("storage.list")
+        keys = sorted(key for key in self.objects if key > after)[:limit]
+        return [Listed(key, len(self.objects[key][0]), self.written_at[key]) for key in keys]
 
 
 def sniff(first: bytes) -> str | None:
@@ -281,59 +244,6 @@ def sniff(first: bytes) -> str | None:
 async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), 1000):
         yield content[start : start + 1000]
-
-
-@dataclass(frozen=True)
-class FakeReport:
-    counts: dict[str, int]
-    accounts: int = 3
-
-    @property
-    def clean(self) -> bool:
-        return not self.counts
-
-    @property
-    def drift_credits(self) -> int:
-        return sum(self.counts.values())
-
-
-class FakeAuditor:
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.counts: dict[str, int] = {}
-
-    async def run(self) -> FakeReport:
-        await self._script.at("auditor.run")
-        return FakeReport(self.counts)
-
-
-class FakeHolds:
-    """Each round of the sweeper ends as many holds as `expired` says, until there are none."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.expired: list[int] = []
-
-    async def sweep(self) -> int:
-        await self._script.at("holds.sweep")
-        return self.expired.pop(0) if self.expired else 0
-
-    async def forget(self) -> int:
-        await self._script.at("holds.forget")
-        return 0
-
-
-class FakeLog:
-    """What an operator is told of maintenance."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, object]] = []
-
-    def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
-        self.lines.append({"what": what, "where": where, "remedy": remedy} | values)
-
-    def clear(self, where: str) -> None:
-        self.lines = [line for line in self.lines if line["where"] != where]
 
 
 @dataclass
@@ -348,6 +258,7 @@ class Fakes:
         self.storage = FakeStorage(self.script)
         self.auditor = FakeAuditor(self.script)
         self.holds = FakeHolds(self.script)
+        self.outputs = FakeOutputs(self.script)
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)
 

@@ -53,6 +53,7 @@ def parts_of(fakes: Fakes) -> Parts:
         fakes.holds,
         fakes.holds,
         fakes.maintenance,
+        fakes.outputs,
     )
 
 
@@ -97,9 +98,9 @@ async def deciding(client: Client) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
-    does = MaintenanceActivities(fakes.maintenance(MediaStarter(client)), fakes.holds, fakes.holds)
+    does = MaintenanceActivities(fakes.maintenance(MediaStarter(client)), fakes.holds, fakes.holds, fakes.outputs)
     audit = AuditActivities(fakes.auditor)
-    of_rows = [does.sweep_holds, does.forget_expired]
+    of_rows = [does.sweep_holds, does.forget_expired, does.delete_expired_outputs, does.delete_orphaned_outputs]
     activities = [*of_rows, does.start_orphans, does.recover, does.reconcile, audit.audit_ledger]
     async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):
         yield

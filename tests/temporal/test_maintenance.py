@@ -130,7 +130,7 @@ async def test_while_temporal_is_away_a_round_ends_at_once() -> None:
 async def test_as_an_activity_it_is_tried_again() -> None:
     night = Night()
     night.starter.away = True
-    does = MaintenanceActivities(night.maintenance, night.fakes.holds, night.fakes.holds)
+    does = MaintenanceActivities(night.maintenance, night.fakes.holds, night.fakes.holds, night.fakes.outputs)
     with pytest.raises(ApplicationError) as failure:
         await ActivityEnvironment().run(does.start_orphans)
     assert not failure.value.non_retryable
@@ -166,7 +166,7 @@ async def test_what_cannot_be_done_now_does_not_keep_the_rest(client: Client) ->
     fakes.script.always_fail("jobs.waiting", ServiceUnavailable())
     async with maintaining(client, fakes):
         done = await client.execute_workflow(MaintenanceWorkflow.run, id="a-round", task_queue=MAINTENANCE)
-    assert done == Maintained(started=None, closed=0, swept=0, forgotten=0, recovered=0)
+    assert done == Maintained(started=None, closed=0, swept=0, forgotten=0, recovered=0, expired=0, orphaned=0)
 
 
 async def test_a_round_sweeps_until_no_hold_is_left(client: Client) -> None:
@@ -175,7 +175,7 @@ async def test_a_round_sweeps_until_no_hold_is_left(client: Client) -> None:
     fakes.script.always_fail("holds.forget", ServiceUnavailable())
     async with maintaining(client, fakes):
         done = await client.execute_workflow(MaintenanceWorkflow.run, id="after-a-crash", task_queue=MAINTENANCE)
-    assert done == Maintained(started=0, closed=0, swept=1007, forgotten=None, recovered=0)
+    assert done == Maintained(started=0, closed=0, swept=1007, forgotten=None, recovered=0, expired=0, orphaned=0)
 
 
 async def test_search_attributes_are_registered_once(client: Client, caplog: pytest.LogCaptureFixture) -> None:

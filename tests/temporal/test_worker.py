@@ -82,7 +82,9 @@ async def test_maintenance_runs_on_a_schedule(client: Client) -> None:
         action = (await schedule.describe()).info.recent_actions[-1].action
         assert isinstance(action, ScheduleActionExecutionStartWorkflow)
         handle = client.get_workflow_handle(action.workflow_id, result_type=Maintained)
-        assert await handle.result() == Maintained(started=0, closed=0, swept=0, forgotten=0, recovered=0)
+        assert await handle.result() == Maintained(
+            started=0, closed=0, swept=0, forgotten=0, recovered=0, expired=0, orphaned=0
+        )
     await schedule.delete()
 
 

@@ -56,11 +56,11 @@ def call(text: str, *, model: str = "chat", limit: int = 4000, **body: Any) -> C
 
 
 async def streamed(chat: DemoChat, asked: ChatCall) -> list[dict[str, Any]]:
-    return [chunk.body async for chunk in chat.stream(asked)]
+    return [chunk async for chunk in chat.stream(asked)]
 
 
 async def said(chat: DemoChat, asked: ChatCall) -> dict[str, Any]:
-    return (await chat.complete(asked)).body
+    return await chat.complete(asked)
 
 
 def message(body: dict[str, Any], index: int = 0) -> dict[str, Any]:
@@ -288,7 +288,7 @@ async def test_the_broken_model_breaks_off_in_mid_stream(chat: DemoChat) -> None
     with pytest.raises(UpstreamError):
         await said(chat, call("hi", model="chat-broken"))
     stream = chat.stream(call("hi", model="chat-broken"))
-    chunks = [(await anext(stream)).body for _ in range(6)]
+    chunks = [await anext(stream) for _ in range(6)]
     with pytest.raises(UpstreamError):
         await anext(stream)
     assert text_of(chunks) == "Hello! It is good to"
@@ -308,10 +308,16 @@ async def test_the_slow_model_takes_as_long_as_it_is_told(
     assert "[seconds=8]" not in text_of(chunks)
 
 
-@pytest.mark.parametrize("asked", [call("hi", model="gpt"), call("hi", n=0), call("hi", n=1000)])
-async def test_nonsense_is_refused(chat: DemoChat, asked: ChatCall) -> None:
-    with pytest.raises(UpstreamRefused):
+@pytest.mark.parametrize("asked", [call("hi", n=0), call("hi", n=1000), call("hi", n="2")])
+async def test_nonsense_is_the_callers_fault(chat: DemoChat, asked: ChatCall) -> None:
+    with pytest.raises(RequestInvalid) as invalid:
         await said(chat, asked)
+    assert invalid.value.param == "n"
+
+
+async def test_a_model_that_it_does_not_know(chat: DemoChat) -> None:
+    with pytest.raises(UpstreamRefused):
+        await said(chat, call("hi", model="gpt"))
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "2+2 = 4", "  two  words\n", "日本語のテキスト", "abcdefghi " * 9])

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from temporalio.api.common.v1 import Payload
 
-from api.bookmarks import Bookmark, Bookmarks
-from db.billing import Balances
-from db.pages import Period
+from api.statement_cursor import StatementCursor
+from db.billing import Balances, Opened
+from db.pages import Span
 from domain.sealing import Wrapping
 from domain.secrets import DerivedKeys, Purpose, Secrets
 from domain.signed_urls import SignedUrls
@@ -40,8 +40,8 @@ async def idempotency(old: DerivedKeys, new: DerivedKeys) -> bool:
 
 async def statement_cursors(old: DerivedKeys, new: DerivedKeys) -> bool:
     balances = Balances(1, 2)
-    mark = Bookmark((NOW, ACCOUNT), Period(NOW, NOW), balances, balances)
-    return Bookmarks(new).read(ACCOUNT, Bookmarks(old).written(ACCOUNT, mark)) == mark
+    opened = Opened(NOW, NOW, Span(1, 9), balances, balances)
+    return StatementCursor(new).read(ACCOUNT, StatementCursor(old).write(ACCOUNT, 7, opened)) == (7, opened)
 
 
 async def signed_urls(old: DerivedKeys, new: DerivedKeys) -> bool:

@@ -1,4 +1,5 @@
 import json
+import math
 from typing import Any
 
 import pytest
@@ -144,3 +145,26 @@ def test_what_a_message_says_without_content_counts(name: str, content: dict[str
 def test_what_a_part_of_an_unknown_kind_brings_along_is_held_for(part: dict[str, object]) -> None:
     body = {"messages": [{"role": "user", "content": [part]}]}
     assert tokens.of_request(body, tokenizer.count, family="mistralai").bound > token_bounds.ANY_LENGTH
+
+
+@pytest.mark.parametrize("vendor", ["openai", "demo", "anthropic", "google", "deepseek", "lab"])
+def test_a_text_far_above_a_window_is_certainly_above_it(vendor: str) -> None:
+    body = {"messages": [{"role": "user", "content": "word " * 60_000}]}
+    counted = tokens.of_request(body, tokenizer.count, family=vendor)
+    assert 32_768 < counted.least < counted.count <= counted.bound
+
+
+def test_the_error_of_a_count_is_small_where_the_table_is_the_vendors() -> None:
+    body = {"messages": [{"role": "user", "content": "word " * 1000}]}
+    for vendor, error in (("openai", token_bounds.EXACT_ERROR), ("lab", token_bounds.COUNTING_ERROR)):
+        counted = tokens.of_request(body, tokenizer.count, family=vendor)
+        assert counted.least == math.floor(counted.count * (1 - error))
+
+
+@pytest.mark.parametrize("kind", ["image_url", "file", "input_audio", "video_url", "zzz"])
+def test_what_an_attachment_has_is_not_certain(kind: str) -> None:
+    def least(*parts: dict[str, Any]) -> int:
+        body = {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, *parts]}]}
+        return tokens.of_request(body, tokenizer.count, family="openai").least
+
+    assert least(*[{"type": kind, kind: {"url": "https://x/y"}}] * 50) == least()

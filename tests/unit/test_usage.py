@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from domain import usage
@@ -88,3 +90,9 @@ def test_reasoning_that_only_the_total_has_is_billed() -> None:
     found = usage.reported(report, Bounds(100_000, 8000))
     assert found is not None
     assert found.output_tokens == 1005
+
+
+def test_a_call_that_asked_for_a_search_made_one_unless_the_provider_says_how_many() -> None:
+    said = Usage(10, 5, UsageSource.PROVIDER)
+    assert usage.with_search(said) == Usage(10, 5, UsageSource.PROVIDER, web_searches=1)
+    assert usage.with_search(replace(said, web_searches=3)).web_searches == 3

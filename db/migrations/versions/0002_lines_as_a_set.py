@@ -32,6 +32,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION IF EXISTS ledger_state")
-    op.execute("DROP FUNCTION IF EXISTS ledger_write")
+    for function in ("ledger_state", "ledger_read", "ledger_write"):
+        op.execute(f"DROP FUNCTION IF EXISTS {function}")
     op.create_foreign_key(OWNED, "lines", "transactions", ["transaction_id"], ["id"])

@@ -223,6 +223,14 @@ def test_reports_grow() -> None:
     assert [report.usage.output_tokens for report in reports(events)] == [1, 3]
 
 
+def test_the_service_tier_that_served() -> None:
+    parts = [part | {"service_tier": "priority"} for part in USUAL]
+    (report,) = reports(events_of(*parts, REPORT))
+    assert report.usage.service_tier == "priority"
+    (report,) = reports(events_of(*parts, REPORT | {"service_tier": "flex"}))
+    assert report.usage.service_tier == "flex"
+
+
 FAILURES = [
     b'data: {"error": {"message": "SECRET", "code": 500}}\n\n',
     b'data: {"error": "SECRET"}\n\n',
@@ -284,6 +292,12 @@ def test_done_without_an_answer() -> None:
     assert type(decoded([stream(REPORT)])[1]) is UpstreamError
 
 
+@pytest.mark.parametrize("end", [b"data:[DONE]\n\n", b"data:  [DONE] \n\n", b'data: "[DONE]"\n\n', b"data: [DONE]"])
+def test_the_end_in_other_forms(end: bytes) -> None:
+    events, failure = decoded([stream(*USUAL, done=False) + end])
+    assert (failure, events[-1]) == (None, Done())
+
+
 def test_what_comes_after_done_is_not_read() -> None:
     events, failure = decoded([stream(*USUAL), b"data: {not json\n\n"])
     assert (failure, events[-1]) == (None, Done())
@@ -317,3 +331,13 @@ def test_nothing_about_the_provider_is_told() -> None:
     events = events_of(*[part | about for part in USUAL])
     chunks = [event.chunk for event in events if isinstance(event, Delta)]
     assert all(set(each) == {"choices", "service_tier"} for each in chunks)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "tier"), [("flex", None, "flex"), ("flex", "default", "default"), (None, "priority", "priority")]
+)
+def test_a_report_names_the_service_tier_that_the_stream_named_last(
+    first: str | None, last: str | None, tier: str
+) -> None:
+    events = events_of(ROLE | {"service_tier": first}, *USUAL[1:], REPORT | {"service_tier": last})
+    assert [report.usage.service_tier for report in reports(events)] == [tier]

@@ -1,5 +1,6 @@
 """Usage reports in every compatible vendor's words."""
 
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ def report(prompt: Any = 100, completion: Any = 20, **fields: Any) -> dict[str, 
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": None} | fields
 
 
-def used(**counts: int) -> Usage:
+def used(**counts: Any) -> Usage:
     return Usage(**({"input_tokens": 100, "output_tokens": 20, "source": UsageSource.PROVIDER} | counts))  # type: ignore[arg-type]
 
 
@@ -51,6 +52,11 @@ CASES = [
         {"reasoning_tokens": 11, "audio_output_tokens": 5},
     ),
     (report(completion_tokens_details={"reasoning_tokens": 21}), {"reasoning_tokens": 20}),
+    (report(prompt_tokens_details={"image_tokens": 30}), {"image_input_tokens": 30}),
+    (report(completion_tokens_details={"image_tokens": 30}), {"image_output_tokens": 20}),
+    (report(service_tier="flex"), {"service_tier": "flex"}),
+    (report(service_tier="x" * 33), {}),
+    (report(service_tier=5), {}),
     (report(reasoning_tokens=7), {"reasoning_tokens": 7}),
     (report(server_tool_use={"web_search_requests": 3}), {"web_searches": 3}),
     (report(num_search_queries=2), {"web_searches": 2}),
@@ -62,8 +68,12 @@ CASES = [
 
 
 @pytest.mark.parametrize(("given", "counts"), CASES)
-def test_a_report(given: dict[str, Any], counts: dict[str, int]) -> None:
+def test_a_report(given: dict[str, Any], counts: dict[str, Any]) -> None:
     assert usage.of_report(given) == used(**counts)
+
+
+def test_the_service_tier_that_the_answer_names() -> None:
+    assert usage.of_report(report(service_tier="flex"), "priority") == used(service_tier="priority")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,7 @@ def test_what_cannot_be_believed(given: object) -> None:
 
 COUNTS = st.none() | st.integers(-5, 2000) | st.just(10**12)
 DETAILS = st.dictionaries(
-    st.sampled_from(["cached_tokens", "cache_write_tokens", "audio_tokens", "reasoning_tokens"]), COUNTS
+    st.sampled_from(["cached_tokens", "cache_write_tokens", "audio_tokens", "reasoning_tokens", "image_tokens"]), COUNTS
 )
 REPORTS = st.fixed_dictionaries(
     {
@@ -96,9 +106,9 @@ def test_parts_are_inside_their_whole(given: dict[str, Any]) -> None:
     told = usage.of_report(given)
     if told is None:
         return
+    assert min(value for value in astuple(told) if isinstance(value, int)) >= 0
     written = told.cache_write_tokens + told.cache_write_1h_tokens
-    assert told.cached_tokens + written + told.audio_input_tokens <= told.input_tokens
-    assert told.reasoning_tokens + told.audio_output_tokens <= told.output_tokens
+    assert told.cached_tokens + written + told.audio_input_tokens + told.image_input_tokens <= told.input_tokens
+    assert told.reasoning_tokens + told.audio_output_tokens + told.image_output_tokens <= told.output_tokens
     assert told.output_tokens >= (given["completion_tokens"] or 0)
     assert told.input_tokens >= given["prompt_tokens"]
-    assert min(told.cached_tokens, written, told.audio_input_tokens, told.reasoning_tokens) >= 0

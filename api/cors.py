@@ -1,0 +1,59 @@
+"""Browsers are clients: pages of other origins may call `/v1/*` and `/api/*` with a key of their user.
+
+A key in a header is all that identifies a caller there, so any origin may ask; credentials of the browser (cookies) are
+never allowed. `YOUT_CORS_ORIGINS` narrows the origins.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+Headers = list[tuple[bytes, bytes]]
+
+METHODS = b"GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
+EXPOSED = (
+    *("allow", "location", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry", "idempotent-replayed"),
+    *("x-yout-balance", "x-yout-credits-charged", "x-yout-dropped-parameters"),
+    *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
+)
+"""What a page may read of an answer's headers."""
+_EXPOSED = ", ".join(EXPOSED).encode()
+_MAX_AGE_SECONDS = b"7200"
+
+
+class Cors:
+    """Which origins may call, and what they are told."""
+
+    def __init__(self, origins: Sequence[str] = ("*",)) -> None:
+        self._any = "*" in origins
+        self._origins = frozenset(origin.rstrip("/").encode() for origin in origins)
+
+    def headers(self, request: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """For every answer, errors too."""
+        if self._any:
+            yield b"access-control-allow-origin", b"*"
+        else:
+            yield b"vary", b"origin"
+            origin = _value(request, b"origin")
+            if origin not in self._origins or origin is None:
+                return
+            yield b"access-control-allow-origin", origin
+        yield b"access-control-expose-headers", _EXPOSED
+
+    def preflight(self, request: Headers) -> Headers | None:
+        """The answer to a preflight, in addition to `headers`; None when the request is none."""
+        if _value(request, b"origin") is None or _value(request, b"access-control-request-method") is None:
+            return None
+        wanted = _value(request, b"access-control-request-headers")
+        answer = [
+            (b"access-control-allow-methods", METHODS),
+            (b"access-control-max-age", _MAX_AGE_SECONDS),
+            (b"vary", b"access-control-request-headers"),
+        ]
+        return [*answer, (b"access-control-allow-headers", wanted)] if wanted else answer
+
+
+def covers(path: str) -> bool:
+    return path.startswith(("/v1/", "/api/"))
+
+
+def _value(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
+    return next((value for name, value in headers if name == wanted), None)

@@ -1,0 +1,168 @@
+"""HTTP/1.1 as uvicorn speaks it, and what it leaves out: clients that offer an upgrade, that close their writing side
+after the request, that drip their head, or that go on sending after they were answered.
+"""
+
+import asyncio
+from typing import Any
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024
+PROBE_SECONDS = (0.0, 0.05, 0.5)
+"""When to find out whether a client that sends no more is still there; then every last of these."""
+_PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Clients skip any number of these before an answer's head (RFC 9110, 15.2)."""
+_HOP_BY_HOP = frozenset({b"upgrade", b"http2-settings", b"connection"})
+
+
+class Http1Protocol(HttpToolsProtocol):
+    max_head_seconds = 15.0
+    """From a connection's begin, or from a request's first byte, to the end of its head."""
+    max_drain_seconds = 5.0
+    """That a client may go on sending a body after its answer, so that it gets to reading that."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._head_bytes: int | None = 0
+        """Of the head that is being read; None: of none."""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
+        self._probe_timer: asyncio.TimerHandle | None = None
+        self._upgrading = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(self.max_head_seconds, self._head_too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._head_timer, self._drain_timer, self._probe_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self.parser is None or self.transport.is_closing():
+            return
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(400, "This is not a valid HTTP/1.1 request.")
+        else:
+            if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, "The request's headers are too large.")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client may close its writing side and still read: what it has asked for is answered, then we close."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body or self.parser is None:
+            return False
+        cycle.keep_alive = False
+        self._probe(0)
+        return True
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._upgrading = False
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.max_head_seconds, self._head_too_slow)
+            self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = None
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        if self.parser.should_upgrade():
+            self._upgrading = True
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._upgrading:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._upgrading:
+            return
+        if self.cycle.response_complete:
+            self._drained()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self.cycle.body = bytearray()
+            self._drain_timer = self.loop.call_later(self.max_drain_seconds, self.timeout_keep_alive_handler)
+
+    def _drained(self) -> None:
+        """The rest of a request that was answered before it was whole has come: the connection can be used again."""
+        self.cycle.more_body = False
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _without_upgrade(self, rest: bytes) -> None:
+        """An offer to speak another protocol may be ignored: the same request again, without the offer."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(405, "CONNECT is not allowed here.")
+            return
+        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in _HOP_BY_HOP]
+        if not self.parser.should_keep_alive():
+            kept.append(b"connection: close\r\n")
+        version = self.parser.get_http_version().encode()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.data_received(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(kept)) + rest)
+
+    def _probe(self, count: int) -> None:
+        """Whoever is gone altogether answers this with a reset, and what is written then fails."""
+        cycle = self.cycle
+        if self.transport.is_closing() or cycle.response_complete:
+            return
+        if self.pipeline or cycle.scope["http_version"] != "1.1":
+            return  # another answer is being written, or the client knows no interim ones
+        if not cycle.response_started:
+            self.transport.write(_PROBE)
+        elif cycle.chunked_encoding and _is_event_stream(cycle):
+            self.transport.write(b"2\r\n:\n\r\n")
+        seconds = PROBE_SECONDS[min(count + 1, len(PROBE_SECONDS) - 1)]
+        self._probe_timer = self.loop.call_later(seconds, self._probe, count + 1)
+
+    def _head_too_slow(self) -> None:
+        self._head_timer = None
+        if self._head_bytes:
+            self._refuse(408, "The request's head took too long.")
+        else:
+            self.timeout_keep_alive_handler()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """What cannot be read reaches no application: the same envelope from here. Closes."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+            body = orjson.dumps({"error": error})
+            head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            self.transport.write(STATUS_LINE[status] + head + body)
+        self.transport.close()
+
+
+def _is_event_stream(cycle: Any) -> bool:
+    return bool(cycle.scope.get("state", {}).get("event_stream"))

@@ -1,0 +1,54 @@
+"""Bounds on what a JSON text may become in memory, checked before it is parsed: depth, containers, values, strings.
+
+A text of twenty million brackets is one string to us and gigabytes of objects to a parser. Strings are skipped, so
+that code or JSON inside a prompt counts for nothing.
+"""
+
+import re
+
+from domain.errors import RequestInvalid
+
+MAX_DEPTH = 250
+MAX_CONTAINERS = 100_000
+MAX_VALUES = 1_000_000
+MAX_STRINGS = 500_000
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def require_bounded(raw: bytes) -> None:
+    """Raises `RequestInvalid`. Work is proportional to the bounds, not to what the text would become."""
+    scan = _Scan()
+    begin = 0
+    for string in _STRING.finditer(raw):
+        scan.between(raw[begin : string.start()])
+        scan.strings += 1
+        begin = string.end()
+        if scan.strings > MAX_STRINGS:
+            raise _too_much("strings", MAX_STRINGS)
+    scan.between(raw[begin:])
+
+
+class _Scan:
+    def __init__(self) -> None:
+        self.depth = self.containers = self.values = self.strings = 0
+
+    def between(self, text: bytes) -> None:
+        """What stands between two strings."""
+        self.values += text.count(b",")
+        if self.values > MAX_VALUES:
+            raise _too_much("values", MAX_VALUES)
+        for bracket in _BRACKET.finditer(text):
+            if bracket[0] in b"]}":
+                self.depth -= 1
+                continue
+            self.depth += 1
+            self.containers += 1
+            if self.depth > MAX_DEPTH:
+                raise RequestInvalid("The request body is nested too deeply.", code="invalid_json")
+            if self.containers > MAX_CONTAINERS:
+                raise _too_much("lists and objects", MAX_CONTAINERS)
+
+
+def _too_much(what: str, limit: int) -> RequestInvalid:
+    return RequestInvalid(f"The request body has more than {limit:,} {what}.", code="invalid_value")

@@ -1,0 +1,44 @@
+"""Kinds of columns, and how constraints and indexes are named."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Numeric, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import SQLModel
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING
+
+
+def time(*, nullable: bool = True) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+def now() -> Any:
+    return Column(DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def money(default: int | None = None) -> Any:
+    server_default = None if default is None else str(default)
+    return Column(BigInteger, nullable=False, server_default=server_default)
+
+
+def cost(default: int | None = None) -> Any:
+    """Credits in parts: what a provider bills is not rounded. With a default, never null."""
+    server_default = None if default is None else str(default)
+    return Column(Numeric, nullable=default is None, server_default=server_default)
+
+
+def counts() -> Any:
+    """Counts by meter."""
+    return Column(JSONB, nullable=False, server_default="{}")
+
+
+def text_column(*, nullable: bool = False, default: str | None = None) -> Any:
+    return Column(Text, nullable=nullable, server_default=default)

@@ -1,0 +1,108 @@
+"""How every connection to PostgreSQL is opened: of the ledger, the pool, the leader, migrations and the command line.
+
+A role, a database or a server may have any default; what the code relies on is set here, for each session.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.exc import DBAPIError
+
+CONNECT_TIMEOUT_SECONDS = 3
+"""For each host of the URL."""
+_PINNED = {
+    "timezone": "UTC",  # budgets are per UTC day, and so are reports
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "standard_conforming_strings": "on",
+    "search_path": "public",
+    "row_security": "off",  # a policy that hides rows is an error, not a smaller sum
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_deferrable": "off",
+    "synchronous_commit": "on",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
+_UNAVAILABLE = frozenset({"25006", "25P03", "25P04", "28000", "28P01", "3D000"})
+"""Read-only, cut off for silence or length, not let in: another moment, or another server, may answer. The other codes
+of the kind are `OperationalError`s."""
+_SERVER = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+class DatabaseUrlInvalid(ValueError):
+    """YOUT_DATABASE_URL is no valid URL: write it as postgresql://user:password@host:port/database."""
+
+    def __init__(self) -> None:
+        super().__init__((self.__doc__ or "").split("\n")[0])
+
+
+def conninfo(url: str) -> str:
+    """The URL as libpq reads it, one host or several. Raises `DatabaseUrlInvalid`."""
+    stripped = url.strip()
+    scheme, separator, rest = stripped.partition("://")
+    if separator and scheme.startswith(("postgresql+", "postgres+")):
+        stripped = f"postgresql://{rest}"
+    if not stripped or any(ord(character) < 32 for character in stripped):
+        raise DatabaseUrlInvalid
+    try:
+        conninfo_to_dict(stripped)
+    except (psycopg.Error, UnicodeError):  # its text may quote the password
+        raise DatabaseUrlInvalid from None
+    return stripped
+
+
+def parameters(
+    url: str, application: str, settings: Mapping[str, str] = MappingProxyType({}), *, writes: bool = False
+) -> dict[str, Any]:
+    """What to connect with. `settings` are the session's own, beside what is pinned.
+
+    `writes`: a server that is read-only is as good as none. With several hosts that is so anyway. A URL may say
+    otherwise, by `target_session_attrs`.
+    """
+    given = conninfo_to_dict(conninfo(url))
+    several = "," in str(given.get("host") or given.get("hostaddr") or "")
+    chosen = {**_PINNED, **settings}
+    if "search_path" in str(given.get("options") or ""):  # the operator's own schema
+        del chosen["search_path"]
+    options = " ".join(f"-c {name}={value}" for name, value in chosen.items())
+    return {
+        "conninfo": conninfo(url),
+        "application_name": application,
+        "options": f"{given.get('options') or ''} {options}".strip(),
+        "target_session_attrs": given.get("target_session_attrs") or ("read-write" if writes or several else "any"),
+        "connect_timeout": int(given.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS),
+        "tcp_user_timeout": int(given.get("tcp_user_timeout") or 5000),
+        "client_encoding": "UTF8",
+    }
+
+
+async def connect(
+    url: str, application: str, settings: Mapping[str, str], *, writes: bool = False
+) -> psycopg.AsyncConnection[Any]:
+    """In autocommit mode."""
+    opening = parameters(url, application, settings, writes=writes)
+    return await psycopg.AsyncConnection.connect(autocommit=True, **opening)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database cannot serve now, for reasons that are not in the statement."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, _SERVER) or getattr(cause, "sqlstate", None) in _UNAVAILABLE
+
+
+def is_read_only(error: BaseException) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, psycopg.errors.ReadOnlySqlTransaction)
+
+
+WRITABLE: LiteralString = "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)"

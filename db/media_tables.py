@@ -1,0 +1,89 @@
+"""The tables of media jobs and of what they keep in storage."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from db import tables  # noqa: F401  # media jobs refer to accounts
+from db.columns import cost, money, now, text_column, time
+
+OWN_OUTPUTS = """
+NOT jsonb_path_exists(outputs, '$[*].object_key ? (!(@ starts with $folder))', jsonb_build_object(
+    'folder', replace(account_id::text, '-', '') || '/' || replace(id::text, '-', '') || '/'))
+""".strip()
+"""A job's outputs lie below its account and its id, and nowhere else."""
+
+
+class MediaJobRow(SQLModel, table=True):
+    """A media job. Its id is its hold's key. No prompt in here: see `job_inputs`."""
+
+    __tablename__ = "media_jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
+        Index(None, "account_id", "created_at"),
+        Index("ix_media_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
+        # What is still to be deleted from storage: outputs that expire, and what a job without outputs left behind.
+        Index(
+            "ix_media_jobs_expiring",
+            "expires_at",
+            postgresql_where=text("outputs_deleted_at IS NULL AND state = 'succeeded'"),
+        ),
+        Index(
+            "ix_media_jobs_leftover",
+            "finished_at",
+            postgresql_where=text(
+                "outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND provider_job_id IS NOT NULL"
+            ),
+        ),
+        CheckConstraint(OWN_OUTPUTS, name="own_outputs"),
+    )
+    id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(foreign_key="accounts.id")
+    kind: str = Field(sa_column=text_column())
+    model: str = Field(sa_column=text_column())
+    provider: str = Field(sa_column=text_column())
+    state: str = Field(sa_column=text_column())
+    progress: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
+    credits_cost: int = Field(sa_column=money())
+    credits_refunded: int = Field(default=0, sa_column=money(0))
+    submit_intended_at: datetime | None = Field(default=None, sa_column=time())
+    provider_job_id: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
+    outputs: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    created_at: datetime | None = Field(default=None, sa_column=now())
+    started_at: datetime | None = Field(default=None, sa_column=time())
+    finished_at: datetime | None = Field(default=None, sa_column=time())
+    deadline: datetime = Field(sa_column=time(nullable=False))
+    expires_at: datetime | None = Field(default=None, sa_column=time())
+    provider_cost: Decimal | None = Field(default=None, sa_column=cost())
+    outputs_deleted_at: datetime | None = Field(default=None, sa_column=time())
+    """Nothing of the job lies in storage any more. Until then its row is kept."""
+    outputs_retry_at: datetime | None = Field(default=None, sa_column=time())
+    """When to try again to delete what could not be deleted."""
+
+
+class StorageScanRow(SQLModel, table=True):
+    """How far the search for objects that no row names has come. One row."""
+
+    __tablename__ = "storage_scans"
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+    id: int = Field(default=1, sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    position: str = Field(default="", sa_column=text_column(default=""))
+    """The last object key that was looked at; empty between two searches."""
+    finished_at: datetime | None = Field(default=None, sa_column=time())
+
+
+class JobInputRow(SQLModel, table=True):
+    """What a job was asked for, sealed with its account's key; deleted when the job ends."""
+
+    __tablename__ = "job_inputs"
+    job_id: UUID = Field(sa_column=Column(ForeignKey("media_jobs.id", ondelete="CASCADE"), primary_key=True))
+    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

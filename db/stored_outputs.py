@@ -1,0 +1,119 @@
+"""Which of the objects in storage are still needed. A row that may name objects is kept until they are gone."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.engine import Database
+from domain.media import COPY_GRACE, OutputFolder
+
+NOT_DELETED = """(j.outputs_deleted_at IS NULL
+    AND (j.state = 'succeeded' OR (j.state IN ('failed', 'cancelled') AND j.provider_job_id IS NOT NULL)))"""
+"""Something of the ended job `j` may lie in storage. What never was at a provider was never copied."""
+
+# The database's clock decides, whoever asks.
+_DUE = """
+SELECT account_id, id FROM media_jobs
+WHERE outputs_deleted_at IS NULL AND state = 'succeeded' AND expires_at <= now()
+    AND (outputs_retry_at IS NULL OR outputs_retry_at <= now())
+UNION ALL
+SELECT account_id, id FROM media_jobs
+WHERE outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND provider_job_id IS NOT NULL
+    AND finished_at <= now() - :grace AND (outputs_retry_at IS NULL OR outputs_retry_at <= now())
+LIMIT :batch
+"""
+_DELETED = """
+UPDATE media_jobs SET outputs_deleted_at = now(), outputs_retry_at = NULL
+WHERE id = :id AND outputs_deleted_at IS NULL
+    AND (state IN ('failed', 'cancelled') OR (state = 'succeeded' AND expires_at <= now()))
+"""
+_RETRY = "UPDATE media_jobs SET outputs_retry_at = now() + :pause WHERE id = :id AND outputs_deleted_at IS NULL"
+# Objects of an account that this database does not know are another installation's.
+_ACCOUNTS = "SELECT id FROM accounts WHERE id = ANY(:ids)"
+_NEEDED = """
+SELECT id FROM media_jobs
+WHERE id = ANY(:ids) AND (state IN ('queued', 'running') OR (state = 'succeeded' AND outputs_deleted_at IS NULL))
+"""
+_ENDED = "SELECT id FROM media_jobs WHERE id = ANY(:ids)"
+_POSITION = "SELECT position FROM storage_scans WHERE position <> '' OR finished_at > now() - :pause"
+_MOVE = """
+INSERT INTO storage_scans AS s (id, position, finished_at)
+VALUES (1, CAST(:position AS text), CASE WHEN CAST(:position AS text) = '' THEN now() END)
+ON CONFLICT (id) DO UPDATE
+SET position = excluded.position, finished_at = coalesce(excluded.finished_at, s.finished_at)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutputs:
+    """Each method is one transaction, safe to do twice and safe to do late."""
+
+    database: Database
+
+    async def due(self, limit: int) -> list[OutputFolder]:
+        """What is to be deleted now: of jobs whose outputs have expired, and of jobs that ended without any."""
+        async with self.database.reading() as session:
+            rows = await _rows(session, _DUE, grace=COPY_GRACE, batch=limit)
+        return [OutputFolder(account_id, job_id) for account_id, job_id in rows]
+
+    async def deleted(self, job_id: UUID) -> None:
+        """Nothing of the job is in storage any more."""
+        async with self.database.transaction() as session:
+            await _run(session, _DELETED, id=job_id)
+
+    async def retry_after(self, job_id: UUID, pause: timedelta) -> None:
+        """It could not be deleted now: others first."""
+        async with self.database.transaction() as session:
+            await _run(session, _RETRY, id=job_id, pause=pause)
+
+    async def orphans(self, old: Collection[OutputFolder], recent: Collection[OutputFolder]) -> list[OutputFolder]:
+        """The folders that no row needs, nor will.
+
+        A folder whose job has ended without outputs, or whose outputs are deleted, is one whatever its age. One whose
+        job is not known (forgotten, or the database is an older copy) is one if it is `old`: older than any output
+        lives. A folder of an account that is not known is never one.
+        """
+        folders = [*old, *recent]
+        jobs = [folder.job_id for folder in folders]
+        async with self.database.snapshot() as session:
+            accounts = await _ids(session, _ACCOUNTS, [folder.account_id for folder in folders])
+            needed, known = await _ids(session, _NEEDED, jobs), await _ids(session, _ENDED, jobs)
+        forgotten = {folder for folder in old if folder.job_id not in known}
+        return [
+            folder
+            for folder in folders
+            if folder.account_id in accounts
+            and folder.job_id not in needed
+            and (folder.job_id in known or folder in forgotten)
+        ]
+
+    async def scan_position(self, pause: timedelta) -> str | None:
+        """Where the search for orphans goes on, "" at the beginning; None until `pause` after the last one's end."""
+        async with self.database.reading() as session:
+            rows = await _rows(session, _POSITION, pause=pause)
+        if not rows:
+            return ""
+        return rows[0][0] or None
+
+    async def scanned(self, position: str) -> None:
+        """Up to here; "" when it has come to its end."""
+        async with self.database.transaction() as session:
+            await _run(session, _MOVE, position=position)
+
+
+async def _rows(session: AsyncSession, statement: str, **values: object) -> Sequence[tuple[Any, ...]]:
+    connection = await session.connection()
+    return [tuple(row) for row in await connection.execute(text(statement), values)]
+
+
+async def _run(session: AsyncSession, statement: str, **values: object) -> None:
+    await (await session.connection()).execute(text(statement), values)
+
+
+async def _ids(session: AsyncSession, statement: str, ids: list[UUID]) -> set[UUID]:
+    return {row[0] for row in await (await session.connection()).execute(text(statement), {"ids": ids})}

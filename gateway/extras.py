@@ -1,0 +1,157 @@
+"""What a request asks for beside text. Each of it is a meter that the model prices, or it is refused."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from domain.catalog import InputModality, Model
+from domain.errors import RequestInvalid
+from domain.meters import Meter, TokenPrices
+
+STANDARD_TIERS = (None, "auto", "default")
+_TIER_NAMES = {"fast": "priority"}
+"""Names that providers take for another."""
+OUTPUT_METERS: Mapping[str, Meter | None] = {
+    "text": None,
+    "audio": Meter.AUDIO_OUTPUT,
+    "image": Meter.IMAGE_OUTPUT,
+}
+"""By what `modalities` may ask for."""
+PART_MODALITIES: Mapping[str, InputModality] = {
+    "image_url": InputModality.IMAGE,
+    "input_image": InputModality.IMAGE,
+    "image": InputModality.IMAGE,
+    "input_audio": InputModality.AUDIO,
+    "audio_url": InputModality.AUDIO,
+    "audio": InputModality.AUDIO,
+    "file": InputModality.FILE,
+    "input_file": InputModality.FILE,
+    "document": InputModality.FILE,
+    "document_url": InputModality.FILE,
+    "video_url": InputModality.VIDEO,
+    "input_video": InputModality.VIDEO,
+    "video": InputModality.VIDEO,
+}
+"""What a model must read to take a part of this type. A part of any other type is text."""
+_INPUT_METERS = {InputModality.AUDIO: Meter.AUDIO_INPUT, InputModality.IMAGE: Meter.IMAGE_INPUT}
+UNPRICED_FIELDS = (
+    *("web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"),
+    *("transforms", "search_parameters", "search_settings", "search_options", "enable_search", "chat_template"),
+)
+"""What makes a call dearer than any meter says, or lets another model answer it. A catalog entry may pass it on."""
+ALLOWED_VALUES: Mapping[str, tuple[Any, ...]] = {"plugins": ([],), "best_of": (1,), "enable_search": (False,)}
+"""Values of these fields that cost nothing."""
+
+
+def prices_of(model: Model, prices: TokenPrices, body: Mapping[str, Any]) -> TokenPrices:
+    """What a call with this body is held and billed at: the rates of every meter that it can use.
+
+    Raises `RequestInvalid` that names what the model does not price, or does not read.
+    """
+    _check_fields(model, body)
+    meters = {*_input_meters(model, body), *_output_meters(body)}
+    if searches(body):
+        _check_priced(prices, Meter.WEB_SEARCH, "web_search_options")
+        meters.add(Meter.WEB_SEARCH)
+    for meter, name in ((Meter.AUDIO_OUTPUT, "audio"), (Meter.AUDIO_OUTPUT, "modalities")):
+        if meter in meters and body.get(name) is not None:
+            _check_priced(prices, meter, name)
+    if Meter.IMAGE_OUTPUT in meters:
+        _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
+    return prices.requested(_service_tier(prices, body.get("service_tier"))).limited_to(frozenset(meters))
+
+
+def searches(body: Mapping[str, Any]) -> bool:
+    """Whether a request asks for the provider's own web search."""
+    return _object(body, "web_search_options") is not None
+
+
+def _check_fields(model: Model, body: Mapping[str, Any]) -> None:
+    for name in UNPRICED_FIELDS:
+        value = body.get(name)
+        if value is None or value in ALLOWED_VALUES.get(name, ()):
+            continue
+        if not all(name in route.passes for route in model.routes):
+            raise _unpriced(name)
+
+
+def _check_priced(prices: TokenPrices, meter: Meter, name: str) -> None:
+    if not prices.priced(meter):
+        raise _unpriced(name)
+
+
+def _unpriced(name: str) -> RequestInvalid:
+    return RequestInvalid(f"'{name}' is not priced here.", param=name, code="unsupported_parameter")
+
+
+def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        raise RequestInvalid(f"'{name}' must be an object.", param=name, code="invalid_type")
+    return value
+
+
+def _service_tier(prices: TokenPrices, tier: object) -> str | None:
+    if tier in STANDARD_TIERS:
+        return None
+    if not isinstance(tier, str):
+        raise RequestInvalid("'service_tier' must be a string.", param="service_tier", code="invalid_type")
+    for name in (tier, _TIER_NAMES.get(tier, tier)):
+        if name in prices.service_tiers:
+            return name
+    *names, last = (f"'{name}'" for name in ("auto", *prices.service_tiers, "default"))
+    priced = f"{', '.join(names)} or {last}"
+    raise RequestInvalid(
+        f"'service_tier' other than {priced} is not priced here.", param="service_tier", code="unsupported_parameter"
+    )
+
+
+def _output_meters(body: Mapping[str, Any]) -> Iterator[Meter]:
+    if _object(body, "audio") is not None:
+        yield Meter.AUDIO_OUTPUT
+    modalities = body.get("modalities")
+    if modalities is None:
+        return
+    if not isinstance(modalities, list) or not all(isinstance(name, str) for name in modalities):
+        raise RequestInvalid("'modalities' must be an array of strings.", param="modalities", code="invalid_type")
+    for name in modalities:
+        if name not in OUTPUT_METERS:
+            raise _unpriced("modalities")
+        meter = OUTPUT_METERS[name]
+        if meter is not None:
+            yield meter
+
+
+def _input_meters(model: Model, body: Mapping[str, Any]) -> Iterator[Meter]:
+    if _cached_for_an_hour(body) or any(_cached_for_an_hour(tool) for tool in body.get("tools") or ()):
+        yield Meter.CACHE_WRITE_1H
+    for index, message in enumerate(body.get("messages") or ()):
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for place, part in enumerate(content if isinstance(content, list) else ()):
+            yield from _part_meters(model, part, f"messages[{index}].content[{place}]")
+
+
+def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
+    if not isinstance(part, Mapping):
+        return
+    if _cached_for_an_hour(part):
+        yield Meter.CACHE_WRITE_1H
+    modality = PART_MODALITIES.get(str(part.get("type")))
+    if modality is None:
+        return
+    if modality not in model.input_modalities:
+        raise RequestInvalid(
+            f"'{where}' is {_named(modality)}, which the model '{model.id}' does not read.",
+            param=where,
+            code="invalid_value",
+        )
+    if modality in _INPUT_METERS:
+        yield _INPUT_METERS[modality]
+
+
+def _named(modality: InputModality) -> str:
+    return f"an {modality} part" if modality.value[0] in "aeiou" else f"a {modality} part"
+
+
+def _cached_for_an_hour(part: object) -> bool:
+    control = part.get("cache_control") if isinstance(part, Mapping) else None
+    return isinstance(control, Mapping) and control.get("ttl") == "1h"

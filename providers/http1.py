@@ -1,0 +1,343 @@
+"""The transport of every adapter: HTTP/1.1, a pool of connections for each origin, timeouts and bounds.
+
+No redirect is followed, and no proxy of the environment used. What fails is `UpstreamError` or `UpstreamTimeout`; it
+never holds a text or an address.
+"""
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote, urlsplit
+
+import structlog
+
+from domain.errors import GatewayError, UpstreamError, UpstreamTimeout
+from providers.base import Exchange, Headers, Sink, Timeouts, UpstreamRequest
+from providers.http1_connection import Connection
+
+log = structlog.get_logger(__name__)
+
+KEEP_IDLE_SECONDS = 30.0
+"""A connection that nobody used for so long is closed."""
+TELL_EVERY_SECONDS = 60.0
+_ADDED = ("host", "content-length", "user-agent", "accept-encoding", "connection", "transfer-encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    tls: bool
+    host: str
+    port: int
+
+
+@lru_cache(maxsize=1024)
+def _split(url: str) -> tuple[Origin, str, str]:
+    """The origin, the request's target, and the `Host` header. Raises ValueError."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no URL of a provider")
+    host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+    port = parts.port or (443 if tls else 80)
+    shown = f"[{host}]" if ":" in host else host
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{parts.query}" if parts.query else "")
+    return Origin(tls, host, port), target, shown if port == (443 if tls else 80) else f"{shown}:{port}"
+
+
+class Http1Transport:
+    """Implements `providers.base.Transport`. Of one event loop."""
+
+    def __init__(self, max_connections: int, *, tls: ssl.SSLContext | None = None, user_agent: str = "yout") -> None:
+        """`max_connections` is for each origin; more calls wait for one. `tls` instead of the system's authorities."""
+        self._max = max_connections
+        self._tls = tls
+        self._user_agent = user_agent
+        self._pools: dict[Origin, _Pool] = {}
+
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> Exchange:
+        exchange = HttpExchange(timeouts, sink)
+        try:
+            origin, target, host = _split(request.url)
+            exchange.prepare(self._head(request, target, host), request.body)
+        except (ValueError, UnicodeError):
+            exchange.refuse(UpstreamError())
+            return exchange
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = _Pool(origin, self._max, self._context(origin))
+        exchange.start(pool)
+        return exchange
+
+    async def close(self) -> None:
+        """Close every connection; calls under way fail."""
+        for pool in self._pools.values():
+            pool.close()
+        await asyncio.sleep(0)
+
+    def _context(self, origin: Origin) -> ssl.SSLContext | None:
+        if not origin.tls:
+            return None
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+    def _head(self, request: UpstreamRequest, target: str, host: str) -> bytes:
+        lines = [
+            f"{request.method} {target} HTTP/1.1",
+            f"Host: {host}",
+            f"User-Agent: {self._user_agent}",
+            "Accept-Encoding: identity",
+            f"Content-Length: {len(request.body)}",
+        ]
+        for name, value in request.headers.items():
+            if name.lower() not in _ADDED:
+                lines.append(f"{name}: {value}")
+        written = "\r\n".join(lines)
+        if written.count("\n") != len(lines) - 1 or written.count("\r") != len(lines) - 1 or "\0" in written:
+            raise ValueError("a header with a line end")
+        return written.encode("latin-1") + b"\r\n\r\n"
+
+
+class _Pool:
+    """The connections of one origin. Implements `http1_connection.Owner`."""
+
+    def __init__(self, origin: Origin, max_connections: int, tls: ssl.SSLContext | None) -> None:
+        self._origin = origin
+        self._max = max_connections
+        self._tls = tls
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._waiting: deque[HttpExchange] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._told_at = -TELL_EVERY_SECONDS
+
+    def acquire(self, exchange: "HttpExchange", *, fresh: bool = False) -> None:
+        """A connection for it: an idle one, a new one, or the next that is free."""
+        while self._idle and not fresh:
+            connection = self._idle.pop()
+            if connection.usable and time.monotonic() - connection.idle_since < KEEP_IDLE_SECONDS:
+                exchange.run_on(connection)
+                return
+            connection.abort()
+        if self._has_room():
+            task = asyncio.get_running_loop().create_task(self._connect(exchange))
+            self._connecting.add(task)
+            exchange.connecting = task
+            task.add_done_callback(self._connected)
+        elif fresh:  # before all others, on the next connection that is made or has just been used
+            self._waiting.appendleft(exchange)
+            if self._idle:
+                self._idle.pop(0).abort()
+        else:
+            self._waiting.append(exchange)
+
+    def idle(self, connection: Connection) -> None:
+        while self._waiting:
+            exchange = self._waiting.popleft()
+            if not exchange.over:
+                exchange.run_on(connection)
+                return
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(KEEP_IDLE_SECONDS, self._close_idle)
+
+    def gone(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._next()
+
+    def close(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for exchange in self._waiting:
+            exchange.refuse(UpstreamError())
+        for task in self._connecting:
+            task.cancel()
+        for connection in list(self._all):
+            connection.abort_and_tell()
+
+    def _has_room(self) -> bool:
+        return len(self._all) + len(self._connecting) < self._max
+
+    def _next(self) -> None:
+        """A connection less: who waits may have a new one."""
+        while self._waiting and self._has_room():
+            exchange = self._waiting.popleft()
+            if not exchange.over:
+                self.acquire(exchange)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        self._next()
+
+    async def _connect(self, exchange: "HttpExchange") -> None:
+        loop = asyncio.get_running_loop()
+        host = self._origin.host if self._tls else None
+        try:
+            async with asyncio.timeout(exchange.timeouts.connect.total_seconds()):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self), self._origin.host, self._origin.port, ssl=self._tls, server_hostname=host
+                )
+        except TimeoutError:
+            exchange.fail(UpstreamTimeout())
+        except (OSError, ValueError) as failure:  # refused, unknown, or a certificate that is not theirs
+            self._tell(failure)
+            exchange.fail(UpstreamError())
+        except asyncio.CancelledError:
+            exchange.fail(UpstreamError())
+        else:
+            self._take(connection, exchange)
+
+    def _take(self, connection: Connection, exchange: "HttpExchange") -> None:
+        if not connection.usable:
+            exchange.fail(UpstreamError())
+            return
+        self._all.add(connection)
+        if exchange.over:
+            self.idle(connection)
+        else:
+            exchange.run_on(connection)
+
+    def _tell(self, failure: Exception) -> None:
+        """The operator, once a minute."""
+        now = time.monotonic()
+        if now - self._told_at >= TELL_EVERY_SECONDS:
+            self._told_at = now
+            log.warning("no connection to a provider", fault=type(failure).__name__)
+
+    def _close_idle(self) -> None:
+        self._sweep = None
+        limit = time.monotonic() - KEEP_IDLE_SECONDS
+        for connection in [each for each in self._idle if each.idle_since <= limit]:
+            self._idle.remove(connection)
+            connection.abort()
+        if self._idle:
+            self._sweep = asyncio.get_running_loop().call_later(KEEP_IDLE_SECONDS / 2, self._close_idle)
+
+
+class HttpExchange:
+    """One call. Implements `providers.base.Exchange`, and `http1_connection.Answering` towards its connection."""
+
+    def __init__(self, timeouts: Timeouts, sink: Sink) -> None:
+        self.timeouts = timeouts
+        self.over = False
+        self.connecting: asyncio.Task[None] | None = None
+        self._sink = sink
+        self._head = self._body = b""
+        self._pool: _Pool | None = None
+        self._connection: Connection | None = None
+        self._retried = False
+        self._paused = False
+        self._loop = asyncio.get_running_loop()
+        self._end_at = self._loop.time() + timeouts.total.total_seconds()
+        self._due = self._end_at
+        """When what is waited for is late. Moved by each part that comes; the timer only looks at it."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle_seconds = timeouts.idle.total_seconds()
+
+    def prepare(self, head: bytes, body: bytes) -> None:
+        self._head, self._body = head, body
+
+    def start(self, pool: _Pool) -> None:
+        self._pool = pool
+        self._timer = self._loop.call_at(self._end_at, self._look)
+        pool.acquire(self)
+
+    def refuse(self, error: GatewayError) -> None:
+        """Fail in the next turn: whoever opened it does not have it yet."""
+        self._loop.call_soon(self.fail, error)
+
+    def run_on(self, connection: Connection) -> None:
+        self.connecting = None
+        self._connection = connection
+        if self._paused:
+            connection.pause()
+        connection.start(self, self._head, self._body)
+
+    def fail(self, error: GatewayError) -> None:
+        if not self.over:
+            self._finish()
+            self._sink.fail(error)
+
+    # Exchange.
+
+    def pause(self) -> None:
+        self._paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        self._due = min(self._loop.time() + self._idle_seconds, self._end_at)
+        if self._connection is not None:
+            self._connection.resume()
+
+    def close(self) -> None:
+        if not self.over:
+            self._finish()
+
+    # Answering.
+
+    def written(self) -> None:
+        self._wait(self.timeouts.first_byte.total_seconds())
+
+    def received(self) -> None:
+        due = self._loop.time() + self._idle_seconds
+        self._due = due if due < self._end_at else self._end_at
+
+    def head(self, status: int, headers: Headers) -> None:
+        self._wait(self._idle_seconds)
+        self._sink.head(status, headers)
+
+    def data(self, data: bytes) -> None:
+        self._sink.data(data)
+
+    def complete(self) -> None:
+        if not self.over:
+            self._connection = None
+            self._finish()
+            self._sink.end()
+
+    def lost(self, *, stale: bool) -> None:
+        self._connection = None
+        if stale and not self._retried and not self.over and self._pool is not None:
+            self._retried = True
+            self._due = self._end_at
+            self._pool.acquire(self, fresh=True)
+        else:
+            self.fail(UpstreamError())
+
+    def _finish(self) -> None:
+        """Nothing more is heard of it; a connection that still answers it is closed."""
+        self.over = True
+        self._head = self._body = b""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.connecting is not None:
+            self.connecting.cancel()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def _wait(self, seconds: float) -> None:
+        """For the next part, at most so long."""
+        self._due = min(self._loop.time() + seconds, self._end_at)
+        if self._timer is not None and self._due < self._timer.when():
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self._paused and now < self._end_at:
+            self._due = min(now + self._idle_seconds, self._end_at)
+        if now < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        else:
+            self.fail(UpstreamTimeout())

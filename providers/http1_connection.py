@@ -1,0 +1,241 @@
+"""One HTTP/1.1 connection to a provider, on httptools: writes a request, and pushes its answer into an exchange."""
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+import structlog
+
+from domain.errors import UpstreamError
+from providers.base import Headers
+from providers.http_content import Inflater, inflater
+
+log = structlog.get_logger(__name__)
+
+MAX_HEAD = 64 * 1024
+"""Bytes of status line and headers, of informational answers too."""
+_AT_ONCE = 64 * 1024
+"""A body up to this is written together with its head."""
+
+
+class Answering(Protocol):
+    """Whose request is on the connection."""
+
+    def written(self) -> None:
+        """The last byte of the request has left."""
+
+    def received(self) -> None:
+        """Bytes came in."""
+
+    def head(self, status: int, headers: Headers) -> None: ...
+
+    def data(self, data: bytes) -> None: ...
+
+    def complete(self) -> None: ...
+
+    def lost(self, *, stale: bool) -> None:
+        """The answer is broken or the connection is gone. `stale`: before any byte, on one that was used before."""
+
+
+class Owner(Protocol):
+    def idle(self, connection: "Connection") -> None:
+        """It can carry another request."""
+
+    def gone(self, connection: "Connection") -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._answering: Answering | None = None
+        self._uses = 0
+        self.idle_since = 0.0
+        self._paused = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._head_size = 0
+        """Bytes read until the head was complete."""
+        self._header_size = 0
+        self._in_body = False
+        self._until_close = False
+        self._inflater: Inflater | None = None
+        self._complete = False
+        self._keeps_alive = False
+        self._broken = False
+        self._heard = False
+        self._sent = False
+
+    def start(self, answering: Answering, head: bytes, body: bytes) -> None:
+        """Send a request. One at a time."""
+        assert self._transport is not None  # noqa: S101  # it is connected
+        self._reset()
+        self._answering = answering
+        self._uses += 1
+        if len(body) <= _AT_ONCE:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+        if not self._transport.get_write_buffer_size():
+            self.resume_writing()
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close the socket; whoever was answered hears nothing more."""
+        self._answering = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def abort_and_tell(self) -> None:
+        """Close the socket as if it had broken."""
+        self._uses = 0
+        if self._answering is not None:
+            self._lose()
+        else:
+            self.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)  # so that it is heard when the last byte has left
+
+    def pause_writing(self) -> None:
+        """The request is still leaving."""
+
+    def resume_writing(self) -> None:
+        if self._answering is not None and not self._sent:
+            self._sent = True
+            self._answering.written()
+
+    def data_received(self, data: bytes) -> None:
+        if self._answering is None:  # nobody asked
+            self.abort()
+            return
+        self._heard = True
+        self._answering.received()
+        if not self._in_body:
+            self._head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._broken = True
+            if isinstance(error, httptools.HttpParserCallbackError):  # ours, not theirs
+                log.error("an upstream answer could not be taken", fault=type(error.__context__).__name__)
+        if not self._in_body and self._head_size > MAX_HEAD:
+            self._broken = True
+        if self._complete:
+            self._end()
+        elif self._broken:
+            self._lose()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._owner.gone(self)
+        if self._answering is None:
+            return
+        if self._in_body and self._until_close and error is None:
+            self._complete = self._broken = True
+            self._end()
+        else:
+            self._lose()
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        if self._complete:  # more than was asked for
+            self._broken = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._complete:
+            return
+        self._header_size += len(name) + len(value)
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if self._complete or self._answering is None or status < 200:
+            return
+        if self._header_size > MAX_HEAD:
+            self._broken = True
+            return
+        self._in_body = True
+        self._until_close = "content-length" not in self._headers and "transfer-encoding" not in self._headers
+        try:
+            self._inflater = inflater(self._headers.get("content-encoding", ""))
+        except UpstreamError:
+            self._broken = True
+            return
+        self._answering.head(status, self._headers)
+
+    def on_body(self, data: bytes) -> None:
+        if self._answering is None or self._broken or not self._in_body:
+            return
+        if self._inflater is None:
+            self._answering.data(data)
+            return
+        try:
+            for piece in self._inflater.feed(data):
+                if self._answering is None:
+                    return
+                self._answering.data(piece)
+        except UpstreamError:
+            self._broken = True
+
+    def on_message_complete(self) -> None:
+        if self._complete:
+            return
+        if self._in_body:
+            self._complete = not self._broken
+            self._keeps_alive = self._parser.should_keep_alive()
+        else:  # an informational answer: the real one follows
+            self._headers = {}
+
+    def _end(self) -> None:
+        """The answer is whole. The connection goes back, unless something about it is not as it should be."""
+        answering, self._answering = self._answering, None
+        whole = self._is_whole()
+        self.resume()
+        if self.usable and not self._broken and self._keeps_alive and self._sent:
+            self._owner.idle(self)
+        else:
+            self.abort()
+        if answering is None:
+            return
+        if whole:
+            answering.complete()
+        else:
+            answering.lost(stale=False)
+
+    def _is_whole(self) -> bool:
+        """Also what it was packed into."""
+        try:
+            if self._inflater is not None:
+                self._inflater.end()
+        except UpstreamError:
+            return False
+        return True
+
+    def _lose(self) -> None:
+        answering = self._answering
+        self.abort()
+        if answering is not None:
+            answering.lost(stale=not self._heard and self._uses > 1)

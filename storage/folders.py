@@ -1,0 +1,50 @@
+"""A local folder as an object store sees it, with what a killed writer left behind."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from storage.base import Listed
+
+
+def listed(folder: Path, after: str, limit: int) -> list[Listed]:
+    """The next files behind the key `after`, in the order of their folders' and their own names."""
+    return list(islice(_walk(folder, "", after.split("/") if after else []), limit))
+
+
+def remove(folder: Path) -> bool:
+    """The folder and all that is in it. What cannot be removed keeps nothing else. False when something stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not os.path.lexists(folder)
+
+
+def _walk(folder: Path, prefix: str, after: list[str]) -> Iterator[Listed]:
+    first, rest = (after[0], after[1:]) if after else ("", [])
+    for name in _names(folder):
+        if name < first:
+            continue
+        path, key = folder / name, f"{prefix}{name}"
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path, f"{key}/", rest if name == first else [])
+        elif name != first:
+            file = _file(path, key)
+            if file:
+                yield file
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # somebody deletes at the same time
+        return []
+
+
+def _file(path: Path, key: str) -> Listed | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return Listed(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))

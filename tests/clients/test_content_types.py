@@ -1,0 +1,49 @@
+"""Every route takes its JSON under any content type: curl's default is that of a form."""
+
+import pytest
+
+from tests.clients.account_client import AccountClient
+
+ROUTES = {
+    "/v1/chat/completions": (b'{"model": "test-plain", "messages": [{"role": "user", "content": "Hello."}]}', 200),
+    "/api/media/image/": (b'{"model": "demo-image", "prompt": "a lighthouse"}', 202),
+    "/api/chat/keys/": (b'{"name": "made with curl"}', 201),
+    "/api/billing/quote/": (b'{"model": "demo-image", "prompt": "a lighthouse"}', 200),
+}
+TYPES = ["application/x-www-form-urlencoded", "application/json; charset=utf-8", "text/plain", None]
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize("path", ROUTES)
+async def test_json_is_read_whatever_it_is_called(payer: AccountClient, path: str, content_type: str | None) -> None:
+    body, status = ROUTES[path]
+    headers = {"content-type": content_type} if content_type else {}
+    answer = await payer.http.post(path, content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_what_is_none_is_refused_alike(payer: AccountClient, path: str) -> None:
+    answer = await payer.http.post(path, data={"model": "demo-image", "prompt": "x"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "invalid_json")
+    assert "'application/x-www-form-urlencoded'" in error["message"]
+    assert "Content-Type" in error["message"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_a_bomb_costs_little_and_is_refused(payer: AccountClient, path: str) -> None:
+    answer = await payer.http.post(path, content=b'{"a": [' + b"[]," * 150_000 + b"0]}")
+    assert answer.status_code == 400 if path in {"/v1/chat/completions", "/api/billing/quote/"} else 413
+
+
+async def test_a_small_route_takes_no_large_body(payer: AccountClient) -> None:
+    answer = await payer.http.post("/api/media/image/", json={"model": "demo-image", "prompt": "x" * 1_000_000})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+
+
+async def test_large_integers_reach_the_media_rules(payer: AccountClient) -> None:
+    answer = await payer.http.post(
+        "/api/media/image/", json={"model": "demo-image", "prompt": "x", "seed": 12345678901234567890123}
+    )
+    assert answer.json()["error"]["param"] == "seed"

@@ -1,0 +1,224 @@
+"""HTTP as clients really speak it, byte by byte, against uvicorn with our protocol: upgrades, half-closed connections,
+slow heads, bodies after the answer.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from api.http_protocol import Http1Protocol
+from tests.stack import eventually, free_port
+
+JSON = b'{"a": "body"}'
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+
+
+class Impatient(Http1Protocol):
+    max_head_seconds = 0.3
+    max_drain_seconds = 0.3
+
+
+class App:
+    """Answers what it heard; `/early` before it has read anything, `/slow` late, `/stream` until its client leaves."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        if scope["path"] != "/early":
+            while True:
+                message = await receive()
+                body += message["body"]
+                if not message["more_body"]:
+                    break
+        if scope["path"] == "/stream":
+            await self._stream(scope, receive, send)
+            return
+        await asyncio.sleep(0.3 if scope["path"] == "/slow" else 0)
+        answer = orjson.dumps({"method": scope["method"], "path": scope["path"], "body": body.decode()})
+        length = (b"content-length", str(len(answer)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["event_stream"] = True
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await receive()
+                self.left.set()
+                return
+        await send({"type": "http.response.body", "body": b"data: 2\n\n", "more_body": False})
+
+
+class Server:
+    def __init__(self, app: App, port: int) -> None:
+        self.app = app
+        self._port = port
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def exchange(self, request: bytes, *, half_closed: bool = False) -> bytes:
+        """All that comes back until the server closes, or has been silent for a second."""
+        async with self.connected() as (reader, writer):
+            writer.write(request)
+            if half_closed:
+                writer.write_eof()
+            answer = b""
+            with contextlib.suppress(TimeoutError, ConnectionResetError):
+                while part := await asyncio.wait_for(reader.read(65536), 1.5):
+                    answer += part
+            return answer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    app, port = App(), free_port()
+    config = uvicorn.Config(app, port=port, http=Impatient, ws="none", lifespan="off", log_config=None)
+    serving = uvicorn.Server(config)
+    task = asyncio.create_task(serving.serve())
+
+    async def started() -> bool:
+        return serving.started
+
+    assert await eventually(started)
+    yield Server(app, port)
+    serving.should_exit = True
+    await task
+
+
+def post(path: str, body: bytes = JSON, headers: bytes = b"") -> bytes:
+    return b"POST %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (path.encode(), headers, len(body), body)
+
+
+def heard(answer: bytes) -> dict[str, str]:
+    """The body of the last answer."""
+    assert b"HTTP/1.1 200" in answer, answer
+    body: dict[str, str] = orjson.loads(answer.rpartition(b"\r\n\r\n")[2])
+    return body
+
+
+@pytest.mark.parametrize("upgrade", [H2C, b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"Upgrade: TLS/1.0\r\n"])
+async def test_an_upgrade_is_ignored_and_the_body_kept(server: Server, upgrade: bytes) -> None:
+    answer = await server.exchange(post("/x", headers=upgrade))
+    assert heard(answer) == {"method": "POST", "path": "/x", "body": JSON.decode()}
+
+
+@pytest.mark.parametrize("cut", [10, 60, 150, 250, 300])
+async def test_an_upgrade_that_comes_in_parts(server: Server, cut: int) -> None:
+    request = post("/x", body=JSON * 10, headers=H2C)
+    async with server.connected() as (reader, writer):
+        writer.write(request[:cut])
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(request[cut:])
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+        assert orjson.loads(await reader.readexactly(length))["body"] == (JSON * 10).decode()
+        writer.write(post("/again", headers=H2C))  # the connection is good for more
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_a_chunked_body_with_an_upgrade(server: Server) -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: x\r\n%bTransfer-Encoding: chunked\r\n\r\n" % H2C
+    answer = await server.exchange(head + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
+    assert heard(answer)["body"] == "hello world"
+
+
+async def test_connect_is_refused(server: Server) -> None:
+    answer = await server.exchange(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405")
+
+
+@pytest.mark.parametrize("path", ["/x", "/slow"])
+async def test_a_half_closed_client_gets_its_answer(server: Server, path: str) -> None:
+    answer = await server.exchange(post(path), half_closed=True)
+    assert heard(answer)["path"] == path
+    assert b"HTTP/1.1 200" in answer
+
+
+async def test_a_half_closed_client_gets_its_stream(server: Server) -> None:
+    answer = await server.exchange(post("/stream"), half_closed=True)
+    assert b"data: 2" in answer
+    assert answer.endswith(b"0\r\n\r\n")
+    assert not server.app.left.is_set()
+
+
+async def test_a_client_that_is_gone_is_noticed(server: Server) -> None:
+    async with server.connected() as (reader, writer):
+        writer.write(post("/stream"))
+        await reader.readuntil(b"data: 1")
+    async with asyncio.timeout(10):
+        await server.app.left.wait()
+
+
+async def test_half_a_request_and_no_more_is_no_request(server: Server) -> None:
+    assert b"200" not in await server.exchange(post("/x")[:-3], half_closed=True)
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> bytes:
+    """Sends byte by byte until the server closes; what it has answered."""
+    answer = asyncio.create_task(reader.read())
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        for byte in data:
+            if answer.done():
+                break
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+    return await answer
+
+
+async def test_a_head_that_drips_is_cut(server: Server) -> None:
+    async with server.connected() as (reader, writer):
+        assert (await drip(reader, writer, post("/x") * 3)).startswith(b"HTTP/1.1 408")
+
+
+async def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
+    async with server.connected() as (reader, _):
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+
+
+async def test_a_head_without_end_is_cut(server: Server) -> None:
+    answer = await server.exchange(b"GET / HTTP/1.1\r\n" + b"x-y: " + b"z" * 70_000)
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize("nonsense", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"hello\r\n\r\n"])
+async def test_what_is_no_http_is_refused_in_the_envelope(server: Server, nonsense: bytes) -> None:
+    answer = await server.exchange(nonsense)
+    assert answer.startswith(b"HTTP/1.1 400")
+    error = orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+
+
+async def test_who_is_answered_early_may_finish_and_ask_again(server: Server) -> None:
+    async with server.connected() as (reader, writer):
+        request = post("/early", body=b"x" * 300_000)
+        writer.write(request[:1000])
+        assert heard(await reader.readuntil(b"}"))["path"] == "/early"
+        writer.write(request[1000:])
+        writer.write(post("/x"))
+        assert heard(await reader.readuntil(b'}"}'))["path"] == "/x"
+
+
+async def test_who_drips_on_after_the_answer_is_cut(server: Server) -> None:
+    async with server.connected() as (reader, writer):
+        writer.write(post("/early", body=b"x" * 1000)[:-900])
+        await reader.readuntil(b"}")
+        assert await drip(reader, writer, b"x" * 100) == b""
