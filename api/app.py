@@ -46,6 +46,7 @@ from domain.media import Job
 from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.idempotency import IdempotentRequests
+from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.pulled_calls import Calls
 from providers import tokenizer
@@ -179,11 +180,10 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
-        jobs=wired.jobs,
+        jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
-        start_media=start_media,
         temporal_answers=temporal_answers,
     )
 

@@ -102,7 +102,7 @@ def _big(
 async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
     async with resources.database.reading() as session:
         caller = await stored_keys.authenticate(session, token)
-    ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
+    ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)))
 
 
 async def _answer(calls: Calls, call: Call) -> tuple[list[tuple[bytes, bytes]], bytes]:
