@@ -117,10 +117,10 @@ def _of_the_client(
         return _refused_content()
     if named is None and code not in _PASSED_ON and _OUR_ACCOUNT.search(text):
         return UpstreamError()
-    if not code.startswith("unsupported"):
-        code = code if code in _PASSED_ON else "invalid_value"
-    elif code not in _PASSED_ON:
+    if code.startswith("unsupported"):
         code = "unsupported_parameter"
+    elif code not in _PASSED_ON:
+        code = "invalid_value"
     return RequestInvalid("The provider of this model does not accept a value of this request.", param=named, code=code)
 
 

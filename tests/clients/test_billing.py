@@ -284,3 +284,11 @@ async def test_a_key_without_the_scope_sees_nothing(payer: AccountClient) -> Non
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope")
     answer = await payer.http.post("/api/billing/quote/", json={"model": "test-plain", **ASKED}, headers=headers)
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("limit", [10, 300])
+async def test_output_above_the_limit_that_was_sent_is_not_billed(payer: AccountClient, limit: int) -> None:
+    receipt = check(await payer.closed(await payer.streamed("test-above-the-limit", max_tokens=limit)))
+    assert receipt["usage"]["output_tokens"] == limit
+    assert receipt["credits"]["charged"] == -(-(15 * 300 + limit * 1500) // 1000)
+    assert receipt["credits"]["written_off"] == 0

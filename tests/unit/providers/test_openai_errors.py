@@ -159,7 +159,7 @@ def test_later_and_too_late() -> None:
 
 
 THEIRS_TO_MEND = [
-    (400, openai("SECRET", param="temperature", code="unsupported_value"), "temperature", "unsupported_value"),
+    (400, openai("SECRET", param="temperature", code="unsupported_value"), "temperature", "unsupported_parameter"),
     (400, openai("SECRET", param="temperature", code="unsupported_zzz"), "temperature", "unsupported_parameter"),
     (400, openai("SECRET model", param="messages[3].content", code="zzz"), "messages[3]", "invalid_value"),
     (400, openai("SECRET", param="sk-live at 10.0.0.7", code="invalid_type"), None, "invalid_type"),
