@@ -10,6 +10,7 @@ import structlog
 
 import settings as configuration
 from catalog import files
+from catalog.builder import Adapters
 from catalog.current import CurrentCatalog
 from db.data_keys import Sealing
 from db.engine import Database
@@ -25,7 +26,7 @@ from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
 from providers.base import Timeouts
 from providers.http1 import Http1Transport
-from providers.registry import Registry, Upstream
+from providers.registry import PARAMETERS, Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
@@ -50,7 +51,7 @@ class Wired:
 
 
 def load_catalog(path: Path | None) -> Catalog:
-    return files.load(path, configuration.provider_keys)
+    return files.load(path, configuration.provider_keys, adapters=Adapters(files.ADAPTERS, PARAMETERS))
 
 
 def wrapping(settings: Settings) -> Wrapping:

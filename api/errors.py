@@ -15,9 +15,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from domain import errors
-from domain.errors import GatewayError
-from domain.signed_urls import LinkInvalid
-from storage.base import OutputTooLarge
+from domain.errors import GatewayError, LinkInvalid, OutputTooLarge
 
 log = structlog.get_logger(__name__)
 

@@ -7,12 +7,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from api.deps import CurrentResources
-from db import holds
+from db import holds, media_figures
 from db.audit import latest
 from db.holds import Figures
+from db.media_figures import Overdue
 from db.tables import AuditRow
 from db.writer import LedgerWriter
-from gateway.pulled_calls import Calls
+from domain.rounds import MaintenanceErrors
+from gateway.calls import Calls
 
 router = APIRouter(tags=["health"])
 
@@ -30,7 +32,18 @@ class _Ledger:
         yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
         yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
         yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", len(self._calls.live))
-        yield GaugeMetricFamily("yout_drains", "Of them, read on for clients who have gone", len(self._calls.drains))
+        yield GaugeMetricFamily(
+            "yout_abandoned_streams", "Of them, read on for clients who have gone", len(self._calls.abandoned)
+        )
+        yield CounterMetricFamily(
+            "yout_unbilled_output_tokens",
+            "Output that providers reported above the limit they were given",
+            self._calls.unbilled_output,
+        )
+        faults = CounterMetricFamily("yout_route_faults", "Routes that failed by a fault of ours", labels=["provider"])
+        for provider, count in self._calls.faults.by_provider.items():
+            faults.add_metric([provider], count)
+        yield faults
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
         yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
         if audit is None:
@@ -42,6 +55,27 @@ class _Ledger:
         yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
 
 
+class _Maintenance:
+    """What the rounds of maintenance cannot do."""
+
+    def __init__(self, overdue: Overdue, errors: MaintenanceErrors) -> None:
+        self._overdue, self._errors = overdue, errors
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("yout_jobs_overdue", "Media jobs that nothing can end", self._overdue.jobs)
+        yield GaugeMetricFamily(
+            "yout_outputs_overdue", "Jobs whose expired outputs cannot be deleted", self._overdue.outputs
+        )
+        errors = CounterMetricFamily(
+            "yout_maintenance_errors",
+            "What maintenance failed to do in this process; the log names it",
+            labels=["task"],
+        )
+        for task, count in self._errors.by_task.items():
+            errors.add_metric([task], count)
+        yield errors
+
+
 class _Text(Response):
     media_type = CONTENT_TYPE_LATEST.partition(";")[0]
 
@@ -51,6 +85,8 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     """For Prometheus; keep it off the public network."""
     async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
+        overdue = await media_figures.overdue(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
+    registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -21,8 +21,9 @@ from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, Requ
 from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
+from gateway.call import hold_grows
+from gateway.calls import BIG_BODY
 from gateway.jobs import KINDS, JobRequest
-from gateway.pulled_calls import extends
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
@@ -78,7 +79,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    asked = await _asked(resources, parsed, big=body_bytes(request) > wire.BIG_BODY)
+    asked = await _asked(resources, parsed, big=body_bytes(request) > BIG_BODY)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if asked.model.pro_only and not balance.plan_active:
@@ -97,7 +98,7 @@ async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> 
         return _Asked(kind, priced.model, priced.terms)
     request = replace(wire.parse(parsed), big=big)
     model, terms = await resources.calls.terms(request)
-    return _Asked("chat", model, terms, request.max_credits, any(extends(request, route) for route in model.routes))
+    return _Asked("chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes))
 
 
 def _media_fields(kind: Kind, parsed: dict[str, Any]) -> dict[str, Any]:

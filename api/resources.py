@@ -9,9 +9,9 @@ from db.engine import Database
 from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.signed_urls import SignedUrls
+from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
-from gateway.pulled_calls import Calls
 
 
 @dataclass(slots=True)

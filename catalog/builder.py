@@ -1,6 +1,7 @@
 """From what the catalog files say to the domain's catalog: keys, list prices and defaults filled in."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,7 +17,24 @@ from domain.money import PRICE_PLACES
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """The keys that are set, by the names of their environment variables: `settings.provider_keys`."""
-Adapters = Mapping[Modality, frozenset[ProviderKind]]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What this program speaks."""
+
+    kinds: Mapping[Modality, frozenset[ProviderKind]]
+    """The kinds of provider, by what they make."""
+    parameters: Mapping[ProviderKind, frozenset[str]] = field(default_factory=dict)
+    """Request fields that the chat adapters of a kind send upstream: `providers.registry.PARAMETERS`."""
+
+
+PRICED_PARAMETERS: Mapping[str, Meter] = {
+    "web_search_options": Meter.WEB_SEARCH,
+    "audio": Meter.AUDIO_OUTPUT,
+    "modalities": Meter.AUDIO_OUTPUT,
+}
+"""Taken from callers of models that price these meters, and of no others."""
 
 DEFAULT_CONTEXT_WINDOW = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS = 4_096
@@ -73,7 +91,8 @@ class CatalogBuilder:
         return SecretStr(key) if key else None
 
     def _model(self, model_id: str, entry: ModelEntry, listed: ListPrice | None) -> Model:
-        window, most = _limits(entry, listed)
+        window, max_output = _limits(entry, listed)
+        prices, routes = self._prices(entry, listed), self._routes(entry) if entry.enabled else ()
         return Model(
             id=model_id,
             name=entry.name or model_id,
@@ -81,13 +100,23 @@ class CatalogBuilder:
             modality=entry.modality,
             input_modalities=entry.input_modalities,
             context_window=window,
-            max_output_tokens=most,
-            prices=self._prices(entry, listed),
+            max_output_tokens=max_output,
+            prices=prices,
             tags=entry.tags,
             pro_only=entry.pro_only,
             supported_parameters=entry.supported_parameters,
-            routes=self._routes(entry) if entry.enabled else (),
+            passed_on=self._passed_on(routes, prices.tokens),
+            routes=routes,
         )
+
+    def _passed_on(self, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
+        if not routes or prices is None:
+            return ()
+        names = self._adapters.parameters.get(routes[0].provider.kind, frozenset()) | (routes[0].passes - {"*"})
+        unpriced = {name for name, meter in PRICED_PARAMETERS.items() if not prices.priced(meter)}
+        if not prices.service_tiers:
+            unpriced.add("service_tier")
+        return tuple(sorted(names - unpriced))
 
     def _list_price(self, entry: ModelEntry) -> ListPrice | None:
         """That of the first route that has one: routes are written with the vendor's own first."""
@@ -99,7 +128,7 @@ class CatalogBuilder:
 
     def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
         """The active ones, by weight; equal weights in the order of the file."""
-        served = self._adapters.get(entry.modality, frozenset())
+        served = self._adapters.kinds.get(entry.modality, frozenset())
         routes = []
         for route in sorted(entry.routes, key=lambda route: -route.weight):
             provider = self._providers[route.provider]

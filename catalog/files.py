@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ from domain.catalog import Catalog, CatalogInvalid, Modality, ProviderKind
 SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
 
 _CHAT = frozenset({ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER})
-ADAPTERS: Adapters = {
+ADAPTERS: Mapping[Modality, frozenset[ProviderKind]] = {
     Modality.TEXT: _CHAT,
     Modality.EMBEDDING: frozenset(),
     Modality.IMAGE: frozenset({ProviderKind.DEMO}),
@@ -25,12 +26,14 @@ ADAPTERS: Adapters = {
 }
 """The kinds of provider that this program speaks to, by what they make. OpenRouter's chat is OpenAI's on the wire."""
 
+_ADAPTERS = Adapters(ADAPTERS)
+
 
 def load(
     extension: Path | None,
     keys: ProviderKeys,
     *,
-    adapters: Adapters = ADAPTERS,
+    adapters: Adapters = _ADAPTERS,
     at: datetime | None = None,
     shipped: Path = SHIPPED,
 ) -> Catalog:

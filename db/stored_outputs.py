@@ -15,7 +15,6 @@ from domain.media import COPY_GRACE, OutputFolder
 NOT_DELETED = """(j.outputs_deleted_at IS NULL
     AND (j.state = 'succeeded' OR (j.state IN ('failed', 'cancelled') AND j.provider_job_id IS NOT NULL)))"""
 """Something of the ended job `j` may lie in storage. What never was at a provider was never copied."""
-OVERDUE_AFTER = timedelta(minutes=15)
 
 # The database's clock decides, whoever asks.
 _DUE = """
@@ -48,23 +47,6 @@ VALUES (1, CAST(:position AS text), CASE WHEN CAST(:position AS text) = '' THEN 
 ON CONFLICT (id) DO UPDATE
 SET position = excluded.position, finished_at = coalesce(excluded.finished_at, s.finished_at)
 """
-_OVERDUE = """
-SELECT count(*) FROM media_jobs
-WHERE outputs_deleted_at IS NULL AND state = 'succeeded' AND expires_at <= now() - :overdue
-"""
-_BY_ACCOUNT = """
-SELECT account_id, count(*), coalesce(sum((output ->> 'bytes')::bigint), 0)
-FROM media_jobs, LATERAL jsonb_array_elements(outputs) output
-WHERE outputs_deleted_at IS NULL AND state = 'succeeded'
-GROUP BY account_id ORDER BY 3 DESC, 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountStorage:
-    account_id: UUID
-    objects: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +104,6 @@ class StoredOutputs:
         """Up to here; "" when it has come to its end."""
         async with self.database.transaction() as session:
             await _run(session, _MOVE, position=position)
-
-
-async def overdue(session: AsyncSession) -> int:
-    """Jobs whose outputs expired long ago and are still there."""
-    return int((await _rows(session, _OVERDUE, overdue=OVERDUE_AFTER))[0][0])
-
-
-async def by_account(session: AsyncSession) -> list[AccountStorage]:
-    """Who stores how much, the most first."""
-    return [AccountStorage(row[0], int(row[1]), int(row[2])) for row in await _rows(session, _BY_ACCOUNT)]
 
 
 async def _rows(session: AsyncSession, statement: str, **values: object) -> Sequence[tuple[Any, ...]]:

@@ -168,11 +168,18 @@ class Model(Frozen):
     pro_only: bool
     supported_parameters: tuple[str, ...] | None
     """None: not declared, and nothing is to be concluded from it."""
+    passed_on: tuple[str, ...] = ()
+    """Request fields that its first route sends upstream, but for those that the model does not price."""
     routes: tuple[Route, ...]
 
     @property
     def active(self) -> bool:
         return bool(self.routes)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Request fields that the model takes, as far as is known here: declared, else what is passed on."""
+        return self.passed_on if self.supported_parameters is None else self.supported_parameters
 
     @property
     def vendor(self) -> str:

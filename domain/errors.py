@@ -23,6 +23,8 @@ GatewayError
 │   ├── UpstreamTimeout
 │   ├── UpstreamBusy              provider said: later
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
+│       └── OutputTooLarge
+├── LinkInvalid                   a signed link that has expired, or that we did not sign
 ├── ServiceUnavailable            our database or Temporal is away
 └── AmountTooLarge
 """
@@ -226,6 +228,16 @@ class UpstreamRefused(UpstreamError):
     """The provider refused this input."""
 
     retryable = False
+
+
+class OutputTooLarge(UpstreamRefused):
+    """What the provider made is larger than this server stores."""
+
+
+class LinkInvalid(GatewayError):
+    """This link is not valid, or no longer. Ask the job for a new one: GET /api/media/jobs/<uuid>/."""
+
+    code = "invalid_value"
 
 
 class ServiceUnavailable(GatewayError):

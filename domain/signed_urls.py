@@ -8,16 +8,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from domain.errors import GatewayError
+from domain.errors import LinkInvalid
 from domain.secrets import DerivedKeys
 
 _EXPIRY = re.compile(r"[1-9][0-9]{0,10}")
-
-
-class LinkInvalid(GatewayError):
-    """This link is not valid, or no longer. Ask the job for a new one: GET /api/media/jobs/<uuid>/."""
-
-    code = "invalid_value"
 
 
 class SignedUrls:

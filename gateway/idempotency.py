@@ -41,14 +41,14 @@ class IdempotentRequest:
         if self.secret is None or len(plain) > MAX_REPLAY_BYTES:
             return None
         salt = os.urandom(_SALT_BYTES)
-        return salt + seal(_replay_key(self.secret, salt), plain, place="replay", nonce=os.urandom(NONCE_BYTES))
+        return salt + seal(_replay_key(self.secret, salt), plain, aad="replay", nonce=os.urandom(NONCE_BYTES))
 
     def opened(self, kept: bytes) -> dict[str, Any] | None:
         """None: it was another key of the account that made the call."""
         if self.secret is None:
             return None
         try:
-            plain = unseal(_replay_key(self.secret, kept[:_SALT_BYTES]), kept[_SALT_BYTES:], place="replay")
+            plain = unseal(_replay_key(self.secret, kept[:_SALT_BYTES]), kept[_SALT_BYTES:], aad="replay")
         except SealBroken:
             return None
         answer: dict[str, Any] = orjson.loads(plain)

@@ -1,6 +1,6 @@
 """Builds the adapters of a catalog's active providers. The one place that maps a provider's kind to its code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,14 @@ from providers.base import ChatProvider, ChatUpstream, MediaProvider, Timeouts, 
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoTransport
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.request import DOCUMENTED
 from providers.openai_aiohttp import OldDemoChat, OpenAIChat
+
+_CHAT_PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
+PARAMETERS: Mapping[ProviderKind, frozenset[str]] = dict.fromkeys(
+    (ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER), _CHAT_PARAMETERS
+)
+"""What a caller may set of a chat model: the fields of OpenAI's API that the adapters of a kind send upstream."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ MAX_EVENT = 1024 * 1024
 MAX_SILENT_LINES = 50_000
 """Lines without data since `spoken` was last called."""
 MAX_SILENT_BYTES = 4 * 1024 * 1024
+_NEWLINE = ord("\n")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -44,9 +45,17 @@ class Decoder:
     def feed(self, part: bytes) -> Iterator[bytes | Failure]:
         if self._ends_with_cr or b"\r" in part:
             part = self._with_newlines(part)
-        if b"\n" not in part:
+        end = part.find(b"\n")
+        if end < 0:
             self._keep(part)
-            return
+        elif end == len(part) - 2 and part[-1] == _NEWLINE and part[:7] == b"data: {" and self._is_between(end):
+            self._begun = True  # one whole event: most parts are
+            self._count(end)
+            yield part[6:end]
+        else:
+            yield from self._lines(part)
+
+    def _lines(self, part: bytes) -> Iterator[bytes | Failure]:
         if self._parts:
             self._parts.append(part)
             part = b"".join(self._parts)
@@ -70,6 +79,10 @@ class Decoder:
     def spoken(self) -> None:
         """What was read last said something: more silence is borne."""
         self._silent_lines = self._silent_bytes = 0
+
+    def _is_between(self, size: int) -> bool:
+        """Whether nothing has been read of the next event, which has so many bytes."""
+        return not (self._parts or self._data or self._is_error) and size <= MAX_EVENT
 
     def _with_newlines(self, part: bytes) -> bytes:
         """Every line end as one newline, wherever a CRLF is cut."""

@@ -1,4 +1,4 @@
-"""Starting, finding and cancelling media workflows: what the API and the orphan starter share."""
+"""Starting and finding media workflows, which the API and maintenance share; and cancelling one for its caller."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -50,7 +50,7 @@ def entry(model: Model, exchange: Exchange) -> dict[str, Any]:
         "credits_per_second": _per(model.prices, Unit.SECOND),
         "pro_only": model.pro_only,
         "tags": list(model.tags),
-        "supported_parameters": list(model.supported_parameters or ()),
+        "supported_parameters": list(model.parameters),
         "context_length": model.context_window,
         "architecture": _architecture(model),
         "pricing": _pricing(model.prices, exchange),

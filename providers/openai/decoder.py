@@ -15,6 +15,7 @@ MAX_VALUES = 50_000
 """Of one event."""
 MAX_WHOLE = 4 * 1024 * 1024
 """Bytes of an answer that comes whole although a stream was asked for: it is read on the event loop."""
+_OBJECT = ord("{")
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
@@ -61,10 +62,7 @@ class OpenAIDecoder:
         if self._kind == b"{" or self._whole:
             self._collect(data)
             return
-        for event in self._events.feed(data):
-            yield from self._read(event)
-            if self._done:
-                return
+        yield from self._read(self._events.feed(data))
 
     def eof(self) -> Iterator[ProviderEvent]:
         if self._done:
@@ -72,10 +70,9 @@ class OpenAIDecoder:
         if self._whole:
             yield from self._answer(b"".join(self._whole))
             return
-        for event in self._events.end():
-            yield from self._read(event)
-            if self._done:
-                return
+        yield from self._read(self._events.end())
+        if self._done:
+            return
         ended = sum(choice.finished for choice in self._choices.values())
         if ended < self._call.choices or ended < len(self._choices):  # cut: no [DONE], nor a finish reason for each
             raise UpstreamError
@@ -100,19 +97,52 @@ class OpenAIDecoder:
             self._accepted = True
             yield Accepted()
 
-    def _read(self, event: bytes | sse.Failure) -> Iterator[ProviderEvent]:
-        """What one event's data says."""
+    def _read(self, events: Iterator[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
+        for event in events:
+            if type(event) is bytes and event[0] == _OBJECT:
+                chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+                delta = None if doubtful else self._common(chunk)
+                if delta is not None:
+                    yield delta
+                else:
+                    yield from self._chunk(chunk, doubtful)
+            else:
+                yield from self._odd_event(event)
+                if self._done:
+                    return
+
+    def _odd_event(self, event: bytes | sse.Failure) -> Iterator[ProviderEvent]:
+        """What begins as no object does: the end, or a failure."""
         if isinstance(event, sse.Failure):
             raise self._failure(_value(event.data))
-        if event[:6] == b"[DONE]" or event.strip() == b"[DONE]":
+        event = event.strip()
+        if event[:6] == b"[DONE]" or event == b'"[DONE]"':
             yield from self._end()
-            return
-        chunk, doubtful = upstream_json.read(event, MAX_VALUES)
-        if chunk is None:
-            return
-        if not isinstance(chunk, dict):
+        elif event[:1] == b"{":
+            yield from self._chunk(*upstream_json.read(event, MAX_VALUES))
+        elif event != b"null":
             raise UpstreamError
-        yield from self._chunk(chunk, doubtful)
+
+    def _common(self, chunk: dict[str, Any]) -> Delta | None:
+        """Of one choice that goes on with its content: most chunks, and so the short way."""
+        choices = chunk.get("choices")
+        if type(choices) is not list or len(choices) != 1 or chunk.get("error") or chunk.get("usage"):
+            return None
+        choice = choices[0]
+        delta = choice.get("delta") if type(choice) is dict else None
+        if type(delta) is not dict or len(delta) != 1 or self._halves:
+            return None
+        content, index = delta.get("content"), choice.get("index")
+        if type(content) is not str or type(index) is not int or not self._goes_on(choice, index):
+            return None
+        if content:
+            self._events.spoken()
+        return Delta({"choices": choices, **shapes.beside(chunk)}, content)
+
+    def _goes_on(self, choice: dict[str, Any], index: int) -> bool:
+        known = self._choices.get(index)
+        plain = choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and "error" not in choice
+        return known is not None and known.begun and plain
 
     def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         if "error" in chunk or "choices" not in chunk:
@@ -148,14 +178,8 @@ class OpenAIDecoder:
         yield Report(used)
 
     def _deltas(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
-        choices, beside = chunk["choices"], shapes.beside(chunk)
+        beside = shapes.beside(chunk)
         self._service_tier = beside.get("service_tier", self._service_tier)
-        if not doubtful and self._is_common(choices):  # one choice that goes on with its content
-            content = choices[0]["delta"]["content"]
-            if content:
-                self._events.spoken()
-            yield Delta({"choices": choices, **beside}, content)
-            return
         if doubtful:
             beside = upstream_json.repaired(beside)
         ends: list[dict[str, Any]] = []
@@ -192,18 +216,6 @@ class OpenAIDecoder:
         if any(end["index"] == index for end in ends):
             delta = self._halves.flush(index, delta)
         return {**upstream_json.repaired({**part, "delta": None}), "delta": delta}
-
-    def _is_common(self, choices: Any) -> bool:
-        if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
-            return False
-        choice = choices[0]
-        delta = choice.get("delta")
-        if type(delta) is not dict or len(delta) != 1 or type(delta.get("content")) is not str:
-            return False
-        if choice.get("finish_reason", 0) is not None or type(choice.get("index")) is not int or "error" in choice:
-            return False
-        known = self._choices.get(choice["index"])
-        return known is not None and known.begun and not self._halves and choice.get("logprobs") is None
 
     def _new(self, index: int, chunk: dict[str, Any]) -> _Choice:
         return _Choice(f"{chunk.get('id')}:{len(self._call.body.get('messages') or ())}:{index}")

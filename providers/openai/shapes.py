@@ -9,9 +9,15 @@ from typing import Any
 from domain.errors import UpstreamError
 from providers.openai.calls import MAX_INDEX, ToolCalls
 
-BESIDE_CHOICES = ("system_fingerprint", "service_tier", "obfuscation", "citations", "search_results", "images")
+_BESIDE_CHOICES: tuple[tuple[str, type], ...] = (
+    ("system_fingerprint", str),
+    ("service_tier", str),
+    ("obfuscation", str),
+    ("citations", list),
+    ("search_results", list),
+    ("images", list),
+)
 """What an answer may tell beside its choices: nothing about the provider's accounts and hosts."""
-_KINDS: Mapping[str, type] = {"citations": list, "search_results": list, "images": list}
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _FINISH_WORDS = {
     "max_tokens": "length",
@@ -30,9 +36,12 @@ _OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", 
 
 
 def beside(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: body[name] for name in BESIDE_CHOICES if name in body and isinstance(body[name], _KINDS.get(name, str))
-    }
+    told = {}
+    for name, kind in _BESIDE_CHOICES:
+        value = body.get(name)
+        if type(value) is kind:
+            told[name] = value
+    return told
 
 
 def choices_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -44,6 +44,8 @@ async def test_metrics_are_described_as_text(payer: AccountClient) -> None:
     answer = await payer.http.get("/metrics")
     sent = answer.headers["content-type"].partition(";")[0]
     assert [sent] == list(DOCUMENT["paths"]["/metrics"]["get"]["responses"]["200"]["content"])
+    for figure in ("yout_holds_overdue 0.0", "yout_jobs_overdue 0.0", "yout_outputs_overdue 0.0"):
+        assert f"\n{figure}\n" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

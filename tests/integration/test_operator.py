@@ -23,7 +23,7 @@ from domain.caller import Payer
 from domain.errors import AccountSuspended, CallerUnknown
 from domain.ids import chat_id
 from domain.ledger import Reserve
-from domain.media import Kind, MediaRequest, Output
+from domain.media import Kind, MediaRequest, Output, object_key
 from domain.pricing import FlatTerms
 from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
 from tests.stack import ROOT
@@ -151,11 +151,15 @@ def test_a_refunded_job_says_so(operator: Operator) -> None:
         jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
         await jobs.accept(ordered)
         await jobs.begin(ordered.job_id)
-        await jobs.succeed(ordered.job_id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+        key = object_key(customer.account_id, ordered.job_id, 0, "png")
+        await jobs.succeed(ordered.job_id, [Output(object_key=key, content_type="image/png", bytes=3)])
         return jobs
 
     operator.behind(made)
     assert operator.balance(customer) == 9_500
+    stored = {"account_id": str(customer.account_id), "objects": 1, "bytes": 3}
+    assert operator.told("outputs", "list") == [stored]
+    assert str(customer.account_id) in operator.said("outputs", "list")
     for repeated in (False, True):
         told = operator.told("refund", str(ordered.job_id), "--reason", "A black picture.")
         assert (told["credits_refunded"], told["balance"], told["repeated"]) == (500, 10_000, repeated)

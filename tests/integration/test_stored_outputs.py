@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from db import stored_outputs
+from db import media_figures
 from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
+from db.media_figures import Overdue
 from db.pruning import Pruning
 from db.stored_outputs import StoredOutputs
 from db.writer import LedgerWriter
@@ -120,7 +121,7 @@ class Site:
         async def chunks() -> AsyncIterator[bytes]:
             yield b"content"
 
-        await self.store.storage.put(key, chunks(), content_type="image/png", largest=100)
+        await self.store.storage.put(key, chunks(), content_type="image/png", max_bytes=100)
 
     async def run(self, statement: str, *values: object) -> None:
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
@@ -300,18 +301,18 @@ async def test_what_is_stored_is_known_by_account(site: Site) -> None:
         await site.succeeded(customer)
     expired = await site.succeeded(other)
     async with site.database.reading() as session:
-        accounts = await stored_outputs.by_account(session)
+        accounts = await media_figures.stored_by_account(session)
     assert [(each.account_id, each.objects, each.bytes) for each in accounts] == [
         (customer.account_id, 4, 28),
         (other.account_id, 2, 14),
     ]
     await site.run("UPDATE media_jobs SET expires_at = now() - interval '1 hour' WHERE id = %s", expired.job_id)
     async with site.database.reading() as session:
-        assert await stored_outputs.overdue(session) == 1
+        assert await media_figures.overdue(session) == Overdue(jobs=0, outputs=1)
     await site.outputs.delete_expired()
     async with site.database.reading() as session:
-        assert await stored_outputs.overdue(session) == 0
-        assert [each.account_id for each in await stored_outputs.by_account(session)] == [customer.account_id]
+        assert await media_figures.overdue(session) == Overdue(jobs=0, outputs=0)
+        assert [each.account_id for each in await media_figures.stored_by_account(session)] == [customer.account_id]
 
 
 async def test_a_job_serves_nothing_of_another(site: Site) -> None:

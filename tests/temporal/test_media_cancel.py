@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateStage
 
-from domain.errors import UpstreamRefused
+from domain.errors import OutputTooLarge, UpstreamRefused
 from domain.media import State
 from providers.base import Progress, Stage
-from storage.base import OutputTooLarge
 from tests.temporal.fleet import (
     CANCELED,
     COMPLETED,

@@ -6,10 +6,9 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from domain.errors import HoldVoided, NotFound, UpstreamRefused
+from domain.errors import HoldVoided, NotFound, OutputTooLarge, UpstreamRefused
 from domain.media import State
 from providers.base import Progress, Stage
-from storage.base import OutputTooLarge
 from tests.temporal.fleet import COMPLETED, DONE, FAILED, RUNNING, World, ended
 from workflows.saga import COMPENSATION_FAILED
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from catalog import files
-from catalog.builder import ProviderKeys
+from catalog.builder import Adapters, ProviderKeys
 from domain.catalog import Capability, Catalog, CatalogInvalid, Modality, Model, Prices, ProviderKind, Unit
 from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand, per_thousand
 from domain.money import MICRO
@@ -134,7 +134,9 @@ routes = [
     assert [route.model for route in routes] == ["first", "second", "third", "last"]
     assert routes[2].capabilities == {Capability.STORE}
     assert routes[3].capabilities == routes[3].provider.capabilities != frozenset()
-    only = files.load(tmp_path / "my.toml", all_keys, adapters={Modality.TEXT: frozenset({ProviderKind.ANTHROPIC})})
+    only = files.load(
+        tmp_path / "my.toml", all_keys, adapters=Adapters({Modality.TEXT: frozenset({ProviderKind.ANTHROPIC})})
+    )
     assert [route.model for route in only.find("m").routes] == ["no adapter"]
 
 

@@ -12,14 +12,14 @@ from genai_prices import data_snapshot
 from pydantic import SecretStr
 
 from catalog import files, list_prices
-from catalog.builder import ProviderKeys
+from catalog.builder import Adapters, ProviderKeys
 from domain.catalog import Catalog, InputModality, Modality, Model, ProviderKind
 from domain.errors import ModelNotFound
 from domain.meters import Meter, credits_per_thousand
 from domain.money import MICRO
 
 TODAY = datetime(2026, 11, 23, 2, tzinfo=UTC)
-EVERYTHING = {modality: frozenset(ProviderKind) for modality in Modality}
+EVERYTHING = Adapters({modality: frozenset(ProviderKind) for modality in Modality})
 
 
 def no_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +12,9 @@ from pydantic import SecretStr
 
 from api.wire import models
 from catalog import files
+from catalog.builder import Adapters
 from domain.catalog import Catalog, Exchange
+from providers.registry import PARAMETERS
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -107,3 +110,36 @@ def test_the_list_is_json_and_shows_no_key(catalog: Catalog) -> None:
     assert [model["id"] for model in listing["data"]] == [model.id for model in catalog.active_models()]
     assert b"a-secret-key" not in written
     assert b"base_url" not in written
+
+
+def test_a_model_that_declares_nothing_takes_what_its_adapter_passes_on(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(UNDECLARED)
+    catalog = files.load(tmp_path / "my.toml", all_keys, at=TODAY, adapters=Adapters(files.ADAPTERS, PARAMETERS))
+    listed = models.listing([catalog.find(name) for name in ("a", "b")], catalog.exchange)["data"]
+    plain, priced = (set(model["supported_parameters"]) for model in listed)
+    assert {"temperature", "tools", "max_tokens", "response_format", "top_k"} <= plain
+    assert not plain & {"web_search_options", "audio", "modalities", "service_tier", "messages", "model", "*"}
+    assert priced - plain == {"web_search_options", "audio", "modalities", "service_tier"}
+    sonnet = catalog.models["anthropic-claude-sonnet-46"]
+    assert sonnet.parameters == sonnet.supported_parameters
+
+
+UNDECLARED = """
+[providers.lab]
+kind = "openai"
+base_url = "http://lab/v1"
+passes = ["top_k", "*"]
+
+[models.a]
+credits_per_1k_input = 1
+credits_per_1k_output = 1
+routes = [{ provider = "lab", model = "a" }]
+
+[models.b]
+credits_per_1k_input = 1
+credits_per_1k_output = 1
+credits_per_1k_web_search = 1000
+credits_per_1k_audio_output = 5
+service_tiers = { flex = { credits_per_1k_input = 1, credits_per_1k_output = 1 } }
+routes = [{ provider = "lab", model = "b" }]
+"""

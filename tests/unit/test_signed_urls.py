@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.errors import LinkInvalid
 from domain.secrets import DerivedKeys
-from domain.signed_urls import LinkInvalid, SignedUrls
+from domain.signed_urls import SignedUrls
 from storage import sniff
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)

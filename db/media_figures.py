@@ -1,0 +1,50 @@
+"""Media jobs and their outputs as figures, for metrics and for the operator."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+OVERDUE_AFTER = timedelta(minutes=15)
+"""Longer than a round of maintenance needs, and than a job whose workflow is open may be late."""
+
+_OVERDUE = """
+SELECT (SELECT count(*) FROM media_jobs WHERE state IN ('queued', 'running') AND deadline <= now() - :overdue),
+       (SELECT count(*) FROM media_jobs
+        WHERE outputs_deleted_at IS NULL AND state = 'succeeded' AND expires_at <= now() - :overdue)
+"""
+_BY_ACCOUNT = """
+SELECT account_id, count(*), coalesce(sum((output ->> 'bytes')::bigint), 0)
+FROM media_jobs, LATERAL jsonb_array_elements(outputs) output
+WHERE outputs_deleted_at IS NULL AND state = 'succeeded'
+GROUP BY account_id ORDER BY 3 DESC, 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    jobs: int
+    """Unfinished although their deadline passed long ago: nothing can end them."""
+    outputs: int
+    """Jobs whose outputs expired long ago and are still in storage."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStorage:
+    account_id: UUID
+    objects: int
+    bytes: int
+
+
+async def overdue(session: AsyncSession) -> Overdue:
+    connection = await session.connection()
+    jobs, outputs = (await connection.execute(text(_OVERDUE), {"overdue": OVERDUE_AFTER})).one()
+    return Overdue(jobs, outputs)
+
+
+async def stored_by_account(session: AsyncSession) -> list[AccountStorage]:
+    """Who stores how much, the most first."""
+    rows = await (await session.connection()).execute(text(_BY_ACCOUNT))
+    return [AccountStorage(account_id, objects, int(size)) for account_id, objects, size in rows]
