@@ -17,6 +17,7 @@ from db import ledger
 from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
+from domain.caller import Payer
 from domain.errors import GatewayError, NotFound
 from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits
@@ -30,7 +31,7 @@ class Order:
     """A job as it is accepted: priced, not yet paid for."""
 
     job_id: UUID
-    digest: bytes
+    payer: Payer
     kind: Kind
     model: str
     provider: str
@@ -39,8 +40,6 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: IdempotencyClaim | None = None
-    account_id: UUID | None = None
-    """The digest's, where it is known: its orders then wait for their turn without a connection."""
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -61,14 +60,16 @@ class MediaJobs:
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
-        async with self._database.transaction(account=order.account_id) as session:
+        async with self._database.transaction(account=order.payer.account_id) as session:
             reserve = Reserve(
                 hold_id=order.job_id,
                 scope="media",
                 kind=order.kind,
                 model=order.model,
                 terms=order.price,
-                digest=order.digest,
+                digest=order.payer.digest,
+                account_id=None if order.payer.digest else order.payer.account_id,
+                allowance=order.payer.allowance,
                 lease=None,
                 pro_only=order.pro_only,
                 ceiling=order.ceiling,
@@ -94,8 +95,8 @@ class MediaJobs:
             session.add(row)
             await session.flush()
             plain = order.request.model_dump_json().encode()
-            place = _place(order.job_id)
-            epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, place=place)
+            aad = _aad(order.job_id)
+            epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, aad=aad)
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
             return Accepted(_job(row), reserved.available, replayed=False)
 
@@ -116,7 +117,7 @@ class MediaJobs:
             sealed = await session.get(JobInputRow, job_id)
             if sealed is None:
                 raise NotFound
-            plain = await self._sealing.open(session, row.account_id, sealed.epoch, sealed.sealed, place=_place(job_id))
+            plain = await self._sealing.open(session, row.account_id, sealed.epoch, sealed.sealed, aad=_aad(job_id))
             return MediaRequest.model_validate_json(plain)
 
     async def begin(self, job_id: UUID) -> Job:
@@ -234,7 +235,7 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
     return row
 
 
-def _place(job_id: UUID) -> str:
+def _aad(job_id: UUID) -> str:
     return f"job_inputs|{job_id}"
 
 
