@@ -9,7 +9,7 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
-from domain.ledger import IdempotencyClaim
+from domain.ledger import IdempotencyClaim, Payer
 from domain.media import Kind, MediaRequest
 from domain.pricing import FlatTerms
 from tests.integration.bank import WRAPPING, Customer, balance, open_account
@@ -21,7 +21,7 @@ def _order(customer: Customer) -> Order:
     request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake")
     claim = IdempotencyClaim(b"s" * 32, b"f" * 32)
     price = FlatTerms(PRICE, "v1")
-    return Order(uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", price, request, claim=claim)
+    return Order(uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", price, request, claim=claim)
 
 
 async def test_a_key_that_names_another_accounts_job_is_free(
