@@ -59,7 +59,7 @@ SANDBOX = SandboxedWorkflowRunner(
 _RESOURCES = ResourceBasedTunerConfig(target_memory_usage=0.8, target_cpu_usage=0.9)
 _MEDIA_SLOTS = ResourceBasedSlotConfig(minimum_slots=16, maximum_slots=500, ramp_throttle=timedelta(milliseconds=50))
 _RETRY_SECONDS = 1.0
-_LONGEST_THROTTLE = timedelta(seconds=2)
+_MAX_HEARTBEAT_THROTTLE = timedelta(seconds=2)
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ def _worker(client: Client, queue: str, shape: Shape, fleet: Fleet) -> Worker:
         tuner=shape.tuner,
         interceptors=[failpoints.Failpoints(fleet.failpoint)] if fleet.failpoint else [],
         graceful_shutdown_timeout=fleet.drain,
-        max_heartbeat_throttle_interval=_LONGEST_THROTTLE,
+        max_heartbeat_throttle_interval=_MAX_HEARTBEAT_THROTTLE,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(initial=2),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(initial=2),
     )
@@ -269,8 +269,8 @@ async def main(settings: Settings) -> None:
     logging.getLogger("temporalio.worker").setLevel(logging.WARNING)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for told in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(told, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
     fleet = _fleet(settings)
     async with build(settings) as (temporal, parts):
         await run(temporal, parts, fleet, stop)

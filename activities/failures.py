@@ -28,7 +28,7 @@ PUBLIC = frozenset({INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_
 _EXPECTED = ApplicationErrorCategory.BENIGN
 """Told in one line of our own: the SDK then writes no stack trace, and counts no fault of this program."""
 
-_SHORTEST, _UNTOLD, _LONGEST = timedelta(seconds=1), timedelta(seconds=5), timedelta(minutes=2)
+_MIN_BUSY_PAUSE, _BUSY_PAUSE, _MAX_BUSY_PAUSE = timedelta(seconds=1), timedelta(seconds=5), timedelta(minutes=2)
 _AT_PROVIDER = {
     UpstreamError.code: UpstreamError(),
     UpstreamTimeout.code: UpstreamTimeout(),
@@ -64,8 +64,8 @@ def translated(*, give_up_after: int | None = None) -> Iterator[None]:
 def _translation(error: GatewayError, give_up_after: int | None) -> ApplicationError:
     delay, final = None, True
     if isinstance(error, UpstreamBusy):
-        asked = _UNTOLD if error.retry_after is None else error.retry_after
-        delay, final = min(max(asked, _SHORTEST), _LONGEST), False
+        pause = _BUSY_PAUSE if error.retry_after is None else error.retry_after
+        delay, final = min(max(pause, _MIN_BUSY_PAUSE), _MAX_BUSY_PAUSE), False
     elif isinstance(error, UpstreamError):
         final = not error.retryable or (give_up_after is not None and activity.info().attempt >= give_up_after)
     elif isinstance(error, ServiceUnavailable):
@@ -98,7 +98,7 @@ def unusable_output() -> ApplicationError:
 def worker_stopping() -> ApplicationError:
     """Another worker goes on with it, at once."""
     return ApplicationError(
-        "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_SHORTEST, category=_EXPECTED
+        "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_MIN_BUSY_PAUSE, category=_EXPECTED
     )
 
 

@@ -12,7 +12,7 @@ from activities import failures
 
 T = TypeVar("T")
 
-LONGEST_SILENCE = timedelta(seconds=2)
+MAX_BEAT_PAUSE = timedelta(seconds=2)
 
 
 class Beat:
@@ -61,7 +61,7 @@ async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _beat(beat: Beat, allowed: timedelta) -> None:
-    pause = min(allowed / 3, LONGEST_SILENCE).total_seconds()
+    pause = min(allowed / 3, MAX_BEAT_PAUSE).total_seconds()
     while True:
         beat()
         await asyncio.sleep(pause)

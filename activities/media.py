@@ -14,7 +14,7 @@ from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Jobs
 from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, where
 from domain.media import Job, Kind, Output, OutputFolder, State, object_key
-from providers.base import Made, MediaProvider, Progress, Stage
+from providers.base import MediaProvider, OutputFile, Progress, Stage
 from storage.base import Storage
 
 Providers = Callable[[str], MediaProvider]
@@ -34,17 +34,17 @@ _RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    largest_output: int = 1 << 30
-    most_outputs: int = 16
-    sniffed: int = 4096
-    submit_patience: timedelta = timedelta(seconds=270)
+    max_output_bytes: int = 1 << 30
+    max_outputs: int = 16
+    sniffed_bytes: int = 4096
+    submit_timeout: timedelta = timedelta(seconds=270)
     """Below the activity's start-to-close: when Temporal makes another attempt, this one is over."""
-    longest_watch: timedelta = timedelta(seconds=20)
+    max_watch: timedelta = timedelta(seconds=20)
     """However patient the workflow is: an activity's slot is not there to wait in."""
-    first_pause: timedelta = timedelta(seconds=0.5)
-    """Between two looks at the provider, to begin with; they get rarer, down to one in `longest_pause`."""
-    longest_pause: timedelta = timedelta(seconds=5)
-    cancel_patience: timedelta = timedelta(seconds=30)
+    min_pause: timedelta = timedelta(seconds=0.5)
+    """Between two looks at the provider, to begin with; they get rarer, down to one in `max_pause`."""
+    max_pause: timedelta = timedelta(seconds=5)
+    cancel_timeout: timedelta = timedelta(seconds=30)
     """How long a provider may take to say what became of a cancelled job; then it counts as not billed."""
 
 
@@ -80,7 +80,7 @@ class MediaActivities:
         with failures.translated():
             async with heartbeating():
                 job = await self._running(watch.job_id)
-                progress = await self._look(job, min(watch.patience, self._limits.longest_watch))
+                progress = await self._look(job, min(watch.patience, self._limits.max_watch))
                 if progress.stage in (Stage.FAILED, Stage.CANCELLED):
                     raise failures.at_provider(progress.failure)
                 return PollResult(done=progress.stage is Stage.DONE, percent=progress.percent)
@@ -93,10 +93,10 @@ class MediaActivities:
                 job = await self._running(ref.job_id)
                 provider, work = await self._at(job)
                 outputs: list[Output] = []
-                async for made in provider.fetch(work):
-                    if len(outputs) == self._limits.most_outputs:
+                async for file in provider.fetch(work):
+                    if len(outputs) == self._limits.max_outputs:
                         raise failures.unusable_output()
-                    outputs.append(await self._keep(job, len(outputs), made))
+                    outputs.append(await self._keep(job, len(outputs), file))
                 if not outputs:
                     raise failures.unusable_output()
                 return Copied(outputs=tuple(outputs))
@@ -111,7 +111,7 @@ class MediaActivities:
                 if work is None:
                     return CancelResult(billed=False)
                 progress = await provider.cancel(work)
-                async for _ in self._looks(self._limits.cancel_patience):
+                async for _ in self._looks(self._limits.cancel_timeout):
                     if progress.stage is not Stage.RUNNING:
                         break
                     progress = await provider.poll(work)
@@ -143,7 +143,7 @@ class MediaActivities:
             if not provider.find_is_complete:
                 raise failures.submission_in_doubt()
         try:
-            async with asyncio.timeout(self._limits.submit_patience.total_seconds()):
+            async with asyncio.timeout(self._limits.submit_timeout.total_seconds()):
                 accepted = await provider.submit(request, reference)
         except TimeoutError:
             raise UpstreamTimeout from None
@@ -189,29 +189,31 @@ class MediaActivities:
         """When to look at a provider again: ever more rarely, until `patience` is over."""
         clock = asyncio.get_running_loop().time
         end = clock() + patience.total_seconds()
-        pause = self._limits.first_pause
+        pause = self._limits.min_pause
         while clock() + pause.total_seconds() <= end:
             await asyncio.sleep(pause.total_seconds())
             yield
-            pause = min(pause * 1.5, self._limits.longest_pause)
+            pause = min(pause * 1.5, self._limits.max_pause)
 
-    async def _keep(self, job: Job, index: int, made: Made) -> Output:
-        first, chunks = await _peeked(made.chunks, self._limits.sniffed)
-        content_type = self._content_type(job.kind, made, first)
-        extension = made.extension if content_type == made.content_type else _extension(content_type)
+    async def _keep(self, job: Job, index: int, file: OutputFile) -> Output:
+        first, chunks = await _peeked(file.chunks, self._limits.sniffed_bytes)
+        content_type = self._content_type(job.kind, file, first)
+        extension = file.extension if content_type == file.content_type else _extension(content_type)
         key = object_key(job.account_id, job.id, index, extension)
-        stored = await self._storage.put(key, chunks, content_type=content_type, largest=self._limits.largest_output)
+        stored = await self._storage.put(
+            key, chunks, content_type=content_type, max_bytes=self._limits.max_output_bytes
+        )
         return Output(
             object_key=key,
             content_type=content_type,
             bytes=stored.bytes,
-            width=made.width,
-            height=made.height,
-            duration=made.duration,
+            width=file.width,
+            height=file.height,
+            duration=file.duration,
         )
 
-    def _content_type(self, kind: Kind, made: Made, first: bytes) -> str:
-        if kind is Kind.SPEECH and made.content_type == RAW_AUDIO and first:
+    def _content_type(self, kind: Kind, file: OutputFile, first: bytes) -> str:
+        if kind is Kind.SPEECH and file.content_type == RAW_AUDIO and first:
             return RAW_AUDIO
         content_type = self._sniff(first)
         if content_type is None or not content_type.startswith(FAMILIES[kind]):
@@ -239,8 +241,8 @@ class MediaActivities:
         """The provider's id of the job, also where nobody came to record it."""
         if job.provider_job_id is not None:
             return job.provider_job_id
-        found = await self._provider(job).find(str(job.id))
-        return found and await self._jobs.record_submitted(job.id, found)
+        provider_job_id = await self._provider(job).find(str(job.id))
+        return provider_job_id and await self._jobs.record_submitted(job.id, provider_job_id)
 
 
 def _extension(content_type: str) -> str:

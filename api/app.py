@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from temporalio.client import Client
 from api import (
     background,
     billing,
-    chat,
+    chat_models,
     docs,
     edge,
     errors,
@@ -33,10 +33,14 @@ from api import (
     quotes,
 )
 from api.background import MaintenanceTask
+from api.chat import ChatEndpoint
 from api.cors import Cors
 from api.outputs import Outputs
 from api.resources import Resources
 from api.statement_cursor import StatementCursor
+from api.wire import native_chat
+from api.wire.native_chat import NativeChat
+from api.wire.openai_chat import OpenAIChat
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -45,9 +49,11 @@ from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
+from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.maintenance import RECOVERY_AGE, Maintenance
-from gateway.pulled_calls import Calls
+from gateway.renewals import renew_for_ever
+from gateway.wire import Wire
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -57,15 +63,17 @@ from workflows.start import MediaStarter
 
 log = structlog.get_logger(__name__)
 
-CHAT = "/v1/chat/completions"
+_CHAT: dict[str, Wire] = {"/v1/chat/completions": OpenAIChat(), native_chat.ENDPOINT: NativeChat()}
+"""The wire that is spoken at each path."""
 START_PATIENCE = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 
 
 class Gateway(FastAPI):
-    """FastAPI behind the edge; its busiest endpoint goes in front of what the others share."""
+    """FastAPI behind the edge; its busiest endpoints go in front of what the others share."""
 
     edge: ASGIApp
+    hot: Mapping[str, ASGIApp]
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
@@ -77,9 +85,10 @@ class Gateway(FastAPI):
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the edge lets through."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == CHAT:
+        hot = self.hot.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if hot is not None:
             scope["app"] = self
-            await chat.completions(scope, receive, send)
+            await hot(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -96,9 +105,12 @@ def create_app(settings: Settings) -> Gateway:
     )
     errors.install(app)
     app.edge = edge.Edge(app.inside, max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins))
-    app.router.routes.append(Route(CHAT, _Endpoint(), methods=["POST"]))  # for what is asked of it by other methods
+    app.hot = {path: ChatEndpoint(wire) for path, wire in _CHAT.items()}
+    for path, endpoint in app.hot.items():
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # for what is asked of it by other methods
     for router in (
         models.router,
+        chat_models.router,
         keys.router,
         limit.router,
         billing.router,
@@ -115,12 +127,6 @@ def create_app(settings: Settings) -> Gateway:
     return app
 
 
-class _Endpoint:
-    """Starlette takes a callable object as plain ASGI, a function as a handler."""
-
-    __call__ = staticmethod(chat.completions)
-
-
 def _outputs(request: Request) -> Outputs:
     found: Outputs = request.app.state.outputs
     return found
@@ -133,8 +139,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
-            calls = Calls(ledger, wired.catalog, wired.registry.chat, tokenizer.count, settings.ceiling)
-            calls.drains = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
+            calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
+            calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
             app.state.ledger = ledger
@@ -202,7 +208,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]
     return [
-        asyncio.create_task(calls.renew_for_ever(), name="renewals"),
+        asyncio.create_task(renew_for_ever(calls), name="renewals"),
         asyncio.create_task(background.run(leadership, tasks, wired.errors), name="maintenance"),
     ]
 

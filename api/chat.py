@@ -1,187 +1,127 @@
-"""`POST /v1/chat/completions`: the hot path, as plain ASGI in front of FastAPI. Documented in `api/openapi.py`."""
+"""The chat endpoints, one for each client wire: HTTP alone, as plain ASGI in front of FastAPI.
+
+They are documented in `api/openapi.py`. What a call does is in `gateway.calls`, `gateway.whole_answers` and
+`gateway.streams`.
+"""
 
 import asyncio
-import contextlib
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
-import orjson
-import structlog
 from starlette.types import Receive, Scope, Send
 
-from api import auth, body, errors, idempotency, ratelimit, replay
+from api import auth, body, errors, idempotency, ratelimit
 from api.resources import Resources
-from api.wire import openai_chat as wire
-from api.wire.openai_chat import ChatRequest
-from db import keys as stored_keys
+from api.stream_response import HEADERS as STREAM_HEADERS
+from api.stream_response import StreamResponse, dropped_header
 from domain import keys
-from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, UpstreamError
-from domain.ids import chat_id
+from domain.errors import CallerUnknown, GatewayError
 from domain.ledger import Replay
-from domain.pricing import Usage
+from gateway import replays, whole_answers
+from gateway.call import Call
+from gateway.calls import BIG_BODY
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
-from gateway.pulled_calls import Call, Calls
-from gateway.pulled_relay import StreamRelay, yout
-from providers.base import ChatAnswer
+from gateway.wire import Bill, ModelCall, Wire
 
-log = structlog.get_logger(__name__)
-
-SILENCE_SECONDS = 10.0
-"""After so long without an event the headers go out, and then a comment each time."""
-_STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_REPLAYED = [(name.encode(), value.encode()) for name, value in idempotency.REPLAYED.items()]
+_JSON = (b"content-type", b"application/json")
+_STRICT = b"x-yout-strict"
+Headers = list[tuple[bytes, bytes]]
 
 
-async def completions(scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        await _completions(scope, receive, send)
-    except Exception as error:  # nobody is behind this who would answer it
-        if scope["state"].get("answered"):
-            raise
-        await errors.answer_to(error, scope)(scope, receive, send)
+@dataclass(frozen=True, slots=True)
+class _Request:
+    call: ModelCall
+    idempotent: IdempotentRequest | ImplicitRequest
 
 
-async def _completions(scope: Scope, receive: Receive, send: Send) -> None:
-    token = auth.token(scope["headers"])
-    raw = await body.read(receive, admit=lambda: auth.authenticate(scope))
-    resources: Resources = scope["app"].state.resources
-    try:
-        if len(raw) > wire.BIG_BODY:
-            await _authenticate(resources, scope, token)  # strangers get no work out of us
-            presented, request = await asyncio.to_thread(_big, resources, scope, raw, token)
-        else:
-            presented, request = _parsed(resources, scope, raw, token)
-        call = await resources.calls.open(request, keys.digest(token), presented)
-    except CallerUnknown:
-        raise
-    except GatewayError as refusal:
-        if refusal.left is None:
-            await _authenticate(resources, scope, token)  # a stranger hears 401, whatever else is wrong
-        else:
-            ratelimit.note(scope, *refusal.left)
-        raise
-    if isinstance(call, Replay):
-        assert isinstance(presented, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
-        ratelimit.note(scope, call.requests, call.tokens)
-        await replay.answer(call, presented, request)(scope, receive, send)
-        return
-    ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)
-    if request.stream:
-        await _stream(resources.calls, call, scope, receive, send)
-        return
-    headers, answer = await _answer(resources.calls, call)
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
+class ChatEndpoint:
+    """Starlette takes a callable object as plain ASGI."""
 
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
-def _parsed(
-    resources: Resources, scope: Scope, raw: bytes, token: str
-) -> tuple[IdempotentRequest | ImplicitRequest, ChatRequest]:
-    parsed = body.json_object(raw)
-    key, claims = idempotency.key_of(scope["headers"]), resources.claims
-    if key is not None:
-        return claims.explicit("chat", key, parsed, token), wire.parse(parsed)
-    if idempotency.is_retry(scope["headers"]):
-        return claims.implicit("chat", parsed, token), wire.parse(parsed)
-    return claims.first_attempt("chat", parsed, token), wire.parse(parsed)
-
-
-def _big(
-    resources: Resources, scope: Scope, raw: bytes, token: str
-) -> tuple[IdempotentRequest | ImplicitRequest, ChatRequest]:
-    """The same off the event loop, with all that has to be looked through."""
-    presented, request = _parsed(resources, scope, raw, token)
-    if isinstance(presented, ImplicitRequest):
-        presented.claim()
-    return presented, replace(request, big=True)
-
-
-async def _authenticate(resources: Resources, scope: Scope, token: str) -> None:
-    async with resources.database.reading() as session:
-        caller = await stored_keys.authenticate(session, token)
-    ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
-
-
-async def _answer(calls: Calls, call: Call) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Runs to its end and is billed, also when the client has left meanwhile."""
-    try:
-        message, billed = _message(calls, call, await _complete(calls, call))
-    except asyncio.CancelledError:  # not the client, whose leaving cancels nothing: this server has no more time
-        await calls.void(call)
-        raise ServiceUnavailable("This server is stopping. Nothing was charged; try again.") from None
-    except GatewayError:
-        await calls.void(call)
-        raise
-    except Exception as fault:  # an answer that nobody could relay is no answer, and costs nothing
-        log.warning("unusable answer", fault=type(fault).__name__)
-        await calls.void(call)
-        raise UpstreamError from None
-    closed = await calls.settle(call, billed, minimum=True, answer=message)
-    whole = message[:-1] + b',"yout":' + orjson.dumps(yout(closed)) + b"}"
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(whole)),
-        (b"x-yout-credits-charged", b"%d" % closed.charged),
-        (b"x-yout-balance", b"%d" % closed.available),
-    ]
-    return headers, whole
-
-
-def _message(calls: Calls, call: Call, answer: ChatAnswer) -> tuple[bytes, Usage]:
-    """The answer as it goes out, but for what it cost; and what is billed. Serialised before anything is charged."""
-    report = answer.body.get("usage")
-    billed = calls.billed_answer(call, report, wire.delta_text(answer.body.get("choices")))
-    ours = {
-        "id": chat_id(call.hold_id),
-        "object": "chat.completion",
-        "created": call.created,
-        "model": call.model.id,
-        "usage": wire.usage_object(billed, report),
-    }
-    return orjson.dumps(wire.relayed(answer.body) | ours), billed
-
-
-async def _complete(calls: Calls, call: Call) -> ChatAnswer:
-    """The first route that answers."""
-    failure: UpstreamError = UpstreamError()
-    for route in call.model.routes:
-        call.route = route
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            return await calls.provider(route.provider.name).complete(call.upstream(route))
-        except UpstreamError as failed:
-            failure = failed
-            if not failed.retryable:
-                break
-    raise failure
+            await self._answer(scope, receive, send)
+        except Exception as error:  # nobody is behind this who would answer it
+            if scope["state"].get("answered"):
+                raise
+            await errors.answer_to(error, scope)(scope, receive, send)
 
-
-async def _stream(calls: Calls, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-    pump = StreamRelay(calls, call)
-    pump.start()
-    leaving = asyncio.create_task(_watch(receive, pump))
-    try:
-        first = await pump.outbox.take(SILENCE_SECONDS)
-        if pump.refusal is not None and not pump.produced:
-            await errors.response(pump.refusal)(scope, receive, send)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = auth.token(scope["headers"])
+        raw = await body.read(receive, admit=lambda: auth.authenticate(scope))
+        resources: Resources = scope["app"].state.resources
+        request, call = await self._open(resources, scope, raw, token)
+        if isinstance(call, Replay):
+            ratelimit.note(scope, call.requests, call.tokens)
+            await self._replay(call, request, send)
             return
-        await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
-        part = first
-        while part is not None:
-            chunk = part or wire.KEEP_ALIVE
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            part = await pump.outbox.take(SILENCE_SECONDS)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-    finally:
-        pump.leave()
-        leaving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await leaving
+        ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)
+        if request.call.stream:
+            writer = self._wire.writer(call.head)
+            client = StreamResponse(send, writer.KEEP_ALIVE)
+            await client.serve(resources.calls.stream(call, writer, client), scope, receive)
+        else:
+            await self._whole(resources, call, send)
+
+    async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
+        try:
+            if len(raw) > BIG_BODY:
+                await auth.authenticate(scope)  # strangers get no work out of us
+                request = await asyncio.to_thread(self._parse_big, resources, scope, raw, token)
+            else:
+                request = self._parse(resources, scope, raw, token)
+            return request, await resources.calls.open(request.call, keys.digest(token), request.idempotent)
+        except CallerUnknown:
+            raise
+        except GatewayError as error:
+            if error.left is None:
+                await auth.authenticate(scope)  # a stranger hears 401, whatever else is wrong
+            else:
+                ratelimit.note(scope, *error.left)
+            raise
+
+    def _parse(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> _Request:
+        parsed, headers = body.json_object(raw), scope["headers"]
+        key, requests, endpoint = idempotency.key_of(headers), resources.claims, self._wire.endpoint
+        idempotent: IdempotentRequest | ImplicitRequest
+        if key is not None:
+            idempotent = requests.explicit(endpoint, key, parsed, token)
+        elif idempotency.is_retry(headers):
+            idempotent = requests.implicit(endpoint, parsed, token)
+        else:
+            idempotent = requests.first_attempt(endpoint, parsed, token)
+        call = self._wire.parse(parsed)
+        strict = any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
+        return _Request(replace(call, strict=True) if strict else call, idempotent)
+
+    def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> _Request:
+        """The same off the event loop, with all that has to be looked through."""
+        request = self._parse(resources, scope, raw, token)
+        if isinstance(request.idempotent, ImplicitRequest):
+            request.idempotent.claim()
+        return replace(request, call=replace(request.call, big=True))
+
+    async def _whole(self, resources: Resources, call: Call, send: Send) -> None:
+        answer, bill = await whole_answers.answer(resources.calls, call)
+        await _send(send, self._wire.whole(answer, bill), [_JSON, *_charged(bill), *dropped_header(call.dropped)])
+
+    async def _replay(self, found: Replay, request: _Request, send: Send) -> None:
+        assert isinstance(request.idempotent, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
+        answer, bill = replays.replayed(found, request.idempotent)
+        if request.call.stream:
+            stream = replays.stream(self._wire, request.call, answer, bill)
+            await _send(send, stream, [*STREAM_HEADERS, *_REPLAYED])
+        else:
+            await _send(send, self._wire.whole(answer, bill), [_JSON, *_charged(bill), *_REPLAYED])
 
 
-async def _watch(receive: Receive, pump: StreamRelay) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    pump.leave()
+def _charged(bill: Bill) -> Headers:
+    return [(b"x-yout-credits-charged", b"%d" % bill.charged), (b"x-yout-balance", b"%d" % bill.balance)]
+
+
+async def _send(send: Send, content: bytes, headers: Headers) -> None:
+    sized = [*headers, (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": 200, "headers": sized})
+    await send({"type": "http.response.body", "body": content})

@@ -7,6 +7,8 @@ from domain.errors import RequestInvalid
 
 HEADER = "Idempotency-Key"
 DESCRIPTION = "The same one with the same body, within 24 hours: the same result, made and charged once."
+REPLAYED = {"idempotent-replayed": "true"}
+"""The header of an answer that was made before."""
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 

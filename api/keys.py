@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayManageKeys
-from api.replay import REPLAYED
+from api.idempotency import REPLAYED
 from domain.limits import NO_LIMITS, Limits
 from gateway import keys
 from gateway.keys import KeyEdit, KeyOrder

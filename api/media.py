@@ -41,7 +41,7 @@ class _Body(BaseModel, ABC):
 class CreateImage(_Body):
     prompt: Prompt
     size: str = "1024x1024"
-    n: Annotated[int, Field(ge=1, le=media_orders.MOST_IMAGES)] = 1
+    n: Annotated[int, Field(ge=1, le=media_orders.MAX_IMAGES)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
     def fields(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class CreateImage(_Body):
 
 class CreateVideo(_Body):
     prompt: Prompt
-    duration: Annotated[float, Field(gt=0, le=media_orders.LONGEST_VIDEO)] = media_orders.DEFAULT_SECONDS
+    duration: Annotated[float, Field(gt=0, le=media_orders.MAX_VIDEO_SECONDS)] = media_orders.DEFAULT_SECONDS
     size: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 

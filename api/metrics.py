@@ -14,7 +14,7 @@ from db.media_figures import Overdue
 from db.tables import AuditRow
 from db.writer import LedgerWriter
 from domain.rounds import MaintenanceErrors
-from gateway.pulled_calls import Calls
+from gateway.calls import Calls
 
 router = APIRouter(tags=["health"])
 
@@ -32,7 +32,18 @@ class _Ledger:
         yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
         yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
         yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", len(self._calls.live))
-        yield GaugeMetricFamily("yout_drains", "Of them, read on for clients who have gone", len(self._calls.drains))
+        yield GaugeMetricFamily(
+            "yout_abandoned_streams", "Of them, read on for clients who have gone", len(self._calls.abandoned)
+        )
+        yield CounterMetricFamily(
+            "yout_unbilled_output_tokens",
+            "Output that providers reported above the limit they were given",
+            self._calls.unbilled_output,
+        )
+        faults = CounterMetricFamily("yout_route_faults", "Routes that failed by a fault of ours", labels=["provider"])
+        for provider, count in self._calls.faults.by_provider.items():
+            faults.add_metric([provider], count)
+        yield faults
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
         yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
         if audit is None:

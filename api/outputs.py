@@ -33,7 +33,7 @@ INLINE = frozenset(
 )
 """What a browser may show in place. Anything else is a download and no more than bytes."""
 
-LONGEST_CACHE = 300
+MAX_CACHE_SECONDS = 300
 
 # Exactly what we sign, in this order: no second `exp`, nothing added.
 _QUERY = re.compile(r"exp=([0-9]{1,11})&sig=([A-Za-z0-9_-]{43})")
@@ -84,14 +84,14 @@ class _Span:
 
 def router(outputs: Callable[[Request], Outputs]) -> APIRouter:
     """The route; `outputs` finds its resources, which exist only once the application has started."""
-    made = APIRouter(tags=["media"])
+    routes = APIRouter(tags=["media"])
 
     async def serve(request: Request) -> Response:
         return await _serve(request, outputs(request))
 
     path = "/media/{object:path}"
-    made.add_api_route(path, serve, methods=["HEAD"], include_in_schema=False)
-    made.add_api_route(
+    routes.add_api_route(path, serve, methods=["HEAD"], include_in_schema=False)
+    routes.add_api_route(
         path,
         serve,
         methods=["GET"],
@@ -100,11 +100,11 @@ def router(outputs: Callable[[Request], Outputs]) -> APIRouter:
         responses=_ANSWERS,
         openapi_extra={"parameters": [_parameter("object", "path"), _parameter("exp"), _parameter("sig")]},
     )
-    return made
+    return routes
 
 
-def _parameter(name: str, place: str = "query") -> dict[str, object]:
-    return {"name": name, "in": place, "required": True, "schema": {"type": "string"}}
+def _parameter(name: str, location: str = "query") -> dict[str, object]:
+    return {"name": name, "in": location, "required": True, "schema": {"type": "string"}}
 
 
 async def _serve(request: Request, outputs: Outputs) -> Response:
@@ -114,7 +114,7 @@ async def _serve(request: Request, outputs: Outputs) -> Response:
     stored = await outputs.storage.head(key) if await outputs.live(key) else None
     if stored is None:
         raise NotFound("There is no such output, or no longer.")
-    headers = _headers(stored, min(LONGEST_CACHE, int((expires_at - now).total_seconds())))
+    headers = _headers(stored, min(MAX_CACHE_SECONDS, int((expires_at - now).total_seconds())))
     if _matches(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
     span = _span(request, stored, headers["etag"])
@@ -143,10 +143,10 @@ def _headers(stored: Stored, max_age: int) -> dict[str, str]:
     }
 
 
-def _matches(asked: str | None, etag: str) -> bool:
-    if asked is None:
+def _matches(header: str | None, etag: str) -> bool:
+    if header is None:
         return False
-    return asked.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in asked.split(",")}
+    return header.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in header.split(",")}
 
 
 def _span(request: Request, stored: Stored, etag: str) -> _Span | None:
@@ -155,10 +155,10 @@ def _span(request: Request, stored: Stored, etag: str) -> _Span | None:
     A range that is malformed, or several of them, or of another version: a server may ignore it, and does.
     """
     whole = _Span(0, stored.bytes, partial=False)
-    asked = _RANGE.fullmatch(request.headers.get("range", "").strip())
-    if request.method != "GET" or asked is None or request.headers.get("if-range", etag) != etag:
+    requested = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if request.method != "GET" or requested is None or request.headers.get("if-range", etag) != etag:
         return whole
-    first, last = asked[1], asked[2]
+    first, last = requested[1], requested[2]
     if not first and not last:
         return whole
     if not first:

@@ -20,7 +20,8 @@ from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
-from gateway.pulled_calls import extends
+from gateway.call import hold_grows
+from gateway.calls import BIG_BODY
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
@@ -76,7 +77,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    asked = await _asked(resources, parsed, big=body_bytes(request) > wire.BIG_BODY)
+    asked = await _asked(resources, parsed, big=body_bytes(request) > BIG_BODY)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if asked.model.pro_only and not balance.plan_active:
@@ -93,7 +94,7 @@ async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> 
         return _media(model, parsed)
     request = replace(wire.parse(parsed), big=big)
     model, terms = await resources.calls.terms(request)
-    return _Asked("chat", model, terms, request.max_credits, any(extends(request, route) for route in model.routes))
+    return _Asked("chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes))
 
 
 def _media(model: Model, parsed: dict[str, Any]) -> _Asked:

@@ -11,8 +11,8 @@ from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.media import Job
 from domain.signed_urls import SignedUrls
+from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
-from gateway.pulled_calls import Calls
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ SILENCE_SECONDS = 10.0
 """After so long without an event the headers go out, and then a comment each time."""
 MAX_STALL_SECONDS = 60.0
 """That a client may take nothing of what waits."""
-_HEADERS = [
+HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -40,6 +40,7 @@ class StreamResponse:
         self._loop = asyncio.get_running_loop()
         self._stream: Stream | None = None
         self._begun = False
+        self._left = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._error: JsonResponse | None = None
         self._waiting: list[bytes] = []
@@ -58,9 +59,9 @@ class StreamResponse:
             await self._ended
             if self._sending is not None:
                 await asyncio.wait([self._sending])
-            if self._error is not None:
+            if self._error is not None and not self._left:
                 await self._error(scope, receive, self._send)
-            elif self._begun:
+            elif self._begun and not self._left:  # one who does not read is cut off: the server closes the connection
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._silence.cancel()
@@ -88,7 +89,7 @@ class StreamResponse:
     def _head(self) -> Message:
         self._begun = True
         dropped = () if self._stream is None else self._stream.call.dropped
-        return {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *dropped_header(dropped)]}
+        return {"type": "http.response.start", "status": 200, "headers": [*HEADERS, *dropped_header(dropped)]}
 
     def _part(self, data: bytes) -> Message:
         return {"type": "http.response.body", "body": data, "more_body": True}
@@ -147,6 +148,7 @@ class StreamResponse:
         self._gone()
 
     def _gone(self) -> None:
+        self._left = True
         self._waiting.clear()
         if self._sending is not None:
             self._sending.cancel()

@@ -11,13 +11,13 @@ from domain.errors import NotFound
 from domain.sealing import KEY_BYTES, NONCE_BYTES, Wrapping, seal, unseal
 
 
-def _place(account_id: UUID, epoch: int) -> str:
+def _aad(account_id: UUID, epoch: int) -> str:
     return f"data_keys|{account_id}|{epoch}"
 
 
 async def provision(session: AsyncSession, wrapping: Wrapping, account_id: UUID, epoch: int) -> None:
     """Make the key of a new epoch. An epoch has one key for ever: a destroyed one is never made again."""
-    wrapped = wrapping.wrap(os.urandom(KEY_BYTES), place=_place(account_id, epoch), nonce=os.urandom(NONCE_BYTES))
+    wrapped = wrapping.wrap(os.urandom(KEY_BYTES), aad=_aad(account_id, epoch), nonce=os.urandom(NONCE_BYTES))
     session.add(DataKeyRow(account_id=account_id, epoch=epoch, wrapped=wrapped))
     await session.flush()
 
@@ -28,21 +28,21 @@ class Sealing:
     def __init__(self, wrapping: Wrapping) -> None:
         self._wrapping = wrapping
 
-    async def seal(self, session: AsyncSession, account_id: UUID, plain: bytes, *, place: str) -> tuple[int, bytes]:
+    async def seal(self, session: AsyncSession, account_id: UUID, plain: bytes, *, aad: str) -> tuple[int, bytes]:
         """The epoch and the sealed bytes."""
         account = await session.get(AccountRow, account_id)
         if account is None:
             raise NotFound
         key = await self._key(session, account_id, account.epoch)
-        return account.epoch, seal(key, plain, place=f"{place}|{account.epoch}", nonce=os.urandom(NONCE_BYTES))
+        return account.epoch, seal(key, plain, aad=f"{aad}|{account.epoch}", nonce=os.urandom(NONCE_BYTES))
 
-    async def open(self, session: AsyncSession, account_id: UUID, epoch: int, sealed: bytes, *, place: str) -> bytes:
+    async def open(self, session: AsyncSession, account_id: UUID, epoch: int, sealed: bytes, *, aad: str) -> bytes:
         key = await self._key(session, account_id, epoch)
-        return unseal(key, sealed, place=f"{place}|{epoch}")
+        return unseal(key, sealed, aad=f"{aad}|{epoch}")
 
     async def _key(self, session: AsyncSession, account_id: UUID, epoch: int) -> bytes:
         query = select(DataKeyRow).where(DataKeyRow.account_id == account_id, DataKeyRow.epoch == epoch)
         row = (await session.exec(query)).one_or_none()
         if row is None or row.wrapped is None:
             raise NotFound
-        return self._wrapping.unwrap(row.wrapped, place=_place(account_id, epoch))
+        return self._wrapping.unwrap(row.wrapped, aad=_aad(account_id, epoch))

@@ -94,8 +94,8 @@ class MediaJobs:
             session.add(row)
             await session.flush()
             plain = order.request.model_dump_json().encode()
-            place = _place(order.job_id)
-            epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, place=place)
+            aad = _aad(order.job_id)
+            epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, aad=aad)
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
             return Accepted(_job(row), reserved.available, replayed=False)
 
@@ -116,7 +116,7 @@ class MediaJobs:
             sealed = await session.get(JobInputRow, job_id)
             if sealed is None:
                 raise NotFound
-            plain = await self._sealing.open(session, row.account_id, sealed.epoch, sealed.sealed, place=_place(job_id))
+            plain = await self._sealing.open(session, row.account_id, sealed.epoch, sealed.sealed, aad=_aad(job_id))
             return MediaRequest.model_validate_json(plain)
 
     async def begin(self, job_id: UUID) -> Job:
@@ -234,7 +234,7 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
     return row
 
 
-def _place(job_id: UUID) -> str:
+def _aad(job_id: UUID) -> str:
     return f"job_inputs|{job_id}"
 
 

@@ -24,7 +24,7 @@ from domain.retention import Retention, horizon
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
-MOST_BATCHES = 10
+MAX_BATCHES = 10
 """Of each kind in a round: what is left waits for the next one."""
 
 # Ids begin with their time, so that the primary key leads to the oldest: no other index is needed for it.
@@ -85,13 +85,13 @@ class Pruning:
 
     def _kinds(self) -> Iterator[tuple[str, Batch]]:
         """What is kept for a time that the operator sets."""
-        kept, now = self.retention, self.now()
-        if kept.holds is not None:
-            yield "holds", partial(self._holds, before=horizon(now, kept.holds))
-        if kept.usage is not None:
-            yield "usage", partial(self._usage, before=horizon(now, kept.usage))
-        if kept.audits is not None:
-            yield "audits", partial(self._run, statement=_DELETE_AUDITS, horizon=horizon(now, kept.audits))
+        retention, now = self.retention, self.now()
+        if retention.holds is not None:
+            yield "holds", partial(self._holds, before=horizon(now, retention.holds))
+        if retention.usage is not None:
+            yield "usage", partial(self._usage, before=horizon(now, retention.usage))
+        if retention.audits is not None:
+            yield "audits", partial(self._run, statement=_DELETE_AUDITS, horizon=horizon(now, retention.audits))
 
     async def _kind(self, name: str, one: Batch) -> int:
         """Each kind by itself: one that cannot be deleted keeps no other."""
@@ -105,7 +105,7 @@ class Pruning:
 
     async def _batches(self, one: Batch) -> int:
         gone = 0
-        for _ in range(MOST_BATCHES):
+        for _ in range(MAX_BATCHES):
             async with self.database.transaction() as session:
                 deleted = await one(session)
             gone += deleted
@@ -115,8 +115,8 @@ class Pruning:
 
     async def _holds(self, session: AsyncSession, before: datetime) -> int:
         connection = await session.connection()
-        asked = {"until": _first_id(before), "horizon": before, "batch": self.batch}
-        old = [row[0] for row in await connection.execute(text(_OLD_HOLDS), asked)]
+        values = {"until": _first_id(before), "horizon": before, "batch": self.batch}
+        old = [row[0] for row in await connection.execute(text(_OLD_HOLDS), values)]
         if not old:
             return 0
         jobs = [row[0] for row in await connection.execute(text(_THEIR_JOBS), {"ids": old})]
@@ -132,14 +132,14 @@ class Pruning:
             await _record(session, "usage", before)
         return gone
 
-    async def _run(self, session: AsyncSession, statement: str, **asked: Any) -> int:
+    async def _run(self, session: AsyncSession, statement: str, **values: Any) -> int:
         connection = await session.connection()
-        return (await connection.execute(text(statement), asked | {"batch": self.batch})).rowcount
+        return (await connection.execute(text(statement), values | {"batch": self.batch})).rowcount
 
 
 async def _record(session: AsyncSession, what: str, before: datetime, *, swept: int = 0) -> None:
-    asked = {"what": what, "horizon": before, "swept": swept}
-    await (await session.connection()).execute(text(_RECORD), asked)
+    values = {"what": what, "horizon": before, "swept": swept}
+    await (await session.connection()).execute(text(_RECORD), values)
 
 
 def _first_id(at: datetime) -> UUID:

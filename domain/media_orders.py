@@ -11,10 +11,10 @@ from domain.money import COST_PLACES, MINIMUM_CHARGE
 from domain.pricing import FlatTerms
 
 _SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})", re.ASCII)
-SMALLEST_SIDE = 16
-LARGEST_SIDE = 4096
-MOST_IMAGES = 10
-LONGEST_VIDEO = 60
+MIN_SIDE_PIXELS = 16
+MAX_SIDE_PIXELS = 4096
+MAX_IMAGES = 10
+MAX_VIDEO_SECONDS = 60
 DEFAULT_SECONDS = 5.0
 _MODALITIES = {Kind.IMAGE: Modality.IMAGE, Kind.VIDEO: Modality.VIDEO, Kind.SPEECH: Modality.SPEECH}
 
@@ -23,9 +23,9 @@ def size(text: str) -> tuple[int, int]:
     """`WxH` in pixels. Raises `RequestInvalid`."""
     match = _SIZE.fullmatch(text)
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (SMALLEST_SIDE <= width <= LARGEST_SIDE and SMALLEST_SIDE <= height <= LARGEST_SIDE):
+    if not (MIN_SIDE_PIXELS <= width <= MAX_SIDE_PIXELS and MIN_SIDE_PIXELS <= height <= MAX_SIDE_PIXELS):
         raise RequestInvalid(
-            f"'size' must be WIDTHxHEIGHT with sides from {SMALLEST_SIDE} to {LARGEST_SIDE}, such as 1024x1024.",
+            f"'size' must be WIDTHxHEIGHT with sides from {MIN_SIDE_PIXELS} to {MAX_SIDE_PIXELS}, such as 1024x1024.",
             param="size",
         )
     return width, height

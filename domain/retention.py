@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
-SHORTEST = timedelta(days=2)
+MIN_RETENTION = timedelta(days=2)
 """Longer than any lease, job, retry or clock difference: nobody asks any more for a call that is forgotten."""
 
 
@@ -20,8 +20,8 @@ class Retention:
     def __post_init__(self) -> None:
         for field in fields(self):
             kept = getattr(self, field.name)
-            if kept is not None and kept < SHORTEST:
-                raise ValueError(f"{field.name} are to be kept for at least {SHORTEST.days} days, or for ever (0)")
+            if kept is not None and kept < MIN_RETENTION:
+                raise ValueError(f"{field.name} are to be kept for at least {MIN_RETENTION.days} days, or for ever (0)")
 
     def outlasts(self, remembered: timedelta) -> bool:
         """Whether a hold is there for as long as an `Idempotency-Key` may name it."""

@@ -17,17 +17,17 @@ NONCE_BYTES = 12
 
 
 class SealBroken(Exception):
-    """The key is not the one, or the bytes or their place were changed."""
+    """The key is not the one, or the bytes or their aad were changed."""
 
 
-def seal(key: bytes, plain: bytes, *, place: str, nonce: bytes) -> bytes:
-    """`place` names the table, row and epoch; the result opens there and nowhere else. A nonce is used once."""
-    return nonce + AESGCM(key).encrypt(nonce, plain, place.encode())
+def seal(key: bytes, plain: bytes, *, aad: str, nonce: bytes) -> bytes:
+    """`aad` names the table, row and epoch; the result opens there and nowhere else. A nonce is used once."""
+    return nonce + AESGCM(key).encrypt(nonce, plain, aad.encode())
 
 
-def unseal(key: bytes, sealed: bytes, *, place: str) -> bytes:
+def unseal(key: bytes, sealed: bytes, *, aad: str) -> bytes:
     try:
-        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad.encode())
     except InvalidTag:
         raise SealBroken from None
 
@@ -42,13 +42,13 @@ class Wrapping:
     def of(cls, master: str, previous: Sequence[str] = ()) -> "Wrapping":
         return cls(Secrets(master, previous).derive(Purpose.DATA_KEYS).every)
 
-    def wrap(self, data_key: bytes, *, place: str, nonce: bytes) -> bytes:
-        return seal(self.keys[0], data_key, place=place, nonce=nonce)
+    def wrap(self, data_key: bytes, *, aad: str, nonce: bytes) -> bytes:
+        return seal(self.keys[0], data_key, aad=aad, nonce=nonce)
 
-    def unwrap(self, wrapped: bytes, *, place: str) -> bytes:
+    def unwrap(self, wrapped: bytes, *, aad: str) -> bytes:
         for key in self.keys:
             try:
-                return unseal(key, wrapped, place=place)
+                return unseal(key, wrapped, aad=aad)
             except SealBroken:
                 continue
         raise SealBroken

@@ -26,6 +26,28 @@ def completed(head: Head, choices: list[dict[str, Any]], beside: Mapping[str, An
     return CompletedAnswer(body, orjson.dumps(body))
 
 
+def kept(answer: CompletedAnswer, held: int) -> bytes:
+    """An answer as it is sealed for a replay: with the credits that its call held."""
+    return answer.encoded[:-1] + b',"held":%d}' % held
+
+
+_ALWAYS = {"cached_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens"}
+_INPUT_DETAILS = {
+    "cached_tokens": "cached_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "cache_write_1h_tokens": "cache_write_1h_tokens",
+    "audio_tokens": "audio_input_tokens",
+    "image_tokens": "image_input_tokens",
+}
+_OUTPUT_DETAILS = {
+    "reasoning_tokens": "reasoning_tokens",
+    "audio_tokens": "audio_output_tokens",
+    "image_tokens": "image_output_tokens",
+    "web_searches": "web_searches",
+}
+"""OpenAI's names of parts (and ours for what it has no name for), and what they are in `Usage`."""
+
+
 def usage_object(usage: Usage) -> dict[str, Any]:
     """What was billed, in OpenAI's words. Details only where the provider counted them."""
     told: dict[str, Any] = {
@@ -34,29 +56,23 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
     if usage.source is UsageSource.PROVIDER:
-        of_input = {"cached_tokens": usage.cached_tokens, "audio_tokens": usage.audio_input_tokens}
-        if written := usage.cache_write_tokens + usage.cache_write_1h_tokens:
-            of_input["cache_write_tokens"] = written
-        told["prompt_tokens_details"] = of_input
-        told["completion_tokens_details"] = {
-            "reasoning_tokens": usage.reasoning_tokens,
-            "audio_tokens": usage.audio_output_tokens,
-        }
+        told["prompt_tokens_details"] = _details(usage, _INPUT_DETAILS)
+        told["completion_tokens_details"] = _details(usage, _OUTPUT_DETAILS)
     return told
+
+
+def _details(usage: Usage, names: Mapping[str, str]) -> dict[str, int]:
+    counts = {name: getattr(usage, part) for name, part in names.items()}
+    return {name: count for name, count in counts.items() if count or names[name] in _ALWAYS}
 
 
 def usage_of(told: Mapping[str, Any]) -> Usage:
     """The usage that `usage_object` wrote."""
-    of_input = told.get("prompt_tokens_details")
-    details = of_input or {}
-    beside = told.get("completion_tokens_details") or {}
-    return Usage(
-        told["prompt_tokens"],
-        told["completion_tokens"],
-        UsageSource.COUNTED if of_input is None else UsageSource.PROVIDER,
-        cached_tokens=details.get("cached_tokens") or 0,
-        cache_write_tokens=details.get("cache_write_tokens") or 0,
-        audio_input_tokens=details.get("audio_tokens") or 0,
-        reasoning_tokens=beside.get("reasoning_tokens") or 0,
-        audio_output_tokens=beside.get("audio_tokens") or 0,
-    )
+    parts = {
+        part: count
+        for group, names in (("prompt_tokens_details", _INPUT_DETAILS), ("completion_tokens_details", _OUTPUT_DETAILS))
+        for name, part in names.items()
+        if (count := (told.get(group) or {}).get(name))
+    }
+    source = UsageSource.PROVIDER if "prompt_tokens_details" in told else UsageSource.COUNTED
+    return Usage(told["prompt_tokens"], told["completion_tokens"], source, **parts)

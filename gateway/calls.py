@@ -42,6 +42,8 @@ from providers.base import ChatUpstream
 
 log = structlog.get_logger(__name__)
 
+BIG_BODY = 100_000
+"""Bytes of a request from which it is parsed and counted off the event loop."""
 EXTENSION = 256
 """Output tokens per choice by which a growing hold grows."""
 SETTLE_SECONDS = 10.0

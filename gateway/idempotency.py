@@ -40,12 +40,12 @@ class IdempotentRequest:
         if len(plain) > MAX_REPLAY_BYTES:
             return None
         salt = os.urandom(_SALT_BYTES)
-        return salt + seal(self._key(salt), plain, place="replay", nonce=os.urandom(NONCE_BYTES))
+        return salt + seal(self._key(salt), plain, aad="replay", nonce=os.urandom(NONCE_BYTES))
 
     def opened(self, kept: bytes) -> dict[str, Any] | None:
         """None: it was another key of the account that made the call."""
         try:
-            plain = unseal(self._key(kept[:_SALT_BYTES]), kept[_SALT_BYTES:], place="replay")
+            plain = unseal(self._key(kept[:_SALT_BYTES]), kept[_SALT_BYTES:], aad="replay")
         except SealBroken:
             return None
         answer: dict[str, Any] = orjson.loads(plain)

@@ -285,9 +285,10 @@ class Relay:
             return None
         whole = self._assembly
         try:
-            return answers.completed(self._call.head, whole.choices, whole.beside, self._usage).encoded
+            completed = answers.completed(self._call.head, whole.choices, whole.beside, self._usage)
         except TypeError:  # orjson's JSONEncodeError
             return None
+        return answers.kept(completed, self._call.held)
 
     def _end_choices(self, reason: str) -> None:
         """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""

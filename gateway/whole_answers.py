@@ -1,6 +1,7 @@
 """A call that is answered in one piece: it runs to its end and is billed, also when its client has left meanwhile."""
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import structlog
@@ -66,7 +67,7 @@ def _read(calls: Calls, call: Call, body: bytes) -> tuple[CompletedAnswer, Settl
         completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
     except orjson.JSONEncodeError:  # nested deeper than any client could read
         raise UpstreamError from None
-    return completed, Settle(used, minimum=True, unbilled_output=above, answer=completed.encoded)
+    return completed, Settle(used, minimum=True, unbilled_output=above, answer=answers.kept(completed, call.held))
 
 
 async def _ask(upstream: ChatUpstream, call: Call, route: Route) -> bytes:
@@ -75,7 +76,9 @@ async def _ask(upstream: ChatUpstream, call: Call, route: Route) -> bytes:
     request: UpstreamRequest = upstream.adapter.request(chat)
     call.dropped = request.dropped
     collected = _Collected()
-    exchange = upstream.transport.open(request, upstream.timeouts, collected)
+    total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
+    timeouts = replace(upstream.timeouts, first_byte=total, idle=total)
+    exchange = upstream.transport.open(request, timeouts, collected)
     try:
         status, headers, body = await collected.whole
     finally:

@@ -29,7 +29,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class OutputFile:
     """One finished file at the provider, ready to be read once."""
 
     content_type: str
@@ -55,7 +55,7 @@ class MediaProvider(Protocol):
 
     async def poll(self, provider_job_id: str) -> Progress: ...
 
-    def fetch(self, provider_job_id: str) -> AsyncIterator[Made]:
+    def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         """The finished files, in order."""
 
     async def cancel(self, provider_job_id: str) -> Progress:

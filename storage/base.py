@@ -27,8 +27,8 @@ class Listed:
 
 
 class Storage(Protocol):
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, largest: int) -> Stored:
-        """Write the object, all of it or none. Writing again replaces it. Raises `OutputTooLarge` above `largest`."""
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int) -> Stored:
+        """Write the object, all of it or none. Writing again replaces it. Raises `OutputTooLarge` above `max_bytes`."""
 
     async def head(self, key: str) -> Stored | None: ...
 

@@ -44,7 +44,7 @@ def _names(folder: Path) -> list[str]:
 
 def _file(path: Path, key: str) -> Listed | None:
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return None
-    return Listed(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+    return Listed(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))

@@ -49,9 +49,9 @@ class ObjectStorage:
             return cls(_bucket(parts.netloc, parts.path.strip("/"), dict(options or {})))
         raise ValueError("a storage URL is file:///absolute/folder or s3://bucket/prefix")
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, largest: int) -> Stored:
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int) -> Stored:
         _checked(key)
-        capped = _Capped(chunks, largest)
+        capped = _Capped(chunks, max_bytes)
         source = aiter(capped)
         first = bytearray()
         async for chunk in source:
@@ -65,19 +65,19 @@ class ObjectStorage:
             written = await obstore.put_async(
                 self._store, key, body, attributes=attributes, chunk_size=WHOLE, max_concurrency=PARTS_AT_ONCE
             )
-        kept = sniff.by_extension(key) if self._folder else content_type
-        return Stored(key=key, bytes=capped.taken, content_type=kept, version=written["e_tag"])
+        stored_type = sniff.by_extension(key) if self._folder else content_type
+        return Stored(key=key, bytes=capped.taken, content_type=stored_type, version=written["e_tag"])
 
     async def head(self, key: str) -> Stored | None:
         if not _KEY.fullmatch(key):
             return None
         try:
             with _store_failures():
-                found = await obstore.get_async(self._store, key, options={"head": True})
+                result = await obstore.get_async(self._store, key, options={"head": True})
         except FileNotFoundError:
             return None
-        content_type = found.attributes.get("Content-Type") or sniff.by_extension(key)
-        return Stored(key=key, bytes=found.meta["size"], content_type=content_type, version=found.meta["e_tag"])
+        content_type = result.attributes.get("Content-Type") or sniff.by_extension(key)
+        return Stored(key=key, bytes=result.meta["size"], content_type=content_type, version=result.meta["e_tag"])
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         if start >= end:
@@ -85,11 +85,11 @@ class ObjectStorage:
         _checked(key)
         try:
             with _store_failures():
-                found = await obstore.get_async(self._store, key, options={"range": (start, end)})
+                result = await obstore.get_async(self._store, key, options={"range": (start, end)})
         except FileNotFoundError:
             raise NotFound from None
         with _store_failures():
-            async for chunk in found.stream(min_chunk_size=CHUNK // 4):
+            async for chunk in result.stream(min_chunk_size=CHUNK // 4):
                 for at in range(0, len(chunk), CHUNK):
                     yield bytes(chunk[at : at + CHUNK])
 
@@ -160,17 +160,17 @@ class ObjectStorage:
 
 
 class _Capped:
-    """Passes chunks on and counts them, up to `largest` bytes in total."""
+    """Passes chunks on and counts them, up to `max_bytes` bytes in total."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], largest: int) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
         self._chunks = chunks
-        self._largest = largest
+        self._max_bytes = max_bytes
         self.taken = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._chunks:
             self.taken += len(chunk)
-            if self.taken > self._largest:
+            if self.taken > self._max_bytes:
                 raise OutputTooLarge
             yield chunk
 

@@ -50,9 +50,9 @@ _MAGIC = tuple(
 
 def content_type(first_bytes: bytes) -> str | None:
     """The type of a file that begins with `first_bytes`; None for everything that is not served as media."""
-    for pattern, found in _MAGIC:
+    for pattern, media_type in _MAGIC:
         if pattern.match(first_bytes):
-            return found
+            return media_type
     return None
 
 

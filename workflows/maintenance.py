@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
 
 SCHEDULE_ID = "yout-maintenance"
 EVERY = timedelta(minutes=1)
-LONGEST_ROUND = timedelta(minutes=10)
+MAX_ROUND = timedelta(minutes=10)
 
 call = workflow.execute_activity_method
 
@@ -78,6 +78,6 @@ class MaintenanceWorkflow:
 async def ensure_schedules(client: Client, *, every: timedelta = EVERY) -> None:
     """Create the schedule, or bring it up to date. Safe to do twice, and from several processes."""
     action = ScheduleActionStartWorkflow(
-        MaintenanceWorkflow.run, id=SCHEDULE_ID, task_queue=MAINTENANCE, execution_timeout=LONGEST_ROUND
+        MaintenanceWorkflow.run, id=SCHEDULE_ID, task_queue=MAINTENANCE, execution_timeout=MAX_ROUND
     )
     await ensure(client, SCHEDULE_ID, action, every=every)

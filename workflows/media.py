@@ -20,9 +20,9 @@ with workflow.unsafe.imports_passed_through():
         CLEANUP,
         COPYING,
         FIRST_WATCH,
-        LONGEST_PAUSE,
+        MAX_POLL_PAUSE,
+        MIN_POLL_PAUSE,
         POLLING,
-        SHORTEST_PAUSE,
         SUBMITTING,
         within,
     )
@@ -117,7 +117,7 @@ class MediaWorkflow:
         self._stop_if_requested()
 
     async def _watch(self) -> None:
-        watch, pause = Watch(job_id=self._ref.job_id, patience=FIRST_WATCH), SHORTEST_PAUSE
+        watch, pause = Watch(job_id=self._ref.job_id, patience=FIRST_WATCH), MIN_POLL_PAUSE
         self._show(f"Polling provider {self._begun_job.provider}")
         while True:
             standing = await call(MediaActivities.poll, watch, **within(self._left(), POLLING))
@@ -126,7 +126,7 @@ class MediaWorkflow:
             percent = "" if standing.percent is None else f", {standing.percent} %"
             self._show(f"Polling provider {self._begun_job.provider}{percent}")
             await workflow.sleep(min(pause, self._left()))
-            watch, pause = Watch(job_id=self._ref.job_id), min(pause * 1.5, LONGEST_PAUSE)
+            watch, pause = Watch(job_id=self._ref.job_id), min(pause * 1.5, MAX_POLL_PAUSE)
 
     async def _is_billed(self) -> bool:
         """Ask the provider to stop. What it has finished is kept and charged; if it cannot tell, nothing is."""

@@ -79,4 +79,4 @@ def within(left: timedelta, kind: ActivityConfig) -> ActivityConfig:
 
 FIRST_WATCH = timedelta(seconds=20)
 """Most images and speech are done within it: watched in one activity. After it, single looks with durable pauses."""
-SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=20)
+MIN_POLL_PAUSE, MAX_POLL_PAUSE = timedelta(seconds=2), timedelta(seconds=20)

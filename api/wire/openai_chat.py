@@ -1,36 +1,23 @@
-"""OpenAI's chat completions on the wire: what a request must be, and how answers and chunks look when they leave us.
+"""OpenAI's chat completions as they come in: what a request must be. How answers leave is `openai_chat_stream`.
 
 What the gateway does not need is passed on unchanged; what bears on price is checked where the model is known.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from api.wire import openai_chat_stream
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
-from domain.pricing import MAX_TOKENS, Usage, UsageSource
+from domain.pricing import MAX_TOKENS
+from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 
-BIG_BODY = 100_000
-"""Bytes of a request from which it is parsed and counted off the event loop."""
 ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 MOST_CHOICES = 128
-SAMPLING = frozenset(
-    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
-)
-OURS = frozenset({"max_credits"})
-"""Fields that are for this server and never go upstream."""
-RELAYED = ("choices", "system_fingerprint", "service_tier", "obfuscation", "citations", "search_results", "images")
-DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
 _TOOLS = ("function", "custom")
-_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
-"""Where providers say what a model thinks; some say the same in two of them."""
-_NO_TEXT = frozenset({"role", "id", "type", "index", "format", "signature", "data", "annotations"})
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "stream": (bool,),
+    "strict": (bool,),
     "temperature": (int, float),
     "top_p": (int, float),
     "presence_penalty": (int, float),
@@ -57,20 +44,22 @@ _RANGES = {
 _NAMES = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array", dict: "an object"}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    model: str
-    body: dict[str, Any]
-    stream: bool
-    include_usage: bool
-    choices: int
-    output_limit: int | None
-    big: bool = False
-    """Not to be looked through on the event loop."""
-    max_credits: int | None = None
+class OpenAIChat:
+    """Implements `gateway.wire.Wire`."""
+
+    endpoint = "chat"
+
+    def parse(self, body: dict[str, Any]) -> ModelCall:
+        return parse(body)
+
+    def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
+        return openai_chat_stream.whole(answer, bill)
+
+    def writer(self, head: Head) -> StreamWriter:
+        return openai_chat_stream.ChatCompletionStream(head)
 
 
-def parse(body: dict[str, Any]) -> ChatRequest:
+def parse(body: dict[str, Any]) -> ModelCall:
     """Raises `RequestInvalid` that names the first field at fault."""
     model = _required(body, "model", str)
     if not model:
@@ -83,16 +72,15 @@ def parse(body: dict[str, Any]) -> ChatRequest:
         if value is not None and not least <= value <= most:
             raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
     _check_tools(body)
-    options = body.get("stream_options") or {}
     limit = _count(body, "max_completion_tokens", MAX_TOKENS) or _count(body, "max_tokens", MAX_TOKENS)
-    return ChatRequest(
+    return ModelCall(
         model=model,
         body=body,
         stream=bool(body.get("stream")),
-        include_usage=options.get("include_usage") is True,
         choices=_count(body, "n", MOST_CHOICES) or 1,
         output_limit=limit,
         max_credits=_count(body, "max_credits", MAX_AMOUNT),
+        strict=body.get("strict") is True,
     )
 
 
@@ -164,71 +152,3 @@ def _check_tools(body: Mapping[str, Any]) -> None:
         if kind not in _TOOLS:
             at = f"tools[{index}].type"
             raise RequestInvalid(f"'{at}' must be function or custom.", param=at, code="unsupported_parameter")
-
-
-def upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
-    """Without our own fields, and the sampling fields that the model is known not to take: they would be a 400."""
-    left_out = OURS if supported is None else OURS | (SAMPLING - set(supported))
-    return {name: value for name, value in body.items() if name not in left_out}
-
-
-def usage_object(usage: Usage, reported: object) -> dict[str, Any]:
-    """What was billed, with the provider's details when it is the provider's count."""
-    details: dict[str, Any] = {}
-    if usage.source is UsageSource.PROVIDER and isinstance(reported, Mapping):
-        details = {name: value for name, value in reported.items() if name.endswith("_details")}
-        if isinstance(of_prompt := details.get("prompt_tokens_details"), Mapping):
-            billed = {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens}
-            told = {name: tokens for name, tokens in billed.items() if name in of_prompt}
-            details["prompt_tokens_details"] = {**of_prompt, **told}
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        **details,
-    }
-
-
-def event(body: Mapping[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(body) + b"\n\n"
-
-
-def delta_text(choices: object) -> str:
-    """All text that a chunk's (or answer's) choices carry, in whatever field a provider says it."""
-    if not isinstance(choices, list):
-        return ""
-    return "".join(_choice_text(choice) for choice in choices if isinstance(choice, dict))
-
-
-def _choice_text(choice: Mapping[str, Any]) -> str:
-    said = choice.get("delta") or choice.get("message")
-    if not isinstance(said, dict):
-        return ""
-    content = said.get("content")
-    if type(content) is str and (len(said) == 1 or (len(said) == 2 and "role" in said)):  # the common chunk
-        return content
-    reasoning = next((said[name] for name in _REASONING if said.get(name)), None)
-    return "".join([*_texts(said, _REASONING), *_texts(reasoning)])
-
-
-def _texts(said: object, left_out: Collection[str] = ()) -> Iterator[str]:
-    match said:
-        case str():
-            yield said
-        case list():
-            for part in said:
-                yield from _texts(part)
-        case dict():
-            for name, value in said.items():
-                if name not in _NO_TEXT and name not in left_out:
-                    yield from _texts(value)
-
-
-def relayed(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What an answer (or a chunk) may tell beside its choices: nothing about the provider's accounts and hosts."""
-    return {name: body[name] for name in RELAYED if name in body}
-
-
-def finishes(choices: object) -> bool:
-    """Whether a chunk closes a choice."""
-    return isinstance(choices, list) and any(isinstance(c, dict) and c.get("finish_reason") for c in choices)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from domain.errors import UpstreamError, UpstreamRefused
 from domain.media import MediaRequest
-from providers.base import Made, Progress, Stage
+from providers.base import OutputFile, Progress, Stage
 from providers.demo import order
 from providers.demo.order import Order
 from providers.demo.spool import File, Outcome, Spool, Submission
@@ -63,10 +63,10 @@ class DemoMedia:
     async def poll(self, provider_job_id: str) -> Progress:
         return await asyncio.to_thread(self._progress, provider_job_id)
 
-    async def fetch(self, provider_job_id: str) -> AsyncIterator[Made]:
+    async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         submission = await asyncio.to_thread(self._finished, provider_job_id)
         for file in submission.files:
-            yield Made(
+            yield OutputFile(
                 content_type=file.content_type,
                 extension=file.extension,
                 chunks=self._chunks(submission, file),

@@ -11,11 +11,11 @@ from providers.demo.voices import FORMATS, VOICES
 SLOW = 20.0
 READY_AFTER = {Kind.IMAGE: 0.3, Kind.SPEECH: 0.3, Kind.VIDEO: 1.0}
 
-MOST_IMAGES = 10
-SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
+MAX_IMAGES = 10
+MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 64, 4096
 LARGEST_IMAGE = 2048 * 2048
 LARGEST_VIDEO = 1920 * 1088
-LONGEST_VIDEO = 60.0
+MAX_VIDEO_SECONDS = 60.0
 LONGEST_TEXT = 4096
 
 _DEFAULT_SIZE = {Kind.IMAGE: (1024, 1024), Kind.VIDEO: (640, 360)}
@@ -70,14 +70,14 @@ def _size(request: MediaRequest) -> tuple[int, int]:
 
 def _check_image(order: Order) -> None:
     _check_sides(order, LARGEST_IMAGE)
-    _require(1 <= order.n <= MOST_IMAGES, "n")
+    _require(1 <= order.n <= MAX_IMAGES, "n")
 
 
 def _check_video(order: Order) -> None:
     _check_sides(order, LARGEST_VIDEO)
     # H.264 stores colour at half the resolution.
     _require(all(side % 2 == 0 for side in order.size), "size")
-    _require(0 < order.seconds <= LONGEST_VIDEO, "duration")
+    _require(0 < order.seconds <= MAX_VIDEO_SECONDS, "duration")
     _require(order.n == 1, "n")
 
 
@@ -91,7 +91,7 @@ def _check_speech(order: Order) -> None:
 
 def _check_sides(order: Order, largest: int) -> None:
     width, height = order.size
-    _require(all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in order.size), "size")
+    _require(all(MIN_SIDE_PIXELS <= side <= MAX_SIDE_PIXELS for side in order.size), "size")
     _require(width * height <= largest, "size")
 
 

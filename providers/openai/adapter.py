@@ -3,15 +3,15 @@
 Upstream gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import structlog
 
 from domain.catalog import Provider, ProviderKind
 from domain.errors import GatewayError, UpstreamError
 from providers import upstream_json
-from providers.base import ChatCall, Headers, UpstreamRequest, WholeAnswer
-from providers.openai import errors, request, whole
+from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
+from providers.openai import assembled, errors, request, whole
 from providers.openai.decoder import OpenAIDecoder
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,8 @@ class OpenAIAdapter:
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if len(body) > whole.MAX_ANSWER:
             raise UpstreamError
+        if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
+            return assembled.answer(_events(OpenAIDecoder(call), body))
         return whole.answer(call, upstream_json.read_whole(body))
 
     def decoder(self, call: ChatCall) -> OpenAIDecoder:
@@ -44,6 +46,11 @@ class OpenAIAdapter:
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
         return errors.of(status, headers, body, call.body)
+
+
+def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
+    yield from decoder.feed(body)
+    yield from decoder.eof()
 
 
 def _headers(provider: Provider, referer: str) -> Mapping[str, str] | None:

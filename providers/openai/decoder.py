@@ -116,7 +116,7 @@ class OpenAIDecoder:
         if isinstance(event, sse.Failure):
             raise self._failure(_value(event.data))
         event = event.strip()
-        if event[:6] == b"[DONE]":
+        if event[:6] == b"[DONE]" or event == b'"[DONE]"':
             yield from self._end()
         elif event[:1] == b"{":
             yield from self._chunk(*upstream_json.read(event, MAX_VALUES))

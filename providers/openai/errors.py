@@ -29,6 +29,7 @@ _CONTEXT = re.compile(
     r"|exceeds? the (?:maximum|max|model'?s?) (?:number of )?(?:input |allowed )?(?:tokens|context|length|input)"
     r"|too many (?:input |prompt )?tokens|prompt has too many|range of input length|reduce the length of"
     r"|input token count|max_new_tokens.{0,40}must be|token_limit_exceeded|max_tokens_exceeded|string_too_long"
+    r"|(?:prompt|input|tokens?) too long|exceed\w* (?:\w+ ){0,3}token limit|exceeds? max(?:imum)? length"
     r"|input tokens exceed|longer than the model|maximum number of tokens|exceeds? (?:the )?limit of \d+ tokens",
     re.IGNORECASE,
 )
@@ -116,10 +117,10 @@ def _of_the_client(
         return _refused_content()
     if named is None and code not in _PASSED_ON and _OUR_ACCOUNT.search(text):
         return UpstreamError()
-    if not code.startswith("unsupported"):
-        code = code if code in _PASSED_ON else "invalid_value"
-    elif code not in _PASSED_ON:
+    if code.startswith("unsupported"):
         code = "unsupported_parameter"
+    elif code not in _PASSED_ON:
+        code = "invalid_value"
     return RequestInvalid("The provider of this model does not accept a value of this request.", param=named, code=code)
 
 

@@ -29,6 +29,7 @@ BEHAVIOURS = [
     "chatty",
     *malformed_chunks.WHOLE,
     *malformed_chunks.STREAMED,
+    *malformed_chunks.COMPLETED,
     *usage_variants.STREAMED,
     *malformed_chunks.TELLING,
 ]
@@ -103,6 +104,16 @@ routes = [
     { provider = "foreign", model = "usage-cached", cost_per_1k_input = 200.000001, cost_per_1k_output = 1000.5 },
 ]
 """
+FOR_A_PLAN = """
+[models.test-pro]
+name = "For accounts with a plan"
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+pro_only = true
+routes = [ { provider = "foreign", model = "plain" } ]
+"""
 
 
 def catalog(upstream: str) -> str:
@@ -112,6 +123,7 @@ def catalog(upstream: str) -> str:
 kind = "openai"
 base_url = "{upstream}"
 api_key = "sk-foreign"
+passes = ["vendor_field"]
 capabilities = ["stream_usage", "abort_stops_billing"]
 
 [providers.metered]
@@ -130,7 +142,7 @@ base_url = "http://127.0.0.1:1/v1"
         "test-unreachable": ["unreachable/x"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
-    return provider + "".join(written) + TIERED + EXTRAS + COSTED
+    return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from db.data_keys import Sealing
 from db.media import MediaJobs, Order
 from domain.keys import digest
 from domain.ledger import Adjust, Reserve
-from domain.media import Kind, MediaRequest, Output
+from domain.media import Kind, MediaRequest, Output, object_key
 from domain.pricing import FlatTerms
 from domain.sealing import Wrapping
 from tests.clients.account_client import ASKED, CREDITS, AccountClient
@@ -128,8 +128,9 @@ async def test_a_media_job_has_a_flat_price(payer: AccountClient) -> None:
     await jobs.accept(ordered)
     waiting = await payer.get(f"/charges/{ordered.job_id}/")
     assert (waiting["state"], waiting["usage"], waiting["calculation"]) == ("open", None, None)
-    await jobs.begin(ordered.job_id)
-    await jobs.succeed(ordered.job_id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+    job = await jobs.begin(ordered.job_id)
+    key = object_key(job.account_id, job.id, 0, "png")
+    await jobs.succeed(ordered.job_id, [Output(object_key=key, content_type="image/png", bytes=3)])
     receipt = check(await payer.get(f"/charges/{ordered.job_id}/"))
     assert (receipt["id"], receipt["kind"], receipt["closed_by"]) == (str(ordered.job_id), "image", "job")
     assert (receipt["price"]["flat"], receipt["usage"]["source"]) == ("500", "flat")
@@ -283,3 +284,11 @@ async def test_a_key_without_the_scope_sees_nothing(payer: AccountClient) -> Non
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope")
     answer = await payer.http.post("/api/billing/quote/", json={"model": "test-plain", **ASKED}, headers=headers)
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("limit", [10, 300])
+async def test_output_above_the_limit_that_was_sent_is_not_billed(payer: AccountClient, limit: int) -> None:
+    receipt = check(await payer.closed(await payer.streamed("test-above-the-limit", max_tokens=limit)))
+    assert receipt["usage"]["output_tokens"] == limit
+    assert receipt["credits"]["charged"] == -(-(15 * 300 + limit * 1500) // 1000)
+    assert receipt["credits"]["written_off"] == 0

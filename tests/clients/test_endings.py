@@ -21,6 +21,7 @@ from tests.clients.account_client import ASKED, CREDITS, AccountClient
 from tests.clients.test_billing import check, kinds
 from tests.conftest import TEMPLATE
 from tests.doubles import paced
+from tests.doubles.entries import INPUT, OUTPUT
 from tests.doubles.paced import FIRST, REST, Paced
 from tests.stack import Stack, eventually, free_port
 
@@ -66,8 +67,12 @@ async def nothing_is_left(payer: AccountClient, upstream: Paced) -> AsyncIterato
 
 
 async def drains(payer: AccountClient, url: str = "") -> int:
+    return await metric(payer, "yout_abandoned_streams", url)
+
+
+async def metric(payer: AccountClient, name: str, url: str = "") -> int:
     text = (await payer.http.get(f"{url}/metrics")).text
-    return int(float(text.partition("\nyout_drains ")[2].partition("\n")[0]))
+    return int(float(text.partition(f"\n{name} ")[2].partition("\n")[0]))
 
 
 async def left(
@@ -242,8 +247,10 @@ async def test_a_provider_that_goes_on_above_its_limit_is_cut(payer: AccountClie
     await left(payer, upstream, "drain-endless", max_tokens=5)
     upstream.release.set()
     (receipt,) = await ended(payer)
-    assert charge(receipt) == (receipt["credits"]["held"], "counted", 0)
-    assert receipt["usage"]["output_tokens"] > 64
+    asked = receipt["usage"]["input_tokens"]
+    assert receipt["usage"]["output_tokens"] == 5  # what is above the limit that was sent is the operator's
+    assert charge(receipt) == (-(-(asked * INPUT + 5 * OUTPUT) // 1000), "counted", 0)
+    assert await metric(payer, "yout_unbilled_output_tokens_total") > 59
     assert upstream.aborted.wait(10)
 
 

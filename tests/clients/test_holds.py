@@ -8,7 +8,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from bench.chaos.receipts import faults
-from gateway.pulled_calls import RUNAWAY
+from gateway.produced_output import RUNAWAY
 from tests.clients.conftest import OpenAccount, OpenAccountClient
 from tests.doubles.openai_server import WORD, OpenAIServer
 from tests.stack import Stack

@@ -186,13 +186,13 @@ async def test_a_budget_that_is_spent_is_no_reason_to_wait(owner: httpx2.AsyncCl
     """A day's budget says not to try again; it passes once its owner has raised it."""
     made = (await owner.post("/api/chat/keys/", json={"name": "k", "limits": {"credits_day": 700}})).json()
     headers = {"authorization": f"Bearer {made['key']}"}
-    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200  # 600 of them
+    assert (await owner.post(CHAT, json=body(max_tokens=200), headers=headers)).status_code == 200  # 600 of them
     for _ in range(2):
-        refused = await owner.post(CHAT, json=body(), headers=headers)
+        refused = await owner.post(CHAT, json=body(max_tokens=200), headers=headers)
         assert (refused.status_code, refused.headers["x-should-retry"]) == (402, "false")
         assert "retry-after" not in refused.headers
     await owner.patch(f"/api/chat/keys/{made['id']}/", json={"limits": {"credits_day": 1400}})
-    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
+    assert (await owner.post(CHAT, json=body(max_tokens=200), headers=headers)).status_code == 200
 
 
 async def test_an_owner_changes_limits_and_scopes_at_once(owner: httpx2.AsyncClient) -> None:

@@ -229,14 +229,14 @@ def test_the_upstream_learns_nothing_about_the_caller(client: OpenAI, upstream: 
         safety_identifier="ann",
         store=True,
         max_tokens=77,
-        extra_body={"vendor_field": {"kept": True}, "provider": {"data_collection": "allow"}},
+        extra_body={"vendor_field": {"kept": True}, "provider": {"data_collection": "allow"}, "fallbacks": ["x"]},
     )
     seen = upstream.seen[-1]
     assert seen.body["model"] == "plain"
     assert seen.body["max_tokens"] == 77
     assert seen.body["vendor_field"] == {"kept": True}
     assert seen.body["messages"][0]["role"] == "system"
-    assert not {"user", "metadata", "safety_identifier", "store", "provider"} & set(seen.body)
+    assert not {"user", "metadata", "safety_identifier", "store", "provider", "fallbacks"} & set(seen.body)
     headers = {name.lower(): value for name, value in seen.headers.items()}
     assert headers["authorization"] == "Bearer sk-foreign"
     assert headers["http-referer"] == "https://yout.chat"

@@ -1,5 +1,6 @@
 """A replay, as the OpenAI SDK reads it, is the first answer: tool calls, all choices, log probabilities."""
 
+import asyncio
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from openai import OpenAI
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
+from tests.clients.conftest import OpenAccount
 from tests.doubles.openai_server import OpenAIServer
 from tests.stack import Stack
 
@@ -85,3 +87,50 @@ def test_a_replay_is_the_first_answer(stack: Stack, key: str, upstream: OpenAISe
     assert first.choices == SAID[model]
     assert first.usage
     assert again == first
+
+
+def chunks(client: OpenAI, model: str, key: str, **fields: Any) -> list[Any]:
+    headers = {"Idempotency-Key": key}
+    stream: Any = client.chat.completions.create(
+        model=model, messages=MESSAGES, stream=True, extra_headers=headers, **fields
+    )
+    return [choice for chunk in stream for choice in chunk.choices]
+
+
+def indexes(said: list[Any]) -> list[int]:
+    return [part.index for choice in said for part in choice.delta.tool_calls or ()]
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "calls"),
+    [
+        ("test-text-after-finish", "a b ", []),
+        ("test-second-tool-alone", "", [("c1", "f", "{}")]),
+        ("test-stream-no-index", "x", []),
+    ],
+)
+def test_an_odd_stream_is_told_in_order_and_alike_the_second_time(
+    stack: Stack, key: str, model: str, text: str, calls: list[Any]
+) -> None:
+    name = uuid.uuid4().hex
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
+        first, again = (chunks(client, model, name) for _ in range(2))
+        assert indexes(first) == indexes(again)
+        for said in (first, again):
+            assert "".join(choice.delta.content or "" for choice in said) == text
+            parts = [part for choice in said for part in choice.delta.tool_calls or ()]
+            assert [(part.id, part.function.name, part.function.arguments) for part in parts] == calls
+            assert [choice.finish_reason for choice in said if choice.finish_reason] == [
+                "tool_calls" if calls else "stop"
+            ]
+            assert said[-1].finish_reason
+
+
+async def test_an_answer_that_the_credits_cut_is_cut_the_second_time_too(stack: Stack, account: OpenAccount) -> None:
+    name, token = uuid.uuid4().hex, await account(20_000)
+    with OpenAI(api_key=token, base_url=f"{stack.url}/v1", max_retries=0) as client:
+        first, again = [await asyncio.to_thread(chunks, client, "test-metered", name) for _ in range(2)]
+    for said in (first, again):
+        assert said[-1].finish_reason == "length"
+    texts = ["".join(choice.delta.content or "" for choice in said) for said in (first, again)]
+    assert texts[0] == texts[1] != ""

@@ -3,6 +3,7 @@
 from typing import Any
 
 _SAID: dict[str, Any] = {"role": "assistant", "content": "x"}
+_CALL = {"index": 1, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 def _deep(levels: int) -> Any:
@@ -38,8 +39,24 @@ STREAMED: dict[str, list[dict[str, Any]]] = {
         {"error": {"message": "SECRET"}},
     ],
     "stream-odd-index": [{"choices": [{"index": [0], "delta": {"content": "x"}, "finish_reason": "stop"}]}],
-    "stream-no-index": [{"choices": [{"index": None, "delta": {"content": "x"}, "finish_reason": "stop"}]}],
+    "stream-deep": [{"choices": [{"index": 0, "delta": {"content": "x", "extra": _deep(400)}, "finish_reason": None}]}],
     "stream-choice-error": [{"choices": [{"index": 0, "delta": {}, "error": {"message": "SECRET"}}]}],
 }
+COMPLETED: dict[str, list[dict[str, Any]]] = {
+    "stream-no-index": [{"choices": [{"index": None, "delta": {"content": "x"}, "finish_reason": "stop"}]}],
+    "text-after-finish": [
+        {"choices": [{"index": 0, "delta": {"content": "a "}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 0, "delta": {"content": "b "}, "finish_reason": None}]},
+    ],
+    "second-tool-alone": [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [_CALL]}, "finish_reason": None}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+    ],
+    "above-the-limit": [
+        {"choices": [{"index": 0, "delta": {"content": "few words"}, "finish_reason": "length"}]},
+        {"choices": [], "usage": {"prompt_tokens": 15, "completion_tokens": 20_000, "total_tokens": 20_015}},
+    ],
+}
+"""What is odd and can be read all the same."""
 TELLING = {"telling": "sk-live-SECRET at 10.0.0.7", "telling-within": "messages[0].SECRET"}
 """What a provider calls the parameter that it does not accept."""

@@ -163,7 +163,7 @@ class OpenAIServer:
 
     async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
         model = body["model"]
-        scripted = malformed_chunks.STREAMED | usage_variants.STREAMED
+        scripted = malformed_chunks.STREAMED | malformed_chunks.COMPLETED | usage_variants.STREAMED
         if model in scripted:
             for chunk in scripted[model]:
                 await write(f"data: {json.dumps(chunk)}\n\n")

@@ -29,7 +29,7 @@ SCRIPTS: dict[str, list[Step]] = {
     "fails-late": [_WAIT, _ERROR],
     "cut": [FIRST, _WAIT],
     "endless": [FIRST, _WAIT, _ENDLESS],
-    "tells-early": [USAGE | {"completion_tokens": 0}, FIRST, _WAIT, REST, _FINISH, USAGE, _DONE],
+    "tells-early": [USAGE | {"completion_tokens": 0, "total_tokens": 1000}, FIRST, _WAIT, REST, _FINISH, USAGE, _DONE],
     "one-of-two": [*_TWO, _WAIT, _SECOND, USAGE, _DONE],
     "one-of-two-cut": [*_TWO, _WAIT],
     "usage-missing": [FIRST, _WAIT, REST, _FINISH, _DONE],

@@ -17,7 +17,7 @@ from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
 from domain.ledger import Adjust, Refund
-from domain.media import JobError, Kind, MediaRequest, Output, State
+from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.pricing import FlatTerms
 from tests.integration.bank import WRAPPING, Customer, open_account, reserve, settle, void
 
@@ -99,7 +99,8 @@ async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
     await ledger.ask(Adjust(customer.account_id, -25, "adjust:1", "Granted twice."))
     succeeded, failed, _queued = [(await jobs.accept(order(customer))).job for _ in range(3)]
     await jobs.begin(succeeded.id)
-    await jobs.succeed(succeeded.id, [Output(object_key="a/b/0.png", content_type="image/png", bytes=3)])
+    key = object_key(succeeded.account_id, succeeded.id, 0, "png")
+    await jobs.succeed(succeeded.id, [Output(object_key=key, content_type="image/png", bytes=3)])
     await jobs.end(failed.id, State.FAILED, JobError(code="upstream_error", message="It failed."))
 
 

@@ -44,7 +44,7 @@ class Site:
         async def chunks() -> AsyncIterator[bytes]:
             yield content
 
-        await self.storage.put(key, chunks(), content_type="image/png", largest=10**6)
+        await self.storage.put(key, chunks(), content_type="image/png", max_bytes=10**6)
         return self.urls.url(key, NOW)[0]
 
     async def get(self, link: str, **headers: str) -> httpx2.Response:

@@ -47,7 +47,7 @@ def left(path: Path) -> list[str]:
 async def test_what_was_written_is_read(storage: Storage, size: int) -> None:
     written = hashlib.shake_128(b"seed").digest(size)
     parts = [written[at : at + 65_536] for at in range(0, size, 65_536)]
-    stored = await storage.put(KEY, chunks(*parts), content_type="image/png", largest=PLENTY)
+    stored = await storage.put(KEY, chunks(*parts), content_type="image/png", max_bytes=PLENTY)
 
     assert (stored.key, stored.bytes, stored.content_type) == (KEY, size, "image/png")
     found = await storage.head(KEY)
@@ -58,7 +58,7 @@ async def test_what_was_written_is_read(storage: Storage, size: int) -> None:
 
 async def test_a_range_comes_in_small_chunks(storage: Storage) -> None:
     written = hashlib.shake_128(b"seed").digest(WHOLE * 2)
-    await storage.put(KEY, chunks(written), content_type="image/png", largest=PLENTY)
+    await storage.put(KEY, chunks(written), content_type="image/png", max_bytes=PLENTY)
 
     for start, end in ((0, 1), (5, 5), (3, 1_000_000), (WHOLE * 2 - 7, WHOLE * 2)):
         parts = [chunk async for chunk in storage.read(KEY, start, end)]
@@ -67,8 +67,8 @@ async def test_a_range_comes_in_small_chunks(storage: Storage) -> None:
 
 
 async def test_writing_again_replaces_the_object(storage: Storage) -> None:
-    first = await storage.put(KEY, chunks(b"one"), content_type="image/png", largest=PLENTY)
-    second = await storage.put(KEY, chunks(b"three"), content_type="image/png", largest=PLENTY)
+    first = await storage.put(KEY, chunks(b"one"), content_type="image/png", max_bytes=PLENTY)
+    second = await storage.put(KEY, chunks(b"three"), content_type="image/png", max_bytes=PLENTY)
     assert await content(storage, end=5) == b"three"
     assert first.version != second.version
 
@@ -76,10 +76,10 @@ async def test_writing_again_replaces_the_object(storage: Storage) -> None:
 @pytest.mark.parametrize("size", [1000, WHOLE + 1000])
 async def test_what_is_too_large_leaves_nothing(storage: Storage, size: int, tmp_path: Path) -> None:
     with pytest.raises(OutputTooLarge):
-        await storage.put(KEY, chunks(b"x" * size, b"x"), content_type="image/png", largest=size)
+        await storage.put(KEY, chunks(b"x" * size, b"x"), content_type="image/png", max_bytes=size)
     assert await storage.head(KEY) is None
     assert left(tmp_path) == []
-    assert (await storage.put(KEY, chunks(b"x" * size), content_type="image/png", largest=size)).bytes == size
+    assert (await storage.put(KEY, chunks(b"x" * size), content_type="image/png", max_bytes=size)).bytes == size
 
 
 @pytest.mark.parametrize("size", [10, WHOLE + 10])
@@ -88,9 +88,9 @@ async def test_a_source_that_breaks_off_leaves_what_was_there(storage: Storage, 
         yield b"y" * size
         raise UpstreamError
 
-    await storage.put(KEY, chunks(b"before"), content_type="image/png", largest=PLENTY)
+    await storage.put(KEY, chunks(b"before"), content_type="image/png", max_bytes=PLENTY)
     with pytest.raises(UpstreamError):
-        await storage.put(KEY, breaking(), content_type="image/png", largest=PLENTY)
+        await storage.put(KEY, breaking(), content_type="image/png", max_bytes=PLENTY)
     assert await content(storage, end=6) == b"before"
     assert len(left(tmp_path)) <= 1
 
@@ -107,7 +107,7 @@ async def test_what_is_not_there_is_told(storage: Storage) -> None:
 async def test_deleting_twice_and_a_whole_account(storage: Storage, tmp_path: Path) -> None:
     keys = [f"account/{job}/{index}.png" for job in ("a", "b") for index in range(3)]
     for key in (*keys, "accounting/a/0.png"):
-        await storage.put(key, chunks(b"x"), content_type="image/png", largest=PLENTY)
+        await storage.put(key, chunks(b"x"), content_type="image/png", max_bytes=PLENTY)
 
     for _ in range(2):
         await storage.delete(keys[0])
@@ -121,7 +121,7 @@ async def test_deleting_twice_and_a_whole_account(storage: Storage, tmp_path: Pa
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/.hidden", "a/", "a\0b", "a\\b", "ä"])
 async def test_a_key_leads_nowhere_else(storage: Storage, key: str) -> None:
     assert await storage.head(key) is None
-    for act in (storage.put(key, chunks(b"x"), content_type="image/png", largest=9), storage.delete_prefix(key)):
+    for act in (storage.put(key, chunks(b"x"), content_type="image/png", max_bytes=9), storage.delete_prefix(key)):
         with pytest.raises(ValueError, match="plain segments"):
             await act
 
@@ -130,7 +130,7 @@ async def test_a_folder_is_ours_alone_and_keeps_types_by_extension(tmp_path: Pat
     storage = folder(tmp_path)
     assert (tmp_path / "my media").stat().st_mode & 0o777 == 0o700
     for extension, content_type in (("opus", "audio/ogg"), ("mp4", "video/mp4"), ("bin", "application/octet-stream")):
-        await storage.put(f"a/0.{extension}", chunks(b"x"), content_type="image/png", largest=9)
+        await storage.put(f"a/0.{extension}", chunks(b"x"), content_type="image/png", max_bytes=9)
         found = await storage.head(f"a/0.{extension}")
         assert found is not None
         assert found.content_type == content_type
@@ -139,7 +139,7 @@ async def test_a_folder_is_ours_alone_and_keeps_types_by_extension(tmp_path: Pat
 async def test_what_a_killed_writer_left_is_deleted_too(tmp_path: Path) -> None:
     storage = folder(tmp_path)
     for key in ("a/b/0.png", "a/c/0.png"):
-        await storage.put(key, chunks(b"x"), content_type="image/png", largest=9)
+        await storage.put(key, chunks(b"x"), content_type="image/png", max_bytes=9)
         (tmp_path / "my media" / f"{key}#1").write_bytes(b"half")
 
     await storage.delete("a/b/0.png")
@@ -150,10 +150,10 @@ async def test_what_a_killed_writer_left_is_deleted_too(tmp_path: Path) -> None:
 
 async def test_a_bucket_keeps_type_and_prefix_and_no_half_upload(s3: S3Server) -> None:
     storage = bucket(s3)
-    await storage.put("a/0.bin", chunks(b"x"), content_type="video/mp4", largest=9)
-    await storage.put("a/1.bin", chunks(b"x" * WHOLE * 2), content_type="video/webm", largest=PLENTY)
+    await storage.put("a/0.bin", chunks(b"x"), content_type="video/mp4", max_bytes=9)
+    await storage.put("a/1.bin", chunks(b"x" * WHOLE * 2), content_type="video/webm", max_bytes=PLENTY)
     with pytest.raises(OutputTooLarge):
-        await storage.put("a/2.bin", chunks(b"x" * WHOLE, b"x"), content_type="video/mp4", largest=WHOLE)
+        await storage.put("a/2.bin", chunks(b"x" * WHOLE, b"x"), content_type="video/mp4", max_bytes=WHOLE)
 
     kept = {key: content_type for key, (_, content_type) in s3.objects.items()}
     assert kept == {"media/some/prefix/a/0.bin": "video/mp4", "media/some/prefix/a/1.bin": "video/webm"}

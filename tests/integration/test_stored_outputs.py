@@ -120,7 +120,7 @@ class Site:
         async def chunks() -> AsyncIterator[bytes]:
             yield b"content"
 
-        await self.store.storage.put(key, chunks(), content_type="image/png", largest=100)
+        await self.store.storage.put(key, chunks(), content_type="image/png", max_bytes=100)
 
     async def run(self, statement: str, *values: object) -> None:
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:

@@ -10,7 +10,7 @@ from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
 from domain.media import Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, MediaStarter
-from providers.base import Made, Progress, Stage
+from providers.base import OutputFile, Progress, Stage
 from storage.base import Listed, Stored
 from tests.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs
 from tests.temporal.script import Script
@@ -19,10 +19,10 @@ SENTINEL = "a-prompt-that-nobody-may-read"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8000
 
 QUICK = Limits(
-    longest_watch=timedelta(milliseconds=60),
-    first_pause=timedelta(milliseconds=10),
-    longest_pause=timedelta(milliseconds=50),
-    cancel_patience=timedelta(milliseconds=200),
+    max_watch=timedelta(milliseconds=60),
+    min_pause=timedelta(milliseconds=10),
+    max_pause=timedelta(milliseconds=50),
+    cancel_timeout=timedelta(milliseconds=200),
 )
 
 
@@ -159,7 +159,7 @@ class FakeProvider:
         """What becomes of cancelled work; None: it goes on as if nothing had been said."""
         self.cancel_answers: Progress | None = None
         """What it says to that at once, where it is not the same."""
-        self.made: list[bytes | Made] = [PNG]
+        self.made: list[bytes | OutputFile] = [PNG]
         self.submitted: list[str] = []
         self.cancelled: list[str] = []
         self.discarded: list[str] = []
@@ -180,10 +180,14 @@ class FakeProvider:
             return self.at_cancel
         return self.stages.pop(0) if len(self.stages) > 1 else self.stages[0]
 
-    async def fetch(self, provider_job_id: str) -> AsyncIterator[Made]:
+    async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         for content in self.made:
             await self._script.at("provider.fetch")
-            yield content if isinstance(content, Made) else Made("image/png", "png", in_chunks(content), width=640)
+            yield (
+                content
+                if isinstance(content, OutputFile)
+                else OutputFile("image/png", "png", in_chunks(content), width=640)
+            )
 
     async def cancel(self, provider_job_id: str) -> Progress:
         await self._script.at("provider.cancel")
@@ -203,10 +207,10 @@ class FakeStorage:
         self.stuck: set[str] = set()
         """Objects that cannot be deleted."""
 
-    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, largest: int) -> Stored:
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int) -> Stored:
         await self._script.at("storage.put")
         content = b"".join([chunk async for chunk in chunks])
-        if len(content) > largest:
+        if len(content) > max_bytes:
             raise OutputTooLarge
         self.objects[key] = (content, content_type)
         self.written_at[key] = datetime.now(UTC)

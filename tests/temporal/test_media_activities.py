@@ -129,7 +129,7 @@ async def test_a_cancellation_does_not_cut_a_submission_off(bench: Bench) -> Non
 
 
 async def test_a_submission_that_takes_too_long() -> None:
-    bench = Bench(limits=dataclasses.replace(QUICK, submit_patience=timedelta(milliseconds=20)))
+    bench = Bench(limits=dataclasses.replace(QUICK, submit_timeout=timedelta(milliseconds=20)))
     bench.script.hold("provider.submit")
     failure = await bench.fails(bench.does.submit)
     assert (failure.type, failure.non_retryable) == ("upstream_timeout", False)

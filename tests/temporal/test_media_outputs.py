@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import UpstreamRefused
 from domain.media import Kind, State
-from providers.base import Made, Progress, Stage
+from providers.base import OutputFile, Progress, Stage
 from tests.temporal.bench import Bench
 from tests.temporal.fakes import PNG, QUICK, in_chunks
 
@@ -48,7 +48,7 @@ async def test_the_bytes_decide_what_a_file_is(
 ) -> None:
     bench = Bench(kind=kind)
     bench.submitted()
-    bench.provider.made = [Made(*said, in_chunks(content))]
+    bench.provider.made = [OutputFile(*said, in_chunks(content))]
     if stored is None:
         failure = await bench.fails(bench.does.copy)
         assert (failure.type, failure.non_retryable) == ("upstream_error", True)
@@ -60,13 +60,13 @@ async def test_the_bytes_decide_what_a_file_is(
 
 
 @pytest.mark.parametrize("made", [[], [PNG] * 17], ids=["none", "too-many"])
-async def test_how_many_files(bench: Bench, made: list[bytes | Made]) -> None:
+async def test_how_many_files(bench: Bench, made: list[bytes | OutputFile]) -> None:
     bench.provider.made = made
     assert (await bench.fails(bench.does.copy)).non_retryable
 
 
 async def test_how_large_a_file() -> None:
-    bench = Bench(limits=dataclasses.replace(QUICK, largest_output=len(PNG) - 1))
+    bench = Bench(limits=dataclasses.replace(QUICK, max_output_bytes=len(PNG) - 1))
     bench.submitted()
     assert (await bench.fails(bench.does.copy)).non_retryable
     assert not bench.fakes.storage.objects

@@ -25,7 +25,7 @@ from dotenv import dotenv_values
 from cli.command import COMMANDS
 from dev.postgres import QUIET
 from dev.temporal import DYNAMIC_CONFIG
-from gateway.pulled_calls import SETTLE_SECONDS
+from gateway.calls import SETTLE_SECONDS
 from settings import Settings
 from workflows.options import QUEUES
 

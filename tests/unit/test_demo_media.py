@@ -17,7 +17,7 @@ from PIL import Image
 
 from domain.errors import UpstreamError, UpstreamRefused
 from domain.media import Kind, MediaRequest
-from providers.base import Made, Progress, Stage
+from providers.base import OutputFile, Progress, Stage
 from providers.demo.media import DemoMedia
 from providers.demo.voices import FORMATS, VOICES
 
@@ -65,11 +65,11 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def read(made: AsyncIterator[Made]) -> list[tuple[Made, bytes]]:
+async def read(made: AsyncIterator[OutputFile]) -> list[tuple[OutputFile, bytes]]:
     return [(each, b"".join([chunk async for chunk in each.chunks])) async for each in made]
 
 
-async def finished(demo: DemoMedia, clock: Clock, request: MediaRequest) -> list[tuple[Made, bytes]]:
+async def finished(demo: DemoMedia, clock: Clock, request: MediaRequest) -> list[tuple[OutputFile, bytes]]:
     job = await demo.submit(request, "some-job")
     clock.advance(5)
     assert await demo.poll(job) == Progress(Stage.DONE, percent=100)

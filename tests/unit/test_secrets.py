@@ -52,8 +52,8 @@ async def signed_urls(old: DerivedKeys, new: DerivedKeys) -> bool:
 
 
 async def data_keys(old: DerivedKeys, new: DerivedKeys) -> bool:
-    wrapped = Wrapping(old.every).wrap(b"k" * 32, place="p", nonce=bytes(12))
-    return Wrapping(new.every).unwrap(wrapped, place="p") == b"k" * 32
+    wrapped = Wrapping(old.every).wrap(b"k" * 32, aad="p", nonce=bytes(12))
+    return Wrapping(new.every).unwrap(wrapped, aad="p") == b"k" * 32
 
 
 async def temporal_payloads(old: DerivedKeys, new: DerivedKeys) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import ContextLengthExceeded, RequestInvalid, UpstreamError
 from providers.base import WholeAnswer
-from tests.doubles.openai_streams import ADAPTER, USAGE, call
+from tests.doubles.openai_streams import ADAPTER, USAGE, call, chunk, stream
 
 
 def answer(raw: bytes) -> WholeAnswer:
@@ -131,3 +131,27 @@ def test_an_error_that_came_with_200() -> None:
         answer(json.dumps({"error": filtered}).encode())
     with pytest.raises(ContextLengthExceeded):
         answer(json.dumps({"error": {"code": 400, "message": "maximum context length is 5 tokens"}}).encode())
+
+
+def test_a_stream_that_nobody_asked_for() -> None:
+    parts = [
+        chunk({"role": "assistant", "content": "one "}, service_tier="default"),
+        chunk({"content": "two", "reasoning_content": "hm"}),
+        chunk({"tool_calls": [{"index": 1, "id": "c1", "function": {"name": "f", "arguments": ""}}]}),
+        chunk({"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]}),
+        chunk({}, "tool_calls", usage=USAGE),
+    ]
+    for before in (b"", b": hi\n\n", b"\xef\xbb\xbf"):
+        whole = answer(before + stream(*parts))
+        (choice,) = whole.body["choices"]
+        assert choice["message"] == {
+            "role": "assistant",
+            "content": "one two",
+            "reasoning_content": "hm",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        }
+        assert (choice["finish_reason"], whole.body["service_tier"]) == ("tool_calls", "default")
+        assert sorted(whole.text) == sorted("one twohmf{}")
+        assert whole.usage is not None
+    with pytest.raises(UpstreamError):
+        answer(stream(*parts[:2], done=False))

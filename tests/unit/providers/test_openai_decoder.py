@@ -292,6 +292,12 @@ def test_done_without_an_answer() -> None:
     assert type(decoded([stream(REPORT)])[1]) is UpstreamError
 
 
+@pytest.mark.parametrize("end", [b"data:[DONE]\n\n", b"data:  [DONE] \n\n", b'data: "[DONE]"\n\n', b"data: [DONE]"])
+def test_the_end_in_other_forms(end: bytes) -> None:
+    events, failure = decoded([stream(*USUAL, done=False) + end])
+    assert (failure, events[-1]) == (None, Done())
+
+
 def test_what_comes_after_done_is_not_read() -> None:
     events, failure = decoded([stream(*USUAL), b"data: {not json\n\n"])
     assert (failure, events[-1]) == (None, Done())

@@ -98,6 +98,10 @@ TOO_LONG = [
     (400, {"error": "input length exceeds maximum context length"}),
     (400, {"detail": "Input is too long for requested model."}),
     (400, openai("Range of input length should be [1, 30720]", code="invalid_parameter_error")),
+    (400, openai("Invalid request: Your request exceeded model token limit: 8192")),
+    (400, openai("Prompt exceeds max length", code="1261")),
+    (400, openai("The input (9000 tokens) is longer than the model's context length (8192 tokens).")),
+    (400, openai("too many tokens: total number of tokens in the prompt cannot exceed 4081")),
     (413, b""),
     (413, b"<html>Request Entity Too Large</html>"),
 ]
@@ -155,7 +159,7 @@ def test_later_and_too_late() -> None:
 
 
 THEIRS_TO_MEND = [
-    (400, openai("SECRET", param="temperature", code="unsupported_value"), "temperature", "unsupported_value"),
+    (400, openai("SECRET", param="temperature", code="unsupported_value"), "temperature", "unsupported_parameter"),
     (400, openai("SECRET", param="temperature", code="unsupported_zzz"), "temperature", "unsupported_parameter"),
     (400, openai("SECRET model", param="messages[3].content", code="zzz"), "messages[3]", "invalid_value"),
     (400, openai("SECRET", param="sk-live at 10.0.0.7", code="invalid_type"), None, "invalid_type"),

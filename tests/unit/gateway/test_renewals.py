@@ -1,20 +1,17 @@
 """Signs of life of calls in flight: a stream whose hold is not its own any more ends itself."""
 
 import asyncio
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from api.wire import openai_chat as wire
 from domain.errors import GatewayError, HoldClosed, ServiceUnavailable
-from domain.ledger import Answer, Operation, Renew, Renewed, Reserved
+from domain.ledger import Answer, Operation, Renew, Renewed
 from domain.limits import NO_LIMITS
-from domain.tokens import InputTokens
-from gateway.pulled_calls import Call, Calls
-from providers.base import ChatProvider
+from gateway.calls import Calls
+from gateway.renewals import renew_for_ever
+from providers.base import ChatUpstream
+from tests.doubles.chat_calls import CATALOG
+from tests.doubles.chat_calls import call as opened
 from tests.stack import eventually
-from wiring import load_catalog
-
-REQUEST = wire.parse({"model": "demo-chat", "messages": [{"role": "user", "content": "x"}]})
-CATALOG = load_catalog(None)
 
 
 class Ledger:
@@ -39,7 +36,7 @@ class Ledger:
         return self.asked > 4
 
 
-def _provider(_: str) -> ChatProvider:
+def _provider(_: str) -> ChatUpstream:
     raise AssertionError("a renewal asks no provider")
 
 
@@ -49,10 +46,9 @@ async def test_a_stream_ends_when_its_hold_does_and_before_others_would_end_it()
     ended: dict[str, str] = {}
 
     def call(name: str, refusal: GatewayError | None, *, silent: float = 0) -> None:
-        reserved = Reserved(uuid4(), uuid4(), uuid4(), 100, 100, 0, 100)
-        made = Call(REQUEST, CATALOG.find("demo-chat"), InputTokens(1, 1), reserved, 0)
+        made = opened()
         made.renewed_at -= silent
-        made.stop = lambda why: ended.update({name: why.code})
+        made.hold_lost = lambda error: ended.update({name: error.code})
         calls.live[made.hold_id] = made
         if refusal is not None:
             ledger.refusals[made.hold_id] = refusal
@@ -61,7 +57,7 @@ async def test_a_stream_ends_when_its_hold_does_and_before_others_would_end_it()
     call("swept", HoldClosed())
     call("away for a moment", ServiceUnavailable())
     call("away for longer than a lease", ServiceUnavailable(), silent=26)
-    renewing = asyncio.create_task(calls.renew_for_ever())
+    renewing = asyncio.create_task(renew_for_ever(calls))
     assert await eventually(ledger.has_been_asked)
     renewing.cancel()
     assert ended == {"swept": HoldClosed.code, "away for longer than a lease": "service_unavailable"}
@@ -72,12 +68,11 @@ async def test_a_call_that_cannot_be_renewed_ends_no_other_lease() -> None:
     calls = Calls(ledger, lambda: CATALOG, _provider, len, NO_LIMITS)
     ids = []
     for _ in range(2):
-        reserved = Reserved(uuid4(), uuid4(), uuid4(), 100, 100, 0, 100)
-        call = Call(REQUEST, CATALOG.find("demo-chat"), InputTokens(1, 1), reserved, 0)
+        call = opened()
         calls.live[call.hold_id] = call
         ids.append(call.hold_id)
     ledger.broken.add(ids[0])
-    renewing = asyncio.create_task(calls.renew_for_ever())
+    renewing = asyncio.create_task(renew_for_ever(calls))
     assert await eventually(ledger.has_been_asked)
     assert not renewing.done()
     renewing.cancel()

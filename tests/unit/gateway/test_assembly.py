@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from gateway.pulled_assembly import Assembly, deltas
+from gateway.assembly import Assembly, deltas
 
 
 def replayed(delta: dict[str, Any]) -> dict[str, Any]:
     assembly = Assembly()
     assembly.add({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, "")
     assembly.add({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, "")
-    first: dict[str, Any] = next(iter(deltas(assembly.choices)))["delta"]
+    first: dict[str, Any] = next(deltas({"choices": assembly.choices})).chunk["choices"][0]["delta"]
     return first
 
 
@@ -39,3 +39,22 @@ def test_a_chunk_that_is_kept_is_not_changed() -> None:
     assembly.add(later, "")
     assert held_back["choices"][0]["logprobs"] == {"content": [1]}
     assert assembly.choices[0]["logprobs"] == {"content": [1, 2]}
+
+
+def test_tool_calls_keep_the_indexes_that_they_had() -> None:
+    assembly = Assembly()
+    for arguments in ("{", "}"):
+        part = {"index": 1, "id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+        if arguments == "}":
+            part = {"index": 1, "function": {"arguments": arguments}}
+        assembly.add({"choices": [{"index": 0, "delta": {"tool_calls": [part]}, "finish_reason": None}]}, "")
+    (call,) = next(deltas({"choices": assembly.choices})).chunk["choices"][0]["delta"]["tool_calls"]
+    assert call == {"index": 1, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def test_a_replay_says_what_the_chunks_said_beside_their_choices() -> None:
+    assembly = Assembly()
+    said = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}], "system_fingerprint": "fp"}
+    assembly.add(said | {"account": "SECRET"}, "x")
+    chunks = [delta.chunk for delta in deltas({"choices": assembly.choices, **assembly.beside})]
+    assert [set(chunk) for chunk in chunks] == [{"choices", "system_fingerprint"}, {"choices"}]

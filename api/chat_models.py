@@ -1,0 +1,105 @@
+"""`GET /api/chat/models/`: every active model as a person chooses it, and whether this caller may call it."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from api.deps import CurrentResources, MayListModels
+from api.wire.models import MADE, number
+from db import accounts
+from domain.catalog import Modality, Model, Unit
+from domain.meters import Meter, Rates, credits_per_thousand
+
+router = APIRouter(prefix="/api/chat/models", tags=["models"])
+_SCOPES = {Modality.TEXT: "chat", Modality.EMBEDDING: "chat"}
+
+
+class TierPrices(BaseModel):
+    """Of a whole call whose input is longer than `above` tokens."""
+
+    above: int
+    per_1k: dict[str, float]
+
+
+class Prices(BaseModel):
+    """In credits. Where a model has none of a kind, it is not priced so."""
+
+    per_1k: dict[str, float]
+    """By meter: `input`, `output`, `cached_input` and more. Rates of short inputs: `tiers` has those of longer ones."""
+    tiers: list[TierPrices]
+    unit: str | None
+    per_unit: float | None
+    variants: dict[str, float]
+    """By size, in place of `per_unit`."""
+
+
+class ChatModel(BaseModel):
+    id: str
+    name: str
+    provider: str
+    """Who made it."""
+    description: str
+    tags: list[str]
+    modality: str
+    input_modalities: list[str]
+    output_modalities: list[str]
+    context_window: int | None
+    max_output_tokens: int | None
+    prices: Prices
+    pro_only: bool
+    enabled: bool
+    """Whether this caller may call it now, as far as its scopes and its plan go."""
+    disabled_reason: str | None
+    """`insufficient_scope` or `pro_required`, where it may not."""
+
+
+class ChatModels(BaseModel):
+    data: list[ChatModel]
+
+
+@router.get("/")
+async def list_chat_models(caller: MayListModels, resources: CurrentResources) -> ChatModels:
+    async with resources.database.reading() as session:
+        balance = await accounts.balance(session, caller.account_id)
+    models = resources.catalog().active_models()
+    return ChatModels(data=[_entry(m, _disabled(m, caller.scopes, plan_active=balance.plan_active)) for m in models])
+
+
+def _disabled(model: Model, scopes: frozenset[str], *, plan_active: bool) -> str | None:
+    if _SCOPES.get(model.modality, "media") not in scopes:
+        return "insufficient_scope"
+    return "pro_required" if model.pro_only and not plan_active else None
+
+
+def _entry(model: Model, disabled: str | None) -> ChatModel:
+    return ChatModel(
+        id=model.id,
+        name=model.name,
+        provider=model.vendor,
+        description=model.description,
+        tags=list(model.tags),
+        modality=model.modality.value,
+        input_modalities=[kind.value for kind in model.input_modalities],
+        output_modalities=[MADE[model.modality]],
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
+        prices=_prices(model),
+        pro_only=model.pro_only,
+        enabled=disabled is None,
+        disabled_reason=disabled,
+    )
+
+
+def _prices(model: Model) -> Prices:
+    prices, tokens = model.prices, model.prices.tokens
+    return Prices(
+        per_1k=_per_1k(tokens.rates) if tokens else {},
+        tiers=[TierPrices(above=tier.above, per_1k=_per_1k(tier.rates)) for tier in tokens.tiers] if tokens else [],
+        unit=prices.unit.value if isinstance(prices.unit, Unit) else None,
+        per_unit=None if prices.per_unit is None else number(prices.per_unit),
+        variants={size: number(price) for size, price in prices.variants.items()},
+    )
+
+
+def _per_1k(rates: Rates) -> dict[str, float]:
+    priced = {name: credits_per_thousand(rates, Meter(name)) for name in rates}
+    return {name: number(credits) for name, credits in priced.items() if credits is not None}

@@ -1,0 +1,126 @@
+"""`POST /api/chat/stream/`: chat as a stream of simple JSON events, for our own pages and for who writes by hand.
+
+start     {id, model, held}                 held: credits that are set aside for this call
+delta     {text}
+reasoning {text}
+tool_call {index, id?, name?, arguments?}   parts of one call have one index; the arguments grow
+hold      {held}                            the call's hold has grown
+done      {usage, credits_charged, balance, held, finish_reason}
+error     {code, message, …}                the last event of a stream that failed
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import orjson
+
+from api import errors
+from api.wire import openai_chat
+from domain.errors import GatewayError, RequestInvalid
+from gateway import answers
+from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
+from providers.base import Delta
+
+ENDPOINT = "/api/chat/stream/"
+_REASONING = ("reasoning_content", "reasoning")
+_NOT_YET = ("conversation_id", "save")
+
+
+class NativeChat:
+    """Implements `gateway.wire.Wire`."""
+
+    endpoint = ENDPOINT
+
+    def parse(self, body: dict[str, Any]) -> ModelCall:
+        for name in _NOT_YET:
+            if body.get(name) not in (None, False):
+                raise RequestInvalid(
+                    f"'{name}' is not available on this server yet: it keeps no conversations.",
+                    param=name,
+                    code="unsupported_parameter",
+                )
+        if body.get("n") not in (None, 1):
+            raise RequestInvalid("'n' must be 1 here: a stream has one answer.", param="n")
+        fields = {name: value for name, value in body.items() if name not in (*_NOT_YET, "message", "n")}
+        message = body.get("message")
+        if message is not None:
+            if body.get("messages") is not None:
+                raise RequestInvalid("Send either 'message' or 'messages', not both.", param="messages")
+            if not isinstance(message, str) or not message:
+                raise RequestInvalid("'message' must be a text.", param="message", code="invalid_type")
+            fields["messages"] = [{"role": "user", "content": message}]
+        return openai_chat.parse(fields | {"stream": True})
+
+    def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
+        """Never asked for: every call of this wire streams."""
+        raise NotImplementedError
+
+    def writer(self, head: Head) -> StreamWriter:
+        return NativeStream(head)
+
+
+class NativeStream:
+    """Implements `gateway.wire.StreamWriter`."""
+
+    KEEP_ALIVE: ClassVar = b": keep-alive\n\n"
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._held = head.held
+        self._started = False
+
+    def _start(self) -> bytes:
+        """Nothing before the first output: until then a failure is answered with its own status."""
+        if self._started:
+            return b""
+        self._started = True
+        return _event("start", id=self._head.id, model=self._head.request.model, held=self._held)
+
+    def delta(self, delta: Delta) -> bytes:
+        events = [event for choice in delta.chunk["choices"] for event in _of_delta(choice.get("delta") or {})]
+        return b"".join([self._start(), *events])
+
+    def held(self, credits: int) -> bytes:
+        self._held = credits
+        return _event("hold", held=credits) if self._started else b""
+
+    def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
+        reasons = [choice.get("finish_reason") for delta in last for choice in delta.chunk["choices"]]
+        return self._start() + _event(
+            "done", **_money(bill), held=bill.held, finish_reason=next(iter(reasons), None) or "stop"
+        )
+
+    def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
+        told = errors.envelope(error)["error"]
+        fields = {name: value for name, value in told.items() if name != "type" and value is not None}
+        return self._start() + _event("error", **fields, **({} if bill is None else _money(bill)))
+
+
+def _money(bill: Bill) -> dict[str, Any]:
+    return {
+        "usage": answers.usage_object(bill.usage),
+        "credits_charged": bill.charged,
+        "balance": bill.balance,
+    }
+
+
+def _of_delta(delta: Mapping[str, Any]) -> Iterator[bytes]:
+    reasoning = next((delta[name] for name in _REASONING if isinstance(delta.get(name), str) and delta[name]), None)
+    if reasoning:
+        yield _event("reasoning", text=reasoning)
+    for name in ("content", "refusal"):
+        if isinstance(text := delta.get(name), str) and text:
+            yield _event("delta", text=text)
+    for call in delta.get("tool_calls") or ():
+        yield _event("tool_call", **_tool_call(call))
+
+
+def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    """A function's arguments, or a custom tool's input: both are text that grows."""
+    of = call.get("function") or call.get("custom") or {}
+    fields = {"id": call.get("id"), "name": of.get("name"), "arguments": of.get("arguments") or of.get("input")}
+    return {"index": call["index"], **{name: value for name, value in fields.items() if value}}
+
+
+def _event(type_: str, /, **fields: Any) -> bytes:
+    return b"data: " + orjson.dumps({"type": type_, **fields}) + b"\n\n"

@@ -1,0 +1,68 @@
+"""A streamed answer put together: for a provider that streams although it was not asked to."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from domain.pricing import Usage
+from providers.base import Delta, ProviderEvent, Report, WholeAnswer
+
+_GROWS = frozenset({"content", "refusal", "reasoning_content", "reasoning", "arguments", "input", "transcript", "data"})
+"""Texts that come in parts; what else is a text is told once."""
+
+
+def answer(events: Iterable[ProviderEvent]) -> WholeAnswer:
+    """Of events up to `Done`. What the decoder raises goes through."""
+    choices: dict[int, dict[str, Any]] = {}
+    beside: dict[str, Any] = {}
+    said: list[str] = []
+    usage: Usage | None = None
+    for event in events:
+        if isinstance(event, Report):
+            usage = event.usage
+        elif isinstance(event, Delta):
+            said.append(event.text)
+            beside |= {name: value for name, value in event.chunk.items() if name not in ("choices", "obfuscation")}
+            for part in event.chunk["choices"]:
+                _add(choices.setdefault(part["index"], _empty(part["index"])), part)
+    body = {"object": "chat.completion", "choices": [choices[index] for index in sorted(choices)], **beside}
+    for choice in body["choices"]:
+        for call in choice["message"].get("tool_calls", ()):
+            call.pop("index", None)
+    return WholeAnswer(body, "".join(said), usage)
+
+
+def _empty(index: int) -> dict[str, Any]:
+    message = {"role": "assistant", "content": None}
+    return {"index": index, "message": message, "finish_reason": None, "logprobs": None}
+
+
+def _add(choice: dict[str, Any], part: dict[str, Any]) -> None:
+    _merge(choice["message"], part["delta"])
+    rest = {name: value for name, value in part.items() if name not in ("index", "delta") and value is not None}
+    _merge(choice, rest)
+
+
+def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
+    """Texts and lists grow, objects are merged."""
+    for name, value in part.items():
+        known: Any = whole.get(name)
+        if name == "tool_calls":
+            _merge_calls(whole.setdefault(name, []), value)
+        elif value is None:
+            whole.setdefault(name, None)
+        elif type(known) is not type(value):
+            whole[name] = value
+        elif isinstance(value, dict):
+            _merge(known, value)
+        elif isinstance(value, list) or name in _GROWS:
+            whole[name] = known + value
+        else:
+            whole[name] = value
+
+
+def _merge_calls(calls: list[dict[str, Any]], parts: list[dict[str, Any]]) -> None:
+    """By their index, which are consecutive."""
+    for part in parts:
+        if part["index"] == len(calls):
+            calls.append({})
+        _merge(calls[part["index"]], part)
