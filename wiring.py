@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import structlog
 
 import settings as configuration
@@ -78,7 +77,6 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         catalog = CurrentCatalog(lambda: load_catalog(settings.catalog))
         database = Database.open(settings.database_url.get_secret_value(), pool=settings.database_pool)
         stack.push_async_callback(database.close)
-        session = await stack.enter_async_context(_session(settings))
         timeouts = Timeouts(
             connect=settings.upstream_connect_timeout,
             first_byte=settings.upstream_first_byte_timeout,
@@ -88,7 +86,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         transport = Http1Transport(settings.upstream_connections)
         stack.push_async_callback(transport.close)
         demo = settings.state_dir.resolve() / "demo"
-        upstream = Upstream(session, transport, timeouts, demo, settings.referer)
+        upstream = Upstream(transport, timeouts, demo, settings.referer)
         storage, errors = _storage(settings), MaintenanceErrors(OperatorFaults(log), where)
         yield Wired(
             settings=settings,
@@ -103,15 +101,3 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             errors=errors,
             outputs=StoredOutputsMaintenance(StoredOutputs(database), storage, errors, settings.output_lifetime),
         )
-
-
-def _session(settings: Settings) -> aiohttp.ClientSession:
-    """One pool for all upstreams. Nothing in its headers is about a caller."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.upstream_connections, ttl_dns_cache=60),
-        headers={"HTTP-Referer": settings.referer, "User-Agent": "yout"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        max_line_size=65_536,
-        read_bufsize=256 * 1024,
-    )

@@ -51,6 +51,7 @@ from domain.secrets import Purpose
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
+from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.renewals import renew_for_ever
 from gateway.wire import Wire
@@ -186,11 +187,10 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
-        jobs=wired.jobs,
+        jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
-        start_media=start_media,
         temporal_answers=temporal_answers,
     )
 

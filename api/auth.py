@@ -8,8 +8,8 @@ from starlette.types import Scope
 from api import ratelimit
 from api.resources import Resources
 from db import keys as stored_keys
-from db.keys import Caller
 from domain import keys
+from domain.caller import Caller
 from domain.errors import CallerUnknown
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -39,6 +39,6 @@ async def authenticate(scope: Scope) -> Caller:
         async with resources.database.reading() as session:
             caller = await stored_keys.authenticate(session, key)
         scope["state"][_CALLER] = caller
-        ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
+        ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)))
     assert isinstance(caller, Caller)  # noqa: S101  # nothing else is put there
     return caller

@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import idempotency
+from api import idempotency, openapi_chat
+from api.openapi_chat import ERROR
 
 DESCRIPTION = """
 One OpenAI-compatible API and one prepaid credit pool in front of every model. Point an OpenAI SDK at `/v1`.
@@ -13,7 +14,6 @@ One OpenAI-compatible API and one prepaid credit pool in front of every model. P
 Errors are OpenAI's envelope everywhere: `{"error": {"message", "type", "param", "code"}}`. Paths are accepted with
 and without the trailing slash. Every answer carries `x-request-id`.
 """
-_ERROR = {"$ref": "#/components/schemas/Error"}
 _ERROR_SCHEMA = {
     "type": "object",
     "required": ["error"],
@@ -29,99 +29,12 @@ _ERROR_SCHEMA = {
                 "required": {"type": "integer", "description": "With 402, as the next three: credits that it takes."},
                 "available": {"type": "integer"},
                 "held": {"type": "integer"},
-                "limit_source": {"enum": ["balance", "key_budget", "max_credits"]},
+                "limit_source": {"enum": ["balance", "key_budget", "max_credits", "daily_allowance"]},
             },
         }
     },
 }
-_YOUT = {
-    "type": "object",
-    "required": ["credits_charged", "balance"],
-    "properties": {"credits_charged": {"type": "integer"}, "balance": {"type": "integer"}},
-}
-_ANSWER = {
-    "type": "object",
-    "required": ["id", "object", "created", "model", "choices", "usage", "yout"],
-    "properties": {
-        "id": {"type": "string", "description": "`chatcmpl-…`; also the id of its charge."},
-        "object": {"const": "chat.completion"},
-        "created": {"type": "integer"},
-        "model": {"type": "string", "description": "As it was asked for."},
-        "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
-        "usage": {
-            "type": "object",
-            "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
-            "properties": {
-                "prompt_tokens": {"type": "integer"},
-                "completion_tokens": {"type": "integer"},
-                "total_tokens": {"type": "integer"},
-            },
-            "description": "What was billed.",
-        },
-        "yout": _YOUT,
-    },
-}
-_ONCE = {
-    "name": idempotency.HEADER,
-    "in": "header",
-    "required": False,
-    "schema": {"type": ["string", "null"], "title": idempotency.HEADER},
-    "description": idempotency.DESCRIPTION,
-}
 _CONFLICT = "Another request had this Idempotency-Key, or the answer to the same one cannot be given again"
-_CHAT = {
-    "tags": ["chat"],
-    "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
-    "operationId": "create_chat_completion",
-    "security": [{"HTTPBearer": []}],
-    "parameters": [_ONCE],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["model", "messages"],
-                    "additionalProperties": True,
-                    "properties": {
-                        "model": {"type": "string", "examples": ["demo-chat"]},
-                        "messages": {
-                            "type": "array",
-                            "minItems": 1,
-                            "items": {
-                                "type": "object",
-                                "required": ["role"],
-                                "properties": {"role": {"type": "string"}, "content": {}},
-                            },
-                        },
-                        "stream": {"type": ["boolean", "null"]},
-                        "max_tokens": {"type": ["integer", "null"], "minimum": 1},
-                        "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
-                        "n": {"type": ["integer", "null"], "minimum": 1},
-                        "max_credits": {
-                            "type": ["integer", "null"],
-                            "minimum": 1,
-                            "description": "The most that this call may cost. For this server: not sent upstream.",
-                        },
-                    },
-                }
-            }
-        },
-    },
-    "responses": {
-        "200": {
-            "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
-            "content": {
-                "application/json": {"schema": _ANSWER},
-                "text/event-stream": {"schema": {"type": "string"}},
-            },
-        },
-        "409": {
-            "description": "The same request is still running",
-            "content": {"application/json": {"schema": _ERROR}},
-        },
-    },
-}
 _FAILURES = {
     "400": "The request is not valid",
     "401": "No valid API key",
@@ -143,7 +56,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     """Made once, then kept on the app."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-        made["paths"]["/v1/chat/completions"] = {"post": _CHAT}
+        made["paths"] |= openapi_chat.PATHS
         components = made.setdefault("components", {})
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
         for path, item in made["paths"].items():
@@ -157,5 +70,5 @@ def _with_failures(operation: dict[str, Any], failures: dict[str, str]) -> None:
     operation["responses"].pop("422", None)
     once = any(parameter["name"] == idempotency.HEADER for parameter in operation.get("parameters", ()))
     for status, description in (failures | ({"422": _CONFLICT} if once else {})).items():
-        content = {"application/json": {"schema": _ERROR}}
+        content = {"application/json": {"schema": ERROR}}
         operation["responses"].setdefault(status, {"description": description, "content": content})

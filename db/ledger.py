@@ -92,8 +92,9 @@ class Locked:
             account_id = self.owners.get(operation.digest)
         if account_id is None:
             return None
-        if operation.claim and (claimed := self.state.claims.get((account_id, operation.claim.scope))):
-            needs.add(claimed.hold_id)
+        for scope, _ in operation.claim.identities if operation.claim else ():
+            if record := self.state.claims.get((account_id, scope)):
+                needs.add(record.hold_id)
         secret = self.state.secrets.get(operation.digest) if operation.digest else None
         missing = secret is not None and not self._has(secret.key_id)
         return account_id if missing or not self.unavailable.isdisjoint({account_id, *needs}) else None
@@ -195,7 +196,7 @@ class _Wanted:
     renewing: set[UUID] = field(default_factory=set)
     """Holds whose owners are looked up without a lock: a second later is soon enough."""
     refs: set[str] = field(default_factory=set)
-    claims: list[tuple[bytes, bytes]] = field(default_factory=list)
+    claims: list[tuple[bytes | None, bytes]] = field(default_factory=list)
 
     @classmethod
     def by(cls, operations: Sequence[Operation]) -> "_Wanted":
@@ -225,8 +226,8 @@ class _Wanted:
             self.accounts.add(operation.account_id)
         if operation.digest is not None:
             self.digests.add(operation.digest)
-            if operation.claim is not None and operation.claim.adopts:
-                self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
+        if operation.claim is not None and operation.claim.adopts:
+            self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
 
     @property
     def parameters(self) -> dict[str, list[Any]]:

@@ -192,6 +192,8 @@ class Reserve:
     """What a retry of this call would claim: made only for an account that has those recognised."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
+    allowance: int | None = None
+    """What is left of a visitor's day: one bound more, of this call's whole life."""
 
 
 @dataclass(frozen=True, slots=True)

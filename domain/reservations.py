@@ -39,7 +39,7 @@ from domain.money import MAX_AMOUNT
 from domain.pricing import Bound, FlatTerms, TextTerms
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
-_SOURCES = ("balance", "key_budget", "max_credits")
+_SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")
 """What a 402 names as what was short."""
 
 
@@ -55,16 +55,19 @@ class SpendingLimits:
     """The caller's own bound."""
     tokens: int | None = None
     """What its key may use in a minute."""
+    allowance: int | None = None
+    """What is left of a visitor's day."""
 
     def bound(self, terms: TextTerms | FlatTerms) -> Bound:
-        spendable = self.available if self.budget is None else min(self.available, self.budget)
+        bounds = (self.available, self.budget, self.allowance)
+        spendable = min(credits for credits in bounds if credits is not None)
         return pricing.bound(terms, spendable, self.max_credits, self.tokens)
 
     def shortage(self, amount: int) -> GatewayError | None:
         """Why `amount` cannot be held, if it cannot."""
         if amount > MAX_AMOUNT:
             return AmountTooLarge()
-        for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits), strict=True):
+        for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits, self.allowance), strict=True):
             if left is not None and amount > left:
                 return InsufficientCredits(amount, left, self.held, source)
         return None
@@ -92,10 +95,10 @@ def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None
         hold, sealed = replayed
         left = _left(key, allowed, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
-    spending = SpendingLimits(account.available, account.held, max_credits=operation.max_credits)
-    if key is not None:
-        budget = limits.budget_left(allowed, key.used.at(books.state.now))
-        spending = SpendingLimits(account.available, account.held, budget, operation.max_credits, allowed.tokens)
+    budget = limits.budget_left(allowed, key.used.at(books.state.now)) if key else None
+    tokens = allowed.tokens if key else None
+    own = operation.max_credits, tokens, operation.allowance
+    spending = SpendingLimits(account.available, account.held, budget, *own)
     bound = _affordable(spending, operation)
     hold = _hold(books, operation, account, bound)
     if key is not None:
@@ -242,12 +245,17 @@ def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> H
         output_limit=bound.output_limit,
         lease_until=books.state.now + operation.lease if operation.lease else None,
         created_at=books.state.now,
-        max_credits=operation.max_credits,
+        max_credits=_least(operation.max_credits, operation.allowance),
     )
     if isinstance(operation.terms, TextTerms):
         hold.prices, hold.choices = operation.terms.prices, operation.terms.choices
         hold.input_bound, hold.input_count = operation.terms.input_bound, operation.terms.input_count
     return hold
+
+
+def _least(*bounds: int | None) -> int | None:
+    """What the call may be charged at most, however it grows: its own bound, and its visitor's day."""
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:

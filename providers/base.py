@@ -1,6 +1,6 @@
 """What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -79,30 +79,6 @@ class ChatCall:
     """Fields of the body that the catalog lets through beside the adapter's own list. `*`: all of them."""
     stream: bool = False
     choices: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ChatAnswer:
-    body: dict[str, Any]
-    """OpenAI's non-stream response, as the provider sent it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatChunk:
-    body: dict[str, Any]
-    """One OpenAI stream chunk, as the provider sent it."""
-
-
-class ChatProvider(Protocol):
-    """A provider of chat. Raises `domain.errors.Upstream*` or `RequestInvalid`, never its own text."""
-
-    async def complete(self, call: ChatCall) -> ChatAnswer: ...
-
-    def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk, None]:
-        """Chunks until the provider said it is done.
-
-        Ending without `[DONE]` or a finish reason raises UpstreamError.
-        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from domain.catalog import Catalog, Provider, ProviderKind
 from domain.errors import UpstreamError
-from providers.base import ChatProvider, ChatUpstream, MediaProvider, Timeouts, Transport
+from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoTransport
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.request import DOCUMENTED
-from providers.openai_aiohttp import OldDemoChat, OpenAIChat
 
 _CHAT_PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
 PARAMETERS: Mapping[ProviderKind, frozenset[str]] = dict.fromkeys(
@@ -26,7 +23,6 @@ PARAMETERS: Mapping[ProviderKind, frozenset[str]] = dict.fromkeys(
 class Upstream:
     """What adapters share: the transport, its timeouts, who calls, and a folder for the demo provider."""
 
-    session: aiohttp.ClientSession
     transport: Transport
     timeouts: Timeouts
     demo_folder: Path
@@ -40,15 +36,8 @@ class Registry:
         self._catalog = catalog
         self._upstream = upstream
         self._of: Catalog | None = None
-        self._chat: dict[str, ChatProvider] = {}
         self._upstreams: dict[str, ChatUpstream] = {}
         self._media: dict[str, MediaProvider] = {}
-
-    def chat(self, name: str) -> ChatProvider:
-        self._follow_catalog()
-        if name not in self._chat:
-            self._chat[name] = self._build_chat(self._provider(name))
-        return self._chat[name]
 
     def upstream(self, name: str) -> ChatUpstream:
         """Of chat. Raises `UpstreamError` for a name that the catalog does not know, or has no key for."""
@@ -70,7 +59,6 @@ class Registry:
         catalog = self._catalog()
         if catalog is not self._of:
             self._of = catalog
-            self._chat.clear()
             self._upstreams.clear()
             self._media.clear()
 
@@ -79,11 +67,6 @@ class Registry:
         if provider is None or not provider.active:
             raise UpstreamError
         return provider
-
-    def _build_chat(self, provider: Provider) -> ChatProvider:
-        if provider.kind is ProviderKind.DEMO:
-            return OldDemoChat()
-        return OpenAIChat(self._upstream.session, provider, self._upstream.timeouts)
 
     def _build(self, provider: Provider) -> ChatUpstream:
         shared = self._upstream

@@ -16,6 +16,7 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
+from domain.caller import Payer
 from domain.ledger import Adjust, Refund
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.pricing import FlatTerms
@@ -81,7 +82,7 @@ def test_every_check_has_a_corruption() -> None:
 
 def order(customer: Customer) -> Order:
     request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a sentinel")
-    return Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", FlatTerms(500, "v1"), request)
+    return Order(uuid.uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", FlatTerms(500, "v1"), request)
 
 
 async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:

@@ -1,0 +1,172 @@
+"""The OpenAPI document's part for chat, which is served in front of FastAPI."""
+
+from typing import Any
+
+from api import idempotency
+from api.wire import native_chat
+
+ERROR = {"$ref": "#/components/schemas/Error"}
+_YOUT = {
+    "type": "object",
+    "required": ["credits_charged", "balance"],
+    "properties": {"credits_charged": {"type": "integer"}, "balance": {"type": "integer"}},
+}
+_USAGE = {
+    "type": "object",
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+    "properties": {
+        "prompt_tokens": {"type": "integer"},
+        "completion_tokens": {"type": "integer"},
+        "total_tokens": {"type": "integer"},
+        "prompt_tokens_details": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "completion_tokens_details": {"type": "object", "additionalProperties": {"type": "integer"}},
+    },
+    "description": "What was billed. The details are there when the provider counted them.",
+}
+_ANSWER = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage", "yout"],
+    "properties": {
+        "id": {"type": "string", "description": "`chatcmpl-…`; also the id of its charge."},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string", "description": "As it was asked for."},
+        "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
+        "usage": _USAGE,
+        "yout": _YOUT,
+    },
+}
+_STRICT = {
+    "name": "x-yout-strict",
+    "in": "header",
+    "required": False,
+    "schema": {"type": ["string", "null"], "enum": ["true", "false", None]},
+    "description": "`true`: as `strict` in the body.",
+}
+_DROPPED = {
+    "x-yout-dropped-parameters": {
+        "schema": {"type": "string"},
+        "description": "Parameters of the request that the model's provider was not sent, with commas between them.",
+    }
+}
+_ONCE = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": ["string", "null"], "title": idempotency.HEADER},
+    "description": idempotency.DESCRIPTION,
+}
+_MESSAGES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["role"],
+        "properties": {"role": {"type": "string"}, "content": {}},
+    },
+}
+_LIMITS = {
+    "max_tokens": {"type": ["integer", "null"], "minimum": 1},
+    "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
+    "max_credits": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "description": "The most that this call may cost. For this server: not sent upstream.",
+    },
+    "strict": {
+        "type": ["boolean", "null"],
+        "description": "A parameter that no provider of the model is sent is a 400 `unsupported_parameter`, before "
+        "anything is held. Without it such a parameter is dropped, and named in `x-yout-dropped-parameters`.",
+    },
+}
+_RUNNING = {
+    "description": "The same request is still running",
+    "content": {"application/json": {"schema": ERROR}},
+}
+_CHAT = {
+    "tags": ["chat"],
+    "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
+    "operationId": "create_chat_completion",
+    "security": [{"HTTPBearer": []}],
+    "parameters": [_ONCE, _STRICT],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["model", "messages"],
+                    "additionalProperties": True,
+                    "properties": {
+                        "model": {"type": "string", "examples": ["demo-chat"]},
+                        "messages": _MESSAGES,
+                        "stream": {"type": ["boolean", "null"]},
+                        "n": {"type": ["integer", "null"], "minimum": 1},
+                        **_LIMITS,
+                    },
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
+            "headers": _DROPPED,
+            "content": {
+                "application/json": {"schema": _ANSWER},
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+        "409": _RUNNING,
+    },
+}
+_EVENTS = """A stream of server-sent events, one JSON object each:
+
+- `start` {id, model, held}: `held` are the credits that are set aside for this call; `id` is also that of its charge
+- `delta` {text}
+- `reasoning` {text}
+- `tool_call` {index, id?, name?, arguments?}: parts of one call have one `index`, and `arguments` grow
+- `hold` {held}: the call's hold has grown
+- `done` {usage, credits_charged, balance, held, finish_reason}: after the charge has committed
+- `error` {code, message, ...}: the last event of a stream that failed, with `usage`, `credits_charged` and `balance`
+  where it was charged for what was delivered
+
+A failure before the first event is an answer with its own status. Lines that begin with `:` are comments.
+"""
+_NATIVE = {
+    "tags": ["chat"],
+    "summary": "Chat as a stream of simple JSON events",
+    "description": "Takes OpenAI's other parameters too. `n` is 1. Nothing is kept: `conversation_id` and `save` are "
+    "refused.",
+    "operationId": "stream_chat",
+    "security": [{"HTTPBearer": []}],
+    "parameters": [_ONCE, _STRICT],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["model"],
+                    "additionalProperties": True,
+                    "properties": {
+                        "model": {"type": "string", "examples": ["demo-chat"]},
+                        "message": {"type": ["string", "null"], "description": "One message; or `messages`, not both."},
+                        "messages": _MESSAGES,
+                        "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
+                        **_LIMITS,
+                    },
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": _EVENTS,
+            "headers": _DROPPED,
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        "409": _RUNNING,
+    },
+}
+PATHS: dict[str, Any] = {"/v1/chat/completions": {"post": _CHAT}, native_chat.ENDPOINT: {"post": _NATIVE}}

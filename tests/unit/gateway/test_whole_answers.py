@@ -1,0 +1,144 @@
+"""A whole answer: the first route that gives one, read within bounds, charged once, or not at all."""
+
+import asyncio
+
+import pytest
+
+from domain.catalog import Route
+from domain.errors import GatewayError, RequestInvalid, ServiceUnavailable, UpstreamBusy, UpstreamError
+from domain.limits import NO_LIMITS
+from domain.pricing import Usage, UsageSource
+from gateway import whole_answers
+from gateway.calls import Calls
+from gateway.wire import Bill, CompletedAnswer
+from providers.base import WholeAnswer
+from tests.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
+
+CHOICES = [{"index": 0, "message": {"role": "assistant", "content": "a b"}, "finish_reason": "stop"}]
+WHOLE = WholeAnswer({"choices": CHOICES, "account": "SECRET", "system_fingerprint": "fp"}, "a b", None)
+
+
+class Scene:
+    def __init__(self, *routes: Route) -> None:
+        self.books, self.one, self.two = Books(), FakeUpstream(whole=WHOLE), FakeUpstream(whole=WHOLE)
+        self.calls = Calls(self.books, lambda: CATALOG, upstreams(one=self.one, two=self.two), count, NO_LIMITS)
+        self.call = call(*routes, output_limit=5, paid=5)
+        self.calls.live[self.call.hold_id] = self.call
+        self.answering = asyncio.create_task(whole_answers.answer(self.calls, self.call))
+
+    async def answered(self, upstream: FakeUpstream, body: bytes = b"{}", status: int = 200) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        upstream.sink.head(status, {})
+        upstream.sink.data(body)
+        upstream.sink.end()
+
+    async def result(self) -> tuple[CompletedAnswer, Bill]:
+        return await asyncio.wait_for(self.answering, 10)
+
+    async def fails(self, kind: type[GatewayError]) -> GatewayError:
+        with pytest.raises(kind) as caught:
+            await self.result()
+        assert not self.books.settled
+        assert len(self.books.voided) == 1
+        assert not self.calls.live
+        return caught.value
+
+
+async def test_an_answer_is_ours_and_charged_once() -> None:
+    scene = Scene()
+    await scene.answered(scene.one)
+    answer, bill = await scene.result()
+    assert set(answer.body) == {"id", "object", "created", "model", "choices", "usage", "system_fingerprint"}
+    assert (bill.charged, bill.usage) == (10, Usage(3, 2, UsageSource.COUNTED))
+    assert [settled.minimum for settled in scene.books.settled] == [True]
+    assert scene.one.exchanges[0].closed
+
+
+async def test_what_a_provider_reports_above_the_limit_is_not_billed() -> None:
+    scene = Scene()
+    scene.one.whole = WholeAnswer(WHOLE.body, "a b", Usage(3, 900, UsageSource.PROVIDER, reasoning_tokens=800))
+    await scene.answered(scene.one)
+    _, bill = await scene.result()
+    assert (bill.usage.output_tokens, bill.usage.reasoning_tokens) == (5, 5)
+    assert scene.calls.unbilled_output == 895
+
+
+@pytest.mark.parametrize("fault", [UpstreamError(), UpstreamBusy(), ZeroDivisionError("SECRET")])
+async def test_the_next_route_answers_when_one_fails_or_we_do(fault: Exception) -> None:
+    scene = Scene(route("one"), route("two"))
+    scene.one.whole = fault
+    await scene.answered(scene.one)
+    await scene.answered(scene.two)
+    answer, _ = await scene.result()
+    assert answer.body["choices"] == CHOICES
+    assert scene.books.settled[0].provider == "two"
+    assert scene.calls.faults.by_provider == ({"one": 1} if isinstance(fault, ZeroDivisionError) else {})
+
+
+async def test_a_fault_of_ours_in_the_last_route_is_the_providers_failure() -> None:
+    scene = Scene()
+    scene.one.whole = KeyError("SECRET")
+    await scene.answered(scene.one)
+    assert "SECRET" not in str(await scene.fails(UpstreamError))
+
+
+async def test_a_refused_request_is_not_asked_of_the_next_route() -> None:
+    scene = Scene(route("one"), route("two"))
+    scene.one.request_fault = RequestInvalid("no", param="x")
+    assert str(await scene.fails(RequestInvalid)) == "no"
+    assert not scene.two.calls
+
+
+async def test_a_status_other_than_200_is_what_the_adapter_says_it_is() -> None:
+    scene = Scene()
+    await scene.answered(scene.one, b"tea", 418)
+    assert str(await scene.fails(GatewayError)) == "418 tea"
+
+
+async def test_a_body_of_endless_nesting_is_not_read() -> None:
+    scene = Scene()
+    await scene.answered(scene.one, b"[" * (whole_answers.MAX_NODES + 1))
+    await scene.fails(UpstreamError)
+
+
+async def test_a_large_answer_is_read_off_the_loop() -> None:
+    scene = Scene()
+    await scene.answered(scene.one, b" " * (whole_answers.LARGE_ANSWER_BYTES + 1))
+    answer, _ = await scene.result()
+    assert answer.body["choices"] == CHOICES
+
+
+async def test_a_body_above_the_bound_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_answers, "MAX_ANSWER_BYTES", 10)
+    scene = Scene()
+    await scene.answered(scene.one, b"x" * 11)
+    await scene.fails(UpstreamError)
+
+
+async def test_what_cannot_be_written_is_no_answer() -> None:
+    deep: object = "x"
+    for _ in range(400):
+        deep = [deep]
+    scene = Scene()
+    scene.one.whole = WholeAnswer({"choices": [{"index": 0, "message": {"content": deep}}]}, "", None)
+    await scene.answered(scene.one)
+    await scene.fails(UpstreamError)
+
+
+async def test_a_server_that_stops_charges_nothing() -> None:
+    scene = Scene()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    scene.answering.cancel()
+    await scene.fails(ServiceUnavailable)
+    assert scene.one.exchanges[0].closed
+
+
+async def test_a_ledger_that_is_away_is_no_answer() -> None:
+    scene = Scene()
+    scene.books.error = ServiceUnavailable()
+    await scene.answered(scene.one)
+    with pytest.raises(ServiceUnavailable):
+        await scene.result()
+    assert not scene.calls.live
