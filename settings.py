@@ -139,8 +139,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_a_database_url(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-            raise ValueError("write it as postgresql://user:password@host:port/database")
+        if not value.get_secret_value().startswith(environment.DATABASE_SCHEMES):
+            raise ValueError(environment.DATABASE_URL_FORM)
         return value
 
     @field_validator("public_url")
