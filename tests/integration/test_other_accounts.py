@@ -9,7 +9,8 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
-from domain.ledger import IdempotencyClaim, Payer
+from domain.caller import Payer
+from domain.ledger import IdempotencyClaim
 from domain.media import Kind, MediaRequest
 from domain.pricing import FlatTerms
 from tests.integration.bank import WRAPPING, Customer, balance, open_account
