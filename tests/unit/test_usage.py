@@ -93,6 +93,6 @@ def test_reasoning_that_only_the_total_has_is_billed() -> None:
 
 
 def test_a_call_that_asked_for_a_search_made_one_unless_the_provider_says_how_many() -> None:
-    said = Usage(10, 5, UsageSource.PROVIDER)
-    assert usage.with_search(said) == Usage(10, 5, UsageSource.PROVIDER, web_searches=1)
-    assert usage.with_search(replace(said, web_searches=3)).web_searches == 3
+    report = Usage(10, 5, UsageSource.PROVIDER)
+    assert usage.with_search(report) == Usage(10, 5, UsageSource.PROVIDER, web_searches=1)
+    assert usage.with_search(replace(report, web_searches=3)).web_searches == 3
