@@ -73,21 +73,21 @@ def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
     A part without a price of its own is counted with its parent, and no part is more than is left of its whole.
     """
     whole = {Meter.INPUT: usage.input_tokens, Meter.OUTPUT: usage.output_tokens}
-    found = dict.fromkeys(Meter, 0)
+    totals = dict.fromkeys(Meter, 0)
     for meter, name in PARTS.items():
         count = getattr(usage, name)
         if not count:
             continue
         if meter in meters.MAX_PER_CALL:
-            found[meter] = min(count, meters.MAX_PER_CALL[meter]) if prices.priced(meter) else 0
+            totals[meter] = min(count, meters.MAX_PER_CALL[meter]) if prices.priced(meter) else 0
             continue
         side = Meter.INPUT if meter in meters.INPUT_METERS else Meter.OUTPUT
         count = min(count, whole[side])
         whole[side] -= count
-        found[_priced(prices, meter)] += count
+        totals[_priced(prices, meter)] += count
     for side, rest in whole.items():
-        found[side] += rest
-    return {meter: count for meter, count in found.items() if count}
+        totals[side] += rest
+    return {meter: count for meter, count in totals.items() if count}
 
 
 def parts(counts: Mapping[str, int]) -> dict[str, int]:
@@ -184,7 +184,7 @@ def bound(
 
 
 def at_most(prices: TokenPrices, input_bound: int, output: int) -> int:
-    """The most that a call can cost: its dearest meters, in every tier that its input or the provider can reach."""
+    """The most that a call can cost: by its most expensive meters, in every tier that it can reach."""
     return max(
         round_up(
             max_input_rate(rates) * input_bound + max_output_rate(rates) * output + _per_call(rates),

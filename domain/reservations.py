@@ -240,6 +240,9 @@ def _claimed_before(
         return None
     for scope, fingerprint in claim.identities:
         record = books.state.claims.get((account.id, scope))
+        hold = books.state.holds.get(record.hold_id) if record else None
+        if hold is not None and hold.account_id != account.id:
+            continue  # never another account's call or job, whatever the row says
         if record and (earlier := _remembered(books, operation, record, fingerprint)):
             return earlier
     return None

@@ -50,21 +50,23 @@ class InputTokens:
 
 def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> InputTokens:
     """`family` is the vendor that a model's id begins with: how its tokenizer compares to ours."""
-    tally = _Tally(count, token_bounds.family(family))
-    tally.add(REPLY_PRIMER)
+    counter = _TokenCount(count, token_bounds.family(family))
+    counter.add(REPLY_PRIMER)
     for message in body.get("messages") or ():
-        tally.message(message)
+        counter.message(message)
     tools = [*(body.get("tools") or ()), *(body.get("functions") or ())]
     if tools:
-        tally.add(ANY_TOOL, ANY_TOOL + tally.family.tool_prompt)
+        counter.add(ANY_TOOL, ANY_TOOL + counter.family.tool_prompt)
     for tool in tools:
-        tally.tool(tool)
+        counter.tool(tool)
     for name, value in body.items():
         if name in _OF_THE_PROMPT:
-            tally.text(_flat(value))
+            counter.text(_flat(value))
         elif name not in _NO_PROMPT and isinstance(value, str | list | Mapping):
-            tally.perhaps(_flat(value))
-    return InputTokens(tally.count, tally.most + token_bounds.SLACK, tally.family.least(tally.count - tally.attached))
+            counter.unknown(_flat(value))
+    return InputTokens(
+        counter.count, counter.bound + token_bounds.SLACK, counter.family.least(counter.count - counter.attached)
+    )
 
 
 def text_tokens(text: str, count: CountText) -> int:
@@ -75,27 +77,27 @@ def text_tokens(text: str, count: CountText) -> int:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """Of input: all of it, since who writes it could hide what is dear behind a cheap head."""
+class _TokenCount:
+    """Of input: all of it, since who writes it could hide what is expensive behind a cheap head."""
 
     count_text: CountText
     family: Family
     count: int = 0
-    most: int = 0
+    bound: int = 0
     attached: int = 0
     """Of `count`: images and files, which may have far fewer."""
 
-    def add(self, count: int, most: int | None = None) -> None:
+    def add(self, count: int, bound: int | None = None) -> None:
         self.count += count
-        self.most += count if most is None else most
+        self.bound += count if bound is None else bound
 
     def text(self, text: str) -> None:
         count = _in_pieces(text, self.count_text)
         self.add(count, self.family.text(text, count))
 
-    def perhaps(self, text: str) -> None:
+    def unknown(self, text: str) -> None:
         """A field that is passed on unknown may be a part of the prompt: it is held for, and not billed unseen."""
-        self.most += self.family.text(text, _in_pieces(text, self.count_text))
+        self.bound += self.family.text(text, _in_pieces(text, self.count_text))
 
     def message(self, message: Mapping[str, Any]) -> None:
         self.add(PER_MESSAGE + PER_ROLE)
