@@ -1,6 +1,7 @@
 """`python -m api`: one API process."""
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -8,9 +9,11 @@ from typing import NoReturn
 
 import uvicorn
 
+import exits
 import settings
 from api.app import Gateway, create_app
 from api.http_protocol import Http1Protocol
+from exits import CANNOT_RUN, Failure
 from logs import configure
 
 LAST_WORDS = 2.0
@@ -34,6 +37,21 @@ def _both_families(port: int) -> socket.socket:
     return listening
 
 
+def _listening(host: str, port: int) -> list[socket.socket]:
+    """Bound before anything else is opened: a port that is taken ends the process at once, in one line."""
+    try:
+        if host in EVERY_ADDRESS:
+            return [_both_families(port)]
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        return [listening]
+    except OSError as error:
+        remedy = "end what listens there, or set YOUT_HOST and YOUT_PORT"
+        raise Failure(f"the API cannot listen at {host}:{port} ({error.strerror}): {remedy}", CANNOT_RUN) from None
+
+
 class _Server(uvicorn.Server):
     """Uvicorn cuts what still runs when its patience ends: shortly before, streams end by themselves and say so."""
 
@@ -49,8 +67,9 @@ def main() -> int:
     configure(found.log_format)
     for told in (signal.SIGINT, signal.SIGTERM):
         signal.signal(told, _end)
+    app = create_app(found)
     configured = uvicorn.Config(
-        create_app(found),
+        app,
         host=found.host,
         port=found.port,
         loop="uvloop",
@@ -63,10 +82,19 @@ def main() -> int:
         timeout_graceful_shutdown=int(found.shutdown_timeout.total_seconds()),
         backlog=4096,
     )
-    sockets = [_both_families(found.port)] if found.host in EVERY_ADDRESS else None
-    _Server(configured).run(sockets)
-    return 0
+    logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
+    server = _Server(configured)
+    server.run(_listening(found.host, found.port))
+    if server.started:
+        return 0
+    raise getattr(app.state, "start_error", None) or Failure("the API could not start", CANNOT_RUN)
+
+
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    """Of a fault at start, which ends the process with a line of its own."""
+    text = record.getMessage()
+    return not text.startswith(("Traceback", "Exception in 'lifespan'", "Application startup failed"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exits.run(main))

@@ -136,7 +136,7 @@ def _outputs(request: Request) -> Outputs:
 def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
+        async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             await asyncio.to_thread(tokenizer.load)
@@ -155,6 +155,16 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             await calls.drain()
 
     return lifespan
+
+
+@asynccontextmanager
+async def _recording(app: FastAPI) -> AsyncIterator[None]:
+    """Keeps what stops the process, so that it can end with it in one line."""
+    try:
+        yield
+    except Exception as error:
+        app.state.start_error = error
+        raise
 
 
 def _settle_garbage() -> None:
