@@ -10,10 +10,12 @@ from api.resources import Resources
 from db import keys as stored_keys
 from domain import keys
 from domain.caller import Caller
-from domain.errors import CallerUnknown
+from domain.errors import CallerUnknown, GatewayError
+from domain.ledger import Admit, Admitted
 
 Headers = Iterable[tuple[bytes, bytes]]
 _CALLER = "caller"
+_ADMITTED = "admitted"
 
 
 def token(headers: Headers) -> str:
@@ -28,6 +30,26 @@ def token(headers: Headers) -> str:
     if not keys.well_formed(key):
         raise CallerUnknown
     return key
+
+
+async def admit(scope: Scope, ledger_scope: str) -> None:
+    """Take one of the key's requests, once a request: before work is done for it, or because it is refused.
+
+    Raises `CallerUnknown` and `RateLimited`.
+    """
+    if scope["state"].get(_ADMITTED):
+        return
+    digest = keys.digest(token(scope["headers"]))
+    resources: Resources = scope["app"].state.resources
+    try:
+        admitted = await resources.calls.ledger.ask(Admit(digest, ledger_scope, resources.ceiling))
+    except GatewayError as error:
+        if error.left is not None:
+            ratelimit.note(scope, *error.left)
+        raise
+    assert isinstance(admitted, Admitted)  # noqa: S101  # what an Admit is answered with
+    scope["state"][_ADMITTED] = True
+    ratelimit.note(scope, admitted.requests, admitted.tokens)
 
 
 async def authenticate(scope: Scope) -> Caller:

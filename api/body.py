@@ -14,10 +14,11 @@ from starlette.types import Receive, Scope
 from api import auth
 from api.json_bounds import require_bounded
 from domain.errors import RequestInvalid, RequestTooLarge, ServiceUnavailable
+from gateway.calls import BIG_BODY
 
-MAX_UNKNOWN_BYTES = 64 * 1024
-"""Read of a body before its caller is known to the database."""
-MAX_INLINE_BYTES = 64 * 1024
+MAX_UNKNOWN_BYTES = BIG_BODY
+"""Read of a body before its caller is known to the database, and one of its requests is taken."""
+MAX_INLINE_BYTES = BIG_BODY
 """Parsed in the event loop; above that in a thread, after its bounds are checked."""
 SHALLOW = 200
 """With no more brackets than these, nothing is nested too deeply."""

@@ -50,7 +50,7 @@ class ChatEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = auth.token(scope["headers"])
-        raw = await body.read(receive, admit=lambda: auth.authenticate(scope))
+        raw = await body.read(receive, admit=lambda: auth.admit(scope, "chat"))
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, token)
         if isinstance(call, Replay):
@@ -68,7 +68,6 @@ class ChatEndpoint:
     async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
-                await auth.authenticate(scope)  # strangers get no work out of us
                 request = await asyncio.to_thread(self._parse_big, resources, scope, raw, token)
             else:
                 request = self._parse(resources, scope, raw, token)
@@ -77,7 +76,7 @@ class ChatEndpoint:
             raise
         except GatewayError as error:
             if error.left is None:
-                await auth.authenticate(scope)  # a stranger hears 401, whatever else is wrong
+                await auth.admit(scope, "chat")  # a stranger hears 401, whatever else is wrong; others have made a call
             else:
                 ratelimit.note(scope, *error.left)
             raise

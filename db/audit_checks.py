@@ -291,6 +291,21 @@ _FORGOTTEN = {
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
           AND (d.cost IS DISTINCT FROM u.cost OR d.costed IS DISTINCT FROM u.costed)
     """,
+    "usage_day_meters_drift": """
+        SELECT coalesce(d.account_id, u.account_id), coalesce(d.day, u.day) || ': ' || coalesce(d.total, 0) || ' of '
+               || coalesce(d.meter, u.meter) || ' rolled up, ' || coalesce(u.total, 0) || ' in single rows'
+        FROM (
+            SELECT account_id, day, model, key AS meter, sum(value::bigint) AS total
+            FROM usage_days CROSS JOIN jsonb_each_text(meters) GROUP BY 1, 2, 3, 4
+        ) d
+        FULL JOIN (
+            SELECT account_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, key AS meter,
+                   sum(value::bigint) AS total
+            FROM usage CROSS JOIN jsonb_each_text(meters) GROUP BY 1, 2, 3, 4
+        ) u ON u.account_id = d.account_id AND u.day = d.day AND u.model = d.model AND u.meter = d.meter
+        WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND d.total IS DISTINCT FROM u.total
+    """,
     "horizon_too_late": """
         SELECT what, 'may be missing up to ' || horizon FROM pruned
         WHERE horizon > now() - interval '1 day'

@@ -23,6 +23,7 @@ from domain.decisions import decide
 from domain.ledger import (
     Account,
     Adjust,
+    Admit,
     Changes,
     ClosedBy,
     Grant,
@@ -79,6 +80,8 @@ class Locked:
                 return hold_id if hold_id in self.unavailable else None
             case Reserve():
                 return self._blocked_reserve(operation)
+            case Admit(digest=digest):
+                return self._blocked_key(digest)
             case Grant(account_id=account_id) | Adjust(account_id=account_id):
                 return account_id if account_id in self.unavailable else None
         account_id, hold = operation.account_id, self.state.holds.get(operation.hold_id)
@@ -98,6 +101,11 @@ class Locked:
         secret = self.state.secrets.get(operation.digest) if operation.digest else None
         missing = secret is not None and not self._has(secret.key_id)
         return account_id if missing or not self.unavailable.isdisjoint({account_id, *needs}) else None
+
+    def _blocked_key(self, digest: bytes) -> UUID | None:
+        account_id, secret = self.owners.get(digest), self.state.secrets.get(digest)
+        missing = secret is not None and not self._has(secret.key_id)
+        return account_id if missing or account_id in self.unavailable else None
 
     def _has(self, key_id: UUID | None) -> bool:
         return key_id is None or key_id in self.state.keys
@@ -209,6 +217,8 @@ class _Wanted:
         match operation:
             case Reserve():
                 self._add_reserve(operation)
+            case Admit(digest=digest):
+                self.digests.add(digest)
             case Grant() | Adjust():
                 self.accounts.add(operation.account_id)
                 self.refs.add(operation.ref)

@@ -172,6 +172,15 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """Authenticate a key and take one of its requests, before work is done for it. Asked again: one more."""
+
+    digest: bytes
+    scope: str
+    ceiling: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
 class Reserve:
     """Authenticate the caller and hold the bound of a call. The caller is a key's digest, or a known account."""
 
@@ -193,7 +202,8 @@ class Reserve:
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
     allowance: int | None = None
-    """What is left of a visitor's day: one bound more, of this call's whole life."""
+    """What is left of a visitor's day."""
+    admitted: bool = False  # an `Admit` has taken its request already
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +292,14 @@ class Adjust:
     note: str
 
 
-Operation = Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust
+Operation = Admit | Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    account_id: UUID
+    requests: Left | None
+    tokens: Left | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +364,7 @@ class Granted:
     repeated: bool
 
 
-Answer = Reserved | Replay | Extended | Closed | Renewed | Granted
+Answer = Admitted | Reserved | Replay | Extended | Closed | Renewed | Granted
 Result = Answer | GatewayError
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from domain import limits, pricing
 from domain.books import Books, extension, reserved, token_bound
@@ -22,6 +23,8 @@ from domain.errors import (
 )
 from domain.ledger import (
     Account,
+    Admit,
+    Admitted,
     Extend,
     Extended,
     Hold,
@@ -73,11 +76,28 @@ class SpendingLimits:
         return None
 
 
+def admit(books: Books, operation: Admit) -> Admitted:
+    account, key = _key_holder(books, operation.digest)
+    allowed = key.limits.within(operation.ceiling)
+    used = key.used.at(books.state.now)
+    try:
+        used.requests_tat = _request(key, allowed, books.state.now)
+        key.used = used
+        books.changes.keys[key.id] = key
+        _require_scope(key, operation.scope)
+    except GatewayError as error:
+        error.left = _left(key, allowed, books.state.now)
+        raise
+    return Admitted(account.id, *_left(key, allowed, books.state.now))
+
+
 def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
     account, key = _caller(books, operation)
     try:
         return _reserve(books, operation, account, key)
     except GatewayError as error:
+        if key is not None and not operation.admitted:
+            _count_refused(books, key, key.limits.within(operation.ceiling))
         error.left = _left(key, key.limits.within(operation.ceiling) if key else operation.ceiling, books.state.now)
         raise
 
@@ -101,9 +121,10 @@ def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None
     spending = SpendingLimits(account.available, account.held, budget, *own)
     bound = _affordable(spending, operation)
     hold = _hold(books, operation, account, bound)
+    _require_place(account.open_holds, operation.ceiling.concurrent, "account")
     if key is not None:
         hold.key_id = key.id
-        _count(books, key, allowed, hold)
+        _count(books, key, allowed, hold, admitted=operation.admitted)
     books.place(hold)
     books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
     account.open_holds += 1
@@ -152,23 +173,37 @@ def extend(books: Books, operation: Extend) -> Extended:
 
 def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
     """Under lock, so that no call starts after a revocation or suspension has committed."""
-    key, account_id = None, operation.account_id
+    key: Key | None = None
     if operation.digest is not None:
-        secret = books.state.secrets.get(operation.digest)
-        key = books.state.keys.get(secret.key_id) if secret and not secret.dead else None
-        if key is None or key.dead:
-            raise CallerUnknown
-        account_id = key.account_id
+        account, key = _key_holder(books, operation.digest)
+        _require_scope(key, operation.scope)
+    else:
+        account = _account(books, operation.account_id)
+    if operation.pro_only and not account.plan_active:
+        raise ProRequired
+    return account, key
+
+
+def _key_holder(books: Books, digest: bytes) -> tuple[Account, Key]:
+    secret = books.state.secrets.get(digest)
+    key = books.state.keys.get(secret.key_id) if secret and not secret.dead else None
+    if key is None or key.dead:
+        raise CallerUnknown
+    return _account(books, key.account_id), key
+
+
+def _account(books: Books, account_id: UUID | None) -> Account:
     account = books.state.accounts.get(account_id) if account_id else None
     if account is None:
         raise CallerUnknown
     if account.suspended:
         raise AccountSuspended
-    if key is not None and operation.scope not in key.scopes:
-        raise ScopeMissing(operation.scope)
-    if operation.pro_only and not account.plan_active:
-        raise ProRequired
-    return account, key
+    return account
+
+
+def _require_scope(key: Key, scope: str) -> None:
+    if scope not in key.scopes:
+        raise ScopeMissing(scope)
 
 
 def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claimed: bool) -> Reserved:
@@ -261,12 +296,30 @@ def _least(*bounds: int | None) -> int | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
+def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
+    if limit is not None and open_holds >= limit:
+        message = f"This {whose} may have {limit} calls at a time, and has them."
+        raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
+
+
+def _count_refused(books: Books, key: Key, allowed: Limits) -> None:
+    """A refused call is a request, too. One that is refused for want of requests takes no more of them."""
+    used = key.used.at(books.state.now)
+    tat = limits.take(used.requests_tat, books.state.now, 1, allowed.requests)
+    if isinstance(tat, datetime):
+        used.requests_tat = tat
+        key.used = used
+        books.changes.keys[key.id] = key
+
+
+def _request(key: Key, allowed: Limits, now: datetime) -> datetime:
+    return _taken(limits.take(key.used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
+
+
+def _count(books: Books, key: Key, allowed: Limits, hold: Hold, *, admitted: bool) -> None:
     """Take the call out of all of the key's limits. Raises, having changed none, when one does not allow it."""
     now, used = books.state.now, key.used.at(books.state.now)
-    if allowed.concurrent is not None and used.open_holds >= allowed.concurrent:
-        message = f"This key may have {allowed.concurrent} calls at a time, and has them."
-        raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
+    _require_place(used.open_holds, allowed.concurrent, "key")
     hold.tokens_taken, hold.tokens_limit = token_bound(hold), allowed.tokens
     if allowed.tokens is not None and hold.tokens_taken > allowed.tokens:
         raise RequestInvalid(
@@ -274,7 +327,7 @@ def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
             "help. Ask for less output ('max_tokens'), or raise the key's limit.",
             param="max_tokens",
         )
-    requests = _taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
+    requests = used.requests_tat if admitted else _request(key, allowed, now)
     tokens = _taken(limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens)
     used.requests_tat, used.tokens_tat = requests, tokens
     key.used = used

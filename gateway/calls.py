@@ -42,8 +42,8 @@ from providers.base import ChatUpstream
 
 log = structlog.get_logger(__name__)
 
-BIG_BODY = 100_000
-"""Bytes of a request from which it is parsed and counted off the event loop."""
+BIG_BODY = 64 * 1024
+"""Bytes of a request above which its caller is admitted first, and it is parsed and counted off the event loop."""
 EXTENSION = 256
 """Output tokens per choice by which a growing hold grows."""
 SETTLE_SECONDS = 10.0
@@ -101,6 +101,7 @@ class Calls:
             claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
             implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
             max_credits=request.max_credits,
+            admitted=request.big,
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):

@@ -15,7 +15,7 @@ from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
 from tests.clients.account_client import CREDITS, AccountClient
 from tests.conftest import TEMPLATE
-from tests.doubles import malformed_chunks, usage_variants
+from tests.doubles import malformed_chunks, raw_answers, usage_variants
 from tests.doubles.entries import text_model
 from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.integration.bank import open_account
@@ -32,6 +32,7 @@ BEHAVIOURS = [
     *malformed_chunks.COMPLETED,
     *usage_variants.STREAMED,
     *malformed_chunks.TELLING,
+    *raw_answers.ANSWERS,
 ]
 
 TIERED = """

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.doubles import malformed_chunks, usage_variants
+from tests.doubles import malformed_chunks, raw_answers, usage_variants
 
 ANSWER = "The answer is four."
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
@@ -107,6 +107,8 @@ class OpenAIServer:
         body = await request.json()
         self.seen.append(Seen(body, dict(request.headers)))
         model = body["model"]
+        if model in raw_answers.ANSWERS:
+            return self._raw(raw_answers.ANSWERS[model])
         if model in STATUSES:
             error = {"message": "SECRET upstream text about your prompt", "type": "x", "param": None, "code": "y"}
             return web.json_response({"error": error}, status=STATUSES[model], headers={"retry-after": "7"})
@@ -124,6 +126,10 @@ class OpenAIServer:
         if model == "hang":
             await asyncio.to_thread(self.release.wait, 30)
         return await (self._stream(request, body) if body.get("stream") else self._whole(body))
+
+    def _raw(self, raw: raw_answers.Raw) -> web.Response:
+        headers = {**raw.headers, **({"Content-Type": raw.content_type} if raw.content_type else {})}
+        return web.Response(body=raw.body, status=raw.status, headers=headers)
 
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         if body["model"] in WRITERS:

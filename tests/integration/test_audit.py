@@ -72,6 +72,7 @@ CORRUPTIONS = {
     "usage_not_as_booked": "UPDATE usage SET written_off = written_off + 1",
     "usage_day_not_as_booked": "UPDATE usage_days SET calls = calls + 1",
     "usage_day_cost_drift": "UPDATE usage SET provider_cost = 0.000000001",
+    "usage_day_meters_drift": "UPDATE usage_days SET meters = jsonb_build_object('web_search', 1)",
     "horizon_too_late": "INSERT INTO pruned (what, horizon) VALUES ('usage', now())",
 }
 
