@@ -1,6 +1,6 @@
 """Every deployment setting, in one frozen object, made from what `environment` reads.
 
-Constructed by the composition roots (`api/app.py`, `worker.py`, `cli/`) and handed down as values.
+Constructed by the composition roots (`server.py`, `worker.py`, `cli/`) and handed down as values.
 """
 
 import re

@@ -102,6 +102,8 @@ class Relay:
         self._assembly = Assembly() if call.idempotent else None
         self._waiting: deque[Event] | None = None
         """While the hold grows: what the provider says meanwhile, in order."""
+        self._grows = False
+        """Whether the hold grows on the route that is asked."""
         self._abandoned = False
         self._error: GatewayError | None = None
         self._usage = usage.counted(0, 0)
@@ -122,7 +124,7 @@ class Relay:
         if route is None:
             return self._fail(EndReason.PROVIDER_FAILED, error)
         self._reset_attempt()
-        self._call.route = route
+        self._call.route, self._grows = route, self._call.grows_on(route)
         return [Ask(route)]
 
     def _reset_attempt(self) -> None:
@@ -144,7 +146,7 @@ class Relay:
         """Before any text goes out, the hold pays for it."""
         output = self._call.output
         if text := delta.text:
-            if self._call.route is not None and self._call.grows_on(self._call.route):
+            if self._grows:
                 if missing := output.missing(text):
                     self._waiting = deque([delta])
                     return [Extend(-(-missing // self._call.request.choices))]
@@ -153,6 +155,8 @@ class Relay:
             output.add(text)
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full
+        if self.phase is Phase.RELAYING and not delta.finished:
+            return [Send(delta)]
         return self._pass_on(delta)
 
     def _assemble(self, delta: Delta) -> Effects | None:

@@ -76,8 +76,8 @@ def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, 
 
 def _searches(report: Mapping[str, Any]) -> int:
     tools = report.get("server_tool_use") or report.get("server_tool_use_details")
-    for told in (tools, report):
-        if isinstance(told, Mapping) and (count := _first(told, _SEARCHES)) is not None:
+    for source in (tools, report):
+        if isinstance(source, Mapping) and (count := _first(source, _SEARCHES)) is not None:
             return count if count <= MAX_SEARCHES else 0
     return 0
 
