@@ -171,7 +171,7 @@ def _end(*_: object) -> NoReturn:
     sys.exit(0)
 
 
-def _both_families(port: int) -> socket.socket:
+def both_families(port: int) -> socket.socket:
     """Of `::` an event loop would take IPv6 alone."""
     listening = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -184,7 +184,7 @@ def _listening(host: str, port: int) -> list[socket.socket]:
     """Bound before anything else is opened: a port that is taken ends the process at once, in one line."""
     try:
         if host in EVERY_ADDRESS:
-            return [_both_families(port)]
+            return [both_families(port)]
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
