@@ -271,9 +271,7 @@ def test_the_error_codes_are_in_the_closed_list() -> None:
 
 
 def test_the_ledgers_operations_are_those() -> None:
-    told = set(
-        re.findall(r"`([A-Z]\w+)`", LEDGER.read_text().partition("**Operations.**")[2].partition("\n\n")[0])
-    )
+    told = set(re.findall(r"`([A-Z]\w+)`", LEDGER.read_text().partition("**Operations.**")[2].partition("\n\n")[0]))
     assert told
     assert told <= {operation.__name__ for operation in get_args(Operation)}
 
