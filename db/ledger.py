@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 import orjson
-from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg import AsyncConnection
 from pydantic import TypeAdapter
 
-from db.ledger_writes import statements
+from db import ledger_writes
+from db.prepared import BEGIN, COMMIT, ROLLBACK, PreparedConnection, Statement
 from domain.decisions import decide
 from domain.ledger import (
     Account,
@@ -41,11 +42,16 @@ from domain.limits import Limits, Used
 from domain.meters import TokenPrices
 
 Connection = AsyncConnection[Any]
-_STATE = """
+_READ = Statement(
+    "read",
+    """
 SELECT ledger_read(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[], %(holds)s::uuid[],
                    %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[], %(renewing)s::uuid[],
-                   %(wait)s)::text
-"""
+                   %(wait)s::boolean)::text
+""",
+)
+STATEMENTS = (BEGIN, COMMIT, ROLLBACK, _READ, *ledger_writes.STATEMENTS)
+"""What `begin` and `commit` run."""
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
 _PRICES = TypeAdapter(TokenPrices)
@@ -55,10 +61,12 @@ _known_id = lru_cache(maxsize=4096)(UUID)
 
 async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Result]:
     """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
-    cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters | {"wait": True})
-    results, changes = decide(_locked(await cursor.fetchone()).state, operations)
-    for statement, parameters in statements(changes):
-        await connection.execute(statement, parameters)
+    cursor = await connection.execute(_READ.sql, _Wanted.by(operations).parameters | {"wait": True})
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101  # a function without a set returns one row
+    results, changes = decide(_locked(row[0]).state, operations)
+    for statement, values in ledger_writes.statements(changes):
+        await connection.execute(statement.sql, values)
     return results
 
 
@@ -102,31 +110,23 @@ class Locked:
         return key_id is None or key_id in self.state.keys
 
 
-async def begin(connection: Connection, operations: Sequence[Operation], *, wait: bool) -> Locked:
+async def begin(connection: PreparedConnection, operations: Sequence[Operation], *, wait: bool) -> Locked:
     """Begin a transaction with what the batch may look at, locked: one message there, one back.
 
-    `wait` for what somebody else has locked; otherwise it is left out, and named. The connection is in autocommit mode,
-    so that the driver adds no statement of its own.
+    `wait` for what somebody else has locked; otherwise it is left out, and named.
     """
-    cursor = AsyncClientCursor(connection)
-    await cursor.execute(f"BEGIN; {_STATE}", _Wanted.by(operations).parameters | {"wait": wait})
-    cursor.nextset()
-    return _locked(await cursor.fetchone())
+    values = _Wanted.by(operations).parameters | {"wait": wait}
+    _, result = await connection.run((BEGIN, {}), (_READ, values))
+    return _locked(result.get_value(0, 0))
 
 
-async def commit(connection: Connection, changes: Changes) -> None:
+async def commit(connection: PreparedConnection, changes: Changes) -> None:
     """Write and commit, in one message: the database reaches the COMMIT only if all before it went well."""
-    parameters: dict[str, Any] = {}
-    said: list[LiteralString] = []
-    for statement, its in statements(changes):
-        said.append(statement)
-        parameters |= its
-    await AsyncClientCursor(connection).execute(";".join((*said, "COMMIT")), parameters)
+    await connection.run(*ledger_writes.statements(changes), (COMMIT, {}))
 
 
-def _locked(row: Sequence[Any] | None) -> Locked:
-    assert row is not None  # noqa: S101  # a function without a set returns one row
-    whole: dict[str, Any] = orjson.loads(row[0])
+def _locked(document: str | bytes) -> Locked:
+    whole: dict[str, Any] = orjson.loads(document)
     found: dict[str, Sequence[Any]] = {name: rows or () for name, rows in whole.items()}
     owners = {bytes.fromhex(row[0]): _known_id(row[3]) for row in found["secrets"]}
     return Locked(_state(whole["now"], found), owners, frozenset(UUID(row) for row in found["unavailable"]))
@@ -229,7 +229,7 @@ class _Wanted:
                 self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
 
     @property
-    def parameters(self) -> dict[str, list[Any]]:
+    def parameters(self) -> dict[str, Any]:
         return {
             "accounts": list(self.accounts),
             "digests": list(self.digests),

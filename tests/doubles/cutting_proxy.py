@@ -5,6 +5,9 @@ import contextlib
 
 from tests.doubles.postgres_proxy import PostgresProxy
 
+_COMMITS = b"\0commit\0"
+"""The prepared statement, as the message that runs it names it."""
+
 
 class CuttingProxy(PostgresProxy):
     def __init__(self, url: str) -> None:
@@ -35,7 +38,7 @@ class CuttingProxy(PostgresProxy):
             while data := await reader.read(65_536):
                 if self.stalled.is_set():
                     await asyncio.Event().wait()
-                if b"COMMIT" in data and self.cuts_left:
+                if _COMMITS in data and self.cuts_left:
                     self.cuts_left -= 1
                     swallowing.set()
                 to_upstream.write(data)
