@@ -8,7 +8,7 @@ which takes its own locks first and commits; `begin` and `commit` are a transact
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from pydantic import TypeAdapter
 
 from db import ledger_writes
+from db.ledger_columns import ACCOUNT, HOLD, KEY
 from db.prepared import BEGIN, COMMIT, ROLLBACK, PreparedConnection, Statement
 from domain.decisions import decide
 from domain.ledger import (
@@ -55,6 +56,8 @@ STATEMENTS = (BEGIN, COMMIT, ROLLBACK, _READ, *ledger_writes.STATEMENTS)
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
 _PRICES = TypeAdapter(TokenPrices)
+_COUNTERS = tuple(field.name for field in fields(Used))
+_TIMES = ("lease_until", "created_at", "closed_at")
 _known_id = lru_cache(maxsize=4096)(UUID)
 """For ids that come again and again, such as an account's."""
 
@@ -133,7 +136,7 @@ def _locked(document: str | bytes) -> Locked:
 
 
 def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
-    accounts = [Account(_known_id(row[0]), *row[1:]) for row in found["accounts"]]
+    accounts = [_account(row) for row in found["accounts"]]
     keys = [_key(row) for row in found["keys"]]
     holds = [_hold(row) for row in found["holds"]]
     return State(
@@ -148,21 +151,31 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
     )
 
 
+def _account(row: Sequence[Any]) -> Account:
+    values = dict(zip(ACCOUNT, row, strict=True))
+    values["id"] = _known_id(values["id"])
+    return Account(**values)
+
+
 def _key(row: Sequence[Any]) -> Key:
-    key_id, account_id, scopes, dead, limits, requests_tat, tokens_tat, open_holds, day, in_day, month, in_month = row
-    used = Used(_time(requests_tat), _time(tokens_tat), open_holds, _date(day), in_day, _date(month), in_month)
-    return Key(_known_id(key_id), _known_id(account_id), frozenset(scopes), dead, Limits(**limits), used)
+    values = dict(zip(KEY, row, strict=True))
+    used = {name: values.pop(name) for name in _COUNTERS}
+    used["requests_tat"], used["tokens_tat"] = _time(used["requests_tat"]), _time(used["tokens_tat"])
+    used["day"], used["month"] = _date(used["day"]), _date(used["month"])
+    values["id"], values["account_id"] = _known_id(values["id"]), _known_id(values["account_id"])
+    values["scopes"], values["limits"] = frozenset(values["scopes"]), Limits(**values["limits"])
+    return Key(**values, used=Used(**used))
 
 
 def _hold(row: Sequence[Any]) -> Hold:
-    """In the order of the columns as `ledger_read` has them, which is that of `Hold`'s fields."""
-    hold = Hold(*row)
-    hold.id, hold.account_id = UUID(row[0]), _known_id(row[1])
-    hold.key_id = _known_id(row[2]) if row[2] else None
-    hold.state = _STATES[row[5]]
-    hold.prices = _prices(row[8]) if row[8] else None
-    hold.lease_until, hold.created_at, hold.closed_at = _time(row[19]), _time(row[20]), _time(row[21])
-    hold.closed_by = _CLOSERS[row[22]] if row[22] else None
+    hold = Hold(**dict(zip(HOLD, row, strict=True)))
+    hold.id, hold.account_id = UUID(str(hold.id)), _known_id(str(hold.account_id))
+    hold.key_id = _known_id(str(hold.key_id)) if hold.key_id else None
+    hold.state = _STATES[hold.state]
+    hold.prices = _prices(str(hold.prices)) if hold.prices else None
+    for name in _TIMES:
+        setattr(hold, name, _time(getattr(hold, name)))
+    hold.closed_by = _CLOSERS[hold.closed_by] if hold.closed_by else None
     return hold
 
 
