@@ -13,6 +13,8 @@ PREFIX = "YOUT_"
 DEV_FILE = "dev.json"
 SECRET_FILE = "secret.key"  # noqa: S105  # a file name
 DEFAULT_STATE_DIR = ".yout"
+DATABASE_SCHEMES = ("postgresql://", "postgres://")
+DATABASE_URL_FORM = "write it as postgresql://user:password@host:port/database"
 
 RENAMED = {
     "YOUT_READ_ON": "YOUT_ABANDONED_STREAM_TIMEOUT",
@@ -95,4 +97,6 @@ def database_url() -> str:
     url = values.get("YOUT_DATABASE_URL") or running_dev(values.get("YOUT_STATE_DIR")).get("database_url")
     if not url:
         raise SettingsInvalid([f"YOUT_DATABASE_URL {NOT_SET}"])
+    if not url.startswith(DATABASE_SCHEMES):
+        raise SettingsInvalid([f"YOUT_DATABASE_URL: {DATABASE_URL_FORM}"])
     return url

@@ -1,9 +1,12 @@
 """What API and worker processes share: the concrete adapters, opened from settings and closed again in order."""
 
+import errno
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -59,7 +62,11 @@ def wrapping(settings: Settings) -> Wrapping:
 
 def _storage(settings: Settings) -> ObjectStorage:
     url = settings.storage_url or (settings.state_dir.resolve() / "media").as_uri()
-    return ObjectStorage.from_url(url, configuration.storage_options() if url.startswith("s3:") else {})
+    storage = ObjectStorage.from_url(url, configuration.storage_options() if url.startswith("s3:") else {})
+    folder = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else settings.state_dir
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    return storage
 
 
 def _urls(settings: Settings) -> SignedUrls:

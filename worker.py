@@ -6,6 +6,7 @@ One process serves them all by default; `YOUT_WORKER_QUEUES` makes fleets that s
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+import exits
 import logs
 import settings as configuration
 from activities.audit import AuditActivities, Auditor
@@ -279,4 +281,4 @@ async def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(configuration.load()))
+    sys.exit(exits.run(lambda: asyncio.run(main(configuration.load()))))

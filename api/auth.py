@@ -8,12 +8,14 @@ from starlette.types import Scope
 from api import ratelimit
 from api.resources import Resources
 from db import keys as stored_keys
-from db.keys import Caller
 from domain import keys
-from domain.errors import CallerUnknown
+from domain.caller import Caller
+from domain.errors import CallerUnknown, GatewayError
+from domain.ledger import Admit, Admitted
 
 Headers = Iterable[tuple[bytes, bytes]]
 _CALLER = "caller"
+_ADMITTED = "admitted"
 
 
 def token(headers: Headers) -> str:
@@ -30,6 +32,34 @@ def token(headers: Headers) -> str:
     return key
 
 
+async def admit(scope: Scope, ledger_scope: str) -> Admitted:
+    """Take one of the key's requests, once a request: before work is done for it, or because it is refused.
+
+    Raises `CallerUnknown` and `RateLimited`.
+    """
+    before = admitted_before(scope)
+    if before is not None:
+        return before
+    digest = keys.digest(token(scope["headers"]))
+    resources: Resources = scope["app"].state.resources
+    try:
+        admitted = await resources.calls.ledger.ask(Admit(digest, ledger_scope, resources.ceiling))
+    except GatewayError as error:
+        if error.left is not None:
+            ratelimit.note(scope, *error.left)
+        raise
+    assert isinstance(admitted, Admitted)  # noqa: S101  # what an Admit is answered with
+    scope["state"][_ADMITTED] = admitted
+    ratelimit.note(scope, admitted.requests, admitted.tokens)
+    return admitted
+
+
+def admitted_before(scope: Scope) -> Admitted | None:
+    admitted = scope["state"].get(_ADMITTED)
+    assert admitted is None or isinstance(admitted, Admitted)  # noqa: S101  # nothing else is put there
+    return admitted
+
+
 async def authenticate(scope: Scope) -> Caller:
     """The caller, looked up once a request. Raises `CallerUnknown`; what is left of the key's limits is noted."""
     caller = scope["state"].get(_CALLER)
@@ -39,6 +69,6 @@ async def authenticate(scope: Scope) -> Caller:
         async with resources.database.reading() as session:
             caller = await stored_keys.authenticate(session, key)
         scope["state"][_CALLER] = caller
-        ratelimit.note(scope, *caller.left(resources.ceiling, datetime.now(UTC)))
+        ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)))
     assert isinstance(caller, Caller)  # noqa: S101  # nothing else is put there
     return caller

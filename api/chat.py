@@ -4,8 +4,8 @@ They are documented in `api/openapi.py`. What a call does is in `gateway.calls`,
 `gateway.streams`.
 """
 
-import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
@@ -50,7 +50,7 @@ class ChatEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = auth.token(scope["headers"])
-        raw = await body.read(receive, admit=lambda: auth.authenticate(scope))
+        raw = await body.read(receive, admit=lambda: auth.admit(scope, "chat"))
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, token)
         if isinstance(call, Replay):
@@ -68,8 +68,10 @@ class ChatEndpoint:
     async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
-                await auth.authenticate(scope)  # strangers get no work out of us
-                request = await asyncio.to_thread(self._parse_big, resources, scope, raw, token)
+                admitted = await auth.admit(scope, "chat")
+                parse = partial(self._parse_big, resources, scope, raw, token)
+                request = await resources.calls.turns.run(admitted.account_id, parse)
+                request = replace(request, call=replace(request.call, big=True, admitted=admitted))
             else:
                 request = self._parse(resources, scope, raw, token)
             return request, await resources.calls.open(request.call, keys.digest(token), request.idempotent)
@@ -77,7 +79,7 @@ class ChatEndpoint:
             raise
         except GatewayError as error:
             if error.left is None:
-                await auth.authenticate(scope)  # a stranger hears 401, whatever else is wrong
+                await auth.admit(scope, "chat")  # a stranger hears 401, whatever else is wrong; others have made a call
             else:
                 ratelimit.note(scope, *error.left)
             raise
@@ -101,15 +103,15 @@ class ChatEndpoint:
         request = self._parse(resources, scope, raw, token)
         if isinstance(request.idempotent, ImplicitRequest):
             request.idempotent.claim()
-        return replace(request, call=replace(request.call, big=True))
+        return request
 
     async def _whole(self, resources: Resources, call: Call, send: Send) -> None:
         answer, bill = await whole_answers.answer(resources.calls, call)
         await _send(send, self._wire.whole(answer, bill), [_JSON, *_charged(bill), *dropped_header(call.dropped)])
 
-    async def _replay(self, found: Replay, request: _Request, send: Send) -> None:
+    async def _replay(self, replay: Replay, request: _Request, send: Send) -> None:
         assert isinstance(request.idempotent, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
-        answer, bill = replays.replayed(found, request.idempotent)
+        answer, bill = replays.replayed(replay, request.idempotent)
         if request.call.stream:
             stream = replays.stream(self._wire, request.call, answer, bill)
             await _send(send, stream, [*STREAM_HEADERS, *_REPLAYED])

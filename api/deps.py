@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 
 from api import auth, idempotency
 from api.resources import Resources
-from db.keys import Caller
+from domain.caller import Caller
 from domain.errors import ScopeMissing
 from gateway.idempotency import IdempotentRequest
 
@@ -40,8 +40,9 @@ async def _idempotent_request(
     key = idempotency.key_of(headers)
     if key is None:
         return None
+    caller = await auth.authenticate(request.scope)
     parsed: dict[str, Any] = await request.json() or {}
-    return resources(request).claims.explicit(request.url.path, key, parsed, auth.token(headers))
+    return resources(request).claims.explicit(request.url.path, key, parsed, caller.credential.replay_secret)
 
 
 CurrentResources = Annotated[Resources, Depends(resources)]

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from api.deps import AnyCaller, CurrentResources
 from db import accounts
-from db.keys import Caller
+from domain.caller import Caller
 from domain.limits import Left, Limits
 
 router = APIRouter(prefix="/api/chat/limit", tags=["billing"])
@@ -44,8 +44,9 @@ async def limit(caller: AnyCaller, resources: CurrentResources) -> Limit:
 
 
 def _limits(caller: Caller, ceiling: Limits, now: datetime) -> dict[str, Remaining]:
-    requests, tokens = caller.left(ceiling, now)
-    allowed, used = caller.limits.within(ceiling), caller.used.at(now)
+    requests, tokens = caller.rates_left(ceiling, now)
+    credential = caller.credential
+    allowed, used = credential.limits.within(ceiling), credential.used.at(now)
     return {
         "requests": _per_minute(requests),
         "tokens": _per_minute(tokens),

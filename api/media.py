@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,15 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayRender
+from api.idempotency import REPLAYED
 from api.resources import Resources, path_of
-from db.keys import Caller
-from db.media import Order
 from domain import media_orders
-from domain.catalog import Modality, Model
+from domain.caller import Caller
 from domain.errors import RequestInvalid
-from domain.media import Job, Kind, MediaRequest
-from gateway.idempotency import IdempotentRequest
-from gateway.ids import new_id
+from domain.media import Job, Kind
+from gateway.jobs import JobRequest
 
 router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
 
@@ -74,21 +71,7 @@ class CreateSpeech(_Body):
         return {"prompt": self.input} | self.model_dump(include={"voice", "response_format", "speed"})
 
 
-BODIES: Mapping[Modality, tuple[Kind, type[_Body]]] = {
-    Modality.IMAGE: (Kind.IMAGE, CreateImage),
-    Modality.VIDEO: (Kind.VIDEO, CreateVideo),
-    Modality.SPEECH: (Kind.SPEECH, CreateSpeech),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a body of any kind comes to."""
-
-    kind: Kind
-    model: str
-    fields: dict[str, Any]
-    idempotent: IdempotentRequest | None
+BODIES: Mapping[Kind, type[_Body]] = {Kind.IMAGE: CreateImage, Kind.VIDEO: CreateVideo, Kind.SPEECH: CreateSpeech}
 
 
 class JobOutput(BaseModel):
@@ -126,7 +109,8 @@ async def create_image(
     body: CreateImage, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
-    return await _start(resources, caller, response, Asked(Kind.IMAGE, body.model, body.fields(), idempotent))
+    order = JobRequest(Kind.IMAGE, body.model, body.fields(), idempotent)
+    return await _accept(resources, caller, response, order)
 
 
 @router.post("/video/", status_code=202)
@@ -134,7 +118,8 @@ async def create_video(
     body: CreateVideo, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
-    return await _start(resources, caller, response, Asked(Kind.VIDEO, body.model, body.fields(), idempotent))
+    order = JobRequest(Kind.VIDEO, body.model, body.fields(), idempotent)
+    return await _accept(resources, caller, response, order)
 
 
 @router.post("/speech/", status_code=202)
@@ -142,7 +127,8 @@ async def create_speech(
     body: CreateSpeech, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a text-to-speech job."""
-    return await _start(resources, caller, response, Asked(Kind.SPEECH, body.model, body.fields(), idempotent))
+    order = JobRequest(Kind.SPEECH, body.model, body.fields(), idempotent)
+    return await _accept(resources, caller, response, order)
 
 
 @router.get("/jobs/{job_uuid}/")
@@ -151,37 +137,13 @@ async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources
     return _view(resources, await resources.jobs.owned(caller.account_id, job_uuid))
 
 
-async def _start(resources: Resources, caller: Caller, response: Response, asked: Asked) -> JobView:
-    """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot."""
-    model = resources.catalog().find(asked.model)
-    media_orders.require_kind(model, asked.kind)
-    route, request = model.routes[0], requested(model, asked.kind, asked.fields)
-    order = Order(
-        job_id=new_id(),
-        digest=caller.digest,
-        account_id=caller.account_id,
-        kind=asked.kind,
-        model=model.id,
-        provider=route.provider.name,
-        price=media_orders.price(model, request),
-        request=request,
-        pro_only=model.pro_only,
-        ceiling=resources.ceiling,
-        claim=asked.idempotent.claim if asked.idempotent else None,
-        cost=media_orders.cost(route.costs, request),
-    )
-    accepted = await resources.jobs.accept(order)
+async def _accept(resources: Resources, caller: Caller, response: Response, order: JobRequest) -> JobView:
+    accepted = await resources.jobs.accept(caller, order)
     if accepted.replayed:
-        response.headers["idempotent-replayed"] = "true"
-    else:
-        await resources.start_media(accepted.job)
+        response.headers.update(REPLAYED)
     response.headers["location"] = resources.public_url + path_of(accepted.job.id)
     response.headers["x-yout-balance"] = str(accepted.available)
     return _view(resources, accepted.job)
-
-
-def requested(model: Model, kind: Kind, fields: dict[str, Any]) -> MediaRequest:
-    return MediaRequest(kind=kind, model=model.routes[0].model, **fields)
 
 
 def _view(resources: Resources, job: Job) -> JobView:

@@ -29,7 +29,7 @@ _ERROR_SCHEMA = {
                 "required": {"type": "integer", "description": "With 402, as the next three: credits that it takes."},
                 "available": {"type": "integer"},
                 "held": {"type": "integer"},
-                "limit_source": {"enum": ["balance", "key_budget", "max_credits"]},
+                "limit_source": {"enum": ["balance", "key_budget", "max_credits", "daily_allowance"]},
             },
         }
     },

@@ -15,13 +15,15 @@ from api.receipts import Bounds, Price
 from api.resources import Resources
 from api.wire import openai_chat as wire
 from db import accounts
-from domain import limits, media_orders, pricing
+from domain import pricing
 from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
+from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
 from gateway.call import hold_grows
 from gateway.calls import BIG_BODY
+from gateway.jobs import KINDS, JobRequest
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
@@ -59,7 +61,7 @@ class Quote(BaseModel):
     """By other calls and jobs, now."""
     affordable: bool
     limit_source: str | None
-    """What does not suffice: `balance`, `key_budget` or `max_credits`."""
+    """What does not suffice: `balance`, `key_budget`, `max_credits` or `daily_allowance`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +84,30 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
         balance = await accounts.balance(session, caller.account_id)
     if asked.model.pro_only and not balance.plan_active:
         raise ProRequired
-    allowed = caller.limits.within(resources.ceiling)
-    budget = limits.budget_left(allowed, caller.used.at(datetime.now(UTC)))
-    return _quote(asked, SpendingLimits(balance.available, balance.held, budget, asked.max_credits, allowed.tokens))
+    credential, ceiling = caller.credential, resources.ceiling
+    budget, tokens = credential.budget_left(ceiling, datetime.now(UTC)), credential.limits.within(ceiling).tokens
+    return _quote(asked, SpendingLimits(balance.available, balance.held, budget, asked.max_credits, tokens))
 
 
 async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> _Asked:
     name = parsed.get("model")
     model = resources.catalog().find(name) if isinstance(name, str) and name else None
-    if model is not None and model.modality in media.BODIES:
-        return _media(model, parsed)
+    kind = KINDS.get(model.modality) if model else None
+    if model is not None and kind is not None:
+        priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
+        return _Asked(kind, priced.model, priced.terms)
     request = replace(wire.parse(parsed), big=big)
     model, terms = await resources.calls.terms(request)
     return _Asked("chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes))
 
 
-def _media(model: Model, parsed: dict[str, Any]) -> _Asked:
-    kind, form = media.BODIES[model.modality]
+def _media_fields(kind: Kind, parsed: dict[str, Any]) -> dict[str, Any]:
     try:
-        fields = form.model_validate(parsed).fields()
+        return media.BODIES[kind].model_validate(parsed).fields()
     except ValidationError as invalid:  # answered like that of the endpoint itself
         raise RequestValidationError(
             [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors()]
         ) from None
-    return _Asked(kind, model, media_orders.price(model, media.requested(model, kind, fields)))
 
 
 def _quote(asked: _Asked, spending: SpendingLimits) -> Quote:

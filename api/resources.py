@@ -1,4 +1,4 @@
-"""What a running API process holds. Built and closed in `api/app.py`; handlers get it through `api/deps.py`."""
+"""What a running API process holds. Built and closed in `server.py`; handlers get it through `api/deps.py`."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,13 +6,12 @@ from uuid import UUID
 
 from api.statement_cursor import StatementCursor
 from db.engine import Database
-from db.media import MediaJobs
 from domain.catalog import Catalog
 from domain.limits import Limits
-from domain.media import Job
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
+from gateway.jobs import Jobs
 
 
 @dataclass(slots=True)
@@ -23,13 +22,11 @@ class Resources:
     """The current one: a reload replaces it."""
     database: Database
     calls: Calls
-    jobs: MediaJobs
+    jobs: Jobs
     urls: SignedUrls
     public_url: str
     ceiling: Limits
     """The most that any key may use."""
-    start_media: Callable[[Job], Awaitable[None]]
-    """Start a job's workflow, best effort: the orphan starter is behind it."""
     temporal_answers: Callable[[], Awaitable[bool]]
     stopping: bool = False
 

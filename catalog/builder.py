@@ -54,13 +54,13 @@ class CatalogBuilder:
     def build(self) -> tuple[Catalog, list[Problem]]:
         """The catalog, and what is wrong with it: models without a price, keys that cannot be sent."""
         models, problems = {}, list(self._problems)
-        known_faults = {problem.path[:2] for problem in self._entries.problems}
+        known_problems = {problem.path[:2] for problem in self._entries.problems}
         for model_id, entry in self._entries.models.items():
-            if ("models", model_id) in known_faults or any(r.provider not in self._providers for r in entry.routes):
+            if ("models", model_id) in known_problems or any(r.provider not in self._providers for r in entry.routes):
                 continue
             listed = self._list_price(entry) if entry.modality.priced_by_tokens else None
-            if lacking := _lacking(entry, listed):
-                problems.append(Problem(("models", model_id), _unpriced(lacking)))
+            if missing := _missing_prices(entry, listed):
+                problems.append(Problem(("models", model_id), _unpriced(missing)))
             else:
                 models[model_id] = self._model(model_id, entry, listed)
         return Catalog(exchange=self._exchange, providers=self._providers, models=models), problems
@@ -211,18 +211,18 @@ def _tiers(tiers: Iterable[TierEntry], base: Rates) -> tuple[Tier, ...]:
     return tuple(Tier(tier.above, _filled(_rates(tier.rates()), base)) for tier in tiers)
 
 
-def _lacking(entry: ModelEntry, listed: ListPrice | None) -> list[str]:
+def _missing_prices(entry: ModelEntry, listed: ListPrice | None) -> list[str]:
     """The prices that a token-priced model needs and has from nowhere."""
     if listed is not None or not entry.modality.priced_by_tokens:
         return []
-    lacking = [] if entry.credits_per_1k_input is not None else ["credits_per_1k_input"]
+    missing = [] if entry.credits_per_1k_input is not None else ["credits_per_1k_input"]
     if entry.modality is Modality.TEXT and entry.credits_per_1k_output is None:
-        lacking.append("credits_per_1k_output")
-    return lacking
+        missing.append("credits_per_1k_output")
+    return missing
 
 
-def _unpriced(lacking: list[str]) -> str:
-    keys = " and ".join(lacking)
+def _unpriced(missing: list[str]) -> str:
+    keys = " and ".join(missing)
     return f"has no price: give {keys} (0 is allowed); no list price is known for any of its routes"
 
 

@@ -91,14 +91,14 @@ def parse(document: Document) -> Entries:
     _section(document, "providers", ProviderEntry, entries.providers, problems)
     _section(document, "models", ModelEntry, entries.models, problems)
     for name, provider in entries.providers.items():
-        problems += [Problem(("providers", name, *path), why) for path, why in _provider_faults(name, provider)]
-    problems += _alike(entries.models)
+        problems += [Problem(("providers", name, *path), why) for path, why in _provider_problems(name, provider)]
+    problems += _similar_names(entries.models)
     known = document.get("providers", {})
     for model_id, model in entries.models.items():
-        problems += [Problem(("models", model_id, *path), why) for path, why in _model_faults(model_id, model)]
+        problems += [Problem(("models", model_id, *path), why) for path, why in _model_problems(model_id, model)]
         if isinstance(known, dict):
-            faults = _route_faults(model, tuple(known))
-            problems += [Problem(("models", model_id, *path), why) for path, why in faults]
+            findings = _route_problems(model, tuple(known))
+            problems += [Problem(("models", model_id, *path), why) for path, why in findings]
     return Entries(exchange or ExchangeEntry(), entries.providers, entries.models, problems)
 
 
@@ -154,10 +154,10 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
     return "is not a known key" + (f"; did you mean {close[0]}?" if close else "")
 
 
-Fault = tuple[Path, str]
+Finding = tuple[Path, str]
 
 
-def _provider_faults(name: str, provider: ProviderEntry) -> Iterator[Fault]:
+def _provider_problems(name: str, provider: ProviderEntry) -> Iterator[Finding]:
     if not PROVIDER_NAME.fullmatch(name):
         yield (), "a provider's name has lower-case letters, digits and dashes only"
     if provider.kind is ProviderKind.DEMO:
@@ -168,7 +168,7 @@ def _provider_faults(name: str, provider: ProviderEntry) -> Iterator[Fault]:
         yield ("api_key_env",), f"is missing (or api_key): a provider of kind {provider.kind} needs a key"
 
 
-def _alike(models: Iterable[str]) -> Iterator[Problem]:
+def _similar_names(models: Iterable[str]) -> Iterator[Problem]:
     """Names that differ in case alone: clients and list prices take them for one."""
     first: dict[str, str] = {}
     for model_id in models:
@@ -177,7 +177,7 @@ def _alike(models: Iterable[str]) -> Iterator[Problem]:
             yield Problem(("models", model_id), f"differs from '{known}' in upper and lower case only")
 
 
-def _model_faults(model_id: str, model: ModelEntry) -> Iterator[Fault]:
+def _model_problems(model_id: str, model: ModelEntry) -> Iterator[Finding]:
     if not MODEL_ID.fullmatch(model_id):
         yield (), "a model's name has letters, digits and . _ : / @ + - only"
     foreign = MEDIA_KEYS if model.modality.priced_by_tokens else TOKEN_KEYS
@@ -185,21 +185,21 @@ def _model_faults(model_id: str, model: ModelEntry) -> Iterator[Fault]:
         yield (key,), f"is not how a model of modality {model.modality} is priced"
     if not model.modality.priced_by_tokens and len(model.unit_prices()) != 1:
         yield (), "a media model has exactly one of credits_per_call, credits_per_image and credits_per_second"
-    yield from _tier_faults(model.tiers)
+    yield from _tier_problems(model.tiers)
     for name, service_tier in model.service_tiers.items():
         if name in STANDARD_TIERS:
             yield ("service_tiers", name), "is what the model's own prices are for"
-        for path, why in _tier_faults(service_tier.tiers):
+        for path, why in _tier_problems(service_tier.tiers):
             yield ("service_tiers", name, *path), why
 
 
-def _tier_faults(tiers: tuple[TierEntry, ...]) -> Iterator[Fault]:
+def _tier_problems(tiers: tuple[TierEntry, ...]) -> Iterator[Finding]:
     above = [tier.above for tier in tiers]
     if above != sorted(set(above)):
         yield ("tiers",), "must be in ascending order of `above`, each once"
 
 
-def _route_faults(model: ModelEntry, providers: tuple[str, ...]) -> Iterator[Fault]:
+def _route_problems(model: ModelEntry, providers: tuple[str, ...]) -> Iterator[Finding]:
     seen = set()
     for index, route in enumerate(model.routes):
         if route.provider not in providers:
@@ -209,11 +209,11 @@ def _route_faults(model: ModelEntry, providers: tuple[str, ...]) -> Iterator[Fau
         if (route.provider, route.model) in seen:
             yield ("routes", index), "is the same as another route of this model"
         seen.add((route.provider, route.model))
-        for key, why in _cost_faults(model, route):
+        for key, why in _cost_problems(model, route):
             yield ("routes", index, key), why
 
 
-def _cost_faults(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, str]]:
+def _cost_problems(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, str]]:
     """By tokens both sides or neither; by units one, as the provider bills it: whatever the model's own price is by."""
     by_tokens, given = model.modality.priced_by_tokens, route.model_fields_set
     for key in sorted((UNIT_COSTS if by_tokens else TOKEN_COSTS) & given):

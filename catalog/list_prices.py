@@ -46,13 +46,13 @@ def find(provider: Provider, model: str, at: datetime, *, writes: bool = True) -
 
     The provider is known by its address or, behind a proxy or a test double, by its name.
 
-    Where the price depends on the time of day, the dearest one: a price that clients see must hold all day. A model
+    Where the price depends on the time of day, the highest one: a price that clients see must hold all day. A model
     that `writes` (an embedding model does not) has a price for its output, or none at all.
     """
-    found = _model(provider, model)
-    if found is None:
+    priced = _model(provider, model)
+    if priced is None:
         return None
-    prices = [found.get_prices(moment) for moment in _moments(found, at.astimezone(UTC))]
+    prices = [priced.get_prices(moment) for moment in _moments(priced, at.astimezone(UTC))]
     for price in prices:
         if price.input_mtok is None or (writes and price.output_mtok is None):
             return None
@@ -60,7 +60,7 @@ def find(provider: Provider, model: str, at: datetime, *, writes: bool = True) -
             return None
     steps = sorted({tier.start for price in prices for tier in _tiers(price)})
     tiers = tuple((start, _max_prices(prices, start + 1)) for start in steps)
-    return ListPrice(_max_prices(prices, 0), tiers, found.context_window)
+    return ListPrice(_max_prices(prices, 0), tiers, priced.context_window)
 
 
 def _model(provider: Provider, model: str) -> ModelInfo | None:
@@ -102,10 +102,10 @@ def _max_prices(prices: list[ModelPrice], input_tokens: int) -> Dollars:
 
 def _at(price: ModelPrice, input_tokens: int) -> dict[Meter, Decimal]:
     """A meter of every model without a price of its own costs what plain input costs; embeddings have no output."""
-    found = {meter: _value(getattr(price, key), input_tokens) for meter, key in KEYS.items()}
+    values = {meter: _value(getattr(price, key), input_tokens) for meter, key in KEYS.items()}
     dollars = {
         meter: value if KEYS[meter].endswith("_kcount") else value / 1000
-        for meter, value in found.items()
+        for meter, value in values.items()
         if value is not None
     }
     base = dollars.setdefault(Meter.INPUT, Decimal(0))

@@ -1,6 +1,7 @@
 """The command `yout`. Against a running `make dev` it finds everything by itself."""
 
 import importlib
+import os
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ COMMANDS = {
 }
 """Each command: the module that holds it, its name there, and its line of help."""
 _UNREADABLE = {"Cc", "Cs", "Zl", "Zp"}
-"""Control characters, bytes that are no UTF-8, line and paragraph separators."""
+"""Control characters, half surrogates, line and paragraph separators."""
 
 
 class Commands(click.Group):
@@ -55,12 +56,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Every word of the command line is text of one line, whichever command it is for."""
-        for number, word in enumerate(args, start=1):
-            if any(unicodedata.category(character) in _UNREADABLE for character in word):
-                raise Failure(
-                    f"argument {number} contains a line break, a control character or invalid UTF-8", CANNOT_RUN
-                )
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, [_read(number, word) for number, word in enumerate(args, start=1)])
 
     def main(  # type: ignore[override]  # it never returns
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -80,6 +76,17 @@ class Commands(click.Group):
             return code if isinstance(code, int) else 0
 
         sys.exit(terminal.closing(exits.run(command)))
+
+
+def _read(number: int, word: str) -> str:
+    """An argument, which is UTF-8 whatever the terminal's encoding is called."""
+    try:
+        text = os.fsencode(word).decode()
+    except UnicodeError:
+        text = "\0"
+    if any(unicodedata.category(character) in _UNREADABLE for character in text):
+        raise Failure(f"argument {number} contains a line break, a control character or invalid UTF-8", CANNOT_RUN)
+    return text
 
 
 yout = Commands(name="yout", help=__doc__, no_args_is_help=True)

@@ -42,7 +42,7 @@ class Reference:
 
     @property
     def again(self) -> str:
-        return f"run the command again with --ref {shlex.quote(self.text)}, which does it once"
+        return f"run the command again with --ref {shlex.quote(self.text)} to do it once"
 
 
 @click.command()

@@ -34,16 +34,23 @@ def settings() -> "Settings":
 
 def open_database() -> "Database":
     """One connection. Raises `Failure` for a URL that is none."""
+    from db.engine import Database
+
+    return with_url(lambda url: Database.open(url, pool=1))
+
+
+def with_url(work: Callable[[str], Value]) -> Value:
+    """What the work makes of the database's URL. Raises `Failure` when it can make nothing of it."""
     from sqlalchemy.exc import ArgumentError
 
-    from db.engine import Database
     from db.faults import place
 
     url = environment.database_url()
     try:
-        return Database.open(url, pool=1)
+        return work(url)
     except (ValueError, ArgumentError):
-        raise Failure(f"YOUT_DATABASE_URL is no valid URL ({place(url)})", CANNOT_RUN) from None
+        told = f"YOUT_DATABASE_URL is no valid URL ({place(url)}): {environment.DATABASE_URL_FORM}"
+        raise Failure(told, CANNOT_RUN) from None
 
 
 def run(work: Coroutine[Any, Any, Value]) -> Value:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cli.database import settings
+from cli.database import settings, with_url
 
 
 @click.command()
@@ -20,7 +20,7 @@ def dev() -> None:
 @click.command()
 def api() -> None:
     """Run one API process."""
-    from api.__main__ import main
+    from server import main
 
     sys.exit(main())
 
@@ -38,4 +38,4 @@ def migrate() -> None:
     """Bring the database to this version's schema. Safe to run twice, and from several machines at once."""
     from db.migrate import upgrade
 
-    upgrade(settings().database_url.get_secret_value())
+    with_url(upgrade)

@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import data_keys
 from db.tables import AccountRow, UserRow
+from domain import email_addresses
 from domain.errors import NotFound, RequestInvalid
 from domain.sealing import Wrapping
 
@@ -23,9 +24,7 @@ class Balance:
 
 async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
     """An account without credits, its user and its data key. Raises `RequestInvalid` for an e-mail already taken."""
-    email = email.strip().lower()
-    if "@" not in email or len(email) > 254:
-        raise RequestInvalid("This is not an e-mail address.", param="email")
+    email = email_addresses.normalized(email)
     taken = await of_email(session, email)
     if taken is not None:
         raise RequestInvalid(f"The e-mail address already has the account {taken}.", param="email")

@@ -4,6 +4,9 @@ What is kept for a time only may be missing before the horizon that was recorded
 What it moved is there for ever, and is proven for ever: `_FORGOTTEN`.
 """
 
+from db.audit_postings import POSTINGS
+from db.audit_references import REFERENCES
+
 _SUMS = {
     "transaction_unbalanced": """
         SELECT transaction_id, 'lines sum to ' || sum(amount) FROM lines GROUP BY transaction_id HAVING sum(amount) <> 0
@@ -291,6 +294,21 @@ _FORGOTTEN = {
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
           AND (d.cost IS DISTINCT FROM u.cost OR d.costed IS DISTINCT FROM u.costed)
     """,
+    "usage_day_meters_drift": """
+        SELECT coalesce(d.account_id, u.account_id), coalesce(d.day, u.day) || ': ' || coalesce(d.total, 0) || ' of '
+               || coalesce(d.meter, u.meter) || ' rolled up, ' || coalesce(u.total, 0) || ' in single rows'
+        FROM (
+            SELECT account_id, day, model, key AS meter, sum(value::bigint) AS total
+            FROM usage_days CROSS JOIN jsonb_each_text(meters) GROUP BY 1, 2, 3, 4
+        ) d
+        FULL JOIN (
+            SELECT account_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, key AS meter,
+                   sum(value::bigint) AS total
+            FROM usage CROSS JOIN jsonb_each_text(meters) GROUP BY 1, 2, 3, 4
+        ) u ON u.account_id = d.account_id AND u.day = d.day AND u.model = d.model AND u.meter = d.meter
+        WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND d.total IS DISTINCT FROM u.total
+    """,
     "horizon_too_late": """
         SELECT what, 'may be missing up to ' || horizon FROM pruned
         WHERE horizon > now() - interval '1 day'
@@ -316,5 +334,5 @@ def _spelled_out(query: str) -> str:
     return query
 
 
-_ALL = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS, **_FORGOTTEN}
+_ALL = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS, **_FORGOTTEN, **POSTINGS, **REFERENCES}
 CHECKS: dict[str, str] = {name: _spelled_out(query) for name, query in _ALL.items()}

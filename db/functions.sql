@@ -76,9 +76,14 @@ BEGIN
                    encode(i.sealed, 'base64'))),
                array_agg(i.hold_id)
         INTO claims_, claimed
-        FROM unnest(_claim_digests, _claim_scopes) AS c(digest, scope)
-        JOIN api_key_secrets s ON s.digest = c.digest JOIN api_keys k ON k.id = s.key_id
-        JOIN idempotency i ON i.account_id = k.account_id AND i.scope = c.scope AND i.expires_at > now();
+        FROM (
+            SELECT k.account_id, c.scope FROM unnest(_claim_digests, _claim_scopes) AS c(digest, scope)
+            JOIN api_key_secrets s ON s.digest = c.digest JOIN api_keys k ON k.id = s.key_id
+            UNION ALL  -- of callers without a key, by their accounts
+            SELECT a, c.scope FROM unnest(_claim_digests, _claim_scopes) AS c(digest, scope)
+            JOIN unnest(_accounts) a ON c.digest IS NULL
+        ) c
+        JOIN idempotency i ON i.account_id = c.account_id AND i.scope = c.scope AND i.expires_at > now();
         wanted_holds := wanted_holds || claimed;
     END IF;
 

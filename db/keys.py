@@ -15,31 +15,12 @@ from db import accounts
 from db.tables import AccountRow, ApiKeyRow, ApiKeySecretRow
 from domain import keys
 from domain.authority import Authority
+from domain.caller import ApiKey, Caller
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
-from domain.limits import Left, Limits, Used, left
+from domain.limits import Limits, Used
 
 MOST_KEYS = 100
 """Live keys per account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who makes a request."""
-
-    account_id: UUID
-    key_id: UUID
-    scopes: frozenset[str]
-    digest: bytes
-    limits: Limits
-    used: Used
-
-    def left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
-        """Requests and tokens per minute that are left."""
-        allowed = self.limits.within(ceiling)
-        return (
-            left(self.used.requests_tat, now, allowed.requests) if allowed.requests else None,
-            left(self.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +178,8 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     used = Used(
         key.requests_tat, key.tokens_tat, key.open_holds, key.day, key.day_credits, key.month, key.month_credits
     )
-    return Caller(key.account_id, key.id, frozenset(key.scopes), digest, Limits(**key.limits), used)
+    credential = ApiKey(key_id=key.id, digest=digest, token=token, limits=Limits(**key.limits), used=used)
+    return Caller(key.account_id, frozenset(key.scopes), credential)
 
 
 async def _found(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:

@@ -25,6 +25,7 @@ from domain.decisions import decide
 from domain.ledger import (
     Account,
     Adjust,
+    Admit,
     Changes,
     ClosedBy,
     Grant,
@@ -90,6 +91,8 @@ class Locked:
                 return hold_id if hold_id in self.unavailable else None
             case Reserve():
                 return self._blocked_reserve(operation)
+            case Admit(digest=digest):
+                return self._blocked_key(digest)
             case Grant(account_id=account_id) | Adjust(account_id=account_id):
                 return account_id if account_id in self.unavailable else None
         account_id, hold = operation.account_id, self.state.holds.get(operation.hold_id)
@@ -103,11 +106,17 @@ class Locked:
             account_id = self.owners.get(operation.digest)
         if account_id is None:
             return None
-        if operation.claim and (claimed := self.state.claims.get((account_id, operation.claim.scope))):
-            needs.add(claimed.hold_id)
+        for scope, _ in operation.claim.identities if operation.claim else ():
+            if record := self.state.claims.get((account_id, scope)):
+                needs.add(record.hold_id)
         secret = self.state.secrets.get(operation.digest) if operation.digest else None
         missing = secret is not None and not self._has(secret.key_id)
         return account_id if missing or not self.unavailable.isdisjoint({account_id, *needs}) else None
+
+    def _blocked_key(self, digest: bytes) -> UUID | None:
+        account_id, secret = self.owners.get(digest), self.state.secrets.get(digest)
+        missing = secret is not None and not self._has(secret.key_id)
+        return account_id if missing or account_id in self.unavailable else None
 
     def _has(self, key_id: UUID | None) -> bool:
         return key_id is None or key_id in self.state.keys
@@ -208,7 +217,7 @@ class _Wanted:
     renewing: set[UUID] = field(default_factory=set)
     """Holds whose owners are looked up without a lock: a second later is soon enough."""
     refs: set[str] = field(default_factory=set)
-    claims: list[tuple[bytes, bytes]] = field(default_factory=list)
+    claims: list[tuple[bytes | None, bytes]] = field(default_factory=list)
 
     @classmethod
     def by(cls, operations: Sequence[Operation]) -> "_Wanted":
@@ -221,6 +230,8 @@ class _Wanted:
         match operation:
             case Reserve():
                 self._add_reserve(operation)
+            case Admit(digest=digest):
+                self.digests.add(digest)
             case Grant() | Adjust():
                 self.accounts.add(operation.account_id)
                 self.refs.add(operation.ref)
@@ -238,8 +249,8 @@ class _Wanted:
             self.accounts.add(operation.account_id)
         if operation.digest is not None:
             self.digests.add(operation.digest)
-            if operation.claim is not None and operation.claim.adopts:
-                self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
+        if operation.claim is not None and operation.claim.adopts:
+            self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from db import ledger
 from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
+from domain.caller import Payer
 from domain.errors import GatewayError, NotFound
 from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
 from domain.limits import NO_LIMITS, Limits
@@ -30,7 +31,7 @@ class Order:
     """A job as it is accepted: priced, not yet paid for."""
 
     job_id: UUID
-    digest: bytes
+    payer: Payer
     kind: Kind
     model: str
     provider: str
@@ -39,8 +40,6 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: IdempotencyClaim | None = None
-    account_id: UUID | None = None
-    """The digest's, where it is known: its orders then wait for their turn without a connection."""
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -61,14 +60,16 @@ class MediaJobs:
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
-        async with self._database.transaction(account=order.account_id) as session:
+        async with self._database.transaction(account=order.payer.account_id) as session:
             reserve = Reserve(
                 hold_id=order.job_id,
                 scope="media",
                 kind=order.kind,
                 model=order.model,
                 terms=order.price,
-                digest=order.digest,
+                digest=order.payer.digest,
+                account_id=None if order.payer.digest else order.payer.account_id,
+                allowance=order.payer.allowance,
                 lease=None,
                 pro_only=order.pro_only,
                 ceiling=order.ceiling,

@@ -19,7 +19,7 @@ NOT_DELETED = """(j.outputs_deleted_at IS NULL
 # The database's clock decides, whoever asks.
 _DUE = """
 SELECT account_id, id FROM media_jobs
-WHERE outputs_deleted_at IS NULL AND state = 'succeeded' AND expires_at <= now()
+WHERE outputs_deleted_at IS NULL AND state = 'succeeded' AND (expires_at <= now() OR expires_at IS NULL)
     AND (outputs_retry_at IS NULL OR outputs_retry_at <= now())
 UNION ALL
 SELECT account_id, id FROM media_jobs
@@ -30,7 +30,7 @@ LIMIT :batch
 _DELETED = """
 UPDATE media_jobs SET outputs_deleted_at = now(), outputs_retry_at = NULL
 WHERE id = :id AND outputs_deleted_at IS NULL
-    AND (state IN ('failed', 'cancelled') OR (state = 'succeeded' AND expires_at <= now()))
+    AND (state IN ('failed', 'cancelled') OR (state = 'succeeded' AND coalesce(expires_at <= now(), true)))
 """
 _RETRY = "UPDATE media_jobs SET outputs_retry_at = now() + :pause WHERE id = :id AND outputs_deleted_at IS NULL"
 # Objects of an account that this database does not know are another installation's.

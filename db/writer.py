@@ -20,6 +20,7 @@ from db.fair_queue import AccountKey, FairQueue, ParkedAccounts, Pending
 from db.ledger_lane import Committed, Lane, unavailable
 from domain.errors import GatewayError, ServiceUnavailable
 from domain.ledger import (
+    Admit,
     Answer,
     Closed,
     Operation,
@@ -127,7 +128,7 @@ class LedgerWriter:
 
     def _key(self, operation: Operation) -> AccountKey:
         match operation:
-            case Reserve(digest=bytes() as digest):
+            case Admit(digest=digest) | Reserve(digest=bytes() as digest):
                 return self._owners.get(digest, digest)
             case Renew(hold_id=hold_id):
                 return hold_id

@@ -13,6 +13,7 @@ from domain.errors import AmountTooLarge, BelowZero, GatewayError, KeyReused, No
 from domain.ledger import (
     Account,
     Adjust,
+    Admit,
     Answer,
     Changes,
     Extend,
@@ -75,6 +76,7 @@ def _headroom(account: Account) -> int:
 
 
 RULES: Mapping[type[Operation], Rule] = {
+    Admit: reservations.admit,
     Reserve: reservations.reserve,
     Extend: reservations.extend,
     Renew: settlements.renew,

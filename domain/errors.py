@@ -107,6 +107,8 @@ def _shortage(required: int, available: int, held: int, limit_source: str) -> st
         return f"{needs}, more than the {available} of its max_credits. Raise max_credits, or {less}"
     if limit_source == "key_budget":
         return f"{needs}; this key's budget has {available} left. Raise the budget, or {less}"
+    if limit_source == "daily_allowance":
+        return f"{needs}; {available} are left of what a visitor may spend in a day. Sign in, or {less}"
     return f"{needs}; {available} are available and {held} are held by calls in flight. Add credits, or {less}"
 
 

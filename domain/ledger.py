@@ -172,6 +172,15 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """Authenticate a key and take one of its requests, before work is done for it. Asked again: one more."""
+
+    digest: bytes
+    scope: str
+    ceiling: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
 class Reserve:
     """Authenticate the caller and hold the bound of a call. The caller is a key's digest, or a known account."""
 
@@ -192,6 +201,8 @@ class Reserve:
     """What a retry of this call would claim: made only for an account that has those recognised."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
+    allowance: int | None = None  # what is left of a visitor's day
+    admitted: bool = False  # an `Admit` has taken its request already
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +291,16 @@ class Adjust:
     note: str
 
 
-Operation = Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust
+Operation = Admit | Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    account_id: UUID
+    available: int
+    held: int
+    requests: Left | None
+    tokens: Left | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,8 +314,7 @@ class Reserved:
     held: int
     requests: Left | None = None
     tokens: Left | None = None
-    claimed: bool = False
-    """The call's claim was recorded: its answer is to be sealed when it settles."""
+    claimed: bool = False  # its claim was recorded: its answer is to be sealed when it settles
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +364,7 @@ class Granted:
     repeated: bool
 
 
-Answer = Reserved | Replay | Extended | Closed | Renewed | Granted
+Answer = Admitted | Reserved | Replay | Extended | Closed | Renewed | Granted
 Result = Answer | GatewayError
 
 

@@ -70,8 +70,8 @@ class Receipt:
 
     @property
     def extensions(self) -> tuple[Extension, ...]:
-        made = [movement for movement in self.movements if movement.kind is TransactionKind.EXTEND]
-        return tuple(Extension(max(line.amount for line in found.lines), found.created_at) for found in made)
+        growth = [movement for movement in self.movements if movement.kind is TransactionKind.EXTEND]
+        return tuple(Extension(max(line.amount for line in movement.lines), movement.created_at) for movement in growth)
 
     @property
     def applied(self) -> Rates | None:

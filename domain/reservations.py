@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from domain import limits, pricing
 from domain.books import Books, extension, reserved, token_bound
@@ -22,6 +23,8 @@ from domain.errors import (
 )
 from domain.ledger import (
     Account,
+    Admit,
+    Admitted,
     Extend,
     Extended,
     Hold,
@@ -39,7 +42,7 @@ from domain.money import MAX_AMOUNT
 from domain.pricing import Bound, FlatTerms, TextTerms
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
-_SOURCES = ("balance", "key_budget", "max_credits")
+_SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")
 """What a 402 names as what was short."""
 
 
@@ -55,19 +58,37 @@ class SpendingLimits:
     """The caller's own bound."""
     tokens: int | None = None
     """What its key may use in a minute."""
+    allowance: int | None = None
+    """What is left of a visitor's day."""
 
     def bound(self, terms: TextTerms | FlatTerms) -> Bound:
-        spendable = self.available if self.budget is None else min(self.available, self.budget)
+        bounds = (self.available, self.budget, self.allowance)
+        spendable = min(credits for credits in bounds if credits is not None)
         return pricing.bound(terms, spendable, self.max_credits, self.tokens)
 
     def shortage(self, amount: int) -> GatewayError | None:
         """Why `amount` cannot be held, if it cannot."""
         if amount > MAX_AMOUNT:
             return AmountTooLarge()
-        for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits), strict=True):
+        for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits, self.allowance), strict=True):
             if left is not None and amount > left:
                 return InsufficientCredits(amount, left, self.held, source)
         return None
+
+
+def admit(books: Books, operation: Admit) -> Admitted:
+    account, key = _key_holder(books, operation.digest)
+    allowed = key.limits.within(operation.ceiling)
+    used = key.used.at(books.state.now)
+    try:
+        used.requests_tat = _request(key, allowed, books.state.now)
+        key.used = used
+        books.changes.keys[key.id] = key
+        _require_scope(key, operation.scope)
+    except GatewayError as error:
+        error.left = _left(key, allowed, books.state.now)
+        raise
+    return Admitted(account.id, account.available, account.held, *_left(key, allowed, books.state.now))
 
 
 def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
@@ -75,6 +96,8 @@ def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
     try:
         return _reserve(books, operation, account, key)
     except GatewayError as error:
+        if key is not None and not operation.admitted:
+            _count_refused(books, key, key.limits.within(operation.ceiling))
         error.left = _left(key, key.limits.within(operation.ceiling) if key else operation.ceiling, books.state.now)
         raise
 
@@ -92,15 +115,16 @@ def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None
         hold, sealed = replayed
         left = _left(key, allowed, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
-    spending = SpendingLimits(account.available, account.held, max_credits=operation.max_credits)
-    if key is not None:
-        budget = limits.budget_left(allowed, key.used.at(books.state.now))
-        spending = SpendingLimits(account.available, account.held, budget, operation.max_credits, allowed.tokens)
+    budget = limits.budget_left(allowed, key.used.at(books.state.now)) if key else None
+    tokens = allowed.tokens if key else None
+    own = operation.max_credits, tokens, operation.allowance
+    spending = SpendingLimits(account.available, account.held, budget, *own)
     bound = _affordable(spending, operation)
     hold = _hold(books, operation, account, bound)
+    _require_place(account.open_holds, operation.ceiling.concurrent, "account")
     if key is not None:
         hold.key_id = key.id
-        _count(books, key, allowed, hold)
+        _count(books, key, allowed, hold, admitted=operation.admitted)
     books.place(hold)
     books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
     account.open_holds += 1
@@ -149,23 +173,37 @@ def extend(books: Books, operation: Extend) -> Extended:
 
 def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
     """Under lock, so that no call starts after a revocation or suspension has committed."""
-    key, account_id = None, operation.account_id
+    key: Key | None = None
     if operation.digest is not None:
-        secret = books.state.secrets.get(operation.digest)
-        key = books.state.keys.get(secret.key_id) if secret and not secret.dead else None
-        if key is None or key.dead:
-            raise CallerUnknown
-        account_id = key.account_id
+        account, key = _key_holder(books, operation.digest)
+        _require_scope(key, operation.scope)
+    else:
+        account = _account(books, operation.account_id)
+    if operation.pro_only and not account.plan_active:
+        raise ProRequired
+    return account, key
+
+
+def _key_holder(books: Books, digest: bytes) -> tuple[Account, Key]:
+    secret = books.state.secrets.get(digest)
+    key = books.state.keys.get(secret.key_id) if secret and not secret.dead else None
+    if key is None or key.dead:
+        raise CallerUnknown
+    return _account(books, key.account_id), key
+
+
+def _account(books: Books, account_id: UUID | None) -> Account:
     account = books.state.accounts.get(account_id) if account_id else None
     if account is None:
         raise CallerUnknown
     if account.suspended:
         raise AccountSuspended
-    if key is not None and operation.scope not in key.scopes:
-        raise ScopeMissing(operation.scope)
-    if operation.pro_only and not account.plan_active:
-        raise ProRequired
-    return account, key
+    return account
+
+
+def _require_scope(key: Key, scope: str) -> None:
+    if scope not in key.scopes:
+        raise ScopeMissing(scope)
 
 
 def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claimed: bool) -> Reserved:
@@ -202,6 +240,9 @@ def _claimed_before(
         return None
     for scope, fingerprint in claim.identities:
         record = books.state.claims.get((account.id, scope))
+        hold = books.state.holds.get(record.hold_id) if record else None
+        if hold is not None and hold.account_id != account.id:
+            continue  # never another account's call or job, whatever the row says
         if record and (earlier := _remembered(books, operation, record, fingerprint)):
             return earlier
     return None
@@ -242,7 +283,7 @@ def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> H
         output_limit=bound.output_limit,
         lease_until=books.state.now + operation.lease if operation.lease else None,
         created_at=books.state.now,
-        max_credits=operation.max_credits,
+        max_credits=_least(operation.max_credits, operation.allowance),
     )
     if isinstance(operation.terms, TextTerms):
         hold.prices, hold.choices = operation.terms.prices, operation.terms.choices
@@ -250,12 +291,35 @@ def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> H
     return hold
 
 
-def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
+def _least(*bounds: int | None) -> int | None:
+    """What the call may be charged at most, however it grows: its own bound, and its visitor's day."""
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
+    if limit is not None and open_holds >= limit:
+        message = f"This {whose} may have {limit} calls at a time, and has them."
+        raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
+
+
+def _count_refused(books: Books, key: Key, allowed: Limits) -> None:
+    """A refused call is a request, too. One that is refused for want of requests takes no more of them."""
+    used = key.used.at(books.state.now)
+    tat = limits.take(used.requests_tat, books.state.now, 1, allowed.requests)
+    if isinstance(tat, datetime):
+        used.requests_tat = tat
+        key.used = used
+        books.changes.keys[key.id] = key
+
+
+def _request(key: Key, allowed: Limits, now: datetime) -> datetime:
+    return _taken(limits.take(key.used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
+
+
+def _count(books: Books, key: Key, allowed: Limits, hold: Hold, *, admitted: bool) -> None:
     """Take the call out of all of the key's limits. Raises, having changed none, when one does not allow it."""
     now, used = books.state.now, key.used.at(books.state.now)
-    if allowed.concurrent is not None and used.open_holds >= allowed.concurrent:
-        message = f"This key may have {allowed.concurrent} calls at a time, and has them."
-        raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
+    _require_place(used.open_holds, allowed.concurrent, "key")
     hold.tokens_taken, hold.tokens_limit = token_bound(hold), allowed.tokens
     if allowed.tokens is not None and hold.tokens_taken > allowed.tokens:
         raise RequestInvalid(
@@ -263,7 +327,7 @@ def _count(books: Books, key: Key, allowed: Limits, hold: Hold) -> None:
             "help. Ask for less output ('max_tokens'), or raise the key's limit.",
             param="max_tokens",
         )
-    requests = _taken(limits.take(used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
+    requests = used.requests_tat if admitted else _request(key, allowed, now)
     tokens = _taken(limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens)
     used.requests_tat, used.tokens_tat = requests, tokens
     key.used = used

@@ -22,7 +22,7 @@ _DIGITS = "0123456789"
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a vendor counts, beside o200k. `image` is its dearest one."""
+    """How a vendor counts, beside o200k. `image` is what its largest one counts."""
 
     factor: float
     image: int

@@ -23,6 +23,8 @@ PER_TOOL = 8
 ANY_TOOL = 12
 PER_IMAGE = 1500
 PER_FILE = 5000
+MAX_TOKEN_CHARACTERS = 128
+"""Of the longest entry in the tokenizer's table; a test looks."""
 PIECE = 10_000
 """Characters that are counted at once: what a tokenizer does with one word grows faster than the word."""
 LONG_TEXT = 200_000
@@ -50,21 +52,23 @@ class InputTokens:
 
 def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> InputTokens:
     """`family` is the vendor that a model's id begins with: how its tokenizer compares to ours."""
-    tally = _Tally(count, token_bounds.family(family))
-    tally.add(REPLY_PRIMER)
+    counter = _TokenCount(count, token_bounds.family(family))
+    counter.add(REPLY_PRIMER)
     for message in body.get("messages") or ():
-        tally.message(message)
+        counter.message(message)
     tools = [*(body.get("tools") or ()), *(body.get("functions") or ())]
     if tools:
-        tally.add(ANY_TOOL, ANY_TOOL + tally.family.tool_prompt)
+        counter.add(ANY_TOOL, ANY_TOOL + counter.family.tool_prompt)
     for tool in tools:
-        tally.tool(tool)
+        counter.tool(tool)
     for name, value in body.items():
         if name in _OF_THE_PROMPT:
-            tally.text(_flat(value))
+            counter.text(_flat(value))
         elif name not in _NO_PROMPT and isinstance(value, str | list | Mapping):
-            tally.perhaps(_flat(value))
-    return InputTokens(tally.count, tally.most + token_bounds.SLACK, tally.family.least(tally.count - tally.attached))
+            counter.unknown(_flat(value))
+    return InputTokens(
+        counter.count, counter.bound + token_bounds.SLACK, counter.family.least(counter.count - counter.attached)
+    )
 
 
 def text_tokens(text: str, count: CountText) -> int:
@@ -75,27 +79,27 @@ def text_tokens(text: str, count: CountText) -> int:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """Of input: all of it, since who writes it could hide what is dear behind a cheap head."""
+class _TokenCount:
+    """Of input: all of it, since who writes it could hide what is expensive behind a cheap head."""
 
     count_text: CountText
     family: Family
     count: int = 0
-    most: int = 0
+    bound: int = 0
     attached: int = 0
     """Of `count`: images and files, which may have far fewer."""
 
-    def add(self, count: int, most: int | None = None) -> None:
+    def add(self, count: int, bound: int | None = None) -> None:
         self.count += count
-        self.most += count if most is None else most
+        self.bound += count if bound is None else bound
 
     def text(self, text: str) -> None:
         count = _in_pieces(text, self.count_text)
         self.add(count, self.family.text(text, count))
 
-    def perhaps(self, text: str) -> None:
+    def unknown(self, text: str) -> None:
         """A field that is passed on unknown may be a part of the prompt: it is held for, and not billed unseen."""
-        self.most += self.family.text(text, _in_pieces(text, self.count_text))
+        self.bound += self.family.text(text, _in_pieces(text, self.count_text))
 
     def message(self, message: Mapping[str, Any]) -> None:
         self.add(PER_MESSAGE + PER_ROLE)
@@ -144,3 +148,18 @@ def _flat(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_flat(inner) for inner in value)
     return "" if value is None else str(value)
+
+
+def at_least(body: Mapping[str, Any]) -> int:
+    """Tokens that the text of the messages has however it is counted: without counting it."""
+    messages = body.get("messages")
+    return sum(map(_characters, messages)) // MAX_TOKEN_CHARACTERS if isinstance(messages, list) else 0
+
+
+def _characters(message: Any) -> int:
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, str):
+        return len(content)
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    return sum(len(text) for text in texts if isinstance(text, str))

@@ -1,12 +1,10 @@
 """Which usage is billed: the provider's report within bounds, else what we counted.
 
-Zero is zero. Negative, absurd or non-integer numbers are discarded. Input up to the context window is accepted even
-above our own estimate; output up to what the model can say.
+An adapter reads the report and leaves out what is no count. Zero is zero. Input up to the context window is believed
+even above our own estimate; output up to what the model can say.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 from uuid import UUID
 
 from domain.pricing import Usage, UsageSource
@@ -45,51 +43,6 @@ class UsageEntry:
     """By whose prices it was billed, when those are not the prices of the tier that was requested."""
 
 
-def reported(report: object, bounds: Bounds) -> Usage | None:
-    """The provider's usage object in OpenAI's words, if it can be believed."""
-    if not isinstance(report, Mapping):
-        return None
-    input_tokens = _tokens(report.get("prompt_tokens"), bounds.input_tokens)
-    output_tokens = _tokens(report.get("completion_tokens"), bounds.output_tokens)
-    if input_tokens is None or output_tokens is None:
-        return None
-    output_tokens += _beside(report, input_tokens, output_tokens)
-    if output_tokens > bounds.output_tokens:
-        return None
-    cached, written = _cached(report.get("prompt_tokens_details"), input_tokens)
-    return Usage(input_tokens, output_tokens, UsageSource.PROVIDER, cached, written)
-
-
-def _beside(report: Mapping[str, Any], input_tokens: int, output_tokens: int) -> int:
-    """Reasoning that some vendors count into the total alone, not into the completion."""
-    details = report.get("completion_tokens_details")
-    reasoning = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
-    if type(reasoning) is not int or reasoning <= 0:
-        return 0
-    return reasoning if report.get("total_tokens") == input_tokens + output_tokens + reasoning else 0
-
-
-def _cached(details: object, input_tokens: int) -> tuple[int, int]:
-    """Cached and cache-writing parts of the input; neither when the two do not fit into it."""
-    if not isinstance(details, Mapping):
-        return 0, 0
-    cached = _tokens(details.get("cached_tokens"), input_tokens) or 0
-    written = _tokens(details.get("cache_write_tokens"), input_tokens) or 0
-    return (cached, written) if cached + written <= input_tokens else (0, 0)
-
-
-def kept(before: object, report: object, bounds: Bounds) -> object:
-    """Which of two reports of one stream counts: they are cumulative, and one that cannot be believed says nothing."""
-    known, new = reported(before, bounds), reported(report, bounds)
-    if known is None or new is None:
-        return before if new is None and before is not None else report
-    return before if new.output_tokens < known.output_tokens else report
-
-
-def billed(report: object, bounds: Bounds, counted: Usage) -> Usage:
-    return reported(report, bounds) or counted
-
-
 def counted(input_tokens: int, output_tokens: int) -> Usage:
     return Usage(input_tokens, output_tokens, UsageSource.COUNTED)
 
@@ -123,9 +76,3 @@ def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:
         image_output_tokens=min(used.image_output_tokens, limit),
     )
     return capped, above
-
-
-def _tokens(value: Any, most: int) -> int | None:
-    if type(value) is not int:  # a bool is an int to isinstance, and no number of tokens
-        return None
-    return value if 0 <= value <= most else None

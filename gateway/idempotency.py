@@ -33,26 +33,30 @@ class IdempotentRequest:
     """What the caller sent that identifies the request, and what only it knows."""
 
     claim: IdempotencyClaim
-    secret: bytes
+    secret: bytes | None
+    """None: no answer is kept for this caller."""
 
     def sealed(self, plain: bytes) -> bytes | None:
-        """The answer, readable to whoever presents the same again. None: too large to keep."""
-        if len(plain) > MAX_REPLAY_BYTES:
+        """The answer, readable to whoever presents the same again. None: not kept, or too large for that."""
+        if self.secret is None or len(plain) > MAX_REPLAY_BYTES:
             return None
         salt = os.urandom(_SALT_BYTES)
-        return salt + seal(self._key(salt), plain, aad="replay", nonce=os.urandom(NONCE_BYTES))
+        return salt + seal(_replay_key(self.secret, salt), plain, aad="replay", nonce=os.urandom(NONCE_BYTES))
 
     def opened(self, kept: bytes) -> dict[str, Any] | None:
         """None: it was another key of the account that made the call."""
+        if self.secret is None:
+            return None
         try:
-            plain = unseal(self._key(kept[:_SALT_BYTES]), kept[_SALT_BYTES:], aad="replay")
+            plain = unseal(_replay_key(self.secret, kept[:_SALT_BYTES]), kept[_SALT_BYTES:], aad="replay")
         except SealBroken:
             return None
         answer: dict[str, Any] = orjson.loads(plain)
         return answer
 
-    def _key(self, salt: bytes) -> bytes:
-        return HKDF(SHA256(), 32, salt=salt, info=b"replay-v1").derive(self.secret)
+
+def _replay_key(secret: bytes, salt: bytes) -> bytes:
+    return HKDF(SHA256(), 32, salt=salt, info=b"replay-v1").derive(secret)
 
 
 class ImplicitRequest:
@@ -80,17 +84,19 @@ class IdempotentRequests:
         self._keys = keys
         self._remembered = remembered
 
-    def explicit(self, endpoint: str, key: str, body: Mapping[str, Any], token: str) -> IdempotentRequest:
+    def explicit(self, endpoint: str, key: str, body: Mapping[str, Any], secret: str | None) -> IdempotentRequest:
+        """Without a `secret` of the caller no answer is kept: a second request is known, and hears that it was made."""
         canonical = _canonical(body)
         current, *previous = (
             (
-                _hash(secret, b"scope", endpoint.encode(), key.encode()),
-                _hash(secret, b"body", endpoint.encode(), canonical),
+                _hash(derived, b"scope", endpoint.encode(), key.encode()),
+                _hash(derived, b"body", endpoint.encode(), canonical),
             )
-            for secret in self._keys.every
+            for derived in self._keys.every
         )
         claim = IdempotencyClaim(*current, remembered=self._remembered, previous=tuple(previous))
-        return IdempotentRequest(claim, token.encode() + b"\n" + key.encode())
+        sealing = None if secret is None else secret.encode() + b"\n" + key.encode()
+        return IdempotentRequest(claim, sealing)
 
     def first_attempt(self, endpoint: str, body: Mapping[str, Any], token: str) -> ImplicitRequest:
         return ImplicitRequest(partial(self.implicit, endpoint, body, token, retry=False))

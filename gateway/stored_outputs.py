@@ -26,6 +26,8 @@ class Pace:
 
     batch: int = 100
     max_round: timedelta = timedelta(seconds=30)
+    max_deletion: timedelta = timedelta(seconds=10)
+    """Of one job's outputs."""
     retry_pause: timedelta = timedelta(minutes=5)
     """Before outputs that could not be deleted are tried again: others come first."""
     scan_batch: int = 1000
@@ -98,7 +100,7 @@ class StoredOutputsMaintenance:
 
     async def _delete_due(self, folder: OutputFolder) -> int:
         try:
-            await self._storage.delete_prefix(folder.prefix)
+            await self._delete_folder(folder)
         except Exception:
             await self._rows.retry_after(folder.job_id, self._pace.retry_pause)
             raise
@@ -119,8 +121,16 @@ class StoredOutputsMaintenance:
             return 0
 
     async def _delete_orphan(self, folder: OutputFolder) -> int:
-        await self._storage.delete_prefix(folder.prefix)
+        await self._delete_folder(folder)
         return 1
+
+    async def _delete_folder(self, folder: OutputFolder) -> None:
+        """One that a store does not answer for does not take the round's time from the others."""
+        try:
+            async with asyncio.timeout(self._pace.max_deletion.total_seconds()):
+                await self._storage.delete_prefix(folder.prefix)
+        except TimeoutError:
+            raise ServiceUnavailable from None
 
     def _end_of_round(self) -> float:
         return asyncio.get_running_loop().time() + self._pace.max_round.total_seconds()

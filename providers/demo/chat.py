@@ -4,13 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 from domain.errors import RequestInvalid, UpstreamError, UpstreamRefused
 from providers.base import ChatCall
-from providers.demo import pace, replies, sample, tokens, tools
+from providers.demo import logprobs, obedience, pace, replies, sample, tokens, tools, validation
 from providers.demo.tools import ToolCall
 
 MODELS = frozenset({"chat", "chat-fail", "chat-broken", "chat-slow"})
@@ -33,6 +33,8 @@ class Choice:
 
     def message(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": self.text, "refusal": None, "annotations": []}
+        if self.calls and self.calls[0].legacy:
+            return message | {"content": None, "function_call": _function(self.calls[0])}
         if self.calls:
             return message | {"content": None, "tool_calls": [call.shape() for call in self.calls]}
         return message
@@ -58,7 +60,12 @@ class DemoChat:
         if call.model == "chat-slow":
             await self._sleep(_duration(call))
         listed = [
-            {"index": index, "message": choice.message(), "logprobs": None, "finish_reason": choice.finish_reason}
+            {
+                "index": index,
+                "message": choice.message(),
+                "logprobs": _logprobs(call.body, choice.text),
+                "finish_reason": choice.finish_reason,
+            }
             for index, choice in enumerate(choices)
         ]
         return _envelope(call, "chat.completion") | {"choices": listed, "usage": _usage(call, choices)}
@@ -69,7 +76,8 @@ class DemoChat:
         envelope = _envelope(call, "chat.completion.chunk") | ({"usage": None} if metered else {})
 
         def chunk(index: int, delta: Delta, finish_reason: str | None = None) -> dict[str, Any]:
-            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+            logprobs = _logprobs(call.body, delta.get("content"))
+            choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
             return envelope | {"choices": [choice]}
 
         for index, choice in enumerate(choices):
@@ -94,6 +102,7 @@ def _choices(call: ChatCall) -> list[Choice]:
         raise UpstreamRefused("The provider does not know this model.")
     if call.model == "chat-fail":
         raise UpstreamError
+    validation.check(call.body)
     count = call.body.get("n")
     count = 1 if count is None else count
     if not isinstance(count, int) or not 1 <= count <= MAX_CHOICES:
@@ -107,10 +116,32 @@ def _choice(call: ChatCall, variant: int) -> Choice:
     called = tools.calls(call.body, sentence, fresh=result is None)
     if called:
         return _cut_calls(called, call.output_limit)
-    answer = replies.answer(sentence, variant) if result is None else replies.after_tool(result)
+    answer = _words(call.body, sentence, variant) if result is None else replies.after_tool(result)
     pieces = tokens.split(_stopped(_formatted(answer, sentence, call.body), call.body.get("stop")))
-    kept = pieces[: call.output_limit]
-    return Choice("".join(kept), (), "stop" if len(kept) == len(pieces) else "length", len(kept))
+    within = pieces[: call.output_limit]
+    return Choice("".join(within), (), "stop" if len(within) == len(pieces) else "length", len(within))
+
+
+def _words(body: dict[str, Any], sentence: str, variant: int) -> str:
+    """What it is told to say, what the user said before, or an answer by the rules."""
+    dictated = next(
+        (
+            words
+            for text in (sentence, *_texts(body, "system", "developer"))
+            if (words := obedience.words_told_to_say(text))
+        ),
+        None,
+    )
+    earlier = _texts(body, "user")[:-1]
+    return dictated or obedience.recalled(sentence, earlier) or replies.answer(sentence, variant)
+
+
+def _logprobs(body: dict[str, Any], text: str | None) -> dict[str, Any] | None:
+    return logprobs.of(text, body.get("top_logprobs") or 0) if text and body.get("logprobs") is True else None
+
+
+def _function(call: ToolCall) -> dict[str, str]:
+    return {"name": call.name, "arguments": call.given}
 
 
 def _formatted(answer: str, sentence: str, body: dict[str, Any]) -> str:
@@ -127,26 +158,32 @@ def _formatted(answer: str, sentence: str, body: dict[str, Any]) -> str:
 def _stopped(text: str, stop: object) -> str:
     """The text up to the first stop sequence in it."""
     sequences = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
-    found = [at for each in sequences if isinstance(each, str) and each and (at := text.find(each)) >= 0]
-    return text[: min(found)] if found else text
+    positions = [at for each in sequences if isinstance(each, str) and each and (at := text.find(each)) >= 0]
+    return text[: min(positions)] if positions else text
 
 
 def _cut_calls(called: list[ToolCall], limit: int) -> Choice:
-    kept: list[ToolCall] = []
+    within: list[ToolCall] = []
     spent = 0
     for call in called:
         name, given = len(tokens.split(call.name)), tokens.split(call.given)
         room = limit - spent - name
         if room <= 0:
             break
-        kept.append(ToolCall(call.id, call.name, "".join(given[:room]), call.custom))
+        within.append(replace(call, given="".join(given[:room])))
         spent += name + min(len(given), room)
-    whole = [call.given for call in kept] == [call.given for call in called]
-    return Choice("", tuple(kept), "tool_calls" if whole else "length", spent)
+    whole = [call.given for call in within] == [call.given for call in called]
+    finished = "function_call" if called[0].legacy else "tool_calls"
+    return Choice("", tuple(within), finished if whole else "length", spent)
 
 
 def _call_deltas(index: int, call: ToolCall) -> list[Delta]:
     """The first names the call, the others carry what it is given, piece by piece."""
+    if call.legacy:
+        words = tokens.words(tokens.split(call.given))
+        return [{"function_call": {"name": call.name, "arguments": ""}}] + [
+            {"function_call": {"arguments": word}} for word in words
+        ]
     kind, field = ("custom", "input") if call.custom else ("function", "arguments")
     begun = {"index": index, "id": call.id, "type": kind, kind: {"name": call.name, field: ""}}
     parts = [{"index": index, kind: {field: word}} for word in tokens.words(tokens.split(call.given))]
@@ -187,10 +224,20 @@ def _usage(call: ChatCall, choices: list[Choice]) -> dict[str, Any]:
     }
 
 
-def _last_text(body: dict[str, Any], role: str) -> str:
+def _last_text(body: dict[str, Any], *roles: str) -> str:
+    return next(iter(reversed(_texts(body, *roles))), "")
+
+
+def _texts(body: dict[str, Any], *roles: str) -> list[str]:
     messages = body.get("messages") or []
-    of_role = [message for message in messages if isinstance(message, dict) and message.get("role") == role]
-    content = of_role[-1].get("content") if of_role else ""
+    return [
+        _text(message.get("content"))
+        for message in messages
+        if isinstance(message, dict) and message.get("role") in roles
+    ]
+
+
+def _text(content: object) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -201,7 +248,8 @@ def _tool_result(body: dict[str, Any]) -> str | None:
     """What the tool said, when it was the last to speak."""
     messages = body.get("messages") or []
     last = messages[-1] if messages else None
-    return _last_text(body, "tool") if isinstance(last, dict) and last.get("role") == "tool" else None
+    answered = isinstance(last, dict) and last.get("role") in ("tool", "function")
+    return _last_text(body, "tool", "function") if answered else None
 
 
 def _duration(call: ChatCall) -> float:

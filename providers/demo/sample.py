@@ -10,7 +10,7 @@ WIDEST = 400
 """Beyond so many levels or values only what is required is filled in: a schema that contains itself comes to an end."""
 BOTTOM = 24
 MOST = 5000
-LONGEST_TEXT = 10_000
+MAX_TEXT_CHARACTERS = 10_000
 
 _FORMATS = {
     "date-time": "2025-01-01T12:00:00Z",
@@ -44,7 +44,8 @@ class _Sampler:
         names = re.findall(r"(?<=[^.!?] )[A-ZÀ-Þ][\w-]+", sentence)
         self._name = names[-1] if names else "demo"
         numbers = re.findall(r"-?\d{1,9}(?:\.\d{1,6})?", sentence)
-        self._number = float(numbers[0]) if numbers else 1.0
+        self._numbers = [float(number) for number in numbers] or [1.0]
+        self._sentence = sentence
 
     def value(self) -> Any:
         return self._of(self._root, "", 0)
@@ -71,7 +72,7 @@ class _Sampler:
             case "array":
                 return self._array(schema, name, depth)
             case "integer" | "number":
-                return self._numeric(kind, schema)
+                return self._numeric(kind, schema, name)
             case "boolean":
                 return True
             case "null":
@@ -94,10 +95,10 @@ class _Sampler:
         return schema
 
     def _pointed(self, reference: str) -> dict[str, Any]:
-        found: Any = self._root
+        node: Any = self._root
         for step in reference.removeprefix("#").split("/")[1:]:
-            found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
-        return found if isinstance(found, dict) else {}
+            node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
+        return node if isinstance(node, dict) else {}
 
     def _chosen(self, choices: list[Any], depth: int) -> Any:
         nulls = [choice for choice in choices if isinstance(choice, dict) and choice.get("type") == "null"]
@@ -124,11 +125,23 @@ class _Sampler:
         count = max(schema.get("minItems", 0), 0 if self._enough(depth) else 1)
         return [self._of(schema.get("items", {}), name, depth + 1) for _ in range(count)]
 
-    def _numeric(self, kind: str, schema: dict[str, Any]) -> int | float:
+    def _named(self, name: str, value: str) -> str | None:
+        """What the sentence gives by that name: 2 for `b` in "a=40 and b=2"."""
+        match = re.search(rf"(?<!\w){re.escape(name)}\s*(?:=|:|\bis\b)\s*({value})", self._sentence, re.IGNORECASE)
+        return match[1] if name and match else None
+
+    def _next_number(self, name: str) -> float:
+        """The number of that name, else the numbers of the sentence one after the other, and then the last again."""
+        named = self._named(name, r"-?\d{1,9}(?:\.\d{1,6})?")
+        if named is not None:
+            return float(named)
+        return self._numbers.pop(0) if len(self._numbers) > 1 else self._numbers[0]
+
+    def _numeric(self, kind: str, schema: dict[str, Any], name: str) -> int | float:
         step = schema.get("multipleOf") or 1
         least = schema.get("minimum", schema.get("exclusiveMinimum", -1e9) + step)
         most = schema.get("maximum", schema.get("exclusiveMaximum", 1e9) - step)
-        number = min(max(self._number, least), most)
+        number = min(max(self._next_number(name), least), most)
         if kind == "integer" or "multipleOf" in schema:
             number = round(number / step) * step
         return int(number) if kind == "integer" or number == int(number) else number
@@ -136,8 +149,9 @@ class _Sampler:
     def _text(self, schema: dict[str, Any], name: str) -> str:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
-        text = self._answer if name.lower() in _LONG_TEXTS else self._name
-        text = text.ljust(min(schema.get("minLength", 0), LONGEST_TEXT), ".")
+        named = self._named(name, r"\w[\w-]*")
+        text = named or (self._answer if name.lower() in _LONG_TEXTS else self._name)
+        text = text.ljust(min(schema.get("minLength", 0), MAX_TEXT_CHARACTERS), ".")
         return text[: schema["maxLength"]] if "maxLength" in schema else text
 
 

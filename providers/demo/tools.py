@@ -1,7 +1,7 @@
 """When the demo model calls tools, and with what."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,8 @@ class ToolCall:
     name: str
     given: str
     custom: bool = False
+    legacy: bool = False
+    """Of `functions`, which came before `tools`: a `function_call` without an id."""
 
     def shape(self) -> dict[str, Any]:
         """In OpenAI's words, as it stands in a message."""
@@ -26,6 +28,8 @@ class ToolCall:
 
 def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
     """The calls that the request forces, else those of the tools that the user names; none after their results."""
+    if body.get("functions"):
+        return _legacy_calls(body, sentence, fresh)
     tools = {name: tool for tool in body.get("tools") or [] if (name := _name(tool))}
     forced = _forced(body.get("tool_choice"), tools)
     if forced is None:
@@ -33,6 +37,17 @@ def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
     if body.get("parallel_tool_calls") is False:
         forced = forced[:1]
     return [_call(tools[name], name, sentence) for name in forced if name in tools]
+
+
+def _legacy_calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
+    """One call at most: more than one is what `tools` were made for."""
+    choice = body.get("function_call")
+    body = {
+        "tools": [{"type": "function", "function": function} for function in body["functions"]],
+        "tool_choice": {"type": "function", "function": choice} if isinstance(choice, dict) else choice,
+        "parallel_tool_calls": False,
+    }
+    return [replace(call, legacy=True) for call in calls(body, sentence, fresh)]
 
 
 def _forced(choice: object, tools: dict[str, Any]) -> list[str] | None:

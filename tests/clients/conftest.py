@@ -15,7 +15,7 @@ from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
 from tests.clients.account_client import CREDITS, AccountClient
 from tests.conftest import TEMPLATE
-from tests.doubles import malformed_chunks, usage_variants
+from tests.doubles import malformed_chunks, raw_answers, usage_variants
 from tests.doubles.entries import text_model
 from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.integration.bank import open_account
@@ -24,7 +24,7 @@ from tests.stack import SECRET, Stack
 BEHAVIOURS = [
     *("plain", "cut", "error-inside", "garbage", "endless", "hang", "html", "picky", "too-long"),
     *STATUSES,
-    *USAGES,
+    *(USAGES.keys() - {"extras"}),
     *WRITERS,
     "chatty",
     *malformed_chunks.WHOLE,
@@ -32,6 +32,7 @@ BEHAVIOURS = [
     *malformed_chunks.COMPLETED,
     *usage_variants.STREAMED,
     *malformed_chunks.TELLING,
+    *raw_answers.ANSWERS,
 ]
 
 TIERED = """
@@ -59,6 +60,38 @@ credits_per_1k_cache_write = 55.5
 above = 5000
 credits_per_1k_input = 900
 credits_per_1k_output = 900
+"""
+EXTRAS = """
+[models.test-extras]
+context_window = 100000
+max_output_tokens = 4000
+input_modalities = ["text", "image", "audio"]
+passes = ["moderation"]
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+credits_per_1k_cached_input = 30
+credits_per_1k_audio_input = 3200
+credits_per_1k_audio_output = 6400
+credits_per_1k_web_search = 1000000
+service_tiers.flex = { credits_per_1k_input = 150, credits_per_1k_output = 750 }
+service_tiers.priority = { credits_per_1k_input = 600, credits_per_1k_output = 3000 }
+routes = [ { provider = "foreign", model = "extras" } ]
+
+[models.test-downgraded]
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+credits_per_1k_web_search = 1000000
+service_tiers.priority = { credits_per_1k_input = 600, credits_per_1k_output = 3000 }
+routes = [ { provider = "foreign", model = "downgraded" } ]
+
+[models.test-small]
+context_window = 2000
+max_output_tokens = 500
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [ { provider = "foreign", model = "plain" } ]
 """
 COSTED = """
 [models.test-costed]
@@ -110,7 +143,7 @@ base_url = "http://127.0.0.1:1/v1"
         "test-unreachable": ["unreachable/x"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
-    return provider + "".join(written) + TIERED + COSTED + FOR_A_PLAN
+    return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from bench.chaos.receipts import faults
 from db import refunds
 from db.data_keys import Sealing
 from db.media import MediaJobs, Order
+from domain.caller import Payer
 from domain.keys import digest
 from domain.ledger import Adjust, Reserve
 from domain.media import Kind, MediaRequest, Output, object_key
@@ -124,7 +125,7 @@ async def test_a_media_job_has_a_flat_price(payer: AccountClient) -> None:
     jobs = MediaJobs(payer.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
     request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="A lake")
     price = FlatTerms(500, "v1")
-    ordered = Order(uuid.uuid4(), payer.customer.digest, Kind.IMAGE, "demo-image", "demo", price, request)
+    ordered = Order(uuid.uuid4(), Payer(payer.customer.digest), Kind.IMAGE, "demo-image", "demo", price, request)
     await jobs.accept(ordered)
     waiting = await payer.get(f"/charges/{ordered.job_id}/")
     assert (waiting["state"], waiting["usage"], waiting["calculation"]) == ("open", None, None)

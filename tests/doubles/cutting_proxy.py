@@ -5,8 +5,10 @@ import contextlib
 
 from tests.doubles.postgres_proxy import PostgresProxy
 
-_COMMITS = b"\0commit\0"
-"""The prepared statement, as the message that runs it names it."""
+
+def _commits(data: bytes) -> bool:
+    """A statement of that name is run, or one that says so; not where it is prepared."""
+    return b"\0commit\0" in data or (b"COMMIT" in data and b"commit\0COMMIT" not in data)
 
 
 class CuttingProxy(PostgresProxy):
@@ -14,6 +16,10 @@ class CuttingProxy(PostgresProxy):
         super().__init__(url)
         self.cuts_left = 0
         """COMMITs whose replies are still to be swallowed."""
+        self.spared = 0
+        """COMMITs before them that are answered."""
+        self.last_cut_is_final = False
+        """Whether new connections are refused from the last swallowed reply on."""
         self.cut = 0
         self.stalled = asyncio.Event()
         """While set, connections that exist pass nothing on, and say nothing."""
@@ -38,7 +44,9 @@ class CuttingProxy(PostgresProxy):
             while data := await reader.read(65_536):
                 if self.stalled.is_set():
                     await asyncio.Event().wait()
-                if _COMMITS in data and self.cuts_left:
+                if _commits(data) and self.spared:
+                    self.spared -= 1
+                elif _commits(data) and self.cuts_left:
                     self.cuts_left -= 1
                     swallowing.set()
                 to_upstream.write(data)
@@ -56,6 +64,7 @@ class CuttingProxy(PostgresProxy):
         while data := await upstream.read(65_536):
             if swallowing.is_set():  # the server has answered: it is committed
                 self.cut += 1
+                self.refusing = self.refusing or (self.last_cut_is_final and not self.cuts_left)
                 writer.transport.abort()
                 return
             writer.write(data)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.doubles import malformed_chunks, usage_variants
+from tests.doubles import malformed_chunks, raw_answers, usage_variants
 
 ANSWER = "The answer is four."
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
@@ -24,6 +24,14 @@ USAGES: dict[str, Any] = {
     "usage-text": {"prompt_tokens": "12", "completion_tokens": "3", "total_tokens": "15"},
     "usage-fraction": {"prompt_tokens": 1.5, "completion_tokens": 3, "total_tokens": 4.5},
     "usage-huge": {"prompt_tokens": 90_000, "completion_tokens": 200, "total_tokens": 90_200},
+    "extras": {
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "total_tokens": 1200,
+        "prompt_tokens_details": {"cached_tokens": 50, "audio_tokens": 100},
+        "completion_tokens_details": {"audio_tokens": 60},
+        "server_tool_use": {"web_search_requests": 2},
+    },
     "usage-cached": {
         "prompt_tokens": 1000,
         "completion_tokens": 33,
@@ -99,6 +107,8 @@ class OpenAIServer:
         body = await request.json()
         self.seen.append(Seen(body, dict(request.headers)))
         model = body["model"]
+        if model in raw_answers.ANSWERS:
+            return self._raw(raw_answers.ANSWERS[model])
         if model in STATUSES:
             error = {"message": "SECRET upstream text about your prompt", "type": "x", "param": None, "code": "y"}
             return web.json_response({"error": error}, status=STATUSES[model], headers={"retry-after": "7"})
@@ -117,6 +127,10 @@ class OpenAIServer:
             await asyncio.to_thread(self.release.wait, 30)
         return await (self._stream(request, body) if body.get("stream") else self._whole(body))
 
+    def _raw(self, raw: raw_answers.Raw) -> web.Response:
+        headers = {**raw.headers, **({"Content-Type": raw.content_type} if raw.content_type else {})}
+        return web.Response(body=raw.body, status=raw.status, headers=headers)
+
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         if body["model"] in WRITERS:
             return self._written(body)
@@ -131,7 +145,7 @@ class OpenAIServer:
         usage = USAGES.get(body["model"], USAGE)
         answer = {"id": "upstream-1", "object": "chat.completion", "created": 1, "model": body["model"]}
         beside = malformed_chunks.CHATTY if body["model"] == "chatty" else {}
-        return web.json_response(answer | beside | {"choices": choices, "usage": usage})
+        return web.json_response(answer | beside | served_by(body) | {"choices": choices, "usage": usage})
 
     def _written(self, body: dict[str, Any]) -> web.Response:
         """All that the limit allows; the model that reasons shows none of it."""
@@ -216,9 +230,19 @@ def writers_usage(body: dict[str, Any]) -> dict[str, int]:
     return {"prompt_tokens": 10, "completion_tokens": tokens * choices, "total_tokens": 10 + tokens * choices}
 
 
+def served_by(body: dict[str, Any]) -> dict[str, Any]:
+    """The service tier, when one was requested: `downgraded` has no room in any but the usual one."""
+    tier = body.get("service_tier")
+    return {"service_tier": "default" if body["model"] == "downgraded" else tier} if tier else {}
+
+
 def frame(body: dict[str, Any]) -> dict[str, Any]:
     beside = malformed_chunks.CHATTY if body["model"] == "chatty" else {}
-    return beside | {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+    return (
+        beside
+        | served_by(body)
+        | {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+    )
 
 
 def event(body: dict[str, Any], delta: dict[str, Any], finish: str | None = None, index: int = 0) -> str:

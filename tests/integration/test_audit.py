@@ -16,10 +16,12 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
+from domain.caller import Payer
 from domain.ledger import Adjust, Refund
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.pricing import FlatTerms
 from tests.integration.bank import WRAPPING, Customer, open_account, reserve, settle, void
+from tests.integration.corruptions import MORE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,17 +73,18 @@ CORRUPTIONS = {
     "usage_not_as_booked": "UPDATE usage SET written_off = written_off + 1",
     "usage_day_not_as_booked": "UPDATE usage_days SET calls = calls + 1",
     "usage_day_cost_drift": "UPDATE usage SET provider_cost = 0.000000001",
+    "usage_day_meters_drift": "UPDATE usage_days SET meters = jsonb_build_object('web_search', 1)",
     "horizon_too_late": "INSERT INTO pruned (what, horizon) VALUES ('usage', now())",
 }
 
 
 def test_every_check_has_a_corruption() -> None:
-    assert set(CORRUPTIONS) == set(CHECKS)
+    assert set(CORRUPTIONS) | set(MORE) == set(CHECKS)
 
 
 def order(customer: Customer) -> Order:
     request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a sentinel")
-    return Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", FlatTerms(500, "v1"), request)
+    return Order(uuid.uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", FlatTerms(500, "v1"), request)
 
 
 async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
@@ -115,10 +118,11 @@ async def test_a_clean_ledger_is_clean(database: Database, ledger: LedgerWriter)
 async def test_every_corruption_is_named(database: Database, ledger: LedgerWriter, database_url: str) -> None:
     await _live_a_little(database, ledger)
     missed = {}
-    for check, corruption in CORRUPTIONS.items():
+    ways = [*CORRUPTIONS.items(), *((check, way) for check, ways in MORE.items() for way in ways)]
+    for check, corruption in ways:
         report = await _audit_with(database_url, corruption)
         if check not in report:
-            missed[check] = report
+            missed[corruption] = report
     assert not missed
 
 

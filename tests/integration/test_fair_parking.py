@@ -177,6 +177,7 @@ async def test_neighbours_of_many_changes_to_one_account_do_not_notice(
     owner, neighbour = await open_account(database, ledger, 100_000), await open_account(database, ledger, 100_000)
     async with database.reading() as session:
         key_id = (await keys.authenticate(session, owner.token)).key_id
+    assert key_id is not None
     done = asyncio.Event()
 
     async def change() -> None:

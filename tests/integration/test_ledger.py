@@ -134,6 +134,7 @@ async def test_a_revoked_key_holds_nothing_from_its_commit_on(
 
     async def revoke() -> None:
         await asyncio.sleep(0.02)
+        assert caller.key_id is not None
         async with database.transaction() as session:
             await keys.revoke(session, customer.account_id, caller.key_id)
         revoked.set()

@@ -11,6 +11,7 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
+from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, State
 from domain.pricing import FlatTerms
 from gateway.maintenance import Maintenance
@@ -48,7 +49,7 @@ class Site:
         """A job of two hours ago that nobody has begun; its deadline is this moment."""
         request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake")
         price = FlatTerms(PRICE, "v1")
-        order = Order(uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", price, request)
+        order = Order(uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", price, request)
         job_id = (await self.jobs.accept(order)).job.id
         await self.run(
             "UPDATE media_jobs SET created_at = now() - interval '2 hours', deadline = now() WHERE id = %s", job_id

@@ -29,6 +29,7 @@ from db.media import Order
 from dev.postgres import EmbeddedPostgres
 from dev.temporal import EmbeddedTemporal
 from domain import keys
+from domain.caller import Payer
 from domain.ids import workflow_id
 from domain.media import Job as StoredJob
 from domain.media import Kind, MediaRequest
@@ -131,7 +132,7 @@ class Hospital:
         prompt = "dusk [seconds=300]" if model == "image-slow" else "dusk"
         order = Order(
             job_id=uuid4(),
-            digest=keys.digest(self.customer.token),
+            payer=Payer(keys.digest(self.customer.token)),
             kind=Kind.IMAGE,
             model=f"demo-{model}",
             provider="demo",

@@ -19,6 +19,7 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
+from domain.caller import Payer
 from domain.errors import AccountSuspended, CallerUnknown
 from domain.ids import chat_id
 from domain.ledger import Reserve
@@ -144,7 +145,7 @@ def test_a_refunded_job_says_so(operator: Operator) -> None:
     customer = operator.account()
     request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="A lake")
     price = FlatTerms(500, "v1")
-    ordered = Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", price, request)
+    ordered = Order(uuid.uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", price, request)
 
     async def made(database: Database, _: LedgerWriter) -> MediaJobs:
         jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))

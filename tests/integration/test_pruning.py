@@ -22,6 +22,7 @@ from db.pruning import Pruning
 from db.stored_outputs import StoredOutputs
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
+from domain.caller import Payer
 from domain.errors import NotFound
 from domain.ledger import Renew
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
@@ -86,7 +87,9 @@ async def _jobs(database: Database, customer: Customer) -> None:
     jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
     request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a sentinel")
     price = FlatTerms(500, "v1")
-    orders = [Order(uuid.uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", price, request) for _ in range(3)]
+    orders = [
+        Order(uuid.uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", price, request) for _ in range(3)
+    ]
     done, failed, _queued = [(await jobs.accept(order)).job.id for order in orders]
     await jobs.begin(done)
     key = object_key(customer.account_id, done, 0, "png")

@@ -19,6 +19,7 @@ from db.media_figures import Overdue
 from db.pruning import Pruning
 from db.stored_outputs import StoredOutputs
 from db.writer import LedgerWriter
+from domain.caller import Payer
 from domain.errors import ServiceUnavailable
 from domain.media import JobError, Kind, MediaRequest, Output, OutputFolder, State, object_key
 from domain.pricing import FlatTerms
@@ -100,7 +101,7 @@ class Site:
     async def running(self, customer: Customer, files: int = 2) -> OutputFolder:
         """A job at its provider whose files have been copied."""
         request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake")
-        order = Order(uuid4(), customer.digest, Kind.IMAGE, "demo-image", "demo", FlatTerms(100, "v1"), request)
+        order = Order(uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", FlatTerms(100, "v1"), request)
         folder = OutputFolder(customer.account_id, (await self.jobs.accept(order)).job.id)
         await self.jobs.begin(folder.job_id)
         await self.jobs.record_submitted(folder.job_id, f"work-of-{folder.job_id}")

@@ -4,7 +4,7 @@ from functools import singledispatch
 from typing import Any
 
 from domain.errors import GatewayError, InsufficientCredits
-from domain.ledger import Closed, Extended, Granted, Renewed, Replay, Reserved
+from domain.ledger import Admitted, Closed, Extended, Granted, Renewed, Replay, Reserved
 
 EncodedResult = tuple[Any, ...]
 
@@ -17,6 +17,11 @@ def encode(verdict: object) -> EncodedResult:
 @encode.register
 def _(v: Reserved) -> EncodedResult:
     return "Reserved", v.amount, v.output_limit, v.available, v.held, v.claimed
+
+
+@encode.register
+def _(v: Admitted) -> EncodedResult:
+    return "Admitted", v.account_id, v.available, v.held
 
 
 @encode.register

@@ -1,5 +1,6 @@
 """Jobs, providers and storage in memory, and a script that makes any of their steps wait or fail."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -206,6 +207,8 @@ class FakeStorage:
         self.written_at: dict[str, datetime] = {}
         self.stuck: set[str] = set()
         """Objects that cannot be deleted."""
+        self.silent: set[str] = set()
+        """Objects that the store does not answer for."""
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int) -> Stored:
         await self._script.at("storage.put")
@@ -228,6 +231,8 @@ class FakeStorage:
 
     async def delete_prefix(self, prefix: str) -> int:
         await self._script.at("storage.delete")
+        if any(key.startswith(f"{prefix}/") for key in self.silent):
+            await asyncio.Event().wait()
         below = [key for key in self.objects if key.startswith(f"{prefix}/")]
         for key in set(below) - self.stuck:
             del self.objects[key]

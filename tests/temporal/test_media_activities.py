@@ -143,7 +143,7 @@ async def test_nothing_that_was_not_ours_is_told(bench: Bench, caplog: pytest.Lo
     assert failure.__cause__ is None
     assert failure.__suppress_context__
     assert SENTINEL not in str(failure)
-    assert "RuntimeError at fakes.py" in caplog.text
+    assert "RuntimeError at script.py" in caplog.text
     assert SENTINEL not in caplog.text
 
 

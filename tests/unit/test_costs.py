@@ -62,14 +62,14 @@ def test_the_list_price_of_the_route_without_our_markup(tmp_path: Path) -> None:
     """Whatever the model costs its callers."""
     exchange = "[exchange]\nmarkup = 2\n[models.openai-gpt-54]\ncredits_per_1k_input = 1\ncredits_per_1k_output = 1\n"
     (tmp_path / "my.toml").write_text(exchange)
-    found = load(tmp_path, exchange, all_keys).find("openai-gpt-54")
-    costs = found.routes[0].costs
+    model_ = load(tmp_path, exchange, all_keys).find("openai-gpt-54")
+    costs = model_.routes[0].costs
     assert costs is not None
     assert costs.tokens is not None
     assert costs.tokens.rates[Meter.INPUT] == 250 * MICRO
     assert costs.tokens.tiers
-    assert found.prices.tokens is not None
-    assert found.prices.tokens.rates[Meter.INPUT] == 1 * MICRO
+    assert model_.prices.tokens is not None
+    assert model_.prices.tokens.rates[Meter.INPUT] == 1 * MICRO
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_what_cannot_be_meant_is_named_with_its_line(tmp_path: Path) -> None:
         "my.toml:9: models.lab-x.routes.0.cost_per_call: is not how a model of modality text is billed"
     ]
     exact = problems(tmp_path, model(", cost_per_1k_input = 0.1234567, cost_per_1k_output = 1"))
-    told = "my.toml:9: models.lab-x.routes.0.cost_per_1k_input: must be a decimal number ≥ 0 with at most 6 places"
-    assert told in exact
+    problem = "my.toml:9: models.lab-x.routes.0.cost_per_1k_input: must be a decimal number ≥ 0 with at most 6 places"
+    assert problem in exact
     twice = PICTURE.format(costs=", cost_per_call = 1, cost_per_image = 2")
     assert problems(tmp_path, twice) == [
         "my.toml:4: models.demo-image.routes.0.cost_per_call: stands beside another: a route has one cost"

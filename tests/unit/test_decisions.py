@@ -71,7 +71,8 @@ def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
 def test_refusals_hold_nothing(known: State, asked: Reserve, refusal: type[GatewayError]) -> None:
     (verdict,), changes = run(known, asked)
     assert type(verdict) is refusal
-    assert not changes
+    assert not any((changes.placed, changes.changed, changes.accounts, changes.transactions, changes.usage))
+    assert all(key.used.open_holds == key.used.day_credits == 0 for key in changes.keys.values())
 
 
 def test_a_revoked_key_is_refused() -> None:

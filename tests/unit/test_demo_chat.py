@@ -209,9 +209,10 @@ async def test_tools_that_the_user_names_are_called_side_by_side(chat: DemoChat)
 
 
 async def test_after_a_tool_it_tells_what_the_tool_said(chat: DemoChat) -> None:
+    called = {"id": "call_1", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
     turns = [
         {"role": "user", "content": "Use get_time"},
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "function": {"name": "get_time"}}]},
+        {"role": "assistant", "content": None, "tool_calls": [called]},
         {"role": "tool", "tool_call_id": "call_1", "content": "half past nine"},
     ]
     body = await said(chat, call("", messages=turns, tools=[CLOCK]))

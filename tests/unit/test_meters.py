@@ -205,7 +205,7 @@ def test_frozen_prices_come_back_as_they_were_and_the_release_before_finds_its_o
     frozen = orjson.dumps(prices)
     assert TypeAdapter(TokenPrices).validate_json(frozen) == prices
     written = orjson.loads(frozen)
-    for found in (written["rates"], written["tiers"][0]["rates"]):
-        assert {meter: found[meter] for meter in ("input", "output", "cached_input", "cache_write")} == {
+    for rates_ in (written["rates"], written["tiers"][0]["rates"]):
+        assert {meter: rates_[meter] for meter in ("input", "output", "cached_input", "cache_write")} == {
             meter.value: rates[meter] for meter in BASE
         }

@@ -69,9 +69,9 @@ def test_the_exact_cost_is_told_to_its_last_digit(
     billed = Usage(sum(parts), out, UsageSource.PROVIDER, cached_tokens=parts[1], cache_write_tokens=parts[2])
     sides = zip((per_in, cached, write, per_out), (*parts, out), strict=True)
     exact = sum((Fraction(price) * count for price, count in sides), Fraction()) / 1000
-    told = pricing.exact_cost(prices(per_in, per_out, cached, write), billed)
-    assert Fraction(told) == exact
-    assert told == f"{Decimal(told):f}"
+    text = pricing.exact_cost(prices(per_in, per_out, cached, write), billed)
+    assert Fraction(text) == exact
+    assert text == f"{Decimal(text):f}"
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_a_long_prompt_pays_its_tier_for_all_of_its_tokens(tokens_in: int, credi
 
 
 def test_a_bound_covers_every_tier_that_the_input_can_reach() -> None:
-    asked = TextTerms(LONG, "v", input_bound=250_000, input_count=190_000, output_limit=100, model_limit=1000)
-    assert pricing.bound(asked, 10**9).amount == 150_225
+    call = TextTerms(LONG, "v", input_bound=250_000, input_count=190_000, output_limit=100, model_limit=1000)
+    assert pricing.bound(call, 10**9).amount == 150_225
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def terms(*, limit: int | None = None, choices: int = 1, known: TokenPrices = SO
 
 
 @pytest.mark.parametrize(
-    ("asked", "available", "limit", "amount"),
+    ("call", "available", "limit", "amount"),
     [
         (terms(limit=100), 10**9, 100, 300 + 150),
         (terms(limit=100, choices=3), 10**9, 100, 300 + 450),
@@ -128,21 +128,21 @@ def terms(*, limit: int | None = None, choices: int = 1, known: TokenPrices = SO
         (FlatTerms(1_200_000, "v"), 10, None, 1_200_000),
     ],
 )
-def test_the_bound_of_a_call(asked: TextTerms | FlatTerms, available: int, limit: int | None, amount: int) -> None:
-    found = pricing.bound(asked, available)
-    assert (found.output_limit, found.amount) == (limit, amount)
+def test_the_bound_of_a_call(call: TextTerms | FlatTerms, available: int, limit: int | None, amount: int) -> None:
+    held = pricing.bound(call, available)
+    assert (held.output_limit, held.amount) == (limit, amount)
 
 
 @given(st.integers(min_value=0, max_value=10**9), st.integers(min_value=1, max_value=8))
 def test_an_unbounded_call_takes_at_most_an_eighth_above_its_floor(available: int, choices: int) -> None:
-    found = pricing.bound(terms(choices=choices), available)
+    held = pricing.bound(terms(choices=choices), available)
     floor = pricing.bound(terms(limit=pricing.OUTPUT_FLOOR, choices=choices), available)
-    assert found.amount <= max(floor.amount, available // 8 + 1)
-    assert found.amount >= floor.amount
+    assert held.amount <= max(floor.amount, available // 8 + 1)
+    assert held.amount >= floor.amount
 
 
 @pytest.mark.parametrize(
-    ("asked", "available", "most", "limit", "amount"),
+    ("call", "available", "most", "limit", "amount"),
     [
         (terms(), 10**9, 10_000, 6_466, 300 + 9_699),  # all of it, not an eighth
         (terms(), 8_000, 10_000, 466, 300 + 699),  # an eighth of the balance is less
@@ -152,10 +152,10 @@ def test_an_unbounded_call_takes_at_most_an_eighth_above_its_floor(available: in
     ],
 )
 def test_a_callers_own_bound(
-    asked: TextTerms | FlatTerms, available: int, most: int, limit: int | None, amount: int
+    call: TextTerms | FlatTerms, available: int, most: int, limit: int | None, amount: int
 ) -> None:
-    found = pricing.bound(asked, available, most)
-    assert (found.output_limit, found.amount) == (limit, amount)
+    held = pricing.bound(call, available, most)
+    assert (held.output_limit, held.amount) == (limit, amount)
 
 
 @given(
@@ -168,9 +168,9 @@ def test_an_unset_limit_fits_into_a_callers_own_bound_in_every_tier(
     most: int, choices: int, first: tuple[Decimal, Decimal], above: tuple[Decimal, Decimal]
 ) -> None:
     known = TokenPrices(prices(*first).rates, (Tier(500, prices(*above).rates),))
-    asked = terms(known=known, choices=choices)
+    call = terms(known=known, choices=choices)
     floor = pricing.bound(terms(known=known, choices=choices, limit=pricing.OUTPUT_FLOOR), 0).amount
-    assert pricing.bound(asked, 10**18, most).amount <= max(floor, most)
+    assert pricing.bound(call, 10**18, most).amount <= max(floor, most)
 
 
 def test_free_prices_are_held_at_the_minimum() -> None:

@@ -16,13 +16,13 @@ import pytest
 from pydantic import SecretStr
 from starlette.routing import Route
 
-from api.app import create_app
 from api.errors import CODES
 from catalog import files
 from cli.command import yout
 from domain.catalog import Catalog
 from domain.ledger import Operation
 from environment import DEV_FILE, SECRET_FILE
+from server import create_app
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

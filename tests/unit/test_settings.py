@@ -16,7 +16,7 @@ RIGHT = {"YOUT_DATABASE_URL": "postgresql://u:p@h/d", "YOUT_SECRET_KEY": SECRET}
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable and no stack of the machine that runs the tests."""
-    for name in environment.read({**RIGHT}):
+    for name in RIGHT:
         monkeypatch.setenv(name, RIGHT[name])
     monkeypatch.setenv("YOUT_STATE_DIR", str(tmp_path))
 

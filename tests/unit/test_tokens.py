@@ -33,10 +33,10 @@ def test_a_request_counts_its_messages_tools_and_images() -> None:
 
 @pytest.mark.parametrize("family", ["openai", "anthropic", "google", "somebody"])
 def test_the_bound_is_above_the_count(family: str) -> None:
-    found = tokens.of_request(
+    counted = tokens.of_request(
         {"messages": [{"role": "user", "content": "word " * 1000}]}, tokenizer.count, family=family
     )
-    assert found.bound > found.count
+    assert counted.bound > counted.count
 
 
 def test_a_very_long_output_is_counted_by_its_head_and_in_pieces() -> None:
@@ -127,9 +127,9 @@ def test_a_cheap_head_does_not_hide_a_dear_rest() -> None:
 @pytest.mark.parametrize("name", ["tool_calls", "reasoning_content", "refusal", "function_call"])
 @pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}], ids=["none", "null", "empty"])
 def test_what_a_message_says_without_content_counts(name: str, content: dict[str, object]) -> None:
-    said: Any = {"function": {"name": "f", "arguments": "word " * 1000}}
-    said = [said] if name == "tool_calls" else said
-    message = {"role": "assistant", name: said, **content}
+    call: Any = {"function": {"name": "f", "arguments": "word " * 1000}}
+    call = [call] if name == "tool_calls" else call
+    message = {"role": "assistant", name: call, **content}
     assert tokens.of_request({"messages": [message]}, tokenizer.count, family="openai").count > 1000
 
 
@@ -168,3 +168,22 @@ def test_what_an_attachment_has_is_not_certain(kind: str) -> None:
         return tokens.of_request(body, tokenizer.count, family="openai").least
 
     assert least(*[{"type": kind, kind: {"url": "https://x/y"}}] * 50) == least()
+
+
+def test_no_token_is_longer_than_the_least_count_supposes() -> None:
+    longest = max(len(token) for token in tokenizer._encoding().token_byte_values())
+    assert longest == tokens.MAX_TOKEN_CHARACTERS
+
+
+@pytest.mark.parametrize("text", ["", " " * 1000, "word " * 500, "ü" * 700, "\U0001f600" * 300, "=" * 5000])
+def test_the_least_is_never_more_than_the_count(text: str) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    body = {"messages": [{"role": "user", "content": text}, {"content": [{"type": "text", "text": text}, image]}]}
+    counted = tokens.of_request(body, tokenizer.count, family="openai")
+    assert tokens.at_least(body) <= counted.count
+    assert tokens.at_least(body) == 2 * len(text) // 128
+
+
+@pytest.mark.parametrize("body", [{}, {"messages": None}, {"messages": [1, {"content": [None, {"type": "text"}]}]}])
+def test_the_least_of_what_is_no_request_is_nothing(body: dict[str, object]) -> None:
+    assert tokens.at_least(body) == 0

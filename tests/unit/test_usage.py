@@ -4,10 +4,26 @@ import pytest
 
 from domain import usage
 from domain.pricing import Usage, UsageSource
-from domain.usage import Bounds, billed, counted, kept
+from domain.usage import Bounds, counted
+from providers.openai.usage import of_report
 
 BOUNDS = Bounds(input_tokens=1000, output_tokens=100)
 OURS = counted(10, 5)
+
+
+def billed(report: object, bounds: Bounds, ours: Usage) -> Usage:
+    """What a provider's report comes to: read by its adapter, believed within bounds, else our own count."""
+    reported = of_report(report)
+    return (usage.believed(reported, bounds) if reported else None) or ours
+
+
+def latest(reports: list[object], bounds: Bounds) -> Usage | None:
+    """Which of a stream's reports counts."""
+    counts: Usage | None = None
+    for reported in map(of_report, reports):
+        if reported is not None and (believed := usage.believed(reported, bounds)) is not None:
+            counts = usage.latest(counts, believed)
+    return counts
 
 
 def provider(given_in: int, given_out: int, cached: int = 0, written: int = 0) -> Usage:
@@ -48,11 +64,11 @@ def provider(given_in: int, given_out: int, cached: int = 0, written: int = 0) -
                 "completion_tokens": 3,
                 "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 5},
             },
-            provider(12, 3),
+            provider(25, 3, 8, 5),  # counted beside the input
         ),
         (
             {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 99}},
-            provider(12, 3),
+            provider(111, 3, 99),
         ),
     ],
 )
@@ -64,20 +80,21 @@ GOOD, LESS = {"prompt_tokens": 12, "completion_tokens": 30}, {"prompt_tokens": 1
 
 
 @pytest.mark.parametrize(
-    ("before", "report", "counts"),
+    ("reports", "counts"),
     [
-        (None, GOOD, GOOD),
-        (None, {"prompt_tokens": -1}, {"prompt_tokens": -1}),
-        (LESS, GOOD, GOOD),
-        (GOOD, LESS, GOOD),
-        (GOOD, {"prompt_tokens": -1, "completion_tokens": 99}, GOOD),
-        ({"prompt_tokens": "x"}, GOOD, GOOD),
+        ([None, GOOD], provider(12, 30)),
+        ([None, {"prompt_tokens": -1}], None),
+        ([LESS, GOOD], provider(12, 30)),
+        ([GOOD, LESS], provider(12, 30)),
+        ([GOOD, {"prompt_tokens": -1, "completion_tokens": 99}], provider(12, 30)),
+        ([GOOD, {"prompt_tokens": 1001, "completion_tokens": 99}], provider(12, 30)),
+        ([{"prompt_tokens": "x"}, GOOD], provider(12, 30)),
     ],
 )
 def test_of_several_reports_the_largest_that_can_be_believed_counts(
-    before: object, report: object, counts: object
+    reports: list[object], counts: Usage | None
 ) -> None:
-    assert kept(before, report, BOUNDS) == counts
+    assert latest(reports, BOUNDS) == counts
 
 
 def test_reasoning_that_only_the_total_has_is_billed() -> None:
@@ -87,12 +104,32 @@ def test_reasoning_that_only_the_total_has_is_billed() -> None:
         "total_tokens": 1015,
         "completion_tokens_details": {"reasoning_tokens": 1000},
     }
-    found = usage.reported(report, Bounds(100_000, 8000))
-    assert found is not None
-    assert found.output_tokens == 1005
+    assert billed(report, Bounds(100_000, 8000), OURS).output_tokens == 1005
+
+
+@pytest.mark.parametrize(
+    ("completion", "total", "output"), [(5, 515, 505), (5, 15, 5), (5, 12, 5), (0, 10, 0), (None, 515, 505)]
+)
+def test_output_that_only_the_total_has_is_billed(completion: int | None, total: int, output: int) -> None:
+    report = {"prompt_tokens": 10, "completion_tokens": completion, "total_tokens": total}
+    assert billed(report, Bounds(100_000, 8000), OURS) == provider(10, output)
+
+
+def test_a_total_that_is_above_the_bounds_is_not_believed() -> None:
+    report = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 9000}
+    assert billed(report, Bounds(100_000, 8000), OURS) == OURS
+
+
+@pytest.mark.parametrize(("limit", "above"), [(10, 190), (199, 1), (200, 0), (10_000, 0)])
+def test_output_above_the_limit_that_was_sent_is_not_billed_nor_its_parts(limit: int, above: int) -> None:
+    used = replace(provider(10, 200), reasoning_tokens=50, audio_output_tokens=60, image_output_tokens=70)
+    capped, left_out = usage.within_limit(used, limit)
+    assert (capped.output_tokens, left_out) == (200 - above, above)
+    parts = (capped.reasoning_tokens, capped.audio_output_tokens, capped.image_output_tokens)
+    assert parts == tuple(min(part, limit) for part in (50, 60, 70))
 
 
 def test_a_call_that_asked_for_a_search_made_one_unless_the_provider_says_how_many() -> None:
-    said = Usage(10, 5, UsageSource.PROVIDER)
-    assert usage.with_search(said) == Usage(10, 5, UsageSource.PROVIDER, web_searches=1)
-    assert usage.with_search(replace(said, web_searches=3)).web_searches == 3
+    report = Usage(10, 5, UsageSource.PROVIDER)
+    assert usage.with_search(report) == Usage(10, 5, UsageSource.PROVIDER, web_searches=1)
+    assert usage.with_search(replace(report, web_searches=3)).web_searches == 3

@@ -1,0 +1,118 @@
+"""Who calls: an account by one of three credentials, each with limits of its own and its own way to be paid for.
+
+Each credential knows what is left of its rate limits, its budget, how the ledger is to find its account, and the
+secret that seals the answers which are kept for it.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from domain import limits
+from domain.limits import NO_LIMITS, Left, Limits, Used
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Whom a hold is taken from, as the ledger is asked. At least one of the first two."""
+
+    digest: bytes | None = None
+    """A key's: the ledger authenticates it again, under lock, in the transaction that holds."""
+    account_id: UUID | None = None
+    allowance: int | None = None
+    """Credits that are left of a visitor's day; None: the balance alone counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential(ABC):
+    limits: Limits = NO_LIMITS
+    """Its own; the operator's ceiling holds beside them."""
+    used: Used = field(default_factory=Used)
+
+    def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
+        """Requests and tokens per minute that are left, for the answer's headers."""
+        allowed = self.limits.within(ceiling)
+        return (
+            limits.left(self.used.requests_tat, now, allowed.requests) if allowed.requests else None,
+            limits.left(self.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None,
+        )
+
+    def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
+        """Credits that it may still hold in this day and month; None when it has no budget."""
+        return limits.budget_left(self.limits.within(ceiling), self.used.at(now))
+
+    @property
+    @abstractmethod
+    def replay_secret(self) -> str | None:
+        """What seals the answers that are kept for its retries. None: none is kept."""
+
+    @abstractmethod
+    def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey(Credential):
+    """A key of the account. Its limits and its death are checked by the ledger itself."""
+
+    key_id: UUID
+    digest: bytes
+    token: str = field(repr=False)
+
+    @property
+    def replay_secret(self) -> str:
+        return self.token
+
+    def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
+        return Payer(self.digest, account_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSession(Credential):
+    """The account's owner, signed in with a browser. Has the balance, and no budget of its own."""
+
+    session_id: UUID
+    secret: str = field(repr=False)
+    """Of the cookie; not stored."""
+
+    @property
+    def replay_secret(self) -> str:
+        return self.secret
+
+    def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
+        return Payer(account_id=account_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor(Credential):
+    """Somebody who has not signed in: spends a daily allowance (`limits.credits_day`), and nothing above it."""
+
+    visitor_id: UUID
+
+    @property
+    def replay_secret(self) -> None:
+        """Whoever shares an address with a visitor could ask for what was kept."""
+        return None
+
+    def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
+        return Payer(account_id=account_id, allowance=self.budget_left(ceiling, now) or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request."""
+
+    account_id: UUID
+    scopes: frozenset[str]
+    credential: Credential
+
+    @property
+    def key_id(self) -> UUID | None:
+        """Of the key that was presented, if it was one."""
+        return self.credential.key_id if isinstance(self.credential, ApiKey) else None
+
+    def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
+        return self.credential.rates_left(ceiling, now)
+
+    def payer(self, ceiling: Limits, now: datetime) -> Payer:
+        return self.credential.payer(self.account_id, ceiling, now)

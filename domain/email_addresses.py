@@ -1,0 +1,18 @@
+"""What an e-mail address is, as far as an account needs to know."""
+
+import unicodedata
+
+from domain.errors import RequestInvalid
+
+MAX_CHARACTERS = 254
+
+
+def normalized(text: str) -> str:
+    """In lower case, without white space around. Raises `RequestInvalid`."""
+    address = text.strip().lower()
+    local, _, host = address.rpartition("@")
+    readable = all(unicodedata.category(character)[0] not in "CZ" for character in address)
+    labels = host.split(".")
+    if not (readable and local and "@" not in local and all(labels) and len(address) <= MAX_CHARACTERS):
+        raise RequestInvalid("This is not an e-mail address.", param="email")
+    return address

@@ -1,0 +1,93 @@
+"""Media jobs: what one would cost, and its acceptance. What happens to it then is `workflows/media.py`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from db.media import Accepted, MediaJobs, Order
+from domain import media_orders
+from domain.caller import Caller
+from domain.catalog import Catalog, Modality, Model
+from domain.limits import Limits
+from domain.media import Job, Kind, MediaRequest
+from domain.pricing import FlatTerms
+from gateway.idempotency import IdempotentRequest
+from gateway.ids import new_id
+
+KINDS: Mapping[Modality, Kind] = {
+    Modality.IMAGE: Kind.IMAGE,
+    Modality.VIDEO: Kind.VIDEO,
+    Modality.SPEECH: Kind.SPEECH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a caller asks for, in the words of a `MediaRequest`."""
+
+    kind: Kind
+    model: str
+    fields: Mapping[str, Any]
+    idempotent: IdempotentRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PricedJob:
+    model: Model
+    request: MediaRequest
+    terms: FlatTerms
+
+
+class Jobs:
+    """The media jobs of this deployment, as their callers see them."""
+
+    def __init__(
+        self,
+        catalog: Callable[[], Catalog],
+        stored: MediaJobs,
+        ceiling: Limits,
+        start: Callable[[Job], Awaitable[None]],
+    ) -> None:
+        self._catalog = catalog
+        self._stored = stored
+        self._ceiling = ceiling
+        self._start = start
+
+    def price(self, order: JobRequest) -> PricedJob:
+        """Holds and sends nothing. Raises `ModelNotFound`, and `RequestInvalid` for a model of another kind."""
+        model = self._catalog().find(order.model)
+        media_orders.require_kind(model, order.kind)
+        request = MediaRequest(kind=order.kind, model=model.routes[0].model, **order.fields)
+        return PricedJob(model, request, media_orders.price(model, request))
+
+    async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
+        """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
+
+        Raises what the ledger refuses: nothing is held and nothing sent then.
+        """
+        priced = self.price(order)
+        route = priced.model.routes[0]
+        accepted = await self._stored.accept(
+            Order(
+                job_id=new_id(),
+                payer=caller.payer(self._ceiling, datetime.now(UTC)),
+                kind=order.kind,
+                model=priced.model.id,
+                provider=route.provider.name,
+                price=priced.terms,
+                request=priced.request,
+                pro_only=priced.model.pro_only,
+                ceiling=self._ceiling,
+                claim=order.idempotent.claim if order.idempotent else None,
+                cost=media_orders.cost(route.costs, priced.request),
+            )
+        )
+        if not accepted.replayed:
+            await self._start(accepted.job)
+        return accepted
+
+    async def owned(self, account_id: UUID, job_id: UUID) -> Job:
+        """Raises `NotFound`: somebody else's job is as missing as one that never was."""
+        return await self._stored.owned(account_id, job_id)

@@ -1,0 +1,81 @@
+"""What the demo model does when it is told what to say, or asked what was said before."""
+
+import re
+
+MAX_READ = 4000
+MAX_SAID = 400
+
+_QUOTED = r"[\"'`\u201c\u2018]"
+_UNQUOTED = r"[\"'`\u201d\u2019]"
+_VERB = r"(?:reply|respond|answer|say|write|output|return|print|repeat|echo|type)"
+_FILLER = (
+    r"(?:\s+(?:back|me|with|only|just|exactly|precisely|nothing|but|the|this|these|one|single|following|exact|word|words"
+    r"|text|string|phrase|sentence|token|number|message|letter|and|else|in|lowercase|uppercase|verbatim|to))*"
+)
+_EXACT = re.compile(
+    rf"\b{_VERB}(?P<how>{_FILLER})\s*:?\s*(?:{_QUOTED}(?P<quoted>.+?){_UNQUOTED}(?=\W|$)|(?P<plain>\S[^\n]*))",
+    re.IGNORECASE,
+)
+_BINDING = re.compile(r"\b(?:exactly|only|just|precisely|verbatim|nothing|following|word|words|phrase|string|text)\b")
+_AFTER_ME = re.compile(r"\b(?:repeat|say) (?:after me|this)[:,]?\s+(?P<plain>\S[^\n]*)", re.IGNORECASE)
+_SAY_THIS = re.compile(r"^\W*(?:please )?say (?P<plain>this is a test|hello|hi|yes|no|ok|pong|ping)\W*$", re.IGNORECASE)
+_TAIL = re.compile(
+    r"(?:[,.;]?\s*(?:and|with)?\s*(?:nothing (?:else|more)|no (?:other|extra|more) \w+|no punctuation|please|only"
+    r"|without .*|do not .*|don't .*)\W*$)|(?<=\w)[.!](?:\s.*)?$",
+    re.IGNORECASE,
+)
+_FACT = re.compile(
+    r"\b(?:my|the|our|this)\s+(?P<what>[a-z][a-z ]{1,40}?)\s*(?:\bis\b|=|:|\bwas\b)\s*(?P<value>[^\n,;!?]{1,80})",
+    re.IGNORECASE,
+)
+_TO_REMEMBER = re.compile(
+    r"\bremember\b(?:\s+(?:that|this|the|a|my))*\s*(?P<what>number|word|code|name|color|colour|city|animal|phrase|key)?"
+    r"(?:\s+is)?\s*:?\s*(?P<value>[^\s.,;!?][^\n.,;!?]{0,60})",
+    re.IGNORECASE,
+)
+_BEFORE = re.compile(
+    r"\b(?:what (?:did|have) i (?:just )?(?:say|said|ask|asked|write|written|tell|told)"
+    r"|my (?:previous|last|first|earlier) (?:message|question|sentence|words)"
+    r"|(?:previous|last|first) (?:thing|message|question) (?:i|that i))",
+    re.IGNORECASE,
+)
+
+
+def words_told_to_say(text: str) -> str | None:
+    """`OK` of "Reply with exactly OK"; None when the text prescribes no words."""
+    text = text[:MAX_READ]
+    if match := _SAY_THIS.search(text):
+        return match["plain"].strip()
+    if match := _AFTER_ME.search(text):
+        return _trimmed(match["plain"])
+    for match in _EXACT.finditer(text):
+        if match["quoted"]:
+            return match["quoted"][:MAX_SAID]
+        if _BINDING.search(match["how"].lower()):
+            return _trimmed(match["plain"])
+    return None
+
+
+def recalled(question: str, earlier: list[str]) -> str | None:
+    """What one of the user's earlier messages answers; None when none does."""
+    question = question[:MAX_READ]
+    if not earlier:
+        return None
+    if _BEFORE.search(question):
+        quoted = earlier[0] if re.search(r"\bfirst\b", question, re.IGNORECASE) else earlier[-1]
+        return f"You wrote: \u201c{' '.join(quoted.split())[:MAX_SAID]}\u201d"
+    if not re.search(r"\b(what|which|who|recall|repeat|remember|tell me)\b", question, re.IGNORECASE):
+        return None
+    for message in reversed(earlier):
+        for match in (*_FACT.finditer(message[:MAX_READ]), *_TO_REMEMBER.finditer(message[:MAX_READ])):
+            what = " ".join((match["what"] or "that").lower().split())
+            if what == "that" or re.search(rf"\b{re.escape(what.split()[-1])}\b", question, re.IGNORECASE):
+                return f"Your {what} is {_trimmed(match['value'])}." if what != "that" else _trimmed(match["value"])
+    return None
+
+
+def _trimmed(text: str) -> str:
+    """Without what only says that nothing else is wanted, and without quotation marks around it."""
+    while (shorter := _TAIL.sub("", text.strip())) != text:
+        text = shorter
+    return text.strip().strip("\"'`\u201c\u201d\u2018\u2019")[:MAX_SAID]

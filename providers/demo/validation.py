@@ -1,0 +1,204 @@
+"""What the demo model refuses, because OpenAI's definitions of the fields exclude it.
+
+Only the demo: other models of the same shape take more than OpenAI's own, and theirs to refuse is what they refuse.
+"""
+
+import re
+from typing import Any, NoReturn
+
+from domain.errors import RequestInvalid
+
+MAX_STOPS = 4
+MAX_TOOLS = 128
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RANGES = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "top_logprobs": (0, 20),
+}
+_WORDS = {
+    "reasoning_effort": {"none", "minimal", "low", "medium", "high", "xhigh"},
+    "verbosity": {"low", "medium", "high"},
+}
+_PARTS = {
+    "user": {"text": "text", "image_url": "image_url", "input_audio": "input_audio", "file": "file"},
+    "assistant": {"text": "text", "refusal": "refusal"},
+}
+_TEXT_ALONE = {"text": "text"}
+_ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
+
+
+def check(body: dict[str, Any]) -> None:
+    """Raises `RequestInvalid`, which names the field."""
+    _check_values(body)
+    _check_stop(body.get("stop"))
+    _check_response_format(body.get("response_format"))
+    names = _check_tools(body.get("tools"))
+    _check_tool_choice(body, names)
+    _check_functions(body)
+    _check_messages(body.get("messages") or [])
+
+
+def _refuse(param: str, expected: str) -> NoReturn:
+    raise RequestInvalid(f"Invalid '{param}': {expected}.", param=param)
+
+
+def _check_values(body: dict[str, Any]) -> None:
+    for name, (least, most) in _RANGES.items():
+        value = body.get(name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and least <= value <= most):
+            _refuse(name, f"expected a number from {least} to {most}")
+    for name, words in _WORDS.items():
+        if body.get(name) is not None and body[name] not in words:
+            _refuse(name, f"expected one of {', '.join(sorted(words))}")
+    if body.get("top_logprobs") is not None and body.get("logprobs") is not True:
+        _refuse("top_logprobs", "it is only allowed when 'logprobs' is true")
+
+
+def _check_stop(stop: object) -> None:
+    if stop is None or isinstance(stop, str):
+        return
+    if not isinstance(stop, list) or not all(isinstance(each, str) for each in stop):
+        _refuse("stop", "expected a string or a list of strings")
+    if len(stop) > MAX_STOPS:
+        _refuse("stop", f"expected at most {MAX_STOPS} strings, but got {len(stop)}")
+
+
+def _check_response_format(wanted: object) -> None:
+    match wanted:
+        case None | {"type": "text" | "json_object"}:
+            return
+        case {"type": "json_schema", "json_schema": {"name": str() as name, **described}}:
+            if not _NAME.fullmatch(name):
+                _refuse("response_format.json_schema.name", "expected up to 64 letters, digits, '_' and '-'")
+            if not isinstance(described.get("schema", {}), dict):
+                _refuse("response_format.json_schema.schema", "expected an object")
+        case {"type": "json_schema", "json_schema": dict()}:
+            _refuse("response_format.json_schema.name", "it is missing")
+        case {"type": "json_schema"}:
+            _refuse("response_format.json_schema", "it is missing")
+        case _:
+            _refuse("response_format.type", "expected 'text', 'json_object' or 'json_schema'")
+
+
+def _check_tools(tools: object) -> set[str]:
+    if tools is None:
+        return set()
+    if not isinstance(tools, list) or not 1 <= len(tools) <= MAX_TOOLS:
+        _refuse("tools", f"expected a list of 1 to {MAX_TOOLS} tools")
+    return {_checked_tool(tool, f"tools[{number}]") for number, tool in enumerate(tools)}
+
+
+def _checked_tool(tool: object, where: str) -> str:
+    match tool:
+        case {"type": "function" | "custom" as kind, **described}:
+            definition = described.get(kind)
+            if not isinstance(definition, dict):
+                _refuse(f"{where}.{kind}", "it is missing")
+            return _checked_name(definition.get("name"), f"{where}.{kind}.name")
+        case _:
+            _refuse(f"{where}.type", "expected 'function' or 'custom'")
+
+
+def _checked_name(name: object, where: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        _refuse(where, "expected up to 64 letters, digits, '_' and '-'")
+    return name
+
+
+def _check_tool_choice(body: dict[str, Any], names: set[str]) -> None:
+    choice = body.get("tool_choice")
+    if body.get("tools") is None:
+        for field in ("tool_choice", "parallel_tool_calls"):
+            if body.get(field) is not None and body[field] != "none":
+                _refuse(field, "it is only allowed when 'tools' are given")
+        return
+    match choice:
+        case None | "none" | "auto" | "required":
+            return
+        case {"type": "function", "function": {"name": str() as name}} | {
+            "type": "custom",
+            "custom": {"name": str() as name},
+        }:
+            if name not in names:
+                _refuse("tool_choice", "it names a tool that is not in 'tools'")
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required", "tools": list()}}:
+            return
+        case _:
+            _refuse("tool_choice", "expected 'none', 'auto', 'required' or a tool of 'tools'")
+
+
+def _check_functions(body: dict[str, Any]) -> None:
+    functions, choice = body.get("functions"), body.get("function_call")
+    if functions is None:
+        if choice not in (None, "none"):
+            _refuse("function_call", "it is only allowed when 'functions' are given")
+        return
+    if not isinstance(functions, list) or not 1 <= len(functions) <= MAX_TOOLS:
+        _refuse("functions", f"expected a list of 1 to {MAX_TOOLS} functions")
+    names = {
+        _checked_name(each.get("name") if isinstance(each, dict) else None, f"functions[{number}].name")
+        for number, each in enumerate(functions)
+    }
+    match choice:
+        case None | "none" | "auto":
+            return
+        case {"name": str() as name} if name in names:
+            return
+        case _:
+            _refuse("function_call", "expected 'none', 'auto' or the name of one of 'functions'")
+
+
+def _check_messages(messages: list[Any]) -> None:
+    open_calls: set[str] = set()
+    for number, message in enumerate(messages):
+        where = f"messages[{number}]"
+        role = message.get("role") if isinstance(message, dict) else None
+        if role not in _ROLES:
+            _refuse(f"{where}.role", f"expected one of {', '.join(sorted(_ROLES))}")
+        _check_content(message.get("content"), str(role), where)
+        if role == "tool":
+            if message.get("tool_call_id") not in open_calls:
+                _refuse(where, "a message with role 'tool' must answer a call in 'tool_calls' of a message before it")
+            open_calls.discard(message["tool_call_id"])
+            continue
+        if open_calls:
+            _refuse(where, "each of the 'tool_calls' before it must be answered by a message with role 'tool'")
+        if role == "function":
+            _checked_name(message.get("name"), f"{where}.name")
+        open_calls = _called(message.get("tool_calls"), where) if role == "assistant" else set()
+    if open_calls:
+        _refuse("messages", "each of the 'tool_calls' must be answered by a message with role 'tool'")
+
+
+def _called(calls: object, where: str) -> set[str]:
+    ids: set[str] = set()
+    for number, call in enumerate(calls if isinstance(calls, list) else []):
+        match call:
+            case {"id": str() as call_id, "type": "function", "function": {"name": str(), "arguments": str()}}:
+                ids.add(call_id)
+            case {"id": str() as call_id, "type": "custom", "custom": {"name": str(), "input": str()}}:
+                ids.add(call_id)
+            case _:
+                _refuse(f"{where}.tool_calls[{number}]", "expected an id, a type, a name and arguments")
+    return ids
+
+
+def _check_content(content: object, role: str, where: str) -> None:
+    if content is None or isinstance(content, str):
+        if content is None and role != "assistant":
+            _refuse(f"{where}.content", "it is missing")
+        return
+    if not isinstance(content, list) or not content:
+        _refuse(f"{where}.content", "expected a string or a list of parts")
+    known = _PARTS.get(role, _TEXT_ALONE)
+    for number, part in enumerate(content):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if not isinstance(kind, str) or kind not in known:
+            _refuse(f"{where}.content[{number}].type", f"expected one of {', '.join(known)}")
+        value = part.get(known[kind])
+        if not isinstance(value, str if kind in ("text", "refusal") else dict):
+            _refuse(f"{where}.content[{number}].{known[kind]}", "it is missing")

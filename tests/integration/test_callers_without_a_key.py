@@ -1,0 +1,53 @@
+"""The ledger and callers who are an account: signed in, or visitors. Keys are what every other test has."""
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from db.engine import Database
+from db.writer import LedgerWriter
+from domain.caller import Payer, Visitor, WebSession
+from domain.errors import InsufficientCredits
+from domain.ledger import IdempotencyClaim, Replay, Reserve, Reserved
+from domain.limits import NO_LIMITS, Limits
+from tests.integration.bank import Customer, balance, open_account, reserve, settle
+from tests.integration.test_ledger import outcome
+
+
+def paid_by(payer: Payer, customer: Customer, amount: int) -> Reserve:
+    order = reserve(customer, amount)
+    return replace(order, digest=payer.digest, account_id=payer.account_id, allowance=payer.allowance)
+
+
+async def test_who_is_signed_in_calls_once_under_one_idempotency_key(database: Database, ledger: LedgerWriter) -> None:
+    ann, bob = await open_account(database, ledger, 1000), await open_account(database, ledger, 1000)
+    session = WebSession(session_id=uuid.uuid4(), secret="a cookie's secret")
+    claim = IdempotencyClaim(b"scope", b"fingerprint", previous=((b"older scope", b"older fingerprint"),))
+    first = replace(paid_by(session.payer(ann.account_id, NO_LIMITS, datetime.now(UTC)), ann, 50), claim=claim)
+    held = await ledger.ask(first)
+    assert isinstance(held, Reserved)
+    assert held.key_id is None
+    await ledger.ask(settle(ann, held.hold_id, 20))
+    for again in (claim, replace(claim, scope=b"older scope", fingerprint=b"older fingerprint", previous=())):
+        replay = await ledger.ask(replace(first, hold_id=uuid.uuid4(), claim=again))
+        assert isinstance(replay, Replay)
+        assert replay.hold_id == held.hold_id
+    other = replace(paid_by(session.payer(bob.account_id, NO_LIMITS, datetime.now(UTC)), bob, 50), claim=claim)
+    assert isinstance(await ledger.ask(other), Reserved)
+    by_key = replace(reserve(ann, 50), claim=claim)
+    assert isinstance(await ledger.ask(by_key), Replay)
+
+
+async def test_a_visitor_spends_a_daily_allowance_of_a_larger_balance(
+    database: Database, ledger: LedgerWriter, database_url: str
+) -> None:
+    customer = await open_account(database, ledger, 1000)
+    visitor = Visitor(visitor_id=uuid.uuid4(), limits=Limits(credits_day=60))
+    payer = visitor.payer(customer.account_id, NO_LIMITS, datetime.now(UTC))
+    refused = await outcome(ledger, paid_by(payer, customer, 61))
+    assert isinstance(refused, InsufficientCredits)
+    assert refused.limit_source == "daily_allowance"
+    held = await ledger.ask(paid_by(payer, customer, 60))
+    assert isinstance(held, Reserved)
+    await ledger.ask(settle(customer, held.hold_id, 500))  # said more than was held: the operator's
+    assert await balance(database_url, customer) == (940, 0, 0)

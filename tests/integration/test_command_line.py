@@ -1,0 +1,286 @@
+"""`yout` under bad circumstances: it says so in one line, and ends with an exit code, whichever command it is."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.command import COMMANDS, yout
+from dev.postgres import EmbeddedPostgres
+from tests.doubles.cutting_proxy import CuttingProxy
+from tests.stack import ROOT, free_port
+
+PASSWORD = "a-password-that-nobody-may-read"
+ACCOUNT = "ann@example.test"
+ON_THE_DATABASE = {
+    "accounts list": (),
+    "accounts create": ("--email", "new@example.test", "--credits", "5"),
+    "accounts suspend": (ACCOUNT,),
+    "accounts resume": (ACCOUNT,),
+    "accounts set": (ACCOUNT, "--recognise-retries"),
+    "keys list": (ACCOUNT,),
+    "keys revoke": ("00000000-0000-0000-0000-000000000001",),
+    "holds list": (),
+    "grant": (ACCOUNT, "5"),
+    "adjust": (ACCOUNT, "-5", "--reason", "because"),
+    "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
+    "usage": (),
+    "audit": (),
+    "migrate": (),
+}
+"""Every command that needs the database, with words that are right."""
+ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi"}
+
+each_command = pytest.mark.parametrize("command", ON_THE_DATABASE)
+
+
+def environment(database_url: str, **more: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("YOUT_", "LC_", "LANG"))}
+    return inherited | {"YOUT_DATABASE_URL": database_url, "YOUT_SECRET_KEY": "s" * 40} | more
+
+
+def invoke(url: str, command: str, *words: str) -> Result:
+    return CliRunner().invoke(yout, [*command.split(), *words], env=environment(url))
+
+
+def program(
+    *words: str | bytes, env: Mapping[str, str], stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "cli", *words]
+    return subprocess.run(command, cwd=ROOT, env=env, stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=60)
+
+
+def one_line(stderr: str) -> str:
+    assert stderr.startswith("error: ")
+    assert stderr.endswith("\n")
+    assert stderr.count("\n") == 1
+    assert PASSWORD not in stderr
+    assert "Traceback" not in stderr
+    return stderr.removeprefix("error: ").strip()
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    """With one account, whose address has a character that ASCII lacks."""
+    for address in (ACCOUNT, "jürgen@example.test"):
+        made = invoke(database_url, "accounts create", "--email", address, "--credits", "500")
+        assert made.exit_code == 0, made.output
+    return database_url
+
+
+def test_every_command_is_tried_here() -> None:
+    assert {command.partition(" ")[0] for command in ON_THE_DATABASE} | ELSEWHERE == set(COMMANDS)
+
+
+@each_command
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        ("postgresql://yout:{password}@127.0.0.1:{port}/yout", "nothing listens there for the database"),
+        ("postgresql://yout:{password}@no.such.host.invalid/yout", "the database's host is unknown"),
+        ("{server}", "the database refuses the password"),
+        ("postgresql://yout:{password}@127.0.0.1:port/yout", "YOUT_DATABASE_URL is no valid URL"),
+        ("mysql://yout:{password}@127.0.0.1/yout", "YOUT_DATABASE_URL"),
+    ],
+)
+def test_a_database_that_is_away(postgres: EmbeddedPostgres, command: str, broken: str, complaint: str) -> None:
+    own = str(psycopg.conninfo.conninfo_to_dict(postgres.url)["password"])
+    server = postgres.url.replace(own, PASSWORD)
+    result = invoke(
+        broken.format(password=PASSWORD, port=free_port(), server=server), command, *ON_THE_DATABASE[command]
+    )
+    assert one_line(result.stderr).startswith(complaint)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", sorted(ON_THE_DATABASE.keys() - {"migrate"}))
+def test_a_database_that_is_not_migrated(postgres: EmbeddedPostgres, command: str) -> None:
+    result = invoke(postgres.url_of("template1"), command, *ON_THE_DATABASE[command])
+    assert one_line(result.stderr).startswith("the database is not migrated")
+    assert result.exit_code == 2
+
+
+@each_command
+def test_settings_that_are_missing(command: str, tmp_path: Path) -> None:
+    env = {name: "" for name in os.environ if name.startswith("YOUT_")} | {"YOUT_STATE_DIR": str(tmp_path)}
+    result = CliRunner().invoke(yout, [*command.split(), *ON_THE_DATABASE[command]], env=env)
+    assert "YOUT_DATABASE_URL" in one_line(result.stderr)
+    assert result.exit_code == 2
+
+
+@each_command
+@pytest.mark.parametrize("word", ["a\nb@example.com", "\x1b[2J", "x\x00y", "a\u2028b", "\udcff@example.com"])
+def test_an_argument_that_is_not_text_of_one_line(command: str, word: str) -> None:
+    words = [*ON_THE_DATABASE[command], "--email", word]
+    result = invoke("postgresql://never.asked.invalid/yout", command, *words)
+    assert "contains a line break, a control character or invalid UTF-8" in one_line(result.stderr)
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("address", ["a b@example.com", "nobody", "@", "a@", ""])
+def test_what_is_no_address_makes_no_account(url: str, address: str) -> None:
+    result = invoke(url, "accounts create", "--email", address)
+    assert one_line(result.stderr) == "This is not an e-mail address."
+    assert result.exit_code == 1
+
+
+NO_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("encoding", [{"PYTHONIOENCODING": "ascii"}, NO_LOCALE], ids=["ascii", "C"])
+def test_a_terminal_that_knows_ascii_alone(url: str, encoding: dict[str, str]) -> None:
+    env = environment(url, COLUMNS="1", **encoding)
+    table = program("accounts", "list", env=env)
+    assert (table.returncode, table.stderr) == (0, b"")
+    assert b"rgen@example.test" in table.stdout
+    assert table.stdout.isascii()
+    listed = program("accounts", "list", "--json", env=env)
+    assert {account["email"] for account in json.loads(listed.stdout)} == {ACCOUNT, "jürgen@example.test"}
+    for words in (["--help"], ["adjust", "--help"], ["refund", "--help"], ["usage"], ["holds", "list"]):
+        assert program(*words, env=env).returncode == 0
+    refused = program("grant", "jürgen@nowhere.test", "5", env=env)
+    assert one_line(refused.stderr.decode("ascii")).startswith("There is no account 'j")
+    assert refused.returncode == 1
+
+
+def test_invalid_utf_8(url: str) -> None:
+    refused = program("accounts", "create", "--email", b"\xff@example.com", env=environment(url))
+    assert "argument 4 contains" in one_line(refused.stderr.decode())
+    env = environment(url, YOUT_STATE_DIR=os.fsdecode(b"\xff"))
+    assert "YOUT_STATE_DIR is not valid UTF-8" in one_line(program("accounts", "list", env=env).stderr.decode())
+    for words in (["keys", "list"], ["usage"], ["holds", "list", "--account"], ["refund", "--reason", "x"]):
+        refused = program(*words, b"\xc3\x28", env=environment(url))
+        assert refused.returncode == 2
+        one_line(refused.stderr.decode())
+
+
+@pytest.mark.parametrize("words", [["accounts", "list"], ["--help"], ["usage", "--json"], ["openapi"]])
+def test_nobody_reads_the_output(url: str, words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = program(*words, env=environment(url), stdout=writing)
+    finally:
+        os.close(writing)
+    assert ended.stderr == b""
+    assert ended.returncode in (1, 141)
+
+
+@pytest.mark.parametrize("words", ["accounts list", "accounts list --json", "--help"])
+def test_an_output_that_is_closed_or_full(url: str, words: str) -> None:
+    shell = f"exec {sys.executable} -m cli {words}"
+    for redirection, codes in (
+        (">&-", {0}),
+        (">&- 2>&-", {0}),
+        (">/dev/full", {2}),
+        ("</dev/null >&- 2>/dev/null", {0}),
+    ):
+        command = ["sh", "-c", f"{shell} {redirection}"]
+        ended = subprocess.run(command, cwd=ROOT, env=environment(url), capture_output=True, check=False, timeout=60)
+        assert ended.returncode in codes, (redirection, ended.stderr)
+        assert b"Traceback" not in ended.stderr
+        assert b"Exception" not in ended.stderr
+
+
+def test_a_full_disk_is_told_after_what_was_done(url: str) -> None:
+    command = ["sh", "-c", f"exec {sys.executable} -m cli grant {ACCOUNT} 5 >/dev/full"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(url), capture_output=True, check=False, timeout=60)
+    assert one_line(ended.stderr.decode()) == (
+        "the output cannot be written (No space left on device); what the command did is done"
+    )
+    assert ended.returncode == 2
+
+
+def test_what_the_terminal_would_obey_is_not_printed(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE api_keys SET name = E'\\x1b[2Jred\\nalert'")
+    table = invoke(url, "keys list", ACCOUNT).stdout
+    assert "\x1b" not in table
+    assert table.count("\n") == 2
+
+
+LOST = [
+    "accounts create --email new@example.test --credits 70",
+    f"grant {ACCOUNT} 70",
+    f"adjust {ACCOUNT} 70 --reason x",
+]
+
+
+def credits_in(url: str) -> int:
+    return sum(account["available"] for account in json.loads(invoke(url, "accounts list", "--json").stdout))
+
+
+@pytest.mark.parametrize("command", LOST)
+async def test_the_reply_to_a_commit_is_lost(url: str, command: str) -> None:
+    """It happened, it is found to have happened, it is told as what it is, and it does not happen twice."""
+    before = credits_in(url)
+    async with CuttingProxy(url) as proxy:
+        proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")  # the account is looked up before
+        words = [*command.split(), "--json"]
+        ended = await asyncio.to_thread(program, *words, env=environment(proxy.url))
+    assert proxy.cut == 1
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert json.loads(ended.stdout).get("repeated", False) is False
+    assert credits_in(url) == before + 70
+
+
+@pytest.mark.parametrize("command", LOST)
+async def test_the_database_is_gone_after_a_commit(url: str, command: str) -> None:
+    """Nobody knows, which is what the operator hears, with how to ask again. That does it once."""
+    before = credits_in(url)
+    async with CuttingProxy(url) as proxy:
+        proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")
+        proxy.last_cut_is_final = True
+        ended = await asyncio.to_thread(program, *command.split(), env=environment(proxy.url))
+    told = one_line(ended.stderr.decode())
+    assert "Whether it was done is not known: run the " in told
+    assert (ended.returncode, ended.stdout) == (3, b"")
+    reference = re.search(r"--ref \S+", told)
+    again = await asyncio.to_thread(invoke, url, command, *(reference[0].rstrip(",").split() if reference else ()))
+    assert again.exit_code == (1 if "create" in command else 0)
+    assert credits_in(url) == before + 70
+
+
+@pytest.mark.parametrize("reference", ["", " ", "x" * 201])
+def test_a_reference_that_is_none_is_refused(url: str, reference: str) -> None:
+    before = credits_in(url)
+    for words in (["grant", ACCOUNT, "5"], ["adjust", ACCOUNT, "5", "--reason", "x"]):
+        result = invoke(url, *words, "--ref", reference)
+        assert one_line(result.stderr).startswith("--ref must have 1 to 200 characters")
+        assert result.exit_code == 2
+    assert credits_in(url) == before
+
+
+LIGHT = {
+    "sqlalchemy", "sqlmodel", "pydantic", "pydantic_settings", "settings", "structlog", "fastapi", "starlette",
+    "aiohttp", "temporalio", "rich", "cryptography", "alembic", "obstore", "tiktoken", "api", "gateway", "providers",
+    "catalog", "domain", "dev", "workflows", "activities",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "never"),
+    [(["--help"], LIGHT | {"psycopg", "asyncio", "db", "orjson"}), (["accounts", "list"], LIGHT)],
+)
+def test_a_command_loads_only_what_it_needs(url: str, words: list[str], never: set[str]) -> None:
+    code = (
+        "import sys\n"
+        "from cli.command import yout\n"
+        "try:\n    yout.main(sys.argv[1:])\n"
+        "finally:\n    print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *words]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(url), capture_output=True, text=True, check=True)
+    assert ended.stdout
+    loaded = set(ended.stderr.split())
+    assert {"cli", "click"} <= loaded
+    assert loaded & never == set()

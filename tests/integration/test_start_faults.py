@@ -1,0 +1,69 @@
+"""A process that cannot start says why in one line: what, where, and what to do. Never a traceback, never a secret."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stack import ROOT, SECRET, Stack
+
+
+def ended(stack: Stack, module: str, extra: dict[str, str]) -> tuple[int, str]:
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(
+        command, cwd=ROOT, env=stack.environment | extra, capture_output=True, text=True, check=False, timeout=60
+    )
+    told = done.stderr.splitlines()
+    assert len(told) == 1, done.stderr
+    assert "Traceback" not in done.stdout
+    assert "HIDDEN" not in done.stderr + done.stdout
+    for line in done.stdout.splitlines():
+        assert json.loads(line)["level"] == "info", line
+    return done.returncode, told[0]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    return Stack("postgresql://nobody:HIDDEN@127.0.0.1:1/yout", tmp_path / "state")
+
+
+def catalog(path: Path) -> str:
+    path.write_text('[models.x]\nname = "HIDDEN"\n')
+    return str(path)
+
+
+@pytest.mark.parametrize("module", ["api", "worker"])
+def test_what_stops_a_process(stack: Stack, module: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for extra, complaint in (
+        ({"YOUT_SECRET_KEY": "HIDDEN"}, "error: YOUT_SECRET_KEY: "),
+        ({"YOUT_DATABASE_URL": "mysql://HIDDEN"}, "error: YOUT_DATABASE_URL: write it as postgresql://"),
+        ({"YOUT_STORAGE_URL": "ftp://HIDDEN"}, "error: YOUT_STORAGE_URL: write it as file:///path"),
+        ({"YOUT_DRAIN": "5"}, "error: YOUT_DRAIN is now called YOUT_SHUTDOWN_TIMEOUT"),
+        ({"YOUT_PORT": "HIDDEN"}, "error: YOUT_PORT: "),
+        ({"YOUT_STORAGE_URL": f"file://{tmp_path}/file/media"}, "error: Not a directory ("),
+        ({"YOUT_CATALOG": catalog(tmp_path / "catalog.toml")}, "error: the catalog is not valid: "),
+        ({"YOUT_CATALOG": str(tmp_path / "nowhere.toml")}, "error: the catalog is not valid: "),
+    ):
+        code, line = ended(stack, module, extra)
+        assert line.startswith(complaint)
+        assert code == 2
+        assert SECRET not in line
+
+
+def test_a_port_that_is_taken(stack: Stack) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", stack.port))
+        taken.listen()
+        code, line = ended(stack, "api", {})
+    assert line == (
+        f"error: the API cannot listen at 127.0.0.1:{stack.port} (Address already in use): "
+        "end what listens there, or set YOUT_HOST and YOUT_PORT"
+    )
+    assert code == 2
+    code, line = ended(stack, "api", {"YOUT_HOST": "no.such.host.invalid"})
+    assert line.startswith("error: the API cannot listen at no.such.host.invalid")
+    assert code == 2

@@ -1,0 +1,36 @@
+import pytest
+
+from domain.email_addresses import normalized
+from domain.errors import RequestInvalid
+
+
+@pytest.mark.parametrize("address", ["ann@example.com", "a+b@x", "jürgen@bücher.example", "o'hara@[10.0.0.1]"])
+def test_an_address(address: str) -> None:
+    assert normalized(f" {address.upper()}\n") == address.upper().lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@",
+        "a@",
+        "@b",
+        "a@b@c",
+        "a b@example.com",
+        "a\nb@example.com",
+        "a@exam\tple.com",
+        "a@b\x00",
+        "a@b\x1b[31m",
+        "a@b\u202e",
+        "a@b\u2028c",
+        "a@.b",
+        "a@b.",
+        "a@b..c",
+        "a@\udcff",
+        "a" * 250 + "@b.cd",
+    ],
+)
+def test_what_is_none(text: str) -> None:
+    with pytest.raises(RequestInvalid, match="not an e-mail address"):
+        normalized(text)
