@@ -32,13 +32,14 @@ def token(headers: Headers) -> str:
     return key
 
 
-async def admit(scope: Scope, ledger_scope: str) -> None:
+async def admit(scope: Scope, ledger_scope: str) -> Admitted:
     """Take one of the key's requests, once a request: before work is done for it, or because it is refused.
 
     Raises `CallerUnknown` and `RateLimited`.
     """
-    if scope["state"].get(_ADMITTED):
-        return
+    before = admitted_before(scope)
+    if before is not None:
+        return before
     digest = keys.digest(token(scope["headers"]))
     resources: Resources = scope["app"].state.resources
     try:
@@ -48,8 +49,15 @@ async def admit(scope: Scope, ledger_scope: str) -> None:
             ratelimit.note(scope, *error.left)
         raise
     assert isinstance(admitted, Admitted)  # noqa: S101  # what an Admit is answered with
-    scope["state"][_ADMITTED] = True
+    scope["state"][_ADMITTED] = admitted
     ratelimit.note(scope, admitted.requests, admitted.tokens)
+    return admitted
+
+
+def admitted_before(scope: Scope) -> Admitted | None:
+    admitted = scope["state"].get(_ADMITTED)
+    assert admitted is None or isinstance(admitted, Admitted)  # noqa: S101  # nothing else is put there
+    return admitted
 
 
 async def authenticate(scope: Scope) -> Caller:

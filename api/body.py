@@ -1,10 +1,11 @@
 """Reading JSON bodies: after authentication, within bounds, strictly, without echoing anything, never with a 500."""
 
-import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import orjson
 from fastapi import Request, Response
@@ -15,6 +16,7 @@ from api import auth
 from api.json_bounds import require_bounded
 from domain.errors import RequestInvalid, RequestTooLarge, ServiceUnavailable
 from gateway.calls import BIG_BODY
+from gateway.fair_turns import FairTurns
 
 MAX_UNKNOWN_BYTES = BIG_BODY
 """Read of a body before its caller is known to the database, and one of its requests is taken."""
@@ -51,9 +53,11 @@ async def read(
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def parse(raw: bytes) -> dict[str, Any]:
-    """`json_object`, in a thread for a large body."""
-    return json_object(raw) if len(raw) <= MAX_INLINE_BYTES else await asyncio.to_thread(json_object, raw)
+async def parse(raw: bytes, turns: FairTurns, account_id: UUID) -> dict[str, Any]:
+    """`json_object`; of a large body in a thread, when it is its account's turn."""
+    if len(raw) <= MAX_INLINE_BYTES:
+        return json_object(raw)
+    return await turns.run(account_id, partial(json_object, raw))
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
@@ -94,6 +98,11 @@ def body_bytes(request: Request) -> int:
     return size
 
 
+def _turns(scope: Scope) -> FairTurns:
+    turns: FairTurns = scope["app"].state.resources.calls.turns
+    return turns
+
+
 class StrictRequest(Request):
     """A request whose body has been read and parsed."""
 
@@ -122,9 +131,9 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             if self.body_field is None and not self.always_reads:
                 return await handler(request)
-            await auth.authenticate(request.scope)
+            caller = await auth.authenticate(request.scope)
             raw = await read(request.receive, max_bytes=self.max_body_bytes)
-            body = await parse(raw) if raw else None
+            body = await parse(raw, _turns(request.scope), caller.account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
             request.scope["state"][_BODY_BYTES] = len(raw)
             scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}

@@ -4,8 +4,8 @@ They are documented in `api/openapi.py`. What a call does is in `gateway.calls`,
 `gateway.streams`.
 """
 
-import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
@@ -68,7 +68,10 @@ class ChatEndpoint:
     async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
-                request = await asyncio.to_thread(self._parse_big, resources, scope, raw, token)
+                admitted = await auth.admit(scope, "chat")
+                parse = partial(self._parse_big, resources, scope, raw, token)
+                request = await resources.calls.turns.run(admitted.account_id, parse)
+                request = replace(request, call=replace(request.call, big=True, admitted=admitted))
             else:
                 request = self._parse(resources, scope, raw, token)
             return request, await resources.calls.open(request.call, keys.digest(token), request.idempotent)
@@ -100,15 +103,15 @@ class ChatEndpoint:
         request = self._parse(resources, scope, raw, token)
         if isinstance(request.idempotent, ImplicitRequest):
             request.idempotent.claim()
-        return replace(request, call=replace(request.call, big=True))
+        return request
 
     async def _whole(self, resources: Resources, call: Call, send: Send) -> None:
         answer, bill = await whole_answers.answer(resources.calls, call)
         await _send(send, self._wire.whole(answer, bill), [_JSON, *_charged(bill), *dropped_header(call.dropped)])
 
-    async def _replay(self, found: Replay, request: _Request, send: Send) -> None:
+    async def _replay(self, replay: Replay, request: _Request, send: Send) -> None:
         assert isinstance(request.idempotent, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
-        answer, bill = replays.replayed(found, request.idempotent)
+        answer, bill = replays.replayed(replay, request.idempotent)
         if request.call.stream:
             stream = replays.stream(self._wire, request.call, answer, bill)
             await _send(send, stream, [*STREAM_HEADERS, *_REPLAYED])

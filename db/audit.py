@@ -63,7 +63,7 @@ SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM transactions),
 """
 
 
-_SCOPED = ("accounts", "api_keys", "holds", "transactions", "lines", "usage", "usage_days", "media_jobs")
+_SCOPED = ("accounts", "api_keys", "holds", "transactions", "lines", "usage", "usage_days", "media_jobs", "idempotency")
 _TOUCHED = """
 CREATE TEMP TABLE touched ON COMMIT DROP AS
 SELECT account_id AS id FROM public.transactions WHERE created_at >= :since

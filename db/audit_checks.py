@@ -4,6 +4,9 @@ What is kept for a time only may be missing before the horizon that was recorded
 What it moved is there for ever, and is proven for ever: `_FORGOTTEN`.
 """
 
+from db.audit_postings import POSTINGS
+from db.audit_references import REFERENCES
+
 _SUMS = {
     "transaction_unbalanced": """
         SELECT transaction_id, 'lines sum to ' || sum(amount) FROM lines GROUP BY transaction_id HAVING sum(amount) <> 0
@@ -331,5 +334,5 @@ def _spelled_out(query: str) -> str:
     return query
 
 
-_ALL = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS, **_FORGOTTEN}
+_ALL = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS, **_FORGOTTEN, **POSTINGS, **REFERENCES}
 CHECKS: dict[str, str] = {name: _spelled_out(query) for name, query in _ALL.items()}

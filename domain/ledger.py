@@ -201,8 +201,7 @@ class Reserve:
     """What a retry of this call would claim: made only for an account that has those recognised."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
-    allowance: int | None = None
-    """What is left of a visitor's day."""
+    allowance: int | None = None  # what is left of a visitor's day
     admitted: bool = False  # an `Admit` has taken its request already
 
 
@@ -298,6 +297,8 @@ Operation = Admit | Reserve | Renew | Extend | Settle | Void | Sweep | Refund | 
 @dataclass(frozen=True, slots=True)
 class Admitted:
     account_id: UUID
+    available: int
+    held: int
     requests: Left | None
     tokens: Left | None
 
@@ -313,8 +314,7 @@ class Reserved:
     held: int
     requests: Left | None = None
     tokens: Left | None = None
-    claimed: bool = False
-    """The call's claim was recorded: its answer is to be sealed when it settles."""
+    claimed: bool = False  # its claim was recorded: its answer is to be sealed when it settles
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def admit(books: Books, operation: Admit) -> Admitted:
     except GatewayError as error:
         error.left = _left(key, allowed, books.state.now)
         raise
-    return Admitted(account.id, *_left(key, allowed, books.state.now))
+    return Admitted(account.id, account.available, account.held, *_left(key, allowed, books.state.now))
 
 
 def reserve(books: Books, operation: Reserve) -> Reserved | Replay:

@@ -23,6 +23,8 @@ PER_TOOL = 8
 ANY_TOOL = 12
 PER_IMAGE = 1500
 PER_FILE = 5000
+MAX_TOKEN_CHARACTERS = 128
+"""Of the longest entry in the tokenizer's table; a test looks."""
 PIECE = 10_000
 """Characters that are counted at once: what a tokenizer does with one word grows faster than the word."""
 LONG_TEXT = 200_000
@@ -146,3 +148,18 @@ def _flat(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_flat(inner) for inner in value)
     return "" if value is None else str(value)
+
+
+def at_least(body: Mapping[str, Any]) -> int:
+    """Tokens that the text of the messages has however it is counted: without counting it."""
+    messages = body.get("messages")
+    return sum(map(_characters, messages)) // MAX_TOKEN_CHARACTERS if isinstance(messages, list) else 0
+
+
+def _characters(message: Any) -> int:
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, str):
+        return len(content)
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    return sum(len(text) for text in texts if isinstance(text, str))

@@ -13,6 +13,7 @@ from domain import pricing, tokens, usage
 from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
 from domain.ledger import (
+    Admitted,
     Answer,
     Closed,
     Extend,
@@ -32,6 +33,7 @@ from gateway import extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, chat_call
+from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
 from gateway.produced_output import ProducedOutput
@@ -72,6 +74,7 @@ class Calls:
         self.upstream = upstream
         self.count = count
         self._ceiling = ceiling
+        self.turns = FairTurns()
         self.faults = RouteFaults()
         self.abandoned = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
@@ -87,7 +90,8 @@ class Calls:
 
         A `Replay` when the same request was made and charged before.
         """
-        model, terms = await self.terms(request)
+        explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
+        model, terms = await self.terms(request, None if explicit else request.admitted)
         routes = self._strict_routes(request, model) if request.strict else model.routes
         reserve = Reserve(
             hold_id=new_id(),
@@ -101,7 +105,7 @@ class Calls:
             claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
             implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
             max_credits=request.max_credits,
-            admitted=request.big,
+            admitted=request.admitted is not None,
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
@@ -123,12 +127,15 @@ class Calls:
         self.live[call.hold_id] = call
         return call
 
-    async def terms(self, request: ModelCall) -> tuple[Model, TextTerms]:
-        """The model, and what the call may use of it at most. Holds and sends nothing."""
+    async def terms(self, request: ModelCall, payer: Admitted | None = None) -> tuple[Model, TextTerms]:
+        """The model, and what the call may use of it at most. Holds and sends nothing.
+
+        What its payer cannot pay for however it is counted is refused before that.
+        """
         model = self._catalog().find(request.model)
-        if model.prices.tokens is None:
-            raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        prices = extras.prices_of(model, model.prices.tokens, request.body)
+        prices = extras.prices_of(model, request.body)
+        if request.big:
+            _refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
     def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
@@ -171,7 +178,8 @@ class Calls:
         def count() -> InputTokens:
             return tokens.of_request(request.body, self.count, family=model.vendor)
 
-        counted = await asyncio.to_thread(count) if request.big else count()
+        owner = request.admitted.account_id if request.admitted else None
+        counted = await self.turns.run(owner, count) if request.big else count()
         if model.context_window is not None and counted.least > model.context_window:
             raise ContextLengthExceeded(
                 f"The input has about {counted.count} tokens; the context window of this model is "
@@ -259,3 +267,16 @@ class Calls:
         self.end_streams()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=SETTLE_SECONDS)
+
+
+def _refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
+    """What is too large however its tokens are counted is not counted: that takes seconds for a large request."""
+    least = tokens.at_least(request.body)
+    if model.context_window is not None and least > model.context_window:
+        raise ContextLengthExceeded(
+            f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
+            "(context_length_exceeded)."
+        )
+    required = pricing.at_most(prices, least, 0)
+    if payer is not None and required > payer.available:
+        raise InsufficientCredits(required, payer.available, payer.held)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from domain.errors import GatewayError
+from domain.ledger import Admitted
 from domain.pricing import Usage
 from providers.base import Delta
 
@@ -25,6 +26,8 @@ class ModelCall:
     """A parameter that no provider of this model takes is refused, not dropped."""
     big: bool = False
     """Not to be looked through on the event loop."""
+    admitted: Admitted | None = None
+    """Set for a large request whose caller was admitted before it was looked through."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ UPDATE usage u SET hold_id = older, created_at = created_at - interval '{days} d
 UPDATE transactions t SET hold_id = older FROM aged a WHERE a.id = t.hold_id;
 UPDATE transactions SET created_at = created_at - interval '{days} days' WHERE account_id = '{account}';
 UPDATE usage_days SET day = day - {days} WHERE account_id = '{account}';
-UPDATE api_keys SET day = day - {days} WHERE account_id = '{account}';
+UPDATE api_keys SET day = day - {days}, month = date_trunc('month', day - {days}) WHERE account_id = '{account}';
 """
 
 

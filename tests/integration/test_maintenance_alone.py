@@ -1,12 +1,25 @@
-"""With no API process alive: a worker and Temporal's schedule end what a dead one has left."""
+"""With no API process alive: a worker and Temporal's schedule do what is left to do."""
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
+from signal import SIGKILL
 from uuid import uuid4
 
+import pytest
+from temporalio.client import Client, ScheduleOverlapPolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from db.data_keys import Sealing
+from db.media import MediaJobs, Order
+from domain.caller import Payer
 from domain.ledger import Renew
-from tests.integration.bank import balance, open_account, reserve
+from domain.media import Kind, MediaRequest, Output, OutputFolder, object_key
+from domain.pricing import FlatTerms
+from tests.integration.bank import WRAPPING, balance, open_account, reserve
 from tests.integration.media_stack import World, embedded, temporal_of, triggered, until
 from tests.stack import Stack
+from workflows.maintenance import SCHEDULE_ID
 
 OPENING, HELD, RELAYED = 1000, 100, 30
 
@@ -37,4 +50,63 @@ async def test_expired_holds_are_ended_without_an_api(tmp_path: Path) -> None:
             assert await balance(postgres.url, cut) == (OPENING - RELAYED, 0, 0)
             assert await balance(postgres.url, silent) == (OPENING, 0, 0)
             assert await balance(postgres.url, alive) == (OPENING - HELD, HELD, 1)
+            await world.books_are_clean()
+
+
+async def _expired(world: World) -> OutputFolder:
+    """A job whose output lies in storage and has expired."""
+    customer = await open_account(world.database, world.ledger, OPENING)
+    jobs = MediaJobs(world.database, Sealing(WRAPPING), output_lifetime=timedelta(0))
+    request, price = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake"), FlatTerms(HELD, "v1")
+    order = Order(uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", price, request)
+    folder = OutputFolder(customer.account_id, (await jobs.accept(order)).job.id)
+    await jobs.begin(folder.job_id)
+    key = object_key(folder.account_id, folder.job_id, 0, "png")
+    file = world.stack.state / "media" / key
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"content")
+    await jobs.succeed(folder.job_id, [Output(object_key=key, content_type="image/png", bytes=7)])
+    return folder
+
+
+async def _another_round(temporal: Client) -> bool:
+    """Beside the one whose worker was killed: Temporal gives up on that one after minutes."""
+    try:
+        await temporal.get_schedule_handle(SCHEDULE_ID).trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+async def _triggered_until(temporal: Client, world: World, folder: OutputFolder) -> None:
+    async def deleted() -> bool:
+        await _another_round(temporal)
+        query = "SELECT id FROM media_jobs WHERE id = %s AND outputs_deleted_at IS NOT NULL"
+        return bool(await world.rows(query, folder.job_id))
+
+    await until(deleted, "the outputs to be deleted", every=1)
+
+
+@pytest.mark.timeout(300)
+async def test_outputs_are_deleted_by_workers_that_are_killed_at_it(tmp_path: Path) -> None:
+    """Before it, and after it with nobody told: the next one does it, or finds nothing left to do."""
+    async with embedded(tmp_path) as (postgres, server):
+        stack = Stack(postgres.url, tmp_path / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
+        async with World.of(stack) as world:
+            temporal = await temporal_of(server)
+            folders = []
+            for moment in ("before", "after"):
+                folders.append(await _expired(world))
+                killed = {"YOUT_WORKER_QUEUES": "maintenance", "YOUT_FAILPOINT": f"delete_expired_outputs:{moment}"}
+                with stack.running("worker", killed) as process:
+                    await until(lambda: _another_round(temporal), "the schedule")
+                    assert await asyncio.to_thread(process.wait) == -SIGKILL
+            kept = [(stack.state / "media" / folder.prefix).exists() for folder in folders]
+            assert kept == [False, False], "the second worker deleted both before it died"
+            await world.rows("UPDATE media_jobs SET outputs_deleted_at = NULL WHERE id = %s", folders[0].job_id)
+            with stack.running("worker", {"YOUT_WORKER_QUEUES": "maintenance"}):
+                for folder in folders:
+                    await _triggered_until(temporal, world, folder)
             await world.books_are_clean()

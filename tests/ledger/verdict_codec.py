@@ -21,7 +21,7 @@ def _(v: Reserved) -> EncodedResult:
 
 @encode.register
 def _(v: Admitted) -> EncodedResult:
-    return "Admitted", v.account_id
+    return "Admitted", v.account_id, v.available, v.held
 
 
 @encode.register

@@ -15,15 +15,23 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from api.app import create_app
 from api.cors import EXPOSED, Cors
 from api.edge import Edge
 from db.engine import Database
 from domain import keys
+from domain.errors import ServiceUnavailable
+from domain.ledger import Answer, Operation
+from domain.limits import NO_LIMITS
+from server import create_app
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "yout-" + "0" * 49
+
+
+class UnavailableLedger:
+    async def ask(self, _: Operation) -> Answer:
+        raise ServiceUnavailable
 
 
 @asynccontextmanager
@@ -32,7 +40,8 @@ async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
     settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": "-" * 32, **given}
     app = create_app(Settings(**settings))  # type: ignore[arg-type]
     database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
-    app.state.resources = SimpleNamespace(database=database)
+    calls = SimpleNamespace(ledger=UnavailableLedger())
+    app.state.resources = SimpleNamespace(database=database, calls=calls, ceiling=NO_LIMITS)
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client

@@ -168,3 +168,22 @@ def test_what_an_attachment_has_is_not_certain(kind: str) -> None:
         return tokens.of_request(body, tokenizer.count, family="openai").least
 
     assert least(*[{"type": kind, kind: {"url": "https://x/y"}}] * 50) == least()
+
+
+def test_no_token_is_longer_than_the_least_count_supposes() -> None:
+    longest = max(len(token) for token in tokenizer._encoding().token_byte_values())
+    assert longest == tokens.MAX_TOKEN_CHARACTERS
+
+
+@pytest.mark.parametrize("text", ["", " " * 1000, "word " * 500, "ü" * 700, "\U0001f600" * 300, "=" * 5000])
+def test_the_least_is_never_more_than_the_count(text: str) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    body = {"messages": [{"role": "user", "content": text}, {"content": [{"type": "text", "text": text}, image]}]}
+    counted = tokens.of_request(body, tokenizer.count, family="openai")
+    assert tokens.at_least(body) <= counted.count
+    assert tokens.at_least(body) == 2 * len(text) // 128
+
+
+@pytest.mark.parametrize("body", [{}, {"messages": None}, {"messages": [1, {"content": [None, {"type": "text"}]}]}])
+def test_the_least_of_what_is_no_request_is_nothing(body: dict[str, object]) -> None:
+    assert tokens.at_least(body) == 0

@@ -1,0 +1,81 @@
+"""Whose turn it is to have work done off the event loop: accounts in turn, one piece of an account's work at a time.
+
+Parsing and counting a large request takes the interpreter for a while. In the order of arrival, one account's many
+requests would be in front of everybody else's.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+from domain.errors import RateLimited
+
+MAX_RUNNING = 2
+MAX_WAITING = 8
+"""Large requests of one account, beside the one that is looked through."""
+_RETRY_AFTER = timedelta(seconds=1)
+Result = TypeVar("Result")
+
+
+class FairTurns:
+    def __init__(self, max_running: int = MAX_RUNNING, max_waiting: int = MAX_WAITING) -> None:
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._running: set[Hashable] = set()
+        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
+
+    async def run(self, owner: Hashable, work: Callable[[], Result]) -> Result:
+        """In a thread, when it is this owner's turn. Raises `RateLimited` when too much of an owner's waits already."""
+        async with self._turn(owner):
+            return await asyncio.to_thread(work)
+
+    @asynccontextmanager
+    async def _turn(self, owner: Hashable) -> AsyncIterator[None]:
+        waiting = self._waiting.get(owner, ())
+        if len(waiting) >= self._max_waiting:
+            raise RateLimited("This account has too many large requests at once.", retry_after=_RETRY_AFTER)
+        if waiting or owner in self._running or len(self._running) >= self._max_running:
+            await self._wait(owner)
+        else:
+            self._running.add(owner)
+        try:
+            yield
+        finally:
+            self._running.discard(owner)
+            self._next()
+
+    async def _wait(self, owner: Hashable) -> None:
+        """Until `_next` gives this owner its turn."""
+        ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(ours)
+        try:
+            await ours
+        except asyncio.CancelledError:
+            if ours.done() and not ours.cancelled():  # the turn was given just now: it goes on to the next
+                self._running.discard(owner)
+                self._next()
+            elif ours in self._waiting.get(owner, ()):
+                self._remove(owner, ours)
+            raise
+
+    def _remove(self, owner: Hashable, ours: asyncio.Future[None]) -> None:
+        queue = self._waiting[owner]
+        queue.remove(ours)
+        if not queue:
+            del self._waiting[owner]
+
+    def _next(self) -> None:
+        """Give free turns to owners who have none, whoever has waited longest for one first."""
+        for owner in list(self._waiting):
+            if len(self._running) >= self._max_running:
+                return
+            if owner in self._running:
+                continue
+            queue = self._waiting.pop(owner)
+            queue.popleft().set_result(None)
+            if queue:
+                self._waiting[owner] = queue  # behind everybody else
+            self._running.add(owner)

@@ -1,0 +1,43 @@
+"""Large requests: their callers are known, and have a request left, before anything is done with them."""
+
+import asyncio
+
+import pytest
+
+from tests.clients.account_client import AccountClient
+from tests.clients.conftest import OpenAccountClient
+
+CHAT = "/v1/chat/completions"
+KEYS = "/api/chat/keys/"
+LARGE = "word " * 200_000
+
+
+def body(model: str = "test-plain", text: str = LARGE) -> dict[str, object]:
+    return {"model": model, "messages": [{"role": "user", "content": text}]}
+
+
+async def test_what_an_account_cannot_pay_is_refused_before_it_is_counted(payers: OpenAccountClient) -> None:
+    poor = await payers(1)
+    answers = await asyncio.gather(*(poor.http.post(CHAT, json=body()) for _ in range(3)))
+    assert {answer.status_code for answer in answers} <= {400, 402}
+
+
+@pytest.mark.parametrize("refusal", [body("nobody"), body(text="") | {"messages": 1}, body() | {"n": "x"}])
+async def test_a_refused_call_takes_one_request(payer: AccountClient, refusal: dict[str, object]) -> None:
+    created = await payer.http.post(KEYS, json={"name": "limited", "limits": {"requests": 2}})
+    headers = {"authorization": f"Bearer {created.json()['key']}"}
+    answers = [await payer.http.post(CHAT, json=refusal, headers=headers) for _ in range(3)]
+    assert answers[0].status_code in {400, 404}
+    assert answers[0].headers["x-ratelimit-remaining-requests"] == "1"
+    assert [answer.status_code for answer in answers[2:]] == [429]
+
+
+async def test_a_large_call_takes_one_request(payer: AccountClient) -> None:
+    created = await payer.http.post(KEYS, json={"name": "limited", "limits": {"requests": 10}})
+    headers = {"authorization": f"Bearer {created.json()['key']}"}
+    large = await payer.http.post(CHAT, json=body(text="word " * 20_000), headers=headers)
+    assert large.status_code == 200, large.text
+    assert large.headers["x-ratelimit-remaining-requests"] == "9"
+    again = {"idempotency-key": "large", **headers}
+    first, second = [await payer.http.post(CHAT, json=body(text="word " * 20_000), headers=again) for _ in range(2)]
+    assert first.json()["id"] == second.json()["id"]
