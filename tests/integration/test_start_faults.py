@@ -41,10 +41,11 @@ def stack(tmp_path: Path) -> Stack:
         ("YOUT_CATALOG", "{folder}/catalog.toml", "error: the catalog is not valid: "),
     ],
 )
-def test_what_stops_a_process(stack: Stack, tmp_path: Path, module: str, name: str, value: str, complaint: str) -> None:
-    (tmp_path / "file").write_text("")
-    (tmp_path / "catalog.toml").write_text('[models.x]\nname = "HIDDEN"\n')
-    code, line = ended(stack, module, {name: value.format(folder=tmp_path)})
+def test_what_stops_a_process(stack: Stack, module: str, name: str, value: str, complaint: str) -> None:
+    folder = stack.state.parent
+    (folder / "file").write_text("")
+    (folder / "catalog.toml").write_text('[models.x]\nname = "HIDDEN"\n')
+    code, line = ended(stack, module, {name: value.format(folder=folder)})
     assert line.startswith(complaint)
     assert code == 2
     assert SECRET not in line
