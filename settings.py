@@ -1,6 +1,6 @@
 """Every deployment setting, in one frozen object, made from what `environment` reads.
 
-Constructed by the composition roots (`api/app.py`, `worker.py`, `cli/`) and handed down as values.
+Constructed by the composition roots (`server.py`, `worker.py`, `cli/`) and handed down as values.
 """
 
 import re
@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     upstream_idle_timeout: Seconds = timedelta(seconds=60)
     upstream_total_timeout: Seconds = timedelta(seconds=600)
     upstream_connections: int = Field(default=4096, ge=1)
+    """To each provider (its scheme, host and port); one more call waits for one of them."""
     abandoned_stream_timeout: Seconds = timedelta(seconds=120)
     """How long a provider that bills on after an abort is read for a client who has gone, at most."""
     max_abandoned_streams: int = Field(default=32, ge=0)

@@ -109,9 +109,9 @@ class ChatEndpoint:
         answer, bill = await whole_answers.answer(resources.calls, call)
         await _send(send, self._wire.whole(answer, bill), [_JSON, *_charged(bill), *dropped_header(call.dropped)])
 
-    async def _replay(self, found: Replay, request: _Request, send: Send) -> None:
+    async def _replay(self, replay: Replay, request: _Request, send: Send) -> None:
         assert isinstance(request.idempotent, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
-        answer, bill = replays.replayed(found, request.idempotent)
+        answer, bill = replays.replayed(replay, request.idempotent)
         if request.call.stream:
             stream = replays.stream(self._wire, request.call, answer, bill)
             await _send(send, stream, [*STREAM_HEADERS, *_REPLAYED])

@@ -10,8 +10,10 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-PROBE_SECONDS = (0.0, 0.05, 0.5)
+PROBE_SECONDS = (0.0, 0.05, 0.5, 2.0)
 """When to find out whether a client that sends no more is still there; then every last of these."""
+MAX_INTERIM_ANSWERS = 4
+"""Go's client takes five. Two are enough to find out who is gone."""
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Clients skip any number of these before an answer's head (RFC 9110, 15.2)."""
 _HOP_BY_HOP = frozenset({b"upgrade", b"http2-settings", b"connection"})
@@ -135,7 +137,7 @@ class Http1Protocol(HttpToolsProtocol):
             return
         if self.pipeline or cycle.scope["http_version"] != "1.1":
             return  # another answer is being written, or the client knows no interim ones
-        if not cycle.response_started:
+        if not cycle.response_started and count < MAX_INTERIM_ANSWERS:
             self.transport.write(_PROBE)
         elif cycle.chunked_encoding and _is_event_stream(cycle):
             self.transport.write(b"2\r\n:\n\r\n")

@@ -1,4 +1,4 @@
-"""What a running API process holds. Built and closed in `api/app.py`; handlers get it through `api/deps.py`."""
+"""What a running API process holds. Built and closed in `server.py`; handlers get it through `api/deps.py`."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

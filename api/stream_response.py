@@ -74,7 +74,8 @@ class StreamResponse:
         if self._sending is not None:
             self._waiting.append(data)
             return False
-        return self._pass_on([self._part(data)] if self._begun else [self._head(), self._part(data)])
+        part = self._part(data)
+        return self._pass_on([part] if self._begun else [self._head(), part])
 
     def fail(self, error: GatewayError, data: bytes, *, produced: bool) -> None:
         if produced or self._begun:

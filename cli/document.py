@@ -11,7 +11,7 @@ def openapi() -> None:
     import orjson
     from pydantic import SecretStr
 
-    from api.app import create_app
+    from server import create_app
     from settings import Settings
 
     nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr("-" * 32))

@@ -24,10 +24,10 @@ def keys() -> None:
 def keys_list(account: str, as_json: bool) -> None:
     """An account's keys that are not revoked, the newest first."""
     from db import accounts as stored
-    from db import keys as stored_keys
+    from gateway import keys as use_cases
 
     async def work(session: "AsyncSession") -> "list[Listed]":
-        return await stored_keys.listed(session, await stored.find(session, account))
+        return await use_cases.listed(session, await stored.find(session, account))
 
     rows = reading(work)
     if as_json:
@@ -58,10 +58,11 @@ def keys_revoke(key: str, as_json: bool) -> None:
     KEY is its id, or a whole token of it.
     """
     from db import keys as stored_keys
+    from gateway import keys as use_cases
 
     async def work(session: "AsyncSession") -> "tuple[Listed, bool]":
         account_id, key_id, revoked_at = await stored_keys.find(session, key)
-        return await stored_keys.revoke(session, account_id, key_id), revoked_at is not None
+        return await use_cases.revoke(session, account_id, None, key_id), revoked_at is not None
 
     revoked, repeated = writing(work)
     if as_json:

@@ -20,7 +20,7 @@ def dev() -> None:
 @click.command()
 def api() -> None:
     """Run one API process."""
-    from api.__main__ import main
+    from server import main
 
     sys.exit(main())
 

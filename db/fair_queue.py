@@ -53,9 +53,11 @@ class FairQueue:
         self._accounts.setdefault(pending.key, deque()).append(pending)
 
     def push_front(self, batch: Iterable[Pending]) -> None:
-        """What was taken comes back, ahead of its account's others."""
-        for pending in reversed(list(batch)):
-            self._accounts.setdefault(pending.key, deque()).appendleft(pending)
+        """What was taken comes back, in its order and ahead of all others."""
+        accounts: dict[AccountKey, deque[Pending]] = {}
+        for pending in itertools.chain(batch, self):
+            accounts.setdefault(pending.key, deque()).append(pending)
+        self._accounts = accounts
 
     def take(self, limit: int) -> list[Pending]:
         batch: list[Pending] = []

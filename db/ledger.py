@@ -8,17 +8,19 @@ which takes its own locks first and commits; `begin` and `commit` are a transact
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 import orjson
-from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg import AsyncConnection
 from pydantic import TypeAdapter
 
-from db.ledger_writes import statements
+from db import ledger_writes
+from db.ledger_columns import ACCOUNT, HOLD, KEY
+from db.prepared import BEGIN, COMMIT, ROLLBACK, PreparedConnection, Statement
 from domain.decisions import decide
 from domain.ledger import (
     Account,
@@ -42,24 +44,33 @@ from domain.limits import Limits, Used
 from domain.meters import TokenPrices
 
 Connection = AsyncConnection[Any]
-_STATE = """
+_READ = Statement(
+    "read",
+    """
 SELECT ledger_read(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[], %(holds)s::uuid[],
                    %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[], %(renewing)s::uuid[],
-                   %(wait)s)::text
-"""
+                   %(wait)s::boolean)::text
+""",
+)
+STATEMENTS = (BEGIN, COMMIT, ROLLBACK, _READ, *ledger_writes.STATEMENTS)
+"""What `begin` and `commit` run."""
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
 _PRICES = TypeAdapter(TokenPrices)
+_COUNTERS = tuple(field.name for field in fields(Used))
+_TIMES = ("lease_until", "created_at", "closed_at")
 _known_id = lru_cache(maxsize=4096)(UUID)
 """For ids that come again and again, such as an account's."""
 
 
 async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Result]:
     """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
-    cursor = await connection.execute(_STATE, _Wanted.by(operations).parameters | {"wait": True})
-    results, changes = decide(_locked(await cursor.fetchone()).state, operations)
-    for statement, parameters in statements(changes):
-        await connection.execute(statement, parameters)
+    cursor = await connection.execute(_READ.sql, _Wanted.by(operations).parameters | {"wait": True})
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101  # a function without a set returns one row
+    results, changes = decide(_locked(row[0]).state, operations)
+    for statement, values in ledger_writes.statements(changes):
+        await connection.execute(statement.sql, values)
     return results
 
 
@@ -111,38 +122,30 @@ class Locked:
         return key_id is None or key_id in self.state.keys
 
 
-async def begin(connection: Connection, operations: Sequence[Operation], *, wait: bool) -> Locked:
+async def begin(connection: PreparedConnection, operations: Sequence[Operation], *, wait: bool) -> Locked:
     """Begin a transaction with what the batch may look at, locked: one message there, one back.
 
-    `wait` for what somebody else has locked; otherwise it is left out, and named. The connection is in autocommit mode,
-    so that the driver adds no statement of its own.
+    `wait` for what somebody else has locked; otherwise it is left out, and named.
     """
-    cursor = AsyncClientCursor(connection)
-    await cursor.execute(f"BEGIN; {_STATE}", _Wanted.by(operations).parameters | {"wait": wait})
-    cursor.nextset()
-    return _locked(await cursor.fetchone())
+    values = _Wanted.by(operations).parameters | {"wait": wait}
+    _, result = await connection.run((BEGIN, {}), (_READ, values))
+    return _locked(result.get_value(0, 0))
 
 
-async def commit(connection: Connection, changes: Changes) -> None:
+async def commit(connection: PreparedConnection, changes: Changes) -> None:
     """Write and commit, in one message: the database reaches the COMMIT only if all before it went well."""
-    parameters: dict[str, Any] = {}
-    said: list[LiteralString] = []
-    for statement, its in statements(changes):
-        said.append(statement)
-        parameters |= its
-    await AsyncClientCursor(connection).execute(";".join((*said, "COMMIT")), parameters)
+    await connection.run(*ledger_writes.statements(changes), (COMMIT, {}))
 
 
-def _locked(row: Sequence[Any] | None) -> Locked:
-    assert row is not None  # noqa: S101  # a function without a set returns one row
-    whole: dict[str, Any] = orjson.loads(row[0])
+def _locked(document: str | bytes) -> Locked:
+    whole: dict[str, Any] = orjson.loads(document)
     found: dict[str, Sequence[Any]] = {name: rows or () for name, rows in whole.items()}
     owners = {bytes.fromhex(row[0]): _known_id(row[3]) for row in found["secrets"]}
     return Locked(_state(whole["now"], found), owners, frozenset(UUID(row) for row in found["unavailable"]))
 
 
 def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
-    accounts = [Account(_known_id(row[0]), *row[1:]) for row in found["accounts"]]
+    accounts = [_account(row) for row in found["accounts"]]
     keys = [_key(row) for row in found["keys"]]
     holds = [_hold(row) for row in found["holds"]]
     return State(
@@ -157,21 +160,31 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
     )
 
 
+def _account(row: Sequence[Any]) -> Account:
+    values = dict(zip(ACCOUNT, row, strict=True))
+    values["id"] = _known_id(values["id"])
+    return Account(**values)
+
+
 def _key(row: Sequence[Any]) -> Key:
-    key_id, account_id, scopes, dead, limits, requests_tat, tokens_tat, open_holds, day, in_day, month, in_month = row
-    used = Used(_time(requests_tat), _time(tokens_tat), open_holds, _date(day), in_day, _date(month), in_month)
-    return Key(_known_id(key_id), _known_id(account_id), frozenset(scopes), dead, Limits(**limits), used)
+    values = dict(zip(KEY, row, strict=True))
+    used = {name: values.pop(name) for name in _COUNTERS}
+    used["requests_tat"], used["tokens_tat"] = _time(used["requests_tat"]), _time(used["tokens_tat"])
+    used["day"], used["month"] = _date(used["day"]), _date(used["month"])
+    values["id"], values["account_id"] = _known_id(values["id"]), _known_id(values["account_id"])
+    values["scopes"], values["limits"] = frozenset(values["scopes"]), Limits(**values["limits"])
+    return Key(**values, used=Used(**used))
 
 
 def _hold(row: Sequence[Any]) -> Hold:
-    """In the order of the columns as `ledger_read` has them, which is that of `Hold`'s fields."""
-    hold = Hold(*row)
-    hold.id, hold.account_id = UUID(row[0]), _known_id(row[1])
-    hold.key_id = _known_id(row[2]) if row[2] else None
-    hold.state = _STATES[row[5]]
-    hold.prices = _prices(row[8]) if row[8] else None
-    hold.lease_until, hold.created_at, hold.closed_at = _time(row[19]), _time(row[20]), _time(row[21])
-    hold.closed_by = _CLOSERS[row[22]] if row[22] else None
+    hold = Hold(**dict(zip(HOLD, row, strict=True)))
+    hold.id, hold.account_id = UUID(str(hold.id)), _known_id(str(hold.account_id))
+    hold.key_id = _known_id(str(hold.key_id)) if hold.key_id else None
+    hold.state = _STATES[hold.state]
+    hold.prices = _prices(str(hold.prices)) if hold.prices else None
+    for name in _TIMES:
+        setattr(hold, name, _time(getattr(hold, name)))
+    hold.closed_by = _CLOSERS[hold.closed_by] if hold.closed_by else None
     return hold
 
 
@@ -240,7 +253,7 @@ class _Wanted:
             self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
 
     @property
-    def parameters(self) -> dict[str, list[Any]]:
+    def parameters(self) -> dict[str, Any]:
         return {
             "accounts": list(self.accounts),
             "digests": list(self.digests),

@@ -13,6 +13,7 @@ import psycopg
 from db import connections, ledger
 from db.fair_queue import Pending
 from db.faults import describe, place
+from db.prepared import BEGIN, COMMIT, PreparedConnection
 from domain.decisions import decide
 from domain.ledger import Result
 from logs import OperatorFaults
@@ -29,6 +30,7 @@ SETTINGS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",  # one plan for all: to plan costs more than to run
     "lock_timeout": LOCK_TIMEOUT,
     "statement_timeout": "10s",
     "transaction_timeout": MAX_TRANSACTION_TIME,
@@ -56,14 +58,12 @@ class Lane:
         self._url = connections.conninfo(url)
         self._application = application
         self._faults = faults
-        self._failures = 0
-        self.serving: Sequence[Pending] = ()
-        self._connection: ledger.Connection | None = None
-
-    @property
-    def available(self) -> bool:
+        self.available = True
         """Whether the last attempt found a database that can be written to."""
-        return not self._failures
+        self._failures = 0
+        """Attempts to connect, one after the other, that failed."""
+        self.serving: Sequence[Pending] = ()
+        self._connection: PreparedConnection | None = None
 
     async def commit(self, batch: Sequence[Pending], *, wait: bool = False) -> Committed:
         """Decide and write a batch as one transaction. Raises `LockNotAvailable` when a lock is waited for in vain."""
@@ -93,7 +93,7 @@ class Lane:
                 pending.commits += 1
             await ledger.commit(connection, changes)
         except asyncio.CancelledError:  # no answer: no polite word to this connection either, it would wait as long
-            connection.pgconn.finish()
+            connection.drop()
             raise
         except BaseException:
             with contextlib.suppress(psycopg.Error):
@@ -105,30 +105,33 @@ class Lane:
         """After a failure, while nothing is asked: is it there again?"""
         try:
             async with asyncio.timeout(MAX_SILENCE.total_seconds()):
-                await (await self._connected()).execute("SELECT 1")
+                await (await self._connected()).run((BEGIN, {}), (COMMIT, {}))
             self._recovered()
         except Exception as error:
             if not unavailable(error):
                 raise
             await self.reconnect(error)
 
-    async def _connected(self) -> ledger.Connection:
+    async def _connected(self) -> PreparedConnection:
         if self._connection is None or self._connection.closed:
-            self._connection = await connections.connect(self._url, self._application, SETTINGS, writes=True)
+            opened = await connections.connect(self._url, self._application, SETTINGS, writes=True)
+            self._connection = await PreparedConnection.over(opened, ledger.STATEMENTS)
+            self._failures = 0
         return self._connection
 
     async def reconnect(self, error: Exception) -> None:
         """Leaves this connection, tells the operator, and waits a moment: longer each time."""
         fault = describe(error, self._url)
         self._faults.report(fault.what, where=fault.where, remedy=fault.remedy)
+        self.available = False
         await self.disconnect()
         pause = min(0.1 * 2**self._failures, MAX_RECONNECT_SECONDS)
         self._failures += 1
         await asyncio.sleep(pause * (1 + random.random()))  # noqa: S311  # jitter
 
     def _recovered(self) -> None:
-        if self._failures:
-            self._failures = 0
+        if not self.available:
+            self.available = True
             self._faults.clear(place(self._url))
 
     async def disconnect(self) -> None:

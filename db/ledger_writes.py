@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any, LiteralString
+from typing import Any
 
 import orjson
 
+from db.prepared import Statement
 from domain.ledger import Changes, Hold, Key
 from domain.limits import Used
 
@@ -15,27 +16,37 @@ _CHANGING = (
     *("lease_until", "closed_at", "closed_by"),
 )
 """Of a hold; the rest is as it was placed."""
-_WRITE = """
+_WRITE = Statement(
+    "write",
+    """
 SELECT ledger_write(%(placed)s::json, %(changed)s::json, %(accounts)s::json, %(keys)s::json, %(usage)s::json,
                     %(transactions)s::json)
-"""
-_CLAIMS = """
+""",
+)
+_CLAIMS = Statement(
+    "claims",
+    """
 INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, expires_at)
 SELECT a, s, f, h, now() + r
 FROM unnest(%(claim_accounts)s::uuid[], %(claim_scopes)s::bytea[], %(claim_fingerprints)s::bytea[],
             %(claim_holds)s::uuid[], %(claim_times)s::interval[]) AS c(a, s, f, h, r)
 ON CONFLICT (account_id, scope) DO UPDATE SET fingerprint = excluded.fingerprint, hold_id = excluded.hold_id,
     sealed = NULL, created_at = now(), expires_at = excluded.expires_at
-"""
-_SEALED = """
+""",
+)
+_SEALED = Statement(
+    "sealed",
+    """
 UPDATE idempotency i SET sealed = n.sealed
 FROM unnest(%(sealed_holds)s::uuid[], %(sealed)s::bytea[]) AS n(hold_id, sealed)
 WHERE i.hold_id = n.hold_id
-"""
+""",
+)
+STATEMENTS = (_WRITE, _CLAIMS, _SEALED)
 
 
-def statements(changes: Changes) -> Iterator[tuple[LiteralString, dict[str, Any]]]:
-    """One for the batch's money, and one for each kind of answer it keeps; no two parameters have one name."""
+def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
+    """One for the batch's money, and one for each kind of answer it keeps."""
     if changes:
         rows = {
             "placed": changes.placed.values(),

@@ -112,6 +112,11 @@ class Prices(Frozen):
     variants: Mapping[str, Decimal] = {}
     """Media: the price per unit for a request of this `size`, instead of `per_unit`."""
 
+    @cached_property
+    def text(self) -> TokenPrices | None:
+        """Of a call that asks for nothing beyond text: computed once for all of them."""
+        return self.tokens.requested(None).limited_to(frozenset()) if self.tokens else None
+
     def per_unit_at(self, size: str | None) -> Decimal:
         """Credits per unit for a request of this size. Raises ValueError for a model that is priced by tokens."""
         if self.per_unit is None:

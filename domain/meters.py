@@ -3,7 +3,7 @@
 A cost is the sum of rate x count over meters, rounded up once. Counts are disjoint: a token is counted by one meter.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -108,12 +108,10 @@ class TokenPrices:
         """By the tier that the answer names, if it may have been that one; else as requested."""
         return self.service_tiers.get(service_tier or "", self)
 
-    def reachable(self, input_bound: int) -> Iterator[Rates]:
+    def reachable(self, input_bound: int) -> list[Rates]:
         """Every set of rates that a call with at most so much input may be billed by."""
-        yield self.rates
-        yield from (tier.rates for tier in self.tiers if input_bound > tier.above)
-        for other in self.service_tiers.values():
-            yield from other.reachable(input_bound)
+        others = [rates for other in self.service_tiers.values() for rates in other.reachable(input_bound)]
+        return [self.rates, *[tier.rates for tier in self.tiers if input_bound > tier.above], *others]
 
     def priced(self, meter: Meter) -> bool:
         """Whether the meter has a price of its own."""
@@ -128,7 +126,7 @@ class TokenPrices:
     def requested(self, service_tier: str | None) -> "TokenPrices":
         """The prices of a call for which this tier was requested; the provider may serve it by its default instead.
 
-        Raises KeyError for a tier that is not priced.
+        Raises KeyError for a tier that is not priced. All rates of `self` price the same meters: so do these.
         """
         if service_tier is None:
             return TokenPrices(self.rates, self.tiers)

@@ -7,6 +7,7 @@ what a hold covers, is the same formula over the bounds of its counts.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 from domain import meters
 from domain.meters import Meter, Rates, TokenPrices
@@ -67,17 +68,19 @@ PARTS: Mapping[Meter, str] = {
 """Where `Usage` has the count of a meter, in the order in which they are taken from the whole."""
 
 
+_parts = attrgetter(*PARTS.values())
+
+
 def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
     """What is billed, by meter: disjoint, none of them zero, each of a meter that `prices` have.
 
     A part without a price of its own is counted with its parent, and no part is more than is left of its whole.
     """
     whole = {Meter.INPUT: usage.input_tokens, Meter.OUTPUT: usage.output_tokens}
+    if not any(_parts(usage)):
+        return {meter: count for meter, count in whole.items() if count}
     totals = dict.fromkeys(Meter, 0)
-    for meter, name in PARTS.items():
-        count = getattr(usage, name)
-        if not count:
-            continue
+    for meter, count in zip(PARTS, _parts(usage), strict=True):
         if meter in meters.MAX_PER_CALL:
             totals[meter] = min(count, meters.MAX_PER_CALL[meter]) if prices.priced(meter) else 0
             continue
@@ -123,7 +126,12 @@ def applied(prices: TokenPrices, usage: Usage) -> Rates:
 
 def _sum(prices: TokenPrices, usage: Usage) -> int:
     rates = applied(prices, usage)
-    return sum(meters.rate(rates, meter) * count for meter, count in counts(prices, usage).items())
+    return sum(
+        [
+            (rates[meter] if meter in rates else meters.rate(rates, meter)) * count
+            for meter, count in counts(prices, usage).items()
+        ]
+    )
 
 
 def charge(prices: TokenPrices, usage: Usage, *, minimum: bool) -> int:
@@ -195,15 +203,15 @@ def at_most(prices: TokenPrices, input_bound: int, output: int) -> int:
 
 
 def max_input_rate(rates: Rates) -> int:
-    return max(value for name, value in rates.items() if name in meters.INPUT_METERS)
+    return max([value for name, value in rates.items() if name in meters.INPUT_METERS])
 
 
 def max_output_rate(rates: Rates) -> int:
-    return max(value for name, value in rates.items() if name in meters.OUTPUT_METERS)
+    return max([value for name, value in rates.items() if name in meters.OUTPUT_METERS])
 
 
 def _per_call(rates: Rates) -> int:
-    return sum(meters.rate(rates, meter) * most for meter, most in meters.MAX_PER_CALL.items())
+    return sum([rates.get(meter, 0) * most for meter, most in meters.MAX_PER_CALL.items()])
 
 
 def _affordable(terms: TextTerms, credits: int) -> int:

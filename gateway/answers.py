@@ -26,7 +26,7 @@ def completed(head: Head, choices: list[dict[str, Any]], beside: Mapping[str, An
     return CompletedAnswer(body, orjson.dumps(body))
 
 
-def kept(answer: CompletedAnswer, held: int) -> bytes:
+def for_replay(answer: CompletedAnswer, held: int) -> bytes:
     """An answer as it is sealed for a replay: with the credits that its call held."""
     return answer.encoded[:-1] + b',"held":%d}' % held
 
@@ -50,15 +50,15 @@ _OUTPUT_DETAILS = {
 
 def usage_object(usage: Usage) -> dict[str, Any]:
     """What was billed, in OpenAI's words. Details only where the provider counted them."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
     if usage.source is UsageSource.PROVIDER:
-        told["prompt_tokens_details"] = _details(usage, _INPUT_DETAILS)
-        told["completion_tokens_details"] = _details(usage, _OUTPUT_DETAILS)
-    return told
+        fields["prompt_tokens_details"] = _details(usage, _INPUT_DETAILS)
+        fields["completion_tokens_details"] = _details(usage, _OUTPUT_DETAILS)
+    return fields
 
 
 def _details(usage: Usage, names: Mapping[str, str]) -> dict[str, int]:
@@ -66,13 +66,13 @@ def _details(usage: Usage, names: Mapping[str, str]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count or names[name] in _ALWAYS}
 
 
-def usage_of(told: Mapping[str, Any]) -> Usage:
+def usage_of(fields: Mapping[str, Any]) -> Usage:
     """The usage that `usage_object` wrote."""
     parts = {
         part: count
         for group, names in (("prompt_tokens_details", _INPUT_DETAILS), ("completion_tokens_details", _OUTPUT_DETAILS))
         for name, part in names.items()
-        if (count := (told.get(group) or {}).get(name))
+        if (count := (fields.get(group) or {}).get(name))
     }
-    source = UsageSource.PROVIDER if "prompt_tokens_details" in told else UsageSource.COUNTED
-    return Usage(told["prompt_tokens"], told["completion_tokens"], source, **parts)
+    source = UsageSource.PROVIDER if "prompt_tokens_details" in fields else UsageSource.COUNTED
+    return Usage(fields["prompt_tokens"], fields["completion_tokens"], source, **parts)

@@ -7,7 +7,7 @@ from gateway.answers import ANSWER_FIELDS
 from providers.base import Delta
 
 _OF_A_CHOICE = ("index", "delta", "message", "finish_reason")
-_SAID_ONCE = frozenset({"role", "id", "type"})
+_NOT_CONCATENATED = frozenset({"role", "id", "type"})
 
 
 class Assembly:
@@ -47,7 +47,7 @@ def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
         elif isinstance(value, dict):
             message[name] = known if isinstance(known, dict) else {}
             _merge(message[name], value)
-        elif name not in _SAID_ONCE and type(known) is type(value) and isinstance(known, str | list):
+        elif name not in _NOT_CONCATENATED and type(known) is type(value) and isinstance(known, str | list):
             known += value
             message[name] = known
         elif value is not None or known is None:
@@ -70,8 +70,8 @@ def deltas(answer: Mapping[str, Any]) -> Iterator[Delta]:
     beside = {name: answer[name] for name in ANSWER_FIELDS if name in answer}
     for choice in answer["choices"]:
         more = {name: value for name, value in choice.items() if name not in _OF_A_CHOICE}
-        said = {**more, "index": choice["index"], "delta": choice["message"], "finish_reason": None}
-        yield Delta({"choices": [said], **beside})
+        whole = {**more, "index": choice["index"], "delta": choice["message"], "finish_reason": None}
+        yield Delta({"choices": [whole], **beside})
     for choice in answer["choices"]:
         last = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"] or "stop"}
         yield Delta({"choices": [last]}, finished=(choice["index"],))

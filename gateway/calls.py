@@ -133,9 +133,7 @@ class Calls:
         What its payer cannot pay for however it is counted is refused before that.
         """
         model = self._catalog().find(request.model)
-        if model.prices.tokens is None:
-            raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        prices = extras.prices_of(model, model.prices.tokens, request.body)
+        prices = extras.prices_of(model, request.body)
         if request.big:
             _refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))

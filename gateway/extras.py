@@ -33,20 +33,23 @@ PART_MODALITIES: Mapping[str, InputModality] = {
 }
 """What a model must read to take a part of this type. A part of any other type is text."""
 _INPUT_METERS = {InputModality.AUDIO: Meter.AUDIO_INPUT, InputModality.IMAGE: Meter.IMAGE_INPUT}
-UNPRICED_FIELDS = (
-    *("web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"),
-    *("transforms", "search_parameters", "search_settings", "search_options", "enable_search", "chat_template"),
+UNPRICED_FIELDS = frozenset(
+    {"web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"}
+    | {"transforms", "search_parameters", "search_settings", "search_options", "enable_search", "chat_template"}
 )
 """What makes a call dearer than any meter says, or lets another model answer it. A catalog entry may pass it on."""
 ALLOWED_VALUES: Mapping[str, tuple[Any, ...]] = {"plugins": ([],), "best_of": (1,), "enable_search": (False,)}
 """Values of these fields that cost nothing."""
 
 
-def prices_of(model: Model, prices: TokenPrices, body: Mapping[str, Any]) -> TokenPrices:
+def prices_of(model: Model, body: Mapping[str, Any]) -> TokenPrices:
     """What a call with this body is held and billed at: the rates of every meter that it can use.
 
     Raises `RequestInvalid` that names what the model does not price, or does not read.
     """
+    prices, text = model.prices.tokens, model.prices.text
+    if prices is None or text is None:
+        raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
     _check_fields(model, body)
     meters = {*_input_meters(model, body), *_output_meters(body)}
     if searches(body):
@@ -57,7 +60,8 @@ def prices_of(model: Model, prices: TokenPrices, body: Mapping[str, Any]) -> Tok
             _check_priced(prices, meter, name)
     if Meter.IMAGE_OUTPUT in meters:
         _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
-    return prices.requested(_service_tier(prices, body.get("service_tier"))).limited_to(frozenset(meters))
+    tier = _service_tier(prices, body.get("service_tier"))
+    return prices.requested(tier).limited_to(frozenset(meters)) if meters or tier else text
 
 
 def searches(body: Mapping[str, Any]) -> bool:
@@ -66,8 +70,8 @@ def searches(body: Mapping[str, Any]) -> bool:
 
 
 def _check_fields(model: Model, body: Mapping[str, Any]) -> None:
-    for name in UNPRICED_FIELDS:
-        value = body.get(name)
+    for name in UNPRICED_FIELDS & body.keys():
+        value = body[name]
         if value is None or value in ALLOWED_VALUES.get(name, ()):
             continue
         if not all(name in route.passes for route in model.routes):
@@ -85,7 +89,7 @@ def _unpriced(name: str) -> RequestInvalid:
 
 def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     value = body.get(name)
-    if value is not None and not isinstance(value, Mapping):
+    if value is not None and not isinstance(value, dict):
         raise RequestInvalid(f"'{name}' must be an object.", param=name, code="invalid_type")
     return value
 
@@ -125,13 +129,13 @@ def _input_meters(model: Model, body: Mapping[str, Any]) -> Iterator[Meter]:
     if _cached_for_an_hour(body) or any(_cached_for_an_hour(tool) for tool in body.get("tools") or ()):
         yield Meter.CACHE_WRITE_1H
     for index, message in enumerate(body.get("messages") or ()):
-        content = message.get("content") if isinstance(message, Mapping) else None
+        content = message.get("content") if isinstance(message, dict) else None
         for place, part in enumerate(content if isinstance(content, list) else ()):
             yield from _part_meters(model, part, f"messages[{index}].content[{place}]")
 
 
 def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
-    if not isinstance(part, Mapping):
+    if not isinstance(part, dict):
         return
     if _cached_for_an_hour(part):
         yield Meter.CACHE_WRITE_1H
@@ -153,5 +157,5 @@ def _named(modality: InputModality) -> str:
 
 
 def _cached_for_an_hour(part: object) -> bool:
-    control = part.get("cache_control") if isinstance(part, Mapping) else None
-    return isinstance(control, Mapping) and control.get("ttl") == "1h"
+    control = part.get("cache_control") if isinstance(part, dict) else None
+    return isinstance(control, dict) and control.get("ttl") == "1h"

@@ -78,7 +78,7 @@ _FROM_UPSTREAM = (Accepted, Delta, Report, Done, Failed)
 
 
 @dataclass(slots=True)
-class _Said:
+class _Attempt:
     """What the route that is asked has said so far."""
 
     accepted: bool = False
@@ -98,10 +98,12 @@ class Relay:
         """Whether the route that is asked has produced output: no other can answer then."""
         self._call = call
         self._attempts = Attempts(call.routes)
-        self._said = _Said()
+        self._attempt = _Attempt()
         self._assembly = Assembly() if call.idempotent else None
         self._waiting: deque[Event] | None = None
         """While the hold grows: what the provider says meanwhile, in order."""
+        self._grows = False
+        """Whether the hold grows on the route that is asked."""
         self._abandoned = False
         self._error: GatewayError | None = None
         self._usage = usage.counted(0, 0)
@@ -122,29 +124,29 @@ class Relay:
         if route is None:
             return self._fail(EndReason.PROVIDER_FAILED, error)
         self._reset_attempt()
-        self._call.route = route
+        self._call.route, self._grows = route, self._call.grows_on(route)
         return [Ask(route)]
 
     def _reset_attempt(self) -> None:
         """Forget what a route began to say, and did not go on with."""
-        self._said = _Said()
+        self._attempt = _Attempt()
         if self._assembly is not None:
             self._assembly = Assembly()
 
     def accepted(self, _: Accepted) -> Effects:
-        self._said.accepted = True
+        self._attempt.accepted = True
         return []
 
     def report(self, event: Report) -> Effects:
         if (believed := usage.believed(event.usage, self._call.bounds)) is not None:
-            self._said.report = usage.latest(self._said.report, believed)
+            self._attempt.report = usage.latest(self._attempt.report, believed)
         return []
 
     def delta(self, delta: Delta) -> Effects:
         """Before any text goes out, the hold pays for it."""
         output = self._call.output
         if text := delta.text:
-            if self._call.route is not None and self._call.grows_on(self._call.route):
+            if self._grows:
                 if missing := output.missing(text):
                     self._waiting = deque([delta])
                     return [Extend(-(-missing // self._call.request.choices))]
@@ -153,6 +155,8 @@ class Relay:
             output.add(text)
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full
+        if self.phase is Phase.RELAYING and not delta.finished:
+            return [Send(delta)]
         return self._pass_on(delta)
 
     def _assemble(self, delta: Delta) -> Effects | None:
@@ -168,26 +172,26 @@ class Relay:
         return self._read_for_bill()
 
     def _pass_on(self, delta: Delta) -> Effects:
-        said, (now, last) = self._said, _split(delta)
+        attempt, (now, last) = self._attempt, _split(delta)
         if self.phase is Phase.OPENING and not delta.text and last is None:
-            said.opening.append(delta)
+            attempt.opening.append(delta)
             return []
         self._note(delta, last)
         if self.phase is Phase.READING_FOR_BILL:
             return []
         self.phase = Phase.RELAYING
         sends: Effects = [] if now is None else [Send(now)]
-        if said.opening:
-            sends[:0] = [Send(opening) for opening in said.opening]
-            said.opening.clear()
+        if attempt.opening:
+            sends[:0] = [Send(opening) for opening in attempt.opening]
+            attempt.opening.clear()
         return sends
 
     def _note(self, delta: Delta, last: Delta | None = None) -> None:
         self.produced = self.produced or bool(delta.text) or last is not None
-        self._said.accepted = True
+        self._attempt.accepted = True
         if last is not None:
-            self._said.last.append(last)
-        self._said.ended.update(delta.finished)
+            self._attempt.last.append(last)
+        self._attempt.ended.update(delta.finished)
 
     def done(self, _: Done) -> Effects:
         return self._finish(EndReason.FINISHED)
@@ -247,11 +251,11 @@ class Relay:
         """The answer ends here, for better or worse: what it used is charged."""
         self._settling(reason)
         left = reason is EndReason.CLIENT_DISCONNECTED
-        if left and not self._said.accepted:  # before its provider took it on
+        if left and not self._attempt.accepted:  # before its provider took it on
             return [Close(), Void()]
         close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # what is complete goes back to its pool
         counted = self._call.counted()
-        used = self._said.report or counted
+        used = self._attempt.report or counted
         if reason is not EndReason.FINISHED and used.output_tokens < counted.output_tokens:
             used = counted  # the report is older than what passed through since
         self._usage, above = self._call.billable(used)
@@ -268,7 +272,7 @@ class Relay:
             return [Close(), Void()]
         if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeout):
             self._error = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
-        report = None if self._unended() else self._said.report
+        report = None if self._unended() else self._attempt.report
         self._usage, above = self._call.billable(report or self._call.counted())
         return [Close(), Settle(self._usage, minimum=False, unbilled_output=above, capped=self._abandoned)]
 
@@ -288,19 +292,19 @@ class Relay:
             completed = answers.completed(self._call.head, whole.choices, whole.beside, self._usage)
         except TypeError:  # orjson's JSONEncodeError
             return None
-        return answers.kept(completed, self._call.held)
+        return answers.for_replay(completed, self._call.held)
 
     def _end_choices(self, reason: str) -> None:
         """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
         if missing := self._unended():
             choices = [{"index": n, "delta": {}, "finish_reason": reason} for n in missing]
             last = Delta({"choices": choices}, finished=tuple(missing))
-            self._said.last.append(last)
+            self._attempt.last.append(last)
             if self._assembly is not None:
                 self._assembly.add(last.chunk, "")
 
     def _unended(self) -> list[int]:
-        return [n for n in range(self._call.request.choices) if n not in self._said.ended]
+        return [n for n in range(self._call.request.choices) if n not in self._attempt.ended]
 
     def settled(self, event: Settled) -> Effects:
         self.phase = Phase.DONE
@@ -308,7 +312,7 @@ class Relay:
         bill = Bill(self._usage, closed.charged, closed.available, self._call.held)
         if self._error is not None:
             return [Fail(self._error, bill, self.produced)]
-        return [End(self._said.last, bill)]
+        return [End(self._attempt.last, bill)]
 
     def not_settled(self, event: NotSettled) -> Effects:
         """Asked for once: whether it happened is for the ledger to say, not for us to guess."""

@@ -13,16 +13,16 @@ from gateway.idempotency import IdempotentRequest
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, Wire
 
 
-def replayed(found: Replay, idempotent: IdempotentRequest) -> tuple[CompletedAnswer, Bill]:
+def replayed(replay: Replay, idempotent: IdempotentRequest) -> tuple[CompletedAnswer, Bill]:
     """Raises `ReplayGone` when the answer is not kept, or not for this key: the charge is remembered all the same."""
-    body = idempotent.opened(found.sealed) if found.sealed is not None else None
+    body = idempotent.opened(replay.sealed) if replay.sealed is not None else None
     if body is None:
         raise ReplayGone(
             "The call was made and charged before under this Idempotency-Key, and its answer is not kept for this key. "
-            f"GET /api/billing/charges/{chat_id(found.hold_id)}/ explains the charge."
+            f"GET /api/billing/charges/{chat_id(replay.hold_id)}/ explains the charge."
         )
-    held = body.pop("held", found.charged)
-    bill = Bill(answers.usage_of(body["usage"]), found.charged, found.available, held)
+    held = body.pop("held", replay.charged)
+    bill = Bill(answers.usage_of(body["usage"]), replay.charged, replay.available, held)
     return CompletedAnswer(body, orjson.dumps(body)), bill
 
 
@@ -30,8 +30,8 @@ def stream(wire: Wire, request: ModelCall, answer: CompletedAnswer, bill: Bill) 
     """The whole stream: through the same writer as the first time."""
     writer = wire.writer(_head(answer.body, request, bill.held))
     parts = list(assembly.deltas(answer.body))
-    said = [writer.delta(delta) for delta in parts if not delta.finished]
-    return b"".join([*said, writer.end([delta for delta in parts if delta.finished], bill)])
+    written = [writer.delta(delta) for delta in parts if not delta.finished]
+    return b"".join([*written, writer.end([delta for delta in parts if delta.finished], bill)])
 
 
 def _head(body: Mapping[str, Any], request: ModelCall, held: int) -> Head:

@@ -6,7 +6,7 @@ asked. Nothing that the ledger must see depends on the client's connection.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
@@ -119,14 +119,14 @@ class Stream:
 
     def start(self) -> None:
         self._call.hold_lost = self.hold_lost
-        self._happens(Start())
+        self.happens(Start())
 
     def client_disconnected(self) -> None:
         """The client has gone, or does not read. The stream ends by itself. Safe to repeat."""
         if not self._client_gone:
             self._client_gone = True
             self.client_reads_on()
-            self._happens(ClientDisconnected())
+            self.happens(ClientDisconnected())
 
     def client_reads_on(self) -> None:
         if self._client_behind:
@@ -135,27 +135,22 @@ class Stream:
                 self._upstream.resume()
 
     def hold_lost(self, error: GatewayError) -> None:
-        self._happens(HoldLost(error))
+        self.happens(HoldLost(error))
 
     def shutdown(self) -> None:
-        self._happens(Shutdown())
+        self.happens(Shutdown())
 
-    def _happens(self, event: Event) -> None:
-        self._feed(event)
-        self._flush()
+    def happens(self, event: Event) -> None:
+        self.feed(event)
+        self.flush()
 
-    def _receive(self, events: Iterable[Event]) -> None:
-        """From the provider: all that one part of its answer says, sent in one write."""
-        for event in events:
-            self._feed(event)
-        self._flush()
-
-    def _feed(self, event: Event) -> None:
-        self._events.append(event)
+    def feed(self, event: Event) -> None:
         if self._busy:  # it happened while an effect of another was carried out: its turn comes after that
+            self._events.append(event)
             return
         self._busy = True
         try:
+            self._carry_out(self._relay.feed(event))
             while self._events:
                 self._carry_out(self._relay.feed(self._events.popleft()))
         except Exception as fault:
@@ -181,7 +176,7 @@ class Stream:
             self._calls.forget(self._call)
             self._finished()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if not self._out:
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
@@ -201,7 +196,7 @@ class Stream:
     def _ask(self, effect: Ask) -> None:
         if self._upstream is not None:
             self._upstream.close()
-        self._upstream = UpstreamStream(self._call, effect.route, self._calls.faults, self._receive)
+        self._upstream = UpstreamStream(self._call, effect.route, self._calls.faults, self)
         if self._client_behind:
             self._upstream.pause()
         self._upstream.open(self._calls.upstream)
@@ -214,9 +209,9 @@ class Stream:
 
     async def _ask_for_more(self, output_tokens: int) -> None:
         try:
-            self._happens(await self._calls.extend(self._call, output_tokens))
+            self.happens(await self._calls.extend(self._call, output_tokens))
         except GatewayError as error:
-            self._happens(HoldLost(error))
+            self.happens(HoldLost(error))
 
     def _read_on(self, _: ReadOn) -> None:
         if self._holding and self._upstream is not None:
@@ -225,9 +220,9 @@ class Stream:
 
     def _read_for_bill(self, effect: ReadForBill) -> None:
         self._end_reading()
-        timer = self._calls.abandoned.begin(lambda: self._happens(ReadEnough()), replayed=effect.replayed)
+        timer = self._calls.abandoned.begin(lambda: self.happens(ReadEnough()), replayed=effect.replayed)
         if timer is None:
-            self._feed(ReadEnough())
+            self.feed(ReadEnough())
         self._reading_timer = timer
 
     def _end_reading(self) -> None:
@@ -254,26 +249,26 @@ class Stream:
         try:
             closed = await asking
         except GatewayError as error:
-            self._happens(NotSettled(error))
+            self.happens(NotSettled(error))
         except Exception as fault:
             log.error("settlement broke", fault=type(fault).__name__)
-            self._happens(NotSettled(GatewayError("Something went wrong here.")))
+            self.happens(NotSettled(GatewayError("Something went wrong here.")))
         else:
-            self._happens(Settled(closed))
+            self.happens(Settled(closed))
 
     def _end(self, effect: End) -> None:
         self._out.append(self._writer.end(effect.last, effect.bill))
         self._finished()
 
     def _fail(self, effect: Fail) -> None:
-        self._flush()
+        self.flush()
         if not self._client_gone:
             data = self._writer.fail(effect.error, effect.bill)
             self._client.fail(effect.error, data, produced=effect.produced)
         self._finished()
 
     def _finished(self) -> None:
-        self._flush()
+        self.flush()
         self._close(Close())
         if not self._client_gone:
             self._client.end()

@@ -1,8 +1,9 @@
 """One route's streamed answer: its bytes become events in the turn of the loop in which they arrive."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import perf_counter
+from typing import Any, Protocol
 
 from domain.catalog import Route
 from domain.errors import GatewayError, UpstreamError
@@ -22,13 +23,23 @@ LOOP_SHARE = 0.25
 LOOP_BURST_SECONDS = 0.1
 
 
+class Listener(Protocol):
+    """Who takes the events. Its methods never raise."""
+
+    def feed(self, event: Event) -> None: ...
+
+    def flush(self) -> None:
+        """No more of them come in this turn: what they made is sent."""
+
+    def happens(self, event: Event) -> None:
+        """`feed` and `flush`."""
+
+
 class UpstreamStream:
     """Implements `providers.base.Sink`. What goes wrong, a fault of ours too, is a `Failed` and the last event."""
 
-    def __init__(
-        self, call: Call, route: Route, faults: RouteFaults, receive: Callable[[Iterable[Event]], None]
-    ) -> None:
-        self._call, self._route, self._faults, self._receive = call, route, faults, receive
+    def __init__(self, call: Call, route: Route, faults: RouteFaults, listener: Listener) -> None:
+        self._call, self._route, self._faults, self._listener = call, route, faults, listener
         self._upstream: ChatUpstream | None = None
         self._decoder: StreamDecoder | None = None
         self._exchange: Exchange | None = None
@@ -43,7 +54,7 @@ class UpstreamStream:
         self._stops = 0
 
     def open(self, find: Callable[[str], ChatUpstream]) -> None:
-        """Ask the provider. Its answer, or its failure, goes to `receive`: at the earliest before this returns."""
+        """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns."""
         try:
             self._upstream = upstream = find(self._route.provider.name)
             chat = self._call.upstream(self._route)
@@ -59,8 +70,7 @@ class UpstreamStream:
     def head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
         if status == 200 and self._decoder is not None:
-            decoder = self._decoder
-            self._pass_on(lambda: decoder.begin(headers))
+            self._pass_on(self._decoder.begin, headers)
 
     def data(self, data: bytes) -> None:
         if self._over:
@@ -68,48 +78,55 @@ class UpstreamStream:
         if self._status != 200:
             self._error_body += data[: MAX_ERROR_BYTES - len(self._error_body)]
             return
-        self._silent += len(data)
-        self._left -= len(data)
-        if self._silent > MAX_SILENT_BYTES + len(data) or self._left < 0:
+        size = len(data)
+        self._silent += size
+        self._left -= size
+        if self._silent > MAX_SILENT_BYTES + size or self._left < 0:
             self.fail(UpstreamError())
             return
         began = perf_counter()
-        decoder = self._decoder
-        assert decoder is not None  # noqa: S101  # it was made before the call was sent
-        self._pass_on(lambda: decoder.feed(data))
-        if (seconds := self._share.spend(perf_counter() - began, began)) > 0 and not self._over:
+        assert self._decoder is not None  # noqa: S101  # it was made before the call was sent
+        self._pass_on(self._decoder.feed, data)
+        now = perf_counter()
+        if (seconds := self._share.spend(now - began, now)) > 0 and not self._over:
             self.pause()
             self._throttle = asyncio.get_running_loop().call_later(seconds, self._unthrottle)
 
     def end(self) -> None:
-        decoder = self._decoder
-        assert decoder is not None  # noqa: S101
-        self._pass_on(decoder.eof if self._status == 200 else self._refused)
+        assert self._decoder is not None  # noqa: S101
+        if self._status == 200:
+            self._pass_on(self._decoder.eof)
+        else:
+            self._pass_on(self._refused)
 
     def fail(self, error: GatewayError) -> None:
         if not self._over:
             self.close()
-            self._receive([Failed(error)])
+            self._listener.happens(Failed(error))
 
     def _refused(self) -> Iterable[ProviderEvent]:
         assert self._upstream is not None  # noqa: S101
         chat, body = self._call.upstream(self._route), bytes(self._error_body)
         raise self._upstream.adapter.error(chat, self._status, self._headers, body)
 
-    def _pass_on(self, produce: Callable[[], Iterable[ProviderEvent]]) -> None:
-        if not self._over:
-            self._receive(self._guarded(produce))
+    def _pass_on(self, produce: Callable[..., Iterable[ProviderEvent]], *given: Any) -> None:
+        """Each event at once, as those before a fault count; then one write for all of them.
 
-    def _guarded(self, produce: Callable[[], Iterable[ProviderEvent]]) -> Iterator[Event]:
+        `feed` never raises: what is caught here is the adapter's.
+        """
+        if self._over:
+            return
+        feed = self._listener.feed
         try:
-            for event in produce():
+            for event in produce(*given):
                 self._silent = 0
-                yield event
+                feed(event)
                 if self._over:
-                    return
+                    break
         except Exception as fault:
             self.close()
-            yield Failed(self._faults.error(self._route, fault))
+            feed(Failed(self._faults.error(self._route, fault)))
+        self._listener.flush()
 
     def pause(self) -> None:
         """Each pause takes a `resume` of its own."""

@@ -67,7 +67,7 @@ def _read(calls: Calls, call: Call, body: bytes) -> tuple[CompletedAnswer, Settl
         completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
     except orjson.JSONEncodeError:  # nested deeper than any client could read
         raise UpstreamError from None
-    return completed, Settle(used, minimum=True, unbilled_output=above, answer=answers.kept(completed, call.held))
+    return completed, Settle(used, minimum=True, unbilled_output=above, answer=answers.for_replay(completed, call.held))
 
 
 async def _ask(upstream: ChatUpstream, call: Call, route: Route) -> bytes:

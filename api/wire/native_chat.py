@@ -91,8 +91,8 @@ class NativeStream:
         )
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
-        told = errors.envelope(error)["error"]
-        fields = {name: value for name, value in told.items() if name != "type" and value is not None}
+        error_fields = errors.envelope(error)["error"]
+        fields = {name: value for name, value in error_fields.items() if name != "type" and value is not None}
         return self._start() + _event("error", **fields, **({} if bill is None else _money(bill)))
 
 

@@ -13,7 +13,7 @@ from domain.pricing import MAX_TOKENS
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 
 ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
-MOST_CHOICES = 128
+MAX_CHOICES = 128
 _TOOLS = ("function", "custom")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "stream": (bool,),
@@ -77,7 +77,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         model=model,
         body=body,
         stream=bool(body.get("stream")),
-        choices=_count(body, "n", MOST_CHOICES) or 1,
+        choices=_count(body, "n", MAX_CHOICES) or 1,
         output_limit=limit,
         max_credits=_count(body, "max_credits", MAX_AMOUNT),
         strict=body.get("strict") is True,

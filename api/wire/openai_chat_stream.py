@@ -72,4 +72,6 @@ class ChatCompletionStream:
 
 
 def _beside(delta: Delta) -> dict[str, Any]:
+    if len(delta.chunk) == 1:  # its choices
+        return {}
     return {name: delta.chunk[name] for name in CHUNK_FIELDS if name in delta.chunk}

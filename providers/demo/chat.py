@@ -118,13 +118,13 @@ def _choice(call: ChatCall, variant: int) -> Choice:
         return _cut_calls(called, call.output_limit)
     answer = _words(call.body, sentence, variant) if result is None else replies.after_tool(result)
     pieces = tokens.split(_stopped(_formatted(answer, sentence, call.body), call.body.get("stop")))
-    kept = pieces[: call.output_limit]
-    return Choice("".join(kept), (), "stop" if len(kept) == len(pieces) else "length", len(kept))
+    within = pieces[: call.output_limit]
+    return Choice("".join(within), (), "stop" if len(within) == len(pieces) else "length", len(within))
 
 
 def _words(body: dict[str, Any], sentence: str, variant: int) -> str:
     """What it is told to say, what the user said before, or an answer by the rules."""
-    told = next(
+    dictated = next(
         (
             words
             for text in (sentence, *_texts(body, "system", "developer"))
@@ -133,7 +133,7 @@ def _words(body: dict[str, Any], sentence: str, variant: int) -> str:
         None,
     )
     earlier = _texts(body, "user")[:-1]
-    return told or obedience.recalled(sentence, earlier) or replies.answer(sentence, variant)
+    return dictated or obedience.recalled(sentence, earlier) or replies.answer(sentence, variant)
 
 
 def _logprobs(body: dict[str, Any], text: str | None) -> dict[str, Any] | None:
@@ -158,23 +158,23 @@ def _formatted(answer: str, sentence: str, body: dict[str, Any]) -> str:
 def _stopped(text: str, stop: object) -> str:
     """The text up to the first stop sequence in it."""
     sequences = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
-    found = [at for each in sequences if isinstance(each, str) and each and (at := text.find(each)) >= 0]
-    return text[: min(found)] if found else text
+    positions = [at for each in sequences if isinstance(each, str) and each and (at := text.find(each)) >= 0]
+    return text[: min(positions)] if positions else text
 
 
 def _cut_calls(called: list[ToolCall], limit: int) -> Choice:
-    kept: list[ToolCall] = []
+    within: list[ToolCall] = []
     spent = 0
     for call in called:
         name, given = len(tokens.split(call.name)), tokens.split(call.given)
         room = limit - spent - name
         if room <= 0:
             break
-        kept.append(replace(call, given="".join(given[:room])))
+        within.append(replace(call, given="".join(given[:room])))
         spent += name + min(len(given), room)
-    whole = [call.given for call in kept] == [call.given for call in called]
+    whole = [call.given for call in within] == [call.given for call in called]
     finished = "function_call" if called[0].legacy else "tool_calls"
-    return Choice("", tuple(kept), finished if whole else "length", spent)
+    return Choice("", tuple(within), finished if whole else "length", spent)
 
 
 def _call_deltas(index: int, call: ToolCall) -> list[Delta]:

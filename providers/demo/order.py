@@ -13,10 +13,10 @@ READY_AFTER = {Kind.IMAGE: 0.3, Kind.SPEECH: 0.3, Kind.VIDEO: 1.0}
 
 MAX_IMAGES = 10
 MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 64, 4096
-LARGEST_IMAGE = 2048 * 2048
-LARGEST_VIDEO = 1920 * 1088
+MAX_IMAGE_PIXELS = 2048 * 2048
+MAX_VIDEO_PIXELS = 1920 * 1088
 MAX_VIDEO_SECONDS = 60.0
-LONGEST_TEXT = 4096
+MAX_TEXT_CHARACTERS = 4096
 
 _DEFAULT_SIZE = {Kind.IMAGE: (1024, 1024), Kind.VIDEO: (640, 360)}
 
@@ -69,12 +69,12 @@ def _size(request: MediaRequest) -> tuple[int, int]:
 
 
 def _check_image(order: Order) -> None:
-    _check_sides(order, LARGEST_IMAGE)
+    _check_sides(order, MAX_IMAGE_PIXELS)
     _require(1 <= order.n <= MAX_IMAGES, "n")
 
 
 def _check_video(order: Order) -> None:
-    _check_sides(order, LARGEST_VIDEO)
+    _check_sides(order, MAX_VIDEO_PIXELS)
     # H.264 stores colour at half the resolution.
     _require(all(side % 2 == 0 for side in order.size), "size")
     _require(0 < order.seconds <= MAX_VIDEO_SECONDS, "duration")
@@ -82,7 +82,7 @@ def _check_video(order: Order) -> None:
 
 
 def _check_speech(order: Order) -> None:
-    _require(len(order.prompt) <= LONGEST_TEXT, "input")
+    _require(len(order.prompt) <= MAX_TEXT_CHARACTERS, "input")
     _require(order.voice in VOICES, "voice")
     _require(order.format in FORMATS, "response_format")
     _require(0.25 <= order.speed <= 4, "speed")

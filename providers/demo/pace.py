@@ -2,13 +2,13 @@
 
 import re
 
-LONGEST = 600.0
+MAX_SECONDS = 600.0
 _DIRECTIVE = re.compile(r"\[seconds=(\d{1,6}(?:\.\d{1,3})?)\]")
 
 
 def seconds(text: str, default: float) -> float:
-    found = _DIRECTIVE.search(text)
-    return min(float(found[1]), LONGEST) if found else default
+    match = _DIRECTIVE.search(text)
+    return min(float(match[1]), MAX_SECONDS) if match else default
 
 
 def without_directive(text: str) -> str:

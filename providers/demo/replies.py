@@ -44,7 +44,7 @@ _SIGNS = str.maketrans("\u00d7\u00f7\u2212", "*/-")
 _SUM = re.compile(r"[\d(][\d\s.+*/()-]{1,60}")
 _ASKED = re.compile(r"\b(what|calculate|compute|solve|sum|how much|equals?)\b|=|^[\W\d]*$", re.IGNORECASE)
 _COUNT = re.compile(r"\bcount\b.{0,30}?\bto (\d{1,4})\b", re.IGNORECASE | re.DOTALL)
-_MOST_COUNTED = 1000
+_MAX_COUNTED = 1000
 _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -56,8 +56,8 @@ _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] =
 def answer(text: str, variant: int = 0) -> str:
     """The answer to a message; each `variant` opens in its own way."""
     text = text[:_READ]
-    said = _sum(text) or _counted(text) or _known(text, variant)
-    return _OPENINGS[variant % len(_OPENINGS)] + (said or _about(text))
+    reply = _sum(text) or _counted(text) or _known(text, variant)
+    return _OPENINGS[variant % len(_OPENINGS)] + (reply or _about(text))
 
 
 def after_tool(result: str) -> str:
@@ -93,23 +93,23 @@ def _shortened(text: str) -> str:
 
 
 def _counted(text: str) -> str | None:
-    found = _COUNT.search(text)
-    if found is None:
+    match = _COUNT.search(text)
+    if match is None:
         return None
-    return " ".join(str(number) for number in range(1, min(int(found[1]), _MOST_COUNTED) + 1))
+    return " ".join(str(number) for number in range(1, min(int(match[1]), _MAX_COUNTED) + 1))
 
 
 def _sum(text: str) -> str | None:
     """The sum in the text, done exactly, if it asks for one: the pages 10-12 of a book are none."""
     if not _ASKED.search(text):
         return None
-    for found in _SUM.finditer(text.translate(_SIGNS)):
-        asked = found[0].strip().rstrip(".")
+    for match in _SUM.finditer(text.translate(_SIGNS)):
+        expression = match[0].strip().rstrip(".")
         try:
-            total = _evaluated(ast.parse(asked, mode="eval").body)
+            total = _evaluated(ast.parse(expression, mode="eval").body)
         except (SyntaxError, ValueError, ZeroDivisionError):
             continue
-        return f"{asked} = {_written(total)}"
+        return f"{expression} = {_written(total)}"
     return None
 
 

@@ -10,7 +10,7 @@ WIDEST = 400
 """Beyond so many levels or values only what is required is filled in: a schema that contains itself comes to an end."""
 BOTTOM = 24
 MOST = 5000
-LONGEST_TEXT = 10_000
+MAX_TEXT_CHARACTERS = 10_000
 
 _FORMATS = {
     "date-time": "2025-01-01T12:00:00Z",
@@ -95,10 +95,10 @@ class _Sampler:
         return schema
 
     def _pointed(self, reference: str) -> dict[str, Any]:
-        found: Any = self._root
+        node: Any = self._root
         for step in reference.removeprefix("#").split("/")[1:]:
-            found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
-        return found if isinstance(found, dict) else {}
+            node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
+        return node if isinstance(node, dict) else {}
 
     def _chosen(self, choices: list[Any], depth: int) -> Any:
         nulls = [choice for choice in choices if isinstance(choice, dict) and choice.get("type") == "null"]
@@ -151,7 +151,7 @@ class _Sampler:
             return _FORMATS[schema["format"]]
         named = self._named(name, r"\w[\w-]*")
         text = named or (self._answer if name.lower() in _LONG_TEXTS else self._name)
-        text = text.ljust(min(schema.get("minLength", 0), LONGEST_TEXT), ".")
+        text = text.ljust(min(schema.get("minLength", 0), MAX_TEXT_CHARACTERS), ".")
         return text[: schema["maxLength"]] if "maxLength" in schema else text
 
 

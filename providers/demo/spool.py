@@ -86,8 +86,8 @@ class Spool:
         """Every submission there ever was (of one reference), oldest first."""
         if not self._jobs.is_dir():
             return []
-        found = [_read(folder / RECORD) for folder in self._jobs.iterdir()]
-        chosen = [each for each in found if reference is None or each.reference == reference]
+        records = [_read(folder / RECORD) for folder in self._jobs.iterdir()]
+        chosen = [each for each in records if reference is None or each.reference == reference]
         return sorted(chosen, key=lambda each: each.submitted_at)
 
     @contextmanager

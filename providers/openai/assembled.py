@@ -14,13 +14,13 @@ def answer(events: Iterable[ProviderEvent]) -> WholeAnswer:
     """Of events up to `Done`. What the decoder raises goes through."""
     choices: dict[int, dict[str, Any]] = {}
     beside: dict[str, Any] = {}
-    said: list[str] = []
+    texts: list[str] = []
     usage: Usage | None = None
     for event in events:
         if isinstance(event, Report):
             usage = event.usage
         elif isinstance(event, Delta):
-            said.append(event.text)
+            texts.append(event.text)
             beside |= {name: value for name, value in event.chunk.items() if name not in ("choices", "obfuscation")}
             for part in event.chunk["choices"]:
                 _add(choices.setdefault(part["index"], _empty(part["index"])), part)
@@ -28,7 +28,7 @@ def answer(events: Iterable[ProviderEvent]) -> WholeAnswer:
     for choice in body["choices"]:
         for call in choice["message"].get("tool_calls", ()):
             call.pop("index", None)
-    return WholeAnswer(body, "".join(said), usage)
+    return WholeAnswer(body, "".join(texts), usage)
 
 
 def _empty(index: int) -> dict[str, Any]:

@@ -184,15 +184,15 @@ class OpenAIDecoder:
             beside = upstream_json.repaired(beside)
         ends: list[dict[str, Any]] = []
         listed = enumerate(shapes.choices_of(chunk))
-        told = [self._part(choice, shapes.index_of(choice, n), chunk, ends) for n, choice in listed]
+        completed = [self._part(choice, shapes.index_of(choice, n), chunk, ends) for n, choice in listed]
         if doubtful or self._halves:
-            told = [self._whole_characters(part, ends) for part in told]
-        parts = [part for part in told if part["delta"] or part.get("logprobs")]
+            completed = [self._whole_characters(part, ends) for part in completed]
+        parts = [part for part in completed if part["delta"] or part.get("logprobs")]
         if parts:
-            said = "".join([text.of_delta(part["delta"]) for part in parts])
-            if said:
+            words = "".join([text.of_delta(part["delta"]) for part in parts])
+            if words:
                 self._events.spoken()
-            yield Delta({"choices": parts, **beside}, said)
+            yield Delta({"choices": parts, **beside}, words)
         if ends:  # by itself: more may follow that is said before it
             yield _ending(ends, beside)
 

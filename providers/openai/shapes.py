@@ -36,12 +36,12 @@ _OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", 
 
 
 def beside(body: Mapping[str, Any]) -> dict[str, Any]:
-    told = {}
+    fields = {}
     for name, kind in _BESIDE_CHOICES:
         value = body.get(name)
         if type(value) is kind:
-            told[name] = value
-    return told
+            fields[name] = value
+    return fields
 
 
 def choices_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -87,32 +87,32 @@ def of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def content(said: dict[str, Any], calls: ToolCalls) -> dict[str, Any]:
+def content(message: dict[str, Any], calls: ToolCalls) -> dict[str, Any]:
     """A delta or a message with its text as text and its tool calls whole."""
-    if isinstance(said.get("content"), list):
-        said = _flattened(said)
-    elif not isinstance(said.get("content"), str | None):
+    if isinstance(message.get("content"), list):
+        message = _flattened(message)
+    elif not isinstance(message.get("content"), str | None):
         raise UpstreamError
-    tool_calls = said.get("tool_calls")
+    tool_calls = message.get("tool_calls")
     if tool_calls is not None:
         if not isinstance(tool_calls, list):
             raise UpstreamError
-        said = {**said, "tool_calls": [calls.complete(call) for call in tool_calls]}
-    if "tool_calls" in said and not tool_calls:
-        said = {name: value for name, value in said.items() if name != "tool_calls"}
-    return said
+        message = {**message, "tool_calls": [calls.complete(call) for call in tool_calls]}
+    if "tool_calls" in message and not tool_calls:
+        message = {name: value for name, value in message.items() if name != "tool_calls"}
+    return message
 
 
-def _flattened(said: dict[str, Any]) -> dict[str, Any]:
+def _flattened(message: dict[str, Any]) -> dict[str, Any]:
     """Typed parts as Mistral sends them: thinking becomes `reasoning_content`, text `content`, a refusal `refusal`."""
     texts: dict[str, str] = {}
-    for part in said["content"]:
+    for part in message["content"]:
         name, text = _part(part)
         if text:
             texts[name] = texts.get(name, "") + text
     thinking = texts.pop("reasoning_content", None)
-    flat = {**said, "content": texts.pop("content", None), **texts}
-    if thinking is not None and not (said.get("reasoning_content") or said.get("reasoning")):
+    flat = {**message, "content": texts.pop("content", None), **texts}
+    if thinking is not None and not (message.get("reasoning_content") or message.get("reasoning")):
         flat["reasoning_content"] = thinking
     return flat
 

@@ -20,6 +20,8 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
 _SEARCHES = ("web_search_requests", "num_search_queries", "web_searches")
+_DEFAULT_TIERS = ("standard", "on_demand")
+"""Other vendors' names of the tier of a call that requests none."""
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NOTHING: Mapping[str, Any] = {}
 
@@ -46,6 +48,7 @@ def of_report(report: object, service_tier: object = None) -> Usage | None:
     reasoning = min(_count(spoken, "reasoning_tokens") or _count(report, "reasoning_tokens"), output)
     audio_out = min(_count(spoken, "audio_tokens"), output - reasoning)
     tier = service_tier or report.get("service_tier")
+    tier = "default" if tier in _DEFAULT_TIERS else tier
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
@@ -76,8 +79,8 @@ def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, 
 
 def _searches(report: Mapping[str, Any]) -> int:
     tools = report.get("server_tool_use") or report.get("server_tool_use_details")
-    for told in (tools, report):
-        if isinstance(told, Mapping) and (count := _first(told, _SEARCHES)) is not None:
+    for source in (tools, report):
+        if isinstance(source, Mapping) and (count := _first(source, _SEARCHES)) is not None:
             return count if count <= MAX_SEARCHES else 0
     return 0
 

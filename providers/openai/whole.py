@@ -30,8 +30,8 @@ def answer(call: ChatCall, body: Any) -> WholeAnswer:
         _choice(choice, index, seed) for index, choice in sorted(zip(indexes, choices, strict=True), key=_first)
     ]
     complete = {"object": "chat.completion", "choices": completed, **shapes.beside(body)}
-    said = "".join([text.of_delta(choice["message"]) for choice in completed])
-    return WholeAnswer(complete, said, usage.of_report(body.get("usage"), body.get("service_tier")))
+    words = "".join([text.of_delta(choice["message"]) for choice in completed])
+    return WholeAnswer(complete, words, usage.of_report(body.get("usage"), body.get("service_tier")))
 
 
 def _first(pair: tuple[int, Any]) -> int:

@@ -29,8 +29,8 @@ async def streamed(client: AccountClient, model: str, *, key: str = "", **fields
     return events(answer.text)
 
 
-def said(told: list[dict[str, Any]], kind: str = "delta") -> str:
-    return "".join(event["text"] for event in told if event["type"] == kind)
+def text(spoken: list[dict[str, Any]], kind: str = "delta") -> str:
+    return "".join(event["text"] for event in spoken if event["type"] == kind)
 
 
 async def balance(client: AccountClient) -> dict[str, int]:
@@ -39,11 +39,11 @@ async def balance(client: AccountClient) -> dict[str, int]:
 
 
 async def test_a_message_is_answered_in_events_and_charged_once(payer: AccountClient) -> None:
-    start, *told, done = await streamed(payer, "test-plain", temperature=0.5, max_tokens=50)
+    start, *spoken, done = await streamed(payer, "test-plain", temperature=0.5, max_tokens=50)
     assert set(start) == {"type", "id", "model", "held"}
     assert (start["type"], start["model"]) == ("start", "test-plain")
-    assert {event["type"] for event in told} == {"delta"}
-    assert said(told) == ANSWER
+    assert {event["type"] for event in spoken} == {"delta"}
+    assert text(spoken) == ANSWER
     assert set(done) == {"type", "usage", "credits_charged", "balance", "held", "finish_reason"}
     assert (done["type"], done["finish_reason"], done["held"]) == ("done", "stop", start["held"])
     receipt = await payer.get(f"/charges/{start['id']}/")
@@ -56,7 +56,7 @@ async def test_a_message_is_answered_in_events_and_charged_once(payer: AccountCl
 async def test_messages_are_taken_as_openai_has_them(payer: AccountClient) -> None:
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "x"}]
     answer = await payer.http.post(PATH, json={"model": "test-plain", "messages": messages})
-    assert said(events(answer.text)) == ANSWER
+    assert text(events(answer.text)) == ANSWER
 
 
 async def test_parts_of_a_tool_call_have_one_index(payer: AccountClient) -> None:
@@ -77,7 +77,7 @@ async def test_the_same_key_gives_the_same_answer_for_one_charge(
     first, again = [await streamed(payer, model, key=key) for _ in range(2)]
     assert len(upstream.seen) == before + 1
     assert (first[0], first[-1]) == (again[0], again[-1])
-    assert said(first) == said(again)
+    assert text(first) == text(again)
     assert (await balance(payer))["balance"] == first[-1]["balance"]
 
 
@@ -102,8 +102,8 @@ async def test_a_hold_that_grows_is_told_and_the_last_credits_end_the_answer(
     payers: OpenAccountClient,
 ) -> None:
     poor = await payers(20_000)
-    start, *told, done = await streamed(poor, "test-metered")
-    grown = [event["held"] for event in told if event["type"] == "hold"]
+    start, *spoken, done = await streamed(poor, "test-metered")
+    grown = [event["held"] for event in spoken if event["type"] == "hold"]
     assert len(grown) > 1
     assert [start["held"], *grown] == sorted({start["held"], *grown})
     assert done["held"] == grown[-1]
@@ -130,7 +130,7 @@ async def test_a_provider_that_fails_before_any_output_is_an_answer_with_its_sta
 
 
 async def test_the_next_route_answers(payer: AccountClient) -> None:
-    assert said(await streamed(payer, "test-second")) == ANSWER
+    assert text(await streamed(payer, "test-second")) == ANSWER
 
 
 @pytest.mark.parametrize("model", ["test-cut", "test-error-inside", "test-garbage"])

@@ -6,6 +6,11 @@ import contextlib
 from tests.doubles.postgres_proxy import PostgresProxy
 
 
+def _commits(data: bytes) -> bool:
+    """A statement of that name is run, or one that says so; not where it is prepared."""
+    return b"\0commit\0" in data or (b"COMMIT" in data and b"commit\0COMMIT" not in data)
+
+
 class CuttingProxy(PostgresProxy):
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -39,9 +44,9 @@ class CuttingProxy(PostgresProxy):
             while data := await reader.read(65_536):
                 if self.stalled.is_set():
                     await asyncio.Event().wait()
-                if b"COMMIT" in data and self.spared:
+                if _commits(data) and self.spared:
                     self.spared -= 1
-                elif b"COMMIT" in data and self.cuts_left:
+                elif _commits(data) and self.cuts_left:
                     self.cuts_left -= 1
                     swallowing.set()
                 to_upstream.write(data)

@@ -11,12 +11,25 @@ from tests.temporal.leaky import LeakyWorkflow
 from worker import SANDBOX, WORKFLOWS
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("sqlalchemy", "sqlmodel", "psycopg", "httpx", "httpx2", "aiohttp", "requests", "obstore", "fastapi", "db")
+HEAVY = (
+    "sqlalchemy",
+    "sqlmodel",
+    "psycopg",
+    "httpx",
+    "httpx2",
+    "aiohttp",
+    "requests",
+    "obstore",
+    "fastapi",
+    "db",
+    "gateway",
+    "catalog",
+)
 
 
 def test_workflows_bring_no_database_and_no_vendor() -> None:
     program = (
-        "import sys, workflows.media, workflows.maintenance, workflows.start\n"
+        "import sys, workflows.media, workflows.maintenance, workflows.audit, workflows.start\n"
         f"sys.stdout.write(str([name for name in {HEAVY} if name in sys.modules]))"
     )
     told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -250,7 +250,7 @@ def test_the_image_holds_all_that_runs(tmp_path: Path) -> None:
     _copied(tmp_path)
     assert not list(tmp_path.glob(".*"))
     code = (
-        "import sys, api.__main__, worker, cli, wiring; from db import migrate\n"
+        "import sys, server, worker, cli, wiring; from db import migrate\n"
         "assert wiring.load_catalog(None).models\n"
         "print(*{getattr(m, '__file__', None) or '' for m in list(sys.modules.values())}, sep='\\n')"
     )

@@ -15,7 +15,6 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from api.app import create_app
 from api.cors import EXPOSED, Cors
 from api.edge import Edge
 from db.engine import Database
@@ -23,6 +22,7 @@ from domain import keys
 from domain.errors import ServiceUnavailable
 from domain.ledger import Answer, Operation
 from domain.limits import NO_LIMITS
+from server import create_app
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

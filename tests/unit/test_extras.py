@@ -29,7 +29,9 @@ PRICES = TokenPrices(
 PLAIN = TokenPrices(per_thousand(input=Decimal(10), output=Decimal(20)))
 
 
-def model(*passes: frozenset[str], reads: tuple[InputModality, ...] = tuple(InputModality)) -> Model:
+def model(
+    *passes: frozenset[str], prices: TokenPrices = PRICES, reads: tuple[InputModality, ...] = tuple(InputModality)
+) -> Model:
     provider = Provider(name="p", kind=ProviderKind.OPENAI, active=True)
     routes = [
         Route(provider=provider, model="m", weight=1, capabilities=frozenset(), passes=some)
@@ -43,7 +45,7 @@ def model(*passes: frozenset[str], reads: tuple[InputModality, ...] = tuple(Inpu
         input_modalities=reads,
         context_window=1000,
         max_output_tokens=100,
-        prices=Prices(tokens=PRICES),
+        prices=Prices(tokens=prices),
         tags=(),
         pro_only=False,
         supported_parameters=None,
@@ -85,7 +87,7 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     ],
 )
 def test_a_call_is_held_at_the_rates_of_what_it_can_use(body: dict[str, Any], meters: set[Meter]) -> None:
-    assert set(extras.prices_of(model(), PRICES, body).rates) == {*BASE, *meters}
+    assert set(extras.prices_of(model(), body).rates) == {*BASE, *meters}
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,12 @@ def test_a_call_is_held_at_the_rates_of_what_it_can_use(body: dict[str, Any], me
         ({"search_parameters": {"mode": "on"}}, "search_parameters"),
         ({"search_settings": {"x": 1}}, "search_settings"),
         ({"enable_search": True}, "enable_search"),
-        *(({name: {"any": 1}}, name) for name in extras.UNPRICED_FIELDS),
+        *(({name: {"any": 1}}, name) for name in sorted(extras.UNPRICED_FIELDS)),
     ],
 )
 def test_what_has_no_price_is_refused_by_its_name(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(RequestInvalid, match="not priced here") as refused:
-        extras.prices_of(model(), PLAIN, asking(**fields))
+        extras.prices_of(model(prices=PLAIN), asking(**fields))
     assert (refused.value.param, refused.value.code) == (param, "unsupported_parameter")
 
 
@@ -123,28 +125,28 @@ def test_what_has_no_price_is_refused_by_its_name(fields: dict[str, Any], param:
 )
 def test_what_is_of_a_wrong_type_is_refused_by_its_name(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
-        extras.prices_of(model(), PRICES, asking(**fields))
+        extras.prices_of(model(), asking(**fields))
     assert (refused.value.param, refused.value.code) == (param, "invalid_type")
 
 
 @pytest.mark.parametrize("fields", [{"plugins": []}, {"best_of": 1}, {"enable_search": False}, {"models": None}])
 def test_a_value_that_costs_nothing_needs_no_price(fields: dict[str, Any]) -> None:
-    assert extras.prices_of(model(), PLAIN, asking(**fields)) == PLAIN
+    assert extras.prices_of(model(prices=PLAIN), asking(**fields)) == PLAIN
 
 
 def test_a_field_without_a_meter_is_taken_where_every_route_passes_it_on() -> None:
     body, passes = asking(moderation={"model": "m"}), frozenset({"moderation"})
-    assert extras.prices_of(model(passes), PLAIN, body) == PLAIN
+    assert extras.prices_of(model(passes, prices=PLAIN), body) == PLAIN
     for some in ((passes, frozenset[str]()), (frozenset({"*"}),)):
         with pytest.raises(RequestInvalid, match="'moderation' is not priced here"):
-            extras.prices_of(model(*some), PLAIN, body)
+            extras.prices_of(model(*some, prices=PLAIN), body)
 
 
 @pytest.mark.parametrize(
     ("tier", "rate"), [(None, 10), ("auto", 10), ("default", 10), ("flex", 5), ("priority", 20), ("fast", 20)]
 )
 def test_the_service_tier_that_is_requested_is_the_price(tier: str | None, rate: int) -> None:
-    prices = extras.prices_of(model(), PRICES, asking(service_tier=tier))
+    prices = extras.prices_of(model(), asking(service_tier=tier))
     assert prices.rates[Meter.INPUT] == rate * 10**6
     assert set(prices.service_tiers) == (set() if rate == 10 else {"default"})
     assert all(set(other.rates) == set(BASE) for other in prices.service_tiers.values())
@@ -165,8 +167,8 @@ def test_the_service_tier_that_is_requested_is_the_price(tier: str | None, rate:
 def test_a_part_goes_to_a_model_that_reads_it_and_to_no_other(kind: str, reads: InputModality) -> None:
     body = asking(part("text", text="x"), part(kind))
     for prices in (PRICES, PLAIN):
-        assert extras.prices_of(model(reads=(InputModality.TEXT, reads)), prices, body)
+        assert extras.prices_of(model(prices=prices, reads=(InputModality.TEXT, reads)), body)
     others = tuple(modality for modality in InputModality if modality is not reads)
     with pytest.raises(RequestInvalid, match=rf"is an? {reads} part, which the model 'm' does not read") as refused:
-        extras.prices_of(model(reads=others), PRICES, body)
+        extras.prices_of(model(reads=others), body)
     assert refused.value.param == "messages[1].content[1]"

@@ -40,6 +40,13 @@ async def test_each_account_comes_in_its_order_and_nothing_is_lost() -> None:
         assert [p for p in rest if p.key == account] == [p for p in waiting if p.key == account]
 
 
+async def test_what_comes_back_is_taken_again_in_its_order_across_accounts() -> None:
+    queue, waiting = FairQueue(), [pending(account) for account in (ANN, BOB, CAT)]
+    queue.push(pending(CAT))
+    queue.push_front(waiting)
+    assert queue.take(3) == waiting
+
+
 async def test_what_nobody_waits_for_is_not_taken() -> None:
     queue, left, tried = FairQueue(), pending(ANN), pending(ANN)
     queue.push(left)

@@ -16,19 +16,20 @@ import pytest
 from pydantic import SecretStr
 from starlette.routing import Route
 
-from api.app import create_app
 from api.errors import CODES
 from catalog import files
 from cli.command import yout
 from domain.catalog import Catalog
 from domain.ledger import Operation
 from environment import DEV_FILE, SECRET_FILE
+from server import create_app
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
-API, OPERATING, ARCHITECTURE = ROOT / "docs/api.md", ROOT / "docs/operating.md", ROOT / "ARCHITECTURE.md"
+API, OPERATING, LEDGER = ROOT / "docs/api.md", ROOT / "docs/operating.md", ROOT / "docs/ledger.md"
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -270,14 +271,12 @@ def test_the_error_codes_are_in_the_closed_list() -> None:
 
 
 def test_the_ledgers_operations_are_those() -> None:
-    told = set(
-        re.findall(r"`([A-Z]\w+)`", ARCHITECTURE.read_text().partition("**Operations.**")[2].partition("\n\n")[0])
-    )
+    told = set(re.findall(r"`([A-Z]\w+)`", LEDGER.read_text().partition("**Operations.**")[2].partition("\n\n")[0]))
     assert told
     assert told <= {operation.__name__ for operation in get_args(Operation)}
 
 
-@pytest.mark.parametrize("row", list(cells(ARCHITECTURE, "Numbers")), ids=lambda row: row[2].strip("`"))
+@pytest.mark.parametrize("row", list(cells(LEDGER, "Numbers")), ids=lambda row: row[2].strip("`"))
 def test_a_number_is_the_programs(row: list[str]) -> None:
     module, _, name = row[2].strip("`").rpartition(".")
     value = getattr(importlib.import_module(module), name)
@@ -287,7 +286,7 @@ def test_a_number_is_the_programs(row: list[str]) -> None:
 
 def test_every_room_is_in_the_tree() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    rooms = {row[0].strip("`").rstrip("/") for row in cells(ARCHITECTURE, "The tree")}
+    rooms = {row[0].strip("`").rstrip("/") for row in cells(ARCHITECTURE, "Packages")}
     assert {package for package in packages if "." not in package} <= rooms
 
 

@@ -92,9 +92,9 @@ def only(effects: e.Effects, kind: type) -> Any:
 
 
 def relay(of: Call, *events: e.Event) -> Relay:
-    made = Relay(of)
-    fed(made, e.Start(), *events)
-    return made
+    machine = Relay(of)
+    fed(machine, e.Start(), *events)
+    return machine
 
 
 def test_the_table_knows_every_event_in_every_phase() -> None:
@@ -105,87 +105,87 @@ def test_the_table_knows_every_event_in_every_phase() -> None:
 @pytest.mark.parametrize("phase", Phase, ids=lambda phase: phase.name)
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
 def test_every_cell(phase: Phase, event: type) -> None:
-    made = Relay(call(BILLS_ON))
+    machine = Relay(call(BILLS_ON))
     starts = phase is Phase.OPENING and event is e.Start
-    fed(made, *([] if starts else REACHED[phase]))
-    assert made.phase is phase
-    effects = made.feed(EVENTS[event])
-    assert ([type(effect) for effect in effects], made.phase) == TRANSITIONS[event][list(Phase).index(phase)]
+    fed(machine, *([] if starts else REACHED[phase]))
+    assert machine.phase is phase
+    effects = machine.feed(EVENTS[event])
+    assert ([type(effect) for effect in effects], machine.phase) == TRANSITIONS[event][list(Phase).index(phase)]
 
 
 def test_what_has_no_content_waits_for_what_has() -> None:
-    made = relay(call(), Accepted(), ROLE)
-    assert [effect.delta for effect in made.feed(WORD) if isinstance(effect, e.Send)] == [ROLE, WORD]
+    machine = relay(call(), Accepted(), ROLE)
+    assert [effect.delta for effect in machine.feed(WORD) if isinstance(effect, e.Send)] == [ROLE, WORD]
 
 
 def test_another_route_answers_until_something_is_produced() -> None:
-    made = relay(call(STOPS, BILLS_ON), Accepted(), ROLE)
-    assert made.feed(e.Failed(UpstreamError())) == [e.Ask(BILLS_ON)]
-    assert [effect.delta for effect in made.feed(WORD) if isinstance(effect, e.Send)] == [
+    machine = relay(call(STOPS, BILLS_ON), Accepted(), ROLE)
+    assert machine.feed(e.Failed(UpstreamError())) == [e.Ask(BILLS_ON)]
+    assert [effect.delta for effect in machine.feed(WORD) if isinstance(effect, e.Send)] == [
         WORD
     ]  # the first role is gone
-    assert [type(effect) for effect in made.feed(e.Failed(UpstreamError()))] == [e.Close, e.Settle]
-    assert made.end_reason is EndReason.PROVIDER_FAILED
+    assert [type(effect) for effect in machine.feed(e.Failed(UpstreamError()))] == [e.Close, e.Settle]
+    assert machine.end_reason is EndReason.PROVIDER_FAILED
 
 
 @pytest.mark.parametrize("error", [UpstreamRefused(), GatewayError()])
 def test_what_another_route_would_refuse_too_is_not_asked_of_it(error: GatewayError) -> None:
-    made = relay(call(STOPS, BILLS_ON))
-    assert fed(made, e.Failed(error)) == [e.Close(), e.Void()]
-    assert only(fed(made, e.Settled(CLOSED)), e.Fail).error is error
+    machine = relay(call(STOPS, BILLS_ON))
+    assert fed(machine, e.Failed(error)) == [e.Close(), e.Void()]
+    assert only(fed(machine, e.Settled(CLOSED)), e.Fail).error is error
 
 
 def test_text_that_comes_with_a_finish_and_after_it_keeps_its_order() -> None:
-    made = relay(call(), Accepted())
-    effects = fed(made, delta("a ", finish="stop"), delta("b "), Done())
+    machine = relay(call(), Accepted())
+    effects = fed(machine, delta("a ", finish="stop"), delta("b "), Done())
     sent = [effect.delta.chunk["choices"][0] for effect in effects if isinstance(effect, e.Send)]
     assert [(choice["delta"]["content"], choice["finish_reason"]) for choice in sent] == [("a ", None), ("b ", None)]
-    (last,) = only(fed(made, e.Settled(CLOSED)), e.End).last
+    (last,) = only(fed(machine, e.Settled(CLOSED)), e.End).last
     assert last.chunk["choices"] == [{"index": 0, "delta": {}, "finish_reason": "stop"}]
 
 
 def test_nothing_that_ends_a_choice_is_sent_before_the_charge() -> None:
-    made = relay(call(choices=2), Accepted())
+    machine = relay(call(choices=2), Accepted())
     both = {"choices": [delta("x", index=0).chunk["choices"][0], delta("", finish="stop", index=1).chunk["choices"][0]]}
-    effects = fed(made, Delta(both, "x", (1,)), delta("", finish="length"), Done())
+    effects = fed(machine, Delta(both, "x", (1,)), delta("", finish="length"), Done())
     sent = [choice for effect in effects if isinstance(effect, e.Send) for choice in effect.delta.chunk["choices"]]
     assert [choice["finish_reason"] for choice in sent] == [None]
-    last = [choice for part in only(fed(made, e.Settled(CLOSED)), e.End).last for choice in part.chunk["choices"]]
+    last = [choice for part in only(fed(machine, e.Settled(CLOSED)), e.End).last for choice in part.chunk["choices"]]
     assert [(choice["index"], choice["finish_reason"]) for choice in last] == [(1, "stop"), (0, "length")]
 
 
 def test_a_hold_that_grows_keeps_what_comes_meanwhile_in_order() -> None:
-    made = relay(call(GROWS, paid=1, output_limit=None), Accepted())
-    assert made.feed(delta("one two three ")) == [e.Extend(2)]
-    assert fed(made, delta("four "), report(4), Done()) == []
-    effects = made.feed(e.Extended(3, 250))
+    machine = relay(call(GROWS, paid=1, output_limit=None), Accepted())
+    assert machine.feed(delta("one two three ")) == [e.Extend(2)]
+    assert fed(machine, delta("four "), report(4), Done()) == []
+    effects = machine.feed(e.Extended(3, 250))
     assert [type(effect) for effect in effects] == [e.TellHeld, e.Send, e.Extend]
-    effects = made.feed(e.Extended(9, 300))
+    effects = machine.feed(e.Extended(9, 300))
     assert [type(effect) for effect in effects] == [e.TellHeld, e.Send, e.Settle, e.ReadOn]
     assert only(effects, e.Settle).usage == Usage(3, 4, UsageSource.PROVIDER)
 
 
 def test_when_the_credits_end_every_choice_ends_for_its_length() -> None:
-    made = relay(call(GROWS, paid=2, output_limit=None), Accepted(), delta("one "))
-    settle = only(fed(made, delta("two three "), e.NotExtended()), e.Settle)
+    machine = relay(call(GROWS, paid=2, output_limit=None), Accepted(), delta("one "))
+    settle = only(fed(machine, delta("two three "), e.NotExtended()), e.Settle)
     assert (settle.usage, settle.minimum) == (Usage(3, 1, UsageSource.COUNTED), True)
-    assert made.end_reason is EndReason.CREDITS_EXHAUSTED
-    (last,) = only(fed(made, e.Settled(CLOSED)), e.End).last
+    assert machine.end_reason is EndReason.CREDITS_EXHAUSTED
+    (last,) = only(fed(machine, e.Settled(CLOSED)), e.End).last
     assert last.chunk["choices"] == [{"index": 0, "delta": {}, "finish_reason": "length"}]
 
 
 def test_a_provider_that_goes_on_above_its_limit_is_cut_and_its_excess_is_not_billed() -> None:
-    made = relay(call(paid=10, output_limit=10), Accepted())
-    effects = fed(made, *[delta("many words ") for _ in range(60)])
-    assert made.end_reason is EndReason.RUNAWAY
+    machine = relay(call(paid=10, output_limit=10), Accepted())
+    effects = fed(machine, *[delta("many words ") for _ in range(60)])
+    assert machine.end_reason is EndReason.RUNAWAY
     settle = only(effects, e.Settle)
     assert settle.usage.output_tokens == 10
     assert settle.unbilled_output > 60
 
 
 def test_a_report_above_the_limit_that_was_sent_is_billed_at_that_limit() -> None:
-    made = relay(call(paid=20, output_limit=10, choices=2), Accepted(), WORD)
-    settle = only(fed(made, report(900), delta("", finish="stop"), Done()), e.Settle)
+    machine = relay(call(paid=20, output_limit=10, choices=2), Accepted(), WORD)
+    settle = only(fed(machine, report(900), delta("", finish="stop"), Done()), e.Settle)
     assert (settle.usage.output_tokens, settle.unbilled_output) == (20, 880)
 
 
@@ -210,14 +210,14 @@ def test_a_report_older_than_what_passed_through_is_not_the_bill_of_who_leaves()
 
 
 def test_who_leaves_when_all_has_been_said_pays_for_a_whole_answer() -> None:
-    made = relay(call(STOPS), Accepted(), WORD, delta("", finish="stop"))
-    settle = only(fed(made, e.ClientDisconnected()), e.Settle)
-    assert (made.end_reason, settle.minimum, settle.capped) == (EndReason.FINISHED, True, False)
+    machine = relay(call(STOPS), Accepted(), WORD, delta("", finish="stop"))
+    settle = only(fed(machine, e.ClientDisconnected()), e.Settle)
+    assert (machine.end_reason, settle.minimum, settle.capped) == (EndReason.FINISHED, True, False)
 
 
 def test_what_is_read_for_the_bill_is_billed_to_its_end() -> None:
-    made = relay(call(BILLS_ON), Accepted(), WORD, e.ClientDisconnected())
-    settle = only(fed(made, WORD, report(40), delta("", finish="stop"), Done()), e.Settle)
+    machine = relay(call(BILLS_ON), Accepted(), WORD, e.ClientDisconnected())
+    settle = only(fed(machine, WORD, report(40), delta("", finish="stop"), Done()), e.Settle)
     assert (settle.usage, settle.minimum, settle.capped) == (Usage(3, 40, UsageSource.PROVIDER), True, True)
 
 
@@ -228,7 +228,7 @@ def test_a_failed_settlement_is_told_as_it_is() -> None:
 
 
 def test_a_stream_that_broke_off_is_charged_without_the_minimum() -> None:
-    made = relay(call(), Accepted(), WORD)
-    settle = only(fed(made, e.Failed(UpstreamError())), e.Settle)
+    machine = relay(call(), Accepted(), WORD)
+    settle = only(fed(machine, e.Failed(UpstreamError())), e.Settle)
     assert not settle.minimum
-    assert "broke off" in only(fed(made, e.Settled(CLOSED)), e.Fail).error.message
+    assert "broke off" in only(fed(machine, e.Settled(CLOSED)), e.Fail).error.message

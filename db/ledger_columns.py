@@ -1,0 +1,58 @@
+"""What `ledger_read` tells of a row, by name: the order is that of `db/functions.sql`, and is read from there.
+
+A column that the rules do not know, or one that they need and are not told, fails when this is imported.
+"""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from domain.ledger import Account, Hold, Key
+from domain.limits import Used
+
+FUNCTIONS = Path(__file__).with_name("functions.sql")
+
+
+def _names(columns: str) -> tuple[str, ...]:
+    return tuple(column.strip().split("::")[0] for column in columns.split(","))
+
+
+def told(rows: str, sql: str) -> tuple[str, ...]:
+    """The columns of the arrays that become `rows`, in order."""
+    functions = sql.partition("FUNCTION ledger_read")[2].partition("END $$;")[0]
+    for columns, target in re.findall(
+        r"json_agg\(json_build_array\(([\w\s,:]+)\)\).*?INTO (\w+)", functions, re.DOTALL
+    ):
+        if target == f"{rows}_":
+            return _names(columns)
+    raise LookupError(rows)
+
+
+def placed(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a new hold as `ledger_write` names them: where to, and what from."""
+    found = re.search(r"INSERT INTO holds \(([^)]+)\)\s+SELECT\s+([\w\s,]+?)\s+FROM", sql)
+    if found is None:
+        raise LookupError("holds")
+    return _names(found[1]), _names(found[2])
+
+
+def field_names(kind: type) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
+
+
+def check(sql: str) -> None:
+    """Raises `ValueError` when the functions and the rules speak of different columns."""
+    key = field_names(Key) - {"used"} | field_names(Used)
+    kinds = {"accounts": field_names(Account), "keys": key, "holds": field_names(Hold)}
+    for rows, names in kinds.items():
+        columns = told(rows, sql)
+        if len(set(columns)) != len(columns) or set(columns) != names:
+            raise ValueError(f"ledger_read and the rules differ in the columns of {rows}: {set(columns) ^ names}")
+    into, values = placed(sql)
+    if into != values or set(into) != kinds["holds"]:
+        raise ValueError(f"ledger_write and the rules differ in the columns of holds: {set(into) ^ kinds['holds']}")
+
+
+_SQL = FUNCTIONS.read_text("utf-8")
+check(_SQL)
+ACCOUNT, KEY, HOLD = told("accounts", _SQL), told("keys", _SQL), told("holds", _SQL)

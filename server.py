@@ -1,0 +1,239 @@
+"""Composition root of an API process: `python -m api`, or `yout api`, runs `main`."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import NoReturn
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from temporalio.client import Client
+
+import api.app
+import settings as configuration
+from api import background
+from api.app import Gateway
+from api.background import MaintenanceTask
+from api.cors import Cors
+from api.http_protocol import Http1Protocol
+from api.outputs import Outputs
+from api.resources import Resources
+from api.statement_cursor import StatementCursor
+from db.leadership import Leadership
+from db.pruning import Pruning
+from db.sweeper import Sweeper
+from db.writer import LedgerWriter
+from domain.errors import ServiceUnavailable
+from domain.media import Job
+from domain.secrets import Purpose
+from exits import CANNOT_RUN, Failure
+from gateway.abandoned_streams import AbandonedStreams
+from gateway.calls import Calls
+from gateway.idempotency import IdempotentRequests
+from gateway.jobs import Jobs
+from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.renewals import renew_for_ever
+from logs import configure
+from providers import tokenizer
+from settings import Settings
+from temporal.client import connect, converter
+from wiring import Wired, open_wired
+from workflows import start
+from workflows.start import MediaStarter
+
+log = structlog.get_logger(__name__)
+
+START_PATIENCE = 2.0
+"""Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
+LAST_WORDS = 2.0
+"""Seconds before the end of a stop's patience in which streams are settled and told."""
+
+EVERY_ADDRESS = frozenset({"::", "[::]"})
+"""Hosts that mean both IPv6 and IPv4."""
+
+
+def create_app(settings: Settings) -> Gateway:
+    return api.app.create_app(
+        _lifespan(settings), max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins)
+    )
+
+
+def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _recording(app), AsyncExitStack() as stack:
+            wired = await stack.enter_async_context(open_wired(settings))
+            ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
+            await asyncio.to_thread(tokenizer.load)
+            calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
+            calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
+            temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
+            app.state.resources = _resources(wired, calls, temporal)
+            app.state.ledger = ledger
+            app.state.maintenance_errors = wired.errors
+            app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
+            stack.enter_context(wired.catalog.reloading())
+            await stack.enter_async_context(_running(_background(wired, calls, temporal)))
+            _settle_garbage()
+            yield
+            app.state.resources.stopping = True
+            await calls.drain()
+
+    return lifespan
+
+
+@asynccontextmanager
+async def _recording(app: FastAPI) -> AsyncIterator[None]:
+    """Keeps what stops the process, so that it can end with it in one line."""
+    try:
+        yield
+    except Exception as error:
+        app.state.start_error = error
+        raise
+
+
+def _settle_garbage() -> None:
+    """What is there now stays: the collector need not look through it again and again, in the middle of calls."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
+    async def start_media(job: Job) -> None:
+        try:
+            async with asyncio.timeout(START_PATIENCE):
+                await start.start(temporal, job)
+        except (ServiceUnavailable, TimeoutError):
+            log.warning("job accepted, Temporal is away", job=str(job.id))
+
+    async def temporal_answers() -> bool:
+        try:
+            async with asyncio.timeout(1):
+                return await temporal.service_client.check_health()
+        except Exception:  # whatever it is, Temporal does not answer
+            return False
+
+    return Resources(
+        claims=IdempotentRequests(
+            wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
+        ),
+        statement_cursor=StatementCursor(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
+        catalog=wired.catalog,
+        database=wired.database,
+        calls=calls,
+        jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        urls=wired.urls,
+        ceiling=wired.settings.ceiling,
+        public_url=wired.settings.public_url.rstrip("/"),
+        temporal_answers=temporal_answers,
+    )
+
+
+def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
+    maintenance = Maintenance(wired.jobs, MediaStarter(temporal), wired.errors)
+    leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
+    tasks = [
+        MaintenanceTask("sweep", Sweeper(wired.database).sweep),
+        MaintenanceTask("start_orphans", maintenance.start_orphans),
+        MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
+        MaintenanceTask("reconcile", maintenance.reconcile),
+        MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+        MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
+        MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
+    ]
+    return [
+        asyncio.create_task(renew_for_ever(calls), name="renewals"),
+        asyncio.create_task(background.run(leadership, tasks, wired.errors), name="maintenance"),
+    ]
+
+
+@asynccontextmanager
+async def _running(tasks: list[asyncio.Task[None]]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _end(*_: object) -> NoReturn:
+    """Uvicorn stops in good order and then sends itself the signal again, which would make a failure of it."""
+    sys.exit(0)
+
+
+def both_families(port: int) -> socket.socket:
+    """Of `::` an event loop would take IPv6 alone."""
+    listening = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listening.bind(("::", port))
+    return listening
+
+
+def _listening(host: str, port: int) -> list[socket.socket]:
+    """Bound before anything else is opened: a port that is taken ends the process at once, in one line."""
+    try:
+        if host in EVERY_ADDRESS:
+            return [both_families(port)]
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        return [listening]
+    except OSError as error:
+        remedy = "end what listens there, or set YOUT_HOST and YOUT_PORT"
+        raise Failure(f"the API cannot listen at {host}:{port} ({error.strerror}): {remedy}", CANNOT_RUN) from None
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn cuts what still runs when its patience ends: shortly before, streams end by themselves and say so."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app, patience = self.config.app, self.config.timeout_graceful_shutdown or 0
+        assert isinstance(app, Gateway)  # noqa: S101  # what it was made with
+        asyncio.get_running_loop().call_later(max(0.0, patience - LAST_WORDS), app.end_streams)
+        await super().shutdown(sockets)
+
+
+def main() -> int:
+    found = configuration.load()
+    configure(found.log_format)
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, _end)
+    app = create_app(found)
+    configured = uvicorn.Config(
+        app,
+        host=found.host,
+        port=found.port,
+        loop="uvloop",
+        http=Http1Protocol,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+        timeout_graceful_shutdown=int(found.shutdown_timeout.total_seconds()),
+        backlog=4096,
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
+    server = _Server(configured)
+    server.run(_listening(found.host, found.port))
+    if server.started:
+        return 0
+    raise getattr(app.state, "start_error", None) or Failure("the API could not start", CANNOT_RUN)
+
+
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    """Of a fault at start, which ends the process with a line of its own."""
+    text = record.getMessage()
+    return not text.startswith(("Traceback", "Exception in 'lifespan'", "Application startup failed"))
