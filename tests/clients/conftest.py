@@ -26,7 +26,7 @@ BEHAVIOURS = [
     *STATUSES,
     *(USAGES.keys() - {"extras"}),
     *WRITERS,
-    "chatty",
+    *("chatty", "comments", "nested"),
     *malformed_chunks.WHOLE,
     *malformed_chunks.STREAMED,
     *malformed_chunks.COMPLETED,
