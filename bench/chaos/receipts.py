@@ -61,8 +61,8 @@ def _rates_at(price: Mapping[str, Any], input_tokens: int) -> Mapping[str, str]:
     return max(reached, key=lambda tier: int(tier["above_input_tokens"]))["rates"] if reached else rates
 
 
-def _dearest(receipt: Receipt, minimum: int) -> int:
-    """What the whole hold must be: the bounds in the dearest way in which they can be used."""
+def _max_cost(receipt: Receipt, minimum: int) -> int:
+    """What the whole hold must be: the bounds at the highest rates by which they can be billed."""
     price, bounds = receipt["price"], receipt["bounds"]
     if price["flat"] is not None:
         return int(price["flat"])
@@ -81,15 +81,15 @@ def _dearest(receipt: Receipt, minimum: int) -> int:
         + Fraction(rates.get("web_search", 0)) * bounds["web_searches"]
         for rates in reachable
     ]
-    dearest: Fraction = max(costs) / 1000
-    return max(minimum, math.ceil(dearest))
+    highest: Fraction = max(costs) / 1000
+    return max(minimum, math.ceil(highest))
 
 
 def _of_hold(receipt: Receipt) -> Iterator[str]:
     held, most = receipt["credits"]["held"], receipt["bounds"]["max_credits"]
     minimum = receipt["calculation"]["minimum_charge"] if receipt["calculation"] else 10
-    if held != _dearest(receipt, minimum):
-        yield f"{held} are held for bounds that come to {_dearest(receipt, minimum)}"
+    if held != _max_cost(receipt, minimum):
+        yield f"{held} are held for bounds that come to {_max_cost(receipt, minimum)}"
     grown = receipt["held_at_first"] + sum(more["amount"] for more in receipt["extensions"])
     if held != grown:
         yield f"{held} are held, {grown} were set aside"

@@ -1,5 +1,6 @@
 """Odd answers and odd requests: never a 500, never a charge for nothing, never a hold that stays."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -153,3 +154,17 @@ async def test_every_choice_of_a_stream_has_an_end(client: httpx2.AsyncClient, m
     chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
     ends = [choice["index"] for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
     assert sorted(ends) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("model", "stream"), [("test-comments", True), ("test-nested", False)])
+async def test_a_provider_that_only_makes_work_is_cut_and_a_neighbour_is_answered(
+    client: httpx2.AsyncClient, model: str, stream: bool
+) -> None:
+    body = {"model": model, "messages": MESSAGES, "stream": stream, "max_tokens": 10}
+    flooded, served = await asyncio.gather(
+        client.post(CHAT, json=body),
+        client.post(CHAT, json={"model": "test-plain", "messages": MESSAGES, "max_tokens": 200}),
+    )
+    assert (flooded.status_code, flooded.json()["error"]["code"]) == (502, "upstream_error")
+    assert served.status_code == 200
+    assert await balance(client) == (1_000_000 - served.json()["yout"]["credits_charged"], 0)

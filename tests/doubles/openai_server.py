@@ -44,6 +44,11 @@ WRITERS = ("writes", "reasons", "writes-on", "reasons-on")
 ON_AND_ON = 30_000
 WORD = " word"
 """One token."""
+BODIES = {
+    "html": ("text/html", b"<html>SECRET</html>"),
+    "nested": ("application/json", b'{"choices":[' + b"[]," * 3_000_000 + b'[]],"usage":{}}'),
+}
+"""Answers that are none, and one that is nothing but work."""
 STATUSES = {"busy": 429, "broken": 500, "overloaded": 529, "forbidden": 401, "lost": 404, "gateway": 502}
 
 
@@ -121,8 +126,9 @@ class OpenAIServer:
         if model == "picky":
             error = {"message": "SECRET", "type": "invalid_request_error", "param": "temperature"}
             return web.json_response({"error": error | {"code": "unsupported_value"}}, status=400)
-        if model == "html":
-            return web.Response(text="<html>SECRET</html>", content_type="text/html")
+        if model in BODIES:
+            content_type, content = BODIES[model]
+            return web.Response(body=content, content_type=content_type)
         if model == "hang":
             await asyncio.to_thread(self.release.wait, 30)
         return await (self._stream(request, body) if body.get("stream") else self._whole(body))
@@ -174,6 +180,9 @@ class OpenAIServer:
             for chunk in scripted[model]:
                 await write(f"data: {json.dumps(chunk)}\n\n")
             await write("data: [DONE]\n\n")
+        elif model == "comments":
+            while True:
+                await write(": nothing yet\n\n" * 5000)
         elif model in WRITERS:
             await write(event(body, {"role": "assistant", "content": ""}))
             await self._write(body, write)
