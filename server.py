@@ -227,7 +227,11 @@ def main() -> int:
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
     server = _Server(configured)
-    server.run(_listening(found.host, found.port))
+    try:
+        server.run(_listening(found.host, found.port))
+    except SystemExit:
+        if server.started or not hasattr(app.state, "start_error"):
+            raise
     if server.started:
         return 0
     raise getattr(app.state, "start_error", None) or Failure("the API could not start", CANNOT_RUN)
