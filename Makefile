@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check fmt lock bench chaos clean
+.PHONY: help setup dev test coverage check fmt lock bench chaos clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ dev: setup  ## run everything here: API, worker, PostgreSQL, Temporal and its UI
 
 test: setup  ## run every test, against real servers; ARGS="-k name" selects
 	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+coverage: setup  ## run every test, and report which lines they ran; ARGS as for test
+	@$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
 
 check: setup  ## format, lint, types, import rules, sizes
 	@$(BIN)/ruff format --check --quiet

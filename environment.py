@@ -81,7 +81,8 @@ def running_dev(state_dir: str | Path | None) -> dict[str, str]:
     try:
         if (state / DEV_FILE).is_file():
             written = json.loads((state / DEV_FILE).read_text(encoding="utf-8"))
-            fields = {"database_url": "database_url", "temporal_address": "temporal_address", "api_url": "public_url"}
+            fields = {name: name for name in ("database_url", "migration_database_url", "temporal_address")}
+            fields["api_url"] = "public_url"
             values = {field: str(written[name]) for name, field in fields.items() if name in written}
         if (state / SECRET_FILE).is_file():
             values["secret_key"] = (state / SECRET_FILE).read_text(encoding="utf-8").strip()
@@ -100,3 +101,14 @@ def database_url() -> str:
     if not url.startswith(DATABASE_SCHEMES):
         raise SettingsInvalid([f"YOUT_DATABASE_URL: {DATABASE_URL_FORM}"])
     return url
+
+
+def migration_database_url() -> str:
+    """Of the role that owns the schema. Not set: that of the application. Raises `SettingsInvalid`."""
+    values = read()
+    url = values.get("YOUT_MIGRATION_DATABASE_URL")
+    if not url and not values.get("YOUT_DATABASE_URL"):
+        url = running_dev(values.get("YOUT_STATE_DIR")).get("migration_database_url")
+    if url and not url.startswith(DATABASE_SCHEMES):
+        raise SettingsInvalid([f"YOUT_MIGRATION_DATABASE_URL: {DATABASE_URL_FORM}"])
+    return url or database_url()

@@ -51,7 +51,7 @@ from workflows.start import MediaStarter
 
 log = structlog.get_logger(__name__)
 
-START_PATIENCE = 2.0
+START_TIMEOUT_SECONDS = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 LAST_WORDS = 2.0
 """Seconds before the end of a stop's patience in which streams are settled and told."""
@@ -110,7 +110,7 @@ def _settle_garbage() -> None:
 def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
     async def start_media(job: Job) -> None:
         try:
-            async with asyncio.timeout(START_PATIENCE):
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
                 await start.start(temporal, job)
         except (ServiceUnavailable, TimeoutError):
             log.warning("job accepted, Temporal is away", job=str(job.id))

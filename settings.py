@@ -88,6 +88,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr
     """postgresql://user:password@host:port/database"""
+    migration_database_url: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
+    """Of the role that owns the schema, for `yout migrate` alone. Omitted: that of `database_url`."""
     database_pool: int = Field(default=8, ge=1, le=100)
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"

@@ -2,7 +2,8 @@
 
 import sys
 
+import exits
 from server import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exits.run(main))

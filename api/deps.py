@@ -16,19 +16,19 @@ _documented = HTTPBearer(auto_error=False, description="An API key of your accou
 
 
 def resources(request: Request) -> Resources:
-    found = request.app.state.resources
-    assert isinstance(found, Resources)  # noqa: S101  # the lifespan put it there
-    return found
+    shared = request.app.state.resources
+    assert isinstance(shared, Resources)  # noqa: S101  # the lifespan put it there
+    return shared
 
 
 def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
-    async def caller(request: Request, _: Annotated[object, Depends(_documented)]) -> Caller:
-        found = await auth.authenticate(request.scope)
-        if scope is not None and scope not in found.scopes:
+    async def permitted(request: Request, _: Annotated[object, Depends(_documented)]) -> Caller:
+        caller = await auth.authenticate(request.scope)
+        if scope is not None and scope not in caller.scopes:
             raise ScopeMissing(scope)
-        return found
+        return caller
 
-    return caller
+    return permitted
 
 
 async def _idempotent_request(

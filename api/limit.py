@@ -33,12 +33,12 @@ class Limit(BaseModel):
 async def limit(caller: AnyCaller, resources: CurrentResources) -> Limit:
     """`balance` is without what is held by calls and jobs in flight."""
     async with resources.database.reading() as session:
-        found = await accounts.balance(session, caller.account_id)
+        row = await accounts.balance(session, caller.account_id)
     return Limit(
-        balance=found.available,
-        held=found.held,
-        plan=found.plan,
-        plan_active=found.plan_active,
+        balance=row.available,
+        held=row.held,
+        plan=row.plan,
+        plan_active=row.plan_active,
         limits=_limits(caller, resources.ceiling, datetime.now(UTC)),
     )
 

@@ -65,7 +65,7 @@ class Quote(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PricedCall:
     kind: str
     model: Model
     terms: TextTerms | FlatTerms
@@ -79,26 +79,28 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    asked = await _asked(resources, parsed, big=body_bytes(request) > BIG_BODY)
+    priced = await _priced(resources, parsed, big=body_bytes(request) > BIG_BODY)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
-    if asked.model.pro_only and not balance.plan_active:
+    if priced.model.pro_only and not balance.plan_active:
         raise ProRequired
     credential, ceiling = caller.credential, resources.ceiling
     budget, tokens = credential.budget_left(ceiling, datetime.now(UTC)), credential.limits.within(ceiling).tokens
-    return _quote(asked, SpendingLimits(balance.available, balance.held, budget, asked.max_credits, tokens))
+    return _quote(priced, SpendingLimits(balance.available, balance.held, budget, priced.max_credits, tokens))
 
 
-async def _asked(resources: Resources, parsed: dict[str, Any], *, big: bool) -> _Asked:
+async def _priced(resources: Resources, parsed: dict[str, Any], *, big: bool) -> _PricedCall:
     name = parsed.get("model")
     model = resources.catalog().find(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
         priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
-        return _Asked(kind, priced.model, priced.terms)
+        return _PricedCall(kind, priced.model, priced.terms)
     request = replace(wire.parse(parsed), big=big)
     model, terms = await resources.calls.terms(request)
-    return _Asked("chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes))
+    return _PricedCall(
+        "chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes)
+    )
 
 
 def _media_fields(kind: Kind, parsed: dict[str, Any]) -> dict[str, Any]:
@@ -110,18 +112,18 @@ def _media_fields(kind: Kind, parsed: dict[str, Any]) -> dict[str, Any]:
         ) from None
 
 
-def _quote(asked: _Asked, spending: SpendingLimits) -> Quote:
-    terms, bound = asked.terms, spending.bound(asked.terms)
+def _quote(priced: _PricedCall, spending: SpendingLimits) -> Quote:
+    terms, bound = priced.terms, spending.bound(priced.terms)
     error = spending.shortage(bound.amount)
     if isinstance(error, AmountTooLarge):
         raise error
     text = terms if isinstance(terms, TextTerms) else None
     return Quote(
-        kind=asked.kind,
-        model=asked.model.id,
+        kind=priced.kind,
+        model=priced.model.id,
         price=receipts.price_of(text.prices if text else None, terms.version, bound.amount),
-        bounds=_bounds(text, bound.output_limit, asked.max_credits) if text else None,
-        credits=Credits(held=bound.amount, at_most=_at_most(asked, bound)),
+        bounds=_bounds(text, bound.output_limit, priced.max_credits) if text else None,
+        credits=Credits(held=bound.amount, at_most=_at_most(priced, bound)),
         balance=spending.available,
         held=spending.held,
         affordable=error is None,
@@ -140,10 +142,10 @@ def _bounds(terms: TextTerms, output_limit: int | None, max_credits: int | None)
     )
 
 
-def _at_most(asked: _Asked, bound: Bound) -> int:
-    if not asked.grows or not isinstance(asked.terms, TextTerms):
+def _at_most(priced: _PricedCall, bound: Bound) -> int:
+    if not priced.grows or not isinstance(priced.terms, TextTerms):
         return bound.amount
-    terms = asked.terms
-    output = max(terms.model_limit, asked.model.max_output_tokens or 0) * terms.choices
+    terms = priced.terms
+    output = max(terms.model_limit, priced.model.max_output_tokens or 0) * terms.choices
     most = max(bound.amount, pricing.at_most(terms.prices, terms.input_bound, output))
-    return most if asked.max_credits is None else max(bound.amount, min(most, asked.max_credits))
+    return most if priced.max_credits is None else max(bound.amount, min(most, priced.max_credits))

@@ -36,6 +36,10 @@ def worker() -> None:
 @click.command()
 def migrate() -> None:
     """Bring the database to this version's schema. Safe to run twice, and from several machines at once."""
+    import environment
     from db.migrate import upgrade
+    from db.roles import SINGLE_ROLE
 
-    with_url(upgrade)
+    owner = environment.migration_database_url()
+    if not with_url(lambda app_url: upgrade(owner, app_url)):
+        click.echo(f"warning: {SINGLE_ROLE}", err=True)

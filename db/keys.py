@@ -19,7 +19,7 @@ from domain.caller import ApiKey, Caller
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
 from domain.limits import Limits, Used
 
-MOST_KEYS = 100
+MAX_KEYS = 100
 """Live keys per account."""
 
 
@@ -55,8 +55,8 @@ async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed
     """Stores the digest of the token, which is nowhere afterwards."""
     await accounts.lock(session, account_id)
     live = select(func.count()).where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
-    if (await session.exec(live)).one() >= MOST_KEYS:
-        raise RequestInvalid(f"An account has at most {MOST_KEYS} active keys. Revoke one first.", param="name")
+    if (await session.exec(live)).one() >= MAX_KEYS:
+        raise RequestInvalid(f"An account has at most {MAX_KEYS} active keys. Revoke one first.", param="name")
     now = datetime.now(UTC)
     key = ApiKeyRow(
         id=new.key_id,

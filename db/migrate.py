@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 
-from db import connections
+from db import connections, roles
 from db.engine import DIALECT
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -22,16 +22,23 @@ def config(connection: Connection) -> Config:
     return found
 
 
-def upgrade(url: str) -> None:
-    """To the newest revision. A second process waits for the first and then finds nothing to do."""
+def upgrade(url: str, app_url: str | None = None) -> bool:
+    """To the newest revision. A second process waits for the first and then finds nothing to do.
+
+    True: the application's role, that of `app_url`, is another one than `url`'s, and may now do what it needs.
+    """
+    restricted = False
 
     def all_of_it(found: Config) -> None:
+        nonlocal restricted
         connection = found.attributes["connection"]
         with connection.begin():  # one transaction: no process meets the tables without their functions
             command.upgrade(found, "head")
             connection.execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
+            restricted = roles.restrict(connection, connections.conninfo(app_url or url))
 
     _run(url, all_of_it)
+    return restricted
 
 
 def check(url: str) -> None:

@@ -1,7 +1,7 @@
 """Every table but those of media jobs. The migrations build them; `alembic check` proves that the two agree.
 
-The ledger's tables are written by `db/ledger.py` alone. `transactions` and `lines` are append-only, enforced by
-triggers.
+Movements are written by `ledger_write` of `db/functions.sql` alone. `transactions` and `lines` are append-only and
+have exactly the postings of their kind. Triggers see to it; the application cannot switch them off (`db/roles.py`).
 """
 
 from datetime import date, datetime

@@ -24,6 +24,6 @@ class Done:
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.command).encode())
-        for file in sorted(self.sources.rglob("*.py")):
+        for file in sorted(file for file in self.sources.rglob("*") if file.suffix in (".py", ".sql")):
             digest.update(file.read_bytes())
         return digest.hexdigest()

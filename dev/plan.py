@@ -19,7 +19,7 @@ UNKNOWN_YET = "postgresql://127.0.0.1/yout"
 MARGIN = 5.0
 """Seconds that a process gets on top of its own time for draining."""
 
-EMBEDDED_ONLY = ("YOUT_DATABASE_URL", "YOUT_TEMPORAL_ADDRESS")
+EMBEDDED_ONLY = ("YOUT_DATABASE_URL", "YOUT_MIGRATION_DATABASE_URL", "YOUT_TEMPORAL_ADDRESS")
 """Set by the stack itself, whatever the environment says."""
 FOREIGN = ("PG", "TEMPORAL_")
 """Variables that would redirect a client of ours to some other server."""
@@ -75,14 +75,20 @@ class Plan:
         return Program(
             name=name,
             command=command,
-            environment={**self.environment, "YOUT_DATABASE_URL": database_url},
+            environment={
+                **self.environment,
+                "YOUT_DATABASE_URL": database_url,
+                "YOUT_MIGRATION_DATABASE_URL": "",
+            },
             folder=ROOT,
             ending=((SIGTERM, self.settings.shutdown_timeout.total_seconds() + MARGIN),),
         )
 
-    def errand(self, name: str, command: tuple[str, ...], database_url: str) -> Program:
-        """A program that does one thing and ends; it has nothing to drain."""
-        return replace(self.program(name, command, database_url), ending=((SIGTERM, 3.0),))
+    def errand(self, name: str, command: tuple[str, ...], database_url: str, owner: str = "") -> Program:
+        """A program that does one thing and ends; it has nothing to drain. `owner`: the URL that migrates."""
+        program = self.program(name, command, database_url)
+        given = {**program.environment, "YOUT_MIGRATION_DATABASE_URL": owner}
+        return replace(program, environment=given, ending=((SIGTERM, 3.0),))
 
 
 def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands) -> Plan:

@@ -1,6 +1,7 @@
 """An embedded PostgreSQL: a real server on loopback with durable data, started and ended by us."""
 
 import asyncio
+import hashlib
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from dev.identity import Identity
 from dev.server import PATIENCE, EmbeddedServer
 
 STILL_IN_USE = "pre-existing shared memory block is still in use"
+APP_USER = "yout_app"
 PORT_TAKEN = "Address already in use"
 
 QUIET = {
@@ -85,6 +87,17 @@ class EmbeddedPostgres(EmbeddedServer):
         if self.port is None:
             raise RuntimeError("the address is known once the server has started")
         return f"postgresql://{USER}:{self._password}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    def app_url_of(self, database: str) -> str:
+        """The same for the application's own role, which a migration run makes: it owns nothing."""
+        if self.port is None:
+            raise RuntimeError("the address is known once the server has started")
+        password = hashlib.sha256(f"{APP_USER} {self._password}".encode()).hexdigest()
+        return f"postgresql://{APP_USER}:{password}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    @property
+    def app_url(self) -> str:
+        return self.app_url_of(DATABASE)
 
     async def start(self) -> None:
         """Return once it takes connections, after recovery if it has crashed."""

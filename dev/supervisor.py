@@ -134,7 +134,7 @@ class Stack:
         began, command = asyncio.get_running_loop().time(), self._plan.commands.migrate
         done = Done(self._postgres.folder / "migrated", command, plan.ROOT / "db" / "migrations")
         if not done.already:
-            await self._run("Migrating the database", command)
+            await self._run("Migrating the database", command, owner=self._postgres.url)
             done.note()
             self._report.step("Database migrations", asyncio.get_running_loop().time() - began)
 
@@ -148,9 +148,9 @@ class Stack:
             await self._temporal.define(defined)
             done.note()
 
-    async def _run(self, what: str, command: tuple[str, ...]) -> str:
-        """The output of one of our programs that does one thing and ends."""
-        done = await finish(self._plan.errand(what, command, self._postgres.url))
+    async def _run(self, what: str, command: tuple[str, ...], *, owner: str = "") -> str:
+        """The output of one of our programs that does one thing and ends. Only migrations get the `owner`'s URL."""
+        done = await finish(self._plan.errand(what, command, self._postgres.app_url, owner))
         if done.code != 0:
             said = "\n".join(text for text in (done.output, done.errors) if text)
             raise CannotStart(f"{what} failed ({cause(done.code)}): {shlex.join(command)}\n{said}")
@@ -167,7 +167,7 @@ class Stack:
 
     def _program(self, name: str, command: tuple[str, ...], ready: Ready | None = None) -> Process:
         hear = partial(self._report.line, name)
-        part = Process(self._plan.program(name, command, self._postgres.url), hear, ready)
+        part = Process(self._plan.program(name, command, self._postgres.app_url), hear, ready)
         self._stopping.insert(len(self._stopping) - 2 if name == "worker" else 0, part)
         return part
 
@@ -197,7 +197,8 @@ class Stack:
                 "api_key": key,
                 "temporal_address": self._temporal.address,
                 "temporal_ui_url": addresses["Temporal UI"],
-                "database_url": self._postgres.url,
+                "database_url": self._postgres.app_url,
+                "migration_database_url": self._postgres.url,
             }
         )
         self._report.ready(addresses, key, seconds)

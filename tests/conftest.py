@@ -19,7 +19,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres.temporary() as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-        migrate.upgrade(server.url_of(TEMPLATE))
+        assert migrate.upgrade(server.url_of(TEMPLATE), server.app_url_of(TEMPLATE))
         yield server
 
 
@@ -35,7 +35,13 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = Database.open(database_url)
+def app_url(postgres: EmbeddedPostgres, database_url: str) -> str:
+    """The same database, as the application connects to it: with a role that owns nothing."""
+    return postgres.app_url_of(database_url.rpartition("/")[2])
+
+
+@pytest.fixture
+async def database(app_url: str) -> AsyncIterator[Database]:
+    opened = Database.open(app_url)
     yield opened
     await opened.close()

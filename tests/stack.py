@@ -34,6 +34,8 @@ class Stack:
     catalog: Path | None = None
     extra: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    owner_url: str = ""
+    """Of the role that owns the tables, for tests that change what the application cannot."""
 
     @property
     def url(self) -> str:

@@ -7,7 +7,7 @@ from tests.stack import Stack, eventually
 
 async def test_an_old_charge_says_that_its_details_are_gone(payer: AccountClient, stack: Stack) -> None:
     old = await payer.charged("test-plain", max_tokens=500)
-    renamed = await backdate(stack.database_url, payer.customer.account_id, 100)
+    renamed = await backdate(stack.owner_url, payer.customer.account_id, 100)
     new = await payer.charged("test-plain", max_tokens=500)
     (gone,) = renamed.values()
 

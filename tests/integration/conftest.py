@@ -6,6 +6,6 @@ from db.writer import LedgerWriter
 
 
 @pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[LedgerWriter]:
-    async with LedgerWriter(database_url) as writer:
+async def ledger(app_url: str) -> AsyncIterator[LedgerWriter]:
+    async with LedgerWriter(app_url) as writer:
         yield writer

@@ -155,8 +155,9 @@ def test_the_stack_says_where_it_is(stack: Stack) -> None:
     assert (stack.state / "dev.json").stat().st_mode & 0o777 == 0o600
     assert get(stack.told["temporal_ui_url"]) == 200
     assert f"curl {stack.told['api_url']}/v1/chat/completions" in stack.terminal
-    with psycopg.connect(stack.told["database_url"]) as connection:
+    with psycopg.connect(stack.told["migration_database_url"]) as connection:
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
+    assert stack.told["database_url"].startswith("postgresql://yout_app:")  # its role is made by the migrations
 
 
 def test_a_key_that_the_database_does_not_know_is_replaced(stack: Stack) -> None:

@@ -95,10 +95,18 @@ def test_every_setting_named_exists_and_every_required_one_is_given() -> None:
 def test_the_example_makes_settings_and_its_comments_show_the_defaults() -> None:
     example = _as_fields(_example())
     made = Settings(**example)
-    assert made.database_url.get_secret_value() == f"postgresql://yout:{'5e' * 32}@postgres:5432/yout"
+    assert made.database_url.get_secret_value() == f"postgresql://yout_app:{'5e' * 32}@postgres:5432/yout"
+    assert made.migration_database_url is not None
+    assert made.migration_database_url.get_secret_value() == f"postgresql://yout:{'5e' * 32}@postgres:5432/yout"
     commented = _as_fields(_example(commented=True))
     assert commented
     assert Settings(**example, **commented) == made
+
+
+def test_the_owner_of_the_tables_is_known_to_the_migration_alone() -> None:
+    owner = "YOUT_MIGRATION_DATABASE_URL"
+    assert SERVICES["migrate"]["environment"][owner] == f"${{{owner}:-}}"
+    assert [SERVICES[name]["environment"][owner] for name in ("api", "worker")] == ["", ""]
 
 
 def test_every_variable_is_in_the_example() -> None:
