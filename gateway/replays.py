@@ -10,7 +10,7 @@ from domain.ids import chat_id
 from domain.ledger import Replay
 from gateway import answers, assembly
 from gateway.idempotency import IdempotentRequest
-from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, Wire
+from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter, Wire
 
 
 def replayed(replay: Replay, idempotent: IdempotentRequest) -> tuple[CompletedAnswer, Bill]:
@@ -28,7 +28,11 @@ def replayed(replay: Replay, idempotent: IdempotentRequest) -> tuple[CompletedAn
 
 def stream(wire: Wire, request: ModelCall, answer: CompletedAnswer, bill: Bill) -> bytes:
     """The whole stream: through the same writer as the first time."""
-    writer = wire.writer(_head(answer.body, request, bill.held))
+    return as_stream(wire.writer(_head(answer.body, request, bill.held)), answer, bill)
+
+
+def as_stream(writer: StreamWriter, answer: CompletedAnswer, bill: Bill) -> bytes:
+    """A whole answer as the stream that it could have been."""
     parts = list(assembly.deltas(answer.body))
     written = [writer.delta(delta) for delta in parts if not delta.finished]
     return b"".join([*written, writer.end([delta for delta in parts if delta.finished], bill)])

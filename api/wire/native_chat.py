@@ -17,7 +17,7 @@ import orjson
 from api import errors
 from api.wire import openai_chat
 from domain.errors import GatewayError, RequestInvalid
-from gateway import answers
+from gateway import answers, replays
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 from providers.base import Delta
 
@@ -52,8 +52,10 @@ class NativeChat:
         return openai_chat.parse(fields | {"stream": True})
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
-        """Never asked for: every call of this wire streams."""
-        raise NotImplementedError
+        """This wire has streams alone: the events of one."""
+        body = answer.body
+        request = ModelCall(body["model"], {"model": body["model"]}, stream=True)
+        return replays.as_stream(NativeStream(Head(body["id"], body["created"], request, bill.held)), answer, bill)
 
     def writer(self, head: Head) -> StreamWriter:
         return NativeStream(head)

@@ -8,6 +8,7 @@ import pytest
 from api.wire.native_chat import NativeChat
 from domain.errors import InsufficientCredits, UpstreamBusy
 from domain.pricing import Usage, UsageSource
+from gateway.answers import completed
 from gateway.wire import Bill, Head
 from providers.base import Delta
 
@@ -85,3 +86,11 @@ def test_fields_of_this_wire_are_not_sent_on() -> None:
         "stream": True,
     }
     assert (call.stream, call.output_limit) == (True, 5)
+
+
+def test_a_whole_answer_is_the_events_of_a_stream() -> None:
+    choices = [{"index": 0, "message": {"role": "assistant", "content": "a b"}, "finish_reason": "stop"}]
+    start, words, done = events(WIRE.whole(completed(head(), choices, {}, BILL.usage), BILL))
+    assert start == {"type": "start", "id": "chatcmpl-1", "model": "m", "held": 120}
+    assert words == {"type": "delta", "text": "a b"}
+    assert (done["type"], done["credits_charged"], done["finish_reason"]) == ("done", 10, "stop")
