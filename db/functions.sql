@@ -81,7 +81,7 @@ BEGIN
             JOIN api_key_secrets s ON s.digest = c.digest JOIN api_keys k ON k.id = s.key_id
             UNION ALL  -- of callers without a key, by their accounts
             SELECT a, c.scope FROM unnest(_claim_digests, _claim_scopes) AS c(digest, scope)
-            JOIN unnest(_accounts) a ON c.digest IS NULL
+            JOIN unnest(_accounts) a ON c.digest = ''
         ) c
         JOIN idempotency i ON i.account_id = c.account_id AND i.scope = c.scope AND i.expires_at > now();
         wanted_holds := wanted_holds || claimed;

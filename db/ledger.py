@@ -217,7 +217,8 @@ class _Wanted:
     renewing: set[UUID] = field(default_factory=set)
     """Holds whose owners are looked up without a lock: a second later is soon enough."""
     refs: set[str] = field(default_factory=set)
-    claims: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    claims: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Digest and scope; an empty digest for a caller without a key."""
 
     @classmethod
     def by(cls, operations: Sequence[Operation]) -> "_Wanted":
@@ -250,7 +251,7 @@ class _Wanted:
         if operation.digest is not None:
             self.digests.add(operation.digest)
         if operation.claim is not None and operation.claim.adopts:
-            self.claims += [(operation.digest, scope) for scope, _ in operation.claim.identities]
+            self.claims += [(operation.digest or b"", scope) for scope, _ in operation.claim.identities]
 
     @property
     def parameters(self) -> dict[str, Any]:
