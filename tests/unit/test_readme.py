@@ -257,13 +257,33 @@ def test_the_defaults_of_the_settings_are_those() -> None:
     fields = Settings.model_fields
     for names, defaults, _ in cells(OPERATING, "Settings"):
         for name, told in zip(SPAN.findall(names), re.split(r", ", defaults.replace("`", "")), strict=False):
-            default = fields[name.removeprefix("YOUT_").lower()].default
+            field = fields[name.removeprefix("YOUT_").lower()]
             unit = timedelta(days=1) if name.endswith("_RETENTION") else timedelta(seconds=1)
-            assert default is None or plain(default, unit) == told, name
+            assert told == ("required" if field.is_required() else plain(field.default, unit)), name
+
+
+def test_every_setting_of_an_operator_is_in_the_table() -> None:
+    told = {name for names, *_ in cells(OPERATING, "Settings") for name in SPAN.findall(names)}
+    assert told == {f"YOUT_{name.upper()}" for name in Settings.model_fields} - {"YOUT_FAILPOINT"}
+
+
+def test_every_metric_is_in_the_table() -> None:
+    source = (ROOT / "api/metrics.py").read_text()
+    told = {name.removesuffix("_total") for row in cells(OPERATING, "Metrics") for name in SPAN.findall(row[0])}
+    assert told == set(re.findall(r'"(yout_\w+)"', source))
+
+
+def test_every_endpoint_is_in_the_table() -> None:
+    table = "\n".join(row[0] for row in cells(API, "Endpoints"))
+    told = {re.sub(r"\{\w+\}", "{}", path).rstrip("/") for path in re.findall(r"(/[^\s`,]*)", table)}
+    served = {re.sub(r"\{[^}]+\}", "{}", path).rstrip("/") for path in routes()}
+    assert told == served | {""}  # the start page, which is in no document
 
 
 def plain(value: object, unit: timedelta = timedelta(seconds=1)) -> str:
-    return f"{value / unit:g}" if isinstance(value, timedelta) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else f"{value / unit:g}" if isinstance(value, timedelta) else str(value)
 
 
 def test_the_error_codes_are_in_the_closed_list() -> None:
