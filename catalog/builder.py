@@ -1,4 +1,4 @@
-"""From what the catalog files say to the domain's catalog: keys, list prices and defaults filled in."""
+"""Builds the domain's catalog from the entries of the files, with keys, list prices and defaults."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """What this program speaks."""
+    """What this program has adapters for."""
 
     kinds: Mapping[Modality, frozenset[ProviderKind]]
-    """The kinds of provider, by what they make."""
+    """The kinds of provider, by modality."""
     parameters: Mapping[ProviderKind, frozenset[str]] = field(default_factory=dict)
     """Request fields that the chat adapters of a kind send upstream: `providers.registry.PARAMETERS`."""
 
@@ -34,12 +34,12 @@ PRICED_PARAMETERS: Mapping[str, Meter] = {
     "audio": Meter.AUDIO_OUTPUT,
     "modalities": Meter.AUDIO_OUTPUT,
 }
-"""Taken from callers of models that price these meters, and of no others."""
+"""Fields that a request may have only if its model prices these meters."""
 
 DEFAULT_CONTEXT_WINDOW = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS = 4_096
-"""For token-priced models where neither the file nor the price data says it. Small, since an upstream answers with an
-error when the limit that is sent along is above its own."""
+"""For token-priced models without a limit in the file and in the price data. Small, because an upstream answers with an
+error when the limit in a request is above its own."""
 
 
 class CatalogBuilder:
@@ -52,7 +52,7 @@ class CatalogBuilder:
         self._providers = {name: self._provider(name, entry) for name, entry in entries.providers.items()}
 
     def build(self) -> tuple[Catalog, list[Problem]]:
-        """The catalog, and what is wrong with it: models without a price, keys that cannot be sent."""
+        """The catalog and its problems: models without a price, keys that a header cannot carry."""
         models, problems = {}, list(self._problems)
         known_problems = {problem.path[:2] for problem in self._entries.problems}
         for model_id, entry in self._entries.models.items():
@@ -79,7 +79,7 @@ class CatalogBuilder:
         )
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
-        """The variable's value, as it can be sent. One that is empty but for spaces is not set."""
+        """The variable's value without white space around it. None: not set, or blank."""
         given = self._keys.get(variable) if variable else None
         if given is None:
             return None
@@ -119,7 +119,7 @@ class CatalogBuilder:
         return tuple(sorted(names - unpriced))
 
     def _list_price(self, entry: ModelEntry) -> ListPrice | None:
-        """That of the first route that has one: routes are written with the vendor's own first."""
+        """The list price of the first route that has one. The vendor's own route comes first in the file."""
         return next(filter(None, (self._listed_for(entry, route) for route in entry.routes)), None)
 
     def _listed_for(self, entry: ModelEntry, route: RouteEntry) -> ListPrice | None:
@@ -127,7 +127,7 @@ class CatalogBuilder:
         return list_prices.find(self._providers[route.provider], route.model, self._at, writes=writes)
 
     def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
-        """The active ones, by weight; equal weights in the order of the file."""
+        """The active routes, by weight; equal weights in the order of the file."""
         served = self._adapters.kinds.get(entry.modality, frozenset())
         routes = []
         for route in sorted(entry.routes, key=lambda route: -route.weight):
@@ -147,7 +147,7 @@ class CatalogBuilder:
         return tuple(routes)
 
     def _costs(self, entry: ModelEntry, route: RouteEntry) -> Prices | None:
-        """What the route's provider bills: as the file says, else its list price, without our markup."""
+        """What the route's provider bills: as in the file, else its list price, without our markup."""
         for unit, cost in route.unit_costs().items():
             return Prices(unit=unit, per_unit=cost)
         if not entry.modality.priced_by_tokens:
@@ -195,7 +195,7 @@ def _rates(credits: Mapping[Meter, Decimal]) -> Rates:
 
 
 def _merged(given: Mapping[Meter, Decimal], listed: Rates) -> Rates:
-    """What the file says; list prices for the rest. Caching follows the input price, wherever that is from."""
+    """Prices of the file, then list prices. With an input price in the file, list prices of caching are not used."""
     known = {Meter(name): Decimal(value).scaleb(-PRICE_PLACES) for name, value in listed.items()}
     if Meter.INPUT in given:
         known = {meter: price for meter, price in known.items() if meter not in CACHE_METERS}
@@ -212,7 +212,7 @@ def _tiers(tiers: Iterable[TierEntry], base: Rates) -> tuple[Tier, ...]:
 
 
 def _missing_prices(entry: ModelEntry, listed: ListPrice | None) -> list[str]:
-    """The prices that a token-priced model needs and has from nowhere."""
+    """The prices that a token-priced model needs and does not have."""
     if listed is not None or not entry.modality.priced_by_tokens:
         return []
     missing = [] if entry.credits_per_1k_input is not None else ["credits_per_1k_input"]

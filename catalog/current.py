@@ -13,10 +13,10 @@ log = structlog.get_logger(__name__)
 
 
 class CurrentCatalog:
-    """The catalog of this process. A reload that fails leaves the old one."""
+    """The catalog of this process. A reload that fails changes nothing."""
 
     def __init__(self, load: Callable[[], Catalog]) -> None:
-        """Loads it at once: raises `CatalogInvalid`."""
+        """Loads the catalog. Raises `CatalogInvalid`."""
         self._load = load
         self.current = load()
 
@@ -24,7 +24,7 @@ class CurrentCatalog:
         return self.current
 
     def reload(self) -> None:
-        """Read it again; one that is not valid changes nothing."""
+        """Load the catalog again. If it is not valid, nothing changes, and its problems are logged."""
         try:
             self.current = self._load()
             log.info("catalog reloaded", models=len(self.current.active_models()))
@@ -33,7 +33,7 @@ class CurrentCatalog:
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
-        """SIGHUP reads it again, meanwhile."""
+        """While this is entered, SIGHUP reloads the catalog."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread: a test's server
             loop.add_signal_handler(signal.SIGHUP, self.reload)

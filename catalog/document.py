@@ -1,6 +1,6 @@
-"""How two parsed catalog files become one, and everything that is wrong with what they say.
+"""Merges two parsed catalog files, and finds all problems in them.
 
-Pure: works on parsed TOML. A problem is the path of what is at fault and a sentence about it.
+Pure: works on parsed TOML. A problem is the path of a wrong value and a sentence about it.
 """
 
 import difflib
@@ -39,7 +39,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Every entry that could be understood, and what is wrong with the document."""
+    """All valid entries, and all problems of the document."""
 
     exchange: ExchangeEntry = field(default_factory=ExchangeEntry)
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
@@ -67,7 +67,7 @@ def merge(shipped: Document, extension: Document) -> Document:
 
 
 def replaces(extension: Document, section: str, name: str) -> bool:
-    """Whether nothing of an earlier file's entry of this name is left."""
+    """Whether this entry replaces the earlier file's entry of this name."""
     written = extension.get(section)
     entry = written.get(name) if isinstance(written, dict) else None
     return isinstance(entry, dict) and DEFINING.get(section) in entry
@@ -82,7 +82,7 @@ def _over(old: Any, new: Any) -> Any:
 
 
 def parse(document: Document) -> Entries:
-    """Every problem at once, so that one run tells all."""
+    """All problems, so that one run reports them all."""
     entries = Entries()
     for section in document.keys() - {"exchange", "providers", "models"}:
         entries.problems.append(Problem((section,), _unknown(section, ("exchange", "providers", "models"))))
@@ -169,7 +169,7 @@ def _provider_problems(name: str, provider: ProviderEntry) -> Iterator[Finding]:
 
 
 def _similar_names(models: Iterable[str]) -> Iterator[Problem]:
-    """Names that differ in case alone: clients and list prices take them for one."""
+    """Names that differ in case alone: clients and list prices do not distinguish them."""
     first: dict[str, str] = {}
     for model_id in models:
         known = first.setdefault(model_id.lower(), model_id)

@@ -1,4 +1,4 @@
-"""What a catalog file may say, entry by entry. `catalog.toml` explains each key at its top."""
+"""The entries of a catalog file. The comment at the top of `catalog.toml` describes each key."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -14,7 +14,7 @@ MAX_PRICE = 10**9
 
 
 def _exact(value: object, places: int, sentence: str) -> Decimal:
-    """Numbers as they were written: a float has already lost that, and a string is a slip."""
+    """Exact numbers as they were written. A float has lost digits; a string is an error."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError(sentence)
     number = Decimal(value)
@@ -40,7 +40,7 @@ ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "
 
 
 def _base_url(value: object) -> str:
-    """The sentences name no part of the address: a password may be in it."""
+    """The messages contain no part of the address: a password may be in it."""
     if not isinstance(value, str):
         raise ValueError("must be text")
     address = value.strip().rstrip("/")
@@ -58,7 +58,7 @@ def _base_url(value: object) -> str:
 
 
 def credential(text: str) -> str:
-    """A key or header value without the spaces and line ends around it. Raises ValueError when it cannot be sent."""
+    """A key or header value without white space around it. Raises ValueError if a header cannot carry it."""
     stripped = text.strip()
     if not _printable(stripped):
         raise ValueError("has a line end, a control character or a letter that no HTTP header can carry")
@@ -159,7 +159,7 @@ class RouteEntry(CostedByTokens):
     model: Annotated[str, Field(min_length=1)]
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
-    """None: those of the provider."""
+    """None: the provider's."""
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None
     cost_per_second: Price | None = None

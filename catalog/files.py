@@ -1,4 +1,4 @@
-"""The catalog as files: the shipped `catalog.toml`, a deployment's own file over it, list prices and keys filled in."""
+"""Loads the catalog: the shipped `catalog.toml`, a deployment's own file over it, list prices and keys."""
 
 import re
 import tomllib
@@ -24,7 +24,7 @@ ADAPTERS: Mapping[Modality, frozenset[ProviderKind]] = {
     Modality.VIDEO: frozenset({ProviderKind.DEMO}),
     Modality.SPEECH: frozenset({ProviderKind.DEMO}),
 }
-"""The kinds of provider that this program speaks to, by what they make. OpenRouter's chat is OpenAI's on the wire."""
+"""The kinds of provider that this program has adapters for, by modality. OpenRouter's chat has OpenAI's wire format."""
 
 _ADAPTERS = Adapters(ADAPTERS)
 
@@ -60,7 +60,7 @@ class _Source:
 
 def _read(path: Path, name: str) -> _Source:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # with or without the mark that some editors put at the beginning
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError:
         raise CatalogInvalid([f"{name}: cannot be read: it is not UTF-8"]) from None
     except OSError as failed:
@@ -78,7 +78,7 @@ def _read(path: Path, name: str) -> _Source:
 
 
 def _located(problem: Problem, sources: list[_Source]) -> tuple[tuple[int, int], str]:
-    """The file that says it, the later one where both do, and the line of what it says, or of what that belongs to."""
+    """The file that has the path (the later one, if both have it), and the line of it or of the nearest parent."""
     depth, number, line = 0, len(sources) - 1, 1
     for candidate, source in reversed(list(enumerate(sources))):
         known = (length for length in range(len(problem.path), 0, -1) if problem.path[:length] in source.lines)

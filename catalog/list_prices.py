@@ -1,4 +1,4 @@
-"""Vendors' list prices, from the data that ships inside `genai-prices`. Nothing is fetched."""
+"""Vendors' list prices, from the data inside the package `genai-prices`. Nothing is fetched."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class ListPrice:
 
 
 FEES = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
-"""Charged beside what our prices can say: a model that has one has no list price here, as it would be too low."""
+"""Fees that our meters cannot express. A model with one has no list price here: it would be too low."""
 
 
 def find(provider: Provider, model: str, at: datetime, *, writes: bool = True) -> ListPrice | None:
@@ -75,7 +75,7 @@ def _model(provider: Provider, model: str) -> ModelInfo | None:
 
 
 def _moments(model: ModelInfo, at: datetime) -> set[datetime]:
-    """Moments of that day between which no price of this model changes."""
+    """Times of that day between which no price of this model changes."""
     moments = {at}
     if isinstance(model.prices, list):
         for priced in model.prices:

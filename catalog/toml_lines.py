@@ -1,4 +1,4 @@
-"""On which line of a TOML text each table, key and array element begins. The parser of the standard library forgets."""
+"""The line of a TOML text on which each table, key and array element begins. The standard library's parser has none."""
 
 import re
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The embedded stack: real PostgreSQL and Temporal servers from the package index, and what keeps them running."""
+"""The embedded stack: PostgreSQL and Temporal servers from the package index, and their supervisor."""

@@ -6,13 +6,13 @@ import sys
 from signal import SIGTERM
 
 TIED = "--tied"
-"""Also stop when the parent process is gone. For `make`, which would otherwise leave us behind when it is killed."""
+"""Also stop when the parent process has ended, so that nothing stays when `make` is killed."""
 
 
 def main() -> int:
     parent = os.getppid()
     try:
-        from dev import supervisor  # here, so that Ctrl-C during the imports says nothing either
+        from dev import supervisor  # here, so that Ctrl-C during the imports prints no traceback
         from dev.child import PR_SET_PDEATHSIG
     except KeyboardInterrupt:
         return 0

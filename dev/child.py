@@ -1,4 +1,4 @@
-"""One process of the stack: how it is started, watched and ended."""
+"""A child process of the stack: starts it, waits for it and ends it."""
 
 import asyncio
 import ctypes
@@ -18,12 +18,12 @@ from dev.identity import Identity, Ourselves
 
 PR_SET_PDEATHSIG = 1
 HURRIED = 1.0
-"""Seconds that each signal gets to work once someone is in a hurry."""
+"""Seconds for each signal after a second Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run and how it ends, as data: a test can put another in its place."""
+    """What to run and how to end it, as data, so that a test can replace it."""
 
     name: str
     command: tuple[str, ...]
@@ -32,7 +32,7 @@ class Program:
     ending: tuple[tuple[Signals, float], ...] = ((SIGTERM, 10.0),)
     """Signals to try in order, each with its seconds; SIGKILL follows by itself."""
     if_orphaned: Signals = SIGKILL
-    """What the kernel sends when the process that started this one is gone."""
+    """The signal that the kernel sends when the process that started this one has ended."""
     identity: Identity = field(default_factory=Ourselves)
     kept_open: tuple[int, ...] = ()
     """File descriptors that the process inherits: a lock lives as long as they do."""
@@ -49,7 +49,7 @@ class Streams:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a program that runs to its end did so."""
+    """The result of a program that has ended."""
 
     code: int
     output: str
@@ -57,7 +57,7 @@ class Finished:
 
 
 class Child:
-    """A running process. Belongs to no event loop, so that a fixture may start and stop it in different ones."""
+    """A running process. Bound to no event loop, so that a fixture may start and stop it in different ones."""
 
     def __init__(self, program: Program, process: subprocess.Popen[bytes]) -> None:
         self.program = program
@@ -79,7 +79,7 @@ class Child:
         return code
 
     async def end(self, hurry: asyncio.Event | None = None) -> int:
-        """Signal after signal until it has ended, and nothing of its process group with it."""
+        """Send signal after signal until it and its process group have ended."""
         for signal, patience in self.program.ending:
             self._process.send_signal(signal)
             if await self._ends_within(patience, hurry):
@@ -89,7 +89,7 @@ class Child:
         return await self.wait()
 
     def sweep(self) -> None:
-        """End what the process has left behind in its group, which has its number."""
+        """End the other processes of its group, whose id is its process id."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, SIGKILL)
 
@@ -105,9 +105,9 @@ class Child:
 
 
 def spawn(program: Program, streams: Streams = Streams()) -> Child:
-    """Start a process that ends with us, even when we are killed.
+    """Start a process that ends when this one does, even when this one is killed.
 
-    Only from the main thread: the kernel takes the end of the starting *thread* for the end of the parent.
+    Only from the main thread: to the kernel, the end of the starting *thread* is the end of the parent.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(f"{program.name} must be started from the main thread")
@@ -118,7 +118,7 @@ def spawn(program: Program, streams: Streams = Streams()) -> Child:
         stdin=subprocess.PIPE if streams.given else subprocess.DEVNULL,
         stdout=streams.output,
         stderr=streams.errors,
-        start_new_session=True,  # the terminal's Ctrl-C is for us alone: we stop the parts in order
+        start_new_session=True,  # Ctrl-C of the terminal must not reach it: the supervisor stops the parts in order
         pass_fds=program.kept_open,
         preexec_fn=_between_fork_and_exec(program),
     )
@@ -129,7 +129,7 @@ def spawn(program: Program, streams: Streams = Streams()) -> Child:
 
 
 async def finish(program: Program, given: bytes = b"") -> Finished:
-    """Run a program to its end; when we are cancelled meanwhile, it ends too."""
+    """Run a program to its end. If the caller is cancelled, the program is ended."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = spawn(program, Streams(output=output, errors=errors, given=given))
         try:
@@ -142,7 +142,7 @@ async def finish(program: Program, given: bytes = b"") -> Finished:
 
 def _between_fork_and_exec(program: Program) -> Callable[[], None]:
     parent, linux = os.getpid(), sys.platform == "linux"
-    prctl = ctypes.CDLL(None).prctl if linux else None  # looked up here: little is safe after a fork
+    prctl = ctypes.CDLL(None).prctl if linux else None  # looked up before the fork: little is safe after it
 
     def prepare() -> None:
         program.identity.become()
@@ -155,7 +155,7 @@ def _between_fork_and_exec(program: Program) -> Callable[[], None]:
 
 
 async def _gone(pid: int) -> None:
-    """Wait until the process has ended, or a moment where the kernel cannot tell us."""
+    """Wait until the process has ended, or for a moment if the kernel cannot report that."""
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):

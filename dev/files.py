@@ -1,4 +1,4 @@
-"""Writing small files so that they are there as a whole or not at all, and for nobody else to read."""
+"""Writes small files atomically, readable by this user alone."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ def write(path: Path, text: str) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Make what was renamed in the folder survive a power cut."""
+    """Sync the folder, so that a rename in it survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

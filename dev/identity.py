@@ -1,4 +1,4 @@
-"""As whom a server runs. PostgreSQL refuses root, and a user id without a name."""
+"""The user under which a server runs. PostgreSQL refuses root, and a user id without a name."""
 
 import ctypes
 import os
@@ -40,7 +40,7 @@ class Ourselves:
 
 
 class Namespaced:
-    """Ourselves under another number, in a user namespace: no privilege needed, no file changes hands."""
+    """This user under another id, in a user namespace. Needs no privilege, and no file changes its owner."""
 
     def __init__(self) -> None:
         self.owner = os.geteuid()
@@ -58,7 +58,7 @@ class Namespaced:
         give(folder, self.owner)
 
     def works(self, program: Path) -> bool:
-        """Container runtimes often forbid user namespaces; only trying tells."""
+        """Container runtimes often forbid user namespaces; only an attempt shows it."""
         try:
             tried = subprocess.run([program, "-V"], preexec_fn=self.become, capture_output=True, check=False)
         except (subprocess.SubprocessError, OSError):
@@ -77,7 +77,7 @@ class Nobody:
         os.setuid(NOBODY)
 
     def admit(self, folder: Path) -> None:
-        """Hand `folder` over, and open it and the state folder around it for passing through, not for reading."""
+        """Make it the owner of `folder`. Everybody may then enter `folder` and the state folder, but not list them."""
         for ours in (folder, folder.parent):
             ours.chmod(ours.stat().st_mode | THROUGH_FOR_ALL)
         for parent in folder.resolve().parents:
@@ -91,7 +91,7 @@ class Nobody:
 
 
 def choose(program: Path) -> Identity:
-    """The first of the three that works for `program` on this machine."""
+    """The first of the three with which `program` runs on this machine."""
     root = os.geteuid() == 0
     if not root and _has_name():
         return Ourselves()

@@ -1,4 +1,4 @@
-"""Keeping one part of the stack alive."""
+"""Restarts one part of the stack whenever it ends."""
 
 import asyncio
 import subprocess
@@ -27,7 +27,7 @@ class Part(Protocol):
 
     @property
     def clue(self) -> str:
-        """Where to look when it does not stay alive."""
+        """Where its log is."""
         ...
 
     async def start(self) -> None: ...
@@ -38,7 +38,7 @@ class Part(Protocol):
 
 
 class Process:
-    """A part that is one of our own programs: its lines go to the terminal, and `ready` says when it serves."""
+    """A part that is a program of ours. Its lines go to the terminal; `ready` returns when it serves."""
 
     def __init__(self, program: Program, hear: Hear, ready: Ready | None = None) -> None:
         self.name = self.title = program.name
@@ -49,7 +49,7 @@ class Process:
         self._child: Child | None = None
 
     async def start(self) -> None:
-        """Return once it serves; say so if it ends first."""
+        """Return when it serves. Reports it if it ends before that."""
         self._child = spawn(self._program, Streams(output=subprocess.PIPE))
         if self._child.output is not None:
             await follow(self._child.output, self._hear)
@@ -62,7 +62,7 @@ class Process:
         if self._child is None:
             raise RuntimeError("not started")
         code = await self._child.wait()
-        self._child.sweep()  # processes of its own would hold its port
+        self._child.sweep()  # its child processes would keep its port
         return code
 
     async def stop(self, hurry: asyncio.Event | None = None) -> None:
@@ -72,10 +72,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Pauses:
-    """How long to wait before starting again what has died."""
+    """Pauses before a restart."""
 
     alive: float = 10.0
-    """Seconds of service after which a death is not counted together with the one before."""
+    """After so many seconds of service, the next end counts as the first."""
     first: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
     then: float = 15.0
 
@@ -87,9 +87,9 @@ USUAL = Pauses()
 
 
 class Keeper:
-    """Starts a part, says so, and starts it again whenever it ends.
+    """Starts a part, reports it, and starts it again whenever it ends.
 
-    When the others need it and it does not even start once, that is for the person at the terminal to solve.
+    If other parts need it and its first start fails, the stack ends with its error.
     """
 
     def __init__(self, part: Part, report: Report, *, needed: bool = False, pauses: Pauses = USUAL) -> None:
@@ -112,7 +112,7 @@ class Keeper:
             await self._mourn(how, deaths)
 
     async def _lived(self) -> str:
-        """One life of the part; how it ended."""
+        """Run the part once; returns how it ended."""
         try:
             await self._started()
             return cause(await self.part.wait())

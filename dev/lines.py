@@ -1,4 +1,4 @@
-"""Lines of a child's output as they come."""
+"""Reads a child's output line by line."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Hear = Callable[[str], None]
 
 
 class Lines(asyncio.Protocol):
-    """Cuts a pipe into lines; one without an end is cut too."""
+    """Splits a pipe's bytes into lines of bounded length."""
 
     def __init__(self, hear: Hear) -> None:
         self._hear = hear
@@ -33,6 +33,6 @@ class Lines(asyncio.Protocol):
 
 
 async def follow(pipe: IO[bytes], hear: Hear) -> asyncio.ReadTransport:
-    """Call `hear` with every line until the pipe is closed at its other end."""
+    """Call `hear` with each line until the other end of the pipe is closed."""
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: Lines(hear), pipe)
     return transport

@@ -1,4 +1,4 @@
-"""A lock on a folder that lives exactly as long as the processes that use it, however they end."""
+"""A lock on a folder. It is held until all processes that use it have ended."""
 
 import asyncio
 import fcntl
@@ -11,7 +11,7 @@ from dev.errors import CannotStart
 
 
 class Lock:
-    """Held through an open file. A child that inherits it keeps it, even when the process that took it is killed."""
+    """Held by an open file. A child that inherits the file keeps the lock, even when the parent is killed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,7 +31,7 @@ class Lock:
         return True
 
     async def take(self, patience: float) -> None:
-        """Wait for the last owner to end; it may be on its way out."""
+        """Wait for the last owner, which may be ending."""
         deadline = asyncio.get_running_loop().time() + patience
         while not self.try_take():
             if asyncio.get_running_loop().time() > deadline:
@@ -40,7 +40,7 @@ class Lock:
 
     @contextmanager
     def handed_over(self) -> Iterator[int]:
-        """The descriptor for a child to inherit. Ours is closed afterwards: from then on the child holds the lock."""
+        """The descriptor that a child inherits. Ours is closed afterwards: then the child alone holds the lock."""
         if self._descriptor is None:
             raise RuntimeError("take the lock first")
         try:

@@ -1,4 +1,4 @@
-"""Log files of servers that write them themselves: rotated at start, bounded while they grow."""
+"""Log files that servers write themselves: rotated at start, bounded in size."""
 
 import os
 import shutil
@@ -8,14 +8,14 @@ LIMIT = 8 * 1024 * 1024
 
 
 def rotate(log: Path) -> None:
-    """Put the log of the last run beside an empty one."""
+    """Keep the log of the last run under another name."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if log.exists():
         log.replace(previous(log))
 
 
 def bound(log: Path, limit: int = LIMIT) -> None:
-    """Start over once it is too long. The writer appends, so it goes on at the new end."""
+    """Truncate the log when it is too long. The writer appends, so it continues at the new end."""
     if log.exists() and log.stat().st_size > limit:
         shutil.copyfile(log, previous(log))
         os.truncate(log, 0)

@@ -1,4 +1,4 @@
-"""What a stack is made of: the settings it is given, and the programs that it runs."""
+"""The settings of a stack, and the programs that it runs."""
 
 import sys
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from settings import Settings, problems
 ROOT = Path(__file__).resolve().parent.parent
 UNKNOWN_YET = "postgresql://127.0.0.1/yout"
 MARGIN = 5.0
-"""Seconds that a process gets on top of its own time for draining."""
+"""Seconds for a process to end, in addition to its own shutdown timeout."""
 
 EMBEDDED_ONLY = ("YOUT_DATABASE_URL", "YOUT_MIGRATION_DATABASE_URL", "YOUT_TEMPORAL_ADDRESS")
 """Set by the stack itself, whatever the environment says."""
 FOREIGN = ("PG", "TEMPORAL_")
-"""Variables that would redirect a client of ours to some other server."""
+"""Variables that would redirect a client of ours to another server."""
 
 
 def _python(*words: str) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def _python(*words: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Commands:
-    """Our own programs, as data: a test can put others in their place."""
+    """Our own programs, as data, so that a test can replace them."""
 
     migrate: tuple[str, ...] = _python("cli", "migrate")
     worker: tuple[str, ...] = _python("worker")
@@ -44,12 +44,12 @@ class Commands:
         *(sys.executable, "-c"),
         "import json; from temporal.attributes import DEFINITIONS; print(json.dumps(dict(DEFINITIONS)))",
     )
-    """Asked in a process of its own: the module imports the whole Temporal SDK, for a second or more."""
+    """Runs in a process of its own: the module imports the whole Temporal SDK, which takes a second or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One stack: where it listens, what it runs, and the environment that its programs inherit."""
+    """One stack: its addresses, its programs, and the environment that they inherit."""
 
     settings: Settings
     commands: Commands
@@ -85,14 +85,14 @@ class Plan:
         )
 
     def errand(self, name: str, command: tuple[str, ...], database_url: str, owner: str = "") -> Program:
-        """A program that does one thing and ends; it has nothing to drain. `owner`: the URL that migrates."""
+        """A program that does one thing and ends. `owner`: the URL for migrations."""
         program = self.program(name, command, database_url)
         given = {**program.environment, "YOUT_MIGRATION_DATABASE_URL": owner}
         return replace(program, environment=given, ending=((SIGTERM, 3.0),))
 
 
 def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands) -> Plan:
-    """The plan for an environment. Says which variable is wrong, if one is."""
+    """The plan for an environment. Raises `CannotStart` that names each wrong variable."""
     settings = _validated(given, state, secret)
     inherited = {name: value for name, value in given.items() if not name.startswith(FOREIGN)}
     plan = Plan(settings=settings, commands=commands, given=given, environment=inherited)
@@ -114,7 +114,7 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
 
 
 def _bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
-    """Where bytecode may not lie beside its source, let it lie in the state folder: compiling takes seconds."""
+    """If bytecode may not be written beside its source, it goes into the state folder: compiling takes seconds."""
     if not given.get("PYTHONDONTWRITEBYTECODE"):
         return {}
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(state / "bytecode")}
@@ -123,13 +123,13 @@ def _bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
 def _validated(given: Mapping[str, str], state: Path, secret: str) -> Settings:
     try:
         values = environment.read(given)
-        found: dict[str, object] = {
+        fields: dict[str, object] = {
             name: values[variable] for name in Settings.model_fields if values.get(variable := f"YOUT_{name.upper()}")
         }
-        found |= {"state_dir": state, "database_url": UNKNOWN_YET}
-        found.setdefault("secret_key", secret)
-        return Settings(**found)  # type: ignore[arg-type]
+        fields |= {"state_dir": state, "database_url": UNKNOWN_YET}
+        fields.setdefault("secret_key", secret)
+        return Settings(**fields)  # type: ignore[arg-type]
     except (environment.SettingsInvalid, ValidationError) as invalid:
-        told = problems(invalid) if isinstance(invalid, ValidationError) else invalid.problems
-        wrong = "\n".join(f"  {problem}" for problem in told)
+        lines = problems(invalid) if isinstance(invalid, ValidationError) else invalid.problems
+        wrong = "\n".join(f"  {problem}" for problem in lines)
         raise CannotStart(f"These settings are not usable:\n{wrong}") from None

@@ -1,4 +1,4 @@
-"""TCP ports: finding free ones, and telling who holds one that is not."""
+"""TCP ports: finds free ones, and names the process that uses one."""
 
 import asyncio
 import errno
@@ -44,7 +44,7 @@ def available(host: str, port: int) -> bool:
 
 
 async def taken(wanted: Mapping[str, tuple[str, int]]) -> list[str]:
-    """A sentence for every port that cannot be had, given the host and port of each setting."""
+    """A sentence for each port that is taken, from the host and port of each setting."""
     settings: dict[int, str] = {}
     sentences = []
     for setting, (host, port) in wanted.items():
@@ -65,13 +65,13 @@ async def _problem(host: str, port: int) -> str | None:
                 return None
         except OSError as problem:
             return f"Port {port} on {host!r} cannot be used: {problem.strerror}."
-        await asyncio.sleep(0.3)  # its last user may be on its way out
+        await asyncio.sleep(0.3)  # its last user may be ending
     by = holder(port)
     return f"Port {port} is taken{f' by {by}' if by else ''}."
 
 
 def holder(port: int) -> str | None:
-    """Who listens on the port, such as `python3, pid 4711`, as far as we may know."""
+    """The process that listens on the port, such as `python3, pid 4711`, as far as this user may see it."""
     sockets = {f"socket:[{inode}]" for inode in _listening(port)}
     if not sockets:
         return None

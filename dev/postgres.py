@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL: a real server on loopback with durable data, started and ended by us."""
+"""An embedded PostgreSQL: a server on loopback with durable data."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ APP_USER = "yout_app"
 PORT_TAKEN = "Address already in use"
 
 QUIET = {
-    # No statement, parameter or row may reach the log: all of them carry customers' data.
+    # No statement, parameter or row may reach the log: all of them contain customers' data.
     "log_statement": "none",
     "log_min_duration_statement": "-1",
     "log_min_error_statement": "panic",
@@ -47,7 +47,7 @@ OPTIONS = {
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """PostgreSQL. Ending it is what it calls a fast shutdown: clients are cut off, what they committed stays."""
+    """PostgreSQL. Ending it is what it calls a fast shutdown: clients are disconnected, what they committed stays."""
 
     name = "PostgreSQL"
 
@@ -69,7 +69,7 @@ class EmbeddedPostgres(EmbeddedServer):
     @classmethod
     @contextmanager
     def temporary(cls, options: Mapping[str, str] | None = None) -> Iterator[Self]:
-        """A running server in a folder of its own, gone afterwards. For session fixtures."""
+        """A running server in a temporary folder. For session fixtures."""
         folder = tempfile.TemporaryDirectory(prefix="yout-postgres-")
         with folder, cls(Path(folder.name) / "postgres", options=options) as server:
             yield server
@@ -89,7 +89,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return f"postgresql://{USER}:{self._password}@{ports.LOOPBACK}:{self.port}/{database}"
 
     def app_url_of(self, database: str) -> str:
-        """The same for the application's own role, which a migration run makes: it owns nothing."""
+        """The same for the application's role, which a migration run creates. It owns nothing."""
         if self.port is None:
             raise RuntimeError("the address is known once the server has started")
         password = hashlib.sha256(f"{APP_USER} {self._password}".encode()).hexdigest()
@@ -100,55 +100,55 @@ class EmbeddedPostgres(EmbeddedServer):
         return self.app_url_of(DATABASE)
 
     async def start(self) -> None:
-        """Return once it takes connections, after recovery if it has crashed."""
+        """Return when it takes connections; after a crash it recovers first."""
         if self._child is not None and self._child.code is not None:
             cluster.end_orphans(self.folder / "data")
         await self.reserve()
-        made = await self._prepared()
+        prepared = await self._prepared()
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
             mark = logs.size(self.log)
-            if await self._launched(made):
+            if await self._launched(prepared):
                 self._has_run = True
                 return
-            said = logs.tail(self.log, mark)
-            if PORT_TAKEN in said and not self._has_run:
+            output = logs.tail(self.log, mark)
+            if PORT_TAKEN in output and not self._has_run:
                 self.port = self._new_port()
-            elif STILL_IN_USE not in said or asyncio.get_running_loop().time() > deadline:
-                raise CannotStart(f"PostgreSQL does not start ({self.log}):\n{said}")
+            elif STILL_IN_USE not in output or asyncio.get_running_loop().time() > deadline:
+                raise CannotStart(f"PostgreSQL does not start ({self.log}):\n{output}")
             await asyncio.sleep(0.2)
 
     async def _prepared(self) -> Cluster:
         server = cluster.matching(self.folder / "data")
         self._run_as = self._run_as or identity.choose(server.program("postgres"))
         self._run_as.admit(self.folder)
-        made = Cluster(self.folder, server, self._run_as)
-        self._password = self._remembered_password(made)
-        if not made.data.exists():
-            await made.create(self._password)
-        cluster.disown(made.data)
+        prepared = Cluster(self.folder, server, self._run_as)
+        self._password = self._remembered_password(prepared)
+        if not prepared.data.exists():
+            await prepared.create(self._password)
+        cluster.disown(prepared.data)
         self.port = self.port or self._remembered_port()
-        return made
+        return prepared
 
-    async def _launched(self, made: Cluster) -> bool:
-        child = await self._launch(made.running({**self._options, "port": str(self.port)}))
+    async def _launched(self, prepared: Cluster) -> bool:
+        child = await self._launch(prepared.running({**self._options, "port": str(self.port)}))
         while child.code is None:
-            if cluster.status(made.data, child.pid) == "ready":
+            if cluster.status(prepared.data, child.pid) == "ready":
                 return True
             await asyncio.sleep(0.01)
         return False
 
-    def _remembered_password(self, made: Cluster) -> str:
-        """Written before the data folder is made, so that no folder is without."""
-        kept = self.folder / "password"
-        if not kept.exists():
-            if made.data.exists():
+    def _remembered_password(self, prepared: Cluster) -> str:
+        """Written before the data folder is made, so that every folder has one."""
+        password_file = self.folder / "password"
+        if not password_file.exists():
+            if prepared.data.exists():
                 raise CannotStart(
-                    f"{kept} is gone, and with it the way into the database beside it. Put it back, "
+                    f"{password_file} is gone, and with it the access to the database beside it. Put it back, "
                     f"or move {self.folder} away to start afresh."
                 )
-            files.write(kept, secrets.token_urlsafe(24))
-        return kept.read_text().strip()
+            files.write(password_file, secrets.token_urlsafe(24))
+        return password_file.read_text().strip()
 
     def _remembered_port(self) -> int:
         with suppress(FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Asking servers on this machine over plain HTTP, without importing an HTTP client first."""
+"""Sends GET requests to servers on this machine, without importing an HTTP client."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What the person in front of the terminal sees."""
+"""The output at the terminal."""
 
 import json
 import os
@@ -12,7 +12,7 @@ WIDTH = max(map(len, COLOURS))
 
 
 class Report:
-    """Every line that the stack prints goes through here."""
+    """Prints every line of the stack."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -30,12 +30,12 @@ class Report:
         self._print(Text(text, style="bold red"))
 
     def line(self, name: str, text: str) -> None:
-        """A line that a part has written, whatever it holds."""
+        """A line that a part has written."""
         prefix = (f"{name:<{WIDTH}} | ", COLOURS.get(name, ""))
         self._print(Text.assemble(prefix, Text.from_ansi(text)))
 
     def ready(self, addresses: dict[str, str], key: str, seconds: float) -> None:
-        """Where everything is, and a line to paste."""
+        """All addresses, and a command to paste."""
         width = max(map(len, addresses)) + 2
         self._print(Text(f"\nyout is up ({seconds:.1f} s)\n", style="bold green"))
         for name, address in {**addresses, "API key": key}.items():
@@ -46,13 +46,13 @@ class Report:
     def _print(self, text: Text) -> None:
         try:
             self._console.print(text, soft_wrap=True)  # folded lines could not be pasted
-        except OSError:  # nobody reads any more: the terminal, or the pipe, is gone
+        except OSError:  # the terminal, or the reader of the pipe, has gone
             self._console = Console(quiet=True)
             os.kill(os.getpid(), SIGTERM)
 
 
 def curl(api: str, key: str) -> str:
-    """A first call, as one types it."""
+    """A command for a first call."""
     body = json.dumps({"model": "demo-chat", "messages": [{"role": "user", "content": "Hello!"}]})
     return (
         f"curl {api}/v1/chat/completions \\\n"

@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: a locked folder, a log, one process, and being used with `with`."""
+"""The base of the embedded servers: a locked folder, a log, one process, a context manager."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from dev import locks
 from dev.child import Child, Program, Streams, spawn
 
 PATIENCE = 30.0
-"""Seconds for what a crashed or killed server has left behind to end by itself."""
+"""Seconds in which the processes of a crashed or killed server may end by themselves."""
 
 Result = TypeVar("Result")
 
@@ -30,7 +30,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Return once it answers. Starting it again after its end brings it back at the same address."""
+        """Return when it answers. A restart has the same address."""
 
     @property
     def title(self) -> str:
@@ -38,7 +38,7 @@ class EmbeddedServer(ABC):
 
     @property
     def clue(self) -> str:
-        """Where to look when it does not stay alive."""
+        """Where its log is."""
         return str(self.log)
 
     @property
@@ -46,12 +46,12 @@ class EmbeddedServer(ABC):
         return self._child.pid if self._child else None
 
     async def reserve(self) -> None:
-        """Make sure that no other server uses the folder. One that a killed stack has left behind is waited for."""
+        """Make sure that no other server uses the folder. Waits for one that a killed stack has left behind."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._lock.take(PATIENCE)
 
     async def wait(self) -> int:
-        """Until the server has ended, by whatever cause."""
+        """Return when the server has ended, for whatever reason."""
         if self._child is None:
             raise RuntimeError("not started")
         return await self._child.wait()
@@ -91,7 +91,7 @@ class EmbeddedServer(ABC):
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run it on a loop of its own, in this thread, and leave the thread's current loop as it was."""
+    """Run it on a new loop in this thread; the thread's current loop does not change."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(work)

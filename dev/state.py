@@ -23,7 +23,7 @@ class StateFolder:
 
     @classmethod
     def claim(cls, given: str) -> Self:
-        """Make and lock the folder, or say why not."""
+        """Make and lock the folder. Raises `CannotStart`."""
         path = _checked(given)
         state = cls(path)
         try:
@@ -48,14 +48,14 @@ class StateFolder:
         return self.path / "logs" / f"{name}.log"
 
     def secret(self) -> str:
-        """The master secret, made once: what it has sealed opens with no other."""
-        kept = self.path / SECRET_FILE
-        if not kept.exists():
-            files.write(kept, secrets.token_urlsafe(48) + "\n")
-        return kept.read_text().strip()
+        """The master secret, made once: no other can decrypt what it encrypted."""
+        secret_file = self.path / SECRET_FILE
+        if not secret_file.exists():
+            files.write(secret_file, secrets.token_urlsafe(48) + "\n")
+        return secret_file.read_text().strip()
 
-    def told(self) -> dict[str, str]:
-        """What the last run wrote for others to read; nothing if that was damaged."""
+    def last_run(self) -> dict[str, str]:
+        """What the last run published; empty if the file is damaged."""
         try:
             written = json.loads((self.path / DEV_FILE).read_text())
         except FileNotFoundError:
@@ -65,7 +65,7 @@ class StateFolder:
             return {}
         return written if isinstance(written, dict) else {}
 
-    def tell(self, values: Mapping[str, str]) -> None:
+    def publish(self, values: Mapping[str, str]) -> None:
         """Let other processes (`yout …` in another terminal, tests) find this stack."""
         files.write(self.path / DEV_FILE, json.dumps(values, indent=2) + "\n")
 

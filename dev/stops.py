@@ -1,10 +1,10 @@
-"""Being told to stop, and being told again."""
+"""The signals that stop the stack."""
 
 import asyncio
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 ECHO = 0.3
-"""One Ctrl-C may arrive twice (terminal and make); only a later one is meant as a second."""
+"""Seconds in which one Ctrl-C may arrive twice (from the terminal and from make); a later one is a second one."""
 
 
 class Stopped(Exception):
@@ -12,10 +12,10 @@ class Stopped(Exception):
 
 
 class Stops:
-    """`told` after the first signal, `hurry` after a second Ctrl-C."""
+    """`stopping` after the first signal, `hurry` after a second Ctrl-C."""
 
     def __init__(self) -> None:
-        self.told = asyncio.Event()
+        self.stopping = asyncio.Event()
         self.hurry = asyncio.Event()
         self._since = 0.0
 
@@ -25,14 +25,14 @@ class Stops:
             loop.add_signal_handler(signal, self._hear, signal)
 
     async def interrupt(self) -> None:
-        """Raise `Stopped` once told."""
-        await self.told.wait()
+        """Raise `Stopped` after the first signal."""
+        await self.stopping.wait()
         raise Stopped
 
     def _hear(self, signal: Signals) -> None:
         now = asyncio.get_running_loop().time()
-        if not self.told.is_set():
+        if not self.stopping.is_set():
             self._since = now
-            self.told.set()
+            self.stopping.set()
         elif signal == SIGINT and now - self._since > ECHO:
             self.hurry.set()

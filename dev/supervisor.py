@@ -1,4 +1,4 @@
-"""Running the whole stack in one terminal: everything starts, stays alive, and ends together."""
+"""Runs the whole stack in one terminal: starts all parts, restarts them, and ends them together."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ LOG_CHECK = 10.0
 def main(settings_env: Mapping[str, str], commands: Commands | None = None, pauses: Pauses = USUAL) -> int:
     """Run the stack in this process, which must be its main thread; the exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without our characters is no reason to end
+        sys.stdout.reconfigure(errors="replace")  # a terminal without our characters must not end the stack
     with suppress(KeyboardInterrupt):  # before the loop listens for it
         return asyncio.run(run(settings_env, commands, pauses))
     return 0
@@ -44,9 +44,9 @@ async def run(settings_env: Mapping[str, str], commands: Commands | None = None,
     state = None
     try:
         state = StateFolder.claim(settings_env.get("YOUT_STATE_DIR") or DEFAULT_STATE_DIR)
-        told = state.told()
+        last_run = state.last_run()
         planned = plan.read(settings_env, state.path, state.secret(), commands or Commands())
-        await Stack(planned, state, report, pauses).run(stops, told.get("api_key"))
+        await Stack(planned, state, report, pauses).run(stops, last_run.get("api_key"))
     except CannotStart as problem:
         report.failure(str(problem))
         return 1
@@ -75,7 +75,7 @@ class Stack:
             log=state.log("temporal"),
         )
         self._stopping: list[Part] = [self._temporal, self._postgres]
-        """The parts in the order in which they end: nobody loses what it still needs."""
+        """The parts in the order in which they end: each ends before the parts that it needs."""
 
     async def run(self, stops: Stops, known_key: str | None) -> None:
         refused: CannotStart | OSError | None = None
@@ -116,7 +116,7 @@ class Stack:
         self._tell(key, clock() - began)
 
     async def _clear_the_way(self) -> None:
-        """Find out what would stop the stack before any part of it runs."""
+        """Check what would prevent the stack from running, before a part of it runs."""
         for name in plan.EMBEDDED_ONLY:
             if self._plan.given.get(name):
                 self._report.warning(f"{name} is set, but this stack brings its own: it is ignored here.")
@@ -130,7 +130,7 @@ class Stack:
         self._report.note(f"Starting {self._postgres.title} and Temporal in {self._state.path} …")
 
     async def _migrate(self) -> None:
-        """Bring the database up to date. Finding out that it is would take as long as starting the API."""
+        """Migrate the database, unless that was done for these sources: a check alone takes seconds."""
         began, command = asyncio.get_running_loop().time(), self._plan.commands.migrate
         done = Done(self._postgres.folder / "migrated", command, plan.ROOT / "db" / "migrations")
         if not done.already:
@@ -139,7 +139,7 @@ class Stack:
             self._report.step("Database migrations", asyncio.get_running_loop().time() - began)
 
     async def _define(self, temporal: Keeper) -> None:
-        """Teach Temporal the search attributes of our workflows, unless they are as last time."""
+        """Register the search attributes of our workflows at Temporal, unless they are as last time."""
         command = self._plan.commands.search_attributes
         done = Done(self._temporal.folder / "attributes", command, plan.ROOT / "temporal")
         if not done.already:
@@ -149,15 +149,15 @@ class Stack:
             done.note()
 
     async def _run(self, what: str, command: tuple[str, ...], *, owner: str = "") -> str:
-        """The output of one of our programs that does one thing and ends. Only migrations get the `owner`'s URL."""
+        """The output of a program of ours that does one thing and ends. Only migrations get the `owner`'s URL."""
         done = await finish(self._plan.errand(what, command, self._postgres.app_url, owner))
         if done.code != 0:
-            said = "\n".join(text for text in (done.output, done.errors) if text)
-            raise CannotStart(f"{what} failed ({cause(done.code)}): {shlex.join(command)}\n{said}")
+            output = "\n".join(text for text in (done.output, done.errors) if text)
+            raise CannotStart(f"{what} failed ({cause(done.code)}): {shlex.join(command)}\n{output}")
         return done.output
 
     async def _work(self, tasks: asyncio.TaskGroup, temporal: Keeper) -> None:
-        """The worker is nothing without Temporal, and the API waits for neither."""
+        """The worker starts after Temporal. The API waits for neither."""
         await temporal.up.wait()
         worker = self._keep(tasks, self._program("worker", self._plan.commands.worker))
         await worker.up.wait()
@@ -191,7 +191,7 @@ class Stack:
             "API docs": f"{self._plan.api_url}/docs",
             "Temporal UI": self._temporal.ui_url or "",
         }
-        self._state.tell(
+        self._state.publish(
             {
                 "api_url": self._plan.api_url,
                 "api_key": key,
@@ -205,5 +205,5 @@ class Stack:
 
 
 def _first(group: BaseExceptionGroup[CannotStart | OSError]) -> CannotStart | OSError:
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,4 +1,4 @@
-"""An embedded Temporal: the official development server on loopback, with durable history and its web interface."""
+"""An embedded Temporal: the official development server on loopback, with durable history and its UI."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ RETENTION = timedelta(hours=168)
 PORT_TAKEN = "address already in use"
 
 DYNAMIC_CONFIG = {
-    # With one partition a queue keeps the order of priority and fairness exactly, and starts work sooner.
+    # With one partition a queue keeps the order of priority and fairness exactly.
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
     "matching.enableFairness": "true",
@@ -41,7 +41,7 @@ class TemporalPorts:
 
 
 class EmbeddedTemporal(EmbeddedServer):
-    """Temporal's development server. It would not notice a second one on its file: hence the lock."""
+    """Temporal's development server. It does not notice a second server on its file, so there is a lock."""
 
     name = "Temporal"
 
@@ -63,7 +63,7 @@ class EmbeddedTemporal(EmbeddedServer):
     @classmethod
     @contextmanager
     def temporary(cls, search_attributes: Mapping[str, str] | None = None) -> Iterator[Self]:
-        """A running server in a folder of its own, gone afterwards. For session fixtures."""
+        """A running server in a temporary folder. For session fixtures."""
         folder = tempfile.TemporaryDirectory(prefix="yout-temporal-")
         with folder, cls(Path(folder.name), search_attributes=search_attributes) as server:
             yield server
@@ -78,7 +78,7 @@ class EmbeddedTemporal(EmbeddedServer):
 
     @property
     def http_url(self) -> str:
-        """The server's HTTP interface; its port is another one after every start."""
+        """The server's HTTP API; its port changes with every start."""
         return f"http://{ports.LOOPBACK}:{self.http_port}"
 
     @property
@@ -86,23 +86,23 @@ class EmbeddedTemporal(EmbeddedServer):
         return f"http://{ports.LOOPBACK}:{self.metrics_port}/metrics"
 
     async def start(self) -> None:
-        """Return once it answers and its namespace has our retention and search attributes."""
-        said = ""
+        """Return when it answers and its namespace has our retention and search attributes."""
+        output = ""
         for _ in range(3):
             mark = logs.size(self.log)
             namespace = await self._launched()
             if namespace is not None:
                 await self._configure(namespace)
                 return
-            said = logs.tail(self.log, mark)
-            if PORT_TAKEN not in said:
+            output = logs.tail(self.log, mark)
+            if PORT_TAKEN not in output:
                 break
             if not self._fixed:
                 self.port = ports.free()
-        raise CannotStart(f"Temporal does not start ({self.log}):\n{said}")
+        raise CannotStart(f"Temporal does not start ({self.log}):\n{output}")
 
     async def _launched(self) -> dict[str, Any] | None:
-        """What the server says of our namespace; None when it has ended instead."""
+        """The server's description of our namespace; None if the server has ended."""
         self.http_port, self.metrics_port = ports.free(), ports.free()
         child = await self._launch(self._program(self._words()))
         deadline = asyncio.get_running_loop().time() + PATIENCE
@@ -134,7 +134,7 @@ class EmbeddedTemporal(EmbeddedServer):
         return Program(
             name=self.name,
             command=(str(_binary()), *words),
-            # Nothing of our own environment: TEMPORAL_* would redirect it, and the version check calls home.
+            # Nothing of our environment: TEMPORAL_* would redirect it, and the version check connects to the internet.
             # It looks up who it is, and fails for a user id without a name if USER is not set.
             environment={
                 "PATH": os.defpath,
@@ -166,12 +166,12 @@ class EmbeddedTemporal(EmbeddedServer):
                 )
 
     async def _read(self, what: str) -> dict[str, Any] | None:
-        """Something about our namespace, as soon as the server can tell."""
+        """The server's answer about our namespace; None while it cannot answer."""
         answer = await probe.get(f"{self.http_url}/api/v1/namespaces/{NAMESPACE}{what}")
         if answer is None or answer.status != 200:
             return None
-        found: dict[str, Any] = json.loads(answer.body)
-        return found
+        details: dict[str, Any] = json.loads(answer.body)
+        return details
 
     async def _change(self, *words: str) -> None:
         where = ("--address", self.address, "--namespace", NAMESPACE)

@@ -58,6 +58,13 @@ def latest(before: Usage | None, report: Usage) -> Usage:
     return before if before is not None and report.output_tokens < before.output_tokens else report
 
 
+def at_least(report: Usage, counted: Usage) -> Usage:
+    """What an early report says of the input, with the output that was counted since."""
+    if report.output_tokens >= counted.output_tokens:
+        return report
+    return replace(report, output_tokens=counted.output_tokens, source=UsageSource.COUNTED)
+
+
 def with_search(used: Usage) -> Usage:
     """Of a call that asked for a web search: one search, unless the provider reports how many it made."""
     return used if used.web_searches else replace(used, web_searches=1)

@@ -20,9 +20,12 @@ PART_MODALITIES: Mapping[str, InputModality] = {
     "image_url": InputModality.IMAGE,
     "input_image": InputModality.IMAGE,
     "image": InputModality.IMAGE,
+    "image_embeds": InputModality.IMAGE,
+    "image_pil": InputModality.IMAGE,
     "input_audio": InputModality.AUDIO,
     "audio_url": InputModality.AUDIO,
     "audio": InputModality.AUDIO,
+    "audio_embeds": InputModality.AUDIO,
     "file": InputModality.FILE,
     "input_file": InputModality.FILE,
     "document": InputModality.FILE,
@@ -31,7 +34,7 @@ PART_MODALITIES: Mapping[str, InputModality] = {
     "input_video": InputModality.VIDEO,
     "video": InputModality.VIDEO,
 }
-"""What a model must read to take a part of this type. A part of any other type is text."""
+"""What a model must read to take a part of this type, or with such a field. A part with none of them is text."""
 _INPUT_METERS = {InputModality.AUDIO: Meter.AUDIO_INPUT, InputModality.IMAGE: Meter.IMAGE_INPUT}
 UNPRICED_FIELDS = frozenset(
     {"web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"}
@@ -126,9 +129,12 @@ def _output_meters(body: Mapping[str, Any]) -> Iterator[Meter]:
 
 
 def _input_meters(model: Model, body: Mapping[str, Any]) -> Iterator[Meter]:
-    if _cached_for_an_hour(body) or any(_cached_for_an_hour(tool) for tool in body.get("tools") or ()):
+    tools = [*(body.get("tools") or ()), *(body.get("functions") or ())]
+    if _cached_for_an_hour(body) or any(map(_writes_for_an_hour, tools)):
         yield Meter.CACHE_WRITE_1H
     for index, message in enumerate(body.get("messages") or ()):
+        if _writes_for_an_hour(message):
+            yield Meter.CACHE_WRITE_1H
         content = message.get("content") if isinstance(message, dict) else None
         for place, part in enumerate(content if isinstance(content, list) else ()):
             yield from _part_meters(model, part, f"messages[{index}].content[{place}]")
@@ -137,11 +143,19 @@ def _input_meters(model: Model, body: Mapping[str, Any]) -> Iterator[Meter]:
 def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
     if not isinstance(part, dict):
         return
-    if _cached_for_an_hour(part):
+    if _writes_for_an_hour(part):
         yield Meter.CACHE_WRITE_1H
-    modality = PART_MODALITIES.get(str(part.get("type")))
-    if modality is None:
-        return
+    for modality in _modalities(part):
+        yield from _modality_meters(model, modality, where)
+
+
+def _modalities(part: Mapping[str, Any]) -> set[InputModality]:
+    """By its type and by the fields that it has: some servers go by these."""
+    names = (str(part.get("type")), *part)
+    return {PART_MODALITIES[name] for name in names if name in PART_MODALITIES}
+
+
+def _modality_meters(model: Model, modality: InputModality, where: str) -> Iterator[Meter]:
     if modality not in model.input_modalities:
         raise RequestInvalid(
             f"'{where}' is {_named(modality)}, which the model '{model.id}' does not read.",
@@ -154,6 +168,14 @@ def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
 
 def _named(modality: InputModality) -> str:
     return f"an {modality} part" if modality.value[0] in "aeiou" else f"a {modality} part"
+
+
+def _writes_for_an_hour(value: object) -> bool:
+    """A message, a tool or a part, or what is directly within: servers read the wish in each of these places."""
+    if not isinstance(value, dict):
+        return False
+    inner = [each for field in value.values() for each in (field if isinstance(field, list) else (field,))]
+    return _cached_for_an_hour(value) or any(map(_cached_for_an_hour, inner))
 
 
 def _cached_for_an_hour(part: object) -> bool:

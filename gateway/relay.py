@@ -83,6 +83,8 @@ class _Attempt:
 
     accepted: bool = False
     report: Usage | None = None
+    report_is_old: bool = False
+    """Whether text has come since."""
     opening: list[Delta] = field(default_factory=list)
     """Chunks without content: they wait for the first that has some."""
     last: list[Delta] = field(default_factory=list)
@@ -140,6 +142,7 @@ class Relay:
     def report(self, event: Report) -> Effects:
         if (believed := usage.believed(event.usage, self._call.bounds)) is not None:
             self._attempt.report = usage.latest(self._attempt.report, believed)
+            self._attempt.report_is_old = False
         return []
 
     def delta(self, delta: Delta) -> Effects:
@@ -153,6 +156,7 @@ class Relay:
             elif output.runs_away(text):
                 return self._finish(EndReason.RUNAWAY)
             output.add(text)
+            self._attempt.report_is_old = True
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full
         if self.phase is Phase.RELAYING and not delta.finished:
@@ -254,14 +258,18 @@ class Relay:
         if left and not self._attempt.accepted:  # before its provider took it on
             return [Close(), Void()]
         close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # what is complete goes back to its pool
-        counted = self._call.counted()
-        used = self._attempt.report or counted
-        if reason is not EndReason.FINISHED and used.output_tokens < counted.output_tokens:
-            used = counted  # the report is older than what passed through since
-        self._usage, above = self._call.billable(used)
+        self._usage, above = self._call.billable(self._used(reason))
         self._end_choices("stop" if reason is EndReason.FINISHED else "length")
         answer = None if left else self._sealable()
         return [*close, Settle(self._usage, not left, above, self._abandoned, answer)]
+
+    def _used(self, reason: EndReason) -> Usage:
+        """As the provider reports it; but what passed through since an older report was produced all the same."""
+        counted, report = self._call.counted(), self._attempt.report
+        if report is None:
+            return counted
+        whole = reason is EndReason.FINISHED and not self._attempt.report_is_old
+        return report if whole else usage.at_least(report, counted)
 
     def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
         """Settle first, then say so."""

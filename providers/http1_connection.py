@@ -13,7 +13,7 @@ from providers.http_content import Inflater, inflater
 log = structlog.get_logger(__name__)
 
 MAX_HEAD = 64 * 1024
-"""Bytes of status line and headers, of informational answers too."""
+"""Bytes of status line and headers, of informational answers too; and of what trails a body."""
 _AT_ONCE = 64 * 1024
 """A body up to this is written together with its head."""
 
@@ -57,8 +57,8 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
-        self._head_size = 0
-        """Bytes read until the head was complete."""
+        self._beside = 0
+        """Bytes read of a head, or since the last of the body: how it is cut in chunks, and what trails it."""
         self._header_size = 0
         self._in_body = False
         self._until_close = False
@@ -132,15 +132,14 @@ class Connection(asyncio.Protocol):
             return
         self._heard = True
         self._answering.received()
-        if not self._in_body:
-            self._head_size += len(data)
+        self._beside += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._broken = True
             if isinstance(error, httptools.HttpParserCallbackError):  # ours, not theirs
                 log.error("an upstream answer could not be taken", fault=type(error.__context__).__name__)
-        if not self._in_body and self._head_size > MAX_HEAD:
+        if self._beside > MAX_HEAD and not self._complete:
             self._broken = True
         if self._complete:
             self._end()
@@ -164,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._broken = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._complete:
+        if self._complete or self._in_body:
             return
         self._header_size += len(name) + len(value)
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -187,6 +186,7 @@ class Connection(asyncio.Protocol):
         self._answering.head(status, self._headers)
 
     def on_body(self, data: bytes) -> None:
+        self._beside = 0
         if self._answering is None or self._broken or not self._in_body:
             return
         if self._inflater is None:

@@ -15,6 +15,8 @@ from domain.errors import UpstreamError
 MAX_DEPTH = 64
 MAX_VALUES = 1_000_000
 """Objects, arrays and their elements in one document."""
+MAX_DIGITS = 20
+"""Of an integer of 64 bits, its sign included."""
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -51,9 +53,17 @@ def _check_depth(data: bytes) -> None:
 
 def _read_leniently(data: bytes) -> Any:
     try:
-        return json.loads(data.decode("utf-8", "replace"), strict=False, parse_constant=_no_number)
+        text = data.decode("utf-8", "replace")
+        return json.loads(text, strict=False, parse_constant=_no_number, parse_int=_integer)
     except (ValueError, RecursionError):
         raise UpstreamError from None
+
+
+def _integer(digits: str) -> int | float:
+    """Beyond 64 bits a float, as orjson reads it: it can be written again."""
+    if len(digits) <= MAX_DIGITS and -(2**63) <= (number := int(digits)) < 2**64:
+        return number
+    return float(digits)
 
 
 def _no_number(_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Files, functions and parameter lists stay small: prints every offender and exits 1 if there is one."""
+"""Checks the sizes of files, functions and parameter lists: prints each that is too large, and then exits with 1."""
 
 import ast
 import subprocess
@@ -15,14 +15,16 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def main() -> int:
     root = Path(__file__).resolve().parent.parent
-    found = [fault for path in python_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))]
-    for fault in found:
+    offenders = [
+        fault for path in python_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))
+    ]
+    for fault in offenders:
         sys.stdout.write(f"{fault}\n")
-    return 1 if found else 0
+    return 1 if offenders else 0
 
 
 def python_files(root: Path) -> list[Path]:
-    """What git tracks or would track: a new file counts before it is added."""
+    """The files that git tracks or would track: a new file counts before it is added."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.py"]
     listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     return sorted(path for name in set(listed.split("\0")) if name and (path := root / name).is_file())

@@ -20,7 +20,7 @@ DONE = VENV / ".installed"
 UNFINISHED = VENV / ".unfinished"
 
 UV_NAMES = {
-    # uv reads none of pip's configuration: a mirror that works for pip must be handed on.
+    # uv does not read pip's configuration: pip's index and certificates are passed to it.
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
     "find-links": "UV_FIND_LINKS",
@@ -30,7 +30,7 @@ UV_NAMES = {
 
 
 class Impossible(Exception):
-    """What stands in the way, in words for the person in front of the terminal."""
+    """Why the set-up cannot be done, for the user at the terminal."""
 
 
 def main() -> int:
@@ -102,8 +102,8 @@ def make_environment() -> None:
     if UNFINISHED.exists() or not same_python():
         say(f"Making {VENV.name} with Python {sys.version.split()[0]} …")
         # Without pip it takes 0.2 s instead of 5, and works where a distribution has split off ensurepip.
-        made = subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)], check=False)
-        if made.returncode != 0:
+        result = subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)], check=False)
+        if result.returncode != 0:
             raise Impossible(
                 f"Python's venv module does not work here. On Debian and Ubuntu: apt install {package('venv')}"
             )
@@ -114,14 +114,14 @@ def same_python() -> bool:
 
     if not VENV_PYTHON.exists():
         return False
-    asked = subprocess.run(
+    result = subprocess.run(
         [str(VENV_PYTHON), "-c", "import sys; print(sys.version, sys.prefix)"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         check=False,
     )
-    return asked.stdout.strip() == f"{sys.version} {VENV}".strip()
+    return result.stdout.strip() == f"{sys.version} {VENV}".strip()
 
 
 def install_with(installer: "list[str]", name: str) -> bool:
@@ -134,16 +134,16 @@ def install_with(installer: "list[str]", name: str) -> bool:
 
 
 def find_uv() -> "str | None":
-    """uv installs five times as fast as pip. Use the one at hand, or get it; without it all works too."""
+    """The uv that is installed, else a new one; None: use pip. uv is faster."""
     import shutil
     import tempfile
 
     inside = VENV / "bin" / "uv"
     if inside.exists():
         return str(inside)
-    found = shutil.which("uv")
-    if found:
-        return found
+    uv = shutil.which("uv")
+    if uv:
+        return uv
     try:
         command = [*pip(), "install", "--quiet"]
     except Impossible:
@@ -167,7 +167,7 @@ def locked_block(name: str) -> str:
 
 
 def pip() -> "list[str]":
-    """A pip that installs into `.venv`: the one that Python has already, else one put there."""
+    """A pip that installs into `.venv`: the one that Python has, else a new one in it."""
     base = [sys.executable, "-m", "pip", "--python", str(VENV_PYTHON)]
     ours = [str(VENV_PYTHON), "-m", "pip"]
     if succeeds([*ours, "--version"], silent=True):

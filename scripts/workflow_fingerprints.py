@@ -103,7 +103,7 @@ def _functions(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, Function]
 
 
 def _walk(node: ast.AST, aliases: dict[str, str], helpers: set[str]) -> Iterator[str]:
-    """Commands, calls of our own functions, and the forks and loops around them, in the order of the source."""
+    """Commands, calls of our own functions, and the branches and loops around them, in the order of the source."""
     fork = _fork(node)
     if fork:
         yield f"{fork} {{"
@@ -147,27 +147,27 @@ def _command(call: ast.Call, aliases: dict[str, str]) -> str | None:
 
 
 def _with_commands_only(raw: dict[str, Fingerprint]) -> dict[str, Fingerprint]:
-    """Without the functions that lead to no command, the mentions of them, and the forks around nothing."""
+    """Without the functions that lead to no command, the calls of them, and empty branches."""
     while True:
         known = set(map(_mention, raw))
-        kept = {
+        remaining = {
             name: _pruned([step for step in steps if not step.startswith("-> ") or step[3:] in known])
             for name, steps in raw.items()
         }
-        kept = {name: steps for name, steps in kept.items() if steps}
-        if kept == raw:
-            return kept
-        raw = kept
+        remaining = {name: steps for name, steps in remaining.items() if steps}
+        if remaining == raw:
+            return remaining
+        raw = remaining
 
 
 def _pruned(steps: Fingerprint) -> Fingerprint:
-    kept: Fingerprint = []
+    remaining: Fingerprint = []
     for step in steps:
-        if step == "}" and kept and kept[-1].endswith("{"):
-            kept.pop()
+        if step == "}" and remaining and remaining[-1].endswith("{"):
+            remaining.pop()
         else:
-            kept.append(step)
-    return kept
+            remaining.append(step)
+    return remaining
 
 
 def current() -> dict[str, Fingerprint]:

@@ -8,18 +8,18 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What lies under a key."""
+    """An object's metadata."""
 
     key: str
     bytes: int
     content_type: str
     version: str | None = None
-    """Changes whenever the object is written again, where the store can tell."""
+    """Changes when the object is written again, if the store supports it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as a listing shows it."""
+    """An entry of a listing."""
 
     key: str
     bytes: int
@@ -39,10 +39,10 @@ class Storage(Protocol):
         """Safe to do twice."""
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete every object below `prefix/`, and tell how many there were. Safe to do twice.
+        """Delete every object below `prefix/`, and return their number. Safe to do twice.
 
-        An object that cannot be deleted keeps no other; then `ServiceUnavailable` is raised at the end.
+        If one object cannot be deleted, the others are; `ServiceUnavailable` is raised at the end.
         """
 
     async def listed(self, after: str, limit: int) -> list[Listed]:
-        """The next objects behind the key `after`, in an order that stays the same. Fewer than `limit`: the last."""
+        """The next objects after the key `after`, in a stable order. Fewer than `limit`: there are no more."""

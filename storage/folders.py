@@ -1,4 +1,4 @@
-"""A local folder as an object store sees it, with what a killed writer left behind."""
+"""Listing and deletion in a local folder, including files of writers that were killed."""
 
 import os
 import shutil
@@ -11,12 +11,12 @@ from storage.base import Listed
 
 
 def listed(folder: Path, after: str, limit: int) -> list[Listed]:
-    """The next files behind the key `after`, in the order of their folders' and their own names."""
+    """The next files after the key `after`, ordered by the names of their folders and then their own."""
     return list(islice(_walk(folder, "", after.split("/") if after else []), limit))
 
 
 def remove(folder: Path) -> bool:
-    """The folder and all that is in it. What cannot be removed keeps nothing else. False when something stays."""
+    """Removes the folder and all that is in it. False: something could not be removed; the rest was."""
     shutil.rmtree(folder, ignore_errors=True)
     return not os.path.lexists(folder)
 
@@ -38,7 +38,7 @@ def _walk(folder: Path, prefix: str, after: list[str]) -> Iterator[Listed]:
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):  # somebody deletes at the same time
+    except (FileNotFoundError, NotADirectoryError):  # another process deletes at the same time
         return []
 
 

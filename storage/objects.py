@@ -19,7 +19,7 @@ from storage.base import Listed, Stored
 
 CHUNK = 256 * 1024
 WHOLE = 5 * 1024 * 1024
-"""Up to here an object goes out in one request, above it in parts of this size."""
+"""An object up to this size is uploaded in one request, a larger one in parts of this size."""
 PARTS_AT_ONCE = 4
 LISTED_AT_ONCE = 1000
 MAX_FAILED_AT_FIRST = 3
@@ -36,9 +36,9 @@ class ObjectStorage:
 
     @classmethod
     def from_url(cls, url: str, options: Mapping[str, str] | None = None) -> Self:
-        """`file:///folder` (made if it is not there, for us alone) or `s3://bucket/prefix`.
+        """`file:///folder` (created if missing, for this user alone) or `s3://bucket/prefix`.
 
-        `options` are the standard `AWS_*` names with their values; what they leave out, obstore looks up by itself.
+        `options` are the standard `AWS_*` names with their values; obstore looks up the missing ones itself.
         """
         parts = urlsplit(url)
         if parts.scheme == "file" and parts.netloc in ("", "localhost"):
@@ -58,7 +58,7 @@ class ObjectStorage:
             first += chunk
             if len(first) >= WHOLE:
                 break
-        # The local store keeps no attributes and refuses them: there the key's extension speaks.
+        # The local store refuses attributes: there the key's extension gives the type.
         attributes = None if self._folder else {"Content-Type": content_type}
         body = bytes(first) if len(first) < WHOLE else _joined(first, source)
         with _store_failures():
@@ -111,7 +111,7 @@ class ObjectStorage:
                     await obstore.delete_async(self._store, keys)
                 except (BaseError, OSError):
                     failed |= await self._delete_singly(keys)
-        # What a killed writer left behind is no object to the store, but it is content all the same.
+        # The store does not list what a killed writer left behind, but it is content.
         gone = self._folder is None or await asyncio.to_thread(folders.remove, self._folder / prefix)
         if failed or not gone:
             raise ServiceUnavailable
@@ -130,7 +130,7 @@ class ObjectStorage:
         return objects[:limit]
 
     def _require_folder(self) -> None:
-        """A folder that is not there is a disk that is not mounted, not an empty store."""
+        """Raises if the folder is missing: its disk is not mounted. That is not an empty store."""
         if self._folder and not self._folder.is_dir():
             raise ServiceUnavailable
 
@@ -145,7 +145,7 @@ class ObjectStorage:
         return []
 
     async def _delete_singly(self, keys: Sequence[str]) -> set[str]:
-        """Those that cannot be deleted. Raises when that is all of the first ones: then the store is away."""
+        """Returns the keys that cannot be deleted. Raises if the first ones all fail: the store is unavailable."""
         failed = set[str]()
         for number, key in enumerate(keys, start=1):
             try:
@@ -190,7 +190,7 @@ def _bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
         name,
         prefix=prefix or None,
         config=config,
-        # By default a call is over after 30 s, however large the object, and a dead server is tried for three minutes.
+        # By default a call times out after 30 s whatever its size, and a dead server is tried for three minutes.
         client_options={
             "allow_http": allow_http,
             "connect_timeout": timedelta(seconds=5),
@@ -213,7 +213,7 @@ def _remove_partial(path: Path) -> None:
 
 @contextmanager
 def _store_failures() -> Iterator[None]:
-    # The store's own messages name paths, hosts and keys.
+    # The store's own messages contain paths, hosts and keys.
     try:
         yield
     except (BaseError, PermissionError):

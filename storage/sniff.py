@@ -1,9 +1,9 @@
-"""What a file is, by its first bytes: a provider's word for it is not enough to serve it to a browser."""
+"""The type of a file by its first bytes. A provider's content type is not trusted for what a browser receives."""
 
 import re
 
 FIRST = 64
-"""So many bytes are enough to tell."""
+"""The number of bytes that `content_type` needs."""
 
 CONTENT_TYPES = {
     "png": "image/png",
@@ -22,7 +22,7 @@ CONTENT_TYPES = {
     "m4a": "audio/mp4",
     "pcm": "audio/pcm",
 }
-"""By file name extension. Raw PCM is the one that no look at the bytes can confirm."""
+"""By file name extension. Raw PCM cannot be recognised by its bytes."""
 
 # Brands of an MP4 that browsers play; QuickTime, HEIC and AVIF share the box but are something else.
 _VIDEO_BRANDS = rb"isom|iso[2-9a]|mp4[12]|avc1|dash|msdh|M4V |MSNV|3gp[4-6]|cmf[cs2]"
@@ -57,5 +57,5 @@ def content_type(first_bytes: bytes) -> str | None:
 
 
 def by_extension(key: str) -> str:
-    """The type that a key's name promises."""
+    """The type that a key's extension names."""
     return CONTENT_TYPES.get(key.rpartition(".")[2].lower(), "application/octet-stream")

@@ -1,4 +1,4 @@
-"""Search attributes: what operators filter by in the Temporal UI. They are not encrypted: no user text in any."""
+"""Search attributes, for filters in the Temporal UI. They are not encrypted: no user text may be in them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,7 +19,7 @@ PROVIDER = SearchAttributeKey.for_keyword("YoutProvider")
 
 KEYS = (ACCOUNT, MODEL, KIND, STATE, PROVIDER)
 DEFINITIONS: Mapping[str, str] = MappingProxyType({key.name: "Keyword" for key in KEYS})
-"""Name to type, as the server's command line and its set-up calls want it."""
+"""Type by name, as the server's command line and its API take it."""
 
 
 class AttributesMissing(Exception):
@@ -45,7 +45,7 @@ def for_job(job: Job) -> TypedSearchAttributes:
 
 
 async def ensure(client: Client) -> None:
-    """Register what the namespace lacks. Safe to do twice. Raises `AttributesMissing` where only an operator may."""
+    """Register the missing ones. Safe to do twice. Raises `AttributesMissing` if only an operator may do it."""
     missing = await _missing(client)
     if not missing:
         return
@@ -56,7 +56,7 @@ async def ensure(client: Client) -> None:
     try:
         await client.operator_service.add_search_attributes(request)
     except RPCError as error:
-        if error.status is RPCStatusCode.ALREADY_EXISTS:  # another worker was faster
+        if error.status is RPCStatusCode.ALREADY_EXISTS:  # another worker has registered them
             return
         if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
             raise AttributesMissing(missing) from None

@@ -1,4 +1,4 @@
-"""The connection to Temporal, and the one way in which payloads are converted."""
+"""The connection to Temporal, and the one data converter."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from temporal.codec import EncryptionCodec, Keyring
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Temporal is. Temporal Cloud: the namespace's endpoint, `tls` and an API key."""
+    """The address of Temporal. Temporal Cloud: the namespace's endpoint, `tls` and an API key."""
 
     target: str
     namespace: str = "default"
@@ -22,12 +22,12 @@ class Address:
 
 
 def converter(keyring: Keyring) -> DataConverter:
-    """What API, worker and tests use. Failures are payloads too: their text is sealed like everything else."""
+    """The converter of API, worker and tests. Failures are payloads too, so their text is encrypted."""
     return dataclasses.replace(plain_converter(), payload_codec=EncryptionCodec(keyring))
 
 
 def plain_converter() -> DataConverter:
-    """The same without the sealing: for the committed histories of synthetic jobs, nothing else."""
+    """The same without encryption. Only for the committed histories of synthetic jobs."""
     return dataclasses.replace(
         pydantic_data_converter, failure_converter_class=DefaultFailureConverterWithEncodedAttributes
     )
@@ -36,7 +36,7 @@ def plain_converter() -> DataConverter:
 async def connect(
     address: Address, conversion: DataConverter, *, lazy: bool = False, interceptors: Sequence[Interceptor] = ()
 ) -> Client:
-    """`lazy`: connect at the first call, and survive a Temporal that is not there yet. A worker cannot be lazy."""
+    """`lazy`: connect at the first call, so that Temporal may be unavailable now. A worker cannot be lazy."""
     return await Client.connect(
         address.target,
         namespace=address.namespace,

@@ -1,4 +1,4 @@
-"""Encryption of every payload that leaves for Temporal: AES-256-GCM, the key's id beside the data and bound to it."""
+"""Encrypts every payload for Temporal: AES-256-GCM, with the key's id stored beside the data and authenticated."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,19 +19,19 @@ _NONCE = 12
 
 
 class KeyUnknown(Exception):
-    """A payload was sealed with a key that this process was not given."""
+    """A payload was encrypted with a key that this process does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The key that seals, and all keys that open."""
+    """The key that encrypts, and all keys that decrypt."""
 
     current: str
     keys: Mapping[str, bytes]
 
     @classmethod
     def derived(cls, secret: str, previous: Iterable[str] = ()) -> Self:
-        """From master secrets: `secret` seals, `previous` only open what they sealed before a rotation."""
+        """From master secrets: `secret` encrypts; `previous` only decrypt what they encrypted before a rotation."""
         return cls.of(Secrets(secret, tuple(previous)).derive(Purpose.TEMPORAL_PAYLOADS))
 
     @classmethod
@@ -52,7 +52,7 @@ class EncryptionCodec(PayloadCodec):
         return [self._sealed(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Payloads of another encoding pass through. Raises `KeyUnknown`."""
+        """Payloads with another encoding are returned as they are. Raises `KeyUnknown`."""
         return [self._opened(payload) for payload in payloads]
 
     def _sealed(self, payload: Payload) -> Payload:

@@ -1,7 +1,7 @@
-"""Fault tests' way to kill a worker at a chosen instant. Nothing of this is in place unless a failpoint is set.
+"""Kills a worker at a chosen moment, for fault tests. Does nothing unless a failpoint is set.
 
 A failpoint is `<activity>:before`, `<activity>:after` (done and committed, not yet reported), `submit:between` (the
-provider has accepted, its id is not recorded) or `copy:between` (one file lies in storage, the activity goes on).
+provider has accepted, its id is not recorded) or `copy:between` (one file is in storage, the activity continues).
 """
 
 import os
@@ -47,7 +47,7 @@ class _AtActivity(ActivityInboundInterceptor):
 
 
 def fatal(inner: T, method: str) -> T:
-    """`inner`, except that the process dies as soon as `method` has done its work."""
+    """Behaves as `inner`, and kills the process as soon as `method` has returned."""
     return cast(T, _Fatal(inner, method))
 
 
@@ -57,12 +57,12 @@ class _Fatal:
         self._method = method
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
+        attribute = getattr(self._inner, name)
         if name != self._method:
-            return found
+            return attribute
 
         async def last(*args: object, **options: object) -> object:
-            result = await found(*args, **options)
+            result = await attribute(*args, **options)
             _die()
             return result
 

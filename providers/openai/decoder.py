@@ -169,7 +169,7 @@ class OpenAIDecoder:
     def _report(self, report: object) -> Iterator[ProviderEvent]:
         """Reports are cumulative: an older one, that came late, is none."""
         used = usage.of_report(report, self._service_tier)
-        if used is None or used == self._usage:
+        if used is None:
             return
         if self._usage is not None and used.output_tokens < self._usage.output_tokens:
             return

@@ -38,7 +38,7 @@ def of_report(report: object, service_tier: object = None) -> Usage | None:
         return None
     within, spoken = _details(report, _INPUT_DETAILS), _details(report, _OUTPUT_DETAILS)
     cached, written, written_1h = _cached(report, within)
-    if cached + written + written_1h > prompt:  # counted beside the input
+    if _beside(cached + written + written_1h, prompt, completion, total):
         prompt += cached + written + written_1h
     if prompt > MAX_TOKENS:
         return None
@@ -75,6 +75,11 @@ def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, 
         return cached, written, 0
     hour = min(_tokens(creation.get("ephemeral_1h_input_tokens")) or 0, written)
     return cached, written - hour, hour
+
+
+def _beside(cache: int, prompt: int, completion: int | None, total: int | None) -> bool:
+    """Whether the tokens of a cache are counted beside the input: they are more, or the total says so."""
+    return cache > prompt or bool(cache and completion is not None and total == prompt + cache + completion)
 
 
 def _searches(report: Mapping[str, Any]) -> int:

@@ -209,6 +209,19 @@ def test_a_report_older_than_what_passed_through_is_not_the_bill_of_who_leaves()
     assert settle.usage == Usage(3, 2, UsageSource.COUNTED)
 
 
+@pytest.mark.parametrize("end", [e.ClientDisconnected(), Done()])
+def test_what_an_early_report_says_of_the_input_is_believed(end: e.Event) -> None:
+    """With the output that came after it, also when the provider says no more until it is done."""
+    early = Report(Usage(900, 0, UsageSource.PROVIDER, cached_tokens=800))
+    settle = only(fed(relay(call(STOPS), Accepted(), early, WORD, WORD), end), e.Settle)
+    assert settle.usage == Usage(900, 2, UsageSource.COUNTED, cached_tokens=800)
+
+
+def test_a_report_that_comes_again_at_the_end_is_the_bill() -> None:
+    settle = only(fed(relay(call(), Accepted(), WORD, report(1), WORD), report(1), Done()), e.Settle)
+    assert settle.usage == Usage(3, 1, UsageSource.PROVIDER)
+
+
 def test_who_leaves_when_all_has_been_said_pays_for_a_whole_answer() -> None:
     machine = relay(call(STOPS), Accepted(), WORD, delta("", finish="stop"))
     settle = only(fed(machine, e.ClientDisconnected()), e.Settle)

@@ -46,6 +46,26 @@ async def test_connections_that_are_not(transport: Http1Transport, raw: bytes) -
             assert (sink.body, sink.error, server.visits) == (b"hello", None, visits)
 
 
+@pytest.mark.parametrize("endless", [b"5;" + b"x" * 60_000, b"0\r\n" + b"X-Trailer: x\r\n" * 5000, b"0\r\nX-Trailer: "])
+async def test_what_is_said_beside_a_body_is_bounded(transport: Http1Transport, endless: bytes) -> None:
+    """Chunk extensions and trailers without end: nobody reads them, and they would fill the memory."""
+    written = 0
+
+    async def script(visit: Visit) -> None:
+        nonlocal written
+        await visit.request()
+        await visit.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", endless)
+        while written < 32 * 1024 * 1024:
+            await visit.write(b"x" * 65_536)
+            written += 65_536
+        await asyncio.Event().wait()
+
+    async with serving(script) as server:
+        sink = await collected(transport, request(server))
+        assert (sink.body, type(sink.error)) == (b"hello", UpstreamError)
+        assert written < 32 * 1024 * 1024
+
+
 async def test_unasked_bytes_on_an_idle_connection_close_it(transport: Http1Transport) -> None:
     speak, over = asyncio.Event(), asyncio.Event()
 

@@ -216,11 +216,11 @@ def test_several_choices() -> None:
 
 
 def test_reports_grow() -> None:
-    """Usage in each chunk, and one that comes late."""
+    """Usage in each chunk, one that comes late, and the same again."""
     used = [{**USAGE, "completion_tokens": n, "total_tokens": 15 + n} for n in (1, 3, 2)]
     parts = [chunk({"content": "a"}, usage=each) for each in used]
     events = events_of(*parts, chunk({}, "stop", usage=used[1]))
-    assert [report.usage.output_tokens for report in reports(events)] == [1, 3]
+    assert [report.usage.output_tokens for report in reports(events)] == [1, 3, 3]
 
 
 def test_the_service_tier_that_served() -> None:

@@ -42,6 +42,11 @@ CASES = [
         {"input_tokens": 1050, "cached_tokens": 900, "cache_write_tokens": 50},
     ),
     (
+        report(cache_read_input_tokens=50, cache_creation_input_tokens=30, total_tokens=200),
+        {"input_tokens": 180, "cached_tokens": 50, "cache_write_tokens": 30},
+    ),
+    (report(cache_read_input_tokens=50, total_tokens=120), {"cached_tokens": 50}),
+    (
         report(cache_creation_input_tokens=50, cache_creation={"ephemeral_1h_input_tokens": 30}),
         {"cache_write_tokens": 20, "cache_write_1h_tokens": 30},
     ),

@@ -21,6 +21,8 @@ from providers.upstream_json import MAX_DEPTH
         (rb'{"\ude00": "\ud83d\ude00"}', {"\ufffd": "😀"}),
         (b'"caf\xe9"', "caf\ufffd"),
         (b'"a\nb"', "a\nb"),
+        (b"[NaN, 18446744073709551615, -9223372036854775808]", [None, 2**64 - 1, -(2**63)]),
+        (b"[NaN, 18446744073709551616, -12345678901234567890123]", [None, float(2**64), -12345678901234567890123.0]),
     ],
 )
 def test_reading(written: bytes, value: object) -> None:
