@@ -206,15 +206,15 @@ class _Server(uvicorn.Server):
 
 
 def main() -> int:
-    found = configuration.load()
-    configure(found.log_format)
-    for told in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(told, _end)
-    app = create_app(found)
+    settings = configuration.load()
+    configure(settings.log_format)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    app = create_app(settings)
     configured = uvicorn.Config(
         app,
-        host=found.host,
-        port=found.port,
+        host=settings.host,
+        port=settings.port,
         loop="uvloop",
         http=Http1Protocol,
         ws="none",
@@ -222,13 +222,13 @@ def main() -> int:
         server_header=False,
         proxy_headers=False,
         log_config=None,
-        timeout_graceful_shutdown=int(found.shutdown_timeout.total_seconds()),
+        timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
         backlog=4096,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
     server = _Server(configured)
     try:
-        server.run(_listening(found.host, found.port))
+        server.run(_listening(settings.host, settings.port))
     except SystemExit:
         if server.started or not hasattr(app.state, "start_error"):
             raise

@@ -1,17 +1,17 @@
 """The application: every router behind one edge. HTTP alone; `server.py` brings what it serves."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from api import (
     billing,
     chat_models,
     docs,
-    edge,
     errors,
     health,
     home,
@@ -26,6 +26,8 @@ from api import (
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
+from api.direct import DirectExchange, Handler
+from api.edge import Edge, canonical
 from api.outputs import Outputs
 from api.resources import Resources
 from api.wire import native_chat
@@ -40,8 +42,8 @@ _CHAT: dict[str, Wire] = {"/v1/chat/completions": OpenAIChat(), native_chat.ENDP
 class Gateway(FastAPI):
     """FastAPI behind the edge; its busiest endpoints go in front of what the others share."""
 
-    edge: ASGIApp
-    hot: Mapping[str, ASGIApp]
+    edge: Edge
+    hot: Mapping[str, ChatEndpoint]
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
@@ -50,6 +52,16 @@ class Gateway(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
+
+    def direct(self, scope: Scope) -> Handler | None:
+        """Implements `api.direct.DirectApp`."""
+        hot = self.hot.get(canonical(scope["path"])) if scope["method"] == "POST" else None
+        return None if hot is None else partial(self._answer_directly, hot)
+
+    async def _answer_directly(self, hot: ChatEndpoint, exchange: DirectExchange) -> None:
+        exchange.scope["app"] = self
+        self.edge.admit(exchange)
+        await hot.serve(exchange)
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the edge lets through."""
@@ -72,7 +84,7 @@ def create_app(lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors) 
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.edge = edge.Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors)
+    app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors)
     app.hot = {path: ChatEndpoint(wire) for path, wire in _CHAT.items()}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # for what is asked of it by other methods

@@ -1,4 +1,4 @@
-"""The chat endpoints, one for each client wire: HTTP alone, as plain ASGI in front of FastAPI.
+"""The chat endpoints, one for each client wire: HTTP alone, in front of FastAPI, and in a server in front of ASGI.
 
 They are documented in `api/openapi.py`. What a call does is in `gateway.calls`, `gateway.whole_answers` and
 `gateway.streams`.
@@ -10,6 +10,7 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from api import auth, body, errors, idempotency, ratelimit
+from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
 from api.stream_response import HEADERS as STREAM_HEADERS
 from api.stream_response import StreamResponse, dropped_header
@@ -25,7 +26,6 @@ from gateway.wire import Bill, ModelCall, Wire
 _REPLAYED = [(name.encode(), value.encode()) for name, value in idempotency.REPLAYED.items()]
 _JSON = (b"content-type", b"application/json")
 _STRICT = b"x-yout-strict"
-Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +35,39 @@ class _Request:
 
 
 class ChatEndpoint:
-    """Starlette takes a callable object as plain ASGI."""
+    """A server calls `serve`. Starlette takes a callable object as plain ASGI."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._answer(scope, receive, send)
-        except Exception as error:  # nobody is behind this who would answer it
-            if scope["state"].get("answered"):
-                raise
-            await errors.answer_to(error, scope)(scope, receive, send)
+        await self.serve(AsgiExchange(scope, receive, send))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, exchange: Exchange) -> None:
+        try:
+            await self._answer(exchange)
+        except Exception as error:  # nobody is behind this who would answer it
+            if exchange.begun:
+                raise
+            await errors.reply(exchange, errors.answer_to(error, exchange.scope))
+
+    async def _answer(self, exchange: Exchange) -> None:
+        scope = exchange.scope
         token = auth.token(scope["headers"])
-        raw = await body.read(receive, admit=lambda: auth.admit(scope, "chat"))
+        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, "chat"))
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, token)
         if isinstance(call, Replay):
             ratelimit.note(scope, call.requests, call.tokens)
-            await self._replay(call, request, send)
+            await self._replay(call, request, exchange)
             return
         ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)
         if request.call.stream:
             writer = self._wire.writer(call.head)
-            client = StreamResponse(send, writer.KEEP_ALIVE)
-            await client.serve(resources.calls.stream(call, writer, client), scope, receive)
+            client = StreamResponse(exchange, writer.KEEP_ALIVE)
+            await client.serve(resources.calls.stream(call, writer, client))
         else:
-            await self._whole(resources, call, send)
+            await self._whole(resources, call, exchange)
 
     async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
         try:
@@ -105,25 +109,20 @@ class ChatEndpoint:
             request.idempotent.claim()
         return request
 
-    async def _whole(self, resources: Resources, call: Call, send: Send) -> None:
+    async def _whole(self, resources: Resources, call: Call, exchange: Exchange) -> None:
         answer, bill = await whole_answers.answer(resources.calls, call)
-        await _send(send, self._wire.whole(answer, bill), [_JSON, *_charged(bill), *dropped_header(call.dropped)])
+        headers = [_JSON, *_charged(bill), *dropped_header(call.dropped)]
+        await exchange.reply(200, headers, self._wire.whole(answer, bill))
 
-    async def _replay(self, replay: Replay, request: _Request, send: Send) -> None:
+    async def _replay(self, replay: Replay, request: _Request, exchange: Exchange) -> None:
         assert isinstance(request.idempotent, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
         answer, bill = replays.replayed(replay, request.idempotent)
         if request.call.stream:
             stream = replays.stream(self._wire, request.call, answer, bill)
-            await _send(send, stream, [*STREAM_HEADERS, *_REPLAYED])
+            await exchange.reply(200, [*STREAM_HEADERS, *_REPLAYED], stream)
         else:
-            await _send(send, self._wire.whole(answer, bill), [_JSON, *_charged(bill), *_REPLAYED])
+            await exchange.reply(200, [_JSON, *_charged(bill), *_REPLAYED], self._wire.whole(answer, bill))
 
 
-def _charged(bill: Bill) -> Headers:
+def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:
     return [(b"x-yout-credits-charged", b"%d" % bill.charged), (b"x-yout-balance", b"%d" % bill.balance)]
-
-
-async def _send(send: Send, content: bytes, headers: Headers) -> None:
-    sized = [*headers, (b"content-length", b"%d" % len(content))]
-    await send({"type": "http.response.start", "status": 200, "headers": sized})
-    await send({"type": "http.response.body", "body": content})

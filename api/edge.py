@@ -8,12 +8,14 @@ import os
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import cors, ratelimit
-from api.cors import Cors
+from api.cors import Cors, Headers
+from api.direct import DirectExchange
 
 MAX_BODY_IDLE = timedelta(seconds=15)
 """Between two parts of a body."""
@@ -35,33 +37,52 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["path"] = path = _canonical(scope["path"])
-        request_id = f"req_{os.urandom(12).hex()}"
-        scope.setdefault("state", {})["request_id"] = request_id
-        always = [(b"x-request-id", request_id.encode())]
-        if cors.covers(path):
-            always += self._cors.headers(scope["headers"])
-            if scope["method"] == "OPTIONS" and (preflight := self._cors.preflight(scope["headers"])) is not None:
-                await send({"type": "http.response.start", "status": 204, "headers": [*preflight, *always]})
-                await send({"type": "http.response.body", "body": b""})
-                return
+        always = self._enter(scope)
+        path = scope["path"]
+        preflight = self._cors.preflight(scope["headers"]) if scope["method"] == "OPTIONS" else None
+        if preflight is not None and cors.covers(path):
+            await send({"type": "http.response.start", "status": 204, "headers": [*preflight, *always]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         headless = scope["method"] == "HEAD" and not path.startswith("/media/")  # outputs answer HEAD by themselves
         if headless:
             scope = {**scope, "method": "GET"}
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                scope["state"]["answered"] = True
                 scope["state"]["event_stream"] = _is_event_stream(message.get("headers", ()))
-                message["headers"] = [*message.get("headers", ()), *always, *ratelimit.headers(scope)]
+                message["headers"] = [*message.get("headers", ()), *_for_every_answer(scope, always)]
             elif headless:
                 message["body"] = b""
             await send(message)
 
-        await self._app(scope, _Body(receive, self._max_body_bytes, self._max_body_time), answer)
+        await self._app(scope, self._bounded(receive), answer)
+
+    def admit(self, exchange: DirectExchange) -> None:
+        """The same for a request that is answered directly."""
+        scope = exchange.scope
+        exchange.more_headers = partial(_for_every_answer, scope, self._enter(scope))
+        exchange.receive = self._bounded(exchange.receive)
+
+    def _enter(self, scope: Scope) -> Headers:
+        """Gives the request its path and its id; the headers that its answer has in any case."""
+        scope["path"] = path = canonical(scope["path"])
+        request_id = f"req_{os.urandom(12).hex()}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        always = [(b"x-request-id", request_id.encode())]
+        if cors.covers(path):
+            always += self._cors.headers(scope["headers"])
+        return always
+
+    def _bounded(self, receive: Receive) -> Receive:
+        return _Body(receive, self._max_body_bytes, self._max_body_time)
 
 
-def _canonical(path: str) -> str:
+def _for_every_answer(scope: Scope, always: Headers) -> Headers:
+    return [*always, *ratelimit.headers(scope)]
+
+
+def canonical(path: str) -> str:
     """Both spellings of a path reach one route, without redirecting a POST: `/api/…/`, and `/v1/…` without slash."""
     if path.startswith("/api/"):
         return path if path.endswith("/") else path + "/"

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
+from api.exchange import Exchange
 from domain import errors
 from domain.errors import GatewayError, LinkInvalid, OutputTooLarge
 
@@ -229,6 +230,11 @@ def _where(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+
+
+async def reply(exchange: Exchange, answer: Response) -> None:
+    headers = [header for header in answer.raw_headers if header[0] != b"content-length"]
+    await exchange.reply(answer.status_code, headers, bytes(answer.body))
 
 
 def install(app: FastAPI) -> None:

@@ -1,5 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it, and what it leaves out: clients that offer an upgrade, that close their writing side
 after the request, that drip their head, or that go on sending after they were answered.
+
+Requests that the application answers directly (`api.direct`) skip ASGI; all else of them is as with every request.
 """
 
 import asyncio
@@ -8,6 +10,8 @@ from typing import Any
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from api.direct import DirectApp, DirectExchange, as_asgi
 
 MAX_HEAD_BYTES = 64 * 1024
 PROBE_SECONDS = (0.0, 0.05, 0.5, 2.0)
@@ -34,6 +38,9 @@ class Http1Protocol(HttpToolsProtocol):
         self._drain_timer: asyncio.TimerHandle | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
         self._upgrading = False
+        self._direct: DirectApp | None = self.app if hasattr(self.app, "direct") else None
+        self._exchange: DirectExchange | None = None
+        """The one that is being answered, if it is answered directly."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,6 +51,22 @@ class Http1Protocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        if self._exchange is not None:
+            self._exchange.connection_lost()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._exchange is not None:
+            self._exchange.writable()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        handler = None if self._direct is None or app is not self.app else self._direct.direct(cycle.scope)
+        if handler is None:
+            self._exchange = None
+        else:
+            self._exchange = DirectExchange(cycle)
+            app = as_asgi(handler, self._exchange)
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()

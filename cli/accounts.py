@@ -127,8 +127,8 @@ def _suspend(account: str, *, suspended: bool, as_json: bool) -> None:
     from db import accounts as stored
 
     async def work(session: "AsyncSession") -> tuple[UUID, bool]:
-        found = await stored.find(session, account)
-        return found, await stored.suspend(session, found, suspended=suspended)
+        account_id = await stored.find(session, account)
+        return account_id, await stored.suspend(session, account_id, suspended=suspended)
 
     account_id, changed = writing(work)
     if as_json:

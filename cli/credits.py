@@ -99,8 +99,8 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
             }
         )
         return
-    said = "was refunded before" if refunded.repeated else f"refunded {refunded.credits:,} credits"
-    say(f"{said}; balance {refunded.available:,}")
+    event = "was refunded before" if refunded.repeated else f"refunded {refunded.credits:,} credits"
+    say(f"{event}; balance {refunded.available:,}")
 
 
 def _granted(operation: "Operation", reference: Reference) -> "Granted":

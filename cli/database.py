@@ -49,8 +49,8 @@ def with_url(work: Callable[[str], Value]) -> Value:
     try:
         return work(url)
     except (ValueError, ArgumentError):
-        told = f"YOUT_DATABASE_URL is no valid URL ({place(url)}): {environment.DATABASE_URL_FORM}"
-        raise Failure(told, CANNOT_RUN) from None
+        line = f"YOUT_DATABASE_URL is no valid URL ({place(url)}): {environment.DATABASE_URL_FORM}"
+        raise Failure(line, CANNOT_RUN) from None
 
 
 def run(work: Coroutine[Any, Any, Value]) -> Value:
@@ -135,8 +135,8 @@ async def _ask(operation: "Operation", again: str) -> "Answer":
 
 def _in_doubt(again: str) -> Failure:
     fault = _fault()
-    told = f"{fault}. " if fault else "The database did not answer. "
-    return Failure(f"{told}Whether it was done is not known: {again}", UNKNOWN_OUTCOME)
+    reason = f"{fault}. " if fault else "The database did not answer. "
+    return Failure(f"{reason}Whether it was done is not known: {again}", UNKNOWN_OUTCOME)
 
 
 def _fault() -> "DatabaseFault | None":

@@ -38,15 +38,15 @@ def usage(account: str | None, by: By, since: datetime | None, until: datetime |
     if begin >= end:
         fail("--to must be later than --from")
     span = Span(begin, end, account_id(account) if account is not None else None)
-    found = reading(lambda session: margins.margins(session, by, span))
+    groups = reading(lambda session: margins.margins(session, by, span))
     if as_json:
-        rows = [_told(by, margin) for margin in found]
-        print_json({"by": by, "from": begin, "to": end, "total": _told(by, total(found)), "data": rows})
+        rows = [_told(by, margin) for margin in groups]
+        print_json({"by": by, "from": begin, "to": end, "total": _told(by, total(groups)), "data": rows})
         return
     columns = ("calls", "charged", "refunded", "written_off", "provider_cost", "margin", "uncosted")
-    lines = [(str(margin.group or "-"), _told(by, margin)) for margin in found] + [("total", _told(by, total(found)))]
+    lines = [(str(margin.group or "-"), _told(by, margin)) for margin in groups] + [("total", _told(by, total(groups)))]
     heads = (by.value, *(column.replace("_", " ") for column in columns))
-    table = [(name, *(_shown(told[column]) for column in columns)) for name, told in lines]
+    table = [(name, *(_shown(values[column]) for column in columns)) for name, values in lines]
     print_table(heads, table, numbers=heads[1:])
 
 

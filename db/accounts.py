@@ -80,9 +80,9 @@ async def of_email(session: AsyncSession, email: str) -> UUID | None:
 async def find(session: AsyncSession, named: str) -> UUID:
     """An account by its id or its user's e-mail. Raises `NotFound`."""
     try:
-        found = (await session.exec(select(AccountRow.id).where(AccountRow.id == UUID(named)))).one_or_none()
+        account_id = (await session.exec(select(AccountRow.id).where(AccountRow.id == UUID(named)))).one_or_none()
     except ValueError:
-        found = await of_email(session, named)
-    if found is None:
+        account_id = await of_email(session, named)
+    if account_id is None:
         raise NotFound(f"There is no account '{named}'.")
-    return found
+    return account_id

@@ -143,10 +143,10 @@ async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Rec
         .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
         .where(HoldRow.id == hold_id, HoldRow.account_id == account_id)
     )
-    found = (await session.exec(query)).one_or_none()
-    if found is None:
+    row = (await session.exec(query)).one_or_none()
+    if row is None:
         await raise_missing(session, hold_id, account_id)
-    hold, usage, movements = found
+    hold, usage, movements = row
     return Receipt(_hold(hold), _usage(usage), _MOVEMENTS.validate_python(movements))
 
 

@@ -97,10 +97,10 @@ async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime 
     except ValueError:
         query = query.join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
         query = query.where(ApiKeySecretRow.digest == keys.digest(named))
-    found = (await session.exec(query)).one_or_none()
-    if found is None:
+    row = (await session.exec(query)).one_or_none()
+    if row is None:
         raise NotFound("There is no such key. Give its id, or a whole token of it.")
-    return found
+    return row
 
 
 async def change(session: AsyncSession, account_id: UUID, key_id: UUID, wanted: KeyChange) -> Listed:
@@ -169,10 +169,10 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
             or_(col(ApiKeyRow.expires_at).is_(None), col(ApiKeyRow.expires_at) > now),
         )
     )
-    found = (await session.exec(query)).one_or_none()
-    if found is None:
+    row = (await session.exec(query)).one_or_none()
+    if row is None:
         raise CallerUnknown
-    key, suspended_at = found
+    key, suspended_at = row
     if suspended_at is not None:
         raise AccountSuspended
     used = Used(
@@ -191,10 +191,10 @@ async def _found(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple
         .where(ApiKeyRow.id == key_id, ApiKeyRow.account_id == account_id)
         .order_by(col(ApiKeySecretRow.created_at).desc())
     )
-    found = (await session.exec(query)).first()
-    if found is None:
+    row = (await session.exec(query)).first()
+    if row is None:
         raise NotFound("There is no such key in this account.")
-    return found[0], found[1]
+    return row[0], row[1]
 
 
 def _set(limits: Limits) -> dict[str, int]:

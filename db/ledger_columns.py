@@ -1,6 +1,6 @@
-"""What `ledger_read` tells of a row, by name: the order is that of `db/functions.sql`, and is read from there.
+"""The columns of the rows that `ledger_read` returns, by name: read from `db/functions.sql`, in its order.
 
-A column that the rules do not know, or one that they need and are not told, fails when this is imported.
+A column that the rules do not know, or a column that they need and that is missing, fails at import.
 """
 
 import re
@@ -17,7 +17,7 @@ def _names(columns: str) -> tuple[str, ...]:
     return tuple(column.strip().split("::")[0] for column in columns.split(","))
 
 
-def told(rows: str, sql: str) -> tuple[str, ...]:
+def columns_of(rows: str, sql: str) -> tuple[str, ...]:
     """The columns of the arrays that become `rows`, in order."""
     functions = sql.partition("FUNCTION ledger_read")[2].partition("END $$;")[0]
     for columns, target in re.findall(
@@ -30,10 +30,10 @@ def told(rows: str, sql: str) -> tuple[str, ...]:
 
 def placed(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns of a new hold as `ledger_write` names them: where to, and what from."""
-    found = re.search(r"INSERT INTO holds \(([^)]+)\)\s+SELECT\s+([\w\s,]+?)\s+FROM", sql)
-    if found is None:
+    match = re.search(r"INSERT INTO holds \(([^)]+)\)\s+SELECT\s+([\w\s,]+?)\s+FROM", sql)
+    if match is None:
         raise LookupError("holds")
-    return _names(found[1]), _names(found[2])
+    return _names(match[1]), _names(match[2])
 
 
 def field_names(kind: type) -> frozenset[str]:
@@ -45,7 +45,7 @@ def check(sql: str) -> None:
     key = field_names(Key) - {"used"} | field_names(Used)
     kinds = {"accounts": field_names(Account), "keys": key, "holds": field_names(Hold)}
     for rows, names in kinds.items():
-        columns = told(rows, sql)
+        columns = columns_of(rows, sql)
         if len(set(columns)) != len(columns) or set(columns) != names:
             raise ValueError(f"ledger_read and the rules differ in the columns of {rows}: {set(columns) ^ names}")
     into, values = placed(sql)
@@ -55,4 +55,4 @@ def check(sql: str) -> None:
 
 _SQL = FUNCTIONS.read_text("utf-8")
 check(_SQL)
-ACCOUNT, KEY, HOLD = told("accounts", _SQL), told("keys", _SQL), told("holds", _SQL)
+ACCOUNT, KEY, HOLD = columns_of("accounts", _SQL), columns_of("keys", _SQL), columns_of("holds", _SQL)

@@ -58,15 +58,15 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
         }
         yield _WRITE, {name: orjson.dumps(list(some)).decode() for name, some in rows.items()}
     if changes.claims:
-        made = changes.claims.values()
+        claims = changes.claims.values()
         yield (
             _CLAIMS,
             {
                 "claim_accounts": [account for account, _ in changes.claims],
                 "claim_scopes": [scope for _, scope in changes.claims],
-                "claim_fingerprints": [claim.fingerprint for claim in made],
-                "claim_holds": [claim.hold_id for claim in made],
-                "claim_times": [claim.remembered for claim in made],
+                "claim_fingerprints": [claim.fingerprint for claim in claims],
+                "claim_holds": [claim.hold_id for claim in claims],
+                "claim_times": [claim.remembered for claim in claims],
             },
         )
     if changes.sealed:

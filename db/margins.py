@@ -35,20 +35,20 @@ async def margins(session: AsyncSession, by: By, span: Span) -> list[Margin]:
     """In the order of their groups; what has none comes last."""
     connection = await session.connection()
     await connection.execute(text("SET LOCAL statement_timeout = '10min'"))
-    asked = {"since": span.since, "until": span.until, "account": span.account_id}
+    parameters = {"since": span.since, "until": span.until, "account": span.account_id}
 
-    async def found(query: str, table: str) -> list[Any]:
+    async def rows(query: str, table: str) -> list[Any]:
         at = f"({table}.created_at AT TIME ZONE 'UTC')"
         group = _OF_DAYS[by] if query is _ROLLED_UP else _OF_ROWS[by].format(at=at)
         bounds = f"{table}.created_at >= {_midnight('since')} AND {table}.created_at < {_midnight('until')}"
         within = f"{bounds} AND ({table}.account_id = :account OR CAST(:account AS uuid) IS NULL)"
-        return list((await connection.execute(text(query.format(group=group, within=within)), asked)).all())
+        return list((await connection.execute(text(query.format(group=group, within=within)), parameters)).all())
 
-    made = {row[0]: row for row in await found(_SINGLE if by is By.PROVIDER else _ROLLED_UP, "u")}
-    lost = dict(tuple(row) for row in await found(_WRITTEN_OFF, "u"))
-    given_back = dict(tuple(row) for row in await found(_REFUNDED, "t"))
-    groups = sorted(made.keys() | lost.keys() | given_back.keys(), key=lambda group: (group is None, str(group)))
-    return [_margin(group, made.get(group), given_back.get(group, 0), lost.get(group, 0)) for group in groups]
+    charges = {row[0]: row for row in await rows(_SINGLE if by is By.PROVIDER else _ROLLED_UP, "u")}
+    lost = dict(tuple(row) for row in await rows(_WRITTEN_OFF, "u"))
+    given_back = dict(tuple(row) for row in await rows(_REFUNDED, "t"))
+    groups = sorted(charges.keys() | lost.keys() | given_back.keys(), key=lambda group: (group is None, str(group)))
+    return [_margin(group, charges.get(group), given_back.get(group, 0), lost.get(group, 0)) for group in groups]
 
 
 def _margin(group: Any, row: Any, refunded: Any, written_off: Any) -> Margin:

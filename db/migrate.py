@@ -17,9 +17,9 @@ _LOCK = 7_206_155
 
 
 def config(connection: Connection) -> Config:
-    found = Config(str(_ROOT / "alembic.ini"))
-    found.attributes["connection"] = connection
-    return found
+    configuration = Config(str(_ROOT / "alembic.ini"))
+    configuration.attributes["connection"] = connection
+    return configuration
 
 
 def upgrade(url: str, app_url: str | None = None) -> bool:
@@ -29,11 +29,11 @@ def upgrade(url: str, app_url: str | None = None) -> bool:
     """
     restricted = False
 
-    def all_of_it(found: Config) -> None:
+    def all_of_it(configuration: Config) -> None:
         nonlocal restricted
-        connection = found.attributes["connection"]
+        connection = configuration.attributes["connection"]
         with connection.begin():  # one transaction: no process meets the tables without their functions
-            command.upgrade(found, "head")
+            command.upgrade(configuration, "head")
             connection.execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
             restricted = roles.restrict(connection, connections.conninfo(app_url or url))
 
@@ -47,7 +47,7 @@ def check(url: str) -> None:
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    _run(url, lambda found: command.downgrade(found, revision))
+    _run(url, lambda configuration: command.downgrade(configuration, revision))
 
 
 def _run(url: str, action: Callable[[Config], None]) -> None:

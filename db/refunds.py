@@ -40,8 +40,8 @@ async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
         raise RequestInvalid("This call is in flight: nothing has been charged yet.")
     if not hold.charged:
         raise RequestInvalid("Nothing was charged for this call: there is nothing to refund.")
-    asked = Refund(hold_id, hold.account_id, note=reason)
-    (verdict,) = await ledger.execute(await raw(session), [asked])
+    operation = Refund(hold_id, hold.account_id, note=reason)
+    (verdict,) = await ledger.execute(await raw(session), [operation])
     if isinstance(verdict, GatewayError):
         raise verdict
     assert isinstance(verdict, Closed)  # noqa: S101  # what else a Refund is answered with

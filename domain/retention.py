@@ -19,8 +19,8 @@ class Retention:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            kept = getattr(self, field.name)
-            if kept is not None and kept < MIN_RETENTION:
+            age = getattr(self, field.name)
+            if age is not None and age < MIN_RETENTION:
                 raise ValueError(f"{field.name} are to be kept for at least {MIN_RETENTION.days} days, or for ever (0)")
 
     def outlasts(self, remembered: timedelta) -> bool:
@@ -31,6 +31,6 @@ class Retention:
 FOR_EVER = Retention()
 
 
-def horizon(now: datetime, kept: timedelta) -> datetime:
+def horizon(now: datetime, retention: timedelta) -> datetime:
     """What ended before it is not kept. A midnight in UTC: days are kept whole or not at all, as they are rolled up."""
-    return (now - kept).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (now - retention).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

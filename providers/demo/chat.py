@@ -45,9 +45,9 @@ class Choice:
 
 
 class DemoChat:
-    """What a provider far away would compute: OpenAI's objects, at the pace of somebody who types.
+    """What a remote provider computes: OpenAI's objects, at typing speed.
 
-    Raises what `providers.demo.upstream` answers with a status, or breaks off with.
+    Raises the errors that `providers.demo.upstream` answers with a status, or ends the stream with.
     """
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
@@ -97,7 +97,7 @@ class DemoChat:
 
 
 def _choices(call: ChatCall) -> list[Choice]:
-    """Everything that will be said; raises before any of it for the model that always fails."""
+    """The whole answer. Raises for the model that always fails."""
     if call.model not in MODELS:
         raise UpstreamRefused("The provider does not know this model.")
     if call.model == "chat-fail":
@@ -123,7 +123,7 @@ def _choice(call: ChatCall, variant: int) -> Choice:
 
 
 def _words(body: dict[str, Any], sentence: str, variant: int) -> str:
-    """What it is told to say, what the user said before, or an answer by the rules."""
+    """The words that the prompt prescribes, what the user wrote earlier, or an answer by the rules."""
     dictated = next(
         (
             words
@@ -178,7 +178,7 @@ def _cut_calls(called: list[ToolCall], limit: int) -> Choice:
 
 
 def _call_deltas(index: int, call: ToolCall) -> list[Delta]:
-    """The first names the call, the others carry what it is given, piece by piece."""
+    """The first delta has the name of the call, the others have its arguments in parts."""
     if call.legacy:
         words = tokens.words(tokens.split(call.given))
         return [{"function_call": {"name": call.name, "arguments": ""}}] + [
@@ -191,7 +191,7 @@ def _call_deltas(index: int, call: ToolCall) -> list[Delta]:
 
 
 def _interleaved(choices: list[Choice]) -> list[tuple[int, Delta]]:
-    """The deltas of all choices as they come from a provider: a word of each in turn."""
+    """The deltas of all choices in turn, a word of each."""
     queues = [choice.deltas() for choice in choices]
     longest = max(len(queue) for queue in queues)
     return [(index, queue[at]) for at in range(longest) for index, queue in enumerate(queues) if at < len(queue)]
@@ -245,7 +245,7 @@ def _text(content: object) -> str:
 
 
 def _tool_result(body: dict[str, Any]) -> str | None:
-    """What the tool said, when it was the last to speak."""
+    """The result of a tool, if it is the last message."""
     messages = body.get("messages") or []
     last = messages[-1] if messages else None
     answered = isinstance(last, dict) and last.get("role") in ("tool", "function")
@@ -257,5 +257,5 @@ def _duration(call: ChatCall) -> float:
 
 
 def _typing(delta: Delta) -> float:
-    """Seconds that a word takes to type: 5 to 20 ms."""
+    """Seconds before the next word: 5 to 20 ms."""
     return 0.005 + 0.001 * (len(str(delta)) % 16)

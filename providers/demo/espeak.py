@@ -20,7 +20,7 @@ ON_SOUND = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 
 def die_with(parent: int) -> None:
-    """Linux ends this process when the one that started it ends, however it does."""
+    """Linux ends this process when its parent ends, for whatever reason."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
     if os.getppid() != parent:
         sys.exit(1)
@@ -37,7 +37,7 @@ def speak(espeak: ctypes.CDLL, data: str, manner: list[str], text: bytes) -> byt
             heard.extend(ctypes.string_at(samples, count * 2))
         return 0
 
-    # The breath in some voices is noise, which the library has just seeded with the time of day.
+    # Some voices contain noise, which the library has just seeded with the time of day.
     espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
     callback = ON_SOUND(on_sound)  # kept in a variable: the library holds no reference to it
     espeak.espeak_SetSynthCallback(callback)

@@ -16,7 +16,7 @@ ACROSS, DOWN = 4, 2
 
 
 class View(NamedTuple):
-    """What a landscape is made from."""
+    """The parameters of a landscape."""
 
     prompt: str
     seed: str

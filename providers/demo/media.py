@@ -1,4 +1,4 @@
-"""Demo media jobs: image, video and speech, made by this very machine, with the manners of a remote provider."""
+"""Demo media jobs: image, video and speech, made on this machine, with the behaviour of a remote provider."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,11 +26,11 @@ def _now() -> datetime:
 class DemoMedia:
     """Implements `providers.base.MediaProvider`.
 
-    Like most real ones it knows no idempotency: every submission is a new job, under an id nobody can foresee.
+    Like most real ones it is not idempotent: each submission is a new job with a random id.
     """
 
     find_is_complete = True
-    """A submission exists from one rename on, and `find` sees it from then on: not found means not submitted."""
+    """A submission exists after one rename, and `find` sees it from then on: not found means not submitted."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:
         self.spool = Spool(folder)
@@ -117,7 +117,7 @@ class DemoMedia:
 
 async def _rendered(ordered: Order, folder: Path) -> tuple[File, ...]:
     try:
-        # Here and not above: production images leave the encoders out, and never come this far.
+        # Imported here: production images do not contain the encoders, and do not reach this line.
         from providers.demo import rendering
     except ImportError:
         raise UpstreamRefused(

@@ -13,7 +13,7 @@ _LOWEST = 220.0
 
 
 def play(seed: str, seconds: float) -> bytes:
-    """16-bit mono samples at `RATE`, exactly as long as asked."""
+    """16-bit mono samples at `RATE`, of exactly the requested length."""
     dice = random.Random(seed)  # noqa: S311  a tune, not a secret
     root = _LOWEST * 2 ** (dice.randint(0, 4) / 12)
     length = round(seconds * RATE)

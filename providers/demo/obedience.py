@@ -1,4 +1,4 @@
-"""What the demo model does when it is told what to say, or asked what was said before."""
+"""Answers whose words the prompt prescribes, and answers about earlier messages."""
 
 import re
 
@@ -75,7 +75,7 @@ def recalled(question: str, earlier: list[str]) -> str | None:
 
 
 def _trimmed(text: str) -> str:
-    """Without what only says that nothing else is wanted, and without quotation marks around it."""
+    """Without phrases such as "and nothing else", and without quotation marks around it."""
     while (shorter := _TAIL.sub("", text.strip())) != text:
         text = shorter
     return text.strip().strip("\"'`\u201c\u201d\u2018\u2019")[:MAX_SAID]

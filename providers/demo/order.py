@@ -1,4 +1,4 @@
-"""What a media request asks of the demo, checked as a real provider would check it."""
+"""A media request, checked as a real provider checks it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,7 @@ _DEFAULT_SIZE = {Kind.IMAGE: (1024, 1024), Kind.VIDEO: (640, 360)}
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A request that makes sense, with every default filled in."""
+    """A valid request, with all defaults."""
 
     kind: Kind
     prompt: str
@@ -39,7 +39,7 @@ class Order:
 
 
 def read(request: MediaRequest) -> Order:
-    """Raises `UpstreamRefused`, naming the field, for what cannot be made."""
+    """Raises `UpstreamRefused`, which names the field, for what cannot be made."""
     name, _, manner = request.model.partition("-")
     _require(name == request.kind and manner in ("", "fail", "slow"), "model")
     slow = manner == "slow"

@@ -1,4 +1,4 @@
-"""How long a `-slow` model takes: as long as its prompt says with `[seconds=8]`."""
+"""The duration of a `-slow` model, from `[seconds=8]` in its prompt."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""From an order to files. Imports the encoders, so import this only where something is to be made."""
+"""Renders an order to files. Imports the encoders, so import this only to render."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from providers.demo.voices import FORMATS
 
 
 async def render(order: Order, folder: Path) -> tuple[File, ...]:
-    """Make the outputs of an order, in the folder. Abandons the work when cancelled."""
+    """Make the outputs of an order, in the folder. Stops when cancelled."""
     match order.kind:
         case Kind.IMAGE:
             return tuple([await _image(order, folder, index) for index in range(order.n)])

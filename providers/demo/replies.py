@@ -1,4 +1,4 @@
-"""What the demo model says. By rules, always the same to the same words, and honest about being a demo."""
+"""The demo model's answers: by rules, the same for the same words, and recognisable as a demo's."""
 
 import ast
 import operator
@@ -39,7 +39,7 @@ _HELLO = "Hello! It is good to hear from you. "
 _OPENINGS = ("", "Put differently: ", "Or, in other words: ", "Once more, with feeling: ")
 
 _READ = 4000
-"""So much of a message is looked at."""
+"""The number of characters of a message that are read."""
 _SIGNS = str.maketrans("\u00d7\u00f7\u2212", "*/-")
 _SUM = re.compile(r"[\d(][\d\s.+*/()-]{1,60}")
 _ASKED = re.compile(r"\b(what|calculate|compute|solve|sum|how much|equals?)\b|=|^[\W\d]*$", re.IGNORECASE)
@@ -54,7 +54,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] =
 
 
 def answer(text: str, variant: int = 0) -> str:
-    """The answer to a message; each `variant` opens in its own way."""
+    """The answer to a message; each `variant` begins differently."""
     text = text[:_READ]
     reply = _sum(text) or _counted(text) or _known(text, variant)
     return _OPENINGS[variant % len(_OPENINGS)] + (reply or _about(text))
@@ -67,7 +67,7 @@ def after_tool(result: str) -> str:
 def _known(text: str, variant: int) -> str | None:
     lowered = text.lower()
     haiku = _HAIKUS[(zlib.crc32(text.encode(errors="replace")) + variant) % len(_HAIKUS)]
-    for pattern, said in (
+    for pattern, answer in (
         (r"\bhaikus?\b", haiku),
         (r"\bpoems?\b|\brhymes?\b", _POEM),
         (r"\bjokes?\b", _JOKE),
@@ -78,7 +78,7 @@ def _known(text: str, variant: int) -> str | None:
         (r"^\W*(ping|test)\W*$", "Pong. The whole way works: key, credits, stream and receipt."),
     ):
         if re.search(pattern, lowered):
-            return said
+            return answer
     return None
 
 
@@ -100,7 +100,7 @@ def _counted(text: str) -> str | None:
 
 
 def _sum(text: str) -> str | None:
-    """The sum in the text, done exactly, if it asks for one: the pages 10-12 of a book are none."""
+    """The exact result of an arithmetic expression in the text. The pages 10-12 of a book are not one."""
     if not _ASKED.search(text):
         return None
     for match in _SUM.finditer(text.translate(_SIGNS)):

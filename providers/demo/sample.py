@@ -1,4 +1,4 @@
-"""A value that a JSON schema allows, with what can be picked up from a sentence in it."""
+"""A value that a JSON schema allows, with values from a sentence where it has them."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ from domain.errors import RequestInvalid
 
 DEEPEST = 6
 WIDEST = 400
-"""Beyond so many levels or values only what is required is filled in: a schema that contains itself comes to an end."""
+"""Beyond so many levels or values only what is required is filled in: a schema that contains itself then ends."""
 BOTTOM = 24
 MOST = 5000
 MAX_TEXT_CHARACTERS = 10_000
@@ -27,7 +27,7 @@ _LONG_TEXTS = frozenset({"answer", "content", "message", "output", "reply", "res
 
 
 def of(schema: dict[str, Any], sentence: str, answer: str, *, param: str) -> Any:
-    """`sentence` is what was asked, `answer` what a field for an answer gets. `param` is blamed for a faulty schema."""
+    """`sentence` is the request, `answer` the value of a field for an answer. An error of the schema names `param`."""
     try:
         return _Sampler(schema, sentence, answer).value()
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError):
@@ -126,7 +126,7 @@ class _Sampler:
         return [self._of(schema.get("items", {}), name, depth + 1) for _ in range(count)]
 
     def _named(self, name: str, value: str) -> str | None:
-        """What the sentence gives by that name: 2 for `b` in "a=40 and b=2"."""
+        """The value of that name in the sentence: 2 for `b` in "a=40 and b=2"."""
         match = re.search(rf"(?<!\w){re.escape(name)}\s*(?:=|:|\bis\b)\s*({value})", self._sentence, re.IGNORECASE)
         return match[1] if name and match else None
 

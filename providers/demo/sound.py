@@ -19,7 +19,7 @@ BLOCK = 24_000
 
 
 def write(path: Path, pcm: bytes, rate: int, name: str) -> None:
-    """One audio file of 16-bit mono samples. The muxer puts no word of its own in it."""
+    """One audio file of 16-bit mono samples. The muxer adds no metadata."""
     how = FORMATS[name]
     with av.open(str(path), "w", format=how.container, options={"fflags": "+bitexact"}) as file:
         encoder = file.add_stream(how.codec, rate=how.rate, layout="mono", options={"flags": "+bitexact"})
@@ -44,7 +44,7 @@ def frames(pcm: bytes, rate: int) -> Iterator[AudioFrame]:
 
 
 def stretched(pcm: bytes, rate: int, tempo: float) -> bytes:
-    """The same voice, faster or slower by 0.5 to 2."""
+    """The same voice at 0.5 to 2 times the speed."""
     graph = Graph()
     source = graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=Fraction(1, rate))
     filters = (

@@ -1,4 +1,4 @@
-"""Demo speech: a real, if old-fashioned, voice."""
+"""Demo speech, by espeak-ng."""
 
 import asyncio
 import importlib
@@ -16,11 +16,11 @@ _LOADER = importlib.import_module("espeakng_loader")  # by name: it has no types
 _PROGRAM = Path(__file__).with_name("espeak.py")
 _WORDS_PER_MINUTE = 170
 _SLOWEST, _FASTEST = 80, 450
-"""Words per minute that espeak-ng can do; what is asked beyond is stretched afterwards."""
+"""Words per minute of espeak-ng; a speed beyond them is reached by stretching afterwards."""
 
 
 async def say(path: Path, text: str, voice: str, speed: float, name: str) -> float:
-    """Write the spoken text as an audio file, and tell its length in seconds. The same text gives the same bytes."""
+    """Write the spoken text as an audio file, and return its length in seconds. The same text gives the same bytes."""
     wanted = _WORDS_PER_MINUTE * speed
     native = min(max(wanted, _SLOWEST), _FASTEST)
     pcm = await _spoken(text, VOICES[voice], round(native))

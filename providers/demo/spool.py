@@ -1,4 +1,4 @@
-"""The demo provider's own memory: one folder per submission, shared by any number of processes.
+"""The demo provider's storage: one folder per submission, shared by any number of processes.
 
 A submission is a folder that appears by one rename, outputs and record together: a process that is killed while it
 renders has submitted nothing. No prompt is ever written here.
@@ -22,7 +22,7 @@ from domain.media import Kind
 
 RECORD = "record.json"
 STALE = 3600
-"""Seconds after which a draft belongs to a process that is no more."""
+"""After so many seconds, a draft is of a process that has ended."""
 
 
 class Outcome(StrEnum):
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 
 class File(BaseModel):
-    """One output, and what is known of it."""
+    """One output and its metadata."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,7 +44,7 @@ class File(BaseModel):
 
 
 class Submission(BaseModel):
-    """One job as the demo provider sees it. What it has become follows from the clock."""
+    """One job of the demo provider. Its state follows from the clock."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,7 +66,7 @@ class Spool:
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """A folder to render into; what is not published from it is thrown away."""
+        """A folder to render into; what is not published is deleted."""
         for folder in (self._jobs, self._drafts):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep()
@@ -92,8 +92,8 @@ class Spool:
 
     @contextmanager
     def opened(self, job_id: str, *, exclusive: bool = False) -> Iterator[Submission]:
-        """The job, under a lock between processes: what one of them was told stays true for the others."""
-        # Only names that we gave are looked up: no path comes in from outside.
+        """The job, under a lock between processes, so that all of them see the same state."""
+        # Only ids that this module made are looked up: a path from outside is not one.
         if not job_id.isalnum() or not (self._jobs / job_id / RECORD).is_file():
             raise UpstreamRefused("The provider does not know this job.")
         folder = os.open(self._jobs / job_id, os.O_RDONLY | os.O_DIRECTORY)
@@ -128,7 +128,7 @@ def _read(path: Path) -> Submission:
 
 
 def _write(path: Path, submission: Submission) -> None:
-    """All of it or none, also for those who read at this moment."""
+    """Atomic, also for processes that read at this moment."""
     draft = path.with_name(f"{uuid4().hex}.draft")
     draft.write_text(submission.model_dump_json())
     draft.replace(path)

@@ -1,4 +1,4 @@
-"""A count that anybody can check by hand: a token is up to four characters of one word."""
+"""A count that can be checked by hand: a token is up to four characters of one word."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def words(tokens: list[str]) -> list[str]:
 
 
 def of_request(body: dict[str, Any]) -> int:
-    """What the input counts: texts by their length, every picture or file the same."""
+    """The tokens of the input: texts by their length, each picture or file the same number."""
     messages = [message for message in body.get("messages") or [] if isinstance(message, dict)]
     counted = sum(_PER_MESSAGE + _of_content(message.get("content")) for message in messages)
     called = [message["tool_calls"] for message in messages if message.get("tool_calls")]

@@ -1,4 +1,4 @@
-"""When the demo model calls tools, and with what."""
+"""The demo model's tool calls and their arguments."""
 
 import json
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ class ToolCall:
     """Of `functions`, which came before `tools`: a `function_call` without an id."""
 
     def shape(self) -> dict[str, Any]:
-        """In OpenAI's words, as it stands in a message."""
+        """In OpenAI's shape, as in a message."""
         if self.custom:
             return {"id": self.id, "type": "custom", "custom": {"name": self.name, "input": self.given}}
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.given}}
 
 
 def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
-    """The calls that the request forces, else those of the tools that the user names; none after their results."""
+    """The calls that the request requires, else those of tools that the user names; none after their results."""
     if body.get("functions"):
         return _legacy_calls(body, sentence, fresh)
     tools = {name: tool for tool in body.get("tools") or [] if (name := _name(tool))}
@@ -40,7 +40,7 @@ def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
 
 
 def _legacy_calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
-    """One call at most: more than one is what `tools` were made for."""
+    """One call at most: only `tools` allow more."""
     choice = body.get("function_call")
     body = {
         "tools": [{"type": "function", "function": function} for function in body["functions"]],

@@ -1,4 +1,4 @@
-"""The demo chat as an upstream like any other: it answers in OpenAI's bytes, from memory instead of a socket."""
+"""The demo chat as an upstream: answers in OpenAI's bytes, from memory instead of a socket."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _EVENTS: Headers = {"content-type": "text/event-stream"}
 
 
 class DemoAdapter(OpenAIAdapter):
-    """OpenAI's wire. What the demo says about a request is ours, and may be told."""
+    """OpenAI's wire. The demo's error messages are ours, so clients may see them."""
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
         if status != 400:
@@ -66,7 +66,7 @@ class _DemoExchange:
         self._reading.set()
 
     def close(self) -> None:
-        if self.task is asyncio.current_task():  # its own sink closes it: nothing is said after that
+        if self.task is asyncio.current_task():  # its own sink closes it: the sink gets nothing after that
             self._sink = _Nobody()
         else:
             self.task.cancel()
@@ -74,7 +74,7 @@ class _DemoExchange:
     async def _run(self, call: ChatCall) -> None:
         try:
             await (self._stream(call) if call.stream else self._answer(call))
-        except Exception as fault:  # a bug in the demo: told, as another provider's would be
+        except Exception as fault:  # a fault of the demo is an error, as another provider's
             log.error("the demo chat broke", fault=type(fault).__name__)
             self._sink.fail(UpstreamError())
 
@@ -106,7 +106,7 @@ class _DemoExchange:
             self._sink.end()
 
     def _refuse(self, failure: GatewayError) -> None:
-        """With the status that a provider far away would give."""
+        """With the status of a remote provider."""
         status = 500
         if isinstance(failure, RequestInvalid):
             status = 400
@@ -124,7 +124,7 @@ class _DemoExchange:
 
 
 class _Nobody:
-    """A sink that hears nothing."""
+    """A sink that ignores everything."""
 
     def head(self, status: int, headers: Headers) -> None: ...
 
@@ -136,6 +136,6 @@ class _Nobody:
 
 
 def _call(body: dict[str, Any]) -> ChatCall:
-    """The request as the demo reads it."""
+    """The request's parsed body."""
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or 0
     return ChatCall(body["model"], body, limit, stream=bool(body.get("stream")))

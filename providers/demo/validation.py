@@ -1,6 +1,6 @@
 """What the demo model refuses, because OpenAI's definitions of the fields exclude it.
 
-Only the demo: other models of the same shape take more than OpenAI's own, and theirs to refuse is what they refuse.
+For the demo only: other models with this API take more than OpenAI's, and refuse what they do not take.
 """
 
 import re

@@ -17,7 +17,7 @@ THREADS = 2
 
 
 class Abandoned(Exception):
-    """Nobody waits for this file any longer."""
+    """The job was cancelled."""
 
 
 def frames_in(seconds: float) -> int:
@@ -33,7 +33,7 @@ def film(path: Path, view: View, seconds: float, stop: threading.Event) -> None:
 
 
 class _Camera:
-    """What is seen and heard at each moment."""
+    """The picture and the sound of each frame."""
 
     def __init__(self, view: View, seconds: float) -> None:
         self.count = frames_in(seconds)

@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from api.direct import DirectExchange, Handler
 from api.http_protocol import Http1Protocol
 from tests.stack import eventually, free_port
 
@@ -60,6 +61,63 @@ class App:
         await send({"type": "http.response.body", "body": b"data: 2\n\n", "more_body": False})
 
 
+class DirectApp(App):
+    """The same without ASGI. `/much` writes until its client is behind, and ends when it has caught up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.behind = asyncio.Event()
+        self.caught_up = asyncio.Event()
+
+    def direct(self, scope: Scope) -> Handler | None:
+        return None if scope["path"] == "/asgi" else self._direct
+
+    async def _direct(self, exchange: DirectExchange) -> None:
+        path, body = exchange.scope["path"], b""
+        exchange.more_headers = lambda: [(b"x-direct", b"yes")]
+        while path != "/early":
+            message = await exchange.receive()
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        if path in {"/stream", "/much"}:
+            exchange.listen(self)
+            exchange.begin([(b"content-type", b"text/event-stream")])
+            await (self._direct_stream(exchange) if path == "/stream" else self._much(exchange))
+            return
+        if path == "/broken":
+            raise RuntimeError
+        if path == "/split":
+            await exchange.reply(200, [(b"x-of-client", b"a\r\nset-cookie: b")], b"")
+        await asyncio.sleep(0.3 if path == "/slow" else 0)
+        answer = orjson.dumps({"method": exchange.scope["method"], "path": path, "body": body.decode()})
+        await exchange.reply(200, [], answer)
+
+    async def _direct_stream(self, exchange: DirectExchange) -> None:
+        exchange.write(b"data: 1\n\n")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await self.left.wait()
+                return
+        exchange.write(b"data: 2\n\n")
+        await exchange.end()
+
+    async def _much(self, exchange: DirectExchange) -> None:
+        while exchange.write(b"x" * 65536):
+            pass
+        assert exchange.unsent() > 0
+        self.behind.set()
+        await self.caught_up.wait()
+        await exchange.end()
+
+    def gone(self) -> None:
+        self.left.set()
+        self.caught_up.set()
+
+    def writable(self) -> None:
+        self.caught_up.set()
+
+
 class Server:
     def __init__(self, app: App, port: int) -> None:
         self.app = app
@@ -88,10 +146,25 @@ class Server:
             return answer
 
 
+@pytest.fixture(params=[App, DirectApp], ids=["asgi", "direct"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    async with served(request.param()) as server:
+        yield server
+
+
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    app, port = App(), free_port()
-    config = uvicorn.Config(app, port=port, http=Impatient, ws="none", lifespan="off", log_config=None)
+async def direct() -> AsyncIterator[tuple[Server, DirectApp]]:
+    app = DirectApp()
+    async with served(app) as server:
+        yield server, app
+
+
+@contextlib.asynccontextmanager
+async def served(app: App) -> AsyncIterator[Server]:
+    port = free_port()
+    config = uvicorn.Config(
+        app, port=port, http=Impatient, ws="none", lifespan="off", log_config=None, proxy_headers=False
+    )
     serving = uvicorn.Server(config)
     task = asyncio.create_task(serving.serve())
 
@@ -247,3 +320,77 @@ async def test_who_drips_on_after_the_answer_is_cut(server: Server) -> None:
         writer.write(post("/early", body=b"x" * 1000)[:-900])
         await reader.readuntil(b"}")
         assert await drip(reader, writer, b"x" * 100) == b""
+
+
+async def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    answer = await server.exchange(post("/slow") + post("/stream") + post("/asgi") + post("/x"))
+    heads = [at for path in ("/slow", "/asgi", "/x") if (at := answer.find(b'"path":"%b"' % path.encode())) > 0]
+    assert len(heads) == 3
+    assert heads == sorted(heads)
+    assert heads[0] < answer.find(b"data: 1") < answer.find(b"data: 2") < heads[1]
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 4
+
+
+async def test_a_client_that_waits_for_a_continue_gets_it(server: Server) -> None:
+    request = post("/x", headers=b"Expect: 100-continue\r\n")
+    async with server.connected() as (reader, writer):
+        writer.write(request[: -len(JSON)])
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(JSON)
+        assert heard(await reader.readuntil(b'}"}'))["body"] == JSON.decode()
+
+
+async def test_a_connection_that_its_client_wants_closed_is_closed(server: Server) -> None:
+    async with server.connected() as (reader, writer):
+        writer.write(post("/x", headers=b"Connection: close\r\n"))
+        answer = await reader.read()
+    assert b"connection: close\r\n" in answer
+    assert heard(answer)["path"] == "/x"
+
+
+async def test_a_direct_answer_has_the_headers_of_every_answer(direct: tuple[Server, DirectApp]) -> None:
+    head, _, body = (await direct[0].exchange(post("/x"))).partition(b"\r\n\r\n")
+    assert {b"x-direct: yes", b"content-length: %d" % len(body)} <= set(head.split(b"\r\n"))
+    assert b"date: " in head
+    head, _, body = (await direct[0].exchange(post("/stream"))).partition(b"\r\n\r\n")
+    assert {b"x-direct: yes", b"transfer-encoding: chunked"} <= set(head.split(b"\r\n"))
+    assert body == b"9\r\ndata: 1\n\n\r\n9\r\ndata: 2\n\n\r\n0\r\n\r\n"
+
+
+async def test_a_direct_stream_to_an_old_client_ends_with_its_connection(direct: tuple[Server, DirectApp]) -> None:
+    answer = await direct[0].exchange(post("/stream").replace(b"HTTP/1.1", b"HTTP/1.0"))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert body == b"data: 1\n\ndata: 2\n\n"
+
+
+@pytest.mark.parametrize("path", ["/broken", "/split"])
+async def test_a_direct_answer_that_breaks_is_no_silence(direct: tuple[Server, DirectApp], path: str) -> None:
+    answer = await direct[0].exchange(post(path))
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"set-cookie" not in answer
+
+
+async def test_a_direct_stream_waits_for_a_client_that_is_behind(direct: tuple[Server, DirectApp]) -> None:
+    server, app = direct
+    async with server.connected() as (reader, writer):
+        writer.write(post("/much"))
+        await app.behind.wait()
+        assert not app.caught_up.is_set()
+        size = 0
+        while not app.caught_up.is_set():
+            size += len(await reader.read(65536))
+        assert size > 0
+        writer.write(post("/x"))
+        while not (rest := await reader.read(65536)).endswith(b'}"}'):
+            assert rest
+
+
+async def test_who_leaves_is_noticed_behind_a_request_that_waits(direct: tuple[Server, DirectApp]) -> None:
+    server, app = direct
+    async with server.connected() as (_, writer):
+        writer.write(post("/much") + post("/x"))
+        await app.behind.wait()
+        writer.transport.abort()
+    async with asyncio.timeout(10):
+        await app.left.wait()

@@ -38,7 +38,7 @@ def test_columns_may_be_told_in_any_order() -> None:
     )
     assert swapped != SQL
     ledger_columns.check(swapped)
-    assert ledger_columns.told("accounts", swapped)[:3] == ("id", "held", "available")
+    assert ledger_columns.columns_of("accounts", swapped)[:3] == ("id", "held", "available")
 
 
 def test_a_table_has_the_columns_of_what_the_rules_know() -> None:

@@ -1,0 +1,126 @@
+"""A request that is answered on its connection, without ASGI in between. The server still owns the connection: what
+uvicorn's cycle says of the request and its answer is kept true.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from starlette.types import Receive, Scope
+from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+
+from api.exchange import Headers, StreamClient
+
+_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+
+
+class DirectExchange:
+    """Implements `api.exchange.Exchange`."""
+
+    __slots__ = ("_client", "_cycle", "begun", "more_headers", "receive", "scope")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self.scope: Scope = cycle.scope  # type: ignore[assignment]  # uvicorn's own type of the same
+        self.begun = False
+        self.receive: Receive = cycle.receive  # type: ignore[assignment]
+        """The edge puts its bounds around it."""
+        self.more_headers: Callable[[], Headers] = tuple
+        """The edge's, for every answer."""
+        self._cycle = cycle
+        self._client: StreamClient | None = None
+
+    async def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()  # the answer before this one has not been taken
+        if cycle.disconnected:
+            return
+        head = self._head(status, [*headers, (b"content-length", b"%d" % len(body))])
+        cycle.chunked_encoding = False
+        cycle.transport.write(head + b"\r\n" + body)
+        self._complete()
+
+    def listen(self, client: StreamClient) -> None:
+        self._client = client
+        if self._cycle.disconnected:
+            client.gone()
+
+    def begin(self, headers: Headers) -> None:
+        cycle = self._cycle
+        head = self._head(200, headers)
+        if cycle.disconnected:
+            return
+        self.scope["state"]["event_stream"] = True
+        cycle.chunked_encoding = cycle.scope["http_version"] == "1.1"  # before it, the connection's end is the end
+        cycle.transport.write(head + (_CHUNKED if cycle.chunked_encoding else b"\r\n"))
+
+    def write(self, data: bytes) -> bool:
+        cycle = self._cycle
+        if not cycle.disconnected:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if cycle.chunked_encoding else data)
+        return not cycle.flow.write_paused
+
+    def unsent(self) -> int:
+        return self._cycle.transport.get_write_buffer_size()
+
+    async def end(self) -> None:
+        if not self._cycle.disconnected:
+            if self._cycle.chunked_encoding:
+                self._cycle.transport.write(b"0\r\n\r\n")
+            self._complete()
+
+    def abort(self) -> None:
+        self._cycle.disconnected = True
+        self._cycle.transport.abort()
+
+    def connection_lost(self) -> None:
+        cycle = self._cycle
+        if not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if self._client is not None:
+                self._client.gone()
+
+    def writable(self) -> None:
+        if self._client is not None:
+            self._client.writable()
+
+    def _head(self, status: int, headers: Headers) -> bytes:
+        """All but the empty line."""
+        cycle = self._cycle
+        every = [*cycle.default_headers, *headers, *self.more_headers()]
+        if HEADER_VALUE_RE.search(b"".join([value for _, value in every])):
+            raise RuntimeError("a header's value has a control character")
+        self.begun = cycle.response_started = True
+        cycle.waiting_for_100_continue = False
+        lines = [b"%b: %b\r\n" % header for header in every]
+        if not cycle.keep_alive:
+            lines.append(_CLOSE)
+        return STATUS_LINE[status] + b"".join(lines)
+
+    def _complete(self) -> None:
+        cycle = self._cycle
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+
+Handler = Callable[[DirectExchange], Awaitable[None]]
+
+
+class DirectApp(Protocol):
+    """An ASGI application that answers some requests directly."""
+
+    def direct(self, scope: Scope) -> Handler | None:
+        """None: this request goes through ASGI."""
+
+
+def as_asgi(handler: Handler, exchange: DirectExchange) -> Callable[..., Awaitable[None]]:
+    """For uvicorn's task, which ends a connection whose answer was not completed."""
+
+    async def run(*_: Any) -> None:
+        await handler(exchange)
+
+    return run
