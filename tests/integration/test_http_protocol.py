@@ -280,7 +280,7 @@ CHUNKED = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r
 @pytest.mark.parametrize("endless", [b"2;", b"0\r\nX-Trailer: ", b"0\r\n" + b"X-Trailer: x\r\n" * 5000])
 async def test_what_is_said_beside_a_body_is_bounded(server: Server, endless: bytes) -> None:
     """No limit on bodies counts it."""
-    async with server.connected() as (reader, writer):
+    async with server.connected() as (_, writer):
         written = 0
         with contextlib.suppress(OSError):
             writer.write(CHUNKED + endless)
