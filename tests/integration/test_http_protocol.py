@@ -70,7 +70,7 @@ class DirectApp(App):
         self.caught_up = asyncio.Event()
 
     def direct(self, scope: Scope) -> Handler | None:
-        return None if scope["path"] == "/asgi" else self._direct
+        return None if scope["path"] in ("/asgi", "/headers") else self._direct
 
     async def _direct(self, exchange: DirectExchange) -> None:
         path, body = exchange.scope["path"], b""
