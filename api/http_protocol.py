@@ -31,8 +31,9 @@ class Http1Protocol(HttpToolsProtocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._head_bytes: int | None = 0
-        """Of the head that is being read; None: of none."""
+        self._head_bytes = 0
+        """Of the head that is being read; or since the last of a body: how it is cut in chunks, and what trails it."""
+        self._in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
@@ -71,8 +72,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.parser is None or self.transport.is_closing():
             return
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -80,7 +80,7 @@ class Http1Protocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(400, "This is not a valid HTTP/1.1 request.")
         else:
-            if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+            if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, "The request's headers are too large.")
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -95,12 +95,18 @@ class Http1Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._upgrading = False
+        self._in_head = True
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.max_head_seconds, self._head_too_slow)
             self._head_bytes = 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # what trails a body is no header: nothing here reads it
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._head_bytes = None
+        self._in_head = False
+        self._head_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -110,10 +116,12 @@ class Http1Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
         if not self._upgrading:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._head_bytes = 0
         if self._upgrading:
             return
         if self.cycle.response_complete:

@@ -42,6 +42,8 @@ class App:
             await self._stream(scope, receive, send)
             return
         await asyncio.sleep(0.3 if scope["path"] == "/slow" else 0)
+        if scope["path"] == "/headers":
+            body = b", ".join(name for name, _ in scope["headers"])
         answer = orjson.dumps({"method": scope["method"], "path": scope["path"], "body": body.decode()})
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
@@ -270,6 +272,29 @@ async def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
 async def test_a_head_without_end_is_cut(server: Server) -> None:
     answer = await server.exchange(b"GET / HTTP/1.1\r\n" + b"x-y: " + b"z" * 70_000)
     assert answer.startswith(b"HTTP/1.1 431")
+
+
+CHUNKED = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+
+
+@pytest.mark.parametrize("endless", [b"2;", b"0\r\nX-Trailer: ", b"0\r\n" + b"X-Trailer: x\r\n" * 5000])
+async def test_what_is_said_beside_a_body_is_bounded(server: Server, endless: bytes) -> None:
+    """No limit on bodies counts it."""
+    async with server.connected() as (_, writer):
+        written = 0
+        with contextlib.suppress(OSError):
+            writer.write(CHUNKED + endless)
+            while written < 64 * 1024 * 1024:
+                writer.write(b"x" * 65_536)
+                written += 65_536
+                await writer.drain()
+        assert written < 64 * 1024 * 1024
+
+
+async def test_what_trails_a_body_is_no_header(server: Server) -> None:
+    head = CHUNKED.replace(b"/x", b"/headers").replace(b"Host: x", b"Host: x\r\nConnection: close")
+    answer = await server.exchange(head + b"0\r\nAuthorization: Bearer x\r\n\r\n")
+    assert heard(answer)["body"] == "host, connection, transfer-encoding"
 
 
 @pytest.mark.parametrize("nonsense", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"hello\r\n\r\n"])
