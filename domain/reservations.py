@@ -79,10 +79,8 @@ class SpendingLimits:
 def admit(books: Books, operation: Admit) -> Admitted:
     account, key = _key_holder(books, operation.digest)
     allowed = key.limits.within(operation.ceiling)
-    used = key.used.at(books.state.now)
     try:
-        used.requests_tat = _request(key, allowed, books.state.now)
-        key.used = used
+        key.used.requests_tat = _request(key, allowed, books.state.now)
         books.changes.keys[key.id] = key
         _require_scope(key, operation.scope)
     except GatewayError as error:
@@ -303,12 +301,13 @@ def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
 
 
 def _count_refused(books: Books, key: Key, allowed: Limits) -> None:
-    """A refused call is a request, too. One that is refused for want of requests takes no more of them."""
-    used = key.used.at(books.state.now)
-    tat = limits.take(used.requests_tat, books.state.now, 1, allowed.requests)
+    """A refused call is a request, too. One that is refused for want of requests takes no more of them.
+
+    It begins no day of the key's: a hold of the day before may still grow within that day's budget.
+    """
+    tat = limits.take(key.used.requests_tat, books.state.now, 1, allowed.requests)
     if isinstance(tat, datetime):
-        used.requests_tat = tat
-        key.used = used
+        key.used.requests_tat = tat
         books.changes.keys[key.id] = key
 
 
