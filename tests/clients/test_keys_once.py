@@ -110,8 +110,11 @@ async def test_a_full_account_still_hears_of_the_key_that_filled_it(stack: Stack
     once = uuid.uuid4().hex
     async with await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True) as connection:
         fill = """
-            INSERT INTO api_keys (id, account_id, name, scopes)
-            SELECT uuidv7(), %s, 'one of many', '{chat}' FROM generate_series(1, 98)"""
+            WITH made AS (
+                INSERT INTO api_keys (id, account_id, name, scopes)
+                SELECT uuidv7(), %s, 'one of many', '{chat}' FROM generate_series(1, 98) RETURNING id
+            )
+            INSERT INTO api_key_secrets (digest, key_id, masked) SELECT sha256(id::text::bytea), id, '' FROM made"""
         await connection.execute(fill, [payer.customer.account_id])
     made = await make(payer, once)
     assert made.status_code == 201

@@ -33,6 +33,7 @@ ON_THE_DATABASE = {
     "adjust": (ACCOUNT, "-5", "--reason", "because"),
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
+    "outputs list": (),
     "audit": (),
     "migrate": (),
 }

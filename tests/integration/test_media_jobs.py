@@ -350,7 +350,7 @@ async def test_a_job_whose_workflow_is_lost_fails_after_its_deadline(site: Site)
         )
     )
     assert await customer.balance() == (customer.opening - 2000, 2000)
-    overdue = "UPDATE media_jobs SET deadline = now() - interval '1 second' WHERE account_id = %s"
+    overdue = "UPDATE media_jobs SET deadline = created_at + interval '1 microsecond' WHERE account_id = %s"
     await site.world.rows(overdue, customer.account_id)
     for job in jobs:
         ended = await customer.ended(job)
