@@ -59,10 +59,11 @@ def latest(before: Usage | None, report: Usage) -> Usage:
 
 
 def at_least(report: Usage, counted: Usage) -> Usage:
-    """What an early report says of the input, with the output that was counted since."""
-    if report.output_tokens >= counted.output_tokens:
-        return report
-    return replace(report, output_tokens=counted.output_tokens, source=UsageSource.COUNTED)
+    """What an early report says, with the output that was counted since. Its source stays the provider.
+
+    So the receipt and the client's `usage` name the parts of the input that the provider reported.
+    """
+    return replace(report, output_tokens=max(report.output_tokens, counted.output_tokens))
 
 
 def with_search(used: Usage) -> Usage:

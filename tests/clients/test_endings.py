@@ -150,6 +150,8 @@ TWO, TWO_FINISHED, FIVE = (8, "counted", 0), (10, "counted", 0), (12, "counted",
 ASKED_ONLY = (5, "counted", 0)
 """The input: its provider had taken the call on, and said nothing yet."""
 FULL = (REPORTED, "provider", 0)
+TOLD = (303, "provider", 0)
+"""The input that an early report tells, and the two words that came after it."""
 ENDINGS = [
     Ending("ends", FULL, TWO),
     Ending("late", FULL, ASKED_ONLY),
@@ -158,7 +160,7 @@ ENDINGS = [
     Ending("breaks", TWO, TWO),
     Ending("fails-late", None, ASKED_ONLY),
     Ending("cut", TWO, TWO),
-    Ending("tells-early", FULL, TWO),
+    Ending("tells-early", FULL, TOLD),
     Ending("one-of-two", FULL, TWO),
     Ending("one-of-two-cut", TWO, TWO),
     Ending("usage-missing", FIVE, TWO),

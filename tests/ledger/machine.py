@@ -18,10 +18,13 @@ from tests.ledger.world import ACCOUNTS, KEYS, LEASE, OneKey, opening
 
 
 class Bank(Protocol):
+    in_order: bool
+    """Whether a client's batch is decided in the order of its operations, or in that of each account's alone."""
+
     def now(self) -> datetime: ...
 
     def ask(self, operations: Sequence[Operation]) -> list[EncodedResult]:
-        """Of one client, in this order."""
+        """Of one client, asked for in this order."""
 
     def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult]]:
         """Of several clients."""
@@ -49,6 +52,9 @@ class BankMachine(RuleBasedStateMachine):
     def ask(self, batch: list[Operation]) -> None:
         self.model.now = self.bank.now()
         told = self.bank.ask(batch)
+        if len(batch) > 1 and not self.bank.in_order:
+            self.explain([Heeded(*pair) for pair in zip(batch, told, strict=True)])
+            return
         for operation, one in zip(batch, told, strict=True):
             expected = self.model.ask(operation)
             assert one == expected, f"heard {one}, not {expected}, of {operation}"

@@ -22,6 +22,8 @@ Decide = Callable[[State, Sequence[Operation]], tuple[list[Result], Changes]]
 
 
 class MemoryBank:
+    in_order = True
+
     def __init__(self, decide: Decide = decide) -> None:
         self._decide = decide
         self._rows = State(

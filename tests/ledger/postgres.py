@@ -43,6 +43,8 @@ PLACED_FACTS = {
 
 
 class PostgresBank:
+    in_order = False  # accounts take turns, and a renewal locks its hold alone
+
     def __init__(self, url: str, runner: asyncio.Runner, struck: Counter[str]) -> None:
         self._url, self._runner, self._struck = url, runner, struck
         self._stack = AsyncExitStack()

@@ -206,7 +206,7 @@ def test_who_leaves_before_any_output_pays_for_the_input() -> None:
 
 def test_a_report_older_than_what_passed_through_is_not_the_bill_of_who_leaves() -> None:
     settle = only(fed(relay(call(STOPS), Accepted(), report(1), WORD, WORD), e.ClientDisconnected()), e.Settle)
-    assert settle.usage == Usage(3, 2, UsageSource.COUNTED)
+    assert settle.usage == Usage(3, 2, UsageSource.PROVIDER)
 
 
 @pytest.mark.parametrize("end", [e.ClientDisconnected(), Done()])
@@ -214,7 +214,7 @@ def test_what_an_early_report_says_of_the_input_is_believed(end: e.Event) -> Non
     """With the output that came after it, also when the provider says no more until it is done."""
     early = Report(Usage(900, 0, UsageSource.PROVIDER, cached_tokens=800))
     settle = only(fed(relay(call(STOPS), Accepted(), early, WORD, WORD), end), e.Settle)
-    assert settle.usage == Usage(900, 2, UsageSource.COUNTED, cached_tokens=800)
+    assert settle.usage == Usage(900, 2, UsageSource.PROVIDER, cached_tokens=800)
 
 
 def test_a_report_that_comes_again_at_the_end_is_the_bill() -> None:
