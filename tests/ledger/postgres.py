@@ -74,6 +74,7 @@ class PostgresBank:
 
     def revoke(self, key_id: UUID) -> None:
         self._run(self._write("UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = %s", key_id))
+        self._run(self._write("UPDATE api_key_secrets SET revoked_at = clock_timestamp() WHERE key_id = %s", key_id))
 
     def facts(self) -> dict[str, dict[Any, Any]]:
         return self._run(self._facts())
