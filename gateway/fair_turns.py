@@ -75,6 +75,10 @@ class FairTurns:
             if owner in self._running:
                 continue
             queue = self._waiting.pop(owner)
+            while queue and queue[0].done():  # it has just been cancelled, and has not left the queue yet
+                queue.popleft()
+            if not queue:
+                continue
             queue.popleft().set_result(None)
             if queue:
                 self._waiting[owner] = queue  # behind everybody else

@@ -95,6 +95,18 @@ async def test_who_gives_up_waiting_keeps_nobody_from_a_turn(work: Work, given: 
     assert await last == "b2"
 
 
+async def test_a_turn_is_not_given_to_who_gives_up_in_the_same_moment(work: Work) -> None:
+    turns = FairTurns(max_running=1)
+    first, second, third = start(turns, work, "a1", "b1", "c1")
+    await begun(work, 1)
+    first.cancel()
+    second.cancel()  # it is next, and has not left the queue yet when the first one's turn goes on
+    left = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(error) for error in left] == [asyncio.CancelledError] * 2
+    work.finish(2)
+    assert await third == "c1"
+
+
 async def test_work_that_fails_gives_its_turn_back() -> None:
     turns = FairTurns(max_running=1)
 
