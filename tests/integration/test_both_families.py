@@ -17,6 +17,7 @@ def test_a_listener_on_every_address_takes_both_families(address: str) -> None:
         listening.listen()
         with socket.create_connection((address, port), timeout=10):
             accepted, _ = listening.accept()
+            assert accepted.getsockname()[1] == port
             accepted.close()
 
 

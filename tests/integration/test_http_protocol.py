@@ -238,8 +238,9 @@ async def test_a_client_that_is_gone_is_noticed(server: Server) -> None:
     async with server.connected() as (reader, writer):
         writer.write(post("/stream"))
         await reader.readuntil(b"data: 1")
+        assert not server.app.left.is_set()
     async with asyncio.timeout(10):
-        await server.app.left.wait()
+        assert await server.app.left.wait()
 
 
 async def test_half_a_request_and_no_more_is_no_request(server: Server) -> None:
@@ -391,6 +392,7 @@ async def test_who_leaves_is_noticed_behind_a_request_that_waits(direct: tuple[S
     async with server.connected() as (_, writer):
         writer.write(post("/much") + post("/x"))
         await app.behind.wait()
+        assert not app.left.is_set()
         writer.transport.abort()
     async with asyncio.timeout(10):
-        await app.left.wait()
+        assert await app.left.wait()

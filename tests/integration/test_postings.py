@@ -31,8 +31,11 @@ class Bank:
     customer: Customer
     holds: Mapping[str, UUID]
 
-    async def post(self, kind: str, postings: dict[str, int], state: str | None = None, **other: Any) -> None:
-        """As a process that makes a mistake would, after what there is of this kind and hold was taken away."""
+    async def post(self, kind: str, postings: dict[str, int], state: str | None = None, **other: Any) -> int:
+        """As a process that makes a mistake would, after what there is of this kind and hold was taken away.
+
+        How many postings were written, before they are rolled back.
+        """
         hold = self.holds[state] if state else None
         values = {"kind": kind, "account": self.customer.account_id, "hold": hold, "note": None}
         values |= {"ref": None if hold else f"ref:{uuid4()}", "owner": self.customer.account_id}
@@ -42,7 +45,7 @@ class Bank:
             for statement in UNPOSTED.format("transactions", these).split("; "):
                 await connection.execute(statement.encode())
             try:
-                await connection.execute(POST, values | other)
+                return (await connection.execute(POST, values | other)).rowcount
             finally:
                 await connection.rollback()
 
@@ -101,13 +104,13 @@ WRONG: list[tuple[str, dict[str, int], str | None]] = [
 async def test_the_postings_of_each_kind_are_written(
     bank: Bank, kind: str, postings: dict[str, int], state: str | None
 ) -> None:
-    await bank.post(kind, postings, state, note="A correction.")
+    assert await bank.post(kind, postings, state, note="A correction.") == len(postings)
 
 
 @pytest.mark.parametrize(("kind", "postings", "state"), WRONG)
 async def test_other_postings_are_refused(bank: Bank, kind: str, postings: dict[str, int], state: str | None) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
-        await bank.post(kind, postings, state, note="A correction.")
+        assert await bank.post(kind, postings, state, note="A correction.") == len(postings)
 
 
 @pytest.mark.parametrize(
