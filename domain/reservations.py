@@ -326,7 +326,7 @@ def _count(books: Books, key: Key, allowed: Limits, hold: Hold, *, admitted: boo
             "help. Ask for less output ('max_tokens'), or raise the key's limit.",
             param="max_tokens",
         )
-    requests = used.requests_tat if admitted else _request(key, allowed, now)
+    requests = max(used.requests_tat or now, now) if admitted else _request(key, allowed, now)
     tokens = _taken(limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens)
     used.requests_tat, used.tokens_tat = requests, tokens
     key.used = used

@@ -1,6 +1,7 @@
 """Requests per minute are taken before any work is done, and by refused calls as well."""
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -42,6 +43,16 @@ def test_an_admission_takes_a_request_and_holds_nothing() -> None:
 def test_who_was_admitted_pays_no_second_request() -> None:
     known = limited(60)
     assert [left(known, ADMIT), left(known, reserve(1, admitted=True)), left(known, reserve(2))] == [59, 59, 58]
+
+
+def test_the_counters_are_never_behind_a_call_that_was_admitted_before() -> None:
+    """A request costs less time than there is between the admission and the hold: the audit compares the two."""
+    known = limited(600_000)
+    run(known, ADMIT)
+    known.now += timedelta(milliseconds=20)
+    run(known, reserve(1, admitted=True))
+    used = known.keys[KEY].used
+    assert (used.requests_tat, used.tokens_tat) == (known.now, known.now)
 
 
 @pytest.mark.parametrize(
