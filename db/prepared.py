@@ -98,6 +98,7 @@ class PreparedConnection:
         self._pgconn = connection.pgconn
         self._loop = asyncio.get_running_loop()
         self._socket = self._pgconn.socket
+        self._watching = False
         self._prepared = {statement.name: _Prepared(statement) for statement in statements}
         self._answered: asyncio.Future[None] | None = None
         self._results: list[Any] = []
@@ -108,6 +109,7 @@ class PreparedConnection:
         prepared = cls(connection, statements)
         prepared._pgconn.enter_pipeline_mode()
         prepared._loop.add_reader(prepared._socket, prepared._read)
+        prepared._watching = True
         try:
             for statement in statements:
                 prepared._pgconn.send_prepare(statement.name.encode(), statement.numbered.encode())
@@ -133,16 +135,21 @@ class PreparedConnection:
             await self.run((ROLLBACK, {}))
 
     async def close(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._release_socket()
         with contextlib.suppress(psycopg.Error):
             await self._connection.close()
 
     def drop(self) -> None:
         """Without a word to a server that does not answer."""
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._release_socket()
         self._pgconn.finish()
+
+    def _release_socket(self) -> None:
+        """Once, while it is ours: after `finish` its number may be that of somebody else's socket."""
+        if self._watching:
+            self._watching = False
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
 
     async def _synced(self) -> None:
         self._results, self._error = [], None
@@ -158,7 +165,7 @@ class PreparedConnection:
 
     def _flush(self) -> None:
         """What the socket does not take at once goes out when it can."""
-        if self._pgconn.flush():
+        if self._pgconn.flush() and self._watching:
             self._loop.add_writer(self._socket, self._write)
 
     def _write(self) -> None:
@@ -192,8 +199,7 @@ class PreparedConnection:
             self._error = psycopg.errors.error_from_result(result)
 
     def _lost(self, error: psycopg.Error) -> None:
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._release_socket()
         self._pgconn.finish()
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(self._error or error)
