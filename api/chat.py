@@ -4,6 +4,7 @@ They are documented in `api/openapi.py`. What a call does is in `gateway.calls`,
 `gateway.streams`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -99,8 +100,7 @@ class ChatEndpoint:
         else:
             idempotent = requests.first_attempt(endpoint, parsed, token)
         call = self._wire.parse(parsed)
-        strict = any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
-        return _Request(replace(call, strict=True) if strict else call, idempotent)
+        return _Request(replace(call, strict=True) if is_strict(headers) else call, idempotent)
 
     def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> _Request:
         """The same off the event loop, with all that has to be looked through."""
@@ -122,6 +122,11 @@ class ChatEndpoint:
             await exchange.reply(200, [*STREAM_HEADERS, *_REPLAYED], stream)
         else:
             await exchange.reply(200, [_JSON, *_charged(bill), *_REPLAYED], self._wire.whole(answer, bill))
+
+
+def is_strict(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a header says what `strict` in the body says."""
+    return any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:
