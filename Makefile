@@ -34,7 +34,7 @@ fmt: setup  ## format, and fix what can be fixed
 lock: setup  ## write the lock files anew; ARGS=--upgrade takes the newest
 	@$(BIN)/python -m scripts.lock $(ARGS)
 
-bench: setup  ## measure it, beside LiteLLM; ARGS=--quick to see that it runs
+bench: setup  ## measure it beside other gateways; ARGS="--against COMMIT": beside that commit
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: setup  ## kill parts of it under load, then prove the money; ARGS="--seed 7"

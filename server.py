@@ -146,7 +146,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("start_orphans", maintenance.start_orphans),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
-        MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention).forget),
+        MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention, wired.errors).forget),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

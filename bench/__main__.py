@@ -5,6 +5,7 @@ import os
 import platform
 import resource
 import shutil
+import sys
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench import chart, document, litellm, report
-from bench.measure import Measure, Server, quick_pace, slow_pace
+from bench import chart, document, litellm, paired, report
+from bench.measure import Measure, Server, quick_pace, server_of, slow_pace
 from bench.result import CALLS, STREAMS, Books, Result, Subject
 from bench.stack import ROOT, STATE, Stack, require_durable, start_upstream
 from dev.child import Child
@@ -54,7 +55,10 @@ def main(
     with_litellm: Annotated[bool, typer.Option("--litellm/--no-litellm", help="Compare with LiteLLM.")] = True,
     docs: Annotated[bool, typer.Option("--docs", help="Write docs/benchmark.md and its chart.")] = False,
 ) -> None:
-    """Measure, print, and write the result and its chart into the state folder. Exit 1: the ledger is not right."""
+    """Measure, print, and write the result and its chart into the state folder. Exit 1: the ledger is not right.
+
+    With `--against COMMIT`: compare with that commit, under options of its own (`--against COMMIT --help`).
+    """
     options = Options(1.0, 4000, 200, with_litellm) if quick else Options(seconds, calls, STREAMS, with_litellm)
     _allow_files()
     try:
@@ -86,7 +90,7 @@ async def measured(options: Options) -> Result:
         gateway = Stack(folder / "yout", port, options.models)
         stack.push_async_callback(gateway.stop)
         await gateway.start(1)
-        measure = Measure(_ours(gateway), options.seconds, say)
+        measure = Measure(server_of(gateway, "Yout"), options.seconds, say)
         yout = await measure.subject(YOUT_STREAMS)
         theirs, note = await _theirs(folder, port, options)
         say(f"{options.streams:,} streams, then {options.calls:,} calls")
@@ -108,11 +112,6 @@ async def measured(options: Options) -> Result:
 async def _direct(port: int, upstream: Child, options: Options) -> Subject:
     server = Server("direct", port, "none", "", upstream.pid)
     return await Measure(server, max(1.0, options.seconds / 2), say).subject(YOUT_STREAMS)
-
-
-def _ours(gateway: Stack) -> Server:
-    (api,) = gateway.apis
-    return Server("Yout", api.port, gateway.token, "bench-", api.pid, gateway.postgres.pid, api)
 
 
 async def _theirs(folder: Path, upstream: int, options: Options) -> tuple[Subject | None, str]:
@@ -185,4 +184,5 @@ def _allow_files() -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    compares = any(word.partition("=")[0] == paired.OPTION for word in sys.argv)
+    typer.run(paired.main if compares else main)

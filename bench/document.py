@@ -42,6 +42,7 @@ _RUN_AGAIN = """
     make bench                          # about ten minutes; the first time it installs LiteLLM into .yout/bench
     make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
     make bench ARGS="--no-litellm --seconds 5 --calls 20000"
+    make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 
 It prints tables and writes its result and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
 right, whatever the speed. `make chaos` is the other half: the same stack under load while its processes are killed and

@@ -11,7 +11,7 @@ import orjson
 from bench import process
 from bench.plan import Outcome, Plan, Spread
 from bench.result import Chunks, Level, Memory, Streams, Subject
-from bench.stack import ROOT, Api
+from bench.stack import ROOT, Api, Stack
 from dev.child import Program, finish
 from dev.errors import CannotStart
 
@@ -33,6 +33,12 @@ class Server:
     pid: int
     postgres: int | None = None
     api: Api | None = None
+
+
+def server_of(gateway: Stack, name: str) -> Server:
+    """The one API process of a started stack."""
+    (api,) = gateway.apis
+    return Server(name, api.port, gateway.token, "bench-", api.pid, gateway.postgres.pid, api)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +133,9 @@ class Measure:
         await self._drive(self.plan("plain", 2, stream=True, calls=10))
 
     async def calls(self) -> list[Level]:
-        return [await self._level(connections) for connections in CONNECTIONS]
+        return [await self.level(connections) for connections in CONNECTIONS]
 
-    async def _level(self, connections: int) -> Level:
+    async def level(self, connections: int) -> Level:
         before = await used(self.server)
         outcome = await self._drive(self.plan("plain", connections, seconds=self.seconds))
         cost = await spent(self.server, before)

@@ -36,6 +36,16 @@ def cpu_seconds(pid: int) -> float:
     return ticks / TICKS
 
 
+def running_seconds(pid: int) -> float:
+    """The same to the nanosecond, of the threads that are alive: for what takes less than a tick."""
+    nanoseconds = 0
+    for one in tree(pid):
+        for thread in Path(f"/proc/{one}/task").glob("*/schedstat"):
+            with suppress(OSError):
+                nanoseconds += int(thread.read_text().split()[0])
+    return nanoseconds / 1e9
+
+
 def memory(pid: int) -> int:
     """Resident bytes of one process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

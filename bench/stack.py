@@ -28,6 +28,32 @@ METERED = "metered-"
 NOT_DURABLE = "PostgreSQL runs with {}={}: what is measured here is worth nothing unless commits reach the disk."
 
 
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A source tree, and the interpreter that has what the tree needs."""
+
+    root: Path
+    interpreter: Path
+
+    def command(self, module: str, *words: str) -> tuple[str, ...]:
+        return (str(self.interpreter), "-m", module, *words)
+
+    def spawn(self, log: Path, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
+        """A module of the tree, with its words, as a process that ends with us."""
+        module, *words = command
+        program = Program(
+            name=module,
+            command=self.command(module, *words),
+            environment=environment or os.environ,
+            folder=self.root,
+        )
+        with log.open("ab") as output:
+            return spawn(program, Streams(output=output))
+
+
+HERE = Checkout(ROOT, Path(sys.executable))
+
+
 def catalog(upstream: int, models: Sequence[str]) -> str:
     """A file such as an operator writes: our upstream, and a model for each way in which it answers."""
     provider = f"""
@@ -65,6 +91,7 @@ def _provider(model: str) -> str:
 class Api:
     """One API process; may be killed and started again on its port."""
 
+    checkout: Checkout
     environment: Mapping[str, str]
     log: Path
     port: int = field(default_factory=ports.free)
@@ -81,7 +108,7 @@ class Api:
 
     async def start(self) -> None:
         own = {"YOUT_PORT": str(self.port), "YOUT_PUBLIC_URL": self.url}
-        self.child = python(self.log, "api", environment={**self.environment, **own})
+        self.child = self.checkout.spawn(self.log, ["api"], {**self.environment, **own})
         await answering(f"{self.url}/healthz", self.child)
 
     async def figures(self) -> dict[str, float]:
@@ -101,6 +128,7 @@ class Stack:
     folder: Path
     upstream: int
     models: Sequence[str]
+    checkout: Checkout = HERE
     postgres: EmbeddedPostgres = field(init=False)
     apis: list[Api] = field(default_factory=list)
     account: str = ""
@@ -113,6 +141,7 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
+        """Settings under names that every commit knows; what differs between commits is left at its default."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
         return kept | {
             "YOUT_DATABASE_URL": self.postgres.url,
@@ -131,7 +160,7 @@ class Stack:
         await self._yout("migrate")
         self.account, self.token = await self.open_account("bench@example.test", credits)
         for number in range(processes):
-            api = Api(self.environment, self.folder / f"api-{number}.log")
+            api = Api(self.checkout, self.environment, self.folder / f"api-{number}.log")
             self.apis.append(api)
             await api.start()
 
@@ -163,24 +192,21 @@ class Stack:
         return int(found or 0)
 
     async def _yout(self, *words: str, codes: Sequence[int] = (0,)) -> str:
-        command = (sys.executable, "-m", "cli", *words)
-        done = await finish(Program(name="yout", command=command, environment=self.environment, folder=ROOT))
+        program = Program(
+            name="yout",
+            command=self.checkout.command("cli", *words),
+            environment=self.environment,
+            folder=self.checkout.root,
+        )
+        done = await finish(program)
         if done.code not in codes:
             raise CannotStart(f"`yout {' '.join(words)}` failed:\n{done.errors or done.output}")
         return done.output
 
 
-def python(log: Path, module: str, *words: str, environment: Mapping[str, str] | None = None) -> Child:
-    """A module of ours as a process that ends with us."""
-    command = (sys.executable, "-m", module, *words)
-    program = Program(name=module, command=command, environment=environment or os.environ, folder=ROOT)
-    with log.open("ab") as output:
-        return spawn(program, Streams(output=output))
-
-
 async def start_upstream(log: Path) -> tuple[int, Child]:
     port = ports.free()
-    child = python(log, "bench.upstream", str(port))
+    child = HERE.spawn(log, ["bench.upstream", str(port)])
     await answering(f"http://127.0.0.1:{port}/", child)
     return port, child
 

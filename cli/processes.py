@@ -7,6 +7,7 @@ import sys
 import click
 
 from cli.database import settings, with_url
+from cli.terminal import fail
 
 
 @click.command()
@@ -38,8 +39,12 @@ def migrate() -> None:
     """Bring the database to this version's schema. Safe to run twice, and from several machines at once."""
     import environment
     from db.migrate import upgrade
-    from db.roles import SINGLE_ROLE
+    from db.roles import SINGLE_ROLE, RoleUnfit
 
     owner = environment.migration_database_url()
-    if not with_url(lambda app_url: upgrade(owner, app_url)):
+    try:
+        restricted = with_url(lambda app_url: upgrade(owner, app_url))
+    except RoleUnfit as unfit:
+        fail(str(unfit))
+    if not restricted:
         click.echo(f"warning: {SINGLE_ROLE}", err=True)

@@ -64,7 +64,6 @@ _HOLDS = {
         ) s ON s.account_id = a.id
         WHERE a.open_holds <> coalesce(s.n, 0)
     """,
-    # ten seconds' grace: the sweeper comes by every few seconds
     "key_open_holds_miscounted": """
         SELECT k.id, 'open_holds is ' || k.open_holds || ', there are ' || coalesce(s.n, 0)
         FROM api_keys k LEFT JOIN (
@@ -91,6 +90,7 @@ _HOLDS = {
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
           AND (d.credits IS DISTINCT FROM u.credits OR d.calls IS DISTINCT FROM u.calls)
     """,
+    # ten seconds' grace: the sweeper comes by every few seconds
     "hold_expired": """
         SELECT id, 'open, lease ran out at ' || lease_until FROM holds
         WHERE state = 'open' AND lease_until < clock_timestamp() - interval '10 seconds'

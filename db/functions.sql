@@ -197,3 +197,91 @@ BEGIN
     SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount
     FROM asked, json_to_recordset(asked.lines) AS l(book text, amount bigint);
 END $$;
+
+
+-- What is kept for a time goes by these functions alone: the application's role deletes none of these rows itself, and
+-- none that is young. Each leaves out what somebody has locked, and what must be kept after all, and returns how many
+-- rows are gone. How far holds and usage have gone is recorded with them, for the audit.
+CREATE OR REPLACE FUNCTION require_horizon(_horizon timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF _horizon IS NULL OR _horizon > now() - interval '1 day' OR _horizon <> date_trunc('day', _horizon, 'UTC') THEN
+        RAISE EXCEPTION 'nothing may be forgotten up to %', _horizon USING ERRCODE = 'check_violation';
+    END IF;
+END $$;
+
+
+-- Holds with their jobs. Asked again once they are locked: a refund may have come in between, or has a job's row and
+-- waits for its hold. A job's row is kept while something of it may lie in storage.
+CREATE OR REPLACE FUNCTION forget_holds(_ids uuid[], _horizon timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    locked uuid[]; jobs uuid[]; gone uuid[]; swept_ bigint;
+BEGIN
+    PERFORM require_horizon(_horizon);
+    locked := ARRAY(SELECT id FROM holds WHERE id = ANY(_ids) AND state <> 'open' AND closed_at < _horizon
+                    ORDER BY id FOR UPDATE SKIP LOCKED);
+    jobs := ARRAY(SELECT id FROM media_jobs WHERE id = ANY(locked) ORDER BY id FOR UPDATE SKIP LOCKED);
+    WITH deleted AS (
+        DELETE FROM holds h WHERE h.id = ANY(locked)
+            AND NOT EXISTS (SELECT FROM transactions t WHERE t.hold_id = h.id AND t.kind <> 'extend'
+                            AND t.created_at >= _horizon)
+            AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id AND (j.id <> ALL(jobs)
+                OR j.outputs_deleted_at IS NULL AND (j.state NOT IN ('failed', 'cancelled')
+                                                     OR j.provider_job_id IS NOT NULL)))
+        RETURNING h.id, h.closed_by
+    )
+    SELECT coalesce(array_agg(id), '{}'), count(*) FILTER (WHERE closed_by = 'sweeper') INTO gone, swept_ FROM deleted;
+    DELETE FROM media_jobs WHERE id = ANY(gone);
+    IF cardinality(gone) > 0 THEN
+        INSERT INTO pruned AS p (what, horizon, swept) VALUES ('holds', _horizon, swept_) ON CONFLICT (what)
+        DO UPDATE SET horizon = greatest(p.horizon, excluded.horizon), swept = p.swept + excluded.swept;
+    END IF;
+    RETURN cardinality(gone);
+END $$;
+
+
+CREATE OR REPLACE FUNCTION forget_usage(_ids uuid[], _horizon timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    PERFORM require_horizon(_horizon);
+    DELETE FROM usage WHERE hold_id IN (
+        SELECT hold_id FROM usage WHERE hold_id = ANY(_ids) AND created_at < _horizon
+        ORDER BY hold_id FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    IF gone > 0 THEN
+        INSERT INTO pruned AS p (what, horizon) VALUES ('usage', _horizon) ON CONFLICT (what)
+        DO UPDATE SET horizon = greatest(p.horizon, excluded.horizon);
+    END IF;
+    RETURN gone;
+END $$;
+
+
+CREATE OR REPLACE FUNCTION forget_idempotency(_accounts uuid[], _scopes bytea[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    DELETE FROM idempotency WHERE (account_id, scope) IN (
+        SELECT i.account_id, i.scope FROM unnest(_accounts, _scopes) AS c(account_id, scope)
+        JOIN idempotency i ON i.account_id = c.account_id AND i.scope = c.scope
+        WHERE i.expires_at < now() FOR UPDATE OF i SKIP LOCKED);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+
+
+CREATE OR REPLACE FUNCTION forget_audits(_ids bigint[], _horizon timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    PERFORM require_horizon(_horizon);
+    DELETE FROM audits WHERE id = ANY(_ids) AND began_at < _horizon AND id < (SELECT max(id) FROM audits);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+
+
+REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits FROM PUBLIC;

@@ -1,70 +1,66 @@
 """Forgets what is kept for a time only, in batches, each a transaction of its own. Never a movement of credits.
 
-How far it has come is recorded in the same transaction: the audit knows what may be missing, and misses the rest.
-Safe from many processes at once, and in nobody's way: a row that somebody has locked is left for the next round.
+This module looks for what is old; the functions of `db/functions.sql` delete it, and check its age again. How far that
+has come is recorded in the same transaction: the audit knows what may be missing, and misses the rest. Safe from many
+processes at once, and in nobody's way: a row that somebody has locked is left for the next round.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.engine import Database
 from db.stored_outputs import NOT_DELETED
 from domain.errors import ServiceUnavailable
 from domain.ids import uuid7
 from domain.retention import Retention, horizon
+from domain.rounds import MaintenanceErrors
 
-log = structlog.get_logger(__name__)
-
+TASK = "forget"
 BATCH = 1000
 MAX_BATCHES = 10
 """Of each kind in a round: what is left waits for the next one."""
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """`old` selects a batch after the row `:after`, in order; its first columns are what `forget` takes, as arrays."""
+
+    name: str
+    old: str
+    forget: str
+    first: Row
+    """Less than every row of it."""
+    horizon: datetime | None = None
+
 
 # Ids begin with their time, so that the primary key leads to the oldest: no other index is needed for it.
-_REFUNDED_SINCE = (
-    "EXISTS (SELECT FROM transactions t WHERE t.hold_id = h.id AND t.kind = 'refund' AND t.created_at >= :horizon)"
-)
 _OLD_HOLDS = f"""
 SELECT h.id FROM holds h
-WHERE h.id < :until AND h.state <> 'open' AND h.closed_at < :horizon AND NOT {_REFUNDED_SINCE}
+WHERE h.id > :a0 AND h.id < :until AND h.state <> 'open' AND h.closed_at < :horizon
+    AND NOT EXISTS (
+        SELECT FROM transactions t WHERE t.hold_id = h.id AND t.kind = 'refund' AND t.created_at >= :horizon)
     AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id AND {NOT_DELETED})
-ORDER BY h.id LIMIT :batch FOR UPDATE SKIP LOCKED
+ORDER BY h.id LIMIT :batch
 """  # noqa: S608
-_THEIR_JOBS = "SELECT id FROM media_jobs WHERE id = ANY(:ids) FOR UPDATE SKIP LOCKED"
-# Asked again once they are locked: a refund may have come in between, or holds a job's row and waits for its hold.
-_DELETE_HOLDS = f"""
-DELETE FROM holds h WHERE h.id = ANY(:ids) AND NOT {_REFUNDED_SINCE}
-    AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id AND (j.id <> ALL(:jobs) OR {NOT_DELETED}))
-RETURNING h.id, h.closed_by = 'sweeper'
-"""  # noqa: S608
-_DELETE_JOBS = "DELETE FROM media_jobs WHERE id = ANY(:ids)"
-_DELETE_USAGE = """
-DELETE FROM usage WHERE hold_id IN (
-    SELECT hold_id FROM usage WHERE hold_id < :until AND created_at < :horizon
-    ORDER BY hold_id LIMIT :batch FOR UPDATE SKIP LOCKED)
+_OLD_USAGE = """
+SELECT hold_id FROM usage WHERE hold_id > :a0 AND hold_id < :until AND created_at < :horizon
+ORDER BY hold_id LIMIT :batch
 """
-_DELETE_KEYS = """
-DELETE FROM idempotency WHERE (account_id, scope) IN (
-    SELECT account_id, scope FROM idempotency WHERE expires_at < now()
-    ORDER BY expires_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+_OLD_KEYS = """
+SELECT account_id, scope, expires_at FROM idempotency
+WHERE expires_at < now() AND (expires_at, account_id, scope) > (:a2, :a0, :a1)
+ORDER BY expires_at, account_id, scope LIMIT :batch
 """
-_DELETE_AUDITS = """
-DELETE FROM audits WHERE began_at < :horizon AND id < (SELECT max(id) FROM audits)
-    AND id IN (SELECT id FROM audits ORDER BY id LIMIT :batch)
+_OLD_AUDITS = """
+SELECT id FROM audits WHERE id > :a0 AND began_at < :horizon AND id < (SELECT max(id) FROM audits)
+ORDER BY id LIMIT :batch
 """
-_RECORD = """
-INSERT INTO pruned AS p (what, horizon, swept) VALUES (:what, :horizon, :swept)
-ON CONFLICT (what) DO UPDATE SET horizon = greatest(p.horizon, excluded.horizon), swept = p.swept + excluded.swept
-"""
-
-Batch = Callable[[AsyncSession], Awaitable[int]]
 
 
 def _now() -> datetime:
@@ -75,71 +71,76 @@ def _now() -> datetime:
 class Pruning:
     database: Database
     retention: Retention
+    errors: MaintenanceErrors
     batch: int = BATCH
     now: Callable[[], datetime] = _now
 
     async def forget(self) -> int:
-        """A round. Returns how many rows are gone."""
-        keys = await self._kind("used Idempotency-Keys", lambda session: self._run(session, _DELETE_KEYS))
-        return keys + sum([await self._kind(*kind) for kind in self._kinds()])
+        """A round. Returns how many rows are gone.
 
-    def _kinds(self) -> Iterator[tuple[str, Batch]]:
-        """What is kept for a time that the operator sets."""
-        retention, now = self.retention, self.now()
+        Each kind, and each row of it, by itself: what cannot be deleted is named, and keeps nothing else.
+        """
+        return sum([await self._batches(kind) for kind in self._kinds()])
+
+    def _kinds(self) -> Iterator[_Kind]:
+        least, retention, now = UUID(int=0), self.retention, self.now()
+        long_ago = datetime.min.replace(tzinfo=UTC)
+        yield _Kind(
+            "Idempotency-Key of account",
+            _OLD_KEYS,
+            "SELECT forget_idempotency(CAST(:c0 AS uuid[]), CAST(:c1 AS bytea[]))",
+            (least, b"", long_ago),
+        )
         if retention.holds is not None:
-            yield "holds", partial(self._holds, before=horizon(now, retention.holds))
+            forget = "SELECT forget_holds(CAST(:c0 AS uuid[]), :horizon)"
+            yield _Kind("hold", _OLD_HOLDS, forget, (least,), horizon(now, retention.holds))
         if retention.usage is not None:
-            yield "usage", partial(self._usage, before=horizon(now, retention.usage))
+            forget = "SELECT forget_usage(CAST(:c0 AS uuid[]), :horizon)"
+            yield _Kind("usage of hold", _OLD_USAGE, forget, (least,), horizon(now, retention.usage))
         if retention.audits is not None:
-            yield "audits", partial(self._run, statement=_DELETE_AUDITS, horizon=horizon(now, retention.audits))
+            forget = "SELECT forget_audits(CAST(:c0 AS bigint[]), :horizon)"
+            yield _Kind("audit", _OLD_AUDITS, forget, (0,), horizon(now, retention.audits))
 
-    async def _kind(self, name: str, one: Batch) -> int:
-        """Each kind by itself: one that cannot be deleted keeps no other."""
-        try:
-            return await self._batches(one)
-        except ServiceUnavailable:
-            raise
-        except Exception as error:
-            log.error("old rows cannot be deleted", kind=name, fault=type(error).__name__)
-            return 0
-
-    async def _batches(self, one: Batch) -> int:
-        gone = 0
+    async def _batches(self, kind: _Kind) -> int:
+        gone, after = 0, kind.first
         for _ in range(MAX_BATCHES):
-            async with self.database.transaction() as session:
-                deleted = await one(session)
-            gone += deleted
-            if deleted < self.batch:
+            rows = await self._old(kind, after)
+            if rows:
+                gone += await self._forget(kind, rows)
+                after = rows[-1]
+            if len(rows) < self.batch:
                 break
         return gone
 
-    async def _holds(self, session: AsyncSession, before: datetime) -> int:
-        connection = await session.connection()
-        values = {"until": _first_id(before), "horizon": before, "batch": self.batch}
-        old = [row[0] for row in await connection.execute(text(_OLD_HOLDS), values)]
-        if not old:
-            return 0
-        jobs = [row[0] for row in await connection.execute(text(_THEIR_JOBS), {"ids": old})]
-        deleting = {"ids": old, "jobs": jobs, "horizon": before}
-        deleted = (await connection.execute(text(_DELETE_HOLDS), deleting)).all()
-        await connection.execute(text(_DELETE_JOBS), {"ids": [row[0] for row in deleted]})
-        await _record(session, "holds", before, swept=sum(bool(row[1]) for row in deleted))
-        return len(deleted)
+    async def _old(self, kind: _Kind, after: Row) -> list[Row]:
+        values: dict[str, Any] = {f"a{number}": value for number, value in enumerate(after)} | {"batch": self.batch}
+        if kind.horizon is not None:
+            values |= {"horizon": kind.horizon, "until": _first_id(kind.horizon)}
+        async with self.database.reading() as session:
+            return [tuple(row) for row in await (await session.connection()).execute(text(kind.old), values)]
 
-    async def _usage(self, session: AsyncSession, before: datetime) -> int:
-        gone = await self._run(session, _DELETE_USAGE, until=_first_id(before), horizon=before)
-        if gone:
-            await _record(session, "usage", before)
+    async def _forget(self, kind: _Kind, rows: Sequence[Row]) -> int:
+        """All of them at once; if that fails, each half by itself, down to the rows that cannot be deleted."""
+        names = [f"{kind.name} {row[0]}" for row in rows]
+        try:
+            gone = await self._delete(kind, rows)
+        except ServiceUnavailable:
+            raise
+        except Exception as error:
+            if len(rows) == 1:
+                self.errors.failed(TASK, names[0], error)
+                return 0
+            half = len(rows) // 2
+            return await self._forget(kind, rows[:half]) + await self._forget(kind, rows[half:])
+        for name in names:
+            self.errors.succeeded(TASK, name)
         return gone
 
-    async def _run(self, session: AsyncSession, statement: str, **values: Any) -> int:
-        connection = await session.connection()
-        return (await connection.execute(text(statement), values | {"batch": self.batch})).rowcount
-
-
-async def _record(session: AsyncSession, what: str, before: datetime, *, swept: int = 0) -> None:
-    values = {"what": what, "horizon": before, "swept": swept}
-    await (await session.connection()).execute(text(_RECORD), values)
+    async def _delete(self, kind: _Kind, rows: Sequence[Row]) -> int:
+        values: dict[str, Any] = {f"c{number}": list(column) for number, column in enumerate(zip(*rows, strict=True))}
+        async with self.database.transaction() as session:
+            values["horizon"] = kind.horizon
+            return int((await (await session.connection()).execute(text(kind.forget), values)).scalar_one())
 
 
 def _first_id(at: datetime) -> UUID:

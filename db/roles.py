@@ -1,14 +1,48 @@
-"""The role that the application connects as: it reads and writes rows, and changes neither the schema nor the books.
+"""The role that the application connects as: it adds and reads rows, and changes only what may change.
 
-It owns nothing, so it can neither alter a table nor switch a trigger off; postings and transactions it can only add. A
-migration run makes the role when it is missing, and grants anew whatever there is, in its own transaction.
+It owns nothing, so it can neither alter a table nor switch a trigger off. Of each table it may change the columns of
+`CHANGING` and no others; what is in none of them never changes once it is written. It deletes what `DELETING` names;
+what is kept for a time goes through the functions of `db/functions.sql` that check how old it is. A migration run makes
+the role when it is missing, and grants anew whatever there is, in its own transaction.
 """
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, text
 
-APPEND_ONLY = ("transactions", "lines")
+CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "accounts": (
+            *("available", "held", "open_holds", "movements", "moved_at"),
+            *("suspended_at", "recognise_retries"),
+        ),
+        "api_keys": (
+            *("requests_tat", "tokens_tat", "open_holds", "day", "day_credits", "month", "month_credits"),
+            *("last_used_at", "name", "scopes", "limits", "revoked_at"),
+        ),
+        "api_key_secrets": ("revoked_at",),
+        "holds": (
+            *("state", "amount", "output_limit", "tokens_taken", "relayed_output", "charged", "written_off"),
+            *("refunded", "lease_until", "closed_at", "closed_by"),
+        ),
+        "usage_days": (*("calls", "input_tokens", "output_tokens", "credits", "provider_cost", "costed", "meters"),),
+        "idempotency": ("fingerprint", "hold_id", "sealed", "created_at", "expires_at"),
+        "media_jobs": (
+            *("state", "progress", "credits_refunded", "submit_intended_at", "provider_job_id", "error", "outputs"),
+            *("started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
+        ),
+        "storage_scans": ("position", "finished_at"),
+    }
+)
+ADDING = (
+    *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
+    *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans"),
+)
+DELETING = ("job_inputs",)
+
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "
     "off. Set YOUT_MIGRATION_DATABASE_URL, and let YOUT_DATABASE_URL name a role of its own."
@@ -16,15 +50,50 @@ SINGLE_ROLE = (
 _GRANTS = """
 GRANT USAGE ON SCHEMA public TO {role};
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role};
-REVOKE UPDATE, DELETE ON {append_only} FROM {role};
-REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}
+"""
+# What a role can do that no grant of ours gives or takes: each row is one thing, in words.
+_BEYOND = """
+SELECT format('is %s', attribute) FROM pg_roles r, unnest(
+    ARRAY['SUPERUSER', 'CREATEROLE', 'CREATEDB', 'REPLICATION', 'BYPASSRLS'],
+    ARRAY[rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls]) AS a(attribute, has)
+WHERE rolname = :name AND has
+UNION ALL
+SELECT 'is a member of the role ' || o.rolname FROM pg_roles r, pg_roles o
+WHERE r.rolname = :name AND o.oid <> r.oid AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')
+    AND (o.rolname = current_user OR o.rolsuper OR o.rolcreaterole OR o.rolname = 'pg_write_all_data')
+UNION ALL
+SELECT DISTINCT 'owns ' || CASE s.classid
+    WHEN 'pg_database'::regclass THEN 'the database' WHEN 'pg_namespace'::regclass THEN 'a schema'
+    WHEN 'pg_class'::regclass THEN 'a table' WHEN 'pg_proc'::regclass THEN 'a function' ELSE 'an object' END
+FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+WHERE r.rolname = :name AND s.refclassid = 'pg_authid'::regclass AND s.deptype = 'o'
+    AND (s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+         OR s.classid = 'pg_database'::regclass
+            AND s.objid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+UNION ALL
+SELECT 'may create tables in the schema public (REVOKE CREATE ON SCHEMA public FROM PUBLIC)' FROM pg_roles r
+WHERE r.rolname = :name AND NOT r.rolsuper AND has_schema_privilege(r.oid, 'public', 'CREATE')
 """
 
 
+class RoleUnfit(Exception):
+    """The application's role could do what it must not. Nothing was changed."""
+
+    def __init__(self, name: str, reasons: list[str]) -> None:
+        super().__init__(
+            f"the application's role {name} {', '.join(reasons)}: it could change the books. Let YOUT_DATABASE_URL "
+            "name a role that owns nothing and has no attribute but LOGIN; a migration run makes one that is missing"
+        )
+
+
 def restrict(connection: Connection, app_url: str) -> bool:
-    """Grants the role of `app_url` what the application needs. False: it is the very role that migrates."""
+    """Grants the role of `app_url` what the application needs. False: it is the very role that migrates.
+
+    Raises `RoleUnfit` for a role that could do more whatever it is granted.
+    """
     parts = conninfo_to_dict(app_url)
     name, password = str(parts.get("user") or ""), str(parts.get("password") or "")
     if name in ("", connection.execute(text("SELECT current_user")).scalar_one()):
@@ -33,10 +102,19 @@ def restrict(connection: Connection, app_url: str) -> bool:
     known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": name}).first()
     if known is None:
         connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD '{_verifier(connection, password, name)}'")
-    for statement in _GRANTS.format(role=role, append_only=", ".join(APPEND_ONLY)).split(";\n"):
-        if statement.strip():
-            connection.exec_driver_sql(statement)
+    for statement in (*_GRANTS.format(role=role).strip().split(";\n"), *_row_grants(role)):
+        connection.exec_driver_sql(statement)
+    reasons = [row[0] for row in connection.execute(text(_BEYOND), {"name": name})]
+    if reasons:
+        raise RoleUnfit(name, reasons)
     return True
+
+
+def _row_grants(role: str) -> list[str]:
+    granted = [f"GRANT INSERT ON {', '.join(ADDING)} TO {role}", f"GRANT DELETE ON {', '.join(DELETING)} TO {role}"]
+    return granted + [
+        f"GRANT UPDATE ({', '.join(columns)}) ON {table} TO {role}" for table, columns in CHANGING.items()
+    ]
 
 
 def _verifier(connection: Connection, password: str, name: str) -> str:

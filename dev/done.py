@@ -13,7 +13,8 @@ class Done:
 
     mark: Path
     command: tuple[str, ...]
-    sources: Path
+    sources: tuple[Path, ...]
+    """Files, and folders with all that is in them."""
 
     @property
     def already(self) -> bool:
@@ -24,6 +25,9 @@ class Done:
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.command).encode())
-        for file in sorted(file for file in self.sources.rglob("*") if file.suffix in (".py", ".sql")):
-            digest.update(file.read_bytes())
+        for source in self.sources:
+            found = [source] if source.is_file() else sorted(source.rglob("*"))
+            for file in found:
+                if file.suffix in (".py", ".sql"):
+                    digest.update(file.read_bytes())
         return digest.hexdigest()

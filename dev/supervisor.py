@@ -26,6 +26,8 @@ from dev.temporal import EmbeddedTemporal, TemporalPorts
 
 DEFAULT_STATE_DIR = ".yout"
 LOG_CHECK = 10.0
+MIGRATING = ("db/migrations", "db/functions.sql", "db/migrate.py", "db/roles.py")
+"""What a migration run does is written there."""
 
 
 def main(settings_env: Mapping[str, str], commands: Commands | None = None, pauses: Pauses = USUAL) -> int:
@@ -132,7 +134,7 @@ class Stack:
     async def _migrate(self) -> None:
         """Migrate the database, unless that was done for these sources: a check alone takes seconds."""
         began, command = asyncio.get_running_loop().time(), self._plan.commands.migrate
-        done = Done(self._postgres.folder / "migrated", command, plan.ROOT / "db" / "migrations")
+        done = Done(self._postgres.folder / "migrated", command, tuple(plan.ROOT / name for name in MIGRATING))
         if not done.already:
             await self._run("Migrating the database", command, owner=self._postgres.url)
             done.note()
@@ -141,7 +143,7 @@ class Stack:
     async def _define(self, temporal: Keeper) -> None:
         """Register the search attributes of our workflows at Temporal, unless they are as last time."""
         command = self._plan.commands.search_attributes
-        done = Done(self._temporal.folder / "attributes", command, plan.ROOT / "temporal")
+        done = Done(self._temporal.folder / "attributes", command, (plan.ROOT / "temporal",))
         if not done.already:
             defined = json.loads(await self._run("Reading the search attributes", command))
             await temporal.up.wait()

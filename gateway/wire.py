@@ -1,4 +1,4 @@
-"""What the gateway asks of a client wire: a request parsed, an answer written. A wire knows no rule of money."""
+"""What the gateway and a client wire (`api.wire.base`) tell each other: a request parsed, an answer to write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,17 +78,3 @@ class StreamWriter(Protocol):
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
         """The last words of a stream that failed. `bill` is None when the ledger did not say what was charged."""
-
-
-class Wire(Protocol):
-    """One endpoint of one API that clients speak."""
-
-    endpoint: str
-    """Also the scope of its idempotency keys."""
-
-    def parse(self, body: dict[str, Any]) -> ModelCall:
-        """Raises `RequestInvalid` that names the first field at fault."""
-
-    def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes: ...
-
-    def writer(self, head: Head) -> StreamWriter: ...

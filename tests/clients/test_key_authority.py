@@ -1,10 +1,11 @@
 """A key with the scope `keys` is bound by its owner's limits: for itself, and in what it makes, changes and revokes."""
 
 import httpx2
+import psycopg
 import pytest
 
-from db.engine import raw
 from tests.clients.account_client import AccountClient
+from tests.stack import Stack
 
 PATH = "/api/chat/keys/"
 EVERY = ["chat", "models", "media", "keys", "billing", "webhooks", "share", "purge"]
@@ -97,11 +98,11 @@ async def test_a_key_for_keys_alone_has_to_name_scopes_that_it_has(payer: Accoun
     assert (await only_keys.make(scopes=["keys"])).status_code == 201
 
 
-async def test_it_lives_no_longer_than_the_key_that_made_it(payer: AccountClient) -> None:
+async def test_it_lives_no_longer_than_the_key_that_made_it(payer: AccountClient, stack: Stack) -> None:
     lasting, brief = await manager(payer), await manager(payer)
-    async with payer.database.transaction() as session:
+    async with await psycopg.AsyncConnection.connect(stack.owner_url, autocommit=True) as connection:
         expire = "UPDATE api_keys SET expires_at = now() + interval '1 hour' WHERE id = %s"
-        await (await raw(session)).execute(expire, [brief.id])
+        await connection.execute(expire, [brief.id])
     made = (await brief.make()).json()
     assert made["expires_at"] is not None
     refused(await brief.revoke(lasting.id))

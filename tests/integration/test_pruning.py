@@ -2,12 +2,13 @@
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
 import psycopg
 import pytest
+import structlog
 from sqlalchemy import func, update
 from sqlmodel import col
 
@@ -23,14 +24,17 @@ from db.stored_outputs import StoredOutputs
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.caller import Payer
-from domain.errors import NotFound
+from domain.errors import NotFound, where
 from domain.ledger import Renew
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.pricing import FlatTerms
 from domain.retention import FOR_EVER, Retention
+from domain.rounds import MaintenanceErrors
+from logs import OperatorFaults
 from tests.integration.backdate import backdate
 from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
 
+log = structlog.get_logger(__name__)
 HOLDS = Retention(holds=timedelta(days=90))
 OPENING = 10_000
 
@@ -45,6 +49,7 @@ class Past:
     customer: Customer
     charged: UUID
     today: UUID
+    errors: MaintenanceErrors = field(default_factory=lambda: MaintenanceErrors(OperatorFaults(log), where))
 
     async def number(self, query: str) -> int:
         async with await psycopg.AsyncConnection.connect(self.url) as connection:
@@ -70,7 +75,7 @@ class Past:
         return await balance(self.url, self.customer), statement, books, rows
 
     def pruning(self, retention: Retention, batch: int = 1000) -> Pruning:
-        return Pruning(self.database, retention, batch)
+        return Pruning(self.database, retention, self.errors, batch)
 
 
 async def _call(ledger: LedgerWriter, customer: Customer, tokens: int | None) -> UUID:
@@ -237,12 +242,67 @@ async def test_old_idempotency_keys_and_audits_are_forgotten(past: Past) -> None
     assert await _count(past, "audits") == 1
 
 
-async def test_what_cannot_be_deleted_keeps_nothing_else(past: Past) -> None:
-    refuse = """
+REFUSED = {
+    "holds": ("closed_by = 'sweeper'", "hold", 6),
+    "usage": ("credits = 40", "usage of hold", 3),
+    "audits": ("drift_credits = 7", "audit", 2),
+    "idempotency": ("fingerprint = 'bad'", "Idempotency-Key of account", 2),
+}
+"""A row that cannot be deleted, how it is named, and how many of its table go all the same."""
+
+
+@pytest.mark.parametrize("table", REFUSED)
+async def test_a_row_that_cannot_be_deleted_is_named_and_keeps_no_other(past: Past, table: str) -> None:
+    condition, name, others = REFUSED[table]
+    await past.change(
+        f"""
+        INSERT INTO audits (began_at, whole, clean, drift_credits, counts)
+        SELECT now() - interval '1 year', true, true, drift, '{{}}' FROM unnest(ARRAY[0, 7, 0, 0]) AS d(drift);
+        INSERT INTO idempotency (account_id, scope, fingerprint, expires_at)
+        SELECT '{past.customer.account_id}', print, print, now() - interval '1 day'
+        FROM unnest(ARRAY['one', 'bad', 'other']::bytea[]) AS p(print);
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE 'no' USING ERRCODE = '23000'; END $$;
-        CREATE TRIGGER refuse BEFORE DELETE ON holds FOR EACH ROW EXECUTE FUNCTION refuse()"""
-    await past.change(refuse)
-    usage = await past.number("SELECT count(*) FROM usage")
-    await past.pruning(Retention(holds=timedelta(days=90), usage=timedelta(days=90))).forget()
-    assert await past.number("SELECT count(*) FROM usage") == 1 < usage
+        CREATE TRIGGER refuse BEFORE DELETE ON {table} FOR EACH ROW WHEN (OLD.{condition})
+        EXECUTE FUNCTION refuse();
+        ALTER TABLE {table} ENABLE ALWAYS TRIGGER refuse"""
+    )
+    before = await _count(past, table)
+    pruning = past.pruning(Retention(*[timedelta(days=90)] * 3))
+    with structlog.testing.capture_logs() as lines:
+        await pruning.forget()
+    assert before - await _count(past, table) == others
+    assert past.errors.by_task == {"forget": 1}
+    (line,) = [line for line in lines if line["event"] == "maintenance failed"]
+    assert line["where"].startswith(f"forget {name} ")
+    await past.change(f"DROP TRIGGER refuse ON {table}")
+    assert await pruning.forget() == 1
+
+
+YOUNG = (
+    "SELECT forget_holds(ARRAY(SELECT id FROM holds), now())",
+    "SELECT forget_usage(ARRAY(SELECT hold_id FROM usage), now() + interval '1 year')",
+    "SELECT forget_usage(ARRAY(SELECT hold_id FROM usage), NULL)",
+    "SELECT forget_audits(ARRAY(SELECT id FROM audits), date_trunc('day', now()) - interval '1 hour')",
+)
+
+
+@pytest.mark.parametrize("statement", YOUNG)
+async def test_the_database_forgets_nothing_that_is_young(past: Past, app_url: str, statement: str) -> None:
+    async with await psycopg.AsyncConnection.connect(app_url) as connection:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            await connection.execute(statement.encode())
+
+
+async def test_nor_what_is_younger_than_it_says_or_not_to_go(past: Past, app_url: str) -> None:
+    long_ago = "date_trunc('day', now() - interval '200 days', 'UTC')"
+    async with await psycopg.AsyncConnection.connect(app_url, autocommit=True) as connection:
+        for statement in (
+            f"SELECT forget_holds(ARRAY(SELECT id FROM holds), {long_ago})",
+            f"SELECT forget_usage(ARRAY(SELECT hold_id FROM usage), {long_ago})",
+            "SELECT forget_idempotency(array_agg(account_id), array_agg(scope)) FROM idempotency",
+        ):
+            row = await (await connection.execute(statement.encode())).fetchone()
+            assert row in [(0,), (None,)], statement
+    assert await past.number("SELECT count(*) FROM holds") == 9
+    assert await past.number("SELECT count(*) FROM pruned") == 0

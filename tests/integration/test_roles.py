@@ -1,9 +1,12 @@
 """The application's role reads and writes rows. It changes neither schema nor books, and switches nothing off."""
 
+import uuid
+
 import psycopg
 import pytest
+from sqlmodel import SQLModel
 
-from db import migrate
+from db import migrate, roles
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
@@ -62,3 +65,98 @@ def test_a_migration_run_grants_again_and_tells_a_single_role(
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM lines")
     assert not migrate.upgrade(database_url)
+
+
+FIXED = {
+    "accounts": ("id", "epoch", "plan", "plan_active", "created_at"),
+    "users": ("id", "account_id", "email", "created_at"),
+    "data_keys": ("account_id", "epoch", "wrapped", "destroyed_at"),
+    "api_keys": ("id", "account_id", "created_at", "expires_at"),
+    "api_key_secrets": ("digest", "key_id", "masked", "created_at", "expires_at"),
+    "holds": (
+        *("id", "account_id", "key_id", "kind", "model", "price_version", "prices", "input_bound", "input_count"),
+        *("choices", "tokens_limit", "created_at", "max_credits"),
+    ),
+    "transactions": ("id", "kind", "account_id", "hold_id", "ref", "note", "position", "created_at"),
+    "lines": ("transaction_id", "book", "account_id", "amount"),
+    "usage": (
+        *("hold_id", "account_id", "key_id", "kind", "model", "input_tokens", "cached_tokens", "cache_write_tokens"),
+        *("output_tokens", "credits", "written_off", "source", "created_at", "provider", "provider_cost", "meters"),
+        "service_tier",
+    ),
+    "usage_days": ("account_id", "day", "model", "key_id", "kind"),
+    "audits": ("id", "began_at", "whole", "clean", "drift_credits", "counts"),
+    "pruned": ("what", "horizon", "swept"),
+    "idempotency": ("account_id", "scope"),
+    "media_jobs": (
+        *("id", "account_id", "kind", "model", "provider", "credits_cost", "created_at", "deadline", "provider_cost"),
+    ),
+    "storage_scans": ("id",),
+    "job_inputs": ("job_id", "epoch", "sealed"),
+}
+"""Of each table, what never changes once it is written. A new column belongs here or in `roles.CHANGING`."""
+TABLES = SQLModel.metadata.tables
+COLUMNS = [(table, column) for table in TABLES for column in TABLES[table].columns.keys()]  # noqa: SIM118
+
+
+def test_every_column_is_fixed_or_changing() -> None:
+    assert TABLES.keys() == FIXED.keys()
+    for name, table in TABLES.items():
+        changing = roles.CHANGING.get(name, ())
+        assert not set(changing) & set(FIXED[name]), name
+        assert set(changing) | set(FIXED[name]) == set(table.columns.keys()), name
+
+
+async def _refused(app_url: str, statement: str) -> bool:
+    async with await psycopg.AsyncConnection.connect(app_url, autocommit=True) as connection:
+        try:
+            await connection.execute(statement.encode())
+        except psycopg.errors.InsufficientPrivilege:
+            return True
+    return False
+
+
+async def test_the_applications_role_changes_no_fixed_column(app_url: str) -> None:
+    wrong = []
+    async with await psycopg.AsyncConnection.connect(app_url, autocommit=True) as connection:
+        for table, column in COLUMNS:
+            try:
+                await connection.execute(f"UPDATE {table} SET {column} = {column} WHERE false".encode())
+                refused = False
+            except psycopg.errors.InsufficientPrivilege:
+                refused = True
+            if refused != (column in FIXED[table]):
+                wrong.append((table, column))
+    assert wrong == []
+
+
+async def test_the_applications_role_deletes_no_row_that_is_kept(app_url: str) -> None:
+    deletable = [table for table in TABLES if not await _refused(app_url, f"DELETE FROM {table} WHERE false")]
+    assert deletable == ["job_inputs"]
+    unwritable = [table for table in TABLES if await _refused(app_url, f"INSERT INTO {table} SELECT * FROM {table}")]
+    assert unwritable == ["pruned"]
+
+
+UNFIT = {
+    "ALTER ROLE {} SUPERUSER": "is SUPERUSER",
+    "ALTER ROLE {} CREATEROLE BYPASSRLS": "is CREATEROLE, is BYPASSRLS",
+    "GRANT yout TO {}": "is a member of the role yout",
+    "ALTER TABLE lines OWNER TO {}": "owns a table",
+    "ALTER FUNCTION refuse_change OWNER TO {}": "owns a function",
+    "GRANT CREATE ON SCHEMA public TO {}": "REVOKE CREATE ON SCHEMA public",
+}
+
+
+@pytest.mark.parametrize("power", UNFIT)
+def test_a_migration_run_refuses_a_role_that_could_do_more(database_url: str, power: str) -> None:
+    name = f"app_{uuid.uuid4().hex}"
+    other = psycopg.conninfo.make_conninfo(database_url, user=name, password="x")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN".encode())
+        connection.execute(power.format(name).encode())
+        try:
+            with pytest.raises(roles.RoleUnfit, match=UNFIT[power]) as refused:
+                migrate.upgrade(database_url, other)
+            assert "YOUT_DATABASE_URL" in str(refused.value)
+        finally:
+            connection.execute(f"REASSIGN OWNED BY {name} TO yout; DROP OWNED BY {name}; DROP ROLE {name}".encode())

@@ -220,7 +220,7 @@ async def test_a_row_that_names_objects_is_kept_until_they_are_gone(site: Site) 
     await site.run("UPDATE media_jobs SET provider_job_id = NULL WHERE id = %s", never_submitted.job_id)
     await site.end_long_ago(never_submitted, State.FAILED)
     await backdate(site.url, customer.account_id, 100)
-    pruning = Pruning(site.database, Retention(holds=timedelta(days=90)))
+    pruning = Pruning(site.database, Retention(holds=timedelta(days=90)), site.fakes.errors)
     assert await pruning.forget() == 1
     await site.run("UPDATE media_jobs SET expires_at = now() WHERE state = 'succeeded'")
     assert await site.outputs.delete_expired() == 2

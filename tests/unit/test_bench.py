@@ -1,5 +1,6 @@
 """The pure parts of the measurements: figures, targets, the chart, and the reckoning after chaos."""
 
+import os
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -95,6 +96,13 @@ def test_the_page_names_what_was_missed(result: Result) -> None:
 
 def test_process_names_may_contain_anything() -> None:
     assert process.fields("12 (a) b) (c) S 1 2")[:2] == ["S", "1"]
+
+
+def test_the_time_that_a_process_ran_is_read_finer_than_its_ticks() -> None:
+    before = process.running_seconds(os.getpid())
+    assert before > 0
+    assert sum(range(300_000)) > 0
+    assert 0 < process.running_seconds(os.getpid()) - before < 60
 
 
 def test_metrics_without_labels() -> None:

@@ -32,6 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for function in ("ledger_state", "ledger_read", "ledger_write"):
+    forgetting = ("forget_holds", "forget_usage", "forget_idempotency", "forget_audits", "require_horizon")
+    for function in ("ledger_state", "ledger_read", "ledger_write", *forgetting):
         op.execute(f"DROP FUNCTION IF EXISTS {function}")
     op.create_foreign_key(OWNED, "lines", "transactions", ["transaction_id"], ["id"])
