@@ -4,6 +4,7 @@
 `gateway.streams`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -103,7 +104,7 @@ class ChatEndpoint:
         else:
             idempotent = requests.first_attempt(endpoint, parsed, token)
         call = self.wire.parse(parsed)
-        strict = any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
+        strict = is_strict(headers)
         if strict or self.wire.whole is None:
             call = replace(call, strict=strict or call.strict, stream=call.stream or self.wire.whole is None)
         return _Request(call, idempotent)
@@ -126,6 +127,11 @@ class ChatEndpoint:
         else:
             headers = [self._type, *_charged(replayed.bill), *always]
             await exchange.reply(200, headers, whole(replayed.answer, replayed.bill))
+
+
+def is_strict(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a header says what `strict` in the body says."""
+    return any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

@@ -79,7 +79,8 @@ CODES = frozenset(
 WIRE = "wire"
 """Where a request's state has the client wire of its path."""
 _RETRY_LATER = "2"
-_BELOW_V1 = ("/chat/completions", "/models", "/embeddings", "/responses", "/messages", "/completions")
+_MAX_SEGMENTS = 6
+"""From the end of a path that was not found: in what is longer, no endpoint is looked for."""
 
 
 def of(error: GatewayError) -> ErrorAnswer:
@@ -148,12 +149,20 @@ def answer_to(error: Exception, scope: Scope) -> ErrorAnswer:
 
 
 def _with_content_type(error: GatewayError, scope: Scope) -> GatewayError:
-    """Names the header when it says that the client meant to send something else than JSON."""
-    content_type = next((value for name, value in scope.get("headers", ()) if name == b"content-type"), b"json")
-    if not isinstance(error, errors.RequestInvalid) or error.code != "invalid_json" or b"json" in content_type.lower():
+    """Names the header when it says that the client sent something else than plain JSON."""
+    if not isinstance(error, errors.RequestInvalid) or error.code != "invalid_json":
         return error
-    kind = content_type.partition(b";")[0][:60].decode("latin-1")
-    hint = f"Send JSON, with 'Content-Type: application/json'; this was sent as '{kind}'."
+    headers = dict(scope.get("headers", ()))
+    content_type, coding = headers.get(b"content-type", b"json").lower(), headers.get(b"content-encoding", b"identity")
+    if coding.lower() != b"identity":
+        hint = f"Send it without 'Content-Encoding'; this was sent as '{coding[:60].decode('latin-1')}'."
+    elif b"json" not in content_type:
+        kind = content_type.partition(b";")[0][:60].decode("latin-1")
+        hint = f"Send JSON, with 'Content-Type: application/json'; this was sent as '{kind}'."
+    elif b"charset" in content_type and b"utf-8" not in content_type:
+        hint = "Send it as UTF-8, as JSON is."
+    else:
+        return error
     return errors.RequestInvalid(f"{error.message} {hint}", param=error.param, code=error.code)
 
 
@@ -162,7 +171,7 @@ def _http_error(error: HTTPException, scope: Scope) -> ErrorAnswer:
     match error.status_code:
         case 404:
             where = f"{scope['method']} {scope['path'][:200]}"
-            return ErrorAnswer(404, f"There is nothing at {where}.{_hint(scope['path'])}")
+            return ErrorAnswer(404, f"There is nothing at {where}.{_hint(scope)}")
         case 405:
             return ErrorAnswer(405, f"{scope['method']} is not allowed here.", headers={"allow": _allowed(scope)})
         case 408:
@@ -174,12 +183,18 @@ def _http_error(error: HTTPException, scope: Scope) -> ErrorAnswer:
     return ErrorAnswer(error.status_code, "The request could not be served.", headers=error.headers or {})
 
 
-def _hint(path: str) -> str:
-    """For a client whose base URL lacks `/v1`, or has it twice."""
-    if path.startswith("/v1/v1/"):
-        return f" The base URL has /v1 twice: try {path[3:][:200]}."
-    if path.startswith(_BELOW_V1):
-        return f" The base URL of this API ends in /v1: try /v1{path[:200]}."
+def _hint(scope: Scope) -> str:
+    """For a client whose base URL lacks `/v1`, has it twice, or has something else that does not belong there."""
+    path: str = scope["path"]
+    if path in {"/v1", "/v1/chat"}:
+        return " The base URL of this API ends in /v1: GET /v1/models, POST /v1/chat/completions."
+    routes: Sequence[BaseRoute] = scope["app"].router.routes
+    segments = [segment for segment in path.split("/") if segment][-_MAX_SEGMENTS:]
+    for start in range(len(segments)):
+        rest = "/".join(segments[start:])
+        for candidate in (f"/v1/{rest}", f"/api/{rest}/"):
+            if any(route.matches({**scope, "path": candidate})[0] is not Match.NONE for route in routes):
+                return f" Did you mean {candidate[:200]}? The base URL of this API ends in /v1."
     return ""
 
 

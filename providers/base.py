@@ -201,7 +201,7 @@ class Sink(Protocol):
         """`UpstreamError` or `UpstreamTimeout`. Nothing comes after it."""
 
 
-class Exchange(Protocol):
+class UpstreamCall(Protocol):
     """One upstream call under way."""
 
     def pause(self) -> None:
@@ -216,7 +216,7 @@ class Exchange(Protocol):
 class Transport(Protocol):
     """Sockets, pools, timeouts and bounds for every adapter."""
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> Exchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
         """Start the call and return at once; what becomes of it goes to `sink`."""
 
     async def close(self) -> None: ...

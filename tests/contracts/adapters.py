@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from domain.catalog import Provider, ProviderKind
+from domain.catalog import Provider
 from providers.base import ChatAdapter
 from providers.demo.upstream import DemoAdapter
 from providers.openai.adapter import OpenAIAdapter
@@ -41,7 +41,7 @@ class Wire:
     errors: Mapping[str, tuple[int, bytes]]
 
 
-def provider(kind: ProviderKind) -> Provider:
+def provider(kind: str) -> Provider:
     key = SecretStr(f"sk-{SECRET}")
     return Provider(name="p", kind=kind, active=True, base_url=f"https://{SECRET}.invalid/v1", api_key=key)
 
@@ -180,7 +180,7 @@ def openai(adapter: ChatAdapter, errors: Mapping[str, tuple[int, bytes]] = ERROR
 
 
 ADAPTERS: Mapping[str, Wire] = {
-    "openai": openai(OpenAIAdapter(provider(ProviderKind.OPENAI))),
-    "openrouter": openai(OpenAIAdapter(provider(ProviderKind.OPENROUTER))),
-    "demo": openai(DemoAdapter(provider(ProviderKind.DEMO)), OWN_ERRORS),
+    "openai": openai(OpenAIAdapter(provider("openai"))),
+    "openrouter": openai(OpenAIAdapter(provider("openrouter"), openrouter=True)),
+    "demo": openai(DemoAdapter(provider("demo")), OWN_ERRORS),
 }
