@@ -190,8 +190,13 @@ BEGIN
             provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed,
             meters = CASE WHEN excluded.meters = '{}' THEN d.meters ELSE meters_sum(d.meters, excluded.meters) END
     ), made AS (
-        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at)
-        SELECT transaction_id, kind, account_id, hold_id, ref, note, position, at FROM asked
+        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at, checksum)
+        SELECT transaction_id, kind, account_id, hold_id, ref, note, position, at,
+               CASE WHEN ref IS NOT NULL OR note IS NOT NULL THEN checksum_of(
+                   kind, account_id::text, hold_id::text, ref, note,
+                   (SELECT amount::text FROM json_to_recordset(lines) AS l(book text, amount bigint)
+                    WHERE book = 'available')) END
+        FROM asked
     )
     INSERT INTO lines (transaction_id, book, account_id, amount)
     SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount
