@@ -4,7 +4,7 @@ They are documented in `api/openapi.py`. What a call does is in `gateway.calls`,
 `gateway.streams`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
@@ -17,6 +17,7 @@ from api.stream_response import StreamResponse, dropped_header
 from domain import keys
 from domain.errors import CallerUnknown, GatewayError
 from domain.ledger import Replay
+from domain.records import record
 from gateway import replays, whole_answers
 from gateway.call import Call
 from gateway.calls import BIG_BODY
@@ -28,7 +29,7 @@ _JSON = (b"content-type", b"application/json")
 _STRICT = b"x-yout-strict"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Request:
     call: ModelCall
     idempotent: IdempotentRequest | ImplicitRequest

@@ -1,6 +1,5 @@
 """Who may make a call, and what is set aside for it. Decided under the account's and the key's lock."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -40,13 +39,14 @@ from domain.ledger import (
 from domain.limits import Left, Limits
 from domain.money import MAX_AMOUNT
 from domain.pricing import Bound, FlatTerms, TextTerms
+from domain.records import record
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
 _SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")
 """What a 402 names as what was short."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SpendingLimits:
     """What a call may hold credits from."""
 

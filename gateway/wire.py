@@ -1,16 +1,16 @@
 """What the gateway asks of a client wire: a request parsed, an answer written. A wire knows no rule of money."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from domain.errors import GatewayError
 from domain.ledger import Admitted
 from domain.pricing import Usage
+from domain.records import record
 from providers.base import Delta
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelCall:
     """One request to a model, in the gateway's words."""
 
@@ -30,7 +30,7 @@ class ModelCall:
     """Set for a large request whose caller was admitted before it was looked through."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Head:
     """What is known of a call before its answer begins."""
 
@@ -42,7 +42,7 @@ class Head:
     """Credits that are set aside for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bill:
     """What a call cost."""
 
@@ -54,7 +54,7 @@ class Bill:
     """Credits that were set aside for the call in the end."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompletedAnswer:
     """A whole answer that is charged: OpenAI's `chat.completion` with our id, and what was billed as `usage`."""
 
