@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 from domain.errors import GatewayError
 from domain.ledger import Admitted
 from domain.pricing import Usage
-from providers.base import Delta
+from providers.base import Delta, NativeRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class ModelCall:
     """Not to be looked through on the event loop."""
     admitted: Admitted | None = None
     """Set for a large request whose caller was admitted before it was looked through."""
+    native: NativeRequest | None = None
+    """The request in the client's own shape: for a provider that speaks the same wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class CompletedAnswer:
     body: dict[str, Any]
     encoded: bytes
     """`body` as JSON."""
+    native: dict[str, Any] | None = None
+    """The provider's own answer, where it speaks the client's wire. A replay has none."""
 
 
 class StreamWriter(Protocol):

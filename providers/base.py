@@ -66,6 +66,15 @@ class MediaProvider(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NativeRequest:
+    """A request as its client wrote it, for an adapter whose vendor speaks the client's wire."""
+
+    wire: str
+    """The vendor's wire, such as `anthropic`. An adapter of another one ignores it."""
+    body: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ChatCall:
     """One chat request to one route. `body` is OpenAI's shape, the gateway's lingua franca, already cleaned."""
 
@@ -79,6 +88,8 @@ class ChatCall:
     """Fields of the body that the catalog lets through beside the adapter's own list. `*`: all of them."""
     stream: bool = False
     choices: int = 1
+    native: NativeRequest | None = None
+    """To be sent in place of `body` by an adapter of its wire: with the same limit, and as few fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,7 @@ class Delta:
     finished: tuple[int, ...] = ()
     """The choices that end with it."""
     native: bytes | None = None
-    """The vendor's own event, for a client that speaks the same wire."""
+    """The vendor's own event, when `ChatCall.native` was sent. One that ends a choice carries no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +164,8 @@ class WholeAnswer:
     """All text that it carries: what is counted when `usage` is None."""
     usage: Usage | None
     """None: the provider reported nothing that can be believed."""
+    native: dict[str, Any] | None = None
+    """The vendor's own answer, when `ChatCall.native` was sent."""
 
 
 class StreamDecoder(Protocol):
