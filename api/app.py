@@ -1,6 +1,6 @@
 """The application: every router behind one edge. HTTP alone; `server.py` brings what it serves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from fastapi import FastAPI
@@ -30,13 +30,12 @@ from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
 from api.outputs import Outputs
 from api.resources import Resources
-from api.wire import native_chat
+from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
-from gateway.wire import Wire
 
-_CHAT: dict[str, Wire] = {"/v1/chat/completions": OpenAIChat(), native_chat.ENDPOINT: NativeChat()}
-"""The wire that is spoken at each path."""
+WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat())
+"""Every client wire that is spoken here."""
 
 
 class Gateway(FastAPI):
@@ -61,19 +60,24 @@ class Gateway(FastAPI):
     async def _answer_directly(self, hot: ChatEndpoint, exchange: DirectExchange) -> None:
         exchange.scope["app"] = self
         self.edge.admit(exchange)
+        exchange.scope["state"][errors.WIRE] = hot.wire
         await hot.serve(exchange)
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the edge lets through."""
-        hot = self.hot.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
         if hot is not None:
+            scope["state"][errors.WIRE] = hot.wire
+        if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
 
-def create_app(lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors) -> Gateway:
+def create_app(
+    lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors, wires: Sequence[ClientWire] = WIRES
+) -> Gateway:
     app = Gateway(
         title="Yout",
         version="0.1.0",
@@ -85,7 +89,7 @@ def create_app(lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors) 
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors)
-    app.hot = {path: ChatEndpoint(wire) for path, wire in _CHAT.items()}
+    app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # for what is asked of it by other methods
     for router in (
@@ -103,7 +107,7 @@ def create_app(lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors) 
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     docs.install(app)
-    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 

@@ -1,6 +1,6 @@
-"""Who calls: `Authorization: Bearer <key>`, or `x-api-key`."""
+"""Who calls: `Authorization: Bearer <key>`, `x-api-key`, or a header that a client wire names."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from starlette.types import Scope
@@ -18,21 +18,24 @@ _CALLER = "caller"
 _ADMITTED = "admitted"
 
 
-def token(headers: Headers) -> str:
-    """A well-formed key from the headers. Raises `CallerUnknown` before any database is asked."""
-    bearer = api_key = b""
+def token(headers: Headers, also: Collection[bytes] = ()) -> str:
+    """A well-formed key from the headers; `also` are names of others that may have it.
+
+    Raises `CallerUnknown` before any database is asked.
+    """
+    bearer = other = b""
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             bearer = value[7:].strip()
-        elif name == b"x-api-key":
-            api_key = value.strip()
-    key = (bearer or api_key).decode("latin-1")
+        elif name == b"x-api-key" or name in also:
+            other = value.strip()
+    key = (bearer or other).decode("latin-1")
     if not keys.well_formed(key):
         raise CallerUnknown
     return key
 
 
-async def admit(scope: Scope, ledger_scope: str) -> Admitted:
+async def admit(scope: Scope, key: str, ledger_scope: str) -> Admitted:
     """Take one of the key's requests, once a request: before work is done for it, or because it is refused.
 
     Raises `CallerUnknown` and `RateLimited`.
@@ -40,10 +43,9 @@ async def admit(scope: Scope, ledger_scope: str) -> Admitted:
     before = admitted_before(scope)
     if before is not None:
         return before
-    digest = keys.digest(token(scope["headers"]))
     resources: Resources = scope["app"].state.resources
     try:
-        admitted = await resources.calls.ledger.ask(Admit(digest, ledger_scope, resources.ceiling))
+        admitted = await resources.calls.ledger.ask(Admit(keys.digest(key), ledger_scope, resources.ceiling))
     except GatewayError as error:
         if error.left is not None:
             ratelimit.note(scope, *error.left)

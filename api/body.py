@@ -1,5 +1,6 @@
 """Reading JSON bodies: after authentication, within bounds, strictly, without echoing anything, never with a 500."""
 
+import codecs
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -63,8 +64,9 @@ async def parse(raw: bytes, turns: FairTurns, account_id: UUID) -> dict[str, Any
 def json_object(raw: bytes) -> dict[str, Any]:
     """Refuses what `json.loads` lets through: NaN, lone surrogates, trailing bytes, endless nesting.
 
-    Integers keep their digits, however many they are.
+    A byte order mark is skipped. Integers keep their digits, however many they are.
     """
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     if len(raw) > MAX_INLINE_BYTES:
         require_bounded(raw)
     try:

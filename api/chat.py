@@ -1,9 +1,10 @@
 """The chat endpoints, one for each client wire: HTTP alone, in front of FastAPI, and in a server in front of ASGI.
 
-They are documented in `api/openapi.py`. What a call does is in `gateway.calls`, `gateway.whole_answers` and
+`api/openapi_chat.py` describes them. What a call does is in `gateway.calls`, `gateway.whole_answers` and
 `gateway.streams`.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -12,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from api import auth, body, errors, idempotency, ratelimit
 from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
-from api.stream_response import HEADERS as STREAM_HEADERS
-from api.stream_response import StreamResponse, dropped_header
+from api.stream_response import StreamResponse, dropped_header, stream_headers
+from api.wire.base import ClientWire
 from domain import keys
 from domain.errors import CallerUnknown, GatewayError
 from domain.ledger import Replay
@@ -22,10 +23,9 @@ from gateway import replays, whole_answers
 from gateway.call import Call
 from gateway.calls import BIG_BODY
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
-from gateway.wire import Bill, ModelCall, Wire
+from gateway.wire import Bill, ModelCall
 
 _REPLAYED = [(name.encode(), value.encode()) for name, value in idempotency.REPLAYED.items()]
-_JSON = (b"content-type", b"application/json")
 _STRICT = b"x-yout-strict"
 
 
@@ -38,8 +38,9 @@ class _Request:
 class ChatEndpoint:
     """A server calls `serve`. Starlette takes a callable object as plain ASGI."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, wire: ClientWire) -> None:
+        self.wire = wire
+        self._type = (b"content-type", wire.content_type.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(AsgiExchange(scope, receive, send))
@@ -50,12 +51,12 @@ class ChatEndpoint:
         except Exception as error:  # nobody is behind this who would answer it
             if exchange.begun:
                 raise
-            await errors.reply(exchange, errors.answer_to(error, exchange.scope))
+            await errors.reply(exchange, error)
 
     async def _answer(self, exchange: Exchange) -> None:
         scope = exchange.scope
-        token = auth.token(scope["headers"])
-        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, "chat"))
+        token = auth.token(scope["headers"], self.wire.key_headers)
+        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, token, "chat"))
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, token)
         if isinstance(call, Replay):
@@ -63,17 +64,20 @@ class ChatEndpoint:
             await self._replay(call, request, exchange)
             return
         ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)
-        if request.call.stream:
-            writer = self._wire.writer(call.head)
-            client = StreamResponse(exchange, writer.KEEP_ALIVE)
+        whole = self.wire.whole
+        if request.call.stream or whole is None:
+            writer = self.wire.writer(call.head)
+            client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
             await client.serve(resources.calls.stream(call, writer, client))
         else:
-            await self._whole(resources, call, exchange)
+            answer, bill = await whole_answers.answer(resources.calls, call)
+            headers = [self._type, *_charged(bill), *dropped_header(call.dropped)]
+            await exchange.reply(200, headers, whole(answer, bill))
 
     async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
-                admitted = await auth.admit(scope, "chat")
+                admitted = await auth.admit(scope, token, "chat")
                 parse = partial(self._parse_big, resources, scope, raw, token)
                 request = await resources.calls.turns.run(admitted.account_id, parse)
                 request = replace(request, call=replace(request.call, big=True, admitted=admitted))
@@ -84,14 +88,15 @@ class ChatEndpoint:
             raise
         except GatewayError as error:
             if error.left is None:
-                await auth.admit(scope, "chat")  # a stranger hears 401, whatever else is wrong; others have made a call
+                # A stranger hears 401, whatever else is wrong; others have made a call.
+                await auth.admit(scope, token, "chat")
             else:
                 ratelimit.note(scope, *error.left)
             raise
 
     def _parse(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> _Request:
         parsed, headers = body.json_object(raw), scope["headers"]
-        key, requests, endpoint = idempotency.key_of(headers), resources.claims, self._wire.endpoint
+        key, requests, endpoint = idempotency.key_of(headers), resources.claims, self.wire.endpoint
         idempotent: IdempotentRequest | ImplicitRequest
         if key is not None:
             idempotent = requests.explicit(endpoint, key, parsed, token)
@@ -99,9 +104,11 @@ class ChatEndpoint:
             idempotent = requests.implicit(endpoint, parsed, token)
         else:
             idempotent = requests.first_attempt(endpoint, parsed, token)
-        call = self._wire.parse(parsed)
-        strict = any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
-        return _Request(replace(call, strict=True) if strict else call, idempotent)
+        call = self.wire.parse(parsed)
+        strict = is_strict(headers)
+        if strict or self.wire.whole is None:
+            call = replace(call, strict=strict or call.strict, stream=call.stream or self.wire.whole is None)
+        return _Request(call, idempotent)
 
     def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> _Request:
         """The same off the event loop, with all that has to be looked through."""
@@ -110,19 +117,22 @@ class ChatEndpoint:
             request.idempotent.claim()
         return request
 
-    async def _whole(self, resources: Resources, call: Call, exchange: Exchange) -> None:
-        answer, bill = await whole_answers.answer(resources.calls, call)
-        headers = [_JSON, *_charged(bill), *dropped_header(call.dropped)]
-        await exchange.reply(200, headers, self._wire.whole(answer, bill))
-
     async def _replay(self, replay: Replay, request: _Request, exchange: Exchange) -> None:
         assert isinstance(request.idempotent, IdempotentRequest)  # noqa: S101  # a first attempt adopts nothing
-        answer, bill = replays.replayed(replay, request.idempotent)
-        if request.call.stream:
-            stream = replays.stream(self._wire, request.call, answer, bill)
-            await exchange.reply(200, [*STREAM_HEADERS, *_REPLAYED], stream)
+        replayed = replays.replayed(replay, request.idempotent)
+        always = [*dropped_header(replayed.dropped), *_REPLAYED]
+        whole = self.wire.whole
+        if request.call.stream or whole is None:
+            stream = replays.stream(self.wire.writer, request.call, replayed)
+            await exchange.reply(200, [*stream_headers(self.wire.stream_content_type), *always], stream)
         else:
-            await exchange.reply(200, [_JSON, *_charged(bill), *_REPLAYED], self._wire.whole(answer, bill))
+            headers = [self._type, *_charged(replayed.bill), *always]
+            await exchange.reply(200, headers, whole(replayed.answer, replayed.bill))
+
+
+def is_strict(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a header says what `strict` in the body says."""
+    return any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

@@ -44,6 +44,8 @@ class ChatModel(BaseModel):
     output_modalities: list[str]
     context_window: int | None
     max_output_tokens: int | None
+    supported_parameters: list[str]
+    """Request fields that it takes, by their names in OpenAI's API."""
     prices: Prices
     pro_only: bool
     enabled: bool
@@ -82,6 +84,7 @@ def _entry(model: Model, disabled: str | None) -> ChatModel:
         output_modalities=[MADE[model.modality]],
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
+        supported_parameters=list(model.parameters),
         prices=_prices(model),
         pro_only=model.pro_only,
         enabled=disabled is None,

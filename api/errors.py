@@ -1,4 +1,4 @@
-"""Every error a client can see, in OpenAI's envelope. The one table from what happened to an HTTP status."""
+"""Every error a client can see. The one table from what happened to an HTTP status; a client wire words it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from api.exchange import Exchange
+from api.wire.base import JSON, ClientWire, ErrorAnswer
 from domain import errors
 from domain.errors import GatewayError, LinkInvalid, OutputTooLarge
 
@@ -75,43 +76,42 @@ CODES = frozenset(
     }
 )
 """The closed list of codes. An answer about a URL that does not exist has none."""
+WIRE = "wire"
+"""Where a request's state has the client wire of its path."""
 _RETRY_LATER = "2"
-_BELOW_V1 = ("/chat/completions", "/models", "/embeddings", "/responses", "/messages", "/completions")
+_MAX_SEGMENTS = 6
+"""From the end of a path that was not found: in what is longer, no endpoint is looked for."""
 
 
-class JsonResponse(Response):
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
-
-
-def envelope(error: GatewayError) -> dict[str, Any]:
-    """OpenAI's error object; a 402 also says how much was asked for and what there is."""
-    status = STATUS[type(error)]
-    code = error.code if error.code in CODES else None
-    body: dict[str, Any] = {
-        "message": error.message,
-        "type": _type(status),
-        "param": getattr(error, "param", "model" if isinstance(error, errors.ModelNotFound) else None),
-        "code": code,
-    }
+def of(error: GatewayError) -> ErrorAnswer:
+    """What a client hears of it; of a 402 also how much was asked for and what there is."""
+    more: Mapping[str, Any] = {}
     if isinstance(error, errors.InsufficientCredits):
-        body |= {
+        more = {
             "required": error.required,
             "available": error.available,
             "held": error.held,
             "limit_source": error.limit_source,
         }
-    return {"error": body}
+    return ErrorAnswer(
+        status=STATUS[type(error)],
+        message=error.message,
+        param=getattr(error, "param", "model" if isinstance(error, errors.ModelNotFound) else None),
+        code=error.code if error.code in CODES else None,
+        more=more,
+        headers=headers(error),
+    )
 
 
-def _type(status: int) -> str:
-    if status == 402:
-        return "insufficient_quota"
-    if status == 429:
-        return "requests"
-    return "server_error" if status >= 500 else "invalid_request_error"
+def envelope(error: ErrorAnswer) -> dict[str, Any]:
+    """OpenAI's error object."""
+    fields = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return {"error": {**fields, **error.more}}
+
+
+def openai_error(error: ErrorAnswer, request_id: str) -> bytes:
+    """Implements `ClientWire.error`, for wires with OpenAI's envelope."""
+    return orjson.dumps(envelope(error))
 
 
 def headers(error: GatewayError) -> dict[str, str]:
@@ -133,67 +133,68 @@ def headers(error: GatewayError) -> dict[str, str]:
     return {}
 
 
-def response(error: GatewayError) -> JsonResponse:
-    return JsonResponse(envelope(error), STATUS[type(error)], headers=headers(error))
-
-
-def plain(
-    status: int, message: str, *, code: str | None = None, extra: Mapping[str, str] | None = None
-) -> JsonResponse:
-    """An error that the framework found: no route, wrong method."""
-    body = {"error": {"message": message, "type": _type(status), "param": None, "code": code}}
-    return JsonResponse(body, status, headers=dict(extra or {}))
-
-
-def answer_to(error: Exception, scope: Scope) -> Response:
+def answer_to(error: Exception, scope: Scope) -> ErrorAnswer:
     """What a client hears of anything that was raised."""
     match error:
         case GatewayError():
             if STATUS[type(error)] == 500:
                 log.error("internal error", fault=type(error).__name__)
-            return response(_with_content_type(error, scope))
+            return of(_with_content_type(error, scope))
         case HTTPException():
             return _http_error(error, scope)
         case RequestValidationError():
             return _validation_error(error)
     log.error("unhandled error", fault=type(error).__name__, at=_where(error))
-    return response(GatewayError("Something went wrong here. Nothing that was not delivered is charged."))
+    return of(GatewayError("Something went wrong here. Nothing that was not delivered is charged."))
 
 
 def _with_content_type(error: GatewayError, scope: Scope) -> GatewayError:
-    """Names the header when it says that the client meant to send something else than JSON."""
-    content_type = next((value for name, value in scope.get("headers", ()) if name == b"content-type"), b"json")
-    if not isinstance(error, errors.RequestInvalid) or error.code != "invalid_json" or b"json" in content_type.lower():
+    """Names the header when it says that the client sent something else than plain JSON."""
+    if not isinstance(error, errors.RequestInvalid) or error.code != "invalid_json":
         return error
-    kind = content_type.partition(b";")[0][:60].decode("latin-1")
-    hint = f"Send JSON, with 'Content-Type: application/json'; this was sent as '{kind}'."
+    headers = dict(scope.get("headers", ()))
+    content_type, coding = headers.get(b"content-type", b"json").lower(), headers.get(b"content-encoding", b"identity")
+    if coding.lower() != b"identity":
+        hint = f"Send it without 'Content-Encoding'; this was sent as '{coding[:60].decode('latin-1')}'."
+    elif b"json" not in content_type:
+        kind = content_type.partition(b";")[0][:60].decode("latin-1")
+        hint = f"Send JSON, with 'Content-Type: application/json'; this was sent as '{kind}'."
+    elif b"charset" in content_type and b"utf-8" not in content_type:
+        hint = "Send it as UTF-8, as JSON is."
+    else:
+        return error
     return errors.RequestInvalid(f"{error.message} {hint}", param=error.param, code=error.code)
 
 
-def _http_error(error: HTTPException, scope: Scope) -> Response:
+def _http_error(error: HTTPException, scope: Scope) -> ErrorAnswer:
+    """An error that the framework found: no route, wrong method."""
     match error.status_code:
         case 404:
-            return plain(404, f"There is nothing at {scope['method']} {scope['path'][:200]}.{_hint(scope['path'])}")
+            where = f"{scope['method']} {scope['path'][:200]}"
+            return ErrorAnswer(404, f"There is nothing at {where}.{_hint(scope)}")
         case 405:
-            allowed = {"allow": _allowed(scope)}
-            if scope["method"] == "OPTIONS":
-                return Response(status_code=204, headers=allowed)
-            return plain(405, f"{scope['method']} is not allowed here.", extra=allowed)
+            return ErrorAnswer(405, f"{scope['method']} is not allowed here.", headers={"allow": _allowed(scope)})
         case 408:
-            return plain(408, "The request body took too long.")
+            return ErrorAnswer(408, "The request body took too long.")
         case 413:
-            return response(errors.RequestTooLarge())
+            return of(errors.RequestTooLarge())
         case 400:
-            return plain(400, "The request body could not be read.", code="invalid_json")
-    return plain(error.status_code, "The request could not be served.", code=None, extra=error.headers)
+            return ErrorAnswer(400, "The request body could not be read.", code="invalid_json")
+    return ErrorAnswer(error.status_code, "The request could not be served.", headers=error.headers or {})
 
 
-def _hint(path: str) -> str:
-    """For a client whose base URL lacks `/v1`, or has it twice."""
-    if path.startswith("/v1/v1/"):
-        return f" The base URL has /v1 twice: try {path[3:][:200]}."
-    if path.startswith(_BELOW_V1):
-        return f" The base URL of this API ends in /v1: try /v1{path[:200]}."
+def _hint(scope: Scope) -> str:
+    """For a client whose base URL lacks `/v1`, has it twice, or has something else that does not belong there."""
+    path: str = scope["path"]
+    if path in {"/v1", "/v1/chat"}:
+        return " The base URL of this API ends in /v1: GET /v1/models, POST /v1/chat/completions."
+    routes: Sequence[BaseRoute] = scope["app"].router.routes
+    segments = [segment for segment in path.split("/") if segment][-_MAX_SEGMENTS:]
+    for start in range(len(segments)):
+        rest = "/".join(segments[start:])
+        for candidate in (f"/v1/{rest}", f"/api/{rest}/"):
+            if any(route.matches({**scope, "path": candidate})[0] is not Match.NONE for route in routes):
+                return f" Did you mean {candidate[:200]}? The base URL of this API ends in /v1."
     return ""
 
 
@@ -212,16 +213,16 @@ _KINDS = {"missing": "missing_required_parameter", "extra_forbidden": "unsupport
 _SENTENCES = {"missing": "is required", "extra_forbidden": "is not a parameter of this endpoint"}
 
 
-def _validation_error(error: RequestValidationError) -> Response:
+def _validation_error(error: RequestValidationError) -> ErrorAnswer:
     """The first fault, by its field. What the caller sent is never echoed."""
     first = error.errors()[0]
     param = ".".join(str(part) for part in first["loc"][1:] if not isinstance(part, int)) or None
     kind = str(first["type"])
     if kind == "json_invalid":
-        return response(errors.RequestInvalid("The request body is not valid JSON.", code="invalid_json"))
+        return of(errors.RequestInvalid("The request body is not valid JSON.", code="invalid_json"))
     code = _KINDS.get(kind, "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value")
     sentence = _SENTENCES.get(kind) or str(first["msg"]).removeprefix("Value error, ")
-    return response(errors.RequestInvalid(f"'{param or 'body'}': {sentence}.", param=param, code=code))
+    return of(errors.RequestInvalid(f"'{param or 'body'}': {sentence}.", param=param, code=code))
 
 
 def _where(error: Exception) -> str:
@@ -232,14 +233,25 @@ def _where(error: Exception) -> str:
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
 
 
-async def reply(exchange: Exchange, answer: Response) -> None:
+def written(error: ErrorAnswer, scope: Scope) -> Response:
+    """In the words of the client wire that is spoken at this path; elsewhere in OpenAI's."""
+    if error.status == 405 and scope["method"] == "OPTIONS":
+        return Response(status_code=204, headers=dict(error.headers))
+    state = scope.get("state", {})
+    wire: ClientWire | None = state.get(WIRE)
+    body = (openai_error if wire is None else wire.error)(error, state.get("request_id", ""))
+    return Response(body, error.status, dict(error.headers), JSON if wire is None else wire.content_type)
+
+
+async def reply(exchange: Exchange, error: Exception) -> None:
+    answer = written(answer_to(error, exchange.scope), exchange.scope)
     headers = [header for header in answer.raw_headers if header[0] != b"content-length"]
     await exchange.reply(answer.status_code, headers, bytes(answer.body))
 
 
 def install(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
-        return answer_to(error, request.scope)
+        return written(answer_to(error, request.scope), request.scope)
 
     for kind in (GatewayError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, handle)

@@ -18,9 +18,14 @@ PROBE_SECONDS = (0.0, 0.05, 0.5, 2.0)
 """When to find out whether a client that sends no more is still there; then every last of these."""
 MAX_INTERIM_ANSWERS = 4
 """Go's client takes five. Two are enough to find out who is gone."""
+TOO_LARGE = "The request's headers are too large."
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Clients skip any number of these before an answer's head (RFC 9110, 15.2)."""
 _HOP_BY_HOP = frozenset({b"upgrade", b"http2-settings", b"connection"})
+
+
+class _HeadTooLarge(Exception):
+    """A head above the bound that has come in one piece."""
 
 
 class Http1Protocol(HttpToolsProtocol):
@@ -41,6 +46,8 @@ class Http1Protocol(HttpToolsProtocol):
         self._direct: DirectApp | None = self.app if hasattr(self.app, "direct") else None
         self._exchange: DirectExchange | None = None
         """The one that is being answered, if it is answered directly."""
+        self._ending = False
+        """Nothing more is read: after what is being answered, the connection ends."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -60,6 +67,8 @@ class Http1Protocol(HttpToolsProtocol):
             self._exchange.writable()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if cycle.more_body:
+            cycle.transport = LingeringTransport(self.transport, cycle)
         handler = None if self._direct is None or app is not self.app else self._direct.direct(cycle.scope)
         if handler is None:
             self._exchange = None
@@ -70,18 +79,21 @@ class Http1Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self.parser is None or self.transport.is_closing():
+        if self.parser is None or self._ending or self.transport.is_closing():
             return
         self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(400, "This is not a valid HTTP/1.1 request.")
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _HeadTooLarge):
+                self._refuse(431, TOO_LARGE)
+            else:
+                self._refuse(400, "This is not a valid HTTP/1.1 request.")
         else:
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(431, "The request's headers are too large.")
+                self._refuse(431, TOO_LARGE)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client may close its writing side and still read: what it has asked for is answered, then we close."""
@@ -105,6 +117,11 @@ class Http1Protocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if (
+            self._head_bytes > MAX_HEAD_BYTES
+            and len(self.url) + sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES
+        ):
+            raise _HeadTooLarge
         self._in_head = False
         self._head_bytes = 0
         if self._head_timer is not None:
@@ -113,7 +130,8 @@ class Http1Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._upgrading = True
             return
-        super().on_headers_complete()
+        if not self._ending:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
@@ -140,7 +158,10 @@ class Http1Protocol(HttpToolsProtocol):
     def _drained(self) -> None:
         """The rest of a request that was answered before it was whole has come: the connection can be used again."""
         self.cycle.more_body = False
-        if self._drain_timer is not None:
+        if not self.cycle.keep_alive:
+            self._ending = True
+            self.transport.close()
+        elif self._drain_timer is not None:
             self._drain_timer.cancel()
             self._drain_timer = None
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -177,7 +198,7 @@ class Http1Protocol(HttpToolsProtocol):
 
     def _head_too_slow(self) -> None:
         self._head_timer = None
-        if self._head_bytes:
+        if self.headers is not None:  # a request has begun
             self._refuse(408, "The request's head took too long.")
         else:
             self.timeout_keep_alive_handler()
@@ -186,15 +207,49 @@ class Http1Protocol(HttpToolsProtocol):
         self._refuse(400, msg)
 
     def _refuse(self, status: int, message: str) -> None:
-        """What cannot be read reaches no application: the same envelope from here. Closes."""
+        """What cannot be read reaches no application: the same envelope from here. Closes.
+
+        What came before it is answered first. A body that breaks off in nonsense is one that never came whole.
+        """
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            self._ending = True
+            cycle.keep_alive = False
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+            return
+        if cycle is None or not (cycle.more_body and (cycle.response_started or self.pipeline)):
             error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
             body = orjson.dumps({"error": error})
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
+
+
+class LingeringTransport:
+    """A connection that is not closed while its client still sends the body of what was answered.
+
+    Closed before, the rest of the body would be answered with a reset, and the client could lose the answer to it.
+    """
+
+    def __init__(self, transport: asyncio.Transport, cycle: Any) -> None:
+        self._transport = transport
+        self._cycle = cycle
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.abort = transport.abort
+        self.get_write_buffer_size = transport.get_write_buffer_size
+
+    def close(self) -> None:
+        """The protocol closes when the body has come, or has taken too long."""
+        if not (self._cycle.response_complete and self._cycle.more_body):
+            self._transport.close()
+
+
+def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) for name, value in headers)
 
 
 def _is_event_stream(cycle: Any) -> bool:

@@ -1,12 +1,15 @@
-"""The OpenAPI document: what FastAPI knows, and the endpoint that is served below it."""
+"""The OpenAPI document: what FastAPI knows, and the client wires that are served in front of it."""
 
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import idempotency, openapi_chat
+from api import idempotency
 from api.openapi_chat import ERROR
+from api.wire.base import ClientWire
 
 DESCRIPTION = """
 One OpenAI-compatible API and one prepaid credit pool in front of every model. Point an OpenAI SDK at `/v1`.
@@ -52,11 +55,11 @@ _OPEN: dict[str, dict[str, str]] = {"/healthz": {}, "/readyz": {}, "/metrics": {
 """What needs no key fails in few ways; `/readyz` describes its own 503."""
 
 
-def document(app: FastAPI) -> dict[str, Any]:
+def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:
     """Made once, then kept on the app."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-        made["paths"] |= openapi_chat.PATHS
+        made["paths"] |= {wire.path: {"post": deepcopy(wire.operation)} for wire in wires}
         components = made.setdefault("components", {})
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
         for path, item in made["paths"].items():

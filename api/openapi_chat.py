@@ -1,9 +1,8 @@
-"""The OpenAPI document's part for chat, which is served in front of FastAPI."""
+"""Descriptions of the chat endpoints for the OpenAPI document: they are served in front of FastAPI."""
 
 from typing import Any
 
 from api import idempotency
-from api.wire import native_chat
 
 ERROR = {"$ref": "#/components/schemas/Error"}
 _YOUT = {
@@ -83,7 +82,7 @@ _RUNNING = {
     "description": "The same request is still running",
     "content": {"application/json": {"schema": ERROR}},
 }
-_CHAT = {
+CHAT: dict[str, Any] = {
     "tags": ["chat"],
     "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
     "operationId": "create_chat_completion",
@@ -133,7 +132,7 @@ _EVENTS = """A stream of server-sent events, one JSON object each:
 
 A failure before the first event is an answer with its own status. Lines that begin with `:` are comments.
 """
-_NATIVE = {
+NATIVE: dict[str, Any] = {
     "tags": ["chat"],
     "summary": "Chat as a stream of simple JSON events",
     "description": "Takes OpenAI's other parameters too. `n` is 1. Nothing is kept: `conversation_id` and `save` are "
@@ -169,4 +168,3 @@ _NATIVE = {
         "409": _RUNNING,
     },
 }
-PATHS: dict[str, Any] = {"/v1/chat/completions": {"post": _CHAT}, native_chat.ENDPOINT: {"post": _NATIVE}}

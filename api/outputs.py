@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Scope
 
 from api import errors
+from api.wire.base import ErrorAnswer
 from domain.errors import LinkInvalid, NotFound
 from domain.signed_urls import SignedUrls
 from storage.base import Storage, Stored
@@ -119,7 +121,7 @@ async def _serve(request: Request, outputs: Outputs) -> Response:
         return Response(status_code=304, headers=headers)
     span = _span(request, stored, headers["etag"])
     if span is None:
-        return _unsatisfiable(stored)
+        return _unsatisfiable(stored, request.scope)
     return _bytes(request, outputs.storage, stored, span, headers)
 
 
@@ -170,10 +172,10 @@ def _span(request: Request, stored: Stored, etag: str) -> _Span | None:
     return _Span(start, end, partial=True) if start < end else None
 
 
-def _unsatisfiable(stored: Stored) -> Response:
+def _unsatisfiable(stored: Stored, scope: Scope) -> Response:
     message = f"The range lies outside of this output of {stored.bytes} bytes."
     headers = _GUARDS | {"content-range": f"bytes */{stored.bytes}"}
-    return errors.plain(416, message, code="invalid_value", extra=headers)
+    return errors.written(ErrorAnswer(416, message, code="invalid_value", headers=headers), scope)
 
 
 def _bytes(request: Request, storage: Storage, stored: Stored, span: _Span, headers: dict[str, str]) -> Response:

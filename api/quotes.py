@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from api import media, receipts
 from api.body import LargeBodyRoute, body_bytes
+from api.chat import is_strict
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
@@ -79,7 +80,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    priced = await _priced(resources, parsed, big=body_bytes(request) > BIG_BODY)
+    priced = await _priced(resources, parsed, request)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if priced.model.pro_only and not balance.plan_active:
@@ -89,14 +90,16 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     return _quote(priced, SpendingLimits(balance.available, balance.held, budget, priced.max_credits, tokens))
 
 
-async def _priced(resources: Resources, parsed: dict[str, Any], *, big: bool) -> _PricedCall:
+async def _priced(resources: Resources, parsed: dict[str, Any], http: Request) -> _PricedCall:
     name = parsed.get("model")
     model = resources.catalog().find(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
         priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = replace(wire.parse(parsed), big=big)
+    request = replace(wire.parse(parsed), big=body_bytes(http) > BIG_BODY)
+    if is_strict(http.scope["headers"]):
+        request = replace(request, strict=True)
     model, terms = await resources.calls.terms(request)
     return _PricedCall(
         "chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes)

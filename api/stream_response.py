@@ -6,8 +6,6 @@ A client who takes nothing for a minute counts as gone.
 import asyncio
 from collections.abc import Sequence
 
-from api import errors
-from api.errors import JsonResponse
 from api.exchange import Exchange
 from domain.errors import GatewayError
 from gateway.streams import Stream
@@ -16,11 +14,15 @@ SILENCE_SECONDS = 10.0
 """After so long without an event the headers go out, and then a comment each time."""
 MAX_STALL_SECONDS = 60.0
 """That a client may take nothing of what waits."""
-HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+
+
+def stream_headers(content_type: str) -> list[tuple[bytes, bytes]]:
+    """Of every stream: nobody on the way keeps it, or waits for more of it."""
+    return [
+        (b"content-type", content_type.encode()),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+    ]
 
 
 def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
@@ -31,8 +33,9 @@ def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
 class StreamResponse:
     """Implements `gateway.streams.ClientSink` and `api.exchange.StreamClient`."""
 
-    def __init__(self, exchange: Exchange, keep_alive: bytes) -> None:
+    def __init__(self, exchange: Exchange, content_type: str, keep_alive: bytes) -> None:
         self._exchange = exchange
+        self._headers = stream_headers(content_type)
         self._keep_alive = keep_alive
         self._loop = asyncio.get_running_loop()
         self._stream: Stream | None = None
@@ -41,13 +44,17 @@ class StreamResponse:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         """Done when the stream has ended and the client has taken it all, or has gone."""
         self._ending = False
-        self._error: JsonResponse | None = None
+        self._error: GatewayError | None = None
+        """That nothing was written before."""
         self._stall_timer: asyncio.TimerHandle | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
         self._written_at = self._loop.time()
 
     async def serve(self, stream: Stream) -> None:
-        """Until the stream has ended and all of it is sent, or the client has gone."""
+        """Until the stream has ended and all of it is sent, or the client has gone.
+
+        Raises what the stream failed with before anything was written: it is answered as any other failure.
+        """
         self._stream = stream
         self._silence_timer = self._loop.call_later(SILENCE_SECONDS, self._on_silence)
         try:
@@ -57,8 +64,8 @@ class StreamResponse:
             if self._left:
                 return
             if self._error is not None:
-                await errors.reply(self._exchange, self._error)
-            elif self._exchange.begun:
+                raise self._error
+            if self._exchange.begun:
                 await self._exchange.end()
         finally:
             self._silence_timer.cancel()
@@ -69,7 +76,7 @@ class StreamResponse:
         self._written_at = self._loop.time()
         if not self._exchange.begun:
             dropped = () if self._stream is None else self._stream.call.dropped
-            self._exchange.begin([*HEADERS, *dropped_header(dropped)])
+            self._exchange.begin([*self._headers, *dropped_header(dropped)])
         if self._exchange.write(data):
             return True
         if not self._behind:
@@ -81,7 +88,7 @@ class StreamResponse:
         if produced or self._exchange.begun:
             self.write(data)
         else:
-            self._error = errors.response(error)
+            self._error = error
 
     def end(self) -> None:
         self._ending = True

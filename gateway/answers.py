@@ -26,9 +26,9 @@ def completed(head: Head, choices: list[dict[str, Any]], beside: Mapping[str, An
     return CompletedAnswer(body, orjson.dumps(body))
 
 
-def for_replay(answer: CompletedAnswer, held: int) -> bytes:
-    """An answer as it is sealed for a replay: with the credits that its call held."""
-    return answer.encoded[:-1] + b',"held":%d}' % held
+def for_replay(answer: CompletedAnswer, beside: Mapping[str, Any]) -> bytes:
+    """An answer as it is sealed for a replay: with what else its client was told, which `gateway.replays` reads."""
+    return answer.encoded[:-1] + b',"beside":' + orjson.dumps(beside) + b"}"
 
 
 _ALWAYS = {"cached_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens"}

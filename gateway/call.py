@@ -40,6 +40,8 @@ class Call:
     """Set when the answer is to be kept for a replay."""
     held: int = 0
     """Credits that its hold has now."""
+    held_at_start: int | None = None
+    """And when the first output of its stream went out."""
     renewed_at: float = field(default_factory=time.monotonic)
     route: Route | None = None
     """Which answers, or was tried last."""
@@ -107,6 +109,7 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         passes=route.passes,
         stream=request.stream,
         choices=request.choices,
+        native=request.native,
     )
 
 

@@ -134,6 +134,8 @@ class Calls:
         """
         model = self._catalog().find(request.model)
         prices = extras.prices_of(model, request.body)
+        if request.strict:
+            self._strict_routes(request, model)
         if request.big:
             _refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))

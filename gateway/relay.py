@@ -20,7 +20,7 @@ from domain import usage
 from domain.catalog import Capability, Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
 from domain.pricing import Usage
-from gateway import answers
+from gateway import answers, replays
 from gateway.assembly import Assembly
 from gateway.call import Call
 from gateway.idempotency import MAX_REPLAY_BYTES
@@ -183,7 +183,8 @@ class Relay:
         self._note(delta, last)
         if self.phase is Phase.READING_FOR_BILL:
             return []
-        self.phase = Phase.RELAYING
+        if self.phase is Phase.OPENING:
+            self.phase, self._call.held_at_start = Phase.RELAYING, self._call.held
         sends: Effects = [] if now is None else [Send(now)]
         if attempt.opening:
             sends[:0] = [Send(opening) for opening in attempt.opening]
@@ -300,7 +301,7 @@ class Relay:
             completed = answers.completed(self._call.head, whole.choices, whole.beside, self._usage)
         except TypeError:  # orjson's JSONEncodeError
             return None
-        return answers.for_replay(completed, self._call.held)
+        return replays.sealable(completed, self._call)
 
     def _end_choices(self, reason: str) -> None:
         """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
@@ -347,7 +348,8 @@ def _split(delta: Delta) -> tuple[Delta | None, Delta | None]:
         last.append(choice)
     beside = {name: value for name, value in delta.chunk.items() if name != "choices"}
     sent = Delta({"choices": now, **beside}, delta.text) if now else None
-    return sent, Delta({"choices": last, **beside}, finished=delta.finished)
+    native = None if now else delta.native
+    return sent, Delta({"choices": last, **beside}, finished=delta.finished, native=native)
 
 
 _Handler = Callable[[Relay, Any], Effects]

@@ -1,7 +1,7 @@
 """A request that was made and charged before is answered again: from what was sealed for it, in its client's wire."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import orjson
 
@@ -9,11 +9,28 @@ from domain.errors import ReplayGone
 from domain.ids import chat_id
 from domain.ledger import Replay
 from gateway import answers, assembly
+from gateway.call import Call
 from gateway.idempotency import IdempotentRequest
-from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter, Wire
+from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 
 
-def replayed(replay: Replay, idempotent: IdempotentRequest) -> tuple[CompletedAnswer, Bill]:
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    answer: CompletedAnswer
+    bill: Bill
+    held_at_start: int
+    """Credits that were set aside when the first output went out; `bill` has those in the end."""
+    dropped: tuple[str, ...]
+    """Parameters of the request that the route did not take."""
+
+
+def sealable(answer: CompletedAnswer, call: Call) -> bytes:
+    """What is sealed of a call that ends with this answer."""
+    beside = {"held": call.held, "held_at_start": call.held_at_start or call.held, "dropped": call.dropped}
+    return answers.for_replay(answer, beside)
+
+
+def replayed(replay: Replay, idempotent: IdempotentRequest) -> Replayed:
     """Raises `ReplayGone` when the answer is not kept, or not for this key: the charge is remembered all the same."""
     body = idempotent.opened(replay.sealed) if replay.sealed is not None else None
     if body is None:
@@ -21,22 +38,19 @@ def replayed(replay: Replay, idempotent: IdempotentRequest) -> tuple[CompletedAn
             "The call was made and charged before under this Idempotency-Key, and its answer is not kept for this key. "
             f"GET /api/billing/charges/{chat_id(replay.hold_id)}/ explains the charge."
         )
-    held = body.pop("held", replay.charged)
+    beside = body.pop("beside", {"held": body.pop("held", replay.charged)})  # as it was sealed before this version
+    held: int = beside["held"]
     bill = Bill(answers.usage_of(body["usage"]), replay.charged, replay.available, held)
-    return CompletedAnswer(body, orjson.dumps(body)), bill
+    completed = CompletedAnswer(body, orjson.dumps(body))
+    return Replayed(completed, bill, beside.get("held_at_start", held), tuple(beside.get("dropped", ())))
 
 
-def stream(wire: Wire, request: ModelCall, answer: CompletedAnswer, bill: Bill) -> bytes:
+def stream(writer: Callable[[Head], StreamWriter], request: ModelCall, replayed: Replayed) -> bytes:
     """The whole stream: through the same writer as the first time."""
-    return as_stream(wire.writer(_head(answer.body, request, bill.held)), answer, bill)
-
-
-def as_stream(writer: StreamWriter, answer: CompletedAnswer, bill: Bill) -> bytes:
-    """A whole answer as the stream that it could have been."""
-    parts = list(assembly.deltas(answer.body))
-    written = [writer.delta(delta) for delta in parts if not delta.finished]
-    return b"".join([*written, writer.end([delta for delta in parts if delta.finished], bill)])
-
-
-def _head(body: Mapping[str, Any], request: ModelCall, held: int) -> Head:
-    return Head(body["id"], body["created"], request, held)
+    body, bill = replayed.answer.body, replayed.bill
+    writing = writer(Head(body["id"], body["created"], request, replayed.held_at_start))
+    parts = list(assembly.deltas(body))
+    written = [writing.delta(delta) for delta in parts if not delta.finished]
+    if bill.held != replayed.held_at_start:
+        written.append(writing.held(bill.held))
+    return b"".join([*written, writing.end([delta for delta in parts if delta.finished], bill)])

@@ -257,8 +257,15 @@ class Stream:
             self.happens(Settled(closed))
 
     def _end(self, effect: End) -> None:
-        self._out.append(self._writer.end(effect.last, effect.bill))
-        self._finished()
+        try:
+            self._out.append(self._writer.end(effect.last, effect.bill))
+        except Exception as fault:  # the charge stands: the client hears that, and not that nothing happened
+            log.error("a stream's end cannot be written", fault=type(fault).__name__)
+            charge = f"GET /api/billing/charges/{self._call.head.id}/ explains the charge."
+            error = GatewayError(f"The end of this answer could not be written. It is charged. {charge}")
+            self._fail(Fail(error, effect.bill, self._relay.produced))
+        else:
+            self._finished()
 
     def _fail(self, effect: Fail) -> None:
         self.flush()

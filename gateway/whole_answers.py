@@ -8,7 +8,7 @@ import structlog
 
 from domain.catalog import Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
-from gateway import answers
+from gateway import answers, replays
 from gateway.call import Call
 from gateway.calls import Calls
 from gateway.routing import first_answer
@@ -65,9 +65,11 @@ def _read(calls: Calls, call: Call, body: bytes) -> tuple[CompletedAnswer, Settl
     used, above = calls.billed(call, whole.usage, whole.text)
     try:
         completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
+        if whole.native is not None:
+            completed = replace(completed, native=whole.native)
     except orjson.JSONEncodeError:  # nested deeper than any client could read
         raise UpstreamError from None
-    return completed, Settle(used, minimum=True, unbilled_output=above, answer=answers.for_replay(completed, call.held))
+    return completed, Settle(used, minimum=True, unbilled_output=above, answer=replays.sealable(completed, call))
 
 
 async def _ask(upstream: ChatUpstream, call: Call, route: Route) -> bytes:

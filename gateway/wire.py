@@ -1,4 +1,4 @@
-"""What the gateway asks of a client wire: a request parsed, an answer written. A wire knows no rule of money."""
+"""What the gateway and a client wire (`api.wire.base`) tell each other: a request parsed, an answer to write."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -7,7 +7,7 @@ from domain.errors import GatewayError
 from domain.ledger import Admitted
 from domain.pricing import Usage
 from domain.records import record
-from providers.base import Delta
+from providers.base import Delta, NativeRequest
 
 
 @record
@@ -28,6 +28,8 @@ class ModelCall:
     """Not to be looked through on the event loop."""
     admitted: Admitted | None = None
     """Set for a large request whose caller was admitted before it was looked through."""
+    native: NativeRequest | None = None
+    """The request in the client's own shape: for a provider that speaks the same wire."""
 
 
 @record
@@ -61,6 +63,8 @@ class CompletedAnswer:
     body: dict[str, Any]
     encoded: bytes
     """`body` as JSON."""
+    native: dict[str, Any] | None = None
+    """The provider's own answer, where it speaks the client's wire. A replay has none."""
 
 
 class StreamWriter(Protocol):
@@ -78,17 +82,3 @@ class StreamWriter(Protocol):
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
         """The last words of a stream that failed. `bill` is None when the ledger did not say what was charged."""
-
-
-class Wire(Protocol):
-    """One endpoint of one API that clients speak."""
-
-    endpoint: str
-    """Also the scope of its idempotency keys."""
-
-    def parse(self, body: dict[str, Any]) -> ModelCall:
-        """Raises `RequestInvalid` that names the first field at fault."""
-
-    def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes: ...
-
-    def writer(self, head: Head) -> StreamWriter: ...

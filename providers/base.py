@@ -67,6 +67,15 @@ class MediaProvider(Protocol):
 
 
 @record
+class NativeRequest:
+    """A request as its client wrote it, for an adapter whose vendor speaks the client's wire."""
+
+    wire: str
+    """The vendor's wire, such as `anthropic`. An adapter of another one ignores it."""
+    body: dict[str, Any] = field(repr=False)
+
+
+@record
 class ChatCall:
     """One chat request to one route. `body` is OpenAI's shape, the gateway's lingua franca, already cleaned."""
 
@@ -80,6 +89,8 @@ class ChatCall:
     """Fields of the body that the catalog lets through beside the adapter's own list. `*`: all of them."""
     stream: bool = False
     choices: int = 1
+    native: NativeRequest | None = None
+    """To be sent in place of `body` by an adapter of its wire: with the same limit, and as few fields."""
 
 
 @record
@@ -126,7 +137,7 @@ class Delta:
     finished: tuple[int, ...] = ()
     """The choices that end with it."""
     native: bytes | None = None
-    """The vendor's own event, for a client that speaks the same wire."""
+    """The vendor's own event, when `ChatCall.native` was sent. One that ends a choice carries no text."""
 
 
 @record
@@ -154,6 +165,8 @@ class WholeAnswer:
     """All text that it carries: what is counted when `usage` is None."""
     usage: Usage | None
     """None: the provider reported nothing that can be believed."""
+    native: dict[str, Any] | None = None
+    """The vendor's own answer, when `ChatCall.native` was sent."""
 
 
 class StreamDecoder(Protocol):
@@ -202,7 +215,7 @@ class Sink(Protocol):
         """`UpstreamError` or `UpstreamTimeout`. Nothing comes after it."""
 
 
-class Exchange(Protocol):
+class UpstreamCall(Protocol):
     """One upstream call under way."""
 
     def pause(self) -> None:
@@ -217,7 +230,7 @@ class Exchange(Protocol):
 class Transport(Protocol):
     """Sockets, pools, timeouts and bounds for every adapter."""
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> Exchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
         """Start the call and return at once; what becomes of it goes to `sink`."""
 
     async def close(self) -> None: ...

@@ -14,22 +14,28 @@ from typing import Any, ClassVar
 
 import orjson
 
-from api import errors
+from api import errors, openapi_chat
 from api.wire import openai_chat
+from api.wire.base import EVENT_STREAM, JSON
 from domain.errors import GatewayError, RequestInvalid
-from gateway import answers, replays
-from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
+from gateway import answers
+from gateway.wire import Bill, Head, ModelCall, StreamWriter
 from providers.base import Delta
 
-ENDPOINT = "/api/chat/stream/"
 _REASONING = ("reasoning_content", "reasoning")
 _NOT_YET = ("conversation_id", "save")
+_NOT_SENT = (*_NOT_YET, "message", "n", "stream")
 
 
 class NativeChat:
-    """Implements `gateway.wire.Wire`."""
+    """Implements `api.wire.base.ClientWire`, with streams alone."""
 
-    endpoint = ENDPOINT
+    path = endpoint = "/api/chat/stream/"
+    key_headers = ()
+    content_type, stream_content_type = JSON, EVENT_STREAM
+    operation = openapi_chat.NATIVE
+    whole = None
+    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         for name in _NOT_YET:
@@ -41,7 +47,7 @@ class NativeChat:
                 )
         if body.get("n") not in (None, 1):
             raise RequestInvalid("'n' must be 1 here: a stream has one answer.", param="n")
-        fields = {name: value for name, value in body.items() if name not in (*_NOT_YET, "message", "n")}
+        fields = {name: value for name, value in body.items() if name not in _NOT_SENT}
         message = body.get("message")
         if message is not None:
             if body.get("messages") is not None:
@@ -49,13 +55,7 @@ class NativeChat:
             if not isinstance(message, str) or not message:
                 raise RequestInvalid("'message' must be a text.", param="message", code="invalid_type")
             fields["messages"] = [{"role": "user", "content": message}]
-        return openai_chat.parse(fields | {"stream": True})
-
-    def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
-        """This wire has streams alone: the events of one."""
-        body = answer.body
-        request = ModelCall(body["model"], {"model": body["model"]}, stream=True)
-        return replays.as_stream(NativeStream(Head(body["id"], body["created"], request, bill.held)), answer, bill)
+        return openai_chat.parse(fields)
 
     def writer(self, head: Head) -> StreamWriter:
         return NativeStream(head)
@@ -93,8 +93,9 @@ class NativeStream:
         )
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
-        error_fields = errors.envelope(error)["error"]
-        fields = {name: value for name, value in error_fields.items() if name != "type" and value is not None}
+        told = errors.of(error)
+        fields = {"message": told.message, "param": told.param, "code": told.code, **told.more}
+        fields = {name: value for name, value in fields.items() if value is not None}
         return self._start() + _event("error", **fields, **({} if bill is None else _money(bill)))
 
 

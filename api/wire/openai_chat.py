@@ -6,7 +6,9 @@ What the gateway does not need is passed on unchanged; what bears on price is ch
 from collections.abc import Mapping
 from typing import Any
 
+from api import errors, openapi_chat
 from api.wire import openai_chat_stream
+from api.wire.base import EVENT_STREAM, JSON
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
 from domain.pricing import MAX_TOKENS
@@ -45,9 +47,14 @@ _NAMES = {bool: "a boolean", int: "an integer", float: "a number", str: "a strin
 
 
 class OpenAIChat:
-    """Implements `gateway.wire.Wire`."""
+    """Implements `api.wire.base.ClientWire`."""
 
+    path = "/v1/chat/completions"
     endpoint = "chat"
+    key_headers = ()
+    content_type, stream_content_type = JSON, EVENT_STREAM
+    operation = openapi_chat.CHAT
+    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return parse(body)

@@ -68,7 +68,7 @@ class ChatCompletionStream:
         """One chunk with the error, the billed usage and what it cost. No `[DONE]`."""
         choices = [{"index": 0, "delta": {}, "finish_reason": "error"}]
         money = {} if bill is None else {"usage": answers.usage_object(bill.usage), "yout": yout(bill)}
-        return self._final(choices, errors.envelope(error) | money)
+        return self._final(choices, errors.envelope(errors.of(error)) | money)
 
 
 def _beside(delta: Delta) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Every route takes its JSON under any content type: curl's default is that of a form."""
 
+import gzip
+from collections.abc import Callable
+
 import pytest
 
 from tests.clients.account_client import AccountClient
@@ -29,6 +32,30 @@ async def test_what_is_none_is_refused_alike(payer: AccountClient, path: str) ->
     assert (answer.status_code, error["code"]) == (400, "invalid_json")
     assert "'application/x-www-form-urlencoded'" in error["message"]
     assert "Content-Type" in error["message"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_a_byte_order_mark_is_skipped(payer: AccountClient, path: str) -> None:
+    body, status = ROUTES[path]
+    answer = await payer.http.post(path, content=b"\xef\xbb\xbf" + body)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "encode", "named"),
+    [
+        ({"content-encoding": "gzip", "content-type": "application/json"}, gzip.compress, "'Content-Encoding'"),
+        ({"content-type": "application/json; charset=utf-16"}, lambda body: body.decode().encode("utf-16"), "UTF-8"),
+    ],
+    ids=["gzip", "utf-16"],
+)
+@pytest.mark.parametrize("path", ROUTES)
+async def test_another_encoding_is_named(
+    payer: AccountClient, path: str, headers: dict[str, str], encode: Callable[[bytes], bytes], named: str
+) -> None:
+    answer = await payer.http.post(path, content=encode(ROUTES[path][0]), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+    assert named in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ROUTES)

@@ -101,8 +101,8 @@ async def test_another_request_under_the_same_key_is_a_conflict(payer: AccountCl
 async def test_a_hold_that_grows_is_told_and_the_last_credits_end_the_answer(
     payers: OpenAccountClient,
 ) -> None:
-    poor = await payers(20_000)
-    start, *spoken, done = await streamed(poor, "test-metered")
+    poor, key = await payers(20_000), uuid.uuid4().hex
+    start, *spoken, done = await streamed(poor, "test-metered", key=key)
     grown = [event["held"] for event in spoken if event["type"] == "hold"]
     assert len(grown) > 1
     assert [start["held"], *grown] == sorted({start["held"], *grown})
@@ -110,6 +110,9 @@ async def test_a_hold_that_grows_is_told_and_the_last_credits_end_the_answer(
     assert done["finish_reason"] == "length"
     assert done["credits_charged"] <= done["held"] <= 20_000
     assert (await balance(poor))["balance"] == 20_000 - done["credits_charged"]
+    again = await streamed(poor, "test-metered", key=key)
+    assert (again[0], again[-1]) == (start, done)
+    assert {"type": "hold", "held": done["held"]} in again
 
 
 async def test_who_cannot_pay_is_refused_before_anything_is_sent(
@@ -200,9 +203,11 @@ async def test_the_path_is_taken_without_its_slash_and_other_methods_are_refused
 @pytest.mark.parametrize("path", [PATH, "/v1/chat/completions"])
 async def test_parameters_that_are_not_sent_are_named_or_refused(payer: AccountClient, path: str) -> None:
     body = {"model": "test-plain", "messages": [{"role": "user", "content": "x"}], "fallbacks": ["dear"], "seed": 1}
-    answer = await payer.http.post(path, json=body)
-    assert answer.status_code == 200
-    assert answer.headers["x-yout-dropped-parameters"] == "fallbacks"
+    key = {"idempotency-key": f"dropped {path}"}
+    answers = [await payer.http.post(path, json=body, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert {answer.headers["x-yout-dropped-parameters"] for answer in answers} == {"fallbacks"}
+    assert answers[1].headers["idempotent-replayed"] == "true"
     before = await balance(payer)
     for strict in ({"json": body | {"strict": True}}, {"json": body, "headers": {"x-yout-strict": "true"}}):
         refused = await payer.http.post(path, **strict)
@@ -226,8 +231,10 @@ async def test_the_rich_catalog_says_what_this_caller_may_call(payer: AccountCli
     assert plain["prices"]["per_1k"]["input"] == 300
     assert models["test-tiered"]["prices"]["tiers"][0]["above"] == 50
     assert models["test-tiered"]["context_window"] == 100_000
-    listed = (await payer.http.get("/v1/models")).json()["data"]
-    assert set(models) == {model["id"] for model in listed}
+    listed = {model["id"]: model for model in (await payer.http.get("/v1/models")).json()["data"]}
+    assert set(models) == set(listed)
+    assert plain["supported_parameters"] == listed["test-plain"]["supported_parameters"]
+    assert "temperature" in plain["supported_parameters"]
 
 
 async def test_a_model_for_a_plan_or_a_scope_that_one_lacks_is_not_enabled(payer: AccountClient) -> None:

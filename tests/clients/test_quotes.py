@@ -85,6 +85,7 @@ async def test_a_media_quote_is_the_jobs_price(payer: AccountClient, model: str,
         ({"model": "test-plain", **ASKED, "max_credits": 0}, "max_credits", 400),
         ({"model": "test-plain", **ASKED, "max_credits": "10"}, "max_credits", 400),
         ({"model": "test-plain", **ASKED, "service_tier": "priority"}, "service_tier", 400),
+        ({"model": "test-plain", **ASKED, "strict": True, "unheard_of": 1}, "unheard_of", 400),
         ({"model": "demo-image"}, "prompt", 400),
         ({"model": "demo-image", "prompt": "A lake", "size": "huge"}, "size", 400),
         ({"model": "demo-image", "prompt": "A lake", "colour": "blue"}, "colour", 400),
@@ -96,6 +97,12 @@ async def test_a_quote_checks_the_body_as_the_call_does(
 ) -> None:
     answer = await payer.http.post("/api/billing/quote/", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
+async def test_a_quote_is_strict_by_the_header_too(payer: AccountClient) -> None:
+    body = {"model": "test-plain", **ASKED, "unheard_of": 1}
+    answer = await payer.http.post("/api/billing/quote/", json=body, headers={"x-yout-strict": "true"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "unheard_of")
 
 
 async def test_a_call_never_costs_more_than_its_caller_allows(payer: AccountClient, upstream: OpenAIServer) -> None:

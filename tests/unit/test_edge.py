@@ -193,12 +193,33 @@ async def test_a_405_names_all_methods(client: httpx2.AsyncClient, method: str, 
 
 @pytest.mark.parametrize(
     ("path", "hint"),
-    [("/chat/completions", "try /v1/chat/completions."), ("/models", "try /v1/models."), ("/v1/v1/models", "twice")],
+    [
+        ("/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/models", "Did you mean /v1/models?"),
+        ("/v1/v1/models", "Did you mean /v1/models?"),
+        ("/v1/v1/v1/models", "Did you mean /v1/models?"),
+        ("//v1/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/v1//chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/openai/v1/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/api/v1/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/v1/chat/completions/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/chat/stream", "Did you mean /api/chat/stream/?"),
+        ("/v1/billing/usage", "Did you mean /api/billing/usage/?"),
+        ("/v1", "The base URL of this API ends in /v1:"),
+        ("/v1/", "The base URL of this API ends in /v1:"),
+    ],
 )
 async def test_a_wrong_base_url_is_named(client: httpx2.AsyncClient, path: str, hint: str) -> None:
     answer = await client.post(path)
     assert answer.status_code == 404
     assert hint in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/responses", "/v1/completions", "/a/b/c/d", "/" + "/".join("v1" * 3000)])
+async def test_no_endpoint_is_named_that_is_not_there(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await client.post(path)
+    assert answer.status_code == 404
+    assert "Did you mean" not in answer.json()["error"]["message"]
 
 
 async def test_the_root_is_a_page(client: httpx2.AsyncClient) -> None:

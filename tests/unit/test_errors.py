@@ -30,7 +30,7 @@ def made(kind: type[GatewayError]) -> GatewayError:
 @pytest.mark.parametrize("kind", list(all_errors()), ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status_and_a_known_code(kind: type[GatewayError]) -> None:
     assert kind in table.STATUS
-    error = table.envelope(made(kind))["error"]
+    error = table.envelope(table.of(made(kind)))["error"]
     assert set(error) >= {"message", "type", "param", "code"}
     assert error["message"]
     assert error["code"] is None or error["code"] in table.CODES
@@ -55,7 +55,7 @@ def test_what_tells_a_client_when_to_try_again(error: GatewayError, headers: dic
 
 
 def test_a_402_says_what_was_needed_and_what_there_is() -> None:
-    error = orjson.loads(bytes(table.response(errors.InsufficientCredits(100, 60, 20)).body))["error"]
+    error = orjson.loads(table.openai_error(table.of(errors.InsufficientCredits(100, 60, 20)), "req_1"))["error"]
     assert (error["required"], error["available"], error["held"]) == (100, 60, 20)
     assert (error["limit_source"], error["type"]) == ("balance", "insufficient_quota")
 

@@ -8,7 +8,9 @@ import pytest
 from api.wire.native_chat import NativeChat
 from domain.errors import InsufficientCredits, UpstreamBusy
 from domain.pricing import Usage, UsageSource
+from gateway import replays
 from gateway.answers import completed
+from gateway.replays import Replayed
 from gateway.wire import Bill, Head
 from providers.base import Delta
 
@@ -78,19 +80,23 @@ def test_an_error_says_its_code_and_what_was_charged() -> None:
 
 
 def test_fields_of_this_wire_are_not_sent_on() -> None:
-    call = WIRE.parse({"model": "m", "message": "x", "save": False, "conversation_id": None, "n": 1, "max_tokens": 5})
+    call = WIRE.parse(
+        {"model": "m", "message": "x", "save": False, "conversation_id": None, "n": 1, "stream": False, "max_tokens": 5}
+    )
     assert call.body == {
         "model": "m",
         "messages": [{"role": "user", "content": "x"}],
         "max_tokens": 5,
-        "stream": True,
     }
-    assert (call.stream, call.output_limit) == (True, 5)
+    assert call.output_limit == 5
 
 
-def test_a_whole_answer_is_the_events_of_a_stream() -> None:
+def test_a_replay_tells_what_was_held_at_the_start_and_then_in_the_end() -> None:
     choices = [{"index": 0, "message": {"role": "assistant", "content": "a b"}, "finish_reason": "stop"}]
-    start, words, done = events(WIRE.whole(completed(head(), choices, {}, BILL.usage), BILL))
-    assert start == {"type": "start", "id": "chatcmpl-1", "model": "m", "held": 120}
+    answer = completed(head(), choices, {}, BILL.usage)
+    request = WIRE.parse({"model": "m", "message": "x"})
+    start, words, hold, done = events(replays.stream(WIRE.writer, request, Replayed(answer, BILL, 100, ())))
+    assert start == {"type": "start", "id": "chatcmpl-1", "model": "m", "held": 100}
     assert words == {"type": "delta", "text": "a b"}
-    assert (done["type"], done["credits_charged"], done["finish_reason"]) == ("done", 10, "stop")
+    assert hold == {"type": "hold", "held": 120}
+    assert (done["type"], done["credits_charged"], done["held"]) == ("done", 10, 120)

@@ -10,6 +10,7 @@ from domain.errors import UpstreamError
 from domain.pricing import Usage, UsageSource
 from gateway import replays
 from gateway.answers import completed
+from gateway.replays import Replayed
 from gateway.wire import Bill, Head, ModelCall, StreamWriter
 from providers.base import Delta
 
@@ -82,7 +83,7 @@ def test_a_replay_goes_through_the_same_writer(usage: bool) -> None:
     message = {"role": "assistant", "content": None, "tool_calls": calls}
     choices = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
     answer = completed(Head("chatcmpl-1", 7, request, 100), choices, {"system_fingerprint": "fp", "x": 1}, BILL.usage)
-    *chunks, done = events(replays.stream(WIRE, request, answer, BILL))
+    *chunks, done = events(replays.stream(WIRE.writer, request, Replayed(answer, BILL, 100, ())))
     assert chunks[0]["choices"][0]["delta"] == message
     assert chunks[0]["system_fingerprint"] == "fp"
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks[:2]] == [None, "tool_calls"]

@@ -75,7 +75,7 @@ class Scene:
         self.calls = Calls(self.books, lambda: CATALOG, upstreams(one=self.provider), count, NO_LIMITS)
         self.call = call()
         self.calls.live[self.call.hold_id] = self.call
-        client = StreamResponse(self.connection, PlainWriter.KEEP_ALIVE)
+        client = StreamResponse(self.connection, "text/plain", PlainWriter.KEEP_ALIVE)
         self.serving = asyncio.create_task(client.serve(self.calls.stream(self.call, PlainWriter(), client)))
 
     async def begin(self) -> "Scene":
@@ -100,6 +100,7 @@ async def test_what_is_written_is_sent_in_the_same_turn() -> None:
     scene.provider.says(word("b "), LAST, Done())
     await scene.serving
     assert scene.connection.text == "a b <end 10>"
+    assert (b"content-type", b"text/plain") in scene.connection.headers
     assert (b"x-yout-dropped-parameters", b"seed, top_k") in scene.connection.headers
     assert len(scene.connection.parts) == 3
     assert scene.connection.complete
@@ -169,12 +170,12 @@ async def test_silence_is_filled_with_comments_and_the_headers_go_out(monkeypatc
     assert scene.connection.text.strip("~") == "<rate_limit_exceeded 0>"
 
 
-async def test_what_fails_before_any_output_is_an_answer_with_its_status() -> None:
+async def test_what_fails_before_any_output_is_raised_for_who_answers_with_its_status() -> None:
     scene = await Scene().begin()
     scene.provider.sink.fail(UpstreamBusy())
-    await scene.serving
-    assert scene.connection.status == 429
-    assert "rate_limit_exceeded" in scene.connection.text
+    with pytest.raises(UpstreamBusy):
+        await scene.serving
+    assert not scene.connection.begun
 
 
 async def test_an_empty_delta_sends_nothing() -> None:

@@ -54,6 +54,11 @@ class BrokenWriter(PlainWriter):
         raise ZeroDivisionError
 
 
+class BrokenEndWriter(PlainWriter):
+    def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
+        raise ZeroDivisionError
+
+
 class Client:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -225,6 +230,13 @@ async def test_a_fault_of_ours_in_the_writer_ends_the_stream_with_the_money_righ
     scene.one.says(word())
     assert await scene.end() == "<internal_error 10>"
     assert not scene.books.settled[0].minimum
+
+
+async def test_an_end_that_cannot_be_written_is_an_error_with_the_charge() -> None:
+    scene = Scene(writer=BrokenEndWriter()).start()
+    scene.one.says(word(), LAST, Done())
+    assert await scene.end() == "word <internal_error 10>"
+    assert scene.books.settled[0].minimum
 
 
 async def test_a_ledger_that_is_away_is_told() -> None:
