@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
 
-from domain.catalog import Capability, InputModality, Modality, ProviderKind, Unit
+from domain.catalog import Capability, InputModality, Modality, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
 
@@ -99,12 +99,13 @@ class ExchangeEntry(Entry):
 
 
 class ProviderEntry(Entry):
-    kind: ProviderKind
+    kind: Word
     enabled: Flag = True
     base_url: BaseURL | None = None
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     api_key: HeaderValue | None = None
     headers: dict[HeaderName, HeaderValue] = {}
+    options: dict[str, Annotated[str, Field(min_length=1)]] = {}
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[FieldName] = frozenset()
 

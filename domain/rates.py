@@ -11,6 +11,7 @@ from typing import Protocol
 from domain import limits
 from domain.errors import RateLimited
 from domain.limits import Left, Limits
+from domain.records import record
 
 
 class Counters(Protocol):
@@ -28,7 +29,7 @@ class AccountCounters:
     tokens_tat: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rate:
     whose: str
     counters: Counters

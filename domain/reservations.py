@@ -1,7 +1,6 @@
 """Who may make a call, and what is set aside for it. Decided under the account's and the key's lock."""
 
 import contextlib
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -42,13 +41,14 @@ from domain.limits import Limits, Used
 from domain.money import MAX_AMOUNT
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.rates import Rate
+from domain.records import record
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
 _SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")
 """What a 402 names as what was short."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SpendingLimits:
     """What a call may hold credits from."""
 
