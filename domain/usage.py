@@ -4,13 +4,14 @@ An adapter reads the report and leaves out what is no count. Zero is zero. Input
 even above our own estimate; output up to what the model can say.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from uuid import UUID
 
 from domain.pricing import Usage, UsageSource
+from domain.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """The most that a report may claim and still be believed."""
 
@@ -18,7 +19,7 @@ class Bounds:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UsageEntry:
     """One row per charged call: model, tokens, credits; never content."""
 

@@ -1,16 +1,16 @@
 """What the gateway and a client wire (`api.wire.base`) tell each other: a request parsed, an answer to write."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from domain.errors import GatewayError
 from domain.ledger import Admitted
 from domain.pricing import Usage
+from domain.records import record
 from providers.base import Delta, NativeRequest
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelCall:
     """One request to a model, in the gateway's words."""
 
@@ -32,7 +32,7 @@ class ModelCall:
     """The request in the client's own shape: for a provider that speaks the same wire."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Head:
     """What is known of a call before its answer begins."""
 
@@ -44,7 +44,7 @@ class Head:
     """Credits that are set aside for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bill:
     """What a call cost."""
 
@@ -56,7 +56,7 @@ class Bill:
     """Credits that were set aside for the call in the end."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompletedAnswer:
     """A whole answer that is charged: OpenAI's `chat.completion` with our id, and what was billed as `usage`."""
 
