@@ -230,6 +230,7 @@ class HttpExchange:
         self.over = False
         self.connecting: asyncio.Task[None] | None = None
         self._sink = sink
+        self.data = sink.data
         self._head = self._body = b""
         self._pool: _Pool | None = None
         self._connection: Connection | None = None
@@ -238,7 +239,7 @@ class HttpExchange:
         self._loop = asyncio.get_running_loop()
         self._end_at = self._loop.time() + timeouts.total.total_seconds()
         self._due = self._end_at
-        """When what is waited for is late. Moved by each part that comes; the timer only looks at it."""
+        """When what is waited for is late, before `_end_at`. Moved by each part that comes; the timer looks at it."""
         self._timer: asyncio.TimerHandle | None = None
         self._idle_seconds = timeouts.idle.total_seconds()
 
@@ -275,7 +276,7 @@ class HttpExchange:
 
     def resume(self) -> None:
         self._paused = False
-        self._due = min(self._loop.time() + self._idle_seconds, self._end_at)
+        self._due = self._loop.time() + self._idle_seconds
         if self._connection is not None:
             self._connection.resume()
 
@@ -289,15 +290,11 @@ class HttpExchange:
         self._wait(self.timeouts.first_byte.total_seconds())
 
     def received(self) -> None:
-        due = self._loop.time() + self._idle_seconds
-        self._due = due if due < self._end_at else self._end_at
+        self._due = self._loop.time() + self._idle_seconds
 
     def head(self, status: int, headers: Headers) -> None:
         self._wait(self._idle_seconds)
         self._sink.head(status, headers)
-
-    def data(self, data: bytes) -> None:
-        self._sink.data(data)
 
     def complete(self) -> None:
         if not self.over:
@@ -335,9 +332,10 @@ class HttpExchange:
 
     def _look(self) -> None:
         now = self._loop.time()
-        if self._paused and now < self._end_at:
-            self._due = min(now + self._idle_seconds, self._end_at)
-        if now < self._due:
-            self._timer = self._loop.call_at(self._due, self._look)
+        if self._paused:
+            self._due = now + self._idle_seconds
+        due = min(self._due, self._end_at)
+        if now < due:
+            self._timer = self._loop.call_at(due, self._look)
         else:
             self.fail(UpstreamTimeout())

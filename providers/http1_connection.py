@@ -131,8 +131,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = True
-        self._answering.received()
         self._beside += len(data)
+        self._answering.received()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
