@@ -47,6 +47,22 @@ def _split(url: str) -> tuple[Origin, str, str]:
     return Origin(tls, host, port), target, shown if port == (443 if tls else 80) else f"{shown}:{port}"
 
 
+@lru_cache(maxsize=256)
+def _head(method: str, target: str, host: str, user_agent: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """All but the length. The same for most calls of a provider. Raises ValueError."""
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        f"Host: {host}",
+        f"User-Agent: {user_agent}",
+        "Accept-Encoding: identity",
+        *[f"{name}: {value}" for name, value in headers if name.lower() not in _ADDED],
+    ]
+    written = "\r\n".join(lines)
+    if written.count("\n") != len(lines) - 1 or written.count("\r") != len(lines) - 1 or "\0" in written:
+        raise ValueError("a header with a line end")
+    return written.encode("latin-1") + b"\r\n"
+
+
 class Http1Transport:
     """Implements `providers.base.Transport`. Of one event loop."""
 
@@ -61,7 +77,8 @@ class Http1Transport:
         exchange = HttpExchange(timeouts, sink)
         try:
             origin, target, host = _split(request.url)
-            exchange.prepare(self._head(request, target, host), request.body)
+            head = _head(request.method, target, host, self._user_agent, tuple(request.headers.items()))
+            exchange.prepare(b"%bContent-Length: %d\r\n\r\n" % (head, len(request.body)), request.body)
         except (ValueError, UnicodeError):
             exchange.refuse(UpstreamError())
             return exchange
@@ -84,22 +101,6 @@ class Http1Transport:
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
-
-    def _head(self, request: UpstreamRequest, target: str, host: str) -> bytes:
-        lines = [
-            f"{request.method} {target} HTTP/1.1",
-            f"Host: {host}",
-            f"User-Agent: {self._user_agent}",
-            "Accept-Encoding: identity",
-            f"Content-Length: {len(request.body)}",
-        ]
-        for name, value in request.headers.items():
-            if name.lower() not in _ADDED:
-                lines.append(f"{name}: {value}")
-        written = "\r\n".join(lines)
-        if written.count("\n") != len(lines) - 1 or written.count("\r") != len(lines) - 1 or "\0" in written:
-            raise ValueError("a header with a line end")
-        return written.encode("latin-1") + b"\r\n\r\n"
 
 
 class _Pool:
