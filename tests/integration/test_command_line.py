@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from cli.command import COMMANDS, yout
 from dev.postgres import EmbeddedPostgres
-from tests.doubles.cutting_proxy import CuttingProxy
-from tests.stack import ROOT, free_port
+from tests.support.doubles.cutting_proxy import CuttingProxy
+from tests.support.stack import ROOT, free_port
 
 PASSWORD = "a-password-that-nobody-may-read"
 ACCOUNT = "ann@example.test"
