@@ -164,6 +164,7 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
 def _account(row: Sequence[Any]) -> Account:
     values = dict(zip(ACCOUNT, row, strict=True))
     values["id"] = _known_id(values["id"])
+    values["requests_tat"], values["tokens_tat"] = _time(values["requests_tat"]), _time(values["tokens_tat"])
     return Account(**values)
 
 

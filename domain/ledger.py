@@ -68,6 +68,8 @@ class Account:
     plan_active: bool = False
     recognise_retries: bool = False
     """A stock SDK's retry of a call that still runs, or was just charged, is answered with that call."""
+    requests_tat: datetime | None = None  # of the operator's ceiling, for all its keys; as `Used` has them of a key
+    tokens_tat: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -142,6 +144,7 @@ class Hold:
     tokens_taken: int = 0
     """Out of its key's tokens per minute, at `tokens_limit`: what is not used goes back at the same."""
     tokens_limit: int | None = None
+    account_tokens_limit: int | None = None  # its account's, in the same way
     relayed_output: int = 0
     charged: int = 0
     written_off: int = 0
@@ -150,8 +153,7 @@ class Hold:
     created_at: datetime | None = None
     closed_at: datetime | None = None
     closed_by: ClosedBy | None = None
-    max_credits: int | None = None
-    """The most that its caller wants to be charged."""
+    max_credits: int | None = None  # the most that its caller wants to be charged
 
 
 @dataclass(slots=True)
@@ -268,8 +270,7 @@ class Refund:
     hold_id: UUID
     account_id: UUID
     closed_by: ClosedBy = ClosedBy.CALL
-    note: str | None = None
-    """Why: kept on the transaction, and shown to the account's owner."""
+    note: str | None = None  # why: kept on the transaction, and shown to the account's owner
 
 
 @record
@@ -352,8 +353,7 @@ class Closed:
 @record
 class Renewed:
     lease_until: datetime | None
-    cut: bool = False
-    """Its key was revoked or its account suspended meanwhile: no more is to be relayed."""
+    cut: bool = False  # its key was revoked or its account suspended meanwhile: no more is to be relayed
 
 
 @record

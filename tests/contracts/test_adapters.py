@@ -64,6 +64,7 @@ def check_usage(usage: Usage) -> None:
     output = usage.reasoning_tokens + usage.audio_output_tokens + usage.image_output_tokens
     assert output <= usage.output_tokens
     counts = {name: count for name, count in asdict(usage).items() if name not in ("source", "service_tier")}
+    assert counts.pop("web_searches") in (None, *range(100))
     assert all(type(count) is int and count >= 0 for count in counts.values())
 
 
