@@ -9,7 +9,6 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy.exc import DBAPIError
 
 CONNECT_TIMEOUT_SECONDS = 3
 """For each host of the URL."""
@@ -96,13 +95,17 @@ async def connect(
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database cannot serve now, for reasons that are not in the statement."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, _SERVER) or getattr(cause, "sqlstate", None) in _UNAVAILABLE
+    found = cause(error)
+    return isinstance(found, _SERVER) or getattr(found, "sqlstate", None) in _UNAVAILABLE
 
 
 def is_read_only(error: BaseException) -> bool:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, psycopg.errors.ReadOnlySqlTransaction)
+    return isinstance(cause(error), psycopg.errors.ReadOnlySqlTransaction)
+
+
+def cause(error: BaseException) -> BaseException:
+    """The driver's error in one of SQLAlchemy's, which a list of the command line has no time to import."""
+    return getattr(error, "orig", None) or error
 
 
 WRITABLE: LiteralString = "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)"
