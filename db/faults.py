@@ -91,7 +91,7 @@ def diagnose(url: str) -> DatabaseFault | None:
     """
     try:
         with psycopg.connect(**connections.parameters(url, "yout-cli"), autocommit=True) as connection:
-            connection.execute("SELECT 1 FROM alembic_version")
+            connections.require_schema(connection.execute(connections.SCHEMA).fetchone())
             writable = connection.execute(connections.WRITABLE).fetchone()
     except (psycopg.Error, UnicodeError, ValueError) as error:
         return describe(error, url)
