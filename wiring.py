@@ -12,7 +12,6 @@ import structlog
 
 import settings as configuration
 from catalog import files
-from catalog.builder import Adapters
 from catalog.current import CurrentCatalog
 from db.data_keys import Sealing
 from db.engine import Database
@@ -28,7 +27,7 @@ from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
 from providers.base import Timeouts
 from providers.http1 import Http1Transport
-from providers.registry import PARAMETERS, Registry, Upstream
+from providers.registry import KINDS, Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
@@ -53,7 +52,7 @@ class Wired:
 
 
 def load_catalog(path: Path | None) -> Catalog:
-    return files.load(path, configuration.provider_keys, adapters=Adapters(files.ADAPTERS, PARAMETERS))
+    return files.load(path, configuration.provider_keys, KINDS)
 
 
 def wrapping(settings: Settings) -> Wrapping:

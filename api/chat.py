@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
@@ -18,6 +18,7 @@ from api.wire.base import ClientWire
 from domain import keys
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.ledger import Replay
+from domain.records import record
 from gateway import replays, whole_answers
 from gateway.call import Call
 from gateway.calls import BIG_BODY
@@ -28,7 +29,7 @@ _REPLAYED = [(name.encode(), value.encode()) for name, value in idempotency.REPL
 _STRICT = b"x-yout-strict"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Request:
     call: ModelCall
     idempotent: IdempotentRequest | ImplicitRequest

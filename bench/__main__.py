@@ -1,4 +1,4 @@
-"""`python -m bench`: the upstream directly, Yout with billing on, and LiteLLM without a database; in one run."""
+"""`python -m bench`: the upstream directly, Yout with billing on, and other gateways that bill nothing; in one run."""
 
 import asyncio
 import os
@@ -16,20 +16,19 @@ from typing import Annotated, Any
 import orjson
 import typer
 import uvloop
-from rich.console import Console
 
-from bench import chart, document, litellm, paired, report
+from bench import chart, document, litellm, paired, portkey, report
 from bench.measure import Measure, Server, quick_pace, server_of, slow_pace
-from bench.result import CALLS, STREAMS, Books, Result, Subject
+from bench.peer import Peer
+from bench.result import CALLS, STREAMS, Beside, Books, Result, Subject
 from bench.stack import ROOT, STATE, Stack, require_durable, start_upstream
 from dev.child import Child
 from dev.errors import CannotStart
 
-out = Console()
+out = report.console()
 AUDIT_SECONDS = 300.0
 YOUT_STREAMS = 32
-LITELLM_STREAMS = 4
-"""Fewer: it needs a multiple of a core for as many."""
+PEERS = (litellm.PEER, portkey.PEER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Options:
     seconds: float
     calls: int
     streams: int
-    with_litellm: bool
+    alone: bool
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -52,14 +51,14 @@ def main(
     seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 10.0,
     calls: Annotated[int, typer.Option(help="Over which memory must stay flat.")] = CALLS,
     quick: Annotated[bool, typer.Option(help="A minute in all: to see that it runs, not to quote.")] = False,
-    with_litellm: Annotated[bool, typer.Option("--litellm/--no-litellm", help="Compare with LiteLLM.")] = True,
+    alone: Annotated[bool, typer.Option("--alone", help="No other gateway beside it.")] = False,
     docs: Annotated[bool, typer.Option("--docs", help="Write docs/benchmark.md and its chart.")] = False,
 ) -> None:
     """Measure, print, and write the result and its chart into the state folder. Exit 1: the ledger is not right.
 
     With `--against COMMIT`: compare with that commit, under options of its own (`--against COMMIT --help`).
     """
-    options = Options(1.0, 4000, 200, with_litellm) if quick else Options(seconds, calls, STREAMS, with_litellm)
+    options = Options(1.0, 4000, 200, alone) if quick else Options(seconds, calls, STREAMS, alone)
     _allow_files()
     try:
         result = uvloop.run(measured(options))
@@ -92,7 +91,7 @@ async def measured(options: Options) -> Result:
         await gateway.start(1)
         measure = Measure(server_of(gateway, "Yout"), options.seconds, say)
         yout = await measure.subject(YOUT_STREAMS)
-        theirs, note = await _theirs(folder, port, options)
+        peers = [await _beside(peer, folder, port, options) for peer in PEERS]
         say(f"{options.streams:,} streams, then {options.calls:,} calls")
         held = await measure.streams(options.streams)
         memory = await measure.memory(options.calls)
@@ -101,8 +100,7 @@ async def measured(options: Options) -> Result:
             machine=await _machine(gateway, options),
             direct=direct,
             yout=yout,
-            litellm=theirs,
-            litellm_note=note,
+            peers=peers,
             streams=held,
             memory=memory,
             books=books,
@@ -114,25 +112,30 @@ async def _direct(port: int, upstream: Child, options: Options) -> Subject:
     return await Measure(server, max(1.0, options.seconds / 2), say).subject(YOUT_STREAMS)
 
 
-async def _theirs(folder: Path, upstream: int, options: Options) -> tuple[Subject | None, str]:
-    """None, and why, when it cannot be measured: never taken for slower than it is."""
-    if not options.with_litellm:
-        return None, "left out"
-    say(f"LiteLLM {litellm.VERSION}, no database")
+async def _beside(peer: Peer, folder: Path, upstream: int, options: Options) -> Beside:
+    """Without a subject when it cannot be measured here: never taken for slower than it is."""
+    subject, note = None, "left out"
+    if not options.alone:
+        say(f"{peer.name} {peer.version}")
+        try:
+            subject, note = await _measured(peer, folder, upstream, options)
+        except CannotStart as problem:
+            note = str(problem)
+    return Beside(name=peer.name, about=peer.about, wanted=peer.ratio, subject=subject, note=note)
+
+
+async def _measured(peer: Peer, folder: Path, upstream: int, options: Options) -> tuple[Subject, str]:
+    await peer.install()
+    running = await peer.start(folder, upstream, options.models)
     try:
-        await litellm.install()
-        proxy = await litellm.start(folder, upstream, options.models)
-    except CannotStart as problem:
-        return None, str(problem)
-    try:
-        server = Server("LiteLLM", proxy.port, proxy.token, "bench-", proxy.child.pid)
-        measure = Measure(server, options.seconds, say)
-        subject = await measure.subject(LITELLM_STREAMS)
+        where = running.port, running.token, running.prefix, running.child.pid
+        measure = Measure(Server(peer.name, *where, headers=running.headers), options.seconds, say)
+        subject = await measure.subject(peer.streams)
     finally:
-        await proxy.child.end()
+        await running.child.end()
     if measure.answered == 0:
-        return None, "it answered no call"
-    return subject, f"{litellm.VERSION}, {measure.errors} errors"
+        raise CannotStart("it answered no call")
+    return subject, f"version {peer.version}, {measure.errors} errors"
 
 
 async def _books(gateway: Stack, measure: Measure) -> Books:
@@ -166,7 +169,6 @@ async def _machine(gateway: Stack, options: Options) -> dict[str, str]:
         "python": platform.python_version(),
         "kernel": platform.release(),
         "postgres": str(postgres),
-        "litellm": litellm.VERSION,
         "uvicorn": version("uvicorn"),
         "seconds": f"{options.seconds:g}",
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bench.result import Result
+from bench.result import Result, Subject
 
 WIDTH = 860
 LEFT, RIGHT = 190, 150
@@ -61,9 +61,10 @@ def draw(result: Result) -> str:
 
 def _rates(result: Result) -> Panel:
     bars = [Bar("Yout", result.yout.best.rate, f"{result.yout.best.rate:,.0f}", "ours")]
-    if result.litellm:
-        bars.append(Bar("LiteLLM", result.litellm.best.rate, f"{result.litellm.best.rate:,.0f}", "theirs"))
-    note = "one process; Yout holds, charges and fsyncs every call, LiteLLM runs without a database"
+    bars += [
+        Bar(name, rate, f"{rate:,.0f}", "theirs") for name, subject in _others(result) if (rate := subject.best.rate)
+    ]
+    note = "one process each; Yout holds, charges and fsyncs every call, the others bill nothing"
     return Panel("Calls per second", note, bars)
 
 
@@ -71,16 +72,17 @@ def _cpu(result: Result) -> Panel:
     ours = min(result.yout.levels, key=lambda level: level.cpu)
     bars = [Bar("Yout", ours.cpu, _time(ours.cpu), "ours")]
     bars.append(Bar("its PostgreSQL", ours.postgres_cpu, _time(ours.postgres_cpu), "plain"))
-    if result.litellm:
-        theirs = min(level.cpu for level in result.litellm.levels)
-        bars.append(Bar("LiteLLM", theirs, _time(theirs), "theirs"))
+    for name, subject in _others(result):
+        theirs = min(level.cpu for level in subject.levels)
+        bars.append(Bar(name, theirs, _time(theirs), "theirs"))
     return Panel("CPU time per call", "less is better", bars)
 
 
 def _chunks(result: Result) -> Panel:
     bars = []
-    for name, look, subject in (("Yout", "ours", result.yout), ("LiteLLM", "theirs", result.litellm)):
-        if subject and subject.chunks:
+    for name, subject in (("Yout", result.yout), *_others(result)):
+        if subject.chunks and subject.chunks.chunks:
+            look = "ours" if subject is result.yout else "theirs"
             bars.append(Bar(name, subject.chunks.cpu, _time(subject.chunks.cpu), look))
     return Panel("CPU time per streamed chunk", "50 chunks a second in each stream; less is better", bars)
 
@@ -98,8 +100,12 @@ def _footer(result: Result) -> list[str]:
 
 
 def _summary(result: Result) -> str:
-    said = f"Yout: {result.yout.best.rate:,.0f} calls per second"
-    return f"{said}; LiteLLM: {result.litellm.best.rate:,.0f}" if result.litellm else said
+    others = "".join(f"; {name}: {subject.best.rate:,.0f}" for name, subject in _others(result))
+    return f"Yout: {result.yout.best.rate:,.0f} calls per second{others}"
+
+
+def _others(result: Result) -> list[tuple[str, Subject]]:
+    return [(peer.name, peer.subject) for peer in result.peers if peer.subject]
 
 
 def _panel(panel: Panel, top: int) -> str:

@@ -1,9 +1,9 @@
 """`docs/benchmark.md` from a result: what was measured, how, on what, and which targets were missed."""
 
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
-from bench.report import subjects
-from bench.result import Result, Target
+from bench.result import Beside, Result, Target
 
 _HEAD = """# Benchmark
 
@@ -19,7 +19,7 @@ machine over loopback, in one run.
 - **Yout**: one API process on an embedded PostgreSQL, every call authenticated, held, forwarded, settled and answered
   with its charge. Commits reach the disk: {durable}. PostgreSQL is asked for
   these; with one of them off, nothing is measured.
-- **LiteLLM**: {litellm}
+{peers}
 
 The upstream answers at once, or streams at a given pace, with content and usage that differ from call to call; it
 costs {direct:.0f} µs of CPU per call. It, the load generator, the gateway and PostgreSQL are processes of their own and
@@ -39,9 +39,9 @@ _BUSY = (
 _RUN_AGAIN = """
 ## Running it
 
-    make bench                          # about ten minutes; the first time it installs LiteLLM into .yout/bench
+    make bench                          # about 15 minutes; the first time it installs the others into .yout/bench
     make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
-    make bench ARGS="--no-litellm --seconds 5 --calls 20000"
+    make bench ARGS="--alone --seconds 5 --calls 20000"
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 
 It prints tables and writes its result and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
@@ -54,7 +54,7 @@ def write(result: Result) -> str:
     machine, books = result.machine, result.books
     head = _HEAD.format(
         durable=", ".join(f"`{name}` {value}" for name, value in books.durability.items()),
-        litellm=_litellm(result),
+        peers="\n".join(_peer(peer) for peer in result.peers),
         direct=min(level.cpu for level in result.direct.levels),
         noise=_BUSY if float(machine["load"].split(" ")[0]) > float(machine["cores"]) else ".",
         **{name: machine[name] for name in ("cores", "cpu", "kernel", "python", "postgres", "seconds")},
@@ -63,14 +63,9 @@ def write(result: Result) -> str:
     return "\n".join([head, _targets(result.targets()), _calls(result), _streams(result), _memory(result)]) + _RUN_AGAIN
 
 
-def _litellm(result: Result) -> str:
-    if result.litellm is None:
-        return f"not measured ({result.litellm_note}). No ratio is claimed."
-    return (
-        f"its proxy {result.machine['litellm']}, one process, its own defaults for production, a master key, and no "
-        "database:\n  it authenticates and forwards, and bills nothing. What it brings is pinned, in "
-        "`bench/litellm.txt`."
-    )
+def _peer(peer: Beside) -> str:
+    said = f"{peer.note}: {peer.about}" if peer.subject else f"not measured ({peer.note}). No ratio is claimed."
+    return fill(f"- **{peer.name}**: {said}", 120, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _targets(targets: Sequence[Target]) -> str:
@@ -82,7 +77,7 @@ def _targets(targets: Sequence[Target]) -> str:
 
 def _calls(result: Result) -> str:
     rows = []
-    for name, subject in subjects(result):
+    for name, subject in result.subjects:
         added = dict(result.added(subject))
         for level in subject.levels:
             over = added[level.connections]
@@ -104,7 +99,7 @@ def _calls(result: Result) -> str:
 
 def _streams(result: Result) -> str:
     rows = []
-    for name, subject in subjects(result):
+    for name, subject in result.subjects:
         chunks, first = subject.chunks, subject.first_byte
         paced = (f"{chunks.cpu:.0f}", f"{chunks.streams}", f"{chunks.errors}") if chunks else ("", "", "")
         rows.append((name, f"{first.p50:.1f}", f"{first.p99:.1f}", *paced))

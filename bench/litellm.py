@@ -3,12 +3,13 @@
 import os
 import secrets
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.peer import Peer, Running
 from bench.stack import ROOT, STATE, answering
 from dev import ports
-from dev.child import Child, Program, Streams, finish, spawn
+from dev.child import Program, Streams, finish, spawn
 from dev.errors import CannotStart
 
 VERSION = "1.106.2"
@@ -27,14 +28,7 @@ OFFLINE = {
 }
 
 
-@dataclass(slots=True)
-class Proxy:
-    port: int
-    token: str
-    child: Child
-
-
-def config(upstream: int, models: tuple[str, ...], token: str) -> str:
+def config(upstream: int, models: Sequence[str], token: str) -> str:
     """Its configuration file; JSON is YAML too."""
     entries = "".join(
         f"""
@@ -70,7 +64,7 @@ async def install() -> None:
     INSTALLED.write_text(wanted)
 
 
-async def start(folder: Path, upstream: int, models: tuple[str, ...]) -> Proxy:
+async def start(folder: Path, upstream: int, models: Sequence[str]) -> Running:
     port, token = ports.free(), f"sk-{secrets.token_hex(16)}"
     (folder / "litellm.yaml").write_text(config(upstream, models, token))
     words = ("--config", str(folder / "litellm.yaml"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1")
@@ -88,4 +82,16 @@ async def start(folder: Path, upstream: int, models: tuple[str, ...]) -> Proxy:
     except BaseException:
         await child.end()
         raise
-    return Proxy(port, token, child)
+    return Running(port, token, child, prefix="bench-")
+
+
+PEER = Peer(
+    name="LiteLLM",
+    version=VERSION,
+    about="its proxy, one process, its own defaults for production, a master key, and no database: it authenticates "
+    "and forwards, and bills nothing. What it brings is pinned, in `bench/litellm.txt`.",
+    ratio=35.0,
+    streams=4,  # fewer: it needs a multiple of a core for as many
+    install=install,
+    start=start,
+)

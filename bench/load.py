@@ -34,10 +34,11 @@ def requests(plan: Plan) -> list[tuple[bytes, bytes]]:
         if plan.stream:
             body |= {"stream": True}
         raw = orjson.dumps(body)
+        more = "".join(f"{name}: {value}\r\n" for name, value in plan.headers.items())
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{plan.port}\r\n"
             f"authorization: Bearer {plan.token}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(raw)}\r\n\r\n"
+            f"{more}content-length: {len(raw)}\r\n\r\n"
         )
         before, after = (head.encode() + raw).split(b"@@@@@@@@@@")
         made.append((before, after))

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 
 import orjson
 
@@ -33,6 +33,7 @@ class Server:
     pid: int
     postgres: int | None = None
     api: Api | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def server_of(gateway: Stack, name: str) -> Server:
@@ -126,7 +127,8 @@ class Measure:
 
     def plan(self, model: str, connections: int, **more: float | bool) -> Plan:
         server = self.server
-        return Plan(port=server.port, token=server.token, model=server.prefix + model, connections=connections, **more)  # type: ignore[arg-type]  # by their names
+        where = {"port": server.port, "token": server.token, "headers": server.headers}
+        return Plan(**where, model=server.prefix + model, connections=connections, **more)  # type: ignore[arg-type]  # by their names
 
     async def warm_up(self) -> None:
         await self._drive(self.plan("plain", 8, seconds=max(1.0, self.seconds / 3)))

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,16 +15,15 @@ from typing import Annotated, Any
 import orjson
 import typer
 import uvloop
-from rich.console import Console
 from rich.table import Table
 
-from bench import first_byte
+from bench import first_byte, report
 from bench.measure import Measure, quick_pace, server_of
 from bench.older import checked_out
 from bench.stack import HERE, STATE, Stack, start_upstream
 from dev.errors import CannotStart
 
-out = Console(width=None if sys.stdout.isatty() else 120)
+out = report.console()
 OPTION = "--against"
 CONNECTIONS = 64
 STREAMS = 32

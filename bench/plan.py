@@ -1,6 +1,6 @@
 """What a load is told to do, and what it found: passed between processes as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -20,6 +20,8 @@ class Plan:
     ramp: float = 0.0
     """Seconds over which the connections are opened."""
     max_tokens: int = 1000
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More of them in each request: what a gateway wants to be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,19 @@
 """The result for people: tables in the terminal."""
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
-from bench.result import Result, Subject
+from bench.result import Result
 
+WIDTH = 150
+"""Of what is written into a file or a pipe: no table is broken there."""
 _STYLES = {"met": "green", "missed": "red", "not measured": "yellow"}
+
+
+def console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def show(result: Result, out: Console) -> None:
@@ -20,13 +28,9 @@ def show(result: Result, out: Console) -> None:
         f"{books.checks} checks: {'clean' if books.clean else '[red]DRIFT[/red]'}",
         highlight=False,
     )
-    if result.litellm is None:
-        out.print(f"[yellow]LiteLLM was not measured: {result.litellm_note}[/yellow]", highlight=False)
-
-
-def subjects(result: Result) -> list[tuple[str, Subject]]:
-    found = [("direct", result.direct), ("Yout", result.yout)]
-    return [*found, ("LiteLLM", result.litellm)] if result.litellm else found
+    for peer in result.peers:
+        if peer.subject is None:
+            out.print(f"[yellow]{peer.name} was not measured: {peer.note}[/yellow]", highlight=False)
 
 
 def _calls(result: Result) -> Table:
@@ -34,7 +38,7 @@ def _calls(result: Result) -> Table:
     for name in ("", "connections", "calls/s", "p50 ms", "p99 ms", "added p50", "added p99", "µs CPU", "µs PostgreSQL"):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("operations per commit", justify="right")
-    for name, subject in subjects(result):
+    for name, subject in result.subjects:
         added = dict(result.added(subject))
         for level in subject.levels:
             over = added[level.connections]
@@ -53,7 +57,7 @@ def _streams(result: Result) -> Table:
     table.add_column("")
     for name in ("first byte p50 ms", "p99 ms", "µs CPU per chunk", "streams", "chunks/s each"):
         table.add_column(name, justify="right")
-    for name, subject in subjects(result):
+    for name, subject in result.subjects:
         chunks = subject.chunks
         table.add_row(
             *(name, f"{subject.first_byte.p50:.1f}", f"{subject.first_byte.p99:.1f}"),

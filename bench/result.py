@@ -5,7 +5,6 @@ from typing import Any
 
 from bench.plan import Spread
 
-RATIO = 40.0
 CALL_MICROSECONDS = 500.0
 CHUNK_MICROSECONDS = 110.0
 STREAMS = 2000
@@ -96,19 +95,37 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Another gateway under the same load."""
+
+    name: str
+    about: str
+    wanted: float
+    """How many times its calls per second ours are to be."""
+    subject: Subject | None
+    note: str
+    """Its version and errors; why it was not measured, when there is no subject: it is never taken for slow then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     machine: dict[str, str]
     direct: Subject
     yout: Subject
-    litellm: Subject | None
-    litellm_note: str
+    peers: list[Beside]
     streams: Streams
     memory: Memory
     books: Books
 
+    def ratio(self, peer: Beside) -> float | None:
+        subject = peer.subject
+        return self.yout.best.rate / subject.best.rate if subject and subject.best.rate else None
+
     @property
-    def ratio(self) -> float | None:
-        return self.yout.best.rate / self.litellm.best.rate if self.litellm and self.litellm.best.rate else None
+    def subjects(self) -> list[tuple[str, Subject]]:
+        """All that were measured: the upstream itself, ours, the others."""
+        others = [(peer.name, peer.subject) for peer in self.peers if peer.subject]
+        return [("direct", self.direct), ("Yout", self.yout), *others]
 
     def added(self, subject: Subject) -> list[tuple[int, Spread]]:
         """Latency over that of the upstream itself, by connections."""
@@ -117,18 +134,14 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         targets = [asdict(target) for target in self.targets()]
-        return {**asdict(self), "ratio": self.ratio, "memory_growth_mib": self.memory.growth, "targets": targets}
+        ratios = {peer.name: self.ratio(peer) for peer in self.peers}
+        return {**asdict(self), "ratios": ratios, "memory_growth_mib": self.memory.growth, "targets": targets}
 
     def targets(self) -> list["Target"]:
-        ratio, chunks, streams, memory = self.ratio, self.yout.chunks, self.streams, self.memory
+        chunks, streams, memory = self.yout.chunks, self.streams, self.memory
         call = min(level.cpu for level in self.yout.levels)
         return [
-            Target(
-                "calls per second, times LiteLLM's",
-                f"at least {RATIO:g}",
-                NOT_MEASURED if ratio is None else f"{ratio:.1f}",
-                None if ratio is None else ratio >= RATIO,
-            ),
+            *(self._beside(peer) for peer in self.peers),
             Target(
                 "CPU per call", f"at most {CALL_MICROSECONDS:g} µs", f"{call:.0f} µs", 0 < call <= CALL_MICROSECONDS
             ),
@@ -151,6 +164,15 @@ class Result:
                 memory.growth <= GROWTH_MIB if memory.calls >= CALLS else None,
             ),
         ]
+
+    def _beside(self, peer: Beside) -> "Target":
+        ratio = self.ratio(peer)
+        return Target(
+            f"calls per second, times {peer.name}'s",
+            f"at least {peer.wanted:g}",
+            NOT_MEASURED if ratio is None else f"{ratio:.1f}",
+            None if ratio is None else ratio >= peer.wanted,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,21 @@
 """Builds the domain's catalog from the entries of the files, with keys, list prices and defaults."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from pydantic import SecretStr
 
 from catalog import list_prices
-from catalog.document import Entries, Problem
+from catalog.document import Entries, Kinds, Problem
 from catalog.entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry, credential
 from catalog.list_prices import Dollars, ListPrice
-from domain.catalog import Catalog, Exchange, Modality, Model, Prices, Provider, ProviderKind, Route
+from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provider, Route
 from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
 from domain.money import PRICE_PLACES
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """The keys that are set, by the names of their environment variables: `settings.provider_keys`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    """What this program has adapters for."""
-
-    kinds: Mapping[Modality, frozenset[ProviderKind]]
-    """The kinds of provider, by modality."""
-    parameters: Mapping[ProviderKind, frozenset[str]] = field(default_factory=dict)
-    """Request fields that the chat adapters of a kind send upstream: `providers.registry.PARAMETERS`."""
 
 
 PRICED_PARAMETERS: Mapping[str, Meter] = {
@@ -43,9 +32,9 @@ error when the limit in a request is above its own."""
 
 
 class CatalogBuilder:
-    def __init__(self, entries: Entries, keys: ProviderKeys, adapters: Adapters, at: datetime) -> None:
-        self._entries, self._adapters, self._at = entries, adapters, at
-        self._exchange = Exchange(**entries.exchange.model_dump())
+    def __init__(self, entries: Entries, keys: ProviderKeys, kinds: Kinds, at: datetime) -> None:
+        self._entries, self._kinds, self._at = entries, kinds, at
+        self._exchange = ExchangeRate(**entries.exchange.model_dump())
         self._problems: list[Problem] = []
         variables = {entry.api_key_env for entry in entries.providers.values() if entry.api_key_env}
         self._keys = keys(sorted(variables))
@@ -74,6 +63,7 @@ class CatalogBuilder:
             base_url=entry.base_url or "",
             api_key=key,
             headers=entry.headers,
+            options=entry.options,
             capabilities=entry.capabilities,
             passes=entry.passes,
         )
@@ -112,7 +102,7 @@ class CatalogBuilder:
     def _passed_on(self, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
         if not routes or prices is None:
             return ()
-        names = self._adapters.parameters.get(routes[0].provider.kind, frozenset()) | (routes[0].passes - {"*"})
+        names = self._kinds[routes[0].provider.kind].parameters | (routes[0].passes - {"*"})
         unpriced = {name for name, meter in PRICED_PARAMETERS.items() if not prices.priced(meter)}
         if not prices.service_tiers:
             unpriced.add("service_tier")
@@ -128,7 +118,7 @@ class CatalogBuilder:
 
     def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
         """The active routes, by weight; equal weights in the order of the file."""
-        served = self._adapters.kinds.get(entry.modality, frozenset())
+        served = {name for name, kind in self._kinds.items() if entry.modality in kind.makes}
         routes = []
         for route in sorted(entry.routes, key=lambda route: -route.weight):
             provider = self._providers[route.provider]
@@ -153,11 +143,15 @@ class CatalogBuilder:
         if not entry.modality.priced_by_tokens:
             return None
         if route.cost_per_1k_input is not None:
-            return Prices(tokens=TokenPrices(_rates(route.rates())))
+            base = _rates(route.rates())
+            tiers = {
+                name: TokenPrices(_filled(_rates(tier.rates()), base)) for name, tier in route.service_tiers.items()
+            }
+            return Prices(tokens=TokenPrices(base, service_tiers=tiers))
         listed = self._listed_for(entry, route)
         if listed is None:
             return None
-        return Prices(tokens=_listed(Exchange(credits_per_usd=self._exchange.credits_per_usd), listed))
+        return Prices(tokens=_listed(ExchangeRate(credits_per_usd=self._exchange.credits_per_usd), listed))
 
     def _prices(self, entry: ModelEntry, listed: ListPrice | None) -> Prices:
         for unit, price in entry.unit_prices().items():
@@ -180,13 +174,13 @@ class CatalogBuilder:
         )
 
 
-def _listed(exchange: Exchange, listed: ListPrice) -> TokenPrices:
+def _listed(exchange: ExchangeRate, listed: ListPrice) -> TokenPrices:
     base = _in_credits(exchange, listed.base)
     tiers = (Tier(above, _filled(_in_credits(exchange, dollars), base)) for above, dollars in listed.tiers)
     return TokenPrices(base, tuple(tiers))
 
 
-def _in_credits(exchange: Exchange, dollars: Dollars) -> Rates:
+def _in_credits(exchange: ExchangeRate, dollars: Dollars) -> Rates:
     return _rates({meter: exchange.credits(price) for meter, price in dollars.items()})
 
 

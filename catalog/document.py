@@ -5,7 +5,7 @@ Pure: works on parsed TOML. A problem is the path of a wrong value and a sentenc
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from catalog.entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, ServiceTierEntry, TierEntry
-from domain.catalog import Modality, ProviderKind
+from domain.catalog import ADDRESS, KEY, Modality, ProviderKind
 from domain.meters import DEFAULT_TIER, Meter
 
 Path = tuple[str | int, ...]
 Document = dict[str, Any]
+Kinds = Mapping[str, ProviderKind]
+"""By the name that a provider's `kind` has."""
 
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -81,7 +83,7 @@ def _over(old: Any, new: Any) -> Any:
     return {**old, **new}
 
 
-def parse(document: Document) -> Entries:
+def parse(document: Document, kinds: Kinds) -> Entries:
     """All problems, so that one run reports them all."""
     entries = Entries()
     for section in document.keys() - {"exchange", "providers", "models"}:
@@ -91,7 +93,8 @@ def parse(document: Document) -> Entries:
     _section(document, "providers", ProviderEntry, entries.providers, problems)
     _section(document, "models", ModelEntry, entries.models, problems)
     for name, provider in entries.providers.items():
-        problems += [Problem(("providers", name, *path), why) for path, why in _provider_problems(name, provider)]
+        findings = _provider_problems(name, provider, kinds)
+        problems += [Problem(("providers", name, *path), why) for path, why in findings]
     problems += _similar_names(entries.models)
     known = document.get("providers", {})
     for model_id, model in entries.models.items():
@@ -157,15 +160,22 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
 Finding = tuple[Path, str]
 
 
-def _provider_problems(name: str, provider: ProviderEntry) -> Iterator[Finding]:
+def _provider_problems(name: str, provider: ProviderEntry, kinds: Kinds) -> Iterator[Finding]:
     if not PROVIDER_NAME.fullmatch(name):
         yield (), "a provider's name has lower-case letters, digits and dashes only"
-    if provider.kind is ProviderKind.DEMO:
+    kind = kinds.get(provider.kind)
+    if kind is None:
+        *names, last = sorted(kinds)
+        yield ("kind",), f"must be {', '.join(names)} or {last}"
         return
-    if provider.base_url is None:
-        yield ("base_url",), "is missing"
-    if provider.keyless and not provider.headers and provider.kind is not ProviderKind.OPENAI:
+    if ADDRESS in kind.needs and provider.base_url is None:
+        yield (ADDRESS,), "is missing"
+    if KEY in kind.needs and provider.keyless and not provider.headers:
         yield ("api_key_env",), f"is missing (or api_key): a provider of kind {provider.kind} needs a key"
+    for option in sorted(kind.options & kind.needs - provider.options.keys()):
+        yield ("options", option), f"is missing: a provider of kind {provider.kind} needs it"
+    for option in sorted(provider.options.keys() - kind.options):
+        yield ("options", option), _unknown(option, tuple(kind.options))
 
 
 def _similar_names(models: Iterable[str]) -> Iterator[Problem]:
@@ -218,6 +228,10 @@ def _cost_problems(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, 
     by_tokens, given = model.modality.priced_by_tokens, route.model_fields_set
     for key in sorted((UNIT_COSTS if by_tokens else TOKEN_COSTS) & given):
         yield key, f"is not how a model of modality {model.modality} is billed"
+    if route.service_tiers and (not by_tokens or route.cost_per_1k_input is None):
+        yield "service_tiers", "needs cost_per_1k_input and cost_per_1k_output of the standard tier beside it"
+    for name in sorted(STANDARD_TIERS & route.service_tiers.keys()):
+        yield "service_tiers", f"has {name}, which is what the route's own costs are for"
     needed = {"cost_per_1k_input"} | ({"cost_per_1k_output"} if model.modality is Modality.TEXT else set())
     if by_tokens and TOKEN_COSTS & given:
         for key in sorted(needed - given):

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
 
-from domain.catalog import Capability, InputModality, Modality, ProviderKind, Unit
+from domain.catalog import Capability, InputModality, Modality, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
 
@@ -99,12 +99,13 @@ class ExchangeEntry(Entry):
 
 
 class ProviderEntry(Entry):
-    kind: ProviderKind
+    kind: Word
     enabled: Flag = True
     base_url: BaseURL | None = None
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     api_key: HeaderValue | None = None
     headers: dict[HeaderName, HeaderValue] = {}
+    options: dict[str, Annotated[str, Field(min_length=1)]] = {}
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[FieldName] = frozenset()
 
@@ -154,12 +155,20 @@ def _given(entry: Entry, prefix: str) -> dict[Meter, Decimal]:
     return {meter: price for meter, price in prices.items() if price is not None}
 
 
+class ServiceTierCosts(CostedByTokens):
+    """What a provider bills us for a call that requests this `service_tier`."""
+
+    cost_per_1k_input: Price
+    cost_per_1k_output: Price
+
+
 class RouteEntry(CostedByTokens):
     provider: str
     model: Annotated[str, Field(min_length=1)]
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
     """None: the provider's."""
+    service_tiers: dict[ServiceTierName, ServiceTierCosts] = {}
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None
     cost_per_second: Price | None = None

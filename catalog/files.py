@@ -2,38 +2,25 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from catalog import toml_lines
-from catalog.builder import Adapters, CatalogBuilder, ProviderKeys
-from catalog.document import Document, Problem, merge, parse, replaces
+from catalog.builder import CatalogBuilder, ProviderKeys
+from catalog.document import Document, Kinds, Problem, merge, parse, replaces
 from catalog.document import Path as EntryPath
-from domain.catalog import Catalog, CatalogInvalid, Modality, ProviderKind
+from domain.catalog import Catalog, CatalogInvalid
 
 SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
-
-_CHAT = frozenset({ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER})
-ADAPTERS: Mapping[Modality, frozenset[ProviderKind]] = {
-    Modality.TEXT: _CHAT,
-    Modality.EMBEDDING: frozenset(),
-    Modality.IMAGE: frozenset({ProviderKind.DEMO}),
-    Modality.VIDEO: frozenset({ProviderKind.DEMO}),
-    Modality.SPEECH: frozenset({ProviderKind.DEMO}),
-}
-"""The kinds of provider that this program has adapters for, by modality. OpenRouter's chat has OpenAI's wire format."""
-
-_ADAPTERS = Adapters(ADAPTERS)
 
 
 def load(
     extension: Path | None,
     keys: ProviderKeys,
+    kinds: Kinds,
     *,
-    adapters: Adapters = _ADAPTERS,
     at: datetime | None = None,
     shipped: Path = SHIPPED,
 ) -> Catalog:
@@ -44,8 +31,8 @@ def load(
     document: Document = {}
     for source in sources:
         document = merge(document, source.document)
-    entries = parse(document)
-    catalog, unpriced = CatalogBuilder(entries, keys, adapters, at or datetime.now(UTC)).build()
+    entries = parse(document, kinds)
+    catalog, unpriced = CatalogBuilder(entries, keys, kinds, at or datetime.now(UTC)).build()
     if problems := [*entries.problems, *unpriced]:
         raise CatalogInvalid([line for _, line in sorted({_located(problem, sources) for problem in problems})])
     return catalog

@@ -18,9 +18,10 @@ def check(as_json: bool) -> None:
     import settings as configuration
     from catalog import files
     from domain.catalog import CatalogInvalid
+    from providers.registry import KINDS
 
     try:
-        loaded = files.load(configuration.catalog_path(), configuration.provider_keys)
+        loaded = files.load(configuration.catalog_path(), configuration.provider_keys, KINDS)
     except CatalogInvalid as invalid:
         for problem in invalid.problems:
             exits.tell(f"  {problem}")

@@ -42,6 +42,7 @@ from domain.ledger import (
 )
 from domain.limits import Limits, Used
 from domain.meters import TokenPrices
+from domain.records import record
 
 Connection = AsyncConnection[Any]
 _READ = Statement(
@@ -74,7 +75,7 @@ async def execute(connection: Connection, operations: Sequence[Operation]) -> li
     return results
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Locked:
     """What a batch may look at, and what of it somebody else has locked."""
 
@@ -163,6 +164,7 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
 def _account(row: Sequence[Any]) -> Account:
     values = dict(zip(ACCOUNT, row, strict=True))
     values["id"] = _known_id(values["id"])
+    values["requests_tat"], values["tokens_tat"] = _time(values["requests_tat"]), _time(values["tokens_tat"])
     return Account(**values)
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from db.faults import describe, place
 from db.prepared import BEGIN, COMMIT, PreparedConnection
 from domain.decisions import decide
 from domain.ledger import Result
+from domain.records import record
 from logs import OperatorFaults
 
 LOCK_TIMEOUT = "50ms"
@@ -41,7 +41,7 @@ MAX_RECONNECT_SECONDS = 1.5
 """The longest pause between two attempts to connect: shorter than anybody waits."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Committed:
     """What became of a batch: results of what was decided, and what has to wait for a lock of somebody else."""
 

@@ -94,14 +94,15 @@ class Books:
         self.changes.transactions.append(transaction)
 
     def free(self, hold: Hold, usage: Usage | None) -> None:
-        """What a call that ends has reserved of its key's limits and not used goes back."""
+        """What a call that ends has reserved of its key's and account's limits and not used goes back."""
+        spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
+        unused, now, account = hold.tokens_taken - spent, self.state.now, self.owner(hold, hold.account_id)
+        account.tokens_tat = limits.give_back(account.tokens_tat, now, unused, hold.account_tokens_limit)
+        self.changes.accounts[account.id] = account
         key = self.key_of(hold)
         if key is None:
             return
-        spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
-        unused = hold.tokens_taken - spent
-        tat = limits.give_back(key.used.tokens_tat, self.state.now, unused, hold.tokens_limit)
-        key.used.tokens_tat = tat
+        key.used.tokens_tat = limits.give_back(key.used.tokens_tat, now, unused, hold.tokens_limit)
         key.used.open_holds -= 1
         self.spend(hold, hold.charged - hold.amount)
 

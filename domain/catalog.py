@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -26,19 +27,6 @@ class CatalogInvalid(Exception):
         self.problems = tuple(problems)
 
 
-class ProviderKind(StrEnum):
-    """How a provider is spoken to."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-    GEMINI = "gemini"
-    OPENROUTER = "openrouter"
-    FAL = "fal"
-    REPLICATE = "replicate"
-    ELEVENLABS = "elevenlabs"
-    DEMO = "demo"
-
-
 class Modality(StrEnum):
     """What a model makes."""
 
@@ -51,6 +39,23 @@ class Modality(StrEnum):
     @property
     def priced_by_tokens(self) -> bool:
         return self in (Modality.TEXT, Modality.EMBEDDING)
+
+
+ADDRESS, KEY = "base_url", "api_key"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKind:
+    """How a provider is spoken to, as far as a catalog has to know it."""
+
+    makes: frozenset[Modality] = frozenset()
+    """What this program has an adapter for."""
+    parameters: frozenset[str] = frozenset()
+    """Fields of a chat request that its adapter sends upstream."""
+    needs: frozenset[str] = frozenset({ADDRESS, KEY})
+    """Settings that every provider of this kind must have: `ADDRESS`, `KEY` or names in `options`."""
+    options: frozenset[str] = frozenset()
+    """Names of further settings that its providers may have."""
 
 
 class InputModality(StrEnum):
@@ -87,7 +92,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Exchange(Frozen):
+class ExchangeRate(Frozen):
     """What a dollar of list price costs in credits."""
 
     credits_per_usd: Decimal = Decimal(100_000)
@@ -136,11 +141,13 @@ class Provider(Frozen):
     """An upstream. Active when it can be called: it has its key, or needs none."""
 
     name: str
-    kind: ProviderKind
+    kind: str
     active: bool
     base_url: str = ""
     api_key: SecretStr | None = None
     headers: Mapping[str, SecretStr] = {}
+    options: Mapping[str, str] = {}
+    """Further settings, as its kind names them."""
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[str] = frozenset()
 
@@ -195,7 +202,7 @@ class Model(Frozen):
 class Catalog(Frozen):
     """Everything that this deployment knows, active or not. Never changes: a reload makes a new one."""
 
-    exchange: Exchange
+    exchange: ExchangeRate
     providers: Mapping[str, Provider]
     models: Mapping[str, Model]
 

@@ -15,11 +15,11 @@ from domain.errors import GatewayError
 from domain.limits import NO_LIMITS, Left, Limits, Used
 from domain.meters import TokenPrices
 from domain.pricing import FlatTerms, TextTerms, Usage
+from domain.records import record
 from domain.usage import UsageEntry
 
 LEASE = timedelta(seconds=30)
 """How long a chat call's hold outlives the last sign of life of the process that owns it."""
-
 REMEMBERED = timedelta(hours=24)
 """How long an `Idempotency-Key` is, unless the operator says otherwise."""
 
@@ -68,6 +68,8 @@ class Account:
     plan_active: bool = False
     recognise_retries: bool = False
     """A stock SDK's retry of a call that still runs, or was just charged, is answered with that call."""
+    requests_tat: datetime | None = None  # of the operator's ceiling, for all its keys; as `Used` has them of a key
+    tokens_tat: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class Key:
     used: Used = field(default_factory=Used)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Secret:
     """A key by the digest of one of its tokens."""
 
@@ -89,7 +91,7 @@ class Secret:
     dead: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IdempotencyClaim:
     """An `Idempotency-Key`, as the ledger sees it: keyed hashes alone."""
 
@@ -111,7 +113,7 @@ class IdempotencyClaim:
         return ((self.scope, self.fingerprint), *self.previous)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IdempotencyRecord:
     """What a claim was used for before, while that is remembered."""
 
@@ -142,6 +144,7 @@ class Hold:
     tokens_taken: int = 0
     """Out of its key's tokens per minute, at `tokens_limit`: what is not used goes back at the same."""
     tokens_limit: int | None = None
+    account_tokens_limit: int | None = None  # its account's, in the same way
     relayed_output: int = 0
     charged: int = 0
     written_off: int = 0
@@ -150,8 +153,7 @@ class Hold:
     created_at: datetime | None = None
     closed_at: datetime | None = None
     closed_by: ClosedBy | None = None
-    max_credits: int | None = None
-    """The most that its caller wants to be charged."""
+    max_credits: int | None = None  # the most that its caller wants to be charged
 
 
 @dataclass(slots=True)
@@ -171,7 +173,7 @@ class State:
     """Transactions already made under an external reference: account and amount."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Admit:
     """Authenticate a key and take one of its requests, before work is done for it. Asked again: one more."""
 
@@ -180,7 +182,7 @@ class Admit:
     ceiling: Limits = NO_LIMITS
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reserve:
     """Authenticate the caller and hold the bound of a call. The caller is a key's digest, or a known account."""
 
@@ -205,7 +207,7 @@ class Reserve:
     admitted: bool = False  # an `Admit` has taken its request already
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Renew:
     """A sign of life with the output tokens that were relayed so far."""
 
@@ -214,7 +216,7 @@ class Renew:
     lease: timedelta = LEASE
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settle:
     """Charge a hold, once. `usage` is None for a flat price."""
 
@@ -233,7 +235,7 @@ class Settle:
     """Its client had left before the provider finished: never above the hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extend:
     """Hold more for a stream that goes on: up to `output_limit` tokens of output in each choice."""
 
@@ -242,7 +244,7 @@ class Extend:
     output_limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Void:
     """Release a hold unless it was settled. One that was never placed gets a tombstone that a late `Reserve` meets."""
 
@@ -253,7 +255,7 @@ class Void:
     closed_by: ClosedBy = ClosedBy.CALL
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sweep:
     """Settle or release a hold whose lease has run out; leave any other alone."""
 
@@ -261,18 +263,17 @@ class Sweep:
     account_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refund:
     """Undo a hold's charge, once; release it when it is still open. The charge stays visible beside its refund."""
 
     hold_id: UUID
     account_id: UUID
     closed_by: ClosedBy = ClosedBy.CALL
-    note: str | None = None
-    """Why: kept on the transaction, and shown to the account's owner."""
+    note: str | None = None  # why: kept on the transaction, and shown to the account's owner
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grant:
     """Give credits. The same `ref` gives them once."""
 
@@ -281,7 +282,7 @@ class Grant:
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Adjust:
     """Correct a balance by the operator's hand, never to below zero. The same `ref` does it once."""
 
@@ -294,7 +295,7 @@ class Adjust:
 Operation = Admit | Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Admitted:
     account_id: UUID
     available: int
@@ -303,7 +304,7 @@ class Admitted:
     tokens: Left | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reserved:
     hold_id: UUID
     account_id: UUID
@@ -317,7 +318,7 @@ class Reserved:
     claimed: bool = False  # its claim was recorded: its answer is to be sealed when it settles
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Replay:
     """The claim was used by a call that has ended and was charged, or by a job: this is it."""
 
@@ -330,14 +331,14 @@ class Replay:
     tokens: Left | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extended:
     output_limit: int
     amount: int
     available: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Closed:
     """A hold's end. `charged` is 0 for a released one; `repeated` when it had ended before."""
 
@@ -349,14 +350,13 @@ class Closed:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Renewed:
     lease_until: datetime | None
-    cut: bool = False
-    """Its key was revoked or its account suspended meanwhile: no more is to be relayed."""
+    cut: bool = False  # its key was revoked or its account suspended meanwhile: no more is to be relayed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Granted:
     """What a grant or an adjustment left."""
 
@@ -368,13 +368,13 @@ Answer = Admitted | Reserved | Replay | Extended | Closed | Renewed | Granted
 Result = Answer | GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Posting:
     book: LedgerAccount
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transaction:
     kind: TransactionKind
     account_id: UUID

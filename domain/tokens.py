@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain import json_text, token_bounds
+from domain.records import record
 from domain.token_bounds import Family
 
 CountText = Callable[[str], int]
@@ -40,7 +41,7 @@ _NO_PROMPT = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InputTokens:
     count: int
     """What is billed when the provider reports nothing."""

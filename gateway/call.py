@@ -109,6 +109,7 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         passes=route.passes,
         stream=request.stream,
         choices=request.choices,
+        native=request.native,
     )
 
 

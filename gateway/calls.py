@@ -169,12 +169,16 @@ class Calls:
             choices=request.choices,
         )
 
-    def _provider_cost(self, route: Route | None, billed: Usage) -> tuple[str | None, int | None]:
+    def _provider_cost(self, call: Call, billed: Usage) -> tuple[str | None, int | None]:
         """Who answered, and what it bills us, in billionths of a credit."""
+        route = call.route
         if route is None:
             return None, None
         costs = route.costs.tokens if route.costs else None
-        return route.provider.name, None if costs is None else pricing.billionths(costs, billed)
+        if costs is None:
+            return route.provider.name, None
+        tier = extras.service_tier(costs, call.request.body)
+        return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:
@@ -207,7 +211,7 @@ class Calls:
         if call.idempotent is not None and charge.answer is not None:
             sealed = call.idempotent.sealed(charge.answer)
         used = replace(charge.usage, output_tokens=charge.usage.output_tokens + charge.unbilled_output)
-        provider, cost = self._provider_cost(call.route, used)
+        provider, cost = self._provider_cost(call, used)
         self.unbilled_output += charge.unbilled_output
         operation = Settle(
             call.hold_id,

@@ -348,7 +348,8 @@ def _split(delta: Delta) -> tuple[Delta | None, Delta | None]:
         last.append(choice)
     beside = {name: value for name, value in delta.chunk.items() if name != "choices"}
     sent = Delta({"choices": now, **beside}, delta.text) if now else None
-    return sent, Delta({"choices": last, **beside}, finished=delta.finished)
+    native = None if now else delta.native
+    return sent, Delta({"choices": last, **beside}, finished=delta.finished, native=native)
 
 
 _Handler = Callable[[Relay, Any], Effects]

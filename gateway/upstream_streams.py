@@ -10,7 +10,7 @@ from domain.errors import GatewayError, UpstreamError
 from gateway.call import Call
 from gateway.routing import RouteFaults
 from gateway.stream_events import Event, Failed
-from providers.base import ChatUpstream, Exchange, Headers, ProviderEvent, StreamDecoder
+from providers.base import ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
 
 MAX_ERROR_BYTES = 65_536
 MAX_SILENT_BYTES = 2 * 1024 * 1024
@@ -42,7 +42,7 @@ class UpstreamStream:
         self._call, self._route, self._faults, self._listener = call, route, faults, listener
         self._upstream: ChatUpstream | None = None
         self._decoder: StreamDecoder | None = None
-        self._exchange: Exchange | None = None
+        self._exchange: UpstreamCall | None = None
         self._status = 0
         self._headers: Headers = {}
         self._error_body = bytearray()

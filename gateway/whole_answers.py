@@ -65,6 +65,8 @@ def _read(calls: Calls, call: Call, body: bytes) -> tuple[CompletedAnswer, Settl
     used, above = calls.billed(call, whole.usage, whole.text)
     try:
         completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
+        if whole.native is not None:
+            completed = replace(completed, native=whole.native)
     except orjson.JSONEncodeError:  # nested deeper than any client could read
         raise UpstreamError from None
     return completed, Settle(used, minimum=True, unbilled_output=above, answer=replays.sealable(completed, call))

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import structlog
 
 from domain.errors import GatewayError, UpstreamError, UpstreamTimeout
-from providers.base import Exchange, Headers, Sink, Timeouts, UpstreamRequest
+from providers.base import Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
 from providers.http1_connection import Connection
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class Http1Transport:
         self._user_agent = user_agent
         self._pools: dict[Origin, _Pool] = {}
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> Exchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
         exchange = HttpExchange(timeouts, sink)
         try:
             origin, target, host = _split(request.url)
@@ -223,7 +223,7 @@ class _Pool:
 
 
 class HttpExchange:
-    """One call. Implements `providers.base.Exchange`, and `http1_connection.Answering` towards its connection."""
+    """One call. Implements `providers.base.UpstreamCall`, and `http1_connection.Answering` towards its connection."""
 
     def __init__(self, timeouts: Timeouts, sink: Sink) -> None:
         self.timeouts = timeouts
@@ -266,7 +266,7 @@ class HttpExchange:
             self._finish()
             self._sink.fail(error)
 
-    # Exchange.
+    # UpstreamCall.
 
     def pause(self) -> None:
         self._paused = True

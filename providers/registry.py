@@ -1,22 +1,16 @@
-"""Builds the adapters of a catalog's active providers. The one place that maps a provider's kind to its code."""
+"""Every kind of provider, and the adapters of a catalog's active ones. The one place that maps a kind to its code."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.catalog import Catalog, Provider, ProviderKind
+from domain.catalog import ADDRESS, Catalog, Modality, Provider, ProviderKind
 from domain.errors import UpstreamError
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoTransport
+from providers.openai import request
 from providers.openai.adapter import OpenAIAdapter
-from providers.openai.request import DOCUMENTED
-
-_CHAT_PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
-PARAMETERS: Mapping[ProviderKind, frozenset[str]] = dict.fromkeys(
-    (ProviderKind.DEMO, ProviderKind.OPENAI, ProviderKind.OPENROUTER), _CHAT_PARAMETERS
-)
-"""What a caller may set of a chat model: the fields of OpenAI's API that the adapters of a kind send upstream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +23,53 @@ class Upstream:
     referer: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Kind(ProviderKind):
+    """What a catalog has to know of a kind, and the code that speaks to its providers. None: there is none yet."""
+
+    chat: Callable[[Provider, Upstream], ChatUpstream] | None = None
+    media: Callable[[Provider, Upstream], MediaProvider] | None = None
+
+
+def _openai(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(OpenAIAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
+def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    adapter = OpenAIAdapter(provider, referer=upstream.referer, openrouter=True)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
+
+
+def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts)
+
+
+def _demo_media(_: Provider, upstream: Upstream) -> MediaProvider:
+    return DemoMedia(upstream.demo_folder)
+
+
+_TEXT = frozenset({Modality.TEXT})
+_MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
+KINDS: Mapping[str, Kind] = {
+    "openai": Kind(_TEXT, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
+    "openrouter": Kind(_TEXT, request.PARAMETERS, chat=_openrouter),
+    "demo": Kind(_TEXT | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
+    "anthropic": Kind(),
+    "gemini": Kind(),
+    "fal": Kind(),
+    "replicate": Kind(),
+    "elevenlabs": Kind(),
+}
+"""Every kind of provider, by the name that a catalog file gives it."""
+
+
 class Registry:
     """Providers by name, made on first use and kept until the catalog is reloaded."""
 
-    def __init__(self, catalog: Callable[[], Catalog], upstream: Upstream) -> None:
+    def __init__(self, catalog: Callable[[], Catalog], upstream: Upstream, kinds: Mapping[str, Kind] = KINDS) -> None:
         self._catalog = catalog
         self._upstream = upstream
+        self._kinds = kinds
         self._of: Catalog | None = None
         self._upstreams: dict[str, ChatUpstream] = {}
         self._media: dict[str, MediaProvider] = {}
@@ -44,15 +79,21 @@ class Registry:
         self._follow_catalog()
         upstream = self._upstreams.get(name)
         if upstream is None:
-            upstream = self._upstreams[name] = self._build(self._provider(name))
+            provider = self._provider(name)
+            make = self._kinds[provider.kind].chat
+            if make is None:
+                raise UpstreamError("This provider has no chat adapter here.")
+            upstream = self._upstreams[name] = make(provider, self._upstream)
         return upstream
 
     def media(self, name: str) -> MediaProvider:
         self._follow_catalog()
         if name not in self._media:
-            if self._provider(name).kind is not ProviderKind.DEMO:
+            provider = self._provider(name)
+            make = self._kinds[provider.kind].media
+            if make is None:
                 raise UpstreamError("This provider has no media adapter here.")
-            self._media[name] = DemoMedia(self._upstream.demo_folder)
+            self._media[name] = make(provider, self._upstream)
         return self._media[name]
 
     def _follow_catalog(self) -> None:
@@ -67,14 +108,3 @@ class Registry:
         if provider is None or not provider.active:
             raise UpstreamError
         return provider
-
-    def _build(self, provider: Provider) -> ChatUpstream:
-        shared = self._upstream
-        match provider.kind:
-            case ProviderKind.DEMO:
-                return ChatUpstream(DemoAdapter(provider), DemoTransport(), shared.timeouts)
-            case ProviderKind.OPENAI | ProviderKind.OPENROUTER:
-                adapter = OpenAIAdapter(provider, referer=shared.referer)
-                return ChatUpstream(adapter, shared.transport, shared.timeouts)
-            case _:
-                raise UpstreamError("This provider has no chat adapter here.")

@@ -5,9 +5,9 @@ nothing else is broken.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from domain.errors import UpstreamError
+from domain.records import record
 
 MAX_EVENT = 1024 * 1024
 MAX_SILENT_LINES = 50_000
@@ -17,7 +17,7 @@ _NEWLINE = ord("\n")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """The data of an `event: error`."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from domain.catalog import Exchange, Modality, Model, Prices, Unit
+from domain.catalog import ExchangeRate, Modality, Model, Prices, Unit
 from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand
 
 CREATED = 1_767_225_600
@@ -29,11 +29,11 @@ MADE = {
 }
 
 
-def listing(models: Iterable[Model], exchange: Exchange) -> dict[str, Any]:
+def listing(models: Iterable[Model], exchange: ExchangeRate) -> dict[str, Any]:
     return {"object": "list", "data": [entry(model, exchange) for model in models]}
 
 
-def entry(model: Model, exchange: Exchange) -> dict[str, Any]:
+def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
     return {
         "id": model.id,
         "object": "model",
@@ -93,7 +93,7 @@ def _architecture(model: Model) -> dict[str, Any]:
     }
 
 
-def _pricing(prices: Prices, exchange: Exchange) -> dict[str, str]:
+def _pricing(prices: Prices, exchange: ExchangeRate) -> dict[str, str]:
     """Decimal strings in dollars per token, per request, per image."""
     pricing = {"prompt": "0", "completion": "0", "request": "0", "image": "0"}
     for meter, name in _OPENROUTER.items():
@@ -106,5 +106,5 @@ def _pricing(prices: Prices, exchange: Exchange) -> dict[str, str]:
     return pricing
 
 
-def _usd(credits: Decimal, exchange: Exchange) -> str:
+def _usd(credits: Decimal, exchange: ExchangeRate) -> str:
     return f"{exchange.usd(credits).normalize():f}"

@@ -10,7 +10,7 @@ import structlog
 
 from domain.errors import GatewayError, RequestInvalid, UpstreamError, UpstreamRefused
 from providers import upstream_json
-from providers.base import ChatCall, Exchange, Headers, Sink, Timeouts, UpstreamRequest
+from providers.base import ChatCall, Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
 from providers.demo.chat import DemoChat
 from providers.openai.adapter import OpenAIAdapter
 
@@ -37,7 +37,7 @@ class DemoTransport:
         self._demo = demo or DemoChat()
         self._running: set[asyncio.Task[None]] = set()
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> Exchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
         exchange = _DemoExchange(self._demo, request.body, sink)
         self._running.add(exchange.task)
         exchange.task.add_done_callback(self._running.discard)
@@ -50,7 +50,7 @@ class DemoTransport:
 
 
 class _DemoExchange:
-    """One call, answered by a task. Implements `providers.base.Exchange`."""
+    """One call, answered by a task. Implements `providers.base.UpstreamCall`."""
 
     def __init__(self, demo: DemoChat, body: bytes, sink: Sink) -> None:
         self._demo = demo

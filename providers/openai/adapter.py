@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 import structlog
 
-from domain.catalog import Provider, ProviderKind
+from domain.catalog import Provider
 from domain.errors import GatewayError, UpstreamError
-from providers import upstream_json
+from providers import assembled, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
-from providers.openai import assembled, errors, request, whole
+from providers.openai import errors, request, whole
 from providers.openai.decoder import OpenAIDecoder
 
 log = structlog.get_logger(__name__)
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 class OpenAIAdapter:
     """Implements `providers.base.ChatAdapter`. Answers above `whole.MAX_ON_THE_LOOP` bytes are for a thread."""
 
-    def __init__(self, provider: Provider, *, referer: str = "") -> None:
+    def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
-        self._openrouter = provider.kind is ProviderKind.OPENROUTER
+        self._openrouter = openrouter
         self._headers = _headers(provider, referer)
         if self._headers is None:
             log.error("the key or a header of this provider cannot be sent: set it anew", provider=provider.name)

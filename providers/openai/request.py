@@ -43,6 +43,8 @@ _ACTED_ON = frozenset(
 )
 """Not sent as they are, and no surprise: this server acts on them, or promises to keep them to itself."""
 _ALLOWED = DOCUMENTED | OPEN_SERVERS
+PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
+"""What a caller may set of a model of which nothing else is known."""
 _NEVER = ABOUT_THE_CALLER | OURS
 
 

@@ -1,14 +1,14 @@
-"""Every chat adapter, with small answers on its own wire. A new adapter is one more entry of `ADAPTERS`."""
+"""Every chat adapter, with small answers on its own wire. A new adapter is one more entry of `OURS`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
-from domain.catalog import Provider, ProviderKind
-from providers.base import ChatAdapter
+from domain.catalog import Provider
+from providers.base import ChatAdapter, UpstreamRequest
 from providers.demo.upstream import DemoAdapter
 from providers.openai.adapter import OpenAIAdapter
 
@@ -25,11 +25,17 @@ class Stream:
     """Of all choices, in the order in which it came."""
     output_tokens: int | None = None
     choices: int = 1
-    headers: Mapping[str, str] = field(default_factory=lambda: EVENTS)
+    headers: Mapping[str, str] | None = None
+    """When they are not the usual ones of this wire."""
+
+
+def openai_sent(request: UpstreamRequest) -> tuple[str, int]:
+    body = json.loads(request.body)
+    return body["model"], body["max_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class AdapterCases:
     """An adapter, and answers in its vendor's words."""
 
     adapter: ChatAdapter
@@ -39,9 +45,13 @@ class Wire:
     answers: Mapping[str, bytes]
     no_answers: Mapping[str, bytes]
     errors: Mapping[str, tuple[int, bytes]]
+    sent: Callable[[UpstreamRequest], tuple[str, int]] = openai_sent
+    """The model and the output limit that one of its requests names."""
+    headers: Mapping[str, str] = field(default_factory=lambda: EVENTS)
+    """Of a stream."""
 
 
-def provider(kind: ProviderKind) -> Provider:
+def provider(kind: str) -> Provider:
     key = SecretStr(f"sk-{SECRET}")
     return Provider(name="p", kind=kind, active=True, base_url=f"https://{SECRET}.invalid/v1", api_key=key)
 
@@ -175,12 +185,12 @@ OWN_ERRORS = {"bad value": (400, error("'n' must be less.", "n", "invalid_value"
 """What the demo says about a request is told: it is no vendor's text."""
 
 
-def openai(adapter: ChatAdapter, errors: Mapping[str, tuple[int, bytes]] = ERRORS) -> Wire:
-    return Wire(adapter, OPENAI_STREAMS, FAILING, OPENAI_ANSWERS, OPENAI_NO_ANSWERS, errors)
+def openai(adapter: ChatAdapter, errors: Mapping[str, tuple[int, bytes]] = ERRORS) -> AdapterCases:
+    return AdapterCases(adapter, OPENAI_STREAMS, FAILING, OPENAI_ANSWERS, OPENAI_NO_ANSWERS, errors)
 
 
-ADAPTERS: Mapping[str, Wire] = {
-    "openai": openai(OpenAIAdapter(provider(ProviderKind.OPENAI))),
-    "openrouter": openai(OpenAIAdapter(provider(ProviderKind.OPENROUTER))),
-    "demo": openai(DemoAdapter(provider(ProviderKind.DEMO)), OWN_ERRORS),
+OURS: Mapping[str, AdapterCases] = {
+    "openai": openai(OpenAIAdapter(provider("openai"))),
+    "openrouter": openai(OpenAIAdapter(provider("openrouter"), openrouter=True)),
+    "demo": openai(DemoAdapter(provider("demo")), OWN_ERRORS),
 }

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from domain.catalog import Capability, Model, Provider, ProviderKind, Route
+from domain.catalog import Capability, Model, Provider, Route
 from domain.errors import GatewayError, InsufficientCredits
 from domain.ledger import Answer, Closed, Extend, Extended, HoldState, Operation, Renew, Renewed, Reserved, Settle, Void
 from domain.tokens import InputTokens
@@ -32,7 +32,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def route(name: str = "one", *capabilities: Capability) -> Route:
-    provider = Provider(name=name, kind=ProviderKind.OPENAI, active=True)
+    provider = Provider(name=name, kind="openai", active=True)
     return Route(provider=provider, model=f"{name}-model", weight=1, capabilities=frozenset(capabilities))
 
 

@@ -4,16 +4,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from domain.catalog import Provider, ProviderKind
+from domain.catalog import Provider
 from domain.errors import GatewayError
 from providers.base import ChatAdapter, ChatCall, Delta, Done, ProviderEvent, Report
 from providers.openai.adapter import OpenAIAdapter
 
 SSE = {"content-type": "text/event-stream"}
 USAGE = {"prompt_tokens": 15, "completion_tokens": 4, "total_tokens": 19}
-ADAPTER = OpenAIAdapter(
-    Provider(name="p", kind=ProviderKind.OPENAI, active=True, base_url="http://upstream.invalid/v1")
-)
+ADAPTER = OpenAIAdapter(Provider(name="p", kind="openai", active=True, base_url="http://upstream.invalid/v1"))
 
 
 def call(choices: int = 1, **body: Any) -> ChatCall:

@@ -142,4 +142,9 @@ MORE: dict[str, tuple[str, ...]] = {
         "UPDATE api_keys SET tokens_tat = tokens_tat - interval '1 day'",
         "UPDATE api_keys SET requests_tat = now() + interval '1 hour'",
     ),
+    "account_rate_behind_its_calls": (
+        "UPDATE accounts SET requests_tat = NULL",
+        "UPDATE accounts SET tokens_tat = tokens_tat - interval '1 day'",
+        "UPDATE accounts SET requests_tat = now() + interval '1 hour'",
+    ),
 }

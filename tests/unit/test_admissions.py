@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from domain.errors import CallerUnknown, GatewayError, InsufficientCredits, RateLimited, ScopeMissing
-from domain.ledger import Admit, Admitted, Operation, Reserved, State
+from domain.ledger import Admit, Admitted, Closed, Extend, Operation, Reserved, State
 from domain.limits import Limits
-from tests.unit.ledger_cases import ANN, BOUND, DIGEST, KEY, reserve, run, state
+from tests.unit.ledger_cases import ANN, BOUND, DIGEST, KEY, TERMS, reserve, run, settle, state, used, void
 
 ADMIT = Admit(DIGEST, "chat")
 
@@ -34,8 +34,8 @@ def test_an_admission_takes_a_request_and_holds_nothing() -> None:
     (admitted,), changes = run(known, ADMIT)
     assert isinstance(admitted, Admitted)
     assert admitted.account_id == ANN
-    assert (changes.placed, changes.accounts, changes.transactions) == ({}, {}, [])
-    assert list(changes.keys) == [KEY]
+    assert (changes.placed, changes.transactions) == ({}, [])
+    assert (list(changes.accounts), list(changes.keys)) == ([ANN], [KEY])
     assert admitted.requests is not None
     assert admitted.requests.remaining == 59
 
@@ -111,3 +111,65 @@ def replace_key(known: State, digest: bytes) -> bytes:
     known.keys[key_id] = replace(known.keys[KEY], id=key_id, used=type(known.keys[KEY].used)())
     known.secrets[digest] = replace(known.secrets[DIGEST], key_id=key_id)
     return digest
+
+
+def keys_left(known: State, *operations: Operation) -> list[type]:
+    return [type(run(known, operation)[0][0]) for operation in operations]
+
+
+def test_the_operators_ceiling_of_requests_holds_for_the_account() -> None:
+    known, ceiling = state(1_000_000), Limits(requests=3)
+    other = replace_key(known, b"another key")
+    results = keys_left(
+        known,
+        reserve(1, ceiling=ceiling),
+        Admit(other, "chat", ceiling),
+        reserve(2, ceiling=ceiling, digest=None, account_id=ANN),
+        reserve(3, ceiling=ceiling),
+        Admit(other, "chat", ceiling),
+        reserve(4, ceiling=ceiling, digest=None, account_id=ANN),
+    )
+    assert results == [Reserved, Admitted, Reserved, RateLimited, RateLimited, RateLimited]
+
+
+def test_the_operators_ceiling_of_tokens_holds_for_the_account_and_what_is_unused_goes_back() -> None:
+    known, ceiling = state(1_000_000), Limits(tokens=300)
+    other = replace_key(known, b"another key")
+    calls = [
+        reserve(number, ceiling=ceiling, digest=digest) for number, digest in ((1, DIGEST), (2, other), (3, other))
+    ]
+    assert keys_left(known, *calls) == [Reserved, Reserved, RateLimited]  # 120 tokens each
+    assert keys_left(known, void(1), calls[2]) == [Closed, Reserved]
+    (closed, late), _ = run(known, settle(2, used(15, 2)), reserve(4, ceiling=ceiling))
+    assert isinstance(closed, Closed)
+    assert isinstance(late, Reserved)
+    assert late.tokens is not None
+    assert late.tokens.remaining == 300 - 120 - 17 - 120
+
+
+def test_a_call_that_one_limit_refuses_takes_nothing_from_the_other() -> None:
+    known, ceiling = limited(1), Limits(requests=5)
+    account = known.accounts[ANN]
+    run(known, replace(ADMIT, ceiling=ceiling))
+    taken = account.requests_tat
+    (refused,), _ = run(known, replace(ADMIT, ceiling=ceiling))
+    assert isinstance(refused, RateLimited)
+    assert account.requests_tat == taken
+
+
+@pytest.mark.parametrize(("own", "ceiling", "tighter"), [(5, 60, 5), (60, 5, 5), (5, 5, 5)])
+def test_the_headers_tell_the_tighter_of_key_and_account(own: int, ceiling: int, tighter: int) -> None:
+    (admitted,), _ = run(limited(own), replace(ADMIT, ceiling=Limits(requests=ceiling)))
+    assert isinstance(admitted, Admitted)
+    assert admitted.requests is not None
+    assert (admitted.requests.limit, admitted.requests.remaining) == (tighter, tighter - 1)
+
+
+def test_a_stream_that_grows_takes_its_tokens_from_the_account_too() -> None:
+    known, ceiling = state(1_000_000), Limits(tokens=1000)
+    run(known, reserve(1, ceiling=ceiling))
+    run(known, Extend(UUID(int=1), ANN, 600))
+    (refused,), _ = run(
+        known, reserve(2, ceiling=ceiling, digest=None, account_id=ANN, terms=replace(TERMS, input_bound=400))
+    )
+    assert isinstance(refused, RateLimited)

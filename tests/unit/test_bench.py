@@ -4,15 +4,17 @@ import os
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
+import orjson
 import pytest
 
-from bench import chart, document, process, upstream
+from bench import chart, document, portkey, process, upstream
 from bench.chaos.calls import Attempt, Call, note, script
 from bench.chaos.reckoning import Held, Totals, violations
 from bench.load import requests
 from bench.plan import Plan, Spread, percentile
-from bench.result import CALLS, STREAMS, Books, Chunks, Level, Memory, Result, Streams, Subject
+from bench.result import CALLS, STREAMS, Beside, Books, Chunks, Level, Memory, Result, Streams, Subject
 from bench.stack import parse_metrics
+from dev.errors import CannotStart
 
 
 def subject(rate: float, cpu: float, p50: float = 1.0) -> Subject:
@@ -21,15 +23,18 @@ def subject(rate: float, cpu: float, p50: float = 1.0) -> Subject:
     return Subject(levels=[level], first_byte=Spread(p50=p50, p99=p50), chunks=chunks)
 
 
+def beside(name: str, wanted: float, found: Subject | None, note: str = "version 1") -> Beside:
+    return Beside(name=name, about="one process.", wanted=wanted, subject=found, note=note)
+
+
 @pytest.fixture
 def result() -> Result:
     return Result(
-        machine=dict.fromkeys(("cores", "kernel", "python", "postgres", "litellm", "seconds", "load"), "2")
+        machine=dict.fromkeys(("cores", "kernel", "python", "postgres", "seconds", "load"), "2")
         | {"cpu": "a <fast> one"},
         direct=subject(20_000, 30, 0.5),
         yout=subject(2_000, 400, 8.0),
-        litellm=subject(40, 20_000, 300.0),
-        litellm_note="",
+        peers=[beside("LiteLLM", 35, subject(40, 20_000, 300.0)), beside("Portkey", 2, subject(800, 4_000))],
         streams=Streams(
             wanted=STREAMS,
             at_once=STREAMS,
@@ -52,14 +57,17 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
 
 
 def test_every_target_is_met_by_a_good_run(result: Result) -> None:
-    assert [target.verdict for target in result.targets()] == ["met"] * 5
-    assert result.ratio == 50
+    assert [target.verdict for target in result.targets()] == ["met"] * 6
+    assert [result.ratio(peer) for peer in result.peers] == [50, 2.5]
     assert result.added(result.yout) == [(16, Spread(p50=7.5, p99=15.0))]
 
 
 def test_what_was_not_measured_is_never_met(result: Result) -> None:
-    found = replace(result, litellm=None, memory=replace(result.memory, calls=CALLS - 1))
-    assert [target.verdict for target in found.targets()] == ["not measured", "met", "met", "met", "not measured"]
+    absent = beside("LiteLLM", 35, None)
+    found = replace(result, peers=[absent, result.peers[1]], memory=replace(result.memory, calls=CALLS - 1))
+    verdicts = [target.verdict for target in found.targets()]
+    assert verdicts == ["not measured", "met", "met", "met", "met", "not measured"]
+    assert found.ratio(absent) is None
 
 
 def test_targets_are_missed(result: Result) -> None:
@@ -69,7 +77,7 @@ def test_targets_are_missed(result: Result) -> None:
         streams=replace(result.streams, errors=1),
         memory=replace(result.memory, mib=[100, 100, 100, 200]),
     )
-    assert [target.verdict for target in slow.targets()] == ["missed"] * 5
+    assert [target.verdict for target in slow.targets()] == ["missed"] * 6
 
 
 def test_books_must_agree(result: Result) -> None:
@@ -78,20 +86,23 @@ def test_books_must_agree(result: Result) -> None:
     assert not replace(result.books, clean=False).right
 
 
-def test_the_chart_is_whole_with_and_without_litellm(result: Result) -> None:
-    for found in (result, replace(result, litellm=None)):
+def test_the_chart_is_whole_with_and_without_others(result: Result) -> None:
+    for found in (result, replace(result, peers=[beside("LiteLLM", 35, None), result.peers[1]])):
         drawn = chart.draw(found)
         ET.fromstring(drawn)
         assert "a &lt;fast&gt; one" in drawn
         assert "prefers-color-scheme: dark" in drawn
-        assert ("LiteLLM</text>" in drawn) is (found.litellm is not None)
+        assert ("LiteLLM</text>" in drawn) is (found is result)
+        assert "Portkey</text>" in drawn
 
 
 def test_the_page_names_what_was_missed(result: Result) -> None:
     assert "None was missed" in document.write(result)
-    said = document.write(replace(result, yout=subject(1_000, 600), litellm=None, litellm_note="no network"))
+    absent = [beside(name, 2, None, "no network") for name in ("LiteLLM", "Portkey")]
+    said = document.write(replace(result, yout=subject(1_000, 600), peers=absent))
     assert "Missed: CPU per call; CPU per streamed chunk." in said
-    assert "not measured (no network)" in said
+    assert "- **LiteLLM**: not measured (no network)" in said
+    assert "- **Portkey**: not measured (no network)" in said
 
 
 def test_process_names_may_contain_anything() -> None:
@@ -120,6 +131,24 @@ def test_requests_say_how_long_they_are() -> None:
     for before, after in requests(Plan(port=1, token="t", model="m", connections=1)):
         head, _, body = (before + b"0" * 10 + after).partition(b"\r\n\r\n")
         assert upstream.content_length(head) == len(body)
+
+
+def test_requests_carry_what_a_gateway_wants_to_be_told() -> None:
+    plan = Plan(port=1, token="t", model="m", connections=1, headers={"x-portkey-provider": "openai"})
+    assert all(b"\r\nx-portkey-provider: openai\r\n" in before for before, _ in requests(plan))
+
+
+async def test_portkey_cannot_be_installed_without_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(CannotStart, match="node and npm are not installed"):
+        await portkey.install()
+
+
+def test_what_is_installed_of_portkey_is_pinned_by_hash() -> None:
+    packages = orjson.loads((portkey.PINNED / "package-lock.json").read_bytes())["packages"]
+    installed = {name: package for name, package in packages.items() if name}
+    assert installed["node_modules/@portkey-ai/gateway"]["version"] == portkey.VERSION
+    assert all(package["integrity"] and "resolved" not in package for package in installed.values())
 
 
 def test_chaos_repeats_for_a_seed() -> None:

@@ -11,12 +11,11 @@ from pydantic import SecretStr, ValidationError
 
 from domain.catalog import (
     Catalog,
-    Exchange,
+    ExchangeRate,
     Modality,
     Model,
     Prices,
     Provider,
-    ProviderKind,
     Route,
     Unit,
 )
@@ -51,7 +50,7 @@ def model(model_id: str, *routes: Route, prices: Prices | None = None) -> Model:
 
 
 ROUTE = Route(
-    provider=Provider(name="demo", kind=ProviderKind.DEMO, active=True),
+    provider=Provider(name="demo", kind="demo", active=True),
     model="chat",
     weight=1,
     capabilities=frozenset(),
@@ -72,7 +71,7 @@ ROUTE = Route(
     ],
 )
 def test_list_prices_become_credits_rounded_up_to_six_places(usd: str, rate: str, markup: str, credits: str) -> None:
-    exchange = Exchange(credits_per_usd=Decimal(rate), markup=Decimal(markup))
+    exchange = ExchangeRate(credits_per_usd=Decimal(rate), markup=Decimal(markup))
     assert exchange.credits(Decimal(usd)) == Decimal(credits)
 
 
@@ -83,13 +82,13 @@ def test_list_prices_become_credits_rounded_up_to_six_places(usd: str, rate: str
 )
 def test_the_exchange_is_exact(usd: Decimal, rate: Decimal, markup: Decimal) -> None:
     exact = Fraction(usd) * Fraction(rate) * Fraction(markup)
-    credits = Exchange(credits_per_usd=rate, markup=markup).credits(usd)
+    credits = ExchangeRate(credits_per_usd=rate, markup=markup).credits(usd)
     assert Fraction(credits) == Fraction(math.ceil(exact * 10**6), 10**6)
 
 
 @given(usd=st.decimals(min_value=0, max_value=1_000, places=9))
 def test_every_list_price_is_whole_millionths_of_a_credit(usd: Decimal) -> None:
-    assert micros(Exchange().credits(usd)) == math.ceil(Fraction(usd) * 100_000 * 10**6)
+    assert micros(ExchangeRate().credits(usd)) == math.ceil(Fraction(usd) * 100_000 * 10**6)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +136,7 @@ def test_any_change_of_price_changes_the_version() -> None:
 
 def test_only_active_models_are_found() -> None:
     catalog = Catalog(
-        exchange=Exchange(),
+        exchange=ExchangeRate(),
         providers={},
         models={"b": model("b", ROUTE), "idle": model("idle"), "a": model("a", ROUTE)},
     )
@@ -151,7 +150,7 @@ def test_only_active_models_are_found() -> None:
 def test_nothing_of_a_catalog_can_be_changed_or_shows_a_key() -> None:
     provider = Provider(
         name="p",
-        kind=ProviderKind.OPENAI,
+        kind="openai",
         active=True,
         api_key=SecretStr("sk-secret"),
         headers={"X-Key": SecretStr("sk-secret")},

@@ -9,10 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from catalog import files
-from catalog.builder import Adapters, ProviderKeys
+from catalog.builder import ProviderKeys
 from domain.catalog import Capability, Catalog, CatalogInvalid, Modality, Model, Prices, ProviderKind, Unit
 from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand, per_thousand
 from domain.money import MICRO
+from providers.registry import KINDS
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OLLAMA = """
@@ -37,7 +38,7 @@ def all_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
 
 def load(tmp_path: Path, text: str, keys: ProviderKeys = no_keys) -> Catalog:
     (tmp_path / "my.toml").write_text(text)
-    return files.load(tmp_path / "my.toml", keys, at=TODAY)
+    return files.load(tmp_path / "my.toml", keys, KINDS, at=TODAY)
 
 
 def tokens_of(model: Model) -> TokenPrices:
@@ -66,12 +67,12 @@ def test_a_server_without_a_key_works_as_it_stands(tmp_path: Path) -> None:
 
 def test_the_same_file_works_alone(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(OLLAMA)
-    catalog = files.load(None, no_keys, shipped=tmp_path / "my.toml")
+    catalog = files.load(None, no_keys, KINDS, shipped=tmp_path / "my.toml")
     assert [model.id for model in catalog.models.values()] == ["llama3.2:3b"]
 
 
 def test_a_model_is_changed_field_by_field(tmp_path: Path) -> None:
-    shipped = files.load(None, all_keys, at=TODAY).models["openai-gpt-6-sol"]
+    shipped = files.load(None, all_keys, KINDS, at=TODAY).models["openai-gpt-6-sol"]
     changed = load(tmp_path, "[models.openai-gpt-6-sol]\npro_only = true\nname = 'Sol'", all_keys).models[shipped.id]
     assert changed == shipped.model_copy(update={"pro_only": True, "name": "Sol"})
 
@@ -95,7 +96,7 @@ def test_a_provider_is_changed_field_by_field_and_replaced_by_its_kind(tmp_path:
 
 def test_a_double_in_the_place_of_a_vendor_keeps_the_list_prices(tmp_path: Path) -> None:
     moved = load(tmp_path, "[providers.openai]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:9'")
-    shipped = files.load(None, no_keys, at=TODAY)
+    shipped = files.load(None, no_keys, KINDS, at=TODAY)
     for model_id in ("openai-gpt-6-sol",):
         assert moved.find(model_id).prices == shipped.models[model_id].prices
 
@@ -134,9 +135,9 @@ routes = [
     assert [route.model for route in routes] == ["first", "second", "third", "last"]
     assert routes[2].capabilities == {Capability.STORE}
     assert routes[3].capabilities == routes[3].provider.capabilities != frozenset()
-    only = files.load(
-        tmp_path / "my.toml", all_keys, adapters=Adapters({Modality.TEXT: frozenset({ProviderKind.ANTHROPIC})})
-    )
+    makes = {name: frozenset({Modality.TEXT}) if name == "anthropic" else frozenset() for name in KINDS}
+    kinds = {name: ProviderKind(makes[name], needs=kind.needs) for name, kind in KINDS.items()}
+    only = files.load(tmp_path / "my.toml", all_keys, kinds)
     assert [route.model for route in only.find("m").routes] == ["no adapter"]
 
 
@@ -253,7 +254,7 @@ routes = [{ provider = "openai", model = "nobody-knows" }]
 
 
 def test_everything_wrong_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
-    kinds = "'openai', 'anthropic', 'gemini', 'openrouter', 'fal', 'replicate', 'elevenlabs' or 'demo'"
+    kinds = "anthropic, demo, elevenlabs, fal, gemini, openai, openrouter or replicate"
     abilities = (
         "'store', 'meterable', 'abort_stops_billing', 'stream_usage', 'max_completion_tokens', 'developer_role' or "
         "'disable_logging'"
@@ -261,6 +262,7 @@ def test_everything_wrong_is_told_at_once_in_the_order_of_the_file(tmp_path: Pat
     assert problems(tmp_path, ALL_WRONG) == [
         "my.toml:2: exchange.markup: must be a decimal number > 0 with at most 12 places",
         "my.toml:4: provider: is not a known key; did you mean providers?",
+        "my.toml:6: providers.Bad_Name: a provider's name has lower-case letters, digits and dashes only",
         f"my.toml:7: providers.Bad_Name.kind: must be {kinds}",
         f"my.toml:11: providers.fal.capabilities.0: must be {abilities}",
         "my.toml:15: providers.video.base_url: is not well-formed: it begins with http:// or https:// and a host, "
@@ -319,10 +321,10 @@ def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, text: str, pro
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(CatalogInvalid, match=r"/absent\.toml: cannot be read: FileNotFoundError$"):
-        files.load(tmp_path / "absent.toml", no_keys)
+        files.load(tmp_path / "absent.toml", no_keys, KINDS)
     (tmp_path / "my.toml").write_bytes(b"x = '\xff'")
     with pytest.raises(CatalogInvalid, match=r"/my\.toml: cannot be read: it is not UTF-8$"):
-        files.load(tmp_path / "my.toml", no_keys)
+        files.load(tmp_path / "my.toml", no_keys, KINDS)
 
 
 def test_no_problem_shows_a_key(tmp_path: Path) -> None:

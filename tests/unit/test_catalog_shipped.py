@@ -12,14 +12,15 @@ from genai_prices import data_snapshot
 from pydantic import SecretStr
 
 from catalog import files, list_prices
-from catalog.builder import Adapters, ProviderKeys
+from catalog.builder import ProviderKeys
 from domain.catalog import Catalog, InputModality, Modality, Model, ProviderKind
 from domain.errors import ModelNotFound
 from domain.meters import Meter, credits_per_thousand
 from domain.money import MICRO
+from providers.registry import KINDS
 
 TODAY = datetime(2026, 11, 23, 2, tzinfo=UTC)
-EVERYTHING = Adapters({modality: frozenset(ProviderKind) for modality in Modality})
+EVERYTHING = dict.fromkeys(KINDS, ProviderKind(frozenset(Modality), needs=frozenset()))
 
 
 def no_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
@@ -36,7 +37,7 @@ def only(variable: str) -> ProviderKeys:
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return files.load(None, all_keys, at=TODAY, adapters=EVERYTHING)
+    return files.load(None, all_keys, EVERYTHING, at=TODAY)
 
 
 def of(catalog: Catalog, modality: Modality) -> list[Model]:
@@ -44,13 +45,13 @@ def of(catalog: Catalog, modality: Modality) -> list[Model]:
 
 
 def test_without_any_key_the_demo_answers_and_nothing_else() -> None:
-    catalog = files.load(None, no_keys, at=TODAY)
+    catalog = files.load(None, no_keys, KINDS, at=TODAY)
     active = catalog.active_models()
     assert {model.modality for model in active} == set(Modality) - {Modality.EMBEDDING}
     for model in active:
         assert "demo" in model.id
         assert "demo" in model.name.lower()
-        assert {route.provider.kind for route in model.routes} == {ProviderKind.DEMO}
+        assert {route.provider.kind for route in model.routes} == {"demo"}
     with pytest.raises(ModelNotFound):
         catalog.find("anthropic-claude-sonnet-46")
 
@@ -67,16 +68,14 @@ def test_one_key_is_enough_for_the_models_of_that_vendor() -> None:
         ("GEMINI_API_KEY", "google-gemini-31-pro"),
         ("OPENROUTER_API_KEY", "anthropic-claude-sonnet-46"),
     ):
-        model = files.load(None, only(variable), at=TODAY).find(model_id)
+        model = files.load(None, only(variable), KINDS, at=TODAY).find(model_id)
         assert model.routes[0].provider.api_key == SecretStr("key")
 
 
 def test_only_what_has_an_adapter_is_active() -> None:
-    catalog = files.load(None, all_keys, at=TODAY)
+    catalog = files.load(None, all_keys, KINDS, at=TODAY)
     kinds = {(model.modality, route.provider.kind) for model in catalog.active_models() for route in model.routes}
-    assert kinds == {(made, kind) for made, kinds in files.ADAPTERS.items() for kind in kinds} - {
-        (Modality.EMBEDDING, ProviderKind.OPENROUTER)
-    }
+    assert kinds == {(made, name) for name, kind in KINDS.items() for made in kind.makes}
 
 
 def test_there_is_a_lot_to_choose_from(catalog: Catalog) -> None:
@@ -134,13 +133,13 @@ def test_known_prices(catalog: Catalog, model_id: str, credits_in: str, credits_
 
 
 def test_veo_is_flat() -> None:
-    catalog = files.load(None, no_keys, at=TODAY)
+    catalog = files.load(None, no_keys, KINDS, at=TODAY)
     assert catalog.models["google-veo-31"].prices.per_unit_at("1920x1080") == 1_200_000
 
 
 def test_list_prices_are_those_of_the_day() -> None:
     later = datetime(2026, 12, 1, tzinfo=UTC)
-    prices = [files.load(None, no_keys, at=at).models["google-gemini-4-argon"].prices for at in (TODAY, later)]
+    prices = [files.load(None, no_keys, KINDS, at=at).models["google-gemini-4-argon"].prices for at in (TODAY, later)]
     assert [each.tokens.rates[Meter.INPUT] for each in prices if each.tokens] == [200 * MICRO, 400 * MICRO]
     assert prices[0].version != prices[1].version
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from catalog import files
-from domain.catalog import CatalogInvalid
+from domain.catalog import CatalogInvalid, Modality, ProviderKind
+from providers.registry import KINDS
 from tests.unit.test_catalog_file import OLLAMA, TODAY, all_keys, load, no_keys, problems
 
 
@@ -14,16 +15,16 @@ from tests.unit.test_catalog_file import OLLAMA, TODAY, all_keys, load, no_keys,
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_files_of_other_editors_are_read(tmp_path: Path, mark: str, newline: str) -> None:
     (tmp_path / "my.toml").write_bytes((mark + OLLAMA).replace("\n", newline).encode())
-    assert files.load(tmp_path / "my.toml", no_keys, at=TODAY).find("llama3.2:3b").active
+    assert files.load(tmp_path / "my.toml", no_keys, KINDS, at=TODAY).find("llama3.2:3b").active
     (tmp_path / "my.toml").write_bytes((mark + OLLAMA + "colour = 1\n").replace("\n", newline).encode())
     with pytest.raises(CatalogInvalid, match=rf"my\.toml:{OLLAMA.count(chr(10)) + 1}: models.*colour: is not a known"):
-        files.load(tmp_path / "my.toml", no_keys, at=TODAY)
+        files.load(tmp_path / "my.toml", no_keys, KINDS, at=TODAY)
 
 
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_bytes(OLLAMA.encode("utf-16"))
     with pytest.raises(CatalogInvalid, match=r"/my\.toml: cannot be read: it is not UTF-8$"):
-        files.load(tmp_path / "my.toml", no_keys)
+        files.load(tmp_path / "my.toml", no_keys, KINDS)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_key_is_taken_without_what_is_around_it(tmp_path: Path, value: str) ->
 def test_a_key_that_no_header_can_carry_is_refused_by_the_name_of_its_variable(tmp_path: Path, value: str) -> None:
     (tmp_path / "my.toml").write_text("")
     with pytest.raises(CatalogInvalid) as invalid:
-        files.load(tmp_path / "my.toml", lambda names: {"OPENAI_API_KEY": SecretStr(value)}, at=TODAY)
+        files.load(tmp_path / "my.toml", lambda names: {"OPENAI_API_KEY": SecretStr(value)}, KINDS, at=TODAY)
     (problem,) = invalid.value.problems
     assert "providers.openai.api_key_env: the value of OPENAI_API_KEY has a line end, a control character" in problem
     assert "sk-" not in problem
@@ -104,3 +105,31 @@ def test_what_is_passed_upstream_is_that_of_the_provider_and_of_the_model(tmp_pa
     assert route.passes == {"top_k", "*"}
     assert load(tmp_path, "", all_keys).find("openai-gpt-6-sol").routes[0].passes == frozenset()
     assert problems(tmp_path, text.replace('"min_p"', '"a b"'))[0].endswith("is not well-formed")
+
+
+VERTEX = ProviderKind(
+    frozenset({Modality.TEXT}), needs=frozenset({"project"}), options=frozenset({"project", "region"})
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("{}", "providers.x.options.project: is missing: a provider of kind vertex needs it"),
+        ('{ project = "p", regoin = "r" }', "providers.x.options.regoin: is not a known key; did you mean region?"),
+        ('{ project = "" }', "providers.x.options.project: must not be empty"),
+        ("{ project = 1 }", "providers.x.options.project: must be text"),
+    ],
+)
+def test_each_kind_says_what_settings_it_takes(tmp_path: Path, options: str, problem: str) -> None:
+    kinds = {**KINDS, "vertex": VERTEX}
+    (tmp_path / "my.toml").write_text(f'[providers.x]\nkind = "vertex"\noptions = {options}\n')
+    with pytest.raises(CatalogInvalid) as invalid:
+        files.load(tmp_path / "my.toml", no_keys, kinds, at=TODAY)
+    assert [line.split(": ", 1)[1] for line in invalid.value.problems] == [problem]
+
+
+def test_options_reach_the_provider(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text('[providers.x]\nkind = "vertex"\noptions = { project = "p" }\n')
+    provider = files.load(tmp_path / "my.toml", no_keys, {**KINDS, "vertex": VERTEX}, at=TODAY).providers["x"]
+    assert (provider.active, provider.options) == (True, {"project": "p"})

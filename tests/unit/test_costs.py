@@ -1,5 +1,6 @@
 """What providers bill: as the catalog says, else the list price without our markup, else unknown. Never rounded."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -51,6 +52,32 @@ def test_a_cost_that_is_given(tmp_path: Path) -> None:
     )
     used = Usage(1001, 7, UsageSource.PROVIDER, cached_tokens=1)
     assert plain(pricing.billionths(costs.tokens, used), COST_PLACES) == "0.514100007"
+
+
+BASE = ", cost_per_1k_input = 1, cost_per_1k_output = 4"
+FLEX = ", service_tiers = { flex = { cost_per_1k_input = 0.5, cost_per_1k_output = 2 } }"
+
+
+def test_a_service_tier_has_costs_of_its_own(tmp_path: Path) -> None:
+    costs = costs_of(tmp_path, model(BASE + ", cost_per_1k_cached_input = 0.1" + FLEX), "lab-x")
+    assert costs is not None
+    assert costs.tokens is not None
+    flex = costs.tokens.requested("flex")
+    used = Usage(2000, 1000, UsageSource.PROVIDER)
+    assert [plain(pricing.billionths(prices, used), COST_PLACES) for prices in (costs.tokens, flex)] == ["6", "3"]
+    assert plain(pricing.billionths(flex, replace(used, service_tier="default")), COST_PLACES) == "6"
+    assert flex.rates[Meter.CACHED_INPUT] >= costs.tokens.rates[Meter.CACHED_INPUT]
+
+
+@pytest.mark.parametrize(
+    ("costs", "problem"),
+    [
+        (FLEX, "service_tiers: needs cost_per_1k_input and cost_per_1k_output of the standard tier beside it"),
+        (BASE + FLEX.replace("flex", "auto"), "service_tiers: has auto, which is what the route's own costs are for"),
+    ],
+)
+def test_service_tiers_that_say_nothing(tmp_path: Path, costs: str, problem: str) -> None:
+    assert problems(tmp_path, model(costs)) == [f"my.toml:9: models.lab-x.routes.0.{problem}"]
 
 
 def test_what_is_not_known(tmp_path: Path) -> None:

@@ -69,9 +69,11 @@ def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
     ],
 )
 def test_refusals_hold_nothing(known: State, asked: Reserve, refusal: type[GatewayError]) -> None:
+    before = {id: (account.available, account.held, account.open_holds) for id, account in known.accounts.items()}
     (verdict,), changes = run(known, asked)
     assert type(verdict) is refusal
-    assert not any((changes.placed, changes.changed, changes.accounts, changes.transactions, changes.usage))
+    assert not any((changes.placed, changes.changed, changes.transactions, changes.usage))
+    assert {id: (row.available, row.held, row.open_holds) for id, row in known.accounts.items()} == before
     assert all(key.used.open_holds == key.used.day_credits == 0 for key in changes.keys.values())
 
 

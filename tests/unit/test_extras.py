@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.catalog import InputModality, Modality, Model, Prices, Provider, ProviderKind, Route
+from domain.catalog import InputModality, Modality, Model, Prices, Provider, Route
 from domain.errors import RequestInvalid
 from domain.meters import BASE, Meter, TokenPrices, per_thousand
 from gateway import extras
@@ -32,7 +32,7 @@ PLAIN = TokenPrices(per_thousand(input=Decimal(10), output=Decimal(20)))
 def model(
     *passes: frozenset[str], prices: TokenPrices = PRICES, reads: tuple[InputModality, ...] = tuple(InputModality)
 ) -> Model:
-    provider = Provider(name="p", kind=ProviderKind.OPENAI, active=True)
+    provider = Provider(name="p", kind="openai", active=True)
     routes = [
         Route(provider=provider, model="m", weight=1, capabilities=frozenset(), passes=some)
         for some in passes or (frozenset[str](),)

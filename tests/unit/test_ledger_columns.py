@@ -12,15 +12,15 @@ SQL = ledger_columns.FUNCTIONS.read_text("utf-8")
 CHANGES = [
     ("prices::text, input_bound", "input_bound, prices::text, input_bound"),  # a column twice shifts none, and is wrong
     ("max_credits)), array_agg(id)", "max_credits, epoch)), array_agg(id)"),  # one that the rules do not know
-    ("suspended, plan_active, recognise_retries)),", "suspended, plan_active)),"),  # one that they need
+    ("suspended, plan_active, recognise_retries,", "suspended, plan_active,"),  # one that they need
     ("day, day_credits, month, month_credits))", "day, day_credits, month))"),
     (
         "lease_until, created_at, closed_at, closed_by, max_credits)\n        SELECT",
         "lease_until, created_at)\n        SELECT",
     ),
     (
-        "charged, written_off, refunded,\n            lease_until",
-        "written_off, charged, refunded,\n            lease_until",
+        "charged,\n            written_off, refunded, lease_until",
+        "written_off,\n            charged, refunded, lease_until",
     ),
 ]
 

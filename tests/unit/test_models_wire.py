@@ -12,9 +12,8 @@ from pydantic import SecretStr
 
 from api.wire import models
 from catalog import files
-from catalog.builder import Adapters
-from domain.catalog import Catalog, Exchange
-from providers.registry import PARAMETERS
+from domain.catalog import Catalog, ExchangeRate
+from providers.registry import KINDS
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -25,7 +24,7 @@ def all_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return files.load(None, all_keys, at=TODAY)
+    return files.load(None, all_keys, KINDS, at=TODAY)
 
 
 def entry(catalog: Catalog, model_id: str) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def test_a_price_is_a_json_number_whole_where_it_is_whole(price: str, number: fl
 
 
 def test_dollars_follow_the_exchange(catalog: Catalog) -> None:
-    pricing = models.entry(catalog.models["demo-chat"], Exchange(credits_per_usd=Decimal(3)))["pricing"]
+    pricing = models.entry(catalog.models["demo-chat"], ExchangeRate(credits_per_usd=Decimal(3)))["pricing"]
     assert pricing["prompt"] == "0.033333333333333333"
 
 
@@ -114,7 +113,7 @@ def test_the_list_is_json_and_shows_no_key(catalog: Catalog) -> None:
 
 def test_a_model_that_declares_nothing_takes_what_its_adapter_passes_on(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(UNDECLARED)
-    catalog = files.load(tmp_path / "my.toml", all_keys, at=TODAY, adapters=Adapters(files.ADAPTERS, PARAMETERS))
+    catalog = files.load(tmp_path / "my.toml", all_keys, KINDS, at=TODAY)
     listed = models.listing([catalog.find(name) for name in ("a", "b")], catalog.exchange)["data"]
     plain, priced = (set(model["supported_parameters"]) for model in listed)
     assert {"temperature", "tools", "max_tokens", "response_format", "top_k"} <= plain

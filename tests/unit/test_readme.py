@@ -19,9 +19,10 @@ from starlette.routing import Route
 from api.errors import CODES
 from catalog import files
 from cli.command import yout
-from domain.catalog import Catalog
+from domain.catalog import Catalog, Modality
 from domain.ledger import Operation
 from environment import DEV_FILE, RENAMED, SECRET_FILE
+from providers.registry import KINDS
 from server import create_app
 from settings import Settings
 
@@ -91,7 +92,7 @@ def all_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
 
 @pytest.fixture(scope="module")
 def shipped() -> Catalog:
-    return files.load(None, all_keys)
+    return files.load(None, all_keys, KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_a_catalog_file_loads_and_its_models_are_active(block: Block, tmp_path: 
     document = tomllib.loads(block.text)
     merged = "\n".join(dict.fromkeys([*earlier, block.text])) if "routes" in block.text else block.text
     (tmp_path / "my-catalog.toml").write_text(merged)
-    catalog = files.load(tmp_path / "my-catalog.toml", all_keys)
+    catalog = files.load(tmp_path / "my-catalog.toml", all_keys, KINDS)
     for model_id, entry in document.get("models", {}).items():
         assert model_id in catalog.models
         assert len(catalog.models[model_id].routes) == len(entry.get("routes", catalog.models[model_id].routes))
@@ -250,7 +251,7 @@ def test_a_catalog_file_loads_and_its_models_are_active(block: Block, tmp_path: 
 
 def test_the_kinds_of_provider_are_those_with_an_adapter() -> None:
     table = {row[0]: set(SPAN.findall(row[1])) for row in cells(ROOT / "docs/catalog.md", "A provider's key")}
-    assert table == {str(made): {str(kind) for kind in kinds} for made, kinds in files.ADAPTERS.items()}
+    assert table == {str(made): {name for name, kind in KINDS.items() if made in kind.makes} for made in Modality}
 
 
 def test_the_defaults_of_the_settings_are_those() -> None:

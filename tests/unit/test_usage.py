@@ -133,3 +133,11 @@ def test_a_call_that_asked_for_a_search_made_one_unless_the_provider_says_how_ma
     report = Usage(10, 5, UsageSource.PROVIDER)
     assert usage.with_search(report) == Usage(10, 5, UsageSource.PROVIDER, web_searches=1)
     assert usage.with_search(replace(report, web_searches=3)).web_searches == 3
+    assert usage.with_search(replace(report, web_searches=0)).web_searches == 0
+
+
+def test_searches_that_a_later_report_leaves_out_were_made_all_the_same() -> None:
+    early, late = replace(provider(10, 5), web_searches=2), provider(10, 9)
+    assert usage.latest(early, late) == replace(late, web_searches=2)
+    assert usage.latest(early, replace(late, web_searches=3)).web_searches == 3
+    assert usage.latest(late, early) == late

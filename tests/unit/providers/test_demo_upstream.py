@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from domain.catalog import Provider, ProviderKind
+from domain.catalog import Provider
 from domain.errors import GatewayError, RequestInvalid, UpstreamError
-from providers.base import ChatCall, Delta, Exchange, Headers, ProviderEvent, Report, Timeouts
+from providers.base import ChatCall, Delta, Headers, ProviderEvent, Report, Timeouts, UpstreamCall
 from providers.demo.chat import DemoChat
 from providers.demo.upstream import DemoAdapter, DemoTransport
 from providers.fetch import fetch
 from tests.doubles.openai_streams import finishes, text_of
 
-ADAPTER = DemoAdapter(Provider(name="demo", kind=ProviderKind.DEMO, active=True))
+ADAPTER = DemoAdapter(Provider(name="demo", kind="demo", active=True))
 NO_TIME = Timeouts(*[timedelta(0)] * 4)
 
 
@@ -40,7 +40,7 @@ class Reader:
         self.body = b""
         self.error: GatewayError | None = None
         self.ended = asyncio.Event()
-        self.exchange: Exchange | None = None
+        self.exchange: UpstreamCall | None = None
         self.reads = 0
         self.closes_after = 0
 

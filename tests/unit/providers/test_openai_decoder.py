@@ -341,3 +341,32 @@ def test_a_report_names_the_service_tier_that_the_stream_named_last(
 ) -> None:
     events = events_of(ROLE | {"service_tier": first}, *USUAL[1:], REPORT | {"service_tier": last})
     assert [report.usage.service_tier for report in reports(events)] == [tier]
+
+
+WHOLE = {"role": "assistant", "content": "one two"}
+
+
+@pytest.mark.parametrize("delta", [{}, {"content": ""}, {"role": "assistant", "content": ""}, None])
+def test_a_message_that_tells_the_whole_again_is_not_said_twice(delta: object) -> None:
+    """As Perplexity does: in every chunk, or in the last one."""
+    again: dict[str, Any] = {"index": 0, "delta": delta, "message": WHOLE, "finish_reason": "stop"}
+    growing = {"index": 0, "delta": {"content": "one "}, "message": {"content": "one "}, "finish_reason": None}
+    for before in (USUAL[:3], (ROLE, {"choices": [growing]}, USUAL[2])):
+        events = events_of(*before, {"choices": [again]}, REPORT)
+        assert text_of(events) == "one two"
+        assert all("message" not in choice for choice in _choices(events))
+
+
+@pytest.mark.parametrize("delta", [{}, {"role": "assistant", "content": ""}])
+def test_a_message_that_alone_says_something_is_the_answer(delta: dict[str, Any]) -> None:
+    events = events_of({"choices": [{"index": 0, "delta": delta, "message": WHOLE, "finish_reason": "stop"}]})
+    assert text_of(events) == "one two"
+
+
+def test_messages_in_place_of_deltas() -> None:
+    parts = [{"choices": [{"index": 0, "message": {"content": text}}]} for text in ("one ", "two")]
+    assert text_of(events_of(*parts, chunk({}, "stop"))) == "one two"
+
+
+def _choices(events: list[Any]) -> list[dict[str, Any]]:
+    return [choice for event in events if isinstance(event, Delta) for choice in event.chunk["choices"]]

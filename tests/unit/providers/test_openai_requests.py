@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from domain.catalog import Provider, ProviderKind
+from domain.catalog import Provider
 from domain.errors import UpstreamError
 from providers.base import ChatCall
 from providers.openai.adapter import OpenAIAdapter
@@ -18,15 +18,13 @@ ALL = frozenset({"*"})
 
 
 def provider(**fields: Any) -> Provider:
-    kind = fields.pop("kind", ProviderKind.OPENAI)
-    return Provider(**({"name": "p", "kind": kind, "active": True, "base_url": "https://up.invalid/v1/"} | fields))
+    given = {"kind": "openai", "active": True, "base_url": "https://up.invalid/v1/", **fields}
+    return Provider(name="p", **given)
 
 
-def sent(
-    body: dict[str, Any], kind: ProviderKind = ProviderKind.OPENAI, **fields: Any
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def sent(body: dict[str, Any], *, openrouter: bool = False, **fields: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     call = ChatCall("theirs", {"model": "ours", "messages": MESSAGES} | body, 100, **fields)
-    request = OpenAIAdapter(provider(kind=kind)).request(call)
+    request = OpenAIAdapter(provider(), openrouter=openrouter).request(call)
     return json.loads(request.body), request.dropped
 
 
@@ -91,7 +89,7 @@ def test_what_a_provider_can_do_shapes_the_request() -> None:
     options = {"include_usage": True}
     body, _ = sent({"stream_options": options}, stream=True)
     assert (body["stream"], body["stream_options"]) == (True, options)
-    assert sent({}, ProviderKind.OPENROUTER)[0]["provider"] == {"data_collection": "deny", "zdr": True}
+    assert sent({}, openrouter=True)[0]["provider"] == {"data_collection": "deny", "zdr": True}
 
 
 @pytest.mark.parametrize("key", ["sk-abc\n", "  sk-abc \r\n"])

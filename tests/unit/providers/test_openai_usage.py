@@ -50,6 +50,32 @@ CASES = [
         report(cache_creation_input_tokens=50, cache_creation={"ephemeral_1h_input_tokens": 30}),
         {"cache_write_tokens": 20, "cache_write_1h_tokens": 30},
     ),
+    (
+        report(cache_creation={"ephemeral_1h_input_tokens": 30, "ephemeral_5m_input_tokens": 5}),
+        {"cache_write_tokens": 5, "cache_write_1h_tokens": 30},
+    ),
+    (
+        report(prompt_tokens_details={"cache_creation_token_details": {"ephemeral_1h_input_tokens": 30}}),
+        {"cache_write_1h_tokens": 30},
+    ),
+    (
+        report(cache_creation_input_tokens=10, cache_creation={"ephemeral_1h_input_tokens": 30}),
+        {"cache_write_1h_tokens": 30},
+    ),
+    (
+        {"input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 50, "cache_creation_input_tokens": 8},
+        {"input_tokens": 158, "cached_tokens": 50, "cache_write_tokens": 8},
+    ),
+    (
+        {"input_tokens": 100, "output_tokens": 20, "cache_creation": {"ephemeral_1h_input_tokens": 30}},
+        {"input_tokens": 130, "cache_write_1h_tokens": 30},
+    ),
+    (
+        {"input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 50, "total_tokens": 120},
+        {"cached_tokens": 50},
+    ),
+    ({"input_tokens": 100, "output_tokens": 20, "input_tokens_details": {"cached_tokens": 50}}, {"cached_tokens": 50}),
+    (report(cache_read_input_tokens=50), {"cached_tokens": 50}),
     (report(prompt_tokens_details={"audio_tokens": 44}), {"audio_input_tokens": 44}),
     (report(prompt_tokens_details={"audio_tokens": 900}), {"audio_input_tokens": 100}),
     (
@@ -68,6 +94,7 @@ CASES = [
     (report(reasoning_tokens=7), {"reasoning_tokens": 7}),
     (report(server_tool_use={"web_search_requests": 3}), {"web_searches": 3}),
     (report(num_search_queries=2), {"web_searches": 2}),
+    (report(server_tool_use_details={"web_search_requests": 0}), {"web_searches": 0}),
     (report(num_search_queries=10**6), {}),
     (report(prompt_tokens_details={"cached_tokens": -1}, completion_tokens_details=[5], cost=1e9), {}),
     (report(prompt_tokens_details={"cached_tokens": True}), {}),
