@@ -11,7 +11,8 @@ from db import keys as stored_keys
 from domain import keys
 from domain.caller import Caller
 from domain.errors import CallerUnknown, GatewayError
-from domain.ledger import Admit, Admitted
+from domain.operations import Admit
+from domain.results import Admitted
 
 Headers = Iterable[tuple[bytes, bytes]]
 _CALLER = "caller"

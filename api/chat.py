@@ -16,9 +16,9 @@ from api.resources import Resources
 from api.stream_response import StreamResponse, dropped_header, stream_headers
 from api.wire.base import ClientWire
 from domain import keys
-from domain.errors import CallerUnknown, GatewayError
-from domain.ledger import Replay
+from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.records import record
+from domain.results import Replay
 from gateway import replays, whole_answers
 from gateway.call import Call
 from gateway.calls import BIG_BODY
@@ -84,7 +84,7 @@ class ChatEndpoint:
             else:
                 request = self._parse(resources, scope, raw, token)
             return request, await resources.calls.open(request.call, keys.digest(token), request.idempotent)
-        except CallerUnknown:
+        except (CallerUnknown, ServiceUnavailable):
             raise
         except GatewayError as error:
             if error.left is None:

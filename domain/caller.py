@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from domain import limits
+from domain import limits, rates
 from domain.limits import NO_LIMITS, Left, Limits, Used
+from domain.rates import AccountCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,6 @@ class Credential(ABC):
     limits: Limits = NO_LIMITS
     """Its own; the operator's ceiling holds beside them."""
     used: Used = field(default_factory=Used)
-
-    def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
-        """Requests and tokens per minute that are left, for the answer's headers."""
-        allowed = self.limits.within(ceiling)
-        return (
-            limits.left(self.used.requests_tat, now, allowed.requests) if allowed.requests else None,
-            limits.left(self.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None,
-        )
 
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
         """Credits that it may still hold in this day and month; None when it has no budget."""
@@ -105,6 +98,8 @@ class Caller:
     account_id: UUID
     scopes: frozenset[str]
     credential: Credential
+    counters: AccountCounters = field(default_factory=AccountCounters)
+    """Its account's, of the operator's ceiling."""
 
     @property
     def key_id(self) -> UUID | None:
@@ -112,7 +107,9 @@ class Caller:
         return self.credential.key_id if isinstance(self.credential, ApiKey) else None
 
     def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
-        return self.credential.rates_left(ceiling, now)
+        """Requests and tokens per minute that are left to it and to its account, for the answer's headers."""
+        own = rates.of_key(self.credential.used, self.credential.limits)
+        return rates.left((own, rates.of_account(self.counters, ceiling)), now)
 
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return self.credential.payer(self.account_id, ceiling, now)

@@ -12,22 +12,11 @@ import structlog
 from domain import pricing, tokens, usage
 from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
-from domain.ledger import (
-    Admitted,
-    Answer,
-    Closed,
-    Extend,
-    Extended,
-    Operation,
-    Replay,
-    Reserve,
-    Reserved,
-    Settle,
-    Void,
-)
 from domain.limits import Limits
 from domain.meters import TokenPrices
+from domain.operations import Extend, Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
+from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
 from gateway import extras
 from gateway import stream_events as events
@@ -169,12 +158,16 @@ class Calls:
             choices=request.choices,
         )
 
-    def _provider_cost(self, route: Route | None, billed: Usage) -> tuple[str | None, int | None]:
+    def _provider_cost(self, call: Call, billed: Usage) -> tuple[str | None, int | None]:
         """Who answered, and what it bills us, in billionths of a credit."""
+        route = call.route
         if route is None:
             return None, None
         costs = route.costs.tokens if route.costs else None
-        return route.provider.name, None if costs is None else pricing.billionths(costs, billed)
+        if costs is None:
+            return route.provider.name, None
+        tier = extras.service_tier(costs, call.request.body)
+        return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:
@@ -209,7 +202,7 @@ class Calls:
         used = charge.usage
         if charge.unbilled_output:
             used = replace(used, output_tokens=used.output_tokens + charge.unbilled_output)
-        provider, cost = self._provider_cost(call.route, used)
+        provider, cost = self._provider_cost(call, used)
         self.unbilled_output += charge.unbilled_output
         operation = Settle(
             call.hold_id,

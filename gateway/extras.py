@@ -63,7 +63,7 @@ def prices_of(model: Model, body: Mapping[str, Any]) -> TokenPrices:
             _check_priced(prices, meter, name)
     if Meter.IMAGE_OUTPUT in meters:
         _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
-    tier = _service_tier(prices, body.get("service_tier"))
+    tier = _priced_tier(prices, body)
     return prices.requested(tier).limited_to(frozenset(meters)) if meters or tier else text
 
 
@@ -97,14 +97,22 @@ def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     return value
 
 
-def _service_tier(prices: TokenPrices, tier: object) -> str | None:
+def service_tier(prices: TokenPrices, body: Mapping[str, Any]) -> str | None:
+    """The tier that a request asks for, as these prices name it. None: the standard one, or one that they lack."""
+    tier = body.get("service_tier")
+    if tier in STANDARD_TIERS or not isinstance(tier, str):
+        return None
+    return next((name for name in (tier, _TIER_NAMES.get(tier, tier)) if name in prices.service_tiers), None)
+
+
+def _priced_tier(prices: TokenPrices, body: Mapping[str, Any]) -> str | None:
+    tier = body.get("service_tier")
     if tier in STANDARD_TIERS:
         return None
     if not isinstance(tier, str):
         raise RequestInvalid("'service_tier' must be a string.", param="service_tier", code="invalid_type")
-    for name in (tier, _TIER_NAMES.get(tier, tier)):
-        if name in prices.service_tiers:
-            return name
+    if (name := service_tier(prices, body)) is not None:
+        return name
     *names, last = (f"'{name}'" for name in ("auto", *prices.service_tiers, "default"))
     priced = f"{', '.join(names)} or {last}"
     raise RequestInvalid(

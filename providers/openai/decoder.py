@@ -16,17 +16,21 @@ MAX_VALUES = 50_000
 MAX_WHOLE = 4 * 1024 * 1024
 """Bytes of an answer that comes whole although a stream was asked for: it is read on the event loop."""
 _OBJECT = ord("{")
+_COMMON = frozenset({"index", "delta", "finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
+"""Of a choice that goes on: with any other field it is looked at more closely."""
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 class _Choice:
     """What is known of one choice so far."""
 
-    __slots__ = ("begun", "calls", "finished")
+    __slots__ = ("begun", "calls", "finished", "spoken")
 
     def __init__(self, seed: str) -> None:
         self.begun = False
         self.finished = False
+        self.spoken = False
+        """Whether it has said anything but its role."""
         self.calls = ToolCalls(seed)
 
 
@@ -141,20 +145,13 @@ class OpenAIDecoder:
         choices = chunk.get("choices")
         if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
             return None
-        delta = choice.get("delta")
-        if (
-            type(delta) is not dict
-            or len(delta) != 1
-            or type(content := delta.get("content")) is not str
-            or not content
-        ):
+        delta, index = choice.get("delta"), choice.get("index")
+        if type(delta) is not dict or len(delta) != 1 or type(index) is not int or index not in self._choices:
             return None
-        if (
-            type(index := choice.get("index")) is not int
-            or index not in self._choices
-            or not self._is_plain(chunk, choice)
-        ):
+        content = delta.get("content")
+        if not content or type(content) is not str or not self._is_plain(chunk, choice):
             return None
+        self._choices[index].spoken = True
         self._events.spoken()
         return Delta({"choices": choices, **shapes.beside(chunk)}, content)
 
@@ -162,7 +159,7 @@ class OpenAIDecoder:
         """Nothing ends with it, and nothing has to be looked at or repaired."""
         if chunk.get("error") or chunk.get("usage") or self._halves.pending:
             return False
-        return choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and "error" not in choice
+        return choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and choice.keys() <= _COMMON
 
     def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         if "error" in chunk or "choices" not in chunk:
@@ -242,12 +239,15 @@ class OpenAIDecoder:
 
     def _delta(self, choice: dict[str, Any], known: _Choice) -> dict[str, Any]:
         """Complete: a role in the first one only, tool calls with their indexes."""
-        delta = choice.get("delta") or choice.get("message") or {}
-        if not isinstance(delta, dict):
+        delta, message = choice.get("delta") or {}, choice.get("message") or {}
+        if not isinstance(delta, dict) or not isinstance(message, dict):
             raise UpstreamError
+        if not _says_something(delta) and not (known.spoken and "delta" in choice):  # else it tells the whole again
+            delta = message or delta
         if "delta" not in choice and "message" not in choice and "text" in choice:  # another kind of completion
             raise UpstreamError
         delta = shapes.content(delta, known.calls)
+        known.spoken = known.spoken or _says_something(delta)
         if known.begun:
             return {name: value for name, value in delta.items() if name != "role"} if "role" in delta else delta
         known.begun = True
@@ -266,6 +266,10 @@ class OpenAIDecoder:
         if missing:
             yield _ending(missing, {})
         yield Done()
+
+
+def _says_something(delta: dict[str, Any]) -> bool:
+    return any(delta[name] for name in delta if name != "role")
 
 
 def _ending(choices: list[dict[str, Any]], beside: dict[str, Any]) -> Delta:

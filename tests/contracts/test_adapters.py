@@ -10,8 +10,8 @@ import pytest
 from domain.errors import GatewayError, UpstreamError
 from domain.pricing import Usage
 from providers.base import Accepted, ChatCall, Delta, Done, ProviderEvent, Report
-from tests.contracts.adapters import OURS, SECRET, AdapterCases, Stream
-from tests.contracts.toy_provider import TOY_CASES
+from tests.support.adapter_cases import OURS, SECRET, AdapterCases, Stream
+from tests.support.toy_provider import TOY_CASES
 
 ADAPTERS: Mapping[str, AdapterCases] = {**OURS, "toy": TOY_CASES}
 
@@ -64,6 +64,7 @@ def check_usage(usage: Usage) -> None:
     output = usage.reasoning_tokens + usage.audio_output_tokens + usage.image_output_tokens
     assert output <= usage.output_tokens
     counts = {name: count for name, count in asdict(usage).items() if name not in ("source", "service_tier")}
+    assert counts.pop("web_searches") in (None, *range(100))
     assert all(type(count) is int and count >= 0 for count in counts.values())
 
 
