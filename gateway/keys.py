@@ -67,11 +67,15 @@ async def listed(session: Session, account_id: UUID) -> list[Listed]:
 
 
 async def create(session: Session, account_id: UUID, by: UUID | None, order: KeyOrder) -> CreatedKey:
-    """A new key within the scopes, limits and lifetime of the key that asks: what it does not name it inherits."""
+    """A new key within the scopes and lifetime of the key that asks, which has no limits of its own."""
     await accounts.lock(session, account_id)
     own = await _authority(session, by)
+    if own.limited:
+        raise AuthorityExceeded(
+            "This API key has limits, and each key that it made would have them once more. Make keys with one that has none."
+        )
     scopes = _known(sorted(keys.DEFAULT_SCOPES & own.scopes) if order.scopes is None else order.scopes)
-    authority = Authority(scopes, own.inherited(order.limits), own.expires_at)
+    authority = Authority(scopes, order.limits, own.expires_at)
     authority.require_within(own)
     token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
     row = await stored.create(session, account_id, NewKey(new_id(), token, order.name, authority))
@@ -95,7 +99,7 @@ async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UU
     """In force from the commit on, in every process.
 
     A key changes no key that has more than itself, gives none more than it has, and of itself changes the name alone.
-    Raises `NotFound`.
+    One with limits of its own only narrows. Raises `NotFound`.
     """
     await accounts.lock(session, account_id)
     own = await _authority(session, by)
@@ -107,6 +111,8 @@ async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UU
             raise AuthorityExceeded("An API key cannot change its own scopes and limits. Use another key.")
         _require_not_stronger(before, own)
         after.require_within(own)
+        if own.limited and not before.covers(after):
+            raise AuthorityExceeded("This API key has limits: it can narrow what other keys may do, and not widen it.")
     return await stored.change(session, account_id, key_id, KeyChange(edit.name, after))
 
 
