@@ -72,7 +72,7 @@ async def create(session: Session, account_id: UUID, by: UUID | None, order: Key
     own = await _authority(session, by)
     if own.limited:
         raise AuthorityExceeded(
-            "This API key has limits, and each key that it made would have them once more. Make keys with one that has none."
+            "This API key has limits, and each key that it made would have them again. Use a key without limits."
         )
     scopes = _known(sorted(keys.DEFAULT_SCOPES & own.scopes) if order.scopes is None else order.scopes)
     authority = Authority(scopes, order.limits, own.expires_at)
