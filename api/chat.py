@@ -16,7 +16,7 @@ from api.resources import Resources
 from api.stream_response import StreamResponse, dropped_header, stream_headers
 from api.wire.base import ClientWire
 from domain.caller import PresentedKey
-from domain.errors import CallerUnknown, GatewayError
+from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.ledger import Replay
 from domain.records import record
 from gateway import replays, whole_answers
@@ -89,7 +89,7 @@ class ChatEndpoint:
             else:
                 request = self._parse(resources, scope, raw, caller)
             return request, await resources.calls.open(request.call, caller, request.idempotent)
-        except CallerUnknown:
+        except (CallerUnknown, ServiceUnavailable):
             raise
         except GatewayError as error:
             if error.left is None:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.database import account_id, ask, writing
+from cli.database import account_id, ask, writing_once
 from cli.terminal import account, as_json, fail, print_json, say
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from db.refunds import Refunded
     from domain.ledger import Granted, Operation
 
 MAX_REFERENCE_CHARACTERS = 200
@@ -87,7 +90,11 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
     from db import refunds
     from domain.receipts import read_id
 
-    refunded = writing(lambda session: refunds.refund(session, read_id(charge), reason))
+    async def work(session: "AsyncSession") -> "tuple[Refunded, bool]":
+        refunded = await refunds.refund(session, read_id(charge), reason)
+        return refunded, refunded.repeated
+
+    refunded, repeated = writing_once(work)
     if as_json:
         print_json(
             {
@@ -95,11 +102,11 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
                 "account_id": refunded.account_id,
                 "credits_refunded": refunded.credits,
                 "balance": refunded.available,
-                "repeated": refunded.repeated,
+                "repeated": repeated,
             }
         )
         return
-    event = "was refunded before" if refunded.repeated else f"refunded {refunded.credits:,} credits"
+    event = "was refunded before" if repeated else f"refunded {refunded.credits:,} credits"
     say(f"{event}; balance {refunded.available:,}")
 
 

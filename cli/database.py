@@ -87,6 +87,21 @@ def writing(work: "Work[Value]") -> Value:
     return run(_writing(work))
 
 
+def writing_once(work: "Work[tuple[Value, bool]]") -> tuple[Value, bool]:
+    """The same for work that tells whether it had been done before: before this command, that is.
+
+    What work finds when it is done again may be its own doing, so it counts only what it finds each time.
+    """
+    found: list[bool] = []
+
+    async def noting(session: "AsyncSession") -> Value:
+        value, repeated = await work(session)
+        found.append(repeated)
+        return value
+
+    return writing(noting), all(found)
+
+
 async def _writing(work: "Work[Value]") -> Value:
     from domain.errors import ServiceUnavailable
 

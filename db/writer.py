@@ -66,6 +66,7 @@ class LedgerWriter:
         """Accounts by the digests of their keys; they never change."""
         self._arrived = asyncio.Event()
         self._closing = False
+        self._unchecked = False
         self._tasks: list[asyncio.Task[None]] = []
         self._clock: asyncio.TimerHandle | None = None
         self.batches = 0
@@ -110,6 +111,11 @@ class LedgerWriter:
             raise result
         return result
 
+    def check(self) -> None:
+        """Connect now, and not when something is asked: the operator sees what is wrong before anybody calls."""
+        self._unchecked = True
+        self._arrived.set()
+
     def submit(self, operation: Operation) -> asyncio.Future[Result]:
         loop = asyncio.get_running_loop()
         pending = Pending(operation, self._key(operation), loop.create_future(), loop.time() + self._timeout)
@@ -153,7 +159,8 @@ class LedgerWriter:
             if batch:
                 await self._serve(batch)
                 continue
-            if not self._main.available and not self._closing:
+            if (self._unchecked or not self._main.available) and not self._closing:
+                self._unchecked = False
                 await self._main.check()
                 continue
             self._arrived.clear()

@@ -34,6 +34,8 @@ class KeyOrder:
     name: str
     scopes: list[str] | None = None
     limits: Limits = NO_LIMITS
+    key_id: UUID = field(default_factory=new_id)
+    token: str = field(default_factory=lambda: keys.mint(os.urandom(keys.ENTROPY_BYTES)), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,8 @@ async def create(session: Session, account_id: UUID, by: UUID | None, order: Key
     scopes = _known(sorted(keys.DEFAULT_SCOPES & own.scopes) if order.scopes is None else order.scopes)
     authority = Authority(scopes, order.limits, own.expires_at)
     authority.require_within(own)
-    token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
-    row = await stored.create(session, account_id, NewKey(new_id(), token, order.name, authority))
-    return CreatedKey(row.id, row.name, token, row.masked, row.scopes, row.created_at, row.expires_at)
+    row = await stored.create(session, account_id, NewKey(order.key_id, order.token, order.name, authority))
+    return CreatedKey(row.id, row.name, order.token, row.masked, row.scopes, row.created_at, row.expires_at)
 
 
 async def create_once(
