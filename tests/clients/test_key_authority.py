@@ -6,8 +6,8 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.clients.account_client import AccountClient
-from tests.stack import Stack
+from tests.support.account_client import AccountClient
+from tests.support.stack import Stack
 
 PATH = "/api/chat/keys/"
 EVERY = ["chat", "models", "media", "keys", "billing", "webhooks", "share", "purge"]

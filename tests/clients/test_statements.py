@@ -7,8 +7,8 @@ import psycopg
 
 from db import ledger
 from domain.ledger import Grant
-from tests.clients.account_client import CREDITS, AccountClient
-from tests.stack import Stack
+from tests.support.account_client import CREDITS, AccountClient
+from tests.support.stack import Stack
 
 
 async def pages(payer: AccountClient, first: dict[str, Any]) -> list[dict[str, Any]]:

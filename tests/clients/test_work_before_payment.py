@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.clients.account_client import AccountClient
 from tests.clients.conftest import OpenAccountClient
+from tests.support.account_client import AccountClient
 
 CHAT = "/v1/chat/completions"
 KEYS = "/api/chat/keys/"

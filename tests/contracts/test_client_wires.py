@@ -23,10 +23,10 @@ from domain.secrets import DerivedKeys
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from providers.base import ChatUpstream, Sink, Timeouts, UpstreamRequest
-from tests.contracts.adapters import provider
-from tests.contracts.toy_provider import BYE, HI, ONE, TWO, USED, ToyAdapter, lines
-from tests.contracts.toy_wire import ToyWire
-from tests.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
+from tests.support.adapter_cases import provider
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
+from tests.support.toy_provider import BYE, HI, ONE, TWO, USED, ToyAdapter, lines
+from tests.support.toy_wire import ToyWire
 
 _SECONDS = timedelta(seconds=10)
 KEY = {"toy-key": keys.mint(bytes(32))}

@@ -14,7 +14,7 @@ from db.engine import Database
 from db.writer import LedgerWriter
 from domain.errors import CallerUnknown, GatewayError, HoldVoided, InsufficientCredits, KeyReused, NotFound
 from domain.ledger import Answer, Closed, Grant, HoldState, Operation, Reserve, Reserved, Settle, Sweep
-from tests.integration.bank import Customer, balance, open_account, reserve, settle, void
+from tests.support.bank import Customer, balance, open_account, reserve, settle, void
 
 
 async def outcome(ledger: LedgerWriter, operation: Operation) -> Answer | GatewayError:

@@ -15,7 +15,7 @@ from db.writer import LedgerWriter
 from domain.ledger import Closed, Reserve, Settle
 from domain.meters import Meter, Tier, TokenPrices, per_thousand
 from domain.pricing import TextTerms, Usage, UsageSource
-from tests.integration.bank import Customer, open_account
+from tests.support.bank import Customer, open_account
 
 USUAL = per_thousand(
     input=Decimal(300),

@@ -25,8 +25,8 @@ from domain.ids import chat_id
 from domain.ledger import Reserve
 from domain.media import Kind, MediaRequest, Output, object_key
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
-from tests.stack import ROOT
+from tests.support.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
+from tests.support.stack import ROOT
 
 Found = TypeVar("Found")
 

@@ -13,7 +13,7 @@ from domain.caller import Payer
 from domain.ledger import IdempotencyClaim
 from domain.media import Kind, MediaRequest
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, Customer, balance, open_account
+from tests.support.bank import WRAPPING, Customer, balance, open_account
 
 PRICE = 100
 

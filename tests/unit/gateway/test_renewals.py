@@ -9,9 +9,9 @@ from domain.limits import NO_LIMITS
 from gateway.calls import Calls
 from gateway.renewals import renew_for_ever
 from providers.base import ChatUpstream
-from tests.doubles.chat_calls import CATALOG
-from tests.doubles.chat_calls import call as opened
-from tests.stack import eventually
+from tests.support.doubles.chat_calls import CATALOG
+from tests.support.doubles.chat_calls import call as opened
+from tests.support.stack import eventually
 
 
 class Ledger:
