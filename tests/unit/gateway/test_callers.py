@@ -14,7 +14,7 @@ from domain.secrets import DerivedKeys
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.wire import ModelCall
-from tests.doubles.chat_calls import CATALOG, MESSAGES, count, upstreams
+from tests.support.doubles.chat_calls import CATALOG, MESSAGES, count, upstreams
 
 TOKEN = mint(b"k" * ENTROPY_BYTES)
 ANN = UUID(int=1)
