@@ -10,7 +10,8 @@ from api.resources import Resources
 from db import keys as stored_keys
 from domain.caller import Caller, PresentedKey
 from domain.errors import GatewayError
-from domain.ledger import Admit, Admitted
+from domain.operations import Admit
+from domain.results import Admitted
 
 Headers = Iterable[tuple[bytes, bytes]]
 _CALLER = "caller"

@@ -17,8 +17,8 @@ from api.stream_response import StreamResponse, dropped_header, stream_headers
 from api.wire.base import ClientWire
 from domain.caller import PresentedKey
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
-from domain.ledger import Replay
 from domain.records import record
+from domain.results import Replay
 from gateway import replays, whole_answers
 from gateway.call import Call
 from gateway.calls import BIG_BODY

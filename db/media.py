@@ -19,11 +19,13 @@ from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
 from domain.errors import GatewayError, NotFound
-from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
+from domain.holds import ClosedBy
 from domain.limits import NO_LIMITS, Limits
 from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, OutputFolder, State, may_become
 from domain.money import COST_PLACES
+from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
 from domain.pricing import FlatTerms
+from domain.results import Answer, Replay, Reserved
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,27 +21,15 @@ from domain.errors import (
     RequestInvalid,
     ScopeMissing,
 )
-from domain.ledger import (
-    Account,
-    Admit,
-    Admitted,
-    Extend,
-    Extended,
-    Hold,
-    HoldState,
-    IdempotencyClaim,
-    IdempotencyRecord,
-    Key,
-    Replay,
-    Reserve,
-    Reserved,
-    TransactionKind,
-)
+from domain.holds import Hold, HoldState
+from domain.ledger import Account, IdempotencyRecord, Key, TransactionKind
 from domain.limits import Limits, Used
 from domain.money import MAX_AMOUNT
+from domain.operations import Admit, Extend, IdempotencyClaim, Reserve
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.rates import Rate
 from domain.records import record
+from domain.results import Admitted, Extended, Replay, Reserved
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
 _SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")

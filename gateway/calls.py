@@ -14,22 +14,11 @@ from domain import pricing, tokens, usage
 from domain.caller import AnyCaller
 from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
-from domain.ledger import (
-    Admitted,
-    Answer,
-    Closed,
-    Extend,
-    Extended,
-    Operation,
-    Replay,
-    Reserve,
-    Reserved,
-    Settle,
-    Void,
-)
 from domain.limits import Limits
 from domain.meters import TokenPrices
+from domain.operations import Extend, Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
+from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
 from gateway import extras
 from gateway import stream_events as events

@@ -13,8 +13,8 @@ from db.data_keys import Sealing
 from db.media import MediaJobs, Order
 from domain.caller import Payer
 from domain.keys import digest
-from domain.ledger import Adjust, Reserve
 from domain.media import Kind, MediaRequest, Output, object_key
+from domain.operations import Adjust, Reserve
 from domain.pricing import FlatTerms
 from domain.sealing import Wrapping
 from tests.clients.conftest import OpenAccountClient

@@ -6,7 +6,7 @@ from uuid import uuid4
 import psycopg
 
 from db import ledger
-from domain.ledger import Grant
+from domain.operations import Grant
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.stack import Stack
 

@@ -17,8 +17,9 @@ import api.app
 from api.cors import Cors
 from domain import keys
 from domain.errors import GatewayError, RateLimited
-from domain.ledger import Admit, Admitted, Answer, Operation, Reserve, Reserved
 from domain.limits import NO_LIMITS
+from domain.operations import Admit, Operation, Reserve
+from domain.results import Admitted, Answer, Reserved
 from domain.secrets import DerivedKeys
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests

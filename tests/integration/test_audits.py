@@ -8,7 +8,7 @@ from db.audit import Audits, audit, latest
 from db.audit_checks import CHECKS
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.ledger import Grant
+from domain.operations import Grant
 from tests.support.bank import open_account, reserve, settle
 
 

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from db import migrate
 from dev.postgres import EmbeddedPostgres
-from domain.ledger import Operation
+from domain.operations import Operation
 from tests.support.doubles.faulty_wire import Point, Way
 from tests.support.ledger.machine import BankMachine
 from tests.support.ledger.operations import BATCH, calls

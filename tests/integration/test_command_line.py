@@ -17,7 +17,7 @@ from cli.command import COMMANDS, yout
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
-from domain.ledger import Reserved
+from domain.results import Reserved
 from tests.support.bank import open_account, reserve, settle
 from tests.support.doubles.cutting_proxy import CuttingProxy
 from tests.support.stack import ROOT, free_port

@@ -18,7 +18,8 @@ from db.keys import KeyChange, NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.authority import Authority
-from domain.ledger import IdempotencyClaim, Operation, Reserved
+from domain.operations import IdempotencyClaim, Operation
+from domain.results import Reserved
 from tests.integration.test_ledger import outcome, proven
 from tests.support.bank import Customer, balance, open_account, reserve, settle
 from tests.support.doubles.frozen_writer import frozen_in_a_batch

@@ -13,7 +13,9 @@ from db.audit import Report, audit
 from db.engine import Database
 from db.writer import LedgerWriter
 from domain.errors import CallerUnknown, GatewayError, HoldVoided, InsufficientCredits, KeyReused, NotFound
-from domain.ledger import Answer, Closed, Grant, HoldState, Operation, Reserve, Reserved, Settle, Sweep
+from domain.holds import HoldState
+from domain.operations import Grant, Operation, Reserve, Settle, Sweep
+from domain.results import Answer, Closed, Reserved
 from tests.support.bank import Customer, balance, open_account, reserve, settle, void
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.ledger import Operation
+from domain.operations import Operation
 from tests.integration.test_ledger import outcome, proven
 from tests.support.bank import balance, open_account, reserve, settle
 from tests.support.doubles.faulty_wire import Fault, FaultyWire, Point, Way

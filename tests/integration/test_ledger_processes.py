@@ -17,7 +17,7 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.authority import Authority
-from domain.ledger import Adjust, Admit, Grant, Operation
+from domain.operations import Adjust, Admit, Grant, Operation
 from tests.integration.test_ledger import proven
 from tests.support.bank import Customer, balance, open_account, reserve
 from tests.support.doubles.faulty_wire import FaultyWire, Point, Way

@@ -20,7 +20,7 @@ from db.leadership import Leadership
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.errors import ServiceUnavailable
-from domain.ledger import Closed, Reserved
+from domain.results import Closed, Reserved
 from tests.integration.test_ledger import outcome, proven
 from tests.support.bank import Customer, open_account, reserve, settle
 from tests.support.stack import eventually, free_port

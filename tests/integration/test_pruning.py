@@ -25,8 +25,8 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.errors import NotFound, where
-from domain.ledger import Renew
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
+from domain.operations import Renew
 from domain.pricing import FlatTerms
 from domain.retention import FOR_EVER, Retention
 from domain.rounds import MaintenanceErrors

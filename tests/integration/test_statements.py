@@ -14,7 +14,7 @@ from db.billing import Entry, Opened
 from db.engine import Database
 from db.pages import Page, Period
 from db.writer import LedgerWriter
-from domain.ledger import Grant
+from domain.operations import Grant
 from tests.support.bank import open_account
 from tests.support.stack import ROOT
 

@@ -14,8 +14,8 @@ from db.keys import NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.authority import Authority
-from domain.ledger import Grant, Reserve, Settle, Void
 from domain.meters import TokenPrices, per_thousand
+from domain.operations import Grant, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage, UsageSource
 from domain.sealing import Wrapping
 

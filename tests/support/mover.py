@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from db import ledger
-from domain.ledger import Adjust, Grant, Operation
+from domain.operations import Adjust, Grant, Operation
 
 
 async def move(url: str, account_id: UUID, seconds: float) -> None:

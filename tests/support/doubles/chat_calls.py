@@ -9,7 +9,9 @@ from uuid import uuid4
 
 from domain.catalog import Capability, Model, Provider, Route
 from domain.errors import GatewayError, InsufficientCredits
-from domain.ledger import Answer, Closed, Extend, Extended, HoldState, Operation, Renew, Renewed, Reserved, Settle, Void
+from domain.holds import HoldState
+from domain.operations import Extend, Operation, Renew, Settle, Void
+from domain.results import Answer, Closed, Extended, Renewed, Reserved
 from domain.tokens import InputTokens
 from gateway.call import Call
 from gateway.produced_output import ProducedOutput

@@ -10,7 +10,8 @@ from unittest import mock
 import db.ledger_lane
 from db.writer import LedgerWriter
 from domain.decisions import decide
-from domain.ledger import Operation, Result
+from domain.operations import Operation
+from domain.results import Result
 
 
 class FrozenWriter(threading.Thread):

@@ -5,21 +5,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from domain.decisions import decide
-from domain.ledger import (
-    Account,
-    Changes,
-    HoldState,
-    Key,
-    Operation,
-    Reserve,
-    Result,
-    Secret,
-    Settle,
-    State,
-    Void,
-)
+from domain.holds import HoldState
+from domain.ledger import Account, Changes, Key, Secret, State
 from domain.meters import TokenPrices, per_thousand
+from domain.operations import Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage, UsageSource
+from domain.results import Result
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANN, BOB, KEY = UUID(int=1), UUID(int=2), UUID(int=9)

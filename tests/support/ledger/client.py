@@ -10,7 +10,8 @@ from multiprocessing.connection import Connection
 from typing import Self
 
 import db.writer  # what the processes are forked with
-from domain.ledger import Operation, Result
+from domain.operations import Operation
+from domain.results import Result
 from tests.support.ledger.verdict_codec import EncodedResult, encode
 
 RESULT_TIMEOUT = timedelta(seconds=60)

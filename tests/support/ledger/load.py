@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from db.writer import LedgerWriter
-from domain.ledger import Adjust, Extend, Grant, Operation, Refund, Renew, Sweep
+from domain.operations import Adjust, Extend, Grant, Operation, Refund, Renew, Sweep
 from tests.support.bank import Customer, reserve, settle, void
 from tests.support.ledger.client import RESULT_TIMEOUT, processes
 from tests.support.ledger.verdict_codec import EncodedResult, encode

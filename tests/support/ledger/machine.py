@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from domain.ledger import Grant, Operation, Renew, Reserve, Sweep
+from domain.operations import Grant, Operation, Renew, Reserve, Sweep
 from tests.support.ledger.facts import MOST
 from tests.support.ledger.model import Model
 from tests.support.ledger.operations import BATCH, HOLD, OPERATION, calls

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from domain.decisions import decide
-from domain.ledger import Account, Changes, Hold, Key, Operation, Result, Secret, State
+from domain.holds import Hold
+from domain.ledger import Account, Changes, Key, Secret, State
+from domain.operations import Operation
+from domain.results import Result
 from domain.usage import UsageEntry
 from tests.support.ledger.machine import BankMachine
 from tests.support.ledger.verdict_codec import EncodedResult, encode

@@ -9,18 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain.ledger import (
-    Adjust,
-    Extend,
-    Grant,
-    Operation,
-    Refund,
-    Renew,
-    Reserve,
-    Settle,
-    Sweep,
-    Void,
-)
+from domain.operations import Adjust, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
 from domain.pricing import FlatTerms, Usage
 from tests.support.ledger.facts import (
     CACHED,

@@ -10,21 +10,10 @@ from domain import reservations, settlements
 from domain.books import Books
 from domain.decisions import RULES, Rule, decide, grant
 from domain.errors import NotFound
-from domain.ledger import (
-    Answer,
-    Closed,
-    Extend,
-    Grant,
-    HoldState,
-    Operation,
-    Refund,
-    Renew,
-    Reserve,
-    Settle,
-    Sweep,
-    TransactionKind,
-    Void,
-)
+from domain.holds import HoldState
+from domain.ledger import TransactionKind
+from domain.operations import Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
+from domain.results import Answer, Closed
 from tests.support.ledger.memory import Decide
 
 

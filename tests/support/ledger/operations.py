@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from domain.ledger import (
+from domain.operations import (
     Adjust,
     Extend,
     Grant,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from domain.ledger import Operation
+from domain.operations import Operation
 from tests.support.ledger.model import Model
 from tests.support.ledger.verdict_codec import EncodedResult
 

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from db.audit import audit
 from db.engine import Database
-from domain.ledger import Operation
+from domain.operations import Operation
 from tests.support.doubles.faulty_wire import FaultyWire, Point
 from tests.support.ledger.client import Client
 from tests.support.ledger.verdict_codec import EncodedResult

@@ -4,7 +4,7 @@ from functools import singledispatch
 from typing import Any
 
 from domain.errors import GatewayError, InsufficientCredits
-from domain.ledger import Admitted, Closed, Extended, Granted, Renewed, Replay, Reserved
+from domain.results import Admitted, Closed, Extended, Granted, Renewed, Replay, Reserved
 
 EncodedResult = tuple[Any, ...]
 

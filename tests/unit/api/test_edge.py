@@ -20,8 +20,9 @@ from api.edge import Edge
 from db.engine import Database
 from domain import keys
 from domain.errors import ServiceUnavailable
-from domain.ledger import Answer, Operation
 from domain.limits import NO_LIMITS
+from domain.operations import Operation
+from domain.results import Answer
 from server import create_app
 from settings import Settings
 

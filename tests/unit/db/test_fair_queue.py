@@ -5,7 +5,7 @@ import uuid
 from uuid import UUID
 
 from db.fair_queue import FairQueue, ParkedAccounts, Pending
-from domain.ledger import Void
+from domain.operations import Void
 from tests.support.ledger.cases import ANN, BOB
 
 CAT = UUID(int=3)

@@ -5,7 +5,8 @@ import pytest
 from db import ledger_columns
 from db.ledger_writes import STATEMENTS
 from db.tables import AccountRow, ApiKeyRow, HoldRow
-from domain.ledger import Account, Hold
+from domain.holds import Hold
+from domain.ledger import Account
 from domain.limits import Used
 
 SQL = ledger_columns.FUNCTIONS.read_text("utf-8")

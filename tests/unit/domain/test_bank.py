@@ -7,7 +7,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from domain.decisions import Rule
-from domain.ledger import Operation
+from domain.operations import Operation
 from tests.support.ledger.memory import MemoryMachine
 from tests.support.ledger.mutants import MUTANTS, mutant
 

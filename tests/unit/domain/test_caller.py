@@ -7,8 +7,9 @@ import pytest
 
 from domain.caller import ApiKey, Caller, Credential, Payer, Visitor, WebSession
 from domain.errors import InsufficientCredits
-from domain.ledger import Closed, Extend, Reserved, Settle
 from domain.limits import Limits, Used
+from domain.operations import Extend, Settle
+from domain.results import Closed, Reserved
 from domain.secrets import DerivedKeys
 from gateway.idempotency import IdempotentRequests
 from tests.support.ledger.cases import ANN, BOUND, reserve, run, state, used

@@ -22,28 +22,13 @@ from domain.errors import (
     RequestInvalid,
     ScopeMissing,
 )
-from domain.ledger import (
-    Adjust,
-    Closed,
-    Extend,
-    Extended,
-    Grant,
-    Granted,
-    HoldState,
-    LedgerAccount,
-    Operation,
-    Refund,
-    Renew,
-    Reserve,
-    Reserved,
-    Secret,
-    Settle,
-    State,
-    Sweep,
-)
+from domain.holds import HoldState
+from domain.ledger import LedgerAccount, Secret, State
 from domain.limits import Limits
 from domain.money import MAX_AMOUNT
+from domain.operations import Adjust, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep
 from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
+from domain.results import Closed, Extended, Granted, Reserved
 from tests.support.ledger.cases import ANN, BOB, BOUND, DIGEST, KEY, NOW, TERMS, reserve, run, settle, state, used, void
 
 

@@ -7,22 +7,12 @@ from uuid import UUID
 import pytest
 
 from domain.errors import GatewayError
-from domain.ledger import (
-    LEASE,
-    Closed,
-    Extend,
-    Extended,
-    IdempotencyClaim,
-    Refund,
-    Renew,
-    Renewed,
-    Replay,
-    Reserve,
-    Reserved,
-    State,
-)
+from domain.holds import LEASE
+from domain.ledger import State
 from domain.limits import Limits
+from domain.operations import Extend, IdempotencyClaim, Refund, Renew, Reserve
 from domain.rates import Counters
+from domain.results import Closed, Extended, Renewed, Replay, Reserved
 from tests.support.ledger.cases import ANN, BOUND, KEY, reserve, run, settle, state, used
 
 

@@ -7,8 +7,10 @@ from uuid import UUID
 import pytest
 
 from domain.errors import CallerUnknown, GatewayError, InsufficientCredits, RateLimited, ScopeMissing
-from domain.ledger import Admit, Admitted, Closed, Extend, Operation, Reserved, State
+from domain.ledger import State
 from domain.limits import Limits
+from domain.operations import Admit, Extend, Operation
+from domain.results import Admitted, Closed, Reserved
 from tests.support.ledger.cases import ANN, BOUND, DIGEST, KEY, TERMS, reserve, run, settle, state, used, void
 
 ADMIT = Admit(DIGEST, "chat")

@@ -17,8 +17,9 @@ from catalog.entries import CostedByTokens, PricedByTokens
 from catalog.list_prices import KEYS
 from domain import meters, pricing
 from domain.books import usage_entry
-from domain.ledger import ClosedBy, Hold, HoldState, Settle
+from domain.holds import ClosedBy, Hold, HoldState
 from domain.meters import BASE, MAX_PER_CALL, Meter, Tier, TokenPrices, per_thousand
+from domain.operations import Settle
 from domain.pricing import PARTS, TextTerms, Usage, UsageSource
 
 PRICE = st.decimals(min_value=0, max_value=10**6, places=6)

@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 
 from domain.errors import NotFound
+from domain.holds import Hold, HoldState
 from domain.ids import chat_id
-from domain.ledger import Hold, HoldState, LedgerAccount, Posting, TransactionKind
+from domain.ledger import LedgerAccount, Posting, TransactionKind
 from domain.meters import Tier, TokenPrices, per_thousand
 from domain.pricing import Usage, UsageSource
 from domain.receipts import Calculation, Extension, Movement, Receipt, public_id, read_id

@@ -8,8 +8,9 @@ import pytest
 from domain.caller import AnyCaller, Caller, PresentedKey, Visitor, WebSession
 from domain.errors import CallerUnknown, ScopeMissing
 from domain.keys import ENTROPY_BYTES, digest, mint
-from domain.ledger import Answer, Operation, Reserve, Reserved
 from domain.limits import Limits
+from domain.operations import Operation, Reserve
+from domain.results import Answer, Reserved
 from domain.secrets import DerivedKeys
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests

@@ -4,8 +4,9 @@ import asyncio
 from uuid import UUID
 
 from domain.errors import GatewayError, HoldClosed, ServiceUnavailable
-from domain.ledger import Answer, Operation, Renew, Renewed
 from domain.limits import NO_LIMITS
+from domain.operations import Operation, Renew
+from domain.results import Answer, Renewed
 from gateway.calls import Calls
 from gateway.renewals import renew_for_ever
 from providers.base import ChatUpstream
