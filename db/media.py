@@ -42,6 +42,7 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: IdempotencyClaim | None = None
+    admitted: bool = False
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -76,6 +77,7 @@ class MediaJobs:
                 pro_only=order.pro_only,
                 ceiling=order.ceiling,
                 claim=order.claim,
+                admitted=order.admitted,
             )
             reserved = await _ask(session, reserve)
             if isinstance(reserved, Replay):

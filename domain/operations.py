@@ -40,7 +40,7 @@ class Admit:
     """Authenticate a key and take one of its requests, before work is done for it. Asked again: one more."""
 
     digest: bytes
-    scope: str
+    scope: str | None = None
     ceiling: Limits = NO_LIMITS
 
 

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 
 from domain import pricing, tokens, usage
+from domain.caller import AnyCaller
 from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
 from domain.limits import Limits
@@ -73,22 +75,26 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(
-        self, request: ModelCall, digest: bytes, idempotent: IdempotentRequest | ImplicitRequest
+        self, request: ModelCall, caller: AnyCaller, idempotent: IdempotentRequest | ImplicitRequest
     ) -> Call | Replay:
         """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then.
 
         A `Replay` when the same request was made and charged before.
         """
+        caller.require_scope("chat")
         explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
         model, terms = await self.terms(request, None if explicit else request.admitted)
         routes = self._strict_routes(request, model) if request.strict else model.routes
+        payer = caller.payer(self._ceiling, datetime.now(UTC))
         reserve = Reserve(
             hold_id=new_id(),
             scope="chat",
             kind="chat",
             model=model.id,
             terms=terms,
-            digest=digest,
+            digest=payer.digest,
+            account_id=None if payer.digest else payer.account_id,
+            allowance=payer.allowance,
             pro_only=model.pro_only,
             ceiling=self._ceiling,
             claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,

@@ -7,7 +7,7 @@ import pytest
 
 from domain.authority import Authority
 from domain.errors import AuthorityExceeded, ScopeMissing
-from domain.limits import NO_LIMITS, Limits
+from domain.limits import Limits
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [field.name for field in fields(Limits)]
@@ -48,7 +48,7 @@ def test_nothing_outlives_the_key_that_gave_it(expires_at: datetime | None) -> N
     assert own.covers(own)
 
 
-def test_what_is_left_out_is_inherited() -> None:
-    own = authority("chat", requests=60, credits_day=10)
-    assert own.inherited(NO_LIMITS) == own.limits
-    assert own.inherited(Limits(requests=5, tokens=100)) == Limits(requests=5, tokens=100, credits_day=10)
+@pytest.mark.parametrize("name", NAMES)
+def test_any_limit_makes_it_limited(name: str) -> None:
+    assert authority("keys", **{name: 1}).limited
+    assert not authority("keys").limited
