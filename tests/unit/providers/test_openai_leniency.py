@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import UpstreamError
 from providers import upstream_json
-from tests.doubles.openai_streams import chunk, decoded, deltas, events_of, finishes, reports, text_of
+from tests.support.doubles.openai_streams import chunk, decoded, deltas, events_of, finishes, reports, text_of
 
 STOP = chunk({}, "stop")
 
