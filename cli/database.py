@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from db.engine import Database
     from db.faults import DatabaseFault
-    from domain.ledger import Answer, Operation
+    from domain.operations import Operation
+    from domain.results import Answer
     from settings import Settings
 
 Value = TypeVar("Value")

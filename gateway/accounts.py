@@ -8,7 +8,7 @@ from db import keys as stored_keys
 from db import ledger
 from db.engine import Session, raw
 from domain import keys as tokens
-from domain.ledger import Grant
+from domain.operations import Grant
 from domain.sealing import Wrapping
 from gateway import keys
 from gateway.ids import new_id

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from domain.errors import GatewayError
-from domain.ledger import Closed
+from domain.results import Closed
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call
 from gateway.relay import Phase, Relay

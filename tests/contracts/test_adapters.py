@@ -10,8 +10,8 @@ import pytest
 from domain.errors import GatewayError, UpstreamError
 from domain.pricing import Usage
 from providers.base import Accepted, ChatCall, Delta, Done, ProviderEvent, Report
-from tests.contracts.adapters import OURS, SECRET, AdapterCases, Stream
-from tests.contracts.toy_provider import TOY_CASES
+from tests.support.adapter_cases import OURS, SECRET, AdapterCases, Stream
+from tests.support.toy_provider import TOY_CASES
 
 ADAPTERS: Mapping[str, AdapterCases] = {**OURS, "toy": TOY_CASES}
 

@@ -17,16 +17,17 @@ import api.app
 from api.cors import Cors
 from domain import keys
 from domain.errors import GatewayError, RateLimited
-from domain.ledger import Admit, Admitted, Answer, Operation, Reserve, Reserved
 from domain.limits import NO_LIMITS
+from domain.operations import Admit, Operation, Reserve
+from domain.results import Admitted, Answer, Reserved
 from domain.secrets import DerivedKeys
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from providers.base import ChatUpstream, Sink, Timeouts, UpstreamRequest
-from tests.contracts.adapters import provider
-from tests.contracts.toy_provider import BYE, HI, ONE, TWO, USED, ToyAdapter, lines
-from tests.contracts.toy_wire import ToyWire
-from tests.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
+from tests.support.adapter_cases import provider
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
+from tests.support.toy_provider import BYE, HI, ONE, TWO, USED, ToyAdapter, lines
+from tests.support.toy_wire import ToyWire
 
 _SECONDS = timedelta(seconds=10)
 KEY = {"toy-key": keys.mint(bytes(32))}

@@ -17,10 +17,10 @@ from cli.command import COMMANDS, yout
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
-from domain.ledger import Reserved
-from tests.doubles.cutting_proxy import CuttingProxy
-from tests.integration.bank import open_account, reserve, settle
-from tests.stack import ROOT, free_port
+from domain.results import Reserved
+from tests.support.bank import open_account, reserve, settle
+from tests.support.doubles.cutting_proxy import CuttingProxy
+from tests.support.stack import ROOT, free_port
 
 PASSWORD = "a-password-that-nobody-may-read"
 ACCOUNT = "ann@example.test"

@@ -11,7 +11,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from temporal.client import plain_converter
-from tests.replay.changed import CHANGES
+from tests.support.temporal.changed import CHANGES
 from worker import SANDBOX, WORKFLOWS, build_id
 
 HISTORIES = Path(__file__).parent / "histories"

@@ -20,7 +20,7 @@ from domain.errors import HoldVoided, ServiceUnavailable, UpstreamBusy, Upstream
 from domain.media import State
 from providers.base import Progress, Stage
 from temporal.client import plain_converter
-from tests.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, until
+from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, until
 from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
 from workflows.maintenance import MaintenanceWorkflow
