@@ -14,7 +14,7 @@ from domain.errors import ServiceUnavailable
 from domain.sealing import Wrapping
 from gateway import secret_check
 from gateway.secret_check import check_secret
-from tests.stack import Stack, eventually
+from tests.support.stack import Stack, eventually
 
 OLD, NEW = "the master secret of the beginning, long", "the master secret that came after, long"
 OTHER = "a master secret of another installation"
