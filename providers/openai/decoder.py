@@ -58,7 +58,20 @@ class OpenAIDecoder:
             return (Accepted(),)
         return ()
 
-    def feed(self, data: bytes) -> Iterator[ProviderEvent]:
+    def feed(self, data: bytes) -> Iterable[ProviderEvent]:
+        if self._kind is None or self._kind == b"{" or self._done:
+            return self._feed(data)
+        event = self._events.whole(data)
+        if event is None:
+            return self._feed(data)
+        chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+        delta = None if doubtful else self._common(chunk)
+        if delta is not None:
+            return (delta,)
+        self._events.silent(len(event))
+        return self._chunk(chunk, doubtful)
+
+    def _feed(self, data: bytes) -> Iterator[ProviderEvent]:
         if self._done:
             return
         if self._kind is None:
@@ -130,26 +143,23 @@ class OpenAIDecoder:
     def _common(self, chunk: dict[str, Any]) -> Delta | None:
         """Of one choice that goes on with its content: most chunks, and so the short way."""
         choices = chunk.get("choices")
-        if type(choices) is not list or len(choices) != 1 or chunk.get("error") or chunk.get("usage"):
+        if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
             return None
-        choice = choices[0]
-        delta = choice.get("delta") if type(choice) is dict else None
-        if type(delta) is not dict or len(delta) != 1 or self._halves:
+        delta, index = choice.get("delta"), choice.get("index")
+        if type(delta) is not dict or len(delta) != 1 or type(index) is not int or index not in self._choices:
             return None
-        content, index = delta.get("content"), choice.get("index")
-        if type(content) is not str or type(index) is not int or not self._goes_on(choice, index):
+        content = delta.get("content")
+        if not content or type(content) is not str or not self._is_plain(chunk, choice):
             return None
-        if content:
-            self._events.spoken()
+        self._choices[index].spoken = True
+        self._events.spoken()
         return Delta({"choices": choices, **shapes.beside(chunk)}, content)
 
-    def _goes_on(self, choice: dict[str, Any], index: int) -> bool:
-        known = self._choices.get(index)
-        plain = choice.get("finish_reason", 0) is None and choice.get("logprobs") is None
-        if known is None or not known.begun or not plain or not choice.keys() <= _COMMON:
+    def _is_plain(self, chunk: dict[str, Any], choice: dict[str, Any]) -> bool:
+        """Nothing ends with it, and nothing has to be looked at or repaired."""
+        if chunk.get("error") or chunk.get("usage") or self._halves.pending:
             return False
-        known.spoken = True
-        return True
+        return choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and choice.keys() <= _COMMON
 
     def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         if "error" in chunk or "choices" not in chunk:
@@ -192,7 +202,7 @@ class OpenAIDecoder:
         ends: list[dict[str, Any]] = []
         listed = enumerate(shapes.choices_of(chunk))
         completed = [self._part(choice, shapes.index_of(choice, n), chunk, ends) for n, choice in listed]
-        if doubtful or self._halves:
+        if doubtful or self._halves.pending:
             completed = [self._whole_characters(part, ends) for part in completed]
         parts = [part for part in completed if part["delta"] or part.get("logprobs")]
         if parts:

@@ -18,6 +18,7 @@ _BESIDE_CHOICES: tuple[tuple[str, type], ...] = (
     ("images", list),
 )
 """What an answer may tell beside its choices: nothing about the provider's accounts and hosts."""
+_BESIDE_NAMES = frozenset(name for name, _ in _BESIDE_CHOICES)
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _FINISH_WORDS = {
     "max_tokens": "length",
@@ -36,7 +37,9 @@ _OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", 
 
 
 def beside(body: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {}
+    fields: dict[str, Any] = {}
+    if _BESIDE_NAMES.isdisjoint(body):
+        return fields
     for name, kind in _BESIDE_CHOICES:
         value = body.get(name)
         if type(value) is kind:
