@@ -72,6 +72,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
+            ledger.check()
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)

@@ -15,7 +15,8 @@ from db import billing
 from db.billing import Charge, Entry, Grouping, Used, Wanted
 from db.pages import Page, Period
 from domain.errors import RequestInvalid
-from domain.ledger import HoldState, TransactionKind
+from domain.holds import HoldState
+from domain.ledger import TransactionKind
 from domain.receipts import public_id, read_id
 
 router = APIRouter(prefix="/api/billing", tags=["billing"])

@@ -6,7 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from domain import meters, pricing
-from domain.ledger import ClosedBy, Hold, HoldState, LedgerAccount, TransactionKind
+from domain.holds import ClosedBy, Hold, HoldState
+from domain.ledger import LedgerAccount, TransactionKind
 from domain.meters import MAX_PER_CALL, Meter, TokenPrices
 from domain.money import MINIMUM_CHARGE, PRICE_PLACES, plain
 from domain.pricing import Usage, UsageSource

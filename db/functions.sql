@@ -37,10 +37,11 @@ BEGIN
     IF _wait THEN
         PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
     END IF;
-    SELECT json_agg(json_build_array(id, available, held, open_holds, suspended, plan_active, recognise_retries)),
-           array_agg(id)
+    SELECT json_agg(json_build_array(id, available, held, open_holds, suspended, plan_active, recognise_retries,
+                                     requests_tat, tokens_tat)), array_agg(id)
     INTO accounts_, locked_accounts FROM (
-        SELECT id, available, held, open_holds, suspended_at IS NOT NULL AS suspended, plan_active, recognise_retries
+        SELECT id, available, held, open_holds, suspended_at IS NOT NULL AS suspended, plan_active, recognise_retries,
+               requests_tat, tokens_tat
         FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
     ) locked;
 
@@ -92,7 +93,8 @@ BEGIN
     END IF;
     SELECT json_agg(json_build_array(
         id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
-        output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, lease_until,
+        output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged, written_off,
+        refunded, lease_until,
         created_at, closed_at, closed_by, max_credits)), array_agg(id)
     INTO holds_, locked_holds FROM (
         SELECT * FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE SKIP LOCKED
@@ -143,12 +145,12 @@ BEGIN
     ), placed AS (
         INSERT INTO holds (
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
-            lease_until, created_at, closed_at, closed_by, max_credits)
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
+            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits)
         SELECT
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
-            lease_until, created_at, closed_at, closed_by, max_credits
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
+            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits
         FROM json_populate_recordset(NULL::holds, _placed)
     ), changed AS (
         UPDATE holds h SET state = n.state, amount = n.amount, output_limit = n.output_limit,
@@ -158,9 +160,13 @@ BEGIN
         FROM json_populate_recordset(NULL::holds, _changed) n WHERE h.id = n.id
     ), balances AS (
         UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds,
-            movements = coalesce((SELECT max(t.position) FROM asked t WHERE t.account_id = a.id), a.movements),
-            moved_at = m.at
-        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN moving m ON m.id = n.id WHERE a.id = n.id
+            movements = coalesce(t.position, a.movements), moved_at = CASE WHEN t.position > 0 THEN m.at ELSE a.moved_at END,
+            -- of a process of the release before, which knows neither: never behind its calls
+            requests_tat = coalesce(n.requests_tat, greatest(a.requests_tat, m.at)),
+            tokens_tat = coalesce(n.tokens_tat, greatest(a.tokens_tat, m.at))
+        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN moving m ON m.id = n.id
+        LEFT JOIN (SELECT account_id, max(position) AS position FROM asked GROUP BY 1) t ON t.account_id = n.id
+        WHERE a.id = n.id
     ), counters AS (
         UPDATE api_keys k SET requests_tat = n.requests_tat, tokens_tat = n.tokens_tat, open_holds = n.open_holds,
             day = n.day, day_credits = n.day_credits, month = n.month, month_credits = n.month_credits,

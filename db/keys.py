@@ -18,6 +18,7 @@ from domain.authority import Authority
 from domain.caller import ApiKey, Caller
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
 from domain.limits import Limits, Used
+from domain.rates import AccountCounters
 
 MAX_KEYS = 100
 """Live keys per account."""
@@ -158,7 +159,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     digest = keys.digest(token)
     now = func.now()
     query = (
-        select(ApiKeyRow, AccountRow.suspended_at)
+        select(ApiKeyRow, AccountRow)
         .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
         .join(AccountRow, col(AccountRow.id) == col(ApiKeyRow.account_id))
         .where(
@@ -172,14 +173,15 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     row = (await session.exec(query)).one_or_none()
     if row is None:
         raise CallerUnknown
-    key, suspended_at = row
-    if suspended_at is not None:
+    key, account = row
+    if account.suspended_at is not None:
         raise AccountSuspended
     used = Used(
         key.requests_tat, key.tokens_tat, key.open_holds, key.day, key.day_credits, key.month, key.month_credits
     )
     credential = ApiKey(key_id=key.id, digest=digest, token=token, limits=Limits(**key.limits), used=used)
-    return Caller(key.account_id, frozenset(key.scopes), credential)
+    counters = AccountCounters(account.requests_tat, account.tokens_tat)
+    return Caller(key.account_id, frozenset(key.scopes), credential, counters)
 
 
 async def _found(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from struct import pack
 from typing import Any, LiteralString, Self
@@ -16,6 +15,8 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection, pq
 
+from domain.records import record
+
 _PARAMETER = re.compile(r"%\((\w+)\)s::(\w+(?:\[\])?)")
 _UUID, _BYTEA, _TEXT, _INTERVAL = 2950, 17, 25, 1186
 """Types by their ids, which are the same in every PostgreSQL."""
@@ -23,7 +24,7 @@ _TEXT_FORMAT, _BINARY_FORMAT = 0, 1
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Statement:
     """Written for the driver's cursors, `%(name)s::type`; known to a prepared connection by its name."""
 

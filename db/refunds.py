@@ -11,7 +11,9 @@ from db.engine import raw
 from db.media_tables import MediaJobRow
 from db.tables import HoldRow
 from domain.errors import GatewayError, RequestInvalid
-from domain.ledger import Closed, HoldState, Refund
+from domain.holds import HoldState
+from domain.operations import Refund
+from domain.results import Closed
 
 
 @dataclass(frozen=True, slots=True)

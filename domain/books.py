@@ -4,28 +4,14 @@ from uuid import UUID
 
 from domain import limits, meters, pricing
 from domain.errors import NotFound
-from domain.ledger import (
-    Account,
-    Adjust,
-    Changes,
-    Closed,
-    ClosedBy,
-    Grant,
-    Hold,
-    HoldState,
-    Key,
-    LedgerAccount,
-    Posting,
-    Reserved,
-    Settle,
-    State,
-    Transaction,
-    TransactionKind,
-)
+from domain.holds import ClosedBy, Hold, HoldState
+from domain.ledger import Account, Changes, Key, LedgerAccount, Posting, State, Transaction, TransactionKind
 from domain.limits import Left
 from domain.meters import Meter
 from domain.money import COST_PLACES, MAX_AMOUNT, MINIMUM_CHARGE, plain
+from domain.operations import Adjust, Grant, Settle
 from domain.pricing import Usage
+from domain.results import Closed, Reserved
 from domain.usage import UsageEntry
 
 _LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}
@@ -94,14 +80,15 @@ class Books:
         self.changes.transactions.append(transaction)
 
     def free(self, hold: Hold, usage: Usage | None) -> None:
-        """What a call that ends has reserved of its key's limits and not used goes back."""
+        """What a call that ends has reserved of its key's and account's limits and not used goes back."""
+        spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
+        unused, now, account = hold.tokens_taken - spent, self.state.now, self.owner(hold, hold.account_id)
+        account.tokens_tat = limits.give_back(account.tokens_tat, now, unused, hold.account_tokens_limit)
+        self.changes.accounts[account.id] = account
         key = self.key_of(hold)
         if key is None:
             return
-        spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
-        unused = hold.tokens_taken - spent
-        tat = limits.give_back(key.used.tokens_tat, self.state.now, unused, hold.tokens_limit)
-        key.used.tokens_tat = tat
+        key.used.tokens_tat = limits.give_back(key.used.tokens_tat, now, unused, hold.tokens_limit)
         key.used.open_holds -= 1
         self.spend(hold, hold.charged - hold.amount)
 

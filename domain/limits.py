@@ -8,11 +8,13 @@ numbers under the key's lock, so they hold across processes.
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
+from domain.records import record
+
 PERIOD = timedelta(minutes=1)
 _PERIOD_MICROS = 60_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """None: no limit."""
 
@@ -82,7 +84,7 @@ class Used:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Left:
     """What is left of a limit per minute, and when all of it will be."""
 

@@ -4,12 +4,13 @@ A cost is the sum of rate x count over meters, rounded up once. Counts are disjo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from domain.money import PRICE_PLACES, micros, plain
+from domain.records import record
 
 
 class Meter(StrEnum):
@@ -76,7 +77,7 @@ def credits_per_thousand(rates: Rates, meter: Meter) -> Decimal | None:
     return Decimal(rates[meter]).scaleb(-PRICE_PLACES) if meter in rates else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tier:
     """The rates of a whole call, all of its tokens, once its input is longer than `above` tokens."""
 
@@ -84,7 +85,7 @@ class Tier:
     rates: Rates
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenPrices:
     """What one model's calls cost. Frozen onto each hold, which so can be settled without the catalog."""
 

@@ -5,13 +5,13 @@ what a hold covers, is the same formula over the bounds of its counts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 
 from domain import meters
 from domain.meters import Meter, Rates, TokenPrices
 from domain.money import MICRO, MINIMUM_CHARGE, PRICE_PLACES, plain, round_up
+from domain.records import record
 
 MAX_TOKENS = 10_000_000
 """No call has more tokens than this on either side; a usage report above it is absurd."""
@@ -34,7 +34,7 @@ class UsageSource(StrEnum):
     """A media job: priced per call, not by tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage:
     """What one call used, as it is billed. Kinds of input are parts of `input_tokens`; of output too."""
 
@@ -48,7 +48,8 @@ class Usage:
     audio_input_tokens: int = 0
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
-    web_searches: int = 0
+    web_searches: int | None = None
+    """None: the provider says nothing of them."""
     image_input_tokens: int = 0
     image_output_tokens: int = 0
     service_tier: str | None = None
@@ -80,7 +81,8 @@ def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
     if not any(_parts(usage)):
         return {meter: count for meter, count in whole.items() if count}
     totals = dict.fromkeys(Meter, 0)
-    for meter, count in zip(PARTS, _parts(usage), strict=True):
+    for meter, reported in zip(PARTS, _parts(usage), strict=True):
+        count = reported or 0
         if meter in meters.MAX_PER_CALL:
             totals[meter] = min(count, meters.MAX_PER_CALL[meter]) if prices.priced(meter) else 0
             continue
@@ -140,7 +142,7 @@ def charge(prices: TokenPrices, usage: Usage, *, minimum: bool) -> int:
     return max(MINIMUM_CHARGE, exact) if minimum else exact
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TextTerms:
     """What a chat call may use at most. `output_limit` is per choice; None means: as much as is sensible."""
 
@@ -153,7 +155,7 @@ class TextTerms:
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FlatTerms:
     """A media job: one price, known beforehand."""
 
@@ -161,7 +163,7 @@ class FlatTerms:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bound:
     """What a hold covers: `amount` credits pay for `output_limit` tokens in each choice."""
 

@@ -4,13 +4,14 @@ An adapter reads the report and leaves out what is no count. Zero is zero. Input
 even above our own estimate; output up to what the model can say.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from uuid import UUID
 
 from domain.pricing import Usage, UsageSource
+from domain.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """The most that a report may claim and still be believed."""
 
@@ -18,7 +19,7 @@ class Bounds:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UsageEntry:
     """One row per charged call: model, tokens, credits; never content."""
 
@@ -54,8 +55,17 @@ def believed(used: Usage, bounds: Bounds) -> Usage | None:
 
 
 def latest(before: Usage | None, report: Usage) -> Usage:
-    """Which of two reports of one stream counts: they are cumulative, so one that goes back says nothing."""
-    return before if before is not None and report.output_tokens < before.output_tokens else report
+    """Which of two reports of one stream counts: they are cumulative, so one that goes back says nothing.
+
+    Searches that were reported once were made, whatever a later report leaves out.
+    """
+    if before is None:
+        return report
+    if report.output_tokens < before.output_tokens:
+        return before
+    if (before.web_searches or 0) > (report.web_searches or 0):
+        return replace(report, web_searches=before.web_searches)
+    return report
 
 
 def at_least(report: Usage, counted: Usage) -> Usage:
@@ -68,7 +78,7 @@ def at_least(report: Usage, counted: Usage) -> Usage:
 
 def with_search(used: Usage) -> Usage:
     """Of a call that asked for a web search: one search, unless the provider reports how many it made."""
-    return used if used.web_searches else replace(used, web_searches=1)
+    return used if used.web_searches is not None else replace(used, web_searches=1)
 
 
 def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from domain import json_text
-from domain.ledger import REMEMBERED, IdempotencyClaim
+from domain.operations import REMEMBERED, IdempotencyClaim
 from domain.sealing import NONCE_BYTES, SealBroken, seal, unseal
 from domain.secrets import DerivedKeys
 

@@ -1,29 +1,29 @@
 """What a stream's relay is told, and what it wants done: the words between `gateway.relay` and `gateway.streams`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from domain.catalog import Route
 from domain.errors import GatewayError
-from domain.ledger import Closed
 from domain.pricing import Usage
+from domain.records import record
+from domain.results import Closed
 from gateway.wire import Bill
 from providers.base import Accepted, Delta, Done, Report
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Start:
     """The call has its hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failed:
     """The route that was asked failed."""
 
     error: GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extended:
     """The hold pays for so many output tokens now, and has so many credits."""
 
@@ -31,41 +31,41 @@ class Extended:
     credits: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotExtended:
     """The balance does not pay for more."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientDisconnected:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HoldLost:
     """The hold is not this call's any more, or may not be for long."""
 
     error: GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shutdown:
     """This process stops."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadEnough:
     """Nothing more is read for a client who has gone: its time is up, or too many are read for."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settled:
     """The charge, or the release, has committed."""
 
     closed: Closed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotSettled:
     """The ledger did not say whether it has."""
 
@@ -90,48 +90,48 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ask:
     """Open this route; leave the one before it."""
 
     route: Route
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Send:
     delta: Delta
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extend:
     """Let the hold grow by so many output tokens per choice, at least. Read nothing meanwhile."""
 
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadOn:
     """Read what is left: it has grown, or nobody waits for it any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TellHeld:
     credits: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadForBill:
     """Read on for a client who has gone, for a limited time. `replayed`: however many are read so."""
 
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Close:
     """Leave the provider."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settle:
     usage: Usage
     minimum: bool
@@ -142,18 +142,18 @@ class Settle:
     answer: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Void:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class End:
     last: Sequence[Delta]
     bill: Bill
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fail:
     error: GatewayError
     bill: Bill | None

@@ -1,16 +1,16 @@
 """What the gateway and a client wire (`api.wire.base`) tell each other: a request parsed, an answer to write."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from domain.errors import GatewayError
-from domain.ledger import Admitted
 from domain.pricing import Usage
-from providers.base import Delta
+from domain.records import record
+from domain.results import Admitted
+from providers.base import Delta, NativeRequest
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelCall:
     """One request to a model, in the gateway's words."""
 
@@ -28,9 +28,11 @@ class ModelCall:
     """Not to be looked through on the event loop."""
     admitted: Admitted | None = None
     """Set for a large request whose caller was admitted before it was looked through."""
+    native: NativeRequest | None = None
+    """The request in the client's own shape: for a provider that speaks the same wire."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Head:
     """What is known of a call before its answer begins."""
 
@@ -42,7 +44,7 @@ class Head:
     """Credits that are set aside for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bill:
     """What a call cost."""
 
@@ -54,13 +56,15 @@ class Bill:
     """Credits that were set aside for the call in the end."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompletedAnswer:
     """A whole answer that is charged: OpenAI's `chat.completion` with our id, and what was billed as `usage`."""
 
     body: dict[str, Any]
     encoded: bytes
     """`body` as JSON."""
+    native: dict[str, Any] | None = None
+    """The provider's own answer, where it speaks the client's wire. A replay has none."""
 
 
 class StreamWriter(Protocol):

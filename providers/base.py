@@ -1,7 +1,7 @@
 """What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from domain.errors import GatewayError
 from domain.media import MediaRequest
 from domain.pricing import Usage
+from domain.records import record
 
 
 class Stage(StrEnum):
@@ -18,7 +19,7 @@ class Stage(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Progress:
     """Where a submitted job stands at the provider."""
 
@@ -28,7 +29,7 @@ class Progress:
     """One of our own error codes when `stage` is FAILED; the provider's text stays in the adapter."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputFile:
     """One finished file at the provider, ready to be read once."""
 
@@ -65,7 +66,16 @@ class MediaProvider(Protocol):
         """Forget output at the provider, once copied or given up. Safe to do twice, safe to do late."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
+class NativeRequest:
+    """A request as its client wrote it, for an adapter whose vendor speaks the client's wire."""
+
+    wire: str
+    """The vendor's wire, such as `anthropic`. An adapter of another one ignores it."""
+    body: dict[str, Any] = field(repr=False)
+
+
+@record
 class ChatCall:
     """One chat request to one route. `body` is OpenAI's shape, the gateway's lingua franca, already cleaned."""
 
@@ -79,9 +89,11 @@ class ChatCall:
     """Fields of the body that the catalog lets through beside the adapter's own list. `*`: all of them."""
     stream: bool = False
     choices: int = 1
+    native: NativeRequest | None = None
+    """To be sent in place of `body` by an adapter of its wire: with the same limit, and as few fields."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timeouts:
     """Of one upstream call. Each one that passes is an `UpstreamTimeout`."""
 
@@ -93,7 +105,7 @@ class Timeouts:
     total: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpstreamRequest:
     """One HTTP request to a provider, complete but for what the transport adds (`Host`, length, `User-Agent`)."""
 
@@ -109,12 +121,12 @@ Headers = Mapping[str, str]
 """Of an upstream answer: names in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accepted:
     """The provider has taken the call on: from here on it bills. Comes once, before anything else."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delta:
     """A part of the answer."""
 
@@ -125,17 +137,17 @@ class Delta:
     finished: tuple[int, ...] = ()
     """The choices that end with it."""
     native: bytes | None = None
-    """The vendor's own event, for a client that speaks the same wire."""
+    """The vendor's own event, when `ChatCall.native` was sent. One that ends a choice carries no text."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Report:
     """What the provider says that the call has used so far: cumulative. Parts are inside their whole, always."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Done:
     """The provider said that it is done. What comes after it is not read."""
 
@@ -143,7 +155,7 @@ class Done:
 ProviderEvent = Accepted | Delta | Report | Done
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WholeAnswer:
     """An answer that was not streamed."""
 
@@ -153,6 +165,8 @@ class WholeAnswer:
     """All text that it carries: what is counted when `usage` is None."""
     usage: Usage | None
     """None: the provider reported nothing that can be believed."""
+    native: dict[str, Any] | None = None
+    """The vendor's own answer, when `ChatCall.native` was sent."""
 
 
 class StreamDecoder(Protocol):
@@ -222,7 +236,7 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChatUpstream:
     """One provider of chat, ready to be called."""
 

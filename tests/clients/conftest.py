@@ -13,13 +13,13 @@ from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
-from tests.clients.account_client import CREDITS, AccountClient
 from tests.conftest import TEMPLATE
-from tests.doubles import malformed_chunks, raw_answers, usage_variants
-from tests.doubles.entries import text_model
-from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
-from tests.integration.bank import open_account
-from tests.stack import SECRET, Stack
+from tests.support.account_client import CREDITS, AccountClient
+from tests.support.bank import open_account
+from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles.entries import text_model
+from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
+from tests.support.stack import SECRET, Stack
 
 BEHAVIOURS = [
     *("plain", "cut", "error-inside", "garbage", "endless", "hang", "html", "picky", "too-long"),

@@ -13,15 +13,15 @@ from db.data_keys import Sealing
 from db.media import MediaJobs, Order
 from domain.caller import Payer
 from domain.keys import digest
-from domain.ledger import Adjust, Reserve
 from domain.media import Kind, MediaRequest, Output, object_key
+from domain.operations import Adjust, Reserve
 from domain.pricing import FlatTerms
 from domain.sealing import Wrapping
-from tests.clients.account_client import ASKED, CREDITS, AccountClient
 from tests.clients.conftest import OpenAccountClient
-from tests.doubles import usage_variants
-from tests.integration.bank import reserve
-from tests.stack import SECRET, Stack
+from tests.support.account_client import ASKED, CREDITS, AccountClient
+from tests.support.bank import reserve
+from tests.support.doubles import usage_variants
+from tests.support.stack import SECRET, Stack
 
 
 def check(receipt: dict[str, Any]) -> dict[str, Any]:

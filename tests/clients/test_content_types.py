@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.clients.account_client import AccountClient
+from tests.support.account_client import AccountClient
 
 ROUTES = {
     "/v1/chat/completions": (b'{"model": "test-plain", "messages": [{"role": "user", "content": "Hello."}]}', 200),

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from db.audit import audit
-from tests.clients.account_client import AccountClient
-from tests.stack import Stack
+from tests.support.account_client import AccountClient
+from tests.support.stack import Stack
 
 COST = "233.016501"
 """1,000 tokens of input and 33 of output, at the second route's cost: the first one did not answer."""

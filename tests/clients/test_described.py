@@ -7,8 +7,8 @@ import httpx2
 import orjson
 import pytest
 
-from tests.clients.account_client import AccountClient
-from tests.stack import ROOT
+from tests.support.account_client import AccountClient
+from tests.support.stack import ROOT
 
 Validator = importlib.import_module("jsonschema").Draft202012Validator  # by name: it has no types
 DOCUMENT = orjson.loads((ROOT / "docs/openapi.json").read_bytes())

@@ -17,13 +17,13 @@ from psycopg import sql
 
 from db.audit import audit
 from dev.postgres import EmbeddedPostgres
-from tests.clients.account_client import ASKED, CREDITS, AccountClient
 from tests.clients.test_billing import check, kinds
 from tests.conftest import TEMPLATE
-from tests.doubles import paced
-from tests.doubles.entries import INPUT, OUTPUT
-from tests.doubles.paced import FIRST, REST, Paced
-from tests.stack import Stack, eventually, free_port
+from tests.support.account_client import ASKED, CREDITS, AccountClient
+from tests.support.doubles import paced
+from tests.support.doubles.entries import INPUT, OUTPUT
+from tests.support.doubles.paced import FIRST, REST, Paced
+from tests.support.stack import Stack, eventually, free_port
 
 CHAT = "/v1/chat/completions"
 LIMIT = {"YOUT_ABANDONED_STREAM_TIMEOUT": "5", "YOUT_MAX_ABANDONED_STREAMS": "2"}

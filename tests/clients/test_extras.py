@@ -8,9 +8,9 @@ from openai import OpenAI
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 
 from bench.chaos.receipts import faults
-from tests.clients.account_client import AccountClient
-from tests.doubles.openai_server import ANSWER, OpenAIServer
-from tests.stack import Stack
+from tests.support.account_client import AccountClient
+from tests.support.doubles.openai_server import ANSWER, OpenAIServer
+from tests.support.stack import Stack
 
 EVERYTHING: dict[str, Any] = {
     "messages": [{"role": "developer", "content": "Be brief.", "name": "name"}, {"role": "user", "content": "2+2?"}],

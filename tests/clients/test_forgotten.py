@@ -1,8 +1,8 @@
 """What the owner of an account finds of calls that are older than details are kept: the API itself forgets them."""
 
-from tests.clients.account_client import CREDITS, AccountClient
-from tests.integration.backdate import backdate
-from tests.stack import Stack, eventually
+from tests.support.account_client import CREDITS, AccountClient
+from tests.support.backdate import backdate
+from tests.support.stack import Stack, eventually
 
 
 async def test_an_old_charge_says_that_its_details_are_gone(payer: AccountClient, stack: Stack) -> None:

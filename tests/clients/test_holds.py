@@ -10,8 +10,8 @@ from openai import AsyncOpenAI
 from bench.chaos.receipts import faults
 from gateway.produced_output import RUNAWAY
 from tests.clients.conftest import OpenAccount, OpenAccountClient
-from tests.doubles.openai_server import WORD, OpenAIServer
-from tests.stack import Stack
+from tests.support.doubles.openai_server import WORD, OpenAIServer
+from tests.support.stack import Stack
 
 MESSAGES: Any = [{"role": "user", "content": "Write until you are cut."}]
 

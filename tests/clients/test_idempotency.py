@@ -9,8 +9,8 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.doubles.openai_server import ANSWER, OpenAIServer
-from tests.stack import Stack
+from tests.support.doubles.openai_server import ANSWER, OpenAIServer
+from tests.support.stack import Stack
 
 BODY: dict[str, Any] = {"model": "test-plain", "messages": [{"role": "user", "content": "What is 2+2? SENTINEL-7"}]}
 CHAT = "/v1/chat/completions"

@@ -1,11 +1,13 @@
 """A key with the scope `keys` is bound by its owner's limits: for itself, and in what it makes, changes and revokes."""
 
+from typing import Any
+
 import httpx2
 import psycopg
 import pytest
 
-from tests.clients.account_client import AccountClient
-from tests.stack import Stack
+from tests.support.account_client import AccountClient
+from tests.support.stack import Stack
 
 PATH = "/api/chat/keys/"
 EVERY = ["chat", "models", "media", "keys", "billing", "webhooks", "share", "purge"]
@@ -41,23 +43,35 @@ async def root(payer: AccountClient) -> str:
     return str((await payer.http.get(PATH)).json()["data"][-1]["id"])
 
 
+async def listed(payer: AccountClient) -> dict[str, dict[str, Any]]:
+    return {key["id"]: key for key in (await payer.http.get(PATH)).json()["data"]}
+
+
 def refused(answer: httpx2.Response, param: str | None = None) -> None:
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (403, "insufficient_scope", param), answer.text
 
 
 @pytest.mark.parametrize("name", LIMITS)
-async def test_a_limited_key_gives_no_more_than_its_own(payer: AccountClient, name: str) -> None:
+async def test_a_limited_key_makes_no_keys_that_would_have_its_limit_again(payer: AccountClient, name: str) -> None:
     limited = await manager(payer, limits={name: LIMITS[name]})
-    refused(await limited.make(limits={name: LIMITS[name] + 1}), f"limits.{name}")
-    inherited = await limited.make()
-    assert inherited.status_code == 201
-    listed = {key["id"]: key for key in (await payer.http.get(PATH)).json()["data"]}
-    assert listed[inherited.json()["id"]]["limits"][name] == LIMITS[name]
-    smaller = (await limited.make(limits={name: 1})).json()["id"]
-    assert (await limited.change(smaller, limits={name: LIMITS[name]})).status_code == 200
-    refused(await limited.change(smaller, limits={name: LIMITS[name] + 1}), f"limits.{name}")
-    refused(await limited.change(smaller, limits={name: None}), f"limits.{name}")
+    before = await listed(payer)
+    for limits in ({}, {name: 1}, {name: LIMITS[name]}, dict.fromkeys(LIMITS, 1)):
+        refused(await limited.make(limits=limits))
+    assert await listed(payer) == before
+
+
+@pytest.mark.parametrize("name", LIMITS)
+async def test_a_limited_key_narrows_others_and_widens_none(payer: AccountClient, name: str) -> None:
+    limited = await manager(payer, limits={name: LIMITS[name]})
+    other = (await (await manager(payer)).make(limits={name: LIMITS[name]}, scopes=["chat", "models"])).json()["id"]
+    assert (await limited.change(other, limits={name: 1})).status_code == 200
+    assert (await limited.change(other, name="renamed", scopes=["chat"])).status_code == 200
+    refused(await limited.change(other, limits={name: LIMITS[name]}))
+    refused(await limited.change(other, limits={name: LIMITS[name] + 1}), f"limits.{name}")
+    refused(await limited.change(other, limits={name: None}), f"limits.{name}")
+    refused(await limited.change(other, scopes=["chat", "models"]))
+    assert (await listed(payer))[other]["limits"][name] == 1
 
 
 async def test_a_key_does_not_change_its_own_limits_and_scopes(payer: AccountClient) -> None:
@@ -79,7 +93,7 @@ async def test_a_stronger_key_is_neither_narrowed_nor_revoked(payer: AccountClie
 
 async def test_a_weaker_key_is_changed_and_revoked(payer: AccountClient) -> None:
     limited = await manager(payer, limits=LIMITS)
-    made = (await limited.make(scopes=["chat"])).json()["id"]
+    made = (await (await manager(payer)).make(scopes=["chat"], limits=LIMITS)).json()["id"]
     assert (await limited.change(made, limits={"credits_day": 5})).json()["limits"]["credits_day"] == 5
     assert (await limited.revoke(made)).status_code == 200
     assert (await limited.revoke(made)).status_code == 200

@@ -7,9 +7,9 @@ import httpx2
 import psycopg
 
 from domain import keys
-from tests.clients.account_client import AccountClient
 from tests.clients.conftest import OpenAccountClient
-from tests.stack import Stack
+from tests.support.account_client import AccountClient
+from tests.support.stack import Stack
 
 PATH = "/api/chat/keys/"
 BODY = {"name": "ci", "scopes": ["chat", "models"], "limits": {"requests": 60}}

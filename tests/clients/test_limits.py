@@ -9,9 +9,9 @@ import httpx2
 import orjson
 import pytest
 
-from tests.clients.account_client import ASKED, AccountClient
-from tests.doubles.openai_server import OpenAIServer
-from tests.stack import Stack, eventually, free_port
+from tests.support.account_client import ASKED, AccountClient
+from tests.support.doubles.openai_server import OpenAIServer
+from tests.support.stack import Stack, eventually, free_port
 
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 CHAT = "/v1/chat/completions"

@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.doubles import malformed_chunks
-from tests.doubles.openai_server import OpenAIServer
-from tests.stack import Stack
+from tests.support.doubles import malformed_chunks
+from tests.support.doubles.openai_server import OpenAIServer
+from tests.support.stack import Stack
 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]

@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.clients.account_client import AccountClient
 from tests.clients.conftest import OpenAccountClient
-from tests.doubles.openai_server import ANSWER, OpenAIServer
-from tests.stack import eventually
+from tests.support.account_client import AccountClient
+from tests.support.doubles.openai_server import ANSWER, OpenAIServer
+from tests.support.stack import eventually
 
 PATH = "/api/chat/stream/"
 MESSAGE = {"message": "What is 2+2?"}

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from db.audit import audit
-from tests.clients.account_client import ASKED, CREDITS, AccountClient
 from tests.clients.conftest import OpenAccountClient
-from tests.doubles.openai_server import ANSWER, OpenAIServer
-from tests.stack import Stack, eventually, free_port
+from tests.support.account_client import ASKED, CREDITS, AccountClient
+from tests.support.doubles.openai_server import ANSWER, OpenAIServer
+from tests.support.stack import Stack, eventually, free_port
 
 CHAT = "/v1/chat/completions"
 

@@ -6,8 +6,8 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.clients.conftest import OpenAccount
-from tests.doubles.openai_server import ANSWER, OpenAIServer
-from tests.stack import Stack
+from tests.support.doubles.openai_server import ANSWER, OpenAIServer
+from tests.support.stack import Stack
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is 2+2?"}]
 COST = 600  # 1,000 tokens in at 300, 200 out at 1,500

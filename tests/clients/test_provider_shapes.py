@@ -8,9 +8,9 @@ import httpx2
 import pytest
 from openai import OpenAI
 
-from tests.doubles import raw_answers
-from tests.doubles.openai_server import OpenAIServer
-from tests.stack import Stack
+from tests.support.doubles import raw_answers
+from tests.support.doubles.openai_server import OpenAIServer
+from tests.support.stack import Stack
 
 CHAT = "/v1/chat/completions"
 MESSAGES: Any = [{"role": "user", "content": "What is 2+2?"}]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients.account_client import ASKED, CREDITS, AccountClient
 from tests.clients.conftest import OpenAccountClient
-from tests.doubles.openai_server import OpenAIServer
+from tests.support.account_client import ASKED, CREDITS, AccountClient
+from tests.support.doubles.openai_server import OpenAIServer
 
 
 async def quoted(payer: AccountClient, model: str, **fields: object) -> dict[str, Any]:

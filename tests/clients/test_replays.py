@@ -11,8 +11,8 @@ from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.clients.conftest import OpenAccount
-from tests.doubles.openai_server import OpenAIServer
-from tests.stack import Stack
+from tests.support.doubles.openai_server import OpenAIServer
+from tests.support.stack import Stack
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is 2+2?"}]
 TOOLS: list[ChatCompletionToolParam] = [

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.clients.account_client import AccountClient
-from tests.stack import SECRET, Stack, free_port
+from tests.support.account_client import AccountClient
+from tests.support.stack import SECRET, Stack, free_port
 
 CHAT = {"model": "test-plain", "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 20}
 IMAGE = {"model": "demo-image", "prompt": "a lighthouse"}

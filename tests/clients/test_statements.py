@@ -6,9 +6,9 @@ from uuid import uuid4
 import psycopg
 
 from db import ledger
-from domain.ledger import Grant
-from tests.clients.account_client import CREDITS, AccountClient
-from tests.stack import Stack
+from domain.operations import Grant
+from tests.support.account_client import CREDITS, AccountClient
+from tests.support.stack import Stack
 
 
 async def pages(payer: AccountClient, first: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from tests.clients.account_client import AccountClient
 from tests.clients.conftest import OpenAccountClient
+from tests.support.account_client import AccountClient
 
 CHAT = "/v1/chat/completions"
 KEYS = "/api/chat/keys/"
+EVERY = ["chat", "media", "billing", "keys"]
 LARGE = "word " * 200_000
 
 
@@ -41,3 +42,51 @@ async def test_a_large_call_takes_one_request(payer: AccountClient) -> None:
     again = {"idempotency-key": "large", **headers}
     first, second = [await payer.http.post(CHAT, json=body(text="word " * 20_000), headers=again) for _ in range(2)]
     assert first.json()["id"] == second.json()["id"]
+
+
+QUOTE, JOBS = "/api/billing/quote/", "/api/media/"
+REFUSED = [
+    (CHAT, {"model": "nobody"}),
+    ("/api/chat/stream/", {"model": "nobody"}),
+    (QUOTE, {"model": "nobody"}),
+    (QUOTE, body(text="hello") | {"n": "x"}),
+    (JOBS + "image/", {"model": "nobody", "prompt": "x"}),
+    (JOBS + "image/", {"prompt": 1}),
+    (JOBS + "speech/", {"model": "demo-speech", "input": "x", "voice": ""}),
+    (JOBS + "speech/", {"model": "demo-speech", "input": "x", "response_format": "x"}),
+    (JOBS + "video/", {"model": "demo-image", "prompt": "x"}),
+    (KEYS, {"name": ""}),
+    (KEYS, {"name": "k", "scopes": ["everything"]}),
+]
+
+
+@pytest.mark.parametrize(("path", "refused"), REFUSED)
+async def test_whatever_is_refused_takes_one_request(
+    payer: AccountClient, path: str, refused: dict[str, object]
+) -> None:
+    created = await payer.http.post(KEYS, json={"name": "limited", "scopes": EVERY, "limits": {"requests": 2}})
+    headers = {"authorization": f"Bearer {created.json()['key']}"}
+    answers = [await payer.http.post(path, json=refused, headers=headers) for _ in range(3)]
+    assert answers[0].status_code in {400, 403, 404}, answers[0].text
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
+    assert answers[2].status_code == 429
+    assert "retry-after" in answers[2].headers
+
+
+@pytest.mark.parametrize(
+    ("path", "accepted", "status"),
+    [
+        (CHAT, body(text="hello"), 200),
+        (QUOTE, body(text="hello"), 200),
+        (JOBS + "image/", {"model": "demo-image", "prompt": "x"}, 202),
+        (KEYS, {"name": "k"}, 403),
+    ],
+)
+async def test_whatever_is_accepted_takes_one_request_and_so_does_its_replay(
+    payer: AccountClient, path: str, accepted: dict[str, object], status: int
+) -> None:
+    created = await payer.http.post(KEYS, json={"name": "limited", "scopes": EVERY, "limits": {"requests": 10}})
+    headers = {"authorization": f"Bearer {created.json()['key']}", "idempotency-key": "same"}
+    answers = [await payer.http.post(path, json=accepted, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [status] * 2, answers[0].text
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["9", "8"]

@@ -1,6 +1,5 @@
 """What the engine relies on, of every adapter: however its vendor speaks, and however the bytes are cut."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,10 +10,13 @@ import pytest
 from domain.errors import GatewayError, UpstreamError
 from domain.pricing import Usage
 from providers.base import Accepted, ChatCall, Delta, Done, ProviderEvent, Report
-from tests.contracts.adapters import ADAPTERS, EVENTS, SECRET, Stream, Wire
+from tests.support.adapter_cases import OURS, SECRET, AdapterCases, Stream
+from tests.support.toy_provider import TOY_CASES
 
-STREAMS = [(name, case) for name, wire in ADAPTERS.items() for case in wire.streams]
-BROKEN = [(name, case) for name, wire in ADAPTERS.items() for case in wire.broken]
+ADAPTERS: Mapping[str, AdapterCases] = {**OURS, "toy": TOY_CASES}
+
+STREAMS = [(name, case) for name, cases in ADAPTERS.items() for case in cases.streams]
+BROKEN = [(name, case) for name, cases in ADAPTERS.items() for case in cases.broken]
 
 
 def call(choices: int = 1) -> ChatCall:
@@ -24,12 +26,12 @@ def call(choices: int = 1) -> ChatCall:
 
 
 def decoded(
-    wire: Wire, parts: Iterable[bytes], choices: int = 1, headers: Mapping[str, str] = EVENTS
+    cases: AdapterCases, parts: Iterable[bytes], choices: int = 1, headers: Mapping[str, str] | None = None
 ) -> tuple[list[ProviderEvent], GatewayError | None]:
-    decoder = wire.adapter.decoder(call(choices))
+    decoder = cases.adapter.decoder(call(choices))
     events: list[ProviderEvent] = []
     try:
-        events.extend(decoder.begin(headers))
+        events.extend(decoder.begin(cases.headers if headers is None else headers))
         for part in parts:
             events.extend(decoder.feed(part))
         events.extend(decoder.eof())
@@ -38,13 +40,13 @@ def decoded(
     return events, None
 
 
-def case_of(name: str, case: str) -> tuple[Wire, Stream]:
+def case_of(name: str, case: str) -> tuple[AdapterCases, Stream]:
     return ADAPTERS[name], ADAPTERS[name].streams[case]
 
 
 def events_of(name: str, case: str) -> list[ProviderEvent]:
-    wire, stream = case_of(name, case)
-    events, failure = decoded(wire, [stream.raw], stream.choices, stream.headers)
+    cases, stream = case_of(name, case)
+    events, failure = decoded(cases, [stream.raw], stream.choices, stream.headers)
     assert failure is None
     return events
 
@@ -62,6 +64,7 @@ def check_usage(usage: Usage) -> None:
     output = usage.reasoning_tokens + usage.audio_output_tokens + usage.image_output_tokens
     assert output <= usage.output_tokens
     counts = {name: count for name, count in asdict(usage).items() if name not in ("source", "service_tier")}
+    assert counts.pop("web_searches") in (None, *range(100))
     assert all(type(count) is int and count >= 0 for count in counts.values())
 
 
@@ -121,33 +124,33 @@ def test_chunks_are_complete(name: str, case: str) -> None:
 
 @pytest.mark.parametrize(("name", "case"), STREAMS)
 def test_the_same_events_however_the_bytes_are_cut(name: str, case: str) -> None:
-    wire, stream = case_of(name, case)
+    cases, stream = case_of(name, case)
     events = events_of(name, case)
     bytewise = [stream.raw[at : at + 1] for at in range(len(stream.raw))]
-    assert decoded(wire, bytewise, stream.choices, stream.headers) == (events, None)
+    assert decoded(cases, bytewise, stream.choices, stream.headers) == (events, None)
     for at in range(len(stream.raw) + 1):
         halves = (stream.raw[:at], stream.raw[at:])
-        assert decoded(wire, halves, stream.choices, stream.headers) == (events, None)
+        assert decoded(cases, halves, stream.choices, stream.headers) == (events, None)
 
 
 @pytest.mark.parametrize(("name", "case"), BROKEN)
 def test_a_broken_stream_fails_in_our_words_wherever_it_is_cut(name: str, case: str) -> None:
-    wire = ADAPTERS[name]
-    raw = wire.broken[case]
-    events, failure = decoded(wire, [raw])
+    cases = ADAPTERS[name]
+    raw = cases.broken[case]
+    events, failure = decoded(cases, [raw])
     assert isinstance(failure, UpstreamError)
     assert SECRET not in repr(failure)
     assert Done() not in events
     for parts in ([raw[at : at + 1] for at in range(len(raw))], *((raw[:at], raw[at:]) for at in range(len(raw)))):
-        cut, again = decoded(wire, parts)
+        cut, again = decoded(cases, parts)
         assert (cut, type(again), str(again)) == (events, type(failure), str(failure))
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_whole_answers(name: str) -> None:
-    wire = ADAPTERS[name]
-    for raw in wire.answers.values():
-        answer = wire.adapter.answer(call(), raw)
+    cases = ADAPTERS[name]
+    for raw in cases.answers.values():
+        answer = cases.adapter.answer(call(), raw)
         orjson.dumps(answer.body)
         assert "usage" not in answer.body
         for index, choice in enumerate(answer.body["choices"]):
@@ -160,31 +163,29 @@ def test_whole_answers(name: str) -> None:
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_what_is_no_answer(name: str) -> None:
-    wire = ADAPTERS[name]
-    for raw in wire.no_answers.values():
+    cases = ADAPTERS[name]
+    for raw in cases.no_answers.values():
         with pytest.raises(UpstreamError) as failure:
-            wire.adapter.answer(call(), raw)
+            cases.adapter.answer(call(), raw)
         assert SECRET not in repr(failure.value)
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_errors_are_in_our_words(name: str) -> None:
-    wire = ADAPTERS[name]
-    for status, raw in wire.errors.values():
-        error = wire.adapter.error(call(), status, {"x-host": SECRET}, raw)
+    cases = ADAPTERS[name]
+    for status, raw in cases.errors.values():
+        error = cases.adapter.error(call(), status, {"x-host": SECRET}, raw)
         assert isinstance(error, GatewayError)
         assert SECRET not in repr(error) + str(vars(error))
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_a_request_tells_the_provider_what_it_needs_and_nobody_else_anything(name: str) -> None:
-    wire = ADAPTERS[name]
+    cases = ADAPTERS[name]
     private = {"user": "PRIVATE", "metadata": {"a": "PRIVATE"}, "end_user": "PRIVATE", "fallbacks": ["PRIVATE"]}
     asked = ChatCall("theirs", {**call().body, **private, "max_credits": 5}, 50, stream=True)
-    request = wire.adapter.request(asked)
+    request = cases.adapter.request(asked)
     assert b"PRIVATE" not in request.body
     assert SECRET not in repr(request).replace(request.url, "")
     assert {"end_user", "fallbacks"} <= set(request.dropped)
-    body = json.loads(request.body)
-    assert body["model"] == "theirs"
-    assert 50 in body.values()
+    assert cases.sent(request) == ("theirs", 50)

@@ -18,12 +18,12 @@ from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
-from domain.ledger import Adjust, Refund
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
+from domain.operations import Adjust, Refund
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, Customer, open_account, reserve, settle, void
-from tests.integration.corruptions import MORE
-from tests.integration.swaps import IMPOSSIBLE, SWAPS
+from tests.support.bank import WRAPPING, Customer, open_account, reserve, settle, void
+from tests.support.corruptions import MORE
+from tests.support.swaps import IMPOSSIBLE, SWAPS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ from db.audit import Audits, audit, latest
 from db.audit_checks import CHECKS
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.ledger import Grant
-from tests.integration.bank import open_account, reserve, settle
+from domain.operations import Grant
+from tests.support.bank import open_account, reserve, settle
 
 
 async def test_the_first_audit_is_whole_and_the_next_ones_follow_what_moves(

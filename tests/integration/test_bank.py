@@ -15,12 +15,12 @@ from psycopg import sql
 
 from db import migrate
 from dev.postgres import EmbeddedPostgres
-from domain.ledger import Operation
-from tests.doubles.faulty_wire import Point, Way
-from tests.ledger.machine import BankMachine
-from tests.ledger.operations import BATCH, calls
-from tests.ledger.orders import Heeded
-from tests.ledger.postgres import PostgresBank
+from domain.operations import Operation
+from tests.support.doubles.faulty_wire import Point, Way
+from tests.support.ledger.machine import BankMachine
+from tests.support.ledger.operations import BATCH, calls
+from tests.support.ledger.orders import Heeded
+from tests.support.ledger.postgres import PostgresBank
 
 FAULTS = ("kill_client", "terminate_backend", "lose_reply", "kill_backend")
 STEADY: dict[str, Any] = {

@@ -18,10 +18,10 @@ from domain import pricing
 from domain.meters import TokenPrices, per_thousand
 from domain.pricing import Usage, UsageSource
 from providers import tokenizer
-from tests.doubles.entries import INPUT, OUTPUT, text_model
-from tests.doubles.openai_server import ANSWER, OpenAIServer, event
-from tests.integration.media_stack import Customer, World, crash, until
-from tests.stack import Stack, free_port
+from tests.support.doubles.entries import INPUT, OUTPUT, text_model
+from tests.support.doubles.openai_server import ANSWER, OpenAIServer, event
+from tests.support.media_stack import Customer, World, crash, until
+from tests.support.stack import Stack, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,7 +6,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from db.faults import DatabaseFault, describe, diagnose, place
 from dev.postgres import EmbeddedPostgres
-from tests.stack import free_port
+from tests.support.stack import free_port
 
 PASSWORD = "a-password-that-nobody-may-read"
 

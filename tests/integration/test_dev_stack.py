@@ -18,7 +18,7 @@ from dev import cluster, state
 from dev.errors import CannotStart
 from dev.postgres import EmbeddedPostgres
 from dev.temporal import EmbeddedTemporal
-from tests.integration.dev_stack import PORTS, STUBS, Stack, get, running, until
+from tests.support.dev_stack import PORTS, STUBS, Stack, get, running, until
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -17,10 +18,11 @@ from db.keys import KeyChange, NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.authority import Authority
-from domain.ledger import IdempotencyClaim, Operation, Reserved
-from tests.doubles.frozen_writer import frozen_in_a_batch
-from tests.integration.bank import Customer, balance, open_account, reserve, settle
+from domain.operations import IdempotencyClaim, Operation
+from domain.results import Reserved
 from tests.integration.test_ledger import outcome, proven
+from tests.support.bank import Customer, balance, open_account, reserve, settle
+from tests.support.doubles.frozen_writer import frozen_in_a_batch
 
 CALLS = 120
 OWNERS_KEYS = 12
@@ -105,7 +107,7 @@ async def test_neighbours_of_a_lock_that_shows_only_in_writing_do_not_notice(
     owner, neighbour = await open_account(database, ledger, 100_000), await open_account(database, ledger, 100_000)
     claim = IdempotencyClaim(b"scope" * 4, b"fingerprint", remembered=timedelta(hours=1))
     call = reserve(owner, 100)
-    claiming = type(call)(**{name: getattr(call, name) for name in call.__slots__} | {"claim": claim})
+    claiming = replace(call, claim=claim)
     expired = (
         "INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, expires_at) "
         "VALUES (%s, %s, 'x', %s, now() - interval '1 hour')"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from tests.doubles.http_apps import JSON, App, DirectApp, Server, heard, post, served
+from tests.support.doubles.http_apps import JSON, App, DirectApp, Server, heard, post, served
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from tests.doubles.http_apps import App, DirectApp, Server, heard, post, served
+from tests.support.doubles.http_apps import App, DirectApp, Server, heard, post, served
 
 CHUNKED = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -13,8 +13,10 @@ from db.audit import Report, audit
 from db.engine import Database
 from db.writer import LedgerWriter
 from domain.errors import CallerUnknown, GatewayError, HoldVoided, InsufficientCredits, KeyReused, NotFound
-from domain.ledger import Answer, Closed, Grant, HoldState, Operation, Reserve, Reserved, Settle, Sweep
-from tests.integration.bank import Customer, balance, open_account, reserve, settle, void
+from domain.holds import HoldState
+from domain.operations import Grant, Operation, Reserve, Settle, Sweep
+from domain.results import Answer, Closed, Reserved
+from tests.support.bank import Customer, balance, open_account, reserve, settle, void
 
 
 async def outcome(ledger: LedgerWriter, operation: Operation) -> Answer | GatewayError:

@@ -9,12 +9,12 @@ import pytest
 
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.ledger import Operation
-from tests.doubles.faulty_wire import Fault, FaultyWire, Point, Way
-from tests.integration.bank import balance, open_account, reserve, settle
+from domain.operations import Operation
 from tests.integration.test_ledger import outcome, proven
-from tests.ledger.client import Client
-from tests.ledger.verdict_codec import encode
+from tests.support.bank import balance, open_account, reserve, settle
+from tests.support.doubles.faulty_wire import Fault, FaultyWire, Point, Way
+from tests.support.ledger.client import Client
+from tests.support.ledger.verdict_codec import encode
 
 AT_ONCE = 6
 RESERVED, SETTLED = ("Reserved", 100, 100, 900, 100, False), ("Closed", "settled", 40, 0, 960, 0)

@@ -17,14 +17,14 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.authority import Authority
-from domain.ledger import Adjust, Admit, Grant, Operation
-from tests.doubles.faulty_wire import FaultyWire, Point, Way
-from tests.integration.bank import Customer, balance, open_account, reserve
+from domain.operations import Adjust, Admit, Grant, Operation
 from tests.integration.test_ledger import proven
-from tests.ledger.client import GIVEN_UP, Client
-from tests.ledger.load import committed
-from tests.ledger.verdict_codec import EncodedResult
-from tests.stack import eventually
+from tests.support.bank import Customer, balance, open_account, reserve
+from tests.support.doubles.faulty_wire import FaultyWire, Point, Way
+from tests.support.ledger.client import GIVEN_UP, Client
+from tests.support.ledger.load import committed
+from tests.support.ledger.verdict_codec import EncodedResult
+from tests.support.stack import eventually
 
 PROCESSES, BATCHES = 4, 10_000
 LEGAL = {

@@ -13,12 +13,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from db.data_keys import Sealing
 from db.media import MediaJobs, Order
 from domain.caller import Payer
-from domain.ledger import Renew
 from domain.media import Kind, MediaRequest, Output, OutputFolder, object_key
+from domain.operations import Renew
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, balance, open_account, reserve
-from tests.integration.media_stack import World, embedded, temporal_of, triggered, until
-from tests.stack import Stack
+from tests.support.bank import WRAPPING, balance, open_account, reserve
+from tests.support.media_stack import World, embedded, temporal_of, triggered, until
+from tests.support.stack import Stack
 from workflows.maintenance import SCHEDULE_ID
 
 OPENING, HELD, RELAYED = 1000, 100, 30

@@ -15,7 +15,7 @@ from db import accounts, billing
 from db.billing import Grouping, Wanted
 from db.engine import Database
 from db.pages import Page, Period, Span
-from tests.integration.bank import WRAPPING
+from tests.support.bank import WRAPPING
 
 CALLS = 40_000
 DAYS, MODELS = 60, 5

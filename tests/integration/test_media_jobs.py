@@ -21,8 +21,8 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from activities.failures import PUBLIC
 from dev.temporal import EmbeddedTemporal
 from domain.ids import workflow_id
-from tests.integration.media_stack import ENDED, PATIENCE, Customer, Job, World, embedded, temporal_of, until
-from tests.stack import Stack
+from tests.support.media_stack import ENDED, PATIENCE, Customer, Job, World, embedded, temporal_of, until
+from tests.support.stack import Stack
 from workflows import start
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

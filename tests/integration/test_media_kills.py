@@ -36,7 +36,7 @@ from domain.media import Kind, MediaRequest
 from domain.pricing import FlatTerms
 from settings import Settings
 from temporal import attributes
-from tests.integration.media_stack import (
+from tests.support.media_stack import (
     ENDED,
     Customer,
     Job,
@@ -47,7 +47,7 @@ from tests.integration.media_stack import (
     temporal_of,
     until,
 )
-from tests.stack import SECRET, Stack
+from tests.support.stack import SECRET, Stack
 from wiring import Wired, open_wired
 from workflows import start
 from workflows.options import LEDGER, media_queue

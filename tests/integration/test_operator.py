@@ -22,11 +22,11 @@ from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.errors import AccountSuspended, CallerUnknown
 from domain.ids import chat_id
-from domain.ledger import Reserve
 from domain.media import Kind, MediaRequest, Output, object_key
+from domain.operations import Reserve
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
-from tests.stack import ROOT
+from tests.support.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
+from tests.support.stack import ROOT
 
 Found = TypeVar("Found")
 

@@ -22,10 +22,10 @@ from temporalio.client import Client
 from domain.ids import workflow_id
 from temporal.client import Address, connect, converter
 from temporal.codec import ENCODING, EncryptionCodec
-from tests.doubles.echo_provider import MODELS, WORD, EchoProvider, catalog
-from tests.integration import leak_scan
-from tests.integration.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, triggered, until
-from tests.stack import SECRET, Stack
+from tests.support import leak_scan
+from tests.support.doubles.echo_provider import MODELS, WORD, EchoProvider, catalog
+from tests.support.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, triggered, until
+from tests.support.stack import SECRET, Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

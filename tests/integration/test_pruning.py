@@ -25,14 +25,14 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.errors import NotFound, where
-from domain.ledger import Renew
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
+from domain.operations import Renew
 from domain.pricing import FlatTerms
 from domain.retention import FOR_EVER, Retention
 from domain.rounds import MaintenanceErrors
 from logs import OperatorFaults
-from tests.integration.backdate import backdate
-from tests.integration.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
+from tests.support.backdate import backdate
+from tests.support.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
 
 log = structlog.get_logger(__name__)
 HOLDS = Retention(holds=timedelta(days=90))

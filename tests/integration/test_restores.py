@@ -18,8 +18,8 @@ from dev.postgres import EmbeddedPostgres
 from dev.server import EmbeddedServer
 from dev.temporal import EmbeddedTemporal
 from domain.ids import workflow_id
-from tests.integration.media_stack import ENDED, Customer, Job, World, embedded, temporal_of, triggered, until
-from tests.stack import Stack
+from tests.support.media_stack import ENDED, Customer, Job, World, embedded, temporal_of, triggered, until
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import ROOT, SECRET, Stack
+from tests.support.stack import ROOT, SECRET, Stack
 
 
 def ended(stack: Stack, module: str, extra: dict[str, str]) -> tuple[int, str]:

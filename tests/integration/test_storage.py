@@ -9,7 +9,7 @@ import pytest
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, UpstreamError
 from storage.base import Storage
 from storage.objects import CHUNK, WHOLE, ObjectStorage
-from tests.doubles.s3_server import S3Server, bucket
+from tests.support.doubles.s3_server import S3Server, bucket
 
 KEY = "0f" * 16 + "/" + "a1" * 16 + "/0.png"
 PLENTY = 10**9

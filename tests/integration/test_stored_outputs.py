@@ -26,10 +26,10 @@ from domain.pricing import FlatTerms
 from domain.retention import Retention
 from gateway.stored_outputs import Pace, StoredOutputsMaintenance
 from storage.objects import ObjectStorage
-from tests.doubles.s3_server import S3Server, bucket
-from tests.integration.backdate import backdate
-from tests.integration.bank import WRAPPING, Customer, open_account
-from tests.temporal.fakes import Fakes
+from tests.support.backdate import backdate
+from tests.support.bank import WRAPPING, Customer, open_account
+from tests.support.doubles.s3_server import S3Server, bucket
+from tests.support.temporal.fakes import Fakes
 
 LIFETIME = timedelta(hours=1)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

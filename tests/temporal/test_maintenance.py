@@ -16,8 +16,8 @@ from domain.errors import ServiceUnavailable
 from domain.media import Job, State
 from temporal import attributes
 from temporal.attributes import AttributesMissing
-from tests.temporal.fakes import SENTINEL, Fakes
-from tests.temporal.fleet import maintaining
+from tests.support.temporal.fakes import SENTINEL, Fakes
+from tests.support.temporal.fleet import maintaining
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.options import MAINTENANCE
 

@@ -11,8 +11,8 @@ from activities.payloads import PollResult, Watch
 from domain.errors import ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from domain.media import State
 from providers.base import Progress, Stage
-from tests.temporal.bench import Bench
-from tests.temporal.fakes import QUICK, SENTINEL
+from tests.support.temporal.bench import Bench
+from tests.support.temporal.fakes import QUICK, SENTINEL
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateSta
 from domain.errors import OutputTooLarge, UpstreamRefused
 from domain.media import State
 from providers.base import Progress, Stage
-from tests.temporal.fleet import (
+from tests.support.temporal.fleet import (
     CANCELED,
     COMPLETED,
     DONE,

@@ -7,8 +7,8 @@ import pytest
 from domain.errors import UpstreamRefused
 from domain.media import Kind, State
 from providers.base import OutputFile, Progress, Stage
-from tests.temporal.bench import Bench
-from tests.temporal.fakes import PNG, QUICK, in_chunks
+from tests.support.temporal.bench import Bench
+from tests.support.temporal.fakes import PNG, QUICK, in_chunks
 
 
 @pytest.fixture

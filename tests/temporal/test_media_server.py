@@ -14,8 +14,19 @@ from domain.media import State
 from temporal import attributes
 from temporal.client import Address, connect, converter
 from temporal.codec import ENCODING, Keyring
-from tests.temporal.fakes import SENTINEL
-from tests.temporal.fleet import CANCELED, COMPLETED, DONE, FAILED, KEYRING, RUNNING, World, deciding, doing, ended
+from tests.support.temporal.fakes import SENTINEL
+from tests.support.temporal.fleet import (
+    CANCELED,
+    COMPLETED,
+    DONE,
+    FAILED,
+    KEYRING,
+    RUNNING,
+    World,
+    deciding,
+    doing,
+    ended,
+)
 from workflows import start
 from workflows.media import MediaWorkflow
 from workflows.start import MediaStarter

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from temporalio import workflow
 
-from tests.temporal.leaky import LeakyWorkflow
+from tests.support.temporal.leaky import LeakyWorkflow
 from worker import SANDBOX, WORKFLOWS
 
 ROOT = Path(__file__).parents[2]
@@ -42,5 +42,5 @@ async def test_the_strict_sandbox_takes_every_workflow(cls: type) -> None:
 
 
 async def test_the_strict_sandbox_refuses_what_was_not_passed_through() -> None:
-    with pytest.raises(Exception, match=r"tests\.temporal\.leaked"):
+    with pytest.raises(Exception, match=r"tests\.support\.temporal\.leaked"):
         SANDBOX.prepare_workflow(workflow._Definition.must_from_class(LeakyWorkflow))

@@ -10,7 +10,7 @@ from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, Sche
 from activities.payloads import Maintained
 from domain.media import State
 from temporal.client import Address, converter
-from tests.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, parts_of, until
+from tests.support.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, parts_of, until
 from worker import Fleet, Temporal, run, serve
 from workflows.maintenance import SCHEDULE_ID, ensure_schedules
 from workflows.options import LEDGER, QUEUES

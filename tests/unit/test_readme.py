@@ -20,7 +20,7 @@ from api.errors import CODES
 from catalog import files
 from cli.command import yout
 from domain.catalog import Catalog, Modality
-from domain.ledger import Operation
+from domain.operations import Operation
 from environment import DEV_FILE, RENAMED, SECRET_FILE
 from providers.registry import KINDS
 from server import create_app

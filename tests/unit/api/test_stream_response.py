@@ -13,8 +13,8 @@ from domain.errors import UpstreamBusy
 from domain.limits import NO_LIMITS
 from gateway.calls import Calls
 from providers.base import Accepted, Delta, Done
-from tests.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, upstreams
-from tests.stack import eventually
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, upstreams
+from tests.support.stack import eventually
 from tests.unit.gateway.test_streams import LAST, PlainWriter, word
 
 

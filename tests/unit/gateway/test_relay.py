@@ -6,13 +6,14 @@ import pytest
 
 from domain.catalog import Capability
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, UpstreamError, UpstreamRefused
-from domain.ledger import Closed, HoldState
+from domain.holds import HoldState
 from domain.pricing import Usage, UsageSource
+from domain.results import Closed
 from gateway import stream_events as e
 from gateway.call import Call
 from gateway.relay import TABLE, EndReason, Phase, Relay
 from providers.base import Accepted, Delta, Done, Report
-from tests.doubles.chat_calls import call, route
+from tests.support.doubles.chat_calls import call, route
 
 STOPS = route("stops", Capability.ABORT_STOPS_BILLING)
 BILLS_ON = route("bills-on")

@@ -4,14 +4,15 @@ import asyncio
 from uuid import UUID
 
 from domain.errors import GatewayError, HoldClosed, ServiceUnavailable
-from domain.ledger import Answer, Operation, Renew, Renewed
 from domain.limits import NO_LIMITS
+from domain.operations import Operation, Renew
+from domain.results import Answer, Renewed
 from gateway.calls import Calls
 from gateway.renewals import renew_for_ever
 from providers.base import ChatUpstream
-from tests.doubles.chat_calls import CATALOG
-from tests.doubles.chat_calls import call as opened
-from tests.stack import eventually
+from tests.support.doubles.chat_calls import CATALOG
+from tests.support.doubles.chat_calls import call as opened
+from tests.support.stack import eventually
 
 
 class Ledger:

@@ -12,8 +12,8 @@ from providers.base import Timeouts
 from providers.fetch import fetch
 from providers.http1 import Http1Transport
 from providers.http1_connection import MAX_HEAD
-from tests.doubles.raw_server import Visit, answer, chunked, serving
-from tests.doubles.upstream_calls import LONG, PATIENT, SHORT, collected, request, saying
+from tests.support.doubles.raw_server import Visit, answer, chunked, serving
+from tests.support.doubles.upstream_calls import LONG, PATIENT, SHORT, collected, request, saying
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ async def test_a_request_and_its_answer(transport: Http1Transport) -> None:
             f"Host: 127.0.0.1:{server.port}".encode(),
             b"User-Agent: yout",
             b"Accept-Encoding: identity",
-            b"Content-Length: 7",
             b"Content-Type: application/json",
             b"Authorization: Bearer sk",
+            b"Content-Length: 7",
         ]
 
 

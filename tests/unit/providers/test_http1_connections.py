@@ -11,8 +11,17 @@ import uvloop
 from domain.errors import UpstreamError, UpstreamTimeout
 from providers.base import Timeouts, UpstreamRequest
 from providers.http1 import Http1Transport
-from tests.doubles.raw_server import Visit, answer, chunked, serving
-from tests.doubles.upstream_calls import LONG, PATIENT, SHORT, Collector, collected, keep_answering, request, saying
+from tests.support.doubles.raw_server import Visit, answer, chunked, serving
+from tests.support.doubles.upstream_calls import (
+    LONG,
+    PATIENT,
+    SHORT,
+    Collector,
+    collected,
+    keep_answering,
+    request,
+    saying,
+)
 
 
 @pytest.fixture

@@ -1,0 +1,159 @@
+"""What comes with a client wire: keys, limits, whole answers, streams and errors, all in the wire's own words."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+import api.app
+from api.cors import Cors
+from domain import keys
+from domain.errors import GatewayError, RateLimited
+from domain.limits import NO_LIMITS
+from domain.operations import Admit, Operation, Reserve
+from domain.results import Admitted, Answer, Reserved
+from domain.secrets import DerivedKeys
+from gateway.calls import Calls
+from gateway.idempotency import IdempotentRequests
+from providers.base import ChatUpstream, Sink, Timeouts, UpstreamRequest
+from tests.support.adapter_cases import provider
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
+from tests.support.toy_provider import BYE, HI, ONE, TWO, USED, ToyAdapter, lines
+from tests.support.toy_wire import ToyWire
+
+_SECONDS = timedelta(seconds=10)
+KEY = {"toy-key": keys.mint(bytes(32))}
+TALK = {"to": "demo-chat", "say": ["Hello"], "most": 20}
+
+
+class OpenBooks(Books):
+    """Holds what is asked for."""
+
+    async def ask(self, operation: Operation) -> Answer:
+        if self.error is None and isinstance(operation, Reserve):
+            return Reserved(operation.hold_id, uuid4(), uuid4(), 100, 20, 0, 100)
+        if self.error is None and isinstance(operation, Admit):
+            return Admitted(uuid4(), 100, 0, None, None)
+        return await super().ask(operation)
+
+
+class CannedTransport:
+    """Implements `providers.base.Transport`: one answer, whatever is asked."""
+
+    def __init__(self) -> None:
+        self.status, self.answer = 200, b""
+        self.requests: list[UpstreamRequest] = []
+
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> FakeExchange:
+        self.requests.append(request)
+        asyncio.get_running_loop().call_soon(self._say, sink)
+        return FakeExchange(sink)
+
+    def _say(self, sink: Sink) -> None:
+        sink.head(self.status, {})
+        sink.data(self.answer)
+        sink.end()
+
+    async def close(self) -> None:
+        """Nothing is open here."""
+
+
+class Toys:
+    def __init__(self) -> None:
+        self.books, self.transport = OpenBooks(), CannedTransport()
+        upstream = ChatUpstream(ToyAdapter(provider("toy")), self.transport, Timeouts(*[_SECONDS] * 4))
+        catalog = CATALOG.model_copy(update={"models": {"demo-chat": model()}})
+        calls = Calls(self.books, lambda: catalog, lambda _: upstream, count, NO_LIMITS)
+        app = api.app.create_app(_nothing, max_body_bytes=2048, cors=Cors(), wires=[ToyWire()])
+        claims = IdempotentRequests(DerivedKeys(b"s" * 32))
+        app.state.resources = SimpleNamespace(calls=calls, claims=claims, ceiling=NO_LIMITS)
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        self.http = httpx2.AsyncClient(transport=transport, base_url="http://test")
+
+    async def talk(self, body: Any = TALK, headers: Mapping[str, str] = KEY, **live: bool) -> httpx2.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body | live).encode()
+        return await self.http.post("/toy/talk", content=content, headers=dict(headers))
+
+
+@asynccontextmanager
+async def _nothing(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.fixture
+async def toys() -> AsyncIterator[Toys]:
+    toys = Toys()
+    async with toys.http:
+        yield toys
+
+
+async def test_a_whole_answer(toys: Toys) -> None:
+    toys.transport.answer = json.dumps({"text": "one two", "use": [9, 2]}).encode()
+    answer = await toys.talk()
+    assert (answer.status_code, answer.text) == (200, "one two\n— 10 credits")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-yout-credits-charged"] == "10"
+    (request,) = toys.transport.requests
+    assert json.loads(request.body) == {"say": ["Hello"], "most": 20, "live": False}
+
+
+async def test_a_stream_of_the_same_wire_passes_as_it_is(toys: Toys) -> None:
+    toys.transport.answer = b'{"hi": 1}\n{"w": "one ", "signed": "x9"}\n' + lines(TWO, USED, BYE)
+    answer = await toys.talk(live=True)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.text == '{"w": "one ", "signed": "x9"}\n' + lines(TWO, BYE).decode() + '{"cost":10}\n'
+
+
+async def test_a_stream_that_breaks_says_so_in_its_own_words(toys: Toys) -> None:
+    toys.transport.answer = lines(HI, ONE, {"oops": "x"})
+    answer = await toys.talk(live=True)
+    assert answer.text == lines(ONE).decode() + '{"oops":"upstream_error","cost":10}\n'
+
+
+FAILURES: Mapping[str, tuple[Any, dict[str, str], str]] = {
+    "no key": (TALK, {}, "oops 401 invalid_api_key"),
+    "not JSON": (b"{", KEY, "oops 400 invalid_json"),
+    "a wrong field": ({"to": "demo-chat"}, KEY, "oops 400 invalid_type"),
+    "no such model": (TALK | {"to": "nobody"}, KEY, "oops 404 model_not_found"),
+    "too large": (b" " * 3000, KEY, "oops 413 request_too_large"),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+async def test_every_failure_is_worded_by_the_wire(toys: Toys, case: str) -> None:
+    body, headers, told = FAILURES[case]
+    answer = await toys.talk(body, headers)
+    assert answer.text.startswith(f"{told} ({answer.headers['x-request-id']}): ")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert str(answer.status_code) in told
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(("error", "told"), [(RateLimited(), "429"), (GatewayError(), "500")])
+async def test_what_the_ledger_refuses(toys: Toys, error: GatewayError, told: str, live: bool) -> None:
+    toys.books.error = error
+    answer = await toys.talk(live=live)
+    assert (answer.status_code, answer.text[:8]) == (int(told), f"oops {told}")
+    assert ("retry-after" in answer.headers) == (told == "429")
+
+
+@pytest.mark.parametrize("live", [False, True])
+async def test_what_a_provider_refuses(toys: Toys, live: bool) -> None:
+    toys.transport.status = 429
+    answer = await toys.talk(live=live)
+    assert (answer.status_code, answer.text[:8]) == (429, "oops 429")
+    assert toys.books.voided
+
+
+async def test_another_method(toys: Toys) -> None:
+    answer = await toys.http.get("/toy/talk/")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
+    assert answer.text.startswith("oops 405 ")
