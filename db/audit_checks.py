@@ -338,5 +338,17 @@ def _spelled_out(query: str) -> str:
     return query
 
 
-_ALL = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS, **_FORGOTTEN, **POSTINGS, **REFERENCES, **PRICES, **ROWS, **GUARDS}
+_ALL = {
+    **_SUMS,
+    **_HOLDS,
+    **_CHARGES,
+    **_OPERATOR,
+    **_JOBS,
+    **_FORGOTTEN,
+    **POSTINGS,
+    **REFERENCES,
+    **PRICES,
+    **ROWS,
+    **GUARDS,
+}
 CHECKS: dict[str, str] = {name: _spelled_out(query) for name, query in _ALL.items()}

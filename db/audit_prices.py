@@ -35,7 +35,7 @@ PRICES = {
             SELECT ceil((r.input * h.input_bound + r.output * coalesce(h.output_limit, 0) * h.choices + r.whole)
                         / {1000 * MICRO}) AS credits) m
         WHERE h.amount > 0 GROUP BY h.id, h.amount HAVING h.amount <> greatest({MINIMUM_CHARGE}, max(m.credits))
-    """,
+    """,  # noqa: S608  # our own text
     # A version names one list of prices. A hold has of it what its call can use, so those with the same meters agree.
     "prices_not_of_their_version": """
         WITH price AS MATERIALIZED (SELECT DISTINCT price_version, prices FROM holds WHERE prices IS NOT NULL),

@@ -88,8 +88,8 @@ _CALLS = {
 
 _KEPT = {
     "idempotency_contradicts_itself": """
-        SELECT i.account_id, 'an Idempotency-Key of ' || i.created_at || ' until ' || i.expires_at || ', which names what '
-               || 'was made at ' || coalesce(h.created_at, k.created_at)
+        SELECT i.account_id, 'an Idempotency-Key of ' || i.created_at || ' until ' || i.expires_at
+               || ', which names what was made at ' || coalesce(h.created_at, k.created_at)
         FROM idempotency i LEFT JOIN holds h ON h.id = i.hold_id LEFT JOIN api_keys k ON k.id = i.hold_id
         WHERE i.expires_at > now() AND (i.hold_id IS NULL OR i.expires_at <= i.created_at
            OR i.created_at > now() + interval '5 minutes' OR abs(extract(

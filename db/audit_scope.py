@@ -1,4 +1,4 @@
-"""What an incremental audit looks at: in place of the tables, rows that have moved since a moment, and what hangs on them.
+"""What an incremental audit looks at: in place of the tables, what has moved since a moment, and what hangs on it.
 
 The checks are the same. Each runs over the least that it needs: most over the movements since then with their holds,
 sums of accounts over all of the accounts that have moved, roll-ups over the days since then. What nothing has moved is
@@ -92,5 +92,4 @@ def enter(scope: Scope, since: datetime) -> Iterator[str]:
 def _statements(script: str, since: datetime) -> Iterator[str]:
     first: UUID = uuid7(int(since.timestamp() * 1000), bytes(10))
     day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    for statement in script.format(first=first, day=day.isoformat()).strip().split(";\n"):
-        yield statement
+    yield from script.format(first=first, day=day.isoformat()).strip().split(";\n")

@@ -281,7 +281,10 @@ class PrunedRow(SQLModel, table=True):
     """Up to when `holds` and `usage` may lack what had ended: written with each deletion, and known to the audit."""
 
     __tablename__ = "pruned"
-    __table_args__ = (CheckConstraint("what IN ('holds', 'usage')", name="what"), CheckConstraint("swept >= 0", name="swept"))
+    __table_args__ = (
+        CheckConstraint("what IN ('holds', 'usage')", name="what"),
+        CheckConstraint("swept >= 0", name="swept"),
+    )
     what: str = Field(sa_column=Column(Text, primary_key=True))
     horizon: datetime = Field(sa_column=_time(nullable=False))
     swept: int = Field(default=0, sa_column=_money(0))

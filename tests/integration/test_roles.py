@@ -57,8 +57,8 @@ SHADOWS = """
 CREATE TEMP TABLE transactions AS SELECT * FROM public.transactions;
 CREATE TEMP TABLE holds AS SELECT * FROM public.holds;
 CREATE TEMP TABLE lines (LIKE public.lines);
-INSERT INTO transactions (id, kind, account_id, ref, position)
-SELECT '018f0000-0000-7000-8000-000000000000', 'grant', id, 'free', 2 FROM accounts;
+INSERT INTO transactions (id, kind, account_id, ref, position, created_at)
+SELECT uuidv7(), 'grant', id, 'free', 2, now() FROM accounts;
 INSERT INTO lines SELECT t.id, 'available', t.account_id, 5 FROM transactions t WHERE t.ref = 'free';
 INSERT INTO lines SELECT t.id, 'grants', NULL, -5 FROM transactions t WHERE t.ref = 'free'
 """

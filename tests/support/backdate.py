@@ -10,8 +10,9 @@ CREATE TEMP TABLE aged AS
     SELECT id, uuidv7(interval '{days} days ago') AS older FROM holds WHERE account_id = '{account}';
 UPDATE holds h SET id = older, created_at = created_at - interval '{days} days',
        closed_at = closed_at - interval '{days} days' FROM aged a WHERE a.id = h.id;
-UPDATE media_jobs SET created_at = created_at - interval '{days} days', started_at = started_at - interval '{days} days',
-       finished_at = finished_at - interval '{days} days', deadline = deadline - interval '{days} days',
+UPDATE media_jobs SET created_at = created_at - interval '{days} days',
+       started_at = started_at - interval '{days} days', finished_at = finished_at - interval '{days} days',
+       deadline = deadline - interval '{days} days',
        submit_intended_at = submit_intended_at - interval '{days} days' WHERE account_id = '{account}';
 UPDATE media_jobs j SET id = older, outputs = replace(
     outputs::text, replace(j.id::text, '-', ''), replace(older::text, '-', ''))::jsonb FROM aged a WHERE a.id = j.id;

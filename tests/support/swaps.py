@@ -55,10 +55,10 @@ SWAPS: dict[str, tuple[str, ...]] = {
         "UPDATE transactions t SET ref = (SELECT ref FROM o WHERE o.account_id <> t.account_id LIMIT 1) "
         "WHERE kind = 'grant' AND position = 1",
         # the amounts of a grant and an adjustment: the balance is what it was
-        "UPDATE lines l SET amount = CASE l.book WHEN 'available' THEN amount + 5 ELSE amount - 5 END FROM transactions "
-        "t WHERE t.id = l.transaction_id AND t.kind = 'grant'; "
-        "UPDATE lines l SET amount = CASE l.book WHEN 'available' THEN amount - 5 ELSE amount + 5 END FROM transactions "
-        "t WHERE t.id = l.transaction_id AND t.kind = 'adjust'",
+        "UPDATE lines l SET amount = CASE l.book WHEN 'available' THEN amount + 5 ELSE amount - 5 END "
+        "FROM transactions t WHERE t.id = l.transaction_id AND t.kind = 'grant'; "
+        "UPDATE lines l SET amount = CASE l.book WHEN 'available' THEN amount - 5 ELSE amount + 5 END "
+        "FROM transactions t WHERE t.id = l.transaction_id AND t.kind = 'adjust'",
     ),
     "movement_not_when_made": (
         "UPDATE transactions SET created_at = created_at - interval '1 hour'",
@@ -165,8 +165,9 @@ SWAPS: dict[str, tuple[str, ...]] = {
     ),
     "refund_not_as_charged": (
         "DROP INDEX uq_transactions_hold_id_kind; "
-        "INSERT INTO transactions (id, kind, account_id, hold_id, position, note) SELECT uuidv7(), 'refund', account_id, "
-        "hold_id, position + 900, 'again' FROM transactions WHERE kind = 'refund'; "
+        "INSERT INTO transactions (id, kind, account_id, hold_id, position, note) "
+        "SELECT uuidv7(), 'refund', account_id, hold_id, position + 900, 'again' FROM transactions "
+        "WHERE kind = 'refund'; "
         "INSERT INTO lines SELECT t.id, l.book, l.account_id, l.amount FROM transactions t JOIN transactions o "
         "ON o.hold_id = t.hold_id AND o.kind = 'refund' AND o.position = t.position - 900 "
         "JOIN lines l ON l.transaction_id = o.id WHERE t.position > 900",
