@@ -121,7 +121,7 @@ _KEPT = {
         SELECT j.id, 'job of ' || j.created_at || ' to ' || coalesce(j.finished_at::text, '-') || ', held from '
                || h.created_at || ' to ' || coalesce(h.closed_at::text, '-')
         FROM media_jobs j JOIN holds h ON h.id = j.id
-        WHERE abs(extract(epoch FROM j.created_at - h.created_at)) > 300
+        WHERE j.created_at > h.created_at + interval '5 minutes'
            OR abs(extract(epoch FROM j.finished_at - h.closed_at)) > 300
     """,
     "record_of_the_future": """

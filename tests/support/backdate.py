@@ -24,6 +24,9 @@ CREATE TEMP TABLE moved AS
     WHERE account_id = '{account}';
 UPDATE lines l SET transaction_id = older FROM moved m WHERE m.id = l.transaction_id;
 UPDATE transactions t SET id = older, created_at = created_at - interval '{days} days' FROM moved m WHERE m.id = t.id;
+UPDATE transactions t SET checksum = checksum_of(
+    t.kind, t.account_id::text, t.hold_id::text, t.ref, t.note, l.amount::text)
+FROM lines l WHERE l.transaction_id = t.id AND l.book = 'available' AND t.checksum IS NOT NULL;
 UPDATE accounts SET created_at = created_at - interval '{days} days', moved_at = moved_at - interval '{days} days'
 WHERE id = '{account}';
 UPDATE users SET created_at = created_at - interval '{days} days' WHERE account_id = '{account}';

@@ -102,7 +102,7 @@ SWAPS: dict[str, tuple[str, ...]] = {
     ),
     "job_twice_at_its_provider": ("UPDATE media_jobs SET provider_job_id = 'one'",),
     "job_not_when_held": (
-        "UPDATE media_jobs SET created_at = created_at - interval '1 hour'",
+        "UPDATE media_jobs SET created_at = created_at + interval '1 hour'",
         "UPDATE media_jobs SET finished_at = finished_at + interval '1 hour' WHERE state = 'failed'",
     ),
     "record_of_the_future": (
