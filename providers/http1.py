@@ -48,6 +48,22 @@ def _split(url: str) -> tuple[Origin, str, str]:
     return Origin(tls, host, port), target, shown if port == (443 if tls else 80) else f"{shown}:{port}"
 
 
+@lru_cache(maxsize=256)
+def _head(method: str, target: str, host: str, user_agent: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """All but the length. The same for most calls of a provider. Raises ValueError."""
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        f"Host: {host}",
+        f"User-Agent: {user_agent}",
+        "Accept-Encoding: identity",
+        *[f"{name}: {value}" for name, value in headers if name.lower() not in _ADDED],
+    ]
+    written = "\r\n".join(lines)
+    if written.count("\n") != len(lines) - 1 or written.count("\r") != len(lines) - 1 or "\0" in written:
+        raise ValueError("a header with a line end")
+    return written.encode("latin-1") + b"\r\n"
+
+
 class Http1Transport:
     """Implements `providers.base.Transport`. Of one event loop."""
 
@@ -62,7 +78,8 @@ class Http1Transport:
         exchange = HttpExchange(timeouts, sink, owner)
         try:
             origin, target, host = _split(request.url)
-            exchange.prepare(self._head(request, target, host), request.body)
+            head = _head(request.method, target, host, self._user_agent, tuple(request.headers.items()))
+            exchange.prepare(b"%bContent-Length: %d\r\n\r\n" % (head, len(request.body)), request.body)
         except (ValueError, UnicodeError):
             exchange.refuse(UpstreamError())
             return exchange
@@ -85,22 +102,6 @@ class Http1Transport:
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
-
-    def _head(self, request: UpstreamRequest, target: str, host: str) -> bytes:
-        lines = [
-            f"{request.method} {target} HTTP/1.1",
-            f"Host: {host}",
-            f"User-Agent: {self._user_agent}",
-            "Accept-Encoding: identity",
-            f"Content-Length: {len(request.body)}",
-        ]
-        for name, value in request.headers.items():
-            if name.lower() not in _ADDED:
-                lines.append(f"{name}: {value}")
-        written = "\r\n".join(lines)
-        if written.count("\n") != len(lines) - 1 or written.count("\r") != len(lines) - 1 or "\0" in written:
-            raise ValueError("a header with a line end")
-        return written.encode("latin-1") + b"\r\n\r\n"
 
 
 class _Pool:
@@ -228,6 +229,7 @@ class HttpExchange:
         self.over = False
         self.connecting: asyncio.Task[None] | None = None
         self._sink = sink
+        self.data = sink.data
         self._head = self._body = b""
         self._pool: _Pool | None = None
         self._connection: Connection | None = None
@@ -236,7 +238,7 @@ class HttpExchange:
         self._loop = asyncio.get_running_loop()
         self._end_at = self._loop.time() + timeouts.total.total_seconds()
         self._due = self._end_at
-        """When what is waited for is late. Moved by each part that comes; the timer only looks at it."""
+        """When what is waited for is late, before `_end_at`. Moved by each part that comes; the timer looks at it."""
         self._timer: asyncio.TimerHandle | None = None
         self._idle_seconds = timeouts.idle.total_seconds()
 
@@ -273,7 +275,7 @@ class HttpExchange:
 
     def resume(self) -> None:
         self._paused = False
-        self._due = min(self._loop.time() + self._idle_seconds, self._end_at)
+        self._due = self._loop.time() + self._idle_seconds
         if self._connection is not None:
             self._connection.resume()
 
@@ -287,15 +289,11 @@ class HttpExchange:
         self._wait(self.timeouts.first_byte.total_seconds())
 
     def received(self) -> None:
-        due = self._loop.time() + self._idle_seconds
-        self._due = due if due < self._end_at else self._end_at
+        self._due = self._loop.time() + self._idle_seconds
 
     def head(self, status: int, headers: Headers) -> None:
         self._wait(self._idle_seconds)
         self._sink.head(status, headers)
-
-    def data(self, data: bytes) -> None:
-        self._sink.data(data)
 
     def complete(self) -> None:
         if not self.over:
@@ -333,9 +331,10 @@ class HttpExchange:
 
     def _look(self) -> None:
         now = self._loop.time()
-        if self._paused and now < self._end_at:
-            self._due = min(now + self._idle_seconds, self._end_at)
-        if now < self._due:
-            self._timer = self._loop.call_at(self._due, self._look)
+        if self._paused:
+            self._due = now + self._idle_seconds
+        due = min(self._due, self._end_at)
+        if now < due:
+            self._timer = self._loop.call_at(due, self._look)
         else:
             self.fail(UpstreamTimeout())

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection to a provider, on httptools: writes a request, and pushes its answer into an exchange."""
 
 import asyncio
+from functools import lru_cache
 from typing import Protocol, cast
 
 import httptools
@@ -16,6 +17,11 @@ MAX_HEAD = 64 * 1024
 """Bytes of status line and headers, of informational answers too; and of what trails a body."""
 _AT_ONCE = 64 * 1024
 """A body up to this is written together with its head."""
+
+
+@lru_cache(maxsize=512)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 class Answering(Protocol):
@@ -52,10 +58,11 @@ class Connection(asyncio.Protocol):
         self._uses = 0
         self.idle_since = 0.0
         self._paused = False
+        self._parser = httptools.HttpResponseParser(self)
         self._reset()
 
     def _reset(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        """For the next answer. The parser is where one begins: only after a whole one is a connection used again."""
         self._headers: dict[str, str] = {}
         self._beside = 0
         """Bytes read of a head, or since the last of the body: how it is cut in chunks, and what trails it."""
@@ -131,8 +138,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = True
-        self._answering.received()
         self._beside += len(data)
+        self._answering.received()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -166,7 +173,7 @@ class Connection(asyncio.Protocol):
         if self._complete or self._in_body:
             return
         self._header_size += len(name) + len(value)
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _lower(name), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:

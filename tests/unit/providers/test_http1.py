@@ -35,9 +35,9 @@ async def test_a_request_and_its_answer(transport: Http1Transport) -> None:
             f"Host: 127.0.0.1:{server.port}".encode(),
             b"User-Agent: yout",
             b"Accept-Encoding: identity",
-            b"Content-Length: 7",
             b"Content-Type: application/json",
             b"Authorization: Bearer sk",
+            b"Content-Length: 7",
         ]
 
 
