@@ -4,7 +4,7 @@
 `gateway.streams`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -100,7 +100,7 @@ class ChatEndpoint:
             raise
 
     def _parse(self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey) -> _Request:
-        parsed, headers = body.json_object(raw), scope["headers"]
+        parsed, headers = body.json_object(raw), idempotency.named(scope["headers"])
         key, requests, endpoint = idempotency.key_of(headers), resources.claims, self.wire.endpoint
         idempotent: IdempotentRequest | ImplicitRequest
         if key is not None:
@@ -135,9 +135,9 @@ class ChatEndpoint:
             await exchange.reply(200, headers, whole(replayed.answer, replayed.bill))
 
 
-def is_strict(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_strict(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a header says what `strict` in the body says."""
-    return any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
+    return headers.get(_STRICT, b"").strip().lower() == b"true"
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

@@ -205,7 +205,9 @@ class Calls:
         sealed = None
         if call.idempotent is not None and charge.answer is not None:
             sealed = call.idempotent.sealed(charge.answer)
-        used = replace(charge.usage, output_tokens=charge.usage.output_tokens + charge.unbilled_output)
+        used = charge.usage
+        if charge.unbilled_output:
+            used = replace(used, output_tokens=used.output_tokens + charge.unbilled_output)
         provider, cost = self._provider_cost(call, used)
         self.unbilled_output += charge.unbilled_output
         operation = Settle(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -52,7 +52,7 @@ class CannedTransport:
         self.status, self.answer = 200, b""
         self.requests: list[UpstreamRequest] = []
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> FakeExchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> FakeExchange:
         self.requests.append(request)
         asyncio.get_running_loop().call_soon(self._say, sink)
         return FakeExchange(sink)

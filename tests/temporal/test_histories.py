@@ -206,6 +206,14 @@ async def maintenance_of_dead_calls(world: World) -> WorkflowHandle[Any, Any]:
 
 
 @story
+async def maintenance_side_by_side(world: World) -> WorkflowHandle[Any, Any]:
+    """With one part that cannot be done: the others do not wait for it."""
+    world.fakes.holds.expired = [3]
+    world.script.always_fail("jobs.waiting", ServiceUnavailable())
+    return await _maintained(world)
+
+
+@story
 async def audit_clean(world: World) -> WorkflowHandle[Any, Any]:
     return await _audited(world)
 

@@ -1,7 +1,7 @@
 """Calls, routes and a ledger of one process, for tests of what the gateway does between a client and a provider."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -157,7 +157,7 @@ class FakeUpstream:
     def eof(self) -> Iterable[ProviderEvent]:
         return ()
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> FakeExchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> FakeExchange:
         self.exchanges.append(FakeExchange(sink))
         return self.exchanges[-1]
 

@@ -11,17 +11,17 @@ BODY = {"model": "m", "messages": []}
 
 @pytest.mark.parametrize(("sent", "key"), [(b"abc", "abc"), (b' "abc" ', "abc"), (b'"', '"'), (b"x" * 255, "x" * 255)])
 def test_bare_and_quoted_forms_are_one_key(sent: bytes, key: str) -> None:
-    assert idempotency.key_of([(b"idempotency-key", sent)]) == key
+    assert idempotency.key_of({b"idempotency-key": sent}) == key
 
 
 @pytest.mark.parametrize("sent", [b"", b"\xe9", b"x" * 256, b"a\x7fb", b'""'])
 def test_other_forms_are_refused(sent: bytes) -> None:
     with pytest.raises(RequestInvalid):
-        idempotency.key_of([(b"idempotency-key", sent)])
+        idempotency.key_of({b"idempotency-key": sent})
 
 
 def test_without_the_header_there_is_no_key() -> None:
-    assert idempotency.key_of([(b"x-request-id", b"abc")]) is None
+    assert idempotency.key_of({b"x-request-id": b"abc"}) is None
 
 
 def test_an_answer_opens_with_the_same_token_and_key_alone() -> None:
@@ -57,5 +57,7 @@ def test_claims_tell_requests_apart_and_spellings_not() -> None:
 
 @pytest.mark.parametrize(("count", "retry"), [(b"0", False), (b"1", True), (b"x", False), (b"", False)])
 def test_a_stock_sdk_says_when_it_tries_again(count: bytes, retry: bool) -> None:
-    assert idempotency.is_retry([(b"x-stainless-retry-count", count)]) is retry
-    assert idempotency.is_retry([]) is False
+    assert idempotency.is_retry({b"x-stainless-retry-count": count}) is retry
+    assert idempotency.is_retry({}) is False
+    twice = [(b"x-stainless-retry-count", b"1"), (b"x-stainless-retry-count", b"0")]
+    assert idempotency.is_retry(idempotency.named(twice)) is True

@@ -138,7 +138,7 @@ def test_ids_that_a_provider_leaves_out_are_made_and_differ() -> None:
     assert calls[0]["type"] == "function"
 
 
-@pytest.mark.parametrize("calls", [5, ["x"], [{"index": 10**9}], [{"index": "0"}]])
+@pytest.mark.parametrize("calls", [5, ["x"], [{"index": 10**9}], [{"index": "x"}], [{"index": -1}], [[5]]])
 def test_tool_calls_that_are_none(calls: object) -> None:
     assert type(decoded([stream(ROLE, chunk({"tool_calls": calls}))])[1]) is UpstreamError
 
