@@ -114,10 +114,16 @@ class OpenAIDecoder:
             self._accepted = True
             yield Accepted()
 
-    def _read(self, events: Iterator[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
+    def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
         for event in events:
             if type(event) is bytes and event[0] == _OBJECT:
-                chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+                try:
+                    chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+                except UpstreamError:
+                    if b"\n" not in event:
+                        raise
+                    yield from self._read(filter(None, event.split(b"\n")))  # events without a line between them
+                    continue
                 delta = None if doubtful else self._common(chunk)
                 if delta is not None:
                     yield delta
@@ -133,7 +139,7 @@ class OpenAIDecoder:
         if isinstance(event, sse.Failure):
             raise self._failure(_value(event.data))
         event = event.strip()
-        if event[:6] == b"[DONE]" or event == b'"[DONE]"':
+        if event.strip(b'"')[:6].upper() == b"[DONE]" or event.upper() == b"DONE":
             yield from self._end()
         elif event[:1] == b"{":
             yield from self._chunk(*upstream_json.read(event, MAX_VALUES))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.pricing import Usage, UsageSource
+from providers.upstream_json import integer
 
 MAX_TOKENS = 10_000_000
 """Of one call on either side; a report above it is absurd."""
@@ -124,6 +125,5 @@ def _first(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 
 
 def _tokens(value: object) -> int | None:
-    if type(value) is not int:  # a bool is an int to isinstance, and no number of tokens
-        return None
-    return value if 0 <= value <= MAX_TOKENS else None
+    count = None if isinstance(value, str) else integer(value)
+    return count if count is not None and 0 <= count <= MAX_TOKENS else None

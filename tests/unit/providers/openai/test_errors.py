@@ -102,6 +102,14 @@ TOO_LONG = [
     (400, openai("Prompt exceeds max length", code="1261")),
     (400, openai("The input (9000 tokens) is longer than the model's context length (8192 tokens).")),
     (400, openai("too many tokens: total number of tokens in the prompt cannot exceed 4081")),
+    (400, openai("Prompt 超长", code="1261")),
+    (400, openai("Input validation error: `inputs` must have less than 1024 tokens. Given: 2000")),
+    (400, {"detail": "Input length 9000 exceeds maximum allowed token size 4096"}),
+    (422, openai("Total token count exceeds limit")),
+    (400, {"message": "the request exceeds the maximum token count"}),
+    (400, openai("total tokens 9000 greater than 8192", code="max_prompt_tokens")),
+    (400, openai("Conversation too long; please start a new one")),
+    (400, b"Token limit exceeded: 9000 > 4096"),
     (413, b""),
     (413, b"<html>Request Entity Too Large</html>"),
 ]
@@ -109,9 +117,9 @@ TOO_LONG = [
 
 @pytest.mark.parametrize(("status", "body"), TOO_LONG)
 def test_too_long_an_input(status: int, body: Any) -> None:
-    told = error(status, body)
-    assert isinstance(told, ContextLengthExceeded)
-    assert (told.code, told.param) == ("context_length_exceeded", "messages")
+    result = error(status, body)
+    assert isinstance(result, ContextLengthExceeded)
+    assert (result.code, result.param) == ("context_length_exceeded", "messages")
 
 
 OURS_TO_MEND = [
@@ -139,10 +147,10 @@ OURS_TO_MEND = [
 
 @pytest.mark.parametrize(("status", "body"), OURS_TO_MEND)
 def test_another_route_may_answer(status: int, body: Any) -> None:
-    told = error(status, body)
-    assert type(told) is UpstreamError
-    assert told.retryable
-    assert "SECRET" not in str(told)
+    result = error(status, body)
+    assert type(result) is UpstreamError
+    assert result.retryable
+    assert "SECRET" not in str(result)
 
 
 def test_later_and_too_late() -> None:
@@ -197,10 +205,10 @@ THEIRS_TO_MEND = [
 
 @pytest.mark.parametrize(("status", "body", "param", "code"), THEIRS_TO_MEND)
 def test_what_the_caller_can_mend(status: int, body: Any, param: str | None, code: str) -> None:
-    told = error(status, body)
-    assert type(told) is RequestInvalid
-    assert (told.param, told.code) == (param, code)
-    assert "SECRET" not in str(told)
+    result = error(status, body)
+    assert type(result) is RequestInvalid
+    assert (result.param, result.code) == (param, code)
+    assert "SECRET" not in str(result)
 
 
 @pytest.mark.parametrize("body", [b"[" * 70_000, b'{"error":' * 5_000, b'{"error": {"message": "' + b"x" * 70_000])
