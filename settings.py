@@ -23,8 +23,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
-from domain.ledger import REMEMBERED
 from domain.limits import Limits
+from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
 from environment import SettingsInvalid

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from db.refunds import Refunded
-    from domain.ledger import Granted, Operation
+    from domain.operations import Operation
+    from domain.results import Granted
 
 MAX_REFERENCE_CHARACTERS = 200
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
@@ -55,7 +56,7 @@ class Reference:
 @as_json
 def grant(account: str, credits: int, ref: str | None, as_json: bool) -> None:
     """Give an account credits."""
-    from domain.ledger import Grant
+    from domain.operations import Grant
 
     reference = Reference.of(ref)
     granted = _granted(Grant(account_id(account), credits, f"grant:{reference.text}"), reference)
@@ -70,7 +71,7 @@ def grant(account: str, credits: int, ref: str | None, as_json: bool) -> None:
 @as_json
 def adjust(account: str, amount: int, reason: str, ref: str | None, as_json: bool) -> None:
     """Correct a balance: +N adds, -N takes what is available, never more."""
-    from domain.ledger import Adjust
+    from domain.operations import Adjust
 
     reference = Reference.of(ref)
     adjusted = _granted(Adjust(account_id(account), amount, f"adjust:{reference.text}", reason), reference)
@@ -112,7 +113,7 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
 
 def _granted(operation: "Operation", reference: Reference) -> "Granted":
     """The ledger's answer. Under a reference of this command alone nothing was done before: its own commit was lost."""
-    from domain.ledger import Granted
+    from domain.results import Granted
 
     granted = ask(operation, again=reference.again)
     assert isinstance(granted, Granted)  # noqa: S101  # what a Grant and an Adjust are answered with

@@ -14,8 +14,8 @@ from db.fair_queue import Pending
 from db.faults import describe, place
 from db.prepared import BEGIN, COMMIT, PreparedConnection
 from domain.decisions import decide
-from domain.ledger import Result
 from domain.records import record
+from domain.results import Result
 from logs import OperatorFaults
 
 LOCK_TIMEOUT = "50ms"

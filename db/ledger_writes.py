@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from db.prepared import Statement
-from domain.ledger import Changes, Hold, Key
+from domain.holds import Hold
+from domain.ledger import Changes, Key
 from domain.limits import Used
 
 _COUNTERS = tuple(field.name for field in fields(Used))

@@ -19,19 +19,8 @@ import structlog
 from db.fair_queue import AccountKey, FairQueue, ParkedAccounts, Pending
 from db.ledger_lane import Committed, Lane, unavailable
 from domain.errors import GatewayError, ServiceUnavailable
-from domain.ledger import (
-    Admit,
-    Answer,
-    Closed,
-    Operation,
-    Refund,
-    Renew,
-    Reserve,
-    Reserved,
-    Result,
-    Settle,
-    Void,
-)
+from domain.operations import Admit, Operation, Refund, Renew, Reserve, Settle, Void
+from domain.results import Answer, Closed, Reserved, Result
 from logs import OperatorFaults
 
 log = structlog.get_logger(__name__)

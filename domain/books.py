@@ -4,28 +4,14 @@ from uuid import UUID
 
 from domain import limits, meters, pricing
 from domain.errors import NotFound
-from domain.ledger import (
-    Account,
-    Adjust,
-    Changes,
-    Closed,
-    ClosedBy,
-    Grant,
-    Hold,
-    HoldState,
-    Key,
-    LedgerAccount,
-    Posting,
-    Reserved,
-    Settle,
-    State,
-    Transaction,
-    TransactionKind,
-)
+from domain.holds import ClosedBy, Hold, HoldState
+from domain.ledger import Account, Changes, Key, LedgerAccount, Posting, State, Transaction, TransactionKind
 from domain.limits import Left
 from domain.meters import Meter
 from domain.money import COST_PLACES, MAX_AMOUNT, MINIMUM_CHARGE, plain
+from domain.operations import Adjust, Grant, Settle
 from domain.pricing import Usage
+from domain.results import Closed, Reserved
 from domain.usage import UsageEntry
 
 _LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}

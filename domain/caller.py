@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from domain import limits, rates
+from domain import keys, limits, rates
+from domain.errors import CallerUnknown, ScopeMissing
 from domain.limits import NO_LIMITS, Left, Limits, Used
 from domain.rates import AccountCounters
 
@@ -106,6 +107,15 @@ class Caller:
         """Of the key that was presented, if it was one."""
         return self.credential.key_id if isinstance(self.credential, ApiKey) else None
 
+    @property
+    def replay_secret(self) -> str | None:
+        return self.credential.replay_secret
+
+    def require_scope(self, scope: str) -> None:
+        """Raises `ScopeMissing`."""
+        if scope not in self.scopes:
+            raise ScopeMissing(scope)
+
     def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
         """Requests and tokens per minute that are left to it and to its account, for the answer's headers."""
         own = rates.of_key(self.credential.used, self.credential.limits)
@@ -113,3 +123,32 @@ class Caller:
 
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return self.credential.payer(self.account_id, ceiling, now)
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedKey:
+    """A caller as a request names it by a key. The ledger finds out whose it is, and what it may do, when it holds."""
+
+    token: str = field(repr=False)
+    digest: bytes
+
+    @classmethod
+    def of(cls, token: str) -> "PresentedKey":
+        """Raises `CallerUnknown` for what cannot be a key."""
+        if not keys.well_formed(token):
+            raise CallerUnknown
+        return cls(token, keys.digest(token))
+
+    @property
+    def replay_secret(self) -> str:
+        return self.token
+
+    def require_scope(self, scope: str) -> None:
+        """The ledger does, under lock."""
+
+    def payer(self, ceiling: Limits, now: datetime) -> Payer:
+        return Payer(self.digest)
+
+
+AnyCaller = Caller | PresentedKey
+"""Who makes a call that holds credits: looked up already, or by the ledger."""

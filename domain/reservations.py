@@ -21,27 +21,15 @@ from domain.errors import (
     RequestInvalid,
     ScopeMissing,
 )
-from domain.ledger import (
-    Account,
-    Admit,
-    Admitted,
-    Extend,
-    Extended,
-    Hold,
-    HoldState,
-    IdempotencyClaim,
-    IdempotencyRecord,
-    Key,
-    Replay,
-    Reserve,
-    Reserved,
-    TransactionKind,
-)
+from domain.holds import Hold, HoldState
+from domain.ledger import Account, IdempotencyRecord, Key, TransactionKind
 from domain.limits import Limits, Used
 from domain.money import MAX_AMOUNT
+from domain.operations import Admit, Extend, IdempotencyClaim, Reserve
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.rates import Rate
 from domain.records import record
+from domain.results import Admitted, Extended, Replay, Reserved
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
 _SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")
@@ -98,7 +86,7 @@ def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
     except GatewayError as error:
         held_by = _rates(account, key, operation.ceiling)
         if not operation.admitted:
-            _count_refused(books, account, key, held_by)
+            _count_uncalled(books, account, key, held_by)
         error.left = rates.left(held_by, books.state.now)
         raise
 
@@ -114,7 +102,10 @@ def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None
     replayed = _claimed_before(books, operation, claim, account) if claim else None
     if replayed is not None:
         hold, sealed = replayed
-        left = rates.left(_rates(account, key, operation.ceiling), books.state.now)
+        held_by = _rates(account, key, operation.ceiling)
+        if not operation.admitted:
+            _count_uncalled(books, account, key, held_by)
+        left = rates.left(held_by, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
     budget = limits.budget_left(allowed, key.used.at(books.state.now)) if key else None
     own = operation.max_credits, allowed.tokens, operation.allowance
@@ -203,8 +194,8 @@ def _account(books: Books, account_id: UUID | None) -> Account:
     return account
 
 
-def _require_scope(key: Key, scope: str) -> None:
-    if scope not in key.scopes:
+def _require_scope(key: Key, scope: str | None) -> None:
+    if scope is not None and scope not in key.scopes:
         raise ScopeMissing(scope)
 
 
@@ -315,8 +306,8 @@ def _note_counters(books: Books, account: Account, key: Key | None) -> None:
         books.changes.keys[key.id] = key
 
 
-def _count_refused(books: Books, account: Account, key: Key | None, held_by: tuple[Rate, ...]) -> None:
-    """A refused call is a request, too. One that is refused for want of requests takes no more of them.
+def _count_uncalled(books: Books, account: Account, key: Key | None, held_by: tuple[Rate, ...]) -> None:
+    """What is refused or replayed is a request, too. One for which there are no requests left takes no more of them.
 
     It begins no day of the key's: a hold of the day before may still grow within that day's budget.
     """

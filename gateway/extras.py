@@ -144,8 +144,9 @@ def _input_meters(model: Model, body: Mapping[str, Any]) -> Iterator[Meter]:
         if _writes_for_an_hour(message):
             yield Meter.CACHE_WRITE_1H
         content = message.get("content") if isinstance(message, dict) else None
-        for place, part in enumerate(content if isinstance(content, list) else ()):
-            yield from _part_meters(model, part, f"messages[{index}].content[{place}]")
+        if isinstance(content, list):
+            for place, part in enumerate(content):
+                yield from _part_meters(model, part, f"messages[{index}].content[{place}]")
 
 
 def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
@@ -182,7 +183,10 @@ def _writes_for_an_hour(value: object) -> bool:
     """A message, a tool or a part, or what is directly within: servers read the wish in each of these places."""
     if not isinstance(value, dict):
         return False
-    inner = [each for field in value.values() for each in (field if isinstance(field, list) else (field,))]
+    fields = [field for field in value.values() if isinstance(field, dict | list)]
+    if not fields:
+        return False
+    inner = [each for field in fields for each in (field if isinstance(field, list) else (field,))]
     return _cached_for_an_hour(value) or any(map(_cached_for_an_hour, inner))
 
 

@@ -61,6 +61,8 @@ class Phase(Enum):
     SETTLING = auto()
     DONE = auto()
 
+    __hash__ = object.__hash__  # each is itself alone; an Enum's own is a function of Python's
+
 
 class EndReason(Enum):
     FINISHED = auto()
@@ -149,13 +151,11 @@ class Relay:
         """Before any text goes out, the hold pays for it."""
         output = self._call.output
         if text := delta.text:
-            if self._grows:
-                if missing := output.missing(text):
-                    self._waiting = deque([delta])
-                    return [Extend(-(-missing // self._call.request.choices))]
-            elif output.runs_away(text):
-                return self._finish(EndReason.RUNAWAY)
-            output.add(text)
+            if missing := output.add(text, tolerant=not self._grows):
+                if not self._grows:
+                    return self._finish(EndReason.RUNAWAY)
+                self._waiting = deque([delta])
+                return [Extend(-(-missing // self._call.request.choices))]
             self._attempt.report_is_old = True
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from domain.errors import GatewayError
-from domain.ledger import Closed
+from domain.results import Closed
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call
 from gateway.relay import Phase, Relay
@@ -21,7 +21,6 @@ from gateway.stream_events import (
     Ask,
     ClientDisconnected,
     Close,
-    Effects,
     End,
     Event,
     Extend,
@@ -145,22 +144,18 @@ class Stream:
         self.flush()
 
     def feed(self, event: Event) -> None:
+        self._events.append(event)
         if self._busy:  # it happened while an effect of another was carried out: its turn comes after that
-            self._events.append(event)
             return
         self._busy = True
         try:
-            self._carry_out(self._relay.feed(event))
             while self._events:
-                self._carry_out(self._relay.feed(self._events.popleft()))
+                for effect in self._relay.feed(self._events.popleft()):
+                    self._do[type(effect)](effect)
         except Exception as fault:
             self._break_off(fault)
         finally:
             self._busy = False
-
-    def _carry_out(self, effects: Effects) -> None:
-        for effect in effects:
-            self._do[type(effect)](effect)
 
     def _break_off(self, fault: Exception) -> None:
         """A fault of ours. The client hears an error, and the money is still right."""
@@ -168,7 +163,8 @@ class Stream:
         self._events.clear()
         try:
             if not self._asked_ledger:
-                self._carry_out(self._relay.break_off(GatewayError("Something went wrong here.")))
+                for effect in self._relay.break_off(GatewayError("Something went wrong here.")):
+                    self._do[type(effect)](effect)
             elif self._relay.phase is Phase.DONE:
                 self._finished()
         except Exception as second:
@@ -177,10 +173,11 @@ class Stream:
             self._finished()
 
     def flush(self) -> None:
-        if not self._out:
+        out = self._out
+        if not out:
             return
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
         if self._client_gone or not data or self._client.write(data) or self._client_behind or self._client_gone:
             return
         self._client_behind = True

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.pricing import Usage, UsageSource
+from providers.upstream_json import integer
 
 MAX_TOKENS = 10_000_000
 """Of one call on either side; a report above it is absurd."""
@@ -26,6 +27,11 @@ _DEFAULT_TIERS = ("standard", "on_demand")
 """Other vendors' names of the tier of a call that requests none."""
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NOTHING: Mapping[str, Any] = {}
+_PARTS = frozenset(
+    {*_INPUT_DETAILS, *_OUTPUT_DETAILS, *_CACHED, *_WRITTEN, *_SEARCHES, "cache_creation", "reasoning_tokens"}
+    | {"server_tool_use", "server_tool_use_details", "service_tier"}
+)
+"""A report without any of these tells the two wholes alone."""
 
 
 def of_report(report: object, service_tier: object = None) -> Usage | None:
@@ -38,6 +44,8 @@ def of_report(report: object, service_tier: object = None) -> Usage | None:
         return None
     if prompt is None:
         return None
+    if service_tier is None and _PARTS.isdisjoint(report) and prompt + (completion or 0) >= (total or 0):
+        return Usage(prompt, completion or 0, UsageSource.PROVIDER)
     within, spoken = _details(report, _INPUT_DETAILS), _details(report, _OUTPUT_DETAILS)
     cached, written, written_1h = _cached(report, within)
     cache = cached + written + written_1h
@@ -111,13 +119,11 @@ def _count(details: Mapping[str, Any], name: str) -> int:
 
 def _first(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
-        tokens = _tokens(report.get(name))
-        if tokens is not None:
+        if name in report and (tokens := _tokens(report[name])) is not None:
             return tokens
     return None
 
 
 def _tokens(value: object) -> int | None:
-    if type(value) is not int:  # a bool is an int to isinstance, and no number of tokens
-        return None
-    return value if 0 <= value <= MAX_TOKENS else None
+    count = None if isinstance(value, str) else integer(value)
+    return count if count is not None and 0 <= count <= MAX_TOKENS else None

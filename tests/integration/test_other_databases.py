@@ -20,10 +20,10 @@ from db.leadership import Leadership
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.errors import ServiceUnavailable
-from domain.ledger import Closed, Reserved
-from tests.integration.bank import Customer, open_account, reserve, settle
+from domain.results import Closed, Reserved
 from tests.integration.test_ledger import outcome, proven
-from tests.stack import eventually, free_port
+from tests.support.bank import Customer, open_account, reserve, settle
+from tests.support.stack import eventually, free_port
 
 DEFAULTS = {
     "DateStyle": "German, DMY",

@@ -10,7 +10,7 @@ from db import migrate, roles
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
-from tests.integration.bank import open_account, reserve, settle
+from tests.support.bank import open_account, reserve, settle
 
 FORBIDDEN = [
     "ALTER TABLE lines DISABLE TRIGGER ALL",

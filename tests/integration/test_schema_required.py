@@ -19,10 +19,10 @@ from db.leadership import Leadership
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.errors import ServiceUnavailable
-from domain.ledger import Reserved
-from tests.integration.bank import open_account, reserve
+from domain.results import Reserved
 from tests.integration.test_ledger import outcome
-from tests.stack import Stack, eventually
+from tests.support.bank import open_account, reserve
+from tests.support.stack import Stack, eventually
 
 OLDER = "".join(sorted(connections.REVISIONS)[-2:-1])
 

@@ -19,8 +19,8 @@ from gateway.calls import Calls
 from gateway.streams import Stream
 from gateway.wire import Bill
 from providers.base import Accepted, Delta, Done, Report
-from tests.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
-from tests.stack import eventually
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
+from tests.support.stack import eventually
 
 
 def word(text: str = "word ") -> Delta:
