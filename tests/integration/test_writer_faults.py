@@ -35,15 +35,15 @@ def reports(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [line for line in lines if "failed and was started again" in line["event"]]
 
 
-@pytest.mark.parametrize(("method", "times"), PLACES)
+@pytest.mark.parametrize("planted", PLACES)
 async def test_a_lane_that_fails_serves_again_and_charges_once(
     database: Database,
     ledger: LedgerWriter,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
-    method: str,
-    times: int,
+    planted: tuple[str, int],
 ) -> None:
+    method, times = planted
     customer = await open_account(database, ledger, 1000)
     monkeypatch.setattr(ledger, method, fail(times, getattr(ledger, method)))
     with capture_logs() as lines:
