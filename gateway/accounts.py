@@ -39,8 +39,8 @@ async def open_account(session: Session, wrapping: Wrapping, order: AccountOrder
     if known is not None and await stored_keys.lives(session, order.key.key_id):
         return known  # this order has been carried out
     if known is None or not order.exist_ok:
-        made, user = order.account_id, order.user_id
-        await stored.create(session, wrapping, account_id=made, user_id=user, email=order.email)
+        new_id, user = order.account_id, order.user_id
+        await stored.create(session, wrapping, account_id=new_id, user_id=user, email=order.email)
     account_id = known or order.account_id
     await keys.create(session, account_id, None, order.key)
     if known is None and order.credits:

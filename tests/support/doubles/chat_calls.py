@@ -39,8 +39,8 @@ def route(name: str = "one", *capabilities: Capability) -> Route:
 
 
 def model(*routes: Route) -> Model:
-    found = CATALOG.find("demo-chat")
-    return found.model_copy(update={"routes": routes or (route(),), "max_output_tokens": 1000})
+    entry = CATALOG.find("demo-chat")
+    return entry.model_copy(update={"routes": routes or (route(),), "max_output_tokens": 1000})
 
 
 def count(text: str) -> int:
@@ -54,9 +54,9 @@ def call(*routes: Route, choices: int = 1, paid: int = 100, output_limit: int | 
     request = ModelCall("demo-chat", fields, stream=True, choices=choices, output_limit=output_limit)
     chosen = model(*routes)
     reserved = Reserved(uuid4(), uuid4(), uuid4(), 100, paid // choices, 0, 100)
-    made = Call(request, chosen, chosen.routes, InputTokens(3, 5), reserved, 7, ProducedOutput(count), held=100)
-    made.output.paid = paid
-    return made
+    new_call = Call(request, chosen, chosen.routes, InputTokens(3, 5), reserved, 7, ProducedOutput(count), held=100)
+    new_call.output.paid = paid
+    return new_call
 
 
 class Books:

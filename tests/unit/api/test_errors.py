@@ -19,7 +19,7 @@ def all_errors(root: type[GatewayError] = GatewayError) -> Iterator[type[Gateway
         yield from all_errors(child)
 
 
-def made(kind: type[GatewayError]) -> GatewayError:
+def error_of(kind: type[GatewayError]) -> GatewayError:
     if kind in (errors.InsufficientCredits, errors.BelowZero):
         return kind(100, 60, 20)
     if kind in (errors.ModelNotFound, errors.RequestInvalid):
@@ -30,7 +30,7 @@ def made(kind: type[GatewayError]) -> GatewayError:
 @pytest.mark.parametrize("kind", list(all_errors()), ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status_and_a_known_code(kind: type[GatewayError]) -> None:
     assert kind in table.STATUS
-    error = table.envelope(table.of(made(kind)))["error"]
+    error = table.envelope(table.of(error_of(kind)))["error"]
     assert set(error) >= {"message", "type", "param", "code"}
     assert error["message"]
     assert error["code"] is None or error["code"] in table.CODES

@@ -329,7 +329,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_no_problem_shows_a_key(tmp_path: Path) -> None:
     text = "[providers.x]\nkind = 'openai'\napi_key = ['sk-secret']\nheaders = { X-Key = 5 }\nsk-secret = 'sk-hidden'"
-    told = problems(tmp_path, text)
-    assert len(told) >= 3
-    assert "sk-hidden" not in "".join(told)
-    assert "['sk-secret']" not in "".join(told)
+    text_ = problems(tmp_path, text)
+    assert len(text_) >= 3
+    assert "sk-hidden" not in "".join(text_)
+    assert "['sk-secret']" not in "".join(text_)

@@ -67,7 +67,7 @@ def test_tool_calls_keep_the_indexes_that_they_had() -> None:
 
 def test_a_replay_says_what_the_chunks_said_beside_their_choices() -> None:
     assembly = Assembly()
-    said = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}], "system_fingerprint": "fp"}
-    assembly.add(said | {"account": "SECRET"}, "x")
+    chunk_ = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}], "system_fingerprint": "fp"}
+    assembly.add(chunk_ | {"account": "SECRET"}, "x")
     chunks = [delta.chunk for delta in deltas({"choices": assembly.choices, **assembly.beside})]
     assert [set(chunk) for chunk in chunks] == [{"choices", "system_fingerprint"}, {"choices"}]

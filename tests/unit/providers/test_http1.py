@@ -18,15 +18,15 @@ from tests.support.doubles.upstream_calls import LONG, PATIENT, SHORT, collected
 
 @pytest.fixture
 async def transport() -> AsyncIterator[Http1Transport]:
-    made = Http1Transport(max_connections=10)
-    yield made
-    await made.close()
+    http = Http1Transport(max_connections=10)
+    yield http
+    await http.close()
 
 
 async def test_a_request_and_its_answer(transport: Http1Transport) -> None:
     async with serving(saying(answer(b"hello", "X-Two: a", "x-two: b", "Content-Type: text/plain"))) as server:
         sink = await collected(transport, request(server, b'{"a":1}', Authorization="Bearer sk"))
-        assert (sink.status, sink.body, sink.heard) == (200, b"hello", ["head", "end"])
+        assert (sink.status, sink.body, sink.events) == (200, b"hello", ["head", "end"])
         assert sink.headers["x-two"] == "a, b"
         head, body = server.requests[0].split(b"\r\n\r\n", 1)
         assert body == b'{"a":1}'
@@ -103,8 +103,8 @@ async def test_broken_answers(transport: Http1Transport, raw: bytes) -> None:
     async with serving(saying(raw)) as server:
         sink = await collected(transport, request(server))
         assert type(sink.error) is UpstreamError
-        assert sink.heard.count("fail") == 1
-        assert "end" not in sink.heard
+        assert sink.events.count("fail") == 1
+        assert "end" not in sink.events
         assert len(sink.body) < 10_000_000
 
 
