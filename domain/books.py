@@ -1,5 +1,6 @@
 """A batch's working state: every change to holds, accounts, keys and the double-entry books goes through here."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import limits, meters, pricing
@@ -28,6 +29,7 @@ from domain.money import COST_PLACES, MAX_AMOUNT, MINIMUM_CHARGE, plain
 from domain.pricing import Usage
 from domain.usage import UsageEntry
 
+_TICK = timedelta(microseconds=1)
 _LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}
 
 
@@ -66,18 +68,33 @@ class Books:
     ) -> None:
         """Post one transaction of a hold; the account's own books move with it."""
         lines = tuple([Posting(_LEDGER_ACCOUNTS[book], amount) for book, amount in amounts.items() if amount])
-        self._post(account, Transaction(kind, account.id, hold.id, None, lines, note))
+        moved = self._next(account)
+        self._post(account, Transaction(kind, account.id, hold.id, None, lines, note, *moved))
 
     def grant(self, account: Account, operation: Grant) -> None:
         lines = (Posting(LedgerAccount.AVAILABLE, operation.amount), Posting(LedgerAccount.GRANTS, -operation.amount))
-        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, operation.ref, lines))
+        kind, ref, moved = TransactionKind.GRANT, operation.ref, self._next(account)
+        self._post(account, Transaction(kind, account.id, None, ref, lines, None, *moved))
 
     def adjust(self, account: Account, operation: Adjust) -> None:
         lines = (
             Posting(LedgerAccount.AVAILABLE, operation.amount),
             Posting(LedgerAccount.ADJUSTMENTS, -operation.amount),
         )
-        self._post(account, Transaction(TransactionKind.ADJUST, account.id, None, operation.ref, lines, operation.note))
+        kind, ref, moved = TransactionKind.ADJUST, operation.ref, self._next(account)
+        self._post(account, Transaction(kind, account.id, None, ref, lines, operation.note, *moved))
+
+    def moving(self, account: Account) -> datetime:
+        """The time of the account's transactions in this batch: later than that of all before."""
+        if account.id in self.changes.accounts and account.moved_at is not None:
+            return account.moved_at
+        return max(self.state.now, account.moved_at + _TICK) if account.moved_at else self.state.now
+
+    def _next(self, account: Account) -> tuple[int, datetime]:
+        """Position and time of its next transaction."""
+        account.moved_at = self.moving(account)
+        account.movements += 1
+        return account.movements, account.moved_at
 
     def _post(self, account: Account, transaction: Transaction) -> None:
         total = 0
@@ -148,7 +165,7 @@ def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None]
     )
 
 
-def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
+def usage_entry(hold: Hold, usage: Usage, operation: Settle, at: datetime) -> UsageEntry:
     """Counts as they were billed: a part that had no price of its own was counted with its parent."""
     counts = pricing.counts(hold.prices, usage) if hold.prices else {}
     beyond = not counts.keys() <= set(meters.BASE)
@@ -166,6 +183,7 @@ def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
         credits=hold.charged,
         written_off=hold.written_off,
         source=usage.source,
+        created_at=at,
         provider=operation.provider,
         provider_cost=None if operation.cost is None else plain(operation.cost, COST_PLACES),
         meters={meter.value: count for meter, count in counts.items()} if beyond else {},

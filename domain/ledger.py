@@ -64,6 +64,8 @@ class Account:
     available: int
     held: int
     open_holds: int
+    movements: int = 0  # the position of its last transaction
+    moved_at: datetime | None = None  # that one's time: the next batch's is later
     suspended: bool = False
     plan_active: bool = False
     recognise_retries: bool = False
@@ -75,8 +77,7 @@ class Key:
     id: UUID
     account_id: UUID
     scopes: frozenset[str]
-    dead: bool = False
-    """Revoked or expired, as is every secret of it then."""
+    dead: bool = False  # revoked or expired, as is every secret of it then
     limits: Limits = NO_LIMITS
     used: Used = field(default_factory=Used)
 
@@ -93,10 +94,8 @@ class Secret:
 class IdempotencyClaim:
     """An `Idempotency-Key`, as the ledger sees it: keyed hashes alone."""
 
-    scope: bytes
-    """Of the endpoint and the key."""
-    fingerprint: bytes
-    """Of the request."""
+    scope: bytes  # of the endpoint and the key
+    fingerprint: bytes  # of the request
     adopts: bool = True
     """False for the first attempt of a recognised retry: it begins anew, whatever was before."""
     implicit: bool = False
@@ -150,8 +149,7 @@ class Hold:
     created_at: datetime | None = None
     closed_at: datetime | None = None
     closed_by: ClosedBy | None = None
-    max_credits: int | None = None
-    """The most that its caller wants to be charged."""
+    max_credits: int | None = None  # the most that its caller wants to be charged
 
 
 @dataclass(slots=True)
@@ -381,7 +379,9 @@ class Transaction:
     hold_id: UUID | None
     ref: str | None
     lines: tuple[Posting, ...]
-    note: str | None = None
+    note: str | None
+    position: int
+    created_at: datetime
 
 
 @dataclass(slots=True)
