@@ -23,8 +23,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
-from domain.ledger import REMEMBERED
 from domain.limits import Limits
+from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
 from environment import SettingsInvalid
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     max_abandoned_streams: int = Field(default=32, ge=0)
     """How many such streams a process reads at a time; one more is cut, and charged for what was delivered."""
     max_requests_per_minute: int = Field(default=600_000, ge=1)
-    """The most that any key may have, whatever its owner sets; so are the next two."""
+    """The most that any account may have, whatever number of keys it has; so are the next two."""
     max_tokens_per_minute: int = Field(default=1_000_000_000, ge=1)
     max_concurrent_calls: int = Field(default=10_000, ge=1)
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)

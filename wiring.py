@@ -1,5 +1,6 @@
 """What API and worker processes share: the concrete adapters, opened from settings and closed again in order."""
 
+import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
+from gateway.secret_check import check_secret
 from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
 from providers.base import Timeouts
@@ -77,6 +79,11 @@ def _address(settings: Settings) -> Address:
     return Address(settings.temporal_address, settings.temporal_namespace, settings.temporal_tls, key)
 
 
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 @asynccontextmanager
 async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
     async with AsyncExitStack() as stack:
@@ -93,7 +100,10 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(transport.close)
         demo = settings.state_dir.resolve() / "demo"
         upstream = Upstream(transport, timeouts, demo, settings.referer)
-        storage, errors = _storage(settings), MaintenanceErrors(OperatorFaults(log), where)
+        faults = OperatorFaults(log)
+        storage, errors = _storage(settings), MaintenanceErrors(faults, where)
+        checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
+        stack.push_async_callback(_ended, checking)
         yield Wired(
             settings=settings,
             catalog=catalog,

@@ -209,7 +209,7 @@ class Temporal:
 
 async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, whatever becomes of Temporal meanwhile."""
-    away = False
+    unavailable = False
     while not stop.is_set():
         try:
             client = await connect(temporal.address, temporal.conversion)
@@ -218,12 +218,12 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
                 await ensure_schedules(client)
                 await ensure_schedule(client)
             log.info("serving %s", ", ".join(fleet.queues))
-            away = False
+            unavailable = False
             await serve(client, parts, fleet, stop)
         except (RPCError, RuntimeError) as error:
-            if not away:
+            if not unavailable:
                 log.warning("Temporal is away (%s); trying again until it is back", type(error).__name__)
-            away = True
+            unavailable = True
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
 

@@ -169,11 +169,11 @@ class MediaActivities:
             activity.logger.error("a job was submitted twice; the second submission is cancelled")
             await self._provider(job).cancel(accepted)
 
-    async def _look(self, job: Job, patience: timedelta) -> Progress:
+    async def _look(self, job: Job, max_wait: timedelta) -> Progress:
         provider, work = await self._at(job)
         progress = await provider.poll(work)
         percent = await self._recorded(job.id, progress, job.progress)
-        async for _ in self._looks(patience):
+        async for _ in self._looks(max_wait):
             if progress.stage is not Stage.RUNNING or activity.is_worker_shutdown():
                 break
             progress = await provider.poll(work)
@@ -185,10 +185,10 @@ class MediaActivities:
             await self._jobs.record_progress(job_id, progress.percent)
         return progress.percent
 
-    async def _looks(self, patience: timedelta) -> AsyncIterator[None]:
+    async def _looks(self, max_wait: timedelta) -> AsyncIterator[None]:
         """When to look at a provider again: ever more rarely, until `patience` is over."""
         clock = asyncio.get_running_loop().time
-        end = clock() + patience.total_seconds()
+        end = clock() + max_wait.total_seconds()
         pause = self._limits.min_pause
         while clock() + pause.total_seconds() <= end:
             await asyncio.sleep(pause.total_seconds())

@@ -8,17 +8,17 @@ from starlette.types import Scope
 from api import ratelimit
 from api.resources import Resources
 from db import keys as stored_keys
-from domain import keys
-from domain.caller import Caller
-from domain.errors import CallerUnknown, GatewayError
-from domain.ledger import Admit, Admitted
+from domain.caller import Caller, PresentedKey
+from domain.errors import GatewayError
+from domain.operations import Admit
+from domain.results import Admitted
 
 Headers = Iterable[tuple[bytes, bytes]]
 _CALLER = "caller"
 _ADMITTED = "admitted"
 
 
-def token(headers: Headers, also: Collection[bytes] = ()) -> str:
+def presented(headers: Headers, also: Collection[bytes] = ()) -> PresentedKey:
     """A well-formed key from the headers; `also` are names of others that may have it.
 
     Raises `CallerUnknown` before any database is asked.
@@ -29,13 +29,10 @@ def token(headers: Headers, also: Collection[bytes] = ()) -> str:
             bearer = value[7:].strip()
         elif name == b"x-api-key" or name in also:
             other = value.strip()
-    key = (bearer or other).decode("latin-1")
-    if not keys.well_formed(key):
-        raise CallerUnknown
-    return key
+    return PresentedKey.of((bearer or other).decode("latin-1"))
 
 
-async def admit(scope: Scope, key: str, ledger_scope: str) -> Admitted:
+async def admit(scope: Scope, key: PresentedKey, ledger_scope: str | None = None) -> Admitted:
     """Take one of the key's requests, once a request: before work is done for it, or because it is refused.
 
     Raises `CallerUnknown` and `RateLimited`.
@@ -45,7 +42,7 @@ async def admit(scope: Scope, key: str, ledger_scope: str) -> Admitted:
         return before
     resources: Resources = scope["app"].state.resources
     try:
-        admitted = await resources.calls.ledger.ask(Admit(keys.digest(key), ledger_scope, resources.ceiling))
+        admitted = await resources.calls.ledger.ask(Admit(key.digest, ledger_scope, resources.ceiling))
     except GatewayError as error:
         if error.left is not None:
             ratelimit.note(scope, *error.left)
@@ -66,10 +63,10 @@ async def authenticate(scope: Scope) -> Caller:
     """The caller, looked up once a request. Raises `CallerUnknown`; what is left of the key's limits is noted."""
     caller = scope["state"].get(_CALLER)
     if caller is None:
-        key = token(scope["headers"])
+        key = presented(scope["headers"])
         resources: Resources = scope["app"].state.resources
         async with resources.database.reading() as session:
-            caller = await stored_keys.authenticate(session, key)
+            caller = await stored_keys.authenticate(session, key.token)
         scope["state"][_CALLER] = caller
         ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)))
     assert isinstance(caller, Caller)  # noqa: S101  # nothing else is put there

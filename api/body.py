@@ -118,7 +118,7 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route for callers with a key: who sends a body is authenticated before any of it is read.
+    """A route for callers with a key: who sends a body has paid with a request before any of it is read.
 
     Any content type is taken for JSON, as curl's default and some SDKs' is another.
     """
@@ -133,9 +133,9 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             if self.body_field is None and not self.always_reads:
                 return await handler(request)
-            caller = await auth.authenticate(request.scope)
+            admitted = await auth.admit(request.scope, auth.presented(request.scope["headers"]))
             raw = await read(request.receive, max_bytes=self.max_body_bytes)
-            body = await parse(raw, _turns(request.scope), caller.account_id) if raw else None
+            body = await parse(raw, _turns(request.scope), admitted.account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
             request.scope["state"][_BODY_BYTES] = len(raw)
             scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}

@@ -4,7 +4,7 @@
 `gateway.streams`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -15,10 +15,10 @@ from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
 from api.stream_response import StreamResponse, dropped_header, stream_headers
 from api.wire.base import ClientWire
-from domain import keys
-from domain.errors import CallerUnknown, GatewayError
-from domain.ledger import Replay
+from domain.caller import PresentedKey
+from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.records import record
+from domain.results import Replay
 from gateway import replays, whole_answers
 from gateway.call import Call
 from gateway.calls import BIG_BODY
@@ -33,6 +33,9 @@ _STRICT = b"x-yout-strict"
 class _Request:
     call: ModelCall
     idempotent: IdempotentRequest | ImplicitRequest
+
+
+_Opened = tuple[_Request, Call | Replay]
 
 
 class ChatEndpoint:
@@ -55,10 +58,10 @@ class ChatEndpoint:
 
     async def _answer(self, exchange: Exchange) -> None:
         scope = exchange.scope
-        token = auth.token(scope["headers"], self.wire.key_headers)
-        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, token, "chat"))
+        key = auth.presented(scope["headers"], self.wire.key_headers)
+        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, key, "chat"))
         resources: Resources = scope["app"].state.resources
-        request, call = await self._open(resources, scope, raw, token)
+        request, call = await self._open(resources, scope, raw, key)
         if isinstance(call, Replay):
             ratelimit.note(scope, call.requests, call.tokens)
             await self._replay(call, request, exchange)
@@ -74,45 +77,47 @@ class ChatEndpoint:
             headers = [self._type, *_charged(bill), *dropped_header(call.dropped)]
             await exchange.reply(200, headers, whole(answer, bill))
 
-    async def _open(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> tuple[_Request, Call | Replay]:
+    async def _open(
+        self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey
+    ) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
-                admitted = await auth.admit(scope, token, "chat")
-                parse = partial(self._parse_big, resources, scope, raw, token)
+                admitted = await auth.admit(scope, caller, "chat")
+                parse = partial(self._parse_big, resources, scope, raw, caller)
                 request = await resources.calls.turns.run(admitted.account_id, parse)
                 request = replace(request, call=replace(request.call, big=True, admitted=admitted))
             else:
-                request = self._parse(resources, scope, raw, token)
-            return request, await resources.calls.open(request.call, keys.digest(token), request.idempotent)
-        except CallerUnknown:
+                request = self._parse(resources, scope, raw, caller)
+            return request, await resources.calls.open(request.call, caller, request.idempotent)
+        except (CallerUnknown, ServiceUnavailable):
             raise
         except GatewayError as error:
             if error.left is None:
                 # A stranger hears 401, whatever else is wrong; others have made a call.
-                await auth.admit(scope, token, "chat")
+                await auth.admit(scope, caller, "chat")
             else:
                 ratelimit.note(scope, *error.left)
             raise
 
-    def _parse(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> _Request:
-        parsed, headers = body.json_object(raw), scope["headers"]
+    def _parse(self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey) -> _Request:
+        parsed, headers = body.json_object(raw), idempotency.named(scope["headers"])
         key, requests, endpoint = idempotency.key_of(headers), resources.claims, self.wire.endpoint
         idempotent: IdempotentRequest | ImplicitRequest
         if key is not None:
-            idempotent = requests.explicit(endpoint, key, parsed, token)
+            idempotent = requests.explicit(endpoint, key, parsed, caller.replay_secret)
         elif idempotency.is_retry(headers):
-            idempotent = requests.implicit(endpoint, parsed, token)
+            idempotent = requests.implicit(endpoint, parsed, caller.replay_secret)
         else:
-            idempotent = requests.first_attempt(endpoint, parsed, token)
+            idempotent = requests.first_attempt(endpoint, parsed, caller.replay_secret)
         call = self.wire.parse(parsed)
         strict = is_strict(headers)
         if strict or self.wire.whole is None:
             call = replace(call, strict=strict or call.strict, stream=call.stream or self.wire.whole is None)
         return _Request(call, idempotent)
 
-    def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, token: str) -> _Request:
+    def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey) -> _Request:
         """The same off the event loop, with all that has to be looked through."""
-        request = self._parse(resources, scope, raw, token)
+        request = self._parse(resources, scope, raw, caller)
         if isinstance(request.idempotent, ImplicitRequest):
             request.idempotent.claim()
         return request
@@ -130,9 +135,9 @@ class ChatEndpoint:
             await exchange.reply(200, headers, whole(replayed.answer, replayed.bill))
 
 
-def is_strict(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_strict(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a header says what `strict` in the body says."""
-    return any(name == _STRICT and value.strip().lower() == b"true" for name, value in headers)
+    return headers.get(_STRICT, b"").strip().lower() == b"true"
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

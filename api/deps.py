@@ -36,8 +36,7 @@ async def _idempotent_request(
     _: Annotated[str | None, Header(alias=idempotency.HEADER, description=idempotency.DESCRIPTION)] = None,
 ) -> IdempotentRequest | None:
     """The request's `Idempotency-Key`, if it has one: the same one gives what was made before."""
-    headers = request.scope["headers"]
-    key = idempotency.key_of(headers)
+    key = idempotency.key_of(idempotency.named(request.scope["headers"]))
     if key is None:
         return None
     caller = await auth.authenticate(request.scope)

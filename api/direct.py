@@ -2,16 +2,19 @@
 uvicorn's cycle says of the request and its answer is kept true.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope
-from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from api.exchange import Headers, StreamClient
 
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]")
+"""But for the tab, and the end of a line."""
 
 
 class DirectExchange:
@@ -28,6 +31,10 @@ class DirectExchange:
         """The edge's, for every answer."""
         self._cycle = cycle
         self._client: StreamClient | None = None
+
+    def has_body(self) -> bool:
+        """Whether nothing of the request is still to come."""
+        return not self._cycle.more_body
 
     async def reply(self, status: int, headers: Headers, body: bytes) -> None:
         cycle = self._cycle
@@ -88,15 +95,13 @@ class DirectExchange:
     def _head(self, status: int, headers: Headers) -> bytes:
         """All but the empty line."""
         cycle = self._cycle
-        every = [*cycle.default_headers, *headers, *self.more_headers()]
-        if HEADER_VALUE_RE.search(b"".join([value for _, value in every])):
+        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers, *self.more_headers())]
+        written = b"".join(lines)
+        if written.count(b"\n") != len(lines) or _CONTROL.search(written):
             raise RuntimeError("a header's value has a control character")
         self.begun = cycle.response_started = True
         cycle.waiting_for_100_continue = False
-        lines = [b"%b: %b\r\n" % header for header in every]
-        if not cycle.keep_alive:
-            lines.append(_CLOSE)
-        return STATUS_LINE[status] + b"".join(lines)
+        return STATUS_LINE[status] + (written if cycle.keep_alive else written + _CLOSE)
 
     def _complete(self) -> None:
         cycle = self._cycle

@@ -6,7 +6,7 @@ Plain ASGI, since it runs on every request.
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 
@@ -22,6 +22,11 @@ MAX_BODY_IDLE = timedelta(seconds=15)
 MAX_BODY_TIME = timedelta(seconds=30)
 """For a whole body, and a second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
+
+
+def _unknown() -> bool:
+    """ASGI does not say whether a body is here before it is received."""
+    return False
 
 
 class Edge:
@@ -62,7 +67,7 @@ class Edge:
         """The same for a request that is answered directly."""
         scope = exchange.scope
         exchange.more_headers = partial(_for_every_answer, scope, self._enter(scope))
-        exchange.receive = self._bounded(exchange.receive)
+        exchange.receive = self._bounded(exchange.receive, exchange.has_body)
 
     def _enter(self, scope: Scope) -> Headers:
         """Gives the request its path and its id; the headers that its answer has in any case."""
@@ -74,8 +79,8 @@ class Edge:
             always += self._cors.headers(scope["headers"])
         return always
 
-    def _bounded(self, receive: Receive) -> Receive:
-        return _Body(receive, self._max_body_bytes, self._max_body_time)
+    def _bounded(self, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:
+        return _Body(receive, has_body, self._max_body_bytes, self._max_body_time)
 
 
 def _for_every_answer(scope: Scope, always: Headers) -> Headers:
@@ -99,8 +104,9 @@ def _is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 class _Body:
     """Counts what comes in, whatever Content-Length says, and how long it takes to come."""
 
-    def __init__(self, receive: Receive, max_bytes: int, max_time: timedelta) -> None:
+    def __init__(self, receive: Receive, has_body: Callable[[], bool], max_bytes: int, max_time: timedelta) -> None:
         self._receive = receive
+        self._has_body = has_body
         self._max_bytes = max_bytes
         self._max_seconds = max_time.total_seconds()
         self._seen = 0
@@ -110,17 +116,20 @@ class _Body:
     async def __call__(self) -> Message:
         if self._whole:  # from here on only a disconnect can come, which takes as long as it takes
             return await self._receive()
-        now = time.monotonic()
-        self._begun = self._begun or now
-        left = self._begun + self._max_seconds + self._seen / MIN_BODY_RATE - now
-        try:
-            async with asyncio.timeout(max(0.0, min(left, MAX_BODY_IDLE.total_seconds()))):
-                message = await self._receive()
-        except TimeoutError:
-            raise HTTPException(408) from None
+        message = await (self._receive() if self._has_body() else self._in_time())
         if message["type"] == "http.request":
             self._seen += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
             if self._seen > self._max_bytes:
                 raise HTTPException(413)
         return message
+
+    async def _in_time(self) -> Message:
+        now = time.monotonic()
+        self._begun = self._begun or now
+        left = self._begun + self._max_seconds + self._seen / MIN_BODY_RATE - now
+        try:
+            async with asyncio.timeout(max(0.0, min(left, MAX_BODY_IDLE.total_seconds()))):
+                return await self._receive()
+        except TimeoutError:
+            raise HTTPException(408) from None

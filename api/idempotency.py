@@ -1,7 +1,7 @@
 """The request headers that say which request this is: `Idempotency-Key`, and a stock SDK's count of its retries."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from domain.errors import RequestInvalid
 
@@ -12,9 +12,14 @@ REPLAYED = {"idempotent-replayed": "true"}
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
-def key_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def named(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Headers by their names; of one that comes twice the first."""
+    return dict(reversed(headers))
+
+
+def key_of(headers: Mapping[bytes, bytes]) -> str | None:
     """The `Idempotency-Key`; bare and quoted forms are one key. Raises `RequestInvalid` for one that is none."""
-    value = next((value for name, value in headers if name == b"idempotency-key"), None)
+    value = headers.get(b"idempotency-key")
     if value is None:
         return None
     key = value.decode("latin-1").strip()
@@ -25,7 +30,7 @@ def key_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return key
 
 
-def is_retry(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_retry(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a stock SDK says that this is not its first attempt."""
-    count = next((value for name, value in headers if name == b"x-stainless-retry-count"), b"0")
+    count = headers.get(b"x-stainless-retry-count", b"0")
     return 0 < len(count) < 10 and count.isdigit() and int(count) > 0

@@ -99,8 +99,8 @@ async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyLi
 async def create_key(
     body: CreateKey, caller: MayManageKeys, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> CreatedKey:
-    """The full token is in this answer and nowhere else. A key can give a new one only scopes and limits that it has
-    itself; a limit that is left out is its own.
+    """The full token is in this answer and nowhere else. A key can give a new one only scopes that it has itself. A key
+    with limits makes none: each new one would have its limits once more.
 
     With an `Idempotency-Key` the same caller gets the same answer again, for as long as the new key lives.
     """
@@ -117,7 +117,7 @@ async def create_key(
 @router.patch("/{key_id}/")
 async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """Name, scopes and limits; what is left out stays, each limit too: null takes it away. In force at once, in every
-    process. No key changes its own limits, or those of a key that has more.
+    process. No key changes its own limits, or those of a key that has more; one with limits only narrows others.
     """
     limits = body.limits.model_dump(exclude_unset=True) if body.limits else {}
     edit = KeyEdit(body.name, body.scopes, limits)

@@ -54,8 +54,8 @@ class CreateVideo(_Body):
 
     def fields(self) -> dict[str, Any]:
         width, height = media_orders.size(self.size) if self.size else (None, None)
-        asked = {"prompt": self.prompt, "seconds": self.duration, "seed": self.seed}
-        return asked | {"width": width, "height": height}
+        parameters = {"prompt": self.prompt, "seconds": self.duration, "seed": self.seed}
+        return parameters | {"width": width, "height": height}
 
 
 class CreateSpeech(_Body):
@@ -109,7 +109,7 @@ async def create_image(
     body: CreateImage, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
-    order = JobRequest(Kind.IMAGE, body.model, body.fields(), idempotent)
+    order = JobRequest(Kind.IMAGE, body.model, body.fields(), idempotent, admitted=True)
     return await _accept(resources, caller, response, order)
 
 
@@ -118,7 +118,7 @@ async def create_video(
     body: CreateVideo, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
-    order = JobRequest(Kind.VIDEO, body.model, body.fields(), idempotent)
+    order = JobRequest(Kind.VIDEO, body.model, body.fields(), idempotent, admitted=True)
     return await _accept(resources, caller, response, order)
 
 
@@ -127,7 +127,7 @@ async def create_speech(
     body: CreateSpeech, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a text-to-speech job."""
-    order = JobRequest(Kind.SPEECH, body.model, body.fields(), idempotent)
+    order = JobRequest(Kind.SPEECH, body.model, body.fields(), idempotent, admitted=True)
     return await _accept(resources, caller, response, order)
 
 

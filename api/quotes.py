@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from api import media, receipts
+from api import auth, idempotency, media, receipts
 from api.body import LargeBodyRoute, body_bytes
 from api.chat import is_strict
 from api.deps import CurrentResources, MaySeeBilling
@@ -97,8 +97,8 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request) -
     if model is not None and kind is not None:
         priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = replace(wire.parse(parsed), big=body_bytes(http) > BIG_BODY)
-    if is_strict(http.scope["headers"]):
+    request = replace(wire.parse(parsed), big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
+    if is_strict(idempotency.named(http.scope["headers"])):
         request = replace(request, strict=True)
     model, terms = await resources.calls.terms(request)
     return _PricedCall(

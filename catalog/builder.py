@@ -143,7 +143,11 @@ class CatalogBuilder:
         if not entry.modality.priced_by_tokens:
             return None
         if route.cost_per_1k_input is not None:
-            return Prices(tokens=TokenPrices(_rates(route.rates())))
+            base = _rates(route.rates())
+            tiers = {
+                name: TokenPrices(_filled(_rates(tier.rates()), base)) for name, tier in route.service_tiers.items()
+            }
+            return Prices(tokens=TokenPrices(base, service_tiers=tiers))
         listed = self._listed_for(entry, route)
         if listed is None:
             return None

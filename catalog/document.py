@@ -228,6 +228,10 @@ def _cost_problems(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, 
     by_tokens, given = model.modality.priced_by_tokens, route.model_fields_set
     for key in sorted((UNIT_COSTS if by_tokens else TOKEN_COSTS) & given):
         yield key, f"is not how a model of modality {model.modality} is billed"
+    if route.service_tiers and (not by_tokens or route.cost_per_1k_input is None):
+        yield "service_tiers", "needs cost_per_1k_input and cost_per_1k_output of the standard tier beside it"
+    for name in sorted(STANDARD_TIERS & route.service_tiers.keys()):
+        yield "service_tiers", f"has {name}, which is what the route's own costs are for"
     needed = {"cost_per_1k_input"} | ({"cost_per_1k_output"} if model.modality is Modality.TEXT else set())
     if by_tokens and TOKEN_COSTS & given:
         for key in sorted(needed - given):

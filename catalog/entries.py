@@ -155,12 +155,20 @@ def _given(entry: Entry, prefix: str) -> dict[Meter, Decimal]:
     return {meter: price for meter, price in prices.items() if price is not None}
 
 
+class ServiceTierCosts(CostedByTokens):
+    """What a provider bills us for a call that requests this `service_tier`."""
+
+    cost_per_1k_input: Price
+    cost_per_1k_output: Price
+
+
 class RouteEntry(CostedByTokens):
     provider: str
     model: Annotated[str, Field(min_length=1)]
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
     """None: the provider's."""
+    service_tiers: dict[ServiceTierName, ServiceTierCosts] = {}
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None
     cost_per_second: Price | None = None

@@ -1,14 +1,12 @@
 """`yout accounts`: who may spend credits."""
 
-import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
 import environment
-from cli.database import settings, writing
+from cli.database import settings, writing, writing_once
 from cli.terminal import account, as_json, fail, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -27,57 +25,17 @@ def accounts() -> None:
 @as_json
 def accounts_create(email: str, credits: int, exist_ok: bool, as_json: bool) -> None:
     """Make an account, give it credits and print an API key of it, once. That key has every scope."""
-    from domain import keys as tokens
-    from gateway.ids import new_id
-
-    token = tokens.mint(os.urandom(tokens.ENTROPY_BYTES))
-    account = NewAccount(new_id(), email, token, credits, exist_ok)
-    account_id = writing(lambda session: _create(session, account))
-    if as_json:
-        print_json({"account_id": account_id, "api_key": token})
-        return
-    say(f"account  {account_id}\napi key  {token}")
-
-
-@dataclass(frozen=True, slots=True)
-class NewAccount:
-    account_id: UUID
-    email: str
-    token: str
-    credits: int
-    exist_ok: bool
-
-
-async def _create(session: "AsyncSession", new: NewAccount) -> UUID:
-    """The account with its key and its credits: all of it or nothing, and once however often it is asked for."""
-    from db import accounts as stored
-    from db import keys as stored_keys
-    from db import ledger
-    from db.engine import raw
-    from db.keys import NewKey
-    from domain.authority import Authority
-    from domain.keys import SCOPES
-    from domain.ledger import Grant
     from domain.sealing import Wrapping
-    from gateway.ids import new_id
+    from gateway.accounts import AccountOrder, first_key, open_account
 
     secrets = settings()
-    known = await stored.of_email(session, new.email)
-    if known == new.account_id:  # this command made it; only the answer to its commit was lost
-        return known
-    if known is None or not new.exist_ok:
-        wrapping = Wrapping.of(secrets.secret_key.get_secret_value(), secrets.previous_secrets)
-        await stored.create(session, wrapping, account_id=new.account_id, user_id=new_id(), email=new.email)
-        known = None
-    account_id = known or new.account_id
-    await stored_keys.create(
-        session, account_id, NewKey(new_id(), new.token, "from the command line", Authority(SCOPES))
-    )
-    if known is None and new.credits:
-        (result,) = await ledger.execute(await raw(session), [Grant(account_id, new.credits, f"opening:{account_id}")])
-        if isinstance(result, Exception):
-            raise result
-    return account_id
+    wrapping = Wrapping.of(secrets.secret_key.get_secret_value(), secrets.previous_secrets)
+    order = AccountOrder(email, first_key("from the command line"), credits, exist_ok)
+    account_id = writing(lambda session: open_account(session, wrapping, order))
+    if as_json:
+        print_json({"account_id": account_id, "api_key": order.key.token})
+        return
+    say(f"account  {account_id}\napi key  {order.key.token}")
 
 
 @accounts.command("list")
@@ -128,14 +86,14 @@ def _suspend(account: str, *, suspended: bool, as_json: bool) -> None:
 
     async def work(session: "AsyncSession") -> tuple[UUID, bool]:
         account_id = await stored.find(session, account)
-        return account_id, await stored.suspend(session, account_id, suspended=suspended)
+        return account_id, not await stored.suspend(session, account_id, suspended=suspended)
 
-    account_id, changed = writing(work)
+    account_id, repeated = writing_once(work)
     if as_json:
-        print_json({"account_id": account_id, "suspended": suspended, "repeated": not changed})
+        print_json({"account_id": account_id, "suspended": suspended, "repeated": repeated})
         return
     done, before = ("suspended", "was suspended before") if suspended else ("resumed", "was not suspended")
-    say(f"{done if changed else before}: {account_id}")
+    say(f"{before if repeated else done}: {account_id}")
 
 
 @accounts.command("set")

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.database import account_id, ask, writing
+from cli.database import account_id, ask, writing_once
 from cli.terminal import account, as_json, fail, print_json, say
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
-    from domain.ledger import Granted, Operation
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from db.refunds import Refunded
+    from domain.operations import Operation
+    from domain.results import Granted
 
 MAX_REFERENCE_CHARACTERS = 200
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
@@ -52,7 +56,7 @@ class Reference:
 @as_json
 def grant(account: str, credits: int, ref: str | None, as_json: bool) -> None:
     """Give an account credits."""
-    from domain.ledger import Grant
+    from domain.operations import Grant
 
     reference = Reference.of(ref)
     granted = _granted(Grant(account_id(account), credits, f"grant:{reference.text}"), reference)
@@ -67,7 +71,7 @@ def grant(account: str, credits: int, ref: str | None, as_json: bool) -> None:
 @as_json
 def adjust(account: str, amount: int, reason: str, ref: str | None, as_json: bool) -> None:
     """Correct a balance: +N adds, -N takes what is available, never more."""
-    from domain.ledger import Adjust
+    from domain.operations import Adjust
 
     reference = Reference.of(ref)
     adjusted = _granted(Adjust(account_id(account), amount, f"adjust:{reference.text}", reason), reference)
@@ -87,7 +91,11 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
     from db import refunds
     from domain.receipts import read_id
 
-    refunded = writing(lambda session: refunds.refund(session, read_id(charge), reason))
+    async def work(session: "AsyncSession") -> "tuple[Refunded, bool]":
+        refunded = await refunds.refund(session, read_id(charge), reason)
+        return refunded, refunded.repeated
+
+    refunded, repeated = writing_once(work)
     if as_json:
         print_json(
             {
@@ -95,17 +103,17 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
                 "account_id": refunded.account_id,
                 "credits_refunded": refunded.credits,
                 "balance": refunded.available,
-                "repeated": refunded.repeated,
+                "repeated": repeated,
             }
         )
         return
-    event = "was refunded before" if refunded.repeated else f"refunded {refunded.credits:,} credits"
+    event = "was refunded before" if repeated else f"refunded {refunded.credits:,} credits"
     say(f"{event}; balance {refunded.available:,}")
 
 
 def _granted(operation: "Operation", reference: Reference) -> "Granted":
     """The ledger's answer. Under a reference of this command alone nothing was done before: its own commit was lost."""
-    from domain.ledger import Granted
+    from domain.results import Granted
 
     granted = ask(operation, again=reference.again)
     assert isinstance(granted, Granted)  # noqa: S101  # what a Grant and an Adjust are answered with

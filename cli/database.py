@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from db.engine import Database
     from db.faults import DatabaseFault
-    from domain.ledger import Answer, Operation
+    from domain.operations import Operation
+    from domain.results import Answer
     from settings import Settings
 
 Value = TypeVar("Value")
@@ -85,6 +86,21 @@ def writing(work: "Work[Value]") -> Value:
     The work is done again when its commit goes unanswered: it must find what it has already done.
     """
     return run(_writing(work))
+
+
+def writing_once(work: "Work[tuple[Value, bool]]") -> tuple[Value, bool]:
+    """The same for work that tells whether it had been done before: before this command, that is.
+
+    What work finds when it is done again may be its own doing, so it counts only what it finds each time.
+    """
+    errors: list[bool] = []
+
+    async def noting(session: "AsyncSession") -> Value:
+        value, repeated = await work(session)
+        errors.append(repeated)
+        return value
+
+    return writing(noting), all(errors)
 
 
 async def _writing(work: "Work[Value]") -> Value:

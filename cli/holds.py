@@ -8,7 +8,7 @@ from cli.database import account_id, reading
 from cli.terminal import as_json, print_json, print_table
 
 if TYPE_CHECKING:
-    from domain.ledger import Hold
+    from domain.holds import Hold
 
 
 @click.group()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.database import reading, writing
+from cli.database import reading, writing_once
 from cli.terminal import account, as_json, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def keys_revoke(key: str, as_json: bool) -> None:
         account_id, key_id, revoked_at = await stored_keys.find(session, key)
         return await use_cases.revoke(session, account_id, None, key_id), revoked_at is not None
 
-    revoked, repeated = writing(work)
+    revoked, repeated = writing_once(work)
     if as_json:
         print_json({"id": revoked.id, "masked": revoked.masked, "revoked_at": revoked.revoked_at, "repeated": repeated})
         return

@@ -66,9 +66,8 @@ POSTINGS = {
         WHERE h.amount = 0 AND EXISTS (SELECT FROM transactions t WHERE t.hold_id = h.id)
     """,
     "hold_tokens_wrong": """
-        SELECT id, 'took ' || tokens_taken || ' tokens of its key' FROM holds
-        WHERE tokens_taken <> CASE WHEN prices IS NULL OR key_id IS NULL THEN 0
-                                   ELSE input_bound + coalesce(output_limit, 0) * choices END
+        SELECT id, 'took ' || tokens_taken || ' tokens of its key and account' FROM holds
+        WHERE tokens_taken <> CASE WHEN prices IS NULL THEN 0 ELSE input_bound + coalesce(output_limit, 0) * choices END
     """,
     "hold_not_when_moved": """
         SELECT h.id, t.kind || ' at ' || t.created_at || ', the hold says ' || coalesce(e.at::text, 'no time')
@@ -101,5 +100,14 @@ POSTINGS = {
         FROM api_keys k JOIN (SELECT key_id, max(created_at) AS at FROM holds GROUP BY 1) c ON c.key_id = k.id
         WHERE coalesce(k.requests_tat < c.at, true) OR coalesce(k.tokens_tat < c.at, true)
            OR k.requests_tat > now() + interval '2 minutes'
+    """,
+    "account_rate_behind_its_calls": """
+        SELECT a.id, 'requests up to ' || coalesce(a.requests_tat::text, '-') || ', tokens up to '
+               || coalesce(a.tokens_tat::text, '-') || ', a call began at ' || c.at
+        FROM accounts a JOIN (
+            SELECT account_id, max(created_at) AS at FROM holds WHERE amount > 0 GROUP BY 1
+        ) c ON c.account_id = a.id
+        WHERE coalesce(a.requests_tat < c.at, true) OR coalesce(a.tokens_tat < c.at, true)
+           OR a.requests_tat > now() + interval '2 minutes'
     """,
 }

@@ -23,7 +23,8 @@ from db.pages import Page, Period, Span
 from db.tables import ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
 from domain import pricing
 from domain.errors import NotFound
-from domain.ledger import Hold, HoldState, LedgerAccount, TransactionKind
+from domain.holds import Hold, HoldState
+from domain.ledger import LedgerAccount, TransactionKind
 from domain.pricing import Usage
 from domain.receipts import Movement, Receipt
 

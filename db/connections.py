@@ -4,12 +4,12 @@ A role, a database or a server may have any default; what the code relies on is 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy.exc import DBAPIError
 
 CONNECT_TIMEOUT_SECONDS = 3
 """For each host of the URL."""
@@ -36,6 +36,8 @@ _PINNED = {
 _UNAVAILABLE = frozenset({"25006", "25P03", "25P04", "28000", "28P01", "3D000"})
 """Read-only, cut off for silence or length, not let in: another moment, or another server, may answer. The other codes
 of the kind are `OperationalError`s."""
+REVISIONS = frozenset(file.name[:4] for file in (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
+"""Of the schema, the newest one included."""
 _SERVER = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -89,20 +91,60 @@ def parameters(
 async def connect(
     url: str, application: str, settings: Mapping[str, str], *, writes: bool = False
 ) -> psycopg.AsyncConnection[Any]:
-    """In autocommit mode."""
-    opening = parameters(url, application, settings, writes=writes)
-    return await psycopg.AsyncConnection.connect(autocommit=True, **opening)
+    """In autocommit mode. Raises `SchemaUnusable`."""
+    return await opened(parameters(url, application, settings, writes=writes))
+
+
+async def opened(opening: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
+    """A connection with these parameters to a database that has this program's schema. In autocommit mode."""
+    connection = await psycopg.AsyncConnection.connect(autocommit=True, **opening)
+    try:
+        require_schema(await (await connection.execute(SCHEMA)).fetchone())
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, psycopg.Error):
+            raise SchemaUnusable.of(error) from None
+        raise
+    return connection
+
+
+SCHEMA: LiteralString = "SELECT version_num FROM alembic_version"
+
+
+class SchemaUnusable(psycopg.OperationalError):
+    """The database has an older schema than this program, or none, or does not let its role see it."""
+
+    @classmethod
+    def of(cls, error: psycopg.Error) -> psycopg.Error:
+        if isinstance(error, _SERVER):
+            return error
+        unusable = cls("the schema cannot be used")
+        unusable.sqlstate = error.sqlstate
+        return unusable
+
+
+def require_schema(row: tuple[Any, ...] | None) -> None:
+    """Raises `psycopg.Error` when the revision is older than the newest of this program.
+
+    One that it does not know is newer: a migration runs while the program before it still serves.
+    """
+    if row is None or (row[0] in REVISIONS and row[0] != max(REVISIONS)):
+        raise psycopg.errors.UndefinedTable
 
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database cannot serve now, for reasons that are not in the statement."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, _SERVER) or getattr(cause, "sqlstate", None) in _UNAVAILABLE
+    found = cause(error)
+    return isinstance(found, _SERVER) or getattr(found, "sqlstate", None) in _UNAVAILABLE
 
 
 def is_read_only(error: BaseException) -> bool:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, psycopg.errors.ReadOnlySqlTransaction)
+    return isinstance(cause(error), psycopg.errors.ReadOnlySqlTransaction)
+
+
+def cause(error: BaseException) -> BaseException:
+    """The driver's error in one of SQLAlchemy's, which a list of the command line has no time to import."""
+    return getattr(error, "orig", None) or error
 
 
 WRITABLE: LiteralString = "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)"

@@ -3,12 +3,12 @@
 import os
 from uuid import UUID
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import AccountRow, DataKeyRow
 from domain.errors import NotFound
-from domain.sealing import KEY_BYTES, NONCE_BYTES, Wrapping, seal, unseal
+from domain.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, Wrapping, seal, unseal
 
 
 def _aad(account_id: UUID, epoch: int) -> str:
@@ -20,6 +20,20 @@ async def provision(session: AsyncSession, wrapping: Wrapping, account_id: UUID,
     wrapped = wrapping.wrap(os.urandom(KEY_BYTES), aad=_aad(account_id, epoch), nonce=os.urandom(NONCE_BYTES))
     session.add(DataKeyRow(account_id=account_id, epoch=epoch, wrapped=wrapped))
     await session.flush()
+
+
+async def opened_by(session: AsyncSession, wrapping: Wrapping) -> bool:
+    """Whether both the first and the last account's key can be unwrapped. True when there is none."""
+    query = select(DataKeyRow).where(col(DataKeyRow.wrapped).is_not(None)).limit(1)
+    for order in (col(DataKeyRow.account_id).asc(), col(DataKeyRow.account_id).desc()):
+        row = (await session.exec(query.order_by(order))).one_or_none()
+        if row is None or row.wrapped is None:
+            continue
+        try:
+            wrapping.unwrap(row.wrapped, aad=_aad(row.account_id, row.epoch))
+        except SealBroken:
+            return False
+    return True
 
 
 class Sealing:

@@ -43,7 +43,9 @@ class Database:
         opening = connections.parameters(url, "yout", _SETTINGS)
 
         async def connect() -> AsyncConnection[Any]:
-            return await AsyncConnection.connect(**opening)
+            connection = await connections.opened(opening)
+            await connection.set_autocommit(False)
+            return connection
 
         engine = create_async_engine(
             DIALECT,

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from domain.ledger import Operation, Result
+from domain.operations import Operation
+from domain.results import Result
 
 AccountKey = UUID | bytes
 """What two operations share when they need the same lock: an account, or the digest of a key whose account is not

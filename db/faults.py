@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy.exc import DBAPIError
+
+from db import connections
 
 MIGRATE = "run `yout migrate`"
 _CHECK = "see that PostgreSQL runs there and that YOUT_DATABASE_URL names its host and port"
@@ -51,7 +52,7 @@ _BY_TEXT = (
     (r"session is (not )?read-only|is in recovery|hot standby mode", _BY_SQLSTATE["25006"]),
     (r"failed to resolve|could not translate host name", ("the database's host is unknown", _CHECK)),
     (r"[Cc]onnection refused|No such file or directory", ("nothing listens there for the database", _CHECK)),
-    (r"invalid port|invalid integer|URI|connection info string|connection option|invalid sslmode|invalid \S+ value",
+    (r"no valid URL|URI|invalid (port|integer|sslmode|\S+ value)|connection (info string|option)",
      ("YOUT_DATABASE_URL is no valid URL", "write it as postgresql://user:password@host:port/database")),
     (r"SSL|certificate", ("the database and this client do not agree on TLS", "mend sslmode in YOUT_DATABASE_URL")),
     (r"timeout|timed out|unreachable", ("the database does not answer", _CHECK)),
@@ -61,7 +62,7 @@ _LOST = ("the connection to the database was lost", _CHECK)
 
 def describe(error: BaseException, url: str) -> DatabaseFault:
     """In fixed words: nothing of the error's own text, which may quote values, is in them."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = connections.cause(error)
     code = getattr(cause, "sqlstate", None)
     what, remedy = _BY_SQLSTATE.get(code or "") or _of_text(str(cause))
     return DatabaseFault(what, place(url), remedy)
@@ -83,11 +84,17 @@ def place(url: str) -> str:
     return f"{','.join(named)}/{parts.get('dbname') or ''}".encode("ascii", "replace").decode()
 
 
-def diagnose(url: str, *, connect_timeout: int = 3) -> DatabaseFault | None:
-    """Connects once and looks whether the schema is there. None: nothing is wrong. Blocks for a few seconds at most."""
+def diagnose(url: str) -> DatabaseFault | None:
+    """Connects once, and looks whether the schema is there and can be written to. Blocks for a few seconds at most.
+
+    None: nothing is wrong.
+    """
     try:
-        with psycopg.connect(url, connect_timeout=connect_timeout, autocommit=True) as connection:
-            connection.execute("SELECT 1 FROM alembic_version")
+        with psycopg.connect(**connections.parameters(url, "yout-cli"), autocommit=True) as connection:
+            connections.require_schema(connection.execute(connections.SCHEMA).fetchone())
+            writable = connection.execute(connections.WRITABLE).fetchone()
     except (psycopg.Error, UnicodeError, ValueError) as error:
         return describe(error, url)
+    if writable == (False,):
+        return describe(psycopg.errors.ReadOnlySqlTransaction(), url)
     return None

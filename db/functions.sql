@@ -42,11 +42,11 @@ BEGIN
             PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
         END IF;
         SELECT json_agg(json_build_array(id, available, held, open_holds, movements, moved_at, suspended, plan_active,
-                                         recognise_retries)),
+                                         recognise_retries, requests_tat, tokens_tat)),
                array_agg(id)
         INTO accounts_, locked_accounts FROM (
             SELECT id, available, held, open_holds, movements, moved_at, suspended_at IS NOT NULL AS suspended,
-                   plan_active, recognise_retries
+                   plan_active, recognise_retries, requests_tat, tokens_tat
             FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
     END IF;
@@ -103,8 +103,8 @@ BEGIN
         END IF;
         SELECT json_agg(json_build_array(
             id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded, lease_until,
-            created_at, closed_at, closed_by, max_credits)), array_agg(id)
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged, written_off,
+            refunded, lease_until, created_at, closed_at, closed_by, max_credits)), array_agg(id)
         INTO holds_, locked_holds FROM (
             SELECT * FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
@@ -136,8 +136,8 @@ BEGIN
 END $$;
 
 
--- What a batch came to: each statement runs only if the batch has rows for it. Every row was decided under the locks that
--- `ledger_lock` took, and after it: the positions of an account's movements, and their times, are therefore in the order
+-- What a batch came to: each statement runs only if the batch has rows for it. Every row was decided under the locks
+-- that `ledger_lock` took: the positions of an account's movements, and their times, are therefore in the order
 -- in which they commit. Holds come first: they are what the trigger compares postings with.
 CREATE OR REPLACE FUNCTION ledger_apply(
     _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
@@ -146,12 +146,12 @@ BEGIN
     IF _placed IS NOT NULL THEN
         INSERT INTO holds (
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
-            lease_until, created_at, closed_at, closed_by, max_credits)
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
+            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits)
         SELECT
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, relayed_output, charged, written_off, refunded,
-            lease_until, created_at, closed_at, closed_by, max_credits
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
+            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits
         FROM json_populate_recordset(NULL::holds, _placed);
     END IF;
     IF _changed IS NOT NULL THEN
@@ -167,9 +167,10 @@ BEGIN
     END IF;
     IF _accounts IS NOT NULL THEN
         UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds,
-            movements = n.movements, moved_at = n.moved_at
+            movements = n.movements, moved_at = n.moved_at, requests_tat = n.requests_tat, tokens_tat = n.tokens_tat
         FROM json_to_recordset(_accounts) AS n(
-            id uuid, available bigint, held bigint, open_holds bigint, movements bigint, moved_at timestamptz)
+            id uuid, available bigint, held bigint, open_holds bigint, movements bigint, moved_at timestamptz,
+            requests_tat timestamptz, tokens_tat timestamptz)
         WHERE a.id = n.id;
     END IF;
     IF _keys IS NOT NULL THEN
@@ -225,6 +226,45 @@ BEGIN
             ('written_off', m.written_off, false)
         ) AS l(book, amount, owned) WHERE l.amount IS NOT NULL;
     END IF;
+END $$;
+
+
+-- What a process of the release before came to: it gives movements no positions, times or ids, and does not know the
+-- rates of accounts. An account's rates are then never behind its calls.
+CREATE OR REPLACE FUNCTION ledger_write(
+    _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    accounts_ json; usage_ json; transactions_ json;
+BEGIN
+    WITH moving AS (
+        SELECT n.id, n.available, n.held, n.open_holds, a.movements, a.moved_at, a.requests_tat, a.tokens_tat,
+               greatest(clock_timestamp(), a.moved_at + interval '1 microsecond') AS at
+        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN accounts a ON a.id = n.id
+    ), moved AS (
+        SELECT uuidv7() AS id, t.kind, t.account_id, t.hold_id, t.ref, t.note, t.lines, m.at,
+               m.movements + row_number() OVER (PARTITION BY t.account_id ORDER BY t.number) AS position
+        FROM ROWS FROM (json_to_recordset(_transactions)
+                AS (kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
+            ) WITH ORDINALITY AS t(kind, account_id, hold_id, ref, note, lines, number)
+        JOIN moving m ON m.id = t.account_id
+    )
+    SELECT (SELECT json_agg(json_build_object(
+                'id', m.id, 'available', m.available, 'held', m.held, 'open_holds', m.open_holds,
+                'movements', coalesce(t.last, m.movements), 'moved_at', coalesce(t.at, m.moved_at),
+                'requests_tat', greatest(m.requests_tat, m.at), 'tokens_tat', greatest(m.tokens_tat, m.at)))
+            FROM moving m LEFT JOIN (
+                SELECT account_id, max(position) AS last, max(at) AS at FROM moved GROUP BY 1) t ON t.account_id = m.id),
+           (SELECT json_agg(to_jsonb(u) || jsonb_build_object('meters', coalesce(u.meters, '{}'), 'created_at', m.at))
+            FROM json_populate_recordset(NULL::usage, _usage) u JOIN moving m ON m.id = u.account_id),
+           (SELECT json_agg(to_jsonb(t) - 'lines' || jsonb_build_object('created_at', t.at) || (
+                SELECT jsonb_object_agg(l.book, l.amount) FROM json_to_recordset(t.lines) AS l(book text, amount bigint))
+                ORDER BY t.position) FROM moved t)
+    INTO accounts_, usage_, transactions_;
+    PERFORM ledger_apply(
+        CASE WHEN json_array_length(_placed) > 0 THEN _placed END,
+        CASE WHEN json_array_length(_changed) > 0 THEN _changed END,
+        accounts_, CASE WHEN json_array_length(_keys) > 0 THEN _keys END, usage_, transactions_);
 END $$;
 
 

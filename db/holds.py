@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import HoldRow, PrunedRow
-from domain.ledger import ClosedBy, HoldState
+from domain.holds import ClosedBy, HoldState
 
 OVERDUE_AFTER = timedelta(seconds=30)
 

@@ -11,7 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import IdempotencyRow
 from domain.errors import KeyReused
-from domain.ledger import IdempotencyClaim, IdempotencyRecord
+from domain.ledger import IdempotencyRecord
+from domain.operations import IdempotencyClaim
 
 
 async def find(session: AsyncSession, account_id: UUID, claim: IdempotencyClaim) -> IdempotencyRecord | None:

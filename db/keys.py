@@ -18,6 +18,7 @@ from domain.authority import Authority
 from domain.caller import ApiKey, Caller
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
 from domain.limits import Limits, Used
+from domain.rates import AccountCounters
 
 MAX_KEYS = 100
 """Live keys per account."""
@@ -105,7 +106,7 @@ async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime 
 
 async def change(session: AsyncSession, account_id: UUID, key_id: UUID, wanted: KeyChange) -> Listed:
     """In force from this transaction's commit on. Raises `NotFound`, for a revoked key too."""
-    key, secret = await _found(session, account_id, key_id)
+    key, secret = await _key_rows(session, account_id, key_id)
     if key.revoked_at is not None:
         raise NotFound("There is no such key in this account.")
     if wanted.name is not None:
@@ -144,7 +145,7 @@ async def lives(session: AsyncSession, key_id: UUID) -> bool:
 
 async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
     """Dead for good, everywhere, once this transaction commits. Safe to do twice. Raises `NotFound`."""
-    key, secret = await _found(session, account_id, key_id)
+    key, secret = await _key_rows(session, account_id, key_id)
     if key.revoked_at is None:
         key.revoked_at = datetime.now(UTC)
         dead = update(ApiKeySecretRow).where(col(ApiKeySecretRow.key_id) == key_id)
@@ -158,7 +159,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     digest = keys.digest(token)
     now = func.now()
     query = (
-        select(ApiKeyRow, AccountRow.suspended_at)
+        select(ApiKeyRow, AccountRow)
         .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
         .join(AccountRow, col(AccountRow.id) == col(ApiKeyRow.account_id))
         .where(
@@ -172,17 +173,18 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     row = (await session.exec(query)).one_or_none()
     if row is None:
         raise CallerUnknown
-    key, suspended_at = row
-    if suspended_at is not None:
+    key, account = row
+    if account.suspended_at is not None:
         raise AccountSuspended
     used = Used(
         key.requests_tat, key.tokens_tat, key.open_holds, key.day, key.day_credits, key.month, key.month_credits
     )
     credential = ApiKey(key_id=key.id, digest=digest, token=token, limits=Limits(**key.limits), used=used)
-    return Caller(key.account_id, frozenset(key.scopes), credential)
+    counters = AccountCounters(account.requests_tat, account.tokens_tat)
+    return Caller(key.account_id, frozenset(key.scopes), credential, counters)
 
 
-async def _found(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:
+async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:
     """The key with its newest secret, under its account's lock."""
     await accounts.lock(session, account_id)
     query = (

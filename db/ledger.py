@@ -22,27 +22,13 @@ from db import ledger_writes
 from db.ledger_columns import ACCOUNT, HOLD, KEY
 from db.prepared import BEGIN, COMMIT, ROLLBACK, PreparedConnection, Statement
 from domain.decisions import decide
-from domain.ledger import (
-    Account,
-    Adjust,
-    Admit,
-    Changes,
-    ClosedBy,
-    Grant,
-    Hold,
-    HoldState,
-    IdempotencyRecord,
-    Key,
-    Operation,
-    Renew,
-    Reserve,
-    Result,
-    Secret,
-    State,
-)
+from domain.holds import ClosedBy, Hold, HoldState
+from domain.ledger import Account, Changes, IdempotencyRecord, Key, Secret, State
 from domain.limits import Limits, Used
 from domain.meters import TokenPrices
+from domain.operations import Adjust, Admit, Grant, Operation, Renew, Reserve
 from domain.records import record
+from domain.results import Result
 
 Connection = AsyncConnection[Any]
 _READ = Statement(
@@ -167,6 +153,7 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
 def _account(row: Sequence[Any]) -> Account:
     values = dict(zip(ACCOUNT, row, strict=True))
     values["id"], values["moved_at"] = _known_id(values["id"]), _time(values["moved_at"])
+    values["requests_tat"], values["tokens_tat"] = _time(values["requests_tat"]), _time(values["tokens_tat"])
     return Account(**values)
 
 

@@ -7,7 +7,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from domain.ledger import Account, Hold, Key
+from domain.holds import Hold
+from domain.ledger import Account, Key
 from domain.limits import Used
 
 FUNCTIONS = Path(__file__).with_name("functions.sql")

@@ -14,8 +14,8 @@ from db.fair_queue import Pending
 from db.faults import describe, place
 from db.prepared import BEGIN, COMMIT, PreparedConnection
 from domain.decisions import decide
-from domain.ledger import Result
 from domain.records import record
+from domain.results import Result
 from logs import OperatorFaults
 
 LOCK_TIMEOUT = "50ms"
@@ -103,14 +103,12 @@ class Lane:
         return Committed(list(zip(ready, results, strict=True)), blocked, locked.owners)
 
     async def check(self) -> None:
-        """After a failure, while nothing is asked: is it there again?"""
+        """At the start, and after a failure while nothing is asked: is it there?"""
         try:
             async with asyncio.timeout(MAX_SILENCE.total_seconds()):
                 await (await self._connected()).run((BEGIN, {}), (COMMIT, {}))
             self._recovered()
-        except Exception as error:
-            if not unavailable(error):
-                raise
+        except Exception as error:  # whatever it is, the operator has to see it
             await self.reconnect(error)
 
     async def _connected(self) -> PreparedConnection:

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from db.prepared import Statement
+from domain.holds import Hold
 from domain.ids import uuid7
-from domain.ledger import Changes, Hold, Key, Transaction
+from domain.ledger import Changes, Key, Transaction
 from domain.limits import Used
 
 _COUNTERS = tuple(field.name for field in fields(Used))

@@ -7,7 +7,9 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-_OPTIONS = "-c default_transaction_read_only=on -c statement_timeout=10s -c timezone=UTC"
+from db import connections
+
+_SETTINGS = {"statement_timeout": "10s"}
 _ACCOUNTS = """
 SELECT a.id AS account_id, u.email, a.available, a.held, a.suspended_at IS NOT NULL AS suspended, a.created_at
 FROM accounts a LEFT JOIN users u ON u.account_id = a.id ORDER BY a.created_at, a.id LIMIT %s
@@ -25,6 +27,8 @@ class Account:
 
 
 def accounts(url: str, limit: int) -> list[Account]:
-    """The oldest first. Raises `psycopg.Error`."""
-    with psycopg.connect(url, connect_timeout=3, options=_OPTIONS, row_factory=class_row(Account)) as connection:
+    """The oldest first. Raises `psycopg.Error`, `DatabaseUrlInvalid`."""
+    opening = connections.parameters(url, "yout-cli", _SETTINGS)
+    with psycopg.connect(**opening, row_factory=class_row(Account)) as connection:
+        connection.read_only = True
         return connection.execute(_ACCOUNTS, [limit]).fetchall()

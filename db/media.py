@@ -19,11 +19,13 @@ from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
 from domain.errors import GatewayError, NotFound
-from domain.ledger import Answer, ClosedBy, IdempotencyClaim, Operation, Replay, Reserve, Reserved, Settle, Void
+from domain.holds import ClosedBy
 from domain.limits import NO_LIMITS, Limits
 from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, OutputFolder, State, may_become
 from domain.money import COST_PLACES
+from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
 from domain.pricing import FlatTerms
+from domain.results import Answer, Replay, Reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Order:
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     claim: IdempotencyClaim | None = None
+    admitted: bool = False
     cost: int | None = None
     """What the provider bills for it, in billionths of a credit, if that is known."""
 
@@ -74,6 +77,7 @@ class MediaJobs:
                 pro_only=order.pro_only,
                 ceiling=order.ceiling,
                 claim=order.claim,
+                admitted=order.admitted,
             )
             reserved = await _ask(session, reserve)
             if isinstance(reserved, Replay):
@@ -221,10 +225,10 @@ class MediaJobs:
 async def _ask(session: AsyncSession, operation: Operation) -> Answer:
     """One ledger operation inside this transaction."""
     await session.flush()
-    (verdict,) = await ledger.execute(await raw(session), [operation])
-    if isinstance(verdict, GatewayError):
-        raise verdict
-    return verdict
+    (result,) = await ledger.execute(await raw(session), [operation])
+    if isinstance(result, GatewayError):
+        raise result
+    return result
 
 
 async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> MediaJobRow:

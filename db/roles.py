@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "accounts": (
-            *("available", "held", "open_holds", "movements", "moved_at"),
+            *("available", "held", "open_holds", "movements", "moved_at", "requests_tat", "tokens_tat"),
             *("suspended_at", "recognise_retries"),
         ),
         "api_keys": (

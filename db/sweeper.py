@@ -13,7 +13,8 @@ from db import ledger
 from db.engine import Database, raw
 from db.tables import HoldRow
 from domain.errors import GatewayError, HoldClosed, ServiceUnavailable
-from domain.ledger import HoldState, Sweep
+from domain.holds import HoldState
+from domain.operations import Sweep
 from logs import OperatorFaults
 
 log = structlog.get_logger(__name__)

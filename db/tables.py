@@ -57,6 +57,9 @@ class AccountRow(SQLModel, table=True):
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
     plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    requests_tat: datetime | None = Field(default=None, sa_column=_time())
+    """Of the operator's ceiling, as its keys have them of their own limits; so is the next one."""
+    tokens_tat: datetime | None = Field(default=None, sa_column=_time())
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
 
@@ -144,6 +147,7 @@ class HoldRow(SQLModel, table=True):
     choices: int = Field(default=1, sa_column=_money(1))
     tokens_taken: int = Field(default=0, sa_column=_money(0))
     tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    account_tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     relayed_output: int = Field(default=0, sa_column=_money(0))
     charged: int = Field(default=0, sa_column=_money(0))
     written_off: int = Field(default=0, sa_column=_money(0))

@@ -19,19 +19,8 @@ import structlog
 from db.fair_queue import AccountKey, FairQueue, ParkedAccounts, Pending
 from db.ledger_lane import Committed, Lane, unavailable
 from domain.errors import GatewayError, ServiceUnavailable
-from domain.ledger import (
-    Admit,
-    Answer,
-    Closed,
-    Operation,
-    Refund,
-    Renew,
-    Reserve,
-    Reserved,
-    Result,
-    Settle,
-    Void,
-)
+from domain.operations import Admit, Operation, Refund, Renew, Reserve, Settle, Void
+from domain.results import Answer, Closed, Reserved, Result
 from logs import OperatorFaults
 
 log = structlog.get_logger(__name__)
@@ -66,6 +55,7 @@ class LedgerWriter:
         self._apart = Lane(url, application, faults, self._owners)
         self._arrived = asyncio.Event()
         self._closing = False
+        self._unchecked = False
         self._tasks: list[asyncio.Task[None]] = []
         self._clock: asyncio.TimerHandle | None = None
         self.batches = 0
@@ -110,6 +100,11 @@ class LedgerWriter:
             raise result
         return result
 
+    def check(self) -> None:
+        """Connect now, and not when something is asked: the operator sees what is wrong before anybody calls."""
+        self._unchecked = True
+        self._arrived.set()
+
     def submit(self, operation: Operation) -> asyncio.Future[Result]:
         loop = asyncio.get_running_loop()
         pending = Pending(operation, self._key(operation), loop.create_future(), loop.time() + self._timeout)
@@ -153,7 +148,8 @@ class LedgerWriter:
             if batch:
                 await self._serve(batch)
                 continue
-            if not self._main.available and not self._closing:
+            if (self._unchecked or not self._main.available) and not self._closing:
+                self._unchecked = False
                 await self._main.check()
                 continue
             self._arrived.clear()

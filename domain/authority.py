@@ -39,7 +39,7 @@ class Authority:
             return False
         return True
 
-    def inherited(self, limits: Limits) -> Limits:
-        """`limits`, and this key's own wherever they name none."""
-        named = {name: limit for name, limit in asdict(limits).items() if limit is not None}
-        return Limits(**(asdict(self.limits) | named))
+    @property
+    def limited(self) -> bool:
+        """Whether what it gives to others would add up to more than its own limits."""
+        return self.limits != NO_LIMITS

@@ -5,28 +5,14 @@ from uuid import UUID
 
 from domain import limits, meters, pricing
 from domain.errors import NotFound
-from domain.ledger import (
-    Account,
-    Adjust,
-    Changes,
-    Closed,
-    ClosedBy,
-    Grant,
-    Hold,
-    HoldState,
-    Key,
-    LedgerAccount,
-    Posting,
-    Reserved,
-    Settle,
-    State,
-    Transaction,
-    TransactionKind,
-)
+from domain.holds import ClosedBy, Hold, HoldState
+from domain.ledger import Account, Changes, Key, LedgerAccount, Posting, State, Transaction, TransactionKind
 from domain.limits import Left
 from domain.meters import Meter
 from domain.money import COST_PLACES, MAX_AMOUNT, MINIMUM_CHARGE, plain
+from domain.operations import Adjust, Grant, Settle
 from domain.pricing import Usage
+from domain.results import Closed, Reserved
 from domain.usage import UsageEntry
 
 _TICK = timedelta(microseconds=1)
@@ -37,6 +23,8 @@ class Books:
     def __init__(self, state: State) -> None:
         self.state = state
         self.changes = Changes()
+        self._moved = set[UUID]()
+        """Accounts that have moved in this batch."""
 
     def hold(self, hold_id: UUID) -> Hold:
         hold = self.state.holds.get(hold_id)
@@ -86,14 +74,15 @@ class Books:
 
     def moving(self, account: Account) -> datetime:
         """The time of the account's transactions in this batch: later than that of all before."""
-        if account.id in self.changes.accounts and account.moved_at is not None:
-            return account.moved_at
-        return max(self.state.now, account.moved_at + _TICK) if account.moved_at else self.state.now
+        if account.moved_at is None:
+            return self.state.now
+        return account.moved_at if account.id in self._moved else max(self.state.now, account.moved_at + _TICK)
 
     def _next(self, account: Account) -> tuple[int, datetime]:
         """Position and time of its next transaction."""
         account.moved_at = self.moving(account)
         account.movements += 1
+        self._moved.add(account.id)
         return account.movements, account.moved_at
 
     def _post(self, account: Account, transaction: Transaction) -> None:
@@ -111,14 +100,15 @@ class Books:
         self.changes.transactions.append(transaction)
 
     def free(self, hold: Hold, usage: Usage | None) -> None:
-        """What a call that ends has reserved of its key's limits and not used goes back."""
+        """What a call that ends has reserved of its key's and account's limits and not used goes back."""
+        spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
+        unused, now, account = hold.tokens_taken - spent, self.state.now, self.owner(hold, hold.account_id)
+        account.tokens_tat = limits.give_back(account.tokens_tat, now, unused, hold.account_tokens_limit)
+        self.changes.accounts[account.id] = account
         key = self.key_of(hold)
         if key is None:
             return
-        spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
-        unused = hold.tokens_taken - spent
-        tat = limits.give_back(key.used.tokens_tat, self.state.now, unused, hold.tokens_limit)
-        key.used.tokens_tat = tat
+        key.used.tokens_tat = limits.give_back(key.used.tokens_tat, now, unused, hold.tokens_limit)
         key.used.open_holds -= 1
         self.spend(hold, hold.charged - hold.amount)
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from domain import limits
+from domain import keys, limits, rates
+from domain.errors import CallerUnknown, ScopeMissing
 from domain.limits import NO_LIMITS, Left, Limits, Used
+from domain.rates import AccountCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,6 @@ class Credential(ABC):
     limits: Limits = NO_LIMITS
     """Its own; the operator's ceiling holds beside them."""
     used: Used = field(default_factory=Used)
-
-    def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
-        """Requests and tokens per minute that are left, for the answer's headers."""
-        allowed = self.limits.within(ceiling)
-        return (
-            limits.left(self.used.requests_tat, now, allowed.requests) if allowed.requests else None,
-            limits.left(self.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None,
-        )
 
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
         """Credits that it may still hold in this day and month; None when it has no budget."""
@@ -105,14 +99,56 @@ class Caller:
     account_id: UUID
     scopes: frozenset[str]
     credential: Credential
+    counters: AccountCounters = field(default_factory=AccountCounters)
+    """Its account's, of the operator's ceiling."""
 
     @property
     def key_id(self) -> UUID | None:
         """Of the key that was presented, if it was one."""
         return self.credential.key_id if isinstance(self.credential, ApiKey) else None
 
+    @property
+    def replay_secret(self) -> str | None:
+        return self.credential.replay_secret
+
+    def require_scope(self, scope: str) -> None:
+        """Raises `ScopeMissing`."""
+        if scope not in self.scopes:
+            raise ScopeMissing(scope)
+
     def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
-        return self.credential.rates_left(ceiling, now)
+        """Requests and tokens per minute that are left to it and to its account, for the answer's headers."""
+        own = rates.of_key(self.credential.used, self.credential.limits)
+        return rates.left((own, rates.of_account(self.counters, ceiling)), now)
 
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return self.credential.payer(self.account_id, ceiling, now)
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedKey:
+    """A caller as a request names it by a key. The ledger finds out whose it is, and what it may do, when it holds."""
+
+    token: str = field(repr=False)
+    digest: bytes
+
+    @classmethod
+    def of(cls, token: str) -> "PresentedKey":
+        """Raises `CallerUnknown` for what cannot be a key."""
+        if not keys.well_formed(token):
+            raise CallerUnknown
+        return cls(token, keys.digest(token))
+
+    @property
+    def replay_secret(self) -> str:
+        return self.token
+
+    def require_scope(self, scope: str) -> None:
+        """The ledger does, under lock."""
+
+    def payer(self, ceiling: Limits, now: datetime) -> Payer:
+        return Payer(self.digest)
+
+
+AnyCaller = Caller | PresentedKey
+"""Who makes a call that holds credits: looked up already, or by the ledger."""

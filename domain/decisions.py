@@ -10,26 +10,10 @@ from typing import Any
 from domain import reservations, settlements
 from domain.books import Books
 from domain.errors import AmountTooLarge, BelowZero, GatewayError, KeyReused, NotFound, RequestInvalid
-from domain.ledger import (
-    Account,
-    Adjust,
-    Admit,
-    Answer,
-    Changes,
-    Extend,
-    Grant,
-    Granted,
-    Operation,
-    Refund,
-    Renew,
-    Reserve,
-    Result,
-    Settle,
-    State,
-    Sweep,
-    Void,
-)
+from domain.ledger import Account, Changes, State
 from domain.money import MAX_AMOUNT
+from domain.operations import Adjust, Admit, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
+from domain.results import Answer, Granted, Result
 
 Rule = Callable[[Books, Any], Answer]
 

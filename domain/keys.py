@@ -10,6 +10,7 @@ import zlib
 
 PREFIX = "yout-"
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 BODY_LENGTH = 43
 CHECK_LENGTH = 6
 ENTROPY_BYTES = 32
@@ -20,11 +21,12 @@ DEFAULT_SCOPES = SCOPES - {"keys", "purge"}
 
 
 def _base62(value: int, length: int) -> str:
+    """Two digits at a time."""
     digits = []
-    for _ in range(length):
-        value, rest = divmod(value, 62)
-        digits.append(ALPHABET[rest])
-    return "".join(reversed(digits))
+    for _ in range(0, length, 2):
+        value, rest = divmod(value, 62 * 62)
+        digits.append(_PAIRS[rest])
+    return "".join(reversed(digits))[-length:]
 
 
 def mint(entropy: bytes) -> str:

@@ -44,7 +44,7 @@ class Span:
     account_id: UUID | None = None
 
 
-def total(found: list[Margin]) -> Margin:
+def total(margins: list[Margin]) -> Margin:
     names = ("calls", "costed", "charged", "refunded", "written_off")
-    sums = {name: sum(getattr(margin, name) for margin in found) for name in names}
-    return Margin(None, **sums, cost=sum((margin.cost for margin in found), Decimal(0)))
+    sums = {name: sum(getattr(margin, name) for margin in margins) for name in names}
+    return Margin(None, **sums, cost=sum((margin.cost for margin in margins), Decimal(0)))

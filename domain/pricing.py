@@ -48,7 +48,8 @@ class Usage:
     audio_input_tokens: int = 0
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
-    web_searches: int = 0
+    web_searches: int | None = None
+    """None: the provider says nothing of them."""
     image_input_tokens: int = 0
     image_output_tokens: int = 0
     service_tier: str | None = None
@@ -80,7 +81,8 @@ def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
     if not any(_parts(usage)):
         return {meter: count for meter, count in whole.items() if count}
     totals = dict.fromkeys(Meter, 0)
-    for meter, count in zip(PARTS, _parts(usage), strict=True):
+    for meter, reported in zip(PARTS, _parts(usage), strict=True):
+        count = reported or 0
         if meter in meters.MAX_PER_CALL:
             totals[meter] = min(count, meters.MAX_PER_CALL[meter]) if prices.priced(meter) else 0
             continue

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from domain import pricing
 from domain.errors import NotFound
+from domain.holds import Hold, HoldState
 from domain.ids import CHAT_PREFIX, chat_id
-from domain.ledger import Hold, HoldState, Posting, TransactionKind
+from domain.ledger import Posting, TransactionKind
 from domain.media import Kind
 from domain.meters import Rates
 from domain.pricing import Usage

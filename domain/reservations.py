@@ -1,9 +1,10 @@
 """Who may make a call, and what is set aside for it. Decided under the account's and the key's lock."""
 
-from datetime import datetime, timedelta
+import contextlib
+from datetime import timedelta
 from uuid import UUID
 
-from domain import limits, pricing
+from domain import limits, pricing, rates
 from domain.books import Books, extension, reserved, token_bound
 from domain.errors import (
     AccountSuspended,
@@ -20,26 +21,15 @@ from domain.errors import (
     RequestInvalid,
     ScopeMissing,
 )
-from domain.ledger import (
-    Account,
-    Admit,
-    Admitted,
-    Extend,
-    Extended,
-    Hold,
-    HoldState,
-    IdempotencyClaim,
-    IdempotencyRecord,
-    Key,
-    Replay,
-    Reserve,
-    Reserved,
-    TransactionKind,
-)
-from domain.limits import Left, Limits
+from domain.holds import Hold, HoldState
+from domain.ledger import Account, IdempotencyRecord, Key, TransactionKind
+from domain.limits import Limits, Used
 from domain.money import MAX_AMOUNT
+from domain.operations import Admit, Extend, IdempotencyClaim, Reserve
 from domain.pricing import Bound, FlatTerms, TextTerms
+from domain.rates import Rate
 from domain.records import record
+from domain.results import Admitted, Extended, Replay, Reserved
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
 _SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")
@@ -78,15 +68,15 @@ class SpendingLimits:
 
 def admit(books: Books, operation: Admit) -> Admitted:
     account, key = _key_holder(books, operation.digest)
-    allowed = key.limits.within(operation.ceiling)
+    held_by = _rates(account, key, operation.ceiling)
     try:
-        key.used.requests_tat = _request(key, allowed, books.state.now)
-        books.changes.keys[key.id] = key
+        rates.take(held_by, books.state.now, requests=1)
+        _note_counters(books, account, key)
         _require_scope(key, operation.scope)
     except GatewayError as error:
-        error.left = _left(key, allowed, books.state.now)
+        error.left = rates.left(held_by, books.state.now)
         raise
-    return Admitted(account.id, account.available, account.held, *_left(key, allowed, books.state.now))
+    return Admitted(account.id, account.available, account.held, *rates.left(held_by, books.state.now))
 
 
 def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
@@ -94,9 +84,10 @@ def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
     try:
         return _reserve(books, operation, account, key)
     except GatewayError as error:
-        if key is not None and not operation.admitted:
-            _count_refused(books, key, key.limits.within(operation.ceiling))
-        error.left = _left(key, key.limits.within(operation.ceiling) if key else operation.ceiling, books.state.now)
+        held_by = _rates(account, key, operation.ceiling)
+        if not operation.admitted:
+            _count_uncalled(books, account, key, held_by)
+        error.left = rates.left(held_by, books.state.now)
         raise
 
 
@@ -111,24 +102,25 @@ def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None
     replayed = _claimed_before(books, operation, claim, account) if claim else None
     if replayed is not None:
         hold, sealed = replayed
-        left = _left(key, allowed, books.state.now)
+        held_by = _rates(account, key, operation.ceiling)
+        if not operation.admitted:
+            _count_uncalled(books, account, key, held_by)
+        left = rates.left(held_by, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
     budget = limits.budget_left(allowed, key.used.at(books.state.now)) if key else None
-    tokens = allowed.tokens if key else None
-    own = operation.max_credits, tokens, operation.allowance
+    own = operation.max_credits, allowed.tokens, operation.allowance
     spending = SpendingLimits(account.available, account.held, budget, *own)
     bound = _affordable(spending, operation)
     hold = _hold(books, operation, account, bound)
     _require_place(account.open_holds, operation.ceiling.concurrent, "account")
-    if key is not None:
-        hold.key_id = key.id
-        _count(books, key, allowed, hold, admitted=operation.admitted)
+    _count(books, account, key, hold, operation)
     books.place(hold)
     books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
     account.open_holds += 1
     if claim is not None:
         _record(books, claim, hold)
-    return reserved(hold, account, _left(key, allowed, books.state.now), claimed=claim is not None)
+    left = rates.left(_rates(account, key, operation.ceiling), books.state.now)
+    return reserved(hold, account, left, claimed=claim is not None)
 
 
 def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
@@ -165,6 +157,9 @@ def extend(books: Books, operation: Extend) -> Extended:
         books.move(account, hold, TransactionKind.EXTEND, available=-amount, held=amount)
     if key is not None:
         key.used.tokens_tat = limits.advance(key.used.tokens_tat, now, more * hold.choices, hold.tokens_limit)
+    limit = hold.account_tokens_limit
+    account.tokens_tat = limits.advance(account.tokens_tat, now, more * hold.choices, limit)
+    books.changes.accounts[account.id] = account
     books.spend(hold, amount)
     return Extended(operation.output_limit, hold.amount, account.available)
 
@@ -199,8 +194,8 @@ def _account(books: Books, account_id: UUID | None) -> Account:
     return account
 
 
-def _require_scope(key: Key, scope: str) -> None:
-    if scope not in key.scopes:
+def _require_scope(key: Key, scope: str | None) -> None:
+    if scope is not None and scope not in key.scopes:
         raise ScopeMissing(scope)
 
 
@@ -300,51 +295,46 @@ def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
         raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
 
 
-def _count_refused(books: Books, key: Key, allowed: Limits) -> None:
-    """A refused call is a request, too. One that is refused for want of requests takes no more of them.
+def _rates(account: Account, key: Key | None, ceiling: Limits) -> tuple[Rate, ...]:
+    of_account = rates.of_account(account, ceiling)
+    return (of_account,) if key is None else (rates.of_key(key.used, key.limits), of_account)
 
-    It begins no day of the key's: a hold of the day before may still grow within that day's budget.
-    """
-    tat = limits.take(key.used.requests_tat, books.state.now, 1, allowed.requests)
-    if isinstance(tat, datetime):
-        key.used.requests_tat = tat
+
+def _note_counters(books: Books, account: Account, key: Key | None) -> None:
+    books.changes.accounts[account.id] = account
+    if key is not None:
         books.changes.keys[key.id] = key
 
 
-def _request(key: Key, allowed: Limits, now: datetime) -> datetime:
-    return _taken(limits.take(key.used.requests_tat, now, 1, allowed.requests), "requests", allowed.requests)
+def _count_uncalled(books: Books, account: Account, key: Key | None, held_by: tuple[Rate, ...]) -> None:
+    """What is refused or replayed is a request, too. One for which there are no requests left takes no more of them.
+
+    It begins no day of the key's: a hold of the day before may still grow within that day's budget.
+    """
+    with contextlib.suppress(RateLimited):
+        rates.take(held_by, books.state.now, requests=1)
+        _note_counters(books, account, key)
 
 
-def _count(books: Books, key: Key, allowed: Limits, hold: Hold, *, admitted: bool) -> None:
-    """Take the call out of all of the key's limits. Raises, having changed none, when one does not allow it."""
-    now, used = books.state.now, key.used.at(books.state.now)
+def _count(books: Books, account: Account, key: Key | None, hold: Hold, operation: Reserve) -> None:
+    """Take the call out of all limits of its key and account. Raises, having changed none, if one does not allow it."""
+    now, ceiling = books.state.now, operation.ceiling
+    allowed = key.limits.within(ceiling) if key else ceiling
+    used = key.used.at(now) if key else Used()
     _require_place(used.open_holds, allowed.concurrent, "key")
-    hold.tokens_taken, hold.tokens_limit = token_bound(hold), allowed.tokens
+    hold.tokens_taken, hold.account_tokens_limit = token_bound(hold), ceiling.tokens
     if allowed.tokens is not None and hold.tokens_taken > allowed.tokens:
         raise RequestInvalid(
-            f"This call may use {hold.tokens_taken} tokens, and its key {allowed.tokens} in a minute: no wait would "
-            "help. Ask for less output ('max_tokens'), or raise the key's limit.",
+            f"This call may use {hold.tokens_taken} tokens, and only {allowed.tokens} are allowed in a minute: no wait "
+            "would help. Ask for less output ('max_tokens'), or raise the limit of the key.",
             param="max_tokens",
         )
-    requests = max(used.requests_tat or now, now) if admitted else _request(key, allowed, now)
-    tokens = _taken(limits.take(used.tokens_tat, now, hold.tokens_taken, allowed.tokens), "tokens", allowed.tokens)
-    used.requests_tat, used.tokens_tat = requests, tokens
-    key.used = used
-    used.open_holds += 1
-    used.spend(now.date(), hold.amount)
-    books.changes.keys[key.id] = key
-
-
-def _taken(tat: datetime | timedelta, what: str, limit: int | None) -> datetime:
-    if isinstance(tat, timedelta):
-        raise RateLimited(f"This key may have {limit} {what} per minute.", retry_after=tat)
-    return tat
-
-
-def _left(key: Key | None, allowed: Limits, now: datetime) -> tuple[Left | None, Left | None]:
-    """Requests and tokens that are left per minute, for the answer's headers."""
-    if key is None:
-        return None, None
-    requests = limits.left(key.used.requests_tat, now, allowed.requests) if allowed.requests else None
-    tokens = limits.left(key.used.tokens_tat, now, allowed.tokens) if allowed.tokens else None
-    return requests, tokens
+    held_by = [rates.of_account(account, ceiling)]
+    if key is not None:
+        held_by.append(rates.of_key(used, key.limits))
+    rates.take(held_by, now, requests=0 if operation.admitted else 1, tokens=hold.tokens_taken)
+    if key is not None:
+        hold.key_id, hold.tokens_limit, key.used = key.id, key.limits.tokens, used
+        used.open_holds += 1
+        used.spend(now.date(), hold.amount)
+    _note_counters(books, account, key)

@@ -6,22 +6,12 @@ from typing import assert_never
 from domain import pricing
 from domain.books import Books, closed, usage_entry
 from domain.errors import AmountTooLarge, HoldClosed, HoldVoided, NotFound
-from domain.ledger import (
-    Account,
-    Closed,
-    ClosedBy,
-    Hold,
-    HoldState,
-    Refund,
-    Renew,
-    Renewed,
-    Settle,
-    Sweep,
-    TransactionKind,
-    Void,
-)
+from domain.holds import ClosedBy, Hold, HoldState
+from domain.ledger import Account, TransactionKind
 from domain.money import MAX_AMOUNT
+from domain.operations import Refund, Renew, Settle, Sweep, Void
 from domain.pricing import Usage, UsageSource
+from domain.results import Closed, Renewed
 
 
 def renew(books: Books, operation: Renew) -> Renewed:

@@ -32,7 +32,8 @@ class Family:
     """What the vendor says to its model when there are tools."""
 
     def text(self, text: str, count: int) -> int:
-        return math.ceil(max(count * self.factor, _by_bytes(text) if self.own_table else 0))
+        tokens = math.ceil(count * self.factor)
+        return max(tokens, _by_bytes(text)) if self.own_table else tokens
 
     def least(self, count: int) -> int:
         """What the vendor counts at least, of a text of which we count so many tokens."""
@@ -65,8 +66,10 @@ def family(vendor: str) -> Family:
 def _by_bytes(text: str) -> int:
     """A token a digit; one for 2.8 bytes of ASCII, runs of one character included; two for three bytes of the rest."""
     digits = sum(map(text.count, _DIGITS))
-    plain = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
-    rest = 0 if plain == len(text) else len(text.encode()) - plain
+    if text.isascii():
+        return digits + (len(text) - digits) * 10 // 28
+    plain = len(text.encode("ascii", "ignore"))
+    rest = len(text.encode()) - plain
     return digits + (plain - digits) * 10 // 28 + rest * 2 // 3
 
 

@@ -62,10 +62,11 @@ def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> Inp
         counter.add(ANY_TOOL, ANY_TOOL + counter.family.tool_prompt)
     for tool in tools:
         counter.tool(tool)
-    for name, value in body.items():
-        if name in _OF_THE_PROMPT:
-            counter.text(_flat(value))
-        elif name not in _NO_PROMPT and isinstance(value, str | list | Mapping):
+    for name in _OF_THE_PROMPT:
+        if name in body:
+            counter.text(_flat(body[name]))
+    for name in body.keys() - _NO_PROMPT:
+        if isinstance(value := body[name], str | list | Mapping):
             counter.unknown(_flat(value))
     return InputTokens(
         counter.count, counter.bound + token_bounds.SLACK, counter.family.least(counter.count - counter.attached)
@@ -96,14 +97,16 @@ class _TokenCount:
 
     def text(self, text: str) -> None:
         count = _in_pieces(text, self.count_text)
-        self.add(count, self.family.text(text, count))
+        self.count += count
+        self.bound += self.family.text(text, count)
 
     def unknown(self, text: str) -> None:
         """A field that is passed on unknown may be a part of the prompt: it is held for, and not billed unseen."""
         self.bound += self.family.text(text, _in_pieces(text, self.count_text))
 
     def message(self, message: Mapping[str, Any]) -> None:
-        self.add(PER_MESSAGE + PER_ROLE)
+        self.count += PER_MESSAGE + PER_ROLE
+        self.bound += PER_MESSAGE + PER_ROLE
         content = message.get("content")
         if isinstance(content, str):
             self.text(content)

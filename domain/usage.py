@@ -58,8 +58,17 @@ def believed(used: Usage, bounds: Bounds) -> Usage | None:
 
 
 def latest(before: Usage | None, report: Usage) -> Usage:
-    """Which of two reports of one stream counts: they are cumulative, so one that goes back says nothing."""
-    return before if before is not None and report.output_tokens < before.output_tokens else report
+    """Which of two reports of one stream counts: they are cumulative, so one that goes back says nothing.
+
+    Searches that were reported once were made, whatever a later report leaves out.
+    """
+    if before is None:
+        return report
+    if report.output_tokens < before.output_tokens:
+        return before
+    if (before.web_searches or 0) > (report.web_searches or 0):
+        return replace(report, web_searches=before.web_searches)
+    return report
 
 
 def at_least(report: Usage, counted: Usage) -> Usage:
@@ -72,7 +81,7 @@ def at_least(report: Usage, counted: Usage) -> Usage:
 
 def with_search(used: Usage) -> Usage:
     """Of a call that asked for a web search: one search, unless the provider reports how many it made."""
-    return used if used.web_searches else replace(used, web_searches=1)
+    return used if used.web_searches is not None else replace(used, web_searches=1)
 
 
 def within_limit(used: Usage, limit: int) -> tuple[Usage, int]:

@@ -1,6 +1,7 @@
 """Answers in the shape that the gateway keeps: OpenAI's `chat.completion`, under our id, with what was billed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ def for_replay(answer: CompletedAnswer, beside: Mapping[str, Any]) -> bytes:
     return answer.encoded[:-1] + b',"beside":' + orjson.dumps(beside) + b"}"
 
 
-_ALWAYS = {"cached_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens"}
+_ALWAYS = frozenset({"cached_tokens", "reasoning_tokens", "audio_tokens"})
 _INPUT_DETAILS = {
     "cached_tokens": "cached_tokens",
     "cache_write_tokens": "cache_write_tokens",
@@ -46,6 +47,7 @@ _OUTPUT_DETAILS = {
     "web_searches": "web_searches",
 }
 """OpenAI's names of parts (and ours for what it has no name for), and what they are in `Usage`."""
+_input_counts, _output_counts = attrgetter(*_INPUT_DETAILS.values()), attrgetter(*_OUTPUT_DETAILS.values())
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
@@ -56,14 +58,13 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
     if usage.source is UsageSource.PROVIDER:
-        fields["prompt_tokens_details"] = _details(usage, _INPUT_DETAILS)
-        fields["completion_tokens_details"] = _details(usage, _OUTPUT_DETAILS)
+        fields["prompt_tokens_details"] = _details(_INPUT_DETAILS, _input_counts(usage))
+        fields["completion_tokens_details"] = _details(_OUTPUT_DETAILS, _output_counts(usage))
     return fields
 
 
-def _details(usage: Usage, names: Mapping[str, str]) -> dict[str, int]:
-    counts = {name: getattr(usage, part) for name, part in names.items()}
-    return {name: count for name, count in counts.items() if count or names[name] in _ALWAYS}
+def _details(names: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
+    return {name: count for name, count in zip(names, counts, strict=True) if count or name in _ALWAYS}
 
 
 def usage_of(fields: Mapping[str, Any]) -> Usage:

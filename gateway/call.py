@@ -10,8 +10,8 @@ from domain import pricing, usage
 from domain.catalog import Capability, Model, Route
 from domain.errors import GatewayError
 from domain.ids import chat_id
-from domain.ledger import Reserved
 from domain.pricing import Usage
+from domain.results import Reserved
 from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest

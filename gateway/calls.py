@@ -4,30 +4,21 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 
 from domain import pricing, tokens, usage
+from domain.caller import AnyCaller
 from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
-from domain.ledger import (
-    Admitted,
-    Answer,
-    Closed,
-    Extend,
-    Extended,
-    Operation,
-    Replay,
-    Reserve,
-    Reserved,
-    Settle,
-    Void,
-)
 from domain.limits import Limits
 from domain.meters import TokenPrices
+from domain.operations import Extend, Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
+from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
 from gateway import extras
 from gateway import stream_events as events
@@ -84,22 +75,26 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(
-        self, request: ModelCall, digest: bytes, idempotent: IdempotentRequest | ImplicitRequest
+        self, request: ModelCall, caller: AnyCaller, idempotent: IdempotentRequest | ImplicitRequest
     ) -> Call | Replay:
         """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then.
 
         A `Replay` when the same request was made and charged before.
         """
+        caller.require_scope("chat")
         explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
         model, terms = await self.terms(request, None if explicit else request.admitted)
         routes = self._strict_routes(request, model) if request.strict else model.routes
+        payer = caller.payer(self._ceiling, datetime.now(UTC))
         reserve = Reserve(
             hold_id=new_id(),
             scope="chat",
             kind="chat",
             model=model.id,
             terms=terms,
-            digest=digest,
+            digest=payer.digest,
+            account_id=None if payer.digest else payer.account_id,
+            allowance=payer.allowance,
             pro_only=model.pro_only,
             ceiling=self._ceiling,
             claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
@@ -169,12 +164,16 @@ class Calls:
             choices=request.choices,
         )
 
-    def _provider_cost(self, route: Route | None, billed: Usage) -> tuple[str | None, int | None]:
+    def _provider_cost(self, call: Call, billed: Usage) -> tuple[str | None, int | None]:
         """Who answered, and what it bills us, in billionths of a credit."""
+        route = call.route
         if route is None:
             return None, None
         costs = route.costs.tokens if route.costs else None
-        return route.provider.name, None if costs is None else pricing.billionths(costs, billed)
+        if costs is None:
+            return route.provider.name, None
+        tier = extras.service_tier(costs, call.request.body)
+        return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:
@@ -206,8 +205,10 @@ class Calls:
         sealed = None
         if call.idempotent is not None and charge.answer is not None:
             sealed = call.idempotent.sealed(charge.answer)
-        used = replace(charge.usage, output_tokens=charge.usage.output_tokens + charge.unbilled_output)
-        provider, cost = self._provider_cost(call.route, used)
+        used = charge.usage
+        if charge.unbilled_output:
+            used = replace(used, output_tokens=used.output_tokens + charge.unbilled_output)
+        provider, cost = self._provider_cost(call, used)
         self.unbilled_output += charge.unbilled_output
         operation = Settle(
             call.hold_id,

@@ -63,7 +63,7 @@ def prices_of(model: Model, body: Mapping[str, Any]) -> TokenPrices:
             _check_priced(prices, meter, name)
     if Meter.IMAGE_OUTPUT in meters:
         _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
-    tier = _service_tier(prices, body.get("service_tier"))
+    tier = _priced_tier(prices, body)
     return prices.requested(tier).limited_to(frozenset(meters)) if meters or tier else text
 
 
@@ -97,14 +97,22 @@ def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     return value
 
 
-def _service_tier(prices: TokenPrices, tier: object) -> str | None:
+def service_tier(prices: TokenPrices, body: Mapping[str, Any]) -> str | None:
+    """The tier that a request asks for, as these prices name it. None: the standard one, or one that they lack."""
+    tier = body.get("service_tier")
+    if tier in STANDARD_TIERS or not isinstance(tier, str):
+        return None
+    return next((name for name in (tier, _TIER_NAMES.get(tier, tier)) if name in prices.service_tiers), None)
+
+
+def _priced_tier(prices: TokenPrices, body: Mapping[str, Any]) -> str | None:
+    tier = body.get("service_tier")
     if tier in STANDARD_TIERS:
         return None
     if not isinstance(tier, str):
         raise RequestInvalid("'service_tier' must be a string.", param="service_tier", code="invalid_type")
-    for name in (tier, _TIER_NAMES.get(tier, tier)):
-        if name in prices.service_tiers:
-            return name
+    if (name := service_tier(prices, body)) is not None:
+        return name
     *names, last = (f"'{name}'" for name in ("auto", *prices.service_tiers, "default"))
     priced = f"{', '.join(names)} or {last}"
     raise RequestInvalid(
@@ -136,8 +144,9 @@ def _input_meters(model: Model, body: Mapping[str, Any]) -> Iterator[Meter]:
         if _writes_for_an_hour(message):
             yield Meter.CACHE_WRITE_1H
         content = message.get("content") if isinstance(message, dict) else None
-        for place, part in enumerate(content if isinstance(content, list) else ()):
-            yield from _part_meters(model, part, f"messages[{index}].content[{place}]")
+        if isinstance(content, list):
+            for place, part in enumerate(content):
+                yield from _part_meters(model, part, f"messages[{index}].content[{place}]")
 
 
 def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
@@ -174,7 +183,10 @@ def _writes_for_an_hour(value: object) -> bool:
     """A message, a tool or a part, or what is directly within: servers read the wish in each of these places."""
     if not isinstance(value, dict):
         return False
-    inner = [each for field in value.values() for each in (field if isinstance(field, list) else (field,))]
+    fields = [field for field in value.values() if isinstance(field, dict | list)]
+    if not fields:
+        return False
+    inner = [each for field in fields for each in (field if isinstance(field, list) else (field,))]
     return _cached_for_an_hour(value) or any(map(_cached_for_an_hour, inner))
 
 

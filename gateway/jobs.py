@@ -31,6 +31,8 @@ class JobRequest:
     model: str
     fields: Mapping[str, Any]
     idempotent: IdempotentRequest | None = None
+    admitted: bool = False
+    """One of its caller's requests has been taken already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Jobs:
                 request=priced.request,
                 pro_only=priced.model.pro_only,
                 ceiling=self._ceiling,
+                admitted=order.admitted,
                 claim=order.idempotent.claim if order.idempotent else None,
                 cost=media_orders.cost(route.costs, priced.request),
             )

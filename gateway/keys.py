@@ -34,6 +34,8 @@ class KeyOrder:
     name: str
     scopes: list[str] | None = None
     limits: Limits = NO_LIMITS
+    key_id: UUID = field(default_factory=new_id)
+    token: str = field(default_factory=lambda: keys.mint(os.urandom(keys.ENTROPY_BYTES)), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,18 @@ async def listed(session: Session, account_id: UUID) -> list[Listed]:
 
 
 async def create(session: Session, account_id: UUID, by: UUID | None, order: KeyOrder) -> CreatedKey:
-    """A new key within the scopes, limits and lifetime of the key that asks: what it does not name it inherits."""
+    """A new key within the scopes and lifetime of the key that asks, which has no limits of its own."""
     await accounts.lock(session, account_id)
     own = await _authority(session, by)
+    if own.limited:
+        raise AuthorityExceeded(
+            "This API key has limits, and each key that it made would have them again. Use a key without limits."
+        )
     scopes = _known(sorted(keys.DEFAULT_SCOPES & own.scopes) if order.scopes is None else order.scopes)
-    authority = Authority(scopes, own.inherited(order.limits), own.expires_at)
+    authority = Authority(scopes, order.limits, own.expires_at)
     authority.require_within(own)
-    token = keys.mint(os.urandom(keys.ENTROPY_BYTES))
-    row = await stored.create(session, account_id, NewKey(new_id(), token, order.name, authority))
-    return CreatedKey(row.id, row.name, token, row.masked, row.scopes, row.created_at, row.expires_at)
+    row = await stored.create(session, account_id, NewKey(order.key_id, order.token, order.name, authority))
+    return CreatedKey(row.id, row.name, order.token, row.masked, row.scopes, row.created_at, row.expires_at)
 
 
 async def create_once(
@@ -95,7 +100,7 @@ async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UU
     """In force from the commit on, in every process.
 
     A key changes no key that has more than itself, gives none more than it has, and of itself changes the name alone.
-    Raises `NotFound`.
+    One with limits of its own only narrows. Raises `NotFound`.
     """
     await accounts.lock(session, account_id)
     own = await _authority(session, by)
@@ -107,6 +112,8 @@ async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UU
             raise AuthorityExceeded("An API key cannot change its own scopes and limits. Use another key.")
         _require_not_stronger(before, own)
         after.require_within(own)
+        if own.limited and not before.covers(after):
+            raise AuthorityExceeded("This API key has limits: it can narrow what other keys may do, and not widen it.")
     return await stored.change(session, account_id, key_id, KeyChange(edit.name, after))
 
 

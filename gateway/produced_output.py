@@ -18,9 +18,23 @@ class ProducedOutput:
         self.paid = 0
         """Output tokens that the hold pays for, in all choices together."""
 
-    def add(self, text: str) -> None:
+    def add(self, text: str) -> int:
+        """`text` is produced if the hold pays for it. The tokens that it does not pay for."""
+        return self._add(text, self.paid)
+
+    def add_tolerantly(self, text: str) -> int:
+        """The same with more room, for a provider that was sent its limit. Other vendors' tokens are not quite ours."""
+        return self._add(text, self.paid * 3 // 2 + RUNAWAY)
+
+    def _add(self, text: str, limit: int) -> int:
+        size = len(text) if text.isascii() else len(text.encode())  # no token is shorter than a byte
+        if self._counted + self._uncounted_bound + size > limit:
+            above = self.tokens + tokens.text_tokens(text, self._count) - limit
+            if above > 0:
+                return above
         self._uncounted.append(text)
-        self._uncounted_bound += _max_tokens(text)
+        self._uncounted_bound += size
+        return 0
 
     @property
     def tokens(self) -> int:
@@ -28,21 +42,3 @@ class ProducedOutput:
             text, self._uncounted, self._uncounted_bound = "".join(self._uncounted), [], 0
             self._counted += tokens.text_tokens(text, self._count)
         return self._counted
-
-    def missing(self, text: str) -> int:
-        """Tokens that the hold does not pay for, if `text` is produced on top."""
-        return self._above(text, self.paid)
-
-    def runs_away(self, text: str) -> bool:
-        """Whether a provider goes on above the limit it was given. Other vendors' tokens are not quite ours."""
-        return self._above(text, self.paid * 3 // 2 + RUNAWAY) > 0
-
-    def _above(self, text: str, limit: int) -> int:
-        if self._counted + self._uncounted_bound + _max_tokens(text) <= limit:
-            return 0
-        return max(0, self.tokens + tokens.text_tokens(text, self._count) - limit)
-
-
-def _max_tokens(text: str) -> int:
-    """No token is shorter than a byte."""
-    return len(text) if text.isascii() else len(text.encode())

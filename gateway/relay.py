@@ -61,6 +61,8 @@ class Phase(Enum):
     SETTLING = auto()
     DONE = auto()
 
+    __hash__ = object.__hash__  # each is itself alone; an Enum's own is a function of Python's
+
 
 class EndReason(Enum):
     FINISHED = auto()
@@ -150,12 +152,11 @@ class Relay:
         output = self._call.output
         if text := delta.text:
             if self._grows:
-                if missing := output.missing(text):
+                if missing := output.add(text):
                     self._waiting = deque([delta])
                     return [Extend(-(-missing // self._call.request.choices))]
-            elif output.runs_away(text):
+            elif output.add_tolerantly(text):
                 return self._finish(EndReason.RUNAWAY)
-            output.add(text)
             self._attempt.report_is_old = True
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full

@@ -6,7 +6,9 @@ import time
 import structlog
 
 from domain.errors import CallerUnknown, GatewayError, HoldClosed
-from domain.ledger import LEASE, Renew, Renewed
+from domain.holds import LEASE
+from domain.operations import Renew
+from domain.results import Renewed
 from gateway.call import Call
 from gateway.calls import Calls
 

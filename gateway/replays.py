@@ -7,7 +7,7 @@ import orjson
 
 from domain.errors import ReplayGone
 from domain.ids import chat_id
-from domain.ledger import Replay
+from domain.results import Replay
 from gateway import answers, assembly
 from gateway.call import Call
 from gateway.idempotency import IdempotentRequest

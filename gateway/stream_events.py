@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from domain.catalog import Route
 from domain.errors import GatewayError
-from domain.ledger import Closed
 from domain.pricing import Usage
 from domain.records import record
+from domain.results import Closed
 from gateway.wire import Bill
 from providers.base import Accepted, Delta, Done, Report
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from domain.errors import GatewayError
-from domain.ledger import Closed
+from domain.results import Closed
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call
 from gateway.relay import Phase, Relay
@@ -145,12 +145,11 @@ class Stream:
         self.flush()
 
     def feed(self, event: Event) -> None:
+        self._events.append(event)
         if self._busy:  # it happened while an effect of another was carried out: its turn comes after that
-            self._events.append(event)
             return
         self._busy = True
         try:
-            self._carry_out(self._relay.feed(event))
             while self._events:
                 self._carry_out(self._relay.feed(self._events.popleft()))
         except Exception as fault:
@@ -177,10 +176,11 @@ class Stream:
             self._finished()
 
     def flush(self) -> None:
-        if not self._out:
+        out = self._out
+        if not out:
             return
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
         if self._client_gone or not data or self._client.write(data) or self._client_behind or self._client_gone:
             return
         self._client_behind = True

@@ -61,7 +61,7 @@ class UpstreamStream:
             request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)
             self._call.dropped = request.dropped
-            self._exchange = upstream.transport.open(request, upstream.timeouts, self)
+            self._exchange = upstream.transport.open(request, upstream.timeouts, self, self._call.reserved.account_id)
             if self._stops:
                 self._exchange.pause()
         except Exception as fault:
@@ -87,8 +87,7 @@ class UpstreamStream:
         began = perf_counter()
         assert self._decoder is not None  # noqa: S101  # it was made before the call was sent
         self._pass_on(self._decoder.feed, data)
-        now = perf_counter()
-        if (seconds := self._share.spend(now - began, now)) > 0 and not self._over:
+        if (seconds := self._share.spend(began)) and not self._over:
             self.pause()
             self._throttle = asyncio.get_running_loop().call_later(seconds, self._unthrottle)
 
@@ -160,8 +159,10 @@ class _LoopShare:
         self._debt = 0.0
         self._at = perf_counter()
 
-    def spend(self, seconds: float, now: float) -> float:
+    def spend(self, began: float) -> float:
         """For how many seconds it is not to be read now."""
-        self._debt = max(0.0, self._debt - (now - self._at) * LOOP_SHARE) + seconds
+        now = perf_counter()
+        debt = self._debt - (now - self._at) * LOOP_SHARE
+        self._debt = debt = (debt if debt > 0 else 0.0) + now - began
         self._at = now
-        return self._debt / LOOP_SHARE if self._debt > LOOP_BURST_SECONDS else 0.0
+        return debt / LOOP_SHARE if debt > LOOP_BURST_SECONDS else 0.0

@@ -15,7 +15,7 @@ from gateway.routing import first_answer
 from gateway.stream_events import Settle
 from gateway.upstream_streams import MAX_ERROR_BYTES
 from gateway.wire import Bill, CompletedAnswer
-from providers.base import ChatUpstream, Headers, UpstreamRequest, WholeAnswer
+from providers.base import ChatCall, ChatUpstream, Headers, Timeouts, UpstreamRequest, WholeAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -48,20 +48,21 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
 
     async def ask(route: Route) -> tuple[CompletedAnswer, Settle]:
         call.route = route
-        body = await _ask(calls.upstream(route.provider.name), call, route)
+        upstream, chat = calls.upstream(route.provider.name), call.upstream(route)
+        body = await _ask(upstream, call, chat)
         if len(body) > LARGE_ANSWER_BYTES:
-            return await asyncio.to_thread(_read, calls, call, body)
-        return _read(calls, call, body)
+            return await asyncio.to_thread(_read, calls, call, chat, body)
+        return _read(calls, call, chat, body)
 
     return await first_answer(call.routes, calls.faults, ask)
 
 
-def _read(calls: Calls, call: Call, body: bytes) -> tuple[CompletedAnswer, Settle]:
+def _read(calls: Calls, call: Call, chat: ChatCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
     assert call.route is not None  # noqa: S101  # it gave the body
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
     adapter = calls.upstream(call.route.provider.name).adapter
-    whole: WholeAnswer = adapter.answer(call.upstream(call.route), body)
+    whole: WholeAnswer = adapter.answer(chat, body)
     used, above = calls.billed(call, whole.usage, whole.text)
     try:
         completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
@@ -72,15 +73,14 @@ def _read(calls: Calls, call: Call, body: bytes) -> tuple[CompletedAnswer, Settl
     return completed, Settle(used, minimum=True, unbilled_output=above, answer=replays.sealable(completed, call))
 
 
-async def _ask(upstream: ChatUpstream, call: Call, route: Route) -> bytes:
+async def _ask(upstream: ChatUpstream, call: Call, chat: ChatCall) -> bytes:
     """The body of an answer with status 200."""
-    chat = call.upstream(route)
     request: UpstreamRequest = upstream.adapter.request(chat)
     call.dropped = request.dropped
     collected = _Collected()
     total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
-    timeouts = replace(upstream.timeouts, first_byte=total, idle=total)
-    exchange = upstream.transport.open(request, timeouts, collected)
+    timeouts = Timeouts(upstream.timeouts.connect, first_byte=total, idle=total, total=total)
+    exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole
     finally:

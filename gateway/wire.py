@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from domain.errors import GatewayError
-from domain.ledger import Admitted
 from domain.pricing import Usage
 from domain.records import record
+from domain.results import Admitted
 from providers.base import Delta, NativeRequest
 
 

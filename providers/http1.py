@@ -7,7 +7,7 @@ never holds a text or an address.
 import asyncio
 import ssl
 import time
-from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
@@ -17,6 +17,7 @@ import structlog
 from domain.errors import GatewayError, UpstreamError, UpstreamTimeout
 from providers.base import Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
 from providers.http1_connection import Connection
+from providers.waiting_calls import WaitingCalls
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,22 @@ def _split(url: str) -> tuple[Origin, str, str]:
     return Origin(tls, host, port), target, shown if port == (443 if tls else 80) else f"{shown}:{port}"
 
 
+@lru_cache(maxsize=256)
+def _head(method: str, target: str, host: str, user_agent: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """All but the length. The same for most calls of a provider. Raises ValueError."""
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        f"Host: {host}",
+        f"User-Agent: {user_agent}",
+        "Accept-Encoding: identity",
+        *[f"{name}: {value}" for name, value in headers if name.lower() not in _ADDED],
+    ]
+    written = "\r\n".join(lines)
+    if written.count("\n") != len(lines) - 1 or written.count("\r") != len(lines) - 1 or "\0" in written:
+        raise ValueError("a header with a line end")
+    return written.encode("latin-1") + b"\r\n"
+
+
 class Http1Transport:
     """Implements `providers.base.Transport`. Of one event loop."""
 
@@ -57,11 +74,12 @@ class Http1Transport:
         self._user_agent = user_agent
         self._pools: dict[Origin, _Pool] = {}
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
-        exchange = HttpExchange(timeouts, sink)
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
+        exchange = HttpExchange(timeouts, sink, owner)
         try:
             origin, target, host = _split(request.url)
-            exchange.prepare(self._head(request, target, host), request.body)
+            head = _head(request.method, target, host, self._user_agent, tuple(request.headers.items()))
+            exchange.prepare(b"%bContent-Length: %d\r\n\r\n" % (head, len(request.body)), request.body)
         except (ValueError, UnicodeError):
             exchange.refuse(UpstreamError())
             return exchange
@@ -85,22 +103,6 @@ class Http1Transport:
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
 
-    def _head(self, request: UpstreamRequest, target: str, host: str) -> bytes:
-        lines = [
-            f"{request.method} {target} HTTP/1.1",
-            f"Host: {host}",
-            f"User-Agent: {self._user_agent}",
-            "Accept-Encoding: identity",
-            f"Content-Length: {len(request.body)}",
-        ]
-        for name, value in request.headers.items():
-            if name.lower() not in _ADDED:
-                lines.append(f"{name}: {value}")
-        written = "\r\n".join(lines)
-        if written.count("\n") != len(lines) - 1 or written.count("\r") != len(lines) - 1 or "\0" in written:
-            raise ValueError("a header with a line end")
-        return written.encode("latin-1") + b"\r\n\r\n"
-
 
 class _Pool:
     """The connections of one origin. Implements `http1_connection.Owner`."""
@@ -112,7 +114,7 @@ class _Pool:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
-        self._waiting: deque[HttpExchange] = deque()
+        self._waiting: WaitingCalls[HttpExchange] = WaitingCalls()
         self._sweep: asyncio.TimerHandle | None = None
         self._told_at = -TELL_EVERY_SECONDS
 
@@ -130,18 +132,16 @@ class _Pool:
             exchange.connecting = task
             task.add_done_callback(self._connected)
         elif fresh:  # before all others, on the next connection that is made or has just been used
-            self._waiting.appendleft(exchange)
+            self._waiting.add_first(exchange)
             if self._idle:
                 self._idle.pop(0).abort()
         else:
-            self._waiting.append(exchange)
+            self._waiting.add(exchange)
 
     def idle(self, connection: Connection) -> None:
-        while self._waiting:
-            exchange = self._waiting.popleft()
-            if not exchange.over:
-                exchange.run_on(connection)
-                return
+        if exchange := self._waiting.take():
+            exchange.run_on(connection)
+            return
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
         if self._sweep is None:
@@ -168,10 +168,8 @@ class _Pool:
 
     def _next(self) -> None:
         """A connection less: who waits may have a new one."""
-        while self._waiting and self._has_room():
-            exchange = self._waiting.popleft()
-            if not exchange.over:
-                self.acquire(exchange)
+        while self._has_room() and (exchange := self._waiting.take()):
+            self.acquire(exchange)
 
     def _connected(self, task: asyncio.Task[None]) -> None:
         self._connecting.discard(task)
@@ -225,11 +223,13 @@ class _Pool:
 class HttpExchange:
     """One call. Implements `providers.base.UpstreamCall`, and `http1_connection.Answering` towards its connection."""
 
-    def __init__(self, timeouts: Timeouts, sink: Sink) -> None:
+    def __init__(self, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> None:
+        self.owner = owner
         self.timeouts = timeouts
         self.over = False
         self.connecting: asyncio.Task[None] | None = None
         self._sink = sink
+        self.data = sink.data
         self._head = self._body = b""
         self._pool: _Pool | None = None
         self._connection: Connection | None = None
@@ -238,7 +238,7 @@ class HttpExchange:
         self._loop = asyncio.get_running_loop()
         self._end_at = self._loop.time() + timeouts.total.total_seconds()
         self._due = self._end_at
-        """When what is waited for is late. Moved by each part that comes; the timer only looks at it."""
+        """When what is waited for is late, before `_end_at`. Moved by each part that comes; the timer looks at it."""
         self._timer: asyncio.TimerHandle | None = None
         self._idle_seconds = timeouts.idle.total_seconds()
 
@@ -275,7 +275,7 @@ class HttpExchange:
 
     def resume(self) -> None:
         self._paused = False
-        self._due = min(self._loop.time() + self._idle_seconds, self._end_at)
+        self._due = self._loop.time() + self._idle_seconds
         if self._connection is not None:
             self._connection.resume()
 
@@ -289,15 +289,11 @@ class HttpExchange:
         self._wait(self.timeouts.first_byte.total_seconds())
 
     def received(self) -> None:
-        due = self._loop.time() + self._idle_seconds
-        self._due = due if due < self._end_at else self._end_at
+        self._due = self._loop.time() + self._idle_seconds
 
     def head(self, status: int, headers: Headers) -> None:
         self._wait(self._idle_seconds)
         self._sink.head(status, headers)
-
-    def data(self, data: bytes) -> None:
-        self._sink.data(data)
 
     def complete(self) -> None:
         if not self.over:
@@ -335,9 +331,10 @@ class HttpExchange:
 
     def _look(self) -> None:
         now = self._loop.time()
-        if self._paused and now < self._end_at:
-            self._due = min(now + self._idle_seconds, self._end_at)
-        if now < self._due:
-            self._timer = self._loop.call_at(self._due, self._look)
+        if self._paused:
+            self._due = now + self._idle_seconds
+        due = min(self._due, self._end_at)
+        if now < due:
+            self._timer = self._loop.call_at(due, self._look)
         else:
             self.fail(UpstreamTimeout())

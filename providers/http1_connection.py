@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection to a provider, on httptools: writes a request, and pushes its answer into an exchange."""
 
 import asyncio
+from functools import lru_cache
 from typing import Protocol, cast
 
 import httptools
@@ -16,6 +17,18 @@ MAX_HEAD = 64 * 1024
 """Bytes of status line and headers, of informational answers too; and of what trails a body."""
 _AT_ONCE = 64 * 1024
 """A body up to this is written together with its head."""
+
+
+@lru_cache(maxsize=512)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+_LENIENCIES = dict.fromkeys(
+    ("lenient_headers", "lenient_chunked_length", "lenient_optional_cr_before_lf", "lenient_spaces_after_chunk_size"),
+    True,
+)
+"""What other clients take too: header lines that go on, a length beside chunks, line ends without a return."""
 
 
 class Answering(Protocol):
@@ -52,10 +65,12 @@ class Connection(asyncio.Protocol):
         self._uses = 0
         self.idle_since = 0.0
         self._paused = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(**_LENIENCIES)
         self._reset()
 
     def _reset(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        """For the next answer. The parser is where one begins: only after a whole one is a connection used again."""
         self._headers: dict[str, str] = {}
         self._beside = 0
         """Bytes read of a head, or since the last of the body: how it is cut in chunks, and what trails it."""
@@ -63,6 +78,8 @@ class Connection(asyncio.Protocol):
         self._in_body = False
         self._until_close = False
         self._inflater: Inflater | None = None
+        self._doubtful = False
+        """Its length is told twice, and only one of them can be right: what follows may be anything."""
         self._complete = False
         self._keeps_alive = False
         self._broken = False
@@ -131,8 +148,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = True
-        self._answering.received()
         self._beside += len(data)
+        self._answering.received()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -166,7 +183,7 @@ class Connection(asyncio.Protocol):
         if self._complete or self._in_body:
             return
         self._header_size += len(name) + len(value)
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _lower(name), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
@@ -177,7 +194,9 @@ class Connection(asyncio.Protocol):
             self._broken = True
             return
         self._in_body = True
-        self._until_close = "content-length" not in self._headers and "transfer-encoding" not in self._headers
+        chunked, sized = "transfer-encoding" in self._headers, "content-length" in self._headers
+        self._until_close = not sized and not chunked
+        self._doubtful = sized and chunked
         try:
             self._inflater = inflater(self._headers.get("content-encoding", ""))
         except UpstreamError:
@@ -205,7 +224,7 @@ class Connection(asyncio.Protocol):
             return
         if self._in_body:
             self._complete = not self._broken
-            self._keeps_alive = self._parser.should_keep_alive()
+            self._keeps_alive = self._parser.should_keep_alive() and not self._doubtful
         else:  # an informational answer: the real one follows
             self._headers = {}
 

@@ -13,7 +13,6 @@ MAX_EVENT = 1024 * 1024
 MAX_SILENT_LINES = 50_000
 """Lines without data since `spoken` was last called."""
 MAX_SILENT_BYTES = 4 * 1024 * 1024
-_NEWLINE = ord("\n")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -39,21 +38,30 @@ class Decoder:
         self._is_error = False
         self._begun = False
         self._ends_with_cr = False
+        self._between = True
+        """Nothing has been read of the next event."""
         self._silent_lines = 0
         self._silent_bytes = 0
+
+    def whole(self, part: bytes) -> bytes | None:
+        """The data of an event that is one line and the whole part, as most are. None: `feed` has to look."""
+        end = len(part) - 2
+        if not self._between or part[:7] != b"data: {" or part[end:] != b"\n\n" or end > MAX_EVENT:
+            return None
+        if part.find(b"\n") != end or b"\r" in part:
+            return None
+        self._begun = True
+        return part[6:end]
 
     def feed(self, part: bytes) -> Iterator[bytes | Failure]:
         if self._ends_with_cr or b"\r" in part:
             part = self._with_newlines(part)
-        end = part.find(b"\n")
-        if end < 0:
-            self._keep(part)
-        elif end == len(part) - 2 and part[-1] == _NEWLINE and part[:7] == b"data: {" and self._is_between(end):
-            self._begun = True  # one whole event: most parts are
-            self._count(end)
-            yield part[6:end]
-        else:
+        self._between = False
+        if b"\n" in part:
             yield from self._lines(part)
+        else:
+            self._keep(part)
+        self._between = not (self._parts or self._data or self._is_error or self._ends_with_cr)
 
     def _lines(self, part: bytes) -> Iterator[bytes | Failure]:
         if self._parts:
@@ -80,10 +88,6 @@ class Decoder:
         """What was read last said something: more silence is borne."""
         self._silent_lines = self._silent_bytes = 0
 
-    def _is_between(self, size: int) -> bool:
-        """Whether nothing has been read of the next event, which has so many bytes."""
-        return not (self._parts or self._data or self._is_error) and size <= MAX_EVENT
-
     def _with_newlines(self, part: bytes) -> bytes:
         """Every line end as one newline, wherever a CRLF is cut."""
         if not part:
@@ -106,7 +110,7 @@ class Decoder:
         if self._size > MAX_EVENT:
             raise UpstreamError
         self._data.append(data)
-        self._count(len(line))
+        self.silent(len(line))
 
     def _event(self) -> Iterator[bytes | Failure]:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
@@ -128,9 +132,10 @@ class Decoder:
             raise UpstreamError
         if line[:6] == b"event:":
             self._is_error = line[6:].strip() == b"error"
-        self._count(len(line))
+        self.silent(len(line))
 
-    def _count(self, size: int) -> None:
+    def silent(self, size: int) -> None:
+        """A line of so many bytes says nothing that is known yet."""
         self._silent_lines += 1
         self._silent_bytes += size
         if self._silent_lines > MAX_SILENT_LINES or self._silent_bytes > MAX_SILENT_BYTES:

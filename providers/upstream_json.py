@@ -66,6 +66,17 @@ def _integer(digits: str) -> int | float:
     return float(digits)
 
 
+def integer(value: object) -> int | None:
+    """A whole number, however it is written: some write 3.0, and indexes as text. None: it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < MAX_DIGITS else None
+    return value if isinstance(value, int) else None
+
+
 def _no_number(_name: str) -> None:
     """NaN and Infinity, for which JSON has no word."""
     return

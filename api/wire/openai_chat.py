@@ -72,12 +72,10 @@ def parse(body: dict[str, Any]) -> ModelCall:
     if not model:
         raise RequestInvalid("'model' must not be empty.", param="model")
     _check_messages(_required(body, "messages", list))
-    for name, types in _TYPES.items():
-        _check_type(name, body.get(name), types)
-    for name, (least, most) in _RANGES.items():
-        value = body.get(name)
-        if value is not None and not least <= value <= most:
-            raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
+    for name, value in body.items():
+        if name in _TYPES:
+            _check_type(name, value, _TYPES[name])
+            _check_range(name, value)
     _check_tools(body)
     limit = _count(body, "max_completion_tokens", MAX_TOKENS) or _count(body, "max_tokens", MAX_TOKENS)
     return ModelCall(
@@ -104,6 +102,13 @@ def _check_type(name: str, value: Any, types: tuple[type, ...]) -> None:
         raise RequestInvalid(
             f"'{name}' must be {' or '.join(_NAMES[t] for t in types)}.", param=name, code="invalid_type"
         )
+
+
+def _check_range(name: str, value: Any) -> None:
+    if name in _RANGES and value is not None:
+        least, most = _RANGES[name]
+        if not least <= value <= most:
+            raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
 
 
 def _count(body: Mapping[str, Any], name: str, most: int) -> int | None:

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 
 from domain.errors import UpstreamError
-from providers.upstream_json import repaired
+from providers.upstream_json import integer, repaired
 
 MAX_INDEX = 1024
 """Of a choice, or of a tool call: no answer has more of them."""
-_COMPLETED = frozenset({"index", "id", "type", "function", "custom"})
+_BARE = ("name", "arguments", "input")
+"""Of a function, where some tell them beside it."""
+_COMPLETED = frozenset({"index", "id", "type", "function", "custom", *_BARE})
 
 
 class ToolCalls:
@@ -34,7 +36,7 @@ class ToolCalls:
             raise UpstreamError
         kind = "custom" if call.get("type") == "custom" or isinstance(call.get("custom"), dict) else "function"
         given = call.get(kind)
-        given = given if isinstance(given, dict) else {}
+        given = given if isinstance(given, dict) else {name: call[name] for name in _BARE if name in call}
         name = given.get("name")
         name = name if isinstance(name, str) else ""
         position = self._locate(call, name, given)
@@ -57,8 +59,8 @@ class ToolCalls:
         own = _id(call)
         self._ids.append(own)
         self._names.append(name)
-        index = call.get("index")
-        if type(index) is int:
+        index = _index(call)
+        if index is not None:
             self._position[index] = position
         if own:
             self._position.setdefault(own, position)
@@ -67,10 +69,8 @@ class ToolCalls:
 
     def _locate(self, call: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> int:
         """Which call it belongs to; the number of known ones for a new one."""
-        index, own = call.get("index"), _id(call)
+        index, own = _index(call), _id(call)
         if index is not None:
-            if type(index) is not int or not 0 <= index < MAX_INDEX:
-                raise UpstreamError
             position = self._position.get(index, len(self._ids))
             if position < len(self._ids) and self._is_another(position, own, name, given):
                 return len(self._ids)
@@ -91,6 +91,14 @@ class ToolCalls:
 def _id(call: Mapping[str, Any]) -> str:
     own = call.get("id")
     return own if isinstance(own, str) else ""
+
+
+def _index(call: Mapping[str, Any]) -> int | None:
+    given = call.get("index")
+    index = integer(given)
+    if (index is None and given is not None) or not 0 <= (index or 0) < MAX_INDEX:
+        raise UpstreamError
+    return index
 
 
 def _as_text(arguments: object) -> str:

@@ -16,17 +16,21 @@ MAX_VALUES = 50_000
 MAX_WHOLE = 4 * 1024 * 1024
 """Bytes of an answer that comes whole although a stream was asked for: it is read on the event loop."""
 _OBJECT = ord("{")
+_COMMON = frozenset({"index", "delta", "finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
+"""Of a choice that goes on: with any other field it is looked at more closely."""
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 class _Choice:
     """What is known of one choice so far."""
 
-    __slots__ = ("begun", "calls", "finished")
+    __slots__ = ("begun", "calls", "finished", "spoken")
 
     def __init__(self, seed: str) -> None:
         self.begun = False
         self.finished = False
+        self.spoken = False
+        """Whether it has said anything but its role."""
         self.calls = ToolCalls(seed)
 
 
@@ -54,7 +58,20 @@ class OpenAIDecoder:
             return (Accepted(),)
         return ()
 
-    def feed(self, data: bytes) -> Iterator[ProviderEvent]:
+    def feed(self, data: bytes) -> Iterable[ProviderEvent]:
+        if self._kind is None or self._kind == b"{" or self._done:
+            return self._feed(data)
+        event = self._events.whole(data)
+        if event is None:
+            return self._feed(data)
+        chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+        delta = None if doubtful else self._common(chunk)
+        if delta is not None:
+            return (delta,)
+        self._events.silent(len(event))
+        return self._chunk(chunk, doubtful)
+
+    def _feed(self, data: bytes) -> Iterator[ProviderEvent]:
         if self._done:
             return
         if self._kind is None:
@@ -97,10 +114,16 @@ class OpenAIDecoder:
             self._accepted = True
             yield Accepted()
 
-    def _read(self, events: Iterator[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
+    def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
         for event in events:
             if type(event) is bytes and event[0] == _OBJECT:
-                chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+                try:
+                    chunk, doubtful = upstream_json.read(event, MAX_VALUES)
+                except UpstreamError:
+                    if b"\n" not in event:
+                        raise
+                    yield from self._read(filter(None, event.split(b"\n")))  # events without a line between them
+                    continue
                 delta = None if doubtful else self._common(chunk)
                 if delta is not None:
                     yield delta
@@ -116,7 +139,7 @@ class OpenAIDecoder:
         if isinstance(event, sse.Failure):
             raise self._failure(_value(event.data))
         event = event.strip()
-        if event[:6] == b"[DONE]" or event == b'"[DONE]"':
+        if event.strip(b'"')[:6].upper() == b"[DONE]" or event.upper() == b"DONE":
             yield from self._end()
         elif event[:1] == b"{":
             yield from self._chunk(*upstream_json.read(event, MAX_VALUES))
@@ -126,23 +149,23 @@ class OpenAIDecoder:
     def _common(self, chunk: dict[str, Any]) -> Delta | None:
         """Of one choice that goes on with its content: most chunks, and so the short way."""
         choices = chunk.get("choices")
-        if type(choices) is not list or len(choices) != 1 or chunk.get("error") or chunk.get("usage"):
+        if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
             return None
-        choice = choices[0]
-        delta = choice.get("delta") if type(choice) is dict else None
-        if type(delta) is not dict or len(delta) != 1 or self._halves:
+        delta, index = choice.get("delta"), choice.get("index")
+        if type(delta) is not dict or len(delta) != 1 or type(index) is not int or index not in self._choices:
             return None
-        content, index = delta.get("content"), choice.get("index")
-        if type(content) is not str or type(index) is not int or not self._goes_on(choice, index):
+        content = delta.get("content")
+        if not content or type(content) is not str or not self._is_plain(chunk, choice):
             return None
-        if content:
-            self._events.spoken()
+        self._choices[index].spoken = True
+        self._events.spoken()
         return Delta({"choices": choices, **shapes.beside(chunk)}, content)
 
-    def _goes_on(self, choice: dict[str, Any], index: int) -> bool:
-        known = self._choices.get(index)
-        plain = choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and "error" not in choice
-        return known is not None and known.begun and plain
+    def _is_plain(self, chunk: dict[str, Any], choice: dict[str, Any]) -> bool:
+        """Nothing ends with it, and nothing has to be looked at or repaired."""
+        if chunk.get("error") or chunk.get("usage") or self._halves.pending:
+            return False
+        return choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and choice.keys() <= _COMMON
 
     def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
         if "error" in chunk or "choices" not in chunk:
@@ -185,7 +208,7 @@ class OpenAIDecoder:
         ends: list[dict[str, Any]] = []
         listed = enumerate(shapes.choices_of(chunk))
         completed = [self._part(choice, shapes.index_of(choice, n), chunk, ends) for n, choice in listed]
-        if doubtful or self._halves:
+        if doubtful or self._halves.pending:
             completed = [self._whole_characters(part, ends) for part in completed]
         parts = [part for part in completed if part["delta"] or part.get("logprobs")]
         if parts:
@@ -222,12 +245,15 @@ class OpenAIDecoder:
 
     def _delta(self, choice: dict[str, Any], known: _Choice) -> dict[str, Any]:
         """Complete: a role in the first one only, tool calls with their indexes."""
-        delta = choice.get("delta") or choice.get("message") or {}
-        if not isinstance(delta, dict):
+        delta, message = choice.get("delta") or {}, choice.get("message") or {}
+        if not isinstance(delta, dict) or not isinstance(message, dict):
             raise UpstreamError
+        if not _says_something(delta) and not (known.spoken and "delta" in choice):  # else it tells the whole again
+            delta = message or delta
         if "delta" not in choice and "message" not in choice and "text" in choice:  # another kind of completion
             raise UpstreamError
         delta = shapes.content(delta, known.calls)
+        known.spoken = known.spoken or _says_something(delta)
         if known.begun:
             return {name: value for name, value in delta.items() if name != "role"} if "role" in delta else delta
         known.begun = True
@@ -246,6 +272,10 @@ class OpenAIDecoder:
         if missing:
             yield _ending(missing, {})
         yield Done()
+
+
+def _says_something(delta: dict[str, Any]) -> bool:
+    return any(delta[name] for name in delta if name != "role")
 
 
 def _ending(choices: list[dict[str, Any]], beside: dict[str, Any]) -> Delta:

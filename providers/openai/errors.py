@@ -29,8 +29,11 @@ _CONTEXT = re.compile(
     r"|exceeds? the (?:maximum|max|model'?s?) (?:number of )?(?:input |allowed )?(?:tokens|context|length|input)"
     r"|too many (?:input |prompt )?tokens|prompt has too many|range of input length|reduce the length of"
     r"|input token count|max_new_tokens.{0,40}must be|token_limit_exceeded|max_tokens_exceeded|string_too_long"
-    r"|(?:prompt|input|tokens?) too long|exceed\w* (?:\w+ ){0,3}token limit|exceeds? max(?:imum)? length"
-    r"|input tokens exceed|longer than the model|maximum number of tokens|exceeds? (?:the )?limit of \d+ tokens",
+    r"|(?:prompt|input|tokens?|conversation|context) too (?:long|large)|exceed\w* (?:\w+ ){0,3}token limit"
+    r"|exceeds? max(?:imum)? length|exceeds? (?:the )?limit of \d+ tokens|input tokens exceed|longer than the model"
+    r"|(?:input|prompt|total|requested)[ _](?:\w+[ _]){0,3}(?:length|tokens?|count)\b.{0,24}(?:exceed|greater than)"
+    r"|token limit exceeded|maximum token count|maximum allowed token|must have less than \d+ tokens|prompt length is"
+    r"|超长|超过.{0,12}长度|maximum number of tokens",
     re.IGNORECASE,
 )
 _PER_TIME = re.compile(r"per.?(?:minute|day|hour|second)|\b[TR]P[MD]\b|rate.?limit", re.IGNORECASE)
@@ -76,7 +79,8 @@ def within(answer: Any, fields: Mapping[str, Any]) -> GatewayError:
 
 def reports_failure(answer: Mapping[str, Any]) -> bool:
     """Whether a JSON object with status 200 is, or carries, a failure."""
-    if answer.get("error"):
+    error = answer.get("error")
+    if any(error.values()) if isinstance(error, Mapping) else error:
         return True
     if "choices" in answer or "usage" in answer:
         return False

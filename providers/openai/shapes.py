@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from providers.openai.calls import MAX_INDEX, ToolCalls
+from providers.upstream_json import integer
 
 _BESIDE_CHOICES: tuple[tuple[str, type], ...] = (
     ("system_fingerprint", str),
@@ -18,25 +19,37 @@ _BESIDE_CHOICES: tuple[tuple[str, type], ...] = (
     ("images", list),
 )
 """What an answer may tell beside its choices: nothing about the provider's accounts and hosts."""
+_BESIDE_NAMES = frozenset(name for name, _ in _BESIDE_CHOICES)
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _FINISH_WORDS = {
     "max_tokens": "length",
     "max_output_tokens": "length",
+    "max_length": "length",
+    "token_limit": "length",
     "model_length": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "tool_call": "tool_calls",
     "safety": "content_filter",
     "sensitive": "content_filter",
+    "content_filtered": "content_filter",
+    "contentfilter": "content_filter",
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "spii": "content_filter",
     "recitation": "content_filter",
     "refusal": "content_filter",
 }
+_NOT_YET = frozenset({"null", "none", ""})
+"""Of a choice that goes on, as text."""
 _BROKEN_OFF = frozenset({"error", "abort", "aborted", "network_error", "insufficient_system_resource", "cancelled"})
 _OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "error"})
 
 
 def beside(body: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {}
+    fields: dict[str, Any] = {}
+    if _BESIDE_NAMES.isdisjoint(body):
+        return fields
     for name, kind in _BESIDE_CHOICES:
         value = body.get(name)
         if type(value) is kind:
@@ -58,10 +71,11 @@ def choices_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def index_of(choice: Mapping[str, Any], position: int) -> int:
-    index = choice.get("index")
-    if index is None:
+    given = choice.get("index")
+    if given is None:
         return position
-    if type(index) is not int or not 0 <= index < MAX_INDEX:
+    index = integer(given)
+    if index is None or not 0 <= index < MAX_INDEX:
         raise UpstreamError
     return index
 
@@ -71,11 +85,15 @@ def finish_of(choice: Mapping[str, Any]) -> str | None:
     reason = choice.get("finish_reason")
     if not reason:
         return None
+    if not isinstance(reason, str):
+        return "stop"
     if reason in FINISH_REASONS:
-        return str(reason)
-    word = str(reason).lower()
+        return reason
+    word = reason.strip().lower()
     if word in _BROKEN_OFF:
         raise UpstreamError
+    if word in _NOT_YET:
+        return None
     return word if word in FINISH_REASONS else _FINISH_WORDS.get(word, "stop")
 
 
@@ -89,24 +107,24 @@ def of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 def content(message: dict[str, Any], calls: ToolCalls) -> dict[str, Any]:
     """A delta or a message with its text as text and its tool calls whole."""
-    if isinstance(message.get("content"), list):
+    told = message.get("content")
+    if isinstance(told, list | dict):
         message = _flattened(message)
-    elif not isinstance(message.get("content"), str | None):
+    elif not isinstance(told, str | None):
         raise UpstreamError
-    tool_calls = message.get("tool_calls")
-    if tool_calls is not None:
-        if not isinstance(tool_calls, list):
-            raise UpstreamError
-        message = {**message, "tool_calls": [calls.complete(call) for call in tool_calls]}
-    if "tool_calls" in message and not tool_calls:
-        message = {name: value for name, value in message.items() if name != "tool_calls"}
+    if "tool_calls" in message:
+        parts = message["tool_calls"]
+        completed = [calls.complete(part) for part in (parts if isinstance(parts, list) else [parts]) if part]
+        rest = {name: value for name, value in message.items() if name != "tool_calls"}
+        message = {**rest, "tool_calls": completed} if completed else rest
     return message
 
 
 def _flattened(message: dict[str, Any]) -> dict[str, Any]:
     """Typed parts as Mistral sends them: thinking becomes `reasoning_content`, text `content`, a refusal `refusal`."""
     texts: dict[str, str] = {}
-    for part in message["content"]:
+    parts = message["content"]
+    for part in parts if isinstance(parts, list) else [parts]:
         name, text = _part(part)
         if text:
             texts[name] = texts.get(name, "") + text
@@ -121,6 +139,8 @@ def _part(part: object) -> tuple[str, str]:
     """The field that a part's text belongs to, and the text."""
     if isinstance(part, str):
         return "content", part
+    if part is None:
+        return "content", ""
     if not isinstance(part, dict):
         raise UpstreamError
     kind = part.get("type")

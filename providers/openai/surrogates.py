@@ -14,10 +14,7 @@ class Halves:
     """First halves that wait for their second, by choice and field. What never comes becomes U+FFFD."""
 
     def __init__(self) -> None:
-        self._pending: dict[_Place, str] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._pending)
+        self.pending: dict[_Place, str] = {}
 
     def joined(self, choice: int, delta: dict[str, Any]) -> dict[str, Any]:
         joined: dict[str, Any] = self._walk((choice,), delta)
@@ -25,8 +22,8 @@ class Halves:
 
     def flush(self, choice: int, delta: dict[str, Any]) -> dict[str, Any]:
         """With what is still waiting for this choice: nothing comes any more."""
-        for place in [place for place in self._pending if place[0] == choice]:
-            del self._pending[place]
+        for place in [place for place in self.pending if place[0] == choice]:
+            del self.pending[place]
             if len(place) == 2:
                 delta = {**delta, str(place[1]): (delta.get(str(place[1])) or "") + "\ufffd"}
         return delta
@@ -43,11 +40,11 @@ class Halves:
     def _text(self, place: _Place, value: str) -> str:
         if not value:
             return value
-        value = self._pending.pop(place, "") + value
+        value = self.pending.pop(place, "") + value
         if ord(value[-1]) in _HIGH:
-            if len(self._pending) >= MAX_PENDING:
+            if len(self.pending) >= MAX_PENDING:
                 raise UpstreamError
-            self._pending[place] = value[-1]
+            self.pending[place] = value[-1]
             value = value[:-1]
         return repaired_text(value)
 

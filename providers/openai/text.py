@@ -9,9 +9,14 @@ _NO_TEXT = frozenset(
     | {"encrypted_content", "thought_signature"}
 )
 
+_PLAIN = frozenset({"role", "content"})
+
 
 def of_delta(delta: Mapping[str, object]) -> str:
     """Of a delta or a message: content, refusal, arguments of tools; reasoning once."""
+    if delta.keys() <= _PLAIN:
+        content = delta.get("content")
+        return content if isinstance(content, str) else "".join(_texts(content))
     reasoning = next((delta[name] for name in _REASONING if delta.get(name)), None)
     return "".join([*_texts(delta, _REASONING), *_texts(reasoning)])
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.pricing import Usage, UsageSource
+from providers.upstream_json import integer
 
 MAX_TOKENS = 10_000_000
 """Of one call on either side; a report above it is absurd."""
@@ -19,11 +20,18 @@ _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
+_CREATION = ("cache_creation", "cache_creation_token_details")
+_ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
 _SEARCHES = ("web_search_requests", "num_search_queries", "web_searches")
 _DEFAULT_TIERS = ("standard", "on_demand")
 """Other vendors' names of the tier of a call that requests none."""
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NOTHING: Mapping[str, Any] = {}
+_PARTS = frozenset(
+    {*_INPUT_DETAILS, *_OUTPUT_DETAILS, *_CACHED, *_WRITTEN, *_SEARCHES, "cache_creation", "reasoning_tokens"}
+    | {"server_tool_use", "server_tool_use_details", "service_tier"}
+)
+"""A report without any of these tells the two wholes alone."""
 
 
 def of_report(report: object, service_tier: object = None) -> Usage | None:
@@ -36,10 +44,13 @@ def of_report(report: object, service_tier: object = None) -> Usage | None:
         return None
     if prompt is None:
         return None
+    if service_tier is None and _PARTS.isdisjoint(report) and prompt + (completion or 0) >= (total or 0):
+        return Usage(prompt, completion or 0, UsageSource.PROVIDER)
     within, spoken = _details(report, _INPUT_DETAILS), _details(report, _OUTPUT_DETAILS)
     cached, written, written_1h = _cached(report, within)
-    if _beside(cached + written + written_1h, prompt, completion, total):
-        prompt += cached + written + written_1h
+    cache = cached + written + written_1h
+    if _beside(cache, prompt, completion, total) or (total is None and _counts_as_anthropic(report)):
+        prompt += cache
     if prompt > MAX_TOKENS:
         return None
     output = max(completion or 0, (total or 0) - prompt)
@@ -70,10 +81,9 @@ def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, 
     """Read from a cache, written for the default time, written for an hour."""
     cached = _first(within, _CACHED) or _first(report, _CACHED) or 0
     written = _first(within, _WRITTEN) or _first(report, _WRITTEN) or 0
-    creation = report.get("cache_creation")
-    if not isinstance(creation, Mapping):
-        return cached, written, 0
-    hour = min(_tokens(creation.get("ephemeral_1h_input_tokens")) or 0, written)
+    creation = _details(report, _CREATION) or _details(within, _CREATION)
+    hour = _count(creation, "ephemeral_1h_input_tokens")
+    written = max(written, hour + _count(creation, "ephemeral_5m_input_tokens"))
     return cached, written - hour, hour
 
 
@@ -82,12 +92,17 @@ def _beside(cache: int, prompt: int, completion: int | None, total: int | None) 
     return cache > prompt or bool(cache and completion is not None and total == prompt + cache + completion)
 
 
-def _searches(report: Mapping[str, Any]) -> int:
+def _counts_as_anthropic(report: Mapping[str, Any]) -> bool:
+    """Anthropic's own report: its input is what no cache had."""
+    return _INPUT[0] not in report and any(report.get(name) is not None for name in _ANTHROPIC)
+
+
+def _searches(report: Mapping[str, Any]) -> int | None:
     tools = report.get("server_tool_use") or report.get("server_tool_use_details")
     for source in (tools, report):
         if isinstance(source, Mapping) and (count := _first(source, _SEARCHES)) is not None:
-            return count if count <= MAX_SEARCHES else 0
-    return 0
+            return count if count <= MAX_SEARCHES else None
+    return None
 
 
 def _details(report: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -104,13 +119,11 @@ def _count(details: Mapping[str, Any], name: str) -> int:
 
 def _first(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
-        tokens = _tokens(report.get(name))
-        if tokens is not None:
+        if name in report and (tokens := _tokens(report[name])) is not None:
             return tokens
     return None
 
 
 def _tokens(value: object) -> int | None:
-    if type(value) is not int:  # a bool is an int to isinstance, and no number of tokens
-        return None
-    return value if 0 <= value <= MAX_TOKENS else None
+    count = None if isinstance(value, str) else integer(value)
+    return count if count is not None and 0 <= count <= MAX_TOKENS else None

@@ -13,13 +13,13 @@ from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
-from tests.clients.account_client import CREDITS, AccountClient
 from tests.conftest import TEMPLATE
-from tests.doubles import malformed_chunks, raw_answers, usage_variants
-from tests.doubles.entries import text_model
-from tests.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
-from tests.integration.bank import open_account
-from tests.stack import SECRET, Stack
+from tests.support.account_client import CREDITS, AccountClient
+from tests.support.bank import open_account
+from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles.entries import text_model
+from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
+from tests.support.stack import SECRET, Stack
 
 BEHAVIOURS = [
     *("plain", "cut", "error-inside", "garbage", "endless", "hang", "html", "picky", "too-long"),
@@ -163,9 +163,9 @@ def stack(
         )
     state: Path = tmp_path_factory.mktemp("clients")
     (state / "catalog.toml").write_text(catalog(upstream.url))
-    made = Stack(postgres.app_url_of(name), state, catalog=state / "catalog.toml", owner_url=postgres.url_of(name))
-    with made.running("api"):
-        yield made
+    started = Stack(postgres.app_url_of(name), state, catalog=state / "catalog.toml", owner_url=postgres.url_of(name))
+    with started.running("api"):
+        yield started
 
 
 OpenAccount = Callable[[int], Awaitable[str]]
@@ -193,7 +193,7 @@ OpenAccountClient = Callable[..., Awaitable[AccountClient]]
 
 
 @pytest.fixture
-async def payers(stack: Stack) -> AsyncIterator[OpenAccountClient]:
+async def new_owner(stack: Stack) -> AsyncIterator[OpenAccountClient]:
     """Opens accounts with so many credits."""
     database = Database.open(stack.database_url, pool=2)
     opened = []
@@ -212,5 +212,5 @@ async def payers(stack: Stack) -> AsyncIterator[OpenAccountClient]:
 
 
 @pytest.fixture
-async def payer(payers: OpenAccountClient) -> AccountClient:
-    return await payers()
+async def owner(new_owner: OpenAccountClient) -> AccountClient:
+    return await new_owner()

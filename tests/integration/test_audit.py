@@ -17,11 +17,11 @@ from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
-from domain.ledger import Adjust, Refund
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
+from domain.operations import Adjust, Refund
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, Customer, open_account, reserve, settle, void
-from tests.integration.corruptions import MORE
+from tests.support.bank import WRAPPING, Customer, open_account, reserve, settle, void
+from tests.support.corruptions import MORE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,6 +160,6 @@ async def test_the_command_tells_by_its_exit_code(database: Database, ledger: Le
     assert "available_drift" in drifted.stdout
     assert "DRIFT of 12 credits" in drifted.stdout
 
-    away = _yout("postgresql://nobody@127.0.0.1:1/none", "audit")
-    assert away.returncode == 2
-    assert "error:" in away.stderr
+    unreachable = _yout("postgresql://nobody@127.0.0.1:1/none", "audit")
+    assert unreachable.returncode == 2
+    assert "error:" in unreachable.stderr

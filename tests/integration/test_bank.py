@@ -15,12 +15,12 @@ from psycopg import sql
 
 from db import migrate
 from dev.postgres import EmbeddedPostgres
-from domain.ledger import Operation
-from tests.doubles.faulty_wire import Point, Way
-from tests.ledger.machine import BankMachine
-from tests.ledger.operations import BATCH, calls
-from tests.ledger.orders import Heeded
-from tests.ledger.postgres import PostgresBank
+from domain.operations import Operation
+from tests.support.doubles.faulty_wire import Point, Way
+from tests.support.ledger.machine import BankMachine
+from tests.support.ledger.operations import BATCH, calls
+from tests.support.ledger.orders import Heeded
+from tests.support.ledger.postgres import PostgresBank
 
 FAULTS = ("kill_client", "terminate_backend", "lose_reply", "kill_backend")
 STEADY: dict[str, Any] = {
@@ -52,10 +52,10 @@ class PostgresMachine(BankMachine):
     def ask_through_a_fault(self, batches: list[list[Operation]], point: Point) -> None:
         """Whoever was interrupted asks again. An operation may so have happened twice, and must count once."""
         self.model.now = self.bank.now()
-        told, told_again = self.postgres.at_once_with(self.fault, point, batches)
+        results, told_again = self.postgres.at_once_with(self.fault, point, batches)
         heeded = [
             Heeded(*pair)
-            for batch, of in zip(batches, told, strict=True)
+            for batch, of in zip(batches, results, strict=True)
             for pair in zip(batch, of, strict=True)
             if pair[1]
         ]
@@ -75,14 +75,14 @@ def fresh() -> Iterator[Callable[[], str]]:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         migrate.upgrade(server.url_of(TEMPLATE))
 
-        def made() -> str:
+        def database_url() -> str:
             name = f"bank_{uuid.uuid4().hex}"
             with psycopg.connect(server.url, autocommit=True) as connection:
                 clone = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
                 connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
             return server.url_of(name)
 
-        yield made
+        yield database_url
 
 
 @pytest.mark.timeout(300)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from server import EVERY_ADDRESS, both_families
-from tests.stack import free_port
+from tests.support.stack import free_port
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])

@@ -8,10 +8,11 @@ from db.engine import Database
 from db.writer import LedgerWriter
 from domain.caller import Payer, Visitor, WebSession
 from domain.errors import InsufficientCredits
-from domain.ledger import IdempotencyClaim, Replay, Reserve, Reserved
 from domain.limits import NO_LIMITS, Limits
-from tests.integration.bank import Customer, balance, open_account, reserve, settle
+from domain.operations import IdempotencyClaim, Reserve
+from domain.results import Replay, Reserved
 from tests.integration.test_ledger import outcome
+from tests.support.bank import Customer, balance, open_account, reserve, settle
 
 
 def paid_by(payer: Payer, customer: Customer, amount: int) -> Reserve:

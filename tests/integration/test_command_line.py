@@ -14,9 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.command import COMMANDS, yout
+from db.engine import Database
+from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
-from tests.doubles.cutting_proxy import CuttingProxy
-from tests.stack import ROOT, free_port
+from domain.results import Reserved
+from tests.support.bank import open_account, reserve, settle
+from tests.support.doubles.cutting_proxy import CuttingProxy
+from tests.support.stack import ROOT, free_port
 
 PASSWORD = "a-password-that-nobody-may-read"
 ACCOUNT = "ann@example.test"
@@ -72,8 +76,8 @@ def one_line(stderr: str) -> str:
 def url(database_url: str) -> str:
     """With one account, whose address has a character that ASCII lacks."""
     for address in (ACCOUNT, "jürgen@example.test"):
-        made = invoke(database_url, "accounts create", "--email", address, "--credits", "500")
-        assert made.exit_code == 0, made.output
+        account = invoke(database_url, "accounts create", "--email", address, "--credits", "500")
+        assert account.exit_code == 0, account.output
     return database_url
 
 
@@ -234,6 +238,46 @@ async def test_the_reply_to_a_commit_is_lost(url: str, command: str) -> None:
     assert credits_in(url) == before + 70
 
 
+async def test_a_key_whose_commit_went_unanswered_is_made_once(url: str) -> None:
+    words = ["accounts", "create", "--email", ACCOUNT, "--exist-ok", "--json"]
+    async with CuttingProxy(url) as proxy:
+        proxy.cuts_left = 1
+        ended = await asyncio.to_thread(program, *words, env=environment(proxy.url))
+    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, b"")
+    key = json.loads(ended.stdout)
+    listed = json.loads((await asyncio.to_thread(invoke, url, "keys list", ACCOUNT, "--json")).stdout)
+    assert len(listed) == 2
+    revoked = await asyncio.to_thread(invoke, url, "keys revoke", key["api_key"], "--json")
+    assert json.loads(revoked.stdout)["id"] == listed[0]["id"]
+
+
+async def charged(url: str) -> str:
+    """The id of a call of the account that cost 40 credits."""
+    database = Database.open(url, pool=1)
+    async with LedgerWriter(url) as ledger:
+        customer = await open_account(database, ledger, 500)
+        held = await ledger.ask(reserve(customer, 100))
+        assert isinstance(held, Reserved)
+        await ledger.ask(settle(customer, held.hold_id, 40))
+    await database.close()
+    return str(held.hold_id)
+
+
+@pytest.mark.parametrize("command", ["accounts suspend", "accounts resume", "keys revoke", "refund"])
+async def test_what_was_done_by_a_commit_whose_reply_was_lost_was_not_done_before(url: str, command: str) -> None:
+    (key,) = json.loads((await asyncio.to_thread(invoke, url, "keys list", ACCOUNT, "--json")).stdout)
+    words = {"keys revoke": [key["id"]], "refund": [await charged(url), "--reason", "x"]}.get(command, [ACCOUNT])
+    if command == "accounts resume":
+        await asyncio.to_thread(invoke, url, "accounts suspend", ACCOUNT)
+    async with CuttingProxy(url) as proxy:
+        proxy.cuts_left = 1
+        ended = await asyncio.to_thread(program, *command.split(), *words, "--json", env=environment(proxy.url))
+    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, b"")
+    assert json.loads(ended.stdout)["repeated"] is False
+    again = await asyncio.to_thread(invoke, url, command, *words, "--json")
+    assert json.loads(again.stdout)["repeated"] is True
+
+
 @pytest.mark.parametrize("command", LOST)
 async def test_the_database_is_gone_after_a_commit(url: str, command: str) -> None:
     """Nobody knows, which is what the operator hears, with how to ask again. That does it once."""
@@ -242,10 +286,10 @@ async def test_the_database_is_gone_after_a_commit(url: str, command: str) -> No
         proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")
         proxy.last_cut_is_final = True
         ended = await asyncio.to_thread(program, *command.split(), env=environment(proxy.url))
-    told = one_line(ended.stderr.decode())
-    assert "Whether it was done is not known: run the " in told
+    line = one_line(ended.stderr.decode())
+    assert "Whether it was done is not known: run the " in line
     assert (ended.returncode, ended.stdout) == (3, b"")
-    reference = re.search(r"--ref \S+", told)
+    reference = re.search(r"--ref \S+", line)
     again = await asyncio.to_thread(invoke, url, command, *(reference[0].rstrip(",").split() if reference else ()))
     assert again.exit_code == (1 if "create" in command else 0)
     assert credits_in(url) == before + 70

@@ -18,10 +18,11 @@ from db.keys import KeyChange, NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.authority import Authority
-from domain.ledger import IdempotencyClaim, Operation, Reserved
-from tests.doubles.frozen_writer import frozen_in_a_batch
-from tests.integration.bank import Customer, balance, open_account, reserve, settle
+from domain.operations import IdempotencyClaim, Operation
+from domain.results import Reserved
 from tests.integration.test_ledger import outcome, proven
+from tests.support.bank import Customer, balance, open_account, reserve, settle
+from tests.support.doubles.frozen_writer import frozen_in_a_batch
 
 CALLS = 120
 OWNERS_KEYS = 12

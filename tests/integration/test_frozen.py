@@ -5,10 +5,10 @@ from datetime import timedelta
 from db.engine import Database
 from db.leadership import Leadership
 from db.writer import LedgerWriter
-from domain.ledger import Reserved
-from tests.doubles.frozen_writer import frozen_in_a_batch
-from tests.integration.bank import balance, open_account, reserve
-from tests.stack import eventually
+from domain.results import Reserved
+from tests.support.bank import balance, open_account, reserve
+from tests.support.doubles.frozen_writer import frozen_in_a_batch
+from tests.support.stack import eventually
 
 LOCK = 4711
 

@@ -9,9 +9,9 @@ from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
-from domain.ledger import Closed, Reserved
-from tests.doubles.cutting_proxy import CuttingProxy
-from tests.integration.bank import Customer, balance, open_account, reserve, settle
+from domain.results import Closed, Reserved
+from tests.support.bank import Customer, balance, open_account, reserve, settle
+from tests.support.doubles.cutting_proxy import CuttingProxy
 
 CALLS = 60
 

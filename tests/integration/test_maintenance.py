@@ -15,8 +15,8 @@ from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, State
 from domain.pricing import FlatTerms
 from gateway.maintenance import Maintenance
-from tests.integration.bank import WRAPPING, Customer, balance, open_account
-from tests.temporal.fakes import Fakes
+from tests.support.bank import WRAPPING, Customer, balance, open_account
+from tests.support.temporal.fakes import Fakes
 
 PRICE = 100
 

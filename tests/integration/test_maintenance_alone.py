@@ -13,12 +13,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from db.data_keys import Sealing
 from db.media import MediaJobs, Order
 from domain.caller import Payer
-from domain.ledger import Renew
 from domain.media import Kind, MediaRequest, Output, OutputFolder, object_key
+from domain.operations import Renew
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, balance, open_account, reserve
-from tests.integration.media_stack import World, embedded, temporal_of, triggered, until
-from tests.stack import Stack
+from tests.support.bank import WRAPPING, balance, open_account, reserve
+from tests.support.media_stack import World, embedded, temporal_of, triggered, until
+from tests.support.stack import Stack
 from workflows.maintenance import SCHEDULE_ID
 
 OPENING, HELD, RELAYED = 1000, 100, 30
@@ -103,8 +103,8 @@ async def test_outputs_are_deleted_by_workers_that_are_killed_at_it(tmp_path: Pa
                 with stack.running("worker", killed) as process:
                     await until(lambda: _another_round(temporal), "the schedule")
                     assert await asyncio.to_thread(process.wait) == -SIGKILL
-            kept = [(stack.state / "media" / folder.prefix).exists() for folder in folders]
-            assert kept == [False, False], "the second worker deleted both before it died"
+            exist = [(stack.state / "media" / folder.prefix).exists() for folder in folders]
+            assert exist == [False, False], "the second worker deleted both before it died"
             await world.rows("UPDATE media_jobs SET outputs_deleted_at = NULL WHERE id = %s", folders[0].job_id)
             with stack.running("worker", {"YOUT_WORKER_QUEUES": "maintenance"}):
                 for folder in folders:

@@ -12,10 +12,11 @@ import pytest
 from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.ledger import Closed, Reserve, Settle
 from domain.meters import Meter, Tier, TokenPrices, per_thousand
+from domain.operations import Reserve, Settle
 from domain.pricing import TextTerms, Usage, UsageSource
-from tests.integration.bank import Customer, open_account
+from domain.results import Closed
+from tests.support.bank import Customer, open_account
 
 USUAL = per_thousand(
     input=Decimal(300),

@@ -10,10 +10,10 @@ from db.engine import Database
 from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
-from domain.ledger import IdempotencyClaim
 from domain.media import Kind, MediaRequest
+from domain.operations import IdempotencyClaim
 from domain.pricing import FlatTerms
-from tests.integration.bank import WRAPPING, Customer, balance, open_account
+from tests.support.bank import WRAPPING, Customer, balance, open_account
 
 PRICE = 100
 

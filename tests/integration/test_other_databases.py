@@ -12,17 +12,18 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from db import accounts, connections, migrate
+from db import accounts, connections, listings, migrate
 from db.connections import DatabaseUrlInvalid
 from db.engine import Database
+from db.faults import diagnose
 from db.leadership import Leadership
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.errors import ServiceUnavailable
-from domain.ledger import Closed, Reserved
-from tests.integration.bank import Customer, open_account, reserve, settle
+from domain.results import Closed, Reserved
 from tests.integration.test_ledger import outcome, proven
-from tests.stack import eventually, free_port
+from tests.support.bank import Customer, open_account, reserve, settle
+from tests.support.stack import eventually, free_port
 
 DEFAULTS = {
     "DateStyle": "German, DMY",
@@ -94,6 +95,10 @@ async def test_no_default_of_a_database_changes_what_is_done(database_url: str) 
         async with database.reading() as session:
             left = await accounts.balance(session, customer.account_id)
         assert (left.available, left.held) == (970, 0)
+    assert [(one.account_id, one.available) for one in listings.accounts(database_url, 9)] == [
+        (customer.account_id, 970)
+    ]
+    assert diagnose(database_url) is None
     leader = Leadership(database_url, 4712)
     assert await leader.held()
     await leader.release()
@@ -181,13 +186,25 @@ async def test_the_host_that_can_be_written_to_is_found_among_several(
     postgres: EmbeddedPostgres, database_url: str
 ) -> None:
     host = database_url.partition("@")[2].partition("/")[0]
-    for query in ("", "?target_session_attrs=read-write", "?sslmode=prefer&target_session_attrs=read-write"):
+    queries = ("", "?target_session_attrs=read-write", "?sslmode=prefer&target_session_attrs=read-write")
+    for listed, query in enumerate(queries, start=1):
         url = with_hosts(database_url, f"127.0.0.1:{free_port()},{host}", query)
         migrate.upgrade(url)
         async with opened(url) as (database, ledger):
             customer = await open_account(database, ledger, 1000)
             assert isinstance(await outcome(ledger, reserve(customer, 10)), Reserved)
             assert (await proven(database)).clean
+        assert len(listings.accounts(url, 9)) == listed
+        assert diagnose(url) is None
+
+
+async def test_a_server_that_is_read_only_is_told_to_the_operator(database_url: str) -> None:
+    assert listings.accounts(database_url, 9) == []
+    await become(database_url, read_only=True)
+    assert listings.accounts(database_url, 9) == []
+    fault = diagnose(database_url)
+    assert fault is not None
+    assert fault.what == "the database is read-only"
 
 
 async def test_white_space_around_a_url_is_none_of_it(database_url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from db.engine import Database
 from db.writer import LedgerWriter
-from tests.integration.bank import Customer, open_account, reserve, settle, void
+from tests.support.bank import Customer, open_account, reserve, settle, void
 
 HELD, CHARGED = 100, 40
 POST = """

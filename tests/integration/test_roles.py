@@ -10,7 +10,7 @@ from db import migrate, roles
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
-from tests.integration.bank import open_account, reserve, settle
+from tests.support.bank import open_account, reserve, settle
 
 FORBIDDEN = [
     "ALTER TABLE lines DISABLE TRIGGER ALL",
@@ -75,7 +75,7 @@ FIXED = {
     "api_key_secrets": ("digest", "key_id", "masked", "created_at", "expires_at"),
     "holds": (
         *("id", "account_id", "key_id", "kind", "model", "price_version", "prices", "input_bound", "input_count"),
-        *("choices", "tokens_limit", "created_at", "max_credits"),
+        *("choices", "tokens_limit", "account_tokens_limit", "created_at", "max_credits"),
     ),
     "transactions": ("id", "kind", "account_id", "hold_id", "ref", "note", "position", "created_at"),
     "lines": ("transaction_id", "book", "account_id", "amount"),

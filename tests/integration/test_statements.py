@@ -14,9 +14,9 @@ from db.billing import Entry, Opened
 from db.engine import Database
 from db.pages import Page, Period
 from db.writer import LedgerWriter
-from domain.ledger import Grant
-from tests.integration.bank import open_account
-from tests.stack import ROOT
+from domain.operations import Grant
+from tests.support.bank import open_account
+from tests.support.stack import ROOT
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 MOVERS, SECONDS = 3, 4.0
@@ -52,7 +52,7 @@ async def test_statements_add_up_while_processes_move_credits(
     database: Database, ledger: LedgerWriter, database_url: str
 ) -> None:
     customer = await open_account(database, ledger, 1000)
-    words = (sys.executable, "-m", "tests.integration.mover", database_url, str(customer.account_id), str(SECONDS))
+    words = (sys.executable, "-m", "tests.support.mover", database_url, str(customer.account_id), str(SECONDS))
     movers = [await asyncio.create_subprocess_exec(*words, cwd=ROOT) for _ in range(MOVERS)]
     statements = [await read(database, customer.account_id, Period(LONG_AGO))]
     while any(mover.returncode is None for mover in movers):

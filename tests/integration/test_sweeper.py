@@ -10,7 +10,7 @@ from db.audit import audit
 from db.engine import Database
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
-from tests.integration.bank import balance, open_account, reserve
+from tests.support.bank import balance, open_account, reserve
 
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 minute' WHERE state = 'open'"
 

@@ -4,6 +4,9 @@ The folder `histories` is the list of what must keep working. Its files come fro
 `pytest tests/temporal/test_histories.py --export-histories` writes them anew.
 """
 
+import base64
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,12 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from temporal.client import plain_converter
-from tests.replay.changed import CHANGES
+from tests.support.temporal.changed import CHANGES
 from worker import SANDBOX, WORKFLOWS, build_id
 
 HISTORIES = Path(__file__).parent / "histories"
 FILES = sorted(HISTORIES.glob("*.json"))
+SOURCES = sorted((Path(__file__).parents[2] / "workflows").glob("*.py"))
 
 
 async def replay(path: Path, *workflows: type) -> None:
@@ -42,3 +46,16 @@ def test_there_are_histories_of_every_kind_of_end() -> None:
     names = {path.stem for path in FILES}
     assert len(names) >= 10
     assert all(any(kind in name for name in names) for kind in ("succeeded", "failed", "cancelled", "maintenance"))
+
+
+def patches(path: Path) -> set[str]:
+    """The changes that a history was made with."""
+    events = json.loads(path.read_text())["events"]
+    markers = [event["markerRecordedEventAttributes"] for event in events if "markerRecordedEventAttributes" in event]
+    payloads = [marker["details"]["patch-data"]["payloads"][0]["data"] for marker in markers]
+    return {json.loads(base64.b64decode(payload))["id"] for payload in payloads}
+
+
+def test_every_change_of_a_workflow_has_a_history() -> None:
+    named = {patch for path in SOURCES for patch in re.findall(r'patched\("([^"]+)"\)', path.read_text())}
+    assert named == set().union(*map(patches, FILES))

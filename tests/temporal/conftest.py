@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from temporal import attributes
 from temporal.client import Address, connect, converter
-from tests.temporal.fleet import KEYRING
+from tests.support.temporal.fleet import KEYRING
 
 BIN = Path(sys.executable).parent
 DYNAMIC = (

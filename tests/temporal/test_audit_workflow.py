@@ -9,8 +9,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.payloads import Audited
 from domain.errors import ServiceUnavailable
-from tests.temporal.fakes import Fakes
-from tests.temporal.fleet import maintaining
+from tests.support.temporal.fakes import Fakes
+from tests.support.temporal.fleet import maintaining
 from workflows.audit import AuditWorkflow
 from workflows.options import MAINTENANCE
 

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.payloads import JobRef
 from temporal.client import converter, plain_converter
 from temporal.codec import ENCODING, KEY_ID, EncryptionCodec, Keyring, KeyUnknown
-from tests.temporal.fakes import SENTINEL
+from tests.support.temporal.fakes import SENTINEL
 
 OLD, NEW = "the old secret of this deployment", "the new secret of this deployment"
 

@@ -20,7 +20,7 @@ from domain.errors import HoldVoided, ServiceUnavailable, UpstreamBusy, Upstream
 from domain.media import State
 from providers.base import Progress, Stage
 from temporal.client import plain_converter
-from tests.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, until
+from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, until
 from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
 from workflows.maintenance import MaintenanceWorkflow
@@ -93,7 +93,7 @@ async def media_failed_at_provider(world: World) -> WorkflowHandle[Any, Any]:
 
 @story
 async def media_failed_at_copy(world: World) -> WorkflowHandle[Any, Any]:
-    world.provider.made = [b"<html>"]
+    world.provider.files = [b"<html>"]
     return await _run(world)
 
 
@@ -202,6 +202,14 @@ async def maintenance_in_trouble(world: World) -> WorkflowHandle[Any, Any]:
 @story
 async def maintenance_of_dead_calls(world: World) -> WorkflowHandle[Any, Any]:
     world.fakes.holds.expired = [3]
+    return await _maintained(world)
+
+
+@story
+async def maintenance_side_by_side(world: World) -> WorkflowHandle[Any, Any]:
+    """With one part that cannot be done: the others do not wait for it."""
+    world.fakes.holds.expired = [3]
+    world.script.always_fail("jobs.waiting", ServiceUnavailable())
     return await _maintained(world)
 
 

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from domain.errors import HoldVoided, NotFound, OutputTooLarge, UpstreamRefused
 from domain.media import State
 from providers.base import Progress, Stage
-from tests.temporal.fleet import COMPLETED, DONE, FAILED, RUNNING, World, ended
+from tests.support.temporal.fleet import COMPLETED, DONE, FAILED, RUNNING, World, ended
 from workflows.saga import COMPENSATION_FAILED
 
 EVICTED = pytest.mark.parametrize("cached", [100, 0], ids=["cached", "evicted"])

@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 from domain.errors import ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamTimeout
 from domain.media import State
 from providers.base import Progress, Stage
-from tests.temporal.fleet import COMPLETED, DONE, FAILED, RUNNING, World, ended
+from tests.support.temporal.fleet import COMPLETED, DONE, FAILED, RUNNING, World, ended
 
 MINUTE = timedelta(minutes=1)
 ATTEMPTS = 300

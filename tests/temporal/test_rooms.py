@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from temporalio import workflow
 
-from tests.temporal.leaky import LeakyWorkflow
+from tests.support.temporal.leaky import LeakyWorkflow
 from worker import SANDBOX, WORKFLOWS
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +32,8 @@ def test_workflows_bring_no_database_and_no_vendor() -> None:
         "import sys, workflows.media, workflows.maintenance, workflows.audit, workflows.start\n"
         f"sys.stdout.write(str([name for name in {HEAVY} if name in sys.modules]))"
     )
-    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout == "[]"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]"
 
 
 @pytest.mark.parametrize("cls", WORKFLOWS)
@@ -42,5 +42,5 @@ async def test_the_strict_sandbox_takes_every_workflow(cls: type) -> None:
 
 
 async def test_the_strict_sandbox_refuses_what_was_not_passed_through() -> None:
-    with pytest.raises(Exception, match=r"tests\.temporal\.leaked"):
+    with pytest.raises(Exception, match=r"tests\.support\.temporal\.leaked"):
         SANDBOX.prepare_workflow(workflow._Definition.must_from_class(LeakyWorkflow))

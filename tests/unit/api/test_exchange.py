@@ -6,7 +6,7 @@ from typing import Any
 from starlette.types import Message
 
 from api.exchange import AsgiExchange
-from tests.stack import eventually
+from tests.support.stack import eventually
 
 
 class Server:

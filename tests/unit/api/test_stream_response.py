@@ -13,8 +13,8 @@ from domain.errors import UpstreamBusy
 from domain.limits import NO_LIMITS
 from gateway.calls import Calls
 from providers.base import Accepted, Delta, Done
-from tests.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, upstreams
-from tests.stack import eventually
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, upstreams
+from tests.support.stack import eventually
 from tests.unit.gateway.test_streams import LAST, PlainWriter, word
 
 
@@ -86,10 +86,10 @@ class Scene:
 
 
 def _is(what: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
-    async def found() -> bool:
+    async def holds() -> bool:
         return what()
 
-    return found
+    return holds
 
 
 async def test_what_is_written_is_sent_in_the_same_turn() -> None:

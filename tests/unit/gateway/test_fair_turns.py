@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import RateLimited
 from gateway.fair_turns import FairTurns
-from tests.stack import eventually
+from tests.support.stack import eventually
 
 
 class Work:

@@ -6,13 +6,14 @@ import pytest
 
 from domain.catalog import Capability
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, UpstreamError, UpstreamRefused
-from domain.ledger import Closed, HoldState
+from domain.holds import HoldState
 from domain.pricing import Usage, UsageSource
+from domain.results import Closed
 from gateway import stream_events as e
 from gateway.call import Call
 from gateway.relay import TABLE, EndReason, Phase, Relay
 from providers.base import Accepted, Delta, Done, Report
-from tests.doubles.chat_calls import call, route
+from tests.support.doubles.chat_calls import call, route
 
 STOPS = route("stops", Capability.ABORT_STOPS_BILLING)
 BILLS_ON = route("bills-on")
@@ -21,8 +22,8 @@ CLOSED = Closed(HoldState.SETTLED, 10, 0, 90, 0)
 
 
 def delta(text: str = "word ", *, finish: str | None = None, index: int = 0) -> Delta:
-    said = {"content": text} if text else {}
-    choice = {"index": index, "delta": said, "finish_reason": finish}
+    fields_ = {"content": text} if text else {}
+    choice = {"index": index, "delta": fields_, "finish_reason": finish}
     return Delta({"choices": [choice]}, text, (index,) if finish else ())
 
 
@@ -87,8 +88,8 @@ def fed(relay: Relay, *events: e.Event) -> e.Effects:
 
 
 def only(effects: e.Effects, kind: type) -> Any:
-    (found,) = [effect for effect in effects if isinstance(effect, kind)]
-    return found
+    (single,) = [effect for effect in effects if isinstance(effect, kind)]
+    return single
 
 
 def relay(of: Call, *events: e.Event) -> Relay:

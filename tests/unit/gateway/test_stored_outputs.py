@@ -9,7 +9,7 @@ import pytest
 from domain.errors import ServiceUnavailable
 from domain.media import OutputFolder
 from gateway.stored_outputs import Pace, StoredOutputsMaintenance
-from tests.temporal.fakes import Fakes
+from tests.support.temporal.fakes import Fakes
 
 LIFETIME = timedelta(hours=24)
 

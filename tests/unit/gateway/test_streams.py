@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import ClassVar
 
 import pytest
 
-from domain.catalog import Capability, Route
+from domain.catalog import Capability, Prices, Route
 from domain.errors import GatewayError, RequestInvalid, ServiceUnavailable, UpstreamError
 from domain.limits import NO_LIMITS
+from domain.meters import TokenPrices, per_thousand
 from domain.pricing import Usage, UsageSource
 from gateway import upstream_streams
 from gateway.abandoned_streams import AbandonedStreams
@@ -17,8 +19,8 @@ from gateway.calls import Calls
 from gateway.streams import Stream
 from gateway.wire import Bill
 from providers.base import Accepted, Delta, Done, Report
-from tests.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
-from tests.stack import eventually
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
+from tests.support.stack import eventually
 
 
 def word(text: str = "word ") -> Delta:
@@ -237,6 +239,16 @@ async def test_an_end_that_cannot_be_written_is_an_error_with_the_charge() -> No
     scene.one.says(word(), LAST, Done())
     assert await scene.end() == "word <internal_error 10>"
     assert scene.books.settled[0].minimum
+
+
+@pytest.mark.parametrize(("tier", "cost"), [(None, 6), ("flex", 3), ("default", 6), ("priority", 6)])
+async def test_what_a_provider_bills_follows_the_service_tier(tier: str | None, cost: int) -> None:
+    standard, flex = (per_thousand(input=Decimal(rate), output=Decimal(4 * rate)) for rate in (2, 1))
+    costs = Prices(tokens=TokenPrices(standard, service_tiers={"flex": TokenPrices(flex)}))
+    scene = Scene(of=call(route().model_copy(update={"costs": costs}), service_tier=tier)).start()
+    scene.one.says(word(), LAST, Report(Usage(1000, 500, UsageSource.PROVIDER)), Done())
+    await scene.end()
+    assert scene.books.settled[0].cost == cost * 10**9
 
 
 async def test_a_ledger_that_is_away_is_told() -> None:

@@ -12,7 +12,7 @@ from gateway import whole_answers
 from gateway.calls import Calls
 from gateway.wire import Bill, CompletedAnswer
 from providers.base import WholeAnswer
-from tests.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
+from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
 
 CHOICES = [{"index": 0, "message": {"role": "assistant", "content": "a b"}, "finish_reason": "stop"}]
 WHOLE = WholeAnswer({"choices": CHOICES, "account": "SECRET", "system_fingerprint": "fp"}, "a b", None)

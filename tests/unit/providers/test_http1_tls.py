@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 from domain.errors import UpstreamError
 from providers.base import UpstreamRequest
 from providers.http1 import Http1Transport
-from tests.doubles.raw_server import Visit, answer, serving
-from tests.doubles.upstream_calls import collected, keep_answering
+from tests.support.doubles.raw_server import Visit, answer, serving
+from tests.support.doubles.upstream_calls import collected, keep_answering
 
 
 @dataclass(frozen=True, slots=True)

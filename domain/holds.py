@@ -1,0 +1,61 @@
+"""A hold: credits set aside for one call or job."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from domain.meters import TokenPrices
+
+LEASE = timedelta(seconds=30)
+"""How long a chat call's hold outlives the last sign of life of the process that owns it."""
+
+
+class HoldState(StrEnum):
+    OPEN = "open"
+    SETTLED = "settled"
+    VOID = "void"
+
+
+class ClosedBy(StrEnum):
+    CALL = "call"
+    """The API process that made the call."""
+    SWEEPER = "sweeper"
+    """The lease had run out."""
+    JOB = "job"
+    """A media job's workflow, or the reconciler behind it."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """Credits set aside for one call or job. Carries all that is needed to settle it without the call."""
+
+    id: UUID
+    account_id: UUID
+    key_id: UUID | None
+    kind: str
+    model: str
+    state: HoldState
+    amount: int
+    price_version: str = ""
+    prices: TokenPrices | None = None
+    """None for a flat price: the hold's amount is the charge."""
+    input_bound: int = 0
+    input_count: int = 0
+    output_limit: int | None = None
+    choices: int = 1
+    tokens_taken: int = 0
+    """Out of its key's tokens per minute, at `tokens_limit`: what is not used goes back at the same."""
+    tokens_limit: int | None = None
+    account_tokens_limit: int | None = None
+    """The account's tokens per minute, in the same way."""
+    relayed_output: int = 0
+    charged: int = 0
+    written_off: int = 0
+    refunded: int = 0
+    lease_until: datetime | None = None
+    created_at: datetime | None = None
+    closed_at: datetime | None = None
+    closed_by: ClosedBy | None = None
+    max_credits: int | None = None
+    """The most that its caller wants to be charged."""

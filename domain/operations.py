@@ -1,0 +1,160 @@
+"""The operations of the ledger, as values. Each has its effect once, however often it is sent; `Admit` each time."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from domain.holds import LEASE, ClosedBy
+from domain.limits import NO_LIMITS, Limits
+from domain.pricing import FlatTerms, TextTerms, Usage
+from domain.records import record
+
+REMEMBERED = timedelta(hours=24)
+"""How long an `Idempotency-Key` is, unless the operator says otherwise."""
+
+
+@record
+class IdempotencyClaim:
+    """An `Idempotency-Key`, as the ledger sees it: keyed hashes alone."""
+
+    scope: bytes
+    """Of the endpoint and the key."""
+    fingerprint: bytes
+    """Of the request."""
+    adopts: bool = True
+    """False for the first attempt of a recognised retry: it begins anew, whatever was before."""
+    implicit: bool = False
+    """No `Idempotency-Key` was sent: counts only for an account that has its SDK's retries recognised."""
+    remembered: timedelta = REMEMBERED
+    previous: tuple[tuple[bytes, bytes], ...] = ()
+    """Scope and fingerprint of the same request by each previous secret."""
+
+    @property
+    def identities(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Every scope under which this request may be recorded, with its fingerprint there."""
+        return ((self.scope, self.fingerprint), *self.previous)
+
+
+@record
+class Admit:
+    """Authenticate a key and take one of its requests, before work is done for it. Asked again: one more."""
+
+    digest: bytes
+    scope: str | None = None
+    ceiling: Limits = NO_LIMITS
+
+
+@record
+class Reserve:
+    """Authenticate the caller and hold the bound of a call. The caller is a key's digest, or a known account."""
+
+    hold_id: UUID
+    scope: str
+    kind: str
+    model: str
+    terms: TextTerms | FlatTerms
+    digest: bytes | None = None
+    account_id: UUID | None = None
+    lease: timedelta | None = LEASE
+    """None for media jobs: only their own paths end them."""
+    pro_only: bool = False
+    ceiling: Limits = NO_LIMITS
+    """The operator's maximum of every limit."""
+    claim: IdempotencyClaim | None = None
+    implicit: Callable[[], IdempotencyClaim] | None = None
+    """What a retry of this call would claim: made only for an account that has those recognised."""
+    max_credits: int | None = None
+    """The caller's own bound of this call: it never holds more, nor is charged more."""
+    allowance: int | None = None
+    """Credits that a visitor may still spend today."""
+    admitted: bool = False
+    """An `Admit` has taken its request already."""
+
+
+@record
+class Renew:
+    """A sign of life with the output tokens that were relayed so far."""
+
+    hold_id: UUID
+    relayed_output: int
+    lease: timedelta = LEASE
+
+
+@record
+class Settle:
+    """Charge a hold, once. `usage` is None for a flat price."""
+
+    hold_id: UUID
+    account_id: UUID
+    usage: Usage | None
+    minimum: bool = True
+    """False when the stream broke or its client left: no minimum, and never above the hold."""
+    closed_by: ClosedBy = ClosedBy.CALL
+    sealed: bytes | None = None
+    """The answer, for a replay under the call's claim: readable to whoever sends the same token and key again."""
+    provider: str | None = None
+    cost: int | None = None
+    """What that provider bills us, in billionths of a credit. None: not known."""
+    capped: bool = False
+    """Its client had left before the provider finished: never above the hold."""
+
+
+@record
+class Extend:
+    """Hold more for a stream that goes on: up to `output_limit` tokens of output in each choice."""
+
+    hold_id: UUID
+    account_id: UUID
+    output_limit: int
+
+
+@record
+class Void:
+    """Release a hold unless it was settled. One that was never placed gets a tombstone that a late `Reserve` meets."""
+
+    hold_id: UUID
+    account_id: UUID
+    kind: str
+    model: str
+    closed_by: ClosedBy = ClosedBy.CALL
+
+
+@record
+class Sweep:
+    """Settle or release a hold whose lease has run out; leave any other alone."""
+
+    hold_id: UUID
+    account_id: UUID
+
+
+@record
+class Refund:
+    """Undo a hold's charge, once; release it when it is still open. The charge stays visible beside its refund."""
+
+    hold_id: UUID
+    account_id: UUID
+    closed_by: ClosedBy = ClosedBy.CALL
+    note: str | None = None
+    """The reason. The transaction keeps it; the account's owner sees it."""
+
+
+@record
+class Grant:
+    """Give credits. The same `ref` gives them once."""
+
+    account_id: UUID
+    amount: int
+    ref: str
+
+
+@record
+class Adjust:
+    """Correct a balance by the operator's hand, never to below zero. The same `ref` does it once."""
+
+    account_id: UUID
+    amount: int
+    ref: str
+    note: str
+
+
+Operation = Admit | Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust

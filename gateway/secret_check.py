@@ -1,0 +1,33 @@
+"""Whether this process has the master secret of its database: told at start, not by the first job that fails."""
+
+import asyncio
+
+from db import data_keys
+from db.engine import Database
+from domain.rounds import FaultLog
+from domain.sealing import Wrapping
+
+PAUSE_SECONDS = 5.0
+REMEDY = (
+    "set it to the secret with which this database was used until now, or name that one in YOUT_PREVIOUS_SECRET_KEYS, "
+    "and start again; until then the inputs of media jobs cannot be read"
+)
+
+
+async def check_secret(database: Database, wrapping: Wrapping, faults: FaultLog) -> None:
+    """Reports a secret that is another one. Waits for a database that is away or not migrated; others report that."""
+    ours = await _opens(database, wrapping)
+    while ours is None:
+        await asyncio.sleep(PAUSE_SECONDS)
+        ours = await _opens(database, wrapping)
+    if not ours:
+        faults.report("the master secret is not this database's", where="YOUT_SECRET_KEY", remedy=REMEDY)
+
+
+async def _opens(database: Database, wrapping: Wrapping) -> bool | None:
+    """None while the database cannot be asked, whatever the reason."""
+    try:
+        async with database.reading() as session:
+            return await data_keys.opened_by(session, wrapping)
+    except Exception:
+        return None

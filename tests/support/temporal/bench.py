@@ -1,0 +1,51 @@
+"""One running job and the activities to try on it, without any server."""
+
+import dataclasses
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.media import Limits, MediaActivities
+from activities.payloads import JobRef
+from domain.media import Job, Kind, State
+from tests.support.temporal.fakes import QUICK, Fakes, sniff
+
+
+class Bench:
+    def __init__(self, *, kind: Kind = Kind.IMAGE, limits: Limits = QUICK) -> None:
+        self.fakes = Fakes()
+        self.script, self.provider = self.fakes.script, self.fakes.provider
+        self.ref = JobRef(job_id=self.fakes.accepted(kind=kind).id)
+        self.fakes.jobs.update(self.ref.job_id, state=State.RUNNING)
+        self.work = f"work-of-{self.ref.job_id}"
+        self.does = MediaActivities(self.fakes.jobs, lambda _name: self.provider, self.fakes.storage, sniff, limits)
+        self.environment = ActivityEnvironment()
+        self.attempt(1)
+
+    @property
+    def job(self) -> Job:
+        return self.fakes.job(self.ref.job_id)
+
+    def attempt(self, number: int, *noted: str) -> None:
+        self.environment.info = dataclasses.replace(
+            self.environment.info,
+            attempt=number,
+            heartbeat_timeout=timedelta(seconds=15),
+            heartbeat_details=list(noted),
+        )
+
+    async def run(self, activity: Callable[..., Any], payload: object = None) -> Any:
+        return await self.environment.run(activity, payload or self.ref)
+
+    async def fails(self, activity: Callable[..., Any], payload: object = None) -> ApplicationError:
+        with pytest.raises(ApplicationError) as failure:
+            await self.run(activity, payload)
+        return failure.value
+
+    def submitted(self) -> None:
+        self.provider.submitted.append(str(self.ref.job_id))
+        self.fakes.jobs.update(self.ref.job_id, provider_job_id=self.work)

@@ -1,0 +1,296 @@
+"""The API's edge and its documents, without a database: over the application itself."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import UUID
+
+import httpx2
+import orjson
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from api.cors import EXPOSED, Cors
+from api.edge import Edge
+from db.engine import Database
+from domain import keys
+from domain.errors import ServiceUnavailable
+from domain.limits import NO_LIMITS
+from domain.operations import Operation
+from domain.results import Answer
+from server import create_app
+from settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+KEY = "yout-" + "0" * 49
+
+
+class UnavailableLedger:
+    async def ask(self, _: Operation) -> Answer:
+        raise ServiceUnavailable
+
+
+@asynccontextmanager
+async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an application whose database is nowhere."""
+    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": "-" * 32, **given}
+    app = create_app(Settings(**settings))  # type: ignore[arg-type]
+    database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
+    calls = SimpleNamespace(ledger=UnavailableLedger())
+    app.state.resources = SimpleNamespace(database=database, calls=calls, ceiling=NO_LIMITS)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+    await database.close()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    async with opened(max_body_bytes=2048) as client:
+        yield client
+
+
+def test_the_committed_openapi_document_is_the_servers() -> None:
+    nowhere = Settings(database_url="postgresql://nowhere", secret_key="-" * 32)  # type: ignore[arg-type]
+    served = orjson.loads(orjson.dumps(create_app(nowhere).openapi()))
+    assert orjson.loads((ROOT / "docs/openapi.json").read_bytes()) == served, "write it anew: yout openapi"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/chat/completions", 405),
+        ("DELETE", "/v1/models", 405),
+        ("GET", "/v1/chat/completions/", 405),
+        ("POST", "/healthz", 405),
+        ("GET", "/api/chat/limit", 401),
+        ("GET", "/v1/models/a%2Fb", 401),
+        ("POST", "/api/media/image", 401),
+    ],
+)
+async def test_the_frameworks_errors_are_in_the_envelope_too(
+    client: httpx2.AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nonsense"}, {"x-api-key": KEY}])
+async def test_strangers_hear_401_before_anything_else(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.post("/v1/chat/completions", headers=headers, content=b"not json")
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+async def test_bodies_above_the_limit_are_refused_whatever_their_header_says(client: httpx2.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 1000
+
+    key = keys.mint(bytes(32))
+    answer = await client.post("/v1/chat/completions", headers={"x-api-key": key}, content=endless())
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "request_too_large"
+
+
+async def test_health_needs_no_key(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_the_documentation_needs_nothing_from_elsewhere(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert (await client.get(asset)).status_code == 200
+
+
+BROWSER = {"origin": "https://app.example"}
+PREFLIGHT = BROWSER | {
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization,content-type",
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat/keys/", "/v1/models", "/v1/nothing"])
+async def test_a_preflight_is_answered_before_authentication(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await client.options(path, headers=PREFLIGHT)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == "authorization,content-type"
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/v1/chat/completions", 401), ("GET", "/v1/nothing", 404), ("PUT", "/v1/models", 405)],
+)
+async def test_a_page_can_read_errors_and_their_headers(
+    client: httpx2.AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await client.request(method, path, headers=BROWSER)
+    assert answer.status_code == status
+    assert answer.headers["access-control-allow-origin"] == "*"
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    assert {"x-request-id", "x-yout-balance", "retry-after", "x-ratelimit-remaining-requests"} <= set(exposed)
+
+
+async def test_what_browsers_load_by_themselves_is_no_ones_api(client: httpx2.AsyncClient) -> None:
+    assert "access-control-allow-origin" not in (await client.get("/docs", headers=BROWSER)).headers
+
+
+async def test_the_operator_names_the_origins_that_may_call() -> None:
+    async with opened(cors_origins="https://app.example, https://other.example") as client:
+        ours = await client.options("/v1/models", headers=PREFLIGHT)
+        foreign = await client.options("/v1/models", headers=PREFLIGHT | {"origin": "https://evil.example"})
+    assert ours.headers["access-control-allow-origin"] == "https://app.example"
+    assert "access-control-allow-origin" not in foreign.headers
+    assert "origin" in foreign.headers["vary"]
+
+
+def test_every_header_of_ours_is_exposed_to_pages() -> None:
+    written = "".join(path.read_text() for path in (ROOT / "api").rglob("*.py"))
+    sent = set(re.findall(r"x-yout-[a-z]+(?:-[a-z]+)*", written)) | {"retry-after-ms", "x-should-retry"}
+    assert sent - {"x-yout-strict"} <= set(EXPOSED)  # that one is a request's
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json", "/"])
+async def test_head_is_get_without_a_body(client: httpx2.AsyncClient, path: str) -> None:
+    whole, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/demo-chat", "/api/chat/limit/"])
+async def test_head_wants_a_key_where_get_does(client: httpx2.AsyncClient, path: str) -> None:
+    assert (await client.head(path)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/api/chat/keys/", "GET, HEAD, OPTIONS, POST"),
+        ("GET", "/v1/chat/completions", "OPTIONS, POST"),
+        ("HEAD", "/v1/chat/completions", "OPTIONS, POST"),
+        ("POST", "/v1/models", "GET, HEAD, OPTIONS"),
+        ("POST", "/healthz", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_405_names_all_methods(client: httpx2.AsyncClient, method: str, path: str, allowed: str) -> None:
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    response = await client.options(path)
+    assert (response.status_code, response.headers["allow"]) == (204, allowed)
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/models", "Did you mean /v1/models?"),
+        ("/v1/v1/models", "Did you mean /v1/models?"),
+        ("/v1/v1/v1/models", "Did you mean /v1/models?"),
+        ("//v1/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/v1//chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/openai/v1/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/api/v1/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/v1/chat/completions/chat/completions", "Did you mean /v1/chat/completions?"),
+        ("/chat/stream", "Did you mean /api/chat/stream/?"),
+        ("/v1/billing/usage", "Did you mean /api/billing/usage/?"),
+        ("/v1", "The base URL of this API ends in /v1:"),
+        ("/v1/", "The base URL of this API ends in /v1:"),
+    ],
+)
+async def test_a_wrong_base_url_is_named(client: httpx2.AsyncClient, path: str, hint: str) -> None:
+    answer = await client.post(path)
+    assert answer.status_code == 404
+    assert hint in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/responses", "/v1/completions", "/a/b/c/d", "/" + "/".join("v1" * 3000)])
+async def test_no_endpoint_is_named_that_is_not_there(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await client.post(path)
+    assert answer.status_code == 404
+    assert "Did you mean" not in answer.json()["error"]["message"]
+
+
+async def test_the_root_is_a_page(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "https://" not in page.text
+
+
+POSTS = [
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/api/chat/stream/"),
+    ("POST", "/api/media/image/"),
+    ("POST", "/api/media/video/"),
+    ("POST", "/api/media/speech/"),
+    ("POST", "/api/chat/keys/"),
+    ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
+    ("POST", "/api/billing/quote/"),
+]
+
+
+def test_every_route_that_reads_a_body_is_in_the_list() -> None:
+    document = orjson.loads((ROOT / "docs/openapi.json").read_bytes())
+    paths = [re.sub(r"{\w+}", str(UUID(int=1)), path) for path in document["paths"]]
+    reads = [
+        (method.upper(), path)
+        for path, operations in zip(paths, document["paths"].values(), strict=True)
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    ]
+    assert sorted(reads) == sorted(POSTS)
+
+
+@pytest.mark.parametrize(("method", "path"), POSTS)
+async def test_no_body_is_read_for_a_stranger(method: str, path: str) -> None:
+    """Neither without a key, nor with one that is only well formed: that one costs a look into the database, which
+    is away here.
+    """
+    for headers, status, most in (({}, 401, 0), ({"x-api-key": keys.mint(bytes(32))}, 503, 3)):
+        body = CountedBody()
+        async with opened(max_body_bytes=20 * 2**20) as client:
+            answer = await client.request(method, path, headers=headers, content=body)
+        assert answer.status_code == status
+        assert body.parts <= most
+
+
+class CountedBody(httpx2.AsyncByteStream):
+    """A large body, and how many parts of 32 KiB of it were read."""
+
+    parts = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(600):
+            self.parts += 1
+            yield b"[]," * 10_922
+
+
+async def test_a_body_that_drips_is_cut() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+
+    async def drip() -> Message:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    cut = Edge(app, max_body_bytes=10**6, cors=Cors(), max_body_time=timedelta(seconds=0.1))
+    with pytest.raises(HTTPException) as raised:
+        await cut({"type": "http", "method": "POST", "path": "/v1/x", "headers": []}, drip, no_send)
+    assert raised.value.status_code == 408
+
+
+async def no_send(_: Message) -> None:
+    raise AssertionError("nothing is answered here")

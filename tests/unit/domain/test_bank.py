@@ -1,0 +1,33 @@
+"""The ledger's rules against the model of its books, without a database; and that the model notices mistakes."""
+
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from domain.decisions import Rule
+from domain.operations import Operation
+from tests.support.ledger.memory import MemoryMachine
+from tests.support.ledger.mutants import MUTANTS, mutant
+
+STEADY: dict[str, Any] = {"deadline": None, "derandomize": True, "database": None, "print_blob": False}
+
+
+def test_the_rules_keep_the_books_as_the_model_does() -> None:
+    chosen = settings(max_examples=40, stateful_step_count=40, **STEADY)
+    run_state_machine_as_test(MemoryMachine, settings=chosen)
+
+
+@pytest.mark.parametrize(("operation", "rule"), MUTANTS, ids=[rule.__name__ for _, rule in MUTANTS])
+def test_a_mistake_in_a_rule_is_noticed(operation: type[Operation], rule: Rule) -> None:
+    chosen = settings(
+        max_examples=200, stateful_step_count=40, phases=[Phase.generate], report_multiple_bugs=False, **STEADY
+    )
+
+    class Mistaken(MemoryMachine):
+        def __init__(self) -> None:
+            super().__init__(mutant(operation, rule))
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Mistaken, settings=chosen)
