@@ -63,19 +63,16 @@ class Lane:
         self._failures = 0
         """Attempts to connect, one after the other, that failed."""
         self.serving: Sequence[Pending] = ()
+        """What was taken from the queue for it, and is not finished."""
         self._connection: PreparedConnection | None = None
         self._owners = owners
 
     async def commit(self, batch: Sequence[Pending], *, wait: bool = False) -> Committed:
         """Decide and write a batch as one transaction. Raises `LockNotAvailable` when a lock is waited for in vain."""
-        self.serving = batch
-        try:
-            async with asyncio.timeout(MAX_SILENCE.total_seconds()):
-                committed = await self._commit(batch, wait=wait)
-            self._recovered()
-            return committed
-        finally:
-            self.serving = ()
+        async with asyncio.timeout(MAX_SILENCE.total_seconds()):
+            committed = await self._commit(batch, wait=wait)
+        self._recovered()
+        return committed
 
     async def _commit(self, batch: Sequence[Pending], *, wait: bool) -> Committed:
         connection = await self._connected()

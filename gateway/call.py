@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -105,7 +106,7 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         model=route.model,
         body=body,
         output_limit=output_limit,
-        capabilities=frozenset(str(capability) for capability in route.capabilities),
+        capabilities=_names(route.capabilities),
         passes=route.passes,
         stream=request.stream,
         choices=request.choices,
@@ -113,7 +114,18 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
     )
 
 
+@lru_cache(maxsize=256)
+def _names(capabilities: frozenset[Capability]) -> frozenset[str]:
+    return frozenset(str(capability) for capability in capabilities)
+
+
+@lru_cache(maxsize=1024)
+def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
+    never = {"stream_options"} | GATEWAY_FIELDS
+    return frozenset(never if supported is None else never | (SAMPLING - set(supported)))
+
+
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
     """Without our own fields, and the sampling fields that the model is known not to take: they would be a 400."""
-    left_out = {"stream_options"} | GATEWAY_FIELDS | (set() if supported is None else SAMPLING - set(supported))
+    left_out = _left_out(supported)
     return {name: value for name, value in body.items() if name not in left_out}
