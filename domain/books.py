@@ -100,7 +100,7 @@ class Books:
         self.changes.transactions.append(transaction)
 
     def free(self, hold: Hold, usage: Usage | None) -> None:
-        """What a call that ends has reserved of its key's and account's limits and not used goes back."""
+        """Give back what an ended call has reserved of its key's and account's limits and not used."""
         spent = min(hold.tokens_taken, usage.input_tokens + usage.output_tokens) if usage else 0
         unused, now, account = hold.tokens_taken - spent, self.state.now, self.owner(hold, hold.account_id)
         account.tokens_tat = limits.give_back(account.tokens_tat, now, unused, hold.account_tokens_limit)
@@ -121,7 +121,7 @@ class Books:
         self.changes.keys[key.id] = key
 
     def headroom(self, hold: Hold) -> int:
-        """What a charge may take above its hold: up to the caller's own bound, and the budgets of its key."""
+        """Credits that a charge may take above its hold: the caller's own bound and the key's budgets limit them."""
         key = self.key_of(hold)
         budget = key.used.budget_of(hold.created_at.date(), key.limits) if key and hold.created_at else None
         bounds = [None if hold.max_credits is None else hold.max_credits - hold.amount, budget]
@@ -132,7 +132,7 @@ class Books:
 
 
 def token_bound(hold: Hold) -> int:
-    """Tokens that a call was bounded at, for its key's tokens per minute."""
+    """The bound of a call's tokens, which its key's tokens per minute are charged."""
     return hold.input_bound + (hold.output_limit or 0) * hold.choices if hold.prices else 0
 
 

@@ -10,7 +10,7 @@ _NEVER = frozenset('"(),:;<>[\\]')
 
 
 def normalized(text: str) -> str:
-    """In lower case, without white space around. Raises `RequestInvalid`."""
+    """The address in lower case, without white space around it. Raises `RequestInvalid`."""
     address = text.strip().lower()
     local, _, host = address.rpartition("@")
     plain = not _NEVER.intersection(local) and not (_NEVER - frozenset("[:]")).intersection(host)

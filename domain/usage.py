@@ -52,7 +52,7 @@ def counted(input_tokens: int, output_tokens: int) -> Usage:
 
 
 def believed(used: Usage, bounds: Bounds) -> Usage | None:
-    """A provider's report, if it is within what the call can have used."""
+    """Return a provider's report when the call can have used so much, else None."""
     fits = 0 <= used.input_tokens <= bounds.input_tokens and 0 <= used.output_tokens <= bounds.output_tokens
     return used if fits else None
 
