@@ -48,11 +48,12 @@ async def test_what_the_release_before_writes_is_right(
     freed = account | {"held": 0, "open_holds": 0}
     begun = movement("hold", account_id, available=-40, held=40)
     ended = movement("charge", account_id, held=-40, revenue=40)
+    batches: list[tuple[list[dict[str, Any]], ...]] = [
+        ([placed], [], [account], [], [], [begun]),
+        ([], [settled(placed)], [freed], [], [usage(account_id)], [ended]),
+    ]
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        for rows in (
-            ([placed], [], [account], [], [], [begun]),
-            ([], [settled(placed)], [freed], [], [usage(account_id)], [ended]),
-        ):
+        for rows in batches:
             await connection.execute(WRITE, [json.dumps(some, default=str) for some in rows])
         await ledger.ask(Refund(HOLD, account_id))
         found = await connection.execute(
