@@ -31,13 +31,13 @@ class Margin:
 
     @property
     def margin(self) -> Decimal | None:
-        """None where no cost is known: it would only look like one."""
+        """The income less the providers' cost. None when no cost is known."""
         return self.charged - self.refunded - self.cost if self.costed or not self.calls else None
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Whole days in UTC, without the last."""
+    """A range of whole days in UTC. The last day is excluded."""
 
     since: date
     until: date

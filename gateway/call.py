@@ -32,7 +32,7 @@ class Call:
     request: ModelCall
     model: Model
     routes: tuple[Route, ...]
-    """Which may answer it, best first."""
+    """The routes that may answer it, the preferred one first."""
     input: InputTokens
     reserved: Reserved
     created: int
@@ -81,7 +81,7 @@ class Call:
         return chat_call(self.request, self.model, route, self.output_limit(route))
 
     def counted(self) -> Usage:
-        """What passed through, by our own count."""
+        """The usage that passed through, by our own count."""
         return usage.counted(self.input.count, self.output.tokens)
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
@@ -126,6 +126,6 @@ def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
 
 
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
-    """Without our own fields, and the sampling fields that the model is known not to take: they would be a 400."""
+    """Remove our own fields, and the sampling fields that the model rejects with 400."""
     left_out = _left_out(supported)
     return {name: value for name, value in body.items() if name not in left_out}

@@ -10,6 +10,7 @@ import pytest
 from domain.errors import GatewayError, UpstreamError
 from domain.pricing import Usage
 from providers.base import Accepted, ChatCall, Delta, Done, ProviderEvent, Report
+from providers.registry import KINDS
 from tests.support.adapter_cases import OURS, SECRET, AdapterCases, Stream
 from tests.support.toy_provider import TOY_CASES
 
@@ -17,6 +18,10 @@ ADAPTERS: Mapping[str, AdapterCases] = {**OURS, "toy": TOY_CASES}
 
 STREAMS = [(name, case) for name, cases in ADAPTERS.items() for case in cases.streams]
 BROKEN = [(name, case) for name, cases in ADAPTERS.items() for case in cases.broken]
+
+
+def test_every_kind_with_an_adapter_is_among_them() -> None:
+    assert {name for name, kind in KINDS.items() if kind.chat is not None} <= set(ADAPTERS)
 
 
 def call(choices: int = 1) -> ChatCall:
