@@ -200,9 +200,9 @@ class _Server(uvicorn.Server):
     """Uvicorn cuts what still runs when its patience ends: shortly before, streams end by themselves and say so."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        app, patience = self.config.app, self.config.timeout_graceful_shutdown or 0
+        app, grace = self.config.app, self.config.timeout_graceful_shutdown or 0
         assert isinstance(app, Gateway)  # noqa: S101  # what it was made with
-        asyncio.get_running_loop().call_later(max(0.0, patience - LAST_WORDS), app.end_streams)
+        asyncio.get_running_loop().call_later(max(0.0, grace - LAST_WORDS), app.end_streams)
         await super().shutdown(sockets)
 
 

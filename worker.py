@@ -164,7 +164,7 @@ def _worker(client: Client, queue: str, shape: Shape, fleet: Fleet) -> Worker:
 def build_id() -> str:
     """Of the code that decides and does. The SDK's own way reads every loaded module: 2.5 s before the first poll."""
     here = Path(__file__).parent
-    sources = sorted(source for room in ("workflows", "activities") for source in (here / room).glob("*.py"))
+    sources = sorted(source for package in ("workflows", "activities") for source in (here / package).glob("*.py"))
     return sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
@@ -209,7 +209,7 @@ class Temporal:
 
 async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, whatever becomes of Temporal meanwhile."""
-    away = False
+    unavailable = False
     while not stop.is_set():
         try:
             client = await connect(temporal.address, temporal.conversion)
@@ -218,12 +218,12 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
                 await ensure_schedules(client)
                 await ensure_schedule(client)
             log.info("serving %s", ", ".join(fleet.queues))
-            away = False
+            unavailable = False
             await serve(client, parts, fleet, stop)
         except (RPCError, RuntimeError) as error:
-            if not away:
+            if not unavailable:
                 log.warning("Temporal is away (%s); trying again until it is back", type(error).__name__)
-            away = True
+            unavailable = True
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
 

@@ -11,7 +11,7 @@ from activities.payloads import Audited
 
 
 class Found(Protocol):
-    """What an audit came to."""
+    """The result of an audit."""
 
     @property
     def clean(self) -> bool: ...

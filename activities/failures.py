@@ -76,7 +76,7 @@ def _translation(error: GatewayError, give_up_after: int | None) -> ApplicationE
 
 
 def job_ended() -> ApplicationError:
-    """Somebody else ended the job: there is nothing left to do for it."""
+    """The job has already ended elsewhere. The workflow stops."""
     return _final("This job has already ended.", JOB_ENDED)
 
 
@@ -96,7 +96,7 @@ def unusable_output() -> ApplicationError:
 
 
 def worker_stopping() -> ApplicationError:
-    """Another worker goes on with it, at once."""
+    """This worker stops. Temporal retries the activity on another worker at once."""
     return ApplicationError(
         "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_MIN_BUSY_PAUSE, category=_EXPECTED
     )

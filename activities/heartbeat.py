@@ -52,7 +52,7 @@ async def heartbeating() -> AsyncIterator[Beat]:
 
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Do it to its end even if this activity is cancelled meanwhile: stopping halfway would lose what was paid for."""
+    """Finish the work even if this activity is cancelled meanwhile. Otherwise paid work could be lost."""
     task = asyncio.create_task(work)
     while not task.done():
         with suppress(asyncio.CancelledError):

@@ -76,7 +76,7 @@ class MediaActivities:
 
     @activity.defn
     async def poll(self, watch: Watch) -> PollResult:
-        """Where the work stands, after waiting up to `patience` for its end. A failure at the provider is raised."""
+        """Return the work's progress, after waiting up to `patience` for its end. Raises when the work has failed."""
         with failures.translated():
             async with heartbeating():
                 job = await self._running(watch.job_id)
@@ -87,7 +87,7 @@ class MediaActivities:
 
     @activity.defn
     async def copy(self, ref: JobRef) -> Copied:
-        """Bring the output into our storage, under keys derived from the job: copying twice writes the same objects."""
+        """Copy the output into our storage. Keys are derived from the job: a second copy writes the same objects."""
         with failures.translated():
             async with heartbeating():
                 job = await self._running(ref.job_id)
@@ -103,7 +103,7 @@ class MediaActivities:
 
     @activity.defn
     async def cancel(self, ref: JobRef) -> CancelResult:
-        """Ask the provider to stop, and wait a little for what became of it: its truth decides about the money."""
+        """Ask the provider to stop, and wait briefly for its final state, which decides about the charge."""
         with failures.translated():
             async with heartbeating():
                 job = await self._jobs.load(ref.job_id)
@@ -119,7 +119,7 @@ class MediaActivities:
 
     @activity.defn
     async def discard(self, ref: JobRef) -> None:
-        """Leave nothing behind: at the provider never, in our storage only what a succeeded job serves."""
+        """Delete the work at the provider, and in our storage everything that a succeeded job does not serve."""
         with failures.translated():
             job = await self._jobs.load(ref.job_id)
             if job.state.terminal and job.state is not State.SUCCEEDED:
@@ -155,7 +155,7 @@ class MediaActivities:
         await self._record(job, accepted)
 
     async def _record(self, job: Job, accepted: str) -> None:
-        """Only this attempt knows the id for certain: it does not give up at the database's first hiccup."""
+        """Store the provider's id. Only this attempt knows it for certain, so it retries when the database fails."""
         for pause in _RECORD_PAUSES:
             try:
                 recorded = await self._jobs.record_submitted(job.id, accepted)
@@ -169,11 +169,11 @@ class MediaActivities:
             activity.logger.error("a job was submitted twice; the second submission is cancelled")
             await self._provider(job).cancel(accepted)
 
-    async def _look(self, job: Job, patience: timedelta) -> Progress:
+    async def _look(self, job: Job, max_wait: timedelta) -> Progress:
         provider, work = await self._at(job)
         progress = await provider.poll(work)
         percent = await self._recorded(job.id, progress, job.progress)
-        async for _ in self._looks(patience):
+        async for _ in self._looks(max_wait):
             if progress.stage is not Stage.RUNNING or activity.is_worker_shutdown():
                 break
             progress = await provider.poll(work)
@@ -185,10 +185,10 @@ class MediaActivities:
             await self._jobs.record_progress(job_id, progress.percent)
         return progress.percent
 
-    async def _looks(self, patience: timedelta) -> AsyncIterator[None]:
-        """When to look at a provider again: ever more rarely, until `patience` is over."""
+    async def _looks(self, max_wait: timedelta) -> AsyncIterator[None]:
+        """Yield when to poll the provider again: ever more rarely, until `max_wait` is over."""
         clock = asyncio.get_running_loop().time
-        end = clock() + patience.total_seconds()
+        end = clock() + max_wait.total_seconds()
         pause = self._limits.min_pause
         while clock() + pause.total_seconds() <= end:
             await asyncio.sleep(pause.total_seconds())

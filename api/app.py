@@ -46,8 +46,8 @@ class Gateway(FastAPI):
 
     def end_streams(self) -> None:
         """This process stops, and its patience ends."""
-        if isinstance(found := getattr(self.state, "resources", None), Resources):
-            found.calls.end_streams()
+        if isinstance(resources := getattr(self.state, "resources", None), Resources):
+            resources.calls.end_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
@@ -112,5 +112,5 @@ def create_app(
 
 
 def _outputs(request: Request) -> Outputs:
-    found: Outputs = request.app.state.outputs
-    return found
+    outputs: Outputs = request.app.state.outputs
+    return outputs

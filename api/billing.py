@@ -133,13 +133,13 @@ class UsageReport(BaseModel):
 
 @router.get("/charges/")
 async def list_charges(
-    caller: MaySeeBilling, resources: CurrentResources, asked: Annotated[ChargeQuery, Query()]
+    caller: MaySeeBilling, resources: CurrentResources, query: Annotated[ChargeQuery, Query()]
 ) -> ChargeList:
     """Calls and jobs, newest first: those in flight, charged and released alike."""
-    wanted = Wanted(asked.period(), asked.model, asked.key_id)
+    wanted = Wanted(query.period(), query.model, query.key_id)
     async with resources.database.snapshot() as session:
-        charges = await billing.charges(session, caller.account_id, wanted, asked.page)
-    page, last = paginate(charges, asked.limit)
+        charges = await billing.charges(session, caller.account_id, wanted, query.page)
+    page, last = paginate(charges, query.limit)
     return ChargeList(data=[_listed(charge) for charge in page], has_more=last is not None, next=cursor(last))
 
 
@@ -157,7 +157,7 @@ async def explain_charge(charge_id: str, caller: MaySeeBilling, resources: Curre
 
 @router.get("/statement/")
 async def statement(
-    caller: MaySeeBilling, resources: CurrentResources, asked: Annotated[PeriodQuery, Query()]
+    caller: MaySeeBilling, resources: CurrentResources, query: Annotated[PeriodQuery, Query()]
 ) -> Statement:
     """Every movement of the account's credits, oldest first, between two balances; of this month up to now.
 
@@ -165,16 +165,16 @@ async def statement(
     has not come yet is the time of the first page.
     """
     account_id, now = caller.account_id, datetime.now(UTC)
-    period = asked.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
+    period = query.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
     if period.since is not None and period.since > now:
         raise RequestInvalid("'from' has not come yet.", param="from")
-    after, opened = resources.statement_cursor.read(account_id, asked.cursor) if asked.cursor else (None, None)
+    after, opened = resources.statement_cursor.read(account_id, query.cursor) if query.cursor else (None, None)
     certain = await billing.certain_until(resources.database, account_id) if opened is None else now
     async with resources.database.snapshot() as session:
         if opened is None:
-            opened = await billing.open_statement(session, account_id, Period(period.since, asked.until), certain)
-        entries = await billing.movements(session, account_id, opened.span, Page(asked.limit, after))
-    page, last = paginate(entries, asked.limit)
+            opened = await billing.open_statement(session, account_id, Period(period.since, query.until), certain)
+        entries = await billing.movements(session, account_id, opened.span, Page(query.limit, after))
+    page, last = paginate(entries, query.limit)
     return Statement(
         since=opened.since,
         until=opened.until,
@@ -188,19 +188,19 @@ async def statement(
 
 @router.get("/usage/", response_model_exclude_unset=True)
 async def usage(
-    caller: MaySeeBilling, resources: CurrentResources, asked: Annotated[UsageQuery, Query()]
+    caller: MaySeeBilling, resources: CurrentResources, query: Annotated[UsageQuery, Query()]
 ) -> UsageReport:
     """What ended on each day, of each model or with each key: calls, tokens and credits."""
-    since, until = asked.days(datetime.now(UTC).date())
+    since, until = query.days(datetime.now(UTC).date())
     async with resources.database.snapshot() as session:
-        found = await billing.usage(session, caller.account_id, asked.group_by, (since, until))
-        names = await billing.key_names(session, caller.account_id) if asked.group_by is Grouping.KEY else {}
+        rows = await billing.usage(session, caller.account_id, query.group_by, (since, until))
+        names = await billing.key_names(session, caller.account_id) if query.group_by is Grouping.KEY else {}
     return UsageReport(
-        group_by=asked.group_by,
+        group_by=query.group_by,
         since=since,
         until=until,
-        total=Totals(**{name: sum(getattr(used, name) for used in found) for name in Totals.model_fields}),
-        data=[_group(asked.group_by, used, names) for used in found],
+        total=Totals(**{name: sum(getattr(used, name) for used in rows) for name in Totals.model_fields}),
+        data=[_group(query.group_by, used, names) for used in rows],
         has_more=False,
         next=None,
     )

@@ -54,8 +54,8 @@ class CreateVideo(_Body):
 
     def fields(self) -> dict[str, Any]:
         width, height = media_orders.size(self.size) if self.size else (None, None)
-        asked = {"prompt": self.prompt, "seconds": self.duration, "seed": self.seed}
-        return asked | {"width": width, "height": height}
+        parameters = {"prompt": self.prompt, "seconds": self.duration, "seed": self.seed}
+        return parameters | {"width": width, "height": height}
 
 
 class CreateSpeech(_Body):

@@ -58,14 +58,14 @@ _OPEN: dict[str, dict[str, str]] = {"/healthz": {}, "/readyz": {}, "/metrics": {
 def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:
     """Made once, then kept on the app."""
     if app.openapi_schema is None:
-        made = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-        made["paths"] |= {wire.path: {"post": deepcopy(wire.operation)} for wire in wires}
-        components = made.setdefault("components", {})
+        schema = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+        schema["paths"] |= {wire.path: {"post": deepcopy(wire.operation)} for wire in wires}
+        components = schema.setdefault("components", {})
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
-        for path, item in made["paths"].items():
+        for path, item in schema["paths"].items():
             for operation in item.values():
                 _with_failures(operation, _OPEN.get(path, _FAILURES))
-        app.openapi_schema = made
+        app.openapi_schema = schema
     return app.openapi_schema
 
 

@@ -82,31 +82,30 @@ _RUNNING = {
     "description": "The same request is still running",
     "content": {"application/json": {"schema": ERROR}},
 }
+
+
+def _body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+    """Other fields are allowed: each is sent to the provider, or the answer names it as dropped."""
+    schema = {"type": "object", "required": required, "additionalProperties": True, "properties": properties}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
 CHAT: dict[str, Any] = {
     "tags": ["chat"],
     "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
     "operationId": "create_chat_completion",
     "security": [{"HTTPBearer": []}],
     "parameters": [_ONCE, _STRICT],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["model", "messages"],
-                    "additionalProperties": True,
-                    "properties": {
-                        "model": {"type": "string", "examples": ["demo-chat"]},
-                        "messages": _MESSAGES,
-                        "stream": {"type": ["boolean", "null"]},
-                        "n": {"type": ["integer", "null"], "minimum": 1},
-                        **_LIMITS,
-                    },
-                }
-            }
+    "requestBody": _body(
+        ["model", "messages"],
+        {
+            "model": {"type": "string", "examples": ["demo-chat"]},
+            "messages": _MESSAGES,
+            "stream": {"type": ["boolean", "null"]},
+            "n": {"type": ["integer", "null"], "minimum": 1},
+            **_LIMITS,
         },
-    },
+    ),
     "responses": {
         "200": {
             "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
@@ -140,25 +139,16 @@ NATIVE: dict[str, Any] = {
     "operationId": "stream_chat",
     "security": [{"HTTPBearer": []}],
     "parameters": [_ONCE, _STRICT],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["model"],
-                    "additionalProperties": True,
-                    "properties": {
-                        "model": {"type": "string", "examples": ["demo-chat"]},
-                        "message": {"type": ["string", "null"], "description": "One message; or `messages`, not both."},
-                        "messages": _MESSAGES,
-                        "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
-                        **_LIMITS,
-                    },
-                }
-            }
+    "requestBody": _body(
+        ["model"],
+        {
+            "model": {"type": "string", "examples": ["demo-chat"]},
+            "message": {"type": ["string", "null"], "description": "One message; or `messages`, not both."},
+            "messages": _MESSAGES,
+            "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
+            **_LIMITS,
         },
-    },
+    ),
     "responses": {
         "200": {
             "description": _EVENTS,

@@ -152,8 +152,8 @@ def amounts_of(hold: Hold) -> Amounts:
     return Amounts(held=hold.amount, charged=hold.charged, written_off=hold.written_off, refunded=hold.refunded)
 
 
-def view(found: Receipt) -> ReceiptView:
-    hold = found.hold
+def view(receipt: Receipt) -> ReceiptView:
+    hold = receipt.hold
     return ReceiptView(
         id=public_id(hold),
         kind=hold.kind,
@@ -164,8 +164,8 @@ def view(found: Receipt) -> ReceiptView:
         created_at=hold.created_at,
         closed_at=hold.closed_at,
         price=price_of(hold.prices, hold.price_version, hold.amount),
-        applied=_rates(found.applied) if found.applied else None,
-        usage=used_of(hold, found.usage),
+        applied=_rates(receipt.applied) if receipt.applied else None,
+        usage=used_of(hold, receipt.usage),
         bounds=Bounds(
             input_tokens=hold.input_bound,
             input_estimate=hold.input_count,
@@ -174,11 +174,11 @@ def view(found: Receipt) -> ReceiptView:
             web_searches=web_searches(hold.prices),
             max_credits=hold.max_credits,
         ),
-        held_at_first=found.held_at_first,
-        extensions=[Extension.model_validate(extension) for extension in found.extensions],
+        held_at_first=receipt.held_at_first,
+        extensions=[Extension.model_validate(extension) for extension in receipt.extensions],
         credits=amounts_of(hold),
-        calculation=Calculation.model_validate(found.calculation) if found.calculation else None,
-        transactions=[Transaction.model_validate(movement) for movement in found.movements],
+        calculation=Calculation.model_validate(receipt.calculation) if receipt.calculation else None,
+        transactions=[Transaction.model_validate(movement) for movement in receipt.movements],
     )
 
 

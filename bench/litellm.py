@@ -18,7 +18,7 @@ PINNED = Path(__file__).parent / "litellm.txt"
 VENV = STATE / "litellm-venv"
 INSTALLED = VENV / "yout-installed"
 """Holds what was installed, once it was installed whole."""
-PATIENCE = 180.0
+TIMEOUT = 180.0
 OFFLINE = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_TELEMETRY": "False",
@@ -78,7 +78,7 @@ async def start(folder: Path, upstream: int, models: Sequence[str]) -> Running:
     with (folder / "litellm.log").open("ab") as output:
         child = spawn(program, Streams(output=output))
     try:
-        await answering(f"http://127.0.0.1:{port}/health/liveliness", child, patience=PATIENCE)
+        await answering(f"http://127.0.0.1:{port}/health/liveliness", child, patience=TIMEOUT)
     except BaseException:
         await child.end()
         raise

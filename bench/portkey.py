@@ -24,7 +24,7 @@ FOLDER = STATE / "portkey"
 INSTALLED = FOLDER / "yout-installed"
 """Holds what was installed, once it was installed whole."""
 SERVER = FOLDER / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 async def install() -> None:
@@ -57,7 +57,7 @@ async def start(folder: Path, upstream: int, models: Sequence[str]) -> Running:
     with (folder / "portkey.log").open("ab") as output:
         child = spawn(program, Streams(output=output))
     try:
-        await answering(f"http://127.0.0.1:{port}/", child, patience=PATIENCE)
+        await answering(f"http://127.0.0.1:{port}/", child, patience=TIMEOUT)
     except BaseException:
         await child.end()
         raise

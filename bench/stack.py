@@ -20,7 +20,7 @@ from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".yout" / "bench"
-PATIENCE = 90.0
+TIMEOUT = 90.0
 CREDITS = 10**15
 CAPABILITIES = '["stream_usage", "abort_stops_billing"]'
 METERED = "metered-"
@@ -211,7 +211,7 @@ async def start_upstream(log: Path) -> tuple[int, Child]:
     return port, child
 
 
-async def answering(url: str, child: Child, patience: float = PATIENCE) -> None:
+async def answering(url: str, child: Child, patience: float = TIMEOUT) -> None:
     deadline = asyncio.get_running_loop().time() + patience
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         while asyncio.get_running_loop().time() < deadline:

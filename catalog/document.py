@@ -12,7 +12,16 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from catalog.entries import Entry, ExchangeEntry, ModelEntry, ProviderEntry, RouteEntry, ServiceTierEntry, TierEntry
+from catalog.entries import (
+    OWN_HEADERS,
+    Entry,
+    ExchangeEntry,
+    ModelEntry,
+    ProviderEntry,
+    RouteEntry,
+    ServiceTierEntry,
+    TierEntry,
+)
 from domain.catalog import ADDRESS, KEY, Modality, ProviderKind
 from domain.meters import DEFAULT_TIER, Meter
 
@@ -160,6 +169,17 @@ def _unknown(key: str, known: tuple[str, ...]) -> str:
 Finding = tuple[Path, str]
 
 
+def _header_problems(provider: ProviderEntry) -> Iterator[Finding]:
+    """To HTTP, a name is the same in small and in capital letters."""
+    seen = set() if provider.keyless else {"authorization"}
+    for name in provider.headers:
+        if name.lower() in OWN_HEADERS:
+            yield ("headers", name), "is not a header that a provider can be given"
+        elif name.lower() in seen:
+            yield ("headers", name), "would be sent twice: give it once, or the key as api_key_env alone"
+        seen.add(name.lower())
+
+
 def _provider_problems(name: str, provider: ProviderEntry, kinds: Kinds) -> Iterator[Finding]:
     if not PROVIDER_NAME.fullmatch(name):
         yield (), "a provider's name has lower-case letters, digits and dashes only"
@@ -172,6 +192,7 @@ def _provider_problems(name: str, provider: ProviderEntry, kinds: Kinds) -> Iter
         yield (ADDRESS,), "is missing"
     if KEY in kind.needs and provider.keyless and not provider.headers:
         yield ("api_key_env",), f"is missing (or api_key): a provider of kind {provider.kind} needs a key"
+    yield from _header_problems(provider)
     for option in sorted(kind.options & kind.needs - provider.options.keys()):
         yield ("options", option), f"is missing: a provider of kind {provider.kind} needs it"
     for option in sorted(provider.options.keys() - kind.options):

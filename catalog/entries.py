@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
 
@@ -36,7 +36,7 @@ def _rate(value: object) -> Decimal:
     return rate
 
 
-ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/messages", "/models")
+ENDPOINTS = ("/chat/completions", "/chat", "/completions", "/embeddings", "/responses", "/messages", "/models")
 
 
 def _base_url(value: object) -> str:
@@ -44,8 +44,8 @@ def _base_url(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be text")
     address = value.strip().rstrip("/")
-    parts = urlsplit(address) if _printable(address) and " " not in address else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _split(address) if _printable(address) and " " not in address else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("is not well-formed: it begins with http:// or https:// and a host, without spaces")
     if "@" in parts.netloc:
         raise ValueError("must not have a user name or password: give the key as api_key_env")
@@ -55,6 +55,15 @@ def _base_url(value: object) -> str:
         if parts.path.lower().endswith(endpoint):
             raise ValueError(f"must end before {endpoint}: the endpoint's own path follows it")
     return address
+
+
+def _split(address: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises for what is no number, or above 65,535
+    except ValueError:
+        return None
+    return parts
 
 
 def credential(text: str) -> str:
@@ -83,6 +92,11 @@ Flag = Annotated[bool, Strict()]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 ServiceTierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+OWN_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "user-agent", "accept-encoding", "connection", "transfer-encoding"}
+    | {"expect", "keep-alive", "te", "trailer", "upgrade"}
+)
+"""Of a request to a provider: this program sends these itself, or never."""
 HeaderValue = Annotated[SecretStr, AfterValidator(_secret)]
 BaseURL = Annotated[str, BeforeValidator(_base_url)]
 FieldName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_.-]{0,63})$")]

@@ -93,14 +93,14 @@ def writing_once(work: "Work[tuple[Value, bool]]") -> tuple[Value, bool]:
 
     What work finds when it is done again may be its own doing, so it counts only what it finds each time.
     """
-    found: list[bool] = []
+    errors: list[bool] = []
 
     async def noting(session: "AsyncSession") -> Value:
         value, repeated = await work(session)
-        found.append(repeated)
+        errors.append(repeated)
         return value
 
-    return writing(noting), all(found)
+    return writing(noting), all(errors)
 
 
 async def _writing(work: "Work[Value]") -> Value:

@@ -40,17 +40,17 @@ def usage(account: str | None, by: By, since: datetime | None, until: datetime |
     span = Span(begin, end, account_id(account) if account is not None else None)
     groups = reading(lambda session: margins.margins(session, by, span))
     if as_json:
-        rows = [_told(by, margin) for margin in groups]
-        print_json({"by": by, "from": begin, "to": end, "total": _told(by, total(groups)), "data": rows})
+        rows = [_row(by, margin) for margin in groups]
+        print_json({"by": by, "from": begin, "to": end, "total": _row(by, total(groups)), "data": rows})
         return
     columns = ("calls", "charged", "refunded", "written_off", "provider_cost", "margin", "uncosted")
-    lines = [(str(margin.group or "-"), _told(by, margin)) for margin in groups] + [("total", _told(by, total(groups)))]
+    lines = [(str(margin.group or "-"), _row(by, margin)) for margin in groups] + [("total", _row(by, total(groups)))]
     heads = (by.value, *(column.replace("_", " ") for column in columns))
     table = [(name, *(_shown(values[column]) for column in columns)) for name, values in lines]
     print_table(heads, table, numbers=heads[1:])
 
 
-def _told(by: By, margin: Margin) -> dict[str, Any]:
+def _row(by: By, margin: Margin) -> dict[str, Any]:
     left = margin.margin
     return {
         by.value: margin.group,

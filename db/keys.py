@@ -106,7 +106,7 @@ async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime 
 
 async def change(session: AsyncSession, account_id: UUID, key_id: UUID, wanted: KeyChange) -> Listed:
     """In force from this transaction's commit on. Raises `NotFound`, for a revoked key too."""
-    key, secret = await _found(session, account_id, key_id)
+    key, secret = await _key_rows(session, account_id, key_id)
     if key.revoked_at is not None:
         raise NotFound("There is no such key in this account.")
     if wanted.name is not None:
@@ -145,7 +145,7 @@ async def lives(session: AsyncSession, key_id: UUID) -> bool:
 
 async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
     """Dead for good, everywhere, once this transaction commits. Safe to do twice. Raises `NotFound`."""
-    key, secret = await _found(session, account_id, key_id)
+    key, secret = await _key_rows(session, account_id, key_id)
     if key.revoked_at is None:
         key.revoked_at = datetime.now(UTC)
         dead = update(ApiKeySecretRow).where(col(ApiKeySecretRow.key_id) == key_id)
@@ -184,7 +184,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     return Caller(key.account_id, frozenset(key.scopes), credential, counters)
 
 
-async def _found(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:
+async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:
     """The key with its newest secret, under its account's lock."""
     await accounts.lock(session, account_id)
     query = (

@@ -225,10 +225,10 @@ class MediaJobs:
 async def _ask(session: AsyncSession, operation: Operation) -> Answer:
     """One ledger operation inside this transaction."""
     await session.flush()
-    (verdict,) = await ledger.execute(await raw(session), [operation])
-    if isinstance(verdict, GatewayError):
-        raise verdict
-    return verdict
+    (result,) = await ledger.execute(await raw(session), [operation])
+    if isinstance(result, GatewayError):
+        raise result
+    return result
 
 
 async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> MediaJobRow:

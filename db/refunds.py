@@ -43,11 +43,11 @@ async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
     if not hold.charged:
         raise RequestInvalid("Nothing was charged for this call: there is nothing to refund.")
     operation = Refund(hold_id, hold.account_id, note=reason)
-    (verdict,) = await ledger.execute(await raw(session), [operation])
-    if isinstance(verdict, GatewayError):
-        raise verdict
-    assert isinstance(verdict, Closed)  # noqa: S101  # what else a Refund is answered with
+    (result,) = await ledger.execute(await raw(session), [operation])
+    if isinstance(result, GatewayError):
+        raise result
+    assert isinstance(result, Closed)  # noqa: S101  # what else a Refund is answered with
     if job is not None:
-        job.credits_refunded = verdict.charged
+        job.credits_refunded = result.charged
         session.add(job)
-    return Refunded(hold.account_id, verdict.charged, verdict.available, verdict.repeated)
+    return Refunded(hold.account_id, result.charged, result.available, result.repeated)

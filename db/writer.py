@@ -8,9 +8,11 @@ neighbours do not wait for it.
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -38,6 +40,9 @@ POLL_SECONDS = 0.04
 """How often parked accounts are looked at."""
 WAIT_PAUSE_SECONDS = 0.5
 """How long a parked account is not waited for again, after that was in vain."""
+RESTART_PAUSE_SECONDS = 0.2
+"""Between a fault of ours in a lane and its next start."""
+_FAILED = "The ledger could not do this. Nothing was charged."
 _UNAVAILABLE = "The ledger is away for the moment. Nothing was charged; try again."
 
 
@@ -48,11 +53,11 @@ class LedgerWriter:
         self._timeout = timeout.total_seconds()
         self._queue = FairQueue()
         self._parked = ParkedAccounts()
-        faults = OperatorFaults(log)
-        self._main = Lane(url, application, faults)
-        self._apart = Lane(url, application, faults)
+        self._faults = OperatorFaults(log)
         self._owners: dict[bytes, UUID] = {}
         """Accounts by the digests of their keys; they never change."""
+        self._main = Lane(url, application, self._faults, self._owners)
+        self._apart = Lane(url, application, self._faults, self._owners)
         self._arrived = asyncio.Event()
         self._closing = False
         self._unchecked = False
@@ -63,8 +68,8 @@ class LedgerWriter:
 
     async def __aenter__(self) -> "LedgerWriter":
         self._tasks = [
-            asyncio.create_task(self._serve_queue(), name="ledger-writer"),
-            asyncio.create_task(self._serve_parked(), name="ledger-writer-parked"),
+            asyncio.create_task(self._keep_serving(self._main, self._serve_queue), name="ledger-writer"),
+            asyncio.create_task(self._keep_serving(self._apart, self._serve_parked), name="ledger-writer-parked"),
         ]
         self._check_deadlines()
         return self
@@ -87,7 +92,7 @@ class LedgerWriter:
     @property
     def available(self) -> bool:
         """Whether operations can be committed now, as far as is known."""
-        return self._main.available
+        return self._main.available and self._apart.available
 
     async def ask(self, operation: Operation) -> Answer:
         """The answer, durable. Raises the `GatewayError` that it is, or `ServiceUnavailable` when Postgres is away.
@@ -136,15 +141,45 @@ class LedgerWriter:
     def _check_deadlines(self) -> None:
         """Answer those who have waited too long. One clock for all: a timer for each would cost more than its call."""
         loop = asyncio.get_running_loop()
+        self._clock = loop.call_later(min(DEADLINE_CHECK_SECONDS, self._timeout), self._check_deadlines)
         now = loop.time()
         for pending in (*self._queue, *self._parked, *self._main.serving, *self._apart.serving):
             if pending.deadline <= now and not pending.result.done():
                 pending.result.set_result(ServiceUnavailable(_UNAVAILABLE))
-        self._clock = loop.call_later(min(DEADLINE_CHECK_SECONDS, self._timeout), self._check_deadlines)
+
+    async def _keep_serving(self, lane: Lane, serve: Callable[[], Awaitable[None]]) -> None:
+        """A fault of ours ends neither a lane nor what waits for it: until it serves again, nothing is ready."""
+        while True:
+            try:
+                await serve()
+                return
+            except Exception as fault:
+                lane.available = False
+                self._report(fault)
+                self._retry(lane)
+                await asyncio.sleep(RESTART_PAUSE_SECONDS)
+
+    def _report(self, fault: Exception) -> None:
+        *_, frame = traceback.extract_tb(fault.__traceback__)
+        self._faults.report(
+            f"the ledger's writer failed and was started again: {type(fault).__name__}",
+            where=f"{Path(frame.filename).name}:{frame.lineno}",
+            remedy="this is a fault of this program: report this line; if it lasts, go back to the release before",
+        )
+
+    def _retry(self, lane: Lane) -> None:
+        """What the lane had taken: every operation is idempotent, so it is asked again, but not without end."""
+        unanswered = [pending for pending in lane.serving if not pending.result.done()]
+        lane.serving = ()
+        self._queue.push_front(pending for pending in unanswered if pending.commits < MAX_COMMITS)
+        self._arrived.set()
+        for pending in unanswered:
+            if pending.commits >= MAX_COMMITS:
+                pending.result.set_result(GatewayError(_FAILED))
 
     async def _serve_queue(self) -> None:
         while not (self._closing and not self._queue and not self._parked and not self._apart.serving):
-            batch = self._queue.take(MAX_BATCH_OPERATIONS)
+            self._main.serving = batch = self._queue.take(MAX_BATCH_OPERATIONS)
             if batch:
                 await self._serve(batch)
                 continue
@@ -180,10 +215,15 @@ class LedgerWriter:
     async def _serve_parked(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            if batch := self._parked.take_sharing(MAX_BATCH_OPERATIONS):
+            self._apart.serving = batch = self._parked.take_sharing(MAX_BATCH_OPERATIONS)
+            if batch:
                 await self._serve_apart(batch, wait=False)
-            if batch := self._parked.take_next(loop.time(), MAX_BATCH_OPERATIONS):
+            self._apart.serving = batch = self._parked.take_next(loop.time(), MAX_BATCH_OPERATIONS)
+            if batch:
                 await self._serve_apart(batch, wait=True)
+                continue
+            if not self._apart.available:
+                await self._apart.check()
                 continue
             self._parked.changed.clear()
             with contextlib.suppress(TimeoutError):
@@ -230,14 +270,14 @@ class LedgerWriter:
             fault=type(error).__name__,
         )
         self._release(batch)
-        self._answer([(batch[0], GatewayError("The ledger could not do this. Nothing was charged."))])
+        self._answer([(batch[0], GatewayError(_FAILED))])
 
     def _finish(self, committed: Committed) -> None:
         self.batches += 1
         self.operations += len(committed.results)
         if len(self._owners) > MAX_KNOWN_DIGESTS:
             self._owners.clear()
-        self._owners |= committed.owners
+        self._owners.update(committed.owners)
         self._answer(committed.results)
 
     def _answer(self, results: Iterable[tuple[Pending, Result]]) -> None:

@@ -80,9 +80,9 @@ class Child:
 
     async def end(self, hurry: asyncio.Event | None = None) -> int:
         """Send signal after signal until it and its process group have ended."""
-        for signal, patience in self.program.ending:
+        for signal, seconds in self.program.ending:
             self._process.send_signal(signal)
-            if await self._ends_within(patience, hurry):
+            if await self._ends_within(seconds, hurry):
                 break
         self.sweep()
         self._process.kill()
@@ -93,9 +93,9 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, SIGKILL)
 
-    async def _ends_within(self, patience: float, hurry: asyncio.Event | None) -> bool:
+    async def _ends_within(self, seconds: float, hurry: asyncio.Event | None) -> bool:
         clock = asyncio.get_running_loop().time
-        deadline = clock() + patience
+        deadline = clock() + seconds
         while self.code is None and clock() < deadline:
             if hurry is not None and hurry.is_set():
                 deadline = min(deadline, clock() + HURRIED)

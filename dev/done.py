@@ -26,8 +26,8 @@ class Done:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.command).encode())
         for source in self.sources:
-            found = [source] if source.is_file() else sorted(source.rglob("*"))
-            for file in found:
+            paths = [source] if source.is_file() else sorted(source.rglob("*"))
+            for file in paths:
                 if file.suffix in (".py", ".sql"):
                     digest.update(file.read_bytes())
         return digest.hexdigest()

@@ -30,9 +30,9 @@ class Lock:
         self._write_owner(descriptor)
         return True
 
-    async def take(self, patience: float) -> None:
+    async def take(self, max_wait: float) -> None:
         """Wait for the last owner, which may be ending."""
-        deadline = asyncio.get_running_loop().time() + patience
+        deadline = asyncio.get_running_loop().time() + max_wait
         while not self.try_take():
             if asyncio.get_running_loop().time() > deadline:
                 raise CannotStart(f"{self.path.parent} is in use by a server that was started by pid {self.owner()}.")

@@ -13,7 +13,7 @@ from dev import cluster, files, identity, logs, ports
 from dev.cluster import DATABASE, USER, Cluster
 from dev.errors import CannotStart
 from dev.identity import Identity
-from dev.server import PATIENCE, EmbeddedServer
+from dev.server import TIMEOUT, EmbeddedServer
 
 STILL_IN_USE = "pre-existing shared memory block is still in use"
 APP_USER = "yout_app"
@@ -105,7 +105,7 @@ class EmbeddedPostgres(EmbeddedServer):
             cluster.end_orphans(self.folder / "data")
         await self.reserve()
         prepared = await self._prepared()
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + TIMEOUT
         while True:
             mark = logs.size(self.log)
             if await self._launched(prepared):

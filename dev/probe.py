@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ async def get(url: str, bearer: str | None = None) -> Answer | None:
     if bearer is not None:
         lines.append(f"Authorization: Bearer {bearer}")
     with suppress(OSError, ValueError, IndexError, TimeoutError):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             reader, writer = await asyncio.open_connection(target.hostname, target.port or 80)
             try:
                 writer.write("\r\n".join([*lines, "", ""]).encode())

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from dev import locks
 from dev.child import Child, Program, Streams, spawn
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds in which the processes of a crashed or killed server may end by themselves."""
 
 Result = TypeVar("Result")
@@ -48,7 +48,7 @@ class EmbeddedServer(ABC):
     async def reserve(self) -> None:
         """Make sure that no other server uses the folder. Waits for one that a killed stack has left behind."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._lock.take(PATIENCE)
+        await self._lock.take(TIMEOUT)
 
     async def wait(self) -> int:
         """Return when the server has ended, for whatever reason."""

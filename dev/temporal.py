@@ -15,7 +15,7 @@ from typing import Any, Self
 from dev import logs, ports, probe
 from dev.child import Program, finish
 from dev.errors import CannotStart
-from dev.server import PATIENCE, EmbeddedServer
+from dev.server import TIMEOUT, EmbeddedServer
 
 NAMESPACE = "default"
 RETENTION = timedelta(hours=168)
@@ -105,7 +105,7 @@ class EmbeddedTemporal(EmbeddedServer):
         """The server's description of our namespace; None if the server has ended."""
         self.http_port, self.metrics_port = ports.free(), ports.free()
         child = await self._launch(self._program(self._words()))
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + TIMEOUT
         while child.code is None:
             namespace = await self._read("")
             if namespace is not None:

@@ -17,7 +17,7 @@ class Authority:
     """None: never."""
 
     def require_within(self, own: "Authority") -> None:
-        """Raises `ScopeMissing` or `AuthorityExceeded` when this is more than `own` in any way."""
+        """Check that this is within `own`. Raises `ScopeMissing` or `AuthorityExceeded`."""
         if wider := sorted(self.scopes - own.scopes):
             raise ScopeMissing(wider[0])
         wanted = asdict(self.limits)
@@ -41,5 +41,5 @@ class Authority:
 
     @property
     def limited(self) -> bool:
-        """Whether what it gives to others would add up to more than its own limits."""
+        """Whether the key has limits of its own."""
         return self.limits != NO_LIMITS

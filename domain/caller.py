@@ -17,13 +17,13 @@ from domain.rates import AccountCounters
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Whom a hold is taken from, as the ledger is asked. At least one of the first two."""
+    """Names who pays for a hold. `digest` or `account_id` is set, or both."""
 
     digest: bytes | None = None
     """A key's: the ledger authenticates it again, under lock, in the transaction that holds."""
     account_id: UUID | None = None
     allowance: int | None = None
-    """Credits that are left of a visitor's day; None: the balance alone counts."""
+    """Credits that a visitor may still spend today. None means that only the balance counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +33,13 @@ class Credential(ABC):
     used: Used = field(default_factory=Used)
 
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
-        """Credits that it may still hold in this day and month; None when it has no budget."""
+        """Credits that it may still hold in this day and month. None means that it has no budget."""
         return limits.budget_left(self.limits.within(ceiling), self.used.at(now))
 
     @property
     @abstractmethod
     def replay_secret(self) -> str | None:
-        """What seals the answers that are kept for its retries. None: none is kept."""
+        """The secret that seals stored answers for retries. None means that no answer is stored."""
 
     @abstractmethod
     def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer: ...
@@ -85,7 +85,7 @@ class Visitor(Credential):
 
     @property
     def replay_secret(self) -> None:
-        """Whoever shares an address with a visitor could ask for what was kept."""
+        """None: others may share a visitor's address and could request a stored answer."""
         return None
 
     def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
@@ -134,7 +134,7 @@ class PresentedKey:
 
     @classmethod
     def of(cls, token: str) -> "PresentedKey":
-        """Raises `CallerUnknown` for what cannot be a key."""
+        """Read a token. Raises `CallerUnknown` when its checksum is wrong."""
         if not keys.well_formed(token):
             raise CallerUnknown
         return cls(token, keys.digest(token))
@@ -144,7 +144,7 @@ class PresentedKey:
         return self.token
 
     def require_scope(self, scope: str) -> None:
-        """The ledger does, under lock."""
+        """The ledger checks the scope, under lock."""
 
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return Payer(self.digest)

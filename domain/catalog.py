@@ -28,7 +28,7 @@ class CatalogInvalid(Exception):
 
 
 class Modality(StrEnum):
-    """What a model makes."""
+    """The kind of a model's output."""
 
     TEXT = "text"
     IMAGE = "image"
@@ -46,10 +46,10 @@ ADDRESS, KEY = "base_url", "api_key"
 
 @dataclass(frozen=True, slots=True)
 class ProviderKind:
-    """How a provider is spoken to, as far as a catalog has to know it."""
+    """A kind of provider: its adapter, and the settings and fields that the catalog checks."""
 
     makes: frozenset[Modality] = frozenset()
-    """What this program has an adapter for."""
+    """The kinds of output that this program has an adapter for."""
     parameters: frozenset[str] = frozenset()
     """Fields of a chat request that its adapter sends upstream."""
     needs: frozenset[str] = frozenset({ADDRESS, KEY})
@@ -59,7 +59,7 @@ class ProviderKind:
 
 
 class InputModality(StrEnum):
-    """What a model reads."""
+    """A kind of a model's input."""
 
     TEXT = "text"
     IMAGE = "image"
@@ -81,7 +81,7 @@ class Capability(StrEnum):
 
 
 class Unit(StrEnum):
-    """What one price of a media model pays for."""
+    """The unit of a media model's price."""
 
     CALL = "call"
     IMAGE = "image"
@@ -179,7 +179,7 @@ class Model(Frozen):
     tags: tuple[str, ...]
     pro_only: bool
     supported_parameters: tuple[str, ...] | None
-    """None: not declared, and nothing is to be concluded from it."""
+    """None means that the catalog does not declare it."""
     passed_on: tuple[str, ...] = ()
     """Request fields that its first route sends upstream, but for those that the model does not price."""
     routes: tuple[Route, ...]
@@ -195,7 +195,7 @@ class Model(Frozen):
 
     @property
     def vendor(self) -> str:
-        """Who made it: ids are `<vendor>-<model name without dots>`."""
+        """The vendor, from an id `<vendor>-<model name without dots>`."""
         return self.id.partition("-")[0]
 
 
@@ -219,5 +219,5 @@ class Catalog(Frozen):
 
 
 def _plain(value: object) -> str:
-    """300, 300.0 and 3E+2 are one price."""
+    """One spelling for 300, 300.0 and 3E+2, which are one price."""
     return f"{value.normalize(_EXACT):f}" if isinstance(value, Decimal) else str(value)

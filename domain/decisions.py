@@ -45,7 +45,7 @@ def adjust(books: Books, operation: Adjust) -> Granted:
 
 
 def _referred(books: Books, operation: Grant | Adjust) -> tuple[Account, bool]:
-    """The account, and whether the reference was used for just this before."""
+    """Find the account, and whether this very operation has used the reference before."""
     account = books.state.accounts.get(operation.account_id)
     if account is None:
         raise NotFound
@@ -76,7 +76,7 @@ RULES: Mapping[type[Operation], Rule] = {
 def decide(
     state: State, operations: Sequence[Operation], rules: Mapping[type[Operation], Rule] = RULES
 ) -> tuple[list[Result], Changes]:
-    """Verdicts in the order of the operations, and what has to be written. `state` is consumed."""
+    """Return the results in the order of the operations, and what must be written. `state` is changed."""
     books = Books(state)
     return [_result(books, operation, rules) for operation in operations], books.changes
 

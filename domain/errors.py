@@ -40,7 +40,7 @@ class GatewayError(Exception):
 
     code = "internal_error"
     left: tuple[Left | None, Left | None] | None = None
-    """What its key has left of requests and tokens per minute, where the ledger knew the key and refused."""
+    """Requests and tokens per minute that the key has left. Set when the ledger knew the key and refused the call."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])

@@ -39,13 +39,13 @@ class Hold:
     amount: int
     price_version: str = ""
     prices: TokenPrices | None = None
-    """None for a flat price: the hold's amount is the charge."""
+    """None for a flat price. The charge is then the hold's amount."""
     input_bound: int = 0
     input_count: int = 0
     output_limit: int | None = None
     choices: int = 1
     tokens_taken: int = 0
-    """Out of its key's tokens per minute, at `tokens_limit`: what is not used goes back at the same."""
+    """Tokens taken from the key's tokens per minute, at `tokens_limit`. Unused ones go back at the same limit."""
     tokens_limit: int | None = None
     account_tokens_limit: int | None = None
     """The account's tokens per minute, in the same way."""

@@ -42,7 +42,7 @@ def _checksum(head: str) -> str:
 
 
 def well_formed(token: str) -> bool:
-    """Whether the checksum is right. Says nothing about whether the key exists."""
+    """Whether the checksum is right. The key may still not exist."""
     return _WELL_FORMED.fullmatch(token) is not None and token[-CHECK_LENGTH:] == _checksum(token[:-CHECK_LENGTH])
 
 

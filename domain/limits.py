@@ -16,7 +16,7 @@ _PERIOD_MICROS = 60_000_000
 
 @record
 class Limits:
-    """None: no limit."""
+    """The limits of a key. None means no limit."""
 
     requests: int | None = None
     """Per minute."""
@@ -27,7 +27,7 @@ class Limits:
     credits_month: int | None = None
 
     def within(self, ceiling: "Limits") -> "Limits":
-        """These limits, none of them above the operator's."""
+        """These limits, each lowered to the operator's ceiling."""
         if self == NO_LIMITS:
             return ceiling
         return Limits(
@@ -86,7 +86,7 @@ NO_LIMITS = Limits()
 
 @record
 class Left:
-    """What is left of a limit per minute, and when all of it will be."""
+    """What is left of a limit per minute, and the moment at which all of it is available again."""
 
     limit: int
     remaining: int
@@ -100,7 +100,7 @@ def left(tat: datetime | None, now: datetime, limit: int) -> Left:
 
 
 def take(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> datetime | timedelta:
-    """The new arrival time, or how long to wait until the call would be allowed."""
+    """Return the new arrival time, or how long to wait until the call is allowed."""
     start = max(tat, now) if tat else now
     if limit is None:
         return start
@@ -110,14 +110,14 @@ def take(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> d
 
 
 def advance(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> datetime | None:
-    """What a call that was allowed takes on top, without asking again."""
+    """Take more for a call that was already allowed, without a check."""
     if limit is None:
         return tat
     return (max(tat, now) if tat else now) + timedelta(microseconds=-(-cost * _PERIOD_MICROS // limit))
 
 
 def give_back(tat: datetime | None, now: datetime, cost: int, limit: int | None) -> datetime | None:
-    """What a call took and did not use, at the limit it took it from. Nothing is saved up for later."""
+    """Give back what a call took and did not use, at the limit that it was taken from. Unused time is not saved."""
     if tat is None or limit is None or cost <= 0:
         return tat
     return max(tat - timedelta(microseconds=cost * _PERIOD_MICROS // limit), min(tat, now))

@@ -31,20 +31,20 @@ class Margin:
 
     @property
     def margin(self) -> Decimal | None:
-        """None where no cost is known: it would only look like one."""
+        """The income less the providers' cost. None when no cost is known."""
         return self.charged - self.refunded - self.cost if self.costed or not self.calls else None
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Whole days in UTC, without the last."""
+    """A range of whole days in UTC. The last day is excluded."""
 
     since: date
     until: date
     account_id: UUID | None = None
 
 
-def total(found: list[Margin]) -> Margin:
+def total(margins: list[Margin]) -> Margin:
     names = ("calls", "costed", "charged", "refunded", "written_off")
-    sums = {name: sum(getattr(margin, name) for margin in found) for name in names}
-    return Margin(None, **sums, cost=sum((margin.cost for margin in found), Decimal(0)))
+    sums = {name: sum(getattr(margin, name) for margin in margins) for name in names}
+    return Margin(None, **sums, cost=sum((margin.cost for margin in margins), Decimal(0)))

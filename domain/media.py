@@ -56,7 +56,7 @@ class MediaRequest(BaseModel):
 
 
 class Output(BaseModel):
-    """One file that a job made, as it lies in our own storage."""
+    """One output file of a job, in our own storage."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -69,7 +69,7 @@ class Output(BaseModel):
 
 
 class JobError(BaseModel):
-    """Why a job ended without an output, in our words: never the provider's."""
+    """Why a job ended without an output, in our own words. Never a provider's text."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

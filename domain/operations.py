@@ -31,7 +31,7 @@ class IdempotencyClaim:
 
     @property
     def identities(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Every scope under which this request may be recorded, with its fingerprint there."""
+        """All scopes under which this request may be recorded, each with the request's fingerprint in it."""
         return ((self.scope, self.fingerprint), *self.previous)
 
 

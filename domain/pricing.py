@@ -96,7 +96,7 @@ def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
 
 
 def parts(counts: Mapping[str, int]) -> dict[str, int]:
-    """The fields of `Usage` that counts by meter are of, but for the two wholes."""
+    """The fields of `Usage` for counts by meter, without the two totals."""
     return {PARTS[Meter(name)]: count for name, count in counts.items() if name in PARTS}
 
 
@@ -107,12 +107,12 @@ def _priced(prices: TokenPrices, meter: Meter) -> Meter:
 
 
 def cost(prices: TokenPrices, usage: Usage) -> int:
-    """Whole credits, rounded up once on the sum, without the minimum."""
+    """The cost in whole credits: the sum is rounded up once. The minimum is not applied."""
     return round_up(_sum(prices, usage), _PER)
 
 
 def exact_cost(prices: TokenPrices, usage: Usage) -> str:
-    """The same before it is rounded, as a decimal number."""
+    """The cost in credits before it is rounded, as a decimal number."""
     return plain(_sum(prices, usage), _PER_PLACES)
 
 

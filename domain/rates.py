@@ -15,7 +15,7 @@ from domain.records import record
 
 
 class Counters(Protocol):
-    """The two moments of GCRA that a key has, and an account."""
+    """The two GCRA arrival times of a key or an account."""
 
     requests_tat: datetime | None
     tokens_tat: datetime | None
@@ -23,7 +23,7 @@ class Counters(Protocol):
 
 @dataclass(slots=True)
 class AccountCounters:
-    """An account's, as they were read."""
+    """The counters of an account, as they were read."""
 
     requests_tat: datetime | None = None
     tokens_tat: datetime | None = None
@@ -56,7 +56,7 @@ def take(rates: Sequence[Rate], now: datetime, *, requests: int, tokens: int | N
 
 
 def left(rates: Sequence[Rate], now: datetime) -> tuple[Left | None, Left | None]:
-    """Requests and tokens that are left, by whichever rate leaves the fewest: for the answer's headers."""
+    """Requests and tokens that are left by the strictest rate. They go into the answer's headers."""
     requests = [
         limits.left(rate.counters.requests_tat, now, rate.limits.requests) for rate in rates if rate.limits.requests
     ]

@@ -17,7 +17,7 @@ _JOBS = frozenset(kind.value for kind in Kind)
 
 
 def public_id(hold: Hold) -> str:
-    """What the client knows a charge by: the answer's id, or the job's."""
+    """The public id of a charge: the id of the answer or of the job."""
     return str(hold.id) if hold.kind in _JOBS else chat_id(hold.id)
 
 
@@ -83,7 +83,7 @@ class Receipt:
 
     @property
     def calculation(self) -> Calculation | None:
-        """None for a call that was not charged, or whose usage was erased."""
+        """How the charge was calculated. None for a call that was not charged or whose usage was erased."""
         hold, cost = self.hold, self.hold.charged + self.hold.written_off
         if hold.state is not HoldState.SETTLED:
             return None

@@ -13,5 +13,5 @@ def record(cls: type[T]) -> type[T]:
 
     At run time nothing refuses it: `frozen=True` sets each field by a call, and takes four times as long to make one.
     """
-    made: Callable[[type[T]], type[T]] = dataclass(slots=True, unsafe_hash=True)
-    return made(cls)
+    decorator: Callable[[type[T]], type[T]] = dataclass(slots=True, unsafe_hash=True)
+    return decorator(cls)

@@ -57,7 +57,7 @@ class SpendingLimits:
         return pricing.bound(terms, spendable, self.max_credits, self.tokens)
 
     def shortage(self, amount: int) -> GatewayError | None:
-        """Why `amount` cannot be held, if it cannot."""
+        """The error when `amount` cannot be held, else None."""
         if amount > MAX_AMOUNT:
             return AmountTooLarge()
         for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits, self.allowance), strict=True):
@@ -165,7 +165,7 @@ def extend(books: Books, operation: Extend) -> Extended:
 
 
 def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
-    """Under lock, so that no call starts after a revocation or suspension has committed."""
+    """Authenticate under lock, so that no call starts after a revocation or suspension has committed."""
     key: Key | None = None
     if operation.digest is not None:
         account, key = _key_holder(books, operation.digest)
@@ -285,7 +285,7 @@ def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> H
 
 
 def _least(*bounds: int | None) -> int | None:
-    """What the call may be charged at most, however it grows: its own bound, and its visitor's day."""
+    """The maximum charge of the call: the lower of its own bound and its visitor's daily allowance."""
     return min((bound for bound in bounds if bound is not None), default=None)
 
 

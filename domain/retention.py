@@ -32,5 +32,5 @@ FOR_EVER = Retention()
 
 
 def horizon(now: datetime, retention: timedelta) -> datetime:
-    """What ended before it is not kept. A midnight in UTC: days are kept whole or not at all, as they are rolled up."""
+    """The UTC midnight before which ended calls are deleted. A day is deleted as a whole, as it is rolled up."""
     return (now - retention).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

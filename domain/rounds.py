@@ -90,7 +90,7 @@ class Round(Generic[T]):
         return done
 
     def _report(self, unavailable: list[tuple[T, ServiceUnavailable]]) -> None:
-        """Another item got through, so it was not the service."""
+        """Report failed items: another item of the round succeeded, so the service is available."""
         for item, error in unavailable:
             self.errors.failed(self.task, self.name(item), error)
         unavailable.clear()

@@ -17,7 +17,7 @@ NONCE_BYTES = 12
 
 
 class SealBroken(Exception):
-    """The key is not the one, or the bytes or their aad were changed."""
+    """The key is wrong, or the bytes or their `aad` were changed."""
 
 
 def seal(key: bytes, plain: bytes, *, aad: str, nonce: bytes) -> bytes:

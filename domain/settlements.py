@@ -111,7 +111,7 @@ def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Cl
         written_off=-written_off,
     )
     books.free(hold, usage)
-    books.changes.usage.append(usage_entry(hold, usage, operation))
+    books.changes.usage.append(usage_entry(hold, usage, operation, books.moving(account)))
     if operation.sealed is not None:
         books.changes.sealed[hold.id] = operation.sealed
     return closed(hold, account)
@@ -125,7 +125,7 @@ def _release(books: Books, hold: Hold, account: Account, closed_by: ClosedBy) ->
 
 
 def write_tombstone(books: Books, operation: Void) -> Closed:
-    """A tombstone that a late `Reserve` will meet."""
+    """Write a void hold, so that a late `Reserve` of the same id fails."""
     account = books.state.accounts.get(operation.account_id)
     if account is None:
         raise NotFound

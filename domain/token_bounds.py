@@ -36,7 +36,7 @@ class Family:
         return max(tokens, _by_bytes(text)) if self.own_table else tokens
 
     def least(self, count: int) -> int:
-        """What the vendor counts at least, of a text of which we count so many tokens."""
+        """The fewest tokens that the vendor counts for a text with so many of our tokens."""
         return math.floor(count * (1 - (COUNTING_ERROR if self.own_table else EXACT_ERROR)))
 
     def attachment(self, part: Mapping[str, Any]) -> int:

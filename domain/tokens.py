@@ -44,9 +44,9 @@ _NO_PROMPT = frozenset(
 @record
 class InputTokens:
     count: int
-    """What is billed when the provider reports nothing."""
+    """The estimate, billed when the provider reports no usage."""
     bound: int
-    """What is held."""
+    """The upper bound, which a hold pays for."""
     least: int = 0
     """What no vendor counts fewer than: text alone, without the error of our count."""
 
@@ -74,7 +74,7 @@ def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> Inp
 
 
 def text_tokens(text: str, count: CountText) -> int:
-    """Of output: as exact as it is worth."""
+    """Count output text. Long text is counted in part and scaled."""
     if len(text) <= LONG_TEXT:
         return _in_pieces(text, count)
     return math.ceil(_in_pieces(text[:LONG_TEXT], count) * len(text) / LONG_TEXT)
@@ -133,7 +133,7 @@ class _TokenCount:
             self.add(count, token_bounds.ANY_LENGTH)
 
     def tool(self, tool: Any) -> None:
-        """As JSON, which it is told as; some vendors write it with more space."""
+        """Count a tool by its JSON. Some vendors write it with more white space."""
         written = json_text.dumps(tool).decode()
         count = _in_pieces(written, self.count_text)
         self.add(PER_TOOL + count, PER_TOOL + math.ceil(self.family.text(written, count) * 1.2))

@@ -5,6 +5,7 @@ even above our own estimate; output up to what the model can say.
 """
 
 from dataclasses import field, replace
+from datetime import datetime
 from uuid import UUID
 
 from domain.pricing import Usage, UsageSource
@@ -35,6 +36,8 @@ class UsageEntry:
     credits: int
     written_off: int
     source: UsageSource
+    created_at: datetime
+    """When it was charged."""
     provider: str | None = None
     provider_cost: str | None = None
     """In credits, exact."""
@@ -49,7 +52,7 @@ def counted(input_tokens: int, output_tokens: int) -> Usage:
 
 
 def believed(used: Usage, bounds: Bounds) -> Usage | None:
-    """A provider's report, if it is within what the call can have used."""
+    """Return a provider's report when the call can have used so much, else None."""
     fits = 0 <= used.input_tokens <= bounds.input_tokens and 0 <= used.output_tokens <= bounds.output_tokens
     return used if fits else None
 

@@ -17,7 +17,7 @@ from gateway.keys import KeyOrder
 
 @dataclass(frozen=True, slots=True)
 class AccountOrder:
-    """An account that is asked for. Its ids are made with the order: carried out twice, it opens one account."""
+    """An account to open. The order holds its ids, so an order that is carried out twice opens one account."""
 
     email: str
     key: KeyOrder
@@ -34,13 +34,13 @@ def first_key(name: str) -> KeyOrder:
 
 
 async def open_account(session: Session, wrapping: Wrapping, order: AccountOrder) -> UUID:
-    """The account with its key and its credits: all of it or nothing. Raises `RequestInvalid` for a taken address."""
+    """Open the account with its key and its credits, or nothing. Raises `RequestInvalid` for a taken address."""
     known = await stored.of_email(session, order.email)
     if known is not None and await stored_keys.lives(session, order.key.key_id):
         return known  # this order has been carried out
     if known is None or not order.exist_ok:
-        made, user = order.account_id, order.user_id
-        await stored.create(session, wrapping, account_id=made, user_id=user, email=order.email)
+        new_id, user = order.account_id, order.user_id
+        await stored.create(session, wrapping, account_id=new_id, user_id=user, email=order.email)
     account_id = known or order.account_id
     await keys.create(session, account_id, None, order.key)
     if known is None and order.credits:

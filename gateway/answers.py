@@ -14,7 +14,7 @@ ANSWER_FIELDS = ("system_fingerprint", "service_tier", "citations", "search_resu
 
 
 def completed(head: Head, choices: list[dict[str, Any]], beside: Mapping[str, Any], usage: Usage) -> CompletedAnswer:
-    """Raises `orjson.JSONEncodeError` for an answer that cannot be written."""
+    """Write the answer as JSON. Raises `orjson.JSONEncodeError` for one that cannot be written."""
     body = {
         "id": head.id,
         "object": "chat.completion",
@@ -51,7 +51,7 @@ _input_counts, _output_counts = attrgetter(*_INPUT_DETAILS.values()), attrgetter
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """What was billed, in OpenAI's words. Details only where the provider counted them."""
+    """OpenAI's `usage` object of what was billed. It has details only where the provider counted them."""
     fields: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

@@ -30,12 +30,23 @@ class Assembly:
             )
             whole["finish_reason"] = choice.get("finish_reason") or whole["finish_reason"]
             _merge(whole["message"], choice.get("delta") or {})
-            _merge(whole, {name: value for name, value in choice.items() if name not in _OF_A_CHOICE})
+            _merge_choice(whole, choice)
 
     @property
     def choices(self) -> list[dict[str, Any]]:
         """In the order of their indexes. Tool calls keep their `index`: a replay names them as the stream did."""
         return [self._choices[index] for index in sorted(self._choices)]
+
+
+def _merge_choice(whole: dict[str, Any], choice: Mapping[str, Any]) -> None:
+    """Beside its message: log probabilities and other lists grow; of what vendors add, the last counts."""
+    for name, value in choice.items():
+        if name in _OF_A_CHOICE:
+            continue
+        if name == "logprobs" or isinstance(value, list):
+            _merge(whole, {name: value})
+        elif value is not None or name not in whole:
+            whole[name] = value
 
 
 def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:

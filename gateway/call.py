@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ class Call:
     request: ModelCall
     model: Model
     routes: tuple[Route, ...]
-    """Which may answer it, best first."""
+    """The routes that may answer it, the preferred one first."""
     input: InputTokens
     reserved: Reserved
     created: int
@@ -80,7 +81,7 @@ class Call:
         return chat_call(self.request, self.model, route, self.output_limit(route))
 
     def counted(self) -> Usage:
-        """What passed through, by our own count."""
+        """The usage that passed through, by our own count."""
         return usage.counted(self.input.count, self.output.tokens)
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
@@ -105,7 +106,7 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         model=route.model,
         body=body,
         output_limit=output_limit,
-        capabilities=frozenset(str(capability) for capability in route.capabilities),
+        capabilities=_names(route.capabilities),
         passes=route.passes,
         stream=request.stream,
         choices=request.choices,
@@ -113,7 +114,18 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
     )
 
 
+@lru_cache(maxsize=256)
+def _names(capabilities: frozenset[Capability]) -> frozenset[str]:
+    return frozenset(str(capability) for capability in capabilities)
+
+
+@lru_cache(maxsize=1024)
+def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
+    never = {"stream_options"} | GATEWAY_FIELDS
+    return frozenset(never if supported is None else never | (SAMPLING - set(supported)))
+
+
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
-    """Without our own fields, and the sampling fields that the model is known not to take: they would be a 400."""
-    left_out = {"stream_options"} | GATEWAY_FIELDS | (set() if supported is None else SAMPLING - set(supported))
+    """Remove our own fields, and the sampling fields that the model rejects with 400."""
+    left_out = _left_out(supported)
     return {name: value for name, value in body.items() if name not in left_out}

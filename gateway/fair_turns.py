@@ -28,7 +28,7 @@ class FairTurns:
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def run(self, owner: Hashable, work: Callable[[], Result]) -> Result:
-        """In a thread, when it is this owner's turn. Raises `RateLimited` when too much of an owner's waits already."""
+        """Run work in a thread in this owner's turn. Raises `RateLimited` when too much of the owner's work waits."""
         async with self._turn(owner):
             return await asyncio.to_thread(work)
 
@@ -48,7 +48,7 @@ class FairTurns:
             self._next()
 
     async def _wait(self, owner: Hashable) -> None:
-        """Until `_next` gives this owner its turn."""
+        """Wait until `_next` gives this owner its turn."""
         ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner, deque()).append(ours)
         try:

@@ -43,12 +43,12 @@ class IdempotentRequest:
         salt = os.urandom(_SALT_BYTES)
         return salt + seal(_replay_key(self.secret, salt), plain, aad="replay", nonce=os.urandom(NONCE_BYTES))
 
-    def opened(self, kept: bytes) -> dict[str, Any] | None:
+    def opened(self, sealed: bytes) -> dict[str, Any] | None:
         """None: it was another key of the account that made the call."""
         if self.secret is None:
             return None
         try:
-            plain = unseal(_replay_key(self.secret, kept[:_SALT_BYTES]), kept[_SALT_BYTES:], aad="replay")
+            plain = unseal(_replay_key(self.secret, sealed[:_SALT_BYTES]), sealed[_SALT_BYTES:], aad="replay")
         except SealBroken:
             return None
         answer: dict[str, Any] = orjson.loads(plain)

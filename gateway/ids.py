@@ -8,5 +8,5 @@ from domain import ids
 
 
 def new_id() -> UUID:
-    """A version 7 UUID: sorts by time of making."""
+    """A version 7 UUID. Such ids sort by creation time."""
     return ids.uuid7(time.time_ns() // 1_000_000, os.urandom(10))

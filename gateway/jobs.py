@@ -32,7 +32,7 @@ class JobRequest:
     fields: Mapping[str, Any]
     idempotent: IdempotentRequest | None = None
     admitted: bool = False
-    """One of its caller's requests has been taken already."""
+    """An `Admit` has already counted this request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Jobs:
         self._start = start
 
     def price(self, order: JobRequest) -> PricedJob:
-        """Holds and sends nothing. Raises `ModelNotFound`, and `RequestInvalid` for a model of another kind."""
+        """Price a job. Holds nothing. Raises `ModelNotFound`, and `RequestInvalid` for another kind of model."""
         model = self._catalog().find(order.model)
         media_orders.require_kind(model, order.kind)
         request = MediaRequest(kind=order.kind, model=model.routes[0].model, **order.fields)
@@ -92,5 +92,5 @@ class Jobs:
         return accepted
 
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
-        """Raises `NotFound`: somebody else's job is as missing as one that never was."""
+        """Find a job of this account. Raises `NotFound`, also for a job of another account."""
         return await self._stored.owned(account_id, job_id)

@@ -29,7 +29,7 @@ _EVERYTHING = Authority(keys.SCOPES)
 
 @dataclass(frozen=True, slots=True)
 class KeyOrder:
-    """A key that is asked for. Without scopes: the usual ones that the asking key has."""
+    """A key to create. Without `scopes` it gets the usual ones that the requesting key has."""
 
     name: str
     scopes: list[str] | None = None
@@ -64,12 +64,12 @@ _CREATED = TypeAdapter(CreatedKey)
 
 
 async def listed(session: Session, account_id: UUID) -> list[Listed]:
-    """Keys that are not revoked, newest first."""
+    """List the keys that are not revoked, newest first."""
     return await stored.listed(session, account_id)
 
 
 async def create(session: Session, account_id: UUID, by: UUID | None, order: KeyOrder) -> CreatedKey:
-    """A new key within the scopes and lifetime of the key that asks, which has no limits of its own."""
+    """Create a key within the scopes and lifetime of the requesting key, which must have no limits of its own."""
     await accounts.lock(session, account_id)
     own = await _authority(session, by)
     if own.limited:
@@ -86,7 +86,7 @@ async def create(session: Session, account_id: UUID, by: UUID | None, order: Key
 async def create_once(
     session: Session, account_id: UUID, by: UUID | None, order: KeyOrder, idempotent: IdempotentRequest
 ) -> tuple[CreatedKey, bool]:
-    """The same request again gives the same key, for as long as it lives; True then. Raises `ReplayGone`."""
+    """Create a key once per request. A repeat returns the same key and True; `ReplayGone` once it is dead."""
     await accounts.lock(session, account_id)  # of several at once the others find what the first one made
     if record := await idempotency.find(session, account_id, idempotent.claim):
         return await _again(session, record, idempotent), True
@@ -118,7 +118,7 @@ async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UU
 
 
 async def revoke(session: Session, account_id: UUID, by: UUID | None, key_id: UUID) -> Listed:
-    """Dead for good once this commits, in every process. Safe to do twice. A key revokes none that has more."""
+    """Revoke a key for good, everywhere once this commits. Idempotent. A key cannot revoke a stronger one."""
     await accounts.lock(session, account_id)
     own = await _authority(session, by)
     target = await stored.authority(session, key_id, account_id, revoked=True)
@@ -150,7 +150,7 @@ def _known(scopes: list[str]) -> frozenset[str]:
 
 
 async def _again(session: Session, record: IdempotencyRecord, idempotent: IdempotentRequest) -> CreatedKey:
-    """The answer that was given before. Raises `ReplayGone`: a dead token is not handed out as if it worked."""
+    """Return the earlier answer. Raises `ReplayGone` when its key is dead, or another key made it."""
     if not await stored.lives(session, record.hold_id):
         raise ReplayGone(
             f"The key {record.hold_id} was made before under this Idempotency-Key, and has been revoked or has expired "

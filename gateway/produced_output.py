@@ -18,15 +18,12 @@ class ProducedOutput:
         self.paid = 0
         """Output tokens that the hold pays for, in all choices together."""
 
-    def add(self, text: str) -> int:
-        """`text` is produced if the hold pays for it. The tokens that it does not pay for."""
-        return self._add(text, self.paid)
+    def add(self, text: str, *, tolerant: bool) -> int:
+        """`text` is produced, if the hold pays for it. The tokens that it does not pay for.
 
-    def add_tolerantly(self, text: str) -> int:
-        """The same with more room, for a provider that was sent its limit. Other vendors' tokens are not quite ours."""
-        return self._add(text, self.paid * 3 // 2 + RUNAWAY)
-
-    def _add(self, text: str, limit: int) -> int:
+        `tolerant` of a provider that was sent its limit: other vendors' tokens are not quite ours.
+        """
+        limit = self.paid * 3 // 2 + RUNAWAY if tolerant else self.paid
         size = len(text) if text.isascii() else len(text.encode())  # no token is shorter than a byte
         if self._counted + self._uncounted_bound + size > limit:
             above = self.tokens + tokens.text_tokens(text, self._count) - limit

@@ -151,12 +151,11 @@ class Relay:
         """Before any text goes out, the hold pays for it."""
         output = self._call.output
         if text := delta.text:
-            if self._grows:
-                if missing := output.add(text):
-                    self._waiting = deque([delta])
-                    return [Extend(-(-missing // self._call.request.choices))]
-            elif output.add_tolerantly(text):
-                return self._finish(EndReason.RUNAWAY)
+            if missing := output.add(text, tolerant=not self._grows):
+                if not self._grows:
+                    return self._finish(EndReason.RUNAWAY)
+                self._waiting = deque([delta])
+                return [Extend(-(-missing // self._call.request.choices))]
             self._attempt.report_is_old = True
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full

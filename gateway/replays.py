@@ -25,7 +25,7 @@ class Replayed:
 
 
 def sealable(answer: CompletedAnswer, call: Call) -> bytes:
-    """What is sealed of a call that ends with this answer."""
+    """The content to seal for a call that ends with this answer."""
     beside = {"held": call.held, "held_at_start": call.held_at_start or call.held, "dropped": call.dropped}
     return answers.for_replay(answer, beside)
 
@@ -46,7 +46,7 @@ def replayed(replay: Replay, idempotent: IdempotentRequest) -> Replayed:
 
 
 def stream(writer: Callable[[Head], StreamWriter], request: ModelCall, replayed: Replayed) -> bytes:
-    """The whole stream: through the same writer as the first time."""
+    """Replay the whole stream through the same writer as the first time."""
     body, bill = replayed.answer.body, replayed.bill
     writing = writer(Head(body["id"], body["created"], request, replayed.held_at_start))
     parts = list(assembly.deltas(body))

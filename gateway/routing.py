@@ -42,7 +42,7 @@ class RouteFaults:
 
 
 class Attempts:
-    """The routes of one call, one after the other."""
+    """Goes through the routes of one call in order."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = routes
@@ -55,14 +55,14 @@ class Attempts:
         return self._routes[self._next - 1]
 
     def after(self, error: GatewayError, *, produced: bool = False) -> Route | None:
-        """The route to ask after one has failed with `error`. None: the error is the answer."""
+        """The route to try after `error`. None means that the client gets the error."""
         if produced or not isinstance(error, UpstreamError) or not error.retryable:
             return None
         return self.next()
 
 
 async def first_answer(routes: Sequence[Route], faults: RouteFaults, ask: Callable[[Route], Awaitable[T]]) -> T:
-    """The answer of the first route that gives one. Raises the last one's `GatewayError`."""
+    """Return the first route's answer that succeeds. Raises the `GatewayError` of the last route."""
     attempts = Attempts(routes)
     route = attempts.next()
     error: GatewayError = UpstreamError()
@@ -76,7 +76,7 @@ async def first_answer(routes: Sequence[Route], faults: RouteFaults, ask: Callab
 
 
 def _where(fault: Exception) -> str:
-    """File and line: the one part of a traceback that cannot hold a prompt."""
+    """File and line: the only part of a traceback that cannot contain a prompt."""
     trace = fault.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

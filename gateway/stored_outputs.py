@@ -125,7 +125,7 @@ class StoredOutputsMaintenance:
         return 1
 
     async def _delete_folder(self, folder: OutputFolder) -> None:
-        """One that a store does not answer for does not take the round's time from the others."""
+        """Delete one folder, with a timeout of its own, so that a slow store does not delay the other folders."""
         try:
             async with asyncio.timeout(self._pace.max_deletion.total_seconds()):
                 await self._storage.delete_prefix(folder.prefix)

@@ -21,7 +21,6 @@ from gateway.stream_events import (
     Ask,
     ClientDisconnected,
     Close,
-    Effects,
     End,
     Event,
     Extend,
@@ -151,15 +150,12 @@ class Stream:
         self._busy = True
         try:
             while self._events:
-                self._carry_out(self._relay.feed(self._events.popleft()))
+                for effect in self._relay.feed(self._events.popleft()):
+                    self._do[type(effect)](effect)
         except Exception as fault:
             self._break_off(fault)
         finally:
             self._busy = False
-
-    def _carry_out(self, effects: Effects) -> None:
-        for effect in effects:
-            self._do[type(effect)](effect)
 
     def _break_off(self, fault: Exception) -> None:
         """A fault of ours. The client hears an error, and the money is still right."""
@@ -167,7 +163,8 @@ class Stream:
         self._events.clear()
         try:
             if not self._asked_ledger:
-                self._carry_out(self._relay.break_off(GatewayError("Something went wrong here.")))
+                for effect in self._relay.break_off(GatewayError("Something went wrong here.")):
+                    self._do[type(effect)](effect)
             elif self._relay.phase is Phase.DONE:
                 self._finished()
         except Exception as second:

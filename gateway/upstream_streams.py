@@ -61,7 +61,7 @@ class UpstreamStream:
             request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)
             self._call.dropped = request.dropped
-            self._exchange = upstream.transport.open(request, upstream.timeouts, self)
+            self._exchange = upstream.transport.open(request, upstream.timeouts, self, self._call.reserved.account_id)
             if self._stops:
                 self._exchange.pause()
         except Exception as fault:

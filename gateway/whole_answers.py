@@ -80,7 +80,7 @@ async def _ask(upstream: ChatUpstream, call: Call, chat: ChatCall) -> bytes:
     collected = _Collected()
     total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
     timeouts = Timeouts(upstream.timeouts.connect, first_byte=total, idle=total, total=total)
-    exchange = upstream.transport.open(request, timeouts, collected)
+    exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole
     finally:

@@ -25,9 +25,9 @@ class ModelCall:
     strict: bool = False
     """A parameter that no provider of this model takes is refused, not dropped."""
     big: bool = False
-    """Not to be looked through on the event loop."""
+    """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
-    """Set for a large request whose caller was admitted before it was looked through."""
+    """Set for a large request: its caller was admitted before the body was parsed."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
 

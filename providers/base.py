@@ -1,6 +1,6 @@
 """What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
@@ -230,8 +230,11 @@ class UpstreamCall(Protocol):
 class Transport(Protocol):
     """Sockets, pools, timeouts and bounds for every adapter."""
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
-        """Start the call and return at once; what becomes of it goes to `sink`."""
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
+        """Start the call and return at once; what becomes of it goes to `sink`.
+
+        Where calls wait for a connection, their owners (accounts) take turns.
+        """
 
     async def close(self) -> None: ...
 

@@ -7,7 +7,7 @@ never holds a text or an address.
 import asyncio
 import ssl
 import time
-from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
@@ -17,6 +17,7 @@ import structlog
 from domain.errors import GatewayError, UpstreamError, UpstreamTimeout
 from providers.base import Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
 from providers.http1_connection import Connection
+from providers.waiting_calls import WaitingCalls
 
 log = structlog.get_logger(__name__)
 
@@ -73,8 +74,8 @@ class Http1Transport:
         self._user_agent = user_agent
         self._pools: dict[Origin, _Pool] = {}
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
-        exchange = HttpExchange(timeouts, sink)
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
+        exchange = HttpExchange(timeouts, sink, owner)
         try:
             origin, target, host = _split(request.url)
             head = _head(request.method, target, host, self._user_agent, tuple(request.headers.items()))
@@ -113,7 +114,7 @@ class _Pool:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
-        self._waiting: deque[HttpExchange] = deque()
+        self._waiting: WaitingCalls[HttpExchange] = WaitingCalls()
         self._sweep: asyncio.TimerHandle | None = None
         self._told_at = -TELL_EVERY_SECONDS
 
@@ -131,18 +132,16 @@ class _Pool:
             exchange.connecting = task
             task.add_done_callback(self._connected)
         elif fresh:  # before all others, on the next connection that is made or has just been used
-            self._waiting.appendleft(exchange)
+            self._waiting.add_first(exchange)
             if self._idle:
                 self._idle.pop(0).abort()
         else:
-            self._waiting.append(exchange)
+            self._waiting.add(exchange)
 
     def idle(self, connection: Connection) -> None:
-        while self._waiting:
-            exchange = self._waiting.popleft()
-            if not exchange.over:
-                exchange.run_on(connection)
-                return
+        if exchange := self._waiting.take():
+            exchange.run_on(connection)
+            return
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
         if self._sweep is None:
@@ -169,10 +168,8 @@ class _Pool:
 
     def _next(self) -> None:
         """A connection less: who waits may have a new one."""
-        while self._waiting and self._has_room():
-            exchange = self._waiting.popleft()
-            if not exchange.over:
-                self.acquire(exchange)
+        while self._has_room() and (exchange := self._waiting.take()):
+            self.acquire(exchange)
 
     def _connected(self, task: asyncio.Task[None]) -> None:
         self._connecting.discard(task)
@@ -226,7 +223,8 @@ class _Pool:
 class HttpExchange:
     """One call. Implements `providers.base.UpstreamCall`, and `http1_connection.Answering` towards its connection."""
 
-    def __init__(self, timeouts: Timeouts, sink: Sink) -> None:
+    def __init__(self, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> None:
+        self.owner = owner
         self.timeouts = timeouts
         self.over = False
         self.connecting: asyncio.Task[None] | None = None

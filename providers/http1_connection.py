@@ -24,6 +24,13 @@ def _lower(name: bytes) -> str:
     return name.decode("latin-1").lower()
 
 
+_LENIENCIES = dict.fromkeys(
+    ("lenient_headers", "lenient_chunked_length", "lenient_optional_cr_before_lf", "lenient_spaces_after_chunk_size"),
+    True,
+)
+"""What other clients take too: header lines that go on, a length beside chunks, line ends without a return."""
+
+
 class Answering(Protocol):
     """Whose request is on the connection."""
 
@@ -59,6 +66,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._paused = False
         self._parser = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(**_LENIENCIES)
         self._reset()
 
     def _reset(self) -> None:
@@ -70,6 +78,8 @@ class Connection(asyncio.Protocol):
         self._in_body = False
         self._until_close = False
         self._inflater: Inflater | None = None
+        self._doubtful = False
+        """Its length is told twice, and only one of them can be right: what follows may be anything."""
         self._complete = False
         self._keeps_alive = False
         self._broken = False
@@ -184,7 +194,9 @@ class Connection(asyncio.Protocol):
             self._broken = True
             return
         self._in_body = True
-        self._until_close = "content-length" not in self._headers and "transfer-encoding" not in self._headers
+        chunked, sized = "transfer-encoding" in self._headers, "content-length" in self._headers
+        self._until_close = not sized and not chunked
+        self._doubtful = sized and chunked
         try:
             self._inflater = inflater(self._headers.get("content-encoding", ""))
         except UpstreamError:
@@ -212,7 +224,7 @@ class Connection(asyncio.Protocol):
             return
         if self._in_body:
             self._complete = not self._broken
-            self._keeps_alive = self._parser.should_keep_alive()
+            self._keeps_alive = self._parser.should_keep_alive() and not self._doubtful
         else:  # an informational answer: the real one follows
             self._headers = {}
 

@@ -8,6 +8,7 @@ from domain.errors import UpstreamError
 PIECE = 65_536
 MAX_RATIO = 100
 """Bytes out for each byte in, above the first mebibyte."""
+_PACKED = ("gzip", "deflate", "br", "zstd", "compress", "dcb", "dcz")
 _FREE = 1024 * 1024
 
 
@@ -45,6 +46,6 @@ class Inflater:
 
 
 def inflater(encoding: str) -> Inflater | None:
-    """None where nothing is to be unpacked."""
+    """None where nothing is to be unpacked: also where a server names a charset here."""
     encoding = encoding.strip().lower()
-    return None if encoding in ("", "identity") else Inflater(encoding)
+    return Inflater(encoding) if any(name in encoding for name in _PACKED) else None

@@ -23,11 +23,11 @@ from temporal import attributes
 from workflows.media import MediaWorkflow
 from workflows.options import media_queue
 
-PATIENCE = timedelta(seconds=5)
+MAX_WAIT = timedelta(seconds=5)
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 
-async def start(client: Client, job: Job, *, patience: timedelta = PATIENCE) -> bool:
+async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT) -> bool:
     """Start the job's workflow, or join the one that runs. False when it has already run to its end.
 
     Raises `ServiceUnavailable` while Temporal is away: the job is accepted all the same, and started when it is back.
@@ -45,14 +45,14 @@ async def start(client: Client, job: Job, *, patience: timedelta = PATIENCE) -> 
                 search_attributes=attributes.for_job(job),
                 static_summary=f"{job.kind.value} by {job.model}",
                 static_details=_details(job),
-                rpc_timeout=patience,
+                rpc_timeout=max_wait,
             )
         except WorkflowAlreadyStartedError:
             return False
     return True
 
 
-async def cancel(client: Client, job_id: UUID, *, patience: timedelta = PATIENCE) -> bool:
+async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT) -> bool:
     """Have the job's workflow stop it, and wait a little for that. False when there is no open workflow to do so.
 
     An update first, since it is answered; where no worker answers in time, a cancellation, which waits in the history.
@@ -61,10 +61,10 @@ async def cancel(client: Client, job_id: UUID, *, patience: timedelta = PATIENCE
     with _reachable():
         try:
             await handle.start_update(
-                MediaWorkflow.request_cancel, wait_for_stage=WorkflowUpdateStage.ACCEPTED, rpc_timeout=patience
+                MediaWorkflow.request_cancel, wait_for_stage=WorkflowUpdateStage.ACCEPTED, rpc_timeout=max_wait
             )
         except WorkflowUpdateRPCTimeoutOrCancelledError:
-            await handle.cancel(rpc_timeout=PATIENCE)
+            await handle.cancel(rpc_timeout=MAX_WAIT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False
@@ -84,7 +84,7 @@ class MediaStarter:
     async def alive(self, job_id: UUID) -> bool:
         with _reachable():
             try:
-                described = await self._client.get_workflow_handle(workflow_id(job_id)).describe(rpc_timeout=PATIENCE)
+                described = await self._client.get_workflow_handle(workflow_id(job_id)).describe(rpc_timeout=MAX_WAIT)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return False
@@ -98,12 +98,12 @@ def _details(job: Job) -> str:
 
 @contextmanager
 def _reachable() -> Iterator[None]:
-    away = ServiceUnavailable("The job engine is away for the moment. Try again.")
+    unavailable = ServiceUnavailable("The job engine is away for the moment. Try again.")
     try:
         yield
     except RPCError as error:
         if error.status in _AWAY:
-            raise away from None
+            raise unavailable from None
         raise
     except RuntimeError:  # a lazy client's first call, when there is nobody to connect to
-        raise away from None
+        raise unavailable from None

@@ -93,8 +93,8 @@ class NativeStream:
         )
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
-        told = errors.of(error)
-        fields = {"message": told.message, "param": told.param, "code": told.code, **told.more}
+        detail = errors.of(error)
+        fields = {"message": detail.message, "param": detail.param, "code": detail.code, **detail.more}
         fields = {name: value for name, value in fields.items() if value is not None}
         return self._start() + _event("error", **fields, **({} if bill is None else _money(bill)))
 

@@ -22,7 +22,7 @@ BEHAVIOURS = {
     "status-429": 7,
 }
 ATTEMPTS = 6
-PATIENCE = 45.0
+TIMEOUT = 45.0
 PAUSE = 0.1
 
 
@@ -88,7 +88,7 @@ class Clients:
 
     async def run(self, at_once: int) -> list[Call]:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(TIMEOUT)) as session:
             await asyncio.gather(*(self._client(session, number) for number in range(at_once)))
         return self.calls[: self.begun]
 

@@ -19,7 +19,7 @@ DEAR = "dear-90000"
 SLOW = "pace-50-2000"
 MODELS = (GROWS, DEAR, SLOW)
 MOST_CREDITS = 1000
-PATIENCE = 30.0
+TIMEOUT = 30.0
 _PROMPT = [{"role": "user", "content": "What remains?"}]
 
 
@@ -92,7 +92,7 @@ class Stage:
         await self._until("SELECT count(*) = 0 FROM holds WHERE account_id = %s AND {open}")
 
     async def _until(self, query: str) -> None:
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + TIMEOUT
         while not await self.stack.number(query.format(open="state = 'open'"), self.account):
             if asyncio.get_running_loop().time() > deadline:
                 raise TimeoutError(query)

@@ -30,11 +30,11 @@ def speak(espeak: ctypes.CDLL, data: str, manner: list[str], text: bytes) -> byt
     voice, rate, pitch = manner
     if espeak.espeak_Initialize(SYNCHRONOUS, 0, data.encode(), 0) != SAMPLE_RATE:
         sys.exit(2)
-    heard = bytearray()
+    audio = bytearray()
 
     def on_sound(samples: Any, count: int, _events: int) -> int:
         if samples and count > 0:
-            heard.extend(ctypes.string_at(samples, count * 2))
+            audio.extend(ctypes.string_at(samples, count * 2))
         return 0
 
     # Some voices contain noise, which the library has just seeded with the time of day.
@@ -47,7 +47,7 @@ def speak(espeak: ctypes.CDLL, data: str, manner: list[str], text: bytes) -> byt
     espeak.espeak_SetParameter(PITCH, int(pitch), 0)
     espeak.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, UTF8, None, None)
     espeak.espeak_Synchronize()
-    return bytes(heard)
+    return bytes(audio)
 
 
 def main(library: str, data: str, *manner_and_parent: str) -> None:

@@ -39,7 +39,7 @@ class _Sampler:
 
     def __init__(self, schema: dict[str, Any], sentence: str, answer: str) -> None:
         self._root = schema
-        self._made = 0
+        self._count = 0
         self._answer = answer
         names = re.findall(r"(?<=[^.!?] )[A-ZÀ-Þ][\w-]+", sentence)
         self._name = names[-1] if names else "demo"
@@ -51,8 +51,8 @@ class _Sampler:
         return self._of(self._root, "", 0)
 
     def _of(self, schema: Any, name: str, depth: int) -> Any:
-        self._made += 1
-        if self._made > MOST:
+        self._count += 1
+        if self._count > MOST:
             raise ValueError
         if not isinstance(schema, dict) or depth > BOTTOM:
             return None
@@ -106,7 +106,7 @@ class _Sampler:
         return nulls[0] if nulls and (self._enough(depth) or not others) else others[0]
 
     def _enough(self, depth: int) -> bool:
-        return depth >= DEEPEST or self._made > WIDEST
+        return depth >= DEEPEST or self._count > WIDEST
 
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         properties = schema.get("properties")

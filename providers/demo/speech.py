@@ -11,7 +11,7 @@ from providers.demo import sound
 from providers.demo.espeak import SAMPLE_RATE
 from providers.demo.voices import VOICES, Voice
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 _LOADER = importlib.import_module("espeakng_loader")  # by name: it has no types
 _PROGRAM = Path(__file__).with_name("espeak.py")
 _WORDS_PER_MINUTE = 170
@@ -49,7 +49,7 @@ async def _spoken(text: str, voice: Voice, words_per_minute: int) -> bytes:
         env={},
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             pcm, _ = await speaker.communicate(text.encode())
     except TimeoutError:
         raise UpstreamError from None

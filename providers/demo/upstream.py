@@ -1,7 +1,7 @@
 """The demo chat as an upstream: answers in OpenAI's bytes, from memory instead of a socket."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -37,7 +37,7 @@ class DemoTransport:
         self._demo = demo or DemoChat()
         self._running: set[asyncio.Task[None]] = set()
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> UpstreamCall:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
         exchange = _DemoExchange(self._demo, request.body, sink)
         self._running.add(exchange.task)
         exchange.task.add_done_callback(self._running.discard)

@@ -69,8 +69,8 @@ def _encode(
     for index in range(camera.count):
         if stop.is_set():
             raise Abandoned
-        if index % FPS == 0 and (heard := next(music, None)):
-            file.mux(audio.encode(heard))
+        if index % FPS == 0 and (samples := next(music, None)):
+            file.mux(audio.encode(samples))
         file.mux(video.encode(camera.frame(index)))
     file.mux(audio.encode(None))
     file.mux(video.encode(None))

@@ -50,11 +50,10 @@ _NEVER = ABOUT_THE_CALLER | OURS
 
 def split(body: Mapping[str, Any], passes: frozenset[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What may be sent, and the names of what was dropped unheard."""
-    allowed = _ALLOWED | passes
     everything = "*" in passes
     sent, dropped = {}, []
     for name, value in body.items():
-        if name not in _NEVER and (everything or name in allowed):
+        if name not in _NEVER and (everything or name in _ALLOWED or name in passes):
             sent[name] = value
         elif name not in _ACTED_ON and value is not None:
             dropped.append(name)

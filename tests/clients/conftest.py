@@ -163,9 +163,9 @@ def stack(
         )
     state: Path = tmp_path_factory.mktemp("clients")
     (state / "catalog.toml").write_text(catalog(upstream.url))
-    made = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
-    with made.running("api"):
-        yield made
+    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    with started.running("api"):
+        yield started
 
 
 OpenAccount = Callable[[int], Awaitable[str]]
@@ -193,7 +193,7 @@ OpenAccountClient = Callable[..., Awaitable[AccountClient]]
 
 
 @pytest.fixture
-async def payers(stack: Stack) -> AsyncIterator[OpenAccountClient]:
+async def new_owner(stack: Stack) -> AsyncIterator[OpenAccountClient]:
     """Opens accounts with so many credits."""
     database = Database.open(stack.database_url, pool=2)
     opened = []
@@ -212,5 +212,5 @@ async def payers(stack: Stack) -> AsyncIterator[OpenAccountClient]:
 
 
 @pytest.fixture
-async def payer(payers: OpenAccountClient) -> AccountClient:
-    return await payers()
+async def owner(new_owner: OpenAccountClient) -> AccountClient:
+    return await new_owner()

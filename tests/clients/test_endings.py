@@ -19,7 +19,7 @@ from db.audit import audit
 from dev.postgres import EmbeddedPostgres
 from tests.clients.test_billing import check, kinds
 from tests.conftest import TEMPLATE
-from tests.support.account_client import ASKED, CREDITS, AccountClient
+from tests.support.account_client import CREDITS, QUESTION, AccountClient
 from tests.support.doubles import paced
 from tests.support.doubles.entries import INPUT, OUTPUT
 from tests.support.doubles.paced import FIRST, REST, Paced
@@ -51,50 +51,50 @@ def stack(postgres: EmbeddedPostgres, upstream: Paced, tmp_path_factory: pytest.
 
 
 @pytest.fixture(autouse=True)
-async def nothing_is_left(payer: AccountClient, upstream: Paced) -> AsyncIterator[None]:
+async def nothing_is_left(owner: AccountClient, upstream: Paced) -> AsyncIterator[None]:
     """After each: the books are clean, and no connection to the provider is open."""
     upstream.rewind()
     yield
     upstream.release.set()
 
     async def is_idle() -> bool:
-        return upstream.open == 0 and await drains(payer) == 0
+        return upstream.open == 0 and await drains(owner) == 0
 
     assert await eventually(is_idle)
-    async with payer.database.connection() as connection:
+    async with owner.database.connection() as connection:
         report = await audit(connection)
     assert report.clean, report.findings
 
 
-async def drains(payer: AccountClient, url: str = "") -> int:
-    return await metric(payer, "yout_abandoned_streams", url)
+async def drains(owner: AccountClient, url: str = "") -> int:
+    return await metric(owner, "yout_abandoned_streams", url)
 
 
-async def metric(payer: AccountClient, name: str, url: str = "") -> int:
-    text = (await payer.http.get(f"{url}/metrics")).text
+async def metric(owner: AccountClient, name: str, url: str = "") -> int:
+    text = (await owner.http.get(f"{url}/metrics")).text
     return int(float(text.partition(f"\n{name} ")[2].partition("\n")[0]))
 
 
 async def left(
-    payer: AccountClient, upstream: Paced, model: str, *, url: str = "", once: str = "", **fields: object
+    owner: AccountClient, upstream: Paced, model: str, *, url: str = "", once: str = "", **fields: object
 ) -> None:
     """Ask for a stream, leave it once the provider waits, and be sure that the server knows."""
-    seen, before = len(upstream.seen), await drains(payer, url)
+    seen, before = len(upstream.seen), await drains(owner, url)
     speaks = not model.endswith("late")
     headers = {"idempotency-key": once} if once else {}
-    asked = {"model": model, **ASKED, "stream": True, **fields}
+    body = {"model": model, **QUESTION, "stream": True, **fields}
 
     async def read() -> None:
-        async with payer.http.stream("POST", url + CHAT, json=asked, headers=headers) as answer:
+        async with owner.http.stream("POST", url + CHAT, json=body, headers=headers) as answer:
             assert answer.status_code == 200
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
-                    said.set()
+                    first_text.set()
 
-    said = asyncio.Event()
+    first_text = asyncio.Event()
     reading = asyncio.create_task(read())
     if speaks:
-        await asyncio.wait_for(said.wait(), 20)
+        await asyncio.wait_for(first_text.wait(), 20)
     assert await eventually(lambda: _is(len(upstream.seen) > seen))
     reading.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -102,7 +102,7 @@ async def left(
     reads_on = bool(once) or (model.startswith("drain") and before < 2)
 
     async def known() -> bool:
-        return await drains(payer, url) > before if reads_on else upstream.aborted.is_set()
+        return await drains(owner, url) > before if reads_on else upstream.aborted.is_set()
 
     assert await eventually(known)
 
@@ -111,19 +111,19 @@ async def _is(what: bool) -> bool:
     return what
 
 
-async def ended(payer: AccountClient, count: int = 1) -> list[dict[str, Any]]:
+async def ended(owner: AccountClient, count: int = 1) -> list[dict[str, Any]]:
     """The account's receipts, once all of its holds have ended; the balance is what they leave."""
 
     async def closed() -> list[str] | None:
-        async with payer.database.connection() as connection:
+        async with owner.database.connection() as connection:
             query = "SELECT id::text FROM holds WHERE account_id = %s AND state <> 'open' ORDER BY id"
-            found = list((await connection.exec_driver_sql(query, (payer.customer.account_id,))).scalars())
-        return found if len(found) == count else None
+            rows = list((await connection.exec_driver_sql(query, (owner.customer.account_id,))).scalars())
+        return rows if len(rows) == count else None
 
     holds = await eventually(closed)
     assert holds
-    receipts = [await payer.get(f"/charges/{hold_id}/") for hold_id in holds]
-    balance = (await payer.http.get("/api/chat/limit/")).json()
+    receipts = [await owner.get(f"/charges/{hold_id}/") for hold_id in holds]
+    balance = (await owner.http.get("/api/chat/limit/")).json()
     spent = sum(receipt["credits"]["charged"] for receipt in receipts)
     assert (balance["balance"], balance["held"]) == (CREDITS - spent, 0)
     return receipts
@@ -170,11 +170,11 @@ ENDINGS = [
 
 @pytest.mark.parametrize("provider", ["drain", "stop"])
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.script)
-async def test_the_client_has_left(payer: AccountClient, upstream: Paced, ending: Ending, provider: str) -> None:
+async def test_the_client_has_left(owner: AccountClient, upstream: Paced, ending: Ending, provider: str) -> None:
     choices = 2 if ending.script.startswith("one-of-two") else 1
-    await left(payer, upstream, f"{provider}-{ending.script}", max_tokens=500, n=choices)
+    await left(owner, upstream, f"{provider}-{ending.script}", max_tokens=500, n=choices)
     upstream.release.set()
-    (receipt,) = await ended(payer)
+    (receipt,) = await ended(owner)
     expected = ending.drained if provider == "drain" else ending.stopped
     if expected is None:
         assert (receipt["state"], kinds(receipt)) == ("void", ["hold", "release"])
@@ -186,150 +186,150 @@ async def test_the_client_has_left(payer: AccountClient, upstream: Paced, ending
 @pytest.mark.parametrize("provider", ["drain", "stop"])
 @pytest.mark.parametrize("chunks", [None, 3])
 async def test_the_client_leaves_when_all_has_been_said(
-    payer: AccountClient, upstream: Paced, provider: str, chunks: int | None
+    owner: AccountClient, upstream: Paced, provider: str, chunks: int | None
 ) -> None:
     """With the very last byte, or one chunk before it: the one with the charge has been sent by then."""
     upstream.release.set()
-    await payer.streamed(f"{provider}-ends", chunks)
-    (receipt,) = await ended(payer)
+    await owner.streamed(f"{provider}-ends", chunks)
+    (receipt,) = await ended(owner)
     assert charge(receipt) == FULL
 
 
 @pytest.mark.parametrize("provider", ["drain", "stop"])
-async def test_the_client_of_a_whole_answer_leaves(payer: AccountClient, upstream: Paced, provider: str) -> None:
-    asking = asyncio.create_task(payer.chat(f"{provider}-ends"))
+async def test_the_client_of_a_whole_answer_leaves(owner: AccountClient, upstream: Paced, provider: str) -> None:
+    asking = asyncio.create_task(owner.chat(f"{provider}-ends"))
     assert await eventually(lambda: _is(len(upstream.seen) == 1))
     asking.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await asking
     upstream.release.set()
-    (receipt,) = await ended(payer)
+    (receipt,) = await ended(owner)
     assert charge(receipt) == FULL
 
 
-async def test_a_stream_is_cut_when_not_each_of_its_choices_has_ended(payer: AccountClient, upstream: Paced) -> None:
+async def test_a_stream_is_cut_when_not_each_of_its_choices_has_ended(owner: AccountClient, upstream: Paced) -> None:
     upstream.release.set()
-    asked = {"model": "stop-one-of-two-cut", **ASKED, "stream": True, "n": 2, "max_tokens": 500}
-    told = (await payer.http.post(CHAT, json=asked)).text
-    assert '"code":"upstream_error"' in told
-    assert "[DONE]" not in told
-    (receipt,) = await ended(payer)
+    body = {"model": "stop-one-of-two-cut", **QUESTION, "stream": True, "n": 2, "max_tokens": 500}
+    text = (await owner.http.post(CHAT, json=body)).text
+    assert '"code":"upstream_error"' in text
+    assert "[DONE]" not in text
+    (receipt,) = await ended(owner)
     assert charge(receipt) == TWO
 
 
 @pytest.mark.parametrize("once", ["", "kept"])
-async def test_who_has_left_never_pays_above_the_hold(payer: AccountClient, upstream: Paced, once: str) -> None:
-    await left(payer, upstream, "drain-usage-above", once=once, max_tokens=500)
+async def test_who_has_left_never_pays_above_the_hold(owner: AccountClient, upstream: Paced, once: str) -> None:
+    await left(owner, upstream, "drain-usage-above", once=once, max_tokens=500)
     upstream.release.set()
-    (receipt,) = await ended(payer)
+    (receipt,) = await ended(owner)
     held = receipt["credits"]["held"]
     assert charge(receipt) == (held, "provider", 0)
     assert receipt["calculation"]["capped_at_hold"]
     assert held < 1000 < receipt["calculation"]["rounded_cost"]
 
 
-async def test_who_stays_pays_what_the_provider_reports(payer: AccountClient, upstream: Paced) -> None:
+async def test_who_stays_pays_what_the_provider_reports(owner: AccountClient, upstream: Paced) -> None:
     upstream.release.set()
-    await payer.streamed("drain-usage-above", max_tokens=500)
-    (receipt,) = await ended(payer)
+    await owner.streamed("drain-usage-above", max_tokens=500)
+    (receipt,) = await ended(owner)
     assert check(receipt)["credits"]["charged"] == receipt["calculation"]["rounded_cost"] > 27_000
 
 
-async def test_a_provider_that_never_ends_is_read_so_long(payer: AccountClient, upstream: Paced) -> None:
-    await left(payer, upstream, "drain-endless", max_tokens=4000)
+async def test_a_provider_that_never_ends_is_read_so_long(owner: AccountClient, upstream: Paced) -> None:
+    await left(owner, upstream, "drain-endless", max_tokens=4000)
     upstream.release.set()
-    (receipt,) = await ended(payer)
+    (receipt,) = await ended(owner)
     assert charge(receipt)[1:] == ("counted", 0)
     assert receipt["usage"]["output_tokens"] > 2
     assert not receipt["calculation"]["minimum_applied"]
     assert upstream.aborted.wait(10)
 
 
-async def test_a_provider_that_goes_on_above_its_limit_is_cut(payer: AccountClient, upstream: Paced) -> None:
-    await left(payer, upstream, "drain-endless", max_tokens=5)
+async def test_a_provider_that_goes_on_above_its_limit_is_cut(owner: AccountClient, upstream: Paced) -> None:
+    await left(owner, upstream, "drain-endless", max_tokens=5)
     upstream.release.set()
-    (receipt,) = await ended(payer)
-    asked = receipt["usage"]["input_tokens"]
+    (receipt,) = await ended(owner)
+    input_tokens = receipt["usage"]["input_tokens"]
     assert receipt["usage"]["output_tokens"] == 5  # what is above the limit that was sent is the operator's
-    assert charge(receipt) == (-(-(asked * INPUT + 5 * OUTPUT) // 1000), "counted", 0)
-    assert await metric(payer, "yout_unbilled_output_tokens_total") > 59
+    assert charge(receipt) == (-(-(input_tokens * INPUT + 5 * OUTPUT) // 1000), "counted", 0)
+    assert await metric(owner, "yout_unbilled_output_tokens_total") > 59
     assert upstream.aborted.wait(10)
 
 
 @pytest.mark.parametrize("provider", ["drain", "stop"])
 async def test_an_answer_that_is_kept_is_read_to_its_end_and_told_whole(
-    payer: AccountClient, upstream: Paced, provider: str
+    owner: AccountClient, upstream: Paced, provider: str
 ) -> None:
     model = f"{provider}-ends"
-    await left(payer, upstream, model, once="kept")
-    asked = {"model": model, **ASKED, "stream": True}
-    running = await payer.http.post(CHAT, json=asked, headers={"idempotency-key": "kept"})
+    await left(owner, upstream, model, once="kept")
+    body = {"model": model, **QUESTION, "stream": True}
+    running = await owner.http.post(CHAT, json=body, headers={"idempotency-key": "kept"})
     assert (running.status_code, running.json()["error"]["code"]) == (409, "idempotency_in_flight")
     upstream.release.set()
-    (receipt,) = await ended(payer)
+    (receipt,) = await ended(owner)
     assert charge(receipt) == FULL
-    again = await payer.http.post(CHAT, json=asked, headers={"idempotency-key": "kept"})
+    again = await owner.http.post(CHAT, json=body, headers={"idempotency-key": "kept"})
     assert again.headers["idempotent-replayed"] == "true"
     assert FIRST + REST in again.text
     assert again.text.endswith("data: [DONE]\n\n")
     assert len(upstream.seen) == 1
-    await ended(payer)
+    await ended(owner)
 
 
-async def test_only_so_many_are_read_for_the_bill(payer: AccountClient, upstream: Paced) -> None:
+async def test_only_so_many_are_read_for_the_bill(owner: AccountClient, upstream: Paced) -> None:
     """One more is cut, and charged for what was delivered. What is kept for a replay has no such limit."""
     for _ in range(3):
-        await left(payer, upstream, "drain-ends")
+        await left(owner, upstream, "drain-ends")
     assert upstream.aborted.is_set()
-    await left(payer, upstream, "drain-ends", once="kept")
-    assert await drains(payer) == 3
+    await left(owner, upstream, "drain-ends", once="kept")
+    assert await drains(owner) == 3
     upstream.release.set()
-    assert sorted(charge(receipt) for receipt in await ended(payer, 4)) == [TWO, FULL, FULL, FULL]
+    assert sorted(charge(receipt) for receipt in await ended(owner, 4)) == [TWO, FULL, FULL, FULL]
     upstream.rewind()
-    await left(payer, upstream, "drain-ends")  # there is room again
+    await left(owner, upstream, "drain-ends")  # there is room again
     upstream.release.set()
-    await ended(payer, 5)
+    await ended(owner, 5)
 
 
 async def test_the_server_is_told_to_stop_while_it_reads_on(
-    payer: AccountClient, upstream: Paced, stack: Stack
+    owner: AccountClient, upstream: Paced, stack: Stack
 ) -> None:
     other = replace(stack, port=free_port(), state=stack.state / "stopping")
     with other.running("api") as api:
-        await left(payer, upstream, "drain-ends", url=other.url)
+        await left(owner, upstream, "drain-ends", url=other.url)
         api.send_signal(SIGTERM)
         assert await asyncio.to_thread(api.wait, 60) == 0
-    (receipt,) = await ended(payer)
+    (receipt,) = await ended(owner)
     assert charge(receipt) == TWO
     assert receipt["closed_by"] == "call"
     assert upstream.aborted.is_set()
 
 
-async def test_the_server_is_killed_while_it_reads_on(payer: AccountClient, upstream: Paced, stack: Stack) -> None:
+async def test_the_server_is_killed_while_it_reads_on(owner: AccountClient, upstream: Paced, stack: Stack) -> None:
     """The provider bills what it generated, for nobody: so does the sweeper, as far as it was told."""
     other = replace(stack, port=free_port(), state=stack.state / "killed")
     with other.running("api") as api:
-        await left(payer, upstream, "drain-endless", url=other.url, max_tokens=4000)
+        await left(owner, upstream, "drain-endless", url=other.url, max_tokens=4000)
         delivered = len(FIRST.split())
         upstream.release.set()
-        told = "SELECT relayed_output FROM holds WHERE account_id = %s"
+        query = "SELECT relayed_output FROM holds WHERE account_id = %s"
 
         async def reads_on() -> bool:
-            return (await _value(payer, told)) > delivered
+            return (await _value(owner, query)) > delivered
 
         assert await eventually(reads_on)
         api.send_signal(SIGKILL)
         await asyncio.to_thread(api.wait, 60)
-    relayed = await _value(payer, told)
-    async with payer.database.transaction() as session:
+    relayed = await _value(owner, query)
+    async with owner.database.transaction() as session:
         expire = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open'"
         await (await session.connection()).exec_driver_sql(expire)
-    (receipt,) = await ended(payer)
+    (receipt,) = await ended(owner)
     assert charge(receipt)[1:] == ("estimated", 0)
     assert (receipt["closed_by"], receipt["usage"]["output_tokens"]) == ("sweeper", relayed)
     assert not receipt["calculation"]["minimum_applied"]
 
 
-async def _value(payer: AccountClient, query: str) -> int:
-    async with payer.database.connection() as connection:
-        return int((await connection.exec_driver_sql(query, (payer.customer.account_id,))).scalar_one())
+async def _value(owner: AccountClient, query: str) -> int:
+    async with owner.database.connection() as connection:
+        return int((await connection.exec_driver_sql(query, (owner.customer.account_id,))).scalar_one())

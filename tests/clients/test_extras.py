@@ -71,18 +71,18 @@ def test_no_documented_field_is_forgotten() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_every_documented_field_at_once(
-    stack: Stack, payer: AccountClient, upstream: OpenAIServer, stream: bool
+    stack: Stack, owner: AccountClient, upstream: OpenAIServer, stream: bool
 ) -> None:
     """1,000 in of which 50 are cached, 200 out of which 60 are audio, two searches; by the prices of `priority`."""
     fields = EVERYTHING if stream else {name: value for name, value in EVERYTHING.items() if name != "stream_options"}
-    with OpenAI(api_key=payer.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as client:
+    with OpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as client:
         answer = cast(Any, client.chat.completions.create)(**fields, stream=stream)
         charge = list(answer)[-1].id if stream else answer.id
     sent = upstream.seen[-1].body
     assert not KEPT_HERE & {name for name in sent if sent[name] not in (None, False)}
-    asked = {"audio", "modalities", "moderation", "service_tier", "web_search_options", "verbosity", "prediction"}
-    assert {name: sent[name] for name in asked} == {name: EVERYTHING[name] for name in asked}
-    receipt = await payer.get(f"/charges/{charge}/")
+    extras = {"audio", "modalities", "moderation", "service_tier", "web_search_options", "verbosity", "prediction"}
+    assert {name: sent[name] for name in extras} == {name: EVERYTHING[name] for name in extras}
+    receipt = await owner.get(f"/charges/{charge}/")
     assert faults(receipt) == []
     assert receipt["usage"]["meters"] == {
         "input": 950,
@@ -110,12 +110,12 @@ async def test_every_documented_field_at_once(
     ],
 )
 async def test_each_extra_is_billed_by_its_own_price(
-    payer: AccountClient, model: str, fields: dict[str, Any], credits: float
+    owner: AccountClient, model: str, fields: dict[str, Any], credits: float
 ) -> None:
-    receipt = await payer.charged(model, max_tokens=500, **fields)
+    receipt = await owner.charged(model, max_tokens=500, **fields)
     assert faults(receipt) == []
     assert float(receipt["calculation"]["exact_cost"]) == credits
-    streamed = await payer.closed(await payer.streamed(model, max_tokens=500, **fields))
+    streamed = await owner.closed(await owner.streamed(model, max_tokens=500, **fields))
     assert (streamed["usage"], streamed["applied"]) == (receipt["usage"], receipt["applied"])
     assert streamed["credits"]["charged"] == receipt["credits"]["charged"]
 
@@ -131,10 +131,10 @@ async def test_each_extra_is_billed_by_its_own_price(
     ],
 )
 async def test_a_model_without_a_price_for_it_refuses_it(
-    payer: AccountClient, upstream: OpenAIServer, fields: dict[str, Any], param: str
+    owner: AccountClient, upstream: OpenAIServer, fields: dict[str, Any], param: str
 ) -> None:
     seen = len(upstream.seen)
-    refused = await payer.chat("test-plain", **fields)
+    refused = await owner.chat("test-plain", **fields)
     error = refused.json()["error"]
     assert (refused.status_code, error["param"], error["code"]) == (400, param, "unsupported_parameter")
     assert len(upstream.seen) == seen
@@ -142,22 +142,44 @@ async def test_a_model_without_a_price_for_it_refuses_it(
 
 @pytest.mark.parametrize("kind", ["input_audio", "image_url", "file", "video_url"])
 async def test_a_part_that_the_model_does_not_read_is_named(
-    payer: AccountClient, upstream: OpenAIServer, kind: str
+    owner: AccountClient, upstream: OpenAIServer, kind: str
 ) -> None:
     seen = len(upstream.seen)
-    refused = await payer.chat("test-plain", **asking({"type": kind, kind: {"url": "https://x/y"}}))
+    refused = await owner.chat("test-plain", **asking({"type": kind, kind: {"url": "https://x/y"}}))
     error = refused.json()["error"]
     assert (refused.status_code, error["param"]) == (400, "messages[0].content[1]")
     assert "does not read" in error["message"]
     assert len(upstream.seen) == seen
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_an_input_that_cannot_fit_costs_nothing(
-    stack: Stack, payer: AccountClient, upstream: OpenAIServer, stream: bool
+@pytest.mark.parametrize("kind", ["zzz", "TEXT", "pdf", "inline_data", "tool_result"])
+@pytest.mark.parametrize("role", ["user", "assistant", "system"])
+async def test_a_part_whose_price_nobody_knows_is_refused(
+    owner: AccountClient, upstream: OpenAIServer, role: str, kind: str
 ) -> None:
     seen = len(upstream.seen)
-    with OpenAI(api_key=payer.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as client:
+    messages = [{"role": role, "content": [{"type": "text", "text": "x"}, {"type": kind, kind: "x"}]}]
+    refused = await owner.chat("test-plain", messages=messages)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "messages[0].content[1].type")
+    assert len(upstream.seen) == seen
+
+
+@pytest.mark.parametrize("kind", ["vendor_field", "text", "refusal"])
+async def test_a_part_of_text_and_one_that_the_catalog_passes_go_upstream(
+    owner: AccountClient, upstream: OpenAIServer, kind: str
+) -> None:
+    messages = [{"role": "user", "content": [{"type": kind, "text": "x"}]}]
+    assert (await owner.chat("test-plain", messages=messages)).status_code == 200
+    assert upstream.seen[-1].body["messages"] == messages
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_input_that_cannot_fit_costs_nothing(
+    stack: Stack, owner: AccountClient, upstream: OpenAIServer, stream: bool
+) -> None:
+    seen = len(upstream.seen)
+    with OpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as client:
         for words in (2800, 60_000):
             with pytest.raises(openai.BadRequestError) as refused:
                 client.chat.completions.create(
@@ -165,7 +187,7 @@ async def test_an_input_that_cannot_fit_costs_nothing(
                 )
             assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "messages")
         assert len(upstream.seen) == seen
-        assert (await payer.get("/charges/"))["data"] == []
+        assert (await owner.get("/charges/"))["data"] == []
         fits = client.chat.completions.create(
             model="test-small", messages=[{"role": "user", "content": "word " * 1800}], max_tokens=100
         )

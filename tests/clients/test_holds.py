@@ -17,8 +17,8 @@ MESSAGES: Any = [{"role": "user", "content": "Write until you are cut."}]
 
 
 async def balance(client: AsyncOpenAI, stack: Stack) -> tuple[int, int]:
-    found = await client.get(f"{stack.url}/api/chat/limit/", cast_to=dict[str, int])
-    return found["balance"], found["held"]
+    balances = await client.get(f"{stack.url}/api/chat/limit/", cast_to=dict[str, int])
+    return balances["balance"], balances["held"]
 
 
 async def call(client: AsyncOpenAI, model: str, *, stream: bool, choices: int = 1) -> tuple[str, int, int]:
@@ -31,8 +31,8 @@ async def call(client: AsyncOpenAI, model: str, *, stream: bool, choices: int = 
             words = sum((choice.message.content or "").count(WORD) for choice in answer.choices)
             return str(answer.choices[0].finish_reason), money["credits_charged"], words
         reason, charged, words = "", 0, 0
-        asked = client.chat.completions.create(model=model, messages=MESSAGES, stream=True, n=choices)
-        async for chunk in await asked:
+        chunks = client.chat.completions.create(model=model, messages=MESSAGES, stream=True, n=choices)
+        async for chunk in await chunks:
             words += (chunk.choices[0].delta.content or "").count(WORD)
             reason = chunk.choices[0].finish_reason or reason
             money = chunk.to_dict().get("yout")
@@ -45,12 +45,12 @@ async def call(client: AsyncOpenAI, model: str, *, stream: bool, choices: int = 
 @pytest.mark.parametrize("way", [(True, 1), (True, 3), (False, 1), (False, 3)])
 @pytest.mark.parametrize("model", ["test-writes", "test-reasons", "test-writes-on", "test-reasons-on", "test-metered"])
 async def test_ten_unbounded_calls_share_fifty_thousand_credits(
-    stack: Stack, payers: OpenAccountClient, upstream: OpenAIServer, model: str, way: tuple[bool, int]
+    stack: Stack, new_owner: OpenAccountClient, upstream: OpenAIServer, model: str, way: tuple[bool, int]
 ) -> None:
     """Each could use 60,000 credits (40,000 tokens at 1,500), some go on whatever they are told: far more than there
     is."""
     stream, choices = way
-    before, owner = len(upstream.seen), await payers(50_000)
+    before, owner = len(upstream.seen), await new_owner(50_000)
     async with AsyncOpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as client:
         ends = [await call(client, model, stream=stream, choices=choices) for _ in range(2)]
         ends += await asyncio.gather(*(call(client, model, stream=stream, choices=choices) for _ in range(10)))

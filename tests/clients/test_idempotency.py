@@ -29,8 +29,8 @@ def named(key: str | None = None) -> dict[str, str]:
 
 
 async def balance(client: httpx2.AsyncClient) -> tuple[int, int]:
-    found = (await client.get("/api/chat/limit/")).json()
-    return found["balance"], found["held"]
+    balances = (await client.get("/api/chat/limit/")).json()
+    return balances["balance"], balances["held"]
 
 
 async def test_the_same_request_again_is_the_same_answer_and_no_second_charge(
@@ -83,8 +83,8 @@ async def test_what_is_kept_is_sealed(stack: Stack, client: httpx2.AsyncClient) 
     headers = named("a-key-that-is-not-stored")
     await client.post(CHAT, json=BODY, headers=headers)
     async with await psycopg.AsyncConnection.connect(stack.database_url) as connection:
-        found = await connection.execute("SELECT scope, fingerprint, sealed FROM idempotency WHERE sealed IS NOT NULL")
-        rows = await found.fetchall()
+        cursor = await connection.execute("SELECT scope, fingerprint, sealed FROM idempotency WHERE sealed IS NOT NULL")
+        rows = await cursor.fetchall()
     assert rows
     for row in rows:
         for column in row:
@@ -128,8 +128,8 @@ async def _opt_in(stack: Stack, client: httpx2.AsyncClient) -> str:
     """The account of the client's key, with retries recognised from now on."""
     job = (await client.post("/api/media/image/", json={"model": "demo-image", "prompt": "x"})).json()
     async with await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True) as connection:
-        found = await connection.execute("SELECT account_id FROM media_jobs WHERE id = %s", [job["job_uuid"]])
-        row = await found.fetchone()
+        cursor = await connection.execute("SELECT account_id FROM media_jobs WHERE id = %s", [job["job_uuid"]])
+        row = await cursor.fetchone()
         assert row is not None
         await connection.execute("UPDATE accounts SET recognise_retries = true WHERE id = %s", [row[0]])
     return str(row[0])

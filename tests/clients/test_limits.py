@@ -1,4 +1,4 @@
-"""Limits of a key, set by its owner within the operator's maximum: exact, over real HTTP, in two API processes."""
+"""Limits of a key, set by its http within the operator's maximum: exact, over real HTTP, in two API processes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +9,7 @@ import httpx2
 import orjson
 import pytest
 
-from tests.support.account_client import ASKED, AccountClient
+from tests.support.account_client import QUESTION, AccountClient
 from tests.support.doubles.openai_server import OpenAIServer
 from tests.support.stack import Stack, eventually, free_port
 
@@ -26,16 +26,16 @@ def second(stack: Stack) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def owner(stack: Stack, key: str) -> AsyncIterator[httpx2.AsyncClient]:
+async def http(stack: Stack, key: str) -> AsyncIterator[httpx2.AsyncClient]:
     headers = {"authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30) as opened:
         yield opened
 
 
-async def limited(owner: httpx2.AsyncClient, **limits: int) -> dict[str, str]:
-    made = await owner.post("/api/chat/keys/", json={"name": "limited", "limits": limits})
-    assert made.status_code == 201, made.text
-    return {"authorization": f"Bearer {made.json()['key']}"}
+async def limited(http: httpx2.AsyncClient, **limits: int) -> dict[str, str]:
+    response = await http.post("/api/chat/keys/", json={"name": "limited", "limits": limits})
+    assert response.status_code == 201, response.text
+    return {"authorization": f"Bearer {response.json()['key']}"}
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -43,12 +43,12 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 async def test_requests_per_minute_are_exact_across_processes(
-    stack: Stack, second: Stack, owner: httpx2.AsyncClient, upstream: OpenAIServer
+    stack: Stack, second: Stack, http: httpx2.AsyncClient, upstream: OpenAIServer
 ) -> None:
-    headers = await limited(owner, requests=10)
+    headers = await limited(http, requests=10)
     before = len(upstream.seen)
     urls = [stack.url if n % 2 else second.url for n in range(30)]
-    answers = await asyncio.gather(*(owner.post(url + CHAT, json=body(), headers=headers) for url in urls))
+    answers = await asyncio.gather(*(http.post(url + CHAT, json=body(), headers=headers) for url in urls))
     refused = [answer for answer in answers if answer.status_code == 429]
     accepted = [answer for answer in answers if answer.status_code == 200]
     assert len(accepted) + len(refused) == 30
@@ -61,22 +61,22 @@ async def test_requests_per_minute_are_exact_across_processes(
         assert answer.headers["x-ratelimit-limit-requests"] == "10"
 
 
-async def test_what_is_left_is_on_every_answer(owner: httpx2.AsyncClient) -> None:
-    headers = await limited(owner, requests=60, tokens=100_000)
-    first = await owner.post(CHAT, json=body(), headers=headers)
-    streamed = await owner.post(CHAT, json=body(stream=True), headers=headers)
-    listed = await owner.get("/v1/models", headers=headers)
-    unknown = await owner.post(CHAT, json=body(model="nobody"), headers=headers)
+async def test_what_is_left_is_on_every_answer(http: httpx2.AsyncClient) -> None:
+    headers = await limited(http, requests=60, tokens=100_000)
+    first = await http.post(CHAT, json=body(), headers=headers)
+    streamed = await http.post(CHAT, json=body(stream=True), headers=headers)
+    listed = await http.get("/v1/models", headers=headers)
+    unknown = await http.post(CHAT, json=body(model="nobody"), headers=headers)
     for answer, remaining in ((first, 59), (streamed, 58), (listed, 58), (unknown, 57)):
         assert answer.headers["x-ratelimit-limit-requests"] == "60"
         assert remaining <= int(answer.headers["x-ratelimit-remaining-requests"]) <= 59
         assert answer.headers["x-ratelimit-limit-tokens"] == "100000"
         assert answer.headers["x-ratelimit-reset-requests"].endswith("s")
-    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
-    assert told["requests"]["limit"] == 60
-    assert told["tokens"]["limit"] == 100_000
-    assert told["concurrent"]["remaining"] == told["concurrent"]["limit"]
-    assert told["credits_day"] == {"limit": None, "remaining": None, "reset_seconds": None}
+    limits = (await http.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    assert limits["requests"]["limit"] == 60
+    assert limits["tokens"]["limit"] == 100_000
+    assert limits["concurrent"]["remaining"] == limits["concurrent"]["limit"]
+    assert limits["credits_day"] == {"limit": None, "remaining": None, "reset_seconds": None}
 
 
 async def refused_for(answer: httpx2.Response) -> float:
@@ -87,47 +87,47 @@ async def refused_for(answer: httpx2.Response) -> float:
     return milliseconds / 1000
 
 
-async def test_a_request_passes_when_its_wait_is_over(stack: Stack, second: Stack, owner: httpx2.AsyncClient) -> None:
+async def test_a_request_passes_when_its_wait_is_over(stack: Stack, second: Stack, http: httpx2.AsyncClient) -> None:
     """In whichever process it is asked again. That it would not a moment earlier is for the rule's own test."""
-    headers = await limited(owner, requests=60)
+    headers = await limited(http, requests=60)
     urls = [stack.url, second.url] * 60
-    answers = await asyncio.gather(*(owner.post(url + CHAT, json=body(), headers=headers) for url in urls))
+    answers = await asyncio.gather(*(http.post(url + CHAT, json=body(), headers=headers) for url in urls))
     waits = [await refused_for(answer) for answer in answers if answer.status_code != 200]
     assert waits
     assert max(waits) <= 1.0  # one request a second is given back
     await asyncio.sleep(max(waits))
-    assert (await owner.post(second.url + CHAT, json=body(), headers=headers)).status_code == 200
+    assert (await http.post(second.url + CHAT, json=body(), headers=headers)).status_code == 200
 
 
-async def test_tokens_pass_when_their_wait_is_over(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
+async def test_tokens_pass_when_their_wait_is_over(http: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
     """1,200 tokens a second; a call that holds 40,000 of them goes on all the while."""
-    headers = await limited(owner, tokens=72_000)
+    headers = await limited(http, tokens=72_000)
     upstream.release.clear()
-    hanging = asyncio.create_task(owner.post(CHAT, json=body(model="test-hang", max_tokens=40_000), headers=headers))
-    await eventually(lambda: taken(owner, headers))
+    hanging = asyncio.create_task(http.post(CHAT, json=body(model="test-hang", max_tokens=40_000), headers=headers))
+    await eventually(lambda: taken(http, headers))
     large = body(max_tokens=33_500)
-    first = await owner.post(CHAT, json=large, headers=headers)
+    first = await http.post(CHAT, json=large, headers=headers)
     if first.status_code != 200:  # a machine that is slow enough has already waited
         await asyncio.sleep(await refused_for(first))
-        assert (await owner.post(CHAT, json=large, headers=headers)).status_code == 200
+        assert (await http.post(CHAT, json=large, headers=headers)).status_code == 200
     upstream.release.set()
     assert (await hanging).status_code == 200
 
 
-async def taken(owner: httpx2.AsyncClient, headers: dict[str, str]) -> bool:
-    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
-    return bool(told["tokens"]["remaining"] < 40_000)
+async def taken(http: httpx2.AsyncClient, headers: dict[str, str]) -> bool:
+    limits = (await http.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    return bool(limits["tokens"]["remaining"] < 40_000)
 
 
-async def test_tokens_per_minute_are_held_and_given_back(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
-    headers = await limited(owner, tokens=10_000)
+async def test_tokens_per_minute_are_held_and_given_back(http: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
+    headers = await limited(http, tokens=10_000)
     large = body(model="test-usage-missing", max_tokens=6000)
     for _ in range(3):  # each is bounded at over 6,000 tokens and uses twenty
-        assert (await owner.post(CHAT, json=large, headers=headers)).status_code == 200
+        assert (await http.post(CHAT, json=large, headers=headers)).status_code == 200
     upstream.release.clear()
-    running = asyncio.create_task(owner.post(CHAT, json=large | {"model": "test-hang"}, headers=headers))
+    running = asyncio.create_task(http.post(CHAT, json=large | {"model": "test-hang"}, headers=headers))
     await eventually(partial(_reached, upstream, "hang"))
-    refused = await owner.post(CHAT, json=large, headers=headers)
+    refused = await http.post(CHAT, json=large, headers=headers)
     assert refused.status_code == 429
     upstream.release.set()
     assert (await running).status_code == 200
@@ -137,137 +137,137 @@ async def _reached(upstream: OpenAIServer, model: str) -> bool:
     return bool(upstream.seen[-1].body["model"] == model)
 
 
-async def test_a_call_that_no_wait_would_let_pass_is_told_so(owner: httpx2.AsyncClient) -> None:
-    headers = await limited(owner, tokens=1000)
-    refused = await owner.post(CHAT, json=body(max_tokens=2000), headers=headers)
+async def test_a_call_that_no_wait_would_let_pass_is_told_so(http: httpx2.AsyncClient) -> None:
+    headers = await limited(http, tokens=1000)
+    refused = await http.post(CHAT, json=body(max_tokens=2000), headers=headers)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "max_tokens")
-    passed = await owner.post(CHAT, json=body(), headers=headers)  # what it may say fits the key's limit
+    passed = await http.post(CHAT, json=body(), headers=headers)  # what it may say fits the key's limit
     assert passed.status_code == 200
 
 
-async def test_budgets_say_when_they_begin_anew(owner: httpx2.AsyncClient) -> None:
-    headers = await limited(owner, credits_day=1000, credits_month=5000)
-    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
-    assert 0 < told["credits_day"]["reset_seconds"] <= 86_400
-    assert told["credits_day"]["reset_seconds"] <= told["credits_month"]["reset_seconds"] <= 31 * 86_400
+async def test_budgets_say_when_they_begin_anew(http: httpx2.AsyncClient) -> None:
+    headers = await limited(http, credits_day=1000, credits_month=5000)
+    limits = (await http.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    assert 0 < limits["credits_day"]["reset_seconds"] <= 86_400
+    assert limits["credits_day"]["reset_seconds"] <= limits["credits_month"]["reset_seconds"] <= 31 * 86_400
 
 
-async def test_concurrent_calls(owner: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
-    headers = await limited(owner, concurrent=2)
+async def test_concurrent_calls(http: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
+    headers = await limited(http, concurrent=2)
     upstream.release.clear()
-    running = [asyncio.create_task(owner.post(CHAT, json=body(model="test-hang"), headers=headers)) for _ in range(2)]
-    told: dict[str, Any] = {}
+    running = [asyncio.create_task(http.post(CHAT, json=body(model="test-hang"), headers=headers)) for _ in range(2)]
+    limit: dict[str, Any] = {}
     for _ in range(200):
-        told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]["concurrent"]
-        if told["remaining"] == 0:
+        limit = (await http.get("/api/chat/limit/", headers=headers)).json()["limits"]["concurrent"]
+        if limit["remaining"] == 0:
             break
-    assert told["remaining"] == 0
-    wait = await refused_for(await owner.post(CHAT, json=body(), headers=headers))
+    assert limit["remaining"] == 0
+    wait = await refused_for(await http.post(CHAT, json=body(), headers=headers))
     upstream.release.set()
     assert [answer.status_code for answer in await asyncio.gather(*running)] == [200, 200]
     await asyncio.sleep(wait)
-    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
+    assert (await http.post(CHAT, json=body(), headers=headers)).status_code == 200
 
 
-async def test_a_daily_budget_holds_under_concurrency(owner: httpx2.AsyncClient) -> None:
-    headers = await limited(owner, credits_day=3000, credits_month=100_000)
+async def test_a_daily_budget_holds_under_concurrency(http: httpx2.AsyncClient) -> None:
+    headers = await limited(http, credits_day=3000, credits_month=100_000)
     cheap = body(model="test-usage-missing")  # holds 200 credits and uses a few
-    answers = await asyncio.gather(*(owner.post(CHAT, json=cheap, headers=headers) for _ in range(40)))
+    answers = await asyncio.gather(*(http.post(CHAT, json=cheap, headers=headers) for _ in range(40)))
     charged = sum(answer.json()["yout"]["credits_charged"] for answer in answers if answer.status_code == 200)
-    told = (await owner.get("/api/chat/limit/", headers=headers)).json()["limits"]
-    assert told["credits_day"]["remaining"] == 3000 - charged
-    assert told["credits_month"]["remaining"] == 100_000 - charged
+    limits = (await http.get("/api/chat/limit/", headers=headers)).json()["limits"]
+    assert limits["credits_day"]["remaining"] == 3000 - charged
+    assert limits["credits_month"]["remaining"] == 100_000 - charged
     refused = [answer for answer in answers if answer.status_code != 200]
     assert {answer.status_code for answer in refused} == {402}
     assert {answer.json()["error"]["limit_source"] for answer in refused} == {"key_budget"}
 
 
-async def test_a_budget_that_is_spent_is_no_reason_to_wait(owner: httpx2.AsyncClient) -> None:
-    """A day's budget says not to try again; it passes once its owner has raised it."""
-    made = (await owner.post("/api/chat/keys/", json={"name": "k", "limits": {"credits_day": 700}})).json()
-    headers = {"authorization": f"Bearer {made['key']}"}
-    assert (await owner.post(CHAT, json=body(max_tokens=200), headers=headers)).status_code == 200  # 600 of them
+async def test_a_budget_that_is_spent_is_no_reason_to_wait(http: httpx2.AsyncClient) -> None:
+    """A day's budget says not to try again; it passes once its http has raised it."""
+    key = (await http.post("/api/chat/keys/", json={"name": "k", "limits": {"credits_day": 700}})).json()
+    headers = {"authorization": f"Bearer {key['key']}"}
+    assert (await http.post(CHAT, json=body(max_tokens=200), headers=headers)).status_code == 200  # 600 of them
     for _ in range(2):
-        refused = await owner.post(CHAT, json=body(max_tokens=200), headers=headers)
+        refused = await http.post(CHAT, json=body(max_tokens=200), headers=headers)
         assert (refused.status_code, refused.headers["x-should-retry"]) == (402, "false")
         assert "retry-after" not in refused.headers
-    await owner.patch(f"/api/chat/keys/{made['id']}/", json={"limits": {"credits_day": 1400}})
-    assert (await owner.post(CHAT, json=body(max_tokens=200), headers=headers)).status_code == 200
+    await http.patch(f"/api/chat/keys/{key['id']}/", json={"limits": {"credits_day": 1400}})
+    assert (await http.post(CHAT, json=body(max_tokens=200), headers=headers)).status_code == 200
 
 
-async def test_an_owner_changes_limits_and_scopes_at_once(owner: httpx2.AsyncClient) -> None:
-    made = (await owner.post("/api/chat/keys/", json={"name": "k"})).json()
-    headers = {"authorization": f"Bearer {made['key']}"}
-    changed = await owner.patch(f"/api/chat/keys/{made['id']}/", json={"name": "n", "limits": {"requests": 1}})
+async def test_an_owner_changes_limits_and_scopes_at_once(http: httpx2.AsyncClient) -> None:
+    key = (await http.post("/api/chat/keys/", json={"name": "k"})).json()
+    headers = {"authorization": f"Bearer {key['key']}"}
+    changed = await http.patch(f"/api/chat/keys/{key['id']}/", json={"name": "n", "limits": {"requests": 1}})
     assert changed.json()["name"] == "n"
     assert changed.json()["limits"]["requests"] == 1
-    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
-    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 429
-    narrowed = await owner.patch(
-        f"/api/chat/keys/{made['id']}/", json={"scopes": ["models"], "limits": {"requests": None}}
+    assert (await http.post(CHAT, json=body(), headers=headers)).status_code == 200
+    assert (await http.post(CHAT, json=body(), headers=headers)).status_code == 429
+    narrowed = await http.patch(
+        f"/api/chat/keys/{key['id']}/", json={"scopes": ["models"], "limits": {"requests": None}}
     )
     assert narrowed.json()["scopes"] == ["models"]
-    refused = await owner.post(CHAT, json=body(), headers=headers)
+    refused = await http.post(CHAT, json=body(), headers=headers)
     assert refused.json()["error"]["code"] == "insufficient_scope"
-    assert (await owner.patch(f"/api/chat/keys/{made['id']}/", json={"limits": {"requests": 0}})).status_code == 400
+    assert (await http.patch(f"/api/chat/keys/{key['id']}/", json={"limits": {"requests": 0}})).status_code == 400
     other_id = "01a20956-a278-791e-990d-d69ad773ae21"
-    assert (await owner.patch(f"/api/chat/keys/{other_id}/", json={"name": "x"})).status_code == 404
+    assert (await http.patch(f"/api/chat/keys/{other_id}/", json={"name": "x"})).status_code == 404
 
 
-async def test_a_change_of_one_limit_leaves_the_others(owner: httpx2.AsyncClient) -> None:
+async def test_a_change_of_one_limit_leaves_the_others(http: httpx2.AsyncClient) -> None:
     """Else whoever raises a rate would lift the budget that bounds the key's cost."""
     first = {"requests": 60, "credits_day": 700, "credits_month": 5000}
-    made = (await owner.post("/api/chat/keys/", json={"name": "k", "limits": first})).json()
-    url, no_limit = f"/api/chat/keys/{made['id']}/", {"tokens": None, "concurrent": None}
-    raised = await owner.patch(url, json={"limits": {"requests": 600}})
+    key = (await http.post("/api/chat/keys/", json={"name": "k", "limits": first})).json()
+    url, no_limit = f"/api/chat/keys/{key['id']}/", {"tokens": None, "concurrent": None}
+    raised = await http.patch(url, json={"limits": {"requests": 600}})
     assert raised.json()["limits"] == first | no_limit | {"requests": 600}
-    freed = await owner.patch(url, json={"limits": {"credits_day": None}})
+    freed = await http.patch(url, json={"limits": {"credits_day": None}})
     assert freed.json()["limits"] == first | no_limit | {"requests": 600, "credits_day": None}
     unlimiting: list[dict[str, object]] = [{"limits": {}}, {"limits": None}, {"name": "renamed"}]
     for nothing in unlimiting:
-        assert (await owner.patch(url, json=nothing)).json()["limits"] == freed.json()["limits"]
+        assert (await http.patch(url, json=nothing)).json()["limits"] == freed.json()["limits"]
 
 
-async def test_keys_are_listed_masked_and_revoked_at_once(owner: httpx2.AsyncClient, second: Stack) -> None:
-    made = (await owner.post("/api/chat/keys/", json={"name": "production"})).json()
-    assert set(made) == {"id", "name", "key", "masked", "scopes", "created_at", "expires_at"}
-    assert not {"keys", "purge"} & set(made["scopes"])
-    listed = (await owner.get("/api/chat/keys/")).json()
-    assert made["key"] not in str(listed)
-    assert made["masked"] in {key["masked"] for key in listed["data"]}
-    headers = {"authorization": f"Bearer {made['key']}"}
-    assert (await owner.get("/api/chat/keys/", headers=headers)).status_code == 403
-    wider = await owner.post("/api/chat/keys/", json={"name": "x", "scopes": ["nonsense"]})
+async def test_keys_are_listed_masked_and_revoked_at_once(http: httpx2.AsyncClient, second: Stack) -> None:
+    new_key = (await http.post("/api/chat/keys/", json={"name": "production"})).json()
+    assert set(new_key) == {"id", "name", "key", "masked", "scopes", "created_at", "expires_at"}
+    assert not {"keys", "purge"} & set(new_key["scopes"])
+    listed = (await http.get("/api/chat/keys/")).json()
+    assert new_key["key"] not in str(listed)
+    assert new_key["masked"] in {key["masked"] for key in listed["data"]}
+    headers = {"authorization": f"Bearer {new_key['key']}"}
+    assert (await http.get("/api/chat/keys/", headers=headers)).status_code == 403
+    wider = await http.post("/api/chat/keys/", json={"name": "x", "scopes": ["nonsense"]})
     assert wider.status_code == 400
-    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 200
+    assert (await http.post(CHAT, json=body(), headers=headers)).status_code == 200
     for _ in range(2):
-        assert (await owner.post(f"/api/chat/keys/{made['id']}/revoke/")).status_code == 200
+        assert (await http.post(f"/api/chat/keys/{new_key['id']}/revoke/")).status_code == 200
     for url in ("", second.url):
-        refused = await owner.post(url + CHAT, json=body(), headers=headers)
+        refused = await http.post(url + CHAT, json=body(), headers=headers)
         assert refused.json()["error"]["code"] == "invalid_api_key"
-        assert (await owner.get(url + "/v1/models", headers=headers)).status_code == 401
+        assert (await http.get(url + "/v1/models", headers=headers)).status_code == 401
 
 
-async def test_a_replay_tells_what_is_left(payer: AccountClient) -> None:
-    asked, named = {"model": "test-plain", **ASKED}, {"idempotency-key": "limits"}
-    await payer.http.post("/v1/chat/completions", json=asked, headers=named)
-    answer = await payer.http.post("/v1/chat/completions", json=asked, headers=named)
+async def test_a_replay_tells_what_is_left(owner: AccountClient) -> None:
+    body, named = {"model": "test-plain", **QUESTION}, {"idempotency-key": "limits"}
+    await owner.http.post("/v1/chat/completions", json=body, headers=named)
+    answer = await owner.http.post("/v1/chat/completions", json=body, headers=named)
     assert answer.headers["idempotent-replayed"] == "true"
     assert "x-ratelimit-remaining-requests" in answer.headers
 
 
 @pytest.mark.parametrize("model", ["test-endless", "test-hang"])
 async def test_a_revoked_key_ends_its_streams_and_not_its_whole_answers(
-    owner: httpx2.AsyncClient, upstream: OpenAIServer, model: str
+    http: httpx2.AsyncClient, upstream: OpenAIServer, model: str
 ) -> None:
-    made = (await owner.post("/api/chat/keys/", json={"name": "brief"})).json()
-    headers = {"authorization": f"Bearer {made['key']}"}
+    key = (await http.post("/api/chat/keys/", json={"name": "brief"})).json()
+    headers = {"authorization": f"Bearer {key['key']}"}
     upstream.release.clear()
-    asked = body(model=model, stream=model == "test-endless", max_tokens=4000)
-    running = asyncio.create_task(owner.post(CHAT, json=asked, headers=headers))
+    fields = body(model=model, stream=model == "test-endless", max_tokens=4000)
+    running = asyncio.create_task(http.post(CHAT, json=fields, headers=headers))
     await eventually(partial(_reached, upstream, model.removeprefix("test-")))
-    await owner.post(f"/api/chat/keys/{made['id']}/revoke/")
-    assert (await owner.post(CHAT, json=body(), headers=headers)).status_code == 401
+    await http.post(f"/api/chat/keys/{key['id']}/revoke/")
+    assert (await http.post(CHAT, json=body(), headers=headers)).status_code == 401
     if model == "test-hang":
         await asyncio.sleep(1.5)  # a renewal finds the key gone
         upstream.release.set()

@@ -24,8 +24,8 @@ async def client(stack: Stack, key: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def balance(client: httpx2.AsyncClient) -> tuple[int, int]:
-    found = (await client.get("/api/chat/limit/")).json()
-    return found["balance"], found["held"]
+    balances = (await client.get("/api/chat/limit/")).json()
+    return balances["balance"], balances["held"]
 
 
 def deep(levels: int) -> Any:
@@ -61,8 +61,8 @@ async def test_what_a_provider_tells_about_itself_stays_here(client: httpx2.Asyn
 
 
 async def test_a_route_that_has_only_cleared_its_throat_is_left_for_the_next(client: httpx2.AsyncClient) -> None:
-    asked = {"model": "test-throat", "messages": MESSAGES, "stream": True}
-    answer = await client.post(CHAT, json=asked)
+    body = {"model": "test-throat", "messages": MESSAGES, "stream": True}
+    answer = await client.post(CHAT, json=body)
     assert answer.status_code == 200
     assert answer.text.count('"role":"assistant"') == 1
     assert "[DONE]" in answer.text

@@ -34,33 +34,33 @@ def text(spoken: list[dict[str, Any]], kind: str = "delta") -> str:
 
 
 async def balance(client: AccountClient) -> dict[str, int]:
-    found: dict[str, int] = (await client.http.get("/api/chat/limit/")).json()
-    return found
+    balances: dict[str, int] = (await client.http.get("/api/chat/limit/")).json()
+    return balances
 
 
-async def test_a_message_is_answered_in_events_and_charged_once(payer: AccountClient) -> None:
-    start, *spoken, done = await streamed(payer, "test-plain", temperature=0.5, max_tokens=50)
+async def test_a_message_is_answered_in_events_and_charged_once(owner: AccountClient) -> None:
+    start, *spoken, done = await streamed(owner, "test-plain", temperature=0.5, max_tokens=50)
     assert set(start) == {"type", "id", "model", "held"}
     assert (start["type"], start["model"]) == ("start", "test-plain")
     assert {event["type"] for event in spoken} == {"delta"}
     assert text(spoken) == ANSWER
     assert set(done) == {"type", "usage", "credits_charged", "balance", "held", "finish_reason"}
     assert (done["type"], done["finish_reason"], done["held"]) == ("done", "stop", start["held"])
-    receipt = await payer.get(f"/charges/{start['id']}/")
+    receipt = await owner.get(f"/charges/{start['id']}/")
     assert receipt["credits"]["charged"] == done["credits_charged"] > 0
     assert receipt["credits"]["held"] == start["held"]
-    now = await balance(payer)
+    now = await balance(owner)
     assert (now["balance"], now["held"]) == (done["balance"], 0)
 
 
-async def test_messages_are_taken_as_openai_has_them(payer: AccountClient) -> None:
+async def test_messages_are_taken_as_openai_has_them(owner: AccountClient) -> None:
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "x"}]
-    answer = await payer.http.post(PATH, json={"model": "test-plain", "messages": messages})
+    answer = await owner.http.post(PATH, json={"model": "test-plain", "messages": messages})
     assert text(events(answer.text)) == ANSWER
 
 
-async def test_parts_of_a_tool_call_have_one_index(payer: AccountClient) -> None:
-    calls = [event for event in await streamed(payer, "test-calls-tools") if event["type"] == "tool_call"]
+async def test_parts_of_a_tool_call_have_one_index(owner: AccountClient) -> None:
+    calls = [event for event in await streamed(owner, "test-calls-tools") if event["type"] == "tool_call"]
     whole: dict[int, list[str]] = {}
     for call in calls:
         parts = whole.setdefault(call["index"], ["", "", ""])
@@ -71,37 +71,37 @@ async def test_parts_of_a_tool_call_have_one_index(payer: AccountClient) -> None
 
 @pytest.mark.parametrize("model", ["test-plain", "test-calls-tools"])
 async def test_the_same_key_gives_the_same_answer_for_one_charge(
-    payer: AccountClient, upstream: OpenAIServer, model: str
+    owner: AccountClient, upstream: OpenAIServer, model: str
 ) -> None:
     key, before = uuid.uuid4().hex, len(upstream.seen)
-    first, again = [await streamed(payer, model, key=key) for _ in range(2)]
+    first, again = [await streamed(owner, model, key=key) for _ in range(2)]
     assert len(upstream.seen) == before + 1
     assert (first[0], first[-1]) == (again[0], again[-1])
     assert text(first) == text(again)
-    assert (await balance(payer))["balance"] == first[-1]["balance"]
+    assert (await balance(owner))["balance"] == first[-1]["balance"]
 
 
-async def test_a_key_of_one_endpoint_is_not_that_of_another(payer: AccountClient) -> None:
+async def test_a_key_of_one_endpoint_is_not_that_of_another(owner: AccountClient) -> None:
     key, body = uuid.uuid4().hex, {"model": "test-plain", "messages": [{"role": "user", "content": "x"}]}
     for path in (PATH, "/v1/chat/completions"):
-        answer = await payer.http.post(path, json=body, headers={"idempotency-key": key})
+        answer = await owner.http.post(path, json=body, headers={"idempotency-key": key})
         assert answer.status_code == 200
         assert "idempotent-replayed" not in answer.headers
 
 
-async def test_another_request_under_the_same_key_is_a_conflict(payer: AccountClient) -> None:
+async def test_another_request_under_the_same_key_is_a_conflict(owner: AccountClient) -> None:
     key = uuid.uuid4().hex
-    await streamed(payer, "test-plain", key=key)
-    answer = await payer.http.post(
+    await streamed(owner, "test-plain", key=key)
+    answer = await owner.http.post(
         PATH, json={"model": "test-plain", "message": "another"}, headers={"idempotency-key": key}
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "idempotency_conflict")
 
 
 async def test_a_hold_that_grows_is_told_and_the_last_credits_end_the_answer(
-    payers: OpenAccountClient,
+    new_owner: OpenAccountClient,
 ) -> None:
-    poor, key = await payers(20_000), uuid.uuid4().hex
+    poor, key = await new_owner(20_000), uuid.uuid4().hex
     start, *spoken, done = await streamed(poor, "test-metered", key=key)
     grown = [event["held"] for event in spoken if event["type"] == "hold"]
     assert len(grown) > 1
@@ -116,50 +116,50 @@ async def test_a_hold_that_grows_is_told_and_the_last_credits_end_the_answer(
 
 
 async def test_who_cannot_pay_is_refused_before_anything_is_sent(
-    payers: OpenAccountClient, upstream: OpenAIServer
+    new_owner: OpenAccountClient, upstream: OpenAIServer
 ) -> None:
-    before, poor = len(upstream.seen), await payers(5)
+    before, poor = len(upstream.seen), await new_owner(5)
     answer = await poor.http.post(PATH, json={"model": "test-plain", **MESSAGE})
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
     assert len(upstream.seen) == before
 
 
 async def test_a_provider_that_fails_before_any_output_is_an_answer_with_its_status(
-    payer: AccountClient,
+    owner: AccountClient,
 ) -> None:
-    answer = await payer.http.post(PATH, json={"model": "test-busy", **MESSAGE})
+    answer = await owner.http.post(PATH, json={"model": "test-busy", **MESSAGE})
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limit_exceeded")
-    assert (await balance(payer))["held"] == 0
+    assert (await balance(owner))["held"] == 0
 
 
-async def test_the_next_route_answers(payer: AccountClient) -> None:
-    assert text(await streamed(payer, "test-second")) == ANSWER
+async def test_the_next_route_answers(owner: AccountClient) -> None:
+    assert text(await streamed(owner, "test-second")) == ANSWER
 
 
 @pytest.mark.parametrize("model", ["test-cut", "test-error-inside", "test-garbage"])
-async def test_a_stream_that_breaks_says_so_and_what_it_cost(payer: AccountClient, model: str) -> None:
-    start, *_, error = await streamed(payer, model)
+async def test_a_stream_that_breaks_says_so_and_what_it_cost(owner: AccountClient, model: str) -> None:
+    start, *_, error = await streamed(owner, model)
     assert (error["type"], error["code"]) == ("error", "upstream_error")
     assert "SECRET" not in json.dumps(error)
-    receipt = await payer.closed(start["id"])
+    receipt = await owner.closed(start["id"])
     assert receipt["credits"]["charged"] == error["credits_charged"]
-    assert (await balance(payer))["balance"] == error["balance"]
+    assert (await balance(owner))["balance"] == error["balance"]
 
 
-async def test_who_leaves_pays_for_what_was_produced(payer: AccountClient, upstream: OpenAIServer) -> None:
+async def test_who_leaves_pays_for_what_was_produced(owner: AccountClient, upstream: OpenAIServer) -> None:
     upstream.aborted.clear()
     body = {"model": "test-endless", **MESSAGE, "max_tokens": 2000}
-    async with payer.http.stream("POST", PATH, json=body) as answer:
+    async with owner.http.stream("POST", PATH, json=body) as answer:
         lines = answer.aiter_lines()
         start = json.loads((await anext(lines))[6:])
         for _ in range(10):
             await anext(lines)
     assert await asyncio.to_thread(upstream.aborted.wait, 10)
-    receipt = await payer.closed(start["id"])
+    receipt = await owner.closed(start["id"])
     assert 0 < receipt["credits"]["charged"] < receipt["credits"]["held"]
 
     async def nothing_is_held() -> bool:
-        return (await balance(payer))["held"] == 0
+        return (await balance(owner))["held"] == 0
 
     assert await eventually(nothing_is_held)
 
@@ -178,49 +178,49 @@ async def test_who_leaves_pays_for_what_was_produced(payer: AccountClient, upstr
     ],
 )
 async def test_what_is_wrong_with_a_request_is_named(
-    payer: AccountClient, changes: dict[str, Any], param: str, code: str
+    owner: AccountClient, changes: dict[str, Any], param: str, code: str
 ) -> None:
-    answer = await payer.http.post(PATH, json={"model": "test-plain", **MESSAGE} | changes)
+    answer = await owner.http.post(PATH, json={"model": "test-plain", **MESSAGE} | changes)
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert (error["param"], error["code"]) == (param, code)
 
 
-async def test_a_stranger_is_told_so(payer: AccountClient) -> None:
-    async with httpx2.AsyncClient(base_url=payer.http.base_url) as stranger:
+async def test_a_stranger_is_told_so(owner: AccountClient) -> None:
+    async with httpx2.AsyncClient(base_url=owner.http.base_url) as stranger:
         answer = await stranger.post(PATH, json={"model": "test-plain", **MESSAGE})
     assert answer.status_code == 401
 
 
 async def test_the_path_is_taken_without_its_slash_and_other_methods_are_refused(
-    payer: AccountClient,
+    owner: AccountClient,
 ) -> None:
-    answer = await payer.http.post(PATH.rstrip("/"), json={"model": "test-plain", **MESSAGE})
+    answer = await owner.http.post(PATH.rstrip("/"), json={"model": "test-plain", **MESSAGE})
     assert answer.status_code == 200
-    assert (await payer.http.get(PATH)).status_code == 405
+    assert (await owner.http.get(PATH)).status_code == 405
 
 
 @pytest.mark.parametrize("path", [PATH, "/v1/chat/completions"])
-async def test_parameters_that_are_not_sent_are_named_or_refused(payer: AccountClient, path: str) -> None:
+async def test_parameters_that_are_not_sent_are_named_or_refused(owner: AccountClient, path: str) -> None:
     body = {"model": "test-plain", "messages": [{"role": "user", "content": "x"}], "fallbacks": ["dear"], "seed": 1}
     key = {"idempotency-key": f"dropped {path}"}
-    answers = [await payer.http.post(path, json=body, headers=key) for _ in range(2)]
+    answers = [await owner.http.post(path, json=body, headers=key) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert {answer.headers["x-yout-dropped-parameters"] for answer in answers} == {"fallbacks"}
     assert answers[1].headers["idempotent-replayed"] == "true"
-    before = await balance(payer)
+    before = await balance(owner)
     for strict in ({"json": body | {"strict": True}}, {"json": body, "headers": {"x-yout-strict": "true"}}):
-        refused = await payer.http.post(path, **strict)
+        refused = await owner.http.post(path, **strict)
         error = refused.json()["error"]
         assert (refused.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", "fallbacks")
-    assert await balance(payer) == before
-    taken = await payer.http.post(path, json={**body, "strict": True, "fallbacks": None})
+    assert await balance(owner) == before
+    taken = await owner.http.post(path, json={**body, "strict": True, "fallbacks": None})
     assert taken.status_code == 200
     assert "x-yout-dropped-parameters" not in taken.headers
 
 
-async def test_the_rich_catalog_says_what_this_caller_may_call(payer: AccountClient) -> None:
-    answer = await payer.http.get("/api/chat/models/")
+async def test_the_rich_catalog_says_what_this_caller_may_call(owner: AccountClient) -> None:
+    answer = await owner.http.get("/api/chat/models/")
     assert answer.status_code == 200
     models = {model["id"]: model for model in answer.json()["data"]}
     plain = models["test-plain"]
@@ -231,16 +231,16 @@ async def test_the_rich_catalog_says_what_this_caller_may_call(payer: AccountCli
     assert plain["prices"]["per_1k"]["input"] == 300
     assert models["test-tiered"]["prices"]["tiers"][0]["above"] == 50
     assert models["test-tiered"]["context_window"] == 100_000
-    listed = {model["id"]: model for model in (await payer.http.get("/v1/models")).json()["data"]}
+    listed = {model["id"]: model for model in (await owner.http.get("/v1/models")).json()["data"]}
     assert set(models) == set(listed)
     assert plain["supported_parameters"] == listed["test-plain"]["supported_parameters"]
     assert "temperature" in plain["supported_parameters"]
 
 
-async def test_a_model_for_a_plan_or_a_scope_that_one_lacks_is_not_enabled(payer: AccountClient) -> None:
-    key = await payer.http.post("/api/chat/keys/", json={"name": "reader", "scopes": ["models", "chat"]})
+async def test_a_model_for_a_plan_or_a_scope_that_one_lacks_is_not_enabled(owner: AccountClient) -> None:
+    key = await owner.http.post("/api/chat/keys/", json={"name": "reader", "scopes": ["models", "chat"]})
     headers = {"authorization": f"Bearer {key.json()['key']}"}
-    models = (await payer.http.get("/api/chat/models/", headers=headers)).json()["data"]
+    models = (await owner.http.get("/api/chat/models/", headers=headers)).json()["data"]
     reasons = {model["id"]: model["disabled_reason"] for model in models}
     assert reasons["test-plain"] is None
     assert reasons["demo-image"] == "insufficient_scope"

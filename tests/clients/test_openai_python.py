@@ -19,8 +19,8 @@ def client(stack: Stack, key: str) -> OpenAI:
 
 
 def balance(client: OpenAI) -> tuple[int, int]:
-    found = client.get(str(client.base_url).replace("/v1/", "/api/chat/limit/"), cast_to=dict[str, int])
-    return found["balance"], found["held"]
+    balances = client.get(str(client.base_url).replace("/v1/", "/api/chat/limit/"), cast_to=dict[str, int])
+    return balances["balance"], balances["held"]
 
 
 def test_a_chat_call(client: OpenAI) -> None:
@@ -60,10 +60,10 @@ def test_a_stream(client: OpenAI) -> None:
 
 
 def test_a_stream_with_usage(client: OpenAI) -> None:
-    asked = client.chat.completions.create(
+    events = client.chat.completions.create(
         model="test-plain", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
     )
-    chunks = list(asked)
+    chunks = list(events)
     assert chunks[-1].choices == []
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.total_tokens == 1200

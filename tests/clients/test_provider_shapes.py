@@ -39,15 +39,15 @@ async def chunks(client: httpx2.AsyncClient, model: str) -> list[dict[str, Any]]
     return [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
 
 
-def text_of(told: list[dict[str, Any]]) -> str:
-    return "".join(choice["delta"].get("content") or "" for chunk in told for choice in chunk["choices"])
+def text_of(events: list[dict[str, Any]]) -> str:
+    return "".join(choice["delta"].get("content") or "" for chunk in events for choice in chunk["choices"])
 
 
 @pytest.mark.parametrize("model", raw_answers.STREAMS)
 async def test_a_stream_is_relayed_however_it_is_written(client: httpx2.AsyncClient, model: str) -> None:
-    told = await chunks(client, model)
-    assert text_of(told) == "one two"
-    assert told[-1]["choices"][0]["finish_reason"] == "stop"
+    events = await chunks(client, model)
+    assert text_of(events) == "one two"
+    assert events[-1]["choices"][0]["finish_reason"] == "stop"
     assert await spent(client) == COST
 
 
@@ -68,11 +68,11 @@ def test_openais_own_helper_reads_a_tool_call(stack: Stack, key: str, model: str
 
 @pytest.mark.parametrize("model", raw_answers.BROKEN)
 async def test_a_stream_that_breaks_says_so_after_what_it_said(client: httpx2.AsyncClient, model: str) -> None:
-    told = await chunks(client, model)
-    assert text_of(told) == "one two"
-    assert told[-1]["error"]["code"] == "upstream_error"
-    assert told[-1]["choices"][0]["finish_reason"] == "error"
-    assert await spent(client) == told[-1]["yout"]["credits_charged"]
+    events = await chunks(client, model)
+    assert text_of(events) == "one two"
+    assert events[-1]["error"]["code"] == "upstream_error"
+    assert events[-1]["choices"][0]["finish_reason"] == "error"
+    assert await spent(client) == events[-1]["yout"]["credits_charged"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

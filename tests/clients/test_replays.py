@@ -36,9 +36,9 @@ class Said:
         self.finish = choice.finish_reason or self.finish
         self.logprobs += [token.logprob for token in (choice.logprobs.content if choice.logprobs else None) or ()]
         for n, call in enumerate(message.tool_calls or ()):
-            kept = self.tools.setdefault(getattr(call, "index", n), ["", "", ""])
+            call_parts = self.tools.setdefault(getattr(call, "index", n), ["", "", ""])
             for part, text in enumerate((call.id, call.function.name, call.function.arguments)):
-                kept[part] += text or ""
+                call_parts[part] += text or ""
 
 
 @dataclass(slots=True)
@@ -48,10 +48,10 @@ class Answered:
     choices: dict[int, Said] = field(default_factory=dict)
 
 
-def asked(client: OpenAI, model: str, key: str, *, stream: bool) -> Answered:
+def answer_of(client: OpenAI, model: str, key: str, *, stream: bool) -> Answered:
     answered = Answered()
     more: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    heard: Any = client.chat.completions.create(
+    answer: Any = client.chat.completions.create(
         model=model,
         messages=MESSAGES,
         tools=TOOLS,
@@ -60,11 +60,11 @@ def asked(client: OpenAI, model: str, key: str, *, stream: bool) -> Answered:
         extra_headers={"Idempotency-Key": key},
         **more,
     )
-    for part in heard if stream else [heard]:
+    for part in answer if stream else [answer]:
         answered.id, answered.usage = part.id, part.usage or answered.usage
         for choice in part.choices:
-            said = answered.choices.setdefault(choice.index, Said())
-            said.add(choice.delta if stream else choice.message, choice)
+            choices = answered.choices.setdefault(choice.index, Said())
+            choices.add(choice.delta if stream else choice.message, choice)
     return answered
 
 
@@ -82,7 +82,7 @@ SAID = {
 def test_a_replay_is_the_first_answer(stack: Stack, key: str, upstream: OpenAIServer, model: str, stream: bool) -> None:
     before, name = len(upstream.seen), uuid.uuid4().hex
     with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
-        first, again = (asked(client, model, name, stream=stream) for _ in range(2))
+        first, again = (answer_of(client, model, name, stream=stream) for _ in range(2))
     assert len(upstream.seen) == before + 1
     assert first.choices == SAID[model]
     assert first.usage
@@ -97,8 +97,8 @@ def chunks(client: OpenAI, model: str, key: str, **fields: Any) -> list[Any]:
     return [choice for chunk in stream for choice in chunk.choices]
 
 
-def indexes(said: list[Any]) -> list[int]:
-    return [part.index for choice in said for part in choice.delta.tool_calls or ()]
+def indexes(choices: list[Any]) -> list[int]:
+    return [part.index for choice in choices for part in choice.delta.tool_calls or ()]
 
 
 @pytest.mark.parametrize(
@@ -116,21 +116,21 @@ def test_an_odd_stream_is_told_in_order_and_alike_the_second_time(
     with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
         first, again = (chunks(client, model, name) for _ in range(2))
         assert indexes(first) == indexes(again)
-        for said in (first, again):
-            assert "".join(choice.delta.content or "" for choice in said) == text
-            parts = [part for choice in said for part in choice.delta.tool_calls or ()]
+        for choices in (first, again):
+            assert "".join(choice.delta.content or "" for choice in choices) == text
+            parts = [part for choice in choices for part in choice.delta.tool_calls or ()]
             assert [(part.id, part.function.name, part.function.arguments) for part in parts] == calls
-            assert [choice.finish_reason for choice in said if choice.finish_reason] == [
+            assert [choice.finish_reason for choice in choices if choice.finish_reason] == [
                 "tool_calls" if calls else "stop"
             ]
-            assert said[-1].finish_reason
+            assert choices[-1].finish_reason
 
 
 async def test_an_answer_that_the_credits_cut_is_cut_the_second_time_too(stack: Stack, account: OpenAccount) -> None:
     name, token = uuid.uuid4().hex, await account(20_000)
     with OpenAI(api_key=token, base_url=f"{stack.url}/v1", max_retries=0) as client:
         first, again = [await asyncio.to_thread(chunks, client, "test-metered", name) for _ in range(2)]
-    for said in (first, again):
-        assert said[-1].finish_reason == "length"
-    texts = ["".join(choice.delta.content or "" for choice in said) for said in (first, again)]
+    for choices in (first, again):
+        assert choices[-1].finish_reason == "length"
+    texts = ["".join(choice.delta.content or "" for choice in choices) for choices in (first, again)]
     assert texts[0] == texts[1] != ""

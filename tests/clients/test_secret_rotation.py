@@ -35,45 +35,45 @@ def processes(request: pytest.FixtureRequest, stack: Stack, restarted: str) -> t
 
 
 async def twice(
-    payer: AccountClient, processes: tuple[str, str], path: str, body: object
+    owner: AccountClient, processes: tuple[str, str], path: str, body: object
 ) -> tuple[httpx2.Response, httpx2.Response]:
     headers = {"idempotency-key": uuid.uuid4().hex}
-    first, second = [await payer.http.post(url + path, json=body, headers=headers) for url in processes]
+    first, second = [await owner.http.post(url + path, json=body, headers=headers) for url in processes]
     assert first.status_code == second.status_code
     assert "idempotent-replayed" not in first.headers
     assert second.headers["idempotent-replayed"] == "true"
     return first, second
 
 
-async def test_one_call_is_charged_once(payer: AccountClient, processes: tuple[str, str]) -> None:
-    first, second = await twice(payer, processes, "/v1/chat/completions", CHAT)
+async def test_one_call_is_charged_once(owner: AccountClient, processes: tuple[str, str]) -> None:
+    first, second = await twice(owner, processes, "/v1/chat/completions", CHAT)
     assert first.json()["id"] == second.json()["id"]
     assert first.json()["choices"] == second.json()["choices"]
-    charges = (await payer.http.get("/api/billing/charges/")).json()["data"]
+    charges = (await owner.http.get("/api/billing/charges/")).json()["data"]
     assert len(charges) == 1
 
 
-async def test_one_stream_is_charged_once(payer: AccountClient, processes: tuple[str, str]) -> None:
-    await twice(payer, processes, "/v1/chat/completions", CHAT | {"stream": True})
-    assert len((await payer.http.get("/api/billing/charges/")).json()["data"]) == 1
+async def test_one_stream_is_charged_once(owner: AccountClient, processes: tuple[str, str]) -> None:
+    await twice(owner, processes, "/v1/chat/completions", CHAT | {"stream": True})
+    assert len((await owner.http.get("/api/billing/charges/")).json()["data"]) == 1
 
 
-async def test_one_job_is_made(payer: AccountClient, processes: tuple[str, str]) -> None:
-    first, second = await twice(payer, processes, "/api/media/image/", IMAGE)
+async def test_one_job_is_made(owner: AccountClient, processes: tuple[str, str]) -> None:
+    first, second = await twice(owner, processes, "/api/media/image/", IMAGE)
     assert first.json()["job_uuid"] == second.json()["job_uuid"]
-    assert len((await payer.http.get("/api/billing/charges/")).json()["data"]) == 1
+    assert len((await owner.http.get("/api/billing/charges/")).json()["data"]) == 1
 
 
-async def test_one_key_is_made(payer: AccountClient, processes: tuple[str, str]) -> None:
-    first, second = await twice(payer, processes, "/api/chat/keys/", KEY)
+async def test_one_key_is_made(owner: AccountClient, processes: tuple[str, str]) -> None:
+    first, second = await twice(owner, processes, "/api/chat/keys/", KEY)
     assert first.json() == second.json()
-    assert len((await payer.http.get("/api/chat/keys/")).json()["data"]) == 2
+    assert len((await owner.http.get("/api/chat/keys/")).json()["data"]) == 2
 
 
 async def test_another_request_under_the_same_key_is_a_conflict(
-    payer: AccountClient, processes: tuple[str, str]
+    owner: AccountClient, processes: tuple[str, str]
 ) -> None:
     headers = {"idempotency-key": uuid.uuid4().hex}
-    first = await payer.http.post(f"{processes[0]}/v1/chat/completions", json=CHAT, headers=headers)
-    second = await payer.http.post(f"{processes[1]}/v1/chat/completions", json=CHAT | {"n": 2}, headers=headers)
+    first = await owner.http.post(f"{processes[0]}/v1/chat/completions", json=CHAT, headers=headers)
+    second = await owner.http.post(f"{processes[1]}/v1/chat/completions", json=CHAT | {"n": 2}, headers=headers)
     assert (first.status_code, second.status_code) == (200, 422)

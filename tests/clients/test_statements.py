@@ -11,37 +11,37 @@ from tests.support.account_client import CREDITS, AccountClient
 from tests.support.stack import Stack
 
 
-async def pages(payer: AccountClient, first: dict[str, Any]) -> list[dict[str, Any]]:
+async def pages(owner: AccountClient, first: dict[str, Any]) -> list[dict[str, Any]]:
     """What all pages have, the first one included."""
     entries, page = list(first["data"]), first
     while page["has_more"]:
-        page = await payer.get("/statement/", cursor=page["next"], limit=1)
+        page = await owner.get("/statement/", cursor=page["next"], limit=1)
         entries += page["data"]
     return entries
 
 
-async def test_what_commits_between_two_pages_is_in_the_next_statement(stack: Stack, payer: AccountClient) -> None:
-    account_id = payer.customer.account_id
+async def test_what_commits_between_two_pages_is_in_the_next_statement(stack: Stack, owner: AccountClient) -> None:
+    account_id = owner.customer.account_id
     for number in range(3):
-        await payer.ledger.ask(Grant(account_id, 10 + number, f"early:{uuid4()}"))
+        await owner.ledger.ask(Grant(account_id, 10 + number, f"early:{uuid4()}"))
     async with await psycopg.AsyncConnection.connect(stack.database_url) as connection:
         await ledger.execute(connection, [Grant(account_id, 500, f"slow:{uuid4()}")])
-        first = await payer.get("/statement/", limit=1)
+        first = await owner.get("/statement/", limit=1)
         await connection.commit()
-    await payer.ledger.ask(Grant(account_id, 7, f"late:{uuid4()}"))
-    entries = await pages(payer, first)
+    await owner.ledger.ask(Grant(account_id, 7, f"late:{uuid4()}"))
+    entries = await pages(owner, first)
     assert first["opening"]["balance"] + sum(entry["balance"] for entry in entries) == first["closing"]["balance"]
     assert first["closing"]["balance"] == CREDITS + 33
-    following = await payer.get("/statement/", since=first["to"], limit=100)
+    following = await owner.get("/statement/", since=first["to"], limit=100)
     assert following["opening"] == first["closing"]
     assert [entry["balance"] for entry in following["data"]] == [500, 7]
-    whole = await payer.get("/statement/", limit=100)
+    whole = await owner.get("/statement/", limit=100)
     assert whole["closing"]["balance"] == CREDITS + 540
     assert whole["data"] == entries + following["data"]
-    again = await payer.get("/statement/", since=first["from"], to=first["to"], limit=100)
+    again = await owner.get("/statement/", since=first["from"], to=first["to"], limit=100)
     assert (again["data"], again["closing"]) == (entries, first["closing"])
 
 
-async def test_a_period_that_has_not_begun_is_refused(payer: AccountClient) -> None:
-    answer = await payer.http.get("/api/billing/statement/", params={"from": "2999-01-01", "to": "2999-02-01"})
+async def test_a_period_that_has_not_begun_is_refused(owner: AccountClient) -> None:
+    answer = await owner.http.get("/api/billing/statement/", params={"from": "2999-01-01", "to": "2999-02-01"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "from")

@@ -17,30 +17,30 @@ def body(model: str = "test-plain", text: str = LARGE) -> dict[str, object]:
     return {"model": model, "messages": [{"role": "user", "content": text}]}
 
 
-async def test_what_an_account_cannot_pay_is_refused_before_it_is_counted(payers: OpenAccountClient) -> None:
-    poor = await payers(1)
+async def test_what_an_account_cannot_pay_is_refused_before_it_is_counted(new_owner: OpenAccountClient) -> None:
+    poor = await new_owner(1)
     answers = await asyncio.gather(*(poor.http.post(CHAT, json=body()) for _ in range(3)))
     assert {answer.status_code for answer in answers} <= {400, 402}
 
 
-@pytest.mark.parametrize("refusal", [body("nobody"), body(text="") | {"messages": 1}, body() | {"n": "x"}])
-async def test_a_refused_call_takes_one_request(payer: AccountClient, refusal: dict[str, object]) -> None:
-    created = await payer.http.post(KEYS, json={"name": "limited", "limits": {"requests": 2}})
+@pytest.mark.parametrize("invalid", [body("nobody"), body(text="") | {"messages": 1}, body() | {"n": "x"}])
+async def test_a_refused_call_takes_one_request(owner: AccountClient, invalid: dict[str, object]) -> None:
+    created = await owner.http.post(KEYS, json={"name": "limited", "limits": {"requests": 2}})
     headers = {"authorization": f"Bearer {created.json()['key']}"}
-    answers = [await payer.http.post(CHAT, json=refusal, headers=headers) for _ in range(3)]
+    answers = [await owner.http.post(CHAT, json=invalid, headers=headers) for _ in range(3)]
     assert answers[0].status_code in {400, 404}
     assert answers[0].headers["x-ratelimit-remaining-requests"] == "1"
     assert [answer.status_code for answer in answers[2:]] == [429]
 
 
-async def test_a_large_call_takes_one_request(payer: AccountClient) -> None:
-    created = await payer.http.post(KEYS, json={"name": "limited", "limits": {"requests": 10}})
+async def test_a_large_call_takes_one_request(owner: AccountClient) -> None:
+    created = await owner.http.post(KEYS, json={"name": "limited", "limits": {"requests": 10}})
     headers = {"authorization": f"Bearer {created.json()['key']}"}
-    large = await payer.http.post(CHAT, json=body(text="word " * 20_000), headers=headers)
+    large = await owner.http.post(CHAT, json=body(text="word " * 20_000), headers=headers)
     assert large.status_code == 200, large.text
     assert large.headers["x-ratelimit-remaining-requests"] == "9"
     again = {"idempotency-key": "large", **headers}
-    first, second = [await payer.http.post(CHAT, json=body(text="word " * 20_000), headers=again) for _ in range(2)]
+    first, second = [await owner.http.post(CHAT, json=body(text="word " * 20_000), headers=again) for _ in range(2)]
     assert first.json()["id"] == second.json()["id"]
 
 
@@ -62,11 +62,11 @@ REFUSED = [
 
 @pytest.mark.parametrize(("path", "refused"), REFUSED)
 async def test_whatever_is_refused_takes_one_request(
-    payer: AccountClient, path: str, refused: dict[str, object]
+    owner: AccountClient, path: str, refused: dict[str, object]
 ) -> None:
-    created = await payer.http.post(KEYS, json={"name": "limited", "scopes": EVERY, "limits": {"requests": 2}})
+    created = await owner.http.post(KEYS, json={"name": "limited", "scopes": EVERY, "limits": {"requests": 2}})
     headers = {"authorization": f"Bearer {created.json()['key']}"}
-    answers = [await payer.http.post(path, json=refused, headers=headers) for _ in range(3)]
+    answers = [await owner.http.post(path, json=refused, headers=headers) for _ in range(3)]
     assert answers[0].status_code in {400, 403, 404}, answers[0].text
     assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
     assert answers[2].status_code == 429
@@ -83,10 +83,10 @@ async def test_whatever_is_refused_takes_one_request(
     ],
 )
 async def test_whatever_is_accepted_takes_one_request_and_so_does_its_replay(
-    payer: AccountClient, path: str, accepted: dict[str, object], status: int
+    owner: AccountClient, path: str, accepted: dict[str, object], status: int
 ) -> None:
-    created = await payer.http.post(KEYS, json={"name": "limited", "scopes": EVERY, "limits": {"requests": 10}})
+    created = await owner.http.post(KEYS, json={"name": "limited", "scopes": EVERY, "limits": {"requests": 10}})
     headers = {"authorization": f"Bearer {created.json()['key']}", "idempotency-key": "same"}
-    answers = [await payer.http.post(path, json=accepted, headers=headers) for _ in range(2)]
+    answers = [await owner.http.post(path, json=accepted, headers=headers) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [status] * 2, answers[0].text
     assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["9", "8"]

@@ -10,6 +10,7 @@ import pytest
 from domain.errors import GatewayError, UpstreamError
 from domain.pricing import Usage
 from providers.base import Accepted, ChatCall, Delta, Done, ProviderEvent, Report
+from providers.registry import KINDS
 from tests.support.adapter_cases import OURS, SECRET, AdapterCases, Stream
 from tests.support.toy_provider import TOY_CASES
 
@@ -17,6 +18,10 @@ ADAPTERS: Mapping[str, AdapterCases] = {**OURS, "toy": TOY_CASES}
 
 STREAMS = [(name, case) for name, cases in ADAPTERS.items() for case in cases.streams]
 BROKEN = [(name, case) for name, cases in ADAPTERS.items() for case in cases.broken]
+
+
+def test_every_kind_with_an_adapter_is_among_them() -> None:
+    assert {name for name, kind in KINDS.items() if kind.chat is not None} <= set(ADAPTERS)
 
 
 def call(choices: int = 1) -> ChatCall:
@@ -51,7 +56,7 @@ def events_of(name: str, case: str) -> list[ProviderEvent]:
     return events
 
 
-def said(delta: Mapping[str, Any]) -> str:
+def text_of(delta: Mapping[str, Any]) -> str:
     """What a client puts together of a delta."""
     calls = [each.get("function", {}) for each in delta.get("tool_calls", [])]
     tools = "".join((function.get("name") or "") + (function.get("arguments") or "") for function in calls)
@@ -81,7 +86,7 @@ def test_all_text_is_told_and_counted_once(name: str, case: str) -> None:
     deltas = [event for event in events_of(name, case) if isinstance(event, Delta)]
     assert "".join(delta.text for delta in deltas) == stream.text
     for delta in deltas:
-        assert sorted(delta.text) == sorted("".join(said(choice["delta"]) for choice in delta.chunk["choices"]))
+        assert sorted(delta.text) == sorted("".join(text_of(choice["delta"]) for choice in delta.chunk["choices"]))
 
 
 @pytest.mark.parametrize(("name", "case"), STREAMS)
@@ -156,7 +161,7 @@ def test_whole_answers(name: str) -> None:
         for index, choice in enumerate(answer.body["choices"]):
             assert (choice["index"], choice["message"]["role"]) == (index, "assistant")
             assert choice["finish_reason"]
-        assert answer.text == "".join(said(choice["message"]) for choice in answer.body["choices"])
+        assert answer.text == "".join(text_of(choice["message"]) for choice in answer.body["choices"])
         if answer.usage is not None:
             check_usage(answer.usage)
 
@@ -183,8 +188,8 @@ def test_errors_are_in_our_words(name: str) -> None:
 def test_a_request_tells_the_provider_what_it_needs_and_nobody_else_anything(name: str) -> None:
     cases = ADAPTERS[name]
     private = {"user": "PRIVATE", "metadata": {"a": "PRIVATE"}, "end_user": "PRIVATE", "fallbacks": ["PRIVATE"]}
-    asked = ChatCall("theirs", {**call().body, **private, "max_credits": 5}, 50, stream=True)
-    request = cases.adapter.request(asked)
+    chat_call = ChatCall("theirs", {**call().body, **private, "max_credits": 5}, 50, stream=True)
+    request = cases.adapter.request(chat_call)
     assert b"PRIVATE" not in request.body
     assert SECRET not in repr(request).replace(request.url, "")
     assert {"end_user", "fallbacks"} <= set(request.dropped)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -52,7 +52,7 @@ class CannedTransport:
         self.status, self.answer = 200, b""
         self.requests: list[UpstreamRequest] = []
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> FakeExchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> FakeExchange:
         self.requests.append(request)
         asyncio.get_running_loop().call_soon(self._say, sink)
         return FakeExchange(sink)
@@ -129,20 +129,20 @@ FAILURES: Mapping[str, tuple[Any, dict[str, str], str]] = {
 
 @pytest.mark.parametrize("case", FAILURES)
 async def test_every_failure_is_worded_by_the_wire(toys: Toys, case: str) -> None:
-    body, headers, told = FAILURES[case]
+    body, headers, text = FAILURES[case]
     answer = await toys.talk(body, headers)
-    assert answer.text.startswith(f"{told} ({answer.headers['x-request-id']}): ")
+    assert answer.text.startswith(f"{text} ({answer.headers['x-request-id']}): ")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert str(answer.status_code) in told
+    assert str(answer.status_code) in text
 
 
 @pytest.mark.parametrize("live", [False, True])
-@pytest.mark.parametrize(("error", "told"), [(RateLimited(), "429"), (GatewayError(), "500")])
-async def test_what_the_ledger_refuses(toys: Toys, error: GatewayError, told: str, live: bool) -> None:
+@pytest.mark.parametrize(("error", "text"), [(RateLimited(), "429"), (GatewayError(), "500")])
+async def test_what_the_ledger_refuses(toys: Toys, error: GatewayError, text: str, live: bool) -> None:
     toys.books.error = error
     answer = await toys.talk(live=live)
-    assert (answer.status_code, answer.text[:8]) == (int(told), f"oops {told}")
-    assert ("retry-after" in answer.headers) == (told == "429")
+    assert (answer.status_code, answer.text[:8]) == (int(text), f"oops {text}")
+    assert ("retry-after" in answer.headers) == (text == "429")
 
 
 @pytest.mark.parametrize("live", [False, True])

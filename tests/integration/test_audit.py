@@ -182,6 +182,6 @@ async def test_the_command_tells_by_its_exit_code(database: Database, ledger: Le
     assert "available_drift" in drifted.stdout
     assert "DRIFT of 24 credits" in drifted.stdout
 
-    away = _yout("postgresql://nobody@127.0.0.1:1/none", "audit")
-    assert away.returncode == 2
-    assert "error:" in away.stderr
+    unreachable = _yout("postgresql://nobody@127.0.0.1:1/none", "audit")
+    assert unreachable.returncode == 2
+    assert "error:" in unreachable.stderr

@@ -17,9 +17,9 @@ async def test_the_first_audit_is_whole_and_the_next_ones_follow_what_moves(
 ) -> None:
     customers = [await open_account(database, ledger, 1000) for _ in range(3)]
     for customer in customers:
-        asked = reserve(customer, 100)
-        await ledger.ask(asked)
-        await ledger.ask(settle(customer, asked.hold_id, 40))
+        operation = reserve(customer, 100)
+        await ledger.ask(operation)
+        await ledger.ask(settle(customer, operation.hold_id, 40))
     audits = Audits(database)
     first = await audits.run()
     assert (first.clean, first.accounts) == (True, 3)

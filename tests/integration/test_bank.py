@@ -52,10 +52,10 @@ class PostgresMachine(BankMachine):
     def ask_through_a_fault(self, batches: list[list[Operation]], point: Point) -> None:
         """Whoever was interrupted asks again. An operation may so have happened twice, and must count once."""
         self.model.now = self.bank.now()
-        told, told_again = self.postgres.at_once_with(self.fault, point, batches)
+        results, told_again = self.postgres.at_once_with(self.fault, point, batches)
         heeded = [
             Heeded(*pair)
-            for batch, of in zip(batches, told, strict=True)
+            for batch, of in zip(batches, results, strict=True)
             for pair in zip(batch, of, strict=True)
             if pair[1]
         ]
@@ -75,14 +75,14 @@ def fresh() -> Iterator[Callable[[], str]]:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         migrate.upgrade(server.url_of(TEMPLATE))
 
-        def made() -> str:
+        def database_url() -> str:
             name = f"bank_{uuid.uuid4().hex}"
             with psycopg.connect(server.url, autocommit=True) as connection:
                 clone = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
                 connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
             return server.url_of(name)
 
-        yield made
+        yield database_url
 
 
 @pytest.mark.timeout(300)

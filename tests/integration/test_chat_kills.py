@@ -72,32 +72,32 @@ class Heard:
     """The connection broke before the answer was whole."""
 
 
-async def _stream(customer: Customer, model: str, heard: Heard) -> Heard:
+async def _stream(customer: Customer, model: str, result: Heard) -> Heard:
     body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": MOST}
     try:
         async with customer.http.stream("POST", "/v1/chat/completions", json=body) as answer:
-            heard.status, heard.retry_after = answer.status_code, answer.headers.get("retry-after", "")
+            result.status, result.retry_after = answer.status_code, answer.headers.get("retry-after", "")
             async for line in answer.aiter_lines():
                 if line.startswith("data: "):
-                    _take(heard, line.removeprefix("data: "))
-                elif heard.status != 200:
-                    _take(heard, line)
+                    _take(result, line.removeprefix("data: "))
+                elif result.status != 200:
+                    _take(result, line)
     except httpx2.TransportError:
-        heard.cut = True
-    return heard
+        result.cut = True
+    return result
 
 
-def _take(heard: Heard, line: str) -> None:
+def _take(result: Heard, line: str) -> None:
     if line == "[DONE]":
-        heard.done = True
+        result.done = True
         return
     chunk = json.loads(line)
-    heard.call_id = chunk.get("id", "")
-    heard.error = chunk.get("error", heard.error)
+    result.call_id = chunk.get("id", "")
+    result.error = chunk.get("error", result.error)
     if "yout" in chunk:
-        heard.charged = chunk["yout"]["credits_charged"]
+        result.charged = chunk["yout"]["credits_charged"]
     for choice in chunk.get("choices", ()):
-        heard.text += choice["delta"].get("content") or ""
+        result.text += choice["delta"].get("content") or ""
 
 
 async def _whole(customer: Customer, model: str) -> Heard:
@@ -106,11 +106,11 @@ async def _whole(customer: Customer, model: str) -> Heard:
         answer = await customer.http.post("/v1/chat/completions", json=body)
     except httpx2.TransportError:
         return Heard(cut=True)
-    said = answer.json()
-    heard = Heard(answer.status_code, error=said.get("error"), retry_after=answer.headers.get("retry-after", ""))
-    if heard.status == 200:
-        heard.charged, heard.call_id, heard.done = said["yout"]["credits_charged"], said["id"], True
-    return heard
+    parsed = answer.json()
+    result = Heard(answer.status_code, error=parsed.get("error"), retry_after=answer.headers.get("retry-after", ""))
+    if result.status == 200:
+        result.charged, result.call_id, result.done = parsed["yout"]["credits_charged"], parsed["id"], True
+    return result
 
 
 @dataclass(slots=True)
@@ -124,9 +124,9 @@ class Calls:
     def begin(self, **models: int) -> None:
         for name, count in models.items():
             model = f"test-{name}"
-            for heard in [Heard() for _ in range(count)]:
-                self.streams.setdefault(model, []).append(heard)
-                call = _whole(self.customer, model) if model == HANGING else _stream(self.customer, model, heard)
+            for result in [Heard() for _ in range(count)]:
+                self.streams.setdefault(model, []).append(result)
+                call = _whole(self.customer, model) if model == HANGING else _stream(self.customer, model, result)
                 self.running.append(asyncio.create_task(call))
 
     async def ended(self) -> list[Heard]:
@@ -220,18 +220,18 @@ async def test_an_api_that_is_killed_under_running_calls(site: Site) -> None:
         calls.begin(stalls=3, endless=3, hang=3)
         await until(lambda: _all_relaying(site.world, customer, 9), "the calls to run")
         api.kill()
-        heard = await calls.ended()
-    assert all(each.cut and not each.done and each.charged is None for each in heard)
+        result = await calls.ended()
+    assert all(each.cut and not each.done and each.charged is None for each in result)
     assert len([hold for hold in await _holds(site.world, customer) if hold.state == "open"]) == 9
 
     with site.world.stack.running("api"):
         swept = await _the_sweeper_has_been(site.world, customer)
         await _is_right(site.world, customer)
     got = {model: [tokenizer.count(each.text) for each in streams] for model, streams in calls.streams.items()}
-    told = {model: [hold.relayed for hold in swept if hold.model == model] for model in calls.streams}
-    assert told[STALLING] == got[STALLING] == [tokenizer.count(ANSWER)] * 3
-    assert max(told[ENDLESS]) <= max(got[ENDLESS])
-    assert sum(told[ENDLESS]) <= sum(got[ENDLESS])
+    relayed = {model: [hold.relayed for hold in swept if hold.model == model] for model in calls.streams}
+    assert relayed[STALLING] == got[STALLING] == [tokenizer.count(ANSWER)] * 3
+    assert max(relayed[ENDLESS]) <= max(got[ENDLESS])
+    assert sum(relayed[ENDLESS]) <= sum(got[ENDLESS])
 
 
 async def test_an_api_that_was_frozen_beyond_its_lease(site: Site) -> None:
@@ -248,11 +248,11 @@ async def test_an_api_that_was_frozen_beyond_its_lease(site: Site) -> None:
         finally:
             frozen.send_signal(SIGCONT)
         site.upstream.release.set()
-        heard = await calls.ended()
+        result = await calls.ended()
         site.upstream.release.clear()
         await _is_right(site.world, customer)
         assert sorted(await _holds(site.world, customer), key=str) == sorted(swept, key=str)
-    for each in heard:
+    for each in result:
         assert each.error is not None
         assert not each.done
 
@@ -264,15 +264,15 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
         calls.begin(stalls=2, endless=2, hang=1)
         await until(lambda: _all_relaying(site.world, customer, 5), "the calls to run")
         api.send_signal(SIGTERM)
-        heard = await calls.ended()
+        result = await calls.ended()
         assert await asyncio.to_thread(api.wait, 60) == 0
-    assert not any(each.done for each in heard)
+    assert not any(each.done for each in result)
     holds = await _holds(site.world, customer)
-    told = {hold.charged for hold in holds if hold.model != HANGING}
+    charges = {hold.charged for hold in holds if hold.model != HANGING}
     for each in (*calls.streams[STALLING], *calls.streams[ENDLESS]):
         assert each.error is not None
         assert each.error["code"] == "service_unavailable"
-        assert each.charged in told
+        assert each.charged in charges
     assert {hold.closed_by for hold in holds} == {"call"}
     assert {hold.state for hold in holds if hold.model == HANGING} == {"void"}
     for model, heard_of in calls.streams.items():
@@ -286,10 +286,10 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
     await _is_right(site.world, customer)
 
 
-async def _load(call: Callable[[], Awaitable[Heard]], over: asyncio.Event, told: list[Heard]) -> None:
+async def _load(call: Callable[[], Awaitable[Heard]], over: asyncio.Event, answers: list[Heard]) -> None:
     """One client that calls and calls."""
     while not over.is_set():
-        told.append(await call())
+        answers.append(await call())
         await asyncio.sleep(0.02)
 
 
@@ -299,7 +299,7 @@ async def test_a_database_that_is_killed_under_load(site: Site) -> None:
     with site.world.stack.running("api") as api:
         over, wholes, streams = asyncio.Event(), list[Heard](), list[Heard]()
         kinds = (lambda: _whole(customer, PLAIN), wholes), (lambda: _stream(customer, PLAIN, Heard()), streams)
-        clients = [asyncio.create_task(_load(call, over, told)) for call, told in kinds for _ in range(3)]
+        clients = [asyncio.create_task(_load(call, over, answers)) for call, answers in kinds for _ in range(3)]
         await until(lambda: _some(200, wholes, streams), "calls that succeed")
         await crash(site.postgres)
         lists = await customer.http.get("/v1/models")
@@ -318,14 +318,14 @@ async def test_a_database_that_is_killed_under_load(site: Site) -> None:
     _told_the_truth([*wholes, *streams], await _holds(site.world, customer))
 
 
-async def _some(status: int, *told: list[Heard]) -> bool:
+async def _some(status: int, *answers: list[Heard]) -> bool:
     """One of each kind at least has ended so."""
-    return all(any(each.status == status and each.done == (status == 200) for each in kind) for kind in told)
+    return all(any(each.status == status and each.done == (status == 200) for each in kind) for kind in answers)
 
 
-def _told_the_truth(told: list[Heard], holds: list[Hold]) -> None:
+def _told_the_truth(answers: list[Heard], holds: list[Hold]) -> None:
     by_id = {f"chatcmpl-{hold.id.replace('-', '')}": hold for hold in holds}
-    for each in told:
+    for each in answers:
         assert not each.cut
         if each.status != 200:
             assert (each.status, bool(each.retry_after), each.charged) == (503, True, None)
@@ -333,6 +333,6 @@ def _told_the_truth(told: list[Heard], holds: list[Hold]) -> None:
         assert each.done != (each.error is not None)
         if each.charged is not None:
             assert by_id[each.call_id].charged == each.charged
-    finished = {each.call_id for each in told if each.charged is not None}
+    finished = {each.call_id for each in answers if each.charged is not None}
     unheard = [hold for call_id, hold in by_id.items() if call_id not in finished and hold.charged]
     assert {hold.closed_by for hold in unheard} <= {"sweeper"}

@@ -76,8 +76,8 @@ def one_line(stderr: str) -> str:
 def url(database_url: str) -> str:
     """With one account, whose address has a character that ASCII lacks."""
     for address in (ACCOUNT, "jürgen@example.test"):
-        made = invoke(database_url, "accounts create", "--email", address, "--credits", "500")
-        assert made.exit_code == 0, made.output
+        account = invoke(database_url, "accounts create", "--email", address, "--credits", "500")
+        assert account.exit_code == 0, account.output
     return database_url
 
 
@@ -244,10 +244,10 @@ async def test_a_key_whose_commit_went_unanswered_is_made_once(url: str) -> None
         proxy.cuts_left = 1
         ended = await asyncio.to_thread(program, *words, env=environment(proxy.url))
     assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, b"")
-    made = json.loads(ended.stdout)
+    key = json.loads(ended.stdout)
     listed = json.loads((await asyncio.to_thread(invoke, url, "keys list", ACCOUNT, "--json")).stdout)
     assert len(listed) == 2
-    revoked = await asyncio.to_thread(invoke, url, "keys revoke", made["api_key"], "--json")
+    revoked = await asyncio.to_thread(invoke, url, "keys revoke", key["api_key"], "--json")
     assert json.loads(revoked.stdout)["id"] == listed[0]["id"]
 
 
@@ -286,10 +286,10 @@ async def test_the_database_is_gone_after_a_commit(url: str, command: str) -> No
         proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")
         proxy.last_cut_is_final = True
         ended = await asyncio.to_thread(program, *command.split(), env=environment(proxy.url))
-    told = one_line(ended.stderr.decode())
-    assert "Whether it was done is not known: run the " in told
+    line = one_line(ended.stderr.decode())
+    assert "Whether it was done is not known: run the " in line
     assert (ended.returncode, ended.stdout) == (3, b"")
-    reference = re.search(r"--ref \S+", told)
+    reference = re.search(r"--ref \S+", line)
     again = await asyncio.to_thread(invoke, url, command, *(reference[0].rstrip(",").split() if reference else ()))
     assert again.exit_code == (1 if "create" in command else 0)
     assert credits_in(url) == before + 70

@@ -11,7 +11,7 @@ from tests.support.stack import free_port
 PASSWORD = "a-password-that-nobody-may-read"
 
 
-def told(url: str) -> DatabaseFault:
+def cause(url: str) -> DatabaseFault:
     fault = diagnose(url)
     assert fault is not None
     assert PASSWORD not in str(fault)
@@ -25,21 +25,22 @@ def test_a_database_that_is_right(database_url: str) -> None:
 
 def test_what_can_be_wrong(postgres: EmbeddedPostgres, database_url: str) -> None:
     assert (
-        told(f"postgresql://yout:{PASSWORD}@127.0.0.1:{free_port()}/x").what == "nothing listens there for the database"
+        cause(f"postgresql://yout:{PASSWORD}@127.0.0.1:{free_port()}/x").what
+        == "nothing listens there for the database"
     )
-    assert told(f"postgresql://yout:{PASSWORD}@no.such.host.invalid/x").what == "the database's host is unknown"
-    assert told(f"postgresql://yout:{PASSWORD}@127.0.0.1:port/x").what == "YOUT_DATABASE_URL is no valid URL"
-    assert told("nonsense").what == "YOUT_DATABASE_URL is no valid URL"
-    assert told(postgres.url_of("no_such_database")).what == "the server has no such database"
-    assert told(postgres.url_of("postgres")) == DatabaseFault(
+    assert cause(f"postgresql://yout:{PASSWORD}@no.such.host.invalid/x").what == "the database's host is unknown"
+    assert cause(f"postgresql://yout:{PASSWORD}@127.0.0.1:port/x").what == "YOUT_DATABASE_URL is no valid URL"
+    assert cause("nonsense").what == "YOUT_DATABASE_URL is no valid URL"
+    assert cause(postgres.url_of("no_such_database")).what == "the server has no such database"
+    assert cause(postgres.url_of("postgres")) == DatabaseFault(
         "the database is not migrated", place(postgres.url_of("postgres")), "run `yout migrate`"
     )
 
 
 def test_a_wrong_password_and_a_wrong_user(postgres: EmbeddedPostgres) -> None:
     user, own = (str(conninfo_to_dict(postgres.url)[name]) for name in ("user", "password"))
-    assert told(postgres.url.replace(own, PASSWORD)).what == "the database refuses the password"
-    assert told(postgres.url.replace(user, "stranger", 1)).what == "the database refuses the password"
+    assert cause(postgres.url.replace(own, PASSWORD)).what == "the database refuses the password"
+    assert cause(postgres.url.replace(user, "stranger", 1)).what == "the database refuses the password"
     assert describe(psycopg.errors.InvalidPassword(PASSWORD), "postgresql:///x") == DatabaseFault(
         "the database refuses the password",
         "local socket:5432/x",

@@ -24,23 +24,23 @@ from tests.support.dev_stack import PORTS, STUBS, Stack, get, running, until
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Directly below the temporary folder: there a server can reach its data under any identity."""
-    with tempfile.TemporaryDirectory(prefix="yout-test-") as made:
-        yield Path(made)
+    with tempfile.TemporaryDirectory(prefix="yout-test-") as path:
+        yield Path(path)
 
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
     """The folder of a database that is made once: making one takes longer than all that is done with it."""
-    with tempfile.TemporaryDirectory(prefix="yout-test-") as made:
-        with EmbeddedPostgres(Path(made)):
+    with tempfile.TemporaryDirectory(prefix="yout-test-") as path:
+        with EmbeddedPostgres(Path(path)):
             pass
-        yield Path(made)
+        yield Path(path)
 
 
 @pytest.fixture(scope="module")
 def stack(data: Path) -> Iterator[Stack]:
     """A running stack that no test of this module ends. It was left a key that its database does not know."""
-    with tempfile.TemporaryDirectory(prefix="yout-test-") as made, running(Stack(Path(made))) as started:
+    with tempfile.TemporaryDirectory(prefix="yout-test-") as path, running(Stack(Path(path))) as started:
         started.inherit(data)
         (started.state / "dev.json").write_text('{"api_key": "sk-of-another-database"}')
         started.up()
@@ -206,13 +206,13 @@ def test_a_part_that_keeps_dying_is_named(folder: Path, data: Path) -> None:
 def test_stopping_leaves_nothing_behind_and_a_start_finds_everything_again(folder: Path) -> None:
     with running(Stack(folder)) as stack:
         stack.up()
-        told, secret = stack.told, (stack.state / "secret.key").read_text()
+        state, secret = stack.told, (stack.state / "secret.key").read_text()
         stack.signal(SIGTERM)
         assert stack.ends() == 0
         assert not stack.processes()
 
         stack.up()
-        assert stack.told == told
+        assert stack.told == state
         assert (stack.state / "secret.key").read_text() == secret
 
         stack.signal(SIGKILL)

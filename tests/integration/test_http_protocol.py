@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from tests.support.doubles.http_apps import JSON, App, DirectApp, Server, heard, post, served
+from tests.support.doubles.http_apps import JSON, App, DirectApp, Server, headers_of, post, served
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
 
@@ -30,7 +30,7 @@ async def direct() -> AsyncIterator[tuple[Server, DirectApp]]:
 @pytest.mark.parametrize("upgrade", [H2C, b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"Upgrade: TLS/1.0\r\n"])
 async def test_an_upgrade_is_ignored_and_the_body_kept(server: Server, upgrade: bytes) -> None:
     answer = await server.exchange(post("/x", headers=upgrade))
-    assert heard(answer) == {"method": "POST", "path": "/x", "body": JSON.decode()}
+    assert headers_of(answer) == {"method": "POST", "path": "/x", "body": JSON.decode()}
 
 
 @pytest.mark.parametrize("cut", [10, 60, 150, 250, 300])
@@ -51,7 +51,7 @@ async def test_an_upgrade_that_comes_in_parts(server: Server, cut: int) -> None:
 async def test_a_chunked_body_with_an_upgrade(server: Server) -> None:
     head = b"POST /x HTTP/1.1\r\nHost: x\r\n%bTransfer-Encoding: chunked\r\n\r\n" % H2C
     answer = await server.exchange(head + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
-    assert heard(answer)["body"] == "hello world"
+    assert headers_of(answer)["body"] == "hello world"
 
 
 async def test_connect_is_refused(server: Server) -> None:
@@ -62,7 +62,7 @@ async def test_connect_is_refused(server: Server) -> None:
 @pytest.mark.parametrize("path", ["/x", "/slow"])
 async def test_a_half_closed_client_gets_its_answer(server: Server, path: str) -> None:
     answer = await server.exchange(post(path), half_closed=True)
-    assert heard(answer)["path"] == path
+    assert headers_of(answer)["path"] == path
     assert b"HTTP/1.1 200" in answer
 
 
@@ -134,7 +134,7 @@ async def test_what_is_said_beside_a_body_is_bounded(server: Server, endless: by
 async def test_what_trails_a_body_is_no_header(server: Server) -> None:
     head = CHUNKED.replace(b"/x", b"/headers").replace(b"Host: x", b"Host: x\r\nConnection: close")
     answer = await server.exchange(head + b"0\r\nAuthorization: Bearer x\r\n\r\n")
-    assert heard(answer)["body"] == "host, connection, transfer-encoding"
+    assert headers_of(answer)["body"] == "host, connection, transfer-encoding"
 
 
 @pytest.mark.parametrize("nonsense", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"hello\r\n\r\n"])
@@ -149,10 +149,10 @@ async def test_who_is_answered_early_may_finish_and_ask_again(server: Server) ->
     async with server.connected() as (reader, writer):
         request = post("/early", body=b"x" * 300_000)
         writer.write(request[:1000])
-        assert heard(await reader.readuntil(b"}"))["path"] == "/early"
+        assert headers_of(await reader.readuntil(b"}"))["path"] == "/early"
         writer.write(request[1000:])
         writer.write(post("/x"))
-        assert heard(await reader.readuntil(b'}"}'))["path"] == "/x"
+        assert headers_of(await reader.readuntil(b'}"}'))["path"] == "/x"
 
 
 async def test_who_drips_on_after_the_answer_is_cut(server: Server) -> None:
@@ -177,7 +177,7 @@ async def test_a_client_that_waits_for_a_continue_gets_it(server: Server) -> Non
         writer.write(request[: -len(JSON)])
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(JSON)
-        assert heard(await reader.readuntil(b'}"}'))["body"] == JSON.decode()
+        assert headers_of(await reader.readuntil(b'}"}'))["body"] == JSON.decode()
 
 
 async def test_a_connection_that_its_client_wants_closed_is_closed(server: Server) -> None:
@@ -185,7 +185,7 @@ async def test_a_connection_that_its_client_wants_closed_is_closed(server: Serve
         writer.write(post("/x", headers=b"Connection: close\r\n"))
         answer = await reader.read()
     assert b"connection: close\r\n" in answer
-    assert heard(answer)["path"] == "/x"
+    assert headers_of(answer)["path"] == "/x"
 
 
 async def test_a_direct_answer_has_the_headers_of_every_answer(direct: tuple[Server, DirectApp]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from tests.support.doubles.http_apps import App, DirectApp, Server, heard, post, served
+from tests.support.doubles.http_apps import App, DirectApp, Server, headers_of, post, served
 
 CHUNKED = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -44,7 +44,7 @@ async def test_nonsense_after_a_request_takes_no_answer_from_it(server: Server, 
 async def test_half_a_head_after_a_request_takes_no_answer_from_it(server: Server) -> None:
     """The time for that head ends before `/slow` is answered."""
     answer = await server.exchange(post("/slow") + b"POST /x HTTP/1.1\r\nHo")
-    assert heard(answer)["path"] == "/slow"
+    assert headers_of(answer)["path"] == "/slow"
 
 
 @pytest.mark.parametrize("more", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
@@ -56,7 +56,7 @@ async def test_a_head_that_is_too_large_is_refused_in_one_piece_too(server: Serv
 
 
 async def test_a_large_body_behind_a_small_head_is_no_large_head(server: Server) -> None:
-    assert heard(await server.exchange(post("/x", body=b"x" * 200_000)))["path"] == "/x"
+    assert headers_of(await server.exchange(post("/x", body=b"x" * 200_000)))["path"] == "/x"
 
 
 async def test_who_sends_a_body_and_wants_to_close_gets_an_early_answer(server: Server) -> None:
@@ -65,7 +65,7 @@ async def test_who_sends_a_body_and_wants_to_close_gets_an_early_answer(server: 
         writer.write(post("/early", body=b"x" * 8_000_000, headers=b"Connection: close\r\n"))
         await writer.drain()
         answer = await reader.read()
-    assert heard(answer)["path"] == "/early"
+    assert headers_of(answer)["path"] == "/early"
     assert b"connection: close\r\n" in answer
 
 

@@ -34,15 +34,15 @@ async def proven(database: Database) -> Report:
 def test_migrations_build_what_the_code_says_and_go_back(database_url: str) -> None:
     def built_by() -> set[str]:
         with psycopg.connect(database_url) as connection:
-            found = connection.execute(
+            schema = connection.execute(
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public' UNION SELECT proname FROM pg_proc p "
                 "JOIN pg_namespace n ON n.oid = p.pronamespace WHERE nspname = 'public'"
             ).fetchall()
-        return {str(row[0]) for row in found} - {"alembic_version"}
+        return {str(row[0]) for row in schema} - {"alembic_version"}
 
     migrate.check(database_url)  # raises where the two differ
     built = built_by()
-    assert {"accounts", "holds", "lines", "transactions", "ledger_read", "ledger_write"} <= built
+    assert {"accounts", "holds", "lines", "transactions", "ledger_lock", "ledger_apply", "ledger_write"} <= built
     migrate.downgrade(database_url)
     assert built_by() == set()
     migrate.upgrade(database_url)
@@ -55,14 +55,14 @@ async def test_a_balance_never_goes_below_zero_whatever_runs_at_once(database: D
     """400 attempts (200 ids, each twice, over two writers) to hold 10 of 1000: exactly 100 ids are accepted."""
     async with LedgerWriter(database_url) as one, LedgerWriter(database_url) as other:
         customer = await open_account(database, one, 1000)
-        asked = [reserve(customer, 10) for _ in range(200)] * 2
-        random.Random(7).shuffle(asked)
-        verdicts = await asyncio.gather(
-            *(outcome(one if n % 2 else other, operation) for n, operation in enumerate(asked))
+        operations = [reserve(customer, 10) for _ in range(200)] * 2
+        random.Random(7).shuffle(operations)
+        results = await asyncio.gather(
+            *(outcome(one if n % 2 else other, operation) for n, operation in enumerate(operations))
         )
-    accepted = {verdict.hold_id for verdict in verdicts if isinstance(verdict, Reserved)}
+    accepted = {result.hold_id for result in results if isinstance(result, Reserved)}
     assert len(accepted) == 100
-    assert all(isinstance(verdict, Reserved | InsufficientCredits) for verdict in verdicts)
+    assert all(isinstance(result, Reserved | InsufficientCredits) for result in results)
     assert await balance(database_url, customer) == (0, 1000, 100)
     assert (await proven(database)).clean
 
@@ -83,22 +83,22 @@ async def test_every_operation_of_a_batch_gets_its_own_verdict(database: Databas
     neighbours = [reserve(customer, 100) for _ in range(50)]
     mixed: list[Operation] = [*neighbours[:25], *(operation for operation, _ in strange), *neighbours[25:]]
     batches = ledger.batches
-    verdicts = await asyncio.gather(*(outcome(ledger, operation) for operation in mixed))
+    results = await asyncio.gather(*(outcome(ledger, operation) for operation in mixed))
     assert ledger.batches - batches <= 2
-    assert sum(isinstance(v, Reserved) and v.amount == 100 for v in verdicts) == 50
-    for (_, expected), verdict in zip(strange, verdicts[25:31], strict=True):
-        assert isinstance(verdict, expected), verdict
+    assert sum(isinstance(v, Reserved) and v.amount == 100 for v in results) == 50
+    for (_, expected), result in zip(strange, results[25:31], strict=True):
+        assert isinstance(result, expected), result
     assert (await proven(database)).clean
 
 
 async def test_a_reference_that_two_accounts_race_for_is_granted_once(database: Database, database_url: str) -> None:
     async with LedgerWriter(database_url) as one, LedgerWriter(database_url) as other:
         ann, bob = await open_account(database, one, 0), await open_account(database, one, 0)
-        verdicts = await asyncio.gather(
+        results = await asyncio.gather(
             *(outcome(one, Grant(ann.account_id, 5, f"r{n}")) for n in range(20)),
             *(outcome(other, Grant(bob.account_id, 5, f"r{n}")) for n in range(20)),
         )
-    refused = [v for v in verdicts if isinstance(v, GatewayError)]
+    refused = [v for v in results if isinstance(v, GatewayError)]
     assert [type(v) for v in refused] == [KeyReused] * 20
     assert (await balance(database_url, ann))[0] + (await balance(database_url, bob))[0] == 100
     assert (await proven(database)).clean
@@ -111,8 +111,8 @@ async def test_a_locked_account_waits_and_its_neighbours_do_not(
     async with await psycopg.AsyncConnection.connect(database_url) as operator:
         await operator.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [locked.account_id])
         waiting = asyncio.create_task(outcome(ledger, reserve(locked, 10)))
-        verdicts = await asyncio.gather(*(outcome(ledger, reserve(free, 10)) for _ in range(50)))
-        assert all(isinstance(verdict, Reserved) for verdict in verdicts)
+        results = await asyncio.gather(*(outcome(ledger, reserve(free, 10)) for _ in range(50)))
+        assert all(isinstance(result, Reserved) for result in results)
         assert not waiting.done()
     assert isinstance(await waiting, Reserved)
     assert (await proven(database)).clean
@@ -131,8 +131,8 @@ async def test_a_revoked_key_holds_nothing_from_its_commit_on(
         nonlocal accepted_after
         for _ in range(40):
             late = revoked.is_set()
-            verdict = await outcome(ledger, reserve(customer, 10))
-            accepted_after += late and isinstance(verdict, Reserved)
+            result = await outcome(ledger, reserve(customer, 10))
+            accepted_after += late and isinstance(result, Reserved)
 
     async def revoke() -> None:
         await asyncio.sleep(0.02)
@@ -155,11 +155,11 @@ async def test_what_a_caller_gave_up_on_is_given_back(
     customer = await open_account(database, ledger, 1000)
     held = await ledger.ask(reserve(customer, 100))
     assert isinstance(held, Reserved)
-    asked = [ledger.submit(reserve(customer, 10)) for _ in range(20)]
+    futures = [ledger.submit(reserve(customer, 10)) for _ in range(20)]
     charged = ledger.submit(settle(customer, held.hold_id, 50))
     await asyncio.sleep(0)  # the batch is on its way
-    for verdict in [*asked, charged]:
-        verdict.cancel()
+    for result in [*futures, charged]:
+        result.cancel()
     for _ in range(100):
         await asyncio.sleep(0.05)
         if await balance(database_url, customer) in {(1000, 0, 0), (900, 100, 1)}:
@@ -201,15 +201,15 @@ async def test_a_writer_whose_connection_dies_asks_again_and_nothing_happens_twi
 
 async def test_expired_holds_are_swept_once(database: Database, ledger: LedgerWriter, database_url: str) -> None:
     customer = await open_account(database, ledger, 1000)
-    asked = reserve(customer, 100)
-    await ledger.ask(asked)
+    operation = reserve(customer, 100)
+    await ledger.ask(operation)
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute("UPDATE holds SET lease_until = now() - interval '1 minute', relayed_output = 30")
     assert (await proven(database)).counts == {"hold_expired": 1}
-    sweeps = await asyncio.gather(*(outcome(ledger, Sweep(asked.hold_id, customer.account_id)) for _ in range(5)))
+    sweeps = await asyncio.gather(*(outcome(ledger, Sweep(operation.hold_id, customer.account_id)) for _ in range(5)))
     assert [closed.repeated for closed in sweeps if isinstance(closed, Closed)] == [False, True, True, True, True]
     assert await balance(database_url, customer) == (970, 0, 0)
-    late = await outcome(ledger, settle(customer, asked.hold_id, 90))
+    late = await outcome(ledger, settle(customer, operation.hold_id, 90))
     assert isinstance(late, Closed)
     assert (late.state, late.charged, late.repeated) == (HoldState.SETTLED, 30, True)
 

@@ -14,7 +14,7 @@ from tests.integration.test_ledger import outcome, proven
 from tests.support.bank import balance, open_account, reserve, settle
 from tests.support.doubles.faulty_wire import Fault, FaultyWire, Point, Way
 from tests.support.ledger.client import Client
-from tests.support.ledger.verdict_codec import encode
+from tests.support.ledger.result_codec import encode
 
 AT_ONCE = 6
 RESERVED, SETTLED = ("Reserved", 100, 100, 900, 100, False), ("Closed", "settled", 40, 0, 960, 0)
@@ -72,11 +72,11 @@ async def test_a_fault_before_any_message_charges_once(
             customer, hold_id = await open_account(database, ledger, 1000), uuid4()
             batch: list[Operation] = [reserve(customer, 100, hold_id), settle(customer, hold_id, 40)]
             wire.arm(Point(way, number), what(wire, client, admin))
-            told = await client.ask(batch)
+            results = await client.ask(batch)
         told_again = [encode(await outcome(ledger, operation)) for operation in batch]
-        assert told[0] in (None, RESERVED, ("HoldClosed",)), told
-        assert told[1] is None or told[1][:-1] == SETTLED, told
-        first = told[1] is None and told_again[0] == RESERVED  # the client was killed before it was done
+        assert results[0] in (None, RESERVED, ("HoldClosed",)), results
+        assert results[1] is None or results[1][:-1] == SETTLED, results
+        first = results[1] is None and told_again[0] == RESERVED  # the client was killed before it was done
         assert told_again == ([RESERVED, (*SETTLED, False)] if first else [("HoldClosed",), (*SETTLED, True)])
         assert await balance(database_url, customer) == (960, 0, 0)
         return wire.fired

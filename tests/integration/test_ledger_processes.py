@@ -23,7 +23,7 @@ from tests.support.bank import Customer, balance, open_account, reserve
 from tests.support.doubles.faulty_wire import FaultyWire, Point, Way
 from tests.support.ledger.client import GIVEN_UP, Client
 from tests.support.ledger.load import committed
-from tests.support.ledger.verdict_codec import EncodedResult
+from tests.support.ledger.result_codec import EncodedResult
 from tests.support.stack import eventually
 
 PROCESSES, BATCHES = 4, 10_000
@@ -45,8 +45,8 @@ async def operate(database: Database, customers: Sequence[Customer], done: async
     rounds = 0
     while not done.is_set():
         async with database.transaction() as session:
-            found = await session.connection()
-            await found.exec_driver_sql(
+            connection = await session.connection()
+            await connection.exec_driver_sql(
                 "UPDATE holds SET lease_until = now() WHERE id IN (SELECT id FROM holds WHERE state = 'open' LIMIT 5 "
                 "FOR UPDATE SKIP LOCKED)"
             )
@@ -92,7 +92,7 @@ async def test_no_deadlock_in_ten_thousand_batches_of_four_processes(
         beside = asyncio.create_task(operate(database, customers, done))
         try:
             each = BATCHES // PROCESSES
-            told = await asyncio.gather(*(committed(database_url, customers, n, each) for n in range(PROCESSES)))
+            results = await asyncio.gather(*(committed(database_url, customers, n, each) for n in range(PROCESSES)))
         finally:
             done.set()
             rounds = await beside
@@ -100,21 +100,21 @@ async def test_no_deadlock_in_ten_thousand_batches_of_four_processes(
         await provoke(database_url, customers[:2])
         assert await eventually(partial(deadlocks, admin)) == 1  # the one that proves that one would be seen
         assert postgres.log.read_bytes()[mark:].count(b"deadlock detected") == 1
-    await all_legal(database, [pair for of in told for pair in of])
+    await all_legal(database, [pair for of in results for pair in of])
 
 
-async def all_legal(database: Database, told: Sequence[tuple[Operation, EncodedResult]]) -> None:
-    for operation, verdict in told:
-        assert verdict[0] in LEGAL[type(operation).__name__], (operation, verdict)
+async def all_legal(database: Database, results: Sequence[tuple[Operation, EncodedResult]]) -> None:
+    for operation, result in results:
+        assert result[0] in LEGAL[type(operation).__name__], (operation, result)
     async with database.connection() as connection:
         rows = (await connection.exec_driver_sql("SELECT id, state, charged FROM holds")).all()
-    holds: dict[Any, tuple[Any, ...]] = {found.id: (found.state, found.charged) for found in rows}
-    for operation, verdict in told:
+    holds: dict[Any, tuple[Any, ...]] = {row.id: (row.state, row.charged) for row in rows}
+    for operation, result in results:
         if isinstance(operation, Grant | Adjust | Admit):
             continue
-        kind, *rest = verdict
+        kind, *rest = result
         if kind == "Closed":
-            assert holds[operation.hold_id] == tuple(rest[:2]), (operation, verdict)
+            assert holds[operation.hold_id] == tuple(rest[:2]), (operation, result)
         elif kind == "Reserved":
             assert operation.hold_id in holds
     report = await proven(database)
@@ -122,10 +122,10 @@ async def all_legal(database: Database, told: Sequence[tuple[Operation, EncodedR
 
 
 async def deadlocks(admin: psycopg.AsyncConnection[Any]) -> int:
-    found = await admin.execute(
+    cursor = await admin.execute(
         "SELECT deadlocks FROM pg_stat_database, pg_stat_clear_snapshot() WHERE datname = current_database()"
     )
-    row = await found.fetchone()
+    row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
 
@@ -172,13 +172,13 @@ async def test_each_process_hears_its_own_verdicts_among_fifty_neighbours(
             await operator.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [locked.account_id])
             for client, batch in zip(clients, batches, strict=True):
                 await client.send(batch)
-            told = [dict([await client.next() for _ in range(53)]) for client in clients]  # all but the locked one
+            results = [dict([await client.next() for _ in range(53)]) for client in clients]  # all but the locked one
         late = [await client.next() for client in clients]
-    for heard, (number, verdict) in zip(told, late, strict=True):
+    for received, (number, result) in zip(results, late, strict=True):
         assert number == 28
-        heard[number] = verdict
-        assert [heard[25 + n][0] for n in range(4)] == [expected for _, expected in strange]
-        assert sum(one[:2] == ("Reserved", 100) for one in heard.values()) == 50
+        received[number] = result
+        assert [received[25 + n][0] for n in range(4)] == [expected for _, expected in strange]
+        assert sum(one[:2] == ("Reserved", 100) for one in received.values()) == 50
     assert await balance(database_url, customer) == (100_000 - 10_050, 10_050, 101)
     assert await balance(database_url, locked) == (990, 10, 1)
     assert (await proven(database)).clean
@@ -202,14 +202,14 @@ async def test_a_cancelled_caller_is_given_back_what_two_processes_did_for_it(
 
             wire.arm(Point(Way.FORTH, 2), leave)
             await client.send([reserve(customer, 100) for _ in range(51)])
-            told = dict([await client.next()])
+            results = dict([await client.next()])
             left.set()
-            told |= dict([await client.next() for _ in range(50)])
+            results |= dict([await client.next() for _ in range(50)])
             assert wire.fired
-            return told
+            return results
 
-    for told in await asyncio.gather(one(), one()):
-        assert told.pop(25) == GIVEN_UP
-        assert all(verdict[:2] == ("Reserved", 100) for verdict in told.values())
+    for results in await asyncio.gather(one(), one()):
+        assert results.pop(25) == GIVEN_UP
+        assert all(result[:2] == ("Reserved", 100) for result in results.values())
     assert await balance(database_url, customer) == (100_000 - 2 * 10 - 10_000, 10_020, 102)
     assert (await proven(database)).clean

@@ -103,8 +103,8 @@ async def test_outputs_are_deleted_by_workers_that_are_killed_at_it(tmp_path: Pa
                 with stack.running("worker", killed) as process:
                     await until(lambda: _another_round(temporal), "the schedule")
                     assert await asyncio.to_thread(process.wait) == -SIGKILL
-            kept = [(stack.state / "media" / folder.prefix).exists() for folder in folders]
-            assert kept == [False, False], "the second worker deleted both before it died"
+            exist = [(stack.state / "media" / folder.prefix).exists() for folder in folders]
+            assert exist == [False, False], "the second worker deleted both before it died"
             await world.rows("UPDATE media_jobs SET outputs_deleted_at = NULL WHERE id = %s", folders[0].job_id)
             with stack.running("worker", {"YOUT_WORKER_QUEUES": "maintenance"}):
                 for folder in folders:

@@ -85,21 +85,21 @@ PAGES: dict[str, Read] = {
 
 async def plans(connection: AsyncConnection, read: Read) -> list[dict[str, Any]]:
     """How PostgreSQL did each statement of `read`."""
-    asked: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
 
     def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
-        asked.append((statement, parameters))
+        statements.append((statement, parameters))
 
     event.listen(connection.sync_connection, "before_cursor_execute", note)
     async with AsyncSession(connection) as session:
         assert await read(session)
     event.remove(connection.sync_connection, "before_cursor_execute", note)
-    found = []
-    for statement, parameters in asked:
+    plans_ = []
+    for statement, parameters in statements:
         explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
-        found.append(explained.scalar_one()[0]["Plan"])
-    assert found
-    return found
+        plans_.append(explained.scalar_one()[0]["Plan"])
+    assert plans_
+    return plans_
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -108,15 +108,15 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(inner)
 
 
-def scanned(found: list[dict[str, Any]]) -> set[str]:
+def scanned(plans_: list[dict[str, Any]]) -> set[str]:
     """Tables that were read from one end to the other."""
-    every = [node for plan in found for node in nodes(plan)]
+    every = [node for plan in plans_ for node in nodes(plan)]
     return {node["Relation Name"] for node in every if node["Node Type"] == "Seq Scan"}
 
 
-def read_rows(found: list[dict[str, Any]]) -> int:
+def read_rows(plans_: list[dict[str, Any]]) -> int:
     """Of all tables, those included that a filter then threw away."""
-    every = [node for plan in found for node in nodes(plan) if "Scan" in node["Node Type"]]
+    every = [node for plan in plans_ for node in nodes(plan) if "Scan" in node["Node Type"]]
     removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
     return sum(
         (node["Actual Rows"] + sum(node.get(name, 0) for name in removed)) * node["Actual Loops"] for node in every
@@ -126,32 +126,32 @@ def read_rows(found: list[dict[str, Any]]) -> int:
 async def test_what_is_asked_for_is_read_and_no_more(rows: AsyncConnection) -> None:
     """One test: the rows take longer to write than all of it takes to read."""
     for name, read in PAGES.items():
-        found = await plans(rows, read)
-        assert not scanned(found) & BIG, name
-        assert read_rows(found) <= ROWS_OF_AN_ENTRY * (LIMIT + 1), name
+        plans_ = await plans(rows, read)
+        assert not scanned(plans_) & BIG, name
+        assert read_rows(plans_) <= ROWS_OF_AN_ENTRY * (LIMIT + 1), name
     await a_receipt_is_a_few_rows(rows)
     await usage_is_read_from_its_roll_up(rows)
     await balances_are_added_up_from_their_period_on(rows)
 
 
 async def a_receipt_is_a_few_rows(rows: AsyncConnection) -> None:
-    found = await plans(rows, lambda session: billing.receipt(session, ACCOUNT, uuid.UUID(int=CALLS // 2)))
-    assert not scanned(found) & BIG
-    assert read_rows(found) <= ROWS_OF_AN_ENTRY
+    plans_ = await plans(rows, lambda session: billing.receipt(session, ACCOUNT, uuid.UUID(int=CALLS // 2)))
+    assert not scanned(plans_) & BIG
+    assert read_rows(plans_) <= ROWS_OF_AN_ENTRY
 
 
 async def usage_is_read_from_its_roll_up(rows: AsyncConnection) -> None:
     days = (FIRST + timedelta(days=10), FIRST + timedelta(days=20))
     for grouping in Grouping:
-        found = await plans(rows, lambda session, by=grouping: billing.usage(session, ACCOUNT, by, days))  # type: ignore[misc]
-        tables = {node["Relation Name"] for plan in found for node in nodes(plan) if "Relation Name" in node}
+        plans_ = await plans(rows, lambda session, by=grouping: billing.usage(session, ACCOUNT, by, days))  # type: ignore[misc]
+        tables = {node["Relation Name"] for plan in plans_ for node in nodes(plan) if "Relation Name" in node}
         assert tables == {"usage_days"}
-        assert not scanned(found)
-        assert read_rows(found) <= 2 * 10 * MODELS  # a bitmap is read once more
+        assert not scanned(plans_)
+        assert read_rows(plans_) <= 2 * 10 * MODELS  # a bitmap is read once more
 
 
 async def balances_are_added_up_from_their_period_on(rows: AsyncConnection) -> None:
     recent = Period(datetime(2026, 3, 1, 22, tzinfo=UTC), datetime(2026, 3, 1, 23, tzinfo=UTC))
     certain = datetime(2026, 4, 1, tzinfo=UTC)
-    found = await plans(rows, lambda session: billing.open_statement(session, ACCOUNT, recent, certain))
-    assert not scanned(found) & BIG
+    plans_ = await plans(rows, lambda session: billing.open_statement(session, ACCOUNT, recent, certain))
+    assert not scanned(plans_) & BIG

@@ -21,7 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from activities.failures import PUBLIC
 from dev.temporal import EmbeddedTemporal
 from domain.ids import workflow_id
-from tests.support.media_stack import ENDED, PATIENCE, Customer, Job, World, embedded, temporal_of, until
+from tests.support.media_stack import ENDED, TIMEOUT, Customer, Job, World, embedded, temporal_of, until
 from tests.support.stack import Stack
 from workflows import start
 
@@ -84,11 +84,11 @@ async def _ordered(world: World, kind: str, body: dict[str, object]) -> Ordered:
 
 async def _watch(customer: Customer, job: Job) -> list[Job]:
     seen = [job]
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while seen[-1]["status"] not in ENDED:
             await asyncio.sleep(0.2)
-            if found := await customer.job(job["job_uuid"]):
-                seen.append(found)
+            if status := await customer.job(job["job_uuid"]):
+                seen.append(status)
     return seen
 
 
@@ -159,8 +159,8 @@ async def test_a_video_job_makes_a_film_with_sound(site: Site) -> None:
 async def test_a_speech_job_makes_a_voice_that_is_heard(site: Site, name: str, codec: str, content_type: str) -> None:
     job = await _succeeded(site, name)
     (output,) = job["outputs"]
-    found, seconds, loudest = _sound(await _file(site, output))
-    assert (found, output["content_type"], job["credits_cost"]) == (codec, content_type, 500)
+    status, seconds, loudest = _sound(await _file(site, output))
+    assert (status, output["content_type"], job["credits_cost"]) == (codec, content_type, 500)
     assert 0.3 < seconds < 5
     assert abs(seconds - output["duration"]) < 0.2
     assert loudest > 2000
@@ -172,16 +172,16 @@ async def test_a_slow_job_takes_as_long_as_told_and_shows_its_progress(site: Sit
     last = seen[-1]
     took = datetime.fromisoformat(last["finished_at"]) - datetime.fromisoformat(last["started_at"])
     assert took >= timedelta(seconds=3)
-    told = [job["progress"] or 0 for job in seen]
-    assert told == sorted(told)
-    assert any(0 < progress < 100 for progress in told)
+    percents = [job["progress"] or 0 for job in seen]
+    assert percents == sorted(percents)
+    assert any(0 < progress < 100 for progress in percents)
     states = [job["status"] for job in seen]
     assert states == sorted(states, key=["queued", "running", "succeeded"].index)
     assert all(job["output_url"] is None for job in seen[:-1])
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("image-fail", "The provider failed"),
         ("video-fail", "The provider failed"),
@@ -189,12 +189,12 @@ async def test_a_slow_job_takes_as_long_as_told_and_shows_its_progress(site: Sit
         ("refused", "'size'"),
     ],
 )
-async def test_a_job_that_fails_gives_its_credits_back(site: Site, name: str, said: str) -> None:
+async def test_a_job_that_fails_gives_its_credits_back(site: Site, name: str, message: str) -> None:
     ordered = site.orders[name]
     job = (await ordered.seen())[-1]
     assert job["status"] == "failed"
     assert job["error"]["code"] in PUBLIC
-    assert said in job["error"]["message"]
+    assert message in job["error"]["message"]
     assert job["credits_refunded"] == job["credits_cost"] > 0
     assert (job["output_url"], job["outputs"]) == (None, [])
     assert await ordered.customer.balance() == (OPENING, 0)

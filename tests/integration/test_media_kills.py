@@ -114,13 +114,13 @@ class Hospital:
     temporal: worker.Temporal
     parts: worker.Parts
     recovering: list[asyncio.Task[None]]
-    found: dict[UUID, tuple[str, str | None]]
+    states: dict[UUID, tuple[str, str | None]]
     """Each job's state, and its id at the provider."""
 
     async def namespace(self) -> Client:
         """A new one. The server makes only so many a second."""
-        name, kept = f"death-{uuid4().hex}", Duration(seconds=86400)
-        request = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=kept)
+        name, retention = f"death-{uuid4().hex}", Duration(seconds=86400)
+        request = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=retention)
         service = (await temporal_of(self.server)).workflow_service
         await until(lambda: _permitted(service.register_namespace(request)), "a namespace")
         client = await temporal_of(self.server, name)
@@ -170,7 +170,7 @@ class Hospital:
         """One look for all who wait, from time to time."""
         while True:
             rows = await self.world.rows("SELECT id, state, provider_job_id FROM media_jobs")
-            self.found = {job_id: (state, provider_job_id) for job_id, state, provider_job_id in rows}
+            self.states = {job_id: (state, provider_job_id) for job_id, state, provider_job_id in rows}
             await asyncio.sleep(OFTEN)
 
     async def _cancelled(self, client: Client, job: StoredJob) -> None:
@@ -182,10 +182,10 @@ class Hospital:
         await worker.run(there, self.parts, worker.Fleet(queues=QUEUES), self.over)
 
     async def _is_submitted(self, job_id: UUID) -> bool:
-        return job_id in self.found and self.found[job_id][1] is not None
+        return job_id in self.states and self.states[job_id][1] is not None
 
     async def _has_ended(self, job_id: UUID) -> bool:
-        return job_id in self.found and self.found[job_id][0] in ENDED
+        return job_id in self.states and self.states[job_id][0] in ENDED
 
 
 async def _permitted(call: Awaitable[object]) -> bool:

@@ -39,13 +39,13 @@ class Operator:
         environment = {"YOUT_DATABASE_URL": self.url, "YOUT_SECRET_KEY": "s" * 40, "COLUMNS": "40"}
         return CliRunner().invoke(yout, list(words), env=environment)
 
-    def told(self, *words: str) -> Any:
+    def report(self, *words: str) -> Any:
         """A command's JSON."""
         done = self.invoke(*words, "--json")
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
-    def said(self, *words: str) -> str:
+    def text(self, *words: str) -> str:
         done = self.invoke(*words)
         assert done.exit_code == 0, done.output
         return done.stdout.strip()
@@ -61,9 +61,9 @@ class Operator:
         async def working() -> Found:
             database = Database.open(self.url, pool=2)
             async with LedgerWriter(self.url) as ledger:
-                found = await work(database, ledger)
+                outcome = await work(database, ledger)
             await database.close()
-            return found
+            return outcome
 
         return asyncio.run(working())
 
@@ -72,15 +72,15 @@ class Operator:
 
     def call(self, customer: Customer, held: int = 500, charged: int | None = None) -> Reserve:
         """One call, ended with that charge; None: it goes on."""
-        asked = reserve(customer, held)
+        operation = reserve(customer, held)
 
         async def calling(_: Database, ledger: LedgerWriter) -> None:
-            await ledger.ask(asked)
+            await ledger.ask(operation)
             if charged is not None:
-                await ledger.ask(settle(customer, asked.hold_id, charged))
+                await ledger.ask(settle(customer, operation.hold_id, charged))
 
         self.behind(calling)
-        return asked
+        return operation
 
     def balance(self, customer: Customer) -> int:
         return asyncio.run(balance(self.url, customer))[0]
@@ -107,19 +107,19 @@ def test_a_charge_is_refunded_once(operator: Operator) -> None:
     customer = operator.account()
     charge = chat_id(operator.call(customer, charged=400).hold_id)
     words = ("refund", charge, "--reason", "It was our fault.")
-    told = operator.told(*words)
+    report = operator.report(*words)
     account_id = str(customer.account_id)
-    assert told == {
+    assert report == {
         "charge": charge,
         "account_id": account_id,
         "credits_refunded": 400,
         "balance": 10_000,
         "repeated": False,
     }
-    assert operator.told(*words) == told | {"repeated": True}
-    assert operator.said(*words) == "was refunded before; balance 10,000"
+    assert operator.report(*words) == report | {"repeated": True}
+    assert operator.text(*words) == "was refunded before; balance 10,000"
     other = operator.call(customer, charged=1)
-    assert operator.said("refund", str(other.hold_id), "--reason", "x") == "refunded 10 credits; balance 10,000"
+    assert operator.text("refund", str(other.hold_id), "--reason", "x") == "refunded 10 credits; balance 10,000"
     assert operator.balance(customer) == 10_000
 
 
@@ -147,7 +147,7 @@ def test_a_refunded_job_says_so(operator: Operator) -> None:
     price = FlatTerms(500, "v1")
     ordered = Order(uuid.uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", price, request)
 
-    async def made(database: Database, _: LedgerWriter) -> MediaJobs:
+    async def make_jobs(database: Database, _: LedgerWriter) -> MediaJobs:
         jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
         await jobs.accept(ordered)
         await jobs.begin(ordered.job_id)
@@ -155,14 +155,14 @@ def test_a_refunded_job_says_so(operator: Operator) -> None:
         await jobs.succeed(ordered.job_id, [Output(object_key=key, content_type="image/png", bytes=3)])
         return jobs
 
-    operator.behind(made)
+    operator.behind(make_jobs)
     assert operator.balance(customer) == 9_500
     stored = {"account_id": str(customer.account_id), "objects": 1, "bytes": 3}
-    assert operator.told("outputs", "list") == [stored]
-    assert str(customer.account_id) in operator.said("outputs", "list")
+    assert operator.report("outputs", "list") == [stored]
+    assert str(customer.account_id) in operator.text("outputs", "list")
     for repeated in (False, True):
-        told = operator.told("refund", str(ordered.job_id), "--reason", "A black picture.")
-        assert (told["credits_refunded"], told["balance"], told["repeated"]) == (500, 10_000, repeated)
+        report = operator.report("refund", str(ordered.job_id), "--reason", "A black picture.")
+        assert (report["credits_refunded"], report["balance"], report["repeated"]) == (500, 10_000, repeated)
 
     async def refunded(database: Database, _: LedgerWriter) -> int:
         jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
@@ -175,11 +175,11 @@ def test_a_balance_is_adjusted(operator: Operator) -> None:
     customer = operator.account(1_000)
     account = str(customer.account_id)
     took = ("adjust", account, "-400", "--reason", "Granted twice.", "--ref", "ticket-7")
-    assert operator.said(*took) == "took 400 credits; balance 600"
-    assert operator.said(*took) == "was adjusted before under this reference; balance 600"
-    assert operator.told(*took) == {"balance": 600, "repeated": True}
-    assert operator.said("adjust", account, "+50", "--reason", "For the trouble.") == "added 50 credits; balance 650"
-    assert operator.said("adjust", account, "50", "--reason", "For the trouble.") == "added 50 credits; balance 700"
+    assert operator.text(*took) == "took 400 credits; balance 600"
+    assert operator.text(*took) == "was adjusted before under this reference; balance 600"
+    assert operator.report(*took) == {"balance": 600, "repeated": True}
+    assert operator.text("adjust", account, "+50", "--reason", "For the trouble.") == "added 50 credits; balance 650"
+    assert operator.text("adjust", account, "50", "--reason", "For the trouble.") == "added 50 credits; balance 700"
     operator.call(customer, held=100)
     assert operator.refused("adjust", account, "-601", "--reason", "x") == (
         "The account has 600 credits available and 100 held; taking 601 would leave less than zero."
@@ -198,44 +198,44 @@ def test_a_balance_is_adjusted(operator: Operator) -> None:
 
 def test_credits_are_granted(operator: Operator) -> None:
     account = str(operator.account(0).account_id)
-    assert operator.said("grant", account, "2500", "--ref", "invoice-7") == "gave 2,500 credits; balance 2,500"
-    assert operator.told("grant", account, "2500", "--ref", "invoice-7") == {"balance": 2_500, "repeated": True}
+    assert operator.text("grant", account, "2500", "--ref", "invoice-7") == "gave 2,500 credits; balance 2,500"
+    assert operator.report("grant", account, "2500", "--ref", "invoice-7") == {"balance": 2_500, "repeated": True}
 
 
 def test_open_holds_are_listed(operator: Operator) -> None:
     ann, bob = operator.account(), operator.account()
     first, second = operator.call(ann, held=70), operator.call(bob, held=80)
     operator.call(ann, charged=10)
-    assert [hold["charge"] for hold in operator.told("holds", "list")] == [
+    assert [hold["charge"] for hold in operator.report("holds", "list")] == [
         chat_id(first.hold_id),
         chat_id(second.hold_id),
     ]
-    (found,) = operator.told("holds", "list", "--account", str(bob.account_id))
-    assert (found["account_id"], found["credits"], found["kind"], found["model"]) == (
+    (listed,) = operator.report("holds", "list", "--account", str(bob.account_id))
+    assert (listed["account_id"], listed["credits"], listed["kind"], listed["model"]) == (
         str(bob.account_id),
         80,
         "chat",
         "m",
     )
-    assert found["lease_until"] > found["created_at"]
-    assert chat_id(second.hold_id) in operator.said("holds", "list")
-    assert len(operator.told("holds", "list", "--limit", "1")) == 1
+    assert listed["lease_until"] > listed["created_at"]
+    assert chat_id(second.hold_id) in operator.text("holds", "list")
+    assert len(operator.report("holds", "list", "--limit", "1")) == 1
 
 
 def test_an_account_is_suspended_and_resumed(operator: Operator) -> None:
     customer = operator.account()
     account = str(customer.account_id)
     running = operator.call(customer, held=100)
-    assert operator.said("accounts", "suspend", account) == f"suspended: {account}"
-    assert operator.said("accounts", "suspend", account) == f"was suspended before: {account}"
-    assert operator.told("accounts", "list")[0]["suspended"] is True
+    assert operator.text("accounts", "suspend", account) == f"suspended: {account}"
+    assert operator.text("accounts", "suspend", account) == f"was suspended before: {account}"
+    assert operator.report("accounts", "list")[0]["suspended"] is True
     with pytest.raises(AccountSuspended):
         operator.call(customer)
     operator.behind(lambda _, ledger: ledger.ask(settle(customer, running.hold_id, 60)))
     resumed = {"account_id": account, "suspended": False}
-    assert operator.told("accounts", "resume", account) == resumed | {"repeated": False}
-    assert operator.told("accounts", "resume", account) == resumed | {"repeated": True}
-    assert operator.said("accounts", "resume", account) == f"was not suspended: {account}"
+    assert operator.report("accounts", "resume", account) == resumed | {"repeated": False}
+    assert operator.report("accounts", "resume", account) == resumed | {"repeated": True}
+    assert operator.text("accounts", "resume", account) == f"was not suspended: {account}"
     operator.call(customer, charged=40)
     assert operator.balance(customer) == 9_900
 
@@ -243,16 +243,16 @@ def test_an_account_is_suspended_and_resumed(operator: Operator) -> None:
 def test_keys_are_listed_and_revoked(operator: Operator) -> None:
     customer = operator.account()
     account = str(customer.account_id)
-    (key,) = operator.told("keys", "list", account)
-    assert key["masked"] in operator.said("keys", "list", account)
+    (key,) = operator.report("keys", "list", account)
+    assert key["masked"] in operator.text("keys", "list", account)
     assert customer.token not in json.dumps(key)
     other = operator.account()
-    assert operator.said("keys", "revoke", key["id"]) == f"revoked: {key['masked']} ({key['id']})"
-    assert operator.told("keys", "revoke", customer.token)["repeated"] is True
-    assert operator.told("keys", "list", account) == []
+    assert operator.text("keys", "revoke", key["id"]) == f"revoked: {key['masked']} ({key['id']})"
+    assert operator.report("keys", "revoke", customer.token)["repeated"] is True
+    assert operator.report("keys", "list", account) == []
     with pytest.raises(CallerUnknown):
         operator.call(customer)
-    assert operator.told("keys", "revoke", other.token)["repeated"] is False
+    assert operator.report("keys", "revoke", other.token)["repeated"] is False
     unknown = "There is no such key. Give its id, or a whole token of it."
     assert operator.refused("keys", "revoke", str(uuid.uuid4())) == unknown
     assert operator.refused("keys", "revoke", "yout-nonsense") == unknown
@@ -260,12 +260,12 @@ def test_keys_are_listed_and_revoked(operator: Operator) -> None:
 
 def test_how_an_account_is_served(operator: Operator) -> None:
     account = str(operator.account().account_id)
-    assert operator.told("accounts", "set", account, "--recognise-retries") == {
+    assert operator.report("accounts", "set", account, "--recognise-retries") == {
         "account_id": account,
         "recognise_retries": True,
     }
-    assert operator.said("accounts", "set", account, "--recognise-retries") == f"retries are recognised: {account}"
-    assert operator.said("accounts", "set", account, "--no-recognise-retries") == (
+    assert operator.text("accounts", "set", account, "--recognise-retries") == f"retries are recognised: {account}"
+    assert operator.text("accounts", "set", account, "--no-recognise-retries") == (
         f"retries are not recognised: {account}"
     )
     assert operator.refused("accounts", "set", account) == (
@@ -274,11 +274,11 @@ def test_how_an_account_is_served(operator: Operator) -> None:
 
 
 def test_an_account_is_made_with_its_first_key(operator: Operator) -> None:
-    made = operator.told("accounts", "create", "--email", "Ann@Example.test", "--credits", "500")
-    again = operator.told("accounts", "create", "--email", "ann@example.test", "--credits", "500", "--exist-ok")
-    assert again["account_id"] == made["account_id"]
-    assert operator.told("accounts", "list")[0]["available"] == 500
-    assert len(operator.told("keys", "list", "ann@example.test")) == 2
+    account = operator.report("accounts", "create", "--email", "Ann@Example.test", "--credits", "500")
+    again = operator.report("accounts", "create", "--email", "ann@example.test", "--credits", "500", "--exist-ok")
+    assert again["account_id"] == account["account_id"]
+    assert operator.report("accounts", "list")[0]["available"] == 500
+    assert len(operator.report("keys", "list", "ann@example.test")) == 2
     assert "already has the account" in operator.refused("accounts", "create", "--email", "ann@example.test")
 
 

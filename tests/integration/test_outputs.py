@@ -28,10 +28,10 @@ class Site:
         self.gone: set[str] = set()
         self.storage = ObjectStorage.from_url(folder.as_uri())
         self.urls = SignedUrls(DerivedKeys(b"s" * 32), "http://yout.example", timedelta(hours=1))
-        found = Outputs(self.storage, self.urls, self._live, clock=lambda: self.now)
+        outputs_ = Outputs(self.storage, self.urls, self._live, clock=lambda: self.now)
         app = FastAPI(redirect_slashes=False)
         errors.install(app)
-        app.include_router(outputs.router(lambda _: found))
+        app.include_router(outputs.router(lambda _: outputs_))
         transport = httpx2.ASGITransport(app=app)
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://yout.example")
 
@@ -53,18 +53,18 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    made = Site(tmp_path)
-    async with made.client:
-        yield made
+    site_ = Site(tmp_path)
+    async with site_.client:
+        yield site_
 
 
 async def test_a_link_gives_the_file_and_tells_the_browser_to_take_care(site: Site) -> None:
     answer = await site.get(await site.keep(PICTURE))
 
     assert (answer.status_code, answer.content) == (200, CONTENT)
-    told = dict(answer.headers)
-    assert len(told.pop("etag")) == 34
-    assert told == {
+    headers = dict(answer.headers)
+    assert len(headers.pop("etag")) == 34
+    assert headers == {
         "content-type": "image/png",
         "content-length": str(len(CONTENT)),
         "content-disposition": f'inline; filename="{"a1" * 16}-0.png"',
@@ -102,7 +102,7 @@ async def test_only_known_media_is_shown_in_place(site: Site, name: str, content
 
 
 @pytest.mark.parametrize(
-    ("asked", "start", "end"),
+    ("range_header", "start", "end"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=10-19", 10, 20),
@@ -113,8 +113,8 @@ async def test_only_known_media_is_shown_in_place(site: Site, name: str, content
         ("bytes=-99999", 0, 1024),
     ],
 )
-async def test_one_range_is_served(site: Site, asked: str, start: int, end: int) -> None:
-    answer = await site.get(await site.keep(PICTURE), range=asked)
+async def test_one_range_is_served(site: Site, range_header: str, start: int, end: int) -> None:
+    answer = await site.get(await site.keep(PICTURE), range=range_header)
 
     assert (answer.status_code, answer.content) == (206, CONTENT[start:end])
     assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/1024"
@@ -122,16 +122,16 @@ async def test_one_range_is_served(site: Site, asked: str, start: int, end: int)
     assert answer.headers["content-type"] == "image/png"
 
 
-@pytest.mark.parametrize("asked", ["bytes=1024-", "bytes=5000-6000", "bytes=-0"])
-async def test_a_range_outside_of_the_file_is_an_error(site: Site, asked: str) -> None:
-    answer = await site.get(await site.keep(PICTURE), range=asked)
+@pytest.mark.parametrize("range_header", ["bytes=1024-", "bytes=5000-6000", "bytes=-0"])
+async def test_a_range_outside_of_the_file_is_an_error(site: Site, range_header: str) -> None:
+    answer = await site.get(await site.keep(PICTURE), range=range_header)
     assert answer.status_code == 416
     assert answer.headers["content-range"] == "bytes */1024"
     assert answer.json()["error"]["code"] == "invalid_value"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "range_header",
     [
         "",
         "bytes=",
@@ -143,8 +143,8 @@ async def test_a_range_outside_of_the_file_is_an_error(site: Site, asked: str) -
         "bytes=" + ",".join(["0-"] * 9999),
     ],
 )
-async def test_a_range_that_is_none_or_many_is_ignored(site: Site, asked: str) -> None:
-    answer = await site.get(await site.keep(PICTURE), range=asked)
+async def test_a_range_that_is_none_or_many_is_ignored(site: Site, range_header: str) -> None:
+    answer = await site.get(await site.keep(PICTURE), range=range_header)
     assert (answer.status_code, answer.content) == (200, CONTENT)
 
 
@@ -158,8 +158,8 @@ async def test_a_cache_asks_again_by_etag(site: Site) -> None:
     link = await site.keep(PICTURE)
     etag = (await site.get(link)).headers["etag"]
 
-    for asked in (etag, f'W/{etag}, "other"', "*"):
-        answer = await site.get(link, if_none_match=asked)
+    for etags in (etag, f'W/{etag}, "other"', "*"):
+        answer = await site.get(link, if_none_match=etags)
         assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
     assert (await site.get(link, if_none_match='"other"')).status_code == 200
     assert (await site.get(link, range="bytes=0-3", if_range=etag)).status_code == 206

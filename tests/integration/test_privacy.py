@@ -94,7 +94,7 @@ async def _chats(customer: Customer) -> None:
 async def _bad_requests(customer: Customer) -> None:
     """The caller's words where a parser or a router stumbles over them."""
     chat, image = "/v1/chat/completions", "/api/media/image/"
-    asked: list[tuple[str, str, dict[str, Any]]] = [
+    requests: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", chat, {"content": b'{"messages": "' + ASKED.encode()}),
         ("POST", chat, {"json": {**CHAT, "model": ASKED}}),
         ("POST", chat, {"json": {**CHAT, "model": "demo-chat", "temperature": ASKED}}),
@@ -108,7 +108,7 @@ async def _bad_requests(customer: Customer) -> None:
         ("GET", f"/api/media/jobs/{ASKED}/", {"headers": {"cookie": f"session={ASKED}", "x-forwarded-for": ASKED}}),
         ("POST", chat, {"headers": {"authorization": f"Bearer yout-{ASKED}"}, "json": {**CHAT, "model": "demo-chat"}}),
     ]
-    for method, path, what in asked:
+    for method, path, what in requests:
         assert 400 <= (await customer.http.request(method, path, **what)).status_code < 500, (method, path)
 
 
@@ -188,10 +188,10 @@ async def _accidents(world: World, customer: Customer, other: Customer) -> list[
 async def _made_and_told_again(customer: Customer) -> str:
     """A new key's token, sealed meanwhile."""
     headers = {"idempotency-key": ASKED}
-    asked = [await customer.http.post("/api/chat/keys/", json={"name": "x"}, headers=headers) for _ in range(2)]
-    assert [answer.status_code for answer in asked] == [201, 201]
-    assert asked[0].json() == asked[1].json()
-    return str(asked[0].json()["key"])
+    responses = [await customer.http.post("/api/chat/keys/", json={"name": "x"}, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in responses] == [201, 201]
+    assert responses[0].json() == responses[1].json()
+    return str(responses[0].json()["key"])
 
 
 async def _maintained(client: Client) -> None:

@@ -62,7 +62,7 @@ class Past:
             await connection.execute("SET session_replication_role = replica")
             await connection.execute(statement.encode())
 
-    async def found(self) -> dict[str, int]:
+    async def row_counts(self) -> dict[str, int]:
         async with self.database.connection() as connection:
             return (await audit(connection)).counts
 
@@ -79,13 +79,13 @@ class Past:
 
 
 async def _call(ledger: LedgerWriter, customer: Customer, tokens: int | None) -> UUID:
-    asked = reserve(customer, 100)
-    await ledger.ask(asked)
+    operation = reserve(customer, 100)
+    await ledger.ask(operation)
     if tokens is None:
-        await ledger.ask(void(customer, asked.hold_id))
+        await ledger.ask(void(customer, operation.hold_id))
     else:
-        await ledger.ask(settle(customer, asked.hold_id, tokens))
-    return asked.hold_id
+        await ledger.ask(settle(customer, operation.hold_id, tokens))
+    return operation.hold_id
 
 
 async def _jobs(database: Database, customer: Customer) -> None:
@@ -125,7 +125,7 @@ async def past(database: Database, ledger: LedgerWriter, database_url: str) -> P
 
 
 async def test_old_holds_go_and_the_money_stays(past: Past) -> None:
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
     before = await past.money()
     assert await past.pruning(HOLDS).forget() == 7
     assert await past.pruning(HOLDS).forget() == 0
@@ -134,7 +134,7 @@ async def test_old_holds_go_and_the_money_stays(past: Past) -> None:
     assert await past.number("SELECT count(*) FROM media_jobs") == 1
     assert await past.number("SELECT count(*) FROM usage") == 5
     assert await past.money() == before
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
     async with past.database.reading() as session:
         assert (await holds.figures(session)).swept == 1
 
@@ -162,9 +162,9 @@ async def test_old_usage_goes_and_its_days_stay(past: Past) -> None:
     assert await past.number("SELECT count(*) FROM usage") == 1
     assert await past.number("SELECT sum(credits) FROM usage_days") == days
     assert await past.money() == before
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
     await past.pruning(HOLDS).forget()
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
 
 
 BY_HAND = {
@@ -179,9 +179,9 @@ BY_HAND = {
 @pytest.mark.parametrize("corruption", BY_HAND, ids=list(BY_HAND.values()))
 async def test_the_audit_is_not_blind_afterwards(past: Past, corruption: str) -> None:
     await past.pruning(Retention(holds=timedelta(days=90), usage=timedelta(days=90))).forget()
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
     await past.change(corruption)
-    assert BY_HAND[corruption] in await past.found()
+    assert BY_HAND[corruption] in await past.row_counts()
 
 
 async def test_a_hold_refunded_of_late_is_kept(past: Past) -> None:
@@ -191,13 +191,13 @@ async def test_a_hold_refunded_of_late_is_kept(past: Past) -> None:
     async with past.database.reading() as session:
         receipt = await billing.receipt(session, past.customer.account_id, past.charged)
     assert receipt.hold.refunded == 40
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
 
 
 async def test_several_processes_prune_in_small_batches(past: Past) -> None:
     await asyncio.gather(*(past.pruning(HOLDS, batch=2).forget() for _ in range(4)))
     assert await past.number("SELECT count(*) FROM holds") == 2
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
     async with past.database.reading() as session:
         assert (await holds.figures(session)).swept == 1
 
@@ -213,7 +213,7 @@ async def test_it_waits_for_nobody(past: Past, lock: str) -> None:
         assert await past.number("SELECT count(*) FROM holds") == LOCKED[lock]
     await past.pruning(HOLDS).forget()
     assert await past.number("SELECT count(*) FROM holds") == 2
-    assert await past.found() == {}
+    assert await past.row_counts() == {}
 
 
 async def test_for_ever(past: Past) -> None:

@@ -58,18 +58,18 @@ class Site:
         await asyncio.gather(self.rest(), asyncio.to_thread(self.api.close))
 
     async def backed_up(self, server: EmbeddedServer) -> Path:
-        kept = server.folder.with_name(f"{server.folder.name}-backup")
+        backup = server.folder.with_name(f"{server.folder.name}-backup")
         await server.stop()
-        await copied(server.folder, kept)
+        await copied(server.folder, backup)
         await server.start()
-        return kept
+        return backup
 
-    async def restored(self, server: EmbeddedServer, kept: Path | None) -> None:
+    async def restored(self, server: EmbeddedServer, backup: Path | None) -> None:
         """None: all is lost."""
         await server.stop()
         shutil.rmtree(server.folder)
-        if kept is not None:
-            await copied(kept, server.folder)
+        if backup is not None:
+            await copied(backup, server.folder)
         await server.start()
 
     async def ordered(self, seconds: float) -> Job:
@@ -128,7 +128,7 @@ async def test_postgres_is_restored_behind_temporal(site: Site) -> None:
     await site.rest()
     queued, going_on = await site.ordered(0.5), await site.ordered(12)
     assert await site.states(before, submitted, queued, going_on) == ["succeeded", "running", "queued", "queued"]
-    kept = await site.backed_up(site.postgres)
+    backup = await site.backed_up(site.postgres)
 
     site.work()
     for job in (submitted, queued):
@@ -138,11 +138,11 @@ async def test_postgres_is_restored_behind_temporal(site: Site) -> None:
         await site.at_provider(job)
     await site.stop()
 
-    await site.restored(site.postgres, kept)
+    await site.restored(site.postgres, backup)
     site.serve()
     await site.maintained()
-    found = await site.states(before, submitted, queued, going_on, unfinished)
-    assert found == ["succeeded", "failed", "failed", "succeeded", "gone"]
+    states = await site.states(before, submitted, queued, going_on, unfinished)
+    assert states == ["succeeded", "failed", "failed", "succeeded", "gone"]
     assert await site.charged() == 2 * PRICE
     client = await temporal_of(site.temporal)
     handle = client.get_workflow_handle(workflow_id(UUID(unfinished["job_uuid"])))
@@ -159,7 +159,7 @@ async def test_temporal_is_restored_behind_postgres(site: Site, lost: bool) -> N
     watched = await site.ordered(3)
     await site.at_provider(watched)
     await site.rest()
-    kept = await site.backed_up(site.temporal)
+    backup = await site.backed_up(site.temporal)
 
     site.work()
     running = await site.ordered(12)
@@ -168,7 +168,7 @@ async def test_temporal_is_restored_behind_postgres(site: Site, lost: bool) -> N
     await site.rest()
     queued = await site.ordered(0.5)
 
-    await site.restored(site.temporal, None if lost else kept)
+    await site.restored(site.temporal, None if lost else backup)
     site.work()
     await site.maintained()
     assert await site.states(watched, running, queued) == ["succeeded"] * 3

@@ -16,13 +16,13 @@ def ended(stack: Stack, module: str, extra: dict[str, str]) -> tuple[int, str]:
     done = subprocess.run(
         command, cwd=ROOT, env=stack.environment | extra, capture_output=True, text=True, check=False, timeout=60
     )
-    told = done.stderr.splitlines()
-    assert len(told) == 1, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
     assert "Traceback" not in done.stdout
     assert "HIDDEN" not in done.stderr + done.stdout
     for line in done.stdout.splitlines():
         assert json.loads(line)["level"] == "info", line
-    return done.returncode, told[0]
+    return done.returncode, lines[0]
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ async def test_what_was_written_is_read(storage: Storage, size: int) -> None:
     stored = await storage.put(KEY, chunks(*parts), content_type="image/png", max_bytes=PLENTY)
 
     assert (stored.key, stored.bytes, stored.content_type) == (KEY, size, "image/png")
-    found = await storage.head(KEY)
-    assert found is not None
-    assert (found.bytes, found.content_type) == (size, "image/png")
+    head = await storage.head(KEY)
+    assert head is not None
+    assert (head.bytes, head.content_type) == (size, "image/png")
     assert await content(storage, end=size) == written
 
 
@@ -131,9 +131,9 @@ async def test_a_folder_is_ours_alone_and_keeps_types_by_extension(tmp_path: Pat
     assert (tmp_path / "my media").stat().st_mode & 0o777 == 0o700
     for extension, content_type in (("opus", "audio/ogg"), ("mp4", "video/mp4"), ("bin", "application/octet-stream")):
         await storage.put(f"a/0.{extension}", chunks(b"x"), content_type="image/png", max_bytes=9)
-        found = await storage.head(f"a/0.{extension}")
-        assert found is not None
-        assert found.content_type == content_type
+        head = await storage.head(f"a/0.{extension}")
+        assert head is not None
+        assert head.content_type == content_type
 
 
 async def test_what_a_killed_writer_left_is_deleted_too(tmp_path: Path) -> None:
@@ -155,22 +155,22 @@ async def test_a_bucket_keeps_type_and_prefix_and_no_half_upload(s3: S3Server) -
     with pytest.raises(OutputTooLarge):
         await storage.put("a/2.bin", chunks(b"x" * WHOLE, b"x"), content_type="video/mp4", max_bytes=WHOLE)
 
-    kept = {key: content_type for key, (_, content_type) in s3.objects.items()}
-    assert kept == {"media/some/prefix/a/0.bin": "video/mp4", "media/some/prefix/a/1.bin": "video/webm"}
+    types = {key: content_type for key, (_, content_type) in s3.objects.items()}
+    assert types == {"media/some/prefix/a/0.bin": "video/mp4", "media/some/prefix/a/1.bin": "video/webm"}
     assert s3.uploads == {}
-    found = await storage.head("a/1.bin")
-    assert found is not None
-    assert found.content_type == "video/webm"
+    head = await storage.head("a/1.bin")
+    assert head is not None
+    assert head.content_type == "video/webm"
 
 
 async def test_trouble_at_the_store_is_ours_and_names_nothing(s3: S3Server) -> None:
     storage = bucket(s3)
     s3.broken = True
     for act in (storage.head(KEY), storage.delete(KEY), content(storage)):
-        with pytest.raises(ServiceUnavailable) as away:
+        with pytest.raises(ServiceUnavailable) as unavailable:
             await act
-        assert "127.0.0.1" not in str(away.value)
-        assert away.value.__suppress_context__
+        assert "127.0.0.1" not in str(unavailable.value)
+        assert unavailable.value.__suppress_context__
 
 
 @pytest.mark.parametrize("url", ["", "/var/media", "file://host/media", "s3://", "gs://media", "http://media/x"])

@@ -60,7 +60,7 @@ class Store:
             os.utime(path, (moment.timestamp(),) * 2)
 
     @contextmanager
-    def away(self) -> Iterator[None]:
+    def unavailable(self) -> Iterator[None]:
         if self.server:
             self.server.broken = True
             yield
@@ -151,7 +151,7 @@ def site(database: Database, ledger: LedgerWriter, database_url: str, store: Sto
 
 async def test_outputs_go_when_they_expire_and_not_before(site: Site) -> None:
     customer = await site.customer()
-    expired, kept, running = [
+    expired, lasting, running = [
         await site.succeeded(customer),
         await site.succeeded(customer),
         await site.running(customer),
@@ -161,12 +161,12 @@ async def test_outputs_go_when_they_expire_and_not_before(site: Site) -> None:
     await site.expire(expired)
     assert await site.outputs.delete_expired() == 1
     assert await site.outputs.delete_expired() == 0
-    assert site.store.stored() == {f"{job.prefix}/{index}.png" for job in (kept, running) for index in range(2)}
+    assert site.store.stored() == {f"{job.prefix}/{index}.png" for job in (lasting, running) for index in range(2)}
     job = await site.jobs.load(expired.job_id)
     assert job.outputs_deleted_at is not None
     assert (len(job.outputs), job.served(LONG_AGO)) == (2, ())
     assert not await site.jobs.serves(job.outputs[0].object_key)
-    assert await site.jobs.serves((await site.jobs.load(kept.job_id)).outputs[0].object_key)
+    assert await site.jobs.serves((await site.jobs.load(lasting.job_id)).outputs[0].object_key)
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
@@ -184,7 +184,7 @@ async def test_what_a_job_without_outputs_left_behind_goes(site: Site, state: St
 async def test_storage_that_is_away_is_asked_again(site: Site) -> None:
     jobs = [await site.succeeded(await site.customer()) for _ in range(5)]
     await site.expire(*jobs)
-    with site.store.away(), pytest.raises(ServiceUnavailable):
+    with site.store.unavailable(), pytest.raises(ServiceUnavailable):
         await site.outputs.delete_expired()
     assert (await site.jobs.load(jobs[0].job_id)).outputs_deleted_at is None
     assert len(site.store.stored()) == 10
@@ -237,7 +237,7 @@ ORPHANS = {
 @pytest.mark.parametrize("how", ORPHANS)
 async def test_objects_that_no_row_needs_are_found(site: Site, how: str) -> None:
     customer = await site.customer()
-    orphan, kept, running = [
+    orphan, lasting, running = [
         await site.succeeded(customer),
         await site.succeeded(customer),
         await site.running(customer),
@@ -248,7 +248,7 @@ async def test_objects_that_no_row_needs_are_found(site: Site, how: str) -> None
     site.store.written(LONG_AGO)
     assert await site.searched() == 1
     assert site.of(orphan) == set()
-    assert len(site.of(kept) | site.of(running)) == 4
+    assert len(site.of(lasting) | site.of(running)) == 4
 
 
 async def test_what_is_another_installations_is_left_alone(site: Site) -> None:

@@ -11,7 +11,7 @@ from tests.support.bank import Customer
 from tests.support.stack import eventually
 
 CREDITS = 1_000_000
-ASKED = {"messages": [{"role": "user", "content": "What is 2+2?"}]}
+QUESTION = {"messages": [{"role": "user", "content": "What is 2+2?"}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class AccountClient:
     ledger: LedgerWriter
 
     async def get(self, path: str, **query: object) -> dict[str, Any]:
-        asked = {("from" if name == "since" else name): str(value) for name, value in query.items()}
-        answer = await self.http.get(f"/api/billing{path}", params=asked)
+        parameters = {("from" if name == "since" else name): str(value) for name, value in query.items()}
+        answer = await self.http.get(f"/api/billing{path}", params=parameters)
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        body: dict[str, Any] = answer.json()
+        return body
 
     async def chat(self, model: str, **fields: object) -> httpx2.Response:
-        return await self.http.post("/v1/chat/completions", json={"model": model, **ASKED, **fields})
+        return await self.http.post("/v1/chat/completions", json={"model": model, **QUESTION, **fields})
 
     async def charged(self, model: str, **fields: object) -> dict[str, Any]:
         """The receipt of a call that was made."""
@@ -41,8 +41,8 @@ class AccountClient:
 
     async def streamed(self, model: str, chunks: int | None = None, **fields: object) -> str:
         """Reads so many chunks of a stream, or all of it; the id of the call."""
-        asked = {"model": model, **ASKED, "stream": True, **fields}
-        async with self.http.stream("POST", "/v1/chat/completions", json=asked) as answer:
+        body = {"model": model, **QUESTION, "stream": True, **fields}
+        async with self.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             assert answer.status_code == 200
             first, seen = "", 0
             async for line in answer.aiter_lines():
@@ -53,9 +53,9 @@ class AccountClient:
         return first.partition('"id":"')[2].partition('"')[0]
 
     async def closed(self, charge: str) -> dict[str, Any]:
-        async def found() -> dict[str, Any] | None:
+        async def receipt_() -> dict[str, Any] | None:
             receipt = await self.get(f"/charges/{charge}/")
             return receipt if receipt["state"] != "open" else None
 
-        receipt: dict[str, Any] = await eventually(found)
+        receipt: dict[str, Any] = await eventually(receipt_)
         return receipt

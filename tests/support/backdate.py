@@ -41,5 +41,5 @@ async def backdate(url: str, account_id: UUID, days: int) -> dict[UUID, UUID]:
         for statement in _AGED.format(days=int(days), account=account_id).split(";\n"):
             if statement.strip():
                 await connection.execute(statement.encode())
-        found = await (await connection.execute("SELECT id, older FROM aged")).fetchall()
-        return {row[0]: row[1] for row in found}
+        rows = await (await connection.execute("SELECT id, older FROM aged")).fetchall()
+        return {row[0]: row[1] for row in rows}

@@ -64,9 +64,9 @@ def void(customer: Customer, hold_id: UUID) -> Void:
 async def balance(url: str, customer: Customer) -> tuple[int, int, int]:
     """Available, held, open holds."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        found = await connection.execute(
+        cursor = await connection.execute(
             "SELECT available, held, open_holds FROM accounts WHERE id = %s", [customer.account_id]
         )
-        row = await found.fetchone()
+        row = await cursor.fetchone()
     assert row is not None
     return row[0], row[1], row[2]

@@ -18,7 +18,7 @@ from dev import ports
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = "tests.support.dev_stub_stack"
 PORTS = ("YOUT_PORT", "YOUT_TEMPORAL_PORT", "YOUT_TEMPORAL_UI_PORT")
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Stack:
@@ -48,8 +48,8 @@ class Stack:
 
     @property
     def told(self) -> Mapping[str, str]:
-        found: Mapping[str, str] = json.loads((self.state / "dev.json").read_text())
-        return found
+        state_file: Mapping[str, str] = json.loads((self.state / "dev.json").read_text())
+        return state_file
 
     def inherit(self, database: Path) -> None:
         """Begin with a database that is there already: making one takes a second."""
@@ -79,7 +79,7 @@ class Stack:
 
     def ends(self) -> int:
         assert self._process is not None
-        return self._process.wait(PATIENCE)
+        return self._process.wait(TIMEOUT)
 
     def answers(self, path: str = "/healthz", key: str = "") -> int:
         """The status that the API gives."""
@@ -90,11 +90,11 @@ class Stack:
     def parts(self) -> Mapping[str, int]:
         """The process ids of the four parts."""
         servers = {"postgres -D": "PostgreSQL", "start-dev": "Temporal", "dev_stub_api": "api", "at work": "worker"}
-        found = {}
+        state_file = {}
         for pid in children(self.pid):
             line = command_line(pid)
-            found.update({name: pid for mark, name in servers.items() if mark in line})
-        return found
+            state_file.update({name: pid for mark, name in servers.items() if mark in line})
+        return state_file
 
     def processes(self) -> list[str]:
         """Every process on this machine that has to do with the state folder."""
@@ -128,7 +128,7 @@ def running(stack: Stack) -> Iterator[Stack]:
 
 
 def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not true():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.05)
@@ -148,13 +148,13 @@ def pids() -> list[int]:
 
 
 def children(parent: int) -> list[int]:
-    found = []
+    state_file = []
     for pid in pids():
         with suppress(OSError):
             status = (Path("/proc") / str(pid) / "stat").read_text()
             if int(status.rpartition(")")[2].split()[1]) == parent:
-                found.append(pid)
-    return found
+                state_file.append(pid)
+    return state_file
 
 
 def command_line(pid: int) -> str:
@@ -164,8 +164,8 @@ def command_line(pid: int) -> str:
 
 
 def mentions(pid: int) -> bytes:
-    found = b""
+    state_file = b""
     for file in ("cmdline", "environ"):
         with suppress(OSError):
-            found += (Path("/proc") / str(pid) / file).read_bytes()
-    return found
+            state_file += (Path("/proc") / str(pid) / file).read_bytes()
+    return state_file

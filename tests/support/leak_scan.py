@@ -17,19 +17,19 @@ SHOWN = 40
 
 def spellings(*words: str) -> Mapping[str, bytes]:
     """Every way in which a word may lie in a file, compressed ones excepted: random words do not compress."""
-    found: dict[str, bytes] = {}
+    forms: dict[str, bytes] = {}
     for number, word in enumerate(words):
         plain = word.encode()
-        found[f"{number} plain"] = plain
-        found[f"{number} hex"] = plain.hex().encode()
-        found[f"{number} HEX"] = plain.hex().upper().encode()
-        found[f"{number} UTF-16"] = word.encode("utf-16-le")
+        forms[f"{number} plain"] = plain
+        forms[f"{number} hex"] = plain.hex().encode()
+        forms[f"{number} HEX"] = plain.hex().upper().encode()
+        forms[f"{number} UTF-16"] = word.encode("utf-16-le")
         for shift in range(3):  # base64 writes three bytes as four: a word begins at one of three places
             coded = base64.b64encode(b"\0" * shift + plain)
             inner = coded[4 if shift else 0 : len(coded) // 4 * 4 - 4]
-            found[f"{number} base64 {shift}"] = inner
-            found[f"{number} base64url {shift}"] = inner.replace(b"+", b"-").replace(b"/", b"_")
-    return found
+            forms[f"{number} base64 {shift}"] = inner
+            forms[f"{number} base64url {shift}"] = inner.replace(b"+", b"-").replace(b"/", b"_")
+    return forms
 
 
 def of(folder: Path, needles: Mapping[str, bytes]) -> list[str]:
@@ -45,24 +45,24 @@ def of(folder: Path, needles: Mapping[str, bytes]) -> list[str]:
     return finds
 
 
-def payloads(found: Any) -> Iterator[Payload]:
+def payloads(part: Any) -> Iterator[Payload]:
     """Every payload in a message or several, but for what is in the open on purpose."""
-    if _in_the_open(found):
+    if _in_the_open(part):
         return
-    if isinstance(found, Payload):
-        yield found
-    elif isinstance(found, Message):
-        for _, value in found.ListFields():
+    if isinstance(part, Payload):
+        yield part
+    elif isinstance(part, Message):
+        for _, value in part.ListFields():
             yield from payloads(value)
-    elif isinstance(found, Mapping):
-        yield from payloads(found.values())
-    elif isinstance(found, Iterable) and not isinstance(found, str | bytes):
-        for value in found:
+    elif isinstance(part, Mapping):
+        yield from payloads(part.values())
+    elif isinstance(part, Iterable) and not isinstance(part, str | bytes):
+        for value in part:
             yield from payloads(value)
 
 
-def _in_the_open(found: Any) -> bool:
+def _in_the_open(part: Any) -> bool:
     """Search attributes, which operators filter by, and patches."""
-    if isinstance(found, MarkerRecordedEventAttributes):
-        return found.marker_name == PATCH
-    return isinstance(found, SearchAttributes)
+    if isinstance(part, MarkerRecordedEventAttributes):
+        return part.marker_name == PATCH
+    return isinstance(part, SearchAttributes)

@@ -32,7 +32,7 @@ from tests.support.bank import open_account
 from tests.support.stack import SECRET, Stack
 from workflows.maintenance import SCHEDULE_ID
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds after which something that must happen counts as not happening; what it takes is asserted nowhere."""
 KEYRING = Keyring.derived(SECRET)
 ENDED = ("succeeded", "failed", "cancelled")
@@ -41,10 +41,10 @@ Found = TypeVar("Found")
 Job = Mapping[str, Any]
 
 
-async def until(found: Callable[[], Awaitable[Found]], what: str, every: float = 0.1) -> Found:
+async def until(condition: Callable[[], Awaitable[Found]], what: str, every: float = 0.1) -> Found:
     """The first truthy answer."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
-    while not (answer := await found()):
+    deadline = asyncio.get_running_loop().time() + TIMEOUT
+    while not (answer := await condition()):
         assert asyncio.get_running_loop().time() < deadline, f"waited in vain for {what}"
         await asyncio.sleep(every)
     return answer
@@ -121,12 +121,12 @@ class Customer:
 
     async def in_state(self, job: Job, *states: str) -> Job:
         async def polled() -> Job | None:
-            found = await self.job(job["job_uuid"])
-            return found if found and found["status"] in states else None
+            job_ = await self.job(job["job_uuid"])
+            return job_ if job_ and job_["status"] in states else None
 
-        found = await until(polled, f"a {job['model']} job to be {' or '.join(states)}")
-        assert found is not None
-        return found
+        reached = await until(polled, f"a {job['model']} job to be {' or '.join(states)}")
+        assert reached is not None
+        return reached
 
     async def ended(self, job: Job) -> Job:
         return await self.in_state(job, *ENDED)
@@ -156,11 +156,11 @@ class World:
             yield cls(stack, database, ledger, opened)
 
     async def customer(self, credits: int = 1_000_000) -> Customer:
-        made = await open_account(self.database, self.ledger, credits, Wrapping.of(SECRET))
-        headers = {"authorization": f"Bearer {made.token}"}
+        account = await open_account(self.database, self.ledger, credits, Wrapping.of(SECRET))
+        headers = {"authorization": f"Bearer {account.token}"}
         http = httpx2.AsyncClient(base_url=self.stack.url, headers=headers, timeout=60)
         await self.opened.enter_async_context(http)
-        return Customer(made.account_id, made.token, http, credits)
+        return Customer(account.account_id, account.token, http, credits)
 
     def submissions(self, job_uuid: str | None = None) -> list[Submission]:
         """What the demo provider was given of a job; of all."""
@@ -188,8 +188,8 @@ class World:
         Nothing is left of its input, and in our storage lies what it made, or nothing.
         """
         query = "SELECT account_id, state, credits_cost, credits_refunded, outputs FROM media_jobs WHERE id = %s"
-        ((account_id, found, cost, refunded, outputs),) = await self.rows(query, UUID(job["job_uuid"]))
-        assert (found, refunded) == (state, 0 if state == "succeeded" else cost)
+        ((account_id, job_state, cost, refunded, outputs),) = await self.rows(query, UUID(job["job_uuid"]))
+        assert (job_state, refunded) == (state, 0 if state == "succeeded" else cost)
         expected = ["hold", "charge" if state == "succeeded" else "release"]
         assert await self.movements(job["job_uuid"]) == expected
         assert len(self.submissions(job["job_uuid"])) == 1

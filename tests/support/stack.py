@@ -55,7 +55,7 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
         ours = {
             "YOUT_DATABASE_URL": self.database_url,
             "YOUT_STATE_DIR": str(self.state),
@@ -66,7 +66,7 @@ class Stack:
             "YOUT_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
-        return kept | ours | ({"YOUT_CATALOG": str(self.catalog)} if self.catalog else {}) | self.extra
+        return variables | ours | ({"YOUT_CATALOG": str(self.catalog)} if self.catalog else {}) | self.extra
 
     def spawn(self, module: str, extra: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         self.state.mkdir(parents=True, exist_ok=True)
@@ -113,8 +113,8 @@ class Stack:
     def account(self, credits: int = 1_000_000) -> str:
         """A new account's key."""
         email = f"{os.urandom(8).hex()}@example.test"
-        made = self.yout("accounts", "create", "--email", email, "--credits", str(credits))
-        return str(made["api_key"])
+        created = self.yout("accounts", "create", "--email", email, "--credits", str(credits))
+        return str(created["api_key"])
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -127,11 +127,11 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-async def eventually(found: Any, seconds: float = 30.0) -> Any:
+async def eventually(condition: Any, seconds: float = 30.0) -> Any:
     """The first truthy answer of an async function."""
     deadline = time.monotonic() + seconds
     while True:
-        answer = await found()
+        answer = await condition()
         if answer or time.monotonic() > deadline:
             return answer
         await asyncio.sleep(0.1)

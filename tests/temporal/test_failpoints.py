@@ -25,5 +25,5 @@ FATES = {
 
 def test_it_dies_exactly_there() -> None:
     command = [sys.executable, "-m", "tests.support.temporal.failpoint_child", *FATES]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert json.loads(told.stdout) == FATES
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == FATES

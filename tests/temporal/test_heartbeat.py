@@ -23,7 +23,7 @@ async def test_it_beats_with_what_was_noted_last(environment: ActivityEnvironmen
     beats: list[tuple[object, ...]] = []
     third = asyncio.Event()
 
-    def heard(*details: object) -> None:
+    def on_beat(*details: object) -> None:
         beats.append(details)
         if len(beats) == 3:
             third.set()
@@ -33,7 +33,7 @@ async def test_it_beats_with_what_was_noted_last(environment: ActivityEnvironmen
             beat.note("here")
             await third.wait()
 
-    environment.on_heartbeat = heard
+    environment.on_heartbeat = on_beat
     await environment.run(work)
     assert beats[:3] == [("here",)] * 3
     await asyncio.sleep(0.05)

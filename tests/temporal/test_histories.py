@@ -93,7 +93,7 @@ async def media_failed_at_provider(world: World) -> WorkflowHandle[Any, Any]:
 
 @story
 async def media_failed_at_copy(world: World) -> WorkflowHandle[Any, Any]:
-    world.provider.made = [b"<html>"]
+    world.provider.files = [b"<html>"]
     return await _run(world)
 
 

@@ -30,10 +30,10 @@ class FakeStarter:
         self.running: set[UUID] = set()
         self.over: set[UUID] = set()
         self.errors: dict[UUID, Exception] = {}
-        self.away = False
+        self.unavailable = False
 
     async def start(self, job: Job) -> bool:
-        if self.away:
+        if self.unavailable:
             raise ServiceUnavailable
         if job.id in self.errors:
             raise self.errors[job.id]
@@ -119,22 +119,22 @@ async def test_a_running_job_without_a_workflow_gets_one() -> None:
 
 async def test_while_temporal_is_away_a_round_ends_at_once() -> None:
     night = Night()
-    night.starter.away = True
+    night.starter.unavailable = True
     with pytest.raises(ServiceUnavailable):
         await night.maintenance.start_orphans()
     assert night.starter.started == []
-    night.starter.away = False
+    night.starter.unavailable = False
     assert await night.maintenance.start_orphans() == 3
 
 
 async def test_as_an_activity_it_is_tried_again() -> None:
     night = Night()
-    night.starter.away = True
+    night.starter.unavailable = True
     does = MaintenanceActivities(night.maintenance, night.fakes.holds, night.fakes.holds, night.fakes.outputs)
     with pytest.raises(ApplicationError) as failure:
         await ActivityEnvironment().run(does.start_orphans)
     assert not failure.value.non_retryable
-    night.starter.away = False
+    night.starter.unavailable = False
     assert await ActivityEnvironment().run(does.start_orphans) == JobCount(jobs=3)
 
 
@@ -186,5 +186,5 @@ async def test_search_attributes_are_registered_once(client: Client, caplog: pyt
 
 
 def test_an_operator_is_told_how_to_register_them() -> None:
-    told = str(AttributesMissing(["YoutState"]))
-    assert "temporal operator search-attribute create --name YoutState --type Keyword" in told
+    text = str(AttributesMissing(["YoutState"]))
+    assert "temporal operator search-attribute create --name YoutState --type Keyword" in text

@@ -76,12 +76,12 @@ async def test_an_adapter_that_knows_it_was_not_accepted_leaves_no_doubt(bench: 
 
 
 @pytest.mark.parametrize(
-    ("asked", "granted"), [(None, 5), (timedelta(0), 1), (timedelta(seconds=30), 30), (timedelta(hours=1), 120)]
+    ("requested", "granted"), [(None, 5), (timedelta(0), 1), (timedelta(seconds=30), 30), (timedelta(hours=1), 120)]
 )
-async def test_busy_is_no_doubt_and_waits_as_told(bench: Bench, asked: timedelta | None, granted: int) -> None:
+async def test_busy_is_no_doubt_and_waits_as_told(bench: Bench, requested: timedelta | None, granted: int) -> None:
     bench.provider.find_is_complete = False
     bench.attempt(100)
-    bench.script.fail("provider.submit", UpstreamBusy(retry_after=asked))
+    bench.script.fail("provider.submit", UpstreamBusy(retry_after=requested))
     failure = await bench.fails(bench.does.submit)
     assert (failure.type, failure.non_retryable) == ("rate_limit_exceeded", False)
     assert failure.next_retry_delay == timedelta(seconds=granted)
@@ -175,12 +175,12 @@ async def test_a_single_look(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("message", "code"),
     [(None, "upstream_error"), ("invalid_value", "invalid_value"), (SENTINEL, "upstream_error")],
 )
-async def test_a_failure_at_the_provider_in_our_words(bench: Bench, told: str | None, code: str) -> None:
+async def test_a_failure_at_the_provider_in_our_words(bench: Bench, message: str | None, code: str) -> None:
     bench.submitted()
-    bench.provider.stages = [Progress(Stage.FAILED, failure=told)]
+    bench.provider.stages = [Progress(Stage.FAILED, failure=message)]
     failure = await bench.fails(bench.does.poll, Watch(job_id=bench.ref.job_id))
     assert (failure.type, failure.non_retryable) == (code, True)
     assert SENTINEL not in str(failure)

@@ -88,11 +88,11 @@ async def cancelled_during(world: World, step: str, cancel: Cancel) -> None:
 async def test_a_cancel_before_the_first_step(anywhere: Client, cancel: Cancel) -> None:
     world = World(anywhere)
     handle = await world.begin()
-    asked = asyncio.create_task(cancel(handle))  # an update is accepted only once somebody decides
+    cancellation = asyncio.create_task(cancel(handle))  # an update is accepted only once somebody decides
     async with doing(anywhere, world.fakes):
         await asyncio.sleep(0.05)
         async with deciding(anywhere):
-            await asked
+            await cancellation
             await ended(world, State.CANCELLED, CLOSES_AS[cancel])
     assert world.script.calls == ["jobs.end"]
 

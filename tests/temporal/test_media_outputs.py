@@ -20,7 +20,7 @@ def bench() -> Bench:
 
 async def test_copying_twice_writes_the_same_objects(bench: Bench) -> None:
     bench.submitted()
-    bench.provider.made = [PNG, PNG + b"second"]
+    bench.provider.files = [PNG, PNG + b"second"]
     once = await bench.run(bench.does.copy)
     again = await bench.run(bench.does.copy)
     assert once == again
@@ -31,7 +31,7 @@ async def test_copying_twice_writes_the_same_objects(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said", "content", "stored"),
+    ("kind", "declared", "content", "stored"),
     [
         (Kind.IMAGE, ("image/png", "png"), PNG, ("image/png", "png")),
         (Kind.IMAGE, ("image/webp", "webp"), PNG, ("image/png", "png")),
@@ -44,11 +44,11 @@ async def test_copying_twice_writes_the_same_objects(bench: Bench) -> None:
     ],
 )
 async def test_the_bytes_decide_what_a_file_is(
-    kind: Kind, said: tuple[str, str], content: bytes, stored: tuple[str, str] | None
+    kind: Kind, declared: tuple[str, str], content: bytes, stored: tuple[str, str] | None
 ) -> None:
     bench = Bench(kind=kind)
     bench.submitted()
-    bench.provider.made = [OutputFile(*said, in_chunks(content))]
+    bench.provider.files = [OutputFile(*declared, in_chunks(content))]
     if stored is None:
         failure = await bench.fails(bench.does.copy)
         assert (failure.type, failure.non_retryable) == ("upstream_error", True)
@@ -59,9 +59,9 @@ async def test_the_bytes_decide_what_a_file_is(
     assert bench.fakes.storage.objects[output.object_key] == (content, stored[0])
 
 
-@pytest.mark.parametrize("made", [[], [PNG] * 17], ids=["none", "too-many"])
-async def test_how_many_files(bench: Bench, made: list[bytes | OutputFile]) -> None:
-    bench.provider.made = made
+@pytest.mark.parametrize("files", [[], [PNG] * 17], ids=["none", "too-many"])
+async def test_how_many_files(bench: Bench, files: list[bytes | OutputFile]) -> None:
+    bench.provider.files = files
     assert (await bench.fails(bench.does.copy)).non_retryable
 
 

@@ -79,7 +79,7 @@ async def test_nothing_readable_lies_at_the_server(world: World, caplog: pytest.
 
 async def test_failures_are_sealed(world: World) -> None:
     world.script.fail("provider.poll", RuntimeError(SENTINEL))
-    world.provider.made = [b"<html>"]
+    world.provider.files = [b"<html>"]
     async with world.working():
         await ended(world, State.FAILED, FAILED)
     history = await world.handle.fetch_history()
@@ -113,7 +113,7 @@ async def test_the_caller_hears_how_a_cancelled_job_ended(world: World) -> None:
 
 async def test_a_cancel_waits_for_a_worker_to_come_back(world: World) -> None:
     await world.begin()
-    assert await start.cancel(world.client, world.job.id, patience=QUICKLY)
+    assert await start.cancel(world.client, world.job.id, max_wait=QUICKLY)
     async with world.working():
         await ended(world, State.CANCELLED, CANCELED)
 
@@ -201,11 +201,11 @@ def _pass_deadline(world: World) -> None:
 
 async def _payloads(world: World) -> list[Payload]:
     """Every payload of the history but the search attributes, which the server must be able to read."""
-    found: list[Payload] = []
+    payloads_: list[Payload] = []
 
     def collect(message: object) -> None:
         if isinstance(message, Payload):
-            found.append(message)
+            payloads_.append(message)
             return
         for field, value in getattr(message, "ListFields", list)():
             if field.name == "search_attributes":
@@ -219,4 +219,4 @@ async def _payloads(world: World) -> list[Payload]:
 
     for event in (await world.handle.fetch_history()).events:
         collect(event)
-    return found
+    return payloads_

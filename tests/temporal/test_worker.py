@@ -63,7 +63,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_work_on(client: Client) -
     assert not any(event.HasField("activity_task_timed_out_event_attributes") for event in history.events)
 
 
-async def said(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+async def logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
     return text in caplog.text
 
 
@@ -129,7 +129,7 @@ async def test_it_waits_for_temporal_and_survives_its_absence(
     temporal = Temporal(Address(f"127.0.0.1:{line.port}"), converter(KEYRING))
     fleet = Fleet(queues=["media-image", LEDGER])
     running = asyncio.create_task(run(temporal, parts_of(world.fakes), fleet, stop))
-    await until(lambda: said(caplog, "Temporal is away"))
+    await until(lambda: logged(caplog, "Temporal is away"))
     await line.up()
     await world.begin()
     gate = world.script.hold("provider.poll")

@@ -94,13 +94,13 @@ def test_every_setting_named_exists_and_every_required_one_is_given() -> None:
 
 def test_the_example_makes_settings_and_its_comments_show_the_defaults() -> None:
     example = _as_fields(_example())
-    made = Settings(**example)
-    assert made.database_url.get_secret_value() == f"postgresql://yout_app:{'5e' * 32}@postgres:5432/yout"
-    assert made.migration_database_url is not None
-    assert made.migration_database_url.get_secret_value() == f"postgresql://yout:{'5e' * 32}@postgres:5432/yout"
+    settings = Settings(**example)
+    assert settings.database_url.get_secret_value() == f"postgresql://yout_app:{'5e' * 32}@postgres:5432/yout"
+    assert settings.migration_database_url is not None
+    assert settings.migration_database_url.get_secret_value() == f"postgresql://yout:{'5e' * 32}@postgres:5432/yout"
     commented = _as_fields(_example(commented=True))
     assert commented
-    assert Settings(**example, **commented) == made
+    assert Settings(**example, **commented) == settings
 
 
 def test_the_owner_of_the_tables_is_known_to_the_migration_alone() -> None:
@@ -172,10 +172,10 @@ def test_what_a_service_waits_for_can_come(name: str) -> None:
 def test_a_command_exists(name: str) -> None:
     python, switch, module, *words = SERVICES[name]["command"]
     assert (python, switch) == ("python", "-m")
-    found = find_spec(f"{module}.__main__") if (ROOT / module).is_dir() else find_spec(module)
-    assert found
-    assert found.origin
-    assert Path(found.origin).is_relative_to(ROOT)
+    spec = find_spec(f"{module}.__main__") if (ROOT / module).is_dir() else find_spec(module)
+    assert spec
+    assert spec.origin
+    assert Path(spec.origin).is_relative_to(ROOT)
     if words:
         assert words[0] in COMMANDS
 
@@ -189,10 +189,10 @@ def test_a_process_has_time_to_stop() -> None:
 @pytest.mark.parametrize("name", ["postgres", "temporal-postgres"])
 def test_postgres_forgets_nothing_and_tells_nothing(name: str) -> None:
     options = dict(word.removeprefix("--").split("=", 1) for word in SERVICES[name]["command"][1:])
-    assert {options[kept] for kept in ("fsync", "synchronous_commit", "full_page_writes")} == {"on"}
-    told = {option: value for option, value in options.items() if option.startswith("log_")}
-    assert told == {option: value for option, value in QUIET.items() if option in SAYS_NOTHING}
-    assert len(told) == len(SAYS_NOTHING)
+    assert {options[setting] for setting in ("fsync", "synchronous_commit", "full_page_writes")} == {"on"}
+    log_options = {option: value for option, value in options.items() if option.startswith("log_")}
+    assert log_options == {option: value for option, value in QUIET.items() if option in SAYS_NOTHING}
+    assert len(log_options) == len(SAYS_NOTHING)
 
 
 def test_temporal_is_set_up_as_in_development() -> None:
@@ -237,9 +237,9 @@ def _copied(folder: Path) -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in lines
     for pattern in (line[1:] for line in lines if line.startswith("!")):
-        found = list(ROOT.glob(pattern))
-        assert found, pattern
-        for path in found:
+        paths = list(ROOT.glob(pattern))
+        assert paths, pattern
+        for path in paths:
             if path.is_dir():
                 copytree(path, folder / path.name)
             else:

@@ -24,8 +24,8 @@ def test_a_lasting_fault_is_told_at_once_and_then_ever_more_rarely() -> None:
             faults.report("the database refuses the password", where="db:5432/yout", remedy="mend it", waiting=3)
         faults.clear("db:5432/yout")
         faults.clear("db:5432/yout")
-    told, (mended,) = lines[:-1], lines[-1:]
-    assert told[0] == {
+    warnings, (mended,) = lines[:-1], lines[-1:]
+    assert warnings[0] == {
         "event": "the database refuses the password",
         "where": "db:5432/yout",
         "remedy": "mend it",
@@ -33,7 +33,7 @@ def test_a_lasting_fault_is_told_at_once_and_then_ever_more_rarely() -> None:
         "waiting": 3,
         "log_level": "error",
     }
-    assert [line["repeats"] for line in told] == [0, 299, 599, 1199, 2399, 2999, 2999, 2999, 2999]
+    assert [line["repeats"] for line in warnings] == [0, 299, 599, 1199, 2399, 2999, 2999, 2999, 2999]
     assert (mended["event"], mended["log_level"]) == ("the database refuses the password: mended", "info")
 
 

@@ -55,8 +55,8 @@ class Block:
 
 
 def blocks(*languages: str) -> list[Block]:
-    found = [Block(page, *match.groups()) for page in PAGES for match in FENCE.finditer(page.read_text())]
-    return [block for block in found if not languages or block.language in languages]
+    blocks_ = [Block(page, *match.groups()) for page in PAGES for match in FENCE.finditer(page.read_text())]
+    return [block for block in blocks_ if not languages or block.language in languages]
 
 
 def spans(page: Path) -> list[str]:
@@ -124,9 +124,9 @@ def test_every_command_of_the_command_line_exists(page: Path) -> None:
         context = click.Context(command)
         while isinstance(command, click.Group):
             assert words, f"`yout {line}` is not a whole command"
-            found = command.get_command(context, words[0])
-            assert found, f"there is no `yout {line}`"
-            command = found
+            subcommand = command.get_command(context, words[0])
+            assert subcommand, f"there is no `yout {line}`"
+            command = subcommand
             words.pop(0)
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
@@ -135,18 +135,18 @@ def test_every_command_of_the_command_line_exists(page: Path) -> None:
 @every_page
 def test_every_file_exists(page: Path) -> None:
     """Here, or the page has a snippet that makes it."""
-    top, made = {path.name for path in ROOT.iterdir()}, snippets(page)
+    top, created = {path.name for path in ROOT.iterdir()}, snippets(page)
     for span in spans(page):
         if not re.fullmatch(r"[\w.*-]+(?:/[\w.*-]*)+", span) or span.startswith(AT_RUN_TIME):
             continue
         if span.endswith("/") or KNOWN_FILE.search(span) or span.partition("/")[0] in top:
-            assert any(ROOT.glob(re.sub(r"NNNN\w*", "*", span))) or span in made, f"there is no {span}"
+            assert any(ROOT.glob(re.sub(r"NNNN\w*", "*", span))) or span in created, f"there is no {span}"
 
 
 @every_page
 def test_every_file_name_is_known(page: Path) -> None:
-    rooms = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "node_modules"))]
-    known = {path.name for room in rooms for path in room.rglob("*")} | {path.name for path in ROOT.iterdir()}
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "node_modules"))]
+    known = {path.name for folder in folders for path in folder.rglob("*")} | {path.name for path in ROOT.iterdir()}
     names = {span for span in spans(page) if re.fullmatch(r"[\w.-]+", span) and KNOWN_FILE.search(span)}
     assert not {name for name in names - known - {DEV_FILE, SECRET_FILE} if name not in snippets(page)}
 
@@ -201,11 +201,11 @@ def test_every_endpoint_is_served(page: Path) -> None:
     for method, path in ENDPOINT.findall(written):
         if path == "/v1":  # what SDKs call the base URL
             continue
-        asked = re.sub(r"\$\w+|<\w+>|\{\w+\}", "{}", path).rstrip("/")
-        found = [known for known in served if re.sub(r"\{[^}]+\}", "{}", known).rstrip("/") == asked]
+        endpoint = re.sub(r"\$\w+|<\w+>|\{\w+\}", "{}", path).rstrip("/")
+        matches = [known for known in served if re.sub(r"\{[^}]+\}", "{}", known).rstrip("/") == endpoint]
         begun = path.endswith("/") and any(known.startswith(path) for known in served)  # a snippet adds the rest
-        assert found or begun, f"nothing is served at {path}"
-        assert not method or not found or any(method in served[known] for known in found), f"{method} {path}"
+        assert matches or begun, f"nothing is served at {path}"
+        assert not method or not matches or any(method in served[known] for known in matches), f"{method} {path}"
 
 
 @every_page
@@ -213,8 +213,8 @@ def test_every_model_is_in_a_catalog(page: Path, shipped: Catalog, described: di
     known = {*shipped.models, *shipped.providers, *described}
     vendors = "|".join({model.vendor for model in shipped.models.values()} - {"meta"})
     named = set(re.findall(rf"(?<![\w/.-])(?:{vendors})-[a-z0-9]+(?:-[a-z0-9]+)*(?![\w/.=-])", code(page)))
-    asked = set(re.findall(r"\bmodel\"?[:=] ?\"([^\"]+)\"", code(page)))
-    assert (named | asked) - known == set()
+    models = set(re.findall(r"\bmodel\"?[:=] ?\"([^\"]+)\"", code(page)))
+    assert (named | models) - known == set()
 
 
 @each("python")
@@ -251,34 +251,34 @@ def test_a_catalog_file_loads_and_its_models_are_active(block: Block, tmp_path: 
 
 def test_the_kinds_of_provider_are_those_with_an_adapter() -> None:
     table = {row[0]: set(SPAN.findall(row[1])) for row in cells(ROOT / "docs/catalog.md", "A provider's key")}
-    assert table == {str(made): {name for name, kind in KINDS.items() if made in kind.makes} for made in Modality}
+    assert table == {str(output): {name for name, kind in KINDS.items() if output in kind.makes} for output in Modality}
 
 
 def test_the_defaults_of_the_settings_are_those() -> None:
     fields = Settings.model_fields
     for names, defaults, _ in cells(OPERATING, "Settings"):
-        for name, told in zip(SPAN.findall(names), re.split(r", ", defaults.replace("`", "")), strict=False):
+        for name, default in zip(SPAN.findall(names), re.split(r", ", defaults.replace("`", "")), strict=False):
             field = fields[name.removeprefix("YOUT_").lower()]
             unit = timedelta(days=1) if name.endswith("_RETENTION") else timedelta(seconds=1)
-            assert told == ("required" if field.is_required() else plain(field.default, unit)), name
+            assert default == ("required" if field.is_required() else plain(field.default, unit)), name
 
 
 def test_every_setting_of_an_operator_is_in_the_table() -> None:
-    told = {name for names, *_ in cells(OPERATING, "Settings") for name in SPAN.findall(names)}
-    assert told == {f"YOUT_{name.upper()}" for name in Settings.model_fields} - {"YOUT_FAILPOINT"}
+    documented = {name for names, *_ in cells(OPERATING, "Settings") for name in SPAN.findall(names)}
+    assert documented == {f"YOUT_{name.upper()}" for name in Settings.model_fields} - {"YOUT_FAILPOINT"}
 
 
 def test_every_metric_is_in_the_table() -> None:
     source = (ROOT / "api/metrics.py").read_text()
-    told = {name.removesuffix("_total") for row in cells(OPERATING, "Metrics") for name in SPAN.findall(row[0])}
-    assert told == set(re.findall(r'"(yout_\w+)"', source))
+    documented = {name.removesuffix("_total") for row in cells(OPERATING, "Metrics") for name in SPAN.findall(row[0])}
+    assert documented == set(re.findall(r'"(yout_\w+)"', source))
 
 
 def test_every_endpoint_is_in_the_table() -> None:
     table = "\n".join(row[0] for row in cells(API, "Endpoints"))
-    told = {re.sub(r"\{\w+\}", "{}", path).rstrip("/") for path in re.findall(r"(/[^\s`,]*)", table)}
+    documented = {re.sub(r"\{\w+\}", "{}", path).rstrip("/") for path in re.findall(r"(/[^\s`,]*)", table)}
     served = {re.sub(r"\{[^}]+\}", "{}", path).rstrip("/") for path in routes()}
-    assert told == served | {""}  # the start page, which is in no document
+    assert documented == served | {""}  # the start page, which is in no document
 
 
 def plain(value: object, unit: timedelta = timedelta(seconds=1)) -> str:
@@ -288,29 +288,29 @@ def plain(value: object, unit: timedelta = timedelta(seconds=1)) -> str:
 
 
 def test_the_error_codes_are_in_the_closed_list() -> None:
-    told = {span for row in cells(API, "Errors") for span in SPAN.findall(row[1])} - {"retry-after"}
-    assert told
-    assert told <= CODES
+    documented = {span for row in cells(API, "Errors") for span in SPAN.findall(row[1])} - {"retry-after"}
+    assert documented
+    assert documented <= CODES
 
 
 def test_the_ledgers_operations_are_those() -> None:
-    told = set(re.findall(r"`([A-Z]\w+)`", LEDGER.read_text().partition("**Operations.**")[2].partition("\n\n")[0]))
-    assert told
-    assert told <= {operation.__name__ for operation in get_args(Operation)}
+    names = set(re.findall(r"`([A-Z]\w+)`", LEDGER.read_text().partition("**Operations.**")[2].partition("\n\n")[0]))
+    assert names
+    assert names <= {operation.__name__ for operation in get_args(Operation)}
 
 
 @pytest.mark.parametrize("row", list(cells(LEDGER, "Numbers")), ids=lambda row: row[2].strip("`"))
 def test_a_number_is_the_programs(row: list[str]) -> None:
     module, _, name = row[2].strip("`").rpartition(".")
     value = getattr(importlib.import_module(module), name)
-    told = re.findall(r"\d+", row[1])
-    assert told == [plain(value) if isinstance(value, timedelta) else f"{value:g}"]
+    numbers = re.findall(r"\d+", row[1])
+    assert numbers == [plain(value) if isinstance(value, timedelta) else f"{value:g}"]
 
 
 def test_every_room_is_in_the_tree() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    rooms = {row[0].strip("`").rstrip("/") for row in cells(ARCHITECTURE, "Packages")}
-    assert {package for package in packages if "." not in package} <= rooms
+    documented = {row[0].strip("`").rstrip("/") for row in cells(ARCHITECTURE, "Packages")}
+    assert {package for package in packages if "." not in package} <= documented
 
 
 @every_page

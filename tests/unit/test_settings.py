@@ -32,12 +32,12 @@ def test_white_space_around_a_value_is_not_part_of_it(monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, f" {value}\r\n")
     monkeypatch.setenv("A_PROVIDERS_KEY", "sk-abc\n")
     monkeypatch.setenv("AWS_REGION", "there \n")
-    found = configuration.load()
-    assert found.database_url.get_secret_value() == RIGHT["YOUT_DATABASE_URL"]
-    assert found.secret_key.get_secret_value() == SECRET
-    assert (found.port, found.catalog) == (81, Path("/c.toml"))
-    assert found.temporal_api_key is not None
-    assert found.temporal_api_key.get_secret_value() == "k"
+    loaded = configuration.load()
+    assert loaded.database_url.get_secret_value() == RIGHT["YOUT_DATABASE_URL"]
+    assert loaded.secret_key.get_secret_value() == SECRET
+    assert (loaded.port, loaded.catalog) == (81, Path("/c.toml"))
+    assert loaded.temporal_api_key is not None
+    assert loaded.temporal_api_key.get_secret_value() == "k"
     assert configuration.catalog_path() == Path("/c.toml")
     keys = configuration.provider_keys(["A_PROVIDERS_KEY", "ANOTHER_PROVIDERS_KEY"])
     assert {name: key.get_secret_value() for name, key in keys.items()} == {"A_PROVIDERS_KEY": "sk-abc"}

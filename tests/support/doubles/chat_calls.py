@@ -1,7 +1,7 @@
 """Calls, routes and a ledger of one process, for tests of what the gateway does between a client and a provider."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -39,8 +39,8 @@ def route(name: str = "one", *capabilities: Capability) -> Route:
 
 
 def model(*routes: Route) -> Model:
-    found = CATALOG.find("demo-chat")
-    return found.model_copy(update={"routes": routes or (route(),), "max_output_tokens": 1000})
+    entry = CATALOG.find("demo-chat")
+    return entry.model_copy(update={"routes": routes or (route(),), "max_output_tokens": 1000})
 
 
 def count(text: str) -> int:
@@ -54,9 +54,9 @@ def call(*routes: Route, choices: int = 1, paid: int = 100, output_limit: int | 
     request = ModelCall("demo-chat", fields, stream=True, choices=choices, output_limit=output_limit)
     chosen = model(*routes)
     reserved = Reserved(uuid4(), uuid4(), uuid4(), 100, paid // choices, 0, 100)
-    made = Call(request, chosen, chosen.routes, InputTokens(3, 5), reserved, 7, ProducedOutput(count), held=100)
-    made.output.paid = paid
-    return made
+    new_call = Call(request, chosen, chosen.routes, InputTokens(3, 5), reserved, 7, ProducedOutput(count), held=100)
+    new_call.output.paid = paid
+    return new_call
 
 
 class Books:
@@ -157,7 +157,7 @@ class FakeUpstream:
     def eof(self) -> Iterable[ProviderEvent]:
         return ()
 
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink) -> FakeExchange:
+    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> FakeExchange:
         self.exchanges.append(FakeExchange(sink))
         return self.exchanges[-1]
 

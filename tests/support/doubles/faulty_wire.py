@@ -64,9 +64,9 @@ class FaultyWire(PostgresProxy):
         finally:
             self._relays.discard(relay)
 
-    async def _pass_on(self, way: Way, found: AsyncIterator[bytes], to: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, way: Way, chunks: AsyncIterator[bytes], to: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            async for message in found:
+            async for message in chunks:
                 if way is Way.BACK and message[:1] == b"K":
                     self.backend = int.from_bytes(message[5:9])
                 self.seen[way] += 1

@@ -164,7 +164,7 @@ def post(path: str, body: bytes = JSON, headers: bytes = b"") -> bytes:
     return b"POST %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (path.encode(), headers, len(body), body)
 
 
-def heard(answer: bytes) -> dict[str, str]:
+def headers_of(answer: bytes) -> dict[str, str]:
     """The body of the last answer."""
     assert b"HTTP/1.1 200" in answer, answer
     body: dict[str, str] = orjson.loads(answer.rpartition(b"\r\n\r\n")[2])

@@ -73,8 +73,8 @@ class Paced(OpenAIServer):
 
 def _written(body: dict[str, Any], step: Step) -> str:
     if isinstance(step, dict):
-        said = step if "choices" in step else {"choices": [], "usage": step}
-        return f"data: {json.dumps(frame(body) | said)}\n\n"
+        chunk = step if "choices" in step else {"choices": [], "usage": step}
+        return f"data: {json.dumps(frame(body) | chunk)}\n\n"
     marks = {
         _WAIT: ": on\n\n",
         _FINISH: event(body, {}, finish="stop"),

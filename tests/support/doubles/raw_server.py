@@ -41,7 +41,7 @@ class RawServer:
     port: int = 0
     visits: int = 0
     open_now: int = 0
-    most_at_once: int = 0
+    max_concurrent: int = 0
     requests: list[bytes] = field(default_factory=list)
     arrived: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     """Taken once for each request that has been read."""
@@ -61,7 +61,7 @@ async def serving(
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.visits += 1
         server.open_now += 1
-        server.most_at_once = max(server.most_at_once, server.open_now)
+        server.max_concurrent = max(server.max_concurrent, server.open_now)
         try:
             await script(Visit(server.visits, reader, writer, server.requests, server.arrived))
         except (OSError, asyncio.IncompleteReadError):

@@ -44,7 +44,7 @@ class S3Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
     def do_PUT(self) -> None:
-        key, query, body = self._asked()
+        key, query, body = self._request_parts()
         if "partNumber" in query:
             self.server.uploads[query["uploadId"]][1][int(query["partNumber"])] = body
         else:
@@ -52,7 +52,7 @@ class S3Handler(BaseHTTPRequestHandler):
         self._answer(etag=body)
 
     def do_POST(self) -> None:
-        key, query, body = self._asked()
+        key, query, body = self._request_parts()
         if "uploads" in query:
             upload = f"u{len(self.server.uploads)}"
             self.server.uploads[upload] = (self.headers.get("content-type", ""), {})
@@ -68,7 +68,7 @@ class S3Handler(BaseHTTPRequestHandler):
             self._answer("<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
 
     def do_DELETE(self) -> None:
-        key, query, _ = self._asked()
+        key, query, _ = self._request_parts()
         if "uploadId" in query:
             self.server.uploads.pop(query["uploadId"], None)
         elif key in self.server.stuck:
@@ -86,15 +86,15 @@ class S3Handler(BaseHTTPRequestHandler):
         return f"<Deleted><Key>{name}</Key></Deleted>"
 
     def do_GET(self) -> None:
-        key, query, _ = self._asked()
+        key, query, _ = self._request_parts()
         if "list-type" in query:
             after = f"media/{query.get('start-after', '')}"
             below = sorted(name for name in self.server.objects if name.startswith(f"media/{query['prefix']}"))
-            found = [name for name in below if name > after][: int(query.get("max-keys", 1000))]
+            names = [name for name in below if name > after][: int(query.get("max-keys", 1000))]
             listed = "".join(
                 f"<Contents><Key>{name.removeprefix('media/')}</Key><Size>{len(self.server.objects[name][0])}</Size>"
                 f"<LastModified>{self.server.written_at}</LastModified><ETag>x</ETag></Contents>"
-                for name in found
+                for name in names
             )
             self._answer(f"<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>")
         elif key not in self.server.objects:
@@ -113,7 +113,7 @@ class S3Handler(BaseHTTPRequestHandler):
         self.range = f"bytes {start}-{end - 1}/{len(content)}"
         self._answer(content[start:end], status=206, etag=content, content_type=content_type)
 
-    def _asked(self) -> tuple[str, dict[str, str], bytes]:
+    def _request_parts(self) -> tuple[str, dict[str, str], bytes]:
         self.range = ""
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}

@@ -24,12 +24,12 @@ class Collector:
         self.error: GatewayError | None = None
         self.ended = asyncio.Event()
         self.begun = asyncio.Event()
-        self.heard: list[str] = []
+        self.events: list[str] = []
         self.at_data: Callable[[], None] = lambda: None
 
     def head(self, status: int, headers: Headers) -> None:
         self.status, self.headers = status, headers
-        self.heard.append("head")
+        self.events.append("head")
 
     def data(self, data: bytes) -> None:
         self.parts.append(data)
@@ -37,12 +37,12 @@ class Collector:
         self.at_data()
 
     def end(self) -> None:
-        self.heard.append("end")
+        self.events.append("end")
         self.ended.set()
 
     def fail(self, error: GatewayError) -> None:
         self.error = error
-        self.heard.append("fail")
+        self.events.append("fail")
         self.ended.set()
 
     @property
@@ -54,9 +54,9 @@ def request(server: RawServer, body: bytes = b"{}", host: str = "127.0.0.1", **h
     return UpstreamRequest(server.url(host), {"Content-Type": "application/json", **headers}, body)
 
 
-async def collected(transport: Transport, asked: UpstreamRequest, timeouts: Timeouts = PATIENT) -> Collector:
+async def collected(transport: Transport, request_: UpstreamRequest, timeouts: Timeouts = PATIENT) -> Collector:
     sink = Collector()
-    transport.open(asked, timeouts, sink)
+    transport.open(request_, timeouts, sink)
     await sink.ended.wait()
     return sink
 

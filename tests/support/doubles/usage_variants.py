@@ -18,7 +18,7 @@ def _chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0, **m
     return {"id": "u", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
 
 
-def _told(*usages: dict[str, Any]) -> list[dict[str, Any]]:
+def _streamed(*usages: dict[str, Any]) -> list[dict[str, Any]]:
     """Five tokens, and what is said of them."""
     said = [_chunk({"role": "assistant", "content": "The answer is four."}), _chunk({}, "stop")]
     return said + [_chunk({}) | {"choices": [], "usage": usage} for usage in usages]
@@ -30,18 +30,18 @@ def _call(index: int, **function: str) -> dict[str, Any]:
 
 
 def _whole(index: int, finish: str, **message: Any) -> dict[str, Any]:
-    said = {"role": "assistant", "content": None} | message
-    logprobs = _LOGPROBS | {"content": 2 * _LOGPROBS["content"]} if said["content"] else None
-    return {"index": index, "finish_reason": finish, "message": said, "logprobs": logprobs}
+    body = {"role": "assistant", "content": None} | message
+    logprobs = _LOGPROBS | {"content": 2 * _LOGPROBS["content"]} if body["content"] else None
+    return {"index": index, "finish_reason": finish, "message": body, "logprobs": logprobs}
 
 
 USAGES: dict[str, tuple[list[dict[str, Any]], int]] = {
-    "tells-twice": (_told(_usage(1000, 200), _usage(1000, 200)), 600),
-    "tells-less": (_told(_usage(1000, 200), _usage(1000, 100)), 600),
-    "tells-more": (_told(_usage(1000, 100), _usage(1000, 200)), 600),
-    "tells-too-little": (_told(_usage(1000, 1)), 302),
-    "tells-fractions": (_told(_usage(1000, 200.5)), 12),
-    "tells-as-it-goes": ([chunk | {"usage": _usage(1000, n)} for n, chunk in enumerate(_told())], 302),
+    "tells-twice": (_streamed(_usage(1000, 200), _usage(1000, 200)), 600),
+    "tells-less": (_streamed(_usage(1000, 200), _usage(1000, 100)), 600),
+    "tells-more": (_streamed(_usage(1000, 100), _usage(1000, 200)), 600),
+    "tells-too-little": (_streamed(_usage(1000, 1)), 302),
+    "tells-fractions": (_streamed(_usage(1000, 200.5)), 12),
+    "tells-as-it-goes": ([chunk | {"usage": _usage(1000, n)} for n, chunk in enumerate(_streamed())], 302),
 }
 """A stream, and what it must cost: the largest report is what counts, below what was relayed too. A fraction is none:
 then 14 tokens of prompt and 5 of answer are, which is 11.7."""
@@ -61,7 +61,7 @@ STREAMED: dict[str, list[dict[str, Any]]] = {name: script for name, (script, _) 
         _chunk(_call(0, arguments=' "a"}')),
         _chunk(_call(1, arguments=": 2}")),
         _chunk({}, "tool_calls"),
-        *_told(_usage(1000, 200))[2:],
+        *_streamed(_usage(1000, 200))[2:],
     ],
     "says-two": [
         _chunk({"role": "assistant", "content": "one "}, index=0, logprobs=_LOGPROBS),
@@ -70,7 +70,7 @@ STREAMED: dict[str, list[dict[str, Any]]] = {name: script for name, (script, _) 
         _chunk({"content": "mehr"}, index=1, logprobs=_LOGPROBS),
         _chunk({}, "stop", index=1),
         _chunk({}, "stop", index=0),
-        *_told(_usage(1000, 200))[2:],
+        *_streamed(_usage(1000, 200))[2:],
     ],
 }
 WHOLE: dict[str, dict[str, Any]] = {

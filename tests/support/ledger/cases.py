@@ -29,7 +29,7 @@ def state(balance: int = 1000, **changes: object) -> State:
 
 
 def reserve(number: int = 100, **changes: object) -> Reserve:
-    asked: dict[str, object] = {
+    fields: dict[str, object] = {
         "hold_id": UUID(int=number),
         "scope": "chat",
         "kind": "chat",
@@ -37,7 +37,7 @@ def reserve(number: int = 100, **changes: object) -> Reserve:
         "terms": TERMS,
         "digest": DIGEST,
     }
-    return Reserve(**(asked | changes))  # type: ignore[arg-type]
+    return Reserve(**(fields | changes))  # type: ignore[arg-type]
 
 
 def used(tokens_in: int, tokens_out: int) -> Usage:

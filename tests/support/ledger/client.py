@@ -12,7 +12,7 @@ from typing import Self
 import db.writer  # what the processes are forked with
 from domain.operations import Operation
 from domain.results import Result
-from tests.support.ledger.verdict_codec import EncodedResult, encode
+from tests.support.ledger.result_codec import EncodedResult, encode
 
 RESULT_TIMEOUT = timedelta(seconds=60)
 """Nobody gives up on a slow machine: a test that hangs is ended by its own time limit."""
@@ -37,13 +37,13 @@ class Client:
 
     async def ask(self, operations: Sequence[Operation]) -> list[EncodedResult | None]:
         """All at once; what was heard of each. None: the client was killed before it heard."""
-        told: list[EncodedResult | None] = [None] * len(operations)
+        results: list[EncodedResult | None] = [None] * len(operations)
         await self.send(operations)
         with contextlib.suppress(EOFError, ConnectionError):
             for _ in operations:
                 number, result = await self.next()
-                told[number] = result
-        return told
+                results[number] = result
+        return results
 
     async def send(self, operations: Sequence[Operation]) -> None:
         self._say(list(operations))
@@ -87,11 +87,11 @@ def _run(url: str, pipe: Connection) -> None:
 async def _serve(url: str, pipe: Connection) -> None:
     waiting: list[asyncio.Future[Result]] = []
     async with db.writer.LedgerWriter(url, timeout=RESULT_TIMEOUT) as ledger:
-        while (asked := await _received(pipe)) is not None:
-            if isinstance(asked, int):
-                waiting[asked].cancel()
+        while (message := await _received(pipe)) is not None:
+            if isinstance(message, int):
+                waiting[message].cancel()
                 continue
-            waiting = [ledger.submit(operation) for operation in asked]
+            waiting = [ledger.submit(operation) for operation in message]
             for number, result in enumerate(waiting):
                 result.add_done_callback(partial(_tell, pipe, number))
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from tests.support.ledger.verdict_codec import EncodedResult
+from tests.support.ledger.result_codec import EncodedResult
 
 LEAST, MOST = 10, 2**62
 INPUT, OUTPUT, CACHED, WRITTEN = 300, 1500, 30, 375
@@ -18,7 +18,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class Purse:
+class SpendingFacts:
     available: int = 0
     held: int = 0
 

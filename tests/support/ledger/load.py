@@ -10,7 +10,7 @@ from db.writer import LedgerWriter
 from domain.operations import Adjust, Extend, Grant, Operation, Refund, Renew, Sweep
 from tests.support.bank import Customer, reserve, settle, void
 from tests.support.ledger.client import RESULT_TIMEOUT, processes
-from tests.support.ledger.verdict_codec import EncodedResult, encode
+from tests.support.ledger.result_codec import EncodedResult, encode
 
 Told = list[tuple[Operation, EncodedResult]]
 TURN = 20
@@ -35,14 +35,14 @@ def _run(url: str, customers: Sequence[Customer], seed: int, batches: int, pipe:
 
 
 async def _ask(url: str, customers: Sequence[Customer], dice: random.Random, batches: int) -> Told:
-    told: Told = []
+    pairs: Told = []
     async with LedgerWriter(url, timeout=RESULT_TIMEOUT) as ledger:
         while ledger.batches < batches:
             turn = random.Random(ledger.batches // TURN)  # the same in all processes, at about the same time
             batch = some(customers, [uuid.UUID(int=turn.getrandbits(128)) for _ in range(24)], dice)
-            verdicts = await asyncio.gather(*(ledger.submit(operation) for operation in batch))
-            told += zip(batch, map(encode, verdicts), strict=True)
-    return told
+            results = await asyncio.gather(*(ledger.submit(operation) for operation in batch))
+            pairs += zip(batch, map(encode, results), strict=True)
+    return pairs
 
 
 def some(customers: Sequence[Customer], shared: Sequence[uuid.UUID], dice: random.Random) -> list[Operation]:

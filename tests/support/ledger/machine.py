@@ -13,7 +13,7 @@ from tests.support.ledger.facts import MOST
 from tests.support.ledger.model import Model
 from tests.support.ledger.operations import BATCH, HOLD, OPERATION, calls
 from tests.support.ledger.orders import Heeded, ordered
-from tests.support.ledger.verdict_codec import EncodedResult
+from tests.support.ledger.result_codec import EncodedResult
 from tests.support.ledger.world import ACCOUNTS, KEYS, LEASE, OneKey, opening
 
 
@@ -51,19 +51,19 @@ class BankMachine(RuleBasedStateMachine):
     @rule(batch=BATCH)
     def ask(self, batch: list[Operation]) -> None:
         self.model.now = self.bank.now()
-        told = self.bank.ask(batch)
+        results = self.bank.ask(batch)
         if len(batch) > 1 and not self.bank.in_order:
-            self.explain([Heeded(*pair) for pair in zip(batch, told, strict=True)])
+            self.explain([Heeded(*pair) for pair in zip(batch, results, strict=True)])
             return
-        for operation, one in zip(batch, told, strict=True):
+        for operation, one in zip(batch, results, strict=True):
             expected = self.model.ask(operation)
             assert one == expected, f"heard {one}, not {expected}, of {operation}"
 
     @rule(batches=st.lists(BATCH, min_size=2, max_size=3))
     def ask_at_once(self, batches: list[list[Operation]]) -> None:
         self.model.now = self.bank.now()
-        told = self.bank.at_once(batches)
-        pairs = [pair for batch, of in zip(batches, told, strict=True) for pair in zip(batch, of, strict=True)]
+        results = self.bank.at_once(batches)
+        pairs = [pair for batch, of in zip(batches, results, strict=True) for pair in zip(batch, of, strict=True)]
         self.explain([Heeded(*pair) for pair in pairs])
 
     @rule(hold_id=HOLD)

@@ -18,7 +18,7 @@ from domain.operations import Operation
 from domain.results import Result
 from domain.usage import UsageEntry
 from tests.support.ledger.machine import BankMachine
-from tests.support.ledger.verdict_codec import EncodedResult, encode
+from tests.support.ledger.result_codec import EncodedResult, encode
 from tests.support.ledger.world import ACCOUNTS, KEYS
 
 Decide = Callable[[State, Sequence[Operation]], tuple[list[Result], Changes]]
@@ -43,10 +43,10 @@ class MemoryBank:
 
     def ask(self, operations: Sequence[Operation]) -> list[EncodedResult]:
         """One batch, as one writer commits it."""
-        verdicts, changes = self._decide(deepcopy(self._rows), operations)
-        told = [encode(verdict) for verdict in verdicts]
+        outcomes, changes = self._decide(deepcopy(self._rows), operations)
+        encoded = [encode(result) for result in outcomes]
         self._write(deepcopy(changes))
-        return told
+        return encoded
 
     def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult]]:
         """In some order that is not that of asking: last first."""

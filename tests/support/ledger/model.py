@@ -20,17 +20,17 @@ from tests.support.ledger.facts import (
     WRITTEN,
     HoldFacts,
     KeyFacts,
-    Purse,
     Refused,
+    SpendingFacts,
     thousandths,
 )
-from tests.support.ledger.verdict_codec import EncodedResult
+from tests.support.ledger.result_codec import EncodedResult
 
 
 @dataclass(slots=True)
 class Model:
     now: datetime
-    purses: dict[UUID, Purse] = field(default_factory=dict)
+    purses: dict[UUID, SpendingFacts] = field(default_factory=dict)
     keys: dict[UUID, KeyFacts] = field(default_factory=dict)
     digests: dict[bytes, UUID] = field(default_factory=dict)
     holds: dict[UUID, HoldFacts] = field(default_factory=dict)
@@ -106,66 +106,66 @@ class Model:
 
     # Credits by the operator's hand
 
-    def _grant(self, asked: Grant) -> EncodedResult:
-        return self._referred(asked, asked.amount <= 0, "grants")
+    def _grant(self, operation: Grant) -> EncodedResult:
+        return self._referred(operation, operation.amount <= 0, "grants")
 
-    def _adjust(self, asked: Adjust) -> EncodedResult:
-        return self._referred(asked, False, "adjustments")
+    def _adjust(self, operation: Adjust) -> EncodedResult:
+        return self._referred(operation, False, "adjustments")
 
-    def _referred(self, asked: Grant | Adjust, absurd: bool, source: str) -> EncodedResult:
-        purse = self.purses.get(asked.account_id)
+    def _referred(self, operation: Grant | Adjust, absurd: bool, source: str) -> EncodedResult:
+        purse = self.purses.get(operation.account_id)
         if purse is None:
             raise Refused("NotFound")
-        before = self.refs.get(asked.ref)
-        if before == (asked.account_id, asked.amount):
+        before = self.refs.get(operation.ref)
+        if before == (operation.account_id, operation.amount):
             return "Granted", purse.available, True
         if before is not None:
             raise Refused("KeyReused")
-        if isinstance(asked, Adjust) and (asked.amount == 0 or not asked.note.strip()):
+        if isinstance(operation, Adjust) and (operation.amount == 0 or not operation.note.strip()):
             raise Refused("RequestInvalid")
-        if absurd or asked.amount + purse.available + purse.held > MOST:
+        if absurd or operation.amount + purse.available + purse.held > MOST:
             raise Refused("AmountTooLarge")
-        if asked.amount + purse.available < 0:
+        if operation.amount + purse.available < 0:
             raise Refused("BelowZero")
-        self._book(asked.account_id, **{"available": asked.amount, source: -asked.amount})
-        self.refs[asked.ref] = (asked.account_id, asked.amount)
+        self._book(operation.account_id, **{"available": operation.amount, source: -operation.amount})
+        self.refs[operation.ref] = (operation.account_id, operation.amount)
         return "Granted", purse.available, False
 
     # A call's beginning
 
-    def _reserve(self, asked: Reserve) -> EncodedResult:
-        account, key_id = self._caller(asked)
-        claim = asked.claim if asked.claim and not asked.claim.implicit else None
-        placed = self.holds.get(asked.hold_id)
+    def _reserve(self, operation: Reserve) -> EncodedResult:
+        account, key_id = self._caller(operation)
+        claim = operation.claim if operation.claim and not operation.claim.implicit else None
+        placed = self.holds.get(operation.hold_id)
         if placed is not None:
             if placed.account != account:
                 raise Refused("KeyReused")
             if placed.state != "open":
                 raise Refused("HoldVoided" if placed.state == "void" else "HoldClosed")
-            recorded = claim and self.claims.get((account, claim.scope), ("", None))[1] == asked.hold_id
-            return self._reserved(asked.hold_id, bool(claim and (recorded or not claim.adopts)))
+            recorded = claim and self.claims.get((account, claim.scope), ("", None))[1] == operation.hold_id
+            return self._reserved(operation.hold_id, bool(claim and (recorded or not claim.adopts)))
         if claim is not None and claim.adopts:
             self._heed(account, claim.scope, claim.fingerprint)
-        hold = self._fitting(asked, account, key_id)
+        hold = self._fitting(operation, account, key_id)
         if key_id is not None:
             key = self.keys[key_id]
             running = sum(h.key == key_id and h.state == "open" for h in self.holds.values())
             if key.concurrent is not None and running >= key.concurrent:
                 raise Refused("RateLimited")
             key.last_used = self.now.date()
-        self.holds[asked.hold_id] = hold
+        self.holds[operation.hold_id] = hold
         self._book(account, available=-hold.amount, held=hold.amount)
         if claim is not None:
-            self.claims[account, claim.scope] = (claim.fingerprint, asked.hold_id, None)
-        return self._reserved(asked.hold_id, claim is not None)
+            self.claims[account, claim.scope] = (claim.fingerprint, operation.hold_id, None)
+        return self._reserved(operation.hold_id, claim is not None)
 
-    def _caller(self, asked: Reserve) -> tuple[UUID, UUID | None]:
-        if asked.digest is None:
-            assert asked.account_id is not None
-            if asked.account_id not in self.purses:
+    def _caller(self, operation: Reserve) -> tuple[UUID, UUID | None]:
+        if operation.digest is None:
+            assert operation.account_id is not None
+            if operation.account_id not in self.purses:
                 raise Refused("CallerUnknown")
-            return asked.account_id, None
-        key_id = self.digests.get(asked.digest)
+            return operation.account_id, None
+        key_id = self.digests.get(operation.digest)
         if key_id is None or self.keys[key_id].revoked:
             raise Refused("CallerUnknown")
         return self.keys[key_id].account, key_id
@@ -189,25 +189,25 @@ class Model:
             raise Refused("AlreadyRunning")
         raise Refused("Replay", hold_id, sealed, hold.charged, self.purses[account].available)
 
-    def _fitting(self, asked: Reserve, account: UUID, key_id: UUID | None) -> HoldFacts:
+    def _fitting(self, operation: Reserve, account: UUID, key_id: UUID | None) -> HoldFacts:
         """The hold, if balance, budget and the caller's own bound allow it."""
         available, budget = self.purses[account].available, self._budget_left(key_id)
         spendable = available if budget is None else min(available, budget)
-        terms = asked.terms
-        lease = self.now + asked.lease if asked.lease else None
+        terms = operation.terms
+        lease = self.now + operation.lease if operation.lease else None
         if isinstance(terms, FlatTerms):
             hold = HoldFacts(account, key_id, terms.amount, flat=True)
         else:
             limit = terms.output_limit
             if limit is None:
-                share = spendable // 8 if asked.max_credits is None else min(spendable // 8, asked.max_credits)
+                share = spendable // 8 if operation.max_credits is None else min(spendable // 8, operation.max_credits)
                 affordable = (share * 1000 - WRITTEN * terms.input_bound) // (OUTPUT * terms.choices)
                 limit = min(terms.model_limit, max(256, affordable))
             amount = max(LEAST, thousandths(WRITTEN * terms.input_bound + OUTPUT * limit * terms.choices))
             hold = HoldFacts(account, key_id, amount, limit=limit, choices=terms.choices)
             hold.input_bound, hold.input_count = terms.input_bound, terms.input_count
-        hold.most, hold.lease_until, hold.began = asked.max_credits, lease, self.now.date()
-        self._pay_for(hold.amount, available, budget, asked.max_credits)
+        hold.most, hold.lease_until, hold.began = operation.max_credits, lease, self.now.date()
+        self._pay_for(hold.amount, available, budget, operation.max_credits)
         return hold
 
     def _pay_for(self, amount: int, available: int, budget: int | None, most: int | None) -> None:
@@ -225,27 +225,27 @@ class Model:
 
     # While it runs
 
-    def _renew(self, asked: Renew) -> EncodedResult:
-        hold = self._found(asked.hold_id)
+    def _renew(self, operation: Renew) -> EncodedResult:
+        hold = self._hold(operation.hold_id)
         if hold.state != "open":
             raise Refused("HoldClosed")
-        hold.relayed = max(hold.relayed, asked.relayed_output)
-        hold.lease_until = self.now + asked.lease
+        hold.relayed = max(hold.relayed, operation.relayed_output)
+        hold.lease_until = self.now + operation.lease
         return "Renewed", True
 
-    def _extend(self, asked: Extend) -> EncodedResult:
-        hold = self._owned(asked)
+    def _extend(self, operation: Extend) -> EncodedResult:
+        hold = self._owned(operation)
         if hold.state != "open":
             raise Refused("HoldClosed")
         if hold.key and self.keys[hold.key].revoked:
             raise Refused("CallerUnknown")
         available = self.purses[hold.account].available
-        if asked.output_limit > (hold.limit or 0):
-            whole = thousandths(WRITTEN * hold.input_bound + OUTPUT * asked.output_limit * hold.choices)
+        if operation.output_limit > (hold.limit or 0):
+            whole = thousandths(WRITTEN * hold.input_bound + OUTPUT * operation.output_limit * hold.choices)
             more = max(LEAST, whole) - hold.amount
             left = None if hold.most is None else hold.most - hold.amount
             self._pay_for(more, available, self._growth_left(hold), left)
-            hold.amount, hold.limit = hold.amount + more, asked.output_limit
+            hold.amount, hold.limit = hold.amount + more, operation.output_limit
             self._book(hold.account, available=-more, held=more)
         return "Extended", hold.limit, hold.amount, self.purses[hold.account].available
 
@@ -258,27 +258,27 @@ class Model:
 
     # A call's end
 
-    def _settle(self, asked: Settle) -> EncodedResult:
-        hold = self._owned(asked)
+    def _settle(self, operation: Settle) -> EncodedResult:
+        hold = self._owned(operation)
         if hold.state == "void":
             raise Refused("HoldVoided")
         if hold.state == "open":
-            self._charge(asked.hold_id, asked.usage, asked.minimum, asked.closed_by.value)
-            self._seal(asked)
+            self._charge(operation.hold_id, operation.usage, operation.minimum, operation.closed_by.value)
+            self._seal(operation)
             return self._closed(hold, False)
         return self._closed(hold, True)
 
-    def _void(self, asked: Void) -> EncodedResult:
-        if asked.hold_id not in self.holds:
-            if asked.account_id not in self.purses:
+    def _void(self, operation: Void) -> EncodedResult:
+        if operation.hold_id not in self.holds:
+            if operation.account_id not in self.purses:
                 raise Refused("NotFound")
-            tombstone = HoldFacts(asked.account_id, None, 0, "void", closed_by=asked.closed_by.value)
-            self.holds[asked.hold_id] = tombstone
+            tombstone = HoldFacts(operation.account_id, None, 0, "void", closed_by=operation.closed_by.value)
+            self.holds[operation.hold_id] = tombstone
             return self._closed(tombstone, False)
-        return self._release(self._owned(asked), asked.closed_by.value)
+        return self._release(self._owned(operation), operation.closed_by.value)
 
-    def _sweep(self, asked: Sweep) -> EncodedResult:
-        hold = self._owned(asked)
+    def _sweep(self, operation: Sweep) -> EncodedResult:
+        hold = self._owned(operation)
         if hold.state != "open":
             return self._closed(hold, True)
         if hold.lease_until is None or hold.lease_until > self.now:
@@ -286,13 +286,13 @@ class Model:
         if not hold.relayed:
             return self._release(hold, "sweeper")
         relayed = (hold.input_count, hold.relayed, 0, 0)
-        self._charge_tokens(asked.hold_id, relayed, False, "sweeper")
+        self._charge_tokens(operation.hold_id, relayed, False, "sweeper")
         return self._closed(hold, False)
 
-    def _refund(self, asked: Refund) -> EncodedResult:
-        hold = self._owned(asked)
+    def _refund(self, operation: Refund) -> EncodedResult:
+        hold = self._owned(operation)
         if hold.state == "open":
-            return self._release(hold, asked.closed_by.value)
+            return self._release(hold, operation.closed_by.value)
         if hold.refunded or not hold.charged:
             return self._closed(hold, True)
         purse = self.purses[hold.account]
@@ -333,10 +333,10 @@ class Model:
             return MOST
         return max(0, key.credits_day - self._spent(hold.key, hold.began, "%Y%m%d"))
 
-    def _seal(self, asked: Settle) -> None:
+    def _seal(self, operation: Settle) -> None:
         for place, (fingerprint, hold_id, _) in self.claims.items():
-            if hold_id == asked.hold_id and asked.sealed is not None:
-                self.claims[place] = (fingerprint, hold_id, asked.sealed)
+            if hold_id == operation.hold_id and operation.sealed is not None:
+                self.claims[place] = (fingerprint, hold_id, operation.sealed)
 
     def _release(self, hold: HoldFacts, by: str) -> EncodedResult:
         if hold.state != "open":
@@ -345,14 +345,14 @@ class Model:
         self._book(hold.account, available=hold.amount, held=-hold.amount)
         return self._closed(hold, False)
 
-    def _found(self, hold_id: UUID) -> HoldFacts:
+    def _hold(self, hold_id: UUID) -> HoldFacts:
         if hold_id not in self.holds:
             raise Refused("NotFound")
         return self.holds[hold_id]
 
-    def _owned(self, asked: Extend | Settle | Void | Sweep | Refund) -> HoldFacts:
-        hold = self._found(asked.hold_id)
-        if hold.account != asked.account_id:
+    def _owned(self, operation: Extend | Settle | Void | Sweep | Refund) -> HoldFacts:
+        hold = self._hold(operation.hold_id)
+        if hold.account != operation.account_id:
             raise Refused("NotFound")
         return hold
 

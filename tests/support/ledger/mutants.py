@@ -17,163 +17,164 @@ from domain.results import Answer, Closed
 from tests.support.ledger.memory import Decide
 
 
-def settles_whatever_the_state(books: Books, asked: Settle) -> Answer:
-    hold = books.hold(asked.hold_id)
-    books.owner(hold, asked.account_id)
+def settles_whatever_the_state(books: Books, operation: Settle) -> Answer:
+    hold = books.hold(operation.hold_id)
+    books.owner(hold, operation.account_id)
     hold.state = HoldState.OPEN
-    return settlements.settle(books, asked)
+    return settlements.settle(books, operation)
 
 
-def forgets_the_minimum(books: Books, asked: Settle) -> Answer:
-    return settlements.settle(books, replace(asked, minimum=False))
+def forgets_the_minimum(books: Books, operation: Settle) -> Answer:
+    return settlements.settle(books, replace(operation, minimum=False))
 
 
-def always_takes_the_minimum(books: Books, asked: Settle) -> Answer:
-    return settlements.settle(books, replace(asked, minimum=True))
+def always_takes_the_minimum(books: Books, operation: Settle) -> Answer:
+    return settlements.settle(books, replace(operation, minimum=True))
 
 
-def charges_above_the_hold_without_a_write_off(books: Books, asked: Settle) -> Answer:
-    verdict = settlements.settle(books, asked)
-    hold = books.hold(asked.hold_id)
+def charges_above_the_hold_without_a_write_off(books: Books, operation: Settle) -> Answer:
+    result = settlements.settle(books, operation)
+    hold = books.hold(operation.hold_id)
     hold.charged, hold.written_off = hold.charged + hold.written_off, 0
-    return replace(verdict, charged=hold.charged, written_off=0)
+    return replace(result, charged=hold.charged, written_off=0)
 
 
-def charges_above_the_callers_bound(books: Books, asked: Settle) -> Answer:
-    books.hold(asked.hold_id).max_credits = None
-    return settlements.settle(books, asked)
+def charges_above_the_callers_bound(books: Books, operation: Settle) -> Answer:
+    books.hold(operation.hold_id).max_credits = None
+    return settlements.settle(books, operation)
 
 
-def settles_anybodys_hold(books: Books, asked: Settle) -> Answer:
-    return settlements.settle(books, replace(asked, account_id=books.hold(asked.hold_id).account_id))
+def settles_anybodys_hold(books: Books, operation: Settle) -> Answer:
+    return settlements.settle(books, replace(operation, account_id=books.hold(operation.hold_id).account_id))
 
 
-def forgets_the_usage(books: Books, asked: Settle) -> Answer:
-    verdict = settlements.settle(books, asked)
+def forgets_the_usage(books: Books, operation: Settle) -> Answer:
+    result = settlements.settle(books, operation)
     books.changes.usage.clear()
-    return verdict
+    return result
 
 
-def forgets_the_answer(books: Books, asked: Settle) -> Answer:
-    return settlements.settle(books, replace(asked, sealed=None))
+def forgets_the_answer(books: Books, operation: Settle) -> Answer:
+    return settlements.settle(books, replace(operation, sealed=None))
 
 
-def does_not_give_back(books: Books, asked: Void) -> Answer:
-    hold = books.state.holds.get(asked.hold_id)
+def does_not_give_back(books: Books, operation: Void) -> Answer:
+    hold = books.state.holds.get(operation.hold_id)
     if hold is None or hold.state is not HoldState.OPEN:
-        return settlements.void(books, asked)
-    account = books.owner(hold, asked.account_id)
-    books.close(hold, account, HoldState.VOID, asked.closed_by)
+        return settlements.void(books, operation)
+    account = books.owner(hold, operation.account_id)
+    books.close(hold, account, HoldState.VOID, operation.closed_by)
     books.move(account, hold, TransactionKind.RELEASE, held=-hold.amount, revenue=hold.amount)
     books.free(hold, None)
     return Closed(hold.state, 0, 0, account.available, account.held)
 
 
-def leaves_no_tombstone(books: Books, asked: Void) -> Answer:
-    if asked.hold_id not in books.state.holds:
+def leaves_no_tombstone(books: Books, operation: Void) -> Answer:
+    if operation.hold_id not in books.state.holds:
         raise NotFound
-    return settlements.void(books, asked)
+    return settlements.void(books, operation)
 
 
-def does_not_count_down(books: Books, asked: Void) -> Answer:
-    hold = books.state.holds.get(asked.hold_id)
+def does_not_count_down(books: Books, operation: Void) -> Answer:
+    hold = books.state.holds.get(operation.hold_id)
     key = books.key_of(hold) if hold else None
     before = key.used.open_holds if key else 0
-    verdict = settlements.void(books, asked)
+    result = settlements.void(books, operation)
     if key is not None:
         key.used = replace(key.used, open_holds=before)
-    return verdict
+    return result
 
 
-def places_again_what_was_released(books: Books, asked: Reserve) -> Answer:
-    hold = books.state.holds.get(asked.hold_id)
+def places_again_what_was_released(books: Books, operation: Reserve) -> Answer:
+    hold = books.state.holds.get(operation.hold_id)
     if hold is not None and hold.state is HoldState.VOID:
-        del books.state.holds[asked.hold_id]
-    return reservations.reserve(books, asked)
+        del books.state.holds[operation.hold_id]
+    return reservations.reserve(books, operation)
 
 
-def does_not_remember_the_claim(books: Books, asked: Reserve) -> Answer:
-    verdict = reservations.reserve(books, asked)
+def does_not_remember_the_claim(books: Books, operation: Reserve) -> Answer:
+    result = reservations.reserve(books, operation)
     books.changes.claims.clear()
-    return verdict
+    return result
 
 
-def ignores_the_claim(books: Books, asked: Reserve) -> Answer:
-    return reservations.reserve(books, replace(asked, claim=asked.claim and replace(asked.claim, adopts=False)))
+def ignores_the_claim(books: Books, operation: Reserve) -> Answer:
+    claim = operation.claim and replace(operation.claim, adopts=False)
+    return reservations.reserve(books, replace(operation, claim=claim))
 
 
-def serves_revoked_keys(books: Books, asked: Reserve) -> Answer:
+def serves_revoked_keys(books: Books, operation: Reserve) -> Answer:
     for key in books.state.keys.values():
         key.dead = False
-    return reservations.reserve(books, asked)
+    return reservations.reserve(books, operation)
 
 
-def ignores_the_keys_limits(books: Books, asked: Reserve) -> Answer:
+def ignores_the_keys_limits(books: Books, operation: Reserve) -> Answer:
     for key in books.state.keys.values():
         key.limits = replace(key.limits, concurrent=None)
-    return reservations.reserve(books, asked)
+    return reservations.reserve(books, operation)
 
 
-def ignores_the_callers_bound(books: Books, asked: Reserve) -> Answer:
-    return reservations.reserve(books, replace(asked, max_credits=None))
+def ignores_the_callers_bound(books: Books, operation: Reserve) -> Answer:
+    return reservations.reserve(books, replace(operation, max_credits=None))
 
 
-def extends_without_looking_at_the_balance(books: Books, asked: Extend) -> Answer:
-    hold = books.hold(asked.hold_id)
-    account = books.owner(hold, asked.account_id)
+def extends_without_looking_at_the_balance(books: Books, operation: Extend) -> Answer:
+    hold = books.hold(operation.hold_id)
+    account = books.owner(hold, operation.account_id)
     account.available += 10**6
     try:
-        return reservations.extend(books, asked)
+        return reservations.extend(books, operation)
     finally:
         account.available -= 10**6
 
 
-def extends_for_nothing(books: Books, asked: Extend) -> Answer:
-    verdict = reservations.extend(books, asked)
+def extends_for_nothing(books: Books, operation: Extend) -> Answer:
+    result = reservations.extend(books, operation)
     books.changes.transactions.clear()
-    return verdict
+    return result
 
 
-def sweeps_before_the_lease_has_run_out(books: Books, asked: Sweep) -> Answer:
-    hold = books.hold(asked.hold_id)
+def sweeps_before_the_lease_has_run_out(books: Books, operation: Sweep) -> Answer:
+    hold = books.hold(operation.hold_id)
     if hold.lease_until is not None:
         hold.lease_until = books.state.now
-    return settlements.sweep(books, asked)
+    return settlements.sweep(books, operation)
 
 
-def sweeps_what_was_relayed_for_nothing(books: Books, asked: Sweep) -> Answer:
-    books.hold(asked.hold_id).relayed_output = 0
-    return settlements.sweep(books, asked)
+def sweeps_what_was_relayed_for_nothing(books: Books, operation: Sweep) -> Answer:
+    books.hold(operation.hold_id).relayed_output = 0
+    return settlements.sweep(books, operation)
 
 
-def renews_no_lease(books: Books, asked: Renew) -> Answer:
-    return settlements.renew(books, replace(asked, lease=timedelta(0)))
+def renews_no_lease(books: Books, operation: Renew) -> Answer:
+    return settlements.renew(books, replace(operation, lease=timedelta(0)))
 
 
-def forgets_what_was_relayed(books: Books, asked: Renew) -> Answer:
-    hold = books.hold(asked.hold_id)
+def forgets_what_was_relayed(books: Books, operation: Renew) -> Answer:
+    hold = books.hold(operation.hold_id)
     hold.relayed_output = 0
-    return settlements.renew(books, asked)
+    return settlements.renew(books, operation)
 
 
-def refunds_twice(books: Books, asked: Refund) -> Answer:
-    books.hold(asked.hold_id).refunded = 0
-    return settlements.refund(books, asked)
+def refunds_twice(books: Books, operation: Refund) -> Answer:
+    books.hold(operation.hold_id).refunded = 0
+    return settlements.refund(books, operation)
 
 
-def refunds_without_giving_back_the_budget(books: Books, asked: Refund) -> Answer:
-    kept = {key.id: replace(key.used) for key in books.state.keys.values()}
-    released = books.hold(asked.hold_id).state is HoldState.OPEN
-    verdict = settlements.refund(books, asked)
+def refunds_without_giving_back_the_budget(books: Books, operation: Refund) -> Answer:
+    counters = {key.id: replace(key.used) for key in books.state.keys.values()}
+    released = books.hold(operation.hold_id).state is HoldState.OPEN
+    result = settlements.refund(books, operation)
     if not released:
         for key in books.state.keys.values():
-            key.used = kept[key.id]
-    return verdict
+            key.used = counters[key.id]
+    return result
 
 
-def grants_twice(books: Books, asked: Grant) -> Answer:
-    books.state.refs.pop(asked.ref, None)
-    return grant(books, asked)
+def grants_twice(books: Books, operation: Grant) -> Answer:
+    books.state.refs.pop(operation.ref, None)
+    return grant(books, operation)
 
 
 MUTANTS: Sequence[tuple[type[Operation], Any]] = (

@@ -94,12 +94,12 @@ def calls(draw: st.DrawFn) -> list[Operation]:
     """A call as it should be, and more: begun, carried on, ended, perhaps ended again and again."""
     key = draw(st.sampled_from((KEYS[0], KEYS[0], KEYS[1], KEYS[1], KEYS[3])))
     begun = draw(RESERVE_TEXT)
-    asked: list[Operation] = [replace(begun, digest=key.digest)]
+    sequence: list[Operation] = [replace(begun, digest=key.digest)]
     early, late = draw(st.lists(LATER, max_size=2)), draw(st.lists(LATER, max_size=3))
     for later in (*early, draw(SETTLE), *late):
         mine = {} if isinstance(later, Renew) else {"account_id": key.account_id}
-        asked.append(replace(later, hold_id=begun.hold_id, **mine))
-    return asked
+        sequence.append(replace(later, hold_id=begun.hold_id, **mine))
+    return sequence
 
 
 BATCH = st.lists(OPERATION, min_size=1, max_size=6) | calls()

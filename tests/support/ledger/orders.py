@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from domain.operations import Operation
 from tests.support.ledger.model import Model
-from tests.support.ledger.verdict_codec import EncodedResult
+from tests.support.ledger.result_codec import EncodedResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ def ordered(model: Model, heeded: Sequence[Heeded], fits: Callable[[Model], bool
             after = books.copy()
             if after.ask(one.operation) != one.heard and one.heard is not None:
                 continue
-            if after.facts() != books.facts() and (found := search(after, left[:n] + left[n + 1 :])):
-                return found
+            if after.facts() != books.facts() and (order := search(after, left[:n] + left[n + 1 :])):
+                return order
         return None
 
     return search(model, tuple(heeded))
 
 
 def _without_changeless(books: Model, left: tuple[Heeded, ...]) -> tuple[Heeded, ...]:
-    kept = []
+    remaining = []
     for one in left:
         after = books.copy()
         explained = one.heard is not None and after.ask(one.operation) == one.heard
         if not (explained and after.facts() == books.facts()):
-            kept.append(one)
-    return tuple(kept)
+            remaining.append(one)
+    return tuple(remaining)

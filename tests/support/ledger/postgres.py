@@ -19,7 +19,7 @@ from db.engine import Database
 from domain.operations import Operation
 from tests.support.doubles.faulty_wire import FaultyWire, Point
 from tests.support.ledger.client import Client
-from tests.support.ledger.verdict_codec import EncodedResult
+from tests.support.ledger.result_codec import EncodedResult
 from tests.support.ledger.world import ACCOUNTS, KEYS
 
 Result = TypeVar("Result")
@@ -56,12 +56,12 @@ class PostgresBank:
         return datetime.now(UTC)
 
     def ask(self, operations: Sequence[Operation]) -> list[EncodedResult]:
-        told = self._run(self.clients[0].ask(operations))
-        return [one for one in told if one is not None]
+        results = self._run(self.clients[0].ask(operations))
+        return [one for one in results if one is not None]
 
     def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult]]:
-        told = self._run(self._ask_all(batches))
-        return [[one for one in of if one is not None] for of in told]
+        results = self._run(self._ask_all(batches))
+        return [[one for one in of if one is not None] for of in results]
 
     def at_once_with(
         self, fault: str, point: Point, batches: Sequence[Sequence[Operation]]
@@ -117,8 +117,8 @@ class PostgresBank:
         await asyncio.gather(*(client.end() for client in self.clients))
 
     async def _ask_all(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult | None]]:
-        asked = zip(self.clients, batches, strict=False)
-        return await asyncio.gather(*(client.ask(batch) for client, batch in asked))
+        pairs = zip(self.clients, batches, strict=False)
+        return await asyncio.gather(*(client.ask(batch) for client, batch in pairs))
 
     async def _ask_through(
         self, fault: str, point: Point, batches: Sequence[Sequence[Operation]]
@@ -130,11 +130,11 @@ class PostgresBank:
             return await getattr(self, f"_{fault}")(wire)  # type: ignore[no-any-return]
 
         wire.arm(point, strike)
-        told = await self._ask_all(batches)
+        results = await self._ask_all(batches)
         wire.arm(None)
-        if fault == "kill_client" and None in told[0]:
+        if fault == "kill_client" and None in results[0]:
             self.clients[0] = Client(wire.url)
-        return told, await self.clients[0].ask(batches[0])
+        return results, await self.clients[0].ask(batches[0])
 
     async def _kill_client(self, _: FaultyWire) -> bool:
         await self.clients[0].kill()
@@ -158,15 +158,15 @@ class PostgresBank:
             await connection.execute(statement, [value])
 
     async def _facts(self) -> dict[str, dict[Any, Any]]:
-        found: dict[str, dict[Any, Any]] = {}
+        rows_: dict[str, dict[Any, Any]] = {}
         async with await psycopg.AsyncConnection.connect(self._url) as connection:
             for name, query in FACTS.items():
                 rows = await (await connection.execute(query)).fetchall()
-                found[name] = {row[0]: row[1:] for row in rows}
+                rows_[name] = {row[0]: row[1:] for row in rows}
             for name, query in PLACED_FACTS.items():
                 rows = await (await connection.execute(query)).fetchall()
-                found[name] = {row[:2]: row[2:] if len(row) > 3 else row[2] for row in rows}
-        return found
+                rows_[name] = {row[:2]: row[2:] if len(row) > 3 else row[2] for row in rows}
+        return rows_
 
     async def _proven(self) -> None:
         database = Database.open(self._url)

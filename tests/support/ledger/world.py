@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.limits import NO_LIMITS, Limits
 from domain.meters import TokenPrices, per_thousand
-from tests.support.ledger.facts import CACHED, INPUT, OUTPUT, WRITTEN, KeyFacts, Purse
+from tests.support.ledger.facts import CACHED, INPUT, OUTPUT, WRITTEN, KeyFacts, SpendingFacts
 from tests.support.ledger.model import Model
 
 LEASE = timedelta(hours=1)
@@ -46,7 +46,7 @@ HOLDS = FLAT_HOLDS + TEXT_HOLDS
 def opening(model: Model) -> Model:
     """Two accounts without a credit, two keys each."""
     for account in ACCOUNTS:
-        model.purses[account] = Purse()
+        model.purses[account] = SpendingFacts()
     for key in KEYS:
         model.keys[key.id] = KeyFacts(key.account_id, key.limits.concurrent, key.limits.credits_day)
         model.digests[key.digest] = key.id

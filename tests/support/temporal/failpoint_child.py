@@ -54,13 +54,13 @@ async def submit_and_copy(failpoint: str, script: Script) -> None:
 
 
 def fate(failpoint: str) -> tuple[int, list[str]]:
-    told, tell = os.pipe()
+    read_end, tell = os.pipe()
     child = os.fork()
     if child == 0:
         asyncio.run(submit_and_copy(failpoint, Telling(tell)))
         os._exit(0)
     os.close(tell)
-    with os.fdopen(told) as steps:
+    with os.fdopen(read_end) as steps:
         reached = steps.read().split()
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), reached
 

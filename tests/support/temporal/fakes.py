@@ -160,7 +160,7 @@ class FakeProvider:
         """What becomes of cancelled work; None: it goes on as if nothing had been said."""
         self.cancel_answers: Progress | None = None
         """What it says to that at once, where it is not the same."""
-        self.made: list[bytes | OutputFile] = [PNG]
+        self.files: list[bytes | OutputFile] = [PNG]
         self.submitted: list[str] = []
         self.cancelled: list[str] = []
         self.discarded: list[str] = []
@@ -182,7 +182,7 @@ class FakeProvider:
         return self.stages.pop(0) if len(self.stages) > 1 else self.stages[0]
 
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
-        for content in self.made:
+        for content in self.files:
             await self._script.at("provider.fetch")
             yield (
                 content
@@ -220,8 +220,8 @@ class FakeStorage:
         return Stored(key, len(content), content_type)
 
     async def head(self, key: str) -> Stored | None:
-        found = self.objects.get(key)
-        return found and Stored(key, len(found[0]), found[1])
+        content = self.objects.get(key)
+        return content and Stored(key, len(content[0]), content[1])
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         yield self.objects[key][0][start:end]

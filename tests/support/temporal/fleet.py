@@ -70,7 +70,7 @@ async def _worker(client: Client, queue: str, **does: Any) -> AsyncIterator[None
         yield
 
 
-def _made(fakes: Fakes) -> list[Callable[..., Any]]:
+def _activities(fakes: Fakes) -> list[Callable[..., Any]]:
     media = MediaActivities(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, QUICK)
     return [media.submit, media.poll, media.copy, media.cancel, media.discard]
 
@@ -85,7 +85,7 @@ async def bookkeeping(client: Client, fakes: Fakes) -> AsyncIterator[None]:
 @asynccontextmanager
 async def doing(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     """The activities alone: nobody decides what comes next."""
-    async with _worker(client, QUEUE, activities=_made(fakes)), bookkeeping(client, fakes):
+    async with _worker(client, QUEUE, activities=_activities(fakes)), bookkeeping(client, fakes):
         yield
 
 
@@ -135,7 +135,7 @@ class World:
             self.client,
             QUEUE,
             workflows=[MediaWorkflow],
-            activities=_made(self.fakes),
+            activities=_activities(self.fakes),
             max_cached_workflows=self.cached,
         )
         async with worker, bookkeeping(self.client, self.fakes):

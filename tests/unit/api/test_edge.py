@@ -188,8 +188,8 @@ async def test_head_wants_a_key_where_get_does(client: httpx2.AsyncClient, path:
 async def test_a_405_names_all_methods(client: httpx2.AsyncClient, method: str, path: str, allowed: str) -> None:
     answer = await client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
-    told = await client.options(path)
-    assert (told.status_code, told.headers["allow"]) == (204, allowed)
+    response = await client.options(path)
+    assert (response.status_code, response.headers["allow"]) == (204, allowed)
 
 
 @pytest.mark.parametrize(

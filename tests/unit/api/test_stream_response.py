@@ -86,10 +86,10 @@ class Scene:
 
 
 def _is(what: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
-    async def found() -> bool:
+    async def holds() -> bool:
         return what()
 
-    return found
+    return holds
 
 
 async def test_what_is_written_is_sent_in_the_same_turn() -> None:

@@ -75,7 +75,7 @@ def test_one_key_is_enough_for_the_models_of_that_vendor() -> None:
 def test_only_what_has_an_adapter_is_active() -> None:
     catalog = files.load(None, all_keys, KINDS, at=TODAY)
     kinds = {(model.modality, route.provider.kind) for model in catalog.active_models() for route in model.routes}
-    assert kinds == {(made, name) for name, kind in KINDS.items() for made in kind.makes}
+    assert kinds == {(modality, name) for name, kind in KINDS.items() for modality in kind.makes}
 
 
 def test_there_is_a_lot_to_choose_from(catalog: Catalog) -> None:
@@ -189,7 +189,7 @@ def test_each_capability_of_the_file_is_explained_at_its_top() -> None:
 
 def test_every_demo_failure_can_be_tried(catalog: Catalog) -> None:
     wanted = {"demo-chat", "demo-chat-fail", "demo-chat-broken", "demo-chat-slow"}
-    wanted |= {f"demo-{made}{way}" for made in ("image", "video", "speech") for way in ("", "-fail", "-slow")}
+    wanted |= {f"demo-{modality}{way}" for modality in ("image", "video", "speech") for way in ("", "-fail", "-slow")}
     assert wanted == {model.id for model in catalog.models.values() if model.vendor == "demo"}
     for model_id in wanted:
         assert catalog.models[model_id].routes[0].model == model_id.removeprefix("demo-")

@@ -33,6 +33,11 @@ def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
         ("http://h/v1/chat/completions", "must end before /chat/completions: the endpoint's own path follows it"),
         ("http://h/v1/chat/completions/", "must end before /chat/completions"),
         ("http://h/v1/Chat/Completions ", "must end before /chat/completions"),
+        ("http://h/v1/chat", "must end before /chat"),
+        ("http://h:0/v1", "is not well-formed"),
+        ("http://h:99999/v1", "is not well-formed"),
+        ("http://h:x/v1", "is not well-formed"),
+        ("http://[::1/v1", "is not well-formed"),
         ("https://h/v1/responses", "must end before /responses"),
         ("https://h/v1/messages", "must end before /messages"),
         ("https://h/v1/embeddings", "must end before /embeddings"),
@@ -83,6 +88,26 @@ def test_a_key_that_no_header_can_carry_is_refused_by_the_name_of_its_variable(t
     written = value.encode("unicode_escape").decode().replace("\\x", "\\u00")
     (problem,) = problems(tmp_path, f'[providers.openai]\nheaders = {{ X-Key = "{written}" }}')
     assert problem.startswith("my.toml:2: providers.openai.headers.X-Key: has a line end, a control character")
+
+
+@pytest.mark.parametrize(
+    ("headers", "name", "why"),
+    [
+        ('{ Content-Length = "5" }', "Content-Length", "is not a header that a provider can be given"),
+        ('{ host = "elsewhere" }', "host", "is not a header that a provider can be given"),
+        ('{ Transfer-Encoding = "chunked" }', "Transfer-Encoding", "is not a header that a provider can be given"),
+        ('{ X-Team = "a", x-team = "b" }', "x-team", "would be sent twice"),
+        ('{ authorization = "Basic eA==" }', "authorization", "would be sent twice"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_refused(tmp_path: Path, headers: str, name: str, why: str) -> None:
+    (problem,) = problems(tmp_path, f'[providers.openai]\napi_key = "sk-x"\nheaders = {headers}')
+    assert problem.startswith(f"my.toml:3: providers.openai.headers.{name}: {why}")
+
+
+def test_a_header_may_be_the_key(tmp_path: Path) -> None:
+    text = '[providers.x]\nkind = "openai"\nbase_url = "http://h/v1"\nheaders = { authorization = "Basic eA==" }'
+    assert load(tmp_path, text).providers["x"].headers == {"authorization": SecretStr("Basic eA==")}
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n"])

@@ -35,8 +35,8 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> set[tuple[str | int, 
         inside = list(value.items())
     elif isinstance(value, list):
         inside = list(enumerate(value))
-    found = {path} if path else set()
-    return found.union(*(paths(part, (*path, key)) for key, part in inside))
+    paths_ = {path} if path else set()
+    return paths_.union(*(paths(part, (*path, key)) for key, part in inside))
 
 
 def test_every_entry_has_its_line() -> None:

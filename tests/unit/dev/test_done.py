@@ -16,10 +16,10 @@ def done(tmp_path: Path) -> Done:
     for name in SOURCES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("first")
-    made = Done(tmp_path / "mark", ("do", "it"), (tmp_path / "folder", tmp_path / "single.sql"))
-    assert not made.already
-    made.note()
-    return made
+    mark = Done(tmp_path / "mark", ("do", "it"), (tmp_path / "folder", tmp_path / "single.sql"))
+    assert not mark.already
+    mark.note()
+    return mark
 
 
 def test_it_is_done_once(done: Done) -> None:

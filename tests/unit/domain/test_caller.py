@@ -64,12 +64,12 @@ def test_no_secret_is_shown() -> None:
     )
 
 
-@pytest.mark.parametrize(("credential", "kept"), [(KEY, True), (SESSION, True), (VISITOR, False)])
-def test_an_answer_is_kept_for_whom_it_can_be_sealed(credential: Credential, kept: bool) -> None:
+@pytest.mark.parametrize(("credential", "sealable"), [(KEY, True), (SESSION, True), (VISITOR, False)])
+def test_an_answer_is_kept_for_whom_it_can_be_sealed(credential: Credential, sealable: bool) -> None:
     requests = IdempotentRequests(DerivedKeys(b"k" * 32))
     request = requests.explicit("media", "k", {}, credential.replay_secret)
     sealed = request.sealed(b"{}")
-    assert (sealed is not None) == kept
+    assert (sealed is not None) == sealable
     other = requests.explicit("media", "k", {}, KEY.replay_secret).sealed(b"{}")
     assert other is not None
     assert (request.opened(other) is not None) == (credential is KEY)

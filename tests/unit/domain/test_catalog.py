@@ -140,7 +140,7 @@ def test_only_active_models_are_found() -> None:
         providers={},
         models={"b": model("b", ROUTE), "idle": model("idle"), "a": model("a", ROUTE)},
     )
-    assert [found.id for found in catalog.active_models()] == ["b", "a"]
+    assert [entry.id for entry in catalog.active_models()] == ["b", "a"]
     assert catalog.find("a").id == "a"
     for missing in ("idle", "nothing", ""):
         with pytest.raises(ModelNotFound):

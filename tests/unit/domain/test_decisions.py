@@ -41,7 +41,7 @@ def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "asked", "refusal"),
+    ("known", "operation", "error"),
     [
         (state(BOUND - 1), reserve(), InsufficientCredits),
         (state(), reserve(digest=b"nobody's"), CallerUnknown),
@@ -53,10 +53,10 @@ def test_a_call_is_held_then_charged_and_the_rest_comes_back() -> None:
         (state(MAX_AMOUNT), reserve(terms=FlatTerms(MAX_AMOUNT + 1, "v")), AmountTooLarge),
     ],
 )
-def test_refusals_hold_nothing(known: State, asked: Reserve, refusal: type[GatewayError]) -> None:
+def test_refusals_hold_nothing(known: State, operation: Reserve, error: type[GatewayError]) -> None:
     before = {id: (account.available, account.held, account.open_holds) for id, account in known.accounts.items()}
-    (verdict,), changes = run(known, asked)
-    assert type(verdict) is refusal
+    (result,), changes = run(known, operation)
+    assert type(result) is error
     assert not any((changes.placed, changes.changed, changes.transactions, changes.usage))
     assert {id: (row.available, row.held, row.open_holds) for id, row in known.accounts.items()} == before
     assert all(key.used.open_holds == key.used.day_credits == 0 for key in changes.keys.values())
@@ -72,9 +72,9 @@ def test_a_revoked_key_is_refused() -> None:
 
 
 def test_a_refusal_says_what_was_needed_and_what_there_is() -> None:
-    verdict = run(state(BOUND), reserve(1), reserve(2))[0][1]
-    assert isinstance(verdict, InsufficientCredits)
-    assert (verdict.required, verdict.available, verdict.held) == (BOUND, 0, BOUND)
+    result = run(state(BOUND), reserve(1), reserve(2))[0][1]
+    assert isinstance(result, InsufficientCredits)
+    assert (result.required, result.available, result.held) == (BOUND, 0, BOUND)
 
 
 def test_asking_twice_changes_nothing() -> None:
@@ -127,15 +127,15 @@ def test_another_account_cannot_touch_a_hold() -> None:
 )
 def test_charges(balance: int, usage: Usage, minimum: bool, end: tuple[int, int, int]) -> None:
     charged, written_off, left = end
-    (_, verdict), changes = run(state(balance), reserve(), settle(usage=usage, minimum=minimum))
-    assert verdict == Closed(HoldState.SETTLED, charged, written_off, left, 0)
+    (_, result), changes = run(state(balance), reserve(), settle(usage=usage, minimum=minimum))
+    assert result == Closed(HoldState.SETTLED, charged, written_off, left, 0)
     revenue = sum(line.amount for t in changes.transactions for line in t.lines if line.book is LedgerAccount.REVENUE)
     assert revenue == charged + written_off
 
 
 def test_a_flat_price_is_charged_as_held() -> None:
-    asked = reserve(terms=FlatTerms(500, "v"), lease=None, scope="chat", kind="image")
-    verdicts, changes = run(state(), asked, Settle(UUID(int=100), ANN, None))
+    operation = reserve(terms=FlatTerms(500, "v"), lease=None, scope="chat", kind="image")
+    verdicts, changes = run(state(), operation, Settle(UUID(int=100), ANN, None))
     assert verdicts[1] == Closed(HoldState.SETTLED, 500, 0, 500, 0)
     assert changes.usage[0].source is UsageSource.FLAT
 
@@ -186,8 +186,8 @@ def test_a_refund_undoes_a_charge_once_and_stays_visible() -> None:
 
 
 def test_refunding_what_is_still_open_releases_it() -> None:
-    verdict = run(state(), reserve(), Refund(UUID(int=100), ANN))[0][1]
-    assert verdict == Closed(HoldState.VOID, 0, 0, 1000, 0)
+    result = run(state(), reserve(), Refund(UUID(int=100), ANN))[0][1]
+    assert result == Closed(HoldState.VOID, 0, 0, 1000, 0)
 
 
 def test_a_grant_is_given_once_per_reference() -> None:
@@ -208,8 +208,8 @@ def adjust(amount: int, ref: str = "r") -> Adjust:
 
 
 def test_an_adjustment_adds_or_takes_once_per_reference() -> None:
-    asked = [adjust(-400), adjust(-400), adjust(25, "s"), adjust(-399)]
-    (took, again, added, other), changes = run(state(), *asked)
+    operations = [adjust(-400), adjust(-400), adjust(25, "s"), adjust(-399)]
+    (took, again, added, other), changes = run(state(), *operations)
     assert (took, again) == (Granted(600, repeated=False), Granted(600, repeated=True))
     assert added == Granted(625, repeated=False)
     assert isinstance(other, KeyReused)
@@ -220,7 +220,7 @@ def test_an_adjustment_adds_or_takes_once_per_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "refusal"),
+    ("operation", "error"),
     [
         (adjust(-1001), BelowZero),
         (adjust(MAX_AMOUNT), AmountTooLarge),
@@ -229,15 +229,15 @@ def test_an_adjustment_adds_or_takes_once_per_reference() -> None:
         (Adjust(UUID(int=77), 5, "r", "a correction"), NotFound),
     ],
 )
-def test_adjustments_that_are_refused(asked: Adjust, refusal: type[GatewayError]) -> None:
-    (verdict,), changes = run(state(), asked)
-    assert type(verdict) is refusal
+def test_adjustments_that_are_refused(operation: Adjust, error: type[GatewayError]) -> None:
+    (result,), changes = run(state(), operation)
+    assert type(result) is error
     assert not changes
 
 
 def test_what_is_held_cannot_be_adjusted_away() -> None:
-    verdict = run(state(), reserve(), adjust(-(1000 - BOUND) - 1))[0][1]
-    assert isinstance(verdict, BelowZero)
+    result = run(state(), reserve(), adjust(-(1000 - BOUND) - 1))[0][1]
+    assert isinstance(result, BelowZero)
 
 
 def test_a_refunds_reason_is_kept() -> None:
@@ -246,16 +246,16 @@ def test_a_refunds_reason_is_kept() -> None:
 
 
 def test_a_call_that_may_cost_more_than_its_caller_allows_is_refused() -> None:
-    (verdict, held), _ = run(state(), reserve(1, max_credits=BOUND - 1), reserve(2, max_credits=BOUND))
-    assert isinstance(verdict, InsufficientCredits)
-    assert (verdict.required, verdict.available, verdict.limit_source) == (BOUND, BOUND - 1, "max_credits")
+    (result, held), _ = run(state(), reserve(1, max_credits=BOUND - 1), reserve(2, max_credits=BOUND))
+    assert isinstance(result, InsufficientCredits)
+    assert (result.required, result.available, result.limit_source) == (BOUND, BOUND - 1, "max_credits")
     assert isinstance(held, Reserved)
 
 
 def test_a_callers_bound_stands_even_when_the_call_costs_more() -> None:
-    asked: list[Operation] = [reserve(max_credits=BOUND + 20), settle(usage=used(1000, 100))]
-    (_, verdict), _ = run(state(), *asked)
-    assert verdict == Closed(HoldState.SETTLED, BOUND + 20, 450 - BOUND - 20, 1000 - BOUND - 20, 0)
+    operations: list[Operation] = [reserve(max_credits=BOUND + 20), settle(usage=used(1000, 100))]
+    (_, result), _ = run(state(), *operations)
+    assert result == Closed(HoldState.SETTLED, BOUND + 20, 450 - BOUND - 20, 1000 - BOUND - 20, 0)
 
 
 def test_a_hold_grows_up_to_its_callers_bound() -> None:

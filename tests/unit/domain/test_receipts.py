@@ -22,13 +22,13 @@ PRICES = TokenPrices(RATES, (Tier(1000, DEARER),))
 
 
 def hold(charged: int, written_off: int = 0, *, amount: int = 500, prices: TokenPrices | None = PRICES) -> Hold:
-    found = Hold(CALL, UUID(int=1), None, "chat", "m", HoldState.SETTLED, amount, prices=prices)
-    found.charged, found.written_off = charged, written_off
-    return found
+    settled = Hold(CALL, UUID(int=1), None, "chat", "m", HoldState.SETTLED, amount, prices=prices)
+    settled.charged, settled.written_off = charged, written_off
+    return settled
 
 
-def used(given: int, said: int) -> Usage:
-    return Usage(given, said, UsageSource.PROVIDER)
+def used(given: int, output: int) -> Usage:
+    return Usage(given, output, UsageSource.PROVIDER)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_a_hold_that_grew_is_told_apart() -> None:
         lines = (Posting(LedgerAccount.AVAILABLE, -amount), Posting(LedgerAccount.HELD, amount))
         return Movement(UUID(int=amount), kind, NOW, None, lines)
 
-    made = [movement(TransactionKind.HOLD, 100), movement(TransactionKind.EXTEND, 300)]
-    made.append(movement(TransactionKind.EXTEND, 100))
-    receipt = Receipt(hold(500), used(0, 0), tuple(made))
+    movements = [movement(TransactionKind.HOLD, 100), movement(TransactionKind.EXTEND, 300)]
+    movements.append(movement(TransactionKind.EXTEND, 100))
+    receipt = Receipt(hold(500), used(0, 0), tuple(movements))
     assert receipt.held_at_first == 100
     assert receipt.extensions == (Extension(300, NOW), Extension(100, NOW))
 

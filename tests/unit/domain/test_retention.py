@@ -17,9 +17,9 @@ def settings(**given: Any) -> Settings:
 
 
 def test_what_is_kept_unless_something_else_is_said() -> None:
-    made = settings()
-    assert made.retention == Retention(timedelta(days=90), timedelta(days=400), timedelta(days=90))
-    assert made.idempotency_lifetime == timedelta(days=1)
+    defaults = settings()
+    assert defaults.retention == Retention(timedelta(days=90), timedelta(days=400), timedelta(days=90))
+    assert defaults.idempotency_lifetime == timedelta(days=1)
 
 
 def test_zero_days_are_for_ever() -> None:

@@ -41,6 +41,19 @@ def test_a_chunk_that_is_kept_is_not_changed() -> None:
     assert assembly.choices[0]["logprobs"] == {"content": [1, 2]}
 
 
+def test_what_vendors_add_to_a_choice_is_what_they_said_last() -> None:
+    """Their states are no texts that grow: OpenRouter tells its reason to finish twice."""
+    filters = [{"hate": {"severity": severity}} for severity in ("safe", "high")]
+    assembly = Assembly()
+    for filtered, reason, ids in zip(filters, ("end_turn", "end_turn"), ([1], [2]), strict=True):
+        beside = {"native_finish_reason": reason, "content_filter_results": filtered, "token_ids": ids}
+        assembly.add({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None, **beside}]}, "a")
+    assembly.add({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "native_finish_reason": None}]}, "")
+    (choice,) = assembly.choices
+    assert choice["native_finish_reason"] == "end_turn"
+    assert (choice["content_filter_results"], choice["token_ids"]) == (filters[1], [1, 2])
+
+
 def test_tool_calls_keep_the_indexes_that_they_had() -> None:
     assembly = Assembly()
     for arguments in ("{", "}"):
@@ -54,7 +67,7 @@ def test_tool_calls_keep_the_indexes_that_they_had() -> None:
 
 def test_a_replay_says_what_the_chunks_said_beside_their_choices() -> None:
     assembly = Assembly()
-    said = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}], "system_fingerprint": "fp"}
-    assembly.add(said | {"account": "SECRET"}, "x")
+    chunk_ = {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}], "system_fingerprint": "fp"}
+    assembly.add(chunk_ | {"account": "SECRET"}, "x")
     chunks = [delta.chunk for delta in deltas({"choices": assembly.choices, **assembly.beside})]
     assert [set(chunk) for chunk in chunks] == [{"choices", "system_fingerprint"}, {"choices"}]

@@ -22,8 +22,8 @@ CLOSED = Closed(HoldState.SETTLED, 10, 0, 90, 0)
 
 
 def delta(text: str = "word ", *, finish: str | None = None, index: int = 0) -> Delta:
-    said = {"content": text} if text else {}
-    choice = {"index": index, "delta": said, "finish_reason": finish}
+    fields_ = {"content": text} if text else {}
+    choice = {"index": index, "delta": fields_, "finish_reason": finish}
     return Delta({"choices": [choice]}, text, (index,) if finish else ())
 
 
@@ -88,8 +88,8 @@ def fed(relay: Relay, *events: e.Event) -> e.Effects:
 
 
 def only(effects: e.Effects, kind: type) -> Any:
-    (found,) = [effect for effect in effects if isinstance(effect, kind)]
-    return found
+    (single,) = [effect for effect in effects if isinstance(effect, kind)]
+    return single
 
 
 def relay(of: Call, *events: e.Event) -> Relay:

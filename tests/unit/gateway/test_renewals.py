@@ -21,20 +21,20 @@ class Ledger:
     def __init__(self) -> None:
         self.refusals: dict[UUID, GatewayError] = {}
         self.broken: set[UUID] = set()
-        self.asked = 0
+        self.requests = 0
 
     async def ask(self, operation: Operation) -> Answer:
         assert isinstance(operation, Renew)
-        self.asked += 1
+        self.requests += 1
         if operation.hold_id in self.broken:
             raise KeyError
-        if refusal := self.refusals.get(operation.hold_id):
-            raise refusal
+        if failure := self.refusals.get(operation.hold_id):
+            raise failure
         return Renewed(None)
 
     async def has_been_asked(self) -> bool:
         """A whole round long."""
-        return self.asked > 4
+        return self.requests > 4
 
 
 def _provider(_: str) -> ChatUpstream:
@@ -46,13 +46,13 @@ async def test_a_stream_ends_when_its_hold_does_and_before_others_would_end_it()
     calls = Calls(ledger, lambda: CATALOG, _provider, len, NO_LIMITS)
     ended: dict[str, str] = {}
 
-    def call(name: str, refusal: GatewayError | None, *, silent: float = 0) -> None:
-        made = opened()
-        made.renewed_at -= silent
-        made.hold_lost = lambda error: ended.update({name: error.code})
-        calls.live[made.hold_id] = made
-        if refusal is not None:
-            ledger.refusals[made.hold_id] = refusal
+    def call(name: str, failure: GatewayError | None, *, silent: float = 0) -> None:
+        new_call = opened()
+        new_call.renewed_at -= silent
+        new_call.hold_lost = lambda error: ended.update({name: error.code})
+        calls.live[new_call.hold_id] = new_call
+        if failure is not None:
+            ledger.refusals[new_call.hold_id] = failure
 
     call("well", None, silent=1000)
     call("swept", HoldClosed())

@@ -18,15 +18,15 @@ from tests.support.doubles.upstream_calls import LONG, PATIENT, SHORT, collected
 
 @pytest.fixture
 async def transport() -> AsyncIterator[Http1Transport]:
-    made = Http1Transport(max_connections=10)
-    yield made
-    await made.close()
+    http = Http1Transport(max_connections=10)
+    yield http
+    await http.close()
 
 
 async def test_a_request_and_its_answer(transport: Http1Transport) -> None:
     async with serving(saying(answer(b"hello", "X-Two: a", "x-two: b", "Content-Type: text/plain"))) as server:
         sink = await collected(transport, request(server, b'{"a":1}', Authorization="Bearer sk"))
-        assert (sink.status, sink.body, sink.heard) == (200, b"hello", ["head", "end"])
+        assert (sink.status, sink.body, sink.events) == (200, b"hello", ["head", "end"])
         assert sink.headers["x-two"] == "a, b"
         head, body = server.requests[0].split(b"\r\n\r\n", 1)
         assert body == b'{"a":1}'
@@ -57,6 +57,11 @@ WHOLE: list[tuple[str, bytes]] = [
     ("a long header", answer(b"hello", "X-Long: " + "a" * 60_000)),
     ("many headers", answer(b"hello", *[f"X-{n}: {n}" for n in range(500)])),
     ("a header beyond ASCII", answer(b"hello", "X-Name: \xe9")),
+    ("a charset as its encoding", answer(b"hello", "Content-Encoding: utf-8")),
+    ("lines that end without a return", b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello"),
+    ("a header that goes on", b"HTTP/1.1 200 OK\r\nX-Name: a\r\n b\r\nContent-Length: 5\r\n\r\nhello"),
+    ("a length beside chunks", chunked(b"hello", fields=("Content-Length: 3",))),
+    ("blanks after a chunk's size", chunked(b"hello").replace(b"5\r\n", b"5  \r\n")),
 ]
 
 
@@ -98,9 +103,16 @@ async def test_broken_answers(transport: Http1Transport, raw: bytes) -> None:
     async with serving(saying(raw)) as server:
         sink = await collected(transport, request(server))
         assert type(sink.error) is UpstreamError
-        assert sink.heard.count("fail") == 1
-        assert "end" not in sink.heard
+        assert sink.events.count("fail") == 1
+        assert "end" not in sink.events
         assert len(sink.body) < 10_000_000
+
+
+async def test_a_connection_with_two_lengths_is_not_used_again(transport: Http1Transport) -> None:
+    async with serving(saying(chunked(b"hello", fields=("Content-Length: 3",)), then="hang")) as server:
+        for _ in range(2):
+            assert (await collected(transport, request(server))).body == b"hello"
+        assert server.visits == 2
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "307 Temporary Redirect", "404 Not Found", "500 Oops", "599 Odd"])

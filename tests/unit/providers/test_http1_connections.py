@@ -26,9 +26,9 @@ from tests.support.doubles.upstream_calls import (
 
 @pytest.fixture
 async def transport() -> AsyncIterator[Http1Transport]:
-    made = Http1Transport(max_connections=10)
-    yield made
-    await made.close()
+    http = Http1Transport(max_connections=10)
+    yield http
+    await http.close()
 
 
 async def test_connections_are_used_again(transport: Http1Transport) -> None:
@@ -133,7 +133,7 @@ async def test_more_calls_than_connections_wait_for_one() -> None:
     async with serving(keep_answering) as server:
         sinks = await asyncio.gather(*(collected(transport, request(server)) for _ in range(20)))
         assert [sink.body for sink in sinks] == [b"hello"] * 20
-        assert server.most_at_once == 3
+        assert server.max_concurrent == 3
         await transport.close()
 
 
@@ -142,7 +142,7 @@ async def test_who_waited_gets_a_connection_when_one_breaks() -> None:
     async with serving(saying(b"broken")) as server:
         sinks = await asyncio.gather(*(collected(transport, request(server)) for _ in range(5)))
         assert [type(sink.error) for sink in sinks] == [UpstreamError] * 5
-        assert (server.visits, server.most_at_once) == (5, 1)
+        assert (server.visits, server.max_concurrent) == (5, 1)
         await transport.close()
 
 
@@ -219,7 +219,7 @@ async def test_closing_closes_the_socket_and_nothing_more_is_heard(transport: Ht
         exchange.close()
         exchange.close()
         await server.closed.wait()
-        assert (sink.body, sink.heard) == (b"a", ["head"])
+        assert (sink.body, sink.events) == (b"a", ["head"])
 
 
 async def test_closing_before_there_is_a_connection(transport: Http1Transport) -> None:
@@ -227,7 +227,7 @@ async def test_closing_before_there_is_a_connection(transport: Http1Transport) -
         sink = Collector()
         transport.open(request(server), PATIENT, sink).close()
         assert (await collected(transport, request(server))).body == b"hello"
-        assert sink.heard == []
+        assert sink.events == []
         assert len(server.requests) == 1
 
 
@@ -237,7 +237,7 @@ async def test_a_sink_that_closes_within_its_own_callback(transport: Http1Transp
         exchange = transport.open(request(server), PATIENT, sink)
         sink.at_data = exchange.close
         await server.closed.wait()
-        assert (sink.parts, sink.heard) == ([b"a"], ["head"])
+        assert (sink.parts, sink.events) == ([b"a"], ["head"])
 
 
 async def test_a_pause_stops_the_provider(transport: Http1Transport) -> None:

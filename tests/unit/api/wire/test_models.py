@@ -69,7 +69,7 @@ def test_a_text_model_in_three_vocabularies(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model_id", "credits", "usd", "made"),
+    ("model_id", "credits", "usd", "modality"),
     [
         ("google-veo-31", {"credits_per_call": 1_200_000}, {"request": "12"}, "video"),
         ("openai-gpt-image-2", {"credits_per_image": 5300}, {"image": "0.053"}, "image"),
@@ -78,14 +78,14 @@ def test_a_text_model_in_three_vocabularies(catalog: Catalog) -> None:
     ],
 )
 def test_a_media_model(
-    catalog: Catalog, model_id: str, credits: dict[str, int], usd: dict[str, str], made: str
+    catalog: Catalog, model_id: str, credits: dict[str, int], usd: dict[str, str], modality: str
 ) -> None:
     media = entry(catalog, model_id)
     units = ("credits_per_call", "credits_per_image", "credits_per_second")
     assert {key: media[key] for key in units} == dict.fromkeys(units) | credits
     assert media["credits_per_1k_input"] is media["credits_per_1k_output"] is media["context_window"] is None
     assert media["pricing"] == media["pricing"] | usd
-    assert media["architecture"]["output_modalities"] == [made]
+    assert media["architecture"]["output_modalities"] == [modality]
 
 
 @pytest.mark.parametrize(

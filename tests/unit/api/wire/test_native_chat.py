@@ -26,12 +26,12 @@ def events(written: bytes) -> list[dict[str, Any]]:
     return [json.loads(line[6:]) for line in written.decode().splitlines() if line]
 
 
-def delta(**said: Any) -> Delta:
-    return Delta({"choices": [{"index": 0, "delta": said, "finish_reason": None}]}, "x")
+def delta(**fields: Any) -> Delta:
+    return Delta({"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}, "x")
 
 
 @pytest.mark.parametrize(
-    ("said", "event"),
+    ("fields", "event"),
     [
         ({"content": "word"}, {"type": "delta", "text": "word"}),
         ({"refusal": "no"}, {"type": "delta", "text": "no"}),
@@ -47,10 +47,10 @@ def delta(**said: Any) -> Delta:
         ),
     ],
 )
-def test_what_is_said_is_an_event(said: dict[str, Any], event: dict[str, Any]) -> None:
-    start, told = events(WIRE.writer(head()).delta(delta(**said)))
+def test_what_is_said_is_an_event(fields: dict[str, Any], event: dict[str, Any]) -> None:
+    start, written = events(WIRE.writer(head()).delta(delta(**fields)))
     assert start == {"type": "start", "id": "chatcmpl-1", "model": "m", "held": 100}
-    assert told == event
+    assert written == event
 
 
 def test_a_hold_that_grew_before_the_start_is_told_in_it() -> None:

@@ -41,14 +41,14 @@ def delta(text: str = "word", finish: str | None = None, **beside: Any) -> Delta
 
 @pytest.mark.parametrize("usage", [False, True])
 def test_a_chunk_is_complete_and_says_nothing_of_its_provider(usage: bool) -> None:
-    said = delta(id="SECRET", model="SECRET", account="SECRET", system_fingerprint="fp", obfuscation="xx")
-    (chunk,) = events(writer(usage=usage).delta(said))
+    vendor_chunk = delta(id="SECRET", model="SECRET", account="SECRET", system_fingerprint="fp", obfuscation="xx")
+    (chunk,) = events(writer(usage=usage).delta(vendor_chunk))
     assert chunk == {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
         "created": 7,
         "model": "m",
-        "choices": said.chunk["choices"],
+        "choices": vendor_chunk.chunk["choices"],
         "system_fingerprint": "fp",
         "obfuscation": "xx",
         **({"usage": None} if usage else {}),

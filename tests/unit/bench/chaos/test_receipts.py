@@ -87,9 +87,9 @@ def statement() -> dict[str, Any]:
     return {"opening": {"balance": 500, "held": 0}, "closing": closing, "closings": [closing], "data": data}
 
 
-def changed(found: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+def changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     """A copy with one thing changed."""
-    copy = deepcopy(found)
+    copy = deepcopy(document)
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     inner: Any = copy
     for part in parents:
@@ -105,7 +105,7 @@ def test_a_right_receipt_and_its_statement_have_no_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "expected"),
     [
         ("state", "open", "is open"),
         ("state", "void", "was released"),
@@ -137,12 +137,12 @@ def test_a_right_receipt_and_its_statement_have_no_fault() -> None:
         ("closed_at", "2025-12-31T23:59:59.5Z", "was closed at"),
     ],
 )
-def test_anything_that_does_not_add_up_is_named(path: str, value: object, said: str) -> None:
-    assert any(said in fault for fault in faults(changed(receipt(), path, value)))
+def test_anything_that_does_not_add_up_is_named(path: str, value: object, expected: str) -> None:
+    assert any(expected in fault for fault in faults(changed(receipt(), path, value)))
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "expected"),
     [
         ("data.0.balance", -201, "balance comes to"),
         ("data.1.held", 137, "in its receipt"),
@@ -152,41 +152,41 @@ def test_anything_that_does_not_add_up_is_named(path: str, value: object, said: 
         ("closings.0", {"balance": 1, "held": 0}, "a page"),
     ],
 )
-def test_a_statement_that_does_not_add_up_is_named(path: str, value: object, said: str) -> None:
-    assert any(said in fault for fault in statement_faults(changed(statement(), path, value), [receipt()]))
+def test_a_statement_that_does_not_add_up_is_named(path: str, value: object, expected: str) -> None:
+    assert any(expected in fault for fault in statement_faults(changed(statement(), path, value), [receipt()]))
 
 
 def test_what_a_client_was_told_is_what_its_receipt_says() -> None:
-    told = Heard(stream=True, left=False, attempt=Attempt(200, "chatcmpl-1", 400, whole=True))
-    assert list(told_otherwise(receipt(), told)) == []
-    assert "streamed" in kinds(receipt(), told)
+    heard = Heard(stream=True, left=False, attempt=Attempt(200, "chatcmpl-1", 400, whole=True))
+    assert list(told_otherwise(receipt(), heard)) == []
+    assert "streamed" in kinds(receipt(), heard)
     cheaper = changed(receipt(), "credits", {"charged": 9, "written_off": 0})
-    assert len(list(told_otherwise(cheaper, told))) == 2
+    assert len(list(told_otherwise(cheaper, heard))) == 2
 
 
 def searched() -> dict[str, Any]:
     """A call with a web search, for which a cheaper service tier was requested than the one that served it."""
     usual, flex = {**RATES, "web_search": "1000000"}, {**RATES, "output": "750", "web_search": "1000000"}
-    found = receipt()
-    found["price"] = {
+    document = receipt()
+    document["price"] = {
         "version": "v",
         "flat": None,
         "rates": flex,
         "tiers": [],
         "service_tiers": {"default": {"rates": usual, "tiers": []}},
     }
-    found["applied"] = usual
-    found["usage"] |= {"input_tokens": 100, "cached_tokens": 0, "output_tokens": 100, "service_tier": "default"}
-    found["usage"]["meters"] = {"input": 100, "output": 100, "web_search": 3}
-    found["bounds"]["web_searches"] = 10
-    found["credits"] = {"held": 10338, "charged": 3180, "written_off": 0, "refunded": 0}
-    found["held_at_first"], found["extensions"] = 10338, []
-    found["calculation"] |= {"exact_cost": "3180", "rounded_cost": 3180, "cost": 3180}
-    found["transactions"] = [
+    document["applied"] = usual
+    document["usage"] |= {"input_tokens": 100, "cached_tokens": 0, "output_tokens": 100, "service_tier": "default"}
+    document["usage"]["meters"] = {"input": 100, "output": 100, "web_search": 3}
+    document["bounds"]["web_searches"] = 10
+    document["credits"] = {"held": 10338, "charged": 3180, "written_off": 0, "refunded": 0}
+    document["held_at_first"], document["extensions"] = 10338, []
+    document["calculation"] |= {"exact_cost": "3180", "rounded_cost": 3180, "cost": 3180}
+    document["transactions"] = [
         moved(0, "hold", available=-10338, held=10338),
         moved(2, "charge", available=7158, held=-10338, revenue=3180),
     ]
-    return found
+    return document
 
 
 def test_every_meter_and_service_tier_is_computed_again() -> None:

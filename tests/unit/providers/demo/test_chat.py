@@ -55,17 +55,17 @@ def call(text: str, *, model: str = "chat", limit: int = 4000, **body: Any) -> C
     return ChatCall(model, {"messages": [{"role": "user", "content": text}]} | body, limit)
 
 
-async def streamed(chat: DemoChat, asked: ChatCall) -> list[dict[str, Any]]:
-    return [chunk async for chunk in chat.stream(asked)]
+async def streamed(chat: DemoChat, chat_call: ChatCall) -> list[dict[str, Any]]:
+    return [chunk async for chunk in chat.stream(chat_call)]
 
 
-async def said(chat: DemoChat, asked: ChatCall) -> dict[str, Any]:
-    return await chat.complete(asked)
+async def answer_of(chat: DemoChat, chat_call: ChatCall) -> dict[str, Any]:
+    return await chat.complete(chat_call)
 
 
 def message(body: dict[str, Any], index: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = body["choices"][index]["message"]
-    return found
+    message_: dict[str, Any] = body["choices"][index]["message"]
+    return message_
 
 
 def text_of(chunks: list[dict[str, Any]], index: int = 0) -> str:
@@ -74,7 +74,7 @@ def text_of(chunks: list[dict[str, Any]], index: int = 0) -> str:
 
 
 async def test_an_answer_has_the_shape_of_a_chat_completion(chat: DemoChat) -> None:
-    body = await said(chat, call("2+2"))
+    body = await answer_of(chat, call("2+2"))
 
     assert body["id"].startswith("chatcmpl-")
     assert (body["object"], body["model"]) == ("chat.completion", "chat")
@@ -93,8 +93,8 @@ async def test_an_answer_has_the_shape_of_a_chat_completion(chat: DemoChat) -> N
 
 
 async def test_a_stream_says_the_same_in_the_right_order(chat: DemoChat, sleeper: Sleeper) -> None:
-    asked = call("who are you?", stream_options={"include_usage": True})
-    whole, chunks = await said(chat, asked), await streamed(chat, asked)
+    chat_call = call("who are you?", stream_options={"include_usage": True})
+    whole, chunks = await answer_of(chat, chat_call), await streamed(chat, chat_call)
 
     first, *deltas, finish, usage = chunks
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
@@ -130,9 +130,9 @@ async def test_usage_is_streamed_only_when_asked_for(chat: DemoChat) -> None:
     ],
 )
 async def test_it_answers_what_rules_can_answer(chat: DemoChat, text: Any, expected: str) -> None:
-    body = await said(chat, call(text))
+    body = await answer_of(chat, call(text))
     assert expected in message(body)["content"]
-    assert body == (await said(chat, call(text))) | {key: body[key] for key in ("id", "created")}
+    assert body == (await answer_of(chat, call(text))) | {key: body[key] for key in ("id", "created")}
 
 
 def test_a_long_message_is_read_in_no_time() -> None:
@@ -141,8 +141,8 @@ def test_a_long_message_is_read_in_no_time() -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
 async def test_an_answer_ends_at_the_limit(chat: DemoChat, limit: int) -> None:
-    asked = call("who are you?", limit=limit, stream_options={"include_usage": True})
-    body, chunks = await said(chat, asked), await streamed(chat, asked)
+    chat_call = call("who are you?", limit=limit, stream_options={"include_usage": True})
+    body, chunks = await answer_of(chat, chat_call), await streamed(chat, chat_call)
 
     assert body["choices"][0]["finish_reason"] == "length"
     assert body["usage"]["completion_tokens"] == limit
@@ -151,8 +151,8 @@ async def test_an_answer_ends_at_the_limit(chat: DemoChat, limit: int) -> None:
 
 
 async def test_each_choice_is_limited_and_counted(chat: DemoChat) -> None:
-    asked = call("hi", n=3, limit=6, stream_options={"include_usage": True})
-    body, chunks = await said(chat, asked), await streamed(chat, asked)
+    chat_call = call("hi", n=3, limit=6, stream_options={"include_usage": True})
+    body, chunks = await answer_of(chat, chat_call), await streamed(chat, chat_call)
 
     assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
     assert len({message(body, index)["content"] for index in range(3)}) == 3
@@ -162,7 +162,7 @@ async def test_each_choice_is_limited_and_counted(chat: DemoChat) -> None:
 
 @pytest.mark.parametrize("stop", [" 4", [" 4", "never"]])
 async def test_it_stops_at_a_stop_sequence(chat: DemoChat, stop: Any) -> None:
-    body = await said(chat, call("count to 9", stop=stop))
+    body = await answer_of(chat, call("count to 9", stop=stop))
     assert message(body)["content"] == "1 2 3"
     assert body["choices"][0]["finish_reason"] == "stop"
 
@@ -176,15 +176,15 @@ async def test_it_stops_at_a_stop_sequence(chat: DemoChat, stop: Any) -> None:
     ],
 )
 async def test_a_forced_tool_is_called_with_arguments_of_its_schema(chat: DemoChat, choice: Any) -> None:
-    asked = call("How is the weather in Oslo for 3 days?", tools=[WEATHER, CLOCK], tool_choice=choice)
-    body, chunks = await said(chat, asked), await streamed(chat, asked)
+    chat_call = call("How is the weather in Oslo for 3 days?", tools=[WEATHER, CLOCK], tool_choice=choice)
+    body, chunks = await answer_of(chat, chat_call), await streamed(chat, chat_call)
 
     assert body["choices"][0]["finish_reason"] == chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
     assert message(body)["content"] is None
-    [made] = message(body)["tool_calls"]
-    assert (made["type"], made["function"]["name"]) == ("function", "get_weather")
+    [tool_call] = message(body)["tool_calls"]
+    assert (tool_call["type"], tool_call["function"]["name"]) == ("function", "get_weather")
     given = {"city": "Oslo", "days": 3, "unit": "celsius"}
-    assert json.loads(made["function"]["arguments"]) == given
+    assert json.loads(tool_call["function"]["arguments"]) == given
 
     [begun, *parts] = [chunk["choices"][0]["delta"]["tool_calls"][0] for chunk in chunks[1:-1]]
     assert (begun["index"], begun["type"], begun["function"]) == (
@@ -199,12 +199,12 @@ async def test_a_forced_tool_is_called_with_arguments_of_its_schema(chat: DemoCh
 
 async def test_tools_that_the_user_names_are_called_side_by_side(chat: DemoChat) -> None:
     text = "Use get_weather and get_time"
-    both = await said(chat, call(text, tools=[WEATHER, CLOCK]))
-    assert [made["function"]["name"] for made in message(both)["tool_calls"]] == ["get_weather", "get_time"]
+    both = await answer_of(chat, call(text, tools=[WEATHER, CLOCK]))
+    assert [tool_call["function"]["name"] for tool_call in message(both)["tool_calls"]] == ["get_weather", "get_time"]
 
-    one = await said(chat, call(text, tools=[WEATHER, CLOCK], parallel_tool_calls=False))
+    one = await answer_of(chat, call(text, tools=[WEATHER, CLOCK], parallel_tool_calls=False))
     assert len(message(one)["tool_calls"]) == 1
-    none = await said(chat, call(text, tools=[WEATHER, CLOCK], tool_choice="none"))
+    none = await answer_of(chat, call(text, tools=[WEATHER, CLOCK], tool_choice="none"))
     assert "tool_calls" not in message(none)
 
 
@@ -215,18 +215,18 @@ async def test_after_a_tool_it_tells_what_the_tool_said(chat: DemoChat) -> None:
         {"role": "assistant", "content": None, "tool_calls": [called]},
         {"role": "tool", "tool_call_id": "call_1", "content": "half past nine"},
     ]
-    body = await said(chat, call("", messages=turns, tools=[CLOCK]))
+    body = await answer_of(chat, call("", messages=turns, tools=[CLOCK]))
     assert "half past nine" in message(body)["content"]
 
 
 async def test_a_tool_call_is_cut_at_the_limit_too(chat: DemoChat) -> None:
-    body = await said(chat, call("hi", tools=[WEATHER], tool_choice="required", limit=5))
+    body = await answer_of(chat, call("hi", tools=[WEATHER], tool_choice="required", limit=5))
     assert body["choices"][0]["finish_reason"] == "length"
     assert body["usage"]["completion_tokens"] <= 5
 
 
 async def test_json_is_json(chat: DemoChat) -> None:
-    body = await said(chat, call("2+2", response_format={"type": "json_object"}))
+    body = await answer_of(chat, call("2+2", response_format={"type": "json_object"}))
     assert json.loads(message(body)["content"]) == {"answer": "2+2 = 4"}
 
 
@@ -259,7 +259,7 @@ async def test_json_is_json(chat: DemoChat) -> None:
 )
 async def test_an_answer_follows_its_json_schema(chat: DemoChat, schema: dict[str, Any]) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
-    body = await said(chat, call("Tell me 7 things about Oslo", response_format=wanted))
+    body = await answer_of(chat, call("Tell me 7 things about Oslo", response_format=wanted))
     validate(json.loads(message(body)["content"]), schema)
 
 
@@ -274,20 +274,20 @@ async def test_an_answer_follows_its_json_schema(chat: DemoChat, schema: dict[st
 async def test_a_schema_that_cannot_be_followed_is_the_callers_fault(chat: DemoChat, schema: dict[str, Any]) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
     with pytest.raises(RequestInvalid) as invalid:
-        await said(chat, call("hi", response_format=wanted))
+        await answer_of(chat, call("hi", response_format=wanted))
     assert invalid.value.param == "response_format"
 
 
 async def test_the_failing_model_fails_before_any_output(chat: DemoChat) -> None:
     with pytest.raises(UpstreamError):
-        await said(chat, call("hi", model="chat-fail"))
+        await answer_of(chat, call("hi", model="chat-fail"))
     with pytest.raises(UpstreamError):
         await anext(chat.stream(call("hi", model="chat-fail")))
 
 
 async def test_the_broken_model_breaks_off_in_mid_stream(chat: DemoChat) -> None:
     with pytest.raises(UpstreamError):
-        await said(chat, call("hi", model="chat-broken"))
+        await answer_of(chat, call("hi", model="chat-broken"))
     stream = chat.stream(call("hi", model="chat-broken"))
     chunks = [await anext(stream) for _ in range(6)]
     with pytest.raises(UpstreamError):
@@ -300,7 +300,7 @@ async def test_the_broken_model_breaks_off_in_mid_stream(chat: DemoChat) -> None
 async def test_the_slow_model_takes_as_long_as_it_is_told(
     chat: DemoChat, sleeper: Sleeper, text: str, seconds: float
 ) -> None:
-    await said(chat, call(text, model="chat-slow"))
+    await answer_of(chat, call(text, model="chat-slow"))
     assert sum(sleeper.slept) == seconds
     sleeper.slept.clear()
     chunks = await streamed(chat, call(text, model="chat-slow"))
@@ -309,16 +309,16 @@ async def test_the_slow_model_takes_as_long_as_it_is_told(
     assert "[seconds=8]" not in text_of(chunks)
 
 
-@pytest.mark.parametrize("asked", [call("hi", n=0), call("hi", n=1000), call("hi", n="2")])
-async def test_nonsense_is_the_callers_fault(chat: DemoChat, asked: ChatCall) -> None:
+@pytest.mark.parametrize("chat_call", [call("hi", n=0), call("hi", n=1000), call("hi", n="2")])
+async def test_nonsense_is_the_callers_fault(chat: DemoChat, chat_call: ChatCall) -> None:
     with pytest.raises(RequestInvalid) as invalid:
-        await said(chat, asked)
+        await answer_of(chat, chat_call)
     assert invalid.value.param == "n"
 
 
 async def test_a_model_that_it_does_not_know(chat: DemoChat) -> None:
     with pytest.raises(UpstreamRefused):
-        await said(chat, call("hi", model="gpt"))
+        await answer_of(chat, call("hi", model="gpt"))
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "2+2 = 4", "  two  words\n", "日本語のテキスト", "abcdefghi " * 9])

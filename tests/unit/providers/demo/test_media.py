@@ -65,8 +65,8 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def read(made: AsyncIterator[OutputFile]) -> list[tuple[OutputFile, bytes]]:
-    return [(each, b"".join([chunk async for chunk in each.chunks])) async for each in made]
+async def read(files: AsyncIterator[OutputFile]) -> list[tuple[OutputFile, bytes]]:
+    return [(each, b"".join([chunk async for chunk in each.chunks])) async for each in files]
 
 
 async def finished(demo: DemoMedia, clock: Clock, request: MediaRequest) -> list[tuple[OutputFile, bytes]]:
@@ -78,23 +78,23 @@ async def finished(demo: DemoMedia, clock: Clock, request: MediaRequest) -> list
 
 def samples(content: bytes) -> tuple["array.array[int]", float]:
     """What is heard, as 16-bit mono samples, and for how many seconds."""
-    heard = array.array("h")
+    pcm = array.array("h")
     resampler = av.AudioResampler(format="s16", layout="mono", rate=24_000)
     with av.open(io.BytesIO(content), "r") as file:
         for frame in file.decode(audio=0):
             for even in resampler.resample(frame):
-                heard.frombytes(bytes(even.planes[0])[: even.samples * 2])
-    return heard, len(heard) / 24_000
+                pcm.frombytes(bytes(even.planes[0])[: even.samples * 2])
+    return pcm, len(pcm) / 24_000
 
 
 async def test_images_are_pngs_of_the_asked_size_and_all_different(demo: DemoMedia, clock: Clock) -> None:
     outputs = await finished(demo, clock, image(n=3))
 
-    for made, content in outputs:
+    for file, content in outputs:
         picture = Image.open(io.BytesIO(content))
         picture.load()
         assert (picture.format, picture.size, picture.info) == ("PNG", (128, 96), {})
-        assert (made.content_type, made.extension, made.width, made.height) == ("image/png", "png", 128, 96)
+        assert (file.content_type, file.extension, file.width, file.height) == ("image/png", "png", 128, 96)
         assert len(set(picture.convert("RGB").resize((32, 24)).get_flattened_data())) > 50
     assert len({content for _, content in outputs}) == 3
 
@@ -120,7 +120,7 @@ async def test_another_seed_gives_another_file(demo: DemoMedia, clock: Clock, re
 
 @pytest.mark.parametrize("seconds", [1.0, 2.5])
 async def test_a_video_is_exactly_as_long_as_asked_and_moves(demo: DemoMedia, clock: Clock, seconds: float) -> None:
-    [(made, content)] = await finished(demo, clock, video(seconds=seconds))
+    [(output, content)] = await finished(demo, clock, video(seconds=seconds))
 
     with av.open(io.BytesIO(content), "r") as file:
         picture, sound = file.streams.video[0], file.streams.audio[0]
@@ -136,25 +136,25 @@ async def test_a_video_is_exactly_as_long_as_asked_and_moves(demo: DemoMedia, cl
     assert len(set(frames)) > len(frames) / 2
     assert max(samples(content)[0]) > 500
     assert content.index(b"moov") < content.index(b"mdat"), "playable before it has arrived whole"
-    assert (made.content_type, made.extension, made.duration) == ("video/mp4", "mp4", seconds)
+    assert (output.content_type, output.extension, output.duration) == ("video/mp4", "mp4", seconds)
 
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"pcm"}))
 async def test_speech_can_be_heard_in_every_format(demo: DemoMedia, clock: Clock, name: str) -> None:
-    [(made, content)] = await finished(demo, clock, speech(response_format=name))
+    [(output, content)] = await finished(demo, clock, speech(response_format=name))
 
-    heard, length = samples(content)
-    assert max(heard) > 5000
-    assert made.duration is not None
-    assert length == pytest.approx(made.duration, abs=0.12)
-    assert (made.content_type, made.extension) == (FORMATS[name].content_type, name)
+    pcm, length = samples(content)
+    assert max(pcm) > 5000
+    assert output.duration is not None
+    assert length == pytest.approx(output.duration, abs=0.12)
+    assert (output.content_type, output.extension) == (FORMATS[name].content_type, name)
 
 
 async def test_pcm_is_bare_samples_at_24_khz(demo: DemoMedia, clock: Clock) -> None:
-    [(made, content)] = await finished(demo, clock, speech(response_format="pcm"))
-    heard = array.array("h", content)
-    assert max(heard) > 5000
-    assert len(heard) / 24_000 == pytest.approx(made.duration, abs=0.01)
+    [(output, content)] = await finished(demo, clock, speech(response_format="pcm"))
+    pcm = array.array("h", content)
+    assert max(pcm) > 5000
+    assert len(pcm) / 24_000 == pytest.approx(output.duration, abs=0.01)
 
 
 async def test_every_voice_sounds_different(demo: DemoMedia, clock: Clock) -> None:
@@ -167,8 +167,8 @@ async def test_every_voice_sounds_different(demo: DemoMedia, clock: Clock) -> No
 async def test_speed_makes_it_shorter_and_longer(demo: DemoMedia, clock: Clock) -> None:
     lengths = []
     for speed in (4, 1, 0.25):
-        [(made, _)] = await finished(demo, clock, speech(speed=speed))
-        lengths.append(made.duration or 0)
+        [(output, _)] = await finished(demo, clock, speech(speed=speed))
+        lengths.append(output.duration or 0)
     assert lengths == sorted(lengths)
     assert lengths[2] > lengths[1] * 3 > lengths[0] * 8
 
@@ -255,8 +255,8 @@ async def test_workers_share_one_folder(demo: DemoMedia, clock: Clock, tmp_path:
     jobs = await asyncio.gather(*(worker.submit(image(model="image-slow"), "some-job") for worker in (demo, other) * 3))
 
     assert len(other.spool.submissions("some-job")) == 6
-    told = await asyncio.gather(*(worker.cancel(jobs[0]) for worker in (demo, other) * 3))
-    assert {each.stage for each in told} == {Stage.CANCELLED}
+    results = await asyncio.gather(*(worker.cancel(jobs[0]) for worker in (demo, other) * 3))
+    assert {each.stage for each in results} == {Stage.CANCELLED}
     assert (await other.poll(jobs[1])).stage is Stage.RUNNING
 
 

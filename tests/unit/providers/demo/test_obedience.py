@@ -18,21 +18,21 @@ def chat() -> DemoChat:
 
 
 def call(*messages: dict[str, Any] | str, **body: Any) -> ChatCall:
-    told = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
-    return ChatCall("chat", {"messages": told} | body, 4000)
+    turns = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
+    return ChatCall("chat", {"messages": turns} | body, 4000)
 
 
-async def answer(chat: DemoChat, asked: ChatCall) -> str:
+async def answer(chat: DemoChat, chat_call: ChatCall) -> str:
     """The same, whole and as a stream."""
-    whole = (await chat.complete(asked))["choices"][0]["message"]["content"]
-    chunks = [chunk async for chunk in chat.stream(asked)]
+    whole = (await chat.complete(chat_call))["choices"][0]["message"]["content"]
+    chunks = [chunk async for chunk in chat.stream(chat_call)]
     assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == whole
     assert isinstance(whole, str)
     return whole
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("instruction", "words"),
     [
         ("Reply with exactly OK", "OK"),
         ("Reply with exactly: pong", "pong"),
@@ -51,18 +51,18 @@ async def answer(chat: DemoChat, asked: ChatCall) -> str:
         ("respond with exactly the following text: É ü", "É ü"),
     ],
 )
-async def test_it_says_what_it_is_told(chat: DemoChat, told: str, words: str) -> None:
-    assert await answer(chat, call(told)) == words
-    assert await answer(chat, call({"role": "system", "content": told}, "Hello there, model")) == words
+async def test_it_says_what_it_is_told(chat: DemoChat, instruction: str, words: str) -> None:
+    assert await answer(chat, call(instruction)) == words
+    assert await answer(chat, call({"role": "system", "content": instruction}, "Hello there, model")) == words
 
 
-@pytest.mark.parametrize("asked", ["What is 2 + 2?", "Tell me a joke", "Write a haiku", "How do I say no politely?"])
-async def test_a_question_prescribes_no_words(chat: DemoChat, asked: str) -> None:
-    assert len(await answer(chat, call(asked))) > 4
+@pytest.mark.parametrize("question", ["What is 2 + 2?", "Tell me a joke", "Write a haiku", "How do I say no politely?"])
+async def test_a_question_prescribes_no_words(chat: DemoChat, question: str) -> None:
+    assert len(await answer(chat, call(question))) > 4
 
 
 @pytest.mark.parametrize(
-    ("before", "asked", "expected"),
+    ("before", "question", "expected"),
     [
         ("My name is Ann.", "What is my name?", "Ann"),
         ("My favourite colour is deep blue, you know.", "Which is my favourite colour?", "deep blue"),
@@ -73,10 +73,10 @@ async def test_a_question_prescribes_no_words(chat: DemoChat, asked: str) -> Non
         ("I like trains", "Repeat my previous message", "I like trains"),
     ],
 )
-async def test_it_recalls_the_turn_before(chat: DemoChat, before: str, asked: str, expected: str) -> None:
-    said = {"role": "assistant", "content": "Noted."}
-    assert expected in await answer(chat, call(before, said, asked))
-    assert expected not in await answer(chat, call(asked))
+async def test_it_recalls_the_turn_before(chat: DemoChat, before: str, question: str, expected: str) -> None:
+    reply = {"role": "assistant", "content": "Noted."}
+    assert expected in await answer(chat, call(before, reply, question))
+    assert expected not in await answer(chat, call(question))
 
 
 @pytest.mark.parametrize(
@@ -99,15 +99,15 @@ async def test_two_arguments_of_a_tool(chat: DemoChat, sentence: str, arguments:
 async def test_legacy_functions_are_called(chat: DemoChat) -> None:
     function = WEATHER["function"]
     for choice in ({}, {"function_call": {"name": "get_weather"}}, {"function_call": "auto"}):
-        asked = call("get_weather for Paris", functions=[function], **choice)
-        (made,) = (await chat.complete(asked))["choices"]
-        assert (made["finish_reason"], made["message"]["content"]) == ("function_call", None)
-        assert "tool_calls" not in made["message"]
-        assert json.loads(made["message"]["function_call"]["arguments"])["city"] == "Paris"
-        chunks = [chunk["choices"][0] async for chunk in chat.stream(asked)]
+        chat_call = call("get_weather for Paris", functions=[function], **choice)
+        (choice_,) = (await chat.complete(chat_call))["choices"]
+        assert (choice_["finish_reason"], choice_["message"]["content"]) == ("function_call", None)
+        assert "tool_calls" not in choice_["message"]
+        assert json.loads(choice_["message"]["function_call"]["arguments"])["city"] == "Paris"
+        chunks = [chunk["choices"][0] async for chunk in chat.stream(chat_call)]
         parts = [chunk["delta"]["function_call"] for chunk in chunks if "function_call" in chunk["delta"]]
         assert [part["name"] for part in parts if "name" in part] == ["get_weather"]
-        assert "".join(part["arguments"] for part in parts) == made["message"]["function_call"]["arguments"]
+        assert "".join(part["arguments"] for part in parts) == choice_["message"]["function_call"]["arguments"]
         assert chunks[-1]["finish_reason"] == "function_call"
     result = {"role": "function", "name": "get_weather", "content": "21 degrees"}
     called = {"role": "assistant", "content": None, "function_call": {"name": "get_weather", "arguments": "{}"}}
@@ -118,17 +118,17 @@ async def test_legacy_functions_are_called(chat: DemoChat) -> None:
 
 @pytest.mark.parametrize("top", [None, 0, 3, 20])
 async def test_log_probabilities(chat: DemoChat, top: int | None) -> None:
-    asked = call("Tell me a joke", logprobs=True, **({} if top is None else {"top_logprobs": top}))
-    (made,) = (await chat.complete(asked))["choices"]
-    entries = made["logprobs"]["content"]
-    assert [entry["token"] for entry in entries] == split(made["message"]["content"])
+    chat_call = call("Tell me a joke", logprobs=True, **({} if top is None else {"top_logprobs": top}))
+    (choice_,) = (await chat.complete(chat_call))["choices"]
+    entries = choice_["logprobs"]["content"]
+    assert [entry["token"] for entry in entries] == split(choice_["message"]["content"])
     for entry in entries:
         assert entry["logprob"] <= 0
         assert bytes(entry["bytes"]).decode() == entry["token"]
         likely = [each["logprob"] for each in entry["top_logprobs"]]
         assert len(likely) == (top or 0)
         assert likely == sorted(likely, reverse=True)
-    chunks = [chunk["choices"][0] async for chunk in chat.stream(asked)]
+    chunks = [chunk["choices"][0] async for chunk in chat.stream(chat_call)]
     assert [entry for chunk in chunks if chunk["logprobs"] for entry in chunk["logprobs"]["content"]] == entries
     assert (await chat.complete(call("Tell me a joke")))["choices"][0]["logprobs"] is None
 
@@ -186,12 +186,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("body", "param"), REFUSED, ids=str)
 async def test_what_openai_excludes_is_refused(chat: DemoChat, body: dict[str, Any], param: str) -> None:
-    asked = ChatCall("chat", {"messages": [USER]} | body, 4000)
+    chat_call = ChatCall("chat", {"messages": [USER]} | body, 4000)
     with pytest.raises(RequestInvalid) as refused:
-        await chat.complete(asked)
+        await chat.complete(chat_call)
     assert refused.value.param == param
     with pytest.raises(RequestInvalid) as refused:
-        await anext(chat.stream(asked))
+        await anext(chat.stream(chat_call))
     assert refused.value.param == param
 
 

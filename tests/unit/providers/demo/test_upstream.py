@@ -74,21 +74,21 @@ def call(text: str = "hi", model: str = "chat", **body: Any) -> ChatCall:
     return ChatCall(model, {"messages": messages} | body, 4000, stream=True, choices=body.get("n") or 1)
 
 
-def begin(asked: ChatCall, transport: DemoTransport) -> Reader:
-    reader = Reader(asked)
-    reader.exchange = transport.open(ADAPTER.request(asked), NO_TIME, reader)
+def begin(chat_call: ChatCall, transport: DemoTransport) -> Reader:
+    reader = Reader(chat_call)
+    reader.exchange = transport.open(ADAPTER.request(chat_call), NO_TIME, reader)
     return reader
 
 
-async def streamed(asked: ChatCall, sleep: Sleeper | None = None) -> Reader:
-    reader = begin(asked, DemoTransport(DemoChat(sleep=sleep or Sleeper())))
+async def streamed(chat_call: ChatCall, sleep: Sleeper | None = None) -> Reader:
+    reader = begin(chat_call, DemoTransport(DemoChat(sleep=sleep or Sleeper())))
     await reader.ended.wait()
     return reader
 
 
-async def whole(asked: ChatCall, sleep: Sleeper | None = None) -> Any:
+async def whole(chat_call: ChatCall, sleep: Sleeper | None = None) -> Any:
     transport = DemoTransport(DemoChat(sleep=sleep or Sleeper()))
-    plain = ChatCall(asked.model, asked.body, asked.output_limit, stream=False)
+    plain = ChatCall(chat_call.model, chat_call.body, chat_call.output_limit, stream=False)
     request = ADAPTER.request(plain)
     status, headers, body = await fetch(transport, request, NO_TIME, 1_000_000)
     if status != 200:
@@ -97,8 +97,8 @@ async def whole(asked: ChatCall, sleep: Sleeper | None = None) -> Any:
 
 
 async def test_a_stream_and_a_whole_answer_say_the_same() -> None:
-    asked = call("who are you?", n=2, stream_options={"include_usage": True})
-    reader, answer = await streamed(asked), await whole(asked)
+    chat_call = call("who are you?", n=2, stream_options={"include_usage": True})
+    reader, answer = await streamed(chat_call), await whole(chat_call)
     assert reader.error is None
     for index in (0, 1):
         assert text_of(reader.events, index=index) == answer.body["choices"][index]["message"]["content"]

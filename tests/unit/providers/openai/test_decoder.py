@@ -88,8 +88,8 @@ def test_a_role_is_told_once_and_always() -> None:
 @pytest.mark.parametrize("given", [{}, {"index": None}, {"index": 1}, {"index": 7}])
 def test_a_tool_call_has_an_index(given: dict[str, Any]) -> None:
     first = tool(**given, id="c1", type="function", function={"name": "f", "arguments": "{}"})
-    (made,) = called(events_of(first, chunk({}, "tool_calls")))
-    assert made == {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    (tool_call,) = called(events_of(first, chunk({}, "tool_calls")))
+    assert tool_call == {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 def test_pieces_of_a_tool_call_belong_together() -> None:
@@ -190,8 +190,8 @@ def test_a_choice_that_broke(reason: str) -> None:
 
 def test_a_finish_reason_that_was_left_out() -> None:
     assert finishes(events_of(*USUAL[:3])) == [(0, "stop")]
-    made = tool(id="c1", function={"name": "f", "arguments": "{}"})
-    assert finishes(events_of(made)) == [(0, "tool_calls")]
+    tool_call = tool(id="c1", function={"name": "f", "arguments": "{}"})
+    assert finishes(events_of(tool_call)) == [(0, "tool_calls")]
 
 
 def test_typed_parts_are_text_and_reasoning() -> None:
@@ -310,8 +310,8 @@ def whole(**message: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}, {"content-type": "text/event-stream"}])
 def test_a_whole_answer_to_a_streamed_request(headers: dict[str, str]) -> None:
-    made = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
-    body = json.dumps(whole(content="one two", tool_calls=made)).encode()
+    tool_call = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    body = json.dumps(whole(content="one two", tool_calls=tool_call)).encode()
     for parts in ([body], [body[n : n + 1] for n in range(len(body))], [b"\xef\xbb\xbf", b"\n", body]):
         events, failure = decoded(parts, headers=headers)
         assert failure is None

@@ -117,9 +117,9 @@ TOO_LONG = [
 
 @pytest.mark.parametrize(("status", "body"), TOO_LONG)
 def test_too_long_an_input(status: int, body: Any) -> None:
-    told = error(status, body)
-    assert isinstance(told, ContextLengthExceeded)
-    assert (told.code, told.param) == ("context_length_exceeded", "messages")
+    result = error(status, body)
+    assert isinstance(result, ContextLengthExceeded)
+    assert (result.code, result.param) == ("context_length_exceeded", "messages")
 
 
 OURS_TO_MEND = [
@@ -147,10 +147,10 @@ OURS_TO_MEND = [
 
 @pytest.mark.parametrize(("status", "body"), OURS_TO_MEND)
 def test_another_route_may_answer(status: int, body: Any) -> None:
-    told = error(status, body)
-    assert type(told) is UpstreamError
-    assert told.retryable
-    assert "SECRET" not in str(told)
+    result = error(status, body)
+    assert type(result) is UpstreamError
+    assert result.retryable
+    assert "SECRET" not in str(result)
 
 
 def test_later_and_too_late() -> None:
@@ -205,10 +205,10 @@ THEIRS_TO_MEND = [
 
 @pytest.mark.parametrize(("status", "body", "param", "code"), THEIRS_TO_MEND)
 def test_what_the_caller_can_mend(status: int, body: Any, param: str | None, code: str) -> None:
-    told = error(status, body)
-    assert type(told) is RequestInvalid
-    assert (told.param, told.code) == (param, code)
-    assert "SECRET" not in str(told)
+    result = error(status, body)
+    assert type(result) is RequestInvalid
+    assert (result.param, result.code) == (param, code)
+    assert "SECRET" not in str(result)
 
 
 @pytest.mark.parametrize("body", [b"[" * 70_000, b'{"error":' * 5_000, b'{"error": {"message": "' + b"x" * 70_000])

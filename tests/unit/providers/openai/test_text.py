@@ -10,7 +10,7 @@ WORDS = "these are words"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"content": "", "reasoning_content": WORDS},
         {"content": "", "reasoning": WORDS},
@@ -22,5 +22,5 @@ WORDS = "these are words"
     ],
     ids=["empty-content", "reasoning", "tools", "custom-tool", "function-call", "parts", "details"],
 )
-def test_all_that_is_said_is_counted(said: dict[str, Any]) -> None:
-    assert WORDS in text.of_delta(said)
+def test_all_that_is_said_is_counted(fields: dict[str, Any]) -> None:
+    assert WORDS in text.of_delta(fields)

@@ -138,12 +138,12 @@ REPORTS = st.fixed_dictionaries(
 
 @given(REPORTS)
 def test_parts_are_inside_their_whole(given: dict[str, Any]) -> None:
-    told = usage.of_report(given)
-    if told is None:
+    counts = usage.of_report(given)
+    if counts is None:
         return
-    assert min(value for value in astuple(told) if isinstance(value, int)) >= 0
-    written = told.cache_write_tokens + told.cache_write_1h_tokens
-    assert told.cached_tokens + written + told.audio_input_tokens + told.image_input_tokens <= told.input_tokens
-    assert told.reasoning_tokens + told.audio_output_tokens + told.image_output_tokens <= told.output_tokens
-    assert told.output_tokens >= (given["completion_tokens"] or 0)
-    assert told.input_tokens >= given["prompt_tokens"]
+    assert min(value for value in astuple(counts) if isinstance(value, int)) >= 0
+    written = counts.cache_write_tokens + counts.cache_write_1h_tokens
+    assert counts.cached_tokens + written + counts.audio_input_tokens + counts.image_input_tokens <= counts.input_tokens
+    assert counts.reasoning_tokens + counts.audio_output_tokens + counts.image_output_tokens <= counts.output_tokens
+    assert counts.output_tokens >= (given["completion_tokens"] or 0)
+    assert counts.input_tokens >= given["prompt_tokens"]

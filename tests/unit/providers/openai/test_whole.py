@@ -19,9 +19,9 @@ def body(message: Any, **choice: Any) -> dict[str, Any]:
 
 
 def complete(message: Any, **choice: Any) -> dict[str, Any]:
-    (made,) = answer(json.dumps(body(message, **choice)).encode()).body["choices"]
-    assert isinstance(made, dict)
-    return made
+    (choice_,) = answer(json.dumps(body(message, **choice)).encode()).body["choices"]
+    assert isinstance(choice_, dict)
+    return choice_
 
 
 def test_a_usual_answer() -> None:
@@ -58,10 +58,10 @@ def test_tool_calls() -> None:
         {"id": "c2", "type": "function", "index": 7, "function": {"name": "g", "arguments": "{}"}},
         {"type": "custom", "custom": {"name": "h", "input": "x"}, "id": "c3"},
     ]
-    made = complete({"tool_calls": given}, finish_reason=None)
-    first, second, third = made["message"]["tool_calls"]
-    assert made["finish_reason"] == "tool_calls"
-    assert made["message"]["content"] is None
+    choice_ = complete({"tool_calls": given}, finish_reason=None)
+    first, second, third = choice_["message"]["tool_calls"]
+    assert choice_["finish_reason"] == "tool_calls"
+    assert choice_["message"]["content"] is None
     assert first["id"].startswith("call_")
     assert first | {"id": 0} == {"id": 0, "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
     assert second == {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{}"}}

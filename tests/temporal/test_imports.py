@@ -32,8 +32,8 @@ def test_workflows_bring_no_database_and_no_vendor() -> None:
         "import sys, workflows.media, workflows.maintenance, workflows.audit, workflows.start\n"
         f"sys.stdout.write(str([name for name in {HEAVY} if name in sys.modules]))"
     )
-    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout == "[]"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]"
 
 
 @pytest.mark.parametrize("cls", WORKFLOWS)

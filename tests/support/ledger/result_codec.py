@@ -10,8 +10,8 @@ EncodedResult = tuple[Any, ...]
 
 
 @singledispatch
-def encode(verdict: object) -> EncodedResult:
-    raise TypeError(type(verdict))
+def encode(result: object) -> EncodedResult:
+    raise TypeError(type(result))
 
 
 @encode.register
