@@ -35,7 +35,7 @@ async def test_expired_holds_are_ended_without_an_api(tmp_path: Path) -> None:
             for customer in (silent, alive):
                 await world.ledger.ask(reserve(customer, HELD))
             await world.rows(
-                "UPDATE holds SET lease_until = now() + CASE WHEN account_id = %s THEN interval '1 hour' "
+                "UPDATE holds SET lease_until = now() + CASE WHEN account_id = %s THEN interval '5 minutes' "
                 "ELSE interval '-1 minute' END",
                 alive.account_id,
             )
