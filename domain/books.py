@@ -1,5 +1,6 @@
 """A batch's working state: every change to holds, accounts, keys and the double-entry books goes through here."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import limits, meters, pricing
@@ -14,6 +15,7 @@ from domain.pricing import Usage
 from domain.results import Closed, Reserved
 from domain.usage import UsageEntry
 
+_TICK = timedelta(microseconds=1)
 _LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}
 
 
@@ -21,6 +23,8 @@ class Books:
     def __init__(self, state: State) -> None:
         self.state = state
         self.changes = Changes()
+        self._moved = set[UUID]()
+        """Accounts that have moved in this batch."""
 
     def hold(self, hold_id: UUID) -> Hold:
         hold = self.state.holds.get(hold_id)
@@ -52,18 +56,34 @@ class Books:
     ) -> None:
         """Post one transaction of a hold; the account's own books move with it."""
         lines = tuple([Posting(_LEDGER_ACCOUNTS[book], amount) for book, amount in amounts.items() if amount])
-        self._post(account, Transaction(kind, account.id, hold.id, None, lines, note))
+        moved = self._next(account)
+        self._post(account, Transaction(kind, account.id, hold.id, None, lines, note, *moved))
 
     def grant(self, account: Account, operation: Grant) -> None:
         lines = (Posting(LedgerAccount.AVAILABLE, operation.amount), Posting(LedgerAccount.GRANTS, -operation.amount))
-        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, operation.ref, lines))
+        kind, ref, moved = TransactionKind.GRANT, operation.ref, self._next(account)
+        self._post(account, Transaction(kind, account.id, None, ref, lines, None, *moved))
 
     def adjust(self, account: Account, operation: Adjust) -> None:
         lines = (
             Posting(LedgerAccount.AVAILABLE, operation.amount),
             Posting(LedgerAccount.ADJUSTMENTS, -operation.amount),
         )
-        self._post(account, Transaction(TransactionKind.ADJUST, account.id, None, operation.ref, lines, operation.note))
+        kind, ref, moved = TransactionKind.ADJUST, operation.ref, self._next(account)
+        self._post(account, Transaction(kind, account.id, None, ref, lines, operation.note, *moved))
+
+    def moving(self, account: Account) -> datetime:
+        """The time of the account's transactions in this batch: later than that of all before."""
+        if account.moved_at is None:
+            return self.state.now
+        return account.moved_at if account.id in self._moved else max(self.state.now, account.moved_at + _TICK)
+
+    def _next(self, account: Account) -> tuple[int, datetime]:
+        """Position and time of its next transaction."""
+        account.moved_at = self.moving(account)
+        account.movements += 1
+        self._moved.add(account.id)
+        return account.movements, account.moved_at
 
     def _post(self, account: Account, transaction: Transaction) -> None:
         total = 0
@@ -135,7 +155,7 @@ def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None]
     )
 
 
-def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
+def usage_entry(hold: Hold, usage: Usage, operation: Settle, at: datetime) -> UsageEntry:
     """Counts as they were billed: a part that had no price of its own was counted with its parent."""
     counts = pricing.counts(hold.prices, usage) if hold.prices else {}
     beyond = not counts.keys() <= set(meters.BASE)
@@ -153,6 +173,7 @@ def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
         credits=hold.charged,
         written_off=hold.written_off,
         source=usage.source,
+        created_at=at,
         provider=operation.provider,
         provider_cost=None if operation.cost is None else plain(operation.cost, COST_PLACES),
         meters={meter.value: count for meter, count in counts.items()} if beyond else {},

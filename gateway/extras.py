@@ -34,7 +34,9 @@ PART_MODALITIES: Mapping[str, InputModality] = {
     "input_video": InputModality.VIDEO,
     "video": InputModality.VIDEO,
 }
-"""What a model must read to take a part of this type, or with such a field. A part with none of them is text."""
+"""What a model must read to take a part of this type, or with such a field."""
+TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning"})
+"""Types of parts that are nothing but text. What another one costs is not known: `passes` may name it."""
 _INPUT_METERS = {InputModality.AUDIO: Meter.AUDIO_INPUT, InputModality.IMAGE: Meter.IMAGE_INPUT}
 UNPRICED_FIELDS = frozenset(
     {"web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"}
@@ -154,8 +156,20 @@ def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
         return
     if _writes_for_an_hour(part):
         yield Meter.CACHE_WRITE_1H
-    for modality in _modalities(part):
+    modalities, kind = _modalities(part), part.get("type")
+    if not (modalities or kind is None or kind in TEXT_PARTS or _pass(model, kind)):
+        raise RequestInvalid(
+            f"'{where}.type' is not a type that the model '{model.id}' reads.",
+            param=f"{where}.type",
+            code="invalid_value",
+        )
+    for modality in modalities:
         yield from _modality_meters(model, modality, where)
+
+
+def _pass(model: Model, kind: object) -> bool:
+    """Whether each route of the model takes parts of this type, whatever they are."""
+    return all(kind in route.passes or "*" in route.passes for route in model.routes)
 
 
 def _modalities(part: Mapping[str, Any]) -> set[InputModality]:

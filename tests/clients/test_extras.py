@@ -152,6 +152,28 @@ async def test_a_part_that_the_model_does_not_read_is_named(
     assert len(upstream.seen) == seen
 
 
+@pytest.mark.parametrize("kind", ["zzz", "TEXT", "pdf", "inline_data", "tool_result"])
+@pytest.mark.parametrize("role", ["user", "assistant", "system"])
+async def test_a_part_whose_price_nobody_knows_is_refused(
+    owner: AccountClient, upstream: OpenAIServer, role: str, kind: str
+) -> None:
+    seen = len(upstream.seen)
+    messages = [{"role": role, "content": [{"type": "text", "text": "x"}, {"type": kind, kind: "x"}]}]
+    refused = await owner.chat("test-plain", messages=messages)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "messages[0].content[1].type")
+    assert len(upstream.seen) == seen
+
+
+@pytest.mark.parametrize("kind", ["vendor_field", "text", "refusal"])
+async def test_a_part_of_text_and_one_that_the_catalog_passes_go_upstream(
+    owner: AccountClient, upstream: OpenAIServer, kind: str
+) -> None:
+    messages = [{"role": "user", "content": [{"type": kind, "text": "x"}]}]
+    assert (await owner.chat("test-plain", messages=messages)).status_code == 200
+    assert upstream.seen[-1].body["messages"] == messages
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_input_that_cannot_fit_costs_nothing(
     stack: Stack, owner: AccountClient, upstream: OpenAIServer, stream: bool

@@ -82,7 +82,7 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
         ({"messages": [{"role": "user", "content": "x", **HOUR}]}, {Meter.CACHE_WRITE_1H}),
         (asking(tools=[{"type": "function", "function": {"name": "f", **HOUR}}]), {Meter.CACHE_WRITE_1H}),
         (asking(functions=[{"name": "f", **HOUR}]), {Meter.CACHE_WRITE_1H}),
-        (asking(part("tool_result", content=[part("text", text="x", **HOUR)])), {Meter.CACHE_WRITE_1H}),
+        (asking(part("refusal", content=[part("text", text="x", **HOUR)])), {Meter.CACHE_WRITE_1H}),
         (asking(part("text", text="x", uuid="1", image_url={})), {Meter.IMAGE_INPUT}),
         (asking(part("audio_embeds")), {Meter.AUDIO_INPUT}),
         (asking(part("text", text="x", cache_control={"type": "ephemeral"})), set()),
