@@ -5,6 +5,7 @@ Requests that the application answers directly (`api.direct`) skip ASGI; all els
 """
 
 import asyncio
+import weakref
 from typing import Any
 
 import httptools
@@ -245,7 +246,7 @@ class LingeringTransport:
 
     def __init__(self, transport: asyncio.Transport, cycle: Any) -> None:
         self._transport = transport
-        self._cycle = cycle
+        self._cycle = weakref.proxy(cycle)  # who closes: two that hold each other are garbage to be looked for
         self.write = transport.write
         self.is_closing = transport.is_closing
         self.abort = transport.abort
