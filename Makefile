@@ -20,7 +20,7 @@ test: setup  ## run every test, against real servers; ARGS="-k name" selects
 coverage: setup  ## run every test, and report which lines they ran; ARGS as for test
 	@$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
 
-check: setup  ## format, lint, types, import rules, sizes
+check: setup  ## format, lint, types, import rules, sizes, commit subjects
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy --no-error-summary

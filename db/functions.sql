@@ -21,8 +21,10 @@ CREATE OR REPLACE AGGREGATE meters_total(jsonb) (SFUNC = meters_sum, STYPE = jso
 -- they protect; the planner must not be given one statement instead.
 -- What somebody else has locked is waited for if `_wait` says so. Otherwise it is left out: accounts and holds are then
 -- named as unavailable, and a key is missing although its secret, or a hold of it, is there.
-CREATE OR REPLACE FUNCTION ledger_read(
-    _accounts uuid[], _digests bytea[], _ending uuid[], _holds uuid[],
+-- `_unknown`: the digests whose accounts are not among `_accounts` already. `_placing`: holds that are not there yet,
+-- unless they were asked for before.
+CREATE OR REPLACE FUNCTION ledger_lock(
+    _accounts uuid[], _digests bytea[], _unknown bytea[], _ending uuid[], _holds uuid[], _placing uuid[],
     _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[], _wait boolean
 ) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
@@ -30,26 +32,37 @@ DECLARE
     owners uuid[] := _accounts; wanted_keys uuid[]; wanted_holds uuid[] := _holds;
     locked_accounts uuid[]; locked_holds uuid[]; claimed uuid[];
 BEGIN
-    IF cardinality(_digests) > 0 THEN
+    IF cardinality(_unknown) > 0 THEN
         owners := owners || ARRAY(
-            SELECT k.account_id FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests));
+            SELECT DISTINCT k.account_id FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id
+            WHERE s.digest = ANY(_unknown) AND k.account_id <> ALL(_accounts));
     END IF;
-    IF _wait THEN
-        PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
+    IF cardinality(owners) > 0 THEN
+        IF _wait THEN
+            PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
+        END IF;
+        SELECT json_agg(json_build_array(id, available, held, open_holds, movements, moved_at, suspended, plan_active,
+                                         recognise_retries, requests_tat, tokens_tat)),
+               array_agg(id)
+        INTO accounts_, locked_accounts FROM (
+            SELECT id, available, held, open_holds, movements, moved_at, suspended_at IS NOT NULL AS suspended,
+                   plan_active, recognise_retries, requests_tat, tokens_tat
+            FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
+        ) locked;
     END IF;
-    SELECT json_agg(json_build_array(id, available, held, open_holds, suspended, plan_active, recognise_retries,
-                                     requests_tat, tokens_tat)), array_agg(id)
-    INTO accounts_, locked_accounts FROM (
-        SELECT id, available, held, open_holds, suspended_at IS NOT NULL AS suspended, plan_active, recognise_retries,
-               requests_tat, tokens_tat
-        FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
-    ) locked;
 
-    IF cardinality(_digests) + cardinality(_ending) > 0 THEN
-        wanted_keys := ARRAY(
-            SELECT key_id FROM api_key_secrets WHERE digest = ANY(_digests)
-            UNION
-            SELECT key_id FROM holds WHERE id = ANY(_ending));
+    IF cardinality(_digests) > 0 THEN
+        SELECT json_agg(json_build_array(
+                   encode(s.digest, 'hex'), s.key_id,
+                   s.revoked_at IS NOT NULL OR coalesce(s.expires_at <= clock_timestamp(), false), k.account_id)),
+               array_agg(s.key_id)
+        INTO secrets_, wanted_keys
+        FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests);
+    END IF;
+    IF cardinality(_ending) > 0 THEN
+        wanted_keys := wanted_keys || ARRAY(SELECT DISTINCT key_id FROM holds WHERE id = ANY(_ending));
+    END IF;
+    IF cardinality(wanted_keys) > 0 THEN
         IF _wait THEN
             PERFORM FROM api_keys WHERE id = ANY(wanted_keys) AND account_id = ANY(locked_accounts)
             ORDER BY id FOR UPDATE;
@@ -62,13 +75,6 @@ BEGIN
             FROM api_keys WHERE id = ANY(wanted_keys) AND account_id = ANY(locked_accounts)
             ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
-    END IF;
-
-    IF cardinality(_digests) > 0 THEN
-        SELECT json_agg(json_build_array(
-            encode(s.digest, 'hex'), s.key_id,
-            s.revoked_at IS NOT NULL OR coalesce(s.expires_at <= clock_timestamp(), false), k.account_id))
-        INTO secrets_ FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests);
     END IF;
 
     IF cardinality(_claim_scopes) > 0 THEN
@@ -88,20 +94,24 @@ BEGIN
         wanted_holds := wanted_holds || claimed;
     END IF;
 
-    IF _wait THEN
-        PERFORM FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE;
+    IF cardinality(_placing) > 0 THEN
+        wanted_holds := wanted_holds || ARRAY(SELECT id FROM holds WHERE id = ANY(_placing));
     END IF;
-    SELECT json_agg(json_build_array(
-        id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
-        output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged, written_off,
-        refunded, lease_until,
-        created_at, closed_at, closed_by, max_credits)), array_agg(id)
-    INTO holds_, locked_holds FROM (
-        SELECT * FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE SKIP LOCKED
-    ) locked;
+    IF cardinality(wanted_holds) > 0 THEN
+        IF _wait THEN
+            PERFORM FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE;
+        END IF;
+        SELECT json_agg(json_build_array(
+            id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged, written_off,
+            refunded, lease_until, created_at, closed_at, closed_by, max_credits)), array_agg(id)
+        INTO holds_, locked_holds FROM (
+            SELECT * FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE SKIP LOCKED
+        ) locked;
+    END IF;
 
-    IF NOT _wait AND cardinality(owners || wanted_holds)
-                     > coalesce(cardinality(locked_accounts), 0) + coalesce(cardinality(locked_holds), 0) THEN
+    IF NOT _wait AND (cardinality(owners) > coalesce(cardinality(locked_accounts), 0)
+                      OR cardinality(wanted_holds) > coalesce(cardinality(locked_holds), 0)) THEN
         SELECT json_agg(id) INTO unavailable_ FROM (
             SELECT id FROM accounts WHERE id = ANY(owners) AND id <> ALL(coalesce(locked_accounts, '{}'))
             UNION ALL
@@ -126,23 +136,14 @@ BEGIN
 END $$;
 
 
--- What a batch came to, in one statement. Every row was decided under the locks that `ledger_read` took: a movement's
--- position in its account, and its time, are therefore in the order in which the account's movements commit.
-CREATE OR REPLACE FUNCTION ledger_write(
+-- What a batch came to: each statement runs only if the batch has rows for it. Every row was decided under the locks
+-- that `ledger_lock` took: the positions of an account's movements, and their times, are therefore in the order
+-- in which they commit. Holds come first: they are what the trigger compares postings with.
+CREATE OR REPLACE FUNCTION ledger_apply(
     _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    WITH moving AS (
-        SELECT a.id, a.movements, greatest(clock_timestamp(), a.moved_at + interval '1 microsecond') AS at
-        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN accounts a ON a.id = n.id
-    ), asked AS (
-        SELECT uuidv7() AS transaction_id, t.kind, t.account_id, t.hold_id, t.ref, t.note, t.lines, m.at,
-               m.movements + row_number() OVER (PARTITION BY t.account_id ORDER BY t.number) AS position
-        FROM ROWS FROM (json_to_recordset(_transactions)
-                AS (kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
-            ) WITH ORDINALITY AS t(kind, account_id, hold_id, ref, note, lines, number)
-        JOIN moving m ON m.id = t.account_id
-    ), placed AS (
+    IF _placed IS NOT NULL THEN
         INSERT INTO holds (
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
             output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
@@ -151,37 +152,48 @@ BEGIN
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
             output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
             written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits
-        FROM json_populate_recordset(NULL::holds, _placed)
-    ), changed AS (
+        FROM json_populate_recordset(NULL::holds, _placed);
+    END IF;
+    IF _changed IS NOT NULL THEN
         UPDATE holds h SET state = n.state, amount = n.amount, output_limit = n.output_limit,
             tokens_taken = n.tokens_taken, relayed_output = n.relayed_output, charged = n.charged,
             written_off = n.written_off, refunded = n.refunded, lease_until = n.lease_until, closed_at = n.closed_at,
             closed_by = n.closed_by
-        FROM json_populate_recordset(NULL::holds, _changed) n WHERE h.id = n.id
-    ), balances AS (
+        FROM json_to_recordset(_changed) AS n(
+            id uuid, state text, amount bigint, output_limit bigint, tokens_taken bigint, relayed_output bigint,
+            charged bigint, written_off bigint, refunded bigint, lease_until timestamptz, closed_at timestamptz,
+            closed_by text)
+        WHERE h.id = n.id;
+    END IF;
+    IF _accounts IS NOT NULL THEN
         UPDATE accounts a SET available = n.available, held = n.held, open_holds = n.open_holds,
-            movements = coalesce(t.position, a.movements), moved_at = CASE WHEN t.position > 0 THEN m.at ELSE a.moved_at END,
-            -- of a process of the release before, which knows neither: never behind its calls
-            requests_tat = coalesce(n.requests_tat, greatest(a.requests_tat, m.at)),
-            tokens_tat = coalesce(n.tokens_tat, greatest(a.tokens_tat, m.at))
-        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN moving m ON m.id = n.id
-        LEFT JOIN (SELECT account_id, max(position) AS position FROM asked GROUP BY 1) t ON t.account_id = n.id
-        WHERE a.id = n.id
-    ), counters AS (
+            movements = n.movements, moved_at = n.moved_at, requests_tat = n.requests_tat, tokens_tat = n.tokens_tat
+        FROM json_to_recordset(_accounts) AS n(
+            id uuid, available bigint, held bigint, open_holds bigint, movements bigint, moved_at timestamptz,
+            requests_tat timestamptz, tokens_tat timestamptz)
+        WHERE a.id = n.id;
+    END IF;
+    IF _keys IS NOT NULL THEN
         UPDATE api_keys k SET requests_tat = n.requests_tat, tokens_tat = n.tokens_tat, open_holds = n.open_holds,
             day = n.day, day_credits = n.day_credits, month = n.month, month_credits = n.month_credits,
             last_used_at = now()
-        FROM json_populate_recordset(NULL::api_keys, _keys) n WHERE k.id = n.id
-    ), used AS (
-        INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens, cache_write_tokens,
-            output_tokens, credits, written_off, source, provider, provider_cost, meters, service_tier, created_at)
-        SELECT u.hold_id, u.account_id, u.key_id, u.kind, u.model, u.input_tokens, u.cached_tokens,
-            u.cache_write_tokens, u.output_tokens, u.credits, u.written_off, u.source, u.provider, u.provider_cost,
-            coalesce(u.meters, '{}'), u.service_tier, m.at
-        FROM json_populate_recordset(NULL::usage, _usage) u JOIN moving m ON m.id = u.account_id
-        RETURNING account_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, key_id, kind, input_tokens,
-            output_tokens, credits, provider_cost, meters
-    ), rolled_up AS (
+        FROM json_to_recordset(_keys) AS n(
+            id uuid, requests_tat timestamptz, tokens_tat timestamptz, open_holds bigint, day date, day_credits bigint,
+            month date, month_credits bigint)
+        WHERE k.id = n.id;
+    END IF;
+    IF _usage IS NOT NULL THEN
+        WITH used AS (
+            INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens,
+                cache_write_tokens, output_tokens, credits, written_off, source, provider, provider_cost, meters,
+                service_tier, created_at)
+            SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens,
+                cache_write_tokens, output_tokens, credits, written_off, source, provider, provider_cost, meters,
+                service_tier, created_at
+            FROM json_populate_recordset(NULL::usage, _usage)
+            RETURNING account_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, key_id, kind, input_tokens,
+                output_tokens, credits, provider_cost, meters
+        )
         INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits,
             provider_cost, costed, meters)
         SELECT account_id, day, model,
@@ -194,14 +206,65 @@ BEGIN
             input_tokens = d.input_tokens + excluded.input_tokens,
             output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits,
             provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed,
-            meters = CASE WHEN excluded.meters = '{}' THEN d.meters ELSE meters_sum(d.meters, excluded.meters) END
-    ), made AS (
-        INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at)
-        SELECT transaction_id, kind, account_id, hold_id, ref, note, position, at FROM asked
+            meters = CASE WHEN excluded.meters = '{}' THEN d.meters ELSE meters_sum(d.meters, excluded.meters) END;
+    END IF;
+    IF _transactions IS NOT NULL THEN
+        WITH moved AS (
+            SELECT * FROM json_to_recordset(_transactions) AS t(
+                id uuid, kind text, account_id uuid, hold_id uuid, ref text, note text, position bigint,
+                created_at timestamptz, available bigint, held bigint, revenue bigint, grants bigint,
+                adjustments bigint, written_off bigint)
+        ), made AS (
+            INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at)
+            SELECT id, kind, account_id, hold_id, ref, note, position, created_at FROM moved
+        )
+        INSERT INTO lines (transaction_id, book, account_id, amount)
+        SELECT m.id, l.book, CASE WHEN l.owned THEN m.account_id END, l.amount
+        FROM moved m CROSS JOIN LATERAL (VALUES
+            ('available', m.available, true), ('held', m.held, true), ('revenue', m.revenue, false),
+            ('grants', m.grants, false), ('adjustments', m.adjustments, false),
+            ('written_off', m.written_off, false)
+        ) AS l(book, amount, owned) WHERE l.amount IS NOT NULL;
+    END IF;
+END $$;
+
+
+-- What a process of the release before came to: it gives movements no positions, times or ids, and does not know the
+-- rates of accounts. An account's rates are then never behind its calls.
+CREATE OR REPLACE FUNCTION ledger_write(
+    _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    accounts_ json; usage_ json; transactions_ json;
+BEGIN
+    WITH moving AS (
+        SELECT n.id, n.available, n.held, n.open_holds, a.movements, a.moved_at, a.requests_tat, a.tokens_tat,
+               greatest(clock_timestamp(), a.moved_at + interval '1 microsecond') AS at
+        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN accounts a ON a.id = n.id
+    ), moved AS (
+        SELECT uuidv7() AS id, t.kind, t.account_id, t.hold_id, t.ref, t.note, t.lines, m.at,
+               m.movements + row_number() OVER (PARTITION BY t.account_id ORDER BY t.number) AS position
+        FROM ROWS FROM (json_to_recordset(_transactions)
+                AS (kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
+            ) WITH ORDINALITY AS t(kind, account_id, hold_id, ref, note, lines, number)
+        JOIN moving m ON m.id = t.account_id
     )
-    INSERT INTO lines (transaction_id, book, account_id, amount)
-    SELECT transaction_id, book, CASE WHEN book IN ('available', 'held') THEN account_id END, amount
-    FROM asked, json_to_recordset(asked.lines) AS l(book text, amount bigint);
+    SELECT (SELECT json_agg(json_build_object(
+                'id', m.id, 'available', m.available, 'held', m.held, 'open_holds', m.open_holds,
+                'movements', coalesce(t.last, m.movements), 'moved_at', coalesce(t.at, m.moved_at),
+                'requests_tat', greatest(m.requests_tat, m.at), 'tokens_tat', greatest(m.tokens_tat, m.at)))
+            FROM moving m LEFT JOIN (
+                SELECT account_id, max(position) AS last, max(at) AS at FROM moved GROUP BY 1) t ON t.account_id = m.id),
+           (SELECT json_agg(to_jsonb(u) || jsonb_build_object('meters', coalesce(u.meters, '{}'), 'created_at', m.at))
+            FROM json_populate_recordset(NULL::usage, _usage) u JOIN moving m ON m.id = u.account_id),
+           (SELECT json_agg(to_jsonb(t) - 'lines' || jsonb_build_object('created_at', t.at) || (
+                SELECT jsonb_object_agg(l.book, l.amount) FROM json_to_recordset(t.lines) AS l(book text, amount bigint))
+                ORDER BY t.position) FROM moved t)
+    INTO accounts_, usage_, transactions_;
+    PERFORM ledger_apply(
+        CASE WHEN json_array_length(_placed) > 0 THEN _placed END,
+        CASE WHEN json_array_length(_changed) > 0 THEN _changed END,
+        accounts_, CASE WHEN json_array_length(_keys) > 0 THEN _keys END, usage_, transactions_);
 END $$;
 
 

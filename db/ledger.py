@@ -1,13 +1,13 @@
 """Reads what a batch of ledger operations needs under lock, and decides it; `db/ledger_writes.py` writes it.
 
 A batch is two round trips around `domain.decisions.decide`, each with a function of the database (`db/functions.sql`):
-`ledger_read` locks and reads, `ledger_write` writes. Locks are taken in one global order (accounts, then keys, then
+`ledger_lock` locks and reads, `ledger_apply` writes. Locks are taken in one global order (accounts, then keys, then
 holds, each by id), so that batches of several processes cannot deadlock. `execute` is part of its caller's transaction,
 which takes its own locks first and commits; `begin` and `commit` are a transaction of their own (`db/writer.py`).
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import lru_cache
@@ -34,9 +34,9 @@ Connection = AsyncConnection[Any]
 _READ = Statement(
     "read",
     """
-SELECT ledger_read(%(accounts)s::uuid[], %(digests)s::bytea[], %(ending)s::uuid[], %(holds)s::uuid[],
-                   %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[], %(refs)s::text[], %(renewing)s::uuid[],
-                   %(wait)s::boolean)::text
+SELECT ledger_lock(%(accounts)s::uuid[], %(digests)s::bytea[], %(unknown)s::bytea[], %(ending)s::uuid[],
+                   %(holds)s::uuid[], %(placing)s::uuid[], %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[],
+                   %(refs)s::text[], %(renewing)s::uuid[], %(wait)s::boolean)::text
 """,
 )
 STATEMENTS = (BEGIN, COMMIT, ROLLBACK, _READ, *ledger_writes.STATEMENTS)
@@ -52,7 +52,7 @@ _known_id = lru_cache(maxsize=4096)(UUID)
 
 async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Result]:
     """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
-    cursor = await connection.execute(_READ.sql, _Wanted.by(operations).parameters | {"wait": True})
+    cursor = await connection.execute(_READ.sql, _Wanted.by(operations).parameters({}) | {"wait": True})
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101  # a function without a set returns one row
     results, changes = decide(_locked(row[0]).state, operations)
@@ -109,12 +109,15 @@ class Locked:
         return key_id is None or key_id in self.state.keys
 
 
-async def begin(connection: PreparedConnection, operations: Sequence[Operation], *, wait: bool) -> Locked:
+async def begin(
+    connection: PreparedConnection, operations: Sequence[Operation], owners: Mapping[bytes, UUID], *, wait: bool
+) -> Locked:
     """Begin a transaction with what the batch may look at, locked: one message there, one back.
 
-    `wait` for what somebody else has locked; otherwise it is left out, and named.
+    `owners`: the accounts of digests, as far as they are known; they never change. `wait` for what somebody else has
+    locked; otherwise it is left out, and named.
     """
-    values = _Wanted.by(operations).parameters | {"wait": wait}
+    values = _Wanted.by(operations).parameters(owners) | {"wait": wait}
     _, result = await connection.run((BEGIN, {}), (_READ, values))
     return _locked(result.get_value(0, 0))
 
@@ -149,7 +152,7 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
 
 def _account(row: Sequence[Any]) -> Account:
     values = dict(zip(ACCOUNT, row, strict=True))
-    values["id"] = _known_id(values["id"])
+    values["id"], values["moved_at"] = _known_id(values["id"]), _time(values["moved_at"])
     values["requests_tat"], values["tokens_tat"] = _time(values["requests_tat"]), _time(values["tokens_tat"])
     return Account(**values)
 
@@ -200,6 +203,8 @@ class _Wanted:
     accounts: set[UUID] = field(default_factory=set)
     digests: set[bytes] = field(default_factory=set)
     holds: set[UUID] = field(default_factory=set)
+    placing: set[UUID] = field(default_factory=set)
+    """Holds that are new, unless they were asked for before."""
     ending: set[UUID] = field(default_factory=set)
     """Holds whose keys' counters change too."""
     renewing: set[UUID] = field(default_factory=set)
@@ -233,7 +238,7 @@ class _Wanted:
                 self.accounts.add(operation.account_id)
 
     def _add_reserve(self, operation: Reserve) -> None:
-        self.holds.add(operation.hold_id)
+        self.placing.add(operation.hold_id)
         if operation.account_id is not None:
             self.accounts.add(operation.account_id)
         if operation.digest is not None:
@@ -241,11 +246,13 @@ class _Wanted:
         if operation.claim is not None and operation.claim.adopts:
             self.claims += [(operation.digest or b"", scope) for scope, _ in operation.claim.identities]
 
-    @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, owners: Mapping[bytes, UUID]) -> dict[str, Any]:
+        known = {owners[digest] for digest in self.digests if digest in owners}
         return {
-            "accounts": list(self.accounts),
+            "accounts": list(self.accounts | known),
             "digests": list(self.digests),
+            "unknown": [digest for digest in self.digests if digest not in owners],
+            "placing": list(self.placing),
             "holds": list(self.holds),
             "ending": list(self.ending),
             "refs": list(self.refs),

@@ -1,4 +1,4 @@
-"""The columns of the rows that `ledger_read` returns, by name: read from `db/functions.sql`, in its order.
+"""The columns of the rows that `ledger_lock` returns, by name: read from `db/functions.sql`, in its order.
 
 A column that the rules do not know, or a column that they need and that is missing, fails at import.
 """
@@ -20,7 +20,7 @@ def _names(columns: str) -> tuple[str, ...]:
 
 def columns_of(rows: str, sql: str) -> tuple[str, ...]:
     """The columns of the arrays that become `rows`, in order."""
-    functions = sql.partition("FUNCTION ledger_read")[2].partition("END $$;")[0]
+    functions = sql.partition("FUNCTION ledger_lock")[2].partition("END $$;")[0]
     for columns, target in re.findall(
         r"json_agg\(json_build_array\(([\w\s,:]+)\)\).*?INTO (\w+)", functions, re.DOTALL
     ):
@@ -30,7 +30,7 @@ def columns_of(rows: str, sql: str) -> tuple[str, ...]:
 
 
 def placed(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns of a new hold as `ledger_write` names them: where to, and what from."""
+    """The columns of a new hold as `ledger_apply` names them: where to, and what from."""
     match = re.search(r"INSERT INTO holds \(([^)]+)\)\s+SELECT\s+([\w\s,]+?)\s+FROM", sql)
     if match is None:
         raise LookupError("holds")
@@ -48,10 +48,10 @@ def check(sql: str) -> None:
     for rows, names in kinds.items():
         columns = columns_of(rows, sql)
         if len(set(columns)) != len(columns) or set(columns) != names:
-            raise ValueError(f"ledger_read and the rules differ in the columns of {rows}: {set(columns) ^ names}")
+            raise ValueError(f"ledger_lock and the rules differ in the columns of {rows}: {set(columns) ^ names}")
     into, values = placed(sql)
     if into != values or set(into) != kinds["holds"]:
-        raise ValueError(f"ledger_write and the rules differ in the columns of holds: {set(into) ^ kinds['holds']}")
+        raise ValueError(f"ledger_apply and the rules differ in the columns of holds: {set(into) ^ kinds['holds']}")
 
 
 _SQL = FUNCTIONS.read_text("utf-8")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -54,7 +54,7 @@ class Committed:
 class Lane:
     """Its methods raise what `unavailable` knows when Postgres is away, or can only be read."""
 
-    def __init__(self, url: str, application: str, faults: OperatorFaults) -> None:
+    def __init__(self, url: str, application: str, faults: OperatorFaults, owners: Mapping[bytes, UUID]) -> None:
         self._url = connections.conninfo(url)
         self._application = application
         self._faults = faults
@@ -65,6 +65,7 @@ class Lane:
         self.serving: Sequence[Pending] = ()
         """What was taken from the queue for it, and is not finished."""
         self._connection: PreparedConnection | None = None
+        self._owners = owners
 
     async def commit(self, batch: Sequence[Pending], *, wait: bool = False) -> Committed:
         """Decide and write a batch as one transaction. Raises `LockNotAvailable` when a lock is waited for in vain."""
@@ -76,7 +77,7 @@ class Lane:
     async def _commit(self, batch: Sequence[Pending], *, wait: bool) -> Committed:
         connection = await self._connected()
         try:
-            locked = await ledger.begin(connection, [pending.operation for pending in batch], wait=wait)
+            locked = await ledger.begin(connection, [pending.operation for pending in batch], self._owners, wait=wait)
             ready, blocked = list[Pending](), list[Pending]()
             for pending in batch:
                 account = None if wait else locked.blocked_by(pending.operation)

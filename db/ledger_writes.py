@@ -1,6 +1,8 @@
 """Says what a batch of ledger operations came to, as statements: `db/functions.sql` has the one that moves money."""
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -8,7 +10,8 @@ import orjson
 
 from db.prepared import Statement
 from domain.holds import Hold
-from domain.ledger import Changes, Key
+from domain.ids import uuid7
+from domain.ledger import Changes, Key, Transaction
 from domain.limits import Used
 
 _COUNTERS = tuple(field.name for field in fields(Used))
@@ -20,7 +23,7 @@ _CHANGING = (
 _WRITE = Statement(
     "write",
     """
-SELECT ledger_write(%(placed)s::json, %(changed)s::json, %(accounts)s::json, %(keys)s::json, %(usage)s::json,
+SELECT ledger_apply(%(placed)s::json, %(changed)s::json, %(accounts)s::json, %(keys)s::json, %(usage)s::json,
                     %(transactions)s::json)
 """,
 )
@@ -55,9 +58,9 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
             "accounts": changes.accounts.values(),
             "keys": map(_counters, changes.keys.values()),
             "usage": changes.usage,
-            "transactions": changes.transactions,
+            "transactions": _movements(changes.transactions),
         }
-        yield _WRITE, {name: orjson.dumps(list(some)).decode() for name, some in rows.items()}
+        yield _WRITE, {name: _rows(some) for name, some in rows.items()}
     if changes.claims:
         claims = changes.claims.values()
         yield (
@@ -72,6 +75,31 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
         )
     if changes.sealed:
         yield _SEALED, {"sealed_holds": list(changes.sealed), "sealed": list(changes.sealed.values())}
+
+
+def _rows(rows: Iterable[Any]) -> str | None:
+    """Null for none: the statement for them is not run."""
+    listed = list(rows)
+    return orjson.dumps(listed).decode() if listed else None
+
+
+def _movements(transactions: Sequence[Transaction]) -> Iterator[dict[str, Any]]:
+    """Each with an id, and with its postings as amounts by ledger account."""
+    if not transactions:
+        return
+    milliseconds, entropy = time.time_ns() // 1_000_000, os.urandom(10 * len(transactions))
+    for number, transaction in enumerate(transactions):
+        yield {
+            "id": uuid7(milliseconds, entropy[10 * number : 10 * number + 10]),
+            "kind": transaction.kind,
+            "account_id": transaction.account_id,
+            "hold_id": transaction.hold_id,
+            "ref": transaction.ref,
+            "note": transaction.note,
+            "position": transaction.position,
+            "created_at": transaction.created_at,
+            **{posting.book.value: posting.amount for posting in transaction.postings},
+        }
 
 
 def _changing(hold: Hold) -> dict[str, Any]:

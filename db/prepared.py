@@ -87,7 +87,7 @@ class _Prepared:
         self._formats = [form for _, form, _ in self._fields]
 
     def send(self, pgconn: Any, values: Values) -> None:
-        encoded = [encode(values[name]) for name, _, encode in self._fields]
+        encoded = [None if values[name] is None else encode(values[name]) for name, _, encode in self._fields]
         pgconn.send_query_prepared(self.name, encoded or None, self._formats or None)
 
 

@@ -1,6 +1,6 @@
 """Every table but those of media jobs. The migrations build them; `alembic check` proves that the two agree.
 
-Movements are written by `ledger_write` of `db/functions.sql` alone. `transactions` and `lines` are append-only and
+Movements are written by `ledger_apply` of `db/functions.sql` alone. `transactions` and `lines` are append-only and
 have exactly the postings of their kind. Triggers see to it; the application cannot switch them off (`db/roles.py`).
 """
 

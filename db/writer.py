@@ -54,10 +54,10 @@ class LedgerWriter:
         self._queue = FairQueue()
         self._parked = ParkedAccounts()
         self._faults = OperatorFaults(log)
-        self._main = Lane(url, application, self._faults)
-        self._apart = Lane(url, application, self._faults)
         self._owners: dict[bytes, UUID] = {}
         """Accounts by the digests of their keys; they never change."""
+        self._main = Lane(url, application, self._faults, self._owners)
+        self._apart = Lane(url, application, self._faults, self._owners)
         self._arrived = asyncio.Event()
         self._closing = False
         self._unchecked = False
@@ -277,7 +277,7 @@ class LedgerWriter:
         self.operations += len(committed.results)
         if len(self._owners) > MAX_KNOWN_DIGESTS:
             self._owners.clear()
-        self._owners |= committed.owners
+        self._owners.update(committed.owners)
         self._answer(committed.results)
 
     def _answer(self, results: Iterable[tuple[Pending, Result]]) -> None:

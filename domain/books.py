@@ -1,5 +1,6 @@
 """A batch's working state: every change to holds, accounts, keys and the double-entry books goes through here."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import limits, meters, pricing
@@ -14,6 +15,7 @@ from domain.pricing import Usage
 from domain.results import Closed, Reserved
 from domain.usage import UsageEntry
 
+_TICK = timedelta(microseconds=1)
 _LEDGER_ACCOUNTS = {book.value: book for book in LedgerAccount}
 
 
@@ -21,6 +23,8 @@ class Books:
     def __init__(self, state: State) -> None:
         self.state = state
         self.changes = Changes()
+        self._moved = set[UUID]()
+        """Accounts that have moved in this batch."""
 
     def hold(self, hold_id: UUID) -> Hold:
         hold = self.state.holds.get(hold_id)
@@ -51,28 +55,47 @@ class Books:
         self, account: Account, hold: Hold, kind: TransactionKind, note: str | None = None, **amounts: int
     ) -> None:
         """Post one transaction of a hold; the account's own books move with it."""
-        lines = tuple([Posting(_LEDGER_ACCOUNTS[book], amount) for book, amount in amounts.items() if amount])
-        self._post(account, Transaction(kind, account.id, hold.id, None, lines, note))
+        postings = tuple([Posting(_LEDGER_ACCOUNTS[book], amount) for book, amount in amounts.items() if amount])
+        moved = self._next(account)
+        self._post(account, Transaction(kind, account.id, hold.id, None, postings, note, *moved))
 
     def grant(self, account: Account, operation: Grant) -> None:
-        lines = (Posting(LedgerAccount.AVAILABLE, operation.amount), Posting(LedgerAccount.GRANTS, -operation.amount))
-        self._post(account, Transaction(TransactionKind.GRANT, account.id, None, operation.ref, lines))
+        postings = (
+            Posting(LedgerAccount.AVAILABLE, operation.amount),
+            Posting(LedgerAccount.GRANTS, -operation.amount),
+        )
+        kind, ref, moved = TransactionKind.GRANT, operation.ref, self._next(account)
+        self._post(account, Transaction(kind, account.id, None, ref, postings, None, *moved))
 
     def adjust(self, account: Account, operation: Adjust) -> None:
-        lines = (
+        postings = (
             Posting(LedgerAccount.AVAILABLE, operation.amount),
             Posting(LedgerAccount.ADJUSTMENTS, -operation.amount),
         )
-        self._post(account, Transaction(TransactionKind.ADJUST, account.id, None, operation.ref, lines, operation.note))
+        kind, ref, moved = TransactionKind.ADJUST, operation.ref, self._next(account)
+        self._post(account, Transaction(kind, account.id, None, ref, postings, operation.note, *moved))
+
+    def moving(self, account: Account) -> datetime:
+        """The time of the account's transactions in this batch: later than that of all before."""
+        if account.moved_at is None:
+            return self.state.now
+        return account.moved_at if account.id in self._moved else max(self.state.now, account.moved_at + _TICK)
+
+    def _next(self, account: Account) -> tuple[int, datetime]:
+        """Position and time of its next transaction."""
+        account.moved_at = self.moving(account)
+        account.movements += 1
+        self._moved.add(account.id)
+        return account.movements, account.moved_at
 
     def _post(self, account: Account, transaction: Transaction) -> None:
         total = 0
-        for line in transaction.lines:
-            total += line.amount
-            if line.book is LedgerAccount.AVAILABLE:
-                account.available += line.amount
-            elif line.book is LedgerAccount.HELD:
-                account.held += line.amount
+        for posting in transaction.postings:
+            total += posting.amount
+            if posting.book is LedgerAccount.AVAILABLE:
+                account.available += posting.amount
+            elif posting.book is LedgerAccount.HELD:
+                account.held += posting.amount
         assert total == 0, transaction.kind  # noqa: S101  # a bug here must never be written
         assert account.available >= 0, transaction.kind  # noqa: S101
         assert account.held >= 0, transaction.kind  # noqa: S101
@@ -135,7 +158,7 @@ def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None]
     )
 
 
-def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
+def usage_entry(hold: Hold, usage: Usage, operation: Settle, at: datetime) -> UsageEntry:
     """Counts as they were billed: a part that had no price of its own was counted with its parent."""
     counts = pricing.counts(hold.prices, usage) if hold.prices else {}
     beyond = not counts.keys() <= set(meters.BASE)
@@ -153,6 +176,7 @@ def usage_entry(hold: Hold, usage: Usage, operation: Settle) -> UsageEntry:
         credits=hold.charged,
         written_off=hold.written_off,
         source=usage.source,
+        created_at=at,
         provider=operation.provider,
         provider_cost=None if operation.cost is None else plain(operation.cost, COST_PLACES),
         meters={meter.value: count for meter, count in counts.items()} if beyond else {},

@@ -42,6 +42,8 @@ class Account:
     available: int
     held: int
     open_holds: int
+    movements: int = 0  # the position of its last transaction
+    moved_at: datetime | None = None  # that one's time: the next batch's is later
     suspended: bool = False
     plan_active: bool = False
     recognise_retries: bool = False
@@ -56,8 +58,7 @@ class Key:
     id: UUID
     account_id: UUID
     scopes: frozenset[str]
-    dead: bool = False
-    """Revoked or expired, as is every secret of it then."""
+    dead: bool = False  # revoked or expired, as is every secret of it then
     limits: Limits = NO_LIMITS
     used: Used = field(default_factory=Used)
 
@@ -109,8 +110,10 @@ class Transaction:
     account_id: UUID
     hold_id: UUID | None
     ref: str | None
-    lines: tuple[Posting, ...]
-    note: str | None = None
+    postings: tuple[Posting, ...]
+    note: str | None
+    position: int
+    created_at: datetime
 
 
 @dataclass(slots=True)

@@ -111,7 +111,7 @@ def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Cl
         written_off=-written_off,
     )
     books.free(hold, usage)
-    books.changes.usage.append(usage_entry(hold, usage, operation))
+    books.changes.usage.append(usage_entry(hold, usage, operation, books.moving(account)))
     if operation.sealed is not None:
         books.changes.sealed[hold.id] = operation.sealed
     return closed(hold, account)

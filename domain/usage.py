@@ -5,6 +5,7 @@ even above our own estimate; output up to what the model can say.
 """
 
 from dataclasses import field, replace
+from datetime import datetime
 from uuid import UUID
 
 from domain.pricing import Usage, UsageSource
@@ -35,6 +36,8 @@ class UsageEntry:
     credits: int
     written_off: int
     source: UsageSource
+    created_at: datetime
+    """When it was charged."""
     provider: str | None = None
     provider_cost: str | None = None
     """In credits, exact."""

@@ -1,4 +1,7 @@
-"""Checks the sizes of files, functions and parameter lists: prints each that is too large, and then exits with 1."""
+"""Checks the sizes of files, functions, parameter lists and commit subjects.
+
+Prints each that is too large, and then exits with 1.
+"""
 
 import ast
 import subprocess
@@ -9,6 +12,9 @@ from pathlib import Path
 FILE_LINES = 400
 FUNCTION_LINES = 70
 PARAMETERS = 5
+SUBJECT_LENGTH = 72
+COMMITS = 5
+"""So many of the newest commits are checked; a shallow clone may have fewer."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -18,6 +24,7 @@ def main() -> int:
     offenders = [
         fault for path in python_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))
     ]
+    offenders += subject_faults(newest_subjects(root))
     for fault in offenders:
         sys.stdout.write(f"{fault}\n")
     return 1 if offenders else 0
@@ -28,6 +35,20 @@ def python_files(root: Path) -> list[Path]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.py"]
     listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     return sorted(path for name in set(listed.split("\0")) if name and (path := root / name).is_file())
+
+
+def newest_subjects(root: Path) -> list[str]:
+    """The abbreviated hash and the subject of each of the newest commits, without merges."""
+    command = ["git", "log", f"--max-count={COMMITS}", "--no-merges", "--format=%h %s"]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def subject_faults(commits: list[str]) -> list[str]:
+    return [
+        f"commit {commit}: the subject has {len(subject)} characters, at most {SUBJECT_LENGTH}"
+        for commit in commits
+        if len(subject := commit.partition(" ")[2]) > SUBJECT_LENGTH
+    ]
 
 
 def faults(path: Path, source: str) -> Iterator[str]:

@@ -33,6 +33,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     forgetting = ("forget_holds", "forget_usage", "forget_idempotency", "forget_audits", "require_horizon")
-    for function in ("ledger_state", "ledger_read", "ledger_write", *forgetting):
+    for function in ("ledger_state", "ledger_read", "ledger_write", "ledger_lock", "ledger_apply", *forgetting):
         op.execute(f"DROP FUNCTION IF EXISTS {function}")
     op.create_foreign_key(OWNED, "lines", "transactions", ["transaction_id"], ["id"])

@@ -8,12 +8,12 @@ import pytest
 
 from domain.errors import GatewayError
 from domain.holds import LEASE
-from domain.ledger import State
+from domain.ledger import State, Transaction
 from domain.limits import Limits
-from domain.operations import Extend, IdempotencyClaim, Refund, Renew, Reserve
+from domain.operations import Extend, Grant, IdempotencyClaim, Operation, Refund, Renew, Reserve
 from domain.rates import Counters
 from domain.results import Closed, Extended, Renewed, Replay, Reserved
-from tests.support.ledger.cases import ANN, BOUND, KEY, reserve, run, settle, state, used
+from tests.support.ledger.cases import ANN, BOB, BOUND, KEY, NOW, reserve, run, settle, state, used
 
 
 def test_growing_twice_to_the_same_limit_is_growing_once() -> None:
@@ -21,6 +21,31 @@ def test_growing_twice_to_the_same_limit_is_growing_once() -> None:
     verdicts, changes = run(state(), reserve(), more, more)
     assert verdicts[1] == verdicts[2] == Extended(200, BOUND + 150, 1000 - BOUND - 150)
     assert [t.kind for t in changes.transactions] == ["hold", "extend"]
+
+
+def test_movements_have_positions_in_order_and_times_after_those_before() -> None:
+    later = NOW + timedelta(hours=1)  # another process's clock was ahead
+    known = state(movements=7, moved_at=later)
+    _, changes = run(known, reserve(), settle(), Grant(BOB, 5, "r"))
+    first, second, other = changes.transactions
+    at = later + timedelta(microseconds=1)
+    assert [(t.position, t.created_at) for t in (first, second)] == [(8, at), (9, at)]
+    assert (other.position, other.created_at) == (1, NOW)
+    assert (known.accounts[ANN].movements, known.accounts[ANN].moved_at) == (9, at)
+    assert [entry.created_at for entry in changes.usage] == [at]
+
+
+def test_the_next_batch_of_an_account_moves_later() -> None:
+    known = state()
+    (first,) = movements_of(known, reserve())
+    (second,) = movements_of(known, settle())
+    assert (first.position, second.position) == (1, 2)
+    assert second.created_at > first.created_at == NOW
+
+
+def movements_of(known: State, operation: Operation) -> list[Transaction]:
+    _, changes = run(known, operation)
+    return changes.transactions
 
 
 def minutes_ahead(known: State, counters: Counters | None = None) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -168,7 +169,7 @@ def hold(prices: TokenPrices) -> Hold:
 
 def entry(prices: TokenPrices, billed: Usage) -> dict[str, Any]:
     settle = Settle(UUID(int=1), UUID(int=2), billed, True, ClosedBy.CALL)
-    written = usage_entry(hold(prices), billed, settle)
+    written = usage_entry(hold(prices), billed, settle, datetime(2026, 1, 1, tzinfo=UTC))
     return {
         "columns": (written.input_tokens, written.cached_tokens, written.cache_write_tokens, written.output_tokens),
         "meters": written.meters,

@@ -45,3 +45,13 @@ def test_every_file_of_the_project_is_looked_at() -> None:
     names = {path.relative_to(root).as_posix() for path in check_sizes.python_files(root)}
     assert {"settings.py", "domain/catalog.py", "tests/unit/scripts/test_check_sizes.py"} <= names
     assert not [name for name in names if name.startswith(".venv")]
+
+
+def test_a_commit_subject_has_a_limit() -> None:
+    fits, long = f"abc1234 {'x' * 72}", f"abc1235 {'x' * 73}"
+    assert check_sizes.subject_faults([fits]) == []
+    assert [fault.split()[1] for fault in check_sizes.subject_faults([fits, long])] == ["abc1235"]
+
+
+def test_the_newest_commits_are_looked_at() -> None:
+    assert check_sizes.newest_subjects(Path(__file__).parents[3])

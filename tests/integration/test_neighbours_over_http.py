@@ -1,0 +1,143 @@
+"""Real API processes on one database: one is frozen in the middle of a batch, or the database can only be read."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.integration.test_other_databases import become
+from tests.support.media_stack import Customer, World
+from tests.support.stack import Stack, eventually, free_port
+
+CHAT = "/v1/chat/completions"
+KEYS = "/api/chat/keys/"
+IMAGE = "/api/media/image/"
+BODY = {"model": "demo-chat", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5}
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+LOCKING = """
+SELECT pid, xact_start FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'idle in transaction' AND pid <> pg_backend_pid()
+"""
+
+
+@pytest.fixture
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with World.of(Stack(database_url, tmp_path / "state")) as world:
+        yield world
+
+
+async def frozen_with_locks(api: subprocess.Popen[bytes], world: World) -> list[Any]:
+    """Stops the process, and lets it go on again until it is stopped while it has a transaction open."""
+
+    async def stopped() -> list[Any]:
+        api.send_signal(SIGSTOP)
+        before = await world.rows(LOCKING)
+        await asyncio.sleep(0.1)  # a transaction of a process that runs is over by then
+        still = [row for row in await world.rows(LOCKING) if row in before]
+        if not still:
+            api.send_signal(SIGCONT)
+        return still
+
+    return list(await eventually(stopped))
+
+
+async def called(customer: Customer, path: str, body: dict[str, Any], over: asyncio.Event) -> set[int]:
+    """The same call again and again. What its statuses were."""
+    statuses = set()
+    while not over.is_set():
+        try:
+            statuses.add((await customer.http.post(path, json=body)).status_code)
+        except httpx2.HTTPError:
+            break
+    return statuses
+
+
+@pytest.mark.parametrize(("path", "body"), [(CHAT, BODY), (IMAGE, {"model": "demo-image", "prompt": "x"})])
+async def test_neighbours_of_a_process_that_is_frozen_in_an_acceptance_wait_for_no_lock(
+    world: World, path: str, body: dict[str, Any]
+) -> None:
+    """Its owner calls at both processes. The neighbour's calls are served in batches that wait for nobody's lock."""
+    owner, neighbour = await world.customer(), await world.customer()
+    other = replace(world.stack, port=free_port(), state=world.stack.state / "other")
+    over = asyncio.Event()
+    with world.stack.running("api"), other.running("api") as second:
+        async with httpx2.AsyncClient(base_url=other.url, headers=owner.http.headers, timeout=60) as there:
+            calls = [asyncio.create_task(called(replace(owner, http=there), path, body, over)) for _ in range(8)]
+            try:
+                for _ in range(3):
+                    locking = await frozen_with_locks(second, world)
+                    assert locking
+                    here = [asyncio.create_task(owner.http.post(path, json=body)) for _ in range(4)]
+                    assert (await neighbour.http.post(CHAT, json=BODY)).status_code == 200
+                    assert set(locking) <= set(await world.rows(LOCKING))  # it was answered while the lock was held
+                    answers = [await neighbour.http.post(CHAT, json=BODY) for _ in range(20)]
+                    assert {answer.status_code for answer in answers} == {200}
+                    second.send_signal(SIGCONT)
+                    assert {answer.status_code for answer in await asyncio.gather(*here)} <= {200, 202}
+            finally:
+                second.send_signal(SIGCONT)
+                over.set()
+            statuses = set[int]().union(*await asyncio.gather(*calls))
+    assert statuses <= {200, 202, 503}
+    await world.books_are_clean()
+
+
+async def test_many_changes_of_one_accounts_keys_take_one_connection_at_a_time(world: World) -> None:
+    """The others would only wait for the account's lock, and keep connections from its neighbours meanwhile."""
+    owner, neighbour = await world.customer(), await world.customer()
+    with world.stack.running("api"):
+        made = await owner.http.post(KEYS, json={"name": "k"})
+        key, waited = f"{KEYS}{made.json()['id']}/", []
+        changes = [
+            asyncio.create_task(owner.http.patch(key, json={"limits": {"requests": 1000 + number}}))
+            for number in range(40)
+        ]
+        answers = []
+        while not all(change.done() for change in changes):
+            answers.append(await neighbour.http.post(CHAT, json=BODY))
+            waited.append((await world.rows(WAITING))[0][0])
+        assert {answer.status_code for answer in answers} == {200}
+        assert {change.result().status_code for change in changes} == {200}
+        assert max(waited) <= 2  # one transaction of the pool, and the ledger's connection for locked accounts
+    await world.books_are_clean()
+
+
+async def test_a_database_that_can_only_be_read_is_503_until_it_can_be_written_to(
+    world: World, database_url: str
+) -> None:
+    """The very same process serves again: connections that were open are closed by the server, as in a failover."""
+    customer = await world.customer()
+    with world.stack.running("api") as api:
+        assert (await customer.http.post(CHAT, json=BODY)).status_code == 200
+        await become(database_url, read_only=True)
+        await cut_off(database_url)
+        for path, body in ((CHAT, BODY), (IMAGE, {"model": "demo-image", "prompt": "x"})):
+            refused = await customer.http.post(path, json=body)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "service_unavailable"), refused.text
+            assert int(refused.headers["retry-after"]) >= 1
+        assert (await customer.http.get("/readyz")).status_code == 503
+        assert (await customer.http.get("/healthz")).status_code == 200
+        await become(database_url, read_only=False)
+
+        async def ready() -> bool:
+            return (await customer.http.get("/readyz")).status_code == 200
+
+        assert await eventually(ready)
+        assert (await customer.http.post(CHAT, json=BODY)).status_code == 200
+        assert api.poll() is None
+    await world.books_are_clean()
+
+
+async def cut_off(url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as admin:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
