@@ -164,7 +164,7 @@ def _worker(client: Client, queue: str, shape: Shape, fleet: Fleet) -> Worker:
 def build_id() -> str:
     """Of the code that decides and does. The SDK's own way reads every loaded module: 2.5 s before the first poll."""
     here = Path(__file__).parent
-    sources = sorted(source for room in ("workflows", "activities") for source in (here / room).glob("*.py"))
+    sources = sorted(source for package in ("workflows", "activities") for source in (here / package).glob("*.py"))
     return sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 

@@ -61,7 +61,7 @@ class Decoder:
             yield from self._lines(part)
         else:
             self._keep(part)
-        self._between = not (self._parts or self._data or self._is_error or self._ends_with_cr)
+        self._between = not (self._pending or self._data or self._is_error or self._ends_with_cr)
 
     def _lines(self, part: bytes) -> Iterator[bytes | Failure]:
         if self._parts:

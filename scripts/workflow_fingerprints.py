@@ -139,11 +139,11 @@ def _fork(node: ast.AST) -> str | None:
 
 def _command(call: ast.Call, aliases: dict[str, str]) -> str | None:
     spelled = ast.unparse(call.func)
-    room, _, name = aliases.get(spelled, spelled).rpartition(".")
-    if name not in COMMANDS.get(room, ()):
+    module, _, name = aliases.get(spelled, spelled).rpartition(".")
+    if name not in COMMANDS.get(module, ()):
         return None
     subject = ast.unparse(call.args[0]) if call.args and any(kind in name for kind in NAMED_BY_ARGUMENT) else ""
-    return f"{room}.{name}({subject})"
+    return f"{module}.{name}({subject})"
 
 
 def _with_commands_only(raw: dict[str, Fingerprint]) -> dict[str, Fingerprint]:

@@ -145,8 +145,8 @@ def test_every_file_exists(page: Path) -> None:
 
 @every_page
 def test_every_file_name_is_known(page: Path) -> None:
-    rooms = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "node_modules"))]
-    known = {path.name for room in rooms for path in room.rglob("*")} | {path.name for path in ROOT.iterdir()}
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "node_modules"))]
+    known = {path.name for folder in folders for path in folder.rglob("*")} | {path.name for path in ROOT.iterdir()}
     names = {span for span in spans(page) if re.fullmatch(r"[\w.-]+", span) and KNOWN_FILE.search(span)}
     assert not {name for name in names - known - {DEV_FILE, SECRET_FILE} if name not in snippets(page)}
 
@@ -309,8 +309,8 @@ def test_a_number_is_the_programs(row: list[str]) -> None:
 
 def test_every_room_is_in_the_tree() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    rooms = {row[0].strip("`").rstrip("/") for row in cells(ARCHITECTURE, "Packages")}
-    assert {package for package in packages if "." not in package} <= rooms
+    documented = {row[0].strip("`").rstrip("/") for row in cells(ARCHITECTURE, "Packages")}
+    assert {package for package in packages if "." not in package} <= documented
 
 
 @every_page

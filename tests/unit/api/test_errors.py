@@ -64,12 +64,23 @@ def test_a_spent_key_budget_is_not_to_be_retried() -> None:
     assert table.headers(InsufficientCredits(100, 60, 1000, "key_budget")) == {"x-should-retry": "false"}
 
 
-def test_no_room_has_an_error_without_a_status() -> None:
+def test_no_package_has_an_error_without_a_status() -> None:
     """Also of modules that nothing here imports: by the text of the classes."""
     root = Path(table.__file__).resolve().parents[1]
-    rooms = ("api", "gateway", "domain", "catalog", "db", "providers", "storage", "temporal", "workflows", "activities")
+    packages = (
+        "api",
+        "gateway",
+        "domain",
+        "catalog",
+        "db",
+        "providers",
+        "storage",
+        "temporal",
+        "workflows",
+        "activities",
+    )
     bases: dict[str, set[str]] = {}
-    for path in (path for room in rooms for path in (root / room).rglob("*.py")):
+    for path in (path for package in packages for path in (root / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
                 bases[node.name] = {getattr(base, "attr", getattr(base, "id", "")) for base in node.bases}

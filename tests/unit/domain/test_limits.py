@@ -1,177 +1,23 @@
-"""Requests per minute are taken before any work is done, and by refused calls as well."""
+"""What a refused call is told to wait is exact: then it passes, and a moment earlier it does not."""
 
-from dataclasses import replace
-from datetime import timedelta
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domain.errors import CallerUnknown, GatewayError, InsufficientCredits, RateLimited, ScopeMissing
-from domain.ledger import State
-from domain.limits import Limits
-from domain.operations import Admit, Extend, Operation
-from domain.results import Admitted, Closed, Reserved
-from tests.support.ledger.cases import ANN, BOUND, DIGEST, KEY, TERMS, reserve, run, settle, state, used, void
+from domain.limits import take
 
-ADMIT = Admit(DIGEST, "chat")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MOMENT = timedelta(microseconds=1)
 
 
-def limited(requests: int, balance: int = 1_000_000) -> State:
-    known = state(balance)
-    known.keys[KEY].limits = Limits(requests=requests)
-    return known
-
-
-def left(known: State, operation: Operation) -> int:
-    """What is left of the requests after one operation more."""
-    (result,), changes = run(known, operation)
-    assert not (changes.transactions or changes.placed) or isinstance(result, Reserved)
-    requests = result.left[0] if isinstance(result, GatewayError) and result.left else getattr(result, "requests", None)
-    assert requests is not None
-    return int(requests.remaining)
-
-
-def test_an_admission_takes_a_request_and_holds_nothing() -> None:
-    known = limited(60)
-    (admitted,), changes = run(known, ADMIT)
-    assert isinstance(admitted, Admitted)
-    assert admitted.account_id == ANN
-    assert (changes.placed, changes.transactions) == ({}, [])
-    assert (list(changes.accounts), list(changes.keys)) == ([ANN], [KEY])
-    assert admitted.requests is not None
-    assert admitted.requests.remaining == 59
-
-
-def test_who_was_admitted_pays_no_second_request() -> None:
-    known = limited(60)
-    assert [left(known, ADMIT), left(known, reserve(1, admitted=True)), left(known, reserve(2))] == [59, 59, 58]
-
-
-def test_the_counters_are_never_behind_a_call_that_was_admitted_before() -> None:
-    """A request costs less time than there is between the admission and the hold: the audit compares the two."""
-    known = limited(600_000)
-    run(known, ADMIT)
-    known.now += timedelta(milliseconds=20)
-    run(known, reserve(1, admitted=True))
-    used = known.keys[KEY].used
-    assert (used.requests_tat, used.tokens_tat) == (known.now, known.now)
-
-
-@pytest.mark.parametrize(
-    ("refused", "error"),
-    [
-        (reserve(1), InsufficientCredits),
-        (reserve(1, max_credits=1), InsufficientCredits),
-        (Admit(DIGEST, "media"), ScopeMissing),
-    ],
-)
-def test_a_refused_call_takes_a_request(refused: Operation, error: type[GatewayError]) -> None:
-    known = limited(60, balance=BOUND - 1)
-    (first,), _ = run(known, refused)
-    assert type(first) is error
-    assert left(known, refused) == 58
-
-
-def test_a_refused_call_that_was_admitted_takes_none() -> None:
-    known = limited(60, balance=0)
-    assert [left(known, ADMIT), left(known, reserve(1, admitted=True))] == [59, 59]
-
-
-@pytest.mark.parametrize("operation", [ADMIT, reserve(1)])
-def test_without_requests_left_nobody_is_admitted_and_waits_no_longer_for_asking(operation: Operation) -> None:
-    known = limited(2, balance=0)
-    results = [run(known, operation)[0][0] for _ in range(5)]
-    assert [type(result) is RateLimited for result in results[2:]] == [operation is ADMIT] * 3
-    (last,), _ = run(known, ADMIT)
-    assert isinstance(last, RateLimited)
-    assert last.retry_after is not None
-    assert last.retry_after.total_seconds() <= 30
-
-
-def test_a_stranger_is_not_admitted() -> None:
-    (result,), changes = run(limited(60), replace(ADMIT, digest=b"nobody's"))
-    assert isinstance(result, CallerUnknown)
-    assert not changes
-
-
-def test_the_operators_ceiling_of_calls_holds_for_the_account() -> None:
-    """Whatever number of keys it has."""
-    known, ceiling = state(1_000_000), Limits(concurrent=2)
-    other = replace_key(known, b"another key")
-    results = [
-        run(known, reserve(1, ceiling=ceiling))[0][0],
-        run(known, reserve(2, ceiling=ceiling, digest=other))[0][0],
-        run(known, reserve(3, ceiling=ceiling))[0][0],
-        run(known, reserve(4, ceiling=ceiling, digest=other))[0][0],
-    ]
-    assert [type(result) for result in results] == [Reserved, Reserved, RateLimited, RateLimited]
-
-
-def replace_key(known: State, digest: bytes) -> bytes:
-    """One key more of the account."""
-    key_id = UUID(int=10)
-    known.keys[key_id] = replace(known.keys[KEY], id=key_id, used=type(known.keys[KEY].used)())
-    known.secrets[digest] = replace(known.secrets[DIGEST], key_id=key_id)
-    return digest
-
-
-def keys_left(known: State, *operations: Operation) -> list[type]:
-    return [type(run(known, operation)[0][0]) for operation in operations]
-
-
-def test_the_operators_ceiling_of_requests_holds_for_the_account() -> None:
-    known, ceiling = state(1_000_000), Limits(requests=3)
-    other = replace_key(known, b"another key")
-    results = keys_left(
-        known,
-        reserve(1, ceiling=ceiling),
-        Admit(other, "chat", ceiling),
-        reserve(2, ceiling=ceiling, digest=None, account_id=ANN),
-        reserve(3, ceiling=ceiling),
-        Admit(other, "chat", ceiling),
-        reserve(4, ceiling=ceiling, digest=None, account_id=ANN),
-    )
-    assert results == [Reserved, Admitted, Reserved, RateLimited, RateLimited, RateLimited]
-
-
-def test_the_operators_ceiling_of_tokens_holds_for_the_account_and_what_is_unused_goes_back() -> None:
-    known, ceiling = state(1_000_000), Limits(tokens=300)
-    other = replace_key(known, b"another key")
-    calls = [
-        reserve(number, ceiling=ceiling, digest=digest) for number, digest in ((1, DIGEST), (2, other), (3, other))
-    ]
-    assert keys_left(known, *calls) == [Reserved, Reserved, RateLimited]  # 120 tokens each
-    assert keys_left(known, void(1), calls[2]) == [Closed, Reserved]
-    (closed, late), _ = run(known, settle(2, used(15, 2)), reserve(4, ceiling=ceiling))
-    assert isinstance(closed, Closed)
-    assert isinstance(late, Reserved)
-    assert late.tokens is not None
-    assert late.tokens.remaining == 300 - 120 - 17 - 120
-
-
-def test_a_call_that_one_limit_refuses_takes_nothing_from_the_other() -> None:
-    known, ceiling = limited(1), Limits(requests=5)
-    account = known.accounts[ANN]
-    run(known, replace(ADMIT, ceiling=ceiling))
-    taken = account.requests_tat
-    (refused,), _ = run(known, replace(ADMIT, ceiling=ceiling))
-    assert isinstance(refused, RateLimited)
-    assert account.requests_tat == taken
-
-
-@pytest.mark.parametrize(("own", "ceiling", "tighter"), [(5, 60, 5), (60, 5, 5), (5, 5, 5)])
-def test_the_headers_tell_the_tighter_of_key_and_account(own: int, ceiling: int, tighter: int) -> None:
-    (admitted,), _ = run(limited(own), replace(ADMIT, ceiling=Limits(requests=ceiling)))
-    assert isinstance(admitted, Admitted)
-    assert admitted.requests is not None
-    assert (admitted.requests.limit, admitted.requests.remaining) == (tighter, tighter - 1)
-
-
-def test_a_stream_that_grows_takes_its_tokens_from_the_account_too() -> None:
-    known, ceiling = state(1_000_000), Limits(tokens=1000)
-    run(known, reserve(1, ceiling=ceiling))
-    run(known, Extend(UUID(int=1), ANN, 600))
-    (refused,), _ = run(
-        known, reserve(2, ceiling=ceiling, digest=None, account_id=ANN, terms=replace(TERMS, input_bound=400))
-    )
-    assert isinstance(refused, RateLimited)
+@given(limit=st.integers(1, 10**7), costs=st.lists(st.integers(1, 10**5), min_size=1, max_size=30))
+def test_a_wait_is_neither_too_long_nor_too_short(limit: int, costs: list[int]) -> None:
+    tat: datetime | None = None
+    for cost in costs:
+        taken = take(tat, NOW, cost, limit)
+        if isinstance(taken, datetime):
+            tat = taken
+        elif cost <= limit:  # a call that is larger than the limit never passes
+            assert isinstance(take(tat, NOW + taken, cost, limit), datetime)
+            assert isinstance(take(tat, NOW + taken - MOMENT, cost, limit), timedelta)

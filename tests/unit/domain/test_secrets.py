@@ -19,7 +19,7 @@ from gateway.idempotency import IdempotentRequests
 from temporal.codec import EncryptionCodec, Keyring
 
 ROOT = Path(__file__).resolve().parents[3]
-ROOMS = (
+PACKAGES = (
     *("api", "gateway", "domain", "catalog", "db", "providers", "storage", "temporal", "workflows", "activities"),
     *("dev", "cli", "web"),
 )
@@ -100,7 +100,7 @@ def test_every_key_is_derived_here_for_a_purpose_with_a_rotation() -> None:
 
 def _derivations() -> Iterator[tuple[str, str | None]]:
     """Each call of a `derive`, and of `HKDF`: where, and for which purpose, if it names one."""
-    for path in (*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))):
+    for path in (*ROOT.glob("*.py"), *(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue

@@ -74,6 +74,38 @@ def test_what_has_no_end_is_cut(stream: bytes, size: int) -> None:
         decoded(stream, size)
 
 
+@pytest.mark.parametrize("before", [b"", b"data: a\n\n", b": ping\n\n", b"event: error\n\n"])
+def test_a_part_that_is_one_whole_event(before: bytes) -> None:
+    decoder = Decoder()
+    list(decoder.feed(before))
+    assert decoder.whole(b'data: {"a": 1}\n\n') == b'{"a": 1}'
+    assert list(decoder.feed(b"data: b\n\n")) == [b"b"]
+
+
+@pytest.mark.parametrize("before", [b"data: a\n", b"event: error\n", b"data: a", b": ping", b"data: a\n\r"])
+def test_a_part_is_no_whole_event_within_another(before: bytes) -> None:
+    decoder = Decoder()
+    list(decoder.feed(before))
+    assert decoder.whole(b'data: {"a": 1}\n\n') is None
+
+
+PARTS = [
+    b"",
+    b"{",
+    b"data: {}\n",
+    b"data: {}\n\n\n",
+    b"data: {\n}\n\n",
+    b"data: {}\rdata: {}\n\n",
+    b"data: a\n\n",
+    b"data:{}\n\n",
+]
+
+
+@pytest.mark.parametrize("part", [*PARTS, b"data: {" + b"x" * MAX_EVENT + b"}\n\n"])
+def test_what_is_not_one_line_of_an_object_is_for_feed(part: bytes) -> None:
+    assert Decoder().whole(part) is None
+
+
 def test_who_speaks_may_go_on_with_comments() -> None:
     decoder = Decoder()
     for _ in range(3):
