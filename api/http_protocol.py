@@ -34,6 +34,8 @@ class Http1Protocol(HttpToolsProtocol):
     """From a connection's begin, or from a request's first byte, to the end of its head."""
     max_drain_seconds = 5.0
     """That a client may go on sending a body after its answer, so that it gets to reading that."""
+    max_drain_bytes = 32 * 1024 * 1024
+    """Of such a body: a client without a key could keep the event loop busy with more."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -42,6 +44,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
+        self._drained_bytes = 0
         self._probe_timer: asyncio.TimerHandle | None = None
         self._upgrading = False
         self._direct: DirectApp | None = self.app if hasattr(self.app, "direct") else None
@@ -136,8 +139,13 @@ class Http1Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
-        if not self._upgrading:
-            super().on_body(body)
+        if self._upgrading:
+            return
+        super().on_body(body)
+        if self._drain_timer is not None:
+            self._drained_bytes += len(body)
+            if self._drained_bytes > self.max_drain_bytes:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         self._head_bytes = 0
@@ -154,6 +162,7 @@ class Http1Protocol(HttpToolsProtocol):
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self.cycle.body = bytearray()
+            self._drained_bytes = 0
             self._drain_timer = self.loop.call_later(self.max_drain_seconds, self.timeout_keep_alive_handler)
 
     def _drained(self) -> None:

@@ -98,7 +98,7 @@ def _movements(transactions: Sequence[Transaction]) -> Iterator[dict[str, Any]]:
             "note": transaction.note,
             "position": transaction.position,
             "created_at": transaction.created_at,
-            **{posting.book.value: posting.amount for posting in transaction.lines},
+            **{posting.book.value: posting.amount for posting in transaction.postings},
         }
 
 

@@ -55,22 +55,25 @@ class Books:
         self, account: Account, hold: Hold, kind: TransactionKind, note: str | None = None, **amounts: int
     ) -> None:
         """Post one transaction of a hold; the account's own books move with it."""
-        lines = tuple([Posting(_LEDGER_ACCOUNTS[book], amount) for book, amount in amounts.items() if amount])
+        postings = tuple([Posting(_LEDGER_ACCOUNTS[book], amount) for book, amount in amounts.items() if amount])
         moved = self._next(account)
-        self._post(account, Transaction(kind, account.id, hold.id, None, lines, note, *moved))
+        self._post(account, Transaction(kind, account.id, hold.id, None, postings, note, *moved))
 
     def grant(self, account: Account, operation: Grant) -> None:
-        lines = (Posting(LedgerAccount.AVAILABLE, operation.amount), Posting(LedgerAccount.GRANTS, -operation.amount))
+        postings = (
+            Posting(LedgerAccount.AVAILABLE, operation.amount),
+            Posting(LedgerAccount.GRANTS, -operation.amount),
+        )
         kind, ref, moved = TransactionKind.GRANT, operation.ref, self._next(account)
-        self._post(account, Transaction(kind, account.id, None, ref, lines, None, *moved))
+        self._post(account, Transaction(kind, account.id, None, ref, postings, None, *moved))
 
     def adjust(self, account: Account, operation: Adjust) -> None:
-        lines = (
+        postings = (
             Posting(LedgerAccount.AVAILABLE, operation.amount),
             Posting(LedgerAccount.ADJUSTMENTS, -operation.amount),
         )
         kind, ref, moved = TransactionKind.ADJUST, operation.ref, self._next(account)
-        self._post(account, Transaction(kind, account.id, None, ref, lines, operation.note, *moved))
+        self._post(account, Transaction(kind, account.id, None, ref, postings, operation.note, *moved))
 
     def moving(self, account: Account) -> datetime:
         """The time of the account's transactions in this batch: later than that of all before."""
@@ -87,12 +90,12 @@ class Books:
 
     def _post(self, account: Account, transaction: Transaction) -> None:
         total = 0
-        for line in transaction.lines:
-            total += line.amount
-            if line.book is LedgerAccount.AVAILABLE:
-                account.available += line.amount
-            elif line.book is LedgerAccount.HELD:
-                account.held += line.amount
+        for posting in transaction.postings:
+            total += posting.amount
+            if posting.book is LedgerAccount.AVAILABLE:
+                account.available += posting.amount
+            elif posting.book is LedgerAccount.HELD:
+                account.held += posting.amount
         assert total == 0, transaction.kind  # noqa: S101  # a bug here must never be written
         assert account.available >= 0, transaction.kind  # noqa: S101
         assert account.held >= 0, transaction.kind  # noqa: S101

@@ -110,7 +110,7 @@ class Transaction:
     account_id: UUID
     hold_id: UUID | None
     ref: str | None
-    lines: tuple[Posting, ...]
+    postings: tuple[Posting, ...]
     note: str | None
     position: int
     created_at: datetime

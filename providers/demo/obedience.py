@@ -51,8 +51,9 @@ def words_told_to_say(text: str) -> str | None:
     for match in _EXACT.finditer(text):
         if match["quoted"]:
             return match["quoted"][:MAX_SAID]
-        if _BINDING.search(match["how"].lower()):
-            return _trimmed(match["plain"])
+        words = _trimmed(match["plain"])
+        if _BINDING.search(match["how"].lower()) and any(map(str.isalnum, words)):
+            return words
     return None
 
 

@@ -1,11 +1,15 @@
 """The demo model's tool calls and their arguments."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 from providers.demo import sample
+
+_COMMON = frozenset({"get", "set", "fetch", "find", "make", "call", "tool", "function", "the", "current", "my"})
+"""Words of a tool's name that say nothing of what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
     tools = {name: tool for tool in body.get("tools") or [] if (name := _name(tool))}
     forced = _forced(body.get("tool_choice"), tools)
     if forced is None:
-        forced = [name for name in tools if fresh and name in sentence]
+        forced = [name for name in tools if fresh and _is_named(name, sentence)]
     if body.get("parallel_tool_calls") is False:
         forced = forced[:1]
     return [_call(tools[name], name, sentence) for name in forced if name in tools]
@@ -63,6 +67,14 @@ def _forced(choice: object, tools: dict[str, Any]) -> list[str] | None:
             return [_name(first) or ""]
         case _:
             return None
+
+
+def _is_named(name: str, sentence: str) -> bool:
+    """By its whole name, or by the words that say what it is about: `get_weather` by "weather"."""
+    words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
+    about = {word for word in words - _COMMON if len(word) > 2}
+    said = set(re.findall(r"[a-z]+", sentence.lower()))
+    return name in sentence or (bool(about) and about <= said)
 
 
 def _name(tool: object) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
+from api.http_protocol import Http1Protocol
 from tests.support.doubles.http_apps import JSON, App, DirectApp, Server, headers_of, post, served
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
@@ -129,6 +130,23 @@ async def test_what_is_said_beside_a_body_is_bounded(server: Server, endless: by
                 written += 65_536
                 await writer.drain()
         assert written < 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize("head", [b"Transfer-Encoding: chunked", b"Content-Length: 1000000000"])
+async def test_a_body_that_goes_on_after_its_answer_is_bounded(server: Server, head: bytes) -> None:
+    """Who was refused before a body was read could keep the event loop reading it."""
+    part = b"x" * 65_536
+    piece = b"10000\r\n%b\r\n" % part if b"chunked" in head else part
+    async with server.connected() as (reader, writer):
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n" % head)
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        written = 0
+        with contextlib.suppress(OSError):
+            while written < 2 * Http1Protocol.max_drain_bytes:
+                writer.write(piece)
+                written += len(piece)
+                await writer.drain()
+        assert Http1Protocol.max_drain_bytes // 2 < written < 2 * Http1Protocol.max_drain_bytes
 
 
 async def test_what_trails_a_body_is_no_header(server: Server) -> None:

@@ -60,8 +60,8 @@ def run(known: State, *operations: Operation) -> tuple[list[Result], Changes]:
 
 def check(known: State, changes: Changes) -> None:
     for transaction in changes.transactions:
-        assert sum(line.amount for line in transaction.lines) == 0
-        assert all(line.amount for line in transaction.lines)
+        assert sum(posting.amount for posting in transaction.postings) == 0
+        assert all(posting.amount for posting in transaction.postings)
     for account in known.accounts.values():
         holds = [h for h in known.holds.values() if h.account_id == account.id and h.state is HoldState.OPEN]
         assert account.available >= 0

@@ -72,12 +72,12 @@ class MemoryBank:
         for place, claimed in rows.claims.items():
             rows.claims[place] = replace(claimed, sealed=changes.sealed.get(claimed.hold_id, claimed.sealed))
         for transaction in changes.transactions:
-            assert sum(line.amount for line in transaction.lines) == 0, "a transaction is not balanced"
-            for line in transaction.lines:
-                self._books[transaction.account_id, line.book.value] += line.amount
+            assert sum(posting.amount for posting in transaction.postings) == 0, "a transaction is not balanced"
+            for posting in transaction.postings:
+                self._books[transaction.account_id, posting.book.value] += posting.amount
             if transaction.ref is not None:
                 assert transaction.ref not in rows.refs, "a reference was used twice"
-                amount = sum(line.amount for line in transaction.lines if line.book == "available")
+                amount = sum(posting.amount for posting in transaction.postings if posting.book == "available")
                 rows.refs[transaction.ref] = (transaction.account_id, amount)
         for entry in changes.usage:
             assert entry.hold_id not in self._usage, "a call was charged twice"

@@ -129,7 +129,9 @@ def test_charges(balance: int, usage: Usage, minimum: bool, end: tuple[int, int,
     charged, written_off, left = end
     (_, result), changes = run(state(balance), reserve(), settle(usage=usage, minimum=minimum))
     assert result == Closed(HoldState.SETTLED, charged, written_off, left, 0)
-    revenue = sum(line.amount for t in changes.transactions for line in t.lines if line.book is LedgerAccount.REVENUE)
+    revenue = sum(
+        posting.amount for t in changes.transactions for posting in t.postings if posting.book is LedgerAccount.REVENUE
+    )
     assert revenue == charged + written_off
 
 
@@ -213,7 +215,7 @@ def test_an_adjustment_adds_or_takes_once_per_reference() -> None:
     assert (took, again) == (Granted(600, repeated=False), Granted(600, repeated=True))
     assert added == Granted(625, repeated=False)
     assert isinstance(other, KeyReused)
-    assert [(t.kind, t.note, t.lines[1].amount) for t in changes.transactions] == [
+    assert [(t.kind, t.note, t.postings[1].amount) for t in changes.transactions] == [
         ("adjust", "a correction", 400),
         ("adjust", "a correction", -25),
     ]
@@ -319,8 +321,8 @@ def test_no_sequence_of_batches_breaks_the_books(balance: int, batches: list[lis
         known.now += timedelta(seconds=12)
         _, changes = run(known, *batch)
         for transaction in changes.transactions:
-            for line in transaction.lines:
-                booked[line.book] = booked.get(line.book, 0) + line.amount
+            for posting in transaction.postings:
+                booked[posting.book] = booked.get(posting.book, 0) + posting.amount
     account = known.accounts[ANN]
     assert (account.available, account.held) == (booked[LedgerAccount.AVAILABLE], booked[LedgerAccount.HELD])
     assert sum(booked.values()) == balance

@@ -11,6 +11,8 @@ from providers.demo.chat import DemoChat
 from providers.demo.tokens import split
 from tests.unit.providers.demo.test_chat import WEATHER, Sleeper
 
+SUM = "What is 2 + 2? Answer with just the number."
+
 
 @pytest.fixture
 def chat() -> DemoChat:
@@ -56,9 +58,29 @@ async def test_it_says_what_it_is_told(chat: DemoChat, instruction: str, words: 
     assert await answer(chat, call({"role": "system", "content": instruction}, "Hello there, model")) == words
 
 
-@pytest.mark.parametrize("question", ["What is 2 + 2?", "Tell me a joke", "Write a haiku", "How do I say no politely?"])
+@pytest.mark.parametrize(
+    "question", ["What is 2 + 2?", "Tell me a joke", "Write a haiku", "How do I say no politely?", SUM]
+)
 async def test_a_question_prescribes_no_words(chat: DemoChat, question: str) -> None:
     assert len(await answer(chat, call(question))) > 4
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "called"),
+    [
+        ("get_weather", "What's the weather in Paris?", True),
+        ("getCurrentWeather", "Is the weather good?", True),
+        ("add", "Add a=40 and b=2", True),
+        ("get_weather", "What time is it?", False),
+        ("get_weather_alerts", "What's the weather in Paris?", False),
+    ],
+)
+async def test_a_tool_that_the_question_is_about_is_called(
+    chat: DemoChat, name: str, sentence: str, called: bool
+) -> None:
+    tools = [{"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}]
+    choice = (await chat.complete(call(sentence, tools=tools)))["choices"][0]
+    assert choice["finish_reason"] == ("tool_calls" if called else "stop")
 
 
 @pytest.mark.parametrize(
