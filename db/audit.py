@@ -4,7 +4,7 @@ Sums and projections, holds against their transactions, charges against usage, j
 the check, what is wrong and where; the queries read only numbers and ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,14 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db import audit_scope
 from db.audit_checks import CHECKS
+from db.audit_scope import SCOPES, Scope
 from db.engine import Database
 from db.tables import AuditRow
 
 WHOLE_EVERY = timedelta(days=1)
 OVERLAP = timedelta(minutes=5)
 """A transaction's time is that of its begin: it may commit this much later."""
-MOST_FINDINGS = 100
+MAX_FINDINGS = 100
 """Findings shown per check; the count is always whole."""
 
 
@@ -54,64 +56,52 @@ class Report:
 
 _TOTALS = """
 SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM transactions),
-       (SELECT count(*) FROM holds WHERE state = 'open'),
-       (SELECT coalesce(sum(abs(a.available - s.available) + abs(a.held - s.held)), 0)
-        FROM accounts a LEFT JOIN LATERAL (
-            SELECT coalesce(sum(amount) FILTER (WHERE book = 'available'), 0) AS available,
+       (SELECT count(*) FROM public.holds WHERE state = 'open'),
+       (SELECT coalesce(sum(abs(a.available - coalesce(s.available, 0)) + abs(a.held - coalesce(s.held, 0))), 0)
+        FROM accounts a LEFT JOIN (
+            SELECT account_id, coalesce(sum(amount) FILTER (WHERE book = 'available'), 0) AS available,
                    coalesce(sum(amount) FILTER (WHERE book = 'held'), 0) AS held
-            FROM lines WHERE account_id = a.id) s ON true)
+            FROM lines WHERE account_id IS NOT NULL GROUP BY account_id) s ON s.account_id = a.id)
 """
-
-
-_SCOPED = ("accounts", "api_keys", "holds", "transactions", "lines", "usage", "usage_days", "media_jobs", "idempotency")
-_TOUCHED = """
-CREATE TEMP TABLE touched ON COMMIT DROP AS
-SELECT account_id AS id FROM public.transactions WHERE created_at >= :since
-UNION SELECT account_id FROM public.holds WHERE state = 'open'
-"""
+SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL work_mem = '64MB'", "SET LOCAL jit = off")
+"""One audit at a time sorts and hashes whole tables."""
 
 
 async def audit(connection: AsyncConnection, *, since: datetime | None = None) -> Report:
     """Runs in a transaction of its own, on a connection that has none yet, and leaves nothing behind.
 
-    With `since`, over the accounts that have moved from then on, or that have open holds: the same checks, before whose
-    tables stand views of those accounts' rows.
+    With `since`, over what has moved from then on, and what is open: `db/audit_scope.py`.
     """
     await connection.execution_options(isolation_level="REPEATABLE READ")
     transaction = await connection.begin()
     try:
-        await connection.execute(text("SET LOCAL statement_timeout = 0"))
-        if since is not None:
-            await _narrow(connection, since)
-        return await _report(connection)
+        await _run_all(connection, SETTINGS)
+        return await _report(connection, since)
     finally:
         await transaction.rollback()
 
 
-async def _narrow(connection: AsyncConnection, since: datetime) -> None:
-    await connection.execute(text(_TOUCHED), {"since": since})
-    for table in _SCOPED:
-        column = "id" if table == "accounts" else "account_id"
-        either = (
-            " OR account_id IS NULL AND transaction_id IN (SELECT t.id FROM transactions t)" if table == "lines" else ""
-        )
-        await connection.execute(
-            text(
-                f"CREATE TEMP VIEW {table} AS SELECT * FROM public.{table} "  # noqa: S608  # our own names
-                f"WHERE {column} IN (SELECT id FROM touched){either}"
-            )
-        )
+async def _run_all(connection: AsyncConnection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        await connection.execute(text(statement.replace(":", "\\:")))
 
 
-async def _report(connection: AsyncConnection) -> Report:
-    accounts, transactions, holds_open, drift = (await connection.execute(text(_TOTALS))).one()
+async def _report(connection: AsyncConnection, since: datetime | None) -> Report:
     counts: dict[str, int] = {}
     findings: list[Finding] = []
-    for name, query in CHECKS.items():
-        rows = await _run(connection, query)
-        if rows:
-            counts[name] = len(rows)
-            findings += [Finding(name, str(row[0]), str(row[1])) for row in rows[:MOST_FINDINGS]]
+    totals: tuple[Any, ...] = ()
+    if since is not None:
+        await _run_all(connection, audit_scope.begin(since))
+    for scope in Scope:
+        if since is not None:
+            await _run_all(connection, audit_scope.enter(scope, since))
+        if scope is Scope.ACCOUNTS:
+            totals = tuple((await connection.execute(text(_TOTALS))).one())
+        for name, query in CHECKS.items():
+            if SCOPES.get(name, Scope.MOVED) is scope and (rows := await _run(connection, query)):
+                counts[name] = len(rows)
+                findings += [Finding(name, str(row[0]), str(row[1])) for row in rows[:MAX_FINDINGS]]
+    accounts, transactions, holds_open, drift = totals
     return Report(len(CHECKS), accounts, transactions, holds_open, int(drift), counts, findings)
 
 
@@ -151,7 +141,7 @@ class Audits:
 
 async def _since(session: AsyncSession, now: datetime) -> datetime | None:
     """When the last clean audit began, with some overlap; None when the whole is due."""
-    clean = select(AuditRow).where(AuditRow.clean).order_by(col(AuditRow.began_at).desc())
+    clean = select(AuditRow).where(AuditRow.clean, AuditRow.began_at <= now).order_by(col(AuditRow.began_at).desc())
     last = (await session.exec(clean.limit(1))).one_or_none()
     whole = (await session.exec(clean.where(AuditRow.whole).limit(1))).one_or_none()
     if last is None or whole is None or now - whole.began_at > WHOLE_EVERY:

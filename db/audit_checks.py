@@ -4,8 +4,11 @@ What is kept for a time only may be missing before the horizon that was recorded
 What it moved is there for ever, and is proven for ever: `_FORGOTTEN`.
 """
 
+from db.audit_guards import GUARDS
 from db.audit_postings import POSTINGS
+from db.audit_prices import PRICES
 from db.audit_references import REFERENCES
+from db.audit_rows import ROWS
 
 _SUMS = {
     "transaction_unbalanced": """
@@ -73,10 +76,11 @@ _HOLDS = {
     """,
     "key_budget_drift": """
         SELECT k.id, 'spent of ' || k.day || ' is ' || k.day_credits || ', its calls come to ' || coalesce(s.spent, 0)
-        FROM api_keys k LEFT JOIN LATERAL (
-            SELECT sum(CASE h.state WHEN 'open' THEN h.amount ELSE h.charged - h.refunded END) AS spent
-            FROM holds h WHERE h.key_id = k.id AND (h.created_at AT TIME ZONE 'UTC')::date = k.day
-        ) s ON true
+        FROM api_keys k LEFT JOIN (
+            SELECT key_id, (created_at AT TIME ZONE 'UTC')::date AS day,
+                   sum(CASE state WHEN 'open' THEN amount ELSE charged - refunded END) AS spent
+            FROM holds WHERE key_id IS NOT NULL GROUP BY 1, 2
+        ) s ON s.key_id = k.id AND s.day = k.day
         WHERE k.day >= (HOLDS_KEPT_FROM AT TIME ZONE 'UTC')::date AND k.day_credits <> coalesce(s.spent, 0)
     """,
     "usage_day_drift": """
@@ -334,5 +338,17 @@ def _spelled_out(query: str) -> str:
     return query
 
 
-_ALL = {**_SUMS, **_HOLDS, **_CHARGES, **_OPERATOR, **_JOBS, **_FORGOTTEN, **POSTINGS, **REFERENCES}
+_ALL = {
+    **_SUMS,
+    **_HOLDS,
+    **_CHARGES,
+    **_OPERATOR,
+    **_JOBS,
+    **_FORGOTTEN,
+    **POSTINGS,
+    **REFERENCES,
+    **PRICES,
+    **ROWS,
+    **GUARDS,
+}
 CHECKS: dict[str, str] = {name: _spelled_out(query) for name, query in _ALL.items()}

@@ -43,7 +43,7 @@ POSTINGS = {
             FROM transactions GROUP BY account_id
         ) t ON t.account_id = a.id
         WHERE a.movements <> coalesce(t.last, 0) OR coalesce(t.last, 0) <> coalesce(t.n, 0)
-           OR coalesce(t.first, 1) <> 1 OR a.moved_at < t.at OR (a.moved_at IS NULL) <> (t.at IS NULL)
+           OR coalesce(t.first, 1) <> 1 OR a.moved_at IS DISTINCT FROM t.at
     """,
     "movement_out_of_order": """
         SELECT t.id, t.kind || ' of ' || t.created_at || ' after one of ' || t.before FROM (
@@ -59,7 +59,8 @@ POSTINGS = {
            OR closed_by NOT IN ('call', 'sweeper', 'job') OR lease_until IS NOT NULL AND state <> 'open'
            OR state <> 'settled' AND (charged, written_off, refunded) <> (0, 0, 0) OR closed_at < created_at
            OR refunded NOT IN (0, charged) OR choices < 1 OR least(input_bound, input_count, relayed_output) < 0
-           OR amount = 0 AND state <> 'void'
+           OR amount = 0 AND state <> 'void' OR input_count > input_bound OR tokens_limit < 1
+           OR key_id IS NULL AND tokens_limit IS NOT NULL OR closed_by = 'job' AND prices IS NOT NULL
     """,
     "hold_amount_without_movement": """
         SELECT h.id, 'an amount of 0, and transactions' FROM holds h

@@ -103,6 +103,6 @@ REFERENCES = {
     """,
     "audit_contradicts_itself": """
         SELECT id, 'an audit of ' || began_at || ' that is clean and found something, or neither' FROM audits
-        WHERE clean <> (counts = '{}')
+        WHERE clean <> (counts = '{}') OR clean AND drift_credits <> 0
     """,
 }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Numeric, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, FetchedValue, LargeBinary, Numeric, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -38,6 +38,11 @@ def cost(default: int | None = None) -> Any:
 def counts() -> Any:
     """Counts by meter."""
     return Column(JSONB, nullable=False, server_default="{}")
+
+
+def checksum(*, nullable: bool = False) -> Any:
+    """SHA-256 over what must stay together, made by the database when the row is written."""
+    return Column(LargeBinary, FetchedValue(), nullable=nullable)
 
 
 def text_column(*, nullable: bool = False, default: str | None = None) -> Any:

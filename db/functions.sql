@@ -215,8 +215,11 @@ BEGIN
                 created_at timestamptz, available bigint, held bigint, revenue bigint, grants bigint,
                 adjustments bigint, written_off bigint)
         ), made AS (
-            INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at)
-            SELECT id, kind, account_id, hold_id, ref, note, position, created_at FROM moved
+            INSERT INTO transactions (id, kind, account_id, hold_id, ref, note, position, created_at, checksum)
+            SELECT id, kind, account_id, hold_id, ref, note, position, created_at,
+                   CASE WHEN ref IS NOT NULL OR note IS NOT NULL THEN checksum_of(
+                       kind, account_id::text, hold_id::text, ref, note, available::text) END
+            FROM moved
         )
         INSERT INTO lines (transaction_id, book, account_id, amount)
         SELECT m.id, l.book, CASE WHEN l.owned THEN m.account_id END, l.amount

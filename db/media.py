@@ -186,7 +186,7 @@ class MediaJobs:
                 row.error = error.model_dump() if error else None
                 row.credits_refunded = row.credits_cost
                 await self._finish(session, row, state)
-            return _job(row)
+        return _job(row)  # once it has ended: a row that cannot be read gives its credits back, too
 
     async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
         accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than

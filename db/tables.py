@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from db.columns import checksum as _checksum
 from db.columns import cost as _cost
 from db.columns import counts as _counts
 from db.columns import money as _money
@@ -81,6 +82,7 @@ class DataKeyRow(SQLModel, table=True):
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True))
     wrapped: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     destroyed_at: datetime | None = Field(default=None, sa_column=_time())
+    checksum: bytes | None = Field(default=None, sa_column=_checksum())
 
 
 class ApiKeyRow(SQLModel, table=True):
@@ -118,6 +120,7 @@ class ApiKeySecretRow(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=_now())
     expires_at: datetime | None = Field(default=None, sa_column=_time())
     revoked_at: datetime | None = Field(default=None, sa_column=_time())
+    checksum: bytes | None = Field(default=None, sa_column=_checksum())
 
 
 class HoldRow(SQLModel, table=True):
@@ -187,6 +190,8 @@ class TransactionRow(SQLModel, table=True):
     """1, 2, 3 … in its account: in the order in which the account's transactions commit."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
     """Later than that of the account's transactions before, those of its own batch excepted."""
+    checksum: bytes | None = Field(default=None, sa_column=_checksum(nullable=True))
+    """Of a movement by the operator's hand, and its amount: nothing else says whose it is."""
 
 
 class LineRow(SQLModel, table=True):
@@ -276,7 +281,10 @@ class PrunedRow(SQLModel, table=True):
     """Up to when `holds` and `usage` may lack what had ended: written with each deletion, and known to the audit."""
 
     __tablename__ = "pruned"
-    __table_args__ = (CheckConstraint("what IN ('holds', 'usage')", name="what"),)
+    __table_args__ = (
+        CheckConstraint("what IN ('holds', 'usage')", name="what"),
+        CheckConstraint("swept >= 0", name="swept"),
+    )
     what: str = Field(sa_column=Column(Text, primary_key=True))
     horizon: datetime = Field(sa_column=_time(nullable=False))
     swept: int = Field(default=0, sa_column=_money(0))

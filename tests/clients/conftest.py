@@ -163,7 +163,7 @@ def stack(
         )
     state: Path = tmp_path_factory.mktemp("clients")
     (state / "catalog.toml").write_text(catalog(upstream.url))
-    started = Stack(postgres.app_url_of(name), state, catalog=state / "catalog.toml", owner_url=postgres.url_of(name))
+    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
     with started.running("api"):
         yield started
 

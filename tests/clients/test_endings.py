@@ -45,7 +45,7 @@ def stack(postgres: EmbeddedPostgres, upstream: Paced, tmp_path_factory: pytest.
         connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
     state = tmp_path_factory.mktemp("endings")
     (state / "catalog.toml").write_text(paced.catalog(upstream.url))
-    made = Stack(postgres.url_of(name), state, catalog=state / "catalog.toml", extra=LIMIT)
+    made = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=LIMIT)
     with made.running("api"):
         yield made
 

@@ -58,7 +58,7 @@ async def test_a_limited_key_makes_no_keys_that_would_have_its_limit_again(owner
     before = await listed(owner)
     for limits in ({}, {name: 1}, {name: LIMITS[name]}, dict.fromkeys(LIMITS, 1)):
         refused(await limited.make(limits=limits))
-    assert await listed(owner) == before
+    assert (await listed(owner)).keys() == before.keys()
 
 
 @pytest.mark.parametrize("name", LIMITS)

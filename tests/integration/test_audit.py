@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from db.audit import audit
 from db.audit_checks import CHECKS
@@ -22,6 +23,7 @@ from domain.operations import Adjust, Refund
 from domain.pricing import FlatTerms
 from tests.support.bank import WRAPPING, Customer, open_account, reserve, settle, void
 from tests.support.corruptions import MORE
+from tests.support.swaps import IMPOSSIBLE, SWAPS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +81,7 @@ CORRUPTIONS = {
 
 
 def test_every_check_has_a_corruption() -> None:
-    assert set(CORRUPTIONS) | set(MORE) == set(CHECKS)
+    assert set(CORRUPTIONS) | set(MORE) | set(SWAPS) == set(CHECKS)
 
 
 def order(customer: Customer) -> Order:
@@ -88,8 +90,8 @@ def order(customer: Customer) -> Order:
 
 
 async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
-    """Calls and jobs in every state."""
-    customer = await open_account(database, ledger, 10_000)
+    """Calls and jobs in every state, and another account with a call and a job."""
+    customer, other = await open_account(database, ledger, 10_000), await open_account(database, ledger, 5000)
     jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
     charged, released, refunded, still_open = (reserve(customer, 100) for _ in range(4))
     for operation in (charged, released, refunded, still_open):
@@ -105,6 +107,10 @@ async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
     key = object_key(succeeded.account_id, succeeded.id, 0, "png")
     await jobs.succeed(succeeded.id, [Output(object_key=key, content_type="image/png", bytes=3)])
     await jobs.end(failed.id, State.FAILED, JobError(code="upstream_error", message="It failed."))
+    call = reserve(other, 100)
+    await ledger.ask(call)
+    await ledger.ask(settle(other, call.hold_id, 70))
+    await jobs.accept(order(other))
 
 
 async def test_a_clean_ledger_is_clean(database: Database, ledger: LedgerWriter) -> None:
@@ -112,18 +118,34 @@ async def test_a_clean_ledger_is_clean(database: Database, ledger: LedgerWriter)
     async with database.connection() as connection:
         report = await audit(connection)
     assert report.clean, report.counts
-    assert (report.accounts, report.holds_open, report.checks) == (1, 2, len(CHECKS))
+    assert (report.accounts, report.holds_open, report.checks) == (2, 3, len(CHECKS))
 
 
 async def test_every_corruption_is_named(database: Database, ledger: LedgerWriter, database_url: str) -> None:
     await _live_a_little(database, ledger)
     missed = {}
-    ways = [*CORRUPTIONS.items(), *((check, way) for check, ways in MORE.items() for way in ways)]
+    more = [*MORE.items(), *SWAPS.items()]
+    ways = [*CORRUPTIONS.items(), *((check, way) for check, ways in more for way in ways)]
     for check, corruption in ways:
-        report = await _audit_with(database_url, corruption)
+        try:
+            report = await _audit_with(database_url, corruption)
+        except psycopg.Error as error:
+            report = {str(error).splitlines()[0]: 1}
         if check not in report:
             missed[corruption] = report
-    assert not missed
+    assert not missed, "".join(f"\n{corruption}\n    {report}" for corruption, report in missed.items())
+
+
+async def test_what_constraints_and_triggers_refuse(
+    database: Database, ledger: LedgerWriter, database_url: str
+) -> None:
+    await _live_a_little(database, ledger)
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        for statement in IMPOSSIBLE:
+            with pytest.raises(psycopg.errors.IntegrityError):
+                await connection.execute(statement.encode())
+    async with database.connection() as opened:
+        assert (await audit(opened)).clean
 
 
 async def _audit_with(url: str, corruption: str) -> dict[str, int]:
@@ -158,7 +180,7 @@ async def test_the_command_tells_by_its_exit_code(database: Database, ledger: Le
     drifted = _yout(database_url, "audit")
     assert drifted.returncode == 1
     assert "available_drift" in drifted.stdout
-    assert "DRIFT of 12 credits" in drifted.stdout
+    assert "DRIFT of 24 credits" in drifted.stdout
 
     unreachable = _yout("postgresql://nobody@127.0.0.1:1/none", "audit")
     assert unreachable.returncode == 2

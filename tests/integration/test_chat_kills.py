@@ -204,9 +204,9 @@ async def site(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("chat-kills")
     (folder / "catalog.toml").write_text(_catalog(upstream.url))
     async with EmbeddedPostgres(folder / "postgres") as postgres:
-        migrate.upgrade(postgres.url)
-        stack = Stack(
-            postgres.url, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_SHUTDOWN_TIMEOUT": "1"}
+        assert migrate.upgrade(postgres.url, postgres.app_url)
+        stack = Stack.on(
+            postgres, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_SHUTDOWN_TIMEOUT": "1"}
         )
         async with World.of(stack) as world:
             yield Site(world, postgres, upstream)

@@ -80,6 +80,7 @@ async def test_a_row_that_is_no_job_hides_no_other(site: Site) -> None:
     assert await site.maintenance.reconcile() == 1
     assert (await site.jobs.load(sound)).state is State.FAILED
     assert site.named() == [f"start_orphans job {broken}", f"reconcile job {broken}"]
+    assert await balance(site.url, customer) == (1000, 0, 0)
 
 
 @pytest.mark.parametrize("table", ["accounts WHERE id", "media_jobs WHERE account_id"])

@@ -26,7 +26,7 @@ OPENING, HELD, RELAYED = 1000, 100, 30
 
 async def test_expired_holds_are_ended_without_an_api(tmp_path: Path) -> None:
     async with embedded(tmp_path) as (postgres, server):
-        stack = Stack(postgres.url, tmp_path / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
+        stack = Stack.on(postgres, tmp_path / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
         async with World.of(stack) as world:
             cut, silent, alive = [await open_account(world.database, world.ledger, OPENING) for _ in range(3)]
             hold_id = uuid4()
@@ -35,7 +35,7 @@ async def test_expired_holds_are_ended_without_an_api(tmp_path: Path) -> None:
             for customer in (silent, alive):
                 await world.ledger.ask(reserve(customer, HELD))
             await world.rows(
-                "UPDATE holds SET lease_until = now() + CASE WHEN account_id = %s THEN interval '1 hour' "
+                "UPDATE holds SET lease_until = now() + CASE WHEN account_id = %s THEN interval '5 minutes' "
                 "ELSE interval '-1 minute' END",
                 alive.account_id,
             )
@@ -93,7 +93,7 @@ async def _triggered_until(temporal: Client, world: World, folder: OutputFolder)
 async def test_outputs_are_deleted_by_workers_that_are_killed_at_it(tmp_path: Path) -> None:
     """Before it, and after it with nobody told: the next one does it, or finds nothing left to do."""
     async with embedded(tmp_path) as (postgres, server):
-        stack = Stack(postgres.url, tmp_path / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
+        stack = Stack.on(postgres, tmp_path / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
         async with World.of(stack) as world:
             temporal = await temporal_of(server)
             folders = []

@@ -69,7 +69,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """The stack, with one job of each kind under way: they run side by side while the tests look at one by one."""
     folder = tmp_path_factory.mktemp("media-jobs")
     async with embedded(folder) as (postgres, server), httpx2.AsyncClient(timeout=60) as anyone:
-        stack = Stack(postgres.url, folder / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
+        stack = Stack.on(postgres, folder / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
         with stack.running("worker"), stack.running("api"):
             async with World.of(stack) as world:
                 orders = {name: await _ordered(world, *order) for name, order in ORDERS.items()}

@@ -232,7 +232,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 async def wake(servers: Servers) -> AsyncIterator[Wake]:
     """All the deaths, under way."""
     postgres, temporal = servers
-    stack = Stack(postgres.url, postgres.folder.parent / "deaths", temporal.address)
+    stack = Stack.on(postgres, postgres.folder.parent / "deaths", temporal.address)
     async with AsyncExitStack() as alive:
         world = await alive.enter_async_context(World.of(stack))
         wired = await alive.enter_async_context(open_wired(_settings(stack)))
@@ -275,8 +275,9 @@ async def test_the_books_are_clean_after_all_deaths(wake: Wake) -> None:
 async def site(servers: Servers) -> AsyncIterator[World]:
     """An API and a worker on a database of their own, for the servers' deaths."""
     postgres, temporal = servers
-    url = await another_database(postgres, "site")
-    stack = Stack(url, postgres.folder.parent / "site", temporal.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
+    await another_database(postgres, "site")
+    more = {"YOUT_SHUTDOWN_TIMEOUT": "3"}
+    stack = Stack.on(postgres, postgres.folder.parent / "site", temporal.address, database="site", extra=more)
     with stack.running("worker"):
         async with World.of(stack) as world:
             yield world

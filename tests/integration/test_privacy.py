@@ -148,8 +148,8 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
     with EchoProvider() as upstream:
         (elsewhere / "catalog.toml").write_text(catalog(upstream.url))
         async with embedded(folder) as (postgres, server):
-            stack = Stack(
-                postgres.url,
+            stack = Stack.on(
+                postgres,
                 folder / "state",
                 server.address,
                 catalog=elsewhere / "catalog.toml",

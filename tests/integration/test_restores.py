@@ -114,7 +114,7 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with embedded(tmp_path) as (postgres, temporal):
-        stack = Stack(postgres.url, tmp_path / "state", temporal.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
+        stack = Stack.on(postgres, tmp_path / "state", temporal.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "1"})
         async with World.of(stack) as world:
             with ExitStack() as api, ExitStack() as worker:
                 yield Site(postgres, temporal, world, await world.customer(), api, worker)

@@ -53,6 +53,32 @@ async def test_the_applications_role_moves_credits(database: Database, ledger: L
     assert row == ("yout_app", 7)
 
 
+SHADOWS = """
+CREATE TEMP TABLE transactions AS SELECT * FROM public.transactions;
+CREATE TEMP TABLE holds AS SELECT * FROM public.holds;
+CREATE TEMP TABLE lines (LIKE public.lines);
+INSERT INTO transactions (id, kind, account_id, ref, position, created_at)
+SELECT uuidv7(), 'grant', id, 'free', 2, now() FROM accounts;
+INSERT INTO lines SELECT t.id, 'available', t.account_id, 5 FROM transactions t WHERE t.ref = 'free';
+INSERT INTO lines SELECT t.id, 'grants', NULL, -5 FROM transactions t WHERE t.ref = 'free'
+"""
+WRONG = (
+    "INSERT INTO public.lines SELECT * FROM lines",
+    "INSERT INTO public.transactions SELECT * FROM transactions WHERE ref = 'free'",
+)
+
+
+@pytest.mark.parametrize("statement", WRONG)
+async def test_temporary_tables_deceive_no_trigger(
+    database: Database, ledger: LedgerWriter, app_url: str, statement: str
+) -> None:
+    await open_account(database, ledger, 1000)
+    async with await psycopg.AsyncConnection.connect(app_url) as connection:
+        await connection.execute(SHADOWS.encode())
+        with pytest.raises(psycopg.errors.CheckViolation):
+            await connection.execute(statement.encode())
+
+
 def test_a_migration_run_grants_again_and_tells_a_single_role(
     postgres: EmbeddedPostgres, database_url: str, app_url: str
 ) -> None:
@@ -70,14 +96,14 @@ def test_a_migration_run_grants_again_and_tells_a_single_role(
 FIXED = {
     "accounts": ("id", "epoch", "plan", "plan_active", "created_at"),
     "users": ("id", "account_id", "email", "created_at"),
-    "data_keys": ("account_id", "epoch", "wrapped", "destroyed_at"),
+    "data_keys": ("account_id", "epoch", "wrapped", "destroyed_at", "checksum"),
     "api_keys": ("id", "account_id", "created_at", "expires_at"),
-    "api_key_secrets": ("digest", "key_id", "masked", "created_at", "expires_at"),
+    "api_key_secrets": ("digest", "key_id", "masked", "created_at", "expires_at", "checksum"),
     "holds": (
         *("id", "account_id", "key_id", "kind", "model", "price_version", "prices", "input_bound", "input_count"),
         *("choices", "tokens_limit", "account_tokens_limit", "created_at", "max_credits"),
     ),
-    "transactions": ("id", "kind", "account_id", "hold_id", "ref", "note", "position", "created_at"),
+    "transactions": ("id", "kind", "account_id", "hold_id", "ref", "note", "position", "created_at", "checksum"),
     "lines": ("transaction_id", "book", "account_id", "amount"),
     "usage": (
         *("hold_id", "account_id", "key_id", "kind", "model", "input_tokens", "cached_tokens", "cache_write_tokens"),

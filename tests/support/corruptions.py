@@ -84,7 +84,8 @@ MORE: dict[str, tuple[str, ...]] = {
         "UPDATE transactions SET ref = NULL WHERE kind = 'grant'",
         "UPDATE transactions SET ref = 'mine' WHERE kind = 'refund'",
         "UPDATE transactions SET hold_id = NULL WHERE kind = 'refund'",
-        "UPDATE transactions SET hold_id = (SELECT id FROM holds LIMIT 1) WHERE kind = 'grant'",
+        "UPDATE transactions t SET hold_id = (SELECT id FROM holds h WHERE h.account_id = t.account_id LIMIT 1) "
+        "WHERE kind = 'grant'",
         "UPDATE lines l SET amount = amount - 7 FROM transactions t WHERE t.id = l.transaction_id AND t.kind = 'hold' "
         "AND book = 'available'; INSERT INTO lines SELECT id, 'revenue', NULL, 7 FROM transactions WHERE kind = 'hold'",
         "UPDATE lines l SET amount = amount + 7 FROM transactions t WHERE t.id = l.transaction_id "

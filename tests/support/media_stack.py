@@ -78,17 +78,15 @@ async def embedded(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, Embedd
     postgres = EmbeddedPostgres(folder / "postgres")
     temporal = EmbeddedTemporal(folder / "temporal", search_attributes=attributes.DEFINITIONS)
     async with postgres, temporal:
-        migrate.upgrade(postgres.url)
+        assert migrate.upgrade(postgres.url, postgres.app_url)
         yield postgres, temporal
 
 
-async def another_database(postgres: EmbeddedPostgres, name: str) -> str:
+async def another_database(postgres: EmbeddedPostgres, name: str) -> None:
     """One more migrated database on the same server."""
     async with await psycopg.AsyncConnection.connect(postgres.url, autocommit=True) as connection:
         await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = postgres.url_of(name)
-    migrate.upgrade(url)
-    return url
+    assert migrate.upgrade(postgres.url_of(name), postgres.app_url_of(name))
 
 
 @dataclass(slots=True)
@@ -169,8 +167,8 @@ class World:
         return Spool(self.stack.state.resolve() / "demo").submissions(job_uuid)
 
     async def rows(self, query: str, *values: object) -> list[Any]:
-        """Of one statement in a transaction of its own; empty where it gives none."""
-        async with await psycopg.AsyncConnection.connect(self.stack.database_url, autocommit=True) as connection:
+        """Of one statement of the owner in a transaction of its own; empty where it gives none."""
+        async with await psycopg.AsyncConnection.connect(self.stack.owner_url, autocommit=True) as connection:
             cursor = await connection.execute(query.encode(), values)
             return await cursor.fetchall() if cursor.description else []
 

@@ -12,9 +12,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from dev.cluster import DATABASE
+from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
+AWAY = "127.0.0.1:1"
 SECRET = "the master secret of the tests, long enough"
 
 
@@ -30,12 +34,20 @@ class Stack:
 
     database_url: str
     state: Path
-    temporal_address: str = "127.0.0.1:1"
+    temporal_address: str = AWAY
     catalog: Path | None = None
     extra: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     owner_url: str = ""
     """Of the role that owns the tables, for tests that change what the application cannot."""
+
+    @classmethod
+    def on(
+        cls, postgres: EmbeddedPostgres, state: Path, temporal: str = AWAY, *, database: str = DATABASE, **more: Any
+    ) -> Self:
+        """On a migrated database of this server, connected to as the application is: with a role that owns nothing."""
+        owner_url = postgres.url_of(database)
+        return cls(postgres.app_url_of(database), state, temporal, owner_url=owner_url, **more)
 
     @property
     def url(self) -> str:

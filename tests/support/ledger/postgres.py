@@ -93,7 +93,13 @@ class PostgresBank:
         async with await psycopg.AsyncConnection.connect(self._url) as connection:
             for account in ACCOUNTS:
                 await connection.execute("INSERT INTO accounts (id) VALUES (%s)", [account])
-                await connection.execute("INSERT INTO data_keys (account_id, epoch) VALUES (%s, 1)", [account])
+                await connection.execute(
+                    "INSERT INTO users (id, account_id, email) VALUES (gen_random_uuid(), %s, %s)",
+                    [account, f"{account.hex}@example.test"],
+                )
+                await connection.execute(
+                    "INSERT INTO data_keys (account_id, epoch, wrapped) VALUES (%s, 1, 'wrapped')", [account]
+                )
             for key in KEYS:
                 limits = Jsonb({name: limit for name, limit in asdict(key.limits).items() if limit is not None})
                 await connection.execute(
