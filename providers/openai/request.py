@@ -1,4 +1,4 @@
-"""What goes upstream of a caller's request: a list of what may, never of what may not."""
+"""Writes the body of an upstream request, with an allow-list of the caller's fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ DOCUMENTED = frozenset(
     | {"response_format", "reasoning_effort", "verbosity", "modalities", "audio", "prediction", "web_search_options"}
     | {"service_tier", "prompt_cache_options", "moderation"}
 )
-"""OpenAI's own. The wire has refused those that cost extra and are not priced."""
+"""Fields that OpenAI documents. Fields that cost extra and are not priced were refused before."""
 OPEN_SERVERS = frozenset(
     {"top_k", "top_a", "min_p", "typical_p", "tfs_z", "repetition_penalty", "length_penalty", "early_stopping"}
     | {"min_tokens", "ignore_eos", "stop_token_ids", "include_stop_str_in_output", "skip_special_tokens", "bad_words"}
@@ -24,32 +24,32 @@ OPEN_SERVERS = frozenset(
     | {"reasoning", "include_reasoning", "separate_reasoning", "reasoning_format", "reasoning_split", "thinking"}
     | {"enable_thinking", "thinking_budget", "safe_prompt", "random_seed", "prompt_mode", "cache_control"}
 )
-"""Sampling, decoding and thinking, as vLLM, SGLang, llama.cpp, OpenRouter, Mistral, Groq and others name them."""
+"""Fields for sampling, decoding and thinking of vLLM, SGLang, llama.cpp, OpenRouter, Mistral, Groq and others."""
 ABOUT_THE_CALLER = frozenset(
     {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "trace"}
     | {"end_user", "end_user_id", "user_id", "user_email", "email", "ip", "ip_address", "client_ip", "trace_id"}
     | {"conversation_id", "customer_identifier", "litellm_metadata", "headers"}
 )
-"""Never sent, whatever the catalog says."""
+"""Fields about the caller. They are never sent, whatever the catalog says."""
 OURS = frozenset(
     {"model", "store", "provider", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream"}
     | {"stream_options", "options", "api_base", "base_url", "api_key", "extra_headers", "extra_body", "extra_query"}
     | {"max_credits", "strict"}
 )
-"""What decides where a call goes, what it may use and what is kept of it: set here, or not at all."""
+"""Fields that decide where a call goes, what it may use and what is stored. Only this module may set them."""
 _ACTED_ON = frozenset(
     {"model", "store", "max_tokens", "max_completion_tokens", "stream", "stream_options", "max_credits", "strict"}
     | {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 )
-"""Not sent as they are, and no surprise: this server acts on them, or promises to keep them to itself."""
+"""Fields that are not named as dropped: this server acts on them itself, or promises not to pass them on."""
 _ALLOWED = DOCUMENTED | OPEN_SERVERS
 PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
-"""What a caller may set of a model of which nothing else is known."""
+"""The supported parameters of a model whose catalog entry does not list any."""
 _NEVER = ABOUT_THE_CALLER | OURS
 
 
 def split(body: Mapping[str, Any], passes: frozenset[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What may be sent, and the names of what was dropped unheard."""
+    """Return the fields that may be sent, and the names of fields that are dropped without effect."""
     everything = "*" in passes
     sent, dropped = {}, []
     for name, value in body.items():
@@ -61,7 +61,7 @@ def split(body: Mapping[str, Any], passes: frozenset[str]) -> tuple[dict[str, An
 
 
 def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The body that is sent: the caller's fields, then ours, so that none of theirs can weaken them."""
+    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
     body, dropped = split(call.body, call.passes)
     body["model"] = call.model
     limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
