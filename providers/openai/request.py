@@ -38,8 +38,8 @@ def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[
     body[limit] = call.output_limit
     if call.stream:
         body["stream"] = True
-        if call.body.get("stream_options") is not None:
-            body["stream_options"] = call.body["stream_options"]
+        if "stream_usage" in call.capabilities:
+            body["stream_options"] = {"include_usage": True}  # asked of all, relayed to whom it was asked by
     if "store" in call.capabilities:
         body["store"] = False
     if openrouter:
