@@ -15,7 +15,7 @@ from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_tho
 from domain.money import PRICE_PLACES
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
-"""The keys that are set, by the names of their environment variables: `settings.provider_keys`."""
+"""Takes names of environment variables and returns the keys that are set: `settings.provider_keys`."""
 
 
 PRICED_PARAMETERS: Mapping[str, Meter] = {
@@ -27,8 +27,8 @@ PRICED_PARAMETERS: Mapping[str, Meter] = {
 
 DEFAULT_CONTEXT_WINDOW = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS = 4_096
-"""For token-priced models without a limit in the file and in the price data. Small, because an upstream answers with an
-error when the limit in a request is above its own."""
+"""For text models whose entry has no `max_output_tokens`. Small, because an upstream answers with an error when the
+limit in a request is above its own."""
 
 
 class CatalogBuilder:
@@ -41,7 +41,7 @@ class CatalogBuilder:
         self._providers = {name: self._provider(name, entry) for name, entry in entries.providers.items()}
 
     def build(self) -> tuple[Catalog, list[Problem]]:
-        """The catalog and its problems: models without a price, keys that a header cannot carry."""
+        """Return the catalog and its problems: models without a price, keys that a header cannot carry."""
         models, problems = {}, list(self._problems)
         known_problems = {problem.path[:2] for problem in self._entries.problems}
         for model_id, entry in self._entries.models.items():
@@ -69,7 +69,7 @@ class CatalogBuilder:
         )
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
-        """The variable's value without white space around it. None: not set, or blank."""
+        """Return the variable's value without white space around it, or None if it is not set or blank."""
         given = self._keys.get(variable) if variable else None
         if given is None:
             return None
@@ -109,7 +109,7 @@ class CatalogBuilder:
         return tuple(sorted(names - unpriced))
 
     def _list_price(self, entry: ModelEntry) -> ListPrice | None:
-        """The list price of the first route that has one. The vendor's own route comes first in the file."""
+        """Return the list price of the first route that has one. The vendor's own route comes first in the file."""
         return next(filter(None, (self._listed_for(entry, route) for route in entry.routes)), None)
 
     def _listed_for(self, entry: ModelEntry, route: RouteEntry) -> ListPrice | None:
@@ -117,7 +117,7 @@ class CatalogBuilder:
         return list_prices.find(self._providers[route.provider], route.model, self._at, writes=writes)
 
     def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
-        """The active routes, by weight; equal weights in the order of the file."""
+        """Return the active routes by weight, those of equal weight in the order of the file."""
         served = {name for name, kind in self._kinds.items() if entry.modality in kind.makes}
         routes = []
         for route in sorted(entry.routes, key=lambda route: -route.weight):
@@ -137,7 +137,7 @@ class CatalogBuilder:
         return tuple(routes)
 
     def _costs(self, entry: ModelEntry, route: RouteEntry) -> Prices | None:
-        """What the route's provider bills: as in the file, else its list price, without our markup."""
+        """Return what the route's provider bills: the costs in the file, else its list price without our markup."""
         for unit, cost in route.unit_costs().items():
             return Prices(unit=unit, per_unit=cost)
         if not entry.modality.priced_by_tokens:
@@ -189,7 +189,7 @@ def _rates(credits: Mapping[Meter, Decimal]) -> Rates:
 
 
 def _merged(given: Mapping[Meter, Decimal], listed: Rates) -> Rates:
-    """Prices of the file, then list prices. With an input price in the file, list prices of caching are not used."""
+    """Fill prices that the file lacks with list prices, but not those of caching if the file has an input price."""
     known = {Meter(name): Decimal(value).scaleb(-PRICE_PLACES) for name, value in listed.items()}
     if Meter.INPUT in given:
         known = {meter: price for meter, price in known.items() if meter not in CACHE_METERS}
@@ -197,7 +197,10 @@ def _merged(given: Mapping[Meter, Decimal], listed: Rates) -> Rates:
 
 
 def _filled(rates: Rates, base: Rates) -> Rates:
-    """All rates of a model price the same meters: one that has no price in `rates` costs no less than in `base`."""
+    """Return `rates` with a price for each meter of `base`, so that all rates of a model price the same meters.
+
+    A missing one gets the price in `base`, or the one that applies in its place in `rates` if that is higher.
+    """
     return {name: rates.get(name, max(value, rate(rates, Meter(name)))) for name, value in {**base, **rates}.items()}
 
 
@@ -206,7 +209,7 @@ def _tiers(tiers: Iterable[TierEntry], base: Rates) -> tuple[Tier, ...]:
 
 
 def _missing_prices(entry: ModelEntry, listed: ListPrice | None) -> list[str]:
-    """The prices that a token-priced model needs and does not have."""
+    """Return the keys of the prices that a token-priced model needs and does not have."""
     if listed is not None or not entry.modality.priced_by_tokens:
         return []
     missing = [] if entry.credits_per_1k_input is not None else ["credits_per_1k_input"]

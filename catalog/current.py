@@ -33,9 +33,9 @@ class CurrentCatalog:
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
-        """While this is entered, SIGHUP reloads the catalog."""
+        """Reload the catalog on SIGHUP while the context is open."""
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread: a test's server
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # not in the main thread, as a test's server
             loop.add_signal_handler(signal.SIGHUP, self.reload)
         try:
             yield

@@ -1,6 +1,6 @@
 """Merges two parsed catalog files, and finds all problems in them.
 
-Pure: works on parsed TOML. A problem is the path of a wrong value and a sentence about it.
+It works on parsed TOML and does no I/O. A problem is the path of a wrong value and a sentence about it.
 """
 
 import difflib
@@ -28,7 +28,7 @@ from domain.meters import DEFAULT_TIER, Meter
 Path = tuple[str | int, ...]
 Document = dict[str, Any]
 Kinds = Mapping[str, ProviderKind]
-"""By the name that a provider's `kind` has."""
+"""Kinds of providers by the name that `kind` has in the file."""
 
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -59,9 +59,9 @@ class Entries:
 
 
 def merge(shipped: Document, extension: Document) -> Document:
-    """`extension` over `shipped`, entry by entry and field by field.
+    """Return `shipped` with the entries of `extension` merged over it, field by field.
 
-    A model that brings its own routes, and a provider that brings its own kind, replace the shipped entry whole.
+    A model with its own routes, or a provider with its own kind, replaces the shipped entry whole.
     """
     merged = {**shipped, **extension}
     for section in DEFINING:
@@ -78,7 +78,7 @@ def merge(shipped: Document, extension: Document) -> Document:
 
 
 def replaces(extension: Document, section: str, name: str) -> bool:
-    """Whether this entry replaces the earlier file's entry of this name."""
+    """Tell whether this entry replaces the earlier file's entry of this name whole."""
     written = extension.get(section)
     entry = written.get(name) if isinstance(written, dict) else None
     return isinstance(entry, dict) and DEFINING.get(section) in entry
@@ -87,13 +87,13 @@ def replaces(extension: Document, section: str, name: str) -> bool:
 def _over(old: Any, new: Any) -> Any:
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
-    if UNIT_KEYS & new.keys():  # another unit takes the place of the old one, and of the prices that were in it
+    if UNIT_KEYS & new.keys():  # another unit replaces the old one, with its prices
         old = {key: value for key, value in old.items() if key not in MEDIA_KEYS}
     return {**old, **new}
 
 
 def parse(document: Document, kinds: Kinds) -> Entries:
-    """All problems, so that one run reports them all."""
+    """Validate every entry. Collects all problems instead of raising at the first."""
     entries = Entries()
     for section in document.keys() - {"exchange", "providers", "models"}:
         entries.problems.append(Problem((section,), _unknown(section, ("exchange", "providers", "models"))))
@@ -153,7 +153,7 @@ _SENTENCES = {
 
 
 def _sentence(error: ErrorDetails, shape: type[Entry]) -> str:
-    """Without the value: it may be a key."""
+    """Describe the error without the value, which may be a key."""
     kind, where = error["type"], error["loc"]
     if kind == "extra_forbidden":
         inner = NESTED.get(str(where[0]), shape) if len(where) > 1 else shape
@@ -170,7 +170,7 @@ Finding = tuple[Path, str]
 
 
 def _header_problems(provider: ProviderEntry) -> Iterator[Finding]:
-    """To HTTP, a name is the same in small and in capital letters."""
+    """Find headers that may not be set or would be sent twice. Names of HTTP headers ignore case."""
     seen = set() if provider.keyless else {"authorization"}
     for name in provider.headers:
         if name.lower() in OWN_HEADERS:
@@ -200,7 +200,7 @@ def _provider_problems(name: str, provider: ProviderEntry, kinds: Kinds) -> Iter
 
 
 def _similar_names(models: Iterable[str]) -> Iterator[Problem]:
-    """Names that differ in case alone: clients and list prices do not distinguish them."""
+    """Find model names that differ in case alone: clients and list prices do not distinguish them."""
     first: dict[str, str] = {}
     for model_id in models:
         known = first.setdefault(model_id.lower(), model_id)
@@ -245,7 +245,10 @@ def _route_problems(model: ModelEntry, providers: tuple[str, ...]) -> Iterator[F
 
 
 def _cost_problems(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, str]]:
-    """By tokens both sides or neither; by units one, as the provider bills it: whatever the model's own price is by."""
+    """Find wrong costs. Costs by tokens need input and output; a media route has one unit cost at most.
+
+    That unit may differ from the one of the model's price.
+    """
     by_tokens, given = model.modality.priced_by_tokens, route.model_fields_set
     for key in sorted((UNIT_COSTS if by_tokens else TOKEN_COSTS) & given):
         yield key, f"is not how a model of modality {model.modality} is billed"

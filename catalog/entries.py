@@ -14,7 +14,7 @@ MAX_PRICE = 10**9
 
 
 def _exact(value: object, places: int, sentence: str) -> Decimal:
-    """Exact numbers as they were written. A float has lost digits; a string is an error."""
+    """Take an exact number as it was written. A float has lost digits; a string is an error."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError(sentence)
     number = Decimal(value)
@@ -40,7 +40,7 @@ ENDPOINTS = ("/chat/completions", "/chat", "/completions", "/embeddings", "/resp
 
 
 def _base_url(value: object) -> str:
-    """The messages contain no part of the address: a password may be in it."""
+    """Check the address. The errors contain no part of it: a password may be in it."""
     if not isinstance(value, str):
         raise ValueError("must be text")
     address = value.strip().rstrip("/")
@@ -60,14 +60,14 @@ def _base_url(value: object) -> str:
 def _split(address: str) -> SplitResult | None:
     try:
         parts = urlsplit(address)
-        _ = parts.port  # raises for what is no number, or above 65,535
+        _ = parts.port  # raises if it is not a number up to 65,535
     except ValueError:
         return None
     return parts
 
 
 def credential(text: str) -> str:
-    """A key or header value without white space around it. Raises ValueError if a header cannot carry it."""
+    """Return a key or header value without white space around it. Raises ValueError if a header cannot carry it."""
     stripped = text.strip()
     if not _printable(stripped):
         raise ValueError("has a line end, a control character or a letter that no HTTP header can carry")
@@ -96,11 +96,11 @@ OWN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "user-agent", "accept-encoding", "connection", "transfer-encoding"}
     | {"expect", "keep-alive", "te", "trailer", "upgrade"}
 )
-"""Of a request to a provider: this program sends these itself, or never."""
+"""Headers of a request to a provider that this program sends itself, or never sends."""
 HeaderValue = Annotated[SecretStr, AfterValidator(_secret)]
 BaseURL = Annotated[str, BeforeValidator(_base_url)]
 FieldName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_.-]{0,63})$")]
-"""Of a request's field that goes upstream; `*`: every one."""
+"""The name of a request field that is sent upstream; `*` means every field."""
 
 
 class Entry(BaseModel):
@@ -129,7 +129,7 @@ class ProviderEntry(Entry):
 
 
 class PricedByTokens(Entry):
-    """What clients pay, by meter, per 1,000 of what it counts."""
+    """Credits that clients pay, by meter, per 1,000 of what the meter counts."""
 
     credits_per_1k_input: Price | None = None
     credits_per_1k_output: Price | None = None
@@ -147,7 +147,7 @@ class PricedByTokens(Entry):
 
 
 class CostedByTokens(Entry):
-    """What a provider bills us, by meter, per 1,000 of what it counts."""
+    """Credits that a provider bills us, by meter, per 1,000 of what the meter counts."""
 
     cost_per_1k_input: Price | None = None
     cost_per_1k_output: Price | None = None
@@ -181,7 +181,7 @@ class RouteEntry(CostedByTokens):
     model: Annotated[str, Field(min_length=1)]
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
-    """None: the provider's."""
+    """None means those of the provider."""
     service_tiers: dict[ServiceTierName, ServiceTierCosts] = {}
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None

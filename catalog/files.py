@@ -24,7 +24,10 @@ def load(
     at: datetime | None = None,
     shipped: Path = SHIPPED,
 ) -> Catalog:
-    """The catalog of this deployment, with the list prices of the day `at` (today). Raises `CatalogInvalid`."""
+    """Load the catalog of this deployment, with the list prices of the day `at` (default: now).
+
+    Raises `CatalogInvalid` with every problem found.
+    """
     sources = [_read(shipped, shipped.name)]
     if extension is not None:
         sources.append(_read(extension, str(extension)))
@@ -65,7 +68,7 @@ def _read(path: Path, name: str) -> _Source:
 
 
 def _located(problem: Problem, sources: list[_Source]) -> tuple[tuple[int, int], str]:
-    """The file that has the path (the later one, if both have it), and the line of it or of the nearest parent."""
+    """Find the file that has the path (the later one, if both have it), and the line of it or its nearest parent."""
     depth, number, line = 0, len(sources) - 1, 1
     for candidate, source in reversed(list(enumerate(sources))):
         known = (length for length in range(len(problem.path), 0, -1) if problem.path[:length] in source.lines)

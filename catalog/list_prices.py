@@ -12,7 +12,7 @@ from domain.catalog import Provider
 from domain.meters import Meter
 
 Dollars = Mapping[Meter, Decimal]
-"""Per 1,000 of what each meter counts. A meter that is not in it has no price of its own."""
+"""US dollars per 1,000 of what each meter counts. A meter that is not in it has no price of its own."""
 KEYS: Mapping[Meter, str] = {
     Meter.INPUT: "input_mtok",
     Meter.CACHED_INPUT: "cache_read_mtok",
@@ -25,12 +25,15 @@ KEYS: Mapping[Meter, str] = {
     Meter.IMAGE_OUTPUT: "output_image_mtok",
     Meter.WEB_SEARCH: "web_searches_kcount",
 }
-"""The price data's names: `_mtok` is for a million, `_kcount` for a thousand."""
+"""Names in the price data: `_mtok` is the price of a million tokens, `_kcount` of a thousand events."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListPrice:
-    """`tiers`: the prices of a whole call whose input is longer than so many tokens, in ascending order."""
+    """The list price of a model. A tier holds the prices of a whole call whose input is longer than its threshold.
+
+    `tiers` are pairs of the threshold in tokens and the prices, in ascending order.
+    """
 
     base: Dollars
     tiers: tuple[tuple[int, Dollars], ...]
@@ -38,16 +41,15 @@ class ListPrice:
 
 
 FEES = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
-"""Fees that our meters cannot express. A model with one has no list price here: it would be too low."""
+"""Fees that our meters cannot express. A model with one gets no list price: it would be too low."""
 
 
 def find(provider: Provider, model: str, at: datetime, *, writes: bool = True) -> ListPrice | None:
-    """What the provider charges on that day for its model; None when that is not known.
+    """Return what the provider charges for its model on the day of `at`, or None if that is not known.
 
-    The provider is known by its address or, behind a proxy or a test double, by its name.
-
-    Where the price depends on the time of day, the highest one: a price that clients see must hold all day. A model
-    that `writes` (an embedding model does not) has a price for its output, or none at all.
+    The provider is found by its address or, behind a proxy or a test double, by its name. If the price depends on the
+    time of day, the highest one is returned: a price that clients see holds all day. Pass `writes=False` for a model
+    without output (embeddings); for others, None is returned unless there is an output price.
     """
     priced = _model(provider, model)
     if priced is None:
@@ -75,7 +77,7 @@ def _model(provider: Provider, model: str) -> ModelInfo | None:
 
 
 def _moments(model: ModelInfo, at: datetime) -> set[datetime]:
-    """Times of that day between which no price of this model changes."""
+    """Return the times of that day at which the model's price may change, and `at` itself."""
     moments = {at}
     if isinstance(model.prices, list):
         for priced in model.prices:
@@ -101,7 +103,10 @@ def _max_prices(prices: list[ModelPrice], input_tokens: int) -> Dollars:
 
 
 def _at(price: ModelPrice, input_tokens: int) -> dict[Meter, Decimal]:
-    """A meter of every model without a price of its own costs what plain input costs; embeddings have no output."""
+    """Return the prices for an input of this length.
+
+    Without prices of their own, cached input and cache writes cost what plain input costs, and output costs nothing.
+    """
     values = {meter: _value(getattr(price, key), input_tokens) for meter, key in KEYS.items()}
     dollars = {
         meter: value if KEYS[meter].endswith("_kcount") else value / 1000

@@ -18,7 +18,7 @@ Token = tuple[str, str, int]
 
 
 def index(text: str) -> dict[Path, int]:
-    """The text must be valid TOML: nothing is checked here."""
+    """Map the path of each table, key and array element to its line, counted from 1. The text must be valid TOML."""
     return _Reader(text).read()
 
 
@@ -91,7 +91,7 @@ class _Reader:
             self._take()
 
     def _elements(self, path: Path, closing: str) -> None:
-        """The inside of an array or an inline table, up to and with its closing bracket."""
+        """Read an array or an inline table up to its closing bracket, which is consumed."""
         count = 0
         while (token := self._peek()) != _END:
             if token[0] == "newline" or token[1] == ",":

@@ -1,1 +1,1 @@
-"""`yout`: what an operator does. One module a noun; each is imported when one of its commands runs."""
+"""The command `yout` for operators. Each noun has a module, which is imported when one of its commands runs."""

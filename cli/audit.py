@@ -1,4 +1,4 @@
-"""`yout audit`: whether the books are right."""
+"""`yout audit`: proves the ledger."""
 
 import sys
 from typing import TYPE_CHECKING

@@ -32,11 +32,11 @@ COMMANDS = {
 }
 """Each command: the module that holds it, its name there, and its line of help."""
 _UNREADABLE = {"Cc", "Cs", "Zl", "Zp"}
-"""Control characters, half surrogates, line and paragraph separators."""
+"""Unicode categories that no argument may contain: control characters, surrogates, line and paragraph separators."""
 
 
 class Commands(click.Group):
-    """Imports a command's module when it runs; ends every command the same way."""
+    """Imports a command's module when it runs, and turns every end of a command into an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -46,16 +46,16 @@ class Commands(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)  # noqa: S101  # what the table names
+        assert isinstance(command, click.Command)  # noqa: S101  # the table names commands only
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """From the table: no command is imported for its line of help."""
+        """List the commands from the table, so that none is imported for its line of help."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Every word of the command line is text of one line, whichever command it is for."""
+        """Check every argument before it is parsed. Raises `Failure` for one that is not a line of text."""
         return super().parse_args(ctx, [_read(number, word) for number, word in enumerate(args, start=1)])
 
     def main(  # type: ignore[override]  # it never returns
@@ -79,7 +79,7 @@ class Commands(click.Group):
 
 
 def _read(number: int, word: str) -> str:
-    """An argument, which is UTF-8 whatever the terminal's encoding is called."""
+    """Decode an argument as UTF-8, whatever the terminal's encoding is."""
     try:
         text = os.fsencode(word).decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""`yout grant`, `adjust` and `refund`: credits by the operator's hand, each a transaction in the books."""
+"""`yout grant`, `adjust` and `refund`: an operator changes credits, each time by a transaction in the ledger."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_REFERENCE_CHARACTERS = 200
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
-"""`-500` is an amount, and no option."""
+"""Makes click read `-500` as an amount, not as an option."""
 
 ref = click.option("--ref", help="Your reference: the same one does it once.")
 reason = click.option(
@@ -29,7 +29,7 @@ reason = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What makes a change of credits happen once: the operator's own, or one that was made for this command."""
+    """The idempotency reference of a change of credits: the operator's own, or one made for this command (`ours`)."""
 
     text: str
     ours: bool
@@ -112,11 +112,15 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
 
 
 def _granted(operation: "Operation", reference: Reference) -> "Granted":
-    """The ledger's answer. Under a reference of this command alone nothing was done before: its own commit was lost."""
+    """Return the ledger's answer.
+
+    A reference that this command made cannot have been used before: if the answer is `repeated`, the first try
+    committed and only its reply was lost.
+    """
     from domain.results import Granted
 
     granted = ask(operation, again=reference.again)
-    assert isinstance(granted, Granted)  # noqa: S101  # what a Grant and an Adjust are answered with
+    assert isinstance(granted, Granted)  # noqa: S101  # the answer to a Grant and to an Adjust
     return replace(granted, repeated=granted.repeated and not reference.ours)
 
 

@@ -1,4 +1,4 @@
-"""The database that a command works on. Whatever is wrong with it is told in one line."""
+"""Runs a command's work in the database. A fault of the database becomes a `Failure` of one line."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Work = Callable[["AsyncSession"], Awaitable[Value]]
 ATTEMPTS = 2
-"""How often a change is asked for whose commit went unanswered."""
+"""How often a change is tried while its commit is not answered."""
 AGAIN = "run the same command again: it does nothing twice"
 
 
@@ -34,14 +34,14 @@ def settings() -> "Settings":
 
 
 def open_database() -> "Database":
-    """One connection. Raises `Failure` for a URL that is none."""
+    """Open a pool of one connection. Raises `Failure` for an invalid URL."""
     from db.engine import Database
 
     return with_url(lambda url: Database.open(url, pool=1))
 
 
 def with_url(work: Callable[[str], Value]) -> Value:
-    """What the work makes of the database's URL. Raises `Failure` when it can make nothing of it."""
+    """Call the work with the database's URL. Raises `Failure` if it raises because the URL is invalid."""
     from sqlalchemy.exc import ArgumentError
 
     from db.faults import place
@@ -55,11 +55,11 @@ def with_url(work: Callable[[str], Value]) -> Value:
 
 
 def run(work: Coroutine[Any, Any, Value]) -> Value:
-    """What the work returns. A database that is away is told by its cause."""
+    """Run the work and return its result. Raises `Failure` with the cause when the database is unavailable."""
     from domain.errors import ServiceUnavailable
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # what the ledger logs for a server's operator
+        with contextlib.redirect_stdout(io.StringIO()):  # the ledger's log lines are for servers
             return asyncio.run(work)
     except ServiceUnavailable as unavailable:
         fault = _fault()
@@ -67,7 +67,7 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
 
 
 def reading(work: "Work[Value]") -> Value:
-    """What the work finds in one transaction that cannot write."""
+    """Run the work in one read-only transaction and return its result."""
     return run(_reading(work))
 
 
@@ -81,17 +81,19 @@ async def _reading(work: "Work[Value]") -> Value:
 
 
 def writing(work: "Work[Value]") -> Value:
-    """What the work came to, committed; or nothing, when it raises.
+    """Run the work in one transaction, commit it and return its result. Nothing is committed when it raises.
 
-    The work is done again when its commit goes unanswered: it must find what it has already done.
+    If the commit is not answered, the work runs again: it must be idempotent. Raises `Failure` with the exit code for
+    an unknown outcome when no commit is answered.
     """
     return run(_writing(work))
 
 
 def writing_once(work: "Work[tuple[Value, bool]]") -> tuple[Value, bool]:
-    """The same for work that tells whether it had been done before: before this command, that is.
+    """Like `writing`, for work that also returns whether it had been done before.
 
-    What work finds when it is done again may be its own doing, so it counts only what it finds each time.
+    The flag returned is True only when every run of the work reported it: a second run may find what the first one
+    has committed.
     """
     errors: list[bool] = []
 
@@ -132,7 +134,11 @@ def account_id(named: str) -> "UUID":
 
 
 def ask(operation: "Operation", *, again: str) -> "Answer":
-    """The ledger's answer, durable. `again`: how the operator asks anew when it stays unknown what happened."""
+    """Send the operation to the ledger and return its committed answer.
+
+    Raises `Failure` with an unknown outcome when the ledger does not answer; `again` tells the operator how to repeat
+    the command.
+    """
     return run(_ask(operation, again))
 
 

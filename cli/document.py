@@ -1,4 +1,4 @@
-"""`yout openapi`: the API's description of itself."""
+"""`yout openapi`: the API's OpenAPI document."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`yout keys`: what callers show."""
+"""`yout keys`: API keys of accounts."""
 
 from typing import TYPE_CHECKING
 

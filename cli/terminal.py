@@ -1,4 +1,4 @@
-"""How commands print: lines, tables and JSON, on any terminal, into any pipe."""
+"""Prints lines, tables and JSON to any terminal or pipe."""
 
 import io
 import json
@@ -15,11 +15,11 @@ from exits import CANNOT_RUN, REFUSED, Failure
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 account = click.argument("account")
-"""Its id, or its owner's e-mail address."""
+"""The account's id, or its owner's e-mail address."""
 
 
 def accept_any_text() -> None:
-    """A character that the terminal's encoding lacks is replaced, and no command fails for it."""
+    """Replace characters that the terminal's encoding lacks, so that no command fails for one."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
@@ -33,7 +33,7 @@ def say(line: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """In the terminal's encoding where that has all of its characters, else with `\\u` escapes: JSON all the same."""
+    """Print the value as JSON, in the terminal's encoding if it has all of the characters, else with `\\u` escapes."""
     import orjson
 
     text = orjson.dumps(value).decode()
@@ -45,7 +45,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
-    """Each column as wide as it has to be: no id is cut. `numbers`: the heads of columns set to the right."""
+    """Print a table without cutting any value. `numbers` are the heads of columns that are aligned to the right."""
     table = [list(heads), *([_plain(cell) for cell in row] for row in rows)]
     widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
     for cells in table:
@@ -60,7 +60,7 @@ def _padded(cell: str, width: int, *, right: bool) -> str:
 
 
 def _width(text: str) -> int:
-    """In columns of a terminal."""
+    """Return the width of the text in columns of a terminal."""
     return sum(
         0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
         for character in text
@@ -68,7 +68,7 @@ def _width(text: str) -> int:
 
 
 def _plain(text: str) -> str:
-    """Without anything that a terminal would obey, such as escape sequences in a name."""
+    """Replace control characters, so that an escape sequence in a name does nothing."""
     return "".join("\ufffd" if unicodedata.category(character) in ("Cc", "Cs") else character for character in text)
 
 
@@ -82,7 +82,7 @@ def _write(text: str) -> None:
 
 
 def flush() -> None:
-    """Raises `Failure` when what was printed cannot be written: a full disk is no success."""
+    """Write out what was printed. Raises `Failure` when that is not possible, as on a full disk."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -98,7 +98,10 @@ def _unwritable(error: OSError) -> BaseException:
 
 
 def closing(code: int) -> int:
-    """The interpreter flushes once more at its end, and would print a traceback: what is left goes nowhere."""
+    """Return the exit code after a last flush.
+
+    If it fails, the rest of the output is discarded: else the interpreter flushes again at exit and prints a traceback.
+    """
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

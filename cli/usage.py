@@ -1,4 +1,4 @@
-"""`yout usage`: what calls brought in, and what is left of it once the providers are paid."""
+"""`yout usage`: what calls were charged, what providers bill for them, and the margin."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -65,7 +65,7 @@ def _row(by: By, margin: Margin) -> dict[str, Any]:
 
 
 def _exact(credits: Decimal) -> str:
-    """Every digit of it, as a string: JSON's numbers would lose some."""
+    """Return all digits as a string: JSON numbers would lose some."""
     written = f"{credits:f}"
     return written.rstrip("0").rstrip(".") if "." in written else written
 

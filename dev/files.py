@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Replace the file in one step, durably, mode 0600."""
+    """Replace the file atomically and durably, with mode 0600."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        unfinished = Path(file.name)  # made with mode 0600
+        unfinished = Path(file.name)  # created with mode 0600
         try:
             file.write(text)
             file.flush()

@@ -15,7 +15,7 @@ THROUGH_FOR_ALL = 0o001
 
 
 class Identity(Protocol):
-    """`become` runs between fork and exec; `owner` is the user id that the server's files must have."""
+    """A user to run a server as. `become` runs between fork and exec; `owner` is the user id of the server's files."""
 
     owner: int
 
@@ -40,7 +40,7 @@ class Ourselves:
 
 
 class Namespaced:
-    """This user under another id, in a user namespace. Needs no privilege, and no file changes its owner."""
+    """This user under another id, in a user namespace. It needs no privilege, and no file changes its owner."""
 
     def __init__(self) -> None:
         self.owner = os.geteuid()
@@ -58,7 +58,7 @@ class Namespaced:
         give(folder, self.owner)
 
     def works(self, program: Path) -> bool:
-        """Container runtimes often forbid user namespaces; only an attempt shows it."""
+        """Try the program in a user namespace: container runtimes often forbid them."""
         try:
             tried = subprocess.run([program, "-V"], preexec_fn=self.become, capture_output=True, check=False)
         except (subprocess.SubprocessError, OSError):
@@ -77,7 +77,7 @@ class Nobody:
         os.setuid(NOBODY)
 
     def admit(self, folder: Path) -> None:
-        """Make it the owner of `folder`. Everybody may then enter `folder` and the state folder, but not list them."""
+        """Make `nobody` the owner of `folder`. Every user may then enter it and the state folder, but not list them."""
         for ours in (folder, folder.parent):
             ours.chmod(ours.stat().st_mode | THROUGH_FOR_ALL)
         for parent in folder.resolve().parents:
@@ -91,7 +91,7 @@ class Nobody:
 
 
 def choose(program: Path) -> Identity:
-    """The first of the three with which `program` runs on this machine."""
+    """Return the first of the three identities with which `program` runs on this machine."""
     root = os.geteuid() == 0
     if not root and _has_name():
         return Ourselves()

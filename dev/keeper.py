@@ -27,7 +27,7 @@ class Part(Protocol):
 
     @property
     def clue(self) -> str:
-        """Where its log is."""
+        """Where to read its log: a path or a phrase."""
         ...
 
     async def start(self) -> None: ...
@@ -38,7 +38,7 @@ class Part(Protocol):
 
 
 class Process:
-    """A part that is a program of ours. Its lines go to the terminal; `ready` returns when it serves."""
+    """A part that is one of our own programs. Its output goes to the terminal; `ready` returns when it serves."""
 
     def __init__(self, program: Program, hear: Hear, ready: Ready | None = None) -> None:
         self.name = self.title = program.name
@@ -49,7 +49,7 @@ class Process:
         self._child: Child | None = None
 
     async def start(self) -> None:
-        """Return when it serves. Reports it if it ends before that."""
+        """Start the process and return when it serves. Raises `CannotStart` if it ends before that."""
         self._child = spawn(self._program, Streams(output=subprocess.PIPE))
         if self._child.output is not None:
             await follow(self._child.output, self._hear)
@@ -72,10 +72,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Pauses:
-    """Pauses before a restart."""
+    """How long to wait before a restart, in seconds."""
 
     alive: float = 10.0
-    """After so many seconds of service, the next end counts as the first."""
+    """If a part served for this many seconds, its next end counts as the first."""
     first: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
     then: float = 15.0
 
@@ -89,7 +89,7 @@ USUAL = Pauses()
 class Keeper:
     """Starts a part, reports it, and starts it again whenever it ends.
 
-    If other parts need it and its first start fails, the stack ends with its error.
+    If other parts need it and its first start fails, the stack ends with the error of that start.
     """
 
     def __init__(self, part: Part, report: Report, *, needed: bool = False, pauses: Pauses = USUAL) -> None:
@@ -112,7 +112,7 @@ class Keeper:
             await self._mourn(how, deaths)
 
     async def _lived(self) -> str:
-        """Run the part once; returns how it ended."""
+        """Run the part once and return how it ended."""
         try:
             await self._started()
             return cause(await self.part.wait())

@@ -33,6 +33,6 @@ class Lines(asyncio.Protocol):
 
 
 async def follow(pipe: IO[bytes], hear: Hear) -> asyncio.ReadTransport:
-    """Call `hear` with each line until the other end of the pipe is closed."""
+    """Call `hear` with each line of the pipe until its other end is closed. Returns at once."""
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: Lines(hear), pipe)
     return transport

@@ -11,7 +11,7 @@ from dev.errors import CannotStart
 
 
 class Lock:
-    """Held by an open file. A child that inherits the file keeps the lock, even when the parent is killed."""
+    """A lock that an open file holds. A child that inherits the file keeps it, even when the parent is killed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,7 +31,7 @@ class Lock:
         return True
 
     async def take(self, max_wait: float) -> None:
-        """Wait for the last owner, which may be ending."""
+        """Take the lock, and wait up to `max_wait` seconds for a previous owner that is ending."""
         deadline = asyncio.get_running_loop().time() + max_wait
         while not self.try_take():
             if asyncio.get_running_loop().time() > deadline:
@@ -40,7 +40,7 @@ class Lock:
 
     @contextmanager
     def handed_over(self) -> Iterator[int]:
-        """The descriptor that a child inherits. Ours is closed afterwards: then the child alone holds the lock."""
+        """Yield the descriptor for a child to inherit, then close ours: the child alone holds the lock."""
         if self._descriptor is None:
             raise RuntimeError("take the lock first")
         try:

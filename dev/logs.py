@@ -26,7 +26,7 @@ def previous(log: Path) -> Path:
 
 
 def tail(log: Path, since: int = 0, lines: int = 15) -> str:
-    """The last lines that were written after byte `since`."""
+    """Return the last `lines` lines that were written after byte `since`."""
     if not log.exists():
         return ""
     with log.open("rb") as file:

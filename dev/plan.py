@@ -17,12 +17,12 @@ from settings import Settings, problems
 ROOT = Path(__file__).resolve().parent.parent
 UNKNOWN_YET = "postgresql://127.0.0.1/yout"
 MARGIN = 5.0
-"""Seconds for a process to end, in addition to its own shutdown timeout."""
+"""Seconds that a process gets to end, in addition to its own shutdown timeout."""
 
 EMBEDDED_ONLY = ("YOUT_DATABASE_URL", "YOUT_MIGRATION_DATABASE_URL", "YOUT_TEMPORAL_ADDRESS")
-"""Set by the stack itself, whatever the environment says."""
+"""Settings that the stack sets itself, whatever the environment says."""
 FOREIGN = ("PG", "TEMPORAL_")
-"""Variables that would redirect a client of ours to another server."""
+"""Prefixes of variables that would redirect one of our clients to another server."""
 
 
 def _python(*words: str) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Commands:
         *(sys.executable, "-c"),
         "import json; from temporal.attributes import DEFINITIONS; print(json.dumps(dict(DEFINITIONS)))",
     )
-    """Runs in a process of its own: the module imports the whole Temporal SDK, which takes a second or more."""
+    """It runs in its own process: the module imports the whole Temporal SDK, which takes a second or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def ports(self) -> Mapping[str, tuple[str, int]]:
-        """Where the stack will listen, by the setting that changes it."""
+        """The host and port of each listener, by the setting that changes it."""
         return {
             "YOUT_PORT": (self.settings.host, self.settings.port),
             "YOUT_TEMPORAL_PORT": ("127.0.0.1", self.settings.temporal_port),
@@ -85,14 +85,14 @@ class Plan:
         )
 
     def errand(self, name: str, command: tuple[str, ...], database_url: str, owner: str = "") -> Program:
-        """A program that does one thing and ends. `owner`: the URL for migrations."""
+        """Return a program that does one thing and ends. `owner` is the database URL for migrations."""
         program = self.program(name, command, database_url)
         given = {**program.environment, "YOUT_MIGRATION_DATABASE_URL": owner}
         return replace(program, environment=given, ending=((SIGTERM, 3.0),))
 
 
 def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands) -> Plan:
-    """The plan for an environment. Raises `CannotStart` that names each wrong variable."""
+    """Make the plan for an environment. Raises `CannotStart` that names each wrong variable."""
     settings = _validated(given, state, secret)
     inherited = {name: value for name, value in given.items() if not name.startswith(FOREIGN)}
     plan = Plan(settings=settings, commands=commands, given=given, environment=inherited)
@@ -114,7 +114,7 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
 
 
 def _bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
-    """If bytecode may not be written beside its source, it goes into the state folder: compiling takes seconds."""
+    """Put bytecode into the state folder if it may not be written beside its source: compiling takes seconds."""
     if not given.get("PYTHONDONTWRITEBYTECODE"):
         return {}
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(state / "bytecode")}

@@ -14,13 +14,13 @@ LISTENING = "0A"
 
 
 def free() -> int:
-    """A port that nobody listens on, from below the range that the kernel hands out to outgoing connections.
+    """Return a port without a listener, below the range that the kernel uses for outgoing connections.
 
-    In that range a client that retries a port without a listener sooner or later connects to itself, and then
-    holds the port against the server that wants to come back to it.
+    In that range, a client that retries a port without a listener may connect to itself. It then holds the port, and
+    the server cannot bind it again.
     """
     for _ in range(200):
-        port = random.randrange(LOWEST, max(_first_outgoing(), LOWEST + 1))  # noqa: S311  # nothing to guess
+        port = random.randrange(LOWEST, max(_first_outgoing(), LOWEST + 1))  # noqa: S311  # not a secret
         if available(LOOPBACK, port):
             return port
     with socket.socket() as any_port:
@@ -29,7 +29,7 @@ def free() -> int:
 
 
 def available(host: str, port: int) -> bool:
-    """Whether a server could listen there. Raises OSError when the host is not ours to listen on."""
+    """Tell whether the port is free to listen on. Raises OSError if this machine cannot listen on the host."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections may linger
@@ -44,7 +44,7 @@ def available(host: str, port: int) -> bool:
 
 
 async def taken(wanted: Mapping[str, tuple[str, int]]) -> list[str]:
-    """A sentence for each port that is taken, from the host and port of each setting."""
+    """Return a sentence for each port that is taken. `wanted` has the host and port of each setting."""
     settings: dict[int, str] = {}
     sentences = []
     for setting, (host, port) in wanted.items():
@@ -71,7 +71,7 @@ async def _problem(host: str, port: int) -> str | None:
 
 
 def holder(port: int) -> str | None:
-    """The process that listens on the port, such as `python3, pid 4711`, as far as this user may see it."""
+    """Name the process that listens on the port, such as `python3, pid 4711`, or None if this user may not see it."""
     sockets = {f"socket:[{inode}]" for inode in _listening(port)}
     if not sockets:
         return None

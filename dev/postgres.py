@@ -20,7 +20,7 @@ APP_USER = "yout_app"
 PORT_TAKEN = "Address already in use"
 
 QUIET = {
-    # No statement, parameter or row may reach the log: all of them contain customers' data.
+    # No statement, parameter or row may reach the log: they all contain customers' data.
     "log_statement": "none",
     "log_min_duration_statement": "-1",
     "log_min_error_statement": "panic",
@@ -47,7 +47,7 @@ OPTIONS = {
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """PostgreSQL. Ending it is what it calls a fast shutdown: clients are disconnected, what they committed stays."""
+    """PostgreSQL. `stop` is a fast shutdown: clients are disconnected, and what they committed stays."""
 
     name = "PostgreSQL"
 
@@ -69,7 +69,7 @@ class EmbeddedPostgres(EmbeddedServer):
     @classmethod
     @contextmanager
     def temporary(cls, options: Mapping[str, str] | None = None) -> Iterator[Self]:
-        """A running server in a temporary folder. For session fixtures."""
+        """Run a server in a temporary folder. For session fixtures."""
         folder = tempfile.TemporaryDirectory(prefix="yout-postgres-")
         with folder, cls(Path(folder.name) / "postgres", options=options) as server:
             yield server
@@ -80,7 +80,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where the database answers. Stays the same over restarts, unless another process takes the port."""
+        """The URL for the owner. A restart keeps it, unless another process takes the port."""
         return self.url_of(DATABASE)
 
     def url_of(self, database: str) -> str:
@@ -89,7 +89,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return f"postgresql://{USER}:{self._password}@{ports.LOOPBACK}:{self.port}/{database}"
 
     def app_url_of(self, database: str) -> str:
-        """The same for the application's role, which a migration run creates. It owns nothing."""
+        """Return the URL for the application's role. A migration run creates the role; it owns nothing."""
         if self.port is None:
             raise RuntimeError("the address is known once the server has started")
         password = hashlib.sha256(f"{APP_USER} {self._password}".encode()).hexdigest()
@@ -100,7 +100,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return self.app_url_of(DATABASE)
 
     async def start(self) -> None:
-        """Return when it takes connections; after a crash it recovers first."""
+        """Start the server and return when it accepts connections. After a crash it recovers first."""
         if self._child is not None and self._child.code is not None:
             cluster.end_orphans(self.folder / "data")
         await self.reserve()
@@ -139,7 +139,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return False
 
     def _remembered_password(self, prepared: Cluster) -> str:
-        """Written before the data folder is made, so that every folder has one."""
+        """Return the stored password, or make and store one. It is stored before the data folder is created."""
         password_file = self.folder / "password"
         if not password_file.exists():
             if prepared.data.exists():

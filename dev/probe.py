@@ -15,7 +15,7 @@ class Answer:
 
 
 async def get(url: str, bearer: str | None = None) -> Answer | None:
-    """The answer to a GET; None when there is none."""
+    """Return the answer to a GET, or None when there is none."""
     target = urlsplit(url)
     lines = [f"GET {target.path or '/'} HTTP/1.0", f"Host: {target.netloc}"]  # 1.0: the body ends with the connection
     if bearer is not None:

@@ -30,12 +30,12 @@ class Report:
         self._print(Text(text, style="bold red"))
 
     def line(self, name: str, text: str) -> None:
-        """A line that a part has written."""
+        """Print a line that a part has written."""
         prefix = (f"{name:<{WIDTH}} | ", COLOURS.get(name, ""))
         self._print(Text.assemble(prefix, Text.from_ansi(text)))
 
     def ready(self, addresses: dict[str, str], key: str, seconds: float) -> None:
-        """All addresses, and a command to paste."""
+        """Print all addresses, and a command to paste."""
         width = max(map(len, addresses)) + 2
         self._print(Text(f"\nyout is up ({seconds:.1f} s)\n", style="bold green"))
         for name, address in {**addresses, "API key": key}.items():
@@ -52,7 +52,7 @@ class Report:
 
 
 def curl(api: str, key: str) -> str:
-    """A command for a first call."""
+    """Return a command for a first call."""
     body = json.dumps({"model": "demo-chat", "messages": [{"role": "user", "content": "Hello!"}]})
     return (
         f"curl {api}/v1/chat/completions \\\n"
@@ -63,7 +63,7 @@ def curl(api: str, key: str) -> str:
 
 
 def cause(code: int) -> str:
-    """How a process ended, from its exit code."""
+    """Describe how a process ended, from its exit code."""
     if code >= 0:
         return f"exit code {code}"
     try:

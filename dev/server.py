@@ -30,7 +30,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Return when it answers. A restart has the same address."""
+        """Start the server and return when it answers. A restart keeps the address."""
 
     @property
     def title(self) -> str:
@@ -38,7 +38,7 @@ class EmbeddedServer(ABC):
 
     @property
     def clue(self) -> str:
-        """Where its log is."""
+        """The path of its log."""
         return str(self.log)
 
     @property
@@ -46,12 +46,12 @@ class EmbeddedServer(ABC):
         return self._child.pid if self._child else None
 
     async def reserve(self) -> None:
-        """Make sure that no other server uses the folder. Waits for one that a killed stack has left behind."""
+        """Lock the folder. Waits for a server that a killed stack has left behind."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._lock.take(TIMEOUT)
 
     async def wait(self) -> int:
-        """Return when the server has ended, for whatever reason."""
+        """Wait until the server has ended, for any reason, and return its exit code."""
         if self._child is None:
             raise RuntimeError("not started")
         return await self._child.wait()
@@ -62,7 +62,7 @@ class EmbeddedServer(ABC):
         self._lock.release()
 
     async def _launch(self, program: Program) -> Child:
-        """Start the process, which from then on holds the lock of the folder."""
+        """Start the process. It inherits the lock of the folder and holds it until it ends."""
         await self.reserve()
         with self.log.open("ab") as log, self._lock.handed_over() as lock:
             self._child = spawn(replace(program, kept_open=(lock,)), Streams(output=log))
@@ -91,7 +91,7 @@ class EmbeddedServer(ABC):
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run it on a new loop in this thread; the thread's current loop does not change."""
+    """Run the work on a new event loop in this thread. The thread's current loop does not change."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(work)

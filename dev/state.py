@@ -23,7 +23,7 @@ class StateFolder:
 
     @classmethod
     def claim(cls, given: str) -> Self:
-        """Make and lock the folder. Raises `CannotStart`."""
+        """Create and lock the folder. Raises `CannotStart` when it is in use or cannot be used."""
         path = _checked(given)
         state = cls(path)
         try:
@@ -48,14 +48,14 @@ class StateFolder:
         return self.path / "logs" / f"{name}.log"
 
     def secret(self) -> str:
-        """The master secret, made once: no other can decrypt what it encrypted."""
+        """Return the master secret. It is made once: no other secret can decrypt what it encrypted."""
         secret_file = self.path / SECRET_FILE
         if not secret_file.exists():
             files.write(secret_file, secrets.token_urlsafe(48) + "\n")
         return secret_file.read_text().strip()
 
     def last_run(self) -> dict[str, str]:
-        """What the last run published; empty if the file is damaged."""
+        """Return what the last run published, or nothing if the file is damaged."""
         try:
             written = json.loads((self.path / DEV_FILE).read_text())
         except FileNotFoundError:
@@ -66,7 +66,7 @@ class StateFolder:
         return written if isinstance(written, dict) else {}
 
     def publish(self, values: Mapping[str, str]) -> None:
-        """Let other processes (`yout …` in another terminal, tests) find this stack."""
+        """Write the values to a file, where `yout …` in another terminal and tests find them."""
         files.write(self.path / DEV_FILE, json.dumps(values, indent=2) + "\n")
 
 

@@ -4,7 +4,7 @@ import asyncio
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 ECHO = 0.3
-"""Seconds in which one Ctrl-C may arrive twice (from the terminal and from make); a later one is a second one."""
+"""Seconds in which one Ctrl-C may arrive twice, from the terminal and from make. A later one counts as a second."""
 
 
 class Stopped(Exception):
@@ -12,7 +12,7 @@ class Stopped(Exception):
 
 
 class Stops:
-    """`stopping` after the first signal, `hurry` after a second Ctrl-C."""
+    """Listens for signals. The first one sets `stopping`; a second Ctrl-C sets `hurry`."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
@@ -25,7 +25,7 @@ class Stops:
             loop.add_signal_handler(signal, self._hear, signal)
 
     async def interrupt(self) -> None:
-        """Raise `Stopped` after the first signal."""
+        """Wait for the first signal, then raise `Stopped`."""
         await self.stopping.wait()
         raise Stopped
 

@@ -27,11 +27,11 @@ from dev.temporal import EmbeddedTemporal, TemporalPorts
 DEFAULT_STATE_DIR = ".yout"
 LOG_CHECK = 10.0
 MIGRATING = ("db/migrations", "db/functions.sql", "db/migrate.py", "db/roles.py")
-"""What a migration run does is written there."""
+"""The sources that a migration run depends on."""
 
 
 def main(settings_env: Mapping[str, str], commands: Commands | None = None, pauses: Pauses = USUAL) -> int:
-    """Run the stack in this process, which must be its main thread; the exit code."""
+    """Run the stack and return the exit code. Must be called in the main thread."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without our characters must not end the stack
     with suppress(KeyboardInterrupt):  # before the loop listens for it
@@ -40,7 +40,7 @@ def main(settings_env: Mapping[str, str], commands: Commands | None = None, paus
 
 
 async def run(settings_env: Mapping[str, str], commands: Commands | None = None, pauses: Pauses = USUAL) -> int:
-    """Run until told to stop; the exit code. Everything is read from `settings_env`."""
+    """Run the stack until a signal stops it, and return the exit code. All settings are read from `settings_env`."""
     report, stops = Report(Console()), Stops()
     stops.listen()
     state = None
@@ -110,7 +110,7 @@ class Stack:
         worker = tasks.create_task(self._work(tasks, temporal))
         key = known_key or await self._demo_key()
         await api.up.wait()
-        # A database that was made anew refuses it. Any other trouble is no reason for another key.
+        # A new database refuses the old key. No other fault is a reason to make another key.
         if await probe.status(f"{self._plan.api_url}/api/chat/limit/", bearer=key) == 401:
             key = await self._demo_key()
         await worker
@@ -118,7 +118,7 @@ class Stack:
         self._tell(key, clock() - began)
 
     async def _clear_the_way(self) -> None:
-        """Check what would prevent the stack from running, before a part of it runs."""
+        """Check for what would prevent the stack from running, before any part of it starts."""
         for name in plan.EMBEDDED_ONLY:
             if self._plan.given.get(name):
                 self._report.warning(f"{name} is set, but this stack brings its own: it is ignored here.")
@@ -132,7 +132,7 @@ class Stack:
         self._report.note(f"Starting {self._postgres.title} and Temporal in {self._state.path} …")
 
     async def _migrate(self) -> None:
-        """Migrate the database, unless that was done for these sources: a check alone takes seconds."""
+        """Migrate the database, unless that was done with the same sources: even a check takes seconds."""
         began, command = asyncio.get_running_loop().time(), self._plan.commands.migrate
         done = Done(self._postgres.folder / "migrated", command, tuple(plan.ROOT / name for name in MIGRATING))
         if not done.already:
@@ -141,7 +141,7 @@ class Stack:
             self._report.step("Database migrations", asyncio.get_running_loop().time() - began)
 
     async def _define(self, temporal: Keeper) -> None:
-        """Register the search attributes of our workflows at Temporal, unless they are as last time."""
+        """Register the search attributes of our workflows in Temporal, unless that was done with the same sources."""
         command = self._plan.commands.search_attributes
         done = Done(self._temporal.folder / "attributes", command, (plan.ROOT / "temporal",))
         if not done.already:
@@ -151,7 +151,7 @@ class Stack:
             done.note()
 
     async def _run(self, what: str, command: tuple[str, ...], *, owner: str = "") -> str:
-        """The output of a program of ours that does one thing and ends. Only migrations get the `owner`'s URL."""
+        """Run one of our programs to its end and return its output. Only migrations get the `owner`'s URL."""
         done = await finish(self._plan.errand(what, command, self._postgres.app_url, owner))
         if done.code != 0:
             output = "\n".join(text for text in (done.output, done.errors) if text)
@@ -159,7 +159,7 @@ class Stack:
         return done.output
 
     async def _work(self, tasks: asyncio.TaskGroup, temporal: Keeper) -> None:
-        """The worker starts after Temporal. The API waits for neither."""
+        """Start the worker after Temporal. The API waits for neither."""
         await temporal.up.wait()
         worker = self._keep(tasks, self._program("worker", self._plan.commands.worker))
         await worker.up.wait()

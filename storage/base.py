@@ -1,4 +1,4 @@
-"""What the gateway asks of an object store."""
+"""The Protocol of an object store."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -33,16 +33,16 @@ class Storage(Protocol):
     async def head(self, key: str) -> Stored | None: ...
 
     def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes `start` (inclusive) to `end` (exclusive), in small chunks. Raises `NotFound` before the first."""
+        """Yield bytes `start` (inclusive) to `end` (exclusive) in small chunks. Raises `NotFound` before the first."""
 
     async def delete(self, key: str) -> None:
-        """Safe to do twice."""
+        """Delete the object. Idempotent."""
 
     async def delete_prefix(self, prefix: str) -> int:
-        """Delete every object below `prefix/`, and return their number. Safe to do twice.
+        """Delete every object below `prefix/`, and return their number. Idempotent.
 
         If one object cannot be deleted, the others are; `ServiceUnavailable` is raised at the end.
         """
 
     async def listed(self, after: str, limit: int) -> list[Listed]:
-        """The next objects after the key `after`, in a stable order. Fewer than `limit`: there are no more."""
+        """Return the next objects after the key `after`, in a stable order. Fewer than `limit` are the last ones."""

@@ -11,12 +11,12 @@ from storage.base import Listed
 
 
 def listed(folder: Path, after: str, limit: int) -> list[Listed]:
-    """The next files after the key `after`, ordered by the names of their folders and then their own."""
+    """Return the next files after the key `after`, ordered by the names of their folders and then their own."""
     return list(islice(_walk(folder, "", after.split("/") if after else []), limit))
 
 
 def remove(folder: Path) -> bool:
-    """Removes the folder and all that is in it. False: something could not be removed; the rest was."""
+    """Remove the folder and all that is in it. False when something could not be removed; the rest was."""
     shutil.rmtree(folder, ignore_errors=True)
     return not os.path.lexists(folder)
 

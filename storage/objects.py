@@ -19,7 +19,7 @@ from storage.base import Listed, Stored
 
 CHUNK = 256 * 1024
 WHOLE = 5 * 1024 * 1024
-"""An object up to this size is uploaded in one request, a larger one in parts of this size."""
+"""Bytes. An object up to this size is uploaded in one request, a larger one in parts of this size."""
 PARTS_AT_ONCE = 4
 LISTED_AT_ONCE = 1000
 MAX_FAILED_AT_FIRST = 3
@@ -36,7 +36,7 @@ class ObjectStorage:
 
     @classmethod
     def from_url(cls, url: str, options: Mapping[str, str] | None = None) -> Self:
-        """`file:///folder` (created if missing, for this user alone) or `s3://bucket/prefix`.
+        """Open `file:///folder` (created if missing, for this user alone) or `s3://bucket/prefix`.
 
         `options` are the standard `AWS_*` names with their values; obstore looks up the missing ones itself.
         """
@@ -111,7 +111,7 @@ class ObjectStorage:
                     await obstore.delete_async(self._store, keys)
                 except (BaseError, OSError):
                     failed |= await self._delete_singly(keys)
-        # The store does not list what a killed writer left behind, but it is content.
+        # The store does not list the unfinished files of a killed writer, but they hold a customer's content.
         gone = self._folder is None or await asyncio.to_thread(folders.remove, self._folder / prefix)
         if failed or not gone:
             raise ServiceUnavailable
@@ -130,12 +130,12 @@ class ObjectStorage:
         return objects[:limit]
 
     def _require_folder(self) -> None:
-        """Raises if the folder is missing: its disk is not mounted. That is not an empty store."""
+        """Raises if the folder is missing: then its disk is not mounted, and the store is not empty."""
         if self._folder and not self._folder.is_dir():
             raise ServiceUnavailable
 
     async def _below(self, prefix: str, tried: set[str]) -> list[str]:
-        """The first objects below the prefix that were not tried yet."""
+        """Return the first objects below the prefix that were not tried yet."""
         try:
             async for batch in obstore.list(self._store, prefix, chunk_size=LISTED_AT_ONCE):
                 if keys := [meta["path"] for meta in batch if meta["path"] not in tried]:
@@ -145,7 +145,7 @@ class ObjectStorage:
         return []
 
     async def _delete_singly(self, keys: Sequence[str]) -> set[str]:
-        """Returns the keys that cannot be deleted. Raises if the first ones all fail: the store is unavailable."""
+        """Return the keys that cannot be deleted. Raises if the first ones all fail: the store is unavailable."""
         failed = set[str]()
         for number, key in enumerate(keys, start=1):
             try:

@@ -1,4 +1,4 @@
-"""The type of a file by its first bytes. A provider's content type is not trusted for what a browser receives."""
+"""Finds the content type of a file by its first bytes. A browser never gets the type that a provider claims."""
 
 import re
 
@@ -22,7 +22,7 @@ CONTENT_TYPES = {
     "m4a": "audio/mp4",
     "pcm": "audio/pcm",
 }
-"""By file name extension. Raw PCM cannot be recognised by its bytes."""
+"""Content types by file name extension. Raw PCM cannot be recognised by its bytes."""
 
 # Brands of an MP4 that browsers play; QuickTime, HEIC and AVIF share the box but are something else.
 _VIDEO_BRANDS = rb"isom|iso[2-9a]|mp4[12]|avc1|dash|msdh|M4V |MSNV|3gp[4-6]|cmf[cs2]"
@@ -49,7 +49,7 @@ _MAGIC = tuple(
 
 
 def content_type(first_bytes: bytes) -> str | None:
-    """The type of a file that begins with `first_bytes`; None for everything that is not served as media."""
+    """Return the type of a file that begins with `first_bytes`, or None if it is no media type that we serve."""
     for pattern, media_type in _MAGIC:
         if pattern.match(first_bytes):
             return media_type
@@ -57,5 +57,5 @@ def content_type(first_bytes: bytes) -> str | None:
 
 
 def by_extension(key: str) -> str:
-    """The type that a key's extension names."""
+    """Return the content type for the extension of a key."""
     return CONTENT_TYPES.get(key.rpartition(".")[2].lower(), "application/octet-stream")

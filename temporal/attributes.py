@@ -19,7 +19,7 @@ PROVIDER = SearchAttributeKey.for_keyword("YoutProvider")
 
 KEYS = (ACCOUNT, MODEL, KIND, STATE, PROVIDER)
 DEFINITIONS: Mapping[str, str] = MappingProxyType({key.name: "Keyword" for key in KEYS})
-"""Type by name, as the server's command line and its API take it."""
+"""Name to type, in the form that the server's command line and API take."""
 
 
 class AttributesMissing(Exception):
@@ -45,7 +45,7 @@ def for_job(job: Job) -> TypedSearchAttributes:
 
 
 async def ensure(client: Client) -> None:
-    """Register the missing ones. Safe to do twice. Raises `AttributesMissing` if only an operator may do it."""
+    """Register the missing attributes. Idempotent. Raises `AttributesMissing` if only an operator may add them."""
     missing = await _missing(client)
     if not missing:
         return

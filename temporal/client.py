@@ -27,7 +27,7 @@ def converter(keyring: Keyring) -> DataConverter:
 
 
 def plain_converter() -> DataConverter:
-    """The same without encryption. Only for the committed histories of synthetic jobs."""
+    """The converter without encryption. Only for the committed histories of synthetic jobs."""
     return dataclasses.replace(
         pydantic_data_converter, failure_converter_class=DefaultFailureConverterWithEncodedAttributes
     )
@@ -36,7 +36,10 @@ def plain_converter() -> DataConverter:
 async def connect(
     address: Address, conversion: DataConverter, *, lazy: bool = False, interceptors: Sequence[Interceptor] = ()
 ) -> Client:
-    """`lazy`: connect at the first call, so that Temporal may be unavailable now. A worker cannot be lazy."""
+    """Connect to Temporal. With `lazy`, connect at the first call, so that Temporal may be unavailable now.
+
+    A worker's client cannot be lazy.
+    """
     return await Client.connect(
         address.target,
         namespace=address.namespace,

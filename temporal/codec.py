@@ -31,7 +31,7 @@ class Keyring:
 
     @classmethod
     def derived(cls, secret: str, previous: Iterable[str] = ()) -> Self:
-        """From master secrets: `secret` encrypts; `previous` only decrypt what they encrypted before a rotation."""
+        """Derive the keys from master secrets. `secret` encrypts; `previous` only decrypt, after a rotation."""
         return cls.of(Secrets(secret, tuple(previous)).derive(Purpose.TEMPORAL_PAYLOADS))
 
     @classmethod
@@ -52,7 +52,7 @@ class EncryptionCodec(PayloadCodec):
         return [self._sealed(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Payloads with another encoding are returned as they are. Raises `KeyUnknown`."""
+        """Decrypt the payloads. Those with another encoding are returned as they are. Raises `KeyUnknown`."""
         return [self._opened(payload) for payload in payloads]
 
     def _sealed(self, payload: Payload) -> Payload:

@@ -47,7 +47,7 @@ class _AtActivity(ActivityInboundInterceptor):
 
 
 def fatal(inner: T, method: str) -> T:
-    """Behaves as `inner`, and kills the process as soon as `method` has returned."""
+    """Return a proxy of `inner` that kills the process as soon as `method` has returned."""
     return cast(T, _Fatal(inner, method))
 
 

@@ -1,4 +1,4 @@
-"""Every few minutes: prove the ledger. Fails, and stays red in the UI, when it cannot be proven."""
+"""Audits the ledger every ten minutes. The workflow fails, and stays red in the UI, when the audit finds drift."""
 
 from datetime import timedelta
 

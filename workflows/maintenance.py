@@ -1,6 +1,7 @@
-"""Once a minute: end holds whose owner died, start and close jobs that nobody else does, delete what has expired.
+"""Once a minute: end expired holds, start and close jobs that were left behind, delete what has expired.
 
-One API process at a time does the same in a loop (`api/background.py`), so that either side may be away.
+One API process at a time runs the same tasks in a loop (`api/background.py`): they go on without Temporal or without
+a worker.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ call = workflow.execute_activity_method
 
 @workflow.defn
 class MaintenanceWorkflow:
-    """Each round stands alone: what one leaves, the next one finds."""
+    """Runs one round. A round keeps no state: the next one finds what this one left."""
 
     @workflow.run
     async def run(self) -> Maintained:
@@ -46,7 +47,7 @@ class MaintenanceWorkflow:
         )
 
     async def _side_by_side(self) -> Maintained:
-        """A task that takes long, or cannot be done now, keeps no other waiting."""
+        """Run all tasks at once: one that is slow or fails does not delay the others."""
         started, closed, swept, forgotten, recovered, expired, orphaned = await asyncio.gather(
             self._count(call(MaintenanceActivities.start_orphans, **SWEEPING)),
             self._count(call(MaintenanceActivities.reconcile, **SWEEPING)),
@@ -67,7 +68,7 @@ class MaintenanceWorkflow:
         )
 
     async def _count(self, part: Awaitable[JobCount] | Awaitable[RowCount]) -> int | None:
-        """None where this part of the round could not be done."""
+        """Return how many rows or jobs the task handled, or None when it failed."""
         try:
             done = await part
         except ActivityError:

@@ -1,4 +1,4 @@
-"""One media job, from its acceptance to its end. Postgres decides what became of it; this decides what happens next."""
+"""One media job, from its acceptance to its end. PostgreSQL holds its state; this workflow decides the next step."""
 
 import asyncio
 from datetime import timedelta
@@ -33,10 +33,10 @@ call = workflow.execute_activity_method
 
 @workflow.defn
 class MediaWorkflow:
-    """Submit, wait, copy, capture. If it ends any other way, the job ends too and its credits go back.
+    """Submits the job, waits for the provider, copies the output and charges. Any other end releases the hold.
 
-    Closes as Completed when the job succeeded or its caller cancelled it, as Failed when the job failed, and as
-    Canceled when somebody cancelled the workflow itself.
+    It closes as Completed when the job succeeded or its caller cancelled it, as Failed when the job failed, and as
+    Canceled when an operator cancelled the workflow.
     """
 
     @workflow.init
@@ -45,7 +45,7 @@ class MediaWorkflow:
         self._main: asyncio.Task[object] | None = None
         self._begun: Begun | None = None
         self._state: State | None = None
-        """How the job has ended, by the word of Postgres."""
+        """The final state that PostgreSQL recorded."""
         self._cancel_requested = False
         self._at_provider = False
         self._asked_provider = False
@@ -70,7 +70,7 @@ class MediaWorkflow:
 
     @workflow.update
     async def request_cancel(self) -> MediaResult:
-        """The caller wants it stopped. Answers how the job ended: `succeeded` where the provider was faster."""
+        """Cancel the job for its caller. The result tells how it ended: `succeeded` if the provider was faster."""
         self._cancel_requested = True
         if self._main is not None:
             self._main.cancel()
@@ -78,7 +78,10 @@ class MediaWorkflow:
         return self._result()
 
     async def _to_its_end(self) -> BaseException | None:
-        """Whatever happens, the job has ended afterwards. Returns what came in between, if anything did."""
+        """Run the job to a final state. Return the failure or cancellation that ended it early, if one did.
+
+        `_lost` is set when the job could not be ended.
+        """
         try:
             async with Saga() as saga:
                 saga.on_failure(self._clean_up)
@@ -106,7 +109,7 @@ class MediaWorkflow:
         except (asyncio.CancelledError, ActivityError) as error:
             if not is_cancelled_exception(error) or not await uninterrupted(self._is_billed()):
                 raise
-        # The provider has done its work and is paid for it: from here on nobody's wish to cancel changes anything.
+        # The provider has finished and bills: from here on a cancellation changes nothing.
         await uninterrupted(self._keep())
 
     async def _submit(self) -> None:
@@ -129,7 +132,10 @@ class MediaWorkflow:
             watch, pause = Watch(job_id=self._ref.job_id), min(pause * 1.5, MAX_POLL_PAUSE)
 
     async def _is_billed(self) -> bool:
-        """Ask the provider to stop. What it has finished is kept and charged; if it cannot tell, nothing is."""
+        """Ask the provider to stop. Return True when it had already finished: then the output is kept and charged.
+
+        False also when the provider cannot be asked: then nothing is charged.
+        """
         self._asked_provider = True
         if not self._at_provider:
             return False
@@ -155,7 +161,7 @@ class MediaWorkflow:
         self._ended(await call(BookkeepingActivities.end, ending, **BOOKKEEPING))
 
     async def _clean_up(self, _error: BaseException) -> None:
-        """After the credits: the provider stops, and nothing is left there or in our storage."""
+        """Stop the provider and delete the output there and in our storage. Runs after the hold was released."""
         if not self._at_provider:
             return
         if not self._asked_provider and self._state is not State.SUCCEEDED:
@@ -175,7 +181,7 @@ class MediaWorkflow:
         return left
 
     def _stop_if_requested(self) -> None:
-        """A step that came to its end in spite of a cancellation has swallowed it."""
+        """Raise the cancellation again: a step that completes in spite of one does not raise it."""
         if self._cancel_requested or workflow.cancellation_reason() is not None:
             raise asyncio.CancelledError
 
@@ -204,7 +210,7 @@ _LATE = UpstreamTimeout()
 
 
 def _why(error: BaseException) -> JobError | None:
-    """What to tell the caller; None when it was cancelled."""
+    """Return the error that the caller is shown, or None for a cancellation."""
     if is_cancelled_exception(error):
         return None
     cause = error.cause if isinstance(error, ActivityError) else error

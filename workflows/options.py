@@ -1,4 +1,4 @@
-"""Task queues, and how long and how often each kind of activity is tried: all that is durable about patience."""
+"""Task queues, and the timeouts and retry policies of each kind of activity."""
 
 from datetime import timedelta
 
@@ -20,22 +20,22 @@ MEDIA_QUEUES = tuple(media_queue(kind) for kind in Kind)
 QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE)
 
 _HEARTBEAT = timedelta(seconds=8)
-"""How soon another worker goes on after one was killed. Signs of life come every two seconds: three may get lost."""
+"""Another worker takes over this long after one was killed. Heartbeats come every two seconds: three may get lost."""
 
 BOOKKEEPING = ActivityConfig(
     task_queue=LEDGER,
-    # Above the database's own patience with a statement (10 s), which so speaks first; and no longer than a killed
-    # worker may keep a job waiting.
+    # Longer than the database's statement timeout (10 s), which so comes first; and no longer than a job may wait
+    # for a worker that was killed.
     start_to_close_timeout=timedelta(seconds=12),
     # No limit: the database comes back, and a bug is fixed by a deploy. Page on the attempt count.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
 )
 
-# The next three are used `within` what is left until the job's deadline.
+# `within` limits the next three to the time that is left until the job's deadline.
 SUBMITTING = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=5),
     heartbeat_timeout=_HEARTBEAT,
-    # Whether a submission got through must be known before anything is undone.
+    # The result of a submission must be known before anything is undone.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=1)),
 )
@@ -78,5 +78,6 @@ def within(left: timedelta, kind: ActivityConfig) -> ActivityConfig:
 
 
 FIRST_WATCH = timedelta(seconds=20)
-"""Most images and speech are done within it: watched in one activity. After it, single looks with durable pauses."""
+"""Most images and speech are done in this time, so one activity polls for all of it. Later polls are one activity each,
+with durable timers between them."""
 MIN_POLL_PAUSE, MAX_POLL_PAUSE = timedelta(seconds=2), timedelta(seconds=20)

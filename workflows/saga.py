@@ -1,4 +1,4 @@
-"""What is undone when a workflow ends before its work is complete, and how to get anything done past a cancellation."""
+"""Compensations for a workflow that ends before its work is complete, and work that a cancellation cannot interrupt."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,13 +11,16 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 T = TypeVar("T")
 Undo = Callable[[BaseException], Awaitable[None]]
-"""Gets what ended the workflow: a failure, or a cancellation."""
+"""Its argument is the failure or cancellation that ended the workflow."""
 
 COMPENSATION_FAILED = "CompensationFailed"
 
 
 class Saga:
-    """Undoes, newest first, unless it was declared complete. Register an undo before its step, not after."""
+    """Runs the registered compensations, newest first, unless `complete` was called.
+
+    Register a compensation before its step, not after.
+    """
 
     def __init__(self) -> None:
         self._undos: list[Undo] = []
@@ -34,8 +37,8 @@ class Saga:
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        # Only what ends the workflow: any other exception fails the workflow task, which Temporal retries, and undoing
-        # then would undo a run that goes on.
+        # Only for what ends the workflow. Any other exception fails the workflow task, which Temporal retries:
+        # compensations would then undo a run that continues.
         if isinstance(error, asyncio.CancelledError | FailureError):
             await uninterrupted(self._undo_all(error))
 
@@ -44,7 +47,7 @@ class Saga:
         for undo in reversed(self._undos):
             try:
                 await undo(error)
-            except FailureError:  # one that gives up does not keep the others from being done
+            except FailureError:  # one that fails does not stop the others
                 workflow.logger.error("an undo has failed for good", exc_info=True)
                 failed += 1
         if failed:
@@ -54,10 +57,10 @@ class Saga:
 
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Do it to its end, however often the workflow is cancelled meanwhile.
+    """Complete the work, however often the workflow is cancelled meanwhile.
 
-    A shield alone is not enough: it saves the task, but the await ends at once and the workflow closes with half of
-    it done.
+    A shield alone is not enough: it protects the task, but the await ends at once and the workflow closes before the
+    work is complete.
     """
     task = asyncio.create_task(work)
     while not task.done():

@@ -1,4 +1,4 @@
-"""Temporal Schedules: made once, brought up to date by whoever starts next."""
+"""Temporal Schedules. The first process creates them; each later start updates them."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from temporalio.client import (
 
 
 async def ensure(client: Client, name: str, action: ScheduleActionStartWorkflow, *, every: timedelta) -> None:
-    """Create the schedule, or bring it up to date. Safe to do twice, and from several processes."""
+    """Create or update the schedule. Idempotent, also from several processes at once."""
     schedule = Schedule(
         action=action,
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
@@ -30,6 +30,6 @@ async def ensure(client: Client, name: str, action: ScheduleActionStartWorkflow,
 
 
 def _updated(before: ScheduleUpdateInput, schedule: Schedule) -> ScheduleUpdate:
-    """An operator's pause stays."""
+    """Keep the schedule's state, so that a schedule which an operator has paused stays paused."""
     schedule.state = before.description.schedule.state
     return ScheduleUpdate(schedule)

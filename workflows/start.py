@@ -1,4 +1,4 @@
-"""Starting and finding media workflows, which the API and maintenance share; and cancelling one for its caller."""
+"""Starts, finds and cancels media workflows, for the API and for maintenance."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,9 +28,9 @@ _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCo
 
 
 async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT) -> bool:
-    """Start the job's workflow, or join the one that runs. False when it has already run to its end.
+    """Start the job's workflow. True also when it already runs, False when it has already ended.
 
-    Raises `ServiceUnavailable` while Temporal is away: the job is accepted all the same, and started when it is back.
+    Raises `ServiceUnavailable` while Temporal is unavailable. The job stays accepted: maintenance starts it later.
     """
     with _reachable():
         try:
@@ -53,9 +53,10 @@ async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT) -> 
 
 
 async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT) -> bool:
-    """Have the job's workflow stop it, and wait a little for that. False when there is no open workflow to do so.
+    """Ask the job's workflow to cancel it. False when no workflow of this job is open.
 
-    An update first, since it is answered; where no worker answers in time, a cancellation, which waits in the history.
+    Sends an update and waits until a worker accepts it. If none does within `max_wait`, sends a cancellation, which
+    waits in the history for a worker. Raises `ServiceUnavailable` while Temporal is unavailable.
     """
     handle = client.get_workflow_handle(workflow_id(job_id))
     with _reachable():
@@ -73,7 +74,7 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
 
 
 class MediaStarter:
-    """What maintenance needs of Temporal."""
+    """Starts workflows and looks them up for maintenance."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -105,5 +106,5 @@ def _reachable() -> Iterator[None]:
         if error.status in _AWAY:
             raise unavailable from None
         raise
-    except RuntimeError:  # a lazy client's first call, when there is nobody to connect to
+    except RuntimeError:  # a lazy client's first call, when no server answers
         raise unavailable from None
