@@ -1,8 +1,8 @@
-"""What goes upstream of a caller's request: a list of what may, never of what may not."""
+"""What goes upstream of a caller's request on OpenAI's wire: a list of what may, never of what may not."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from providers import fields
 from providers.base import ChatCall
 
 DOCUMENTED = frozenset(
@@ -25,44 +25,14 @@ OPEN_SERVERS = frozenset(
     | {"enable_thinking", "thinking_budget", "safe_prompt", "random_seed", "prompt_mode", "cache_control"}
 )
 """Sampling, decoding and thinking, as vLLM, SGLang, llama.cpp, OpenRouter, Mistral, Groq and others name them."""
-ABOUT_THE_CALLER = frozenset(
-    {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "trace"}
-    | {"end_user", "end_user_id", "user_id", "user_email", "email", "ip", "ip_address", "client_ip", "trace_id"}
-    | {"conversation_id", "customer_identifier", "litellm_metadata", "headers"}
-)
-"""Never sent, whatever the catalog says."""
-OURS = frozenset(
-    {"model", "store", "provider", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream"}
-    | {"stream_options", "options", "api_base", "base_url", "api_key", "extra_headers", "extra_body", "extra_query"}
-    | {"max_credits", "strict"}
-)
-"""What decides where a call goes, what it may use and what is kept of it: set here, or not at all."""
-_ACTED_ON = frozenset(
-    {"model", "store", "max_tokens", "max_completion_tokens", "stream", "stream_options", "max_credits", "strict"}
-    | {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
-)
-"""Not sent as they are, and no surprise: this server acts on them, or promises to keep them to itself."""
 _ALLOWED = DOCUMENTED | OPEN_SERVERS
 PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
 """What a caller may set of a model of which nothing else is known."""
-_NEVER = ABOUT_THE_CALLER | OURS
-
-
-def split(body: Mapping[str, Any], passes: frozenset[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What may be sent, and the names of what was dropped unheard."""
-    everything = "*" in passes
-    sent, dropped = {}, []
-    for name, value in body.items():
-        if name not in _NEVER and (everything or name in _ALLOWED or name in passes):
-            sent[name] = value
-        elif name not in _ACTED_ON and value is not None:
-            dropped.append(name)
-    return sent, tuple(dropped)
 
 
 def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The body that is sent: the caller's fields, then ours, so that none of theirs can weaken them."""
-    body, dropped = split(call.body, call.passes)
+    body, dropped = fields.split(call.body, _ALLOWED, call.passes)
     body["model"] = call.model
     limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
     body[limit] = call.output_limit

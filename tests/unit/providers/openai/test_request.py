@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 from domain.catalog import Provider
 from domain.errors import UpstreamError
 from providers.base import ChatCall
+from providers.fields import ABOUT_THE_CALLER, OURS
 from providers.openai.adapter import OpenAIAdapter
-from providers.openai.request import ABOUT_THE_CALLER, DOCUMENTED, OPEN_SERVERS, OURS
+from providers.openai.request import DOCUMENTED, OPEN_SERVERS
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 ALL = frozenset({"*"})
