@@ -5,6 +5,7 @@ A client who takes nothing for a minute counts as gone.
 
 import asyncio
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from api.exchange import Exchange
 from domain.errors import GatewayError
@@ -14,6 +15,9 @@ SILENCE_SECONDS = 10.0
 """After so long without an event the headers go out, and then a comment each time."""
 MAX_STALL_SECONDS = 60.0
 """That a client may take nothing of what waits."""
+MAX_NAMED = 2048
+"""Characters of the header that names dropped parameters."""
+_IN_NAMES = "!#$&'()*+-./:;<=>?@[]^_`{|}~"
 
 
 def stream_headers(content_type: str) -> list[tuple[bytes, bytes]]:
@@ -27,7 +31,13 @@ def stream_headers(content_type: str) -> list[tuple[bytes, bytes]]:
 
 def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
     """Which parameters of the request the model's provider was not sent."""
-    return [(b"x-yout-dropped-parameters", ", ".join(names).encode())] if names else []
+    return [(b"x-yout-dropped-parameters", _listed(names).encode())] if names else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As a header can hold them: a name may be any text, and there may be any number of them."""
+    listed = ", ".join(quote(name[:MAX_NAMED], safe=_IN_NAMES) for name in names[:MAX_NAMED])
+    return listed if len(listed) <= MAX_NAMED else f"{listed[:MAX_NAMED].rpartition(', ')[0]}, ...".removeprefix(", ")
 
 
 class StreamResponse:

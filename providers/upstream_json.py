@@ -22,7 +22,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def read(data: bytes, max_values: int = MAX_VALUES) -> tuple[Any, bool]:
-    """Return the value, and whether it may have lone surrogates. Raises `UpstreamError` if it is not JSON or too big."""
+    """Return the value, and whether it may have lone surrogates. Raises `UpstreamError` for no JSON or too much."""
     opened = data.count(b"{") + data.count(b"[")
     if opened > MAX_DEPTH:
         if opened + data.count(b",") > max_values:

@@ -159,7 +159,7 @@ class OpenAIDecoder:
             return None
         self._choices[index].spoken = True
         self._events.spoken()
-        return Delta({"choices": choices, **shapes.beside(chunk)}, content)
+        return Delta({"choices": choices, **self._beside(chunk)}, content)
 
     def _is_plain(self, chunk: dict[str, Any], choice: dict[str, Any]) -> bool:
         """Tell whether the chunk ends nothing, reports nothing and needs no repair."""
@@ -201,8 +201,7 @@ class OpenAIDecoder:
         yield Report(used)
 
     def _deltas(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
-        beside = shapes.beside(chunk)
-        self._service_tier = beside.get("service_tier", self._service_tier)
+        beside = self._beside(chunk)
         if doubtful:
             beside = upstream_json.repaired(beside)
         ends: list[dict[str, Any]] = []
@@ -218,6 +217,12 @@ class OpenAIDecoder:
             yield Delta({"choices": parts, **beside}, words)
         if ends:  # in a delta of its own: the relay holds it back
             yield _ending(ends, beside)
+
+    def _beside(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        beside = shapes.beside(chunk)
+        if beside:
+            self._service_tier = beside.get("service_tier", self._service_tier)
+        return beside
 
     def _part(
         self, choice: dict[str, Any], index: int, chunk: dict[str, Any], ends: list[dict[str, Any]]

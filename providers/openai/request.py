@@ -1,8 +1,8 @@
-"""Writes the body of an upstream request, with an allow-list of the caller's fields."""
+"""Writes the body of a request on OpenAI's wire, with an allow-list of the caller's fields."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from providers import fields
 from providers.base import ChatCall
 
 DOCUMENTED = frozenset(
@@ -25,51 +25,21 @@ OPEN_SERVERS = frozenset(
     | {"enable_thinking", "thinking_budget", "safe_prompt", "random_seed", "prompt_mode", "cache_control"}
 )
 """Fields for sampling, decoding and thinking of vLLM, SGLang, llama.cpp, OpenRouter, Mistral, Groq and others."""
-ABOUT_THE_CALLER = frozenset(
-    {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "trace"}
-    | {"end_user", "end_user_id", "user_id", "user_email", "email", "ip", "ip_address", "client_ip", "trace_id"}
-    | {"conversation_id", "customer_identifier", "litellm_metadata", "headers"}
-)
-"""Fields about the caller. They are never sent, whatever the catalog says."""
-OURS = frozenset(
-    {"model", "store", "provider", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream"}
-    | {"stream_options", "options", "api_base", "base_url", "api_key", "extra_headers", "extra_body", "extra_query"}
-    | {"max_credits", "strict"}
-)
-"""Fields that decide where a call goes, what it may use and what is stored. Only this module may set them."""
-_ACTED_ON = frozenset(
-    {"model", "store", "max_tokens", "max_completion_tokens", "stream", "stream_options", "max_credits", "strict"}
-    | {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
-)
-"""Fields that are not named as dropped: this server acts on them itself, or promises not to pass them on."""
 _ALLOWED = DOCUMENTED | OPEN_SERVERS
 PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
 """The supported parameters of a model whose catalog entry does not list any."""
-_NEVER = ABOUT_THE_CALLER | OURS
-
-
-def split(body: Mapping[str, Any], passes: frozenset[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the fields that may be sent, and the names of fields that are dropped without effect."""
-    everything = "*" in passes
-    sent, dropped = {}, []
-    for name, value in body.items():
-        if name not in _NEVER and (everything or name in _ALLOWED or name in passes):
-            sent[name] = value
-        elif name not in _ACTED_ON and value is not None:
-            dropped.append(name)
-    return sent, tuple(dropped)
 
 
 def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
-    body, dropped = split(call.body, call.passes)
+    body, dropped = fields.split(call.body, _ALLOWED, call.passes)
     body["model"] = call.model
     limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
     body[limit] = call.output_limit
     if call.stream:
         body["stream"] = True
-        if call.body.get("stream_options") is not None:
-            body["stream_options"] = call.body["stream_options"]
+        if "stream_usage" in call.capabilities:
+            body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
     if "store" in call.capabilities:
         body["store"] = False
     if openrouter:

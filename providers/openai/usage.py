@@ -28,7 +28,7 @@ _DEFAULT_TIERS = ("standard", "on_demand")
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NOTHING: Mapping[str, Any] = {}
 _PARTS = frozenset(
-    {*_INPUT_DETAILS, *_OUTPUT_DETAILS, *_CACHED, *_WRITTEN, *_SEARCHES, "cache_creation", "reasoning_tokens"}
+    {*_INPUT_DETAILS, *_OUTPUT_DETAILS, *_CACHED, *_WRITTEN, *_CREATION, *_SEARCHES, "reasoning_tokens"}
     | {"server_tool_use", "server_tool_use_details", "service_tier"}
 )
 """A report without any of these has input and output only."""

@@ -194,3 +194,11 @@ def test_a_request_tells_the_provider_what_it_needs_and_nobody_else_anything(nam
     assert SECRET not in repr(request).replace(request.url, "")
     assert {"end_user", "fallbacks"} <= set(request.dropped)
     assert cases.sent(request) == ("theirs", 50)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_a_field_is_sent_or_named_as_dropped(name: str) -> None:
+    given = {"temperature": 0.875, "seed": 98765, "top_k": 43210, "stop": ["STOP"], "unheard_of": "NEW"}
+    request = ADAPTERS[name].adapter.request(ChatCall("theirs", {**call().body, **given}, 50))
+    for field, marks in zip(given, (b"0.875", b"98765", b"43210", b"STOP", b"NEW"), strict=True):
+        assert (marks in request.body) != (field in request.dropped), field

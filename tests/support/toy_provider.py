@@ -13,7 +13,7 @@ from typing import Any
 from domain.catalog import Provider
 from domain.errors import GatewayError, RequestInvalid, UpstreamBusy, UpstreamError
 from domain.pricing import Usage, UsageSource
-from providers import upstream_json
+from providers import fields, upstream_json
 from providers.base import (
     Accepted,
     ChatCall,
@@ -25,7 +25,6 @@ from providers.base import (
     UpstreamRequest,
     WholeAnswer,
 )
-from providers.openai import request as openai_request
 from tests.support.adapter_cases import SECRET, AdapterCases, Stream, provider
 
 MAX_LINE = 64 * 1024
@@ -43,7 +42,7 @@ class ToyAdapter:
     def request(self, call: ChatCall) -> UpstreamRequest:
         if call.body.get("n", 1) != 1:
             raise RequestInvalid("This provider gives one answer.", param="n")
-        _, dropped = openai_request.split(call.body, call.passes)
+        _, dropped = fields.split(call.body, allowed={"messages", "n"})
         native = call.native.body if call.native is not None and call.native.wire == "toy" else None
         words = [message["content"] for message in call.body["messages"]] if native is None else native["say"]
         body = {"say": words, "most": call.output_limit, "live": call.stream}
