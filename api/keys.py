@@ -117,8 +117,8 @@ async def create_key(
 @router.patch("/{key_id}/")
 async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """Change a key's name, scopes and limits. Fields and limits that are left out stay; null removes a limit. The
-    change applies at once in every process. No key changes its own scopes or limits, or a key with more rights or higher
-    limits; a key with limits can only narrow others.
+    change applies at once in every process. No key changes its own scopes or limits, or those of a key with more rights
+    or higher limits. A key with limits can only narrow others.
     """
     limits = body.limits.model_dump(exclude_unset=True) if body.limits else {}
     edit = KeyEdit(body.name, body.scopes, limits)
