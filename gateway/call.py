@@ -99,12 +99,9 @@ def hold_grows(request: ModelCall, route: Route) -> bool:
 
 
 def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int) -> ChatCall:
-    body = _upstream_body(request.body, model.supported_parameters)
-    if request.stream and Capability.STREAM_USAGE in route.capabilities:
-        body["stream_options"] = {"include_usage": True}  # asked of every upstream, relayed to whom it was asked by
     return ChatCall(
         model=route.model,
-        body=body,
+        body=_upstream_body(request.body, model.supported_parameters),
         output_limit=output_limit,
         capabilities=_names(route.capabilities),
         passes=route.passes,
@@ -121,8 +118,7 @@ def _names(capabilities: frozenset[Capability]) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
-    never = {"stream_options"} | GATEWAY_FIELDS
-    return frozenset(never if supported is None else never | (SAMPLING - set(supported)))
+    return GATEWAY_FIELDS if supported is None else GATEWAY_FIELDS | (SAMPLING - set(supported))
 
 
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
