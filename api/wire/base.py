@@ -24,15 +24,6 @@ class ErrorAnswer:
     """For a 402: the credits needed and available."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def type(self) -> str:
-        """OpenAI's type of this error."""
-        if self.status == 402:
-            return "insufficient_quota"
-        if self.status == 429:
-            return "requests"
-        return "server_error" if self.status >= 500 else "invalid_request_error"
-
 
 class ClientWire(Protocol):
     path: str
