@@ -42,11 +42,14 @@ class ClientWire(Protocol):
         """The operation object of the endpoint in the OpenAPI document."""
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
-        """Read a request. Raises `RequestInvalid` that names the first wrong field."""
+        """Read a request. Raises `RequestInvalid` that names the first wrong field, as the client wrote it."""
 
     @property
     def whole(self) -> Callable[[CompletedAnswer, Bill], bytes] | None:
-        """The function that writes an answer which is not streamed. None if this wire has streams only."""
+        """The function that writes an answer which is not streamed. None if this wire has streams only.
+
+        It is called after the charge has committed, so it may not raise: the arguments of a tool may be no JSON.
+        """
 
     def writer(self, head: Head) -> StreamWriter: ...
 
