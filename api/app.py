@@ -1,4 +1,4 @@
-"""The application: every router behind one edge. HTTP alone; `server.py` brings what it serves."""
+"""The application: every router behind one edge. It knows HTTP only; `server.py` builds its resources."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -35,17 +35,17 @@ from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
 
 WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat())
-"""Every client wire that is spoken here."""
+"""Every client wire of this API."""
 
 
 class Gateway(FastAPI):
-    """FastAPI behind the edge; its busiest endpoints go in front of what the others share."""
+    """FastAPI behind the edge. The chat endpoints are served in front of FastAPI."""
 
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
 
     def end_streams(self) -> None:
-        """This process stops, and its patience ends."""
+        """End all streams: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
 
@@ -64,7 +64,7 @@ class Gateway(FastAPI):
         await hot.serve(exchange)
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What the edge lets through."""
+        """Serve a request that has passed the edge."""
         hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
         if hot is not None:
             scope["state"][errors.WIRE] = hot.wire
@@ -91,7 +91,7 @@ def create_app(
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors)
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
-        app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # for what is asked of it by other methods
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405
     for router in (
         models.router,
         chat_models.router,

@@ -1,4 +1,4 @@
-"""Who calls: `Authorization: Bearer <key>`, `x-api-key`, or a header that a client wire names."""
+"""Authentication by `Authorization: Bearer <key>`, `x-api-key`, or a header that a client wire names."""
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
@@ -19,9 +19,9 @@ _ADMITTED = "admitted"
 
 
 def presented(headers: Headers, also: Collection[bytes] = ()) -> PresentedKey:
-    """A well-formed key from the headers; `also` are names of others that may have it.
+    """Return a well-formed key from the headers. `also` names more headers that may have it.
 
-    Raises `CallerUnknown` before any database is asked.
+    It does no I/O. Raises `CallerUnknown` if there is no such key.
     """
     bearer = other = b""
     for name, value in headers:
@@ -33,7 +33,7 @@ def presented(headers: Headers, also: Collection[bytes] = ()) -> PresentedKey:
 
 
 async def admit(scope: Scope, key: PresentedKey, ledger_scope: str | None = None) -> Admitted:
-    """Take one of the key's requests, once a request: before work is done for it, or because it is refused.
+    """Count a request against the key's rate limit, once per HTTP request: before work is done, or on a refusal.
 
     Raises `CallerUnknown` and `RateLimited`.
     """
@@ -47,7 +47,7 @@ async def admit(scope: Scope, key: PresentedKey, ledger_scope: str | None = None
         if error.left is not None:
             ratelimit.note(scope, *error.left)
         raise
-    assert isinstance(admitted, Admitted)  # noqa: S101  # what an Admit is answered with
+    assert isinstance(admitted, Admitted)  # noqa: S101  # the answer to an Admit
     scope["state"][_ADMITTED] = admitted
     ratelimit.note(scope, admitted.requests, admitted.tokens)
     return admitted
@@ -60,7 +60,10 @@ def admitted_before(scope: Scope) -> Admitted | None:
 
 
 async def authenticate(scope: Scope) -> Caller:
-    """The caller, looked up once a request. Raises `CallerUnknown`; what is left of the key's limits is noted."""
+    """Return the caller, looked up once per request, and note what is left of the key's limits for the headers.
+
+    Raises `CallerUnknown`.
+    """
     caller = scope["state"].get(_CALLER)
     if caller is None:
         key = presented(scope["headers"])

@@ -1,7 +1,7 @@
-"""What an API process does beside answering: the rounds of maintenance, in a loop.
+"""Runs the maintenance tasks in a loop beside the API.
 
-Every process runs the loop; an advisory lock lets one at a time act. A Temporal Schedule does the same tasks
-(`workflows/maintenance.py`), so that either side may be away.
+Every process runs the loop; an advisory lock lets one at a time act. A Temporal Schedule runs the same tasks
+(`workflows/maintenance.py`): they go on while either side is down.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ MAINTENANCE_LOCK = 7_206_156
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceTask:
-    """One round of a task. Safe to do twice, and safe to break off."""
+    """A task of which one round is run at a time. A round is idempotent, and may be cancelled at any point."""
 
     name: str
     run: Callable[[], Awaitable[object]]
@@ -27,7 +27,7 @@ class MaintenanceTask:
 
 
 async def run(leadership: Leadership, tasks: Sequence[MaintenanceTask], errors: MaintenanceErrors) -> None:
-    """Do the tasks, for ever, while this process leads. They run side by side, so that none keeps another waiting."""
+    """Run the tasks without end, whenever this process leads. They run side by side, so none delays another."""
     clock = asyncio.get_running_loop().time
     due = {task.name: clock() for task in tasks}
     running: dict[str, asyncio.Task[None]] = {}

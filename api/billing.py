@@ -1,4 +1,4 @@
-"""`/api/billing/…`: what was charged and why, the account's statement, and its usage by day, model or key."""
+"""`/api/billing/…`: charges and their receipts, the account's statement, and its usage by day, model or key."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
@@ -45,7 +45,7 @@ class UsageQuery(BaseModel):
 
 
 class ListedCharge(BaseModel):
-    """`GET /api/billing/charges/<id>/` explains it."""
+    """A charge in a list. `GET /api/billing/charges/<id>/` explains it."""
 
     id: str
     kind: str
@@ -68,30 +68,30 @@ class Balance(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     balance: Annotated[int, Field(validation_alias="available")]
-    """What could be spent then."""
+    """The credits that could be spent at that moment."""
     held: int
 
 
 class StatementEntry(BaseModel):
-    """By how much `balance` and `held` changed, and why."""
+    """A movement: by how much `balance` and `held` changed, and why."""
 
     id: UUID
     kind: TransactionKind
     created_at: datetime
     charge: str | None
-    """Of which call or job: its charge's id, or the bare UUID of one so old that its details are no longer kept."""
+    """The charge id of the call or job, or its bare UUID if it is so old that its details are no longer kept."""
     model: str | None
     note: str | None
-    """The operator's reason, where there is one."""
+    """The operator's reason, if there is one."""
     balance: int
     held: int
 
 
 class Statement(BaseModel):
-    """`opening`, and the `data` of all pages added to it, is `closing`: both are as of the first page.
+    """A statement. `opening` plus the `data` of all pages is `closing`; every page repeats both from the first page.
 
-    A statement ends at `to`, and the next one that begins there goes on without a gap. While a movement is being
-    written, `to` may be earlier than what was asked for: it is never later than what is certain.
+    A statement ends at `to`; one that begins there continues it without a gap. While a movement is being written, `to`
+    may be earlier than requested: no movement before `to` can be added later.
     """
 
     since: Annotated[datetime, Field(serialization_alias="from")]
@@ -108,16 +108,16 @@ class Totals(BaseModel):
     input_tokens: int
     output_tokens: int
     credits: int
-    """As charged. What was refunded later is in the statement."""
+    """The credits charged. A later refund is in the statement only."""
 
 
 class UsageGroup(Totals):
-    """With `day`, `model`, or `key_id` and `key_name`, as it was asked for."""
+    """The totals of a group, with its `day`, its `model`, or its `key_id` and `key_name`."""
 
     day: date | None = None
     model: str | None = None
     key_id: UUID | None = None
-    """null: calls that were made without a key."""
+    """Null for calls that were made without a key."""
     key_name: str | None = None
 
 
@@ -135,7 +135,7 @@ class UsageReport(BaseModel):
 async def list_charges(
     caller: MaySeeBilling, resources: CurrentResources, query: Annotated[ChargeQuery, Query()]
 ) -> ChargeList:
-    """Calls and jobs, newest first: those in flight, charged and released alike."""
+    """List calls and jobs, newest first, whether they are in flight, charged or released."""
     wanted = Wanted(query.period(), query.model, query.key_id)
     async with resources.database.snapshot() as session:
         charges = await billing.charges(session, caller.account_id, wanted, query.page)
@@ -145,10 +145,10 @@ async def list_charges(
 
 @router.get("/charges/{charge_id}/")
 async def explain_charge(charge_id: str, caller: MaySeeBilling, resources: CurrentResources) -> ReceiptView:
-    """Explains a charge so that it can be computed again from this answer alone.
+    """Explain a charge. The answer has all that is needed to compute it again.
 
-    `charge_id` is the `id` of a chat's answer (`chatcmpl-…`), or a media job's `job_uuid`. 404 also when it is so old
-    that its details are no longer kept: the statement has what it moved, for ever.
+    `charge_id` is the `id` of a chat answer (`chatcmpl-…`) or a media job's `job_uuid`. 404 also if it is so old that
+    its details are no longer kept. The statement keeps its movements without end.
     """
     hold_id = read_id(charge_id)
     async with resources.database.reading() as session:
@@ -159,10 +159,10 @@ async def explain_charge(charge_id: str, caller: MaySeeBilling, resources: Curre
 async def statement(
     caller: MaySeeBilling, resources: CurrentResources, query: Annotated[PeriodQuery, Query()]
 ) -> Statement:
-    """Every movement of the account's credits, oldest first, between two balances; of this month up to now.
+    """List every movement of the account's credits, oldest first, between two balances. The default is this month.
 
-    A `cursor` keeps the period and the balances of the first page: `from` and `to` need not be sent again. A `to` that
-    has not come yet is the time of the first page.
+    A `cursor` keeps the period and the balances of the first page: `from` and `to` need not be sent again. A `to` in
+    the future means the time of the first page.
     """
     account_id, now = caller.account_id, datetime.now(UTC)
     period = query.period(since=now.replace(day=1, hour=0, minute=0, second=0, microsecond=0), until=now)
@@ -190,7 +190,7 @@ async def statement(
 async def usage(
     caller: MaySeeBilling, resources: CurrentResources, query: Annotated[UsageQuery, Query()]
 ) -> UsageReport:
-    """What ended on each day, of each model or with each key: calls, tokens and credits."""
+    """Sum up calls, tokens and credits by day, model or key. A call counts on the day (UTC) on which it ended."""
     since, until = query.days(datetime.now(UTC).date())
     async with resources.database.snapshot() as session:
         rows = await billing.usage(session, caller.account_id, query.group_by, (since, until))

@@ -1,4 +1,4 @@
-"""Reading JSON bodies: after authentication, within bounds, strictly, without echoing anything, never with a 500."""
+"""Reads JSON bodies after authentication, within bounds, strictly. No error repeats a part of a body."""
 
 import codecs
 import json
@@ -20,22 +20,23 @@ from gateway.calls import BIG_BODY
 from gateway.fair_turns import FairTurns
 
 MAX_UNKNOWN_BYTES = BIG_BODY
-"""Read of a body before its caller is known to the database, and one of its requests is taken."""
+"""Bytes of a body that are read before the database knows the caller and one request is counted."""
 MAX_INLINE_BYTES = BIG_BODY
-"""Parsed in the event loop; above that in a thread, after its bounds are checked."""
+"""Bytes. A larger body is parsed in a thread, after its bounds are checked."""
 SHALLOW = 200
-"""With no more brackets than these, nothing is nested too deeply."""
+"""A text with no more opening brackets than this cannot be nested too deeply."""
 _BODY_BYTES = "body_bytes"
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
-"""From so many digits on it may be beyond 64 bits, which orjson makes a float of."""
+"""An integer of so many digits may exceed 64 bits: orjson would turn it into a float."""
 
 
 async def read(
     receive: Receive, *, admit: Callable[[], Awaitable[object]] | None = None, max_bytes: int | None = None
 ) -> bytes:
-    """The whole body. The edge has bounded its size and time.
+    """Read the whole body. The edge bounds its size and time.
 
-    `admit` is asked, once, before more than a small head is read; it raises for a caller who is not known.
+    `admit` is called once, before more than a small part is read, and raises for an unknown caller. Raises
+    `RequestTooLarge` above `max_bytes`.
     """
     parts: list[bytes] = []
     size = 0
@@ -55,14 +56,14 @@ async def read(
 
 
 async def parse(raw: bytes, turns: FairTurns, account_id: UUID) -> dict[str, Any]:
-    """`json_object`; of a large body in a thread, when it is its account's turn."""
+    """Call `json_object`, for a large body in a thread, when it is its account's turn."""
     if len(raw) <= MAX_INLINE_BYTES:
         return json_object(raw)
     return await turns.run(account_id, partial(json_object, raw))
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
-    """Refuses what `json.loads` lets through: NaN, lone surrogates, trailing bytes, endless nesting.
+    """Parse a JSON object. Raises `RequestInvalid` also for NaN, lone surrogates, trailing bytes and deep nesting.
 
     A byte order mark is skipped. Integers keep their digits, however many they are.
     """
@@ -81,7 +82,7 @@ def json_object(raw: bytes) -> dict[str, Any]:
 
 
 def _refuse_depth(body: dict[str, Any]) -> None:
-    """What orjson could not write again, nobody could pass on, nor walk through."""
+    """Raise for a body that is nested too deeply: orjson could not write it again."""
     try:
         orjson.dumps(body)
     except orjson.JSONEncodeError:
@@ -89,13 +90,13 @@ def _refuse_depth(body: dict[str, Any]) -> None:
 
 
 def _exact(raw: bytes) -> dict[str, Any]:
-    """The same, of a text that orjson has found valid."""
+    """Parse a text that orjson has found valid, with all digits of its integers."""
     body: dict[str, Any] = json.loads(raw)
     return body
 
 
 def body_bytes(request: Request) -> int:
-    """The size of a body that a `StrictRoute` has read."""
+    """Return the size of a body that a `StrictRoute` has read."""
     size: int = request.scope["state"].get(_BODY_BYTES, 0)
     return size
 
@@ -110,7 +111,7 @@ class StrictRequest(Request):
 
     def __init__(self, scope: Scope, receive: Receive, body: dict[str, Any] | None) -> None:
         super().__init__(scope, receive)
-        self._body = b"" if body is None else b"{}"  # what FastAPI looks at to see that there is one
+        self._body = b"" if body is None else b"{}"  # FastAPI only looks whether there is a body
         self._parsed = body
 
     async def json(self) -> Any:
@@ -118,13 +119,13 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route for callers with a key: who sends a body has paid with a request before any of it is read.
+    """A route for callers with a key. A body is counted as a request against the key's limit before it is read.
 
-    Any content type is taken for JSON, as curl's default and some SDKs' is another.
+    Any content type is read as JSON: the default of curl and of some SDKs is another.
     """
 
     max_body_bytes: int | None = 512 * 1024
-    """None: what the edge allows."""
+    """None means the bound of the edge."""
     always_reads = False
 
     def get_route_handler(self) -> Callable[[Request], Any]:
@@ -145,7 +146,7 @@ class StrictRoute(APIRoute):
 
 
 class LargeBodyRoute(StrictRoute):
-    """For what takes the body of a chat."""
+    """A route that takes the body of a chat request."""
 
     max_body_bytes = None
     always_reads = True

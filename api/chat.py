@@ -1,7 +1,7 @@
-"""The chat endpoints, one for each client wire: HTTP alone, in front of FastAPI, and in a server in front of ASGI.
+"""The chat endpoints, one for each client wire. They are served in front of FastAPI, and in our server without ASGI.
 
-`api/openapi_chat.py` describes them. What a call does is in `gateway.calls`, `gateway.whole_answers` and
-`gateway.streams`.
+They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answers` and `gateway.streams`.
+`api/openapi_chat.py` describes them.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ _Opened = tuple[_Request, Call | Replay]
 
 
 class ChatEndpoint:
-    """A server calls `serve`. Starlette takes a callable object as plain ASGI."""
+    """One chat endpoint. Our server calls `serve`; for Starlette, the object itself is an ASGI application."""
 
     def __init__(self, wire: ClientWire) -> None:
         self.wire = wire
@@ -51,7 +51,7 @@ class ChatEndpoint:
     async def serve(self, exchange: Exchange) -> None:
         try:
             await self._answer(exchange)
-        except Exception as error:  # nobody is behind this who would answer it
+        except Exception as error:  # no other code would answer it
             if exchange.begun:
                 raise
             await errors.reply(exchange, error)
@@ -116,7 +116,7 @@ class ChatEndpoint:
         return _Request(call, idempotent)
 
     def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey) -> _Request:
-        """The same off the event loop, with all that has to be looked through."""
+        """Parse a large body in a thread, with every check that reads all of it."""
         request = self._parse(resources, scope, raw, caller)
         if isinstance(request.idempotent, ImplicitRequest):
             request.idempotent.claim()
@@ -136,7 +136,7 @@ class ChatEndpoint:
 
 
 def is_strict(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a header says what `strict` in the body says."""
+    """Tell whether a header asks for `strict`, as the field of the body does."""
     return headers.get(_STRICT, b"").strip().lower() == b"true"
 
 

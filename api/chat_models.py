@@ -1,4 +1,4 @@
-"""`GET /api/chat/models/`: every active model as a person chooses it, and whether this caller may call it."""
+"""`GET /api/chat/models/`: every active model, described for people, and whether this caller may call it."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -14,29 +14,29 @@ _SCOPES = {Modality.TEXT: "chat", Modality.EMBEDDING: "chat"}
 
 
 class TierPrices(BaseModel):
-    """Of a whole call whose input is longer than `above` tokens."""
+    """The prices of a whole call whose input is longer than `above` tokens."""
 
     above: int
     per_1k: dict[str, float]
 
 
 class Prices(BaseModel):
-    """In credits. Where a model has none of a kind, it is not priced so."""
+    """The prices of a model, in credits. A kind of price that the model does not have is empty or null."""
 
     per_1k: dict[str, float]
-    """By meter: `input`, `output`, `cached_input` and more. Rates of short inputs: `tiers` has those of longer ones."""
+    """Credits per 1,000, by meter: `input`, `output`, `cached_input` and more. `tiers` is for longer inputs."""
     tiers: list[TierPrices]
     unit: str | None
     per_unit: float | None
     variants: dict[str, float]
-    """By size, in place of `per_unit`."""
+    """Prices by size, in place of `per_unit`."""
 
 
 class ChatModel(BaseModel):
     id: str
     name: str
     provider: str
-    """Who made it."""
+    """The vendor of the model."""
     description: str
     tags: list[str]
     modality: str
@@ -45,13 +45,13 @@ class ChatModel(BaseModel):
     context_window: int | None
     max_output_tokens: int | None
     supported_parameters: list[str]
-    """Request fields that it takes, by their names in OpenAI's API."""
+    """Request fields that the model takes, by their names in OpenAI's API."""
     prices: Prices
     pro_only: bool
     enabled: bool
-    """Whether this caller may call it now, as far as its scopes and its plan go."""
+    """True if the caller's scopes and plan allow it to call the model."""
     disabled_reason: str | None
-    """`insufficient_scope` or `pro_required`, where it may not."""
+    """`insufficient_scope` or `pro_required` if `enabled` is false."""
 
 
 class ChatModels(BaseModel):

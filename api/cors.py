@@ -1,7 +1,7 @@
-"""Browsers are clients: pages of other origins may call `/v1/*` and `/api/*` with a key of their user.
+"""CORS: pages of other origins may call `/v1/*` and `/api/*` with a key of their user.
 
-A key in a header is all that identifies a caller there, so any origin may ask; credentials of the browser (cookies) are
-never allowed. `YOUT_CORS_ORIGINS` narrows the origins.
+Only a key in a header identifies a caller there, so every origin is allowed, and never with the browser's credentials
+(cookies). `YOUT_CORS_ORIGINS` narrows the origins.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,20 +14,20 @@ EXPOSED = (
     *("x-yout-balance", "x-yout-credits-charged", "x-yout-dropped-parameters"),
     *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
 )
-"""What a page may read of an answer's headers."""
+"""Headers of an answer that a page may read."""
 _EXPOSED = ", ".join(EXPOSED).encode()
 _MAX_AGE_SECONDS = b"7200"
 
 
 class Cors:
-    """Which origins may call, and what they are told."""
+    """The allowed origins, and the headers for them."""
 
     def __init__(self, origins: Sequence[str] = ("*",)) -> None:
         self._any = "*" in origins
         self._origins = frozenset(origin.rstrip("/").encode() for origin in origins)
 
     def headers(self, request: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        """For every answer, errors too."""
+        """Give the CORS headers for an answer, errors included."""
         if self._any:
             yield b"access-control-allow-origin", b"*"
         else:
@@ -39,7 +39,7 @@ class Cors:
         yield b"access-control-expose-headers", _EXPOSED
 
     def preflight(self, request: Headers) -> Headers | None:
-        """The answer to a preflight, in addition to `headers`; None when the request is none."""
+        """Return the headers of the answer to a preflight, beside those of `headers`. None for any other request."""
         if _value(request, b"origin") is None or _value(request, b"access-control-request-method") is None:
             return None
         wanted = _value(request, b"access-control-request-headers")

@@ -1,4 +1,4 @@
-"""What handlers ask for, as `Annotated` aliases: the signature is the policy."""
+"""Dependencies of handlers, as `Annotated` aliases. A handler's signature shows which callers it allows."""
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ async def _idempotent_request(
     request: Request,
     _: Annotated[str | None, Header(alias=idempotency.HEADER, description=idempotency.DESCRIPTION)] = None,
 ) -> IdempotentRequest | None:
-    """The request's `Idempotency-Key`, if it has one: the same one gives what was made before."""
+    """Read the request's `Idempotency-Key`, if it has one."""
     key = idempotency.key_of(idempotency.named(request.scope["headers"]))
     if key is None:
         return None

@@ -1,4 +1,4 @@
-"""`GET /docs`: the API's documentation as a page, whole without the internet: its scripts come from a package."""
+"""`GET /docs`: the API's documentation as a page. It needs no internet: its scripts come from a package."""
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html

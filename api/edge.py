@@ -1,6 +1,6 @@
 """The outermost layer: one canonical path, a request id on every answer, CORS, `HEAD`, bounds on bodies.
 
-Plain ASGI, since it runs on every request.
+It is plain ASGI, because it runs on every request.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from api.cors import Cors, Headers
 from api.direct import DirectExchange
 
 MAX_BODY_IDLE = timedelta(seconds=15)
-"""Between two parts of a body."""
+"""The longest time between two parts of a body."""
 MAX_BODY_TIME = timedelta(seconds=30)
-"""For a whole body, and a second more for each `MIN_BODY_RATE` bytes of it."""
+"""The longest time for a whole body, with one second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
 
 
 def _unknown() -> bool:
-    """ASGI does not say whether a body is here before it is received."""
+    """Return False: ASGI does not tell whether a body has arrived before it is received."""
     return False
 
 
@@ -64,13 +64,13 @@ class Edge:
         await self._app(scope, self._bounded(receive), answer)
 
     def admit(self, exchange: DirectExchange) -> None:
-        """The same for a request that is answered directly."""
+        """Apply the edge to a request that is answered without ASGI."""
         scope = exchange.scope
         exchange.more_headers = partial(_for_every_answer, scope, self._enter(scope))
         exchange.receive = self._bounded(exchange.receive, exchange.has_body)
 
     def _enter(self, scope: Scope) -> Headers:
-        """Gives the request its path and its id; the headers that its answer has in any case."""
+        """Set the request's canonical path and id, and return the headers that every answer has."""
         scope["path"] = path = canonical(scope["path"])
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
@@ -88,7 +88,7 @@ def _for_every_answer(scope: Scope, always: Headers) -> Headers:
 
 
 def canonical(path: str) -> str:
-    """Both spellings of a path reach one route, without redirecting a POST: `/api/…/`, and `/v1/…` without slash."""
+    """Return the path as routes spell it: `/api/…/` with a slash at the end, `/v1/…` without. No redirect is sent."""
     if path.startswith("/api/"):
         return path if path.endswith("/") else path + "/"
     if len(path) > 1 and path.endswith("/"):
@@ -97,12 +97,12 @@ def canonical(path: str) -> str:
 
 
 def _is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Between whose events a comment may be written, by whoever has to know that the client is there."""
+    """Tell whether the answer is an event stream, in which comments may be written between events."""
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
 class _Body:
-    """Counts what comes in, whatever Content-Length says, and how long it takes to come."""
+    """Bounds the bytes of a body that arrive, whatever Content-Length says, and the time that they take."""
 
     def __init__(self, receive: Receive, has_body: Callable[[], bool], max_bytes: int, max_time: timedelta) -> None:
         self._receive = receive
@@ -114,7 +114,7 @@ class _Body:
         self._whole = False
 
     async def __call__(self) -> Message:
-        if self._whole:  # from here on only a disconnect can come, which takes as long as it takes
+        if self._whole:  # only a disconnect can follow, at any time
             return await self._receive()
         message = await (self._receive() if self._has_body() else self._in_time())
         if message["type"] == "http.request":

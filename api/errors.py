@@ -1,4 +1,4 @@
-"""Every error a client can see. The one table from what happened to an HTTP status; a client wire words it."""
+"""Every error that a client can see: the one table of HTTP statuses. A client wire formats the error."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ STATUS: dict[type[GatewayError], int] = {
     OutputTooLarge: 502,
     LinkInvalid: 403,
 }
-"""A test asserts that every subclass of GatewayError is in here."""
+"""The status of each error. A test asserts that every subclass of GatewayError has one."""
 
 CODES = frozenset(
     {
@@ -75,16 +75,16 @@ CODES = frozenset(
         "service_unavailable",
     }
 )
-"""The closed list of codes. An answer about a URL that does not exist has none."""
+"""All error codes. The answer for an unknown URL has none."""
 WIRE = "wire"
-"""Where a request's state has the client wire of its path."""
+"""The key of the client wire of the path in a request's state."""
 _RETRY_LATER = "2"
 _MAX_SEGMENTS = 6
-"""From the end of a path that was not found: in what is longer, no endpoint is looked for."""
+"""Segments at the end of an unknown path that are compared with the paths of endpoints."""
 
 
 def of(error: GatewayError) -> ErrorAnswer:
-    """What a client hears of it; of a 402 also how much was asked for and what there is."""
+    """Return the answer for an error. For a 402 it has the credits needed and available."""
     more: Mapping[str, Any] = {}
     if isinstance(error, errors.InsufficientCredits):
         more = {
@@ -115,7 +115,7 @@ def openai_error(error: ErrorAnswer, request_id: str) -> bytes:
 
 
 def headers(error: GatewayError) -> dict[str, str]:
-    """What tells a client whether and when to try again."""
+    """Return the headers that tell a client whether and when to retry."""
     match error:
         case errors.InsufficientCredits():
             if error.limit_source == "balance" and error.available + error.held >= error.required:
@@ -134,7 +134,7 @@ def headers(error: GatewayError) -> dict[str, str]:
 
 
 def answer_to(error: Exception, scope: Scope) -> ErrorAnswer:
-    """What a client hears of anything that was raised."""
+    """Return the answer for any exception. An unknown one becomes a 500 and is logged."""
     match error:
         case GatewayError():
             if STATUS[type(error)] == 500:
@@ -149,7 +149,7 @@ def answer_to(error: Exception, scope: Scope) -> ErrorAnswer:
 
 
 def _with_content_type(error: GatewayError, scope: Scope) -> GatewayError:
-    """Names the header when it says that the client sent something else than plain JSON."""
+    """Add the cause to `invalid_json` if a header declares a content type or an encoding that we do not read."""
     if not isinstance(error, errors.RequestInvalid) or error.code != "invalid_json":
         return error
     headers = dict(scope.get("headers", ()))
@@ -167,7 +167,7 @@ def _with_content_type(error: GatewayError, scope: Scope) -> GatewayError:
 
 
 def _http_error(error: HTTPException, scope: Scope) -> ErrorAnswer:
-    """An error that the framework found: no route, wrong method."""
+    """Translate an error of the framework, such as an unknown path or a wrong method."""
     match error.status_code:
         case 404:
             where = f"{scope['method']} {scope['path'][:200]}"
@@ -184,7 +184,7 @@ def _http_error(error: HTTPException, scope: Scope) -> ErrorAnswer:
 
 
 def _hint(scope: Scope) -> str:
-    """For a client whose base URL lacks `/v1`, has it twice, or has something else that does not belong there."""
+    """Return a hint for a client whose base URL lacks `/v1`, has it twice, or has some other wrong part."""
     path: str = scope["path"]
     if path in {"/v1", "/v1/chat"}:
         return " The base URL of this API ends in /v1: GET /v1/models, POST /v1/chat/completions."
@@ -199,7 +199,7 @@ def _hint(scope: Scope) -> str:
 
 
 def _allowed(scope: Scope) -> str:
-    """All methods of this path, whichever routes they belong to."""
+    """Return all methods of this path, from every route that has it."""
     routes: Sequence[BaseRoute] = scope["app"].router.routes
     allowed = {
         method
@@ -214,7 +214,7 @@ _SENTENCES = {"missing": "is required", "extra_forbidden": "is not a parameter o
 
 
 def _validation_error(error: RequestValidationError) -> ErrorAnswer:
-    """The first fault, by its field. What the caller sent is never echoed."""
+    """Describe the first fault by its field, without what the caller sent."""
     first = error.errors()[0]
     param = ".".join(str(part) for part in first["loc"][1:] if not isinstance(part, int)) or None
     kind = str(first["type"])
@@ -226,7 +226,7 @@ def _validation_error(error: RequestValidationError) -> ErrorAnswer:
 
 
 def _where(error: Exception) -> str:
-    """File and line of the fault: the one part of a traceback that cannot hold a prompt."""
+    """Return the file and line of the fault: the only part of a traceback that cannot contain a prompt."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -234,7 +234,7 @@ def _where(error: Exception) -> str:
 
 
 def written(error: ErrorAnswer, scope: Scope) -> Response:
-    """In the words of the client wire that is spoken at this path; elsewhere in OpenAI's."""
+    """Format the error for the client wire of this path, or in OpenAI's form on any other path."""
     if error.status == 405 and scope["method"] == "OPTIONS":
         return Response(status_code=204, headers=dict(error.headers))
     state = scope.get("state", {})

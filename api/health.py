@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: it can serve. Neither needs a key."""
+"""`/healthz` tells that the process is alive, `/readyz` that it can serve. Neither needs a key."""
 
 from fastapi import APIRouter, Response
 from starlette.requests import Request
@@ -17,9 +17,9 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"model": dict[str, str], "description": "It cannot serve now"}})
 async def readyz(request: Request, resources: CurrentResources, response: Response) -> dict[str, str]:
-    """503 while Postgres is away or read-only, or the process is stopping.
+    """503 while PostgreSQL is unavailable or read-only, or while the process is stopping.
 
-    Temporal is told but does not count: chat works without it.
+    The answer names Temporal's state, which does not change the status: chat works without Temporal.
     """
     ledger: LedgerWriter = request.app.state.ledger
     try:

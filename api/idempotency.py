@@ -1,4 +1,4 @@
-"""The request headers that say which request this is: `Idempotency-Key`, and a stock SDK's count of its retries."""
+"""Reads the headers that identify a request: `Idempotency-Key`, and the retry count of a stock SDK."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,17 @@ from domain.errors import RequestInvalid
 HEADER = "Idempotency-Key"
 DESCRIPTION = "The same one with the same body, within 24 hours: the same result, made and charged once."
 REPLAYED = {"idempotent-replayed": "true"}
-"""The header of an answer that was made before."""
+"""The header of an answer that repeats the answer to an earlier request."""
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 def named(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
-    """Headers by their names; of one that comes twice the first."""
+    """Return headers by their names. Of a repeated header, the first one counts."""
     return dict(reversed(headers))
 
 
 def key_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The `Idempotency-Key`; bare and quoted forms are one key. Raises `RequestInvalid` for one that is none."""
+    """Return the `Idempotency-Key`, with or without quotes. Raises `RequestInvalid` for a malformed one."""
     value = headers.get(b"idempotency-key")
     if value is None:
         return None
@@ -31,6 +31,6 @@ def key_of(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def is_retry(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a stock SDK says that this is not its first attempt."""
+    """Tell whether a stock SDK marks this request as a retry."""
     count = headers.get(b"x-stainless-retry-count", b"0")
     return 0 < len(count) < 10 and count.isdigit() and int(count) > 0

@@ -1,7 +1,7 @@
-"""Bounds on what a JSON text may become in memory, checked before it is parsed: depth, containers, values, strings.
+"""Bounds the objects that a JSON text may become, before it is parsed: depth, containers, values, strings.
 
-A text of twenty million brackets is one string to us and gigabytes of objects to a parser. Strings are skipped, so
-that code or JSON inside a prompt counts for nothing.
+A text of twenty million brackets would become gigabytes of objects. Brackets inside strings, such as code or JSON in a
+prompt, do not count.
 """
 
 import re
@@ -17,7 +17,7 @@ _BRACKET = re.compile(rb"[\[\]{}]")
 
 
 def require_bounded(raw: bytes) -> None:
-    """Raises `RequestInvalid`. Work is proportional to the bounds, not to what the text would become."""
+    """Raises `RequestInvalid` above a bound. The work depends on the bounds, not on the objects in the text."""
     scan = _Scan()
     begin = 0
     for string in _STRING.finditer(raw):
@@ -34,7 +34,7 @@ class _Scan:
         self.depth = self.containers = self.values = self.strings = 0
 
     def between(self, text: bytes) -> None:
-        """What stands between two strings."""
+        """Count the text between two strings."""
         self.values += text.count(b",")
         if self.values > MAX_VALUES:
             raise _too_much("values", MAX_VALUES)

@@ -22,17 +22,17 @@ Count = Annotated[int, Field(ge=1, le=2**53)]
 
 
 class KeyLimits(BaseModel):
-    """What this key may use; where there is no limit, the operator's maximum holds."""
+    """The limits of a key. Where it has none, the operator's maximum applies."""
 
     model_config = ConfigDict(extra="forbid", strict=True, from_attributes=True)
 
     requests: Count | None = None
-    """Per minute."""
+    """Requests per minute."""
     tokens: Count | None = None
-    """Per minute, input and output."""
+    """Tokens per minute, input and output."""
     concurrent: Count | None = None
     credits_day: Count | None = None
-    """Per UTC day; calls in flight count with what they hold."""
+    """Credits per UTC day. Calls in flight count with the credits that they hold."""
     credits_month: Count | None = None
 
     def limits(self) -> Limits:
@@ -89,7 +89,7 @@ class KeyList(BaseModel):
 
 @router.get("/")
 async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyList:
-    """Active keys of the account, newest first."""
+    """List the account's active keys, newest first."""
     async with resources.database.reading() as session:
         rows = await keys.listed(session, caller.account_id)
     return KeyList(data=[ListedKey.model_validate(row) for row in rows])
@@ -99,10 +99,10 @@ async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyLi
 async def create_key(
     body: CreateKey, caller: MayManageKeys, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> CreatedKey:
-    """The full token is in this answer and nowhere else. A key can give a new one only scopes that it has itself. A key
-    with limits makes none: each new one would have its limits once more.
+    """Create a key. Only this answer has its full token. A key gives a new one only scopes that it has itself. A key
+    with limits creates none, because each new key would have these limits again.
 
-    With an `Idempotency-Key` the same caller gets the same answer again, for as long as the new key lives.
+    With an `Idempotency-Key`, the same caller gets the same answer again, as long as the new key lives.
     """
     order = KeyOrder(body.name, body.scopes, body.limits.limits() if body.limits else NO_LIMITS)
     async with resources.database.transaction(account=caller.account_id) as session:
@@ -116,8 +116,9 @@ async def create_key(
 
 @router.patch("/{key_id}/")
 async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
-    """Name, scopes and limits; what is left out stays, each limit too: null takes it away. In force at once, in every
-    process. No key changes its own limits, or those of a key that has more; one with limits only narrows others.
+    """Change a key's name, scopes and limits. Fields and limits that are left out stay; null removes a limit. The
+    change applies at once in every process. No key changes its own scopes or limits, or those of a key with more rights
+    or higher limits. A key with limits can only narrow others.
     """
     limits = body.limits.model_dump(exclude_unset=True) if body.limits else {}
     edit = KeyEdit(body.name, body.scopes, limits)
@@ -128,7 +129,7 @@ async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resou
 
 @router.post("/{key_id}/revoke/")
 async def revoke_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
-    """The very next call with it is 401, in every process. Safe to do twice. No key revokes one that has more."""
+    """Revoke a key. The next call with it is 401 in every process. Idempotent. No key revokes one with more rights."""
     async with resources.database.transaction(account=caller.account_id) as session:
         row = await keys.revoke(session, caller.account_id, caller.key_id, key_id)
     return ListedKey.model_validate(row)

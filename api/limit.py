@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api/chat/limit", tags=["billing"])
 
 
 class Remaining(BaseModel):
-    """`limit` and `remaining` are null where there is no limit."""
+    """What is left of a limit. `limit` and `remaining` are null if there is no limit."""
 
     limit: int | None
     remaining: int | None
@@ -31,7 +31,7 @@ class Limit(BaseModel):
 
 @router.get("/")
 async def limit(caller: AnyCaller, resources: CurrentResources) -> Limit:
-    """`balance` is without what is held by calls and jobs in flight."""
+    """What the caller can spend now. `balance` excludes credits that calls and jobs in flight hold."""
     async with resources.database.reading() as session:
         row = await accounts.balance(session, caller.account_id)
     return Limit(

@@ -32,7 +32,7 @@ class _Body(BaseModel, ABC):
 
     @abstractmethod
     def fields(self) -> dict[str, Any]:
-        """In the words of a `MediaRequest`. Raises `RequestInvalid`."""
+        """Return the fields of a `MediaRequest`. Raises `RequestInvalid`."""
 
 
 class CreateImage(_Body):
@@ -85,7 +85,7 @@ class JobOutput(BaseModel):
 
 
 class JobView(BaseModel):
-    """A media job as its owner sees it."""
+    """A media job, as its owner sees it."""
 
     job_uuid: UUID
     kind: Kind
@@ -101,7 +101,7 @@ class JobView(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
-    """From then on the outputs are gone: `outputs` is empty, `output_url` null, and the files are deleted."""
+    """From this time on, `outputs` is empty, `output_url` is null, and the files are deleted."""
 
 
 @router.post("/image/", status_code=202)
@@ -117,7 +117,7 @@ async def create_image(
 async def create_video(
     body: CreateVideo, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
-    """Start a video job of `duration` seconds. A job that fails gives its credits back by itself."""
+    """Start a video job of `duration` seconds. If the job fails, its credits are released."""
     order = JobRequest(Kind.VIDEO, body.model, body.fields(), idempotent, admitted=True)
     return await _accept(resources, caller, response, order)
 

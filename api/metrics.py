@@ -1,4 +1,4 @@
-"""`GET /metrics`: Prometheus. The ledger's figures are the database's, alike from every process."""
+"""`GET /metrics` for Prometheus. The ledger's figures come from the database, so every process gives the same."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["health"])
 
 
 class _Ledger:
-    """A collector of one scrape: nothing is kept between two."""
+    """The collector of one scrape. It keeps nothing for the next one."""
 
     def __init__(self, figures: Figures, audit: AuditRow | None, calls: Calls, writer: LedgerWriter) -> None:
         self._figures, self._audit, self._calls, self._writer = figures, audit, calls, writer
@@ -56,7 +56,7 @@ class _Ledger:
 
 
 class _Maintenance:
-    """What the rounds of maintenance cannot do."""
+    """The figures of what maintenance could not do."""
 
     def __init__(self, overdue: Overdue, errors: MaintenanceErrors) -> None:
         self._overdue, self._errors = overdue, errors
@@ -82,7 +82,7 @@ class _Text(Response):
 
 @router.get("/metrics", response_class=_Text)
 async def metrics(request: Request, resources: CurrentResources) -> Response:
-    """For Prometheus; keep it off the public network."""
+    """Metrics for Prometheus. Keep this path off the public network."""
     async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
         overdue = await media_figures.overdue(session)

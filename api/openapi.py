@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows, and the client wires that are served in front of it."""
+"""The OpenAPI document: FastAPI's routes, and the client wires that are served in front of FastAPI."""
 
 from collections.abc import Iterable
 from copy import deepcopy
@@ -52,11 +52,11 @@ _FAILURES = {
     "504": "The provider did not answer in time",
 }
 _OPEN: dict[str, dict[str, str]] = {"/healthz": {}, "/readyz": {}, "/metrics": {"503": _FAILURES["503"]}}
-"""What needs no key fails in few ways; `/readyz` describes its own 503."""
+"""Paths that need no key, with the errors that they have. `/readyz` describes its own 503."""
 
 
 def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:
-    """Made once, then kept on the app."""
+    """Return the document. It is made once and kept on the app."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
         schema["paths"] |= {wire.path: {"post": deepcopy(wire.operation)} for wire in wires}

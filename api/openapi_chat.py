@@ -1,4 +1,4 @@
-"""Descriptions of the chat endpoints for the OpenAPI document: they are served in front of FastAPI."""
+"""Describes the chat endpoints for the OpenAPI document, because they are served in front of FastAPI."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ _RUNNING = {
 
 
 def _body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
-    """Other fields are allowed: each is sent to the provider, or the answer names it as dropped."""
+    """Describe a body. Other fields are allowed: each is sent to the provider, or the answer names it as dropped."""
     schema = {"type": "object", "required": required, "additionalProperties": True, "properties": properties}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 

@@ -1,4 +1,4 @@
-"""`GET /media/<object>`: a finished output, to whoever holds a signed link to it."""
+"""`GET /media/<object>`: serves a finished output to every caller with a signed link."""
 
 import hashlib
 import re
@@ -33,17 +33,17 @@ INLINE = frozenset(
         "audio/mp4",
     }
 )
-"""What a browser may show in place. Anything else is a download and no more than bytes."""
+"""Content types that a browser may show. Any other file is a download of type `application/octet-stream`."""
 
 MAX_CACHE_SECONDS = 300
 
-# Exactly what we sign, in this order: no second `exp`, nothing added.
+# Exactly the query that we sign, in this order, with nothing added.
 _QUERY = re.compile(r"exp=([0-9]{1,11})&sig=([A-Za-z0-9_-]{43})")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 _GUARDS = {
     "x-content-type-options": "nosniff",
-    # The last three let a browser show the file in its own viewer, which it builds as a page around it.
+    # The last three let a browser show the file in its own viewer, which is a page around the file.
     "content-security-policy": (
         "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
     ),
@@ -66,18 +66,18 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where outputs are read from, and who may read them."""
+    """The storage of outputs, and the checks of their links."""
 
     storage: Storage
     urls: SignedUrls
     live: Callable[[str], Awaitable[bool]]
-    """Whether the database still knows the object: purge and expiry kill a link at once, before its bytes are gone."""
+    """Tells whether the object may still be served: a link ends when the output expires, before its file is deleted."""
     clock: Callable[[], datetime] = _now
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Which bytes go out: `start` inclusive, `end` exclusive."""
+    """The bytes to send: `start` inclusive, `end` exclusive."""
 
     start: int
     end: int
@@ -85,7 +85,7 @@ class _Span:
 
 
 def router(outputs: Callable[[Request], Outputs]) -> APIRouter:
-    """The route; `outputs` finds its resources, which exist only once the application has started."""
+    """Return the route. `outputs` is called per request, because its resources exist only after the start."""
     routes = APIRouter(tags=["media"])
 
     async def serve(request: Request) -> Response:
@@ -152,9 +152,9 @@ def _matches(header: str | None, etag: str) -> bool:
 
 
 def _span(request: Request, stored: Stored, etag: str) -> _Span | None:
-    """The one range asked for, else the whole; None when the range lies outside of the object.
+    """Return the requested range, else the whole. None if the range is outside of the object.
 
-    A range that is malformed, or several of them, or of another version: a server may ignore it, and does.
+    A malformed range, several ranges, and a range of another version are ignored, as a server may do.
     """
     whole = _Span(0, stored.bytes, partial=False)
     requested = _RANGE.fullmatch(request.headers.get("range", "").strip())

@@ -1,4 +1,4 @@
-"""Lists are given in pages: `{"data", "has_more", "next"}`; `next` is the `cursor` of the page after this one."""
+"""Pages of lists: `{"data", "has_more", "next"}`. `next` is the `cursor` of the next page."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ MAX_POSITION = 2**63 - 1
 
 
 def _midnight(value: object) -> object:
-    """A day stands for its first moment, in UTC."""
+    """Read a day as its first moment in UTC."""
     return f"{value}T00:00:00Z" if isinstance(value, str) and len(value) == len("2026-01-31") else value
 
 
@@ -38,7 +38,7 @@ class PeriodQuery(PageQuery):
     until: Annotated[Moment | None, Field(alias="to", description="Up to this time, or day in UTC, without it.")] = None
 
     def period(self, since: datetime | None = None, until: datetime | None = None) -> Period:
-        """What was asked for; else what is given here."""
+        """Return the requested period, with the arguments as its defaults."""
         since, until = self.since or since, self.until or until
         if since and until and since >= until:
             raise RequestInvalid("'to' must be later than 'from'.", param="to")
@@ -54,7 +54,10 @@ Entry = TypeVar("Entry", bound=Positioned)
 
 
 def paginate(entries: Sequence[Entry], limit: int) -> tuple[Sequence[Entry], int | None]:
-    """The page, and the position after which the next one begins. An entry beyond the limit says that there is one."""
+    """Return the page, and the position after which the next one begins, or None if this is the last.
+
+    `entries` must have one entry more than `limit` if there is a next page.
+    """
     if len(entries) <= limit:
         return entries, None
     return entries[:limit], entries[limit - 1].position

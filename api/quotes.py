@@ -1,4 +1,4 @@
-"""`POST /api/billing/quote/`: what a call would hold and could cost, without making it."""
+"""`POST /api/billing/quote/`: the credits that a call would hold and could cost. It makes no call."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -45,9 +45,9 @@ _BODY = {
 
 class Credits(BaseModel):
     held: int
-    """What is set aside before anything is sent."""
+    """Credits that the call holds before anything is sent."""
     at_most: int
-    """What the call can cost; more than `held` where the hold of a stream without a limit grows as it goes on."""
+    """The most that the call can cost. More than `held` for a stream without a limit, whose hold grows."""
 
 
 class Quote(BaseModel):
@@ -55,14 +55,14 @@ class Quote(BaseModel):
     model: str
     price: Price
     bounds: Bounds | None
-    """None for a flat price."""
+    """Null for a flat price."""
     credits: Credits
     balance: int
     held: int
-    """By other calls and jobs, now."""
+    """Credits that other calls and jobs hold now."""
     affordable: bool
     limit_source: str | None
-    """What does not suffice: `balance`, `key_budget`, `max_credits` or `daily_allowance`."""
+    """The limit that does not suffice: `balance`, `key_budget`, `max_credits` or `daily_allowance`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _PricedCall:
 
 @router.post("/", openapi_extra={"requestBody": _BODY})
 async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResources) -> Quote:
-    """Checks the body as the call itself does, holds nothing and sends nothing."""
+    """Quote a call. The body is checked as for the call itself; nothing is held, and nothing is sent upstream."""
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")

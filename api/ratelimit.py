@@ -1,4 +1,4 @@
-"""`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, on every answer to a known key."""
+"""The headers `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` of every answer to a known key."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,7 +24,7 @@ def headers(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
 
 
 def duration(span: timedelta) -> str:
-    """As OpenAI writes it: `120ms`, `1.5s`, `1m0s`."""
+    """Write a duration as OpenAI does: `120ms`, `1.5s`, `1m0s`."""
     milliseconds = span // timedelta(milliseconds=1)
     if milliseconds < 1000:
         return f"{milliseconds}ms"

@@ -1,4 +1,4 @@
-"""Receipts as their owner sees them: amounts are whole credits, prices and unrounded costs exact decimal strings."""
+"""Receipts, as their owner sees them. Amounts are whole credits; prices and unrounded costs are decimal strings."""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,11 +19,11 @@ class _View(BaseModel):
 
 
 Rates = dict[Meter, str]
-"""Credits per 1,000, by meter. A meter that is not in it is counted with the kind of token that it is a part of."""
+"""Credits per 1,000, by meter. Tokens of a meter without a rate are counted by the meter that they are a part of."""
 
 
 class Tier(_View):
-    """The rates of a whole call, all of its tokens, once its input is longer than `above_input_tokens`."""
+    """The rates of all tokens of a call whose input is longer than `above_input_tokens`."""
 
     above_input_tokens: int
     rates: Rates
@@ -37,7 +37,7 @@ class TokenPrice(_View):
 class Price(_View):
     """Either `rates` with their `tiers`, or one `flat` amount of credits.
 
-    `service_tiers`: what it costs when the provider serves it by another service tier than the one that was requested.
+    `service_tiers` has the prices that apply if the provider uses another service tier than the requested one.
     """
 
     version: str
@@ -48,7 +48,8 @@ class Price(_View):
 
 
 class TokensUsed(_View):
-    """As billed. `source`: `provider` reported, `counted` by us, `estimated` after a crash; `flat` has no tokens."""
+    """The usage that was billed. `source` is `provider` (reported), `counted` (by us), `estimated` (after a crash) or
+    `flat` (a price without tokens)."""
 
     input_tokens: int
     cached_tokens: int
@@ -56,30 +57,30 @@ class TokensUsed(_View):
     output_tokens: int
     source: UsageSource
     meters: dict[Meter, int]
-    """All that is billed, each token by one meter: with the `applied` rates it comes to the exact cost."""
+    """All that is billed, each token by one meter. With the `applied` rates it gives the exact cost."""
     service_tier: str | None
-    """The service tier that the call was billed by, when it is not the one that was requested."""
+    """The service tier whose prices were billed, if it is not the requested one."""
 
 
 class Amounts(_View):
     held: int
-    """All that was set aside, extensions included; what the charge did not take went back."""
+    """All credits that were held, extensions included. What the charge did not take was released."""
     charged: int
     written_off: int
-    """Cost that the hold and the balance did not cover: the operator's loss."""
+    """Cost that neither the hold nor the balance covered: the operator pays it."""
     refunded: int
 
 
 class Bounds(_View):
-    """What the hold was made for: it pays for so much input, and `output_limit` tokens in each choice."""
+    """What the hold pays for: the input, and `output_limit` tokens in each choice."""
 
     input_tokens: int
     input_estimate: int
-    """Our own count of the input: what is billed where the provider reports nothing."""
+    """Our own count of the input. It is billed if the provider reports no usage."""
     output_limit: int | None
     choices: int
     web_searches: int
-    """Calls of the provider's own web search that it pays for: 0 when the request asks for none."""
+    """Web searches by the provider that the hold pays for: 0 if the request asks for none."""
     max_credits: int | None
 
 
@@ -89,8 +90,10 @@ class Extension(_View):
 
 
 class Calculation(_View):
-    """`cost` is `rounded_cost`, unless `minimum_applied` (then it is the minimum) or `capped_at_hold` (then it is what
-    was held: a stream that broke, or whose client left, never costs more). `cost` = charged + written off.
+    """How the cost was computed. `cost` = charged + written off.
+
+    `cost` is `rounded_cost`, but the minimum if `minimum_applied`, and the amount held if `capped_at_hold`: a stream
+    that broke off, or whose client left, never costs more than its hold.
     """
 
     exact_cost: str
@@ -108,7 +111,7 @@ class LineView(_View):
 
 
 class Transaction(_View):
-    """Its lines sum to zero."""
+    """A transaction of the ledger. Its lines sum to zero."""
 
     id: UUID
     kind: TransactionKind
@@ -118,7 +121,7 @@ class Transaction(_View):
 
 
 class ReceiptView(_View):
-    """The cost is the sum of `applied` rate x count / 1000 over `usage.meters`, rounded up once."""
+    """A receipt. The cost is the sum of `applied` rate x count / 1000 over `usage.meters`, rounded up once."""
 
     id: str
     kind: str
@@ -126,7 +129,8 @@ class ReceiptView(_View):
     key_id: UUID | None
     state: HoldState
     closed_by: ClosedBy | None
-    """`call`: the process that made it; `sweeper`: that process had died; `job`: its workflow, or the reconciler."""
+    """`call`: the process that made the call. `sweeper`: that process had died. `job`: the job's workflow, or
+    maintenance in its place."""
     created_at: datetime | None
     closed_at: datetime | None
     price: Price
@@ -197,7 +201,7 @@ def used_of(hold: Hold, usage: Usage | None) -> TokensUsed | None:
 
 
 def web_searches(prices: TokenPrices | None) -> int:
-    """How many a hold at these prices pays for."""
+    """Return how many web searches a hold at these prices pays for."""
     return MAX_PER_CALL[Meter.WEB_SEARCH] if prices and prices.priced(Meter.WEB_SEARCH) else 0
 
 

@@ -1,4 +1,4 @@
-"""What a running API process holds. Built and closed in `server.py`; handlers get it through `api/deps.py`."""
+"""The resources of a running API process. `server.py` builds and closes them; handlers use `api/deps.py`."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class Resources:
     claims: IdempotentRequests
     statement_cursor: StatementCursor
     catalog: Callable[[], Catalog]
-    """The current one: a reload replaces it."""
+    """Returns the current catalog, which a reload replaces."""
     database: Database
     calls: Calls
     jobs: Jobs
     urls: SignedUrls
     public_url: str
     ceiling: Limits
-    """The most that any key may use."""
+    """The operator's maximum for every key."""
     temporal_answers: Callable[[], Awaitable[bool]]
     stopping: bool = False
 

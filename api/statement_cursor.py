@@ -1,6 +1,6 @@
-"""A statement's cursor: beside its position it has the span, the period and the two balances of the first page.
+"""The cursor of a statement: its position, and the span, the period and the two balances of the first page.
 
-Signed, and good for its account alone: what comes back is shown as it is.
+It is signed and valid for its account only, because the next page shows its balances without computing them again.
 """
 
 import hmac
@@ -19,7 +19,7 @@ _DIGEST_BYTES = 32
 
 
 class StatementCursor:
-    """Makes cursors, and reads those that it or a process with a previous secret made."""
+    """Makes cursors, and reads cursors that were made with the current or a previous secret."""
 
     def __init__(self, keys: DerivedKeys) -> None:
         self._keys = keys
@@ -29,13 +29,13 @@ class StatementCursor:
         return urlsafe_b64encode(_signature(self._keys.current, account_id, plain) + plain).decode().rstrip("=")
 
     def read(self, account_id: UUID, cursor: str) -> tuple[int, Opened]:
-        """The position after which the page begins, and what its statement began with. Raises `RequestInvalid`."""
+        """Return the position after which the page begins, and the first page's values. Raises `RequestInvalid`."""
         try:
             signed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
             signature, plain = signed[:_DIGEST_BYTES], signed[_DIGEST_BYTES:]
             if any(hmac.compare_digest(signature, _signature(key, account_id, plain)) for key in self._keys.every):
                 return _CURSOR.validate_json(plain)
-        except ValueError:  # no base64, or a cursor of another release
+        except ValueError:  # not base64, or a cursor of another release
             pass
         raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
 

@@ -1,23 +1,27 @@
-"""A stream's client. What is written goes out in the turn of the loop in which it is written.
+"""Writes a stream to its client, each part in the event loop iteration in which it is made.
 
-A client who takes nothing for a minute counts as gone.
+A client that reads nothing for a minute counts as disconnected.
 """
 
 import asyncio
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from api.exchange import Exchange
 from domain.errors import GatewayError
 from gateway.streams import Stream
 
 SILENCE_SECONDS = 10.0
-"""After so long without an event the headers go out, and then a comment each time."""
+"""After this time without an event, the headers are sent, and then a comment each time."""
 MAX_STALL_SECONDS = 60.0
-"""That a client may take nothing of what waits."""
+"""The longest time in which a client may read nothing while bytes wait for it."""
+MAX_NAMED = 2048
+"""Characters of the header that names dropped parameters."""
+_IN_NAMES = "!#$&'()*+-./:;<=>?@[]^_`{|}~"
 
 
 def stream_headers(content_type: str) -> list[tuple[bytes, bytes]]:
-    """Of every stream: nobody on the way keeps it, or waits for more of it."""
+    """Return the headers of a stream, which tell proxies not to store, change or buffer it."""
     return [
         (b"content-type", content_type.encode()),
         (b"cache-control", b"no-cache"),
@@ -26,8 +30,14 @@ def stream_headers(content_type: str) -> list[tuple[bytes, bytes]]:
 
 
 def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """Which parameters of the request the model's provider was not sent."""
-    return [(b"x-yout-dropped-parameters", ", ".join(names).encode())] if names else []
+    """Return the header that names request parameters which were not sent to the provider."""
+    return [(b"x-yout-dropped-parameters", _listed(names).encode())] if names else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As a header can hold them: a name may be any text, and there may be any number of them."""
+    listed = ", ".join(quote(name[:MAX_NAMED], safe=_IN_NAMES) for name in names[:MAX_NAMED])
+    return listed if len(listed) <= MAX_NAMED else f"{listed[:MAX_NAMED].rpartition(', ')[0]}, ...".removeprefix(", ")
 
 
 class StreamResponse:
@@ -51,9 +61,9 @@ class StreamResponse:
         self._written_at = self._loop.time()
 
     async def serve(self, stream: Stream) -> None:
-        """Until the stream has ended and all of it is sent, or the client has gone.
+        """Serve the stream until it has ended and is sent, or the client has disconnected.
 
-        Raises what the stream failed with before anything was written: it is answered as any other failure.
+        Raises the error of a stream that failed before anything was written: the caller answers it with its status.
         """
         self._stream = stream
         self._silence_timer = self._loop.call_later(SILENCE_SECONDS, self._on_silence)
@@ -127,7 +137,7 @@ class StreamResponse:
             self._stall_timer = None
 
     def _on_silence(self) -> None:
-        """One timer for the whole stream: it looks when the last write was."""
+        """Write a comment if the last write was long ago. One timer serves the whole stream."""
         silent = self._loop.time() - self._written_at
         if silent >= SILENCE_SECONDS and not self._behind and not self._ending:
             self.write(self._keep_alive)

@@ -18,7 +18,7 @@ from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.wire import Head, ModelCall
-from providers.base import ChatCall
+from providers.base import ChatCall, UpstreamRequest
 
 GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
 """Fields that are for this server and never go upstream."""
@@ -78,6 +78,10 @@ class Call:
     def upstream(self, route: Route) -> ChatCall:
         return chat_call(self.request, self.model, route, self.output_limit(route))
 
+    def note_dropped(self, request: UpstreamRequest) -> None:
+        """What the client hears of the fields that this request to a provider leaves out."""
+        self.dropped = (*rejected(self.request, self.model), *request.dropped)
+
     def counted(self) -> Usage:
         """The usage that passed through, by our own count."""
         return usage.counted(self.input.count, self.output.tokens)
@@ -97,12 +101,9 @@ def hold_grows(request: ModelCall, route: Route) -> bool:
 
 
 def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int) -> ChatCall:
-    body = _upstream_body(request.body, model.supported_parameters)
-    if request.stream and Capability.STREAM_USAGE in route.capabilities:
-        body["stream_options"] = {"include_usage": True}  # asked of every upstream, relayed to whom it was asked by
     return ChatCall(
         model=route.model,
-        body=body,
+        body=_upstream_body(request.body, model.supported_parameters),
         output_limit=output_limit,
         capabilities=_names(route.capabilities),
         passes=route.passes,
@@ -118,9 +119,19 @@ def _names(capabilities: frozenset[Capability]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
+def _rejected(supported: tuple[str, ...] | None) -> frozenset[str]:
+    return frozenset() if supported is None else SAMPLING - set(supported)
+
+
+@lru_cache(maxsize=1024)
 def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
-    never = {"stream_options"} | GATEWAY_FIELDS
-    return frozenset(never if supported is None else never | (SAMPLING - set(supported)))
+    return GATEWAY_FIELDS | _rejected(supported)
+
+
+def rejected(request: ModelCall, model: Model) -> tuple[str, ...]:
+    """The sampling fields of this request that its model rejects: no adapter hears of them."""
+    names = _rejected(model.supported_parameters)
+    return tuple(name for name, value in request.body.items() if value is not None and name in names)
 
 
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:

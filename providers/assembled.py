@@ -1,4 +1,4 @@
-"""A streamed answer put together: for a provider that streams although it was not asked to."""
+"""Assembles a streamed answer, for a provider that streams although it was not asked to."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,11 +7,11 @@ from domain.pricing import Usage
 from providers.base import Delta, ProviderEvent, Report, WholeAnswer
 
 _GROWS = frozenset({"content", "refusal", "reasoning_content", "reasoning", "arguments", "input", "transcript", "data"})
-"""Texts that come in parts; what else is a text is told once."""
+"""Text fields whose parts are joined. A later value of any other text field replaces the earlier one."""
 
 
 def answer(events: Iterable[ProviderEvent]) -> WholeAnswer:
-    """Of events up to `Done`. What the decoder raises goes through."""
+    """Assemble the answer of the events up to `Done`. What the decoder raises is not caught."""
     choices: dict[int, dict[str, Any]] = {}
     beside: dict[str, Any] = {}
     texts: list[str] = []
@@ -43,7 +43,7 @@ def _add(choice: dict[str, Any], part: dict[str, Any]) -> None:
 
 
 def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
-    """Texts and lists grow, objects are merged."""
+    """Merge a part into the whole: texts and lists are joined, objects merged, other values replaced."""
     for name, value in part.items():
         known: Any = whole.get(name)
         if name == "tool_calls":
@@ -61,7 +61,7 @@ def _merge(whole: dict[str, Any], part: dict[str, Any]) -> None:
 
 
 def _merge_calls(calls: list[dict[str, Any]], parts: list[dict[str, Any]]) -> None:
-    """By their index, which are consecutive."""
+    """Merge the parts of tool calls by their indexes, which are consecutive from 0."""
     for part in parts:
         if part["index"] == len(calls):
             calls.append({})

@@ -1,4 +1,4 @@
-"""What the gateway asks of an upstream. Each provider kind implements one or both of these Protocols."""
+"""The Protocols of providers. Each kind of provider implements `ChatAdapter`, `MediaProvider` or both."""
 
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from dataclasses import field
@@ -21,7 +21,7 @@ class Stage(StrEnum):
 
 @record
 class Progress:
-    """Where a submitted job stands at the provider."""
+    """The state of a submitted job at the provider."""
 
     stage: Stage
     percent: int | None = None
@@ -31,7 +31,7 @@ class Progress:
 
 @record
 class OutputFile:
-    """One finished file at the provider, ready to be read once."""
+    """One finished file at the provider. `chunks` can be read once."""
 
     content_type: str
     extension: str
@@ -42,28 +42,28 @@ class OutputFile:
 
 
 class MediaProvider(Protocol):
-    """A provider of media jobs. Raises `domain.errors.Upstream*` only; its own text never leaves the adapter."""
+    """A provider of media jobs. It raises `domain.errors.Upstream*` only, without any text of the vendor."""
 
     @property
     def find_is_complete(self) -> bool:
-        """Whether `find` knows every submission that was accepted: only then is one in doubt made again."""
+        """Tell whether `find` knows every accepted submission. Only then is a submission in doubt made again."""
 
     async def submit(self, request: MediaRequest, reference: str) -> str:
-        """Start the work and return the provider's id of it. Not idempotent unless the provider says so."""
+        """Start the work and return the provider's id of it. Not idempotent unless the provider is."""
 
     async def find(self, reference: str) -> str | None:
-        """The id of work that was submitted under `reference`; None when there is none (or it cannot be told)."""
+        """Return the id of work that was submitted under `reference`, or None if there is none or it is not known."""
 
     async def poll(self, provider_job_id: str) -> Progress: ...
 
     def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
-        """The finished files, in order."""
+        """Yield the finished files in order."""
 
     async def cancel(self, provider_job_id: str) -> Progress:
-        """Ask to stop, and tell what became of it: the provider's truth decides about the money."""
+        """Ask the provider to stop, and return the state that it reports: that decides whether the job is charged."""
 
     async def discard(self, provider_job_id: str) -> None:
-        """Forget output at the provider, once copied or given up. Safe to do twice, safe to do late."""
+        """Delete the output at the provider, after it was copied or given up. Idempotent, also when called late."""
 
 
 @record
@@ -71,59 +71,59 @@ class NativeRequest:
     """A request as its client wrote it, for an adapter whose vendor speaks the client's wire."""
 
     wire: str
-    """The vendor's wire, such as `anthropic`. An adapter of another one ignores it."""
+    """The vendor's wire, such as `anthropic`. An adapter of another wire ignores the request."""
     body: dict[str, Any] = field(repr=False)
 
 
 @record
 class ChatCall:
-    """One chat request to one route. `body` is OpenAI's shape, the gateway's lingua franca, already cleaned."""
+    """One chat request to one route. `body` is a validated request in OpenAI's shape, which the gateway uses inside."""
 
     model: str
-    """The provider's own name of the model."""
+    """The provider's name for the model."""
     body: dict[str, Any]
     output_limit: int
-    """Tokens per choice that the hold pays for: what goes upstream as the limit."""
+    """Tokens per choice that the hold pays for. The adapter sends it upstream as the limit."""
     capabilities: frozenset[str] = frozenset()
     passes: frozenset[str] = frozenset()
-    """Fields of the body that the catalog lets through beside the adapter's own list. `*`: all of them."""
+    """Fields of the body that the catalog allows upstream, in addition to the adapter's own list. `*` allows all."""
     stream: bool = False
     choices: int = 1
     native: NativeRequest | None = None
-    """To be sent in place of `body` by an adapter of its wire: with the same limit, and as few fields."""
+    """An adapter of its wire sends this in place of `body`, under the same limit and the same rules for fields."""
 
 
 @record
 class Timeouts:
-    """Of one upstream call. Each one that passes is an `UpstreamTimeout`."""
+    """The timeouts of one upstream call. Each of them raises `UpstreamTimeout`."""
 
     connect: timedelta
     first_byte: timedelta
-    """From the request's last byte to the answer's first."""
+    """From the last byte of the request to the first byte of the answer."""
     idle: timedelta
-    """Between two parts of a streamed answer."""
+    """Between two reads of a streamed answer."""
     total: timedelta
 
 
 @record
 class UpstreamRequest:
-    """One HTTP request to a provider, complete but for what the transport adds (`Host`, length, `User-Agent`)."""
+    """One HTTP request to a provider, without what the transport adds (`Host`, `Content-Length`, `User-Agent`)."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     method: str = "POST"
     dropped: tuple[str, ...] = ()
-    """Fields of the caller's body that this provider is not sent, and that nobody here has acted on."""
+    """Fields of the caller's body that are not sent to this provider and have no effect here."""
 
 
 Headers = Mapping[str, str]
-"""Of an upstream answer: names in lower case."""
+"""The headers of an upstream answer, with names in lower case."""
 
 
 @record
 class Accepted:
-    """The provider has taken the call on: from here on it bills. Comes once, before anything else."""
+    """The provider has accepted the call: from here on it bills. It comes once, before every other event."""
 
 
 @record
@@ -133,23 +133,23 @@ class Delta:
     chunk: dict[str, Any]
     """OpenAI's chunk, complete: `choices` with `index` and `delta`, indexes and ids of tool calls; no `usage`."""
     text: str = ""
-    """All text that it carries, reasoning and tool arguments included: what is counted, and held for."""
+    """All text of the chunk, with reasoning and tool arguments. Its tokens are counted, and the hold pays for them."""
     finished: tuple[int, ...] = ()
-    """The choices that end with it."""
+    """The indexes of the choices that end with this chunk."""
     native: bytes | None = None
-    """The vendor's own event, when `ChatCall.native` was sent. One that ends a choice carries no text."""
+    """The vendor's own event, when `ChatCall.native` was sent. An event that ends a choice carries no text."""
 
 
 @record
 class Report:
-    """What the provider says that the call has used so far: cumulative. Parts are inside their whole, always."""
+    """The usage that the provider reports, cumulative. Parts, such as cached tokens, are included in their whole."""
 
     usage: Usage
 
 
 @record
 class Done:
-    """The provider said that it is done. What comes after it is not read."""
+    """The answer is complete. Nothing after it is read."""
 
 
 ProviderEvent = Accepted | Delta | Report | Done
@@ -162,78 +162,78 @@ class WholeAnswer:
     body: dict[str, Any]
     """OpenAI's `chat.completion`, complete: `choices` with `index`, `message`, `finish_reason`; no `usage`."""
     text: str
-    """All text that it carries: what is counted when `usage` is None."""
+    """All text of the answer. Its tokens are counted when `usage` is None."""
     usage: Usage | None
-    """None: the provider reported nothing that can be believed."""
+    """None when the provider reported no credible usage."""
     native: dict[str, Any] | None = None
     """The vendor's own answer, when `ChatCall.native` was sent."""
 
 
 class StreamDecoder(Protocol):
-    """Turns one streamed answer's bytes into events. The same events however the bytes are cut.
+    """Turns the bytes of one streamed answer into events. How the bytes are cut does not change the events.
 
-    Each method raises `UpstreamError`, or what else `ChatAdapter.error` may tell, for a stream that is broken or in
-    which the provider reports a failure: while its events are read, after those that came before the fault. So read
-    them in a `for` inside the `try`, each one at once.
+    A broken stream, or a failure that the provider reports in it, raises `UpstreamError` or another error that
+    `ChatAdapter.error` may return. The error is raised while the events are iterated, after those before the fault:
+    iterate with a `for` inside the `try`, and handle each event at once.
     """
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        """After a head with status 200. `Accepted` when the head alone shows that the provider took the call on."""
+        """Take the headers of an answer with status 200. Gives `Accepted` if they show that the provider accepted."""
 
     def feed(self, data: bytes) -> Iterable[ProviderEvent]: ...
 
     def eof(self) -> Iterable[ProviderEvent]:
-        """What the bytes left unfinished, then `Done`. Raises `UpstreamError` when the answer was cut."""
+        """Give the events of unfinished bytes, then `Done`. Raises `UpstreamError` when the answer was cut off."""
 
 
 class ChatAdapter(Protocol):
-    """A provider's wire, as pure functions: no socket, no clock, no task. No vendor text in what it raises."""
+    """A provider's wire as pure functions: no socket, no clock, no task. Its errors contain no text of the vendor."""
 
     def request(self, call: ChatCall) -> UpstreamRequest:
-        """Raises `RequestInvalid` that names what this provider cannot take."""
+        """Write the request. Raises `RequestInvalid` that names a field which this provider cannot take."""
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
-        """Of a body with status 200. Raises `UpstreamError` when it is no answer."""
+        """Read a body with status 200. Raises `UpstreamError` when it is not an answer, or the failure it reports."""
 
     def decoder(self, call: ChatCall) -> StreamDecoder: ...
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """What a status other than 200 means, in our words. `body` may be cut after 64 KiB."""
+        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB."""
 
 
 class Sink(Protocol):
-    """Takes one upstream answer, in the turn of the loop in which its bytes arrive. Its methods never raise."""
+    """Receives one upstream answer, in the event loop iteration in which its bytes arrive. Its methods never raise."""
 
     def head(self, status: int, headers: Headers) -> None: ...
 
     def data(self, data: bytes) -> None: ...
 
     def end(self) -> None:
-        """The body is complete. Nothing comes after it."""
+        """The body is complete. No call follows."""
 
     def fail(self, error: GatewayError) -> None:
-        """`UpstreamError` or `UpstreamTimeout`. Nothing comes after it."""
+        """The call failed with `UpstreamError` or `UpstreamTimeout`. No call follows."""
 
 
 class UpstreamCall(Protocol):
     """One upstream call under way."""
 
     def pause(self) -> None:
-        """Read no more from the provider until `resume`."""
+        """Stop reading from the provider until `resume`."""
 
     def resume(self) -> None: ...
 
     def close(self) -> None:
-        """End it: the socket is closed unless the answer was complete. The sink hears nothing more. Safe to repeat."""
+        """End the call. Closes the socket unless the answer was complete. The sink is not called again. Idempotent."""
 
 
 class Transport(Protocol):
     """Sockets, pools, timeouts and bounds for every adapter."""
 
     def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
-        """Start the call and return at once; what becomes of it goes to `sink`.
+        """Start the call and return at once. `sink` receives the answer or the error.
 
-        Where calls wait for a connection, their owners (accounts) take turns.
+        When calls wait for a connection, their owners (accounts) take turns.
         """
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Whole answers over a transport that pushes."""
+"""Reads a whole answer from a transport that pushes its parts."""
 
 import asyncio
 from dataclasses import replace
@@ -7,16 +7,16 @@ from domain.errors import GatewayError, UpstreamError
 from providers.base import Headers, Timeouts, Transport, UpstreamRequest
 
 MAX_ERROR = 64 * 1024
-"""Of the body of an answer that is none: more of it is not read."""
+"""Bytes that are read of the body of an error."""
 
 
 async def fetch(
     transport: Transport, request: UpstreamRequest, timeouts: Timeouts, max_bytes: int
 ) -> tuple[int, Headers, bytes]:
-    """Status, headers and body. Raises `UpstreamError`, also for a body above `max_bytes`.
+    """Return the status, headers and body. Raises `UpstreamError`, also for a body above `max_bytes`.
 
-    An answer that is made as a whole may begin when it is done: of the timeouts, `connect` and `total` count.
-    A caller that is cancelled closes the socket.
+    Only the timeouts `connect` and `total` apply: a whole answer may begin only when all of it is made. Cancelling
+    the caller closes the socket.
     """
     collector = _Collector(max_bytes)
     exchange = transport.open(request, replace(timeouts, first_byte=timeouts.total, idle=timeouts.total), collector)

@@ -1,4 +1,4 @@
-"""Bodies that a provider compressed although `identity` was asked for: unpacked piece by piece, within bounds."""
+"""Decompresses bodies that a provider compressed although `identity` was requested, in pieces and within bounds."""
 
 import zlib
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from domain.errors import UpstreamError
 
 PIECE = 65_536
 MAX_RATIO = 100
-"""Bytes out for each byte in, above the first mebibyte."""
+"""The most bytes of output per byte of input, above the first mebibyte."""
 _PACKED = ("gzip", "deflate", "br", "zstd", "compress", "dcb", "dcz")
 _FREE = 1024 * 1024
 
 
 class Inflater:
-    """Of one body. Raises `UpstreamError` for what is broken, or grows too much."""
+    """Decompresses one body. Raises `UpstreamError` for a broken one, or one that expands too much."""
 
     def __init__(self, encoding: str) -> None:
         self._gzip = encoding in ("gzip", "x-gzip")
@@ -40,12 +40,15 @@ class Inflater:
                 yield piece
 
     def end(self) -> None:
-        """Raises `UpstreamError` for a body that was cut. An empty one is whole."""
+        """Raises `UpstreamError` if the body was cut off. An empty body is complete."""
         if self._given and (self._inflate is None or not self._inflate.eof):
             raise UpstreamError
 
 
 def inflater(encoding: str) -> Inflater | None:
-    """None where nothing is to be unpacked: also where a server names a charset here."""
+    """Return the decompressor of a `content-encoding`, or None for an uncompressed body.
+
+    None also when a server names a charset there.
+    """
     encoding = encoding.strip().lower()
     return Inflater(encoding) if any(name in encoding for name in _PACKED) else None

@@ -15,7 +15,7 @@ from providers.openai.adapter import OpenAIAdapter
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What adapters share: the transport, its timeouts, who calls, and a folder for the demo provider."""
+    """What adapters share: the transport, its timeouts, the referer, and a folder for the demo provider."""
 
     transport: Transport
     timeouts: Timeouts
@@ -25,7 +25,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Kind(ProviderKind):
-    """What a catalog has to know of a kind, and the code that speaks to its providers. None: there is none yet."""
+    """What a catalog must know of a kind, and the code for its providers. None means that there is none yet."""
 
     chat: Callable[[Provider, Upstream], ChatUpstream] | None = None
     media: Callable[[Provider, Upstream], MediaProvider] | None = None
@@ -75,7 +75,7 @@ class Registry:
         self._media: dict[str, MediaProvider] = {}
 
     def upstream(self, name: str) -> ChatUpstream:
-        """Of chat. Raises `UpstreamError` for a name that the catalog does not know, or has no key for."""
+        """Return a provider of chat. Raises `UpstreamError` if the catalog lacks its name or its key."""
         self._follow_catalog()
         upstream = self._upstreams.get(name)
         if upstream is None:

@@ -1,7 +1,6 @@
-"""Server-sent events, as far as model providers use them: `data:` lines, `event: error`, comments, any line end, a BOM.
+"""Decodes server-sent events as model providers send them: `data:`, `event: error`, comments, any line end, a BOM.
 
-What is between the events is bounded too: comments and lines that say nothing cost time, and a provider that sends
-nothing else is broken.
+Comments and lines without data are bounded too: they cost time, and a provider that sends nothing else is broken.
 """
 
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from domain.records import record
 
 MAX_EVENT = 1024 * 1024
 MAX_SILENT_LINES = 50_000
-"""Lines without data since `spoken` was last called."""
+"""Lines since `spoken` was last called."""
 MAX_SILENT_BYTES = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
@@ -24,14 +23,15 @@ class Failure:
 
 
 class Decoder:
-    """Bytes in, the data of whole events out. Raises `UpstreamError` for too large an event, and too much of nothing.
+    """Takes bytes and gives the data of complete events.
 
-    Empty data is no event. Data that nothing follows is an event all the same.
+    Raises `UpstreamError` for an event that is too large, and for too many bytes or lines without `spoken`. An event
+    with blank data is dropped. Data at the end of the stream is an event, even without an empty line after it.
     """
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        """Of a line that has not ended."""
+        """The parts of a line that has not ended."""
         self._pending = 0
         self._data: list[bytes] = []
         self._size = 0
@@ -39,12 +39,12 @@ class Decoder:
         self._begun = False
         self._ends_with_cr = False
         self._between = True
-        """Nothing has been read of the next event."""
+        """True while nothing of the next event has been read."""
         self._silent_lines = 0
         self._silent_bytes = 0
 
     def whole(self, part: bytes) -> bytes | None:
-        """The data of an event that is one line and the whole part, as most are. None: `feed` has to look."""
+        """Return the data if the part is exactly one event of one line, as most are. Otherwise None: call `feed`."""
         end = len(part) - 2
         if not self._between or part[:7] != b"data: {" or part[end:] != b"\n\n" or end > MAX_EVENT:
             return None
@@ -81,15 +81,15 @@ class Decoder:
             self._keep(rest)
 
     def end(self) -> Iterator[bytes | Failure]:
-        """The event that the stream left unfinished, if any."""
+        """Give the event that the stream left unfinished, if there is one."""
         yield from self.feed(b"\n\n")
 
     def spoken(self) -> None:
-        """What was read last said something: more silence is borne."""
+        """Reset the bounds: the last event had content."""
         self._silent_lines = self._silent_bytes = 0
 
     def _with_newlines(self, part: bytes) -> bytes:
-        """Every line end as one newline, wherever a CRLF is cut."""
+        """Make every line end one newline, also when a CRLF is cut in two."""
         if not part:
             return part
         if self._ends_with_cr and part[:1] == b"\n":
@@ -120,7 +120,7 @@ class Decoder:
             yield Failure(data) if is_error else data
 
     def _other(self, line: bytes) -> None:
-        """A comment, another field, or no event stream at all."""
+        """Read a line that is not data: a comment or another field. Raises `UpstreamError` for plain JSON."""
         if not self._begun:
             self._begun = True
             if line.startswith(_BOM):
@@ -128,14 +128,14 @@ class Decoder:
                 if line[:5] == b"data:":
                     self._add(line)
                     return
-        if line[:1] in (b"{", b"["):  # a failure, written after the events as plain JSON
+        if line[:1] in (b"{", b"["):  # a failure that is written as plain JSON after the events
             raise UpstreamError
         if line[:6] == b"event:":
             self._is_error = line[6:].strip() == b"error"
         self.silent(len(line))
 
     def silent(self, size: int) -> None:
-        """A line of so many bytes says nothing that is known yet."""
+        """Count a line of `size` bytes that is not known to have content. Raises `UpstreamError` above the bounds."""
         self._silent_lines += 1
         self._silent_bytes += size
         if self._silent_lines > MAX_SILENT_LINES or self._silent_bytes > MAX_SILENT_BYTES:

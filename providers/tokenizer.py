@@ -1,6 +1,6 @@
-"""Counts tokens with OpenAI's o200k table, shipped beside this module: nothing is fetched, ever.
+"""Counts tokens with OpenAI's o200k table, which is shipped beside this module. Nothing is downloaded.
 
-The count is exact for OpenAI's current models and an estimate for the others (`domain/tokens.py` bounds those).
+The count is exact for OpenAI's current models and an estimate for others (`domain/tokens.py` bounds those).
 """
 
 import base64
@@ -37,10 +37,10 @@ def _encoding() -> tiktoken.Encoding:
 
 
 def load() -> None:
-    """Read the table now (half a second, 80 MB), so that the first call does not wait for it."""
+    """Load the table now (half a second, 80 MB), so that the first call does not wait for it."""
     _encoding()
 
 
 def count(text: str) -> int:
-    """Tokens of a text. Control tokens in it are plain text: a caller cannot forge them, nor crash on them."""
+    """Count the tokens of a text. Control tokens in it are plain text: a caller cannot forge them."""
     return len(_encoding().encode_ordinary(text))

@@ -1,7 +1,7 @@
-"""JSON as providers write it: read with leniency, within bounds.
+"""Reads JSON from providers, leniently and within bounds.
 
-NaN, Infinity, halves of surrogate pairs and broken UTF-8 are read; what is nested too deeply or has too many values is
-refused before it is parsed.
+NaN, Infinity, halves of surrogate pairs and broken UTF-8 are accepted. A document that is nested too deeply or has
+too many values is refused before it is parsed.
 """
 
 import json
@@ -14,15 +14,15 @@ from domain.errors import UpstreamError
 
 MAX_DEPTH = 64
 MAX_VALUES = 1_000_000
-"""Objects, arrays and their elements in one document."""
+"""The most objects, arrays and elements of them in one document."""
 MAX_DIGITS = 20
-"""Of an integer of 64 bits, its sign included."""
+"""The digits of a 64-bit integer, with its sign."""
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def read(data: bytes, max_values: int = MAX_VALUES) -> tuple[Any, bool]:
-    """The value, and whether it may hold lone surrogates. Raises `UpstreamError` for what is not JSON, or too much."""
+    """Return the value, and whether it may have lone surrogates. Raises `UpstreamError` for no JSON or too much."""
     opened = data.count(b"{") + data.count(b"[")
     if opened > MAX_DEPTH:
         if opened + data.count(b",") > max_values:
@@ -35,13 +35,13 @@ def read(data: bytes, max_values: int = MAX_VALUES) -> tuple[Any, bool]:
 
 
 def read_whole(data: bytes) -> Any:
-    """A document of its own: lone surrogates become U+FFFD. A BOM may come first."""
+    """Read a document that is complete by itself. Lone surrogates become U+FFFD; a BOM is skipped."""
     value, doubtful = read(data.removeprefix(b"\xef\xbb\xbf"))
     return repaired(value) if doubtful else value
 
 
 def _check_depth(data: bytes) -> None:
-    """Takes the innermost brackets away, level by level. Texts may hold any."""
+    """Check the depth by removing the innermost brackets, level by level. Brackets in strings do not count."""
     brackets = _TEXT.sub(b"", data).translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         if not brackets:
@@ -60,14 +60,14 @@ def _read_leniently(data: bytes) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    """Beyond 64 bits a float, as orjson reads it: it can be written again."""
+    """Read an integer above 64 bits as a float, as orjson does, so that orjson can write it."""
     if len(digits) <= MAX_DIGITS and -(2**63) <= (number := int(digits)) < 2**64:
         return number
     return float(digits)
 
 
 def integer(value: object) -> int | None:
-    """A whole number, however it is written: some write 3.0, and indexes as text. None: it is none."""
+    """Return a whole number, or None if the value is not one. Some providers write 3.0, or an index as text."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
@@ -78,12 +78,12 @@ def integer(value: object) -> int | None:
 
 
 def _no_number(_name: str) -> None:
-    """NaN and Infinity, for which JSON has no word."""
+    """Read NaN and Infinity as null: JSON does not have them."""
     return
 
 
 def repaired(value: Any) -> Any:
-    """The same value, with pairs of surrogates joined and lone ones replaced."""
+    """Return the value with pairs of surrogates joined and lone ones replaced."""
     if isinstance(value, str):
         return repaired_text(value)
     if isinstance(value, list):
@@ -102,7 +102,7 @@ def repaired_text(text: str) -> str:
 
 
 def written(value: Any) -> bytes:
-    """For a request: integers keep all of their digits."""
+    """Write JSON for a request. Integers keep all of their digits."""
     try:
         return orjson.dumps(value)
     except TypeError:  # an integer above 64 bits, which orjson cannot write

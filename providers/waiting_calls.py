@@ -1,4 +1,4 @@
-"""Calls that wait for a connection to a provider: their owners in turn, one call of an owner's at a time."""
+"""Queues calls that wait for a connection to a provider. Owners take turns, with one call each."""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
@@ -13,14 +13,14 @@ class Waiting(Protocol):
 
     @property
     def over(self) -> bool:
-        """It waits no more."""
+        """True when the call no longer waits."""
 
 
 Call = TypeVar("Call", bound=Waiting)
 
 
 class WaitingCalls(Generic[Call]):
-    """In the order of arrival, one account's many calls would be in front of everybody else's."""
+    """A fair queue. In a plain one, many calls of one account would come before the calls of all others."""
 
     def __init__(self) -> None:
         self._first: deque[Call] = deque()
@@ -36,11 +36,11 @@ class WaitingCalls(Generic[Call]):
         self._owners.setdefault(call.owner, deque()).append(call)
 
     def add_first(self, call: Call) -> None:
-        """Before all others: it had a connection, which was lost before it was used."""
+        """Put a call before all others: its connection was lost before it was used."""
         self._first.appendleft(call)
 
     def take(self) -> Call | None:
-        """The next one that still waits: of the owner whose last turn was longest ago."""
+        """Return the next call that still waits, of the owner whose last turn was longest ago."""
         while self:
             call = self._first.popleft() if self._first else self._next()
             if not call.over:
@@ -51,5 +51,5 @@ class WaitingCalls(Generic[Call]):
         owner, queue = self._owners.popitem(last=False)
         call = queue.popleft()
         if queue:
-            self._owners[owner] = queue  # behind everybody else
+            self._owners[owner] = queue  # behind all other owners
         return call

@@ -1,4 +1,4 @@
-"""What the chat endpoint asks of a client wire, which is one endpoint of one API. It knows no rule of money."""
+"""The Protocol of a client wire: the format of one endpoint of one API. A wire contains no rule about money."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """An error as a client hears it, before a wire has put it into its own words."""
+    """An error for a client, before a wire formats it."""
 
     status: int
     message: str
@@ -21,12 +21,12 @@ class ErrorAnswer:
     code: str | None = None
     """One of `api.errors.CODES`; None for a path or a method that is not served."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """With a 402: what was needed, and what there is."""
+    """For a 402: the credits needed and available."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def type(self) -> str:
-        """OpenAI's kind of this error."""
+        """OpenAI's type of this error."""
         if self.status == 402:
             return "insufficient_quota"
         if self.status == 429:
@@ -37,27 +37,27 @@ class ErrorAnswer:
 class ClientWire(Protocol):
     path: str
     endpoint: str
-    """The scope of its idempotency keys. Never changed: a retry must find what its first attempt made."""
+    """The scope of its idempotency keys. Never change it: a retry must find the result of the first attempt."""
     content_type: str
-    """Of whole answers and of errors."""
+    """The content type of whole answers and of errors."""
     stream_content_type: str
 
     @property
     def key_headers(self) -> tuple[bytes, ...]:
-        """Headers that may have the caller's key, beside `Authorization: Bearer` and `x-api-key`. In lower case."""
+        """Headers that may have the key beside `Authorization: Bearer` and `x-api-key`, in lower case."""
 
     @property
     def operation(self) -> Mapping[str, Any]:
-        """Its description in the OpenAPI document."""
+        """The operation object of the endpoint in the OpenAPI document."""
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
-        """Raises `RequestInvalid` that names the first field at fault."""
+        """Read a request. Raises `RequestInvalid` that names the first wrong field."""
 
     @property
     def whole(self) -> Callable[[CompletedAnswer, Bill], bytes] | None:
-        """Writes an answer that is not streamed. None: this wire has streams alone."""
+        """The function that writes an answer which is not streamed. None if this wire has streams only."""
 
     def writer(self, head: Head) -> StreamWriter: ...
 
     def error(self, error: ErrorAnswer, request_id: str) -> bytes:
-        """An answer with an error's status: whatever fails before a stream begins, also before `parse`."""
+        """Write the body of an error that happens before a stream begins, also before `parse`."""

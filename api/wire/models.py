@@ -1,4 +1,4 @@
-"""`GET /v1/models`: OpenAI's shape, our own fields beside it, and OpenRouter's names for the same."""
+"""`GET /v1/models`: OpenAI's shape, our own fields, and the same facts under OpenRouter's names."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -8,7 +8,7 @@ from domain.catalog import ExchangeRate, Modality, Model, Prices, Unit
 from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand
 
 CREATED = 1_767_225_600
-"""The catalog does not know when a vendor released a model; clients only want an integer that stays the same."""
+"""The `created` of every model: the catalog does not know it, and clients only need a constant integer."""
 
 _OPENROUTER = {
     Meter.INPUT: "prompt",
@@ -18,7 +18,7 @@ _OPENROUTER = {
     Meter.AUDIO_INPUT: "audio",
     Meter.WEB_SEARCH: "web_search",
 }
-"""OpenRouter's names of what it prices."""
+"""OpenRouter's names for what it prices."""
 
 MADE = {
     Modality.TEXT: "text",
@@ -64,12 +64,12 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
 
 
 def number(credits: Decimal) -> int | float:
-    """A price as a JSON number. Only here, at the very edge, may it become a float: nobody calculates with it."""
+    """Return a price as a JSON number. It may be a float, because it is only shown and never calculated with."""
     return int(credits) if credits == credits.to_integral_value() else float(credits)
 
 
 def _per_thousand(prices: TokenPrices | None) -> dict[str, int | float | None]:
-    """Of every meter that each model has, and of the others that this one prices."""
+    """Return the prices per 1,000 of the meters that every model has, and of others that this one prices."""
     priced: dict[str, int | float | None] = {f"credits_per_1k_{meter}": None for meter in BASE}
     if prices is not None:
         for name in prices.rates:
@@ -94,7 +94,7 @@ def _architecture(model: Model) -> dict[str, Any]:
 
 
 def _pricing(prices: Prices, exchange: ExchangeRate) -> dict[str, str]:
-    """Decimal strings in dollars per token, per request, per image."""
+    """Return prices as OpenRouter does: decimal strings, in dollars per token, per request, per image."""
     pricing = {"prompt": "0", "completion": "0", "request": "0", "image": "0"}
     for meter, name in _OPENROUTER.items():
         credits = credits_per_thousand(prices.tokens.rates, meter) if prices.tokens else None

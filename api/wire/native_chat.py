@@ -1,4 +1,4 @@
-"""`POST /api/chat/stream/`: chat as a stream of simple JSON events, for our own pages and for who writes by hand.
+"""`POST /api/chat/stream/`: chat as a stream of simple JSON events, for our own pages and for clients without an SDK.
 
 start     {id, model, held}                 held: credits that are set aside for this call
 delta     {text}
@@ -28,7 +28,7 @@ _NOT_SENT = (*_NOT_YET, "message", "n", "stream")
 
 
 class NativeChat:
-    """Implements `api.wire.base.ClientWire`, with streams alone."""
+    """Implements `api.wire.base.ClientWire`, with streams only."""
 
     path = endpoint = "/api/chat/stream/"
     key_headers = ()
@@ -72,7 +72,7 @@ class NativeStream:
         self._started = False
 
     def _start(self) -> bytes:
-        """Nothing before the first output: until then a failure is answered with its own status."""
+        """Write `start` before the first output, not earlier: until then a failure is answered with its status."""
         if self._started:
             return b""
         self._started = True
@@ -119,7 +119,7 @@ def _of_delta(delta: Mapping[str, Any]) -> Iterator[bytes]:
 
 
 def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """A function's arguments, or a custom tool's input: both are text that grows."""
+    """Write a function's arguments or a custom tool's input: both are text in parts."""
     of = call.get("function") or call.get("custom") or {}
     fields = {"id": call.get("id"), "name": of.get("name"), "arguments": of.get("arguments") or of.get("input")}
     return {"index": call["index"], **{name: value for name, value in fields.items() if value}}

@@ -1,6 +1,6 @@
-"""OpenAI's chat completions as they come in: what a request must be. How answers leave is `openai_chat_stream`.
+"""Reads requests in the form of OpenAI's chat completions. `openai_chat_stream` writes the answers.
 
-What the gateway does not need is passed on unchanged; what bears on price is checked where the model is known.
+Fields that the gateway does not use are kept unchanged. `gateway.extras` checks fields that affect the price.
 """
 
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ class OpenAIChat:
 
 
 def parse(body: dict[str, Any]) -> ModelCall:
-    """Raises `RequestInvalid` that names the first field at fault."""
+    """Read a request. Raises `RequestInvalid` that names the first wrong field."""
     model = _required(body, "model", str)
     if not model:
         raise RequestInvalid("'model' must not be empty.", param="model")
@@ -158,7 +158,7 @@ def _check_content(message: Mapping[str, Any], role: str, at: str) -> None:
 
 
 def _check_tools(body: Mapping[str, Any]) -> None:
-    """A provider's own tools, such as its web search, cost what no meter of the catalog says."""
+    """Refuse a provider's own tools, such as a web search: no meter of the catalog prices them."""
     for index, tool in enumerate(body.get("tools") or ()):
         kind = tool.get("type") if isinstance(tool, dict) else None
         if kind not in _TOOLS:

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions as they leave us: whole answers, and the chunks of a stream."""
+"""Writes answers in the form of OpenAI's chat completions: whole answers, and the chunks of a stream."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from providers.base import Delta
 
 DONE = b"data: [DONE]\n\n"
 CHUNK_FIELDS = (*answers.ANSWER_FIELDS, "obfuscation")
-"""What a chunk may say beside its choices: nothing about the provider's accounts and hosts."""
+"""Fields beside `choices` that a chunk may have. None is about the provider's accounts and hosts."""
 
 
 def whole(answer: CompletedAnswer, bill: Bill) -> bytes:
@@ -51,7 +51,7 @@ class ChatCompletionStream:
         return b""
 
     def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
-        """The last chunk tells what the call cost: the one with the usage, where that was asked for."""
+        """Write the end. The last chunk has the cost of the call, and the usage if it was requested."""
         money = {"yout": yout(bill)}
         parts = [self.delta(delta) for delta in last[:-1]]
         if self._usage_asked:
@@ -65,7 +65,7 @@ class ChatCompletionStream:
         return b"".join((self._begin, orjson.dumps(choices), b",", orjson.dumps(beside)[1:-1], b"}\n\n"))
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
-        """One chunk with the error, the billed usage and what it cost. No `[DONE]`."""
+        """Write one chunk with the error, the billed usage and the cost, without `[DONE]`."""
         choices = [{"index": 0, "delta": {}, "finish_reason": "error"}]
         money = {} if bill is None else {"usage": answers.usage_object(bill.usage), "yout": yout(bill)}
         return self._final(choices, errors.envelope(errors.of(error)) | money)

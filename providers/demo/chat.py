@@ -24,7 +24,7 @@ Delta = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One finished answer, whole and in the pieces that a stream sends."""
+    """One choice of an answer, whole and in the deltas that a stream sends."""
 
     text: str
     calls: tuple[ToolCall, ...]
@@ -45,9 +45,9 @@ class Choice:
 
 
 class DemoChat:
-    """What a remote provider computes: OpenAI's objects, at typing speed.
+    """The demo model. It gives OpenAI's objects at typing speed.
 
-    Raises the errors that `providers.demo.upstream` answers with a status, or ends the stream with.
+    `providers.demo.upstream` turns the errors that it raises into a status, or into the end of the stream.
     """
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
@@ -97,7 +97,7 @@ class DemoChat:
 
 
 def _choices(call: ChatCall) -> list[Choice]:
-    """The whole answer. Raises for the model that always fails."""
+    """Make all choices. Raises for the model that always fails."""
     if call.model not in MODELS:
         raise UpstreamRefused("The provider does not know this model.")
     if call.model == "chat-fail":
@@ -123,7 +123,7 @@ def _choice(call: ChatCall, variant: int) -> Choice:
 
 
 def _words(body: dict[str, Any], sentence: str, variant: int) -> str:
-    """The words that the prompt prescribes, what the user wrote earlier, or an answer by the rules."""
+    """Return the words that the prompt prescribes, what the user wrote earlier, or an answer by the rules."""
     dictated = next(
         (
             words
@@ -145,7 +145,7 @@ def _function(call: ToolCall) -> dict[str, str]:
 
 
 def _formatted(answer: str, sentence: str, body: dict[str, Any]) -> str:
-    """As JSON, where the request wants JSON."""
+    """Return the answer as JSON if the request asks for JSON."""
     match body.get("response_format"):
         case {"type": "json_object"}:
             return json.dumps({"answer": answer}, ensure_ascii=False)
@@ -156,7 +156,7 @@ def _formatted(answer: str, sentence: str, body: dict[str, Any]) -> str:
 
 
 def _stopped(text: str, stop: object) -> str:
-    """The text up to the first stop sequence in it."""
+    """Return the text up to the first stop sequence in it."""
     sequences = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
     positions = [at for each in sequences if isinstance(each, str) and each and (at := text.find(each)) >= 0]
     return text[: min(positions)] if positions else text
@@ -178,7 +178,7 @@ def _cut_calls(called: list[ToolCall], limit: int) -> Choice:
 
 
 def _call_deltas(index: int, call: ToolCall) -> list[Delta]:
-    """The first delta has the name of the call, the others have its arguments in parts."""
+    """Make the deltas of a tool call: the first has its name, the others have its arguments in parts."""
     if call.legacy:
         words = tokens.words(tokens.split(call.given))
         return [{"function_call": {"name": call.name, "arguments": ""}}] + [
@@ -191,7 +191,7 @@ def _call_deltas(index: int, call: ToolCall) -> list[Delta]:
 
 
 def _interleaved(choices: list[Choice]) -> list[tuple[int, Delta]]:
-    """The deltas of all choices in turn, a word of each."""
+    """Return the deltas of all choices in turn, one of each."""
     queues = [choice.deltas() for choice in choices]
     longest = max(len(queue) for queue in queues)
     return [(index, queue[at]) for at in range(longest) for index, queue in enumerate(queues) if at < len(queue)]
@@ -245,7 +245,7 @@ def _text(content: object) -> str:
 
 
 def _tool_result(body: dict[str, Any]) -> str | None:
-    """The result of a tool, if it is the last message."""
+    """Return the result of a tool, if that is the last message."""
     messages = body.get("messages") or []
     last = messages[-1] if messages else None
     answered = isinstance(last, dict) and last.get("role") in ("tool", "function")
@@ -257,5 +257,5 @@ def _duration(call: ChatCall) -> float:
 
 
 def _typing(delta: Delta) -> float:
-    """Seconds before the next word: 5 to 20 ms."""
+    """Return the seconds before the next word: 5 to 20 ms."""
     return 0.005 + 0.001 * (len(str(delta)) % 16)

@@ -10,7 +10,7 @@ LABEL = "demo"
 
 
 def label(size: tuple[int, int]) -> Image.Image:
-    """A mask over the whole picture with the word for a demo in a corner."""
+    """Return a mask of the size of the picture, with the word for a demo in a corner."""
     width, height = size
     mask = Image.new("L", size)
     font = ImageFont.load_default(max(9, min(width, height) / 36))

@@ -28,13 +28,13 @@ class Ridge:
     """One mountain range: its colours, and where it is, once per quarter of a pixel that it may have moved."""
 
     depth: float
-    """0 far away, 1 up front."""
+    """0 is far away, 1 is in front."""
     top: int
     slope: Image.Image
     masks: tuple[Image.Image, ...]
 
     def draw(self, picture: Image.Image, shift: float) -> None:
-        """Onto the picture, moved `shift` pixels to the left."""
+        """Draw the range onto the picture, moved `shift` pixels to the left."""
         whole = int(shift)
         mask = self.masks[int((shift - whole) * len(self.masks))]
         picture.paste(self.slope, (0, self.top), mask.crop((whole, 0, whole + picture.width, mask.height)))
@@ -59,7 +59,7 @@ class Landscape:
         self._perch = (self._dice.uniform(0.25, 0.7), self._dice.uniform(0.12, 0.28))
 
     def picture(self, *, moved: float = 0, risen: float = 0, flown: float = 0) -> Image.Image:
-        """The scene with the nearest range moved by pixels, the light risen and the birds flown by parts of a side."""
+        """Draw the scene. `moved` shifts the nearest range, in pixels; `risen` and `flown` are parts of a side."""
         picture = self._lit(risen)
         for ridge in self._ridges:
             ridge.draw(picture, min(moved, self._travel) * ridge.depth)
@@ -70,14 +70,14 @@ class Landscape:
         return picture
 
     def _lit(self, risen: float) -> Image.Image:
-        """The sky with its light in it. Light adds up, so it is screened, not painted."""
+        """Return the sky with its light. Light adds up, so it is screened, not painted."""
         x, y = self._light[0] * self.width, (self._light[1] - risen) * self.height
         shining = Image.new("RGB", self._sky.size)
         shining.paste(self._glow, (round(x - self._glow.width / 2), round(y - self._glow.height / 2)))
         return ImageChops.screen(self._sky, shining)
 
     def _faded(self, stops: tuple[Colour, ...], reach: float) -> Image.Image:
-        """A picture of colours that go over into one another from the top down."""
+        """Return a gradient of the colours from the top down."""
         column = Image.new("RGB", (1, self.height))
         for y in range(self.height):
             column.putpixel((0, y), _along(stops, min(1.0, y / reach)))
@@ -95,7 +95,7 @@ class Landscape:
         return sky
 
     def _clouded(self, sky: Image.Image) -> Image.Image:
-        """Long thin clouds above the horizon, drawn small and blurred up."""
+        """Add long thin clouds above the horizon: they are drawn small, then enlarged and blurred."""
         small = Image.new("L", (192, 108))
         pen = ImageDraw.Draw(small)
         for _ in range(self._dice.randint(5, 9)):
@@ -109,11 +109,11 @@ class Landscape:
         return sky
 
     def _glowing(self) -> Image.Image:
-        """The sun or the moon: a disc and its halo, on black."""
+        """Draw the sun or the moon: a disc and its halo, on black."""
         side = min(self.width, self.height)
         reach, disc = round(side * 1.7), max(2, round(side * 0.052))
         glow = Image.new("RGB", (reach, reach))
-        # Pillow's gradient is black in its corners only: what lies outside of the inner circle goes.
+        # Pillow's gradient is black in its corners only: what is outside of the inner circle is removed.
         halo = ImageChops.invert(Image.radial_gradient("L"))
         halo = halo.point([round(190 * (max(0, level - 76) / 179) ** 2.2) for level in range(256)])
         colour = _blend(self._mood.sky[3], self._mood.light, 0.4)
@@ -137,7 +137,7 @@ class Landscape:
         return Ridge(depth, top, self._slope(depth).crop((0, 0, self.width, self.height - top)), masks)
 
     def _outline(self, width: int, depth: float) -> list[float]:
-        """The height of the range at each column: broad hills with ever finer ones on top."""
+        """Return the height of the range at each column: broad hills with finer and finer ones on top."""
         base = self.height * (0.50 + 0.40 * depth**1.25)
         pitch = 2 * math.pi / (self.height * (1.5 - 0.5 * depth))
         tall = self.height * (0.17 - 0.09 * depth)
@@ -153,14 +153,14 @@ class Landscape:
         return outline
 
     def _slope(self, depth: float) -> Image.Image:
-        """The colours of a range, fading downwards from its top into the mist of the valley."""
+        """Return the colours of a range, which fade from its top down into the mist of the valley."""
         colour = _blend(self._mood.far, self._mood.near, depth**0.85)
         mist = _blend(self._mood.sky[3], colour, 0.25 + 0.75 * depth**1.5)
         stops = tuple(_blend(colour, mist, (step / 8) ** 1.2) for step in range(9))
         return self._faded(stops, self.height * (0.30 - 0.08 * depth))
 
     def _firs(self, outline: list[float], depth: float) -> list[list[tuple[float, float]]]:
-        """Trees along the crest, as triangles."""
+        """Return trees along the crest, as triangles."""
         triangles = []
         x = 0.0
         while x < len(outline):
@@ -174,7 +174,7 @@ class Landscape:
 
 
 def _bird(picture: Image.Image, at: tuple[float, float], size: float, flap: float, colour: Colour) -> None:
-    """Two wings; `flap` says how high they are."""
+    """Draw a bird of two wings. `flap` is how high they are."""
     fine = 8
     mask = Image.new("L", (math.ceil(size * 4) * fine, math.ceil(size * 3) * fine))
     tip = 0.4 - 1.2 * flap

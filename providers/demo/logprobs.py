@@ -1,4 +1,4 @@
-"""Log probabilities of the demo model's words: invented, the same for the same words, in OpenAI's shape."""
+"""Log probabilities of the demo model's words: invented, equal for equal words, in OpenAI's shape."""
 
 import zlib
 from typing import Any
@@ -10,7 +10,7 @@ _OTHERS = (" the", " a", " it", " and", " of", " to", " in", " is", " that", " f
 
 
 def of(text: str, alternatives: int) -> dict[str, Any]:
-    """For each token of the text; `alternatives` is the value of `top_logprobs`."""
+    """Make log probabilities for each token of the text. `alternatives` is the value of `top_logprobs`."""
     return {"content": [_of_token(token, alternatives) for token in tokens.split(text)], "refusal": None}
 
 

@@ -26,11 +26,11 @@ def _now() -> datetime:
 class DemoMedia:
     """Implements `providers.base.MediaProvider`.
 
-    Like most real ones it is not idempotent: each submission is a new job with a random id.
+    Like most remote providers, it is not idempotent: each submission is a new job with a random id.
     """
 
     find_is_complete = True
-    """A submission exists after one rename, and `find` sees it from then on: not found means not submitted."""
+    """A submission exists once its folder is renamed, and `find` sees it from then on: not found is not submitted."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:
         self.spool = Spool(folder)

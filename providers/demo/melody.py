@@ -1,4 +1,4 @@
-"""A quiet tune for the demo's videos: plucked notes of one pentatonic scale, no two that clash."""
+"""A quiet tune for the demo's videos: plucked notes of one pentatonic scale, without dissonance."""
 
 import cmath
 import math
@@ -13,7 +13,7 @@ _LOWEST = 220.0
 
 
 def play(seed: str, seconds: float) -> bytes:
-    """16-bit mono samples at `RATE`, of exactly the requested length."""
+    """Return 16-bit mono samples at `RATE`, of exactly the requested length."""
     dice = random.Random(seed)  # noqa: S311  a tune, not a secret
     root = _LOWEST * 2 ** (dice.randint(0, 4) / 12)
     length = round(seconds * RATE)
@@ -32,7 +32,7 @@ def play(seed: str, seconds: float) -> bytes:
 
 
 def _pluck(pitch: float) -> list[float]:
-    """A string that rings out: its overtone dies away before it does. Each is a vector that turns and shrinks."""
+    """Return a plucked note. Its overtone decays faster than its tone; each is a rotating vector that shrinks."""
     turn = 2 * math.pi * pitch / RATE
     string, overtone = complex(0.19), complex(0.07)
     string_step, overtone_step = cmath.exp(complex(-2 / RATE, turn)), cmath.exp(complex(-6 / RATE, 2 * turn))
@@ -45,7 +45,7 @@ def _pluck(pitch: float) -> list[float]:
 
 
 def _faded(samples: list[float]) -> list[float]:
-    """Silent at the end, so that nothing is cut off with a click."""
+    """Fade the samples out at the end, so that they end without a click."""
     fade = min(len(samples), RATE)
     begin = len(samples) - fade
     samples[begin:] = [value * (1 - at / fade) for at, value in enumerate(samples[begin:])]

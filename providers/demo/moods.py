@@ -8,7 +8,7 @@ Colour = tuple[int, int, int]
 
 
 class Mood(NamedTuple):
-    """The sky in four colours from zenith to horizon, its light, and the land from far to near."""
+    """The colours of the sky (four, from zenith to horizon), of its light, and of the land from far to near."""
 
     sky: tuple[Colour, Colour, Colour, Colour]
     light: Colour
@@ -77,7 +77,7 @@ _MOOD_OF = {word: mood for mood, words in _WORDS.items() for word in words.split
 
 
 def suiting(prompt: str, dice: random.Random) -> Mood:
-    """The mood that a word of the prompt names, else any."""
+    """Return the mood that a word of the prompt names, else a random one."""
     for word in re.findall(r"[a-z]+", prompt.lower()):
         if word in _MOOD_OF:
             return MOODS[_MOOD_OF[word]]

@@ -42,7 +42,7 @@ _BEFORE = re.compile(
 
 
 def words_told_to_say(text: str) -> str | None:
-    """`OK` of "Reply with exactly OK"; None when the text prescribes no words."""
+    """Return the words that a text prescribes (`OK` for "Reply with exactly OK"), or None."""
     text = text[:MAX_READ]
     if match := _SAY_THIS.search(text):
         return match["plain"].strip()
@@ -58,7 +58,7 @@ def words_told_to_say(text: str) -> str | None:
 
 
 def recalled(question: str, earlier: list[str]) -> str | None:
-    """What one of the user's earlier messages answers; None when none does."""
+    """Return the answer to the question from one of the user's earlier messages, or None."""
     question = question[:MAX_READ]
     if not earlier:
         return None
@@ -76,7 +76,7 @@ def recalled(question: str, earlier: list[str]) -> str | None:
 
 
 def _trimmed(text: str) -> str:
-    """Without phrases such as "and nothing else", and without quotation marks around it."""
+    """Remove phrases such as "and nothing else", and quotation marks around the text."""
     while (shorter := _TAIL.sub("", text.strip())) != text:
         text = shorter
     return text.strip().strip("\"'`\u201c\u201d\u2018\u2019")[:MAX_SAID]

@@ -39,7 +39,7 @@ class Order:
 
 
 def read(request: MediaRequest) -> Order:
-    """Raises `UpstreamRefused`, which names the field, for what cannot be made."""
+    """Check the request. Raises `UpstreamRefused`, which names the field, for one that cannot be rendered."""
     name, _, manner = request.model.partition("-")
     _require(name == request.kind and manner in ("", "fail", "slow"), "model")
     slow = manner == "slow"

@@ -1,4 +1,4 @@
-"""The demo model's answers: by rules, the same for the same words, and recognisable as a demo's."""
+"""The demo model's answers: made by rules, equal for equal words, and recognisable as a demo's."""
 
 import ast
 import operator
@@ -54,7 +54,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] =
 
 
 def answer(text: str, variant: int = 0) -> str:
-    """The answer to a message; each `variant` begins differently."""
+    """Return the answer to a message. Each `variant` begins differently."""
     text = text[:_READ]
     reply = _sum(text) or _counted(text) or _known(text, variant)
     return _OPENINGS[variant % len(_OPENINGS)] + (reply or _about(text))
@@ -100,7 +100,7 @@ def _counted(text: str) -> str | None:
 
 
 def _sum(text: str) -> str | None:
-    """The exact result of an arithmetic expression in the text. The pages 10-12 of a book are not one."""
+    """Return the exact result of an arithmetic expression in the text. "Pages 10-12" is not one."""
     if not _ASKED.search(text):
         return None
     for match in _SUM.finditer(text.translate(_SIGNS)):
@@ -118,7 +118,7 @@ def _evaluated(node: ast.expr) -> Fraction:
         case ast.BinOp(left, sign, right) if type(sign) in _OPERATORS:
             return _OPERATORS[type(sign)](_operand(left), _operand(right))
         case _:
-            raise ValueError  # a lone number is no sum
+            raise ValueError  # one number is no expression
 
 
 def _operand(node: ast.expr) -> Fraction:

@@ -1,4 +1,4 @@
-"""A value that a JSON schema allows, with values from a sentence where it has them."""
+"""Makes a value that a JSON schema allows, with values from a sentence if it has them."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ from domain.errors import RequestInvalid
 
 DEEPEST = 6
 WIDEST = 400
-"""Beyond so many levels or values only what is required is filled in: a schema that contains itself then ends."""
+"""Beyond this many levels or values, only required fields are filled in: a schema that contains itself then ends."""
 BOTTOM = 24
 MOST = 5000
 MAX_TEXT_CHARACTERS = 10_000
@@ -27,7 +27,10 @@ _LONG_TEXTS = frozenset({"answer", "content", "message", "output", "reply", "res
 
 
 def of(schema: dict[str, Any], sentence: str, answer: str, *, param: str) -> Any:
-    """`sentence` is the request, `answer` the value of a field for an answer. An error of the schema names `param`."""
+    """Make a value for the schema. `sentence` is the request, `answer` the value of a field for an answer.
+
+    An error about the schema names `param`.
+    """
     try:
         return _Sampler(schema, sentence, answer).value()
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError):
@@ -80,7 +83,7 @@ class _Sampler:
         return self._text(schema, name)
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema itself, in place of a reference to it or of the parts it is made of."""
+        """Return the schema that a reference names, or the one that its parts make together."""
         for _ in range(BOTTOM):
             if isinstance(reference := schema.get("$ref"), str):
                 schema = self._pointed(reference)
@@ -126,12 +129,12 @@ class _Sampler:
         return [self._of(schema.get("items", {}), name, depth + 1) for _ in range(count)]
 
     def _named(self, name: str, value: str) -> str | None:
-        """The value of that name in the sentence: 2 for `b` in "a=40 and b=2"."""
+        """Return the value of that name in the sentence: 2 for `b` in "a=40 and b=2"."""
         match = re.search(rf"(?<!\w){re.escape(name)}\s*(?:=|:|\bis\b)\s*({value})", self._sentence, re.IGNORECASE)
         return match[1] if name and match else None
 
     def _next_number(self, name: str) -> float:
-        """The number of that name, else the numbers of the sentence one after the other, and then the last again."""
+        """Return the number of that name, else the next number of the sentence, and at the end the last one again."""
         named = self._named(name, r"-?\d{1,9}(?:\.\d{1,6})?")
         if named is not None:
             return float(named)

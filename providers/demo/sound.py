@@ -1,4 +1,4 @@
-"""Samples to audio files, and to the sound track of a film."""
+"""Encodes samples to audio files, and to the sound track of a film."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,11 +15,11 @@ from providers.demo.voices import FORMATS
 SAMPLE = 2
 """Bytes of one sample: all sound here is 16-bit mono."""
 BLOCK = 24_000
-"""Samples that go to an encoder at once."""
+"""Samples that an encoder gets at once."""
 
 
 def write(path: Path, pcm: bytes, rate: int, name: str) -> None:
-    """One audio file of 16-bit mono samples. The muxer adds no metadata."""
+    """Write 16-bit mono samples as one audio file. The muxer adds no metadata."""
     how = FORMATS[name]
     with av.open(str(path), "w", format=how.container, options={"fflags": "+bitexact"}) as file:
         encoder = file.add_stream(how.codec, rate=how.rate, layout="mono", options={"flags": "+bitexact"})
@@ -32,7 +32,7 @@ def write(path: Path, pcm: bytes, rate: int, name: str) -> None:
 
 
 def frames(pcm: bytes, rate: int) -> Iterator[AudioFrame]:
-    """The samples in blocks, as FFmpeg takes them."""
+    """Yield the samples in blocks, as FFmpeg takes them."""
     for start in range(0, len(pcm), BLOCK * SAMPLE):
         block = pcm[start : start + BLOCK * SAMPLE]
         frame = AudioFrame(format="s16", layout="mono", samples=len(block) // SAMPLE)
@@ -44,7 +44,7 @@ def frames(pcm: bytes, rate: int) -> Iterator[AudioFrame]:
 
 
 def stretched(pcm: bytes, rate: int, tempo: float) -> bytes:
-    """The same voice at 0.5 to 2 times the speed."""
+    """Change the speed of a voice to 0.5 to 2 times, without changing its pitch."""
     graph = Graph()
     source = graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=Fraction(1, rate))
     filters = (

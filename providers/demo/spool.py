@@ -1,6 +1,6 @@
 """The demo provider's storage: one folder per submission, shared by any number of processes.
 
-A submission is a folder that appears by one rename, outputs and record together: a process that is killed while it
+A submission is a folder with outputs and record that one rename makes visible: a process that is killed while it
 renders has submitted nothing. No prompt is ever written here.
 """
 
@@ -22,7 +22,7 @@ from domain.media import Kind
 
 RECORD = "record.json"
 STALE = 3600
-"""After so many seconds, a draft is of a process that has ended."""
+"""Seconds. A draft that is older belongs to a process that has ended."""
 
 
 class Outcome(StrEnum):
@@ -44,7 +44,7 @@ class File(BaseModel):
 
 
 class Submission(BaseModel):
-    """One job of the demo provider. Its state follows from the clock."""
+    """One job of the demo provider. Its state is computed from the time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,7 +66,7 @@ class Spool:
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """A folder to render into; what is not published is deleted."""
+        """Yield a folder to render into. It is deleted unless it is published."""
         for folder in (self._jobs, self._drafts):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep()
@@ -78,12 +78,12 @@ class Spool:
             shutil.rmtree(draft, ignore_errors=True)
 
     def publish(self, draft: Path, submission: Submission) -> None:
-        """From here on the job exists."""
+        """Make the job exist, with its outputs, by one rename."""
         _write(draft / RECORD, submission)
         draft.rename(self._jobs / submission.id)
 
     def submissions(self, reference: str | None = None) -> list[Submission]:
-        """Every submission there ever was (of one reference), oldest first."""
+        """Return every submission (of one reference, if given), oldest first."""
         if not self._jobs.is_dir():
             return []
         records = [_read(folder / RECORD) for folder in self._jobs.iterdir()]
@@ -92,8 +92,8 @@ class Spool:
 
     @contextmanager
     def opened(self, job_id: str, *, exclusive: bool = False) -> Iterator[Submission]:
-        """The job, under a lock between processes, so that all of them see the same state."""
-        # Only ids that this module made are looked up: a path from outside is not one.
+        """Yield the job under a lock between processes, so that all of them see the same state."""
+        # Only ids that this module made are looked up: a path is not one.
         if not job_id.isalnum() or not (self._jobs / job_id / RECORD).is_file():
             raise UpstreamRefused("The provider does not know this job.")
         folder = os.open(self._jobs / job_id, os.O_RDONLY | os.O_DIRECTORY)
@@ -128,7 +128,7 @@ def _read(path: Path) -> Submission:
 
 
 def _write(path: Path, submission: Submission) -> None:
-    """Atomic, also for processes that read at this moment."""
+    """Write the record atomically, also for processes that read at this moment."""
     draft = path.with_name(f"{uuid4().hex}.draft")
     draft.write_text(submission.model_dump_json())
     draft.replace(path)

@@ -1,4 +1,4 @@
-"""A count that can be checked by hand: a token is up to four characters of one word."""
+"""Counts tokens in a way that can be checked by hand: a token is up to four characters of one word."""
 
 import json
 import re
@@ -10,12 +10,12 @@ _PER_PART = 85
 
 
 def split(text: str) -> list[str]:
-    """The tokens of a text; joined, they are the text again."""
+    """Return the tokens of a text. Joined, they are the text again."""
     return _TOKEN.findall(text)
 
 
 def words(tokens: list[str]) -> list[str]:
-    """The same text in whole words, as it is streamed."""
+    """Join tokens to whole words, which are what a stream sends."""
     joined: list[str] = []
     for token in tokens:
         if joined and not token[0].isspace():
@@ -26,7 +26,7 @@ def words(tokens: list[str]) -> list[str]:
 
 
 def of_request(body: dict[str, Any]) -> int:
-    """The tokens of the input: texts by their length, each picture or file the same number."""
+    """Count the tokens of the input: texts by their length, each picture or file by a fixed number."""
     messages = [message for message in body.get("messages") or [] if isinstance(message, dict)]
     counted = sum(_PER_MESSAGE + _of_content(message.get("content")) for message in messages)
     called = [message["tool_calls"] for message in messages if message.get("tool_calls")]

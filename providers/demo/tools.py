@@ -9,29 +9,29 @@ from uuid import uuid4
 from providers.demo import sample
 
 _COMMON = frozenset({"get", "set", "fetch", "find", "make", "call", "tool", "function", "the", "current", "my"})
-"""Words of a tool's name that say nothing of what it is about."""
+"""Words of a tool's name that do not tell its subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a function, with JSON arguments, or of a custom tool, with a text."""
+    """A call of a function with JSON arguments, or of a custom tool with a text."""
 
     id: str
     name: str
     given: str
     custom: bool = False
     legacy: bool = False
-    """Of `functions`, which came before `tools`: a `function_call` without an id."""
+    """True for a call of one of `functions`, which came before `tools`: a `function_call` without an id."""
 
     def shape(self) -> dict[str, Any]:
-        """In OpenAI's shape, as in a message."""
+        """Return the call in OpenAI's shape, as in a message."""
         if self.custom:
             return {"id": self.id, "type": "custom", "custom": {"name": self.name, "input": self.given}}
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.given}}
 
 
 def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
-    """The calls that the request requires, else those of tools that the user names; none after their results."""
+    """Return the calls that the request requires, else, if `fresh`, calls of the tools that the user names."""
     if body.get("functions"):
         return _legacy_calls(body, sentence, fresh)
     tools = {name: tool for tool in body.get("tools") or [] if (name := _name(tool))}
@@ -44,7 +44,7 @@ def calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
 
 
 def _legacy_calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[ToolCall]:
-    """One call at most: only `tools` allow more."""
+    """Return one call of a function at most: only `tools` allow more."""
     choice = body.get("function_call")
     body = {
         "tools": [{"type": "function", "function": function} for function in body["functions"]],
@@ -55,7 +55,7 @@ def _legacy_calls(body: dict[str, Any], sentence: str, fresh: bool) -> list[Tool
 
 
 def _forced(choice: object, tools: dict[str, Any]) -> list[str] | None:
-    """The tools that must be called; none of them for "none"; None when the model may choose."""
+    """Return the tools that must be called: an empty list for "none", and None when the model may choose."""
     match choice:
         case "none":
             return []
@@ -70,7 +70,7 @@ def _forced(choice: object, tools: dict[str, Any]) -> list[str] | None:
 
 
 def _is_named(name: str, sentence: str) -> bool:
-    """By its whole name, or by the words that say what it is about: `get_weather` by "weather"."""
+    """Tell whether the sentence has the tool's name, or the words of it that tell its subject ("weather")."""
     words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
     about = {word for word in words - _COMMON if len(word) > 2}
     said = set(re.findall(r"[a-z]+", sentence.lower()))

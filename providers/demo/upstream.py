@@ -1,4 +1,4 @@
-"""The demo chat as an upstream: answers in OpenAI's bytes, from memory instead of a socket."""
+"""The demo chat as an upstream: it answers with OpenAI's bytes, from memory instead of a socket."""
 
 import asyncio
 from collections.abc import Hashable, Mapping
@@ -66,7 +66,7 @@ class _DemoExchange:
         self._reading.set()
 
     def close(self) -> None:
-        if self.task is asyncio.current_task():  # its own sink closes it: the sink gets nothing after that
+        if self.task is asyncio.current_task():  # its own sink closes it, and is not called again
             self._sink = _Nobody()
         else:
             self.task.cancel()
@@ -74,7 +74,7 @@ class _DemoExchange:
     async def _run(self, call: ChatCall) -> None:
         try:
             await (self._stream(call) if call.stream else self._answer(call))
-        except Exception as fault:  # a fault of the demo is an error, as another provider's
+        except Exception as fault:  # a fault of the demo is an error, as with any provider
             log.error("the demo chat broke", fault=type(fault).__name__)
             self._sink.fail(UpstreamError())
 
@@ -106,7 +106,7 @@ class _DemoExchange:
             self._sink.end()
 
     def _refuse(self, failure: GatewayError) -> None:
-        """With the status of a remote provider."""
+        """Answer with the status that a remote provider would send."""
         status = 500
         if isinstance(failure, RequestInvalid):
             status = 400
@@ -136,6 +136,6 @@ class _Nobody:
 
 
 def _call(body: dict[str, Any]) -> ChatCall:
-    """The request's parsed body."""
+    """Make the call of a parsed body."""
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or 0
     return ChatCall(body["model"], body, limit, stream=bool(body.get("stream")))

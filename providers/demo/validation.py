@@ -1,6 +1,6 @@
-"""What the demo model refuses, because OpenAI's definitions of the fields exclude it.
+"""Refuses what OpenAI's definitions of the fields exclude.
 
-For the demo only: other models with this API take more than OpenAI's, and refuse what they do not take.
+Only the demo needs it: other providers check their requests themselves, and many accept more than OpenAI does.
 """
 
 import re
@@ -31,7 +31,7 @@ _ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 
 
 def check(body: dict[str, Any]) -> None:
-    """Raises `RequestInvalid`, which names the field."""
+    """Check the request. Raises `RequestInvalid`, which names the field."""
     _check_values(body)
     _check_stop(body.get("stop"))
     _check_response_format(body.get("response_format"))

@@ -25,7 +25,10 @@ def frames_in(seconds: float) -> int:
 
 
 def film(path: Path, view: View, seconds: float, stop: threading.Event) -> None:
-    """Exactly `frames_in(seconds)` frames and as much music. Writes to a file, because +faststart reads it again."""
+    """Write exactly `frames_in(seconds)` frames and as much music. Raises `Abandoned` once `stop` is set.
+
+    It writes to a file, because +faststart reads it again.
+    """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as file:
         video, audio = _streams(file, view.size)

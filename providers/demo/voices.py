@@ -30,7 +30,7 @@ VOICES = {
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How one of the `response_format` names is written: FFmpeg's container and codec, rate and bit rate."""
+    """How a `response_format` is encoded: FFmpeg's container and codec, sample rate and bit rate."""
 
     container: str
     codec: str

@@ -1,6 +1,6 @@
-"""One provider of kind `openai` or `openrouter`: calls become requests, and bytes events and answers.
+"""The adapter of a provider of kind `openai` or `openrouter`: writes requests, reads events and answers.
 
-Upstream gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
+The provider gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class OpenAIAdapter:
-    """Implements `providers.base.ChatAdapter`. Answers above `whole.MAX_ON_THE_LOOP` bytes are for a thread."""
+    """Implements `providers.base.ChatAdapter`. Read answers above `whole.MAX_ON_THE_LOOP` bytes in a thread."""
 
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
@@ -54,7 +54,7 @@ def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
 
 
 def _headers(provider: Provider, referer: str) -> Mapping[str, str] | None:
-    """None when the key, or another of them, cannot be a header."""
+    """Return the headers, or None when the key or another value cannot be sent in a header."""
     headers = {name: value.get_secret_value().strip() for name, value in provider.headers.items()}
     if provider.api_key is not None:
         headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value().strip()}"

@@ -1,4 +1,4 @@
-"""Tool calls, completed: consecutive indexes, one id and one name each, arguments as text."""
+"""Completes tool calls: consecutive indexes, one id and one name each, arguments as text."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,28 +10,34 @@ from domain.errors import UpstreamError
 from providers.upstream_json import integer, repaired
 
 MAX_INDEX = 1024
-"""Of a choice, or of a tool call: no answer has more of them."""
+"""The bound on the index of a choice or of a tool call."""
 _BARE = ("name", "arguments", "input")
-"""Of a function, where some tell them beside it."""
+"""Fields of a function that some providers put beside `function` instead of inside it."""
 _COMPLETED = frozenset({"index", "id", "type", "function", "custom", *_BARE})
 
 
 class ToolCalls:
-    """Those of one choice, as they come. `seed` makes the ids that a provider leaves out: unique in a conversation."""
+    """The tool calls of one choice, completed in the order in which they come.
+
+    `seed` makes the ids that a provider leaves out. They are unique in a conversation.
+    """
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
         self._position: dict[int | str, int] = {}
-        """By the provider's own index, and by its id."""
+        """The position of a call, by the provider's index and by its id."""
         self._ids: list[str] = []
-        """The provider's own, or nothing."""
+        """The provider's ids, empty where it gave none."""
         self._names: list[str] = []
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def complete(self, call: object) -> dict[str, Any]:
-        """One element of a delta's `tool_calls`. The first of a call has all of its fields, the others what grows."""
+        """Complete one element of a delta's `tool_calls`. Raises `UpstreamError` for a malformed one.
+
+        The first element of a call gets all fields, later ones have the index and the new text.
+        """
         if not isinstance(call, dict):
             raise UpstreamError
         kind = "custom" if call.get("type") == "custom" or isinstance(call.get("custom"), dict) else "function"
@@ -68,7 +74,7 @@ class ToolCalls:
         return {"index": position, "id": shown, "type": kind, kind: inner, **beside}
 
     def _locate(self, call: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> int:
-        """Which call it belongs to; the number of known ones for a new one."""
+        """Return the position of the call that the element belongs to, or the number of known calls for a new one."""
         index, own = _index(call), _id(call)
         if index is not None:
             position = self._position.get(index, len(self._ids))
@@ -80,7 +86,10 @@ class ToolCalls:
         return len(self._ids) if name or not self._ids else len(self._ids) - 1
 
     def _is_another(self, position: int, own: str, name: str, given: Mapping[str, Any]) -> bool:
-        """Some give every parallel call the same index: another id, a name, and arguments that begin anew."""
+        """Tell whether this is another call under a used index, as some providers give all parallel calls the same.
+
+        Then it has another id, a name, and arguments that begin anew.
+        """
         begins = _as_text(given.get("arguments")).startswith("{")
         return bool(own and self._ids[position] and own != self._ids[position] and name and begins)
 

@@ -1,4 +1,4 @@
-"""A streamed answer's bytes, as events. Judged by what it holds: some label it as text, or as nothing."""
+"""Decodes a streamed answer into events by its content: some providers send a wrong content type."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,12 +12,12 @@ from providers.openai.calls import ToolCalls
 from providers.openai.surrogates import Halves
 
 MAX_VALUES = 50_000
-"""Of one event."""
+"""The most JSON values in one event."""
 MAX_WHOLE = 4 * 1024 * 1024
-"""Bytes of an answer that comes whole although a stream was asked for: it is read on the event loop."""
+"""Bytes of an answer that comes whole although a stream was requested. It is parsed on the event loop."""
 _OBJECT = ord("{")
 _COMMON = frozenset({"index", "delta", "finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
-"""Of a choice that goes on: with any other field it is looked at more closely."""
+"""Fields of a choice that goes on. A choice with any other field does not take the short path."""
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
@@ -30,7 +30,7 @@ class _Choice:
         self.begun = False
         self.finished = False
         self.spoken = False
-        """Whether it has said anything but its role."""
+        """True when it has had any content beside its role."""
         self.calls = ToolCalls(seed)
 
 
@@ -41,9 +41,9 @@ class OpenAIDecoder:
         self._call = call
         self._events = sse.Decoder()
         self._kind: bytes | None = None
-        """The first byte that is not blank."""
+        """The first byte of the answer that is not blank."""
         self._whole: list[bytes] = []
-        """Of an answer that comes as one JSON document."""
+        """The parts of an answer that comes as one JSON document."""
         self._size = 0
         self._accepted = False
         self._done = False
@@ -91,7 +91,7 @@ class OpenAIDecoder:
         if self._done:
             return
         ended = sum(choice.finished for choice in self._choices.values())
-        if ended < self._call.choices or ended < len(self._choices):  # cut: no [DONE], nor a finish reason for each
+        if ended < self._call.choices or ended < len(self._choices):  # cut off: no [DONE], nor a finish reason for each
             raise UpstreamError
         self._done = True
         yield Done()
@@ -122,7 +122,7 @@ class OpenAIDecoder:
                 except UpstreamError:
                     if b"\n" not in event:
                         raise
-                    yield from self._read(filter(None, event.split(b"\n")))  # events without a line between them
+                    yield from self._read(filter(None, event.split(b"\n")))  # events without an empty line between them
                     continue
                 delta = None if doubtful else self._common(chunk)
                 if delta is not None:
@@ -135,7 +135,7 @@ class OpenAIDecoder:
                     return
 
     def _odd_event(self, event: bytes | sse.Failure) -> Iterator[ProviderEvent]:
-        """What begins as no object does: the end, or a failure."""
+        """Read an event that does not begin as an object: `[DONE]`, or a failure."""
         if isinstance(event, sse.Failure):
             raise self._failure(_value(event.data))
         event = event.strip()
@@ -147,7 +147,7 @@ class OpenAIDecoder:
             raise UpstreamError
 
     def _common(self, chunk: dict[str, Any]) -> Delta | None:
-        """Of one choice that goes on with its content: most chunks, and so the short way."""
+        """The short path for most chunks: one choice that goes on with `content`. None for any other chunk."""
         choices = chunk.get("choices")
         if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
             return None
@@ -159,10 +159,10 @@ class OpenAIDecoder:
             return None
         self._choices[index].spoken = True
         self._events.spoken()
-        return Delta({"choices": choices, **shapes.beside(chunk)}, content)
+        return Delta({"choices": choices, **self._beside(chunk)}, content)
 
     def _is_plain(self, chunk: dict[str, Any], choice: dict[str, Any]) -> bool:
-        """Nothing ends with it, and nothing has to be looked at or repaired."""
+        """Tell whether the chunk ends nothing, reports nothing and needs no repair."""
         if chunk.get("error") or chunk.get("usage") or self._halves.pending:
             return False
         return choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and choice.keys() <= _COMMON
@@ -180,17 +180,17 @@ class OpenAIDecoder:
             yield from self._report(chunk["usage"])
 
     def _odd(self, chunk: dict[str, Any]) -> Iterator[ProviderEvent]:
-        """A failure, with what was used until then; or a sign of life."""
+        """Raise the failure that a chunk reports, after its usage. Do nothing for another chunk."""
         if errors.reports_failure(chunk):
             yield from self._report(chunk.get("usage"))
             raise self._failure(chunk)
 
     def _failure(self, value: Any) -> Exception:
-        """What it means for the caller, as long as nothing has been said; then the provider just broke off."""
+        """Translate a failure for the caller. After the first choice it is always an `UpstreamError`."""
         return errors.within(value, self._call.body) if not self._choices else UpstreamError()
 
     def _report(self, report: object) -> Iterator[ProviderEvent]:
-        """Reports are cumulative: an older one, that came late, is none."""
+        """Give a usage report. Reports are cumulative, so one with less output than the last is ignored."""
         used = usage.of_report(report, self._service_tier)
         if used is None:
             return
@@ -201,8 +201,7 @@ class OpenAIDecoder:
         yield Report(used)
 
     def _deltas(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
-        beside = shapes.beside(chunk)
-        self._service_tier = beside.get("service_tier", self._service_tier)
+        beside = self._beside(chunk)
         if doubtful:
             beside = upstream_json.repaired(beside)
         ends: list[dict[str, Any]] = []
@@ -216,13 +215,19 @@ class OpenAIDecoder:
             if words:
                 self._events.spoken()
             yield Delta({"choices": parts, **beside}, words)
-        if ends:  # by itself: more may follow that is said before it
+        if ends:  # in a delta of its own: the relay holds it back
             yield _ending(ends, beside)
+
+    def _beside(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        beside = shapes.beside(chunk)
+        if beside:
+            self._service_tier = beside.get("service_tier", self._service_tier)
+        return beside
 
     def _part(
         self, choice: dict[str, Any], index: int, chunk: dict[str, Any], ends: list[dict[str, Any]]
     ) -> dict[str, Any]:
-        """What a choice says, complete; its end goes to `ends`, once."""
+        """Complete the part of a choice. Its end, if it is the first one, is appended to `ends`."""
         known = self._choices.get(index)
         if known is None:
             known = self._choices[index] = self._new(index, chunk)
@@ -244,13 +249,16 @@ class OpenAIDecoder:
         return _Choice(f"{chunk.get('id')}:{len(self._call.body.get('messages') or ())}:{index}")
 
     def _delta(self, choice: dict[str, Any], known: _Choice) -> dict[str, Any]:
-        """Complete: a role in the first one only, tool calls with their indexes."""
+        """Complete a delta: only the first one of a choice has a role, and tool calls have indexes.
+
+        Raises `UpstreamError` for a malformed one.
+        """
         delta, message = choice.get("delta") or {}, choice.get("message") or {}
         if not isinstance(delta, dict) or not isinstance(message, dict):
             raise UpstreamError
-        if not _says_something(delta) and not (known.spoken and "delta" in choice):  # else it tells the whole again
+        if not _says_something(delta) and not (known.spoken and "delta" in choice):  # else it repeats the whole text
             delta = message or delta
-        if "delta" not in choice and "message" not in choice and "text" in choice:  # another kind of completion
+        if "delta" not in choice and "message" not in choice and "text" in choice:  # a text completion
             raise UpstreamError
         delta = shapes.content(delta, known.calls)
         known.spoken = known.spoken or _says_something(delta)
@@ -260,7 +268,7 @@ class OpenAIDecoder:
         return {**delta, "role": "assistant"} if "role" in delta else {"role": "assistant", **delta}
 
     def _end(self) -> Iterator[ProviderEvent]:
-        """[DONE], with a finish reason for each choice that was not given one."""
+        """Give `Done`, after a finish reason for each choice without one. Raises `UpstreamError` without choices."""
         if not self._choices:
             raise UpstreamError
         missing: list[dict[str, Any]] = [

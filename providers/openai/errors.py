@@ -1,7 +1,7 @@
-"""What a provider's refusal means, in our words: by status, code and text, in every compatible vendor's form.
+"""Translates a provider's error into one of ours, by its status, code and text, in the form of every compatible vendor.
 
-None of its text goes on. What concerns our own account, key or model name at this provider is this route's fault:
-another route may answer. Only what the caller can mend is the caller's.
+None of its text is passed on. An error about our own account, key or model name at the provider becomes an
+`UpstreamError`, after which another route may answer. Only an error that the caller can correct is a `RequestInvalid`.
 """
 
 import re
@@ -60,7 +60,7 @@ _OF_THE_CLIENT = (400, 413, 422)
 
 
 def of(status: int, headers: Mapping[str, str], body: bytes, fields: Mapping[str, Any]) -> GatewayError:
-    """`fields` is the request that was sent: only names in it are named in an answer."""
+    """Translate an answer with an error's status. `fields` is the request: the error names only fields in it."""
     try:
         value = upstream_json.read_whole(body[:MAX_BODY])
     except UpstreamError:
@@ -69,7 +69,7 @@ def of(status: int, headers: Mapping[str, str], body: bytes, fields: Mapping[str
 
 
 def within(answer: Any, fields: Mapping[str, Any]) -> GatewayError:
-    """Of a failure that came with status 200: `answer` is its object."""
+    """Translate a failure that came with status 200. `answer` is its JSON value, `fields` the request."""
     inner = answer.get("error") if isinstance(answer, Mapping) else None
     objects = [each for each in (inner, answer) if isinstance(each, Mapping)]
     numbers = [each.get(name) for each in objects for name in ("status", "status_code", "code")]
@@ -78,7 +78,7 @@ def within(answer: Any, fields: Mapping[str, Any]) -> GatewayError:
 
 
 def reports_failure(answer: Mapping[str, Any]) -> bool:
-    """Whether a JSON object with status 200 is, or carries, a failure."""
+    """Tell whether a JSON object that came with status 200 is or contains a failure."""
     error = answer.get("error")
     if any(error.values()) if isinstance(error, Mapping) else error:
         return True
@@ -133,7 +133,7 @@ def _refused_content() -> RequestInvalid:
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    """Where code and parameter are told: inside `error`, or beside it, or at the top."""
+    """Return the object that has the code and the parameter: the one inside `error`, or the outermost."""
     if isinstance(value, list):
         value = value[0] if value else None
     if not isinstance(value, Mapping):
@@ -143,7 +143,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _param(error: Mapping[str, Any], value: Any) -> str | None:
-    """OpenAI's `param`, or the place that FastAPI's validation names."""
+    """Return OpenAI's `param`, or the field that an error of FastAPI's validation names."""
     param = error.get("param")
     if isinstance(param, str):
         return param
@@ -155,13 +155,13 @@ def _param(error: Mapping[str, Any], value: Any) -> str | None:
 
 
 def _field(param: str | None, fields: Mapping[str, Any]) -> str | None:
-    """The field of the request that is meant, and which element of it: what else its name may hold is theirs."""
+    """Return the field of the request that is meant, with the index of its element. The rest of the name is dropped."""
     match = _FIELD.match(param) if param else None
     return match[0] if match and match[1] in fields else None
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
-    """All short texts of an error, wherever a vendor writes them; names too where they alone tell."""
+    """Yield all texts of an error, cut to 2,048 characters. `failed_generation` yields its name, `user_id` nothing."""
     if isinstance(value, str):
         yield value[:2048]
     elif isinstance(value, Mapping) and depth < 6:
@@ -176,7 +176,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Seconds or a date; at most a minute is passed on, since clients give up on longer ones."""
+    """Read `retry-after`, in seconds or as a date. The result is 1 to 60 s: clients give up on longer waits."""
     value = headers.get("retry-after", "")
     try:
         seconds = float(value)

@@ -1,4 +1,4 @@
-"""What goes upstream of a caller's request on OpenAI's wire: a list of what may, never of what may not."""
+"""Writes the body of a request on OpenAI's wire, with an allow-list of the caller's fields."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ DOCUMENTED = frozenset(
     | {"response_format", "reasoning_effort", "verbosity", "modalities", "audio", "prediction", "web_search_options"}
     | {"service_tier", "prompt_cache_options", "moderation"}
 )
-"""OpenAI's own. The wire has refused those that cost extra and are not priced."""
+"""Fields that OpenAI documents. Fields that cost extra and are not priced were refused before."""
 OPEN_SERVERS = frozenset(
     {"top_k", "top_a", "min_p", "typical_p", "tfs_z", "repetition_penalty", "length_penalty", "early_stopping"}
     | {"min_tokens", "ignore_eos", "stop_token_ids", "include_stop_str_in_output", "skip_special_tokens", "bad_words"}
@@ -24,22 +24,22 @@ OPEN_SERVERS = frozenset(
     | {"reasoning", "include_reasoning", "separate_reasoning", "reasoning_format", "reasoning_split", "thinking"}
     | {"enable_thinking", "thinking_budget", "safe_prompt", "random_seed", "prompt_mode", "cache_control"}
 )
-"""Sampling, decoding and thinking, as vLLM, SGLang, llama.cpp, OpenRouter, Mistral, Groq and others name them."""
+"""Fields for sampling, decoding and thinking of vLLM, SGLang, llama.cpp, OpenRouter, Mistral, Groq and others."""
 _ALLOWED = DOCUMENTED | OPEN_SERVERS
 PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_completion_tokens"}
-"""What a caller may set of a model of which nothing else is known."""
+"""The supported parameters of a model whose catalog entry does not list any."""
 
 
 def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The body that is sent: the caller's fields, then ours, so that none of theirs can weaken them."""
+    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
     body, dropped = fields.split(call.body, _ALLOWED, call.passes)
     body["model"] = call.model
     limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
     body[limit] = call.output_limit
     if call.stream:
         body["stream"] = True
-        if call.body.get("stream_options") is not None:
-            body["stream_options"] = call.body["stream_options"]
+        if "stream_usage" in call.capabilities:
+            body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
     if "store" in call.capabilities:
         body["store"] = False
     if openrouter:

@@ -1,6 +1,6 @@
-"""OpenAI's shapes, completed: what compatible providers leave out, name otherwise or write twice.
+"""Completes OpenAI's shapes, where compatible providers leave fields out, name them otherwise or repeat them.
 
-Nothing that a client's SDK relies on is missing afterwards: indexes, roles, ids, text as text, a known finish reason.
+The result has all that a client's SDK relies on: indexes, roles, ids, text as text, a known finish reason.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _BESIDE_CHOICES: tuple[tuple[str, type], ...] = (
     ("search_results", list),
     ("images", list),
 )
-"""What an answer may tell beside its choices: nothing about the provider's accounts and hosts."""
+"""Fields beside `choices` that are passed on, with their types. None is about the provider's accounts and hosts."""
 _BESIDE_NAMES = frozenset(name for name, _ in _BESIDE_CHOICES)
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _FINISH_WORDS = {
@@ -41,7 +41,7 @@ _FINISH_WORDS = {
     "refusal": "content_filter",
 }
 _NOT_YET = frozenset({"null", "none", ""})
-"""Of a choice that goes on, as text."""
+"""Finish reasons in text form that mean that the choice goes on."""
 _BROKEN_OFF = frozenset({"error", "abort", "aborted", "network_error", "insufficient_system_resource", "cancelled"})
 _OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "error"})
 
@@ -58,7 +58,7 @@ def beside(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def choices_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Raises `UpstreamError` unless they are objects: some providers report their failure in one of them."""
+    """Return the choices. Raises `UpstreamError` if one is not an object, or if it contains an error."""
     choices = body.get("choices")
     if choices is None:
         return []
@@ -81,7 +81,7 @@ def index_of(choice: Mapping[str, Any], position: int) -> int:
 
 
 def finish_of(choice: Mapping[str, Any]) -> str | None:
-    """OpenAI's word for how a choice ended. Raises `UpstreamError` when it did not end but break."""
+    """Return OpenAI's finish reason, or None if the choice goes on. Raises `UpstreamError` if it was broken off."""
     reason = choice.get("finish_reason")
     if not reason:
         return None
@@ -98,7 +98,7 @@ def finish_of(choice: Mapping[str, Any]) -> str | None:
 
 
 def of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
-    """What else a choice tells: `logprobs` where it has them, and what vendors add."""
+    """Return the other fields of a choice: `logprobs` if there are any, and fields that vendors add."""
     rest = {name: value for name, value in choice.items() if name not in _OF_A_CHOICE}
     if not isinstance(rest.get("logprobs"), dict):
         rest.pop("logprobs", None)
@@ -106,7 +106,7 @@ def of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def content(message: dict[str, Any], calls: ToolCalls) -> dict[str, Any]:
-    """A delta or a message with its text as text and its tool calls whole."""
+    """Complete a delta or a message: `content` becomes text, and tool calls get all of their fields."""
     told = message.get("content")
     if isinstance(told, list | dict):
         message = _flattened(message)
@@ -121,7 +121,7 @@ def content(message: dict[str, Any], calls: ToolCalls) -> dict[str, Any]:
 
 
 def _flattened(message: dict[str, Any]) -> dict[str, Any]:
-    """Typed parts as Mistral sends them: thinking becomes `reasoning_content`, text `content`, a refusal `refusal`."""
+    """Turn typed parts, as Mistral sends them, into text fields: `reasoning_content`, `content` and `refusal`."""
     texts: dict[str, str] = {}
     parts = message["content"]
     for part in parts if isinstance(parts, list) else [parts]:
@@ -136,7 +136,7 @@ def _flattened(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(part: object) -> tuple[str, str]:
-    """The field that a part's text belongs to, and the text."""
+    """Return the field that the text of a part belongs to, and the text."""
     if isinstance(part, str):
         return "content", part
     if part is None:

@@ -1,4 +1,4 @@
-"""A character that a provider cut in two: half a surrogate pair in one event, and the other half in the next."""
+"""Joins characters that a provider cut in two: half a surrogate pair in one event, the other half in the next."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _Place = tuple[int | str, ...]
 
 
 class Halves:
-    """First halves that wait for their second, by choice and field. What never comes becomes U+FFFD."""
+    """First halves of pairs, by choice and field. A half without its second one becomes U+FFFD."""
 
     def __init__(self) -> None:
         self.pending: dict[_Place, str] = {}
@@ -21,7 +21,7 @@ class Halves:
         return joined
 
     def flush(self, choice: int, delta: dict[str, Any]) -> dict[str, Any]:
-        """With what is still waiting for this choice: nothing comes any more."""
+        """Add what still waits for this choice to its last delta."""
         for place in [place for place in self.pending if place[0] == choice]:
             del self.pending[place]
             if len(place) == 2:
@@ -50,6 +50,6 @@ class Halves:
 
 
 def _position(element: Any, position: int) -> int:
-    """A tool call's own index, wherever in the list it stands."""
+    """Return the index of a tool call, else its position in the list."""
     index = element.get("index") if isinstance(element, dict) else None
     return index if type(index) is int else position

@@ -1,9 +1,9 @@
-"""All text that an answer carries: what is counted when the provider reports nothing, and what a hold has to cover."""
+"""Collects all text of an answer. It is counted when the provider reports no usage, and a hold must cover it."""
 
 from collections.abc import Collection, Iterator, Mapping
 
 _REASONING = ("reasoning_content", "reasoning", "reasoning_details")
-"""Where providers write what a model thinks; some write the same in two of them."""
+"""Fields for a model's reasoning. Some providers write the same text in two of them."""
 _NO_TEXT = frozenset(
     {"role", "id", "type", "index", "format", "signature", "data", "annotations", "images", "image_url"}
     | {"encrypted_content", "thought_signature"}
@@ -13,7 +13,7 @@ _PLAIN = frozenset({"role", "content"})
 
 
 def of_delta(delta: Mapping[str, object]) -> str:
-    """Of a delta or a message: content, refusal, arguments of tools; reasoning once."""
+    """Return the text of a delta or a message: content, refusal, arguments of tools, and the reasoning once."""
     if delta.keys() <= _PLAIN:
         content = delta.get("content")
         return content if isinstance(content, str) else "".join(_texts(content))

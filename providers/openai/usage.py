@@ -1,7 +1,7 @@
-"""What a provider reports to have been used, in every compatible vendor's words, as exact counts.
+"""Reads the usage that a provider reports, in the form of every compatible vendor, as exact counts.
 
-What cannot be believed is left out: negative, absurd, or no integer. Parts are inside their whole: a vendor that
-counts cached tokens beside the input has them added to it.
+A count that is negative, absurd or not an integer is ignored. In the result, parts are included in their whole: if a
+vendor counts cached tokens beside the input, they are added to it.
 """
 
 import re
@@ -12,7 +12,7 @@ from domain.pricing import Usage, UsageSource
 from providers.upstream_json import integer
 
 MAX_TOKENS = 10_000_000
-"""Of one call on either side; a report above it is absurd."""
+"""The most input or output tokens of one call. A count above it is ignored."""
 MAX_SEARCHES = 10_000
 _INPUT = ("prompt_tokens", "input_tokens")
 _OUTPUT = ("completion_tokens", "output_tokens")
@@ -24,18 +24,22 @@ _CREATION = ("cache_creation", "cache_creation_token_details")
 _ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
 _SEARCHES = ("web_search_requests", "num_search_queries", "web_searches")
 _DEFAULT_TIERS = ("standard", "on_demand")
-"""Other vendors' names of the tier of a call that requests none."""
+"""Other vendors' names for the tier `default`."""
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NOTHING: Mapping[str, Any] = {}
 _PARTS = frozenset(
-    {*_INPUT_DETAILS, *_OUTPUT_DETAILS, *_CACHED, *_WRITTEN, *_SEARCHES, "cache_creation", "reasoning_tokens"}
+    {*_INPUT_DETAILS, *_OUTPUT_DETAILS, *_CACHED, *_WRITTEN, *_CREATION, *_SEARCHES, "reasoning_tokens"}
     | {"server_tool_use", "server_tool_use_details", "service_tier"}
 )
-"""A report without any of these tells the two wholes alone."""
+"""A report without any of these has input and output only."""
 
 
 def of_report(report: object, service_tier: object = None) -> Usage | None:
-    """None when it does not tell both input and output. `service_tier` is what the answer says beside it."""
+    """Read a report. None unless it gives the input, and the output or a total.
+
+    Output is at least `total_tokens` less the input, since some vendors count reasoning in the total only.
+    `service_tier` is the one that the answer names beside the report.
+    """
     if not isinstance(report, Mapping):
         return None
     prompt, completion = _first(report, _INPUT), _first(report, _OUTPUT)
@@ -78,7 +82,7 @@ def of_report(report: object, service_tier: object = None) -> Usage | None:
 
 
 def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Read from a cache, written for the default time, written for an hour."""
+    """Return three counts of tokens: read from a cache, written for the default time, written for an hour."""
     cached = _first(within, _CACHED) or _first(report, _CACHED) or 0
     written = _first(within, _WRITTEN) or _first(report, _WRITTEN) or 0
     creation = _details(report, _CREATION) or _details(within, _CREATION)
@@ -88,12 +92,12 @@ def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, 
 
 
 def _beside(cache: int, prompt: int, completion: int | None, total: int | None) -> bool:
-    """Whether the tokens of a cache are counted beside the input: they are more, or the total says so."""
+    """Tell whether cached tokens are counted beside the input: they exceed it, or the total shows it."""
     return cache > prompt or bool(cache and completion is not None and total == prompt + cache + completion)
 
 
 def _counts_as_anthropic(report: Mapping[str, Any]) -> bool:
-    """Anthropic's own report: its input is what no cache had."""
+    """Tell whether this is Anthropic's form, whose input excludes cached tokens."""
     return _INPUT[0] not in report and any(report.get(name) is not None for name in _ANTHROPIC)
 
 

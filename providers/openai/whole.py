@@ -1,4 +1,4 @@
-"""An answer that was not streamed, completed."""
+"""Reads and completes an answer that was not streamed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from providers.openai.calls import ToolCalls
 
 MAX_ANSWER = 32 * 1024 * 1024
 MAX_ON_THE_LOOP = 256 * 1024
-"""Bytes of an answer above which it is to be read in a thread."""
+"""Bytes. A larger answer is to be read in a thread."""
 
 
 def answer(call: ChatCall, body: Any) -> WholeAnswer:
-    """Raises `UpstreamError` when it is no answer, and what its error means when it is one."""
+    """Complete the answer in a parsed body. Raises `UpstreamError` if it is not one, or the failure that it reports."""
     if not isinstance(body, dict):
         raise UpstreamError
     if errors.reports_failure(body):
@@ -23,7 +23,7 @@ def answer(call: ChatCall, body: Any) -> WholeAnswer:
     if not choices:
         raise UpstreamError
     indexes = [shapes.index_of(choice, position) for position, choice in enumerate(choices)]
-    if len(set(indexes)) < len(indexes):  # the same for all: they are in order
+    if len(set(indexes)) < len(indexes):  # some repeat an index: take the order
         indexes = list(range(len(indexes)))
     seed = f"{body.get('id')}:{len(call.body.get('messages') or ())}"
     completed = [
@@ -41,7 +41,7 @@ def _first(pair: tuple[int, Any]) -> int:
 def _choice(choice: Mapping[str, Any], index: int, seed: str) -> dict[str, Any]:
     finish = shapes.finish_of(choice)
     message = choice.get("message")
-    if "message" not in choice and finish == "content_filter":  # nothing of it passed the provider's filter
+    if "message" not in choice and finish == "content_filter":  # the provider's filter removed all
         message = {}
     if not isinstance(message, dict):
         raise UpstreamError
@@ -58,7 +58,7 @@ def _without_index(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def events(complete: WholeAnswer) -> Iterator[ProviderEvent]:
-    """The same as a stream: for a provider that was asked for one and answered whole."""
+    """Turn a whole answer into events, for a provider that was asked for a stream. Without `Accepted` and `Done`."""
     tops = {name: value for name, value in complete.body.items() if name not in ("object", "choices")}
     for choice in complete.body["choices"]:
         message = dict(choice["message"])

@@ -219,6 +219,44 @@ async def test_parameters_that_are_not_sent_are_named_or_refused(owner: AccountC
     assert "x-yout-dropped-parameters" not in taken.headers
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1/chat/completions"])
+async def test_parameters_that_the_model_rejects_are_named_or_refused(
+    owner: AccountClient, upstream: OpenAIServer, path: str
+) -> None:
+    messages = [{"role": "user", "content": "x"}]
+    body = {"model": "test-unsampled", "messages": messages, "temperature": 0.5, "top_p": None, "seed": 1}
+    answer = await owner.http.post(path, json=body)
+    assert (answer.status_code, answer.headers["x-yout-dropped-parameters"]) == (200, "temperature")
+    assert {"temperature", "top_p", "seed"} & upstream.seen[-1].body.keys() == {"seed"}
+    refused = await owner.http.post(path, json=body | {"strict": True})
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", "temperature")
+    taken = await owner.http.post(path, json=body | {"strict": True, "temperature": None})
+    assert (taken.status_code, "x-yout-dropped-parameters" in taken.headers) == (200, False)
+
+
+NAMES = ["a\nb", "c\r\nx-forged: 1", "d\0", "ü, é", "word " * 4, *(f"long-{number:04}" for number in range(3000))]
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/chat/completions", "/v1/chat/completions stream"])
+async def test_a_parameter_of_any_name_is_dropped_and_the_answer_comes(owner: AccountClient, path: str) -> None:
+    """A header cannot hold each name: the call is charged, so it has to be answered all the same."""
+    path, _, stream = path.partition(" ")
+    body = {"model": "test-plain", "messages": [{"role": "user", "content": "x"}], "stream": bool(stream)}
+    before = await balance(owner)
+    for names in ([NAMES[0]], NAMES[:5], NAMES):
+        answer = await owner.http.post(path, json=body | dict.fromkeys(names, 1))
+        assert answer.status_code == 200
+        told = answer.headers["x-yout-dropped-parameters"]
+        assert told.startswith("a%0Ab")
+        assert told.isascii()
+        assert len(told) < 4096
+        assert "x-forged" not in answer.headers
+        assert ANSWER.split()[0] in answer.text
+    after = await balance(owner)
+    assert (after["held"], after["balance"] < before["balance"]) == (0, True)
+
+
 async def test_the_rich_catalog_says_what_this_caller_may_call(owner: AccountClient) -> None:
     answer = await owner.http.get("/api/chat/models/")
     assert answer.status_code == 200

@@ -1,6 +1,7 @@
 """The demo chat behind the seam: in bytes, at its own pace, with the failures that it is told to have."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -97,7 +98,7 @@ async def whole(chat_call: ChatCall, sleep: Sleeper | None = None) -> Any:
 
 
 async def test_a_stream_and_a_whole_answer_say_the_same() -> None:
-    chat_call = call("who are you?", n=2, stream_options={"include_usage": True})
+    chat_call = replace(call("who are you?", n=2), capabilities=frozenset({"stream_usage"}))
     reader, answer = await streamed(chat_call), await whole(chat_call)
     assert reader.error is None
     for index in (0, 1):

@@ -87,9 +87,10 @@ def test_what_a_provider_can_do_shapes_the_request() -> None:
     body, _ = sent({**developer, "store": True}, capabilities=able)
     assert body["messages"] == developer["messages"]
     assert (body["max_completion_tokens"], body["store"], "max_tokens" in body) == (100, False, False)
-    options = {"include_usage": True}
-    body, _ = sent({"stream_options": options}, stream=True)
-    assert (body["stream"], body["stream_options"]) == (True, options)
+    of_the_caller = {"stream_options": {"include_usage": False, "include_obfuscation": True}}
+    body, _ = sent(of_the_caller, stream=True, capabilities=frozenset({"stream_usage"}))
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+    assert "stream_options" not in sent(of_the_caller, stream=True)[0]
     assert sent({}, openrouter=True)[0]["provider"] == {"data_collection": "deny", "zdr": True}
 
 
