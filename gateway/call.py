@@ -60,11 +60,9 @@ class Call:
         return Head(chat_id(self.hold_id), self.created, self.request, self.held)
 
     @property
-    def bounds(self) -> usage.Bounds:
-        """What the provider may report at most: the context window, and what the model can say."""
-        limit = max(self.model.max_output_tokens or 0, self.reserved.output_limit or 0)
-        window = self.model.context_window or pricing.MAX_TOKENS
-        return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
+    def max_input(self) -> int:
+        """The most input tokens that a provider may report and still be believed."""
+        return max(self.model.context_window or pricing.MAX_TOKENS, self.input.bound)
 
     def grows_on(self, route: Route) -> bool:
         return hold_grows(self.request, route)

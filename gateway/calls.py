@@ -194,7 +194,7 @@ class Calls:
 
         Nothing is noted on the call: until it is settled, none of it was delivered.
         """
-        believed = None if report is None else usage.believed(report, call.bounds)
+        believed = None if report is None else usage.believed(report, call.max_input)
         counted = believed or usage.counted(call.input.count, tokens.text_tokens(text, self.count))
         return call.billable(counted)
 
