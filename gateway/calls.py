@@ -23,7 +23,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, chat_call
+from gateway.call import Call, chat_call, rejected
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -148,7 +148,8 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        return adapter.request(chat_call(request, model, route, output_limit=1)).dropped
+        asked = adapter.request(chat_call(request, model, route, output_limit=1))
+        return (*rejected(request, model), *asked.dropped)
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
@@ -193,7 +194,7 @@ class Calls:
 
         Nothing is noted on the call: until it is settled, none of it was delivered.
         """
-        believed = None if report is None else usage.believed(report, call.bounds)
+        believed = None if report is None else usage.believed(report, call.max_input)
         counted = believed or usage.counted(call.input.count, tokens.text_tokens(text, self.count))
         return call.billable(counted)
 
@@ -202,6 +203,9 @@ class Calls:
 
         A whole answer (without what it cost) is sealed in the same transaction when the call can be replayed.
         """
+        return await self._close(call, lambda: self._charge(call, charge))
+
+    def _charge(self, call: Call, charge: events.Settle) -> Settle:
         sealed = None
         if call.idempotent is not None and charge.answer is not None:
             sealed = call.idempotent.sealed(charge.answer)
@@ -210,7 +214,7 @@ class Calls:
             used = replace(used, output_tokens=used.output_tokens + charge.unbilled_output)
         provider, cost = self._provider_cost(call, used)
         self.unbilled_output += charge.unbilled_output
-        operation = Settle(
+        return Settle(
             call.hold_id,
             call.reserved.account_id,
             charge.usage,
@@ -220,15 +224,14 @@ class Calls:
             provider=provider,
             cost=cost,
         )
-        return await self._close(call, operation)
 
     async def void(self, call: Call) -> Closed:
-        return await self._close(call, Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))
+        return await self._close(call, lambda: Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))
 
-    async def _close(self, call: Call, operation: Settle | Void) -> Closed:
+    async def _close(self, call: Call, operation: Callable[[], Settle | Void]) -> Closed:
         try:
-            closed = await self.ledger.ask(operation)
-        finally:  # when the ledger is away the lease runs out, and the sweeper ends the hold
+            closed = await self.ledger.ask(operation())
+        finally:  # whatever fails, the ledger or we: the lease runs out, and the sweeper ends the hold
             self.forget(call)
         assert isinstance(closed, Closed)  # noqa: S101  # what Settle and Void are answered with
         return closed

@@ -209,6 +209,9 @@ class Stream:
             self.happens(await self._calls.extend(self._call, output_tokens))
         except GatewayError as error:
             self.happens(HoldLost(error))
+        except Exception as fault:  # nothing is read meanwhile: nothing else would end this stream
+            log.error("extension broke", fault=type(fault).__name__)
+            self.happens(HoldLost(GatewayError("Something went wrong here.")))
 
     def _read_on(self, _: ReadOn) -> None:
         if self._holding and self._upstream is not None:

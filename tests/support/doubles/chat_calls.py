@@ -68,6 +68,7 @@ class Books:
         self.extends: list[Extend] = []
         self.may_extend = 0
         self.error: GatewayError | None = None
+        self.extend_fault: Exception | None = None
 
     async def ask(self, operation: Operation) -> Answer:
         await asyncio.sleep(0)  # where a cancellation that was left over would strike
@@ -87,6 +88,8 @@ class Books:
         raise AssertionError(operation)
 
     def _extend(self, operation: Extend) -> Answer:
+        if self.extend_fault is not None:
+            raise self.extend_fault
         if operation.output_limit > self.may_extend:
             raise InsufficientCredits(1, 0, 0)
         self.extends.append(operation)

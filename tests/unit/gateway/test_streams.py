@@ -241,6 +241,25 @@ async def test_an_end_that_cannot_be_written_is_an_error_with_the_charge() -> No
     assert scene.books.settled[0].minimum
 
 
+async def test_a_hold_whose_charge_cannot_be_made_is_renewed_no_more() -> None:
+    """Renewed for ever, its credits would be held for ever: the sweeper ends it when its lease has run out."""
+    odd = call(route().model_copy(update={"costs": Prices(tokens=None).model_copy(update={"tokens": "broken"})}))
+    scene = Scene(of=odd).start()
+    scene.one.says(word(), LAST, Done())
+    assert await scene.end() == "word <service_unavailable ?>"
+    assert not scene.books.settled
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError(), ServiceUnavailable()])
+async def test_a_hold_that_cannot_be_asked_to_grow_ends_its_stream(fault: Exception) -> None:
+    scene = Scene(of=call(GROWS, paid=2, output_limit=None)).start()
+    scene.one.says(word("a b "))
+    scene.books.extend_fault = fault
+    scene.one.says(word("c d "))
+    assert (await scene.end()).startswith("a b <")
+    assert scene.books.settled[0].usage == Usage(3, 2, UsageSource.COUNTED)
+
+
 @pytest.mark.parametrize(("tier", "cost"), [(None, 6), ("flex", 3), ("default", 6), ("priority", 6)])
 async def test_what_a_provider_bills_follows_the_service_tier(tier: str | None, cost: int) -> None:
     standard, flex = (per_thousand(input=Decimal(rate), output=Decimal(4 * rate)) for rate in (2, 1))
