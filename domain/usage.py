@@ -1,23 +1,15 @@
 """Which usage is billed: the provider's report within bounds, else what we counted.
 
 An adapter reads the report and leaves out what is no count. Zero is zero. Input up to the context window is believed
-even above our own estimate; output up to what the model can say.
+even above our own estimate. Output is believed too, and billed up to the limit that was sent.
 """
 
 from dataclasses import field, replace
 from datetime import datetime
 from uuid import UUID
 
-from domain.pricing import Usage, UsageSource
+from domain.pricing import MAX_TOKENS, Usage, UsageSource
 from domain.records import record
-
-
-@record
-class Bounds:
-    """The most that a report may claim and still be believed."""
-
-    input_tokens: int
-    output_tokens: int
 
 
 @record
@@ -51,9 +43,9 @@ def counted(input_tokens: int, output_tokens: int) -> Usage:
     return Usage(input_tokens, output_tokens, UsageSource.COUNTED)
 
 
-def believed(used: Usage, bounds: Bounds) -> Usage | None:
-    """Return a provider's report when the call can have used so much, else None."""
-    fits = 0 <= used.input_tokens <= bounds.input_tokens and 0 <= used.output_tokens <= bounds.output_tokens
+def believed(used: Usage, max_input: int) -> Usage | None:
+    """Return a provider's report when the call can have had so much input and a count can be so large, else None."""
+    fits = 0 <= used.input_tokens <= max_input and 0 <= used.output_tokens <= MAX_TOKENS
     return used if fits else None
 
 

@@ -18,7 +18,7 @@ from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.wire import Head, ModelCall
-from providers.base import ChatCall
+from providers.base import ChatCall, UpstreamRequest
 
 GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
 """Fields that are for this server and never go upstream."""
@@ -60,11 +60,9 @@ class Call:
         return Head(chat_id(self.hold_id), self.created, self.request, self.held)
 
     @property
-    def bounds(self) -> usage.Bounds:
-        """What the provider may report at most: the context window, and what the model can say."""
-        limit = max(self.model.max_output_tokens or 0, self.reserved.output_limit or 0)
-        window = self.model.context_window or pricing.MAX_TOKENS
-        return usage.Bounds(max(window, self.input.bound), limit * self.request.choices)
+    def max_input(self) -> int:
+        """The most input tokens that a provider may report and still be believed."""
+        return max(self.model.context_window or pricing.MAX_TOKENS, self.input.bound)
 
     def grows_on(self, route: Route) -> bool:
         return hold_grows(self.request, route)
@@ -79,6 +77,10 @@ class Call:
 
     def upstream(self, route: Route) -> ChatCall:
         return chat_call(self.request, self.model, route, self.output_limit(route))
+
+    def note_dropped(self, request: UpstreamRequest) -> None:
+        """What the client hears of the fields that this request to a provider leaves out."""
+        self.dropped = (*rejected(self.request, self.model), *request.dropped)
 
     def counted(self) -> Usage:
         """The usage that passed through, by our own count."""
@@ -117,8 +119,19 @@ def _names(capabilities: frozenset[Capability]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
+def _rejected(supported: tuple[str, ...] | None) -> frozenset[str]:
+    return frozenset() if supported is None else SAMPLING - set(supported)
+
+
+@lru_cache(maxsize=1024)
 def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
-    return GATEWAY_FIELDS if supported is None else GATEWAY_FIELDS | (SAMPLING - set(supported))
+    return GATEWAY_FIELDS | _rejected(supported)
+
+
+def rejected(request: ModelCall, model: Model) -> tuple[str, ...]:
+    """The sampling fields of this request that its model rejects: no adapter hears of them."""
+    names = _rejected(model.supported_parameters)
+    return tuple(name for name, value in request.body.items() if value is not None and name in names)
 
 
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, chat_call
+from gateway.call import Call, chat_call, rejected
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -148,7 +148,8 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        return adapter.request(chat_call(request, model, route, output_limit=1)).dropped
+        asked = adapter.request(chat_call(request, model, route, output_limit=1))
+        return (*rejected(request, model), *asked.dropped)
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
@@ -193,7 +194,7 @@ class Calls:
 
         Nothing is noted on the call: until it is settled, none of it was delivered.
         """
-        believed = None if report is None else usage.believed(report, call.bounds)
+        believed = None if report is None else usage.believed(report, call.max_input)
         counted = believed or usage.counted(call.input.count, tokens.text_tokens(text, self.count))
         return call.billable(counted)
 

@@ -142,7 +142,7 @@ class Relay:
         return []
 
     def report(self, event: Report) -> Effects:
-        if (believed := usage.believed(event.usage, self._call.bounds)) is not None:
+        if (believed := usage.believed(event.usage, self._call.max_input)) is not None:
             self._attempt.report = usage.latest(self._attempt.report, believed)
             self._attempt.report_is_old = False
         return []

@@ -60,7 +60,7 @@ class UpstreamStream:
             chat = self._call.upstream(self._route)
             request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)
-            self._call.dropped = request.dropped
+            self._call.note_dropped(request)
             self._exchange = upstream.transport.open(request, upstream.timeouts, self, self._call.reserved.account_id)
             if self._stops:
                 self._exchange.pause()

@@ -76,7 +76,7 @@ def _read(calls: Calls, call: Call, chat: ChatCall, body: bytes) -> tuple[Comple
 async def _ask(upstream: ChatUpstream, call: Call, chat: ChatCall) -> bytes:
     """The body of an answer with status 200."""
     request: UpstreamRequest = upstream.adapter.request(chat)
-    call.dropped = request.dropped
+    call.note_dropped(request)
     collected = _Collected()
     total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
     timeouts = Timeouts(upstream.timeouts.connect, first_byte=total, idle=total, total=total)

@@ -86,6 +86,14 @@ credits_per_1k_web_search = 1000000
 service_tiers.priority = { credits_per_1k_input = 600, credits_per_1k_output = 3000 }
 routes = [ { provider = "foreign", model = "downgraded" } ]
 
+[models.test-unsampled]
+context_window = 100000
+max_output_tokens = 4000
+supported_parameters = ["max_tokens", "seed"]
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [ { provider = "foreign", model = "plain" } ]
+
 [models.test-small]
 context_window = 2000
 max_output_tokens = 500

@@ -219,6 +219,22 @@ async def test_parameters_that_are_not_sent_are_named_or_refused(owner: AccountC
     assert "x-yout-dropped-parameters" not in taken.headers
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1/chat/completions"])
+async def test_parameters_that_the_model_rejects_are_named_or_refused(
+    owner: AccountClient, upstream: OpenAIServer, path: str
+) -> None:
+    messages = [{"role": "user", "content": "x"}]
+    body = {"model": "test-unsampled", "messages": messages, "temperature": 0.5, "top_p": None, "seed": 1}
+    answer = await owner.http.post(path, json=body)
+    assert (answer.status_code, answer.headers["x-yout-dropped-parameters"]) == (200, "temperature")
+    assert {"temperature", "top_p", "seed"} & upstream.seen[-1].body.keys() == {"seed"}
+    refused = await owner.http.post(path, json=body | {"strict": True})
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", "temperature")
+    taken = await owner.http.post(path, json=body | {"strict": True, "temperature": None})
+    assert (taken.status_code, "x-yout-dropped-parameters" in taken.headers) == (200, False)
+
+
 NAMES = ["a\nb", "c\r\nx-forged: 1", "d\0", "ü, é", "word " * 4, *(f"long-{number:04}" for number in range(3000))]
 
 

@@ -184,13 +184,16 @@ def test_a_provider_that_goes_on_above_its_limit_is_cut_and_its_excess_is_not_bi
     assert settle.unbilled_output > 60
 
 
-def test_a_report_above_the_limit_that_was_sent_is_billed_at_that_limit() -> None:
+@pytest.mark.parametrize("reported", [900, 64_000, 10_000_000])
+def test_a_report_above_the_limit_that_was_sent_is_billed_at_that_limit(reported: int) -> None:
+    """Also when it is above all that the model's window can hold."""
     machine = relay(call(paid=20, output_limit=10, choices=2), Accepted(), WORD)
-    settle = only(fed(machine, report(900), delta("", finish="stop"), Done()), e.Settle)
-    assert (settle.usage.output_tokens, settle.unbilled_output) == (20, 880)
+    settle = only(fed(machine, report(reported), delta("", finish="stop"), Done()), e.Settle)
+    assert settle.usage == Usage(3, 20, UsageSource.PROVIDER)
+    assert settle.unbilled_output == reported - 20
 
 
-@pytest.mark.parametrize("absurd", [report(1001), report(5, 10**9), report(-1)])
+@pytest.mark.parametrize("absurd", [report(10_000_001), report(5, 10**9), report(-1)])
 def test_a_report_that_cannot_be_is_not_billed(absurd: Report) -> None:
     settle = only(fed(relay(call(), Accepted(), WORD), absurd, Done()), e.Settle)
     assert settle.usage == Usage(3, 1, UsageSource.COUNTED)
