@@ -133,7 +133,10 @@ class Delta:
     chunk: dict[str, Any]
     """OpenAI's chunk, complete: `choices` with `index` and `delta`, indexes and ids of tool calls; no `usage`."""
     text: str = ""
-    """All text of the chunk, with reasoning and tool arguments. Its tokens are counted, and the hold pays for them."""
+    """All text of the chunk, with reasoning and tool arguments. Its tokens are counted, and the hold pays for them.
+
+    It is for the gateway. A `StreamWriter` reads `chunk`: in a replay nothing is counted, and this is empty.
+    """
     finished: tuple[int, ...] = ()
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = None
