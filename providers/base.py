@@ -193,7 +193,10 @@ class ChatAdapter(Protocol):
         """Write the request. Raises `RequestInvalid` that names a field which this provider cannot take."""
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
-        """Read a body with status 200. Raises `UpstreamError` when it is not an answer, or the failure it reports."""
+        """Read a body with status 200. Raises `UpstreamError` when it is not an answer, or the failure it reports.
+
+        The gateway bounds the body, and calls this in a thread for a large one: share nothing that changes.
+        """
 
     def decoder(self, call: ChatCall) -> StreamDecoder: ...
 
