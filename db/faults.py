@@ -42,8 +42,16 @@ _BY_SQLSTATE = {
     "55P03": ("the database took too long", "see what else runs there; then try again"),
 }
 """A server that speaks tells by its code."""
+_BY_CLASS = {
+    "28": _BY_SQLSTATE["28000"],
+    "53": ("the database has run out of something", "see its log: disk, memory or connections"),
+    "57": ("the database was stopped or stopped this", "see its log"),
+    "58": ("the database's machine has a fault", "see its log: disk and files"),
+    "XX": ("the database has a fault of its own", "see its log; its files may be damaged"),
+}
+"""What the first two characters of any other code tell."""
 _BY_TEXT = (
-    # What libpq tells before or instead of a code. Servers translate theirs; then the last line is what remains.
+    # What libpq tells before or instead of a code. Servers translate theirs; then the last but one remains.
     (r"password authentication failed|no password supplied", _BY_SQLSTATE["28P01"]),
     (r"role \S+ does not exist|no pg_hba\.conf entry|is not permitted to log in", _BY_SQLSTATE["28000"]),
     (r"database \S+ does not exist", _BY_SQLSTATE["3D000"]),
@@ -56,6 +64,7 @@ _BY_TEXT = (
      ("YOUT_DATABASE_URL is no valid URL", "write it as postgresql://user:password@host:port/database")),
     (r"SSL|certificate", ("the database and this client do not agree on TLS", "mend sslmode in YOUT_DATABASE_URL")),
     (r"timeout|timed out|unreachable", ("the database does not answer", _CHECK)),
+    (r"failed: [^:\n]+:  ", ("the database refuses the connection", "see its log; mend YOUT_DATABASE_URL")),
 )  # fmt: skip
 _LOST = ("the connection to the database was lost", _CHECK)
 
@@ -63,8 +72,8 @@ _LOST = ("the connection to the database was lost", _CHECK)
 def describe(error: BaseException, url: str) -> DatabaseFault:
     """In fixed words: nothing of the error's own text, which may quote values, is in them."""
     cause = connections.cause(error)
-    code = getattr(cause, "sqlstate", None)
-    what, remedy = _BY_SQLSTATE.get(code or "") or _of_text(str(cause))
+    code = getattr(cause, "sqlstate", None) or ""
+    what, remedy = _BY_SQLSTATE.get(code) or _BY_CLASS.get(code[:2]) or _of_text(str(cause))
     return DatabaseFault(what, place(url), remedy)
 
 
