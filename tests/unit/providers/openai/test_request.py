@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from domain.catalog import Provider
 from domain.errors import UpstreamError
+from domain.request_fields import ABOUT_THE_CALLER, OURS
 from providers.base import ChatCall
-from providers.fields import ABOUT_THE_CALLER, OURS
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.request import DOCUMENTED, OPEN_SERVERS
 
