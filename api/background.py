@@ -34,7 +34,7 @@ async def run(leadership: Leadership, tasks: Sequence[MaintenanceTask], errors: 
     try:
         while True:
             await asyncio.sleep(PAUSE.total_seconds())
-            if not await leadership.held():
+            if not await _leads(leadership, errors):
                 continue
             for task in tasks:
                 if clock() >= due[task.name] and (task.name not in running or running[task.name].done()):
@@ -45,6 +45,17 @@ async def run(leadership: Leadership, tasks: Sequence[MaintenanceTask], errors: 
             under_way.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
         await leadership.release()
+
+
+async def _leads(leadership: Leadership, errors: MaintenanceErrors) -> bool:
+    try:
+        leads = await leadership.held()
+    except Exception as error:  # nothing else would start the loop again
+        errors.failed("leadership", "round", error)
+        await leadership.release()
+        return False
+    errors.succeeded("leadership", "round")
+    return leads
 
 
 async def _attempt(task: MaintenanceTask, errors: MaintenanceErrors) -> None:

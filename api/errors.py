@@ -105,8 +105,17 @@ def of(error: GatewayError) -> ErrorAnswer:
 
 def envelope(error: ErrorAnswer) -> dict[str, Any]:
     """OpenAI's error object."""
-    fields = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    fields = {"message": error.message, "type": _openai_type(error.status), "param": error.param, "code": error.code}
     return {"error": {**fields, **error.more}}
+
+
+def _openai_type(status: int) -> str:
+    match status:
+        case 402:
+            return "insufficient_quota"
+        case 429:
+            return "requests"
+    return "server_error" if status >= 500 else "invalid_request_error"
 
 
 def openai_error(error: ErrorAnswer, request_id: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from uuid import UUID
 
 import structlog
 
@@ -20,14 +21,28 @@ MAX_UNRENEWED_SECONDS = LEASE.total_seconds() - 5
 
 
 async def renew_for_ever(calls: Calls) -> None:
-    """Each call each second, with what it has produced: a crash loses at most that second."""
-    while True:
-        await asyncio.sleep(RENEWAL_SECONDS)
-        live = list(calls.live.values())
-        results = await asyncio.gather(*(_renew(calls, call) for call in live), return_exceptions=True)
-        for call, result in zip(live, results, strict=True):
-            if isinstance(result, Exception):  # one call's trouble ends no other's lease
-                log.error("call not renewed", hold=str(call.hold_id), fault=type(result).__name__)
+    """Each call each second, with what it has produced: a crash loses at most that second.
+
+    A renewal that has to wait, for a hold that is locked, keeps no other call's waiting.
+    """
+    renewing: dict[UUID, asyncio.Task[None]] = {}
+    try:
+        while True:
+            await asyncio.sleep(RENEWAL_SECONDS)
+            renewing = {hold_id: task for hold_id, task in renewing.items() if not task.done()}
+            for hold_id, call in calls.live.items():
+                if hold_id not in renewing:
+                    renewing[hold_id] = asyncio.create_task(_renew_one(calls, call))
+    finally:
+        for task in renewing.values():
+            task.cancel()
+
+
+async def _renew_one(calls: Calls, call: Call) -> None:
+    try:
+        await _renew(calls, call)
+    except Exception as fault:  # one call's trouble ends no other's lease
+        log.error("call not renewed", hold=str(call.hold_id), fault=type(fault).__name__)
 
 
 async def _renew(calls: Calls, call: Call) -> None:

@@ -133,7 +133,10 @@ class Delta:
     chunk: dict[str, Any]
     """OpenAI's chunk, complete: `choices` with `index` and `delta`, indexes and ids of tool calls; no `usage`."""
     text: str = ""
-    """All text of the chunk, with reasoning and tool arguments. Its tokens are counted, and the hold pays for them."""
+    """All text of the chunk, with reasoning and tool arguments. Its tokens are counted, and the hold pays for them.
+
+    It is for the gateway. A `StreamWriter` reads `chunk`: in a replay nothing is counted, and this is empty.
+    """
     finished: tuple[int, ...] = ()
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = None
@@ -193,7 +196,10 @@ class ChatAdapter(Protocol):
         """Write the request. Raises `RequestInvalid` that names a field which this provider cannot take."""
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
-        """Read a body with status 200. Raises `UpstreamError` when it is not an answer, or the failure it reports."""
+        """Read a body with status 200. Raises `UpstreamError` when it is not an answer, or the failure it reports.
+
+        The gateway bounds the body, and calls this in a thread for a large one: share nothing that changes.
+        """
 
     def decoder(self, call: ChatCall) -> StreamDecoder: ...
 

@@ -24,15 +24,6 @@ class ErrorAnswer:
     """For a 402: the credits needed and available."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def type(self) -> str:
-        """OpenAI's type of this error."""
-        if self.status == 402:
-            return "insufficient_quota"
-        if self.status == 429:
-            return "requests"
-        return "server_error" if self.status >= 500 else "invalid_request_error"
-
 
 class ClientWire(Protocol):
     path: str
@@ -51,11 +42,14 @@ class ClientWire(Protocol):
         """The operation object of the endpoint in the OpenAPI document."""
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
-        """Read a request. Raises `RequestInvalid` that names the first wrong field."""
+        """Read a request. Raises `RequestInvalid` that names the first wrong field, as the client wrote it."""
 
     @property
     def whole(self) -> Callable[[CompletedAnswer, Bill], bytes] | None:
-        """The function that writes an answer which is not streamed. None if this wire has streams only."""
+        """The function that writes an answer which is not streamed. None if this wire has streams only.
+
+        It is called after the charge has committed, so it may not raise: the arguments of a tool may be no JSON.
+        """
 
     def writer(self, head: Head) -> StreamWriter: ...
 

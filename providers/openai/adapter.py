@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class OpenAIAdapter:
-    """Implements `providers.base.ChatAdapter`. Read answers above `whole.MAX_ON_THE_LOOP` bytes in a thread."""
+    """Implements `providers.base.ChatAdapter`."""
 
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
@@ -35,8 +35,6 @@ class OpenAIAdapter:
         return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
-        if len(body) > whole.MAX_ANSWER:
-            raise UpstreamError
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
             return assembled.answer(_events(OpenAIDecoder(call), body))
         return whole.answer(call, upstream_json.read_whole(body))

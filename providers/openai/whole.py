@@ -8,10 +8,6 @@ from providers.base import ChatCall, Delta, ProviderEvent, Report, WholeAnswer
 from providers.openai import errors, shapes, text, usage
 from providers.openai.calls import ToolCalls
 
-MAX_ANSWER = 32 * 1024 * 1024
-MAX_ON_THE_LOOP = 256 * 1024
-"""Bytes. A larger answer is to be read in a thread."""
-
 
 def answer(call: ChatCall, body: Any) -> WholeAnswer:
     """Complete the answer in a parsed body. Raises `UpstreamError` if it is not one, or the failure that it reports."""

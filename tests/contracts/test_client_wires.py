@@ -15,14 +15,19 @@ from fastapi import FastAPI
 
 import api.app
 from api.cors import Cors
+from api.wire.base import ClientWire
 from domain import keys
 from domain.errors import GatewayError, RateLimited
 from domain.limits import NO_LIMITS
 from domain.operations import Admit, Operation, Reserve
+from domain.pricing import Usage, UsageSource
 from domain.results import Admitted, Answer, Reserved
 from domain.secrets import DerivedKeys
+from gateway import replays
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
+from gateway.replays import Replayed
+from gateway.wire import Bill, CompletedAnswer, ModelCall
 from providers.base import ChatUpstream, Sink, Timeouts, UpstreamRequest
 from tests.support.adapter_cases import provider
 from tests.support.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
@@ -157,3 +162,17 @@ async def test_another_method(toys: Toys) -> None:
     answer = await toys.http.get("/toy/talk/")
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
     assert answer.text.startswith("oops 405 ")
+
+
+@pytest.mark.parametrize("wire", [*api.app.WIRES, ToyWire()], ids=lambda wire: wire.path)
+def test_a_replay_says_all_of_the_answer(wire: ClientWire) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"q": "cut'}}
+    message = {"role": "assistant", "content": "one two", "tool_calls": [{"index": 0, **call}]}
+    choices = [{"index": 0, "message": message, "finish_reason": "length"}]
+    body = {"id": "chatcmpl-1", "created": 1, "model": "demo-chat", "choices": choices}
+    bill = Bill(Usage(9, 2, UsageSource.PROVIDER), charged=10, balance=90, held=20)
+    answer = CompletedAnswer(body, json.dumps(body).encode())
+    request = ModelCall("demo-chat", {"messages": []}, stream=True)
+    assert b"one two" in replays.stream(wire.writer, request, Replayed(answer, bill, 20, ()))
+    if wire.whole is not None:
+        assert b"one two" in wire.whole(answer, bill)

@@ -57,7 +57,7 @@ class ToyWriter:
     KEEP_ALIVE: ClassVar = b"\n"
 
     def delta(self, delta: Delta) -> bytes:
-        return delta.native + b"\n" if delta.native else _line({"w": delta.text})
+        return delta.native + b"\n" if delta.native else _line({"w": _content(delta)})
 
     def held(self, credits: int) -> bytes:
         return b""
@@ -68,6 +68,11 @@ class ToyWriter:
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
         return _line({"oops": errors.of(error).code, "cost": None if bill is None else bill.charged})
+
+
+def _content(delta: Delta) -> str:
+    """From the chunk, not from `text`: a replay has none."""
+    return "".join(choice["delta"].get("content") or "" for choice in delta.chunk["choices"])
 
 
 def _line(value: Any) -> bytes:

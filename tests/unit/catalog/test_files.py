@@ -118,6 +118,12 @@ def test_what_is_not_enabled_is_not_served(tmp_path: Path) -> None:
     assert "openai-gpt-6-luna" in active
 
 
+def only_text_of(*names: str) -> dict[str, ProviderKind]:
+    """Every kind, as if these alone had an adapter."""
+    makes = {name: frozenset({Modality.TEXT}) if name in names else frozenset() for name in KINDS}
+    return {name: ProviderKind(makes[name], needs=kind.needs) for name, kind in KINDS.items()}
+
+
 def test_routes_are_tried_by_weight_then_in_order(tmp_path: Path) -> None:
     text = """
 [models.m]
@@ -131,13 +137,13 @@ routes = [
     { provider = "anthropic", model = "no adapter" },
 ]
 """
-    routes = load(tmp_path, text, all_keys).find("m").routes
+    (tmp_path / "my.toml").write_text(text)
+    kinds = only_text_of("openai", "demo", "openrouter")
+    routes = files.load(tmp_path / "my.toml", all_keys, kinds).find("m").routes
     assert [route.model for route in routes] == ["first", "second", "third", "last"]
     assert routes[2].capabilities == {Capability.STORE}
     assert routes[3].capabilities == routes[3].provider.capabilities != frozenset()
-    makes = {name: frozenset({Modality.TEXT}) if name == "anthropic" else frozenset() for name in KINDS}
-    kinds = {name: ProviderKind(makes[name], needs=kind.needs) for name, kind in KINDS.items()}
-    only = files.load(tmp_path / "my.toml", all_keys, kinds)
+    only = files.load(tmp_path / "my.toml", all_keys, only_text_of("anthropic"))
     assert [route.model for route in only.find("m").routes] == ["no adapter"]
 
 

@@ -21,11 +21,16 @@ class Ledger:
     def __init__(self) -> None:
         self.refusals: dict[UUID, GatewayError] = {}
         self.broken: set[UUID] = set()
+        self.locked: set[UUID] = set()
+        self.waiting = 0
         self.requests = 0
 
     async def ask(self, operation: Operation) -> Answer:
         assert isinstance(operation, Renew)
         self.requests += 1
+        if operation.hold_id in self.locked:
+            self.waiting += 1
+            await asyncio.Event().wait()
         if operation.hold_id in self.broken:
             raise KeyError
         if failure := self.refusals.get(operation.hold_id):
@@ -76,4 +81,17 @@ async def test_a_call_that_cannot_be_renewed_ends_no_other_lease() -> None:
     renewing = asyncio.create_task(renew_for_ever(calls))
     assert await eventually(ledger.has_been_asked)
     assert not renewing.done()
+    renewing.cancel()
+
+
+async def test_a_renewal_that_has_to_wait_keeps_no_other_waiting() -> None:
+    """It is asked once: it waits for somebody else's lock, up to ten seconds."""
+    ledger = Ledger()
+    calls = Calls(ledger, lambda: CATALOG, _provider, len, NO_LIMITS)
+    locked, *others = (opened() for _ in range(3))
+    calls.live = {call.hold_id: call for call in (locked, *others)}
+    ledger.locked.add(locked.hold_id)
+    renewing = asyncio.create_task(renew_for_ever(calls))
+    assert await eventually(ledger.has_been_asked)
+    assert ledger.waiting == 1
     renewing.cancel()

@@ -9,9 +9,9 @@ import pytest
 
 from domain.errors import UpstreamError
 from providers.base import Timeouts
-from providers.fetch import fetch
 from providers.http1 import Http1Transport
 from providers.http1_connection import MAX_HEAD
+from tests.support.doubles.fetch import fetch
 from tests.support.doubles.raw_server import Visit, answer, chunked, serving
 from tests.support.doubles.upstream_calls import LONG, PATIENT, SHORT, collected, request, saying
 

@@ -12,7 +12,7 @@ from domain.errors import GatewayError, RequestInvalid, UpstreamError
 from providers.base import ChatCall, Delta, Headers, ProviderEvent, Report, Timeouts, UpstreamCall
 from providers.demo.chat import DemoChat
 from providers.demo.upstream import DemoAdapter, DemoTransport
-from providers.fetch import fetch
+from tests.support.doubles.fetch import fetch
 from tests.support.doubles.openai_streams import finishes, text_of
 
 ADAPTER = DemoAdapter(Provider(name="demo", kind="demo", active=True))
