@@ -72,8 +72,9 @@ def json_object(raw: bytes) -> dict[str, Any]:
         require_bounded(raw)
     try:
         body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise RequestInvalid("The request body is not valid JSON.", code="invalid_json") from None
+    except orjson.JSONDecodeError as error:
+        why = f"{error.msg}, at character {error.pos}"  # fixed words, none of the body
+        raise RequestInvalid(f"The request body is not valid JSON: {why}.", code="invalid_json") from None
     if not isinstance(body, dict):
         raise RequestInvalid("The request body must be a JSON object.", code="invalid_type")
     if raw.count(b"[") + raw.count(b"{") > SHALLOW:

@@ -2,6 +2,8 @@
 
 Only a key in a header identifies a caller there, so every origin is allowed, and never with the browser's credentials
 (cookies). `YOUT_CORS_ORIGINS` narrows the origins.
+
+An output is for whoever has its signed link: for any origin.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +14,7 @@ METHODS = b"GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
 EXPOSED = (
     *("allow", "location", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry", "idempotent-replayed"),
     *("x-yout-balance", "x-yout-credits-charged", "x-yout-dropped-parameters"),
+    *("accept-ranges", "content-disposition", "content-length", "content-range", "etag"),
     *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
 )
 """Headers of an answer that a page may read."""
@@ -51,8 +54,14 @@ class Cors:
         return [*answer, (b"access-control-allow-headers", wanted)] if wanted else answer
 
 
-def covers(path: str) -> bool:
-    return path.startswith(("/v1/", "/api/"))
+_PUBLIC = Cors()
+
+
+def of_path(path: str, api: Cors) -> Cors | None:
+    """Who may read answers of this path: None for what browsers load by themselves."""
+    if path.startswith(("/v1/", "/api/")):
+        return api
+    return _PUBLIC if path.startswith("/media/") else None
 
 
 def _value(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:

@@ -44,8 +44,8 @@ class Edge:
             return
         always = self._enter(scope)
         path = scope["path"]
-        preflight = self._cors.preflight(scope["headers"]) if scope["method"] == "OPTIONS" else None
-        if preflight is not None and cors.covers(path):
+        origins = cors.of_path(path, self._cors) if scope["method"] == "OPTIONS" else None
+        if origins is not None and (preflight := origins.preflight(scope["headers"])) is not None:
             await send({"type": "http.response.start", "status": 204, "headers": [*preflight, *always]})
             await send({"type": "http.response.body", "body": b""})
             return
@@ -75,8 +75,8 @@ class Edge:
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
         always = [(b"x-request-id", request_id.encode())]
-        if cors.covers(path):
-            always += self._cors.headers(scope["headers"])
+        if (origins := cors.of_path(path, self._cors)) is not None:
+            always += origins.headers(scope["headers"])
         return always
 
     def _bounded(self, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:

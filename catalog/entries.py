@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from domain.catalog import Capability, InputModality, Modality, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
+from domain.request_fields import NEVER_SENT
 
 MAX_PRICE = 10**9
 
@@ -103,6 +104,15 @@ FieldName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_.-]{0,63})$"
 """The name of a request field that is sent upstream; `*` means every field."""
 
 
+def _can_be_sent(names: frozenset[str]) -> frozenset[str]:
+    if never := sorted(names & NEVER_SENT):
+        raise ValueError(f"must not name {', '.join(never)}: no provider is ever sent that")
+    return names
+
+
+Passes = Annotated[frozenset[FieldName], AfterValidator(_can_be_sent)]
+
+
 class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
 
@@ -121,7 +131,7 @@ class ProviderEntry(Entry):
     headers: dict[HeaderName, HeaderValue] = {}
     options: dict[str, Annotated[str, Field(min_length=1)]] = {}
     capabilities: frozenset[Capability] = frozenset()
-    passes: frozenset[FieldName] = frozenset()
+    passes: Passes = frozenset()
 
     @property
     def keyless(self) -> bool:
@@ -223,7 +233,7 @@ class ModelEntry(PricedByTokens):
     tags: tuple[Word, ...] = ()
     pro_only: Flag = False
     supported_parameters: tuple[Word, ...] | None = None
-    passes: frozenset[FieldName] = frozenset()
+    passes: Passes = frozenset()
     routes: Annotated[tuple[RouteEntry, ...], Field(min_length=1)]
 
     def unit_prices(self) -> dict[Unit, Decimal]:

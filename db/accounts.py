@@ -23,7 +23,7 @@ class Balance:
 
 
 async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
-    """An account without credits, its user and its data key. Raises `RequestInvalid` for an e-mail already taken."""
+    """Create an account without credits, its user and its data key. Raises `RequestInvalid` for a known address."""
     email = email_addresses.normalized(email)
     taken = await of_email(session, email)
     if taken is not None:
@@ -35,12 +35,18 @@ async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID,
 
 
 async def lock(session: AsyncSession, account_id: UUID) -> None:
-    """Nothing of this account moves until the transaction ends. Take it after any other lock."""
+    """Lock the account until the transaction ends: none of its credits move.
+
+    Take it after a job's row, and before keys and holds.
+    """
     await session.exec(select(AccountRow.id).where(AccountRow.id == account_id).with_for_update())
 
 
 async def suspend(session: AsyncSession, account_id: UUID, *, suspended: bool) -> bool:
-    """No call begins from this transaction's commit on, or again; what runs goes on. False: it was so before."""
+    """Suspend or resume an account, from this transaction's commit on. Calls in flight continue.
+
+    Returns False if nothing changed.
+    """
     await lock(session, account_id)
     row = await _row(session, account_id)
     if (row.suspended_at is not None) == suspended:
@@ -51,7 +57,7 @@ async def suspend(session: AsyncSession, account_id: UUID, *, suspended: bool) -
 
 
 async def recognise_retries(session: AsyncSession, account_id: UUID, *, recognised: bool) -> bool:
-    """Whether a stock SDK's retry of a call is answered with that call. False: it was so before."""
+    """Set whether a stock SDK's retry of a call is answered with that call's answer. False if nothing changed."""
     await lock(session, account_id)
     row = await _row(session, account_id)
     changed = row.recognise_retries != recognised
@@ -78,7 +84,7 @@ async def of_email(session: AsyncSession, email: str) -> UUID | None:
 
 
 async def find(session: AsyncSession, named: str) -> UUID:
-    """An account by its id or its user's e-mail. Raises `NotFound`."""
+    """Find an account by its id or its user's e-mail address. Raises `NotFound`."""
     try:
         account_id = (await session.exec(select(AccountRow.id).where(AccountRow.id == UUID(named)))).one_or_none()
     except ValueError:

@@ -1,7 +1,7 @@
-"""Proves the ledger over one snapshot: every check is a query that finds nothing when all is well.
+"""Audits the ledger over one snapshot: each check is a query that returns no row when the books are right.
 
-Sums and projections, holds against their transactions, charges against usage, jobs against holds. Each finding names
-the check, what is wrong and where; the queries read only numbers and ids.
+The checks compare sums and projections, holds and their transactions, charges and usage, jobs and holds. A finding
+names the check, what is wrong and where; the queries read only numbers and ids.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,9 +23,9 @@ from db.tables import AuditRow
 
 WHOLE_EVERY = timedelta(days=1)
 OVERLAP = timedelta(minutes=5)
-"""A transaction's time is that of its begin: it may commit this much later."""
+"""The time of a transaction is that of its start; it may commit this much later."""
 MAX_FINDINGS = 100
-"""Findings shown per check; the count is always whole."""
+"""Findings shown per check. The count includes all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Report:
     transactions: int
     holds_open: int
     drift_credits: int
-    """How far the balances are from the lines they project, summed over accounts."""
+    """The differences between balances and the sums of their postings, added up over accounts."""
     counts: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
@@ -64,13 +64,13 @@ SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM transactions),
             FROM lines WHERE account_id IS NOT NULL GROUP BY account_id) s ON s.account_id = a.id)
 """
 SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL work_mem = '64MB'", "SET LOCAL jit = off")
-"""One audit at a time sorts and hashes whole tables."""
+"""Settings of the audit's transaction, which sorts and hashes whole tables."""
 
 
 async def audit(connection: AsyncConnection, *, since: datetime | None = None) -> Report:
-    """Runs in a transaction of its own, on a connection that has none yet, and leaves nothing behind.
+    """Run every check in one transaction, which is rolled back. The connection must not be in a transaction.
 
-    With `since`, over what has moved from then on, and what is open: `db/audit_scope.py`.
+    With `since`, check only what has moved from then on, and what is open: see `db/audit_scope.py`.
     """
     await connection.execution_options(isolation_level="REPEATABLE READ")
     transaction = await connection.begin()
@@ -106,7 +106,7 @@ async def _report(connection: AsyncConnection, since: datetime | None) -> Report
 
 
 async def _run(connection: AsyncConnection, query: str) -> Sequence[Any]:
-    """What a check finds. A value that it cannot even read is a finding, and stops no other check."""
+    """Return the rows of a check. A value that the query cannot read is a finding too, and stops no other check."""
     try:
         async with connection.begin_nested():
             return (await connection.execute(text(query))).all()
@@ -116,7 +116,7 @@ async def _run(connection: AsyncConnection, query: str) -> Sequence[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Audits:
-    """The scheduled audit: incremental since the last clean one, whole once a day. What it found is kept."""
+    """The scheduled audit: incremental since the last clean one, whole once a day. It stores its results."""
 
     database: Database
 
@@ -140,7 +140,7 @@ class Audits:
 
 
 async def _since(session: AsyncSession, now: datetime) -> datetime | None:
-    """When the last clean audit began, with some overlap; None when the whole is due."""
+    """Return when the last clean audit began, less `OVERLAP`, or None when a whole audit is due."""
     clean = select(AuditRow).where(AuditRow.clean, AuditRow.began_at <= now).order_by(col(AuditRow.began_at).desc())
     last = (await session.exec(clean.limit(1))).one_or_none()
     whole = (await session.exec(clean.where(AuditRow.whole).limit(1))).one_or_none()

@@ -1,7 +1,7 @@
-"""The audit's checks: name → a query that returns (subject, detail) of everything that is wrong.
+"""The audit's checks: name → a query that returns (subject, detail) for each fault.
 
-What is kept for a time only may be missing before the horizon that was recorded when it was deleted, and not after it.
-What it moved is there for ever, and is proven for ever: `_FORGOTTEN`.
+Rows that are kept for a limited time may be missing before the horizon that was recorded when they were deleted, and
+not after it. Their movements are never deleted, and are always checked: `_FORGOTTEN`.
 """
 
 from db.audit_guards import GUARDS
@@ -94,7 +94,7 @@ _HOLDS = {
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
           AND (d.credits IS DISTINCT FROM u.credits OR d.calls IS DISTINCT FROM u.calls)
     """,
-    # ten seconds' grace: the sweeper comes by every few seconds
+    # ten seconds' grace: the sweeper runs every few seconds
     "hold_expired": """
         SELECT id, 'open, lease ran out at ' || lease_until FROM holds
         WHERE state = 'open' AND lease_until < clock_timestamp() - interval '10 seconds'

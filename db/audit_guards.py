@@ -1,4 +1,4 @@
-"""The audit's check of what guards the books: triggers and constraints that are gone, disabled or not enforced."""
+"""The audit's check of triggers and constraints: it finds those that are gone, disabled or not enforced."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The audit's checks of each movement's exact shape, of its position, and of what a hold says about itself."""
+"""The audit's checks of the postings and position of each movement, and of the columns of a hold."""
 
 _SHAPES = """
     SELECT t.id, t.kind, t.hold_id, t.ref, t.note, l.* FROM transactions t JOIN (
@@ -16,7 +16,7 @@ _SHAPES = """
 """
 
 POSTINGS = {
-    # What the trigger on `lines` refuses, found again: whoever wrote it had no trigger.
+    # What the trigger on `lines` refuses: it finds rows that were written without the trigger.
     "postings_of_another_kind": f"""
         SELECT p.id, p.kind || ' posted ' || p.available || ' available, ' || p.held || ' held, ' || p.revenue
                || ' revenue, ' || p.written_off || ' written off'

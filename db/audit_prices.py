@@ -1,4 +1,4 @@
-"""The audit's checks of what a hold holds, and of the prices that are frozen onto it."""
+"""The audit's checks of the amount of a hold, and of the prices that are stored with it."""
 
 from domain.meters import INPUT_METERS, MAX_PER_CALL, OUTPUT_METERS
 from domain.money import MICRO, MINIMUM_CHARGE
@@ -9,7 +9,7 @@ def _in(meters: frozenset[str]) -> str:
 
 
 _MOST = " + ".join(f"coalesce((rates ->> '{meter}')::numeric, 0) * {most}" for meter, most in MAX_PER_CALL.items())
-# Each price once, however many holds have it: the most that a token costs, by the tier that the input reaches.
+# Each price list once, however many holds have it: the highest rate of a token, by the tier that the input reaches.
 _HIGHEST = f"""
     WITH price AS MATERIALIZED (SELECT DISTINCT prices FROM holds WHERE prices IS NOT NULL),
     every AS (
@@ -36,7 +36,7 @@ PRICES = {
                         / {1000 * MICRO}) AS credits) m
         WHERE h.amount > 0 GROUP BY h.id, h.amount HAVING h.amount <> greatest({MINIMUM_CHARGE}, max(m.credits))
     """,  # noqa: S608  # our own text
-    # A version names one list of prices. A hold has of it what its call can use, so those with the same meters agree.
+    # A version names one list of prices. A hold stores the part that its call can use: holds with equal meters agree.
     "prices_not_of_their_version": """
         WITH price AS MATERIALIZED (SELECT DISTINCT price_version, prices FROM holds WHERE prices IS NOT NULL),
         plain AS (

@@ -1,4 +1,4 @@
-"""The audit's checks of what tables say about one another: whose is what, when it was, and what it was counted as."""
+"""The audit's checks between tables: owners, times and counts of rows that refer to one another."""
 
 REFERENCES = {
     "account_without_data_key": """

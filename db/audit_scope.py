@@ -1,7 +1,7 @@
-"""What an incremental audit looks at: in place of the tables, what has moved since a moment, and what hangs on it.
+"""The rows of an incremental audit: temporary tables and views replace the tables, with what has moved since a moment.
 
-The checks are the same. Each runs over the least that it needs: most over the movements since then with their holds,
-sums of accounts over all of the accounts that have moved, roll-ups over the days since then. What nothing has moved is
+The checks are the same. Each runs over the least that it needs: most over the movements since then and their holds,
+sums over all rows of the accounts that have moved, roll-ups over the days since then. Accounts without movements are
 left to the whole audit.
 """
 
@@ -26,9 +26,9 @@ SCOPES: dict[str, Scope] = {
     **dict.fromkeys(("usage_day_drift", "usage_day_not_as_booked", "usage_day_cost_drift"), Scope.DAYS),
     **dict.fromkeys(("usage_day_meters_drift", "usage_day_not_as_used"), Scope.DAYS),
 }
-"""Of each check; most are of what has moved."""
+"""The scope of each check. A check that is not named has the scope `MOVED`."""
 
-# A movement's id begins with its time, so that the primary key leads to those since then.
+# A movement's id begins with its time, so the primary key finds those since then.
 _TOUCHED = """
 CREATE TEMP TABLE touched_holds ON COMMIT DROP AS
 SELECT hold_id AS id FROM public.transactions WHERE id >= '{first}' AND hold_id IS NOT NULL
@@ -85,7 +85,7 @@ def begin(since: datetime) -> Iterator[str]:
 
 
 def enter(scope: Scope, since: datetime) -> Iterator[str]:
-    """From the scope before it, in the order in which they are declared."""
+    """Yield the statements that switch to this scope from the one declared before it."""
     return _statements(_SCOPED[scope], since)
 
 

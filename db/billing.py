@@ -1,6 +1,6 @@
-"""What was charged and why, as its owner sees it. Reads only; usage comes from its roll-up, never from single rows.
+"""Reads charges, receipts, statements and usage for their owner. Usage comes from its roll-up, never from single rows.
 
-A statement pages by the movements' positions: those of an account commit in order, whatever the clocks say.
+A statement is paged by the positions of movements: those of an account commit in order, whatever the clocks say.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from domain.receipts import Movement, Receipt
 _HOLD, _USAGE = TypeAdapter(Hold), TypeAdapter(Usage)
 _MOVEMENTS = TypeAdapter(tuple[Movement, ...])
 _NO_KEY = UUID(int=0)
-# One statement, so that hold and transactions are of one moment; its two halves are what the partial indexes serve.
+# One statement, so that hold and transactions are of one moment. Each half matches a partial index.
 _TRANSACTIONS_OF_HOLD = literal_column(
     """(
     SELECT coalesce(jsonb_agg(to_jsonb(t) || jsonb_build_object('lines', (
@@ -45,7 +45,7 @@ _TRANSACTIONS_OF_HOLD = literal_column(
 _POSITION = """coalesce((
     SELECT t.position FROM transactions t WHERE t.account_id = a.id AND t.created_at >= {at}
     ORDER BY t.created_at, t.position LIMIT 1), a.movements + 1)"""
-"""Of the first movement that is not earlier. Times follow positions: what comes after it is not earlier either."""
+"""The position of the first movement that is not earlier. Times follow positions: later positions are not earlier."""
 _SPAN = f"""
 SELECT CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at=":since")} END,
        CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=":until")} - 1 END
@@ -61,13 +61,13 @@ LEFT JOIN transactions t ON t.account_id = a.id AND t.position >= :first
 LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = a.id
 WHERE a.id = :account_id GROUP BY a.id
 """
-# The lock is free: what moves from now on is later than now. It is not: what is being written is later than what was.
+# If the lock is free, every later movement is later than now. If not, the movement in progress is later than the last.
 _CERTAIN = "SELECT clock_timestamp() FROM accounts WHERE id = :account_id FOR KEY SHARE SKIP LOCKED"
 _CERTAIN_WHILE_LOCKED = """
 SELECT greatest(moved_at + interval '1 microsecond', clock_timestamp() - :longest) FROM accounts WHERE id = :account_id
 """
 MAX_MOVEMENT_TIME = timedelta(minutes=5)
-"""Longer than any transaction lives after it has moved credits: the connections' timeouts end it."""
+"""Longer than any transaction can last after it has moved credits: the connections' timeouts end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which charges are asked for."""
+    """The filter of a list of charges."""
 
     period: Period
     model: str | None = None
@@ -96,7 +96,7 @@ class Balances:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What all pages of a statement share: which movements it has, and what the account had before and after them."""
+    """What all pages of a statement share: its period, its movements, and the balances before and after them."""
 
     since: datetime
     until: datetime
@@ -116,7 +116,7 @@ class Entry:
     note: str | None
     hold_id: UUID | None
     hold: Hold | None
-    """None for a movement of no call or job, and once its details are no longer kept."""
+    """None if the movement belongs to no call or job, or if its details are no longer kept."""
     available: int
     held: int
 
@@ -130,7 +130,7 @@ class Grouping(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Used:
     group: Any
-    """A day, a model's name or a key's id; None for calls without a key."""
+    """A day, a model's name, or a key's id (None for calls without a key)."""
     calls: int
     input_tokens: int
     output_tokens: int
@@ -138,7 +138,7 @@ class Used:
 
 
 async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Receipt:
-    """Raises `NotFound`, for another account's charge too."""
+    """Return the receipt of a charge. Raises `NotFound`, also for another account's charge."""
     query = (
         select(HoldRow, UsageRow, _TRANSACTIONS_OF_HOLD)
         .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
@@ -152,7 +152,7 @@ async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Rec
 
 
 async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID | None = None) -> NoReturn:
-    """Raises `NotFound`: there never was such a charge (in that account), or no more than what it moved is kept."""
+    """Raises `NotFound` that tells whether the charge never existed (in that account), or its details were deleted."""
     moved = select(TransactionRow.account_id).where(
         TransactionRow.hold_id == hold_id, TransactionRow.kind == TransactionKind.HOLD
     )
@@ -163,7 +163,7 @@ async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID |
 
 
 async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
-    """Newest first, one more than the page has when there are more. By when the credits were held."""
+    """Return charges, newest first by when the credits were held. One more than the limit if there is a next page."""
     span = await _span(session, account_id, wanted.period)
     query: Any = (
         select(HoldRow, UsageRow, TransactionRow.position)
@@ -185,9 +185,9 @@ async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page:
 
 
 async def certain_until(database: Database, account_id: UUID) -> datetime:
-    """Up to when, and without it, nothing can move any more. Asked before the snapshot that a statement is read from.
+    """Return the time before which no movement can be added any more. Call it before the statement's snapshot.
 
-    Waits for nobody: while a movement is being written, it is the time right after the last one that was.
+    It waits for no lock: while a movement is being written, it returns the time just after the last committed one.
     """
     async with database.transaction() as session:
         connection = await session.connection()
@@ -200,7 +200,7 @@ async def certain_until(database: Database, account_id: UUID) -> datetime:
 
 
 async def open_statement(session: AsyncSession, account_id: UUID, period: Period, certain: datetime) -> Opened:
-    """Of what moved from `period.since` up to its end, or to what is certain if that is earlier."""
+    """Open a statement of the movements from `period.since` to the period's end, or to `certain` if that is earlier."""
     since = period.since or datetime.min.replace(tzinfo=UTC)
     until = max(since, min(period.until or certain, certain))
     span = await _span(session, account_id, Period(period.since, until))
@@ -209,14 +209,14 @@ async def open_statement(session: AsyncSession, account_id: UUID, period: Period
 
 
 async def balances(session: AsyncSession, account_id: UUID, span: Span) -> tuple[Balances, Balances]:
-    """What an account had before and after these movements: what it has now, without what moved since then."""
+    """Return the balances before and after these movements: the present ones less what moved since."""
     values = {"account_id": account_id, "first": span.first, "last": span.last}
     row = (await (await session.connection()).execute(text(_BALANCES), values)).one()
     return Balances(int(row[0]), int(row[1])), Balances(int(row[2]), int(row[3]))
 
 
 async def movements(session: AsyncSession, account_id: UUID, span: Span, page: Page) -> list[Entry]:
-    """Oldest first, one more than the page has when there are more."""
+    """Return movements, oldest first. One more than the limit if there is a next page."""
     available, held = aliased(LineRow), aliased(LineRow)
     first = span.first if page.after is None else page.after + 1
     query: Any = (
@@ -252,7 +252,7 @@ async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span
 
 
 async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, days: tuple[date, date]) -> list[Used]:
-    """Of the days from the first up to and without the second, each counted when its call ended, in UTC."""
+    """Sum usage over the days from the first to the day before the second. A call counts on the UTC day of its end."""
     groups: dict[Grouping, Any] = {
         Grouping.DAY: col(UsageDayRow.day),
         Grouping.MODEL: col(UsageDayRow.model),
@@ -273,13 +273,13 @@ async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, day
 
 
 async def key_names(session: AsyncSession, account_id: UUID) -> dict[UUID, str]:
-    """Of every key that the account ever had."""
+    """Return the names of all keys of the account, revoked ones included."""
     query = select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.account_id == account_id)
     return {row[0]: row[1] for row in await session.exec(query)}
 
 
 async def in_flight(session: AsyncSession, account_id: UUID | None, limit: int) -> list[Hold]:
-    """Open holds, oldest first; of one account, or of all."""
+    """Return open holds, oldest first, of one account or of all."""
     query = select(HoldRow).where(HoldRow.state == HoldState.OPEN)
     if account_id is not None:
         query = query.where(HoldRow.account_id == account_id)

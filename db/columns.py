@@ -1,4 +1,4 @@
-"""Kinds of columns, and how constraints and indexes are named."""
+"""The types of columns, and the naming of constraints and indexes."""
 
 from typing import Any
 
@@ -30,18 +30,18 @@ def money(default: int | None = None) -> Any:
 
 
 def cost(default: int | None = None) -> Any:
-    """Credits in parts: what a provider bills is not rounded. With a default, never null."""
+    """A column of credits with decimals: what a provider bills is not rounded. With a default, it is never null."""
     server_default = None if default is None else str(default)
     return Column(Numeric, nullable=default is None, server_default=server_default)
 
 
 def counts() -> Any:
-    """Counts by meter."""
+    """A JSON column of counts by meter."""
     return Column(JSONB, nullable=False, server_default="{}")
 
 
 def checksum(*, nullable: bool = False) -> Any:
-    """SHA-256 over what must stay together, made by the database when the row is written."""
+    """A column with a SHA-256 over columns that belong together. The database computes it when it writes the row."""
     return Column(LargeBinary, FetchedValue(), nullable=nullable)
 
 

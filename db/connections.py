@@ -1,6 +1,6 @@
-"""How every connection to PostgreSQL is opened: of the ledger, the pool, the leader, migrations and the command line.
+"""Opens every connection to PostgreSQL: of the ledger, the pool, the leader, migrations and the command line.
 
-A role, a database or a server may have any default; what the code relies on is set here, for each session.
+A role, a database or a server may have any default: every setting that the code needs is set here for each session.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 CONNECT_TIMEOUT_SECONDS = 3
-"""For each host of the URL."""
+"""The timeout for each host of the URL."""
 _PINNED = {
     "timezone": "UTC",  # budgets are per UTC day, and so are reports
     "DateStyle": "ISO",
@@ -34,10 +34,10 @@ _PINNED = {
     "idle_session_timeout": "0",
 }
 _UNAVAILABLE = frozenset({"25006", "25P03", "25P04", "28000", "28P01", "3D000"})
-"""Read-only, cut off for silence or length, not let in: another moment, or another server, may answer. The other codes
-of the kind are `OperationalError`s."""
+"""SQLSTATEs after which another attempt or another server may work: read-only, ended by a timeout, access refused.
+Others of this kind are `OperationalError`s."""
 REVISIONS = frozenset(file.name[:4] for file in (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
-"""Of the schema, the newest one included."""
+"""All revisions of the schema that this program knows."""
 _SERVER = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -49,7 +49,7 @@ class DatabaseUrlInvalid(ValueError):
 
 
 def conninfo(url: str) -> str:
-    """The URL as libpq reads it, one host or several. Raises `DatabaseUrlInvalid`."""
+    """Return the URL in the form that libpq reads, with one host or several. Raises `DatabaseUrlInvalid`."""
     stripped = url.strip()
     scheme, separator, rest = stripped.partition("://")
     if separator and scheme.startswith(("postgresql+", "postgres+")):
@@ -66,10 +66,9 @@ def conninfo(url: str) -> str:
 def parameters(
     url: str, application: str, settings: Mapping[str, str] = MappingProxyType({}), *, writes: bool = False
 ) -> dict[str, Any]:
-    """What to connect with. `settings` are the session's own, beside what is pinned.
+    """Return the parameters for `connect`. `settings` are set for the session in addition to the fixed ones.
 
-    `writes`: a server that is read-only is as good as none. With several hosts that is so anyway. A URL may say
-    otherwise, by `target_session_attrs`.
+    With `writes`, or with several hosts, a read-only server is refused, unless the URL has `target_session_attrs`.
     """
     given = conninfo_to_dict(conninfo(url))
     several = "," in str(given.get("host") or given.get("hostaddr") or "")
@@ -91,12 +90,12 @@ def parameters(
 async def connect(
     url: str, application: str, settings: Mapping[str, str], *, writes: bool = False
 ) -> psycopg.AsyncConnection[Any]:
-    """In autocommit mode. Raises `SchemaUnusable`."""
+    """Connect in autocommit mode. Raises `SchemaUnusable`."""
     return await opened(parameters(url, application, settings, writes=writes))
 
 
 async def opened(opening: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
-    """A connection with these parameters to a database that has this program's schema. In autocommit mode."""
+    """Connect in autocommit mode, and check that the database has this program's schema. Raises `SchemaUnusable`."""
     connection = await psycopg.AsyncConnection.connect(autocommit=True, **opening)
     try:
         require_schema(await (await connection.execute(SCHEMA)).fetchone())
@@ -112,7 +111,7 @@ SCHEMA: LiteralString = "SELECT version_num FROM alembic_version"
 
 
 class SchemaUnusable(psycopg.OperationalError):
-    """The database has an older schema than this program, or none, or does not let its role see it."""
+    """The database has an older schema than this program, or none, or does not let the role see it."""
 
     @classmethod
     def of(cls, error: psycopg.Error) -> psycopg.Error:
@@ -124,16 +123,16 @@ class SchemaUnusable(psycopg.OperationalError):
 
 
 def require_schema(row: tuple[Any, ...] | None) -> None:
-    """Raises `psycopg.Error` when the revision is older than the newest of this program.
+    """Raises `psycopg.Error` if the revision is older than the newest of this program.
 
-    One that it does not know is newer: a migration runs while the program before it still serves.
+    An unknown revision is a newer one: a migration runs while the version before it still serves.
     """
     if row is None or (row[0] in REVISIONS and row[0] != max(REVISIONS)):
         raise psycopg.errors.UndefinedTable
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the database cannot serve now, for reasons that are not in the statement."""
+    """Tell whether the database cannot serve now, for a reason that is not in the statement."""
     found = cause(error)
     return isinstance(found, _SERVER) or getattr(found, "sqlstate", None) in _UNAVAILABLE
 
@@ -143,7 +142,7 @@ def is_read_only(error: BaseException) -> bool:
 
 
 def cause(error: BaseException) -> BaseException:
-    """The driver's error in one of SQLAlchemy's, which a list of the command line has no time to import."""
+    """Return the driver's error inside an error of SQLAlchemy. It does not import SQLAlchemy, which takes long."""
     return getattr(error, "orig", None) or error
 
 

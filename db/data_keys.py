@@ -1,4 +1,4 @@
-"""Each account's data key, by epoch. Erasing one erases what it sealed."""
+"""The data key of each account, by epoch. Deleting a key makes what it encrypted unreadable."""
 
 import os
 from uuid import UUID
@@ -16,14 +16,14 @@ def _aad(account_id: UUID, epoch: int) -> str:
 
 
 async def provision(session: AsyncSession, wrapping: Wrapping, account_id: UUID, epoch: int) -> None:
-    """Make the key of a new epoch. An epoch has one key for ever: a destroyed one is never made again."""
+    """Make the key of a new epoch. An epoch has one key: a destroyed key is never made again."""
     wrapped = wrapping.wrap(os.urandom(KEY_BYTES), aad=_aad(account_id, epoch), nonce=os.urandom(NONCE_BYTES))
     session.add(DataKeyRow(account_id=account_id, epoch=epoch, wrapped=wrapped))
     await session.flush()
 
 
 async def opened_by(session: AsyncSession, wrapping: Wrapping) -> bool:
-    """Whether both the first and the last account's key can be unwrapped. True when there is none."""
+    """Tell whether the keys of the first and the last account can be decrypted. True if there is no account."""
     query = select(DataKeyRow).where(col(DataKeyRow.wrapped).is_not(None)).limit(1)
     for order in (col(DataKeyRow.account_id).asc(), col(DataKeyRow.account_id).desc()):
         row = (await session.exec(query.order_by(order))).one_or_none()
@@ -43,7 +43,7 @@ class Sealing:
         self._wrapping = wrapping
 
     async def seal(self, session: AsyncSession, account_id: UUID, plain: bytes, *, aad: str) -> tuple[int, bytes]:
-        """The epoch and the sealed bytes."""
+        """Return the epoch and the sealed bytes."""
         account = await session.get(AccountRow, account_id)
         if account is None:
             raise NotFound

@@ -18,20 +18,20 @@ from db.turns import Turns
 from domain.errors import ServiceUnavailable
 
 Session = AsyncSession
-"""For those who pass one on without using it."""
+"""For code that passes a session on without using it."""
 TURN_TIMEOUT_SECONDS = 10.0
-"""How long a transaction waits for the others of its account; then it fails."""
+"""How long a transaction waits for others of its account before it fails."""
 DIALECT = "postgresql+psycopg://"
-"""Where to connect is not for SQLAlchemy to read: it knows one host."""
+"""The URL has no address: SQLAlchemy reads one host only, so `connections` opens the connection."""
 _SETTINGS = {
     "statement_timeout": "10s",
     "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "8s",  # a frozen process gives its locks back before others give up
+    "idle_in_transaction_session_timeout": "8s",  # a frozen process loses its locks before others time out
 }
 
 
 class Database:
-    """Hands out sessions. `db/` functions take one and never commit."""
+    """Opens sessions. Functions of `db/` take one and never commit."""
 
     def __init__(self, engine: AsyncEngine, *, pool: int) -> None:
         self._engine = engine
@@ -39,7 +39,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, pool: int = 8) -> Self:
-        """Does not connect yet: the server may come up later. Raises `DatabaseUrlInvalid`."""
+        """Make the pool. It does not connect yet: the server may start later. Raises `DatabaseUrlInvalid`."""
         opening = connections.parameters(url, "yout", _SETTINGS)
 
         async def connect() -> AsyncConnection[Any]:
@@ -63,10 +63,11 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, *, account: UUID | None = None) -> AsyncIterator[AsyncSession]:
-        """All of the block or none of it. No network call inside. Raises `ServiceUnavailable` when Postgres is away.
+        """Commit all of the block, or none of it if it raises. Make no network call inside.
 
-        `account`: the one whose lock it takes. Its transactions come one after the other, and wait without a
-        connection: an account that is locked for long leaves the pool to the others.
+        `account` is the account whose lock the block takes. Its transactions run one after another and wait without a
+        connection, so an account that is locked for long does not use up the pool. Raises `ServiceUnavailable` when
+        PostgreSQL is unavailable.
         """
         async with AsyncExitStack() as stack:
             if account is not None:
@@ -85,27 +86,27 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[SqlConnection]:
-        """A connection of its own, for what manages its transaction itself."""
+        """Give a connection to code that manages its transaction itself."""
         async with self._unavailable(writes=False), self._engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that cannot write."""
+        """Open a read-only transaction."""
         async with self._session(writes=False) as session:
             await session.connection(execution_options={"postgresql_readonly": True})
             yield session
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that cannot write, and in which all is of one moment."""
+        """Open a read-only transaction in which every query sees the same moment."""
         async with self._session(writes=False) as session:
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             await session.connection(execution_options=options)
             yield session
 
     async def check_writable(self) -> None:
-        """Raises `ServiceUnavailable` when Postgres is away, or can only be read."""
+        """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""
         async with self.connection() as connection:
             writable = (await connection.execute(text(connections.WRITABLE))).scalar_one()
         if not writable:
@@ -114,7 +115,10 @@ class Database:
 
     @asynccontextmanager
     async def _unavailable(self, *, writes: bool) -> AsyncIterator[None]:
-        """A server that has become read-only keeps its connections: they are left, for one that may be another's."""
+        """Turn errors of an unavailable database into `ServiceUnavailable`.
+
+        A server that has become read-only keeps its connections: they are closed, since the next one may reach another.
+        """
         try:
             yield
         except PoolTimeout:
@@ -133,7 +137,7 @@ _MESSAGE = "The database is away for the moment. Try again."
 
 
 async def raw(session: AsyncSession) -> AsyncConnection[Any]:
-    """The session's own psycopg connection, inside its transaction: for pipelines and arrays."""
+    """Return the session's psycopg connection, inside its transaction, for pipelines and arrays."""
     connection = await (await session.connection()).get_raw_connection()
     driver = connection.driver_connection
     if not isinstance(driver, AsyncConnection):

@@ -1,7 +1,7 @@
-"""The operations that wait for the ledger, by account. Each account's come in order, the accounts in turn.
+"""Queues of operations that wait for the ledger. Those of an account keep their order; accounts take turns.
 
-`FairQueue` holds what goes out with the next batch. `ParkedAccounts` holds what waits for an account that somebody
-else has locked: apart, so that it costs the other accounts nothing.
+`FairQueue` has the operations for the next batches. `ParkedAccounts` has those of accounts that another transaction
+has locked, so that other accounts do not wait for them.
 """
 
 import asyncio
@@ -16,30 +16,30 @@ from domain.operations import Operation
 from domain.results import Result
 
 AccountKey = UUID | bytes
-"""What two operations share when they need the same lock: an account, or the digest of a key whose account is not
-known yet. A renewal locks its hold alone."""
+"""Equal for operations that need the same lock: the account, or the digest of a key whose account is not known yet. For
+a renewal, which locks its hold only, it is the hold."""
 
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """An operation whose result somebody waits for."""
+    """An operation whose caller waits for the result."""
 
     operation: Operation
     key: AccountKey
     result: asyncio.Future[Result]
     deadline: float = math.inf
-    """When its caller stops waiting. Nobody waits for what undoes something, and it is done however late."""
+    """When its caller stops waiting. An operation that undoes another has no caller and no deadline."""
     commits: int = 0
-    """How often a commit of it was asked for. After a lost reply nobody knows whether one of them happened."""
+    """How often its commit was sent. After a lost reply it is unknown whether one of them happened."""
 
     @property
     def abandoned(self) -> bool:
-        """Its caller left before a commit was tried: there is nothing to find out and nothing to undo."""
+        """True if its caller left before a commit was sent: there is nothing to undo."""
         return self.result.done() and not self.commits
 
 
 class FairQueue:
-    """A batch takes one operation of each account, then a second one of each, until it is full."""
+    """Fills a batch with one operation of each account, then a second one of each, until it is full."""
 
     def __init__(self) -> None:
         self._accounts: dict[AccountKey, deque[Pending]] = {}
@@ -54,7 +54,7 @@ class FairQueue:
         self._accounts.setdefault(pending.key, deque()).append(pending)
 
     def push_front(self, batch: Iterable[Pending]) -> None:
-        """What was taken comes back, in its order and ahead of all others."""
+        """Put taken operations back, in their order, before all others."""
         accounts: dict[AccountKey, deque[Pending]] = {}
         for pending in itertools.chain(batch, self):
             accounts.setdefault(pending.key, deque()).append(pending)
@@ -73,7 +73,7 @@ class FairQueue:
         return batch
 
     def remove(self, key: AccountKey) -> Iterable[Pending]:
-        """All of one account, in order."""
+        """Remove and return all operations of one account, in order."""
         return self._accounts.pop(key, ())
 
 
@@ -81,16 +81,16 @@ class FairQueue:
 class _Parked:
     queue: deque[Pending] = field(default_factory=deque)
     wait_after: float = 0.0
-    """When its lock may be waited for again, after that was in vain."""
+    """When its lock may be waited for again after a timeout."""
     alone: bool = False
-    """A batch with it met a lock that shows only when it writes: it shares no batch."""
+    """True if a batch with it met a lock only when it wrote: it shares no batch with other accounts."""
 
 
 class ParkedAccounts:
-    """Accounts that somebody else has locked.
+    """Accounts that another transaction has locked.
 
-    An account that has just come is waited for, briefly: mostly another process is in the middle of a batch. One that
-    was waited for in vain is looked at together with all others, without waiting, and waited for only now and then.
+    For a new account, the lock is waited for briefly: in most cases another process is in the middle of a batch. After
+    a timeout, the account is tried together with all others without waiting, and its lock is waited for only rarely.
     """
 
     def __init__(self) -> None:
@@ -117,30 +117,30 @@ class ParkedAccounts:
             parked.alone = parked.alone or alone
 
     def put_back(self, batch: Iterable[Pending], *, alone: bool = False) -> None:
-        """What was taken is still locked."""
+        """Put back taken operations whose account is still locked."""
         for pending in reversed(list(batch)):
             parked = self._accounts.setdefault(pending.key, _Parked())
             parked.queue.appendleft(pending)
             parked.alone = parked.alone or alone
 
     def wait_after(self, key: AccountKey, moment: float) -> None:
-        """Its lock was waited for in vain."""
+        """Wait for its lock again only after `moment`: the last wait timed out."""
         if parked := self._accounts.get(key):
             parked.wait_after = moment
 
     def release(self, key: AccountKey) -> Iterable[Pending]:
-        """It is not locked any more: what is left of it."""
+        """Remove an account that is no longer locked, and return its operations."""
         parked = self._accounts.pop(key, None)
         return parked.queue if parked else ()
 
     def take_sharing(self, limit: int) -> list[Pending]:
-        """One operation of each account that may share a batch, to see which of them are free by now."""
+        """Take one operation of each account that may share a batch, to find the accounts that are no longer locked."""
         self._drop_empty()
         sharing = [parked.queue for parked in self._accounts.values() if not parked.alone]
         return [queue.popleft() for queue in sharing[:limit]]
 
     def take_next(self, now: float, limit: int) -> list[Pending]:
-        """Operations of the one account whose lock is to be waited for now, if there is one."""
+        """Take operations of the account whose lock is to be waited for now, if there is one."""
         self._drop_empty()
         due = [parked for parked in self._accounts.values() if parked.wait_after <= now]
         if not due:

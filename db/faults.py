@@ -1,4 +1,4 @@
-"""What is wrong with the database, in words for the operator: what, where, and what to do."""
+"""Describes a fault of the database to the operator: what is wrong, where, and what to do."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _CHECK = "see that PostgreSQL runs there and that YOUT_DATABASE_URL names its ho
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFault:
-    """`where` names host, port and database, and never a user or a password."""
+    """A fault of the database. `where` names host, port and database, never a user or a password."""
 
     what: str
     where: str
@@ -41,9 +41,17 @@ _BY_SQLSTATE = {
     "57014": ("the database took too long", "see what else runs there; then try again"),
     "55P03": ("the database took too long", "see what else runs there; then try again"),
 }
-"""A server that speaks tells by its code."""
+"""Faults that a server reports by an SQLSTATE."""
+_BY_CLASS = {
+    "28": _BY_SQLSTATE["28000"],
+    "53": ("the database has run out of something", "see its log: disk, memory or connections"),
+    "57": ("the database was stopped or stopped this", "see its log"),
+    "58": ("the database's machine has a fault", "see its log: disk and files"),
+    "XX": ("the database has a fault of its own", "see its log; its files may be damaged"),
+}
+"""Faults by the first two characters of any other SQLSTATE."""
 _BY_TEXT = (
-    # What libpq tells before or instead of a code. Servers translate theirs; then the last line is what remains.
+    # Messages of libpq without a code. A server may translate its messages: then the line about a refusal applies.
     (r"password authentication failed|no password supplied", _BY_SQLSTATE["28P01"]),
     (r"role \S+ does not exist|no pg_hba\.conf entry|is not permitted to log in", _BY_SQLSTATE["28000"]),
     (r"database \S+ does not exist", _BY_SQLSTATE["3D000"]),
@@ -56,15 +64,16 @@ _BY_TEXT = (
      ("YOUT_DATABASE_URL is no valid URL", "write it as postgresql://user:password@host:port/database")),
     (r"SSL|certificate", ("the database and this client do not agree on TLS", "mend sslmode in YOUT_DATABASE_URL")),
     (r"timeout|timed out|unreachable", ("the database does not answer", _CHECK)),
+    (r"failed: [^:\n]+:  ", ("the database refuses the connection", "see its log; mend YOUT_DATABASE_URL")),
 )  # fmt: skip
 _LOST = ("the connection to the database was lost", _CHECK)
 
 
 def describe(error: BaseException, url: str) -> DatabaseFault:
-    """In fixed words: nothing of the error's own text, which may quote values, is in them."""
+    """Describe an error in fixed words, without its own text, which may quote values."""
     cause = connections.cause(error)
-    code = getattr(cause, "sqlstate", None)
-    what, remedy = _BY_SQLSTATE.get(code or "") or _of_text(str(cause))
+    code = getattr(cause, "sqlstate", None) or ""
+    what, remedy = _BY_SQLSTATE.get(code) or _BY_CLASS.get(code[:2]) or _of_text(str(cause))
     return DatabaseFault(what, place(url), remedy)
 
 
@@ -73,7 +82,7 @@ def _of_text(text: str) -> tuple[str, str]:
 
 
 def place(url: str) -> str:
-    """host:port/database of a URL, several of them with commas; without user and password."""
+    """Return host:port/database of a URL, with commas between several, without user and password."""
     try:
         parts = conninfo_to_dict(url)
     except (psycopg.Error, UnicodeError):
@@ -85,9 +94,9 @@ def place(url: str) -> str:
 
 
 def diagnose(url: str) -> DatabaseFault | None:
-    """Connects once, and looks whether the schema is there and can be written to. Blocks for a few seconds at most.
+    """Connect once, and check that the schema exists and can be written to. Blocks for a few seconds at most.
 
-    None: nothing is wrong.
+    Returns None if there is no fault.
     """
     try:
         with psycopg.connect(**connections.parameters(url, "yout-cli"), autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""Holds as figures, for metrics."""
+"""Counts holds, for metrics."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,9 +18,9 @@ class Figures:
     open: int
     open_credits: int
     swept: int
-    """Ended by the sweeper since ever."""
+    """Holds that the sweeper has ever ended."""
     overdue: int
-    """Open although their lease ran out long ago: the sweeper cannot end them."""
+    """Holds that are open although their lease expired long ago: the sweeper cannot end them."""
 
 
 async def figures(session: AsyncSession) -> Figures:

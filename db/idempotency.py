@@ -1,6 +1,6 @@
-"""What an `Idempotency-Key` made, for requests that go past the ledger's writer. Both under their account's lock.
+"""Stores what an `Idempotency-Key` made, for requests without the ledger's writer. The caller holds the account's lock.
 
-What holds credits is claimed and sealed by the ledger itself, in the transaction that holds or settles.
+For calls and jobs, the ledger itself stores the claim and the sealed answer, in the transaction that holds or settles.
 """
 
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from domain.operations import IdempotencyClaim
 
 
 async def find(session: AsyncSession, account_id: UUID, claim: IdempotencyClaim) -> IdempotencyRecord | None:
-    """What this request made before, while that is remembered. Raises `KeyReused` for another request."""
+    """Return what this request made before, if it is still stored. Raises `KeyReused` for another request."""
     now = datetime.now(UTC)
     for scope, fingerprint in claim.identities:
         row = await session.get(IdempotencyRow, (account_id, scope))
@@ -31,7 +31,7 @@ async def find(session: AsyncSession, account_id: UUID, claim: IdempotencyClaim)
 async def remember(
     session: AsyncSession, account_id: UUID, claim: IdempotencyClaim, result_id: UUID, sealed: bytes | None
 ) -> None:
-    """In place of what has expired. One statement a scope: the sweeper deletes such rows without a lock."""
+    """Store the result, in place of an expired one. One statement, because expired rows are deleted without a lock."""
     now = datetime.now(UTC)
     for scope, fingerprint in claim.identities:
         row = {

@@ -1,6 +1,6 @@
-"""API keys: only digests are stored.
+"""API keys. Only digests of their tokens are stored.
 
-Whoever changes a key takes its account's lock, so that the ledger sees it at once.
+Each change of a key takes its account's lock, so that the ledger sees it at once.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ from domain.limits import Limits, Used
 from domain.rates import AccountCounters
 
 MAX_KEYS = 100
-"""Live keys per account."""
+"""The most active keys of an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,12 @@ class NewKey:
 @dataclass(frozen=True, slots=True)
 class KeyChange:
     name: str | None
-    """None leaves it."""
+    """None keeps the name."""
     authority: Authority
 
 
 async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed:
-    """Stores the digest of the token, which is nowhere afterwards."""
+    """Create a key. Stores the digest of the token, not the token. Raises `RequestInvalid` above `MAX_KEYS`."""
     await accounts.lock(session, account_id)
     live = select(func.count()).where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
     if (await session.exec(live)).one() >= MAX_KEYS:
@@ -79,7 +79,7 @@ async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed
 
 
 async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
-    """Keys that are not revoked, newest first, each with its newest secret's mask."""
+    """Return the keys that are not revoked, newest first, each with the mask of its newest secret."""
     query = (
         select(ApiKeyRow, ApiKeySecretRow)
         .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
@@ -91,7 +91,7 @@ async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
 
 
 async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime | None]:
-    """A key by its id or by a token of it: its account, its id, and since when it is revoked. Raises `NotFound`."""
+    """Find a key by its id or a token. Returns its account, its id and when it was revoked. Raises `NotFound`."""
     query = select(ApiKeyRow.account_id, ApiKeyRow.id, ApiKeyRow.revoked_at)
     try:
         query = query.where(ApiKeyRow.id == UUID(named))
@@ -105,7 +105,7 @@ async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime 
 
 
 async def change(session: AsyncSession, account_id: UUID, key_id: UUID, wanted: KeyChange) -> Listed:
-    """In force from this transaction's commit on. Raises `NotFound`, for a revoked key too."""
+    """Change a key, from this transaction's commit on. Raises `NotFound`, also for a revoked key."""
     key, secret = await _key_rows(session, account_id, key_id)
     if key.revoked_at is not None:
         raise NotFound("There is no such key in this account.")
@@ -117,7 +117,7 @@ async def change(session: AsyncSession, account_id: UUID, key_id: UUID, wanted: 
 
 
 async def authority(session: AsyncSession, key_id: UUID, account_id: UUID, *, revoked: bool = False) -> Authority:
-    """What a key of the account may do. Raises `NotFound`, also for one that is revoked unless those count."""
+    """Return the authority of a key of the account. Raises `NotFound`, also for a revoked key unless `revoked`."""
     key = await session.get(ApiKeyRow, key_id)
     if key is None or key.account_id != account_id or (key.revoked_at is not None and not revoked):
         raise NotFound("There is no such key in this account.")
@@ -125,7 +125,7 @@ async def authority(session: AsyncSession, key_id: UUID, account_id: UUID, *, re
 
 
 async def live_authority(session: AsyncSession, key_id: UUID) -> Authority:
-    """What a key that asks for something may do now. Raises `CallerUnknown` for one that is dead meanwhile."""
+    """Return the present authority of the key of a request. Raises `CallerUnknown` if it was revoked or has expired."""
     if not await lives(session, key_id):
         raise CallerUnknown
     key = await session.get_one(ApiKeyRow, key_id)
@@ -137,14 +137,14 @@ def _authority(key: ApiKeyRow) -> Authority:
 
 
 async def lives(session: AsyncSession, key_id: UUID) -> bool:
-    """Neither revoked nor expired."""
+    """Tell whether the key is neither revoked nor expired."""
     now = datetime.now(UTC)
     key = await session.get(ApiKeyRow, key_id)
     return key is not None and key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
 
 
 async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
-    """Dead for good, everywhere, once this transaction commits. Safe to do twice. Raises `NotFound`."""
+    """Revoke a key in every process, once this transaction commits. Idempotent. Raises `NotFound`."""
     key, secret = await _key_rows(session, account_id, key_id)
     if key.revoked_at is None:
         key.revoked_at = datetime.now(UTC)
@@ -155,7 +155,7 @@ async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Liste
 
 
 async def authenticate(session: AsyncSession, token: str) -> Caller:
-    """Who this token is, for requests that hold no credits. Raises `CallerUnknown`, alike for every reason."""
+    """Return the caller of a token, for requests that hold no credits. Raises `CallerUnknown` for every reason."""
     digest = keys.digest(token)
     now = func.now()
     query = (
@@ -185,7 +185,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
 
 
 async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:
-    """The key with its newest secret, under its account's lock."""
+    """Lock the account, and return the key with its newest secret."""
     await accounts.lock(session, account_id)
     query = (
         select(ApiKeyRow, ApiKeySecretRow)

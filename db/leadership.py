@@ -1,6 +1,6 @@
-"""One process at a time does a maintenance task: whoever holds a Postgres advisory lock.
+"""Lets one process at a time run maintenance: the one that holds an advisory lock of PostgreSQL.
 
-When it dies, the lock is free at once; when it freezes or its machine is gone, Postgres takes the lock from it.
+When that process dies, the lock is free at once. When it freezes or its machine is gone, a timeout frees the lock.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import psycopg
 from db import connections
 
 MAX_SILENCE = timedelta(seconds=10)
-"""A leader that has not asked whether it still leads for so long does not."""
+"""A leader that has not checked its lock for this long loses it."""
 
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -26,7 +26,7 @@ class Leadership:
         self._leads = False
 
     async def held(self) -> bool:
-        """Whether this process leads now; tries to, if nobody does. False while Postgres is away."""
+        """Tell whether this process leads, and try to take the lock if not. False while PostgreSQL is unavailable."""
         try:
             if self._connection is None or self._connection.closed:
                 self._leads = False

@@ -1,4 +1,4 @@
-"""Reads what a batch of ledger operations needs under lock, and decides it; `db/ledger_writes.py` writes it.
+"""Locks and reads the rows of a batch of ledger operations, and decides it; `db/ledger_writes.py` writes the result.
 
 A batch is two round trips around `domain.decisions.decide`, each with a function of the database (`db/functions.sql`):
 `ledger_lock` locks and reads, `ledger_apply` writes. Locks are taken in one global order (accounts, then keys, then
@@ -40,18 +40,18 @@ SELECT ledger_lock(%(accounts)s::uuid[], %(digests)s::bytea[], %(unknown)s::byte
 """,
 )
 STATEMENTS = (BEGIN, COMMIT, ROLLBACK, _READ, *ledger_writes.STATEMENTS)
-"""What `begin` and `commit` run."""
+"""All statements that `begin` and `commit` run."""
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
 _PRICES = TypeAdapter(TokenPrices)
 _COUNTERS = tuple(field.name for field in fields(Used))
 _TIMES = ("lease_until", "created_at", "closed_at")
 _known_id = lru_cache(maxsize=4096)(UUID)
-"""For ids that come again and again, such as an account's."""
+"""Caches ids that are read often, such as those of accounts."""
 
 
 async def execute(connection: Connection, operations: Sequence[Operation]) -> list[Result]:
-    """Decide and write a batch inside the caller's transaction, which commits or rolls back all of it."""
+    """Decide and write a batch inside the caller's transaction. The caller commits. Waits for locks."""
     cursor = await connection.execute(_READ.sql, _Wanted.by(operations).parameters({}) | {"wait": True})
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101  # a function without a set returns one row
@@ -63,16 +63,16 @@ async def execute(connection: Connection, operations: Sequence[Operation]) -> li
 
 @record
 class Locked:
-    """What a batch may look at, and what of it somebody else has locked."""
+    """The rows that a batch needs, and which of them another transaction has locked."""
 
     state: State
     owners: dict[bytes, UUID]
     """The account of each key's digest."""
     unavailable: frozenset[UUID]
-    """Accounts and holds that exist, and were left out because they are locked."""
+    """Accounts and holds that were left out because another transaction has locked them."""
 
     def blocked_by(self, operation: Operation) -> UUID | None:
-        """The account (of a renewal, the hold) whose lock somebody else has, so that this cannot be decided now."""
+        """Return the account (for a renewal, the hold) whose lock prevents a decision, or None."""
         match operation:
             case Renew(hold_id=hold_id):
                 return hold_id if hold_id in self.unavailable else None
@@ -112,10 +112,10 @@ class Locked:
 async def begin(
     connection: PreparedConnection, operations: Sequence[Operation], owners: Mapping[bytes, UUID], *, wait: bool
 ) -> Locked:
-    """Begin a transaction with what the batch may look at, locked: one message there, one back.
+    """Begin a transaction, lock the rows of the batch and read them, in one round trip.
 
-    `owners`: the accounts of digests, as far as they are known; they never change. `wait` for what somebody else has
-    locked; otherwise it is left out, and named.
+    `owners` are the known accounts of digests, which never change. With `wait`, it waits for locks of other
+    transactions; otherwise locked rows are left out and named in `Locked.unavailable`.
     """
     values = _Wanted.by(operations).parameters(owners) | {"wait": wait}
     _, result = await connection.run((BEGIN, {}), (_READ, values))
@@ -123,7 +123,7 @@ async def begin(
 
 
 async def commit(connection: PreparedConnection, changes: Changes) -> None:
-    """Write and commit, in one message: the database reaches the COMMIT only if all before it went well."""
+    """Write and commit in one message. The COMMIT runs only if every statement before it succeeded."""
     await connection.run(*ledger_writes.statements(changes), (COMMIT, {}))
 
 
@@ -198,20 +198,20 @@ def _date(written: str | None) -> date | None:
 
 @dataclass(slots=True)
 class _Wanted:
-    """Ids that a batch needs, by what they are ids of."""
+    """The ids that a batch needs, by kind."""
 
     accounts: set[UUID] = field(default_factory=set)
     digests: set[bytes] = field(default_factory=set)
     holds: set[UUID] = field(default_factory=set)
     placing: set[UUID] = field(default_factory=set)
-    """Holds that are new, unless they were asked for before."""
+    """Holds to place. They are new, unless an earlier attempt placed them."""
     ending: set[UUID] = field(default_factory=set)
-    """Holds whose keys' counters change too."""
+    """Holds whose keys are locked too, because their counters change."""
     renewing: set[UUID] = field(default_factory=set)
-    """Holds whose owners are looked up without a lock: a second later is soon enough."""
+    """Holds to renew. Their owners are read without a lock: a change takes effect at the next renewal."""
     refs: set[str] = field(default_factory=set)
     claims: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """Digest and scope; an empty digest for a caller without a key."""
+    """Pairs of digest and scope. The digest is empty for a caller without a key."""
 
     @classmethod
     def by(cls, operations: Sequence[Operation]) -> "_Wanted":

@@ -1,6 +1,6 @@
-"""The columns of the rows that `ledger_lock` returns, by name: read from `db/functions.sql`, in its order.
+"""The names of the columns that `ledger_lock` returns, read from `db/functions.sql` in its order.
 
-A column that the rules do not know, or a column that they need and that is missing, fails at import.
+The import fails if the functions and the fields of the rules have different columns.
 """
 
 import re
@@ -19,7 +19,7 @@ def _names(columns: str) -> tuple[str, ...]:
 
 
 def columns_of(rows: str, sql: str) -> tuple[str, ...]:
-    """The columns of the arrays that become `rows`, in order."""
+    """Return the names of the columns of `rows`, in the order of the arrays in `sql`."""
     functions = sql.partition("FUNCTION ledger_lock")[2].partition("END $$;")[0]
     for columns, target in re.findall(
         r"json_agg\(json_build_array\(([\w\s,:]+)\)\).*?INTO (\w+)", functions, re.DOTALL
@@ -30,7 +30,7 @@ def columns_of(rows: str, sql: str) -> tuple[str, ...]:
 
 
 def placed(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns of a new hold as `ledger_apply` names them: where to, and what from."""
+    """Return the columns of a new hold in `ledger_apply`: those it writes, and those it reads."""
     match = re.search(r"INSERT INTO holds \(([^)]+)\)\s+SELECT\s+([\w\s,]+?)\s+FROM", sql)
     if match is None:
         raise LookupError("holds")
@@ -42,7 +42,7 @@ def field_names(kind: type) -> frozenset[str]:
 
 
 def check(sql: str) -> None:
-    """Raises `ValueError` when the functions and the rules speak of different columns."""
+    """Raises `ValueError` if the functions and the rules have different columns."""
     key = field_names(Key) - {"used"} | field_names(Used)
     kinds = {"accounts": field_names(Account), "keys": key, "holds": field_names(Hold)}
     for rows, names in kinds.items():

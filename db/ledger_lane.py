@@ -1,4 +1,4 @@
-"""A connection of the ledger's own, on which one batch after the other is committed."""
+"""A connection of the ledger, on which batches are committed one after another."""
 
 import asyncio
 import contextlib
@@ -19,56 +19,57 @@ from domain.results import Result
 from logs import OperatorFaults
 
 LOCK_TIMEOUT = "50ms"
-"""How long a batch waits for a lock: it locks accounts without waiting, unless that is its only purpose."""
+"""How long a batch waits for a lock. It skips locked accounts, unless `wait` is set."""
 MAX_TRANSACTION_TIME = "5s"
-"""How long a batch may keep accounts locked: a process that freezes in the middle of one is cut off.
+"""How long a batch may keep accounts locked: PostgreSQL disconnects a process that freezes in the middle of one.
 
-Not by the timeout for idle transactions, which a flush at the end of a pipeline disarms.
+The timeout for idle transactions would not do it: a flush at the end of a pipeline disarms that.
 """
 SETTINGS = {
-    # A batch looks up a few rows by id; plans made while the tables were small would go on scanning them.
+    # A batch reads a few rows by id. A plan that was made while the tables were small would go on scanning them.
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    "plan_cache_mode": "force_generic_plan",  # one plan for all: to plan costs more than to run
+    "plan_cache_mode": "force_generic_plan",  # one plan for all batches: planning costs more than running
     "lock_timeout": LOCK_TIMEOUT,
     "statement_timeout": "10s",
     "transaction_timeout": MAX_TRANSACTION_TIME,
 }
 MAX_SILENCE = timedelta(seconds=6)
-"""How long Postgres may say nothing at all: a connection into the void would stop the whole ledger."""
+"""How long PostgreSQL may take to answer. Without a limit, a dead connection would stop the whole ledger."""
 MAX_RECONNECT_SECONDS = 1.5
-"""The longest pause between two attempts to connect: shorter than anybody waits."""
+"""The longest pause between two attempts to connect, before jitter. Shorter than the timeout of every caller."""
 
 
 @record
 class Committed:
-    """What became of a batch: results of what was decided, and what has to wait for a lock of somebody else."""
+    """The results of a batch, and its operations that wait for a lock of another transaction."""
 
     results: Sequence[tuple[Pending, Result]]
     blocked: Sequence[Pending]
     owners: dict[bytes, UUID]
-    """The account of each key's digest that was looked up."""
+    """The accounts of the digests that were looked up."""
 
 
 class Lane:
-    """Its methods raise what `unavailable` knows when Postgres is away, or can only be read."""
+    """A connection and what it serves. If PostgreSQL is unavailable or read-only, `commit` raises an error for which
+    `unavailable` is true."""
 
     def __init__(self, url: str, application: str, faults: OperatorFaults, owners: Mapping[bytes, UUID]) -> None:
         self._url = connections.conninfo(url)
         self._application = application
         self._faults = faults
         self.available = True
-        """Whether the last attempt found a database that can be written to."""
+        """True if the last attempt found a database that can be written to."""
         self._failures = 0
-        """Attempts to connect, one after the other, that failed."""
+        """Failed attempts since the last connection."""
         self.serving: Sequence[Pending] = ()
-        """What was taken from the queue for it, and is not finished."""
+        """The operations that were taken from the queue for this lane and are not finished."""
         self._connection: PreparedConnection | None = None
         self._owners = owners
 
     async def commit(self, batch: Sequence[Pending], *, wait: bool = False) -> Committed:
-        """Decide and write a batch as one transaction. Raises `LockNotAvailable` when a lock is waited for in vain."""
+        """Decide and write a batch as one transaction. Raises `LockNotAvailable` when waiting for a lock times out."""
         async with asyncio.timeout(MAX_SILENCE.total_seconds()):
             committed = await self._commit(batch, wait=wait)
         self._recovered()
@@ -90,7 +91,7 @@ class Lane:
             for pending in ready:
                 pending.commits += 1
             await ledger.commit(connection, changes)
-        except asyncio.CancelledError:  # no answer: no polite word to this connection either, it would wait as long
+        except asyncio.CancelledError:  # no answer in time: a rollback would wait as long
             connection.drop()
             raise
         except BaseException:
@@ -100,12 +101,12 @@ class Lane:
         return Committed(list(zip(ready, results, strict=True)), blocked, locked.owners)
 
     async def check(self) -> None:
-        """At the start, and after a failure while nothing is asked: is it there?"""
+        """Connect without a batch, at the start and after a failure. A failure is reported, and `reconnect` waits."""
         try:
             async with asyncio.timeout(MAX_SILENCE.total_seconds()):
                 await (await self._connected()).run((BEGIN, {}), (COMMIT, {}))
             self._recovered()
-        except Exception as error:  # whatever it is, the operator has to see it
+        except Exception as error:  # the operator has to see every fault
             await self.reconnect(error)
 
     async def _connected(self) -> PreparedConnection:
@@ -116,7 +117,7 @@ class Lane:
         return self._connection
 
     async def reconnect(self, error: Exception) -> None:
-        """Leaves this connection, tells the operator, and waits a moment: longer each time."""
+        """Close the connection, report the fault to the operator, and wait: longer after each failure."""
         fault = describe(error, self._url)
         self._faults.report(fault.what, where=fault.where, remedy=fault.remedy)
         self.available = False
@@ -138,5 +139,5 @@ class Lane:
 
 
 def unavailable(error: Exception) -> bool:
-    """This connection is of no use any more; another one may be."""
+    """Tell whether the error means that this connection is unusable, so that another one may work."""
     return isinstance(error, TimeoutError) or connections.is_unavailable(error)

@@ -1,4 +1,4 @@
-"""Says what a batch of ledger operations came to, as statements: `db/functions.sql` has the one that moves money."""
+"""Turns the changes of a batch of ledger operations into statements. The one for money is in `db/functions.sql`."""
 
 import os
 import time
@@ -19,7 +19,7 @@ _CHANGING = (
     *("id", "state", "amount", "output_limit", "tokens_taken", "relayed_output", "charged", "written_off", "refunded"),
     *("lease_until", "closed_at", "closed_by"),
 )
-"""Of a hold; the rest is as it was placed."""
+"""The columns of a hold that change after it was placed."""
 _WRITE = Statement(
     "write",
     """
@@ -50,7 +50,7 @@ STATEMENTS = (_WRITE, _CLAIMS, _SEALED)
 
 
 def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
-    """One for the batch's money, and one for each kind of answer it keeps."""
+    """Yield a statement for the batch's money, and one for each kind of answer that it stores."""
     if changes:
         rows = {
             "placed": changes.placed.values(),
@@ -78,13 +78,13 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
 
 
 def _rows(rows: Iterable[Any]) -> str | None:
-    """Null for none: the statement for them is not run."""
+    """Return the rows as JSON, or None if there are none."""
     listed = list(rows)
     return orjson.dumps(listed).decode() if listed else None
 
 
 def _movements(transactions: Sequence[Transaction]) -> Iterator[dict[str, Any]]:
-    """Each with an id, and with its postings as amounts by ledger account."""
+    """Yield each transaction with an id, and its postings as amounts by ledger account."""
     if not transactions:
         return
     milliseconds, entropy = time.time_ns() // 1_000_000, os.urandom(10 * len(transactions))

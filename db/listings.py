@@ -1,4 +1,4 @@
-"""What the operator's lists show, over a plain connection: a list needs no more than the driver, and starts at once."""
+"""Reads the operator's lists over a plain connection: a command starts fast because it imports the driver only."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ class Account:
 
 
 def accounts(url: str, limit: int) -> list[Account]:
-    """The oldest first. Raises `psycopg.Error`, `DatabaseUrlInvalid`."""
+    """Return accounts, oldest first. Raises `psycopg.Error` and `DatabaseUrlInvalid`."""
     opening = connections.parameters(url, "yout-cli", _SETTINGS)
     with psycopg.connect(**opening, row_factory=class_row(Account)) as connection:
         connection.read_only = True

@@ -1,7 +1,7 @@
-"""What calls brought in and what providers bill for them: for the operator alone.
+"""Compares charges with what providers bill, for the operator only.
 
-By day, model and key from the roll-ups, as far back as there are any. By provider from single rows: as long as those
-are kept. What was written off or given back is rare: partial indexes lead to it.
+Groups by day, model and key come from the roll-ups, which are kept without end. Groups by provider come from single
+rows, as long as those are kept. Partial indexes find the few calls with a write-off or a refund.
 """
 
 from decimal import Decimal
@@ -32,7 +32,7 @@ WHERE t.kind = 'refund' AND {within} GROUP BY 1
 
 
 async def margins(session: AsyncSession, by: By, span: Span) -> list[Margin]:
-    """In the order of their groups; what has none comes last."""
+    """Return the margins in the order of their groups. Calls without a group come last."""
     connection = await session.connection()
     await connection.execute(text("SET LOCAL statement_timeout = '10min'"))
     parameters = {"since": span.since, "until": span.until, "account": span.account_id}

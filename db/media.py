@@ -1,6 +1,6 @@
-"""Media jobs. Each public method of `MediaJobs` is one transaction, safe to do twice and safe to do late.
+"""Media jobs. Each public method of `MediaJobs` is one transaction. It is idempotent, also when it runs late.
 
-Locks: the job's row first, then the ledger's (account, key, hold).
+Lock order: the job's row first, then those of the ledger (account, key, hold).
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from domain.results import Answer, Replay, Reserved
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A job as it is accepted: priced, not yet paid for."""
+    """A job to be accepted: it has a price, and nothing is held for it yet."""
 
     job_id: UUID
     payer: Payer
@@ -44,7 +44,7 @@ class Order:
     claim: IdempotencyClaim | None = None
     admitted: bool = False
     cost: int | None = None
-    """What the provider bills for it, in billionths of a credit, if that is known."""
+    """What the provider bills for the job, in billionths of a credit, or None if that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Accepted:
     job: Job
     available: int
     replayed: bool
-    """The same `Idempotency-Key` had made this job before."""
+    """True if an earlier request with the same `Idempotency-Key` made this job."""
 
 
 class MediaJobs:
@@ -62,7 +62,7 @@ class MediaJobs:
         self._output_lifetime = output_lifetime
 
     async def accept(self, order: Order) -> Accepted:
-        """Hold the price, queue the job and seal its input: all or nothing. Raises what the ledger refuses."""
+        """Hold the price, queue the job and seal its input, in one transaction. Raises the ledger's refusal."""
         async with self._database.transaction(account=order.payer.account_id) as session:
             reserve = Reserve(
                 hold_id=order.job_id,
@@ -82,7 +82,7 @@ class MediaJobs:
             reserved = await _ask(session, reserve)
             if isinstance(reserved, Replay):
                 return Accepted(_job(await _row(session, reserved.hold_id)), reserved.available, replayed=True)
-            assert isinstance(reserved, Reserved)  # noqa: S101  # what else a Reserve is answered with
+            assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
             now = datetime.now(UTC)
             row = MediaJobRow(
                 id=order.job_id,
@@ -109,7 +109,7 @@ class MediaJobs:
             return _job(await _row(session, job_id))
 
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
-        """Somebody else's job is as missing as one that never was."""
+        """Return a job of the account. Raises `NotFound`, also for another account's job."""
         job = await self.load(job_id)
         if job.account_id != account_id:
             raise NotFound("There is no such job in this account.")
@@ -186,7 +186,7 @@ class MediaJobs:
                 row.error = error.model_dump() if error else None
                 row.credits_refunded = row.credits_cost
                 await self._finish(session, row, state)
-        return _job(row)  # once it has ended: a row that cannot be read gives its credits back, too
+        return _job(row)  # after its end: a row that cannot be read gets its credits back, too
 
     async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
         accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
@@ -201,13 +201,13 @@ class MediaJobs:
         return await self._some(limit, unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
 
     async def _some(self, limit: int, *conditions: ColumnElement[bool] | bool) -> list[JobKey]:
-        """In any order: many jobs that fail again and again keep nobody waiting for ever."""
+        """Return some jobs in random order, so that jobs which always fail cannot delay others without end."""
         query = select(MediaJobRow.id, MediaJobRow.account_id, MediaJobRow.deadline).where(*conditions)
         async with self._database.reading() as session:
             return [JobKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
 
     async def serves(self, object_key: str) -> bool:
-        """Whether this output is still to be served: its job succeeded and it has not expired."""
+        """Tell whether this output may be served: its job succeeded, and it has not expired."""
         folder = OutputFolder.of(object_key)
         if folder is None:
             return False
@@ -223,7 +223,7 @@ class MediaJobs:
 
 
 async def _ask(session: AsyncSession, operation: Operation) -> Answer:
-    """One ledger operation inside this transaction."""
+    """Run one ledger operation inside this transaction."""
     await session.flush()
     (result,) = await ledger.execute(await raw(session), [operation])
     if isinstance(result, GatewayError):

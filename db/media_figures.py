@@ -1,4 +1,4 @@
-"""Media jobs and their outputs as figures, for metrics and for the operator."""
+"""Counts media jobs and their outputs, for metrics and for the operator."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 OVERDUE_AFTER = timedelta(minutes=15)
-"""Longer than a round of maintenance needs, and than a job whose workflow is open may be late."""
+"""Longer than a round of maintenance, and longer than a job with an open workflow may be past its deadline."""
 
 _OVERDUE = """
 SELECT (SELECT count(*) FROM media_jobs WHERE state IN ('queued', 'running') AND deadline <= now() - :overdue),
@@ -26,9 +26,9 @@ GROUP BY account_id ORDER BY 3 DESC, 1
 @dataclass(frozen=True, slots=True)
 class Overdue:
     jobs: int
-    """Unfinished although their deadline passed long ago: nothing can end them."""
+    """Unfinished jobs whose deadline passed long ago: maintenance cannot end them."""
     outputs: int
-    """Jobs whose outputs expired long ago and are still in storage."""
+    """Jobs whose outputs expired long ago and are still in storage: maintenance cannot delete them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,6 @@ async def overdue(session: AsyncSession) -> Overdue:
 
 
 async def stored_by_account(session: AsyncSession) -> list[AccountStorage]:
-    """Who stores how much, the most first."""
+    """Return how much each account stores, the largest first."""
     rows = await (await session.connection()).execute(text(_BY_ACCOUNT))
     return [AccountStorage(account_id, objects, int(size)) for account_id, objects, size in rows]

@@ -1,4 +1,4 @@
-"""The tables of media jobs and of what they keep in storage."""
+"""The tables of media jobs and of their outputs in storage."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,18 +16,18 @@ OWN_OUTPUTS = """
 NOT jsonb_path_exists(outputs, '$[*].object_key ? (!(@ starts with $folder))', jsonb_build_object(
     'folder', replace(account_id::text, '-', '') || '/' || replace(id::text, '-', '') || '/'))
 """.strip()
-"""A job's outputs lie below its account and its id, and nowhere else."""
+"""A check that all outputs of a job are in the folder of its account and its id."""
 
 
 class MediaJobRow(SQLModel, table=True):
-    """A media job. Its id is its hold's key. No prompt in here: see `job_inputs`."""
+    """A media job. Its id is also the id of its hold. The prompt is not here: see `job_inputs`."""
 
     __tablename__ = "media_jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index(None, "account_id", "created_at"),
         Index("ix_media_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
-        # What is still to be deleted from storage: outputs that expire, and what a job without outputs left behind.
+        # Jobs with something to delete from storage: outputs that expire, and files of a job without outputs.
         Index(
             "ix_media_jobs_expiring",
             "expires_at",
@@ -64,24 +64,24 @@ class MediaJobRow(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_column=time())
     provider_cost: Decimal | None = Field(default=None, sa_column=cost())
     outputs_deleted_at: datetime | None = Field(default=None, sa_column=time())
-    """Nothing of the job lies in storage any more. Until then its row is kept."""
+    """When the last of the job's files was deleted from storage. Until then its row is kept."""
     outputs_retry_at: datetime | None = Field(default=None, sa_column=time())
-    """When to try again to delete what could not be deleted."""
+    """When to try again after files could not be deleted."""
 
 
 class StorageScanRow(SQLModel, table=True):
-    """How far the search for objects that no row names has come. One row."""
+    """How far the search for objects without a row has come. The table has one row."""
 
     __tablename__ = "storage_scans"
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
     id: int = Field(default=1, sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     position: str = Field(default="", sa_column=text_column(default=""))
-    """The last object key that was looked at; empty between two searches."""
+    """The last object key that was checked; empty between two searches."""
     finished_at: datetime | None = Field(default=None, sa_column=time())
 
 
 class JobInputRow(SQLModel, table=True):
-    """What a job was asked for, sealed with its account's key; deleted when the job ends."""
+    """The input of a job, encrypted with its account's key. It is deleted when the job ends."""
 
     __tablename__ = "job_inputs"
     job_id: UUID = Field(sa_column=Column(ForeignKey("media_jobs.id", ondelete="CASCADE"), primary_key=True))

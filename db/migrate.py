@@ -1,4 +1,4 @@
-"""Brings a database to this build's schema. Safe to run twice, and from several processes at once."""
+"""Brings a database to this version's schema. Idempotent, also from several processes at once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,16 +23,16 @@ def config(connection: Connection) -> Config:
 
 
 def upgrade(url: str, app_url: str | None = None) -> bool:
-    """To the newest revision. A second process waits for the first and then finds nothing to do.
+    """Upgrade to the newest revision. A second process waits for the first and then finds nothing to do.
 
-    True: the application's role, that of `app_url`, is another one than `url`'s, and may now do what it needs.
+    Returns True if the role of `app_url` is another one than that of `url`; it then has been granted its rights.
     """
     restricted = False
 
     def all_of_it(configuration: Config) -> None:
         nonlocal restricted
         connection = configuration.attributes["connection"]
-        with connection.begin():  # one transaction: no process meets the tables without their functions
+        with connection.begin():  # one transaction: no process sees the tables without their functions
             command.upgrade(configuration, "head")
             connection.execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
             restricted = roles.restrict(connection, connections.conninfo(app_url or url))
@@ -42,7 +42,7 @@ def upgrade(url: str, app_url: str | None = None) -> bool:
 
 
 def check(url: str) -> None:
-    """Raises when the tables in the code differ from what the migrations build."""
+    """Raises if the tables in the code differ from those that the migrations create."""
     _run(url, command.check)
 
 

@@ -1,4 +1,4 @@
-"""One page of a list of an account's movements, in the order of their positions."""
+"""Pages, periods and spans of an account's movements, which are ordered by position."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From `since` on, up to and without `until`. None: open on that side."""
+    """From `since` (included) to `until` (excluded). None means that the side is open."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -21,7 +21,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Movements from the position `first` up to `last`, both included."""
+    """The movements from position `first` to position `last`, both included."""
 
     first: int
     last: int

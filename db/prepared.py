@@ -1,6 +1,6 @@
-"""Prepared statements on a connection of their own, several of them in one message there and one back.
+"""Runs prepared statements on a connection of the ledger, several of them in one round trip.
 
-The driver's cursors cost more than a small statement does in PostgreSQL: here libpq is told at once what to run.
+It calls libpq directly: the driver's cursors take more time than PostgreSQL takes for a small statement.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ from domain.records import record
 
 _PARAMETER = re.compile(r"%\((\w+)\)s::(\w+(?:\[\])?)")
 _UUID, _BYTEA, _TEXT, _INTERVAL = 2950, 17, 25, 1186
-"""Types by their ids, which are the same in every PostgreSQL."""
+"""Ids of types, which are the same in every PostgreSQL."""
 _TEXT_FORMAT, _BINARY_FORMAT = 0, 1
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
 @record
 class Statement:
-    """Written for the driver's cursors, `%(name)s::type`; known to a prepared connection by its name."""
+    """A statement with the driver's parameters, `%(name)s::type`. A prepared connection knows it by its name."""
 
     name: str
     sql: LiteralString
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """Their names and types, in order."""
+        """The names and types of the parameters, in order."""
         return _PARAMETER.findall(self.sql)
 
     @property
     def numbered(self) -> str:
-        """As PostgreSQL itself knows parameters: `$1::type`."""
+        """The statement with PostgreSQL's own parameters: `$1::type`."""
         numbers = iter(range(1, len(self.parameters) + 1))
         return _PARAMETER.sub(lambda found: f"${next(numbers)}::{found[2]}", self.sql)
 
@@ -48,7 +48,7 @@ Values = Mapping[str, Any]
 
 
 def _array(type_id: int, encode: Callable[[Any], bytes]) -> Callable[[Sequence[Any]], bytes]:
-    """A list as PostgreSQL's binary format has it: dimensions, flags, type, length, first index; then the elements."""
+    """Encode a list in PostgreSQL's binary format: dimensions, flags, type, length, first index, then the elements."""
 
     def encoded(values: Sequence[Any]) -> bytes:
         if not values:
@@ -79,7 +79,7 @@ _ENCODINGS: dict[str, tuple[int, Callable[[Any], bytes]]] = {
 
 
 class _Prepared:
-    """What is sent for a statement."""
+    """What is sent to run a statement."""
 
     def __init__(self, statement: Statement) -> None:
         self.name = statement.name.encode()
@@ -92,7 +92,7 @@ class _Prepared:
 
 
 class PreparedConnection:
-    """Takes a psycopg connection over. Raises psycopg's errors; after one, `rollback` or `close`."""
+    """Takes over a psycopg connection. Raises psycopg's errors; after one, call `rollback` or `close`."""
 
     def __init__(self, connection: AsyncConnection[Any], statements: Sequence[Statement]) -> None:
         self._connection = connection
@@ -125,7 +125,7 @@ class PreparedConnection:
         return bool(self._connection.closed)
 
     async def run(self, *steps: tuple[Statement, Values]) -> list[Any]:
-        """One message there, one back. A step that fails keeps those after it from being done."""
+        """Run the steps in one round trip, and return their results. After a step that fails, none is run."""
         for statement, values in steps:
             self._prepared[statement.name].send(self._pgconn, values)
         await self._synced()
@@ -141,12 +141,12 @@ class PreparedConnection:
             await self._connection.close()
 
     def drop(self) -> None:
-        """Without a word to a server that does not answer."""
+        """Close without a message to the server, which does not answer."""
         self._release_socket()
         self._pgconn.finish()
 
     def _release_socket(self) -> None:
-        """Once, while it is ours: after `finish` its number may be that of somebody else's socket."""
+        """Stop watching the socket, once, before `finish`: afterwards its number may be that of another socket."""
         if self._watching:
             self._watching = False
             self._loop.remove_reader(self._socket)
@@ -165,7 +165,7 @@ class PreparedConnection:
             raise self._error
 
     def _flush(self) -> None:
-        """What the socket does not take at once goes out when it can."""
+        """Send what is queued. What the socket does not take at once is sent when it is writable."""
         if self._pgconn.flush() and self._watching:
             self._loop.add_writer(self._socket, self._write)
 
@@ -188,7 +188,7 @@ class PreparedConnection:
                 self._lost(psycopg.OperationalError("the connection was closed"))
 
     def _take(self, result: Any) -> None:
-        if result is None:  # the end of a step's results
+        if result is None:  # the end of the results of a step
             if self._pgconn.status == pq.ConnStatus.BAD:
                 self._lost(psycopg.OperationalError("the connection was closed"))
         elif result.status == pq.ExecStatus.PIPELINE_SYNC:

@@ -1,8 +1,8 @@
-"""Forgets what is kept for a time only, in batches, each a transaction of its own. Never a movement of credits.
+"""Deletes rows that are kept for a limited time, in batches of one transaction each. It never deletes a movement.
 
-This module looks for what is old; the functions of `db/functions.sql` delete it, and check its age again. How far that
-has come is recorded in the same transaction: the audit knows what may be missing, and misses the rest. Safe from many
-processes at once, and in nobody's way: a row that somebody has locked is left for the next round.
+This module finds old rows; functions of `db/functions.sql` check their age again and delete them. The same transaction
+records how far that has come, so that the audit reports any other missing row. Several processes may run it at once. A
+locked row is left for the next round.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +23,23 @@ from domain.rounds import MaintenanceErrors
 TASK = "forget"
 BATCH = 1000
 MAX_BATCHES = 10
-"""Of each kind in a round: what is left waits for the next one."""
+"""The most batches of each kind in a round. The rest waits for the next round."""
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """`old` selects a batch after the row `:after`, in order; its first columns are what `forget` takes, as arrays."""
+    """A kind of row. `old` selects a batch after the row `:after`, in order; `forget` takes its first columns."""
 
     name: str
     old: str
     forget: str
     first: Row
-    """Less than every row of it."""
+    """A value below every row of this kind."""
     horizon: datetime | None = None
 
 
-# Ids begin with their time, so that the primary key leads to the oldest: no other index is needed for it.
+# Ids begin with their time, so the primary key finds the oldest rows without another index.
 _OLD_HOLDS = f"""
 SELECT h.id FROM holds h
 WHERE h.id > :a0 AND h.id < :until AND h.state <> 'open' AND h.closed_at < :horizon
@@ -76,9 +76,9 @@ class Pruning:
     now: Callable[[], datetime] = _now
 
     async def forget(self) -> int:
-        """A round. Returns how many rows are gone.
+        """Run one round, and return how many rows it deleted.
 
-        Each kind, and each row of it, by itself: what cannot be deleted is named, and keeps nothing else.
+        A row that cannot be deleted is reported, and does not keep others from being deleted.
         """
         return sum([await self._batches(kind) for kind in self._kinds()])
 
@@ -120,7 +120,7 @@ class Pruning:
             return [tuple(row) for row in await (await session.connection()).execute(text(kind.old), values)]
 
     async def _forget(self, kind: _Kind, rows: Sequence[Row]) -> int:
-        """All of them at once; if that fails, each half by itself, down to the rows that cannot be deleted."""
+        """Delete all rows at once. If that fails, delete each half, down to the rows that cannot be deleted."""
         names = [f"{kind.name} {row[0]}" for row in rows]
         try:
             gone = await self._delete(kind, rows)
@@ -144,5 +144,5 @@ class Pruning:
 
 
 def _first_id(at: datetime) -> UUID:
-    """The least id that a call of that moment can have."""
+    """Return the smallest id that a call of that moment can have."""
     return uuid7(round(at.timestamp() * 1000), bytes(10))

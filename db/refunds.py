@@ -1,4 +1,4 @@
-"""Refunds by the operator's hand: a charge is undone whole, once, and stays visible beside its refund."""
+"""Refunds by the operator. A charge is refunded in full, once, and stays visible beside its refund."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -22,14 +22,13 @@ class Refunded:
     credits: int
     available: int
     repeated: bool
-    """It was refunded before: nothing has changed."""
+    """True if it was refunded before, and nothing changed."""
 
 
 async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
-    """Gives back what a call or job was charged; a job shows it. Raises when there is nothing to give back.
+    """Return the charge of a call or job to its account; a job shows it. Raises if there is no charge to refund.
 
-    Locks the job's row first, then the ledger's. A call in flight is refused: it has not been charged, and ends by
-    itself.
+    Idempotent. It locks the job's row first, then the ledger's. A call in flight is refused: it is not charged yet.
     """
     if not reason.strip():
         raise RequestInvalid("A refund needs a reason.", param="reason")
@@ -46,7 +45,7 @@ async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
     (result,) = await ledger.execute(await raw(session), [operation])
     if isinstance(result, GatewayError):
         raise result
-    assert isinstance(result, Closed)  # noqa: S101  # what else a Refund is answered with
+    assert isinstance(result, Closed)  # noqa: S101  # the only other answer to a Refund
     if job is not None:
         job.credits_refunded = result.charged
         session.add(job)

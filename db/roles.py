@@ -1,9 +1,8 @@
-"""The role that the application connects as: it adds and reads rows, and changes only what may change.
+"""The database role of the application: it reads and adds rows, and changes only what may change.
 
-It owns nothing, so it can neither alter a table nor switch a trigger off. Of each table it may change the columns of
-`CHANGING` and no others; what is in none of them never changes once it is written. It deletes what `DELETING` names;
-what is kept for a time goes through the functions of `db/functions.sql` that check how old it is. A migration run makes
-the role when it is missing, and grants anew whatever there is, in its own transaction.
+It owns nothing, so it can neither alter a table nor disable a trigger. It may update the columns in `CHANGING` and no
+others, and delete from the tables in `DELETING`. It deletes old rows by functions of `db/functions.sql`, which check
+their age. A migration run creates the role if it is missing, and grants its rights anew in the same transaction.
 """
 
 from collections.abc import Mapping
@@ -54,7 +53,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}
 """
-# What a role can do that no grant of ours gives or takes: each row is one thing, in words.
+# Rights that a role has without a grant of ours. Each row describes one.
 _BEYOND = """
 SELECT format('is %s', attribute) FROM pg_roles r, unnest(
     ARRAY['SUPERUSER', 'CREATEROLE', 'CREATEDB', 'REPLICATION', 'BYPASSRLS'],
@@ -80,7 +79,7 @@ WHERE r.rolname = :name AND NOT r.rolsuper AND has_schema_privilege(r.oid, 'publ
 
 
 class RoleUnfit(Exception):
-    """The application's role could do what it must not. Nothing was changed."""
+    """The application's role has rights that it must not have. Nothing was changed."""
 
     def __init__(self, name: str, reasons: list[str]) -> None:
         super().__init__(
@@ -90,9 +89,9 @@ class RoleUnfit(Exception):
 
 
 def restrict(connection: Connection, app_url: str) -> bool:
-    """Grants the role of `app_url` what the application needs. False: it is the very role that migrates.
+    """Grant the role of `app_url` what the application needs. False if it is the role that runs the migration.
 
-    Raises `RoleUnfit` for a role that could do more whatever it is granted.
+    Raises `RoleUnfit` for a role that has more rights than any grant gives it.
     """
     parts = conninfo_to_dict(app_url)
     name, password = str(parts.get("user") or ""), str(parts.get("password") or "")
@@ -118,7 +117,7 @@ def _row_grants(role: str) -> list[str]:
 
 
 def _verifier(connection: Connection, password: str, name: str) -> str:
-    """What the server keeps of a password: the password itself goes into no statement."""
+    """Return the verifier that the server stores for a password. The password itself is in no statement."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, psycopg.Connection):
         raise TypeError("not a psycopg connection")

@@ -1,4 +1,4 @@
-"""Which of the objects in storage are still needed. A row that may name objects is kept until they are gone."""
+"""Tells which objects in storage are still needed. A job's row is kept until its objects are deleted."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from domain.media import COPY_GRACE, OutputFolder
 
 NOT_DELETED = """(j.outputs_deleted_at IS NULL
     AND (j.state = 'succeeded' OR (j.state IN ('failed', 'cancelled') AND j.provider_job_id IS NOT NULL)))"""
-"""Something of the ended job `j` may lie in storage. What never was at a provider was never copied."""
+"""Files of the ended job `j` may be in storage. A job that never was at a provider has none."""
 
-# The database's clock decides, whoever asks.
+# The clock of the database decides.
 _DUE = """
 SELECT account_id, id FROM media_jobs
 WHERE outputs_deleted_at IS NULL AND state = 'succeeded' AND (expires_at <= now() OR expires_at IS NULL)
@@ -33,7 +33,7 @@ WHERE id = :id AND outputs_deleted_at IS NULL
     AND (state IN ('failed', 'cancelled') OR (state = 'succeeded' AND coalesce(expires_at <= now(), true)))
 """
 _RETRY = "UPDATE media_jobs SET outputs_retry_at = now() + :pause WHERE id = :id AND outputs_deleted_at IS NULL"
-# Objects of an account that this database does not know are another installation's.
+# Objects of an unknown account belong to another installation.
 _ACCOUNTS = "SELECT id FROM accounts WHERE id = ANY(:ids)"
 _NEEDED = """
 SELECT id FROM media_jobs
@@ -51,32 +51,32 @@ SET position = excluded.position, finished_at = coalesce(excluded.finished_at, s
 
 @dataclass(frozen=True, slots=True)
 class StoredOutputs:
-    """Each method is one transaction, safe to do twice and safe to do late."""
+    """Each method is one transaction. It is idempotent, also when it runs late."""
 
     database: Database
 
     async def due(self, limit: int) -> list[OutputFolder]:
-        """What is to be deleted now: of jobs whose outputs have expired, and of jobs that ended without any."""
+        """Return folders to delete now: of jobs whose outputs have expired, and of jobs that ended without outputs."""
         async with self.database.reading() as session:
             rows = await _rows(session, _DUE, grace=COPY_GRACE, batch=limit)
         return [OutputFolder(account_id, job_id) for account_id, job_id in rows]
 
     async def deleted(self, job_id: UUID) -> None:
-        """Nothing of the job is in storage any more."""
+        """Record that nothing of the job is in storage any more."""
         async with self.database.transaction() as session:
             await _run(session, _DELETED, id=job_id)
 
     async def retry_after(self, job_id: UUID, pause: timedelta) -> None:
-        """It could not be deleted now: others first."""
+        """Record that the folder could not be deleted: it is due again after `pause`."""
         async with self.database.transaction() as session:
             await _run(session, _RETRY, id=job_id, pause=pause)
 
     async def orphans(self, old: Collection[OutputFolder], recent: Collection[OutputFolder]) -> list[OutputFolder]:
-        """The folders that no row needs, nor will.
+        """Return the orphans: folders that no row needs or will need.
 
-        A folder whose job has ended without outputs, or whose outputs are deleted, is one whatever its age. One whose
-        job is not known (forgotten, or the database is an older copy) is one if it is `old`: older than any output
-        lives. A folder of an account that is not known is never one.
+        A folder is an orphan if its job ended without outputs or its outputs were deleted. If its job is unknown
+        (pruned, or the database is an older copy), it is an orphan only if it is `old`: older than any output is kept.
+        A folder of an unknown account is never an orphan.
         """
         folders = [*old, *recent]
         jobs = [folder.job_id for folder in folders]
@@ -93,7 +93,7 @@ class StoredOutputs:
         ]
 
     async def scan_position(self, pause: timedelta) -> str | None:
-        """Where the search for orphans goes on, "" at the beginning; None until `pause` after the last one's end."""
+        """Return where the search for orphans continues: "" at its start. None until `pause` after the last search."""
         async with self.database.reading() as session:
             rows = await _rows(session, _POSITION, pause=pause)
         if not rows:
@@ -101,7 +101,7 @@ class StoredOutputs:
         return rows[0][0] or None
 
     async def scanned(self, position: str) -> None:
-        """Up to here; "" when it has come to its end."""
+        """Record how far the search has come; "" means that it has ended."""
         async with self.database.transaction() as session:
             await _run(session, _MOVE, position=position)
 

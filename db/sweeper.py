@@ -1,4 +1,4 @@
-"""Ends holds whose owner died."""
+"""Ends holds whose lease has expired, because the process that renewed it died."""
 
 import random
 from collections.abc import Collection
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 MAX_SINGLE_HOLDS = 100
-"""Holds of one account that are tried one by one in a round, after all of them together have failed."""
+"""The most holds of an account that are tried one by one in a round, after all of them together have failed."""
 MAX_NAMED_HOLDS = 10
 _FAULT = "expired holds cannot be ended"
 _REMEDY = "run `yout audit`: it names what is wrong with these holds, their account or their key"
@@ -31,7 +31,7 @@ _REMEDY = "run `yout audit`: it names what is wrong with these holds, their acco
 class _Swept:
     ended: int = 0
     faults: dict[UUID, str] = field(default_factory=dict)
-    """Holds that cannot be ended, and the type of the error."""
+    """Holds that cannot be ended, with the type of the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Sweeper:
     faults: OperatorFaults = field(default_factory=lambda: OperatorFaults(log))
 
     async def sweep(self) -> int:
-        """Settle or release every hold whose lease has run out. Returns how many ended.
+        """Settle or release every hold whose lease has expired. Returns how many ended.
 
-        Safe from many processes at once: each hold is looked at again under its account's lock. Each account is a
-        transaction of its own. An account that somebody keeps locked is left for the next round. Holds that cannot be
-        ended are named in the log, and keep no other hold waiting.
+        Several processes may run it at once: each hold is checked again under its account's lock. Each account is a
+        transaction of its own. A locked account is left for the next round. Holds that cannot be ended are logged, and
+        do not delay others.
         """
         ended, left = 0, set[UUID]()
         while True:
@@ -73,13 +73,13 @@ class Sweeper:
             return list((await session.exec(query)).all())
 
     async def _sweep_account(self, account_id: UUID, holds: list[UUID]) -> _Swept:
-        """All of an account's holds in one transaction; when that fails, each in its own."""
+        """End all of an account's holds in one transaction. If that fails, end each in its own."""
         where = f"account {account_id}"
         try:
             swept = await self._sweep(account_id, holds)
         except ServiceUnavailable:
             return _Swept()
-        except Exception:  # whatever is wrong with one of them, the others can be ended
+        except Exception:  # a fault of one hold must not keep the others
             swept = await self._sweep_singly(account_id, holds)
         if swept.faults:
             named = [str(hold_id) for hold_id in list(swept.faults)[:MAX_NAMED_HOLDS]]
@@ -111,7 +111,7 @@ class Sweeper:
         for hold_id, result in zip(holds, results, strict=True):
             if not isinstance(result, GatewayError):
                 swept.ended += 1
-            elif not isinstance(result, HoldClosed):  # a hold that was renewed meanwhile is no fault
+            elif not isinstance(result, HoldClosed):  # a hold that was renewed meanwhile is not a fault
                 swept.faults[hold_id] = type(result).__name__
         return swept
 

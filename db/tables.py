@@ -1,7 +1,8 @@
-"""Every table but those of media jobs. The migrations build them; `alembic check` proves that the two agree.
+"""All tables but those of media jobs. The migrations create them; `db.migrate.check` finds differences.
 
-Movements are written by `ledger_apply` of `db/functions.sql` alone. `transactions` and `lines` are append-only and
-have exactly the postings of their kind. Triggers see to it; the application cannot switch them off (`db/roles.py`).
+Only `ledger_apply` of `db/functions.sql` writes movements. `transactions` and `lines` are append-only, and each
+transaction has exactly the postings of its kind. Triggers enforce this; the application cannot disable them
+(`db/roles.py`).
 """
 
 from datetime import date, datetime
@@ -36,7 +37,7 @@ from db.columns import time as _time
 
 
 class AccountRow(SQLModel, table=True):
-    """Owns credits. The balances are a projection of its lines, kept in the same transaction."""
+    """An account owns credits. Its balances are the sums of its postings, written in the same transaction."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -59,13 +60,13 @@ class AccountRow(SQLModel, table=True):
     plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     requests_tat: datetime | None = Field(default=None, sa_column=_time())
-    """Of the operator's ceiling, as its keys have them of their own limits; so is the next one."""
+    """This and the next column are the state of the operator's rate limits, as a key has it of its own limits."""
     tokens_tat: datetime | None = Field(default=None, sa_column=_time())
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
 
 class UserRow(SQLModel, table=True):
-    """Signs in; one account each for now."""
+    """The user who owns an account. A user has one account."""
 
     __tablename__ = "users"
     id: UUID = Field(primary_key=True)
@@ -75,7 +76,7 @@ class UserRow(SQLModel, table=True):
 
 
 class DataKeyRow(SQLModel, table=True):
-    """The key that seals an account's content, itself wrapped by the master secret. Erasing it erases the content."""
+    """A key that encrypts an account's content. The master secret encrypts it. Deleting it deletes the content."""
 
     __tablename__ = "data_keys"
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
@@ -86,7 +87,7 @@ class DataKeyRow(SQLModel, table=True):
 
 
 class ApiKeyRow(SQLModel, table=True):
-    """A key's identity: name and scopes outlive a rotation of its secret."""
+    """An API key. Its id, name and scopes stay when its secret is rotated."""
 
     __tablename__ = "api_keys"
     __table_args__ = (Index(None, "account_id", "created_at"),)
@@ -111,7 +112,7 @@ class ApiKeyRow(SQLModel, table=True):
 
 
 class ApiKeySecretRow(SQLModel, table=True):
-    """A live or dead token of a key; two may live during a rotation. The token itself is nowhere."""
+    """The digest of a token of a key. Two tokens may be valid during a rotation. The token itself is not stored."""
 
     __tablename__ = "api_key_secrets"
     digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
@@ -124,7 +125,7 @@ class ApiKeySecretRow(SQLModel, table=True):
 
 
 class HoldRow(SQLModel, table=True):
-    """Credits set aside for one call or job; closed rows stay as tombstones."""
+    """Credits that are held for one call or job. Closed rows stay, and refuse a late operation."""
 
     __tablename__ = "holds"
     __table_args__ = (
@@ -163,7 +164,7 @@ class HoldRow(SQLModel, table=True):
 
 
 class TransactionRow(SQLModel, table=True):
-    """One movement. Append-only."""
+    """A movement of credits. Append-only."""
 
     __tablename__ = "transactions"
     __table_args__ = (
@@ -187,15 +188,15 @@ class TransactionRow(SQLModel, table=True):
     ref: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
     note: str | None = Field(default=None, sa_column=_text(nullable=True))
     position: int = Field(sa_column=_money())
-    """1, 2, 3 … in its account: in the order in which the account's transactions commit."""
+    """1, 2, 3 … in its account, in the order in which the account's transactions commit."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
-    """Later than that of the account's transactions before, those of its own batch excepted."""
+    """Later than the times of the account's earlier transactions; equal in one batch."""
     checksum: bytes | None = Field(default=None, sa_column=_checksum(nullable=True))
-    """Of a movement by the operator's hand, and its amount: nothing else says whose it is."""
+    """Only for movements with a reference or a note: a checksum over these, the account and the amount."""
 
 
 class LineRow(SQLModel, table=True):
-    """One signed side of a movement; the lines of a transaction sum to zero. Append-only."""
+    """A posting: one signed amount of a movement. The postings of a transaction sum to zero. Append-only."""
 
     __tablename__ = "lines"
     __table_args__ = (
@@ -207,14 +208,14 @@ class LineRow(SQLModel, table=True):
         Index(None, "account_id"),
     )
     transaction_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
-    """Of a transaction that exists: the trigger that knows each kind's postings says so."""
+    """There is no foreign key: the trigger that checks the postings of each kind also checks the transaction."""
     book: str = Field(sa_column=Column(Text, primary_key=True))
     account_id: UUID | None = Field(default=None)
     amount: int = Field(sa_column=_money())
 
 
 class UsageRow(SQLModel, table=True):
-    """One row per charged call: model, tokens, credits; never content."""
+    """The usage of one charged call: model, tokens, credits; never content."""
 
     __tablename__ = "usage"
     __table_args__ = (
@@ -236,22 +237,22 @@ class UsageRow(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=_now())
     provider: str | None = Field(default=None, sa_column=_text(nullable=True))
     provider_cost: Decimal | None = Field(default=None, sa_column=_cost())
-    """What the provider bills us, for the operator's eyes. Null: not known."""
+    """What the provider bills us, for the operator only. Null if unknown."""
     meters: dict[str, int] = Field(default_factory=dict, sa_column=_counts())
-    """All counts by meter, disjoint, when one of them is in no column of its own; else empty."""
+    """All counts by meter, each token once, if one of the meters has no column of its own; else empty."""
     service_tier: str | None = Field(default=None, sa_column=_text(nullable=True))
-    """By whose prices it was billed, when those are not the prices of the tier that was requested."""
+    """The service tier whose prices were billed, if it is not the requested one."""
 
 
 class UsageDayRow(SQLModel, table=True):
-    """Usage rolled up by day, model and key, kept in the same transaction: reports never read the single rows."""
+    """Usage summed by day, model and key, in the same transaction: reports never read the single rows."""
 
     __tablename__ = "usage_days"
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
     day: date = Field(sa_column=Column(Date, primary_key=True))
     model: str = Field(sa_column=Column(Text, primary_key=True))
     key_id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
-    """All zeros for calls without a key."""
+    """The nil UUID for calls without a key."""
     kind: str = Field(sa_column=_text())
     calls: int = Field(sa_column=_money())
     input_tokens: int = Field(sa_column=_money())
@@ -259,26 +260,26 @@ class UsageDayRow(SQLModel, table=True):
     credits: int = Field(sa_column=_money())
     provider_cost: Decimal = Field(default=Decimal(0), sa_column=_cost(0))
     costed: int = Field(default=0, sa_column=_money(0))
-    """Calls whose cost is known."""
+    """The number of calls whose cost is known."""
     meters: dict[str, int] = Field(default_factory=dict, sa_column=_counts())
-    """Counts by meter of the calls that used a meter without a column of its own."""
+    """Counts by meter of calls that used a meter without a column of its own."""
 
 
 class AuditRow(SQLModel, table=True):
-    """What the scheduled audits found, for the metrics and for whoever asks since when."""
+    """The result of a scheduled audit, for metrics and for the operator."""
 
     __tablename__ = "audits"
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))
     began_at: datetime = Field(sa_column=_time(nullable=False))
     whole: bool
-    """False: only accounts that have moved since the audit before."""
+    """False if only accounts were audited that had moved since the audit before."""
     clean: bool
     drift_credits: int = Field(sa_column=_money())
     counts: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class PrunedRow(SQLModel, table=True):
-    """Up to when `holds` and `usage` may lack what had ended: written with each deletion, and known to the audit."""
+    """Up to when rows of `holds` and `usage` may have been deleted. Written with each deletion, read by the audit."""
 
     __tablename__ = "pruned"
     __table_args__ = (
@@ -288,13 +289,13 @@ class PrunedRow(SQLModel, table=True):
     what: str = Field(sa_column=Column(Text, primary_key=True))
     horizon: datetime = Field(sa_column=_time(nullable=False))
     swept: int = Field(default=0, sa_column=_money(0))
-    """How many of the deleted holds the sweeper had ended: its counter must not go back."""
+    """How many of the deleted holds the sweeper had ended, so that its counter does not go back."""
 
 
 class IdempotencyRow(SQLModel, table=True):
-    """An `Idempotency-Key` that was used: keyed hashes, and the answer sealed with the caller's own secrets.
+    """An `Idempotency-Key` that was used: keyed hashes, and the answer, encrypted with the caller's own secrets.
 
-    `hold_id` names what it made: a call's hold, a job, which has its hold's id, or an API key.
+    `hold_id` is the id of what the request made: a call's hold, a job (which has its hold's id), or an API key.
     """
 
     __tablename__ = "idempotency"

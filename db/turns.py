@@ -1,4 +1,4 @@
-"""Transactions of one account come one after the other, before they take a connection of the pool."""
+"""Queues the transactions of one account before they take a connection of the pool."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,12 +7,12 @@ from uuid import UUID
 
 
 class Turns:
-    """`most` transactions at a time; of one account one, since the others would only wait for its lock."""
+    """Lets `most` transactions run at a time, and one of each account: others would only wait for its lock."""
 
     def __init__(self, most: int) -> None:
         self._all = asyncio.Semaphore(most)
         self._accounts: dict[UUID, tuple[asyncio.Lock, int]] = {}
-        """With how many hold or wait for it."""
+        """The lock of each account, and how many hold it or wait for it."""
 
     @asynccontextmanager
     async def of(self, account_id: UUID) -> AsyncIterator[None]:

@@ -1,9 +1,9 @@
 """Group commit: every ledger operation of a process goes through one writer with connections of its own.
 
-Operations queue up; whenever the previous batch has committed, what waits goes out together as one transaction, and
-each caller gets its own result after that commit. No timer, no added latency when idle; under load one fsync serves
-many. An account that somebody else has locked is left out of the batch and served on a second connection: its
-neighbours do not wait for it.
+Operations queue up while a batch commits. Then all of them are one transaction, and each caller gets its own result
+after the commit. There is no timer, so no latency is added when idle; under load, one fsync serves many operations. An
+account that another transaction has locked is left out of the batch and served on a second connection: other accounts
+do not wait for it.
 """
 
 import asyncio
@@ -30,18 +30,18 @@ log = structlog.get_logger(__name__)
 Serve = Callable[[Sequence[Pending]], Awaitable[None]]
 MAX_BATCH_OPERATIONS = 128
 RESULT_TIMEOUT = timedelta(seconds=10)
-"""How long a caller waits for its result while Postgres is away; then it fails closed."""
+"""How long a caller waits for its result while PostgreSQL is unavailable. Then it gets `ServiceUnavailable`."""
 MAX_COMMITS = 4
-"""How often an operation whose reference another process has just used is asked anew."""
+"""How often the commit of one operation is tried, when another process used its reference or a lane failed."""
 MAX_KNOWN_DIGESTS = 100_000
 DEADLINE_CHECK_SECONDS = 0.25
-"""How often the writer looks whether somebody has waited for too long."""
+"""How often the writer checks whether a caller has waited for too long."""
 POLL_SECONDS = 0.04
-"""How often parked accounts are looked at."""
+"""How often parked accounts are tried."""
 WAIT_PAUSE_SECONDS = 0.5
-"""How long a parked account is not waited for again, after that was in vain."""
+"""How long the lock of a parked account is not waited for again after a timeout."""
 RESTART_PAUSE_SECONDS = 0.2
-"""Between a fault of ours in a lane and its next start."""
+"""The pause between a fault of this program in a lane and its next start."""
 _FAILED = "The ledger could not do this. Nothing was charged."
 _UNAVAILABLE = "The ledger is away for the moment. Nothing was charged; try again."
 
@@ -55,7 +55,7 @@ class LedgerWriter:
         self._parked = ParkedAccounts()
         self._faults = OperatorFaults(log)
         self._owners: dict[bytes, UUID] = {}
-        """Accounts by the digests of their keys; they never change."""
+        """Accounts by the digests of their keys. A digest never changes its account."""
         self._main = Lane(url, application, self._faults, self._owners)
         self._apart = Lane(url, application, self._faults, self._owners)
         self._arrived = asyncio.Event()
@@ -75,7 +75,7 @@ class LedgerWriter:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Whatever waits is still written, if Postgres is there."""
+        """Commit what waits, if PostgreSQL is available, then disconnect."""
         self._closing = True
         self._arrived.set()
         with contextlib.suppress(TimeoutError):
@@ -91,14 +91,14 @@ class LedgerWriter:
 
     @property
     def available(self) -> bool:
-        """Whether operations can be committed now, as far as is known."""
+        """True if operations can be committed now, as far as is known."""
         return self._main.available and self._apart.available
 
     async def ask(self, operation: Operation) -> Answer:
-        """The answer, durable. Raises the `GatewayError` that it is, or `ServiceUnavailable` when Postgres is away.
+        """Return the answer after its commit. Raises a refusal as `GatewayError`.
 
-        A caller that gives up loses nothing: a hold that was placed for nobody is released, a charge that nobody
-        heard of is given back.
+        Raises `ServiceUnavailable` when PostgreSQL is unavailable. If the caller stops waiting, the operation is
+        undone: a hold is released, a charge refunded.
         """
         result = await self.submit(operation)
         if isinstance(result, GatewayError):
@@ -106,7 +106,7 @@ class LedgerWriter:
         return result
 
     def check(self) -> None:
-        """Connect now, and not when something is asked: the operator sees what is wrong before anybody calls."""
+        """Connect now, so that the operator sees a fault before the first call."""
         self._unchecked = True
         self._arrived.set()
 
@@ -139,7 +139,7 @@ class LedgerWriter:
         return operation.account_id
 
     def _check_deadlines(self) -> None:
-        """Answer those who have waited too long. One clock for all: a timer for each would cost more than its call."""
+        """Answer callers that have waited too long. One timer serves all: one each would cost more than the call."""
         loop = asyncio.get_running_loop()
         self._clock = loop.call_later(min(DEADLINE_CHECK_SECONDS, self._timeout), self._check_deadlines)
         now = loop.time()
@@ -148,7 +148,7 @@ class LedgerWriter:
                 pending.result.set_result(ServiceUnavailable(_UNAVAILABLE))
 
     async def _keep_serving(self, lane: Lane, serve: Callable[[], Awaitable[None]]) -> None:
-        """A fault of ours ends neither a lane nor what waits for it: until it serves again, nothing is ready."""
+        """Restart the lane after a fault of this program. Until it serves again, the writer is not `available`."""
         while True:
             try:
                 await serve()
@@ -168,7 +168,7 @@ class LedgerWriter:
         )
 
     def _retry(self, lane: Lane) -> None:
-        """What the lane had taken: every operation is idempotent, so it is asked again, but not without end."""
+        """Queue what the lane had taken again: operations are idempotent. Fail those with `MAX_COMMITS` commits."""
         unanswered = [pending for pending in lane.serving if not pending.result.done()]
         lane.serving = ()
         self._queue.push_front(pending for pending in unanswered if pending.commits < MAX_COMMITS)
@@ -192,14 +192,14 @@ class LedgerWriter:
                 await asyncio.wait_for(self._arrived.wait(), POLL_SECONDS if self._closing else None)
 
     async def _serve(self, batch: Sequence[Pending]) -> None:
-        """A batch of the queue. What somebody else has locked is parked, without having been waited for."""
+        """Commit a batch of the queue. Operations whose account is locked are parked without waiting."""
         try:
             committed = await self._main.commit(batch)
-        except psycopg.errors.LockNotAvailable:  # by whom, is not known: each account of it is tried by itself
+        except psycopg.errors.LockNotAvailable:  # it is not known which account is locked: each is tried by itself
             self._park(batch, alone=True)
         except Exception as error:
             if unavailable(error):
-                self._queue.push_front(batch)  # every operation is idempotent: asking again reads back
+                self._queue.push_front(batch)  # operations are idempotent: the next attempt reads the result
                 await self._main.reconnect(error)
             else:
                 await self._serve_singly(self._serve, batch, error)
@@ -230,7 +230,7 @@ class LedgerWriter:
                 await asyncio.wait_for(self._parked.changed.wait(), POLL_SECONDS if self._parked else None)
 
     async def _serve_apart(self, batch: Sequence[Pending], *, wait: bool) -> None:
-        """Parked operations; `wait` says so for the lock of the one account that they are of."""
+        """Commit parked operations. With `wait`, they are of one account, and its lock is waited for."""
         try:
             committed = await self._apart.commit(batch, wait=wait)
         except psycopg.errors.LockNotAvailable:
@@ -249,19 +249,19 @@ class LedgerWriter:
             self._finish(committed)
 
     def _release(self, batch: Iterable[Pending]) -> None:
-        """These accounts are not locked any more: what else waits for them goes on as usual."""
+        """Move the other operations of these accounts, which are no longer locked, back to the queue."""
         for key in {pending.key for pending in batch}:
             self._queue.push_front(self._parked.release(key))
         self._arrived.set()
 
     async def _serve_singly(self, serve: Serve, batch: Sequence[Pending], error: Exception) -> None:
-        """Something that should not happen: only the operation that causes it fails."""
+        """Handle an unexpected error: run each operation by itself, so that only the one that causes it fails."""
         if len(batch) > 1:
             for pending in batch:
                 await serve([pending])
             return
         if isinstance(error, psycopg.errors.UniqueViolation) and batch[0].commits < MAX_COMMITS:
-            await serve(batch)  # another process was first with this reference: now it can be seen
+            await serve(batch)  # another process was first with this reference: now its row is visible
             return
         log.error(
             "ledger operation failed",
@@ -289,9 +289,9 @@ class LedgerWriter:
 
 
 def _undo(pending: Pending, result: Result) -> Operation | None:
-    """What gives back the effect of an operation whose caller has gone and answered (or will answer) with an error.
+    """Return the operation that undoes the effect of one whose caller has stopped waiting.
 
-    A repeated settlement is somebody else's, unless an earlier commit of this very one went unanswered.
+    A repeated settlement was made by another caller, unless an earlier commit of this one was not answered.
     """
     match pending.operation, result:
         case Reserve(kind=kind, model=model), Reserved(hold_id=hold_id, account_id=account_id):

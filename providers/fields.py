@@ -3,24 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-ABOUT_THE_CALLER = frozenset(
-    {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "trace"}
-    | {"end_user", "end_user_id", "user_id", "user_email", "email", "ip", "ip_address", "client_ip", "trace_id"}
-    | {"conversation_id", "customer_identifier", "litellm_metadata", "headers"}
-)
-"""Fields about the caller. They are never sent, whatever the catalog says."""
-OURS = frozenset(
-    {"model", "store", "provider", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream"}
-    | {"stream_options", "options", "api_base", "base_url", "api_key", "extra_headers", "extra_body", "extra_query"}
-    | {"max_credits", "strict"}
-)
-"""Fields that decide where a call goes, what it may use and what is stored. Only an adapter may set them."""
+from domain.request_fields import NEVER_SENT
+
 _ACTED_ON = frozenset(
     {"model", "store", "max_tokens", "max_completion_tokens", "stream", "stream_options", "max_credits", "strict"}
     | {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 )
 """Fields that are not named as dropped: this server acts on them itself, or promises not to pass them on."""
-_NEVER = ABOUT_THE_CALLER | OURS
 
 
 def split(
@@ -33,7 +22,7 @@ def split(
     everything = "*" in passes
     sent, dropped = {}, []
     for name, value in body.items():
-        if name not in _NEVER and (everything or name in allowed or name in passes):
+        if name not in NEVER_SENT and (everything or name in allowed or name in passes):
             sent[name] = value
         elif name not in _ACTED_ON and value is not None:
             dropped.append(name)

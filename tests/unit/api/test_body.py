@@ -40,6 +40,23 @@ def test_what_is_no_json_is_refused(raw: bytes, padding: bytes) -> None:
     assert raised.value.code == "invalid_json"
 
 
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b'{"a": "SECRET \\ud83d"}', "no low surrogate in string, at character 14"),
+        (b'{"a": "SECRET \\ude00 x"}', "invalid high surrogate in string, at character 14"),
+        (b'{"a": "\xed\xa0\xbd SECRET"}', "not valid UTF-8"),
+        (b'{"SECRET": 1} SECRET', "unexpected content after document, at character 14"),
+        (b"", "empty document"),
+    ],
+)
+def test_why_it_is_no_json_is_told_in_words_that_are_not_its_own(raw: bytes, why: str) -> None:
+    with pytest.raises(RequestInvalid) as raised:
+        json_object(raw)
+    assert why in raised.value.message
+    assert "SECRET" not in raised.value.message
+
+
 @pytest.mark.parametrize("raw", [b"[]", b"1", b'"a"', b"null"])
 def test_a_body_is_an_object(raw: bytes) -> None:
     with pytest.raises(RequestInvalid) as raised:

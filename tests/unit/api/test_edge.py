@@ -144,6 +144,20 @@ async def test_a_page_can_read_errors_and_their_headers(
     assert {"x-request-id", "x-yout-balance", "retry-after", "x-ratelimit-remaining-requests"} <= set(exposed)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_page_of_any_origin_reads_an_output_whose_link_it_has(method: str) -> None:
+    """The link alone opens it, whichever origins may call the API."""
+    async with opened(cors_origins="https://other.example") as client:
+        answer = await client.request(method, "/media/nothing?exp=1&sig=x", headers=BROWSER)
+        asked = BROWSER | {"access-control-request-method": method, "access-control-request-headers": "range"}
+        preflight = await client.options("/media/nothing", headers=asked)
+    for headers in (answer.headers, preflight.headers):
+        assert headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in headers
+        assert {"content-range", "content-disposition"} <= set(headers["access-control-expose-headers"].split(", "))
+    assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, "range")
+
+
 async def test_what_browsers_load_by_themselves_is_no_ones_api(client: httpx2.AsyncClient) -> None:
     assert "access-control-allow-origin" not in (await client.get("/docs", headers=BROWSER)).headers
 

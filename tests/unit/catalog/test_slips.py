@@ -158,3 +158,18 @@ def test_options_reach_the_provider(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text('[providers.x]\nkind = "vertex"\noptions = { project = "p" }\n')
     provider = files.load(tmp_path / "my.toml", no_keys, {**KINDS, "vertex": VERTEX}, at=TODAY).providers["x"]
     assert (provider.active, provider.options) == (True, {"project": "p"})
+
+
+@pytest.mark.parametrize("names", [["ip"], ["top_k", "user_email"], ["user"], ["model", "*"], ["max_credits"]])
+def test_a_field_that_is_never_sent_is_not_passed(tmp_path: Path, names: list[str]) -> None:
+    (problem,) = problems(tmp_path, f'[providers.x]\nkind = "openai"\nbase_url = "http://h/v1"\npasses = {names}\n')
+    (never,) = set(names) - {"top_k", "*"}
+    assert problem == f"my.toml:4: providers.x.passes: must not name {never}: no provider is ever sent that"
+    (problem,) = problems(tmp_path, OLLAMA.rstrip() + f"\npasses = {names}\n")
+    assert f"passes: must not name {never}: no provider is ever sent that" in problem
+
+
+@pytest.mark.parametrize("names", [["*"], ["top_k", "my_field"], []])
+def test_any_other_field_is_passed(tmp_path: Path, names: list[str]) -> None:
+    catalog = load(tmp_path, f'[providers.x]\nkind = "openai"\nbase_url = "http://h/v1"\npasses = {names}\n')
+    assert catalog.providers["x"].passes == frozenset(names)

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from domain.catalog import Provider
+from domain.request_fields import ABOUT_THE_CALLER, OURS
 from providers.base import ChatCall
-from providers.fields import ABOUT_THE_CALLER, OURS
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.request import DOCUMENTED, OPEN_SERVERS
 
