@@ -1,5 +1,5 @@
-"""A request that is answered on its connection, without ASGI in between. The server still owns the connection: what
-uvicorn's cycle says of the request and its answer is kept true.
+"""Answers a request on its connection, without ASGI. uvicorn still owns the connection, so the state of its request
+cycle is kept up to date.
 """
 
 from collections.abc import Awaitable, Callable
