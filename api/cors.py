@@ -3,7 +3,7 @@
 Only a key in a header identifies a caller there, so every origin is allowed, and never with the browser's credentials
 (cookies). `YOUT_CORS_ORIGINS` narrows the origins.
 
-An output is for whoever has its signed link: for any origin.
+Pages of every origin may read an output by its signed link.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,7 +58,7 @@ _PUBLIC = Cors()
 
 
 def of_path(path: str, api: Cors) -> Cors | None:
-    """Who may read answers of this path: None for what browsers load by themselves."""
+    """Return the CORS rules of a path: `api` for the API, all origins for outputs, None for every other path."""
     if path.startswith(("/v1/", "/api/")):
         return api
     return _PUBLIC if path.startswith("/media/") else None

@@ -1,5 +1,5 @@
-"""A request that is answered on its connection, without ASGI in between. The server still owns the connection: what
-uvicorn's cycle says of the request and its answer is kept true.
+"""Answers a request on its connection, without ASGI. uvicorn still owns the connection, so the state of its request
+cycle is kept up to date.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,18 +29,18 @@ class DirectExchange:
         self.scope: Scope = cycle.scope  # type: ignore[assignment]  # uvicorn's own type of the same
         self.begun = False
         self.receive: Receive = cycle.receive  # type: ignore[assignment]
-        """The edge puts its bounds around it."""
+        """Receives the body as in ASGI. The edge replaces it by one with bounds."""
         self.more_headers: Callable[[], Headers] = tuple
-        """The edge's, for every answer."""
+        """Gives the headers that the edge adds to every answer."""
         self.has_body: Callable[[], bool] = partial(_has_body, cycle)
-        """Whether nothing of the request is still to come. Not a method: it would make each call a cycle of garbage."""
+        """True when all of the request has arrived. A method here would make a reference cycle for each call."""
         self._cycle = cycle
         self._client: StreamClient | None = None
 
     async def reply(self, status: int, headers: Headers, body: bytes) -> None:
         cycle = self._cycle
         if cycle.flow.write_paused and not cycle.disconnected:
-            await cycle.flow.drain()  # the answer before this one has not been taken
+            await cycle.flow.drain()  # the client has not read the previous answer
         if cycle.disconnected:
             return
         head = self._head(status, [*headers, (b"content-length", b"%d" % len(body))])
@@ -59,7 +59,7 @@ class DirectExchange:
         if cycle.disconnected:
             return
         self.scope["state"]["event_stream"] = True
-        cycle.chunked_encoding = cycle.scope["http_version"] == "1.1"  # before it, the connection's end is the end
+        cycle.chunked_encoding = cycle.scope["http_version"] == "1.1"  # in HTTP/1.0, closing the connection ends it
         cycle.transport.write(head + (_CHUNKED if cycle.chunked_encoding else b"\r\n"))
 
     def write(self, data: bytes) -> bool:
@@ -94,7 +94,7 @@ class DirectExchange:
             self._client.writable()
 
     def _head(self, status: int, headers: Headers) -> bytes:
-        """All but the empty line."""
+        """Write the head without the empty line. Raises RuntimeError for a header with a control character."""
         cycle = self._cycle
         lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers, *self.more_headers())]
         written = b"".join(lines)
@@ -121,11 +121,11 @@ class DirectApp(Protocol):
     """An ASGI application that answers some requests directly."""
 
     def direct(self, scope: Scope) -> Handler | None:
-        """None: this request goes through ASGI."""
+        """Return the handler of a request, or None if the request goes through ASGI."""
 
 
 def as_asgi(handler: Handler, exchange: DirectExchange) -> Callable[..., Awaitable[None]]:
-    """For uvicorn's task, which ends a connection whose answer was not completed."""
+    """Wrap a handler for uvicorn's task, which closes the connection if the answer was not completed."""
 
     async def run(*_: Any) -> None:
         await handler(exchange)

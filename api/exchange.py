@@ -1,7 +1,6 @@
-"""One request and its answer, whatever carries them: the busiest endpoints know no ASGI.
+"""One request and its answer, independent of ASGI, for the chat endpoints.
 
-In a server `api.direct.DirectExchange` carries them, on the client's connection. `AsgiExchange` does it for any other
-ASGI server.
+In our server, `api.direct.DirectExchange` uses the client's connection. `AsgiExchange` works on any ASGI server.
 """
 
 import asyncio
@@ -14,52 +13,52 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class StreamClient(Protocol):
-    """Hears what becomes of the connection while a stream is written."""
+    """Is told of changes of the connection while a stream is written."""
 
     def gone(self) -> None:
-        """Nothing that is written reaches the client any more."""
+        """The client has disconnected: nothing that is written reaches it."""
 
     def writable(self) -> None:
-        """What was written has been taken: there is room for more."""
+        """The client has read what was written: more may be written."""
 
 
 class Exchange(Protocol):
     @property
     def scope(self) -> Scope:
-        """As in ASGI."""
+        """The scope, as in ASGI."""
 
     @property
     def begun(self) -> bool:
-        """Whether the answer's head was written."""
+        """True once the head of the answer was written."""
 
     @property
     def receive(self) -> Receive:
         """Gives the next part of the body, as in ASGI, within the edge's bounds."""
 
     async def reply(self, status: int, headers: Headers, body: bytes) -> None:
-        """The whole answer."""
+        """Write a whole answer."""
 
     def listen(self, client: StreamClient) -> None:
-        """Tell the client of a stream from here on; at once, if it has gone."""
+        """Call `client` from now on; at once, if the connection is already closed."""
 
     def begin(self, headers: Headers) -> None:
-        """The head of a stream, with status 200."""
+        """Write the head of a stream, with status 200."""
 
     def write(self, data: bytes) -> bool:
-        """A part of a stream. False: the client is behind; `writable` is called when it has caught up."""
+        """Write a part of a stream. False if the client is behind: `writable` is called when it has caught up."""
 
     def unsent(self) -> int:
-        """Bytes that the client has not taken yet."""
+        """Return the number of bytes that wait for the client."""
 
     async def end(self) -> None:
-        """The stream is complete."""
+        """End the stream."""
 
     def abort(self) -> None:
-        """Close the connection, without what is unsent."""
+        """Close the connection, and drop what is unsent."""
 
 
 class AsgiExchange:
-    """Implements `Exchange`. A task carries what was written."""
+    """Implements `Exchange` over ASGI. A task sends what was written."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -100,7 +99,7 @@ class AsgiExchange:
         await self._send(_part(b"", more=False))
 
     def abort(self) -> None:
-        """By returning before the answer is complete: the server closes the connection."""
+        """Stop sending. The application returns before the answer is complete, so the server closes the connection."""
         self._unwatch()
         if self._sending is not None:
             self._sending.cancel()

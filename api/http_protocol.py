@@ -1,7 +1,7 @@
-"""HTTP/1.1 as uvicorn speaks it, and what it leaves out: clients that offer an upgrade, that close their writing side
-after the request, that drip their head, or that go on sending after they were answered.
+"""uvicorn's HTTP/1.1, extended for clients that offer an upgrade, that close their writing side after the request, that
+send their head slowly, or that go on sending after they were answered.
 
-Requests that the application answers directly (`api.direct`) skip ASGI; all else of them is as with every request.
+Requests that the application answers directly (`api.direct`) skip ASGI. All other rules apply to them too.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from api.direct import DirectApp, DirectExchange, as_asgi
 
 MAX_HEAD_BYTES = 64 * 1024
 PROBE_SECONDS = (0.0, 0.05, 0.5, 2.0)
-"""When to find out whether a client that sends no more is still there; then every last of these."""
+"""Pauses before each check whether a client that has closed its side is still there. The last one is repeated."""
 MAX_INTERIM_ANSWERS = 4
-"""Go's client takes five. Two are enough to find out who is gone."""
+"""Go's client accepts five. Two are enough to find out that a client is gone."""
 TOO_LARGE = "The request's headers are too large."
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Clients skip any number of these before an answer's head (RFC 9110, 15.2)."""
@@ -26,21 +26,21 @@ _HOP_BY_HOP = frozenset({b"upgrade", b"http2-settings", b"connection"})
 
 
 class _HeadTooLarge(Exception):
-    """A head above the bound that has come in one piece."""
+    """A head above the bound that arrived in one piece."""
 
 
 class Http1Protocol(HttpToolsProtocol):
     max_head_seconds = 15.0
-    """From a connection's begin, or from a request's first byte, to the end of its head."""
+    """The time from the start of a connection, or from the first byte of a request, to the end of its head."""
     max_drain_seconds = 5.0
-    """That a client may go on sending a body after its answer, so that it gets to reading that."""
+    """How long a client may go on sending a body after its answer, so that it can read the answer."""
     max_drain_bytes = 32 * 1024 * 1024
-    """Of such a body: a client without a key could keep the event loop busy with more."""
+    """The most bytes of such a body: with more, a client without a key could keep the event loop busy."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._head_bytes = 0
-        """Of the head that is being read; or since the last of a body: how it is cut in chunks, and what trails it."""
+        """Bytes read of the head, or since the last body data: chunk headers and trailers."""
         self._in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
@@ -49,9 +49,9 @@ class Http1Protocol(HttpToolsProtocol):
         self._upgrading = False
         self._direct: DirectApp | None = self.app if hasattr(self.app, "direct") else None
         self._exchange: DirectExchange | None = None
-        """The one that is being answered, if it is answered directly."""
+        """The exchange that is being answered, if it is answered directly."""
         self._ending = False
-        """Nothing more is read: after what is being answered, the connection ends."""
+        """True if nothing more is read: the connection closes after the present answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -100,7 +100,7 @@ class Http1Protocol(HttpToolsProtocol):
                 self._refuse(431, TOO_LARGE)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """A client may close its writing side and still read: what it has asked for is answered, then we close."""
+        """Answer a client that closes its writing side and still reads, then close the connection."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body or self.parser is None:
             return False
@@ -117,7 +117,7 @@ class Http1Protocol(HttpToolsProtocol):
             self._head_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # what trails a body is no header: nothing here reads it
+        if self._in_head:  # trailers after a body are ignored
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -166,7 +166,7 @@ class Http1Protocol(HttpToolsProtocol):
             self._drain_timer = self.loop.call_later(self.max_drain_seconds, self.timeout_keep_alive_handler)
 
     def _drained(self) -> None:
-        """The rest of a request that was answered before it was whole has come: the connection can be used again."""
+        """Reuse the connection: the rest of a request that was answered early has arrived."""
         self.cycle.more_body = False
         if not self.cycle.keep_alive:
             self._ending = True
@@ -179,7 +179,7 @@ class Http1Protocol(HttpToolsProtocol):
             )
 
     def _without_upgrade(self, rest: bytes) -> None:
-        """An offer to speak another protocol may be ignored: the same request again, without the offer."""
+        """Parse the request again without its offer to upgrade, which a server may ignore."""
         method = self.parser.get_method()
         if method == b"CONNECT":
             self._refuse(405, "CONNECT is not allowed here.")
@@ -193,12 +193,12 @@ class Http1Protocol(HttpToolsProtocol):
         self.data_received(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(kept)) + rest)
 
     def _probe(self, count: int) -> None:
-        """Whoever is gone altogether answers this with a reset, and what is written then fails."""
+        """Write to a client that has closed its side. If it is gone, it answers with a reset, and later writes fail."""
         cycle = self.cycle
         if self.transport.is_closing() or cycle.response_complete:
             return
         if self.pipeline or cycle.scope["http_version"] != "1.1":
-            return  # another answer is being written, or the client knows no interim ones
+            return  # another answer is being written, or the client does not know interim answers
         if not cycle.response_started and count < MAX_INTERIM_ANSWERS:
             self.transport.write(_PROBE)
         elif cycle.chunked_encoding and _is_event_stream(cycle):
@@ -217,9 +217,9 @@ class Http1Protocol(HttpToolsProtocol):
         self._refuse(400, msg)
 
     def _refuse(self, status: int, message: str) -> None:
-        """What cannot be read reaches no application: the same envelope from here. Closes.
+        """Answer an invalid request with an error in the usual envelope, and close the connection.
 
-        What came before it is answered first. A body that breaks off in nonsense is one that never came whole.
+        A valid request before it is answered first. An invalid body counts as one that was cut off.
         """
         if self.transport.is_closing():
             return
@@ -239,21 +239,21 @@ class Http1Protocol(HttpToolsProtocol):
 
 
 class LingeringTransport:
-    """A connection that is not closed while its client still sends the body of what was answered.
+    """A connection that stays open while its client still sends the body of a request that was answered.
 
-    Closed before, the rest of the body would be answered with a reset, and the client could lose the answer to it.
+    If it were closed, the rest of the body would be answered with a reset, and the client could lose the answer.
     """
 
     def __init__(self, transport: asyncio.Transport, cycle: Any) -> None:
         self._transport = transport
-        self._cycle = weakref.proxy(cycle)  # who closes: two that hold each other are garbage to be looked for
+        self._cycle = weakref.proxy(cycle)  # no reference cycle with the object that closes this
         self.write = transport.write
         self.is_closing = transport.is_closing
         self.abort = transport.abort
         self.get_write_buffer_size = transport.get_write_buffer_size
 
     def close(self) -> None:
-        """The protocol closes when the body has come, or has taken too long."""
+        """Close now, unless a body is still coming: then the protocol closes after it, or after a timeout."""
         if not (self._cycle.response_complete and self._cycle.more_body):
             self._transport.close()
 

@@ -35,7 +35,7 @@ def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """As a header can hold them: a name may be any text, and there may be any number of them."""
+    """Write names for a header: percent-encoded, and cut to `MAX_NAMED` characters, with `...` at the end."""
     listed = ", ".join(quote(name[:MAX_NAMED], safe=_IN_NAMES) for name in names[:MAX_NAMED])
     return listed if len(listed) <= MAX_NAMED else f"{listed[:MAX_NAMED].rpartition(', ')[0]}, ...".removeprefix(", ")
 

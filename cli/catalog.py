@@ -14,7 +14,7 @@ def catalog() -> None:
 @catalog.command()
 @as_json
 def check(as_json: bool) -> None:
-    """Whether the catalog is valid, and which models are active with the keys that are set."""
+    """Check the catalog, and list the models that are active with the keys that are set."""
     import settings as configuration
     from catalog import files
     from domain.catalog import CatalogInvalid

@@ -1,4 +1,4 @@
-"""Chat calls in flight: each has a hold, is kept alive by a lease, and ends in exactly one charge or release."""
+"""Chat calls in flight. Each has a hold with a lease that is renewed, and ends in exactly one charge or release."""
 
 import asyncio
 import time
@@ -36,17 +36,17 @@ from providers.base import ChatUpstream
 log = structlog.get_logger(__name__)
 
 BIG_BODY = 64 * 1024
-"""Bytes of a request above which its caller is admitted first, and it is parsed and counted off the event loop."""
+"""Bytes. The caller of a larger request is admitted first, and the request is parsed and counted in a thread."""
 EXTENSION = 256
-"""Output tokens per choice by which a growing hold grows."""
+"""Output tokens per choice by which a hold is extended at least, if the credits allow it."""
 SETTLE_SECONDS = 10.0
-"""How long a stopping process waits for its last settlements; the sweeper ends what is left."""
+"""How long a stopping process waits for its last settlements. The sweeper ends the holds that are left."""
 _DEFAULT_OUTPUT = 4096
 
 
 class Ledger(Protocol):
     async def ask(self, operation: Operation) -> Answer:
-        """The result, durable; a refusal is raised."""
+        """Return the answer after its commit. Raises a refusal."""
 
 
 class Calls:
@@ -70,16 +70,16 @@ class Calls:
         self.abandoned = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
         self.unbilled_output = 0
-        """Tokens above the limit that was sent: the operator's."""
+        """Output tokens above the limit that was sent. Nobody is charged for them."""
         self._streams: dict[UUID, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(
         self, request: ModelCall, caller: AnyCaller, idempotent: IdempotentRequest | ImplicitRequest
     ) -> Call | Replay:
-        """Hold what the call may cost. Raises what the ledger refuses: nothing has been sent upstream then.
+        """Hold what the call may cost. Raises the ledger's refusal; nothing has been sent upstream then.
 
-        A `Replay` when the same request was made and charged before.
+        Returns a `Replay` if the same request was made and charged before.
         """
         caller.require_scope("chat")
         explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
@@ -105,7 +105,7 @@ class Calls:
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
             return reserved
-        assert isinstance(reserved, Reserved)  # noqa: S101  # what else a Reserve is answered with
+        assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
         call = Call(
             request=request,
             model=model,
@@ -123,9 +123,9 @@ class Calls:
         return call
 
     async def terms(self, request: ModelCall, payer: Admitted | None = None) -> tuple[Model, TextTerms]:
-        """The model, and what the call may use of it at most. Holds and sends nothing.
+        """Return the model, and the most that the call may use of it. Nothing is held or sent.
 
-        What its payer cannot pay for however it is counted is refused before that.
+        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
         """
         model = self._catalog().find(request.model)
         prices = extras.prices_of(model, request.body)
@@ -136,7 +136,7 @@ class Calls:
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
     def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
-        """The routes that take every parameter. Raises `RequestInvalid` when there is none."""
+        """Return the routes that take every parameter. Raises `RequestInvalid` if there is none."""
         dropped = [self._dropped(request, model, route) for route in model.routes]
         taken = tuple(route for route, names in zip(model.routes, dropped, strict=True) if not names)
         if taken:
@@ -166,7 +166,7 @@ class Calls:
         )
 
     def _provider_cost(self, call: Call, billed: Usage) -> tuple[str | None, int | None]:
-        """Who answered, and what it bills us, in billionths of a credit."""
+        """Return the provider that answered, and what it bills us in billionths of a credit. None if unknown."""
         route = call.route
         if route is None:
             return None, None
@@ -190,18 +190,18 @@ class Calls:
         return counted
 
     def billed(self, call: Call, report: Usage | None, text: str) -> tuple[Usage, int]:
-        """A whole answer's usage, and its output above the limit that was sent.
+        """Return the usage of a whole answer, and its output tokens above the limit that was sent.
 
-        Nothing is noted on the call: until it is settled, none of it was delivered.
+        The call is not changed: nothing is delivered until it is settled.
         """
         believed = None if report is None else usage.believed(report, call.max_input)
         counted = believed or usage.counted(call.input.count, tokens.text_tokens(text, self.count))
         return call.billable(counted)
 
     async def settle(self, call: Call, charge: events.Settle) -> Closed:
-        """Exactly one charge. Raises when it could not be made durable: the caller's client must hear an error then.
+        """Charge the call, once. Raises if it is not known to be committed: then the client must get an error.
 
-        A whole answer (without what it cost) is sealed in the same transaction when the call can be replayed.
+        If the call can be replayed, the same transaction stores the encrypted answer, without its cost.
         """
         return await self._close(call, lambda: self._charge(call, charge))
 
@@ -231,41 +231,41 @@ class Calls:
     async def _close(self, call: Call, operation: Callable[[], Settle | Void]) -> Closed:
         try:
             closed = await self.ledger.ask(operation())
-        finally:  # whatever fails, the ledger or we: the lease runs out, and the sweeper ends the hold
+        finally:  # after any failure the lease expires, and the sweeper ends the hold
             self.forget(call)
-        assert isinstance(closed, Closed)  # noqa: S101  # what Settle and Void are answered with
+        assert isinstance(closed, Closed)  # noqa: S101  # the answer to Settle and Void
         return closed
 
     def forget(self, call: Call) -> None:
-        """Renew its hold no more."""
+        """Stop renewing its hold."""
         self.live.pop(call.hold_id, None)
         self._streams.pop(call.hold_id, None)
 
     async def extend(self, call: Call, output_tokens: int) -> events.Extended | events.NotExtended:
-        """Let the hold grow by a good step, or else by what is needed now."""
+        """Extend the hold by `output_tokens` per choice, and by `EXTENSION` at least if the credits allow it."""
         held = call.output.paid // call.request.choices
         for more in sorted({max(output_tokens, EXTENSION), output_tokens}, reverse=True):
             try:
                 extended = await self.ledger.ask(Extend(call.hold_id, call.reserved.account_id, held + more))
             except InsufficientCredits:
                 continue
-            assert isinstance(extended, Extended)  # noqa: S101  # what an Extend is answered with
+            assert isinstance(extended, Extended)  # noqa: S101  # the answer to an Extend
             return events.Extended(extended.output_limit * call.request.choices, extended.amount)
         return events.NotExtended()
 
     def stream(self, call: Call, writer: StreamWriter, client: ClientSink) -> Stream:
-        """Begin to stream a call's answer to its client."""
+        """Make the stream of a call's answer to its client."""
         stream = self._streams[call.hold_id] = Stream(self, call, writer, client)
         return stream
 
     def run(self, waiting: Coroutine[Any, Any, None]) -> None:
-        """Own a task, so that it ends with its money right even when nobody waits for it."""
+        """Run a coroutine as a task that this object owns, so that it ends even when no caller waits for it."""
         task = asyncio.create_task(waiting)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def end_streams(self) -> None:
-        """This process is stopping: what still streams ends now, settled for what it delivered, and says so."""
+        """End all streams, because the process is stopping: each is settled for what it delivered, with an error."""
         for stream in list(self._streams.values()):
             stream.shutdown()
 
@@ -276,7 +276,7 @@ class Calls:
 
 
 def _refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
-    """What is too large however its tokens are counted is not counted: that takes seconds for a large request."""
+    """Refuse a request that is too large however its tokens are counted. An exact count would take seconds."""
     least = tokens.at_least(request.body)
     if model.context_window is not None and least > model.context_window:
         raise ContextLengthExceeded(

@@ -1,13 +1,13 @@
-"""One stream's state machine: which events it meets, and what follows from each. No socket, no clock, no task.
+"""The state machine of one stream: turns events into effects. No socket, no clock, no task.
 
-`TABLE` says which events count in which phase; `Relay.feed` turns one event into effects, which `gateway.streams`
-carries out. Nothing that ends a choice is sent before the charge has committed: that rule is here, and nowhere else.
+`TABLE` has the handler of each event in each phase. `Relay.feed` turns one event into effects, which `gateway.streams`
+carries out. Nothing that ends a choice is sent before the charge has committed: only this module has that rule.
 
-    OPENING            a route is asked; nothing that a client could read has been produced: another may still answer
-    RELAYING           output goes to the client as it comes
-    READING_FOR_BILL   the client has gone; the rest is read for the provider's bill, or for a replay
-    SETTLING           the provider is done with; the ledger is asked for the charge, or for the release
-    DONE               the money is right, and the client has heard the end
+    OPENING            a route was called and has produced no output: another route may still answer
+    RELAYING           output is sent to the client as it arrives
+    READING_FOR_BILL   the client has disconnected; the rest is read for the provider's bill, or for a replay
+    SETTLING           the provider is finished or closed; the ledger was asked for the charge or the release
+    DONE               the ledger has answered, and the client has the end or an error
 """
 
 from collections import deque
@@ -61,19 +61,19 @@ class Phase(Enum):
     SETTLING = auto()
     DONE = auto()
 
-    __hash__ = object.__hash__  # each is itself alone; an Enum's own is a function of Python's
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is slower
 
 
 class EndReason(Enum):
     FINISHED = auto()
     CLIENT_DISCONNECTED = auto()
     CREDITS_EXHAUSTED = auto()
-    """What is held does not pay for the next text, and the balance neither."""
+    """Neither the hold nor the balance pays for the next text."""
     HOLD_LOST = auto()
     SHUTDOWN = auto()
     PROVIDER_FAILED = auto()
     RUNAWAY = auto()
-    """The provider went on far above the limit that it was given."""
+    """The provider's output went far above the limit that was sent."""
 
 
 _FROM_UPSTREAM = (Accepted, Delta, Report, Done, Failed)
@@ -81,16 +81,16 @@ _FROM_UPSTREAM = (Accepted, Delta, Report, Done, Failed)
 
 @dataclass(slots=True)
 class _Attempt:
-    """What the route that is asked has said so far."""
+    """What the present route has sent so far."""
 
     accepted: bool = False
     report: Usage | None = None
     report_is_old: bool = False
-    """Whether text has come since."""
+    """True if text has arrived since the report."""
     opening: list[Delta] = field(default_factory=list)
-    """Chunks without content: they wait for the first that has some."""
+    """Chunks without content. They wait for the first one with content."""
     last: list[Delta] = field(default_factory=list)
-    """What ends the choices: held back until the charge has committed."""
+    """Chunks that end the choices. They are held back until the charge has committed."""
     ended: set[int] = field(default_factory=set)
 
 
@@ -99,15 +99,15 @@ class Relay:
         self.phase = Phase.OPENING
         self.end_reason: EndReason | None = None
         self.produced = False
-        """Whether the route that is asked has produced output: no other can answer then."""
+        """True if the present route has produced output: then no other route can answer."""
         self._call = call
         self._attempts = Attempts(call.routes)
         self._attempt = _Attempt()
         self._assembly = Assembly() if call.idempotent else None
         self._waiting: deque[Event] | None = None
-        """While the hold grows: what the provider says meanwhile, in order."""
+        """Events of the provider that wait, in order, while the hold is extended. None at other times."""
         self._grows = False
-        """Whether the hold grows on the route that is asked."""
+        """True if the hold is extended as needed on the present route."""
         self._abandoned = False
         self._error: GatewayError | None = None
         self._usage = usage.counted(0, 0)
@@ -132,7 +132,7 @@ class Relay:
         return [Ask(route)]
 
     def _reset_attempt(self) -> None:
-        """Forget what a route began to say, and did not go on with."""
+        """Forget what the last route sent before it failed."""
         self._attempt = _Attempt()
         if self._assembly is not None:
             self._assembly = Assembly()
@@ -148,7 +148,7 @@ class Relay:
         return []
 
     def delta(self, delta: Delta) -> Effects:
-        """Before any text goes out, the hold pays for it."""
+        """Relay a delta. Its text is sent only once the hold pays for it."""
         output = self._call.output
         if text := delta.text:
             if missing := output.add(text, tolerant=not self._grows):
@@ -164,8 +164,11 @@ class Relay:
         return self._pass_on(delta)
 
     def _assemble(self, delta: Delta) -> Effects | None:
-        """Effects when the answer has just become too large to keep, and is read for nothing else."""
-        assert self._assembly is not None  # noqa: S101  # the caller looked
+        """Add a delta to the answer for a replay.
+
+        Returns effects if the answer is now too large for one and the client has gone; else None.
+        """
+        assert self._assembly is not None  # noqa: S101  # the caller has checked it
         self._assembly.add(delta.chunk, delta.text)
         if self._assembly.size <= MAX_REPLAY_BYTES:
             return None
@@ -209,7 +212,7 @@ class Relay:
             effects += self.feed(waiting.popleft())
         if self._waiting is None:
             return [*effects, ReadOn()]
-        self._waiting.extend(waiting)  # the hold has to grow once more
+        self._waiting.extend(waiting)  # the hold must be extended again
         return effects
 
     def not_extended(self, _: NotExtended) -> Effects:
@@ -217,7 +220,7 @@ class Relay:
         return self._finish(EndReason.CREDITS_EXHAUSTED)
 
     def failed(self, event: Failed) -> Effects:
-        """Another route answers, if there is one and nothing has been produced."""
+        """Try the next route, if there is one and no output was produced. Else the call fails."""
         self._waiting = None
         route = self._attempts.after(event.error, produced=self.produced or self._abandoned)
         return self._ask(route, event.error)
@@ -228,7 +231,7 @@ class Relay:
         return self._read_for_bill()
 
     def _read_for_bill(self) -> Effects:
-        """For nobody: only what can be replayed, and what would be billed all the same."""
+        """Read on without a client, if the answer can be replayed or the provider bills the rest anyway. Else end."""
         if self._assembly is not None:
             return [ReadForBill(replayed=True)]
         route = self._call.route
@@ -253,19 +256,19 @@ class Relay:
         return self.read_enough(ReadEnough())
 
     def _finish(self, reason: EndReason) -> Effects:
-        """The answer ends here, for better or worse: what it used is charged."""
+        """End the answer and charge its usage."""
         self._settling(reason)
         left = reason is EndReason.CLIENT_DISCONNECTED
-        if left and not self._attempt.accepted:  # before its provider took it on
+        if left and not self._attempt.accepted:  # before the provider accepted the call
             return [Close(), Void()]
-        close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # what is complete goes back to its pool
+        close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # a complete answer's connection is reused
         self._usage, above = self._call.billable(self._used(reason))
         self._end_choices("stop" if reason is EndReason.FINISHED else "length")
         answer = None if left else self._sealable()
         return [*close, Settle(self._usage, not left, above, self._abandoned, answer)]
 
     def _used(self, reason: EndReason) -> Usage:
-        """As the provider reports it; but what passed through since an older report was produced all the same."""
+        """Return the reported usage, but at least our count if the answer is cut off or text came after the report."""
         counted, report = self._call.counted(), self._attempt.report
         if report is None:
             return counted
@@ -273,7 +276,7 @@ class Relay:
         return report if whole else usage.at_least(report, counted)
 
     def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
-        """Settle first, then say so."""
+        """Settle, or release if nothing was produced. The client gets the error after that."""
         self._settling(reason)
         self._error = error
         if not self.produced:
@@ -286,14 +289,14 @@ class Relay:
         return [Close(), Settle(self._usage, minimum=False, unbilled_output=above, capped=self._abandoned)]
 
     def break_off(self, error: GatewayError) -> Effects:
-        """A fault of ours: whatever the phase, the money still has to be right."""
+        """End the call after a fault of this program: it is settled for what was produced, or released."""
         return self._fail(EndReason.PROVIDER_FAILED, error)
 
     def _settling(self, reason: EndReason) -> None:
         self.phase, self.end_reason, self._waiting = Phase.SETTLING, reason, None
 
     def _sealable(self) -> bytes | None:
-        """The answer as it is kept for a replay. What cannot be written was not sent either."""
+        """Return the answer to store for a replay, or None if there is none or it cannot be written as JSON."""
         if self._assembly is None:
             return None
         whole = self._assembly
@@ -304,7 +307,7 @@ class Relay:
         return replays.sealable(completed, self._call)
 
     def _end_choices(self, reason: str) -> None:
-        """A finish reason for each choice that has none: the credits ended, or the provider did not say one."""
+        """Give a finish reason to each choice that has none, as when the credits ran out."""
         if missing := self._unended():
             choices = [{"index": n, "delta": {}, "finish_reason": reason} for n in missing]
             last = Delta({"choices": choices}, finished=tuple(missing))
@@ -324,7 +327,7 @@ class Relay:
         return [End(self._attempt.last, bill)]
 
     def not_settled(self, event: NotSettled) -> Effects:
-        """Asked for once: whether it happened is for the ledger to say, not for us to guess."""
+        """End with an error. The ledger is not asked again: its commit may have happened."""
         self.phase = Phase.DONE
         error = event.error
         if self._error is None:
@@ -334,7 +337,7 @@ class Relay:
 
 
 def _split(delta: Delta) -> tuple[Delta | None, Delta | None]:
-    """What may go out now, and what ends a choice. Both keep the order of the text."""
+    """Split a delta into what may be sent now and what ends a choice. Both keep the order of the text."""
     if not delta.finished:
         return delta, None
     now, last = [], []

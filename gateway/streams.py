@@ -1,7 +1,7 @@
-"""Carries a stream out: feeds its relay with what happens, and does what the relay decides.
+"""Runs a stream: feeds events to its relay, and carries out the effects that the relay returns.
 
-A provider's bytes reach the client in the turn of the loop in which they arrive. A task exists only while the ledger is
-asked. Nothing that the ledger must see depends on the client's connection.
+A provider's bytes are written to the client in the event loop iteration in which they arrive. A task exists only while
+the ledger is asked. No operation of the ledger depends on the client's connection.
 """
 
 import asyncio
@@ -48,20 +48,20 @@ log = structlog.get_logger(__name__)
 
 
 class ClientSink(Protocol):
-    """A client's connection. It tells its stream `client_disconnected` and `client_reads_on`."""
+    """A client's connection. It calls `client_disconnected` and `client_reads_on` of its stream."""
 
     def write(self, data: bytes) -> bool:
-        """False: the client is behind; write nothing more, if that is possible, until it reads on."""
+        """Write to the client. False if it is behind: then write no more until `client_reads_on`, if possible."""
 
     def fail(self, error: GatewayError, data: bytes, *, produced: bool) -> None:
-        """The last words: `data` if output was produced or an answer has begun, else an answer with its status."""
+        """End with an error: write `data` if output was produced or the answer has begun, else answer its status."""
 
     def end(self) -> None:
-        """Nothing comes after what was written."""
+        """End the answer after what was written."""
 
 
 class CallKeeper(Protocol):
-    """What a stream needs of the calls of its process."""
+    """What a stream needs of `gateway.calls.Calls`."""
 
     @property
     def faults(self) -> RouteFaults: ...
@@ -79,10 +79,10 @@ class CallKeeper(Protocol):
     async def extend(self, call: Call, output_tokens: int) -> Extended | NotExtended: ...
 
     def run(self, waiting: Coroutine[Any, Any, None]) -> None:
-        """Own a task, so that it ends with its money right even when nobody waits for it."""
+        """Run a coroutine as an owned task, so that it ends even when no caller waits for it."""
 
     def forget(self, call: Call) -> None:
-        """Renew its hold no more: the sweeper ends it."""
+        """Stop renewing its hold: the sweeper ends it."""
 
 
 class Stream:
@@ -121,7 +121,7 @@ class Stream:
         self.happens(Start())
 
     def client_disconnected(self) -> None:
-        """The client has gone, or does not read. The stream ends by itself. Safe to repeat."""
+        """Tell the stream that the client has disconnected or reads nothing. The stream ends by itself. Idempotent."""
         if not self._client_gone:
             self._client_gone = True
             self.client_reads_on()
@@ -145,7 +145,7 @@ class Stream:
 
     def feed(self, event: Event) -> None:
         self._events.append(event)
-        if self._busy:  # it happened while an effect of another was carried out: its turn comes after that
+        if self._busy:  # an effect caused this event: it is handled after that effect
             return
         self._busy = True
         try:
@@ -158,7 +158,7 @@ class Stream:
             self._busy = False
 
     def _break_off(self, fault: Exception) -> None:
-        """A fault of ours. The client hears an error, and the money is still right."""
+        """Handle a fault of this program: the client gets an error, and the call is settled or released."""
         log.error("stream broke", fault=type(fault).__name__, phase=self._relay.phase.name)
         self._events.clear()
         try:
@@ -259,7 +259,7 @@ class Stream:
     def _end(self, effect: End) -> None:
         try:
             self._out.append(self._writer.end(effect.last, effect.bill))
-        except Exception as fault:  # the charge stands: the client hears that, and not that nothing happened
+        except Exception as fault:  # the charge has committed: the client is told so
             log.error("a stream's end cannot be written", fault=type(fault).__name__)
             charge = f"GET /api/billing/charges/{self._call.head.id}/ explains the charge."
             error = GatewayError(f"The end of this answer could not be written. It is charged. {charge}")

@@ -1,7 +1,7 @@
 """The transport of every adapter: HTTP/1.1, a pool of connections for each origin, timeouts and bounds.
 
-No redirect is followed, and no proxy of the environment used. What fails is `UpstreamError` or `UpstreamTimeout`; it
-never holds a text or an address.
+It follows no redirect and uses no proxy of the environment. It fails with `UpstreamError` or `UpstreamTimeout`, which
+contain no text and no address of the provider.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from providers.waiting_calls import WaitingCalls
 log = structlog.get_logger(__name__)
 
 KEEP_IDLE_SECONDS = 30.0
-"""A connection that nobody used for so long is closed."""
+"""A connection that was idle for this long is closed."""
 TELL_EVERY_SECONDS = 60.0
 _ADDED = ("host", "content-length", "user-agent", "accept-encoding", "connection", "transfer-encoding")
 
@@ -36,7 +36,7 @@ class Origin:
 
 @lru_cache(maxsize=1024)
 def _split(url: str) -> tuple[Origin, str, str]:
-    """The origin, the request's target, and the `Host` header. Raises ValueError."""
+    """Return the origin, the request target and the `Host` header. Raises ValueError for an invalid URL."""
     parts = urlsplit(url)
     tls = parts.scheme == "https"
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -50,7 +50,7 @@ def _split(url: str) -> tuple[Origin, str, str]:
 
 @lru_cache(maxsize=256)
 def _head(method: str, target: str, host: str, user_agent: str, headers: tuple[tuple[str, str], ...]) -> bytes:
-    """All but the length. The same for most calls of a provider. Raises ValueError."""
+    """Write the head but for the length, which makes it cacheable. Raises ValueError for a header with a line end."""
     lines = [
         f"{method} {target} HTTP/1.1",
         f"Host: {host}",
@@ -65,10 +65,10 @@ def _head(method: str, target: str, host: str, user_agent: str, headers: tuple[t
 
 
 class Http1Transport:
-    """Implements `providers.base.Transport`. Of one event loop."""
+    """Implements `providers.base.Transport`. Belongs to one event loop."""
 
     def __init__(self, max_connections: int, *, tls: ssl.SSLContext | None = None, user_agent: str = "yout") -> None:
-        """`max_connections` is for each origin; more calls wait for one. `tls` instead of the system's authorities."""
+        """`max_connections` is the limit for each origin; more calls wait. `tls` replaces the default TLS context."""
         self._max = max_connections
         self._tls = tls
         self._user_agent = user_agent
@@ -90,7 +90,7 @@ class Http1Transport:
         return exchange
 
     async def close(self) -> None:
-        """Close every connection; calls under way fail."""
+        """Close every connection. Calls under way fail with `UpstreamError`."""
         for pool in self._pools.values():
             pool.close()
         await asyncio.sleep(0)
@@ -119,7 +119,7 @@ class _Pool:
         self._told_at = -TELL_EVERY_SECONDS
 
     def acquire(self, exchange: "HttpExchange", *, fresh: bool = False) -> None:
-        """A connection for it: an idle one, a new one, or the next that is free."""
+        """Give the exchange an idle connection, a new one, or the next that is free. `fresh` skips idle ones."""
         while self._idle and not fresh:
             connection = self._idle.pop()
             if connection.usable and time.monotonic() - connection.idle_since < KEEP_IDLE_SECONDS:
@@ -131,7 +131,7 @@ class _Pool:
             self._connecting.add(task)
             exchange.connecting = task
             task.add_done_callback(self._connected)
-        elif fresh:  # before all others, on the next connection that is made or has just been used
+        elif fresh:  # before all others, on the next connection
             self._waiting.add_first(exchange)
             if self._idle:
                 self._idle.pop(0).abort()
@@ -167,7 +167,7 @@ class _Pool:
         return len(self._all) + len(self._connecting) < self._max
 
     def _next(self) -> None:
-        """A connection less: who waits may have a new one."""
+        """Open connections for waiting calls while there is room."""
         while self._has_room() and (exchange := self._waiting.take()):
             self.acquire(exchange)
 
@@ -185,7 +185,7 @@ class _Pool:
                 )
         except TimeoutError:
             exchange.fail(UpstreamTimeout())
-        except (OSError, ValueError) as failure:  # refused, unknown, or a certificate that is not theirs
+        except (OSError, ValueError) as failure:  # refused, unknown host, or an invalid certificate
             self._tell(failure)
             exchange.fail(UpstreamError())
         except asyncio.CancelledError:
@@ -204,7 +204,7 @@ class _Pool:
             exchange.run_on(connection)
 
     def _tell(self, failure: Exception) -> None:
-        """The operator, once a minute."""
+        """Log the failure, once a minute at most."""
         now = time.monotonic()
         if now - self._told_at >= TELL_EVERY_SECONDS:
             self._told_at = now
@@ -238,7 +238,7 @@ class HttpExchange:
         self._loop = asyncio.get_running_loop()
         self._end_at = self._loop.time() + timeouts.total.total_seconds()
         self._due = self._end_at
-        """When what is waited for is late, before `_end_at`. Moved by each part that comes; the timer looks at it."""
+        """When the current timeout ends. Each part that is received moves it; the timer only checks it."""
         self._timer: asyncio.TimerHandle | None = None
         self._idle_seconds = timeouts.idle.total_seconds()
 
@@ -251,7 +251,7 @@ class HttpExchange:
         pool.acquire(self)
 
     def refuse(self, error: GatewayError) -> None:
-        """Fail in the next turn: whoever opened it does not have it yet."""
+        """Fail in the next iteration of the loop: the caller of `open` does not have the exchange yet."""
         self._loop.call_soon(self.fail, error)
 
     def run_on(self, connection: Connection) -> None:
@@ -311,7 +311,7 @@ class HttpExchange:
             self.fail(UpstreamError())
 
     def _finish(self) -> None:
-        """Nothing more is heard of it; a connection that still answers it is closed."""
+        """End the exchange: stop the timer, and close a connection that still carries it."""
         self.over = True
         self._head = self._body = b""
         if self._timer is not None:
@@ -323,7 +323,7 @@ class HttpExchange:
             connection.abort()
 
     def _wait(self, seconds: float) -> None:
-        """For the next part, at most so long."""
+        """Set the timeout for the next part."""
         self._due = min(self._loop.time() + seconds, self._end_at)
         if self._timer is not None and self._due < self._timer.when():
             self._timer.cancel()

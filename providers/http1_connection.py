@@ -14,9 +14,9 @@ from providers.http_content import Inflater, inflater
 log = structlog.get_logger(__name__)
 
 MAX_HEAD = 64 * 1024
-"""Bytes of status line and headers, of informational answers too; and of what trails a body."""
+"""The most bytes of status line and headers, with those of informational answers, and of trailers after a body."""
 _AT_ONCE = 64 * 1024
-"""A body up to this is written together with its head."""
+"""Bytes. A body up to this size is written together with its head."""
 
 
 @lru_cache(maxsize=512)
@@ -28,17 +28,17 @@ _LENIENCIES = dict.fromkeys(
     ("lenient_headers", "lenient_chunked_length", "lenient_optional_cr_before_lf", "lenient_spaces_after_chunk_size"),
     True,
 )
-"""What other clients take too: header lines that go on, a length beside chunks, line ends without a return."""
+"""Deviations that other clients accept too: folded headers, a length beside chunks, line ends without CR."""
 
 
 class Answering(Protocol):
-    """Whose request is on the connection."""
+    """Receives the answer to the request on a connection."""
 
     def written(self) -> None:
-        """The last byte of the request has left."""
+        """The last byte of the request has been sent."""
 
     def received(self) -> None:
-        """Bytes came in."""
+        """Bytes have been received."""
 
     def head(self, status: int, headers: Headers) -> None: ...
 
@@ -47,12 +47,15 @@ class Answering(Protocol):
     def complete(self) -> None: ...
 
     def lost(self, *, stale: bool) -> None:
-        """The answer is broken or the connection is gone. `stale`: before any byte, on one that was used before."""
+        """The answer is broken or the connection is closed.
+
+        `stale` means that a reused connection was closed before any byte of the answer: the request can be sent again.
+        """
 
 
 class Owner(Protocol):
     def idle(self, connection: "Connection") -> None:
-        """It can carry another request."""
+        """The connection can carry another request."""
 
     def gone(self, connection: "Connection") -> None: ...
 
@@ -70,16 +73,16 @@ class Connection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        """For the next answer. The parser is where one begins: only after a whole one is a connection used again."""
+        """Prepare for the next answer. The parser needs no reset: a connection is reused only after a whole answer."""
         self._headers: dict[str, str] = {}
         self._beside = 0
-        """Bytes read of a head, or since the last of the body: how it is cut in chunks, and what trails it."""
+        """Bytes read of the head, or since the last body data: chunk headers and trailers."""
         self._header_size = 0
         self._in_body = False
         self._until_close = False
         self._inflater: Inflater | None = None
         self._doubtful = False
-        """Its length is told twice, and only one of them can be right: what follows may be anything."""
+        """True when the answer has both a length and chunks: what follows it on the connection cannot be trusted."""
         self._complete = False
         self._keeps_alive = False
         self._broken = False
@@ -87,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._sent = False
 
     def start(self, answering: Answering, head: bytes, body: bytes) -> None:
-        """Send a request. One at a time."""
+        """Send a request. The connection carries one at a time."""
         assert self._transport is not None  # noqa: S101  # it is connected
         self._reset()
         self._answering = answering
@@ -116,13 +119,13 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Close the socket; whoever was answered hears nothing more."""
+        """Close the socket. The exchange on it is not called again."""
         self._answering = None
         if self._transport is not None:
             self._transport.abort()
 
     def abort_and_tell(self) -> None:
-        """Close the socket as if it had broken."""
+        """Close the socket and fail the exchange on it. The request is not sent again."""
         self._uses = 0
         if self._answering is not None:
             self._lose()
@@ -133,10 +136,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)  # so that it is heard when the last byte has left
+        self._transport.set_write_buffer_limits(high=0)  # `resume_writing` comes after the last byte
 
     def pause_writing(self) -> None:
-        """The request is still leaving."""
+        """Do nothing: the request is still being sent."""
 
     def resume_writing(self) -> None:
         if self._answering is not None and not self._sent:
@@ -144,7 +147,7 @@ class Connection(asyncio.Protocol):
             self._answering.written()
 
     def data_received(self, data: bytes) -> None:
-        if self._answering is None:  # nobody asked
+        if self._answering is None:  # bytes without a request
             self.abort()
             return
         self._heard = True
@@ -154,7 +157,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._broken = True
-            if isinstance(error, httptools.HttpParserCallbackError):  # ours, not theirs
+            if isinstance(error, httptools.HttpParserCallbackError):  # our fault, not the provider's
                 log.error("an upstream answer could not be taken", fault=type(error.__context__).__name__)
         if self._beside > MAX_HEAD and not self._complete:
             self._broken = True
@@ -176,7 +179,7 @@ class Connection(asyncio.Protocol):
     # What httptools calls.
 
     def on_message_begin(self) -> None:
-        if self._complete:  # more than was asked for
+        if self._complete:  # a second answer to one request
             self._broken = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -229,7 +232,7 @@ class Connection(asyncio.Protocol):
             self._headers = {}
 
     def _end(self) -> None:
-        """The answer is whole. The connection goes back, unless something about it is not as it should be."""
+        """Complete the answer. The connection goes back to its pool, unless the answer leaves it in doubt."""
         answering, self._answering = self._answering, None
         whole = self._is_whole()
         self.resume()
@@ -245,7 +248,7 @@ class Connection(asyncio.Protocol):
             answering.lost(stale=False)
 
     def _is_whole(self) -> bool:
-        """Also what it was packed into."""
+        """Tell whether the compressed body, if it is one, is complete too."""
         try:
             if self._inflater is not None:
                 self._inflater.end()

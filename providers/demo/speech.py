@@ -35,7 +35,7 @@ def _written(path: Path, pcm: bytes, tempo: float, name: str) -> float:
 
 
 async def _spoken(text: str, voice: Voice, words_per_minute: int) -> bytes:
-    # The text goes in by stdin: anybody on the machine can read arguments. -I and -S: no foreign code, a fast start.
+    # The text goes in by stdin: every user of the machine can read arguments. -I and -S: no other code, a fast start.
     command = (sys.executable, "-I", "-S", str(_PROGRAM))
     library = (_LOADER.get_library_path(), _LOADER.get_data_path())
     manner = (voice.name, str(words_per_minute), str(voice.pitch), str(os.getpid()))

@@ -5,16 +5,12 @@ The provider gets the prompt and nothing about the caller. Its texts, hosts and 
 
 from collections.abc import Iterator, Mapping
 
-import structlog
-
 from domain.catalog import Provider
-from domain.errors import GatewayError, UpstreamError
+from domain.errors import GatewayError
 from providers import assembled, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
 from providers.openai import errors, request, whole
 from providers.openai.decoder import OpenAIDecoder
-
-log = structlog.get_logger(__name__)
 
 
 class OpenAIAdapter:
@@ -24,12 +20,8 @@ class OpenAIAdapter:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
         self._openrouter = openrouter
         self._headers = _headers(provider, referer)
-        if self._headers is None:
-            log.error("the key or a header of this provider cannot be sent: set it anew", provider=provider.name)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
-        if self._headers is None:
-            raise UpstreamError
         body, dropped = request.payload(call, openrouter=self._openrouter)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
         return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
@@ -51,16 +43,12 @@ def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
     yield from decoder.eof()
 
 
-def _headers(provider: Provider, referer: str) -> Mapping[str, str] | None:
-    """Return the headers, or None when the key or another value cannot be sent in a header."""
-    headers = {name: value.get_secret_value().strip() for name, value in provider.headers.items()}
+def _headers(provider: Provider, referer: str) -> Mapping[str, str]:
+    """The catalog has made sure that they can be sent."""
+    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
     if provider.api_key is not None:
-        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value().strip()}"
+        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
     if referer:
         headers.setdefault("HTTP-Referer", referer)
     headers["Content-Type"] = "application/json"
-    return headers if all(_can_be_sent(value) for value in headers.values()) else None
-
-
-def _can_be_sent(value: str) -> bool:
-    return value.isascii() and value.isprintable()
+    return headers

@@ -26,18 +26,36 @@ async def test_it_succeeds(anywhere: Client, cached: int) -> None:
     assert world.provider.cancelled == []
 
 
+def _stages(*stages: Progress) -> Callable[[World], None]:
+    """The provider tells these, one at each poll."""
+
+    def arrange(world: World) -> None:
+        world.provider.stages = list(stages)
+
+    return arrange
+
+
+def _files(*files: bytes) -> Callable[[World], None]:
+    """The provider gives these as the job's outputs."""
+
+    def arrange(world: World) -> None:
+        world.provider.files = list(files)
+
+    return arrange
+
+
 FAILURES: dict[str, tuple[Callable[[World], None], str]] = {
     "begin": (lambda world: world.script.fail("jobs.begin", HoldVoided()), "internal_error"),
     "submit": (lambda world: world.script.fail("provider.submit", UpstreamRefused()), "upstream_error"),
-    "render": (lambda world: setattr(world.provider, "stages", [Progress(Stage.FAILED)]), "upstream_error"),
-    "stopped-there": (lambda world: setattr(world.provider, "stages", [Progress(Stage.CANCELLED)]), "upstream_error"),
+    "render": (_stages(Progress(Stage.FAILED)), "upstream_error"),
+    "stopped-there": (_stages(Progress(Stage.CANCELLED)), "upstream_error"),
     "refused-late": (
-        lambda world: setattr(world.provider, "stages", [RUNNING, Progress(Stage.FAILED, failure="invalid_value")]),
+        _stages(RUNNING, Progress(Stage.FAILED, failure="invalid_value")),
         "invalid_value",
     ),
-    "copy": (lambda world: setattr(world.provider, "made", [b"<html>"]), "upstream_error"),
+    "copy": (_files(b"<html>"), "upstream_error"),
     "copy-second": (lambda world: world.script.fail("storage.put", OutputTooLarge()), "upstream_error"),
-    "nothing-made": (lambda world: setattr(world.provider, "made", []), "upstream_error"),
+    "nothing-made": (_files(), "upstream_error"),
     "capture": (lambda world: world.script.fail("jobs.succeed", HoldVoided()), "internal_error"),
 }
 
