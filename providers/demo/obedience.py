@@ -97,12 +97,12 @@ def _of_the_user(question: str, earlier: list[str]) -> str | None:
         for match in _COUNTED.finditer(text):
             if re.search(rf"\b{re.escape(what)}\b", match["what"].lower()):
                 return f"You have {match['value']} {what}."
-    if (asked := _WHERE.search(question)) is not None:
+    if (place := _WHERE.search(question)) is not None:
         for match in _PLACE.finditer(text):
-            if match["verb"].lower() == asked["verb"].lower():
-                return f"You {asked['verb'].lower()} {match['value'].strip()}."
-    if _HOW_OLD.search(question) and (match := _AGE.search(text)):
-        return f"You are {match['value']} years old."
+            if match["verb"].lower() == place["verb"].lower():
+                return f"You {place['verb'].lower()} {match['value'].strip()}."
+    if _HOW_OLD.search(question) and (age := _AGE.search(text)):
+        return f"You are {age['value']} years old."
     return None
 
 
