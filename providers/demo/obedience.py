@@ -33,6 +33,17 @@ _TO_REMEMBER = re.compile(
     r"(?:\s+is)?\s*:?\s*(?P<value>[^\s.,;!?][^\n.,;!?]{0,60})",
     re.IGNORECASE,
 )
+_COUNTED = re.compile(
+    r"\b(?:i|we)(?: have|'ve)(?: got)?\s+(?P<value>[0-9]{1,6}|an?|one|two|three|four|five|six|seven|eight|nine|ten"
+    r"|eleven|twelve|many|several|no)\s+(?P<what>[a-z][a-z ]{1,40})",
+    re.IGNORECASE,
+)
+_HOW_MANY = re.compile(r"\bhow many (?P<what>[a-z]{2,30})\b", re.IGNORECASE)
+_PLACE = re.compile(r"\bi (?P<verb>live|work|study) (?P<value>(?:in|at|near) [^\n.,;!?]{1,60})", re.IGNORECASE)
+_WHERE = re.compile(r"\bwhere (?:do|did) i (?P<verb>live|work|study)\b", re.IGNORECASE)
+_AGE = re.compile(r"\bi(?: am|'m) (?P<value>[0-9]{1,3})(?: years old)?\b", re.IGNORECASE)
+_HOW_OLD = re.compile(r"\bhow old am i\b|\bwhat is my age\b", re.IGNORECASE)
+_BRITISH = re.compile(r"\b(col|fav|flav|neighb|hon)our", re.IGNORECASE)
 _BEFORE = re.compile(
     r"\b(?:what (?:did|have) i (?:just )?(?:say|said|ask|asked|write|written|tell|told)"
     r"|my (?:previous|last|first|earlier) (?:message|question|sentence|words)"
@@ -65,14 +76,39 @@ def recalled(question: str, earlier: list[str]) -> str | None:
     if _BEFORE.search(question):
         quoted = earlier[0] if re.search(r"\bfirst\b", question, re.IGNORECASE) else earlier[-1]
         return f"You wrote: \u201c{' '.join(quoted.split())[:MAX_SAID]}\u201d"
+    question, earlier = _american(question), [_american(message[:MAX_READ]) for message in earlier]
+    if answer := _of_the_user(question, earlier):
+        return answer
     if not re.search(r"\b(what|which|who|recall|repeat|remember|tell me)\b", question, re.IGNORECASE):
         return None
     for message in reversed(earlier):
-        for match in (*_FACT.finditer(message[:MAX_READ]), *_TO_REMEMBER.finditer(message[:MAX_READ])):
+        for match in (*_FACT.finditer(message), *_TO_REMEMBER.finditer(message)):
             what = " ".join((match["what"] or "that").lower().split())
             if what == "that" or re.search(rf"\b{re.escape(what.split()[-1])}\b", question, re.IGNORECASE):
                 return f"Your {what} is {_trimmed(match['value'])}." if what != "that" else _trimmed(match["value"])
     return None
+
+
+def _of_the_user(question: str, earlier: list[str]) -> str | None:
+    """What the user has, where the user is, and how old."""
+    text = "\n".join(reversed(earlier))
+    if (asked := _HOW_MANY.search(question)) is not None:
+        what = asked["what"].lower()
+        for match in _COUNTED.finditer(text):
+            if re.search(rf"\b{re.escape(what)}\b", match["what"].lower()):
+                return f"You have {match['value']} {what}."
+    if (place := _WHERE.search(question)) is not None:
+        for match in _PLACE.finditer(text):
+            if match["verb"].lower() == place["verb"].lower():
+                return f"You {place['verb'].lower()} {match['value'].strip()}."
+    if _HOW_OLD.search(question) and (age := _AGE.search(text)):
+        return f"You are {age['value']} years old."
+    return None
+
+
+def _american(text: str) -> str:
+    """One spelling of words that have two: a question may have the other."""
+    return _BRITISH.sub(lambda match: f"{match[1]}or", text)
 
 
 def _trimmed(text: str) -> str:

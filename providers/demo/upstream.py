@@ -11,6 +11,7 @@ import structlog
 from domain.errors import GatewayError, RequestInvalid, UpstreamError, UpstreamRefused
 from providers import upstream_json
 from providers.base import ChatCall, Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
+from providers.demo import validation
 from providers.demo.chat import DemoChat
 from providers.openai.adapter import OpenAIAdapter
 
@@ -22,6 +23,10 @@ _EVENTS: Headers = {"content-type": "text/event-stream"}
 
 class DemoAdapter(OpenAIAdapter):
     """OpenAI's wire. The demo's error messages are ours, so clients may see them."""
+
+    def request(self, call: ChatCall) -> UpstreamRequest:
+        validation.check_unsent(dict(call.body))
+        return super().request(call)
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
         if status != 400:

@@ -10,6 +10,8 @@ from domain.errors import RequestInvalid
 
 MAX_STOPS = 4
 MAX_TOOLS = 128
+MAX_BIAS = 100
+MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RANGES = {
     "temperature": (0, 2),
@@ -33,12 +35,22 @@ _ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 def check(body: dict[str, Any]) -> None:
     """Check the request. Raises `RequestInvalid`, which names the field."""
     _check_values(body)
+    _check_logit_bias(body.get("logit_bias"))
     _check_stop(body.get("stop"))
     _check_response_format(body.get("response_format"))
     names = _check_tools(body.get("tools"))
     _check_tool_choice(body, names)
     _check_functions(body)
     _check_messages(body.get("messages") or [])
+
+
+def check_unsent(body: dict[str, Any]) -> None:
+    """Check what no provider is sent, and what an adapter sets itself. Raises `RequestInvalid`."""
+    if not isinstance(body.get("user"), str | None):
+        _refuse("user", "expected a string")
+    if body.get("stream_options") is not None and body.get("stream") is not True:
+        _refuse("stream_options", "it is only allowed when 'stream' is true")
+    _check_metadata(body.get("metadata"))
 
 
 def _refuse(param: str, expected: str) -> NoReturn:
@@ -56,6 +68,30 @@ def _check_values(body: dict[str, Any]) -> None:
             _refuse(name, f"expected one of {', '.join(sorted(words))}")
     if body.get("top_logprobs") is not None and body.get("logprobs") is not True:
         _refuse("top_logprobs", "it is only allowed when 'logprobs' is true")
+
+
+def _check_logit_bias(biases: object) -> None:
+    if biases is None:
+        return
+    if not isinstance(biases, dict):
+        _refuse("logit_bias", "expected an object")
+    for token, bias in biases.items():
+        if not (token.isascii() and token.isdigit()):
+            _refuse("logit_bias", "expected ids of tokens as keys")
+        if not isinstance(bias, int | float) or isinstance(bias, bool) or abs(bias) > MAX_BIAS:
+            _refuse("logit_bias", f"expected numbers from -{MAX_BIAS} to {MAX_BIAS}")
+
+
+def _check_metadata(metadata: object) -> None:
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict) or len(metadata) > MAX_METADATA:
+        _refuse("metadata", f"expected an object of at most {MAX_METADATA} keys")
+    for key, value in metadata.items():
+        if len(key) > MAX_METADATA_KEY:
+            _refuse("metadata", f"expected keys of at most {MAX_METADATA_KEY} characters")
+        if not isinstance(value, str) or len(value) > MAX_METADATA_VALUE:
+            _refuse("metadata", f"expected strings of at most {MAX_METADATA_VALUE} characters")
 
 
 def _check_stop(stop: object) -> None:

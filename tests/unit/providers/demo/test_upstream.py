@@ -182,3 +182,35 @@ async def test_closing_the_transport_ends_what_runs() -> None:
     reader = begin(call("hi [seconds=600]", "chat-slow"), transport)
     await transport.close()
     assert reader.reads == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"user": 5}, "user"),
+        ({"metadata": {str(number): "x" for number in range(17)}}, "metadata"),
+        ({"metadata": {"a": 1}}, "metadata"),
+        ({"metadata": {"a": "x" * 513}}, "metadata"),
+        ({"metadata": {"a" * 65: "x"}}, "metadata"),
+        ({"metadata": "x"}, "metadata"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+    ],
+)
+def test_what_no_provider_is_sent_is_checked_too(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        ADAPTER.request(ChatCall("chat", {"messages": [], **body}, 10))
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"user": "u", "metadata": {str(number): "x" * 512 for number in range(16)}},
+        {"user": None, "metadata": None, "stream_options": None},
+        {"stream": True, "stream_options": {"include_usage": True}},
+    ],
+)
+def test_what_openai_takes_and_no_provider_is_sent_is_taken(body: dict[str, Any]) -> None:
+    request = ADAPTER.request(ChatCall("chat", {"messages": [], **body}, 10, stream=bool(body.get("stream"))))
+    assert b'"user"' not in request.body
+    assert b'"metadata"' not in request.body
