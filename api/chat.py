@@ -35,9 +35,6 @@ class _Request:
     idempotent: IdempotentRequest | ImplicitRequest
 
 
-_Opened = tuple[_Request, Call | Replay]
-
-
 class ChatEndpoint:
     """One chat endpoint. Our server calls `serve`; for Starlette, the object itself is an ASGI application."""
 

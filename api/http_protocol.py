@@ -258,9 +258,5 @@ class LingeringTransport:
             self._transport.close()
 
 
-def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
-    return len(url) + sum(len(name) + len(value) for name, value in headers)
-
-
 def _is_event_stream(cycle: Any) -> bool:
     return bool(cycle.scope.get("state", {}).get("event_stream"))
