@@ -1,7 +1,7 @@
-"""Streams that are read on for clients who have gone: each for so long at most.
+"""Reads the rest of streams whose clients have disconnected, each for a limited time.
 
-A provider that bills on after an abort is read to its end, so that what it generated is billed as it counts it; only so
-many at a time, since nobody waits for them. An answer that is kept for a replay is read on however many there are.
+A provider that goes on billing after an abort is read to its end, so that its own count is billed. The number of such
+streams is limited, because no client waits for them. An answer that is stored for a replay is always read.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class AbandonedStreams:
         return len(self._for_replay) + len(self._for_bill)
 
     def begin(self, stop: Callable[[], None], *, replayed: bool) -> asyncio.TimerHandle | None:
-        """Calls `stop` when its time is up. None: there are too many; stop now."""
+        """Call `stop` when the time is up. Returns None if there are too many streams: then stop now."""
         if not replayed and len(self._for_bill) >= self._max_for_bill:
             return None
         timer = asyncio.get_running_loop().call_later(self._timeout.total_seconds(), stop)

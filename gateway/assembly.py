@@ -34,12 +34,12 @@ class Assembly:
 
     @property
     def choices(self) -> list[dict[str, Any]]:
-        """In the order of their indexes. Tool calls keep their `index`: a replay names them as the stream did."""
+        """The choices by index. Tool calls keep their `index`, so that a replay names them as the stream did."""
         return [self._choices[index] for index in sorted(self._choices)]
 
 
 def _merge_choice(whole: dict[str, Any], choice: Mapping[str, Any]) -> None:
-    """Beside its message: log probabilities and other lists grow; of what vendors add, the last counts."""
+    """Merge the fields beside the message: log probabilities and other lists grow; vendors' fields are replaced."""
     for name, value in choice.items():
         if name in _OF_A_CHOICE:
             continue
@@ -50,7 +50,7 @@ def _merge_choice(whole: dict[str, Any], choice: Mapping[str, Any]) -> None:
 
 
 def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    """As OpenAI's own clients put deltas together: texts grow, lists too, tool calls by their index."""
+    """Merge a delta as OpenAI's own clients do: texts and lists grow, tool calls are merged by index."""
     for name, value in delta.items():
         known: Any = message.get(name)
         if name == "tool_calls":
@@ -66,7 +66,7 @@ def _merge(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
 
 
 def _merge_calls(calls: list[dict[str, Any]], delta: Iterable[Mapping[str, Any]]) -> None:
-    """In the order in which they were begun. The adapter has completed their indexes."""
+    """Merge tool calls, in the order in which they began. The adapter has completed their indexes."""
     for part in delta:
         index = part["index"]
         call = next((known for known in calls if known["index"] == index), None)
@@ -77,7 +77,7 @@ def _merge_calls(calls: list[dict[str, Any]], delta: Iterable[Mapping[str, Any]]
 
 
 def deltas(answer: Mapping[str, Any]) -> Iterator[Delta]:
-    """A replayed stream: for each choice one delta with all of its content; then one for each that ends it."""
+    """Yield a replayed stream: one delta with all content for each choice, then one that ends each choice."""
     beside = {name: answer[name] for name in ANSWER_FIELDS if name in answer}
     for choice in answer["choices"]:
         more = {name: value for name, value in choice.items() if name not in _OF_A_CHOICE}

@@ -42,10 +42,10 @@ class Call:
     held: int = 0
     """Credits that its hold has now."""
     held_at_start: int | None = None
-    """And when the first output of its stream went out."""
+    """Credits that its hold had when the first output of its stream was sent."""
     renewed_at: float = field(default_factory=time.monotonic)
     route: Route | None = None
-    """Which answers, or was tried last."""
+    """The route that answers, or the one that was tried last."""
     dropped: tuple[str, ...] = ()
     """Parameters of the request that this route does not take."""
     hold_lost: Callable[[GatewayError], None] | None = None
@@ -87,7 +87,7 @@ class Call:
         return usage.counted(self.input.count, self.output.tokens)
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
-        """Without output above the limit that was sent; and how many tokens that is. Those are the operator's."""
+        """Return the usage without output above the limit that was sent, and the number of those tokens."""
         if extras.searches(self.request.body):
             used = usage.with_search(used)
         if self.route is None:
@@ -96,7 +96,7 @@ class Call:
 
 
 def hold_grows(request: ModelCall, route: Route) -> bool:
-    """Whether the hold grows with the stream: its client set no limit, and what it uses can be seen as it comes."""
+    """Tell whether the hold grows with the stream: no limit was set, and usage can be measured as it arrives."""
     return request.stream and request.output_limit is None and Capability.METERABLE in route.capabilities
 
 

@@ -1,4 +1,4 @@
-"""What a request asks for beside text. Each of it is a meter that the model prices, or it is refused."""
+"""Checks what a request asks for beside text: the model must have a price for its meter, or it is refused."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ OUTPUT_METERS: Mapping[str, Meter | None] = {
     "audio": Meter.AUDIO_OUTPUT,
     "image": Meter.IMAGE_OUTPUT,
 }
-"""By what `modalities` may ask for."""
+"""The meters of the values of `modalities`."""
 PART_MODALITIES: Mapping[str, InputModality] = {
     "image_url": InputModality.IMAGE,
     "input_image": InputModality.IMAGE,
@@ -42,13 +42,13 @@ UNPRICED_FIELDS = frozenset(
     {"web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"}
     | {"transforms", "search_parameters", "search_settings", "search_options", "enable_search", "chat_template"}
 )
-"""What makes a call dearer than any meter says, or lets another model answer it. A catalog entry may pass it on."""
+"""Fields whose cost no meter has, or that let another model answer. A catalog entry may allow them by `passes`."""
 ALLOWED_VALUES: Mapping[str, tuple[Any, ...]] = {"plugins": ([],), "best_of": (1,), "enable_search": (False,)}
-"""Values of these fields that cost nothing."""
+"""Values of unpriced fields that cost nothing, and are allowed."""
 
 
 def prices_of(model: Model, body: Mapping[str, Any]) -> TokenPrices:
-    """What a call with this body is held and billed at: the rates of every meter that it can use.
+    """Return the prices by which a call with this body is held and billed: the rates of every meter that it can use.
 
     Raises `RequestInvalid` that names what the model does not price, or does not read.
     """
@@ -70,7 +70,7 @@ def prices_of(model: Model, body: Mapping[str, Any]) -> TokenPrices:
 
 
 def searches(body: Mapping[str, Any]) -> bool:
-    """Whether a request asks for the provider's own web search."""
+    """Tell whether a request asks for the provider's own web search."""
     return _object(body, "web_search_options") is not None
 
 
@@ -168,12 +168,12 @@ def _part_meters(model: Model, part: object, where: str) -> Iterator[Meter]:
 
 
 def _pass(model: Model, kind: object) -> bool:
-    """Whether each route of the model takes parts of this type, whatever they are."""
+    """Tell whether `passes` allows parts of this type on each route of the model."""
     return all(kind in route.passes or "*" in route.passes for route in model.routes)
 
 
 def _modalities(part: Mapping[str, Any]) -> set[InputModality]:
-    """By its type and by the fields that it has: some servers go by these."""
+    """Return what a model must read to take the part, by its type and its fields: some servers use the fields only."""
     names = (str(part.get("type")), *part)
     return {PART_MODALITIES[name] for name in names if name in PART_MODALITIES}
 

@@ -1,4 +1,4 @@
-"""Whose turn it is to have work done off the event loop: accounts in turn, one piece of an account's work at a time.
+"""Lets accounts take turns with work in threads, one piece of work of an account at a time.
 
 Parsing and counting a large request takes the interpreter for a while. In the order of arrival, one account's many
 requests would be in front of everybody else's.

@@ -30,21 +30,21 @@ _SALT_BYTES = 16
 
 @dataclass(frozen=True, slots=True, repr=False)
 class IdempotentRequest:
-    """What the caller sent that identifies the request, and what only it knows."""
+    """The claim of a request, and the caller's secret that encrypts its answer."""
 
     claim: IdempotencyClaim
     secret: bytes | None
-    """None: no answer is kept for this caller."""
+    """None means that no answer is stored for this caller."""
 
     def sealed(self, plain: bytes) -> bytes | None:
-        """The answer, readable to whoever presents the same again. None: not kept, or too large for that."""
+        """Encrypt an answer for the same caller and request. None if it is not stored, or too large for that."""
         if self.secret is None or len(plain) > MAX_REPLAY_BYTES:
             return None
         salt = os.urandom(_SALT_BYTES)
         return salt + seal(_replay_key(self.secret, salt), plain, aad="replay", nonce=os.urandom(NONCE_BYTES))
 
     def opened(self, sealed: bytes) -> dict[str, Any] | None:
-        """None: it was another key of the account that made the call."""
+        """Decrypt an answer. None if another key of the account made the call."""
         if self.secret is None:
             return None
         try:
@@ -85,7 +85,10 @@ class IdempotentRequests:
         self._remembered = remembered
 
     def explicit(self, endpoint: str, key: str, body: Mapping[str, Any], secret: str | None) -> IdempotentRequest:
-        """Without a `secret` of the caller no answer is kept: a second request is known, and hears that it was made."""
+        """Make the request of an `Idempotency-Key`.
+
+        Without the caller's `secret`, no answer is stored: a second request is recognised, and refused.
+        """
         canonical = _canonical(body)
         current, *previous = (
             (
@@ -102,7 +105,7 @@ class IdempotentRequests:
         return ImplicitRequest(partial(self.implicit, endpoint, body, token, retry=False))
 
     def implicit(self, endpoint: str, body: Mapping[str, Any], token: str, *, retry: bool = True) -> IdempotentRequest:
-        """What a stock SDK's retry shares with its first attempt: the API key and the body."""
+        """Make the request that a stock SDK's retry shares with its first attempt: it has the same API key and body."""
         canonical = _canonical(body)
         fingerprints = [_hash(secret, b"body", endpoint.encode(), canonical) for secret in self._keys.every]
         current, *previous = (

@@ -262,18 +262,17 @@ class Relay:
         if left and not self._attempt.accepted:  # before the provider accepted the call
             return [Close(), Void()]
         close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # a complete answer's connection is reused
-        self._usage, above = self._call.billable(self._used(reason))
+        self._usage, above = self._call.billable(self._used(complete=reason is EndReason.FINISHED))
         self._end_choices("stop" if reason is EndReason.FINISHED else "length")
         answer = None if left else self._sealable()
         return [*close, Settle(self._usage, not left, above, self._abandoned, answer)]
 
-    def _used(self, reason: EndReason) -> Usage:
+    def _used(self, *, complete: bool) -> Usage:
         """Return the reported usage, but at least our count if the answer is cut off or text came after the report."""
         counted, report = self._call.counted(), self._attempt.report
         if report is None:
             return counted
-        whole = reason is EndReason.FINISHED and not self._attempt.report_is_old
-        return report if whole else usage.at_least(report, counted)
+        return report if complete and not self._attempt.report_is_old else usage.at_least(report, counted)
 
     def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
         """Settle, or release if nothing was produced. The client gets the error after that."""
@@ -284,8 +283,7 @@ class Relay:
             return [Close(), Void()]
         if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeout):
             self._error = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
-        report = None if self._unended() else self._attempt.report
-        self._usage, above = self._call.billable(report or self._call.counted())
+        self._usage, above = self._call.billable(self._used(complete=not self._unended()))
         return [Close(), Settle(self._usage, minimum=False, unbilled_output=above, capped=self._abandoned)]
 
     def break_off(self, error: GatewayError) -> Effects:

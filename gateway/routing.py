@@ -1,4 +1,4 @@
-"""Which route answers a call: the catalog's order, and the next one while nothing has been produced.
+"""Chooses the route of a call: in the catalog's order, and the next one as long as no output was produced.
 
 The one place that decides about a fallback, for streams and whole answers alike.
 """
@@ -27,7 +27,7 @@ class RouteFaults:
         self.by_provider: Counter[str] = Counter()
 
     def error(self, route: Route, fault: Exception) -> GatewayError:
-        """What a failure of this route means. An exception that is no `GatewayError` is logged and counted."""
+        """Return the error of a failed route. An exception that is not a `GatewayError` is logged and counted."""
         if isinstance(fault, GatewayError):
             return fault
         self.by_provider[route.provider.name] += 1

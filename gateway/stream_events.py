@@ -1,4 +1,4 @@
-"""What a stream's relay is told, and what it wants done: the words between `gateway.relay` and `gateway.streams`."""
+"""The events that a stream's relay takes, and the effects that it returns (`gateway.relay`, `gateway.streams`)."""
 
 from collections.abc import Sequence
 
@@ -55,7 +55,7 @@ class Shutdown:
 
 @record
 class ReadEnough:
-    """Nothing more is read for a client who has gone: its time is up, or too many are read for."""
+    """Stop reading for a client that has disconnected: the time is up, or too many streams are read."""
 
 
 @record
@@ -111,7 +111,7 @@ class Extend:
 
 @record
 class ReadOn:
-    """Read what is left: it has grown, or nobody waits for it any more."""
+    """Go on reading: the hold was extended."""
 
 
 @record
@@ -121,7 +121,7 @@ class TellHeld:
 
 @record
 class ReadForBill:
-    """Read on for a client who has gone, for a limited time. `replayed`: however many are read so."""
+    """Read on for a client that has disconnected, for a limited time. `replayed` streams are not limited in number."""
 
     replayed: bool
 
@@ -138,7 +138,7 @@ class Settle:
     unbilled_output: int = 0
     """Output tokens above the limit that was sent."""
     capped: bool = False
-    """Never above what is held: its client left before the end."""
+    """True if the charge is at most what is held, because the client left before the end."""
     answer: bytes | None = None
 
 

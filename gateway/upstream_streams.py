@@ -14,22 +14,22 @@ from providers.base import ChatUpstream, Headers, ProviderEvent, StreamDecoder, 
 
 MAX_ERROR_BYTES = 65_536
 MAX_SILENT_BYTES = 2 * 1024 * 1024
-"""That a provider may send without an event: comments, or an event that does not end."""
+"""The most bytes that a provider may send without an event: comments, or an event that does not end."""
 MAX_BYTES_BESIDE = 4 * 1024 * 1024
 MAX_BYTES_PER_TOKEN = 8 * 1024
-"""Of output that was asked for, log probabilities included: what is above it is no answer."""
+"""The most bytes per token of the output limit, with log probabilities. A longer stream is an error."""
 LOOP_SHARE = 0.25
-"""Of this process's time, what one stream may take for long; a provider that sends faster is read slower."""
+"""The share of this process's time that one stream may take. A provider that sends faster is read more slowly."""
 LOOP_BURST_SECONDS = 0.1
 
 
 class Listener(Protocol):
-    """Who takes the events. Its methods never raise."""
+    """Receives the events. Its methods never raise."""
 
     def feed(self, event: Event) -> None: ...
 
     def flush(self) -> None:
-        """No more of them come in this turn: what they made is sent."""
+        """Send what the events made: no more of them come in this iteration of the loop."""
 
     def happens(self, event: Event) -> None:
         """`feed` and `flush`."""
@@ -143,7 +143,7 @@ class UpstreamStream:
         self.resume()
 
     def close(self) -> None:
-        """Nothing of it is heard any more. Safe to repeat."""
+        """Close the call. The listener is not called again. Idempotent."""
         self._over = True
         if self._throttle is not None:
             self._throttle.cancel()
@@ -160,7 +160,7 @@ class _LoopShare:
         self._at = perf_counter()
 
     def spend(self, began: float) -> float:
-        """For how many seconds it is not to be read now."""
+        """Count the time since `began`, and return for how many seconds the stream must not be read."""
         now = perf_counter()
         debt = self._debt - (now - self._at) * LOOP_SHARE
         self._debt = debt = (debt if debt > 0 else 0.0) + now - began

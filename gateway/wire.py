@@ -1,4 +1,4 @@
-"""What the gateway and a client wire (`api.wire.base`) tell each other: a request parsed, an answer to write."""
+"""The values between the gateway and a client wire (`api.wire.base`): a parsed request, and an answer to write."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -37,7 +37,7 @@ class Head:
     """What is known of a call before its answer begins."""
 
     id: str
-    """Of the answer, and of its charge."""
+    """The id of the answer, and of its charge."""
     created: int
     request: ModelCall
     held: int
@@ -51,7 +51,7 @@ class Bill:
     usage: Usage
     charged: int
     balance: int
-    """Of the account, after the charge."""
+    """The balance of the account after the charge."""
     held: int
     """Credits that were set aside for the call in the end."""
 
@@ -78,7 +78,7 @@ class StreamWriter(Protocol):
         """The call's hold has grown to so many credits. Empty where the wire has no word for it."""
 
     def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
-        """What ends the choices, then the end of the stream. Called after the charge has committed."""
+        """Write what ends the choices, then the end of the stream. Called after the charge has committed."""
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
-        """The last words of a stream that failed. `bill` is None when the ledger did not say what was charged."""
+        """Write the end of a stream that failed. `bill` is None if the ledger did not say what was charged."""

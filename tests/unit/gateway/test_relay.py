@@ -213,9 +213,13 @@ def test_a_report_older_than_what_passed_through_is_not_the_bill_of_who_leaves()
     assert settle.usage == Usage(3, 2, UsageSource.PROVIDER)
 
 
-@pytest.mark.parametrize("end", [e.ClientDisconnected(), Done()])
+@pytest.mark.parametrize(
+    "end",
+    [e.ClientDisconnected(), Done(), e.Failed(UpstreamError()), e.HoldLost(ServiceUnavailable()), e.Shutdown()],
+    ids=lambda end: type(end).__name__,
+)
 def test_what_an_early_report_says_of_the_input_is_believed(end: e.Event) -> None:
-    """With the output that came after it, also when the provider says no more until it is done."""
+    """With the output that came after it, however the stream ends, if the provider says no more."""
     early = Report(Usage(900, 0, UsageSource.PROVIDER, cached_tokens=800))
     settle = only(fed(relay(call(STOPS), Accepted(), early, WORD, WORD), end), e.Settle)
     assert settle.usage == Usage(900, 2, UsageSource.PROVIDER, cached_tokens=800)
