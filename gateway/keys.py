@@ -107,10 +107,11 @@ async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UU
     before = await stored.authority(session, key_id, account_id)
     scopes = before.scopes if edit.scopes is None else _known(edit.scopes)
     after = replace(before, scopes=scopes, limits=replace(before.limits, **edit.limits))
+    if key_id != by:
+        _require_not_stronger(before, own)
     if after != before:
         if key_id == by:
             raise AuthorityExceeded("An API key cannot change its own scopes and limits. Use another key.")
-        _require_not_stronger(before, own)
         after.require_within(own)
         if own.limited and not before.covers(after):
             raise AuthorityExceeded("This API key has limits: it can narrow what other keys may do, and not widen it.")

@@ -82,10 +82,11 @@ async def test_a_key_does_not_change_its_own_limits_and_scopes(owner: AccountCli
     assert (await limited.change(limited.id, name="renamed", scopes=EVERY)).status_code == 200
 
 
-async def test_a_stronger_key_is_neither_narrowed_nor_revoked(owner: AccountClient) -> None:
+async def test_a_stronger_key_is_neither_changed_nor_revoked(owner: AccountClient) -> None:
     first = await root(owner)
     for weaker in (await manager(owner, scopes=["keys"]), await manager(owner, limits={"credits_day": 10})):
         refused(await weaker.change(first, scopes=["models"]))
+        refused(await weaker.change(first, name="renamed"))
         refused(await weaker.change(first, limits={"requests": 1}))
         refused(await weaker.revoke(first))
     assert (await owner.http.get(PATH)).status_code == 200
