@@ -101,12 +101,13 @@ _KEPT = {
         FROM media_jobs
         WHERE state = 'queued' AND (started_at, progress, provider_job_id) IS DISTINCT FROM (NULL, NULL, NULL)
            OR state IN ('running', 'succeeded') AND started_at IS NULL
-           OR started_at < created_at OR finished_at < started_at OR finished_at < created_at
+           OR least(started_at, finished_at) < created_at - interval '5 minutes'
+           OR finished_at < started_at - interval '5 minutes'
            OR greatest(started_at, finished_at, submit_intended_at, outputs_deleted_at) > now() + interval '5 minutes'
            OR progress NOT BETWEEN 0 AND 100 OR (progress = 100) <> (state = 'succeeded')
            OR provider_job_id IS NOT NULL AND submit_intended_at IS NULL
-           OR expires_at <= finished_at OR outputs_deleted_at < finished_at
-           OR state = 'succeeded' AND outputs_deleted_at < expires_at
+           OR expires_at <= finished_at OR outputs_deleted_at < finished_at - interval '5 minutes'
+           OR state = 'succeeded' AND outputs_deleted_at < expires_at - interval '5 minutes'
            OR outputs_deleted_at IS NOT NULL AND state IN ('queued', 'running')
            OR provider_cost < 0 OR credits_cost < 1
            OR jsonb_path_exists(outputs, '$[*].bytes ? (@ < 0)')

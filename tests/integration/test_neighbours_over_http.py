@@ -12,6 +12,7 @@ import httpx2
 import psycopg
 import pytest
 
+from dev.postgres import EmbeddedPostgres
 from tests.integration.test_other_databases import become
 from tests.support.media_stack import Customer, World
 from tests.support.stack import Stack, eventually, free_port
@@ -28,8 +29,9 @@ WHERE datname = current_database() AND state = 'idle in transaction' AND pid <> 
 
 
 @pytest.fixture
-async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with World.of(Stack(database_url, tmp_path / "state")) as world:
+async def world(postgres: EmbeddedPostgres, database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    stack = Stack.on(postgres, tmp_path / "state", database=database_url.rpartition("/")[2])
+    async with World.of(stack) as world:
         yield world
 
 
