@@ -151,6 +151,7 @@ class MediaJobs:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
             row.provider_job_id = row.provider_job_id or provider_job_id
+            row.submit_intended_at = row.submit_intended_at or datetime.now(UTC)  # lost, if the database was restored
             session.add(row)
             return row.provider_job_id
 
