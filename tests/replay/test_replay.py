@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, WorkflowReplayResult
 
 from temporal.client import plain_converter
 from tests.support.temporal.changed import CHANGES
@@ -22,17 +22,17 @@ FILES = sorted(HISTORIES.glob("*.json"))
 SOURCES = sorted((Path(__file__).parents[2] / "workflows").glob("*.py"))
 
 
-async def replay(path: Path, *workflows: type) -> None:
+async def replay(path: Path, *workflows: type) -> WorkflowReplayResult:
     text = path.read_text()  # noqa: ASYNC240  # a test waits for nobody else
     replayer = Replayer(
         workflows=workflows, data_converter=plain_converter(), workflow_runner=SANDBOX, build_id=build_id()
     )
-    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, text))
+    return await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, text))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_yesterdays_runs_still_replay(path: Path) -> None:
-    await replay(path, *WORKFLOWS)
+    assert (await replay(path, *WORKFLOWS)).replay_failure is None
 
 
 @pytest.mark.parametrize("changed", CHANGES)

@@ -267,7 +267,8 @@ async def test_a_run_replays(plain: Client, name: str, request: pytest.FixtureRe
     replayer = Replayer(
         workflows=WORKFLOWS, data_converter=plain_converter(), workflow_runner=SANDBOX, build_id=build_id()
     )
-    await replayer.replay_workflow(WorkflowHistory.from_json(handle.id, text))
+    result = await replayer.replay_workflow(WorkflowHistory.from_json(handle.id, text))
+    assert result.replay_failure is None
     if request.config.getoption("--export-histories", default=False):
         HISTORIES.mkdir(exist_ok=True)
         (HISTORIES / f"{name}.json").write_text(text)

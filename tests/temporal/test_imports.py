@@ -38,7 +38,9 @@ def test_workflows_bring_no_database_and_no_vendor() -> None:
 
 @pytest.mark.parametrize("cls", WORKFLOWS)
 async def test_the_strict_sandbox_takes_every_workflow(cls: type) -> None:
-    SANDBOX.prepare_workflow(workflow._Definition.must_from_class(cls))
+    definition = workflow._Definition.must_from_class(cls)
+    SANDBOX.prepare_workflow(definition)  # raises for an import that the sandbox refuses
+    assert definition.sandboxed
 
 
 async def test_the_strict_sandbox_refuses_what_was_not_passed_through() -> None:

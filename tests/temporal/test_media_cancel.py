@@ -59,7 +59,8 @@ WAYS = pytest.mark.parametrize(
 @WAYS
 @pytest.mark.parametrize("step", ["jobs.begin", "provider.submit", "provider.poll", "jobs.succeeded"])
 async def test_a_cancel_during_a_step(anywhere: Client, step: str, cancel: Cancel, cached: int) -> None:
-    await cancelled_during(World(anywhere, cached=cached), step, cancel)
+    world = World(anywhere, cached=cached)
+    assert world.provider.cancelled == await cancelled_during(world, step, cancel)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +68,15 @@ async def test_a_cancel_during_a_step(anywhere: Client, step: str, cancel: Cance
     [("jobs.record_submitted", by_handle), ("storage.put", by_update), ("provider.discard", by_both)],
 )
 async def test_a_cancel_within_a_step(anywhere: Client, step: str, cancel: Cancel) -> None:
-    await cancelled_during(World(anywhere, cached=0), step, cancel)
+    world = World(anywhere, cached=0)
+    assert world.provider.cancelled == await cancelled_during(world, step, cancel)
 
 
-async def cancelled_during(world: World, step: str, cancel: Cancel) -> None:
-    """What the provider had finished by then is kept and charged."""
+async def cancelled_during(world: World, step: str, cancel: Cancel) -> list[str]:
+    """Cancel there, and return the provider's jobs that must have been stopped: nobody pays for what nobody gets.
+
+    What the provider had finished by then is stored and charged.
+    """
     state = State.SUCCEEDED if step in ("storage.put", "jobs.succeeded", "provider.discard") else State.CANCELLED
     gate = world.script.hold(step)
     async with world.working() as handle:
@@ -79,9 +84,7 @@ async def cancelled_during(world: World, step: str, cancel: Cancel) -> None:
         await cancel(handle)
         gate.open.set()
         await ended(world, state, CLOSES_AS[cancel] if state is State.CANCELLED else COMPLETED)
-    # Whatever was submitted was cancelled there: nobody pays for what nobody gets.
-    stopped = [f"work-of-{reference}" for reference in world.provider.submitted] if state is State.CANCELLED else []
-    assert world.provider.cancelled == stopped
+    return [f"work-of-{reference}" for reference in world.provider.submitted] if state is State.CANCELLED else []
 
 
 @pytest.mark.parametrize("cancel", [by_handle, by_update])
@@ -105,6 +108,7 @@ async def test_a_cancel_during_a_durable_pause(anywhere: Client, cancel: Cancel)
         await until(lambda: details_say(handle, "Polling provider demo, 40 %"))
         await cancel(handle)
         await ended(world, State.CANCELLED, CLOSES_AS[cancel])
+    assert world.provider.cancelled == [f"work-of-{world.job.id}"]
 
 
 @pytest.mark.parametrize("cancel_first", [True, False], ids=["cancel-first", "completion-first"])
@@ -136,6 +140,7 @@ async def test_a_cancel_in_the_same_task_as_a_completion(
             await handle.cancel()
         async with deciding(anywhere):
             await ended(world, state, CANCELED if state is State.CANCELLED else COMPLETED)
+    assert len(world.provider.discarded) == (step != "jobs.begin")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +162,7 @@ async def test_a_cancel_follows_the_providers_truth(anywhere: Client, truth: Pro
         await handle.cancel()
         gate.open.set()
         await ended(world, state, CANCELED if state is State.CANCELLED else COMPLETED)
+    assert world.provider.cancelled == [f"work-of-{world.job.id}"]
 
 
 async def test_a_cancel_that_the_provider_does_not_take_gives_the_credits_back(anywhere: Client) -> None:
@@ -168,6 +174,7 @@ async def test_a_cancel_that_the_provider_does_not_take_gives_the_credits_back(a
         await handle.cancel()
         gate.open.set()
         await ended(world, State.CANCELLED, CANCELED)
+    assert world.provider.cancelled == []
 
 
 @pytest.mark.parametrize(
