@@ -127,8 +127,8 @@ def _panel(panel: Panel, top: int) -> str:
     return "\n".join(parts)
 
 
-def _text(x: int, y: int, look: str, said: str) -> str:
-    return f'<text x="{x}" y="{y}" class="{look}">{escape(said)}</text>'
+def _text(x: int, y: int, look: str, content: str) -> str:
+    return f'<text x="{x}" y="{y}" class="{look}">{escape(content)}</text>'
 
 
 def _time(microseconds: float) -> str:

@@ -64,15 +64,15 @@ def write(result: Result) -> str:
 
 
 def _peer(peer: Beside) -> str:
-    said = f"{peer.note}: {peer.about}" if peer.subject else f"not measured ({peer.note}). No ratio is claimed."
-    return fill(f"- **{peer.name}**: {said}", 120, subsequent_indent="  ", break_on_hyphens=False)
+    text = f"{peer.note}: {peer.about}" if peer.subject else f"not measured ({peer.note}). No ratio is claimed."
+    return fill(f"- **{peer.name}**: {text}", 120, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _targets(targets: Sequence[Target]) -> str:
     missed = [target.name for target in targets if target.met is False]
-    said = f"Missed: {'; '.join(missed)}." if missed else "None was missed."
+    text = f"Missed: {'; '.join(missed)}." if missed else "None was missed."
     rows = [(target.name, target.wanted, target.got, f"**{target.verdict}**") for target in targets]
-    return "## Targets\n\n" + _table(("", "wanted", "got", ""), rows) + f"\n\n{said}\n"
+    return "## Targets\n\n" + _table(("", "wanted", "got", ""), rows) + f"\n\n{text}\n"
 
 
 def _calls(result: Result) -> str:
@@ -90,11 +90,11 @@ def _calls(result: Result) -> str:
                 )
             )
     names = ("", "connections", "calls/s", "p50 ms", "p99 ms", "added p50", "added p99", "µs CPU", "µs PostgreSQL")
-    said = (
+    text = (
         "A call is two ledger operations. With one connection each is a commit of its own, and the call waits for both "
         "of them to be on disk; with more, one commit carries what has queued up meanwhile."
     )
-    return f"## Calls\n\n{_table((*names, 'operations per commit', 'errors'), rows)}\n\n{said}\n"
+    return f"## Calls\n\n{_table((*names, 'operations per commit', 'errors'), rows)}\n\n{text}\n"
 
 
 def _streams(result: Result) -> str:
@@ -104,13 +104,13 @@ def _streams(result: Result) -> str:
         paced = (f"{chunks.cpu:.0f}", f"{chunks.streams}", f"{chunks.errors}") if chunks else ("", "", "")
         rows.append((name, f"{first.p50:.1f}", f"{first.p99:.1f}", *paced))
     held = result.streams
-    said = (
+    text = (
         f"Held at once, each with a chunk every 500 ms: **{held.at_once:,} streams, {held.errors} errors**. Between "
         f"two chunks of one stream lay {held.gap.p50:.0f} ms (p50) and {held.gap.p99:.0f} ms (p99); the API process "
         f"took {held.cores:.2f} cores and {held.kib_each:.0f} KiB of memory for each."
     )
     names = ("", "first byte p50 ms", "p99 ms", "µs CPU per chunk", "streams", "errors")
-    return f"## Streams\n\nChunks every 20 ms in each stream.\n\n{_table(names, rows)}\n\n{said}\n"
+    return f"## Streams\n\nChunks every 20 ms in each stream.\n\n{_table(names, rows)}\n\n{text}\n"
 
 
 def _memory(result: Result) -> str:

@@ -122,12 +122,12 @@ class Answering(asyncio.Protocol):
         Answering.served += 1
         self._answer(orjson.loads(body), Answering.served)
 
-    def _answer(self, asked: dict[str, Any], number: int) -> None:
-        behaviour = Behaviour.of(asked["model"])
+    def _answer(self, request: dict[str, Any], number: int) -> None:
+        behaviour = Behaviour.of(request["model"])
         if behaviour.kind == "status":
             error = orjson.dumps({"error": {"message": "no", "type": "x", "code": None}})
             self._write(_REFUSED % (behaviour.first, len(error), error))
-        elif asked.get("stream"):
+        elif request.get("stream"):
             self._write(_STREAM + FIRST)
             self._tick(behaviour, number, 0)
         elif behaviour.kind == "cut":

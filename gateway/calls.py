@@ -148,8 +148,8 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        asked = adapter.request(chat_call(request, model, route, output_limit=1))
-        return (*rejected(request, model), *asked.dropped)
+        upstream_request = adapter.request(chat_call(request, model, route, output_limit=1))
+        return (*rejected(request, model), *upstream_request.dropped)
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)

@@ -22,7 +22,7 @@ from rich.console import Console
 from bench.chaos import scenes
 from bench.chaos.calls import BEHAVIOURS, Call, Clients, script
 from bench.chaos.nemesis import Nemesis, expire_stale
-from bench.chaos.proof import Heard, Proof, prove
+from bench.chaos.proof import ClientResult, Proof, prove
 from bench.chaos.reckoning import Held, Totals, violations
 from bench.chaos.scenes import Stage
 from bench.stack import STATE, Stack, require_durable, start_upstream
@@ -158,20 +158,22 @@ async def _audit(stack: Stack) -> list[str]:
 
 async def _prove(stack: Stack, made: Sequence[Call], stage: Stage) -> Proof:
     """What the operator gives back comes first: what a client was told is compared with the ledger before that."""
-    heard = [Heard(call.stream, call.leaves_after is not None, attempt) for call in made for attempt in call.attempts]
-    staged = [Heard(scene.stream, scene.leaves_after is not None, attempt) for scene, attempt in stage.heard]
+    results = [
+        ClientResult(call.stream, call.leaves_after is not None, attempt) for call in made for attempt in call.attempts
+    ]
+    staged = [ClientResult(scene.stream, scene.leaves_after is not None, attempt) for scene, attempt in stage.attempts]
     for account in (stack.account, stage.account):
         charged = "SELECT id FROM holds WHERE account_id = %s AND charged > 0 AND refunded = 0"
         ordered = f"{charged} ORDER BY closed_by DESC, id LIMIT {REFUNDS}"  # what was swept comes first
         for (hold_id,) in await stack.rows(ordered, account):
             await stack.refund(chat_id(hold_id))
-    owners = [(stack.token, _by_charge(heard)), (stage.token, _by_charge(staged))]
+    owners = [(stack.token, _by_charge(results)), (stage.token, _by_charge(staged))]
     return await prove(stack.apis[0].url, owners)
 
 
-def _by_charge(heard: Sequence[Heard]) -> dict[str, Heard]:
+def _by_charge(results: Sequence[ClientResult]) -> dict[str, ClientResult]:
     """By the charge's id; of a call that was answered again, what was heard at the end."""
-    return {each.attempt.chat_id: each for each in heard if each.attempt.chat_id is not None}
+    return {each.attempt.chat_id: each for each in results if each.attempt.chat_id is not None}
 
 
 def _books(holds: Sequence[Held], totals: Totals) -> str:

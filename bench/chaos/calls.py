@@ -119,18 +119,18 @@ class Request:
     leaves_after: int | None = None
 
 
-async def ask(session: aiohttp.ClientSession, asked: Request, attempt: Attempt | None = None) -> Attempt:
+async def ask(session: aiohttp.ClientSession, request: Request, attempt: Attempt | None = None) -> Attempt:
     """What was heard, which `attempt` tells while it is still going on."""
     attempt = attempt or Attempt()
-    headers = {"authorization": f"Bearer {asked.token}"}
-    if asked.key is not None:
-        headers["idempotency-key"] = asked.key
+    headers = {"authorization": f"Bearer {request.token}"}
+    if request.key is not None:
+        headers["idempotency-key"] = request.key
     try:
-        async with session.post(f"{asked.url}/v1/chat/completions", json=asked.body, headers=headers) as response:
+        async with session.post(f"{request.url}/v1/chat/completions", json=request.body, headers=headers) as response:
             attempt.status = response.status
             attempt.replayed = response.headers.get("idempotent-replayed") == "true"
-            if asked.body["stream"] and response.status == 200:
-                await _read_stream(response, attempt, asked.leaves_after)
+            if request.body["stream"] and response.status == 200:
+                await _read_stream(response, attempt, request.leaves_after)
             else:
                 note(attempt, await response.json())
                 attempt.whole = response.status == 200

@@ -20,7 +20,7 @@ LONG_AGO, FAR_AHEAD = "2000-01-01", "2999-01-01"
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ClientResult:
     """What a client knows of a call that it made."""
 
     stream: bool
@@ -42,7 +42,7 @@ class Proof:
         return f"{self.receipts} receipts recomputed: {counted}"
 
 
-def kinds(receipt: Receipt, heard: Heard | None) -> Iterator[str]:
+def kinds(receipt: Receipt, result: ClientResult | None) -> Iterator[str]:
     """One receipt can be of several."""
     credits, charged = receipt["credits"], receipt["state"] == "settled"
     found = {
@@ -53,22 +53,22 @@ def kinds(receipt: Receipt, heard: Heard | None) -> Iterator[str]:
         "extended": bool(receipt["extensions"]),
         "bounded by max_credits": receipt["bounds"]["max_credits"] is not None,
     }
-    if heard is not None and receipt["closed_by"] == "call" and charged:
-        told = heard.attempt
+    if result is not None and receipt["closed_by"] == "call" and charged:
+        outcome = result.attempt
         found |= {
-            "finished": told.whole and not heard.stream,
-            "streamed": told.whole and heard.stream,
-            "broken by the upstream": told.refused and told.code == "upstream_error",
-            "client gone": heard.left and not told.known,
+            "finished": outcome.whole and not result.stream,
+            "streamed": outcome.whole and result.stream,
+            "broken by the upstream": outcome.refused and outcome.code == "upstream_error",
+            "client gone": result.left and not outcome.known,
         }
     return (kind for kind, holds in found.items() if holds)
 
 
-def told_otherwise(receipt: Receipt, heard: Heard) -> Iterator[str]:
-    told, credits = heard.attempt, receipt["credits"]
-    if told.charged is not None and told.charged != credits["charged"]:
-        yield f"{receipt['id']}: its client was told {told.charged}, the receipt says {credits['charged']}"
-    if told.whole and credits["charged"] + credits["written_off"] < receipt["calculation"]["minimum_charge"]:
+def contradictions(receipt: Receipt, result: ClientResult) -> Iterator[str]:
+    outcome, credits = result.attempt, receipt["credits"]
+    if outcome.charged is not None and outcome.charged != credits["charged"]:
+        yield f"{receipt['id']}: its client was told {outcome.charged}, the receipt says {credits['charged']}"
+    if outcome.whole and credits["charged"] + credits["written_off"] < receipt["calculation"]["minimum_charge"]:
         yield f"{receipt['id']} was finished for {credits['charged']}, less than the least"
 
 
@@ -95,15 +95,15 @@ class Owner:
                 return
             query["cursor"] = page["next"]
 
-    async def prove(self, heard: Mapping[str, Heard], proof: Proof) -> None:
+    async def prove(self, results: Mapping[str, ClientResult], proof: Proof) -> None:
         listed = [charge async for page in self.pages("/billing/charges/") for charge in page["data"]]
         receipts = await self._receipts([charge["id"] for charge in listed])
         for charge, receipt in zip(listed, receipts, strict=True):
-            proof.counts.update(kinds(receipt, heard.get(receipt["id"])))
+            proof.counts.update(kinds(receipt, results.get(receipt["id"])))
             proof.faults += faults(receipt)
             proof.faults += _listed_otherwise(charge, receipt)
-            if receipt["id"] in heard:
-                proof.faults += told_otherwise(receipt, heard[receipt["id"]])
+            if receipt["id"] in results:
+                proof.faults += contradictions(receipt, results[receipt["id"]])
         proof.receipts += len(receipts)
         proof.faults += statement_faults(await self._statement(), receipts)
 
@@ -133,10 +133,10 @@ def _listed_otherwise(charge: Mapping[str, Any], receipt: Receipt) -> Iterator[s
             yield f"{receipt['id']}: the list says {name} {charge[name]}, the receipt {receipt[name]}"
 
 
-async def prove(url: str, owners: Sequence[tuple[str, Mapping[str, Heard]]]) -> Proof:
+async def prove(url: str, owners: Sequence[tuple[str, Mapping[str, ClientResult]]]) -> Proof:
     """`owners`: the key of each account, and what its clients heard, by the id of the charge."""
     proof = Proof()
     async with aiohttp.ClientSession() as session:
-        for token, heard in owners:
-            await Owner(session, url, token).prove(heard, proof)
+        for token, results in owners:
+            await Owner(session, url, token).prove(results, proof)
     return proof

@@ -105,17 +105,17 @@ def _of_charge(receipt: Receipt) -> Iterator[str]:
         return
     if receipt["price"]["flat"] is None:
         yield from _of_tokens(receipt)
-    credits, said, exact = receipt["credits"], receipt["calculation"], exact_cost(receipt)
+    credits, calculation, exact = receipt["credits"], receipt["calculation"], exact_cost(receipt)
     cost = math.ceil(exact)
-    if exact != Fraction(said["exact_cost"]) or cost != said["rounded_cost"]:
-        yield f"costs {exact} exactly, the receipt says {said['exact_cost']} and {said['rounded_cost']}"
-    if said["minimum_applied"]:
-        cost = max(cost, said["minimum_charge"])
-    if said["capped_at_hold"]:
+    if exact != Fraction(calculation["exact_cost"]) or cost != calculation["rounded_cost"]:
+        yield f"costs {exact} exactly, the receipt says {calculation['exact_cost']} and {calculation['rounded_cost']}"
+    if calculation["minimum_applied"]:
+        cost = max(cost, calculation["minimum_charge"])
+    if calculation["capped_at_hold"]:
         cost = min(cost, credits["held"])
     paid = credits["charged"] + credits["written_off"]
-    if not cost == said["cost"] == paid:
-        yield f"costs {cost}, the receipt says {said['cost']}, and {paid} were charged or written off"
+    if not cost == calculation["cost"] == paid:
+        yield f"costs {cost}, the receipt says {calculation['cost']}, and {paid} were charged or written off"
     yield from _of_remainders(credits)
 
 

@@ -49,7 +49,7 @@ class Stage:
     stack: Stack
     account: str
     token: str
-    heard: list[tuple[Scene, Attempt]] = field(default_factory=list)
+    attempts: list[tuple[Scene, Attempt]] = field(default_factory=list)
 
     @classmethod
     async def built(cls, stack: Stack) -> "Stage":
@@ -66,7 +66,7 @@ class Stage:
 
     async def _ask(self, session: aiohttp.ClientSession, scene: Scene) -> None:
         attempt = Attempt()
-        self.heard.append((scene, attempt))
+        self.attempts.append((scene, attempt))
         body = {"model": f"bench-{scene.model}", "messages": _PROMPT, "stream": scene.stream, **scene.more}
         url = self.stack.apis[0].url
         await ask(session, Request(url, self.token, body, leaves_after=scene.leaves_after), attempt)

@@ -92,8 +92,8 @@ def recalled(question: str, earlier: list[str]) -> str | None:
 def _of_the_user(question: str, earlier: list[str]) -> str | None:
     """What the user has, where the user is, and how old."""
     text = "\n".join(reversed(earlier))
-    if (asked := _HOW_MANY.search(question)) is not None:
-        what = asked["what"].lower()
+    if (match := _HOW_MANY.search(question)) is not None:
+        what = match["what"].lower()
         for match in _COUNTED.finditer(text):
             if re.search(rf"\b{re.escape(what)}\b", match["what"].lower()):
                 return f"You have {match['value']} {what}."

@@ -73,8 +73,8 @@ def _is_named(name: str, sentence: str) -> bool:
     """Tell whether the sentence has the tool's name, or the words of it that tell its subject ("weather")."""
     words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
     about = {word for word in words - _COMMON if len(word) > 2}
-    said = set(re.findall(r"[a-z]+", sentence.lower()))
-    return name in sentence or (bool(about) and about <= said)
+    sentence_words = set(re.findall(r"[a-z]+", sentence.lower()))
+    return name in sentence or (bool(about) and about <= sentence_words)
 
 
 def _name(tool: object) -> str | None:

@@ -107,10 +107,10 @@ def of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 def content(message: dict[str, Any], calls: ToolCalls) -> dict[str, Any]:
     """Complete a delta or a message: `content` becomes text, and tool calls get all of their fields."""
-    told = message.get("content")
-    if isinstance(told, list | dict):
+    value = message.get("content")
+    if isinstance(value, list | dict):
         message = _flattened(message)
-    elif not isinstance(told, str | None):
+    elif not isinstance(value, str | None):
         raise UpstreamError
     if "tool_calls" in message:
         parts = message["tool_calls"]

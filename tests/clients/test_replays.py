@@ -23,7 +23,7 @@ CALLED = {0: ["call_0", "find", '{"q": "a"}'], 1: ["call_1", "look", '{"at": 2}'
 
 
 @dataclass(slots=True)
-class Said:
+class ChoiceResult:
     """One choice. The SDK's own helper counts some log probabilities of a second choice twice: put together here."""
 
     text: str = ""
@@ -45,7 +45,7 @@ class Said:
 class Answered:
     id: str = ""
     usage: CompletionUsage | None = None
-    choices: dict[int, Said] = field(default_factory=dict)
+    choices: dict[int, ChoiceResult] = field(default_factory=dict)
 
 
 def answer_of(client: OpenAI, model: str, key: str, *, stream: bool) -> Answered:
@@ -63,16 +63,16 @@ def answer_of(client: OpenAI, model: str, key: str, *, stream: bool) -> Answered
     for part in answer if stream else [answer]:
         answered.id, answered.usage = part.id, part.usage or answered.usage
         for choice in part.choices:
-            choices = answered.choices.setdefault(choice.index, Said())
+            choices = answered.choices.setdefault(choice.index, ChoiceResult())
             choices.add(choice.delta if stream else choice.message, choice)
     return answered
 
 
 SAID = {
-    "test-calls-tools": {0: Said("", CALLED, [], "tool_calls")},
+    "test-calls-tools": {0: ChoiceResult("", CALLED, [], "tool_calls")},
     "test-says-two": {
-        0: Said("one more", {}, [-0.25, -0.25], "stop"),
-        1: Said("eins mehr", {}, [-0.25, -0.25], "stop"),
+        0: ChoiceResult("one more", {}, [-0.25, -0.25], "stop"),
+        1: ChoiceResult("eins mehr", {}, [-0.25, -0.25], "stop"),
     },
 }
 

@@ -58,7 +58,7 @@ capabilities = ["stream_usage", "abort_stops_billing"]
 
 
 @dataclass(slots=True)
-class Heard:
+class ClientResult:
     """What a client got of one call."""
 
     status: int = 0
@@ -72,7 +72,7 @@ class Heard:
     """The connection broke before the answer was whole."""
 
 
-async def _stream(customer: Customer, model: str, result: Heard) -> Heard:
+async def _stream(customer: Customer, model: str, result: ClientResult) -> ClientResult:
     body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": MOST}
     try:
         async with customer.http.stream("POST", "/v1/chat/completions", json=body) as answer:
@@ -87,7 +87,7 @@ async def _stream(customer: Customer, model: str, result: Heard) -> Heard:
     return result
 
 
-def _take(result: Heard, line: str) -> None:
+def _take(result: ClientResult, line: str) -> None:
     if line == "[DONE]":
         result.done = True
         return
@@ -100,14 +100,16 @@ def _take(result: Heard, line: str) -> None:
         result.text += choice["delta"].get("content") or ""
 
 
-async def _whole(customer: Customer, model: str) -> Heard:
+async def _whole(customer: Customer, model: str) -> ClientResult:
     body = {"model": model, "messages": MESSAGES, "max_tokens": MOST}
     try:
         answer = await customer.http.post("/v1/chat/completions", json=body)
     except httpx2.TransportError:
-        return Heard(cut=True)
+        return ClientResult(cut=True)
     parsed = answer.json()
-    result = Heard(answer.status_code, error=parsed.get("error"), retry_after=answer.headers.get("retry-after", ""))
+    result = ClientResult(
+        answer.status_code, error=parsed.get("error"), retry_after=answer.headers.get("retry-after", "")
+    )
     if result.status == 200:
         result.charged, result.call_id, result.done = parsed["yout"]["credits_charged"], parsed["id"], True
     return result
@@ -118,18 +120,18 @@ class Calls:
     """Calls of one customer that run side by side."""
 
     customer: Customer
-    streams: dict[str, list[Heard]] = field(default_factory=dict)
-    running: list[asyncio.Task[Heard]] = field(default_factory=list)
+    streams: dict[str, list[ClientResult]] = field(default_factory=dict)
+    running: list[asyncio.Task[ClientResult]] = field(default_factory=list)
 
     def begin(self, **models: int) -> None:
         for name, count in models.items():
             model = f"test-{name}"
-            for result in [Heard() for _ in range(count)]:
+            for result in [ClientResult() for _ in range(count)]:
                 self.streams.setdefault(model, []).append(result)
                 call = _whole(self.customer, model) if model == HANGING else _stream(self.customer, model, result)
                 self.running.append(asyncio.create_task(call))
 
-    async def ended(self) -> list[Heard]:
+    async def ended(self) -> list[ClientResult]:
         return await asyncio.gather(*self.running)
 
 
@@ -286,7 +288,7 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
     await _is_right(site.world, customer)
 
 
-async def _load(call: Callable[[], Awaitable[Heard]], over: asyncio.Event, answers: list[Heard]) -> None:
+async def _load(call: Callable[[], Awaitable[ClientResult]], over: asyncio.Event, answers: list[ClientResult]) -> None:
     """One client that calls and calls."""
     while not over.is_set():
         answers.append(await call())
@@ -297,8 +299,8 @@ async def test_a_database_that_is_killed_under_load(site: Site) -> None:
     """Calls are told to come back, and do, to the same process. What was said to be charged is what was charged."""
     customer = await site.world.customer(100_000_000)
     with site.world.stack.running("api") as api:
-        over, wholes, streams = asyncio.Event(), list[Heard](), list[Heard]()
-        kinds = (lambda: _whole(customer, PLAIN), wholes), (lambda: _stream(customer, PLAIN, Heard()), streams)
+        over, wholes, streams = asyncio.Event(), list[ClientResult](), list[ClientResult]()
+        kinds = (lambda: _whole(customer, PLAIN), wholes), (lambda: _stream(customer, PLAIN, ClientResult()), streams)
         clients = [asyncio.create_task(_load(call, over, answers)) for call, answers in kinds for _ in range(3)]
         await until(lambda: _some(200, wholes, streams), "calls that succeed")
         await crash(site.postgres)
@@ -315,15 +317,15 @@ async def test_a_database_that_is_killed_under_load(site: Site) -> None:
         await site.world.rows(EXPIRE)
         await until(lambda: _all_closed(site.world, customer), "the sweeper")
         await _is_right(site.world, customer)
-    _told_the_truth([*wholes, *streams], await _holds(site.world, customer))
+    _results_are_true([*wholes, *streams], await _holds(site.world, customer))
 
 
-async def _some(status: int, *answers: list[Heard]) -> bool:
+async def _some(status: int, *answers: list[ClientResult]) -> bool:
     """One of each kind at least has ended so."""
     return all(any(each.status == status and each.done == (status == 200) for each in kind) for kind in answers)
 
 
-def _told_the_truth(answers: list[Heard], holds: list[Hold]) -> None:
+def _results_are_true(answers: list[ClientResult], holds: list[Hold]) -> None:
     by_id = {f"chatcmpl-{hold.id.replace('-', '')}": hold for hold in holds}
     for each in answers:
         assert not each.cut

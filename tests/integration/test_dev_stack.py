@@ -153,15 +153,15 @@ def test_a_failed_migration_is_shown_and_ends_everything(folder: Path, data: Pat
 def test_the_stack_says_where_it_is(stack: Stack) -> None:
     assert stack.answers() == 200
     assert (stack.state / "dev.json").stat().st_mode & 0o777 == 0o600
-    assert get(stack.told["temporal_ui_url"]) == 200
-    assert f"curl {stack.told['api_url']}/v1/chat/completions" in stack.terminal
-    with psycopg.connect(stack.told["migration_database_url"]) as connection:
+    assert get(stack.printed["temporal_ui_url"]) == 200
+    assert f"curl {stack.printed['api_url']}/v1/chat/completions" in stack.terminal
+    with psycopg.connect(stack.printed["migration_database_url"]) as connection:
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
-    assert stack.told["database_url"].startswith("postgresql://yout_app:")  # its role is made by the migrations
+    assert stack.printed["database_url"].startswith("postgresql://yout_app:")  # its role is made by the migrations
 
 
 def test_a_key_that_the_database_does_not_know_is_replaced(stack: Stack) -> None:
-    assert stack.told["api_key"] == "sk-stub"
+    assert stack.printed["api_key"] == "sk-stub"
 
 
 def test_a_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
@@ -206,13 +206,13 @@ def test_a_part_that_keeps_dying_is_named(folder: Path, data: Path) -> None:
 def test_stopping_leaves_nothing_behind_and_a_start_finds_everything_again(folder: Path) -> None:
     with running(Stack(folder)) as stack:
         stack.up()
-        state, secret = stack.told, (stack.state / "secret.key").read_text()
+        state, secret = stack.printed, (stack.state / "secret.key").read_text()
         stack.signal(SIGTERM)
         assert stack.ends() == 0
         assert not stack.processes()
 
         stack.up()
-        assert stack.told == state
+        assert stack.printed == state
         assert (stack.state / "secret.key").read_text() == secret
 
         stack.signal(SIGKILL)
@@ -238,9 +238,9 @@ def test_the_true_stack_answers_a_chat(folder: Path) -> None:
         stack.up()
         body = {"model": "demo-chat", "messages": [{"role": "user", "content": "Hello!"}]}
         request = Request(
-            f"{stack.told['api_url']}/v1/chat/completions",
+            f"{stack.printed['api_url']}/v1/chat/completions",
             data=json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {stack.told['api_key']}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {stack.printed['api_key']}", "Content-Type": "application/json"},
         )
         with urlopen(request, timeout=30) as answer:
             assert json.load(answer)["choices"][0]["message"]["content"]

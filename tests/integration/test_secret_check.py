@@ -22,20 +22,20 @@ OTHER = "a master secret of another installation"
 
 class Reports:
     def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.reported: list[tuple[str, str]] = []
 
     def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
         assert remedy
-        self.told.append((what, where))
+        self.reported.append((what, where))
 
     def clear(self, where: str) -> None:
         raise AssertionError(where)
 
 
-async def told(database: Database, master: str, previous: Sequence[str] = ()) -> list[tuple[str, str]]:
+async def reported(database: Database, master: str, previous: Sequence[str] = ()) -> list[tuple[str, str]]:
     reports = Reports()
     await check_secret(database, Wrapping.of(master, previous), reports)
-    return reports.told
+    return reports.reported
 
 
 async def open_account(database: Database, master: str, number: int) -> None:
@@ -49,12 +49,12 @@ WRONG = [("the master secret is not this database's", "YOUT_SECRET_KEY")]
 
 
 async def test_a_secret_that_opens_no_key_or_only_some_is_told(database: Database) -> None:
-    assert await told(database, OTHER) == []  # there is nothing yet
+    assert await reported(database, OTHER) == []  # there is nothing yet
     await open_account(database, OLD, 1)
     await open_account(database, NEW, 2)
-    assert await told(database, NEW, [OLD]) == await told(database, OLD, [NEW]) == []
+    assert await reported(database, NEW, [OLD]) == await reported(database, OLD, [NEW]) == []
     for master, previous in ((OTHER, []), (OLD, []), (NEW, []), (OTHER, [NEW]), (NEW, [OTHER])):
-        assert await told(database, master, previous) == WRONG
+        assert await reported(database, master, previous) == WRONG
 
 
 async def test_it_waits_for_a_database_that_is_away(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ async def test_it_waits_for_a_database_that_is_away(database: Database, monkeypa
 
     monkeypatch.setattr(secret_check, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(data_keys, "opened_by", unavailable)
-    assert await told(database, OTHER) == WRONG
+    assert await reported(database, OTHER) == WRONG
     assert not away
 
 

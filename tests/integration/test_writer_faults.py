@@ -48,14 +48,14 @@ async def test_a_lane_that_fails_serves_again_and_charges_once(
     monkeypatch.setattr(ledger, method, fail(times, getattr(ledger, method)))
     with capture_logs() as lines:
         async with locked(database_url, ACCOUNT, customer.account_id):  # so that both lanes have to serve it
-            asked = asyncio.create_task(outcome(ledger, reserve(customer, 100)))
+            answer = asyncio.create_task(outcome(ledger, reserve(customer, 100)))
             await eventually(lambda: _true(bool(reports(lines))))
-        held = await asked
+        held = await answer
     assert isinstance(held, Reserved)
     assert isinstance(await outcome(ledger, settle(customer, held.hold_id, 40)), Closed)
     assert await balance(database_url, customer) == (960, 0, 0)
-    (told,) = reports(lines)
-    assert told["remedy"]
+    (report,) = reports(lines)
+    assert report["remedy"]
     assert await eventually(lambda: _true(ledger.available))
     assert (await proven(database)).clean
 
@@ -67,9 +67,9 @@ async def test_a_lane_that_fails_for_good_answers_with_an_error_and_is_not_ready
     really = ledger._finish
     monkeypatch.setattr(ledger, "_finish", fail(MAX_COMMITS, really))
     with capture_logs() as lines:
-        asked = asyncio.create_task(outcome(ledger, reserve(customer, 100)))
+        answer = asyncio.create_task(outcome(ledger, reserve(customer, 100)))
         await eventually(lambda: _true(not ledger.available))
-        refused = await asked
+        refused = await answer
     assert type(refused) is GatewayError
     assert len(reports(lines)) == 1
     assert isinstance(await outcome(ledger, reserve(customer, 100)), Reserved)

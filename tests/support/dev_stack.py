@@ -47,7 +47,7 @@ class Stack:
         return self._output.read_text()
 
     @property
-    def told(self) -> Mapping[str, str]:
+    def printed(self) -> Mapping[str, str]:
         state_file: Mapping[str, str] = json.loads((self.state / "dev.json").read_text())
         return state_file
 

@@ -20,8 +20,8 @@ def _chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0, **m
 
 def _streamed(*usages: dict[str, Any]) -> list[dict[str, Any]]:
     """Five tokens, and what is said of them."""
-    said = [_chunk({"role": "assistant", "content": "The answer is four."}), _chunk({}, "stop")]
-    return said + [_chunk({}) | {"choices": [], "usage": usage} for usage in usages]
+    chunks = [_chunk({"role": "assistant", "content": "The answer is four."}), _chunk({}, "stop")]
+    return chunks + [_chunk({}) | {"choices": [], "usage": usage} for usage in usages]
 
 
 def _call(index: int, **function: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ INPUT, OUTPUT, CACHED, WRITTEN = 300, 1500, 30, 375
 
 
 class Refused(Exception):
-    def __init__(self, *heard: Any) -> None:
-        self.heard: EncodedResult = heard
+    def __init__(self, *result: Any) -> None:
+        self.result: EncodedResult = result
 
 
 @dataclass(slots=True)

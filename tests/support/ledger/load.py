@@ -12,12 +12,12 @@ from tests.support.bank import Customer, reserve, settle, void
 from tests.support.ledger.client import RESULT_TIMEOUT, processes
 from tests.support.ledger.result_codec import EncodedResult, encode
 
-Told = list[tuple[Operation, EncodedResult]]
+Pairs = list[tuple[Operation, EncodedResult]]
 TURN = 20
 """Batches after which all processes take new holds."""
 
 
-async def committed(url: str, customers: Sequence[Customer], seed: int, batches: int) -> Told:
+async def committed(url: str, customers: Sequence[Customer], seed: int, batches: int) -> Pairs:
     """Everything that a process of its own asked, and heard, until it had committed so many batches."""
     ours, theirs = processes.Pipe()
     process = processes.Process(target=_run, args=(url, customers, seed, batches, theirs), daemon=True)
@@ -34,8 +34,8 @@ def _run(url: str, customers: Sequence[Customer], seed: int, batches: int, pipe:
     pipe.send(asyncio.run(_ask(url, customers, random.Random(seed), batches)))
 
 
-async def _ask(url: str, customers: Sequence[Customer], dice: random.Random, batches: int) -> Told:
-    pairs: Told = []
+async def _ask(url: str, customers: Sequence[Customer], dice: random.Random, batches: int) -> Pairs:
+    pairs: Pairs = []
     async with LedgerWriter(url, timeout=RESULT_TIMEOUT) as ledger:
         while ledger.batches < batches:
             turn = random.Random(ledger.batches // TURN)  # the same in all processes, at about the same time

@@ -30,7 +30,7 @@ from tests.support.ledger.result_codec import EncodedResult
 @dataclass(slots=True)
 class Model:
     now: datetime
-    purses: dict[UUID, SpendingFacts] = field(default_factory=dict)
+    balances: dict[UUID, SpendingFacts] = field(default_factory=dict)
     keys: dict[UUID, KeyFacts] = field(default_factory=dict)
     digests: dict[bytes, UUID] = field(default_factory=dict)
     holds: dict[UUID, HoldFacts] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Model:
     def copy(self) -> "Model":
         return replace(
             self,
-            purses={name: replace(purse) for name, purse in self.purses.items()},
+            balances={name: replace(balance) for name, balance in self.balances.items()},
             keys={name: replace(key) for name, key in self.keys.items()},
             holds={name: replace(hold) for name, hold in self.holds.items()},
             refs=dict(self.refs),
@@ -57,7 +57,7 @@ class Model:
         try:
             return getattr(self, f"_{type(operation).__name__.lower()}")(operation)  # type: ignore[no-any-return]
         except Refused as refusal:
-            return refusal.heard
+            return refusal.result
 
     def facts(self) -> dict[str, dict[Any, Any]]:
         """To be compared with what a backend has, as it reads it back."""
@@ -65,7 +65,7 @@ class Model:
         return {
             "accounts": {
                 name: (p.available, p.held, sum(h.account == name for h in still_open))
-                for name, p in self.purses.items()
+                for name, p in self.balances.items()
             },
             "keys": {
                 name: (key.revoked, sum(h.key == name for h in still_open), *self._spent_last(name))
@@ -97,10 +97,10 @@ class Model:
 
     def _book(self, account: UUID, **amounts: int) -> None:
         assert sum(amounts.values()) == 0
-        purse = self.purses[account]
-        purse.available += amounts.get("available", 0)
-        purse.held += amounts.get("held", 0)
-        assert min(purse.available, purse.held) >= 0, "the model itself is wrong"
+        balance = self.balances[account]
+        balance.available += amounts.get("available", 0)
+        balance.held += amounts.get("held", 0)
+        assert min(balance.available, balance.held) >= 0, "the model itself is wrong"
         for book, amount in amounts.items():
             self.books[account, book] += amount
 
@@ -113,23 +113,23 @@ class Model:
         return self._referred(operation, False, "adjustments")
 
     def _referred(self, operation: Grant | Adjust, absurd: bool, source: str) -> EncodedResult:
-        purse = self.purses.get(operation.account_id)
-        if purse is None:
+        balance = self.balances.get(operation.account_id)
+        if balance is None:
             raise Refused("NotFound")
         before = self.refs.get(operation.ref)
         if before == (operation.account_id, operation.amount):
-            return "Granted", purse.available, True
+            return "Granted", balance.available, True
         if before is not None:
             raise Refused("KeyReused")
         if isinstance(operation, Adjust) and (operation.amount == 0 or not operation.note.strip()):
             raise Refused("RequestInvalid")
-        if absurd or operation.amount + purse.available + purse.held > MOST:
+        if absurd or operation.amount + balance.available + balance.held > MOST:
             raise Refused("AmountTooLarge")
-        if operation.amount + purse.available < 0:
+        if operation.amount + balance.available < 0:
             raise Refused("BelowZero")
         self._book(operation.account_id, **{"available": operation.amount, source: -operation.amount})
         self.refs[operation.ref] = (operation.account_id, operation.amount)
-        return "Granted", purse.available, False
+        return "Granted", balance.available, False
 
     # A call's beginning
 
@@ -162,7 +162,7 @@ class Model:
     def _caller(self, operation: Reserve) -> tuple[UUID, UUID | None]:
         if operation.digest is None:
             assert operation.account_id is not None
-            if operation.account_id not in self.purses:
+            if operation.account_id not in self.balances:
                 raise Refused("CallerUnknown")
             return operation.account_id, None
         key_id = self.digests.get(operation.digest)
@@ -172,8 +172,8 @@ class Model:
 
     def _reserved(self, hold_id: UUID, claimed: bool) -> EncodedResult:
         hold = self.holds[hold_id]
-        purse = self.purses[hold.account]
-        return "Reserved", hold.amount, hold.limit, purse.available, purse.held, claimed
+        balance = self.balances[hold.account]
+        return "Reserved", hold.amount, hold.limit, balance.available, balance.held, claimed
 
     def _heed(self, account: UUID, scope: bytes, fingerprint: bytes) -> None:
         """A claim stands for a call that runs or was charged; given back, it is free again."""
@@ -187,11 +187,11 @@ class Model:
             raise Refused("KeyReused")
         if hold.state == "open":
             raise Refused("AlreadyRunning")
-        raise Refused("Replay", hold_id, sealed, hold.charged, self.purses[account].available)
+        raise Refused("Replay", hold_id, sealed, hold.charged, self.balances[account].available)
 
     def _fitting(self, operation: Reserve, account: UUID, key_id: UUID | None) -> HoldFacts:
         """The hold, if balance, budget and the caller's own bound allow it."""
-        available, budget = self.purses[account].available, self._budget_left(key_id)
+        available, budget = self.balances[account].available, self._budget_left(key_id)
         spendable = available if budget is None else min(available, budget)
         terms = operation.terms
         lease = self.now + operation.lease if operation.lease else None
@@ -239,7 +239,7 @@ class Model:
             raise Refused("HoldClosed")
         if hold.key and self.keys[hold.key].revoked:
             raise Refused("CallerUnknown")
-        available = self.purses[hold.account].available
+        available = self.balances[hold.account].available
         if operation.output_limit > (hold.limit or 0):
             whole = thousandths(WRITTEN * hold.input_bound + OUTPUT * operation.output_limit * hold.choices)
             more = max(LEAST, whole) - hold.amount
@@ -247,7 +247,7 @@ class Model:
             self._pay_for(more, available, self._growth_left(hold), left)
             hold.amount, hold.limit = hold.amount + more, operation.output_limit
             self._book(hold.account, available=-more, held=more)
-        return "Extended", hold.limit, hold.amount, self.purses[hold.account].available
+        return "Extended", hold.limit, hold.amount, self.balances[hold.account].available
 
     def _growth_left(self, hold: HoldFacts) -> int | None:
         """Of the budget of the day in which the call began; nothing once its key counts another day."""
@@ -270,7 +270,7 @@ class Model:
 
     def _void(self, operation: Void) -> EncodedResult:
         if operation.hold_id not in self.holds:
-            if operation.account_id not in self.purses:
+            if operation.account_id not in self.balances:
                 raise Refused("NotFound")
             tombstone = HoldFacts(operation.account_id, None, 0, "void", closed_by=operation.closed_by.value)
             self.holds[operation.hold_id] = tombstone
@@ -295,8 +295,8 @@ class Model:
             return self._release(hold, operation.closed_by.value)
         if hold.refunded or not hold.charged:
             return self._closed(hold, True)
-        purse = self.purses[hold.account]
-        if hold.charged + purse.available + purse.held > MOST:
+        balance = self.balances[hold.account]
+        if hold.charged + balance.available + balance.held > MOST:
             raise Refused("AmountTooLarge")
         hold.refunded = hold.charged
         lost = hold.written_off
@@ -318,7 +318,7 @@ class Model:
         cost = max(LEAST, cost) if minimum else min(cost, hold.amount)
         if hold.flat:
             cost = hold.amount
-        payable = hold.amount + min(self.purses[hold.account].available, self._allowed_above(hold))
+        payable = hold.amount + min(self.balances[hold.account].available, self._allowed_above(hold))
         hold.charged = min(cost, payable if hold.most is None else min(payable, hold.most))
         hold.written_off = cost - hold.charged
         hold.state, hold.lease_until, hold.closed_by = "settled", None, by
@@ -357,5 +357,5 @@ class Model:
         return hold
 
     def _closed(self, hold: HoldFacts, repeated: bool) -> EncodedResult:
-        purse = self.purses[hold.account]
-        return "Closed", hold.state, hold.charged, hold.written_off, purse.available, purse.held, repeated
+        balance = self.balances[hold.account]
+        return "Closed", hold.state, hold.charged, hold.written_off, balance.available, balance.held, repeated

@@ -13,7 +13,7 @@ class Heeded:
     """An operation and what was heard of it. None: nothing, so it may have happened, or not."""
 
     operation: Operation
-    heard: EncodedResult | None
+    result: EncodedResult | None
 
 
 def ordered(model: Model, heeded: Sequence[Heeded], fits: Callable[[Model], bool]) -> Model | None:
@@ -25,7 +25,7 @@ def ordered(model: Model, heeded: Sequence[Heeded], fits: Callable[[Model], bool
 
     def search(books: Model, left: tuple[Heeded, ...]) -> Model | None:
         left = _without_changeless(books, left)
-        if all(one.heard is None for one in left) and fits(books):
+        if all(one.result is None for one in left) and fits(books):
             return books
         state = repr((books.facts(), [id(one) for one in left]))
         if state in seen:
@@ -33,7 +33,7 @@ def ordered(model: Model, heeded: Sequence[Heeded], fits: Callable[[Model], bool
         seen.add(state)
         for n, one in enumerate(left):
             after = books.copy()
-            if after.ask(one.operation) != one.heard and one.heard is not None:
+            if after.ask(one.operation) != one.result and one.result is not None:
                 continue
             if after.facts() != books.facts() and (order := search(after, left[:n] + left[n + 1 :])):
                 return order
@@ -46,7 +46,7 @@ def _without_changeless(books: Model, left: tuple[Heeded, ...]) -> tuple[Heeded,
     remaining = []
     for one in left:
         after = books.copy()
-        explained = one.heard is not None and after.ask(one.operation) == one.heard
+        explained = one.result is not None and after.ask(one.operation) == one.result
         if not (explained and after.facts() == books.facts()):
             remaining.append(one)
     return tuple(remaining)

@@ -46,7 +46,7 @@ HOLDS = FLAT_HOLDS + TEXT_HOLDS
 def opening(model: Model) -> Model:
     """Two accounts without a credit, two keys each."""
     for account in ACCOUNTS:
-        model.purses[account] = SpendingFacts()
+        model.balances[account] = SpendingFacts()
     for key in KEYS:
         model.keys[key.id] = KeyFacts(key.account_id, key.limits.concurrent, key.limits.credits_day)
         model.digests[key.digest] = key.id

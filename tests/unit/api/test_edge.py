@@ -149,8 +149,8 @@ async def test_a_page_of_any_origin_reads_an_output_whose_link_it_has(method: st
     """The link alone opens it, whichever origins may call the API."""
     async with opened(cors_origins="https://other.example") as client:
         answer = await client.request(method, "/media/nothing?exp=1&sig=x", headers=BROWSER)
-        asked = BROWSER | {"access-control-request-method": method, "access-control-request-headers": "range"}
-        preflight = await client.options("/media/nothing", headers=asked)
+        headers_ = BROWSER | {"access-control-request-method": method, "access-control-request-headers": "range"}
+        preflight = await client.options("/media/nothing", headers=headers_)
     for headers in (answer.headers, preflight.headers):
         assert headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in headers

@@ -99,10 +99,10 @@ def test_the_chart_is_whole_with_and_without_others(result: Result) -> None:
 def test_the_page_names_what_was_missed(result: Result) -> None:
     assert "None was missed" in document.write(result)
     absent = [beside(name, 2, None, "no network") for name in ("LiteLLM", "Portkey")]
-    said = document.write(replace(result, yout=subject(1_000, 600), peers=absent))
-    assert "Missed: CPU per call; CPU per streamed chunk." in said
-    assert "- **LiteLLM**: not measured (no network)" in said
-    assert "- **Portkey**: not measured (no network)" in said
+    text = document.write(replace(result, yout=subject(1_000, 600), peers=absent))
+    assert "Missed: CPU per call; CPU per streamed chunk." in text
+    assert "- **LiteLLM**: not measured (no network)" in text
+    assert "- **Portkey**: not measured (no network)" in text
 
 
 def test_process_names_may_contain_anything() -> None:
@@ -176,7 +176,7 @@ def test_a_right_ledger_has_no_violation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "holds", "totals", "said"),
+    ("call", "holds", "totals", "text"),
     [
         (called(answered(11)), [held()], FINE, "was told 11"),
         (called(answered(None)), [held()], FINE, "without what it cost"),
@@ -189,8 +189,8 @@ def test_a_right_ledger_has_no_violation() -> None:
         (called(answered(), answered(), key="k"), [held(5), held(5, chat_id="chatcmpl-b")], FINE, "charged 2 times"),
     ],
 )
-def test_each_violation_is_named(call: Call, holds: list[Held], totals: Totals, said: str) -> None:
-    assert any(said in fault for fault in violations([call], holds, totals))
+def test_each_violation_is_named(call: Call, holds: list[Held], totals: Totals, text: str) -> None:
+    assert any(text in fault for fault in violations([call], holds, totals))
 
 
 def test_what_a_client_is_told_is_noted() -> None:

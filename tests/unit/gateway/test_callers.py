@@ -23,7 +23,7 @@ SESSION = WebSession(session_id=UUID(int=8), secret="cookie-secret")
 VISITOR = Visitor(visitor_id=UUID(int=7), limits=Limits(credits_day=50))
 
 
-class Asked:
+class GrantingLedger:
     """A ledger that grants whatever is asked."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Asked:
 
 
 async def opened(caller: AnyCaller) -> list[Operation]:
-    ledger = Asked()
+    ledger = GrantingLedger()
     calls = Calls(ledger, lambda: CATALOG, upstreams(), count, Limits(requests=7))
     request = ModelCall(
         "demo-chat", {"model": "demo-chat", "messages": MESSAGES}, stream=False, choices=1, output_limit=5

@@ -63,6 +63,6 @@ async def test_accounts_take_turns_for_the_connections_of_a_provider() -> None:
             transport.open(request(server, body), PATIENT, sink, owner)
             sinks.append(sink)
         await asyncio.gather(*(sink.ended.wait() for sink in sinks))
-        order = [heard[-2:] for heard in server.requests]
+        order = [head[-2:] for head in server.requests]
     await transport.close()
     assert order == [b"a0", b"a1", b"b0", b"c0", b"a2", b"a3", b"a4", b"a5"]

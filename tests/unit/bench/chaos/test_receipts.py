@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.chaos.calls import Attempt
-from bench.chaos.proof import KINDS, Heard, Proof, kinds, told_otherwise
+from bench.chaos.proof import KINDS, ClientResult, Proof, contradictions, kinds
 from bench.chaos.receipts import faults, statement_faults
 
 RATES = {"input": "300", "output": "1500", "cached_input": "30.5", "cache_write": "375"}
@@ -157,11 +157,11 @@ def test_a_statement_that_does_not_add_up_is_named(path: str, value: object, exp
 
 
 def test_what_a_client_was_told_is_what_its_receipt_says() -> None:
-    heard = Heard(stream=True, left=False, attempt=Attempt(200, "chatcmpl-1", 400, whole=True))
-    assert list(told_otherwise(receipt(), heard)) == []
-    assert "streamed" in kinds(receipt(), heard)
+    result = ClientResult(stream=True, left=False, attempt=Attempt(200, "chatcmpl-1", 400, whole=True))
+    assert list(contradictions(receipt(), result)) == []
+    assert "streamed" in kinds(receipt(), result)
     cheaper = changed(receipt(), "credits", {"charged": 9, "written_off": 0})
-    assert len(list(told_otherwise(cheaper, heard))) == 2
+    assert len(list(contradictions(cheaper, result))) == 2
 
 
 def searched() -> dict[str, Any]:

@@ -26,10 +26,12 @@ REASONS: dict[str, tuple[object, ...]] = {
 }
 
 
-@pytest.mark.parametrize(("told", "reason"), [(told, reason) for told, words in REASONS.items() for reason in words])
-def test_how_a_choice_ends_in_other_words(reason: object, told: str) -> None:
-    said = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": reason}]}
-    assert finishes(events_of(said, chunk({}, "length"))) == [(0, told)]
+@pytest.mark.parametrize(
+    ("expected", "reason"), [(expected, reason) for expected, words in REASONS.items() for reason in words]
+)
+def test_how_a_choice_ends_in_other_words(reason: object, expected: str) -> None:
+    ended = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": reason}]}
+    assert finishes(events_of(ended, chunk({}, "length"))) == [(0, expected)]
 
 
 @pytest.mark.parametrize(

@@ -165,8 +165,8 @@ def test_an_unusual_chunk_among_usual_ones(written: bytes) -> None:
 
 def test_the_service_tier_of_a_usual_chunk_is_that_of_the_report() -> None:
     """It says at which prices the call is charged, and may stand beside the content alone."""
-    told = [chunk({"role": "assistant"}), CONTENT | {"service_tier": "priority"}, chunk({}, "stop")]
-    events, failure = decoded([stream(*told, {"choices": [], "usage": USAGE})])
+    reported = [chunk({"role": "assistant"}), CONTENT | {"service_tier": "priority"}, chunk({}, "stop")]
+    events, failure = decoded([stream(*reported, {"choices": [], "usage": USAGE})])
     assert failure is None
     assert [report.usage.service_tier for report in reports(events)] == ["priority"]
 
@@ -198,6 +198,6 @@ PARTS = (*usage._CACHED, *usage._WRITTEN, *usage._SEARCHES, "reasoning_tokens", 
 def test_a_report_of_the_wholes_alone_is_read_as_any_other(
     wholes: dict[str, Any], parts: dict[str, Any], details: dict[str, Any], creation: dict[str, Any]
 ) -> None:
-    told = wholes | parts | details | creation
-    looked_at = usage.of_report(told | {"reasoning_tokens": told.get("reasoning_tokens")})
-    assert usage.of_report(told) == looked_at
+    reported = wholes | parts | details | creation
+    looked_at = usage.of_report(reported | {"reasoning_tokens": reported.get("reasoning_tokens")})
+    assert usage.of_report(reported) == looked_at
