@@ -54,7 +54,7 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_SECONDS = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 LAST_WORDS = 2.0
-"""Seconds before the end of a stop's patience in which streams are settled and told."""
+"""Seconds before the end of the shutdown timeout in which streams are settled and their clients get the error."""
 
 EVERY_ADDRESS = frozenset({"::", "[::]"})
 """Hosts that mean both IPv6 and IPv4."""
@@ -197,7 +197,7 @@ def _listening(host: str, port: int) -> list[socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn cuts what still runs when its patience ends: shortly before, streams end by themselves and say so."""
+    """Uvicorn cuts what still runs at the shutdown timeout: shortly before, streams end with an error."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app, grace = self.config.app, self.config.timeout_graceful_shutdown or 0

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.peer import Peer, Running
-from bench.stack import ROOT, STATE, answering
+from bench.peer import Peer, Running, environment, launch
+from bench.stack import ROOT, STATE
 from dev import ports
-from dev.child import Program, Streams, finish, spawn
+from dev.child import Program, finish
 from dev.errors import CannotStart
 
 VERSION = "1.106.2"
@@ -68,20 +68,13 @@ async def start(folder: Path, upstream: int, models: Sequence[str]) -> Running:
     port, token = ports.free(), f"sk-{secrets.token_hex(16)}"
     (folder / "litellm.yaml").write_text(config(upstream, models, token))
     words = ("--config", str(folder / "litellm.yaml"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1")
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     program = Program(
         name="LiteLLM",
         command=(str(VENV / "bin" / "litellm"), *words),
-        environment=kept | OFFLINE,
+        environment=environment(**OFFLINE),
         folder=folder,
     )
-    with (folder / "litellm.log").open("ab") as output:
-        child = spawn(program, Streams(output=output))
-    try:
-        await answering(f"http://127.0.0.1:{port}/health/liveliness", child, patience=TIMEOUT)
-    except BaseException:
-        await child.end()
-        raise
+    child = await launch(program, f"http://127.0.0.1:{port}/health/liveliness", TIMEOUT)
     return Running(port, token, child, prefix="bench-")
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import orjson
 
-from bench.peer import Peer, Running
-from bench.stack import STATE, answering
+from bench.peer import Peer, Running, environment, launch
+from bench.stack import STATE
 from dev import ports
-from dev.child import Program, Streams, finish, spawn
+from dev.child import Program, finish
 from dev.errors import CannotStart
 
 PINNED = Path(__file__).parent / "npm"
@@ -47,20 +47,13 @@ async def install() -> None:
 async def start(folder: Path, upstream: int, models: Sequence[str]) -> Running:
     """It needs no list of models: each request says in headers where it goes."""
     port = ports.free()
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     program = Program(
         name="Portkey",
         command=("node", "--require", str(PINNED / "loopback.cjs"), str(SERVER), "--headless", f"--port={port}"),
-        environment=kept | {"NODE_ENV": "production"},
+        environment=environment(NODE_ENV="production"),
         folder=folder,
     )
-    with (folder / "portkey.log").open("ab") as output:
-        child = spawn(program, Streams(output=output))
-    try:
-        await answering(f"http://127.0.0.1:{port}/", child, patience=TIMEOUT)
-    except BaseException:
-        await child.end()
-        raise
+    child = await launch(program, f"http://127.0.0.1:{port}/", TIMEOUT)
     where = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{upstream}/v1"}
     return Running(port, "sk-bench", child, headers=where)
 

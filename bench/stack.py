@@ -211,8 +211,8 @@ async def start_upstream(log: Path) -> tuple[int, Child]:
     return port, child
 
 
-async def answering(url: str, child: Child, patience: float = TIMEOUT) -> None:
-    deadline = asyncio.get_running_loop().time() + patience
+async def answering(url: str, child: Child, max_seconds: float = TIMEOUT) -> None:
+    deadline = asyncio.get_running_loop().time() + max_seconds
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         while asyncio.get_running_loop().time() < deadline:
             if child.code is not None:
