@@ -14,6 +14,7 @@ from uuid import UUID
 
 from domain.operations import Operation
 from domain.results import Result
+from domain.round_robin import RoundRobin
 
 AccountKey = UUID | bytes
 """Equal for operations that need the same lock: the account, or the digest of a key whose account is not known yet. For
@@ -42,39 +43,34 @@ class FairQueue:
     """Fills a batch with one operation of each account, then a second one of each, until it is full."""
 
     def __init__(self) -> None:
-        self._accounts: dict[AccountKey, deque[Pending]] = {}
+        self._accounts: RoundRobin[Pending] = RoundRobin()
 
     def __bool__(self) -> bool:
         return bool(self._accounts)
 
     def __iter__(self) -> Iterator[Pending]:
-        return itertools.chain.from_iterable(self._accounts.values())
+        return iter(self._accounts)
 
     def push(self, pending: Pending) -> None:
-        self._accounts.setdefault(pending.key, deque()).append(pending)
+        self._accounts.add(pending.key, pending)
 
     def push_front(self, batch: Iterable[Pending]) -> None:
         """Put taken operations back, in their order, before all others."""
-        accounts: dict[AccountKey, deque[Pending]] = {}
-        for pending in itertools.chain(batch, self):
-            accounts.setdefault(pending.key, deque()).append(pending)
-        self._accounts = accounts
+        waiting, self._accounts = self._accounts, RoundRobin()
+        for pending in itertools.chain(batch, waiting):
+            self.push(pending)
 
     def take(self, limit: int) -> list[Pending]:
         batch: list[Pending] = []
         while self._accounts and len(batch) < limit:
-            key = next(iter(self._accounts))
-            queue = self._accounts.pop(key)
-            pending = queue.popleft()
+            pending = self._accounts.take()
             if not pending.abandoned:
                 batch.append(pending)
-            if queue:
-                self._accounts[key] = queue  # behind the others
         return batch
 
     def remove(self, key: AccountKey) -> Iterable[Pending]:
         """Remove and return all operations of one account, in order."""
-        return self._accounts.pop(key, ())
+        return self._accounts.remove(key)
 
 
 @dataclass(slots=True)

@@ -1,9 +1,11 @@
 """Queues calls that wait for a connection to a provider. Owners take turns, with one call each."""
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Hashable, Iterator
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
+
+from domain.round_robin import RoundRobin
 
 
 class Waiting(Protocol):
@@ -20,20 +22,20 @@ Call = TypeVar("Call", bound=Waiting)
 
 
 class WaitingCalls(Generic[Call]):
-    """A fair queue. In a plain one, many calls of one account would come before the calls of all others."""
+    """Calls in turns by their owners, after those whose connection was lost."""
 
     def __init__(self) -> None:
         self._first: deque[Call] = deque()
-        self._owners: OrderedDict[Hashable, deque[Call]] = OrderedDict()
+        self._others: RoundRobin[Call] = RoundRobin()
 
     def __bool__(self) -> bool:
-        return bool(self._first or self._owners)
+        return bool(self._first or self._others)
 
     def __iter__(self) -> Iterator[Call]:
-        return chain(self._first, *self._owners.values())
+        return chain(self._first, self._others)
 
     def add(self, call: Call) -> None:
-        self._owners.setdefault(call.owner, deque()).append(call)
+        self._others.add(call.owner, call)
 
     def add_first(self, call: Call) -> None:
         """Put a call before all others: its connection was lost before it was used."""
@@ -42,14 +44,7 @@ class WaitingCalls(Generic[Call]):
     def take(self) -> Call | None:
         """Return the next call that still waits, of the owner whose last turn was longest ago."""
         while self:
-            call = self._first.popleft() if self._first else self._next()
+            call = self._first.popleft() if self._first else self._others.take()
             if not call.over:
                 return call
         return None
-
-    def _next(self) -> Call:
-        owner, queue = self._owners.popitem(last=False)
-        call = queue.popleft()
-        if queue:
-            self._owners[owner] = queue  # behind all other owners
-        return call
