@@ -28,6 +28,7 @@ STATUS: dict[type[GatewayError], int] = {
     errors.AuthorityExceeded: 403,
     errors.ProRequired: 403,
     errors.AccountSuspended: 403,
+    errors.CrossSite: 403,
     errors.InsufficientCredits: 402,
     errors.BelowZero: 402,
     errors.ModelNotFound: 404,

@@ -16,8 +16,8 @@ NAMING = {
 SQLModel.metadata.naming_convention = NAMING
 
 
-def time(*, nullable: bool = True) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable)
+def time(*, nullable: bool = True, index: bool | None = None) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable, index=index)
 
 
 def now() -> Any:

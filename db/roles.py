@@ -34,13 +34,18 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
         ),
         "storage_scans": ("position", "finished_at"),
+        "users": ("email", "email_verified_at", "password"),
+        "sessions": ("last_seen_at",),
+        "throttles": ("until",),
+        "mailbox_keys": ("wrapped",),
     }
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
     *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans"),
+    *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
 )
-DELETING = ("job_inputs",)
+DELETING = ("job_inputs", "sessions", "one_time_links", "throttles")
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "

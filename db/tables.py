@@ -73,6 +73,9 @@ class UserRow(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), nullable=False, unique=True))
     email: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    email_verified_at: datetime | None = Field(default=None, sa_column=_time())
+    password: str | None = Field(default=None, sa_column=_text(nullable=True))
+    """An argon2id hash. None: the user has not chosen a password yet."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
 

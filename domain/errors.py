@@ -6,6 +6,7 @@ GatewayError
 ├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
+├── CrossSite                     a browser was made to ask by another site
 ├── InsufficientCredits           nothing was sent, nothing is held
 ├── BelowZero                     an adjustment would take more than there is
 ├── ModelNotFound
@@ -84,6 +85,12 @@ class ProRequired(GatewayError):
 
 class AccountSuspended(GatewayError):
     """This account is suspended. Write to the operator of this server."""
+
+    code = "insufficient_scope"
+
+
+class CrossSite(GatewayError):
+    """Only a page of this server may ask for this with a browser's cookie. Programs use an API key."""
 
     code = "insufficient_scope"
 

@@ -68,12 +68,13 @@ class SpendingLimits:
 
 
 def admit(books: Books, operation: Admit) -> Admitted:
-    account, key = _key_holder(books, operation.digest)
+    account, key = _holder(books, operation)
     held_by = _rates(account, key, operation.ceiling)
     try:
         rates.take(held_by, books.state.now, requests=1)
         _note_counters(books, account, key)
-        _require_scope(key, operation.scope)
+        if key is not None:
+            _require_scope(key, operation.scope)
     except GatewayError as error:
         error.left = rates.left(held_by, books.state.now)
         raise
@@ -169,15 +170,18 @@ def extend(books: Books, operation: Extend) -> Extended:
 
 def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
     """Authenticate under lock, so that no call starts after a revocation or suspension has committed."""
-    key: Key | None = None
-    if operation.digest is not None:
-        account, key = _key_holder(books, operation.digest)
+    account, key = _holder(books, operation)
+    if key is not None:
         _require_scope(key, operation.scope)
-    else:
-        account = _account(books, operation.account_id)
     if operation.pro_only and not account.plan_active:
         raise ProRequired
     return account, key
+
+
+def _holder(books: Books, operation: Admit | Reserve) -> tuple[Account, Key | None]:
+    if operation.digest is None:
+        return _account(books, operation.account_id), None
+    return _key_holder(books, operation.digest)
 
 
 def _key_holder(books: Books, digest: bytes) -> tuple[Account, Key]:
