@@ -136,15 +136,8 @@ def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
 def extend(books: Books, operation: Extend) -> Extended:
     hold = books.hold(operation.hold_id)
     account = books.owner(hold, operation.account_id)
-    if hold.state is not HoldState.OPEN:
-        raise HoldClosed
-    if hold.epoch < account.epoch:
-        raise Erased
     key, now, began = books.key_of(hold), books.state.now, hold.created_at
-    if key is not None and key.dead:
-        raise CallerUnknown
-    if account.suspended:
-        raise AccountSuspended
+    _require_alive(hold, account, key)
     more = operation.output_limit - (hold.output_limit or 0)
     if more <= 0:  # asked before, and the answer was lost
         return Extended(hold.output_limit or 0, hold.amount, account.available)
@@ -166,6 +159,17 @@ def extend(books: Books, operation: Extend) -> Extended:
     books.changes.accounts[account.id] = account
     books.spend(hold, amount)
     return Extended(operation.output_limit, hold.amount, account.available)
+
+
+def _require_alive(hold: Hold, account: Account, key: Key | None) -> None:
+    if hold.state is not HoldState.OPEN:
+        raise HoldClosed
+    if hold.epoch < account.epoch:
+        raise Erased
+    if key is not None and key.dead:
+        raise CallerUnknown
+    if account.suspended:
+        raise AccountSuspended
 
 
 def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
