@@ -62,7 +62,11 @@ class Extent:
 _ACCOUNT = "until the account is closed"
 _AS_USED = "until it ends, is used or expires"
 ERASED: tuple[Erased, ...] = (
-    Erased("job_inputs", "job_inputs", "job_id IN (SELECT id FROM media_jobs WHERE " + OLD + ")"),
+    Erased(
+        "job_inputs",
+        "job_inputs",
+        "job_id IN (SELECT id FROM media_jobs WHERE account_id = :account AND epoch < :epoch)",
+    ),
     Erased(
         "media_jobs", "media_jobs", one=MappingProxyType({"job": "account_id = :account AND id = CAST(:id AS uuid)"})
     ),
