@@ -38,9 +38,9 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
-    *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans"),
+    *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans", "shares"),
 )
-DELETING = ("job_inputs",)
+DELETING = ("job_inputs", "shares")
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "
