@@ -20,13 +20,15 @@ from temporalio.client import Client
 
 import api.app
 import settings as configuration
-from api import background
+from api import background, client_address
 from api.app import Gateway
 from api.background import MaintenanceTask
+from api.client_address import ClientAddresses
 from api.cors import Cors
 from api.http_protocol import Http1Protocol
 from api.outputs import Outputs
 from api.resources import Resources
+from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from db import shares as stored_shares
 from db.data_keys import Sealing
@@ -44,6 +46,7 @@ from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.renewals import renew_for_ever
+from gateway.sessions import Sessions
 from gateway.shares import Shares
 from logs import configure
 from providers import tokenizer
@@ -141,6 +144,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
+        sessions=Sessions(wired.database, wired.settings.session_lifetimes),
+        cookie=SessionCookie(wired.settings.public_url),
+        addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
     )
 

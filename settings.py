@@ -6,6 +6,7 @@ Constructed by the composition roots (`server.py`, `worker.py`, `cli/`) and hand
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, urlsplit
@@ -27,6 +28,7 @@ from domain.limits import Limits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
+from domain.sessions import SessionLifetime
 from domain.shares import Lifetimes
 from environment import SettingsInvalid
 
@@ -127,6 +129,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     cors_origins: str = "*"
     """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
+    trusted_proxies: str = ""
+    """Comma-separated networks of the proxies whose `X-Forwarded-For` names the client. Empty: the peer is it."""
+    session_idle_lifetime: Seconds = timedelta(days=14)
+    """A session that is not used ends after this time."""
+    session_lifetime: Seconds = timedelta(days=90)
+    """A session ends after this time in any case."""
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
@@ -164,6 +172,17 @@ class Settings(BaseSettings):
         parts = _split(value)
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("write it as https://host, or https://host/path, without a query")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _has_networks(cls, value: str) -> str:
+        try:
+            for network in value.split(","):
+                if network.strip():
+                    ip_network(network.strip())
+        except ValueError:
+            raise ValueError("write it as networks with commas between them, such as 10.0.0.0/8, ::1") from None
         return value
 
     @field_validator("storage_url")
@@ -205,6 +224,10 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> Retention:
         return Retention(holds=self.hold_retention, usage=self.usage_retention, audits=self.audit_retention)
+
+    @property
+    def session_lifetimes(self) -> SessionLifetime:
+        return SessionLifetime(self.session_idle_lifetime, self.session_lifetime)
 
     @property
     def ceiling(self) -> Limits:

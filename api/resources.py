@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from api.client_address import ClientAddresses
+from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from db.engine import Database
 from domain.catalog import Catalog
@@ -13,6 +15,7 @@ from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.sessions import Sessions
 from gateway.shares import Shares
 
 
@@ -31,6 +34,9 @@ class Resources:
     public_url: str
     ceiling: Limits
     """The operator's maximum for every key."""
+    sessions: Sessions
+    cookie: SessionCookie
+    addresses: ClientAddresses
     temporal_answers: Callable[[], Awaitable[bool]]
     stopping: bool = False
 
