@@ -37,7 +37,6 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
-        "mailbox_keys": ("wrapped",),
     }
 )
 ADDING = (

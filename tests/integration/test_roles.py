@@ -96,7 +96,7 @@ def test_a_migration_run_grants_again_and_tells_a_single_role(
 FIXED = {
     "accounts": ("id", "epoch", "plan", "plan_active", "created_at"),
     "users": ("id", "account_id", "created_at"),
-    "data_keys": ("account_id", "epoch", "wrapped", "destroyed_at", "checksum"),
+    "data_keys": ("account_id", "epoch", "wrapped", "wrapped_by", "destroyed_at", "checksum"),
     "api_keys": ("id", "account_id", "created_at", "expires_at"),
     "api_key_secrets": ("digest", "key_id", "masked", "created_at", "expires_at", "checksum"),
     "holds": (
@@ -126,7 +126,7 @@ FIXED = {
     "sessions": ("id", "user_id", "digest", "created_at", "expires_at"),
     "one_time_links": (*("digest", "purpose", "user_id", "email", "password", "mailed", "created_at", "expires_at"),),
     "throttles": ("digest",),
-    "mailbox_keys": ("id",),
+    "mailbox_keys": ("id", "wrapped", "wrapped_by"),
     "free_tier_networks": ("digest", "created_at"),
 }
 """Of each table, what never changes once it is written. A new column belongs here or in `roles.CHANGING`."""
