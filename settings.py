@@ -29,6 +29,7 @@ from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
 from domain.sessions import SessionLifetime
+from domain.shares import Lifetimes
 from environment import SettingsInvalid
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
@@ -42,6 +43,11 @@ Days = Annotated[
     BeforeValidator(lambda v: (timedelta(days=float(v)) or None) if isinstance(v, str | int | float) else v),
 ]
 """0 days: for ever."""
+Lifetime = Annotated[
+    timedelta | None,
+    BeforeValidator(lambda v: (timedelta(seconds=float(v)) or None) if isinstance(v, str | int | float) else v),
+]
+"""0 seconds: for ever."""
 
 
 def _absent(value: object) -> object:
@@ -137,6 +143,12 @@ class Settings(BaseSettings):
     """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
     usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days is kept for ever."""
+    share_lifetime: Lifetime = timedelta(days=30)
+    """How long a shared page lives whose maker does not say."""
+    max_share_lifetime: Lifetime = timedelta(days=365)
+    """The most that its maker may say. 0: also for ever."""
+    max_shares: int = Field(default=1000, ge=0)
+    """Shared pages that an account may have at a time."""
     audit_retention: Days = timedelta(days=90)
     worker_queues: str = ""
     """Comma-separated task queues that this worker serves; empty: all of them."""
@@ -197,6 +209,17 @@ class Settings(BaseSettings):
         if not self.retention.outlasts(self.idempotency_lifetime):
             raise ValueError("hold_retention must be a day longer than idempotency_lifetime: a replay needs its hold")
         return self
+
+    @model_validator(mode="after")
+    def _shares_end(self) -> Self:
+        usual, longest = self.share_lifetime, self.max_share_lifetime
+        if longest is not None and (usual is None or usual > longest):
+            raise ValueError("share_lifetime must not be longer than max_share_lifetime")
+        return self
+
+    @property
+    def share_lifetimes(self) -> Lifetimes:
+        return Lifetimes(self.share_lifetime, self.max_share_lifetime)
 
     @property
     def retention(self) -> Retention:

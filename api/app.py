@@ -23,6 +23,7 @@ from api import (
     openapi,
     outputs,
     quotes,
+    shares,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -100,6 +101,7 @@ def create_app(
         billing.router,
         quotes.router,
         media.router,
+        shares.router,
         health.router,
         metrics.router,
         home.router,

@@ -70,6 +70,13 @@ ERASED: tuple[Erased, ...] = (
     Erased(
         "media_jobs", "media_jobs", one=MappingProxyType({"job": "account_id = :account AND id = CAST(:id AS uuid)"})
     ),
+    Erased(
+        "shares",
+        "shares",
+        one=MappingProxyType(
+            {"share": "account_id = :account AND slug_hash = sha256(convert_to(CAST(:id AS text), 'UTF8'))"}
+        ),
+    ),
     Erased("idempotency_keys", "idempotency"),
     Erased("usage_entries", "usage", rolled_up=True),
     Erased("usage_days", "usage_days", rolled_up=True),

@@ -37,15 +37,14 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
-        "mailbox_keys": ("wrapped",),
     }
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
-    *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans"),
+    *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans", "shares"),
     *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
 )
-DELETING = ("job_inputs", "sessions", "one_time_links", "throttles")
+DELETING = ("job_inputs", "sessions", "one_time_links", "throttles", "shares")
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "

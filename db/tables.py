@@ -86,6 +86,8 @@ class DataKeyRow(SQLModel, table=True):
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True))
     wrapped: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    wrapped_by: str | None = Field(default=None, sa_column=_text(nullable=True))
+    """The id of the key that wrapped it (`Wrapping.current_id`). Null: a version without this column wrapped it."""
     destroyed_at: datetime | None = Field(default=None, sa_column=_time())
     checksum: bytes | None = Field(default=None, sa_column=_checksum())
 

@@ -39,6 +39,8 @@ ON_THE_DATABASE = {
     "usage": (),
     "outputs list": (),
     "audit": (),
+    "secrets status": (),
+    "secrets rotate": (),
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""
