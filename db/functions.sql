@@ -121,8 +121,9 @@ BEGIN
     END IF;
 
     IF cardinality(_refs) > 0 THEN
-        SELECT json_agg(json_build_array(t.ref, t.account_id, l.amount)) INTO refs_
-        FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'available' WHERE t.ref = ANY(_refs);
+        SELECT json_agg(json_build_array(r.ref, t.account_id, l.amount)) INTO refs_
+        FROM unnest(_refs) AS r(ref) JOIN transactions t ON t.ref IN (r.ref, ref_digest(r.ref))
+        JOIN lines l ON l.transaction_id = t.id AND l.book = 'available';
     END IF;
 
     IF cardinality(_renewing) > 0 THEN
@@ -393,11 +394,16 @@ BEGIN
 END $$;
 
 
-REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits, rewrap_data_keys,
-    rewrap_mailbox_keys FROM PUBLIC;
-
-
-REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits FROM PUBLIC;
+CREATE OR REPLACE FUNCTION rewrap_receipt_keys(_kids text[], _from bytea[], _to bytea[], _by text)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    done bigint;
+BEGIN
+    UPDATE receipt_keys k SET wrapped = n.becomes, wrapped_by = _by FROM unnest(_kids, _from, _to) AS n(kid, was, becomes)
+    WHERE k.kid = n.kid AND k.wrapped = n.was AND octet_length(n.becomes) = octet_length(n.was);
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END $$;
 
 
 -- Purges. What an account did is erased by these functions alone, and only while its purge runs: each takes the purge's
@@ -594,4 +600,6 @@ BEGIN
 END $$;
 
 
+REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits, rewrap_data_keys,
+    rewrap_mailbox_keys, rewrap_receipt_keys FROM PUBLIC;
 REVOKE ALL ON FUNCTION begin_purge, shred_keys, erase_rows, hash_references, roll_up FROM PUBLIC;

@@ -94,4 +94,5 @@ class ReceiptKeyRow(SQLModel, table=True):
     public: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     """The private key, encrypted with the master secret."""
+    wrapped_by: str | None = Field(default=None, sa_column=text_column(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=now())

@@ -37,12 +37,14 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
+        "purges": ("step", "found", "erased", "completed_at"),
     }
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
     *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans", "shares"),
     *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
+    *("purge_receipts", "receipt_keys"),
 )
 DELETING = ("job_inputs", "sessions", "one_time_links", "throttles", "shares")
 

@@ -57,6 +57,13 @@ WRAPPED = (
         aad=lambda number: f"mailbox_keys|{number}",
         rewrap="rewrap_mailbox_keys",
     ),
+    WrappedTable(
+        name="receipt_keys",
+        keys=_data_keys,
+        key=(("kid", "text"),),
+        aad=lambda kid: f"receipt_keys|{kid}",
+        rewrap="rewrap_receipt_keys",
+    ),
 )
 
 

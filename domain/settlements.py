@@ -35,6 +35,8 @@ def settle(books: Books, operation: Settle) -> Closed:
             return closed(hold, account, repeated=True)
         case HoldState.VOID:
             raise HoldVoided
+        case HoldState.ERASED:
+            raise Erased
     assert_never(hold.state)
 
 

@@ -94,7 +94,7 @@ def _roll_ups() -> None:
         _number("until", None),
         _number("position"),
         *(_number(name) for name in (*sums, "credits_at_cut", "faults")),
-        sa.CheckConstraint("least(movements, calls, charges) >= 0", name="ck_roll_ups_counts"),
+        sa.CheckConstraint("least(movements, calls, charges) >= 0", name="counts"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_roll_ups_account_id_accounts"),
         sa.ForeignKeyConstraint(["purge_id"], ["purges.id"], name="fk_roll_ups_purge_id_purges"),
         sa.PrimaryKeyConstraint("purge_id", name="pk_roll_ups"),
@@ -118,6 +118,7 @@ def _receipts() -> None:
         sa.Column("kid", sa.Text(), nullable=False),
         sa.Column("public", sa.LargeBinary(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("wrapped_by", sa.Text(), nullable=True),
         _time("created_at", now=True),
         sa.PrimaryKeyConstraint("kid", name="pk_receipt_keys"),
     )
@@ -140,6 +141,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(UNRULED)
+    op.execute("DROP FUNCTION IF EXISTS rewrap_receipt_keys")
     op.drop_index("ix_holds_unplaced", table_name="holds")
     op.drop_constraint("state", "holds", type_="check")
     op.create_check_constraint("state", "holds", f"state IN ({STATES})")
