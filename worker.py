@@ -38,18 +38,21 @@ from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import DeletingOutputs, Jobs, Maintaining, Pruning, Sweeping
+from activities.ports import DeletingOutputs, Erasing, Jobs, Maintaining, Pruning, Sweeping
+from activities.purge import PurgeActivities
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
 from temporal.client import Address, connect, converter
 from workflows.audit import AuditWorkflow, ensure_schedule
+from workflows.histories import Histories
 from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, QUEUES
+from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES
+from workflows.purge import PurgeWorkflow
 from workflows.start import MediaStarter
 
-WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow]
+WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, PurgeWorkflow]
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
         SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
@@ -79,6 +82,7 @@ class Parts:
     pruning: Pruning
     maintenance: Callable[[MediaStarter], Maintaining]
     outputs: DeletingOutputs
+    erasure: Callable[[Histories], Erasing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
         parts.maintenance(MediaStarter(client)), parts.sweeper, parts.pruning, parts.outputs
     )
     audit = AuditActivities(parts.auditor)
+    purge = PurgeActivities(parts.erasure(Histories(client)))
     shapes = {
         LEDGER: Shape(
             activities=[bookkeeping.begin, bookkeeping.succeed, bookkeeping.end],
@@ -132,6 +137,20 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
                 audit.audit_ledger,
             ],
             tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=8),
+        ),
+        PURGE: Shape(
+            workflows=[PurgeWorkflow],
+            activities=[
+                purge.cut_calls,
+                purge.count_before_purge,
+                purge.destroy_keys,
+                purge.delete_media,
+                purge.is_media_left,
+                purge.delete_rows,
+                purge.roll_up_calls,
+                purge.conclude_purge,
+            ],
+            tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=2),
         ),
     }
     for queue in MEDIA_QUEUES:
@@ -234,9 +253,13 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.audit import Audits
     from db.pruning import Pruning
     from db.sweeper import Sweeper
+    from gateway.erasure_steps import ErasureSteps
     from gateway.maintenance import Maintenance
     from storage import sniff
-    from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
+    from wiring import (  # here, so that fleets can be built of other parts without a database driver
+        open_wired,
+        wrapping,
+    )
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
@@ -252,6 +275,9 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     Pruning(wired.database, settings.retention, wired.errors),
                     lambda starter: Maintenance(wired.jobs, starter, wired.errors),
                     wired.outputs,
+                    lambda histories: ErasureSteps(
+                        wired.database, wrapping(settings), wired.storage, wired.jobs, histories
+                    ),
                 ),
             )
 

@@ -22,6 +22,7 @@ from api import (
     models,
     openapi,
     outputs,
+    purge,
     quotes,
     shares,
 )
@@ -102,6 +103,7 @@ def create_app(
         quotes.router,
         media.router,
         shares.router,
+        purge.router,
         health.router,
         metrics.router,
         home.router,

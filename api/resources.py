@@ -13,8 +13,10 @@ from domain.limits import Limits
 from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
+from gateway.erasure import Erasure
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 
@@ -34,6 +36,8 @@ class Resources:
     public_url: str
     ceiling: Limits
     """The operator's maximum for every key."""
+    erasure: Erasure
+    receipt_keys: ReceiptKeys
     sessions: Sessions
     cookie: SessionCookie
     addresses: ClientAddresses

@@ -47,8 +47,9 @@ POSTINGS = {
         LEFT JOIN (
             SELECT account_id, sum(movements) AS n FROM roll_ups GROUP BY account_id
         ) r ON r.account_id = a.id
-        WHERE r.n IS NULL AND a.movements <> coalesce(t.last, 0) OR a.movements <> coalesce(t.n, 0) + coalesce(r.n, 0)
-           OR r.n IS NULL AND coalesce(t.first, 1) <> 1 OR a.moved_at < t.at OR r.n IS NULL AND a.moved_at IS DISTINCT FROM t.at
+        WHERE a.movements <> coalesce(t.n, 0) + coalesce(r.n, 0) OR a.movements < t.last OR a.moved_at < t.at
+           OR r.n IS NULL AND (coalesce(t.last, 0) <> coalesce(t.n, 0) OR coalesce(t.first, 1) <> 1
+                               OR a.moved_at IS DISTINCT FROM t.at)
     """,
     "movement_out_of_order": """
         SELECT t.id, t.kind || ' of ' || t.created_at || ' after one of ' || t.before FROM (

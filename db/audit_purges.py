@@ -44,7 +44,7 @@ PURGES = {
         SELECT p.id, 'completed at ' || p.completed_at || ', and there is no receipt' FROM purges p
         WHERE p.completed_at IS NOT NULL AND NOT EXISTS (SELECT FROM purge_receipts r WHERE r.purge_id = p.id)
         UNION ALL
-        SELECT min(purge_id::text)::uuid, 'receipts are numbered up to ' || max(number) || ', and there are ' || count(*)
+        SELECT min(purge_id::text)::uuid, 'receipts are numbered up to ' || max(number) || ', there are ' || count(*)
         FROM purge_receipts HAVING max(number) <> count(*)
     """,
 }

@@ -152,17 +152,16 @@ async def erase(session: AsyncSession, extent: Extent, batch: int = BATCH) -> tu
     """
     connection = await session.connection()
     for entry, rows in entries(extent):
-        match entry.way:
-            case Way.ROLL_UP:
-                continue
-            case Way.FUNCTION:
-                values: dict[str, object] = {"purge": extent.purge_id, "table": entry.table, "batch": batch}
-                deleted = await connection.execute(text("SELECT erase_rows(:purge, :table, :batch)"), values)
-                gone = int(deleted.scalar_one())
-            case Way.ROWS:
-                some = f"SELECT ctid FROM {entry.table} WHERE {rows} LIMIT {batch}"  # noqa: S608  # our own text
-                statement = text(f"DELETE FROM {entry.table} WHERE ctid = ANY(ARRAY({some}))")  # noqa: S608
-                gone = (await connection.execute(statement, _used(rows, extent))).rowcount
+        if entry.way is Way.ROLL_UP:
+            continue
+        if entry.way is Way.FUNCTION:
+            values: dict[str, object] = {"purge": extent.purge_id, "table": entry.table, "batch": batch}
+            deleted = await connection.execute(text("SELECT erase_rows(:purge, :table, :batch)"), values)
+            gone = int(deleted.scalar_one())
+        else:
+            some = f"SELECT ctid FROM {entry.table} WHERE {rows} LIMIT {batch}"  # noqa: S608  # our own text
+            statement = text(f"DELETE FROM {entry.table} WHERE ctid = ANY(ARRAY({some}))")  # noqa: S608
+            gone = (await connection.execute(statement, _used(rows, extent))).rowcount
         if gone:
             return entry.name, gone
     return None

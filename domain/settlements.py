@@ -34,7 +34,7 @@ def settle(books: Books, operation: Settle) -> Closed:
         case HoldState.SETTLED:
             return closed(hold, account, repeated=True)
         case HoldState.VOID:
-            raise HoldVoided
+            raise HoldVoided if hold.epoch == account.epoch else Erased
         case HoldState.ERASED:
             raise Erased
     assert_never(hold.state)
@@ -55,7 +55,8 @@ def sweep(books: Books, operation: Sweep) -> Closed:
     account = books.owner(hold, operation.account_id)
     if hold.state is not HoldState.OPEN:
         return closed(hold, account, repeated=True)
-    if hold.lease_until is None or hold.lease_until > books.state.now:
+    alive = hold.lease_until is None or hold.lease_until > books.state.now
+    if alive and not (operation.cut and hold.lease_until is not None and hold.epoch < account.epoch):
         raise HoldClosed("This hold is alive.")
     if hold.relayed_output == 0:
         return _release(books, hold, account, ClosedBy.SWEEPER)

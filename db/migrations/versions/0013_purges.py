@@ -4,6 +4,8 @@ Movements stay append-only for everybody but a running purge: its function delet
 their sum. An erased call's hold becomes a tombstone.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -50,7 +52,7 @@ def _number(name: str, default: str | None = "0") -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger(), server_default=default, nullable=False)
 
 
-def _time(name: str, *, now: bool) -> sa.Column[sa.DateTime]:
+def _time(name: str, *, now: bool) -> sa.Column[Any]:
     kind = sa.DateTime(timezone=True)
     return sa.Column(name, kind, server_default=sa.text("now()") if now else None, nullable=not now)
 

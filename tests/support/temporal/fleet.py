@@ -54,6 +54,7 @@ def parts_of(fakes: Fakes) -> Parts:
         fakes.holds,
         fakes.maintenance,
         fakes.outputs,
+        lambda _histories: fakes.erasing,
     )
 
 
