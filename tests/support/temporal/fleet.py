@@ -16,6 +16,7 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities
 from activities.payloads import MediaResult
+from activities.purge import PurgeActivities
 from domain.ids import workflow_id
 from domain.media import Job, Kind, State
 from providers.base import Progress, Stage
@@ -27,7 +28,8 @@ from workflows import start
 from workflows.audit import AuditWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, MAINTENANCE, media_queue
+from workflows.options import LEDGER, MAINTENANCE, PURGE, media_queue
+from workflows.purge import PurgeWorkflow
 from workflows.start import MediaStarter
 
 KEYRING = Keyring.derived("only a secret for tests, and long enough")
@@ -104,6 +106,15 @@ async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     of_rows = [does.sweep_holds, does.forget_expired, does.delete_expired_outputs, does.delete_orphaned_outputs]
     activities = [*of_rows, does.start_orphans, does.recover, does.reconcile, audit.audit_ledger]
     async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):
+        yield
+
+
+@asynccontextmanager
+async def purging(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+    does = PurgeActivities(fakes.erasing)
+    before = [does.cut_calls, does.count_before_purge, does.destroy_keys]
+    erasing = [does.delete_media, does.is_media_left, does.delete_rows, does.roll_up_calls, does.conclude_purge]
+    async with _worker(client, PURGE, workflows=[PurgeWorkflow], activities=[*before, *erasing]):
         yield
 
 
