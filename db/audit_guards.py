@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 from sqlmodel import SQLModel
 
-from db import media_tables, tables  # noqa: F401  # both fill the metadata
+from db import media_tables, payment_tables, tables  # noqa: F401  # all fill the metadata
 
 TRIGGERS = (
     *(("lines", "append_only"), ("lines", "exact"), ("transactions", "append_only"), ("transactions", "posted")),

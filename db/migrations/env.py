@@ -4,7 +4,8 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import db.media_tables
-import db.tables  # noqa: F401  # both fill the metadata
+import db.payment_tables
+import db.tables  # noqa: F401  # all fill the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(
