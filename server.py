@@ -40,6 +40,7 @@ from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.payments import EventReader, Payments
 from gateway.renewals import renew_for_ever
 from logs import configure
 from providers import tokenizer
@@ -136,7 +137,17 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
         temporal_answers=temporal_answers,
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
     )
+
+
+def _event_reader(settings: Settings) -> EventReader | None:
+    """Loads Stripe's library, which is large, only where payments are set up."""
+    if not settings.stripe_secrets:
+        return None
+    from providers.stripe_events import StripeEvents
+
+    return StripeEvents(settings.stripe_secrets, livemode=settings.stripe_livemode)
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:

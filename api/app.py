@@ -22,6 +22,7 @@ from api import (
     models,
     openapi,
     outputs,
+    payments,
     quotes,
 )
 from api.chat import ChatEndpoint
@@ -99,6 +100,7 @@ def create_app(
         limit.router,
         billing.router,
         quotes.router,
+        payments.router,
         media.router,
         health.router,
         metrics.router,

@@ -12,6 +12,7 @@ from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.payments import Payments
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Resources:
     ceiling: Limits
     """The operator's maximum for every key."""
     temporal_answers: Callable[[], Awaitable[bool]]
+    payments: Payments
     stopping: bool = False
 
 

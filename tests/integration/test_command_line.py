@@ -38,6 +38,9 @@ ON_THE_DATABASE = {
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
     "outputs list": (),
+    "plans list": (),
+    "plans show": (ACCOUNT,),
+    "payments list": (),
     "audit": (),
     "migrate": (),
 }
