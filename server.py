@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -19,14 +20,18 @@ from temporalio.client import Client
 
 import api.app
 import settings as configuration
-from api import background
+from api import background, client_address
 from api.app import Gateway
 from api.background import MaintenanceTask
+from api.client_address import ClientAddresses
 from api.cors import Cors
 from api.http_protocol import Http1Protocol
 from api.outputs import Outputs
 from api.resources import Resources
+from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from db import shares as stored_shares
+from db.data_keys import Sealing
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -42,11 +47,13 @@ from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.payments import EventReader, Payments
 from gateway.renewals import renew_for_ever
+from gateway.sessions import Sessions
+from gateway.shares import Shares
 from logs import configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
-from wiring import Wired, open_wired
+from wiring import Wired, open_wired, wrapping
 from workflows import start
 from workflows.start import MediaStarter
 
@@ -133,9 +140,14 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         database=wired.database,
         calls=calls,
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
+        share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
+        sessions=Sessions(wired.database, wired.settings.session_lifetimes),
+        cookie=SessionCookie(wired.settings.public_url),
+        addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
         payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
     )
@@ -159,6 +171,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention, wired.errors).forget),
+        MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

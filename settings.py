@@ -6,6 +6,7 @@ Constructed by the composition roots (`server.py`, `worker.py`, `cli/`) and hand
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, urlsplit
@@ -27,6 +28,8 @@ from domain.limits import Limits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
+from domain.sessions import SessionLifetime
+from domain.shares import Lifetimes
 from environment import SettingsInvalid
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
@@ -40,6 +43,11 @@ Days = Annotated[
     BeforeValidator(lambda v: (timedelta(days=float(v)) or None) if isinstance(v, str | int | float) else v),
 ]
 """0 days: for ever."""
+Lifetime = Annotated[
+    timedelta | None,
+    BeforeValidator(lambda v: (timedelta(seconds=float(v)) or None) if isinstance(v, str | int | float) else v),
+]
+"""0 seconds: for ever."""
 
 
 def _absent(value: object) -> object:
@@ -121,6 +129,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     cors_origins: str = "*"
     """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
+    trusted_proxies: str = ""
+    """Comma-separated networks of the proxies whose `X-Forwarded-For` names the client. Empty: the peer is it."""
+    session_idle_lifetime: Seconds = timedelta(days=14)
+    """A session that is not used ends after this time."""
+    session_lifetime: Seconds = timedelta(days=90)
+    """A session ends after this time in any case."""
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
@@ -129,6 +143,12 @@ class Settings(BaseSettings):
     """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
     usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days is kept for ever."""
+    share_lifetime: Lifetime = timedelta(days=30)
+    """How long a shared page lives whose maker does not say."""
+    max_share_lifetime: Lifetime = timedelta(days=365)
+    """The most that its maker may say. 0: also for ever."""
+    max_shares: int = Field(default=1000, ge=0)
+    """Shared pages that an account may have at a time."""
     audit_retention: Days = timedelta(days=90)
     worker_queues: str = ""
     """Comma-separated task queues that this worker serves; empty: all of them."""
@@ -159,6 +179,17 @@ class Settings(BaseSettings):
             raise ValueError("write it as https://host, or https://host/path, without a query")
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _has_networks(cls, value: str) -> str:
+        try:
+            for network in value.split(","):
+                if network.strip():
+                    ip_network(network.strip())
+        except ValueError:
+            raise ValueError("write it as networks with commas between them, such as 10.0.0.0/8, ::1") from None
+        return value
+
     @field_validator("storage_url")
     @classmethod
     def _is_a_storage_url(cls, value: str | None) -> str | None:
@@ -184,9 +215,24 @@ class Settings(BaseSettings):
             raise ValueError("hold_retention must be a day longer than idempotency_lifetime: a replay needs its hold")
         return self
 
+    @model_validator(mode="after")
+    def _shares_end(self) -> Self:
+        usual, longest = self.share_lifetime, self.max_share_lifetime
+        if longest is not None and (usual is None or usual > longest):
+            raise ValueError("share_lifetime must not be longer than max_share_lifetime")
+        return self
+
+    @property
+    def share_lifetimes(self) -> Lifetimes:
+        return Lifetimes(self.share_lifetime, self.max_share_lifetime)
+
     @property
     def retention(self) -> Retention:
         return Retention(holds=self.hold_retention, usage=self.usage_retention, audits=self.audit_retention)
+
+    @property
+    def session_lifetimes(self) -> SessionLifetime:
+        return SessionLifetime(self.session_idle_lifetime, self.session_lifetime)
 
     @property
     def ceiling(self) -> Limits:

@@ -24,6 +24,7 @@ from api import (
     outputs,
     payments,
     quotes,
+    shares,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -102,6 +103,7 @@ def create_app(
         quotes.router,
         payments.router,
         media.router,
+        shares.router,
         health.router,
         metrics.router,
         home.router,

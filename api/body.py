@@ -120,7 +120,7 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route for callers with a key. A body is counted as a request against the key's limit before it is read.
+    """A route for known callers. A body is counted as a request against their limits before it is read.
 
     Any content type is read as JSON: the default of curl and of some SDKs is another.
     """
@@ -135,7 +135,7 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             if self.body_field is None and not self.always_reads:
                 return await handler(request)
-            admitted = await auth.admit(request.scope, auth.presented(request.scope["headers"]))
+            admitted = await auth.admit(request.scope, await auth.caller_of(request.scope))
             raw = await read(request.receive, max_bytes=self.max_body_bytes)
             body = await parse(raw, _turns(request.scope), admitted.account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]

@@ -30,6 +30,7 @@ COMMANDS = {
     "usage": ("cli.usage:usage", "Calls, credits, what providers bill, and the margin."),
     "catalog": ("cli.catalog:catalog", "Models, routes and prices."),
     "audit": ("cli.audit:audit", "Prove the ledger over one snapshot."),
+    "secrets": ("cli.secrets:secrets", "Which master secret encrypts what is stored, and its rotation."),
     "openapi": ("cli.document:openapi", "Print the API's OpenAPI document."),
 }
 """Each command: the module that holds it, its name there, and its line of help."""

@@ -6,6 +6,7 @@ GatewayError
 ├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
+├── CrossSite                     a browser was made to ask by another site
 ├── InsufficientCredits           nothing was sent, nothing is held
 ├── BelowZero                     an adjustment would take more than there is
 ├── ModelNotFound
@@ -17,6 +18,7 @@ GatewayError
 ├── KeyReused                     an id or Idempotency-Key met a different request
 ├── AlreadyRunning                the same Idempotency-Key is still at work
 ├── ReplayGone                    answered before; that answer cannot be given again
+├── Erased                        a purge of the account has ended this call
 ├── HoldVoided                    the hold was released before this step
 ├── HoldClosed                    the hold was already settled
 ├── UpstreamError                 provider failed
@@ -83,6 +85,12 @@ class ProRequired(GatewayError):
 
 class AccountSuspended(GatewayError):
     """This account is suspended. Write to the operator of this server."""
+
+    code = "insufficient_scope"
+
+
+class CrossSite(GatewayError):
+    """Only a page of this server may ask for this with a browser's cookie. Programs use an API key."""
 
     code = "insufficient_scope"
 
@@ -160,6 +168,10 @@ class RequestTooLarge(GatewayError):
 
     code = "request_too_large"
 
+    def __init__(self, message: str = "", param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
 
 class RateLimited(GatewayError):
     """Too many requests."""
@@ -187,6 +199,12 @@ class ReplayGone(GatewayError):
     """This request was answered before under this Idempotency-Key; that answer cannot be given again."""
 
     code = "idempotency_conflict"
+
+
+class Erased(GatewayError):
+    """A purge of this account has ended this call. What was delivered is charged; send the call again to go on."""
+
+    code = "purge_in_progress"
 
 
 class HoldVoided(GatewayError):

@@ -5,7 +5,9 @@ from sqlmodel import SQLModel
 
 import db.media_tables
 import db.payment_tables
-import db.tables  # noqa: F401  # all fill the metadata
+import db.people_tables
+import db.share_tables
+import db.tables  # noqa: F401  # they fill the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

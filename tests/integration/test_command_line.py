@@ -42,6 +42,8 @@ ON_THE_DATABASE = {
     "plans show": (ACCOUNT,),
     "payments list": (),
     "audit": (),
+    "secrets status": (),
+    "secrets rotate": (),
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""

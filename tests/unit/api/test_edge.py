@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.cors import EXPOSED, Cors
 from api.edge import Edge
+from api.session_cookie import SessionCookie
 from db.engine import Database
 from domain import keys
 from domain.errors import ServiceUnavailable
@@ -42,7 +43,9 @@ async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
     app = create_app(Settings(**settings))  # type: ignore[arg-type]
     database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
     calls = SimpleNamespace(ledger=UnavailableLedger())
-    app.state.resources = SimpleNamespace(database=database, calls=calls, ceiling=NO_LIMITS)
+    app.state.resources = SimpleNamespace(
+        database=database, calls=calls, ceiling=NO_LIMITS, cookie=SessionCookie("http://test")
+    )
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -252,6 +255,7 @@ POSTS = [
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", "/api/billing/quote/"),
+    ("POST", "/api/chat/share/"),
 ]
 
 
