@@ -49,7 +49,7 @@ from gateway.payments import EventReader, Payments
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
 from gateway.shares import Shares
-from logs import configure
+from logs import OperatorFaults, configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -149,7 +149,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         cookie=SessionCookie(wired.settings.public_url),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
-        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
 
 
