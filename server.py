@@ -72,6 +72,8 @@ def create_app(settings: Settings) -> Gateway:
 def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if settings.sends_in_the_open:
+            log.warning("YOUT_PUBLIC_URL is http: keys, passwords and prompts cross the network for all to read")
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))

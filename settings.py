@@ -24,11 +24,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
+from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
 from domain.sessions import SessionLifetime
+from domain.weak_secrets import weakness
 from environment import SettingsInvalid
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
@@ -42,6 +44,11 @@ Days = Annotated[
     BeforeValidator(lambda v: (timedelta(days=float(v)) or None) if isinstance(v, str | int | float) else v),
 ]
 """0 days: for ever."""
+
+_REMEDY = (
+    "make one with `openssl rand -hex 32`. If a database was used with this one, keep it in YOUT_PREVIOUS_SECRET_KEYS, "
+    "and run `yout secrets rotate`"
+)
 
 
 def _absent(value: object) -> object:
@@ -99,7 +106,7 @@ class Settings(BaseSettings):
     temporal_api_key: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
     storage_url: Annotated[str | None, BeforeValidator(_absent)] = None
     """file:///path or s3://bucket/prefix; omitted: `media/` inside the state folder."""
-    secret_key: SecretStr = Field(min_length=32)
+    secret_key: SecretStr
     """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
     previous_secret_keys: SecretStr = SecretStr("")
     """Older values of `secret_key`, comma-separated or a JSON list: still open what they sealed, seal nothing new."""
@@ -154,6 +161,13 @@ class Settings(BaseSettings):
             raise ValueError(environment.DATABASE_URL_FORM)
         return value
 
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr) -> SecretStr:
+        if weak := weakness(value.get_secret_value()):
+            raise ValueError(f"{weak}: {_REMEDY}")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _is_a_public_url(cls, value: str) -> str:
@@ -197,6 +211,18 @@ class Settings(BaseSettings):
         if not self.retention.outlasts(self.idempotency_lifetime):
             raise ValueError("hold_retention must be a day longer than idempotency_lifetime: a replay needs its hold")
         return self
+
+    @model_validator(mode="after")
+    def _is_for_tests_here_alone(self) -> Self:
+        if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
+            raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
+        return self
+
+    @property
+    def sends_in_the_open(self) -> bool:
+        """True if clients send their keys and prompts over a network without TLS."""
+        parts = urlsplit(self.public_url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
     @property
     def retention(self) -> Retention:

@@ -24,7 +24,7 @@ from domain.secrets import Secrets
 from gateway.secret_rotation import Opened, SecretRotation
 from tests.support.stack import ROOT
 
-OLDEST, OLD, NEW = (f"the {age} master secret, which nobody else has" for age in ("oldest", "old", "new"))
+OLDEST, OLD, NEW = (os.urandom(32).hex() for _ in range(3))
 ROTATED = Secrets(NEW, (OLD, OLDEST))
 
 
