@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -29,6 +30,8 @@ from api.outputs import Outputs
 from api.resources import Resources
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from db import shares as stored_shares
+from db.data_keys import Sealing
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -42,13 +45,15 @@ from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.payments import EventReader, Payments
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
+from gateway.shares import Shares
 from logs import configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
-from wiring import Wired, open_wired
+from wiring import Wired, open_wired, wrapping
 from workflows import start
 from workflows.start import MediaStarter
 
@@ -137,6 +142,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         database=wired.database,
         calls=calls,
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
+        share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
@@ -144,7 +151,17 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         cookie=SessionCookie(wired.settings.public_url),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
     )
+
+
+def _event_reader(settings: Settings) -> EventReader | None:
+    """Loads Stripe's library, which is large, only where payments are set up."""
+    if not settings.stripe_secrets:
+        return None
+    from providers.stripe_events import StripeEvents
+
+    return StripeEvents(settings.stripe_secrets, livemode=settings.stripe_livemode)
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
@@ -156,6 +173,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention, wired.errors).forget),
+        MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

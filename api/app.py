@@ -22,7 +22,9 @@ from api import (
     models,
     openapi,
     outputs,
+    payments,
     quotes,
+    shares,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -99,7 +101,9 @@ def create_app(
         limit.router,
         billing.router,
         quotes.router,
+        payments.router,
         media.router,
+        shares.router,
         health.router,
         metrics.router,
         home.router,

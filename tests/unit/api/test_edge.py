@@ -256,6 +256,7 @@ POSTS = [
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", "/api/billing/quote/"),
+    ("POST", "/api/chat/share/"),
 ]
 
 
