@@ -45,6 +45,7 @@ from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.payments import EventReader, Payments
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
 from gateway.shares import Shares
@@ -150,7 +151,17 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         cookie=SessionCookie(wired.settings.public_url),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
     )
+
+
+def _event_reader(settings: Settings) -> EventReader | None:
+    """Loads Stripe's library, which is large, only where payments are set up."""
+    if not settings.stripe_secrets:
+        return None
+    from providers.stripe_events import StripeEvents
+
+    return StripeEvents(settings.stripe_secrets, livemode=settings.stripe_livemode)
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:

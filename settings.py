@@ -160,6 +160,11 @@ class Settings(BaseSettings):
     """How long a process that was told to stop lets running calls and activities finish."""
     log_format: str = Field(default="console", pattern="^(console|json)$")
 
+    stripe_webhook_secrets: SecretStr = SecretStr("")
+    """Secrets of Stripe's webhook endpoint (`whsec_…`), comma-separated; each may sign. Empty: no payments here."""
+    stripe_livemode: bool = True
+    """False: events of Stripe's test mode are taken, and those of live mode are refused."""
+
     failpoint: Annotated[str | None, BeforeValidator(_absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
 
@@ -246,6 +251,19 @@ class Settings(BaseSettings):
         value = self.previous_secret_keys.get_secret_value()
         secrets = _SECRETS.validate_json(value) if value.startswith("[") else value.split(",")
         return [secret for secret in secrets if secret]
+
+    @property
+    def stripe_secrets(self) -> list[str]:
+        given = self.stripe_webhook_secrets.get_secret_value().split(",")
+        return [secret.strip() for secret in given if secret.strip()]
+
+    @field_validator("stripe_webhook_secrets")
+    @classmethod
+    def _are_endpoint_secrets(cls, value: SecretStr) -> SecretStr:
+        secrets = [secret.strip() for secret in value.get_secret_value().split(",") if secret.strip()]
+        if not all(re.fullmatch(r"whsec_[\x21-\x7e]{16,}", secret) for secret in secrets):
+            raise ValueError("write it as whsec_…, as Stripe shows it for the endpoint; several with commas between")
+        return value
 
     @property
     def secrets(self) -> Secrets:

@@ -23,6 +23,7 @@ from api import (
     models,
     openapi,
     outputs,
+    payments,
     quotes,
     shares,
 )
@@ -102,6 +103,7 @@ def create_app(
         limit.router,
         billing.router,
         quotes.router,
+        payments.router,
         media.router,
         shares.router,
         health.router,

@@ -15,6 +15,7 @@ from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.payments import Payments
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 
@@ -38,6 +39,7 @@ class Resources:
     cookie: SessionCookie
     addresses: ClientAddresses
     temporal_answers: Callable[[], Awaitable[bool]]
+    payments: Payments
     stopping: bool = False
 
 

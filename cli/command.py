@@ -25,6 +25,8 @@ COMMANDS = {
     "grant": ("cli.credits:grant", "Give an account credits."),
     "adjust": ("cli.credits:adjust", "Correct a balance."),
     "refund": ("cli.credits:refund", "Give back, once, what a call or job was charged."),
+    "plans": ("cli.plans:plans", "Plans of accounts, and the credits they give each month."),
+    "payments": ("cli.payments:payments", "What was paid, and what could not be matched to an account."),
     "usage": ("cli.usage:usage", "Calls, credits, what providers bill, and the margin."),
     "catalog": ("cli.catalog:catalog", "Models, routes and prices."),
     "audit": ("cli.audit:audit", "Prove the ledger over one snapshot."),
