@@ -150,6 +150,10 @@ class Settings(BaseSettings):
     """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
     usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days is kept for ever."""
+    operator_contact: Annotated[str | None, BeforeValidator(_absent)] = Field(
+        default=None, pattern=r"^(https?://\S+|[^\s@]+@[^\s@]+)$"
+    )
+    """An e-mail address or a link: who runs this server, and where a shared page is reported. It is shown to all."""
     share_lifetime: Lifetime = timedelta(days=30)
     """How long a shared page lives whose maker does not say."""
     max_share_lifetime: Lifetime = timedelta(days=365)
