@@ -180,7 +180,7 @@ def test_a_rotation_that_is_killed_goes_on_when_it_is_run_again(database_url: st
 
 
 OTHERS = re.compile("sealed.*|.*digest|.*hash|checksum|fingerprint|scope")
-"""How a column of bytes is called that the master secret does not encrypt itself: sealed with another key, or a hash."""
+"""Names of columns of bytes that the master secret does not encrypt itself: sealed with another key, or a hash."""
 WRAPPING = {"data_keys": "db/data_keys.py", "mailbox_keys": "db/free_tier.py"}
 """Where each table's rows are wrapped."""
 
