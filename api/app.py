@@ -22,6 +22,7 @@ from api import (
     models,
     openapi,
     outputs,
+    people,
     quotes,
 )
 from api.chat import ChatEndpoint
@@ -95,6 +96,8 @@ def create_app(
     for router in (
         models.router,
         chat_models.router,
+        people.everybody,
+        people.signed_in,
         keys.router,
         limit.router,
         billing.router,

@@ -14,6 +14,7 @@ from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.people import People
 from gateway.sessions import Sessions
 
 
@@ -31,6 +32,7 @@ class Resources:
     ceiling: Limits
     """The operator's maximum for every key."""
     sessions: Sessions
+    people: People
     cookie: SessionCookie
     addresses: ClientAddresses
     temporal_answers: Callable[[], Awaitable[bool]]
