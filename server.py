@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -29,6 +30,8 @@ from api.outputs import Outputs
 from api.resources import Resources
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from db import shares as stored_shares
+from db.data_keys import Sealing
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -47,9 +50,11 @@ from gateway.letters import Letters
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
+from gateway.payments import EventReader, Payments
 from gateway.people import People
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
+from gateway.shares import Shares
 from gateway.smtp import SmtpMailer
 from gateway.throttles import Throttles
 from logs import configure
@@ -146,6 +151,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         database=wired.database,
         calls=calls,
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
+        share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
@@ -154,6 +161,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         cookie=SessionCookie(wired.settings.public_url),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
     )
 
 
@@ -182,6 +190,15 @@ async def _people(wired: Wired) -> AsyncIterator[People]:
         await outbox.close(MAIL_PATIENCE)
 
 
+def _event_reader(settings: Settings) -> EventReader | None:
+    """Loads Stripe's library, which is large, only where payments are set up."""
+    if not settings.stripe_secrets:
+        return None
+    from providers.stripe_events import StripeEvents
+
+    return StripeEvents(settings.stripe_secrets, livemode=settings.stripe_livemode)
+
+
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
     maintenance = Maintenance(wired.jobs, MediaStarter(temporal), wired.errors)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
@@ -196,6 +213,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
                 wired.database, wired.settings.retention, wired.errors, lifetime=wired.settings.session_lifetimes
             ).forget,
         ),
+        MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

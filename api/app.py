@@ -22,8 +22,10 @@ from api import (
     models,
     openapi,
     outputs,
+    payments,
     people,
     quotes,
+    shares,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -102,7 +104,9 @@ def create_app(
         limit.router,
         billing.router,
         quotes.router,
+        payments.router,
         media.router,
+        shares.router,
         health.router,
         metrics.router,
         home.router,

@@ -10,12 +10,15 @@ from api.statement_cursor import StatementCursor
 from db.engine import Database
 from domain.catalog import Catalog
 from domain.limits import Limits
+from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.payments import Payments
 from gateway.people import People
 from gateway.sessions import Sessions
+from gateway.shares import Shares
 
 
 @dataclass(slots=True)
@@ -27,6 +30,8 @@ class Resources:
     database: Database
     calls: Calls
     jobs: Jobs
+    shares: Shares
+    share_lifetimes: Lifetimes
     urls: SignedUrls
     public_url: str
     ceiling: Limits
@@ -36,6 +41,7 @@ class Resources:
     cookie: SessionCookie
     addresses: ClientAddresses
     temporal_answers: Callable[[], Awaitable[bool]]
+    payments: Payments
     stopping: bool = False
 
 

@@ -21,6 +21,7 @@ class Balance:
     held: int
     plan: str | None
     plan_active: bool
+    plan_until: datetime | None = None
 
 
 async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
@@ -81,9 +82,21 @@ async def _row(session: AsyncSession, account_id: UUID) -> AccountRow:
     return row
 
 
-async def balance(session: AsyncSession, account_id: UUID) -> Balance:
+async def epoch(session: AsyncSession, account_id: UUID) -> int:
+    """Return the account's epoch. What is written belongs to it; a purge begins a new one."""
+    found = (await session.exec(select(AccountRow.epoch).where(AccountRow.id == account_id))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such account.")
+    return found
+
+
+async def balance(session: AsyncSession, account_id: UUID, *, fresh: bool = False) -> Balance:
+    """`fresh`: read it again, after the ledger may have moved credits in this transaction."""
     row = await _row(session, account_id)
-    return Balance(row.available, row.held, row.plan, row.plan_active)
+    if fresh:
+        await session.refresh(row)
+    active = row.plan_active and (row.plan_until is None or row.plan_until > datetime.now(UTC))
+    return Balance(row.available, row.held, row.plan, active, row.plan_until)
 
 
 async def of_email(session: AsyncSession, email: str) -> UUID | None:

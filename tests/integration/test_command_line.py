@@ -40,7 +40,12 @@ ON_THE_DATABASE = {
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
     "outputs list": (),
+    "plans list": (),
+    "plans show": (ACCOUNT,),
+    "payments list": (),
     "audit": (),
+    "secrets status": (),
+    "secrets rotate": (),
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""

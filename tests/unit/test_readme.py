@@ -284,7 +284,7 @@ def test_every_endpoint_is_in_the_table() -> None:
 def plain(value: object, unit: timedelta = timedelta(seconds=1)) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "" if value is None else f"{value / unit:.12g}" if isinstance(value, timedelta) else str(value)
+    return "" if value is None else f"{value / unit:.15g}" if isinstance(value, timedelta) else str(value)
 
 
 def test_the_error_codes_are_in_the_closed_list() -> None:

@@ -257,6 +257,7 @@ POSTS = [
     ("POST", "/api/billing/quote/"),
     ("POST", "/api/auth/password/"),
     ("POST", "/api/auth/email/"),
+    ("POST", "/api/chat/share/"),
 ]
 FOR_EVERYBODY = [
     ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")
