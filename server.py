@@ -61,6 +61,7 @@ from logs import configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
+from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
 from workflows import start
 from workflows.start import MediaStarter
@@ -87,6 +88,8 @@ def create_app(settings: Settings) -> Gateway:
 def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if settings.sends_in_the_open:
+            log.warning("YOUT_PUBLIC_URL is http: keys, passwords and prompts cross the network for all to read")
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
@@ -97,6 +100,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             people = await stack.enter_async_context(_people(wired))
             app.state.resources = _resources(wired, calls, temporal, people)
+            app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.ledger = ledger
             app.state.maintenance_errors = wired.errors
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)

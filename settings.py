@@ -26,12 +26,14 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 import environment
 from domain import email_addresses
 from domain.errors import RequestInvalid
+from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
 from domain.sessions import SessionLifetime
 from domain.shares import Lifetimes
+from domain.weak_secrets import weakness
 from environment import SettingsInvalid
 from gateway.smtp import MailServer
 
@@ -51,6 +53,11 @@ Lifetime = Annotated[
     BeforeValidator(lambda v: (timedelta(seconds=float(v)) or None) if isinstance(v, str | int | float) else v),
 ]
 """0 seconds: for ever."""
+
+_REMEDY = (
+    "make one with `openssl rand -hex 32`. If a database was used with this one, keep it in YOUT_PREVIOUS_SECRET_KEYS, "
+    "and run `yout secrets rotate`"
+)
 
 
 def _absent(value: object) -> object:
@@ -108,7 +115,7 @@ class Settings(BaseSettings):
     temporal_api_key: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
     storage_url: Annotated[str | None, BeforeValidator(_absent)] = None
     """file:///path or s3://bucket/prefix; omitted: `media/` inside the state folder."""
-    secret_key: SecretStr = Field(min_length=32)
+    secret_key: SecretStr
     """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
     previous_secret_keys: SecretStr = SecretStr("")
     """Older values of `secret_key`, comma-separated or a JSON list: still open what they sealed, seal nothing new."""
@@ -154,6 +161,10 @@ class Settings(BaseSettings):
     """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
     usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days is kept for ever."""
+    operator_contact: Annotated[str | None, BeforeValidator(_absent)] = Field(
+        default=None, pattern=r"^(https?://\S+|[^\s@]+@[^\s@]+)$"
+    )
+    """An e-mail address or a link: who runs this server, and where a shared page is reported. It is shown to all."""
     share_lifetime: Lifetime = timedelta(days=30)
     """How long a shared page lives whose maker does not say."""
     max_share_lifetime: Lifetime = timedelta(days=365)
@@ -180,6 +191,13 @@ class Settings(BaseSettings):
     def _is_a_database_url(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(environment.DATABASE_SCHEMES):
             raise ValueError(environment.DATABASE_URL_FORM)
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr) -> SecretStr:
+        if weak := weakness(value.get_secret_value()):
+            raise ValueError(f"{weak}: {_REMEDY}")
         return value
 
     @field_validator("public_url")
@@ -240,6 +258,18 @@ class Settings(BaseSettings):
         if not self.retention.outlasts(self.idempotency_lifetime):
             raise ValueError("hold_retention must be a day longer than idempotency_lifetime: a replay needs its hold")
         return self
+
+    @model_validator(mode="after")
+    def _is_for_tests_here_alone(self) -> Self:
+        if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
+            raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
+        return self
+
+    @property
+    def sends_in_the_open(self) -> bool:
+        """True if clients send their keys and prompts over a network without TLS."""
+        parts = urlsplit(self.public_url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
     @model_validator(mode="after")
     def _shares_end(self) -> Self:

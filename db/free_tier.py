@@ -14,7 +14,7 @@ from db.people_tables import MailboxKeyRow
 from domain.sealing import KEY_BYTES, NONCE_BYTES, Wrapping
 
 AAD = "mailbox_keys|1"
-_KEEP = text("INSERT INTO mailbox_keys (id, wrapped) VALUES (1, :wrapped) ON CONFLICT DO NOTHING")
+_KEEP = text("INSERT INTO mailbox_keys (id, wrapped, wrapped_by) VALUES (1, :wrapped, :by) ON CONFLICT DO NOTHING")
 _NETWORK = text("INSERT INTO free_tier_networks (digest) VALUES (:digest) ON CONFLICT DO NOTHING RETURNING digest")
 
 
@@ -25,7 +25,7 @@ async def hash_key(session: AsyncSession, wrapping: Wrapping) -> bytes:
         if row is not None:
             return wrapping.unwrap(row.wrapped, aad=AAD)
         wrapped = wrapping.wrap(os.urandom(KEY_BYTES), aad=AAD, nonce=os.urandom(NONCE_BYTES))
-        await (await session.connection()).execute(_KEEP, {"wrapped": wrapped})
+        await (await session.connection()).execute(_KEEP, {"wrapped": wrapped, "by": wrapping.current_id})
     raise RuntimeError("the key of the free tier was neither found nor made")
 
 

@@ -7,9 +7,9 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
-from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
+from domain.hosts import is_loopback
 from gateway.letters import Letter
 
 TIMEOUT_SECONDS = 10.0
@@ -40,7 +40,7 @@ class MailServer:
         if not parts.hostname or parts.path not in ("", "/") or parts.query:
             raise ValueError(FORM)
         server = cls(parts.scheme, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
-        if server.password and parts.scheme == "smtp" and not _is_loopback(parts.hostname):
+        if server.password and parts.scheme == "smtp" and not is_loopback(parts.hostname):
             raise ValueError("a password does not go over smtp:// in the clear: write smtp+starttls:// or smtps://")
         return server
 
@@ -94,10 +94,3 @@ def _ascii(host: str) -> str:
         return host.encode("idna").decode("ascii")
     except UnicodeError:
         return host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
