@@ -57,7 +57,7 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.smtp import SmtpMailer
 from gateway.throttles import Throttles
-from logs import configure
+from logs import OperatorFaults, configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
@@ -165,7 +165,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         cookie=SessionCookie(wired.settings.public_url),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
-        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
 
 
