@@ -36,15 +36,18 @@ import logs
 import settings as configuration
 from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
+from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import DeletingOutputs, Erasing, Jobs, Maintaining, Pruning, Sweeping
+from activities.ports import DeletingOutputs, Erasing, GivingPlans, Jobs, Maintaining, Pruning, Sweeping
 from activities.purge import PurgeActivities
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
 from temporal.client import Address, connect, converter
+from workflows import grants
 from workflows.audit import AuditWorkflow, ensure_schedule
+from workflows.grants import GrantsWorkflow
 from workflows.histories import Histories
 from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
 from workflows.media import MediaWorkflow
@@ -52,7 +55,7 @@ from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES
 from workflows.purge import PurgeWorkflow
 from workflows.start import MediaStarter
 
-WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, PurgeWorkflow]
+WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow, PurgeWorkflow]
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
         SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
@@ -82,6 +85,7 @@ class Parts:
     pruning: Pruning
     maintenance: Callable[[MediaStarter], Maintaining]
     outputs: DeletingOutputs
+    plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
 
 
@@ -119,13 +123,14 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     )
     audit = AuditActivities(parts.auditor)
     purge = PurgeActivities(parts.erasure(Histories(client)))
+    granting = GrantActivities(parts.plans)
     shapes = {
         LEDGER: Shape(
             activities=[bookkeeping.begin, bookkeeping.succeed, bookkeeping.end],
             tuner=WorkerTuner.create_fixed(activity_slots=fleet.ledger_slots),
         ),
         MAINTENANCE: Shape(
-            workflows=[MaintenanceWorkflow, AuditWorkflow],
+            workflows=[MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow],
             activities=[
                 maintenance.sweep_holds,
                 maintenance.forget_expired,
@@ -135,6 +140,8 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
                 maintenance.delete_expired_outputs,
                 maintenance.delete_orphaned_outputs,
                 audit.audit_ledger,
+                granting.grant_plans,
+                granting.collect_returned,
             ],
             tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=8),
         ),
@@ -236,6 +243,7 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
             if MAINTENANCE in fleet.queues:
                 await ensure_schedules(client)
                 await ensure_schedule(client)
+                await grants.ensure_schedule(client)
             log.info("serving %s", ", ".join(fleet.queues))
             unavailable = False
             await serve(client, parts, fleet, stop)
@@ -255,11 +263,9 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.sweeper import Sweeper
     from gateway.erasure_steps import ErasureSteps
     from gateway.maintenance import Maintenance
+    from gateway.plans import PlanGrants
     from storage import sniff
-    from wiring import (  # here, so that fleets can be built of other parts without a database driver
-        open_wired,
-        wrapping,
-    )
+    from wiring import open_wired, wrapping  # here: fleets are built of other parts without a database driver
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
@@ -272,9 +278,10 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     sniff.content_type,
                     Audits(wired.database),
                     Sweeper(wired.database),
-                    Pruning(wired.database, settings.retention, wired.errors),
+                    Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
                     lambda starter: Maintenance(wired.jobs, starter, wired.errors),
                     wired.outputs,
+                    PlanGrants(wired.database, wired.catalog, wired.errors),
                     lambda histories: ErasureSteps(
                         wired.database, wrapping(settings), wired.storage, wired.jobs, histories
                     ),

@@ -16,6 +16,8 @@ from gateway.calls import Calls
 from gateway.erasure import Erasure
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.payments import Payments
+from gateway.people import People
 from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
@@ -39,9 +41,11 @@ class Resources:
     erasure: Erasure
     receipt_keys: ReceiptKeys
     sessions: Sessions
+    people: People
     cookie: SessionCookie
     addresses: ClientAddresses
     temporal_answers: Callable[[], Awaitable[bool]]
+    payments: Payments
     stopping: bool = False
 
 

@@ -7,6 +7,7 @@ not after it. Their movements are never deleted, and are always checked: `_FORGO
 import re
 
 from db.audit_guards import GUARDS
+from db.audit_payments import PAYMENTS
 from db.audit_postings import POSTINGS
 from db.audit_prices import PRICES
 from db.audit_purges import PURGES
@@ -362,6 +363,7 @@ _ALL = {
     **REFERENCES,
     **PRICES,
     **ROWS,
+    **PAYMENTS,
     **GUARDS,
     **PURGES,
 }

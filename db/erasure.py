@@ -60,18 +60,20 @@ class Kept:
 class Extent:
     """What one purge erases: all of an account that is older than an epoch, or one thing of it."""
 
-    purge_id: UUID
     account_id: UUID
     epoch: int
     """The account's, since this purge began."""
     kind: str | None = None
     id: str | None = None
+    purge_id: UUID | None = None
+    """For rows that the application may not delete itself."""
 
     def parameters(self) -> dict[str, object]:
         return {"account": self.account_id, "epoch": self.epoch, "id": self.id}
 
 
 _ACCOUNT = "until the account is closed"
+_BY_LAW = "as long as the operator's law says"
 _AS_USED = "until it ends, is used or expires"
 ERASED: tuple[Erased, ...] = (
     Erased(
@@ -125,6 +127,10 @@ KEPT: tuple[Kept, ...] = (
     Kept("purges", "id, times, counts", "a purge can be followed, and is not done twice at once", _ACCOUNT),
     Kept("roll_ups", "sums of the erased calls", "the audit proves with them that no charge is missing", _ACCOUNT),
     Kept("purge_receipts", "this receipt", "it proves what was erased", _ACCOUNT),
+    Kept("plan_terms", "plan, times, months that were given", "the plan goes on, and gives no month twice", _ACCOUNT),
+    Kept("payments", "ids at Stripe, amounts, what was bought", "records of payments must be kept by law", _BY_LAW),
+    Kept("payment_customers", "id at Stripe", "later payments and refunds find the account by it", _ACCOUNT),
+    Kept("payment_subscriptions", "ids at Stripe, times", "a subscription goes on until it is cancelled", _ACCOUNT),
 )
 
 

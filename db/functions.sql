@@ -47,7 +47,8 @@ BEGIN
                array_agg(id)
         INTO accounts_, locked_accounts FROM (
             SELECT id, available, held, open_holds, movements, moved_at, suspended_at IS NOT NULL AS suspended,
-                   plan_active, recognise_retries, requests_tat, tokens_tat, epoch
+                   plan_active AND coalesce(plan_until > clock_timestamp(), true) AS plan_active,
+                   recognise_retries, requests_tat, tokens_tat, epoch
             FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
     END IF;

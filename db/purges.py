@@ -66,7 +66,7 @@ async def earlier(session: AsyncSession, purge: PurgeRow) -> Sequence[UUID]:
 
 
 def extent(row: PurgeRow) -> Extent:
-    return Extent(row.id, row.account_id, row.epoch, row.part or None, row.part_id or None)
+    return Extent(row.account_id, row.epoch, row.part or None, row.part_id or None, row.id)
 
 
 async def receipt(session: AsyncSession, purge_id: UUID) -> dict[str, Any] | None:

@@ -30,11 +30,6 @@ _OLDEST = text("""
 DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_seen_at DESC, id DESC OFFSET :most)
 """)
-_EXPIRED = text("""
-DELETE FROM sessions WHERE id IN (
-    SELECT id FROM sessions WHERE expires_at < now() OR last_seen_at < now() - CAST(:idle AS interval)
-    LIMIT :batch FOR UPDATE SKIP LOCKED)
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +131,6 @@ async def end_all_of(session: AsyncSession, account_id: UUID) -> int:
     """End all sessions of an account's owner. Returns how many ended."""
     owner = select(UserRow.id).where(UserRow.account_id == account_id)
     return int((await session.exec(delete(SessionRow).where(col(SessionRow.user_id).in_(owner)))).rowcount)
-
-
-async def forget_expired(session: AsyncSession, lifetime: SessionLifetime, batch: int) -> int:
-    """Delete sessions that nobody can use any more."""
-    return await _execute(session, _EXPIRED, {"idle": lifetime.idle, "batch": batch})
 
 
 async def _execute(session: AsyncSession, statement: Any, values: dict[str, Any]) -> int:

@@ -22,6 +22,7 @@ class Purpose(Enum):
     STATEMENT_CURSORS = (b"yout", b"statement")
     SIGNED_URLS = (b"yout", b"signed-urls")
     DATA_KEYS = (b"yout", b"data-keys")
+    SIGN_IN = (b"yout", b"sign-in")
     TEMPORAL_PAYLOADS = (None, b"yout temporal payloads 1")
 
 

@@ -73,7 +73,7 @@ class Erasure:
     async def _begin(self, session: Session, account_id: UUID, order: PurgeOrder) -> PurgeRow:
         purge_id = new_id()
         if order.part:
-            one = Extent(purge_id, account_id, await accounts.epoch(session, account_id), order.part, order.part_id)
+            one = Extent(account_id, await accounts.epoch(session, account_id), order.part, order.part_id)
             if not sum((await erasure.count(session, one)).values()):
                 raise NotFound(f"There is no such {order.part} in this account.")
         new = PurgeRow(

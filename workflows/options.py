@@ -73,6 +73,11 @@ ERASING = ActivityConfig(
     # No limit: what was promised is done, however long something is away.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
 )
+GRANTING = ActivityConfig(
+    # A batch of accounts. What one attempt leaves, the next one or the next round finds.
+    start_to_close_timeout=timedelta(minutes=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=5),
+)
 AUDITING = ActivityConfig(
     start_to_close_timeout=timedelta(hours=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=5),

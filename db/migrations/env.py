@@ -4,6 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import db.media_tables
+import db.payment_tables
 import db.people_tables
 import db.purge_tables
 import db.share_tables

@@ -24,11 +24,11 @@ from temporal.client import plain_converter
 from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, purging, until
 from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
+from workflows.grants import GrantsWorkflow
 from workflows.histories import start_purge
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import MAINTENANCE
-from workflows.purge import PurgeWorkflow
 
 HISTORIES = Path(__file__).parents[1] / "replay" / "histories"
 
@@ -245,7 +245,25 @@ async def _purged(world: World) -> WorkflowHandle[Any, Any]:
     async with purging(world.client, world.fakes):
         purge_id = uuid4()
         await start_purge(world.client, purge_id)
-        handle = world.client.get_workflow_handle_for(PurgeWorkflow.run, purge_workflow_id(purge_id))
+        handle: WorkflowHandle[Any, Any] = world.client.get_workflow_handle(purge_workflow_id(purge_id))
+        await closed(handle)
+    return handle
+
+
+@story
+async def grants_of_nothing(world: World) -> WorkflowHandle[Any, Any]:
+    return await _granted(world)
+
+
+@story
+async def grants_in_batches(world: World) -> WorkflowHandle[Any, Any]:
+    world.fakes.plans.batches = [2, 0, 1]
+    return await _granted(world)
+
+
+async def _granted(world: World) -> WorkflowHandle[Any, Any]:
+    async with maintaining(world.client, world.fakes):
+        handle = await world.client.start_workflow(GrantsWorkflow.run, id=str(uuid4()), task_queue=MAINTENANCE)
         await closed(handle)
     return handle
 

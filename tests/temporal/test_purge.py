@@ -1,8 +1,9 @@
 """The order of a purge's steps: each until it is done, whatever fails meanwhile."""
 
+from typing import Any
 from uuid import uuid4
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 
 from activities.payloads import Purged
 from domain.errors import NotFound, ServiceUnavailable
@@ -10,7 +11,6 @@ from domain.ids import purge_workflow_id
 from tests.support.temporal.fakes import Fakes
 from tests.support.temporal.fleet import purging
 from workflows.histories import start_purge
-from workflows.purge import PurgeWorkflow
 
 STEPS = ["cut", "survey", "shred", "delete_media", "media_left", "delete_rows", "roll_up", "conclude"]
 
@@ -20,7 +20,9 @@ async def purged(client: Client, fakes: Fakes) -> list[str]:
         purge_id = uuid4()
         await start_purge(client, purge_id)
         await start_purge(client, purge_id)  # as whoever asks again does: it joins
-        handle = client.get_workflow_handle_for(PurgeWorkflow.run, purge_workflow_id(purge_id))
+        handle: WorkflowHandle[Any, Purged] = client.get_workflow_handle(
+            purge_workflow_id(purge_id), result_type=Purged
+        )
         assert await handle.result() == Purged(purge_id=purge_id)
     return fakes.erasing.asked
 

@@ -13,7 +13,7 @@ from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, MediaStarter
 from providers.base import OutputFile, Progress, Stage
 from storage.base import Listed, Stored
-from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs
+from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
 from tests.support.temporal.fake_purge import FakeErasing
 from tests.support.temporal.script import Script
 
@@ -270,6 +270,7 @@ class Fakes:
         self.holds = FakeHolds(self.script)
         self.outputs = FakeOutputs(self.script)
         self.erasing = FakeErasing(self.script)
+        self.plans = FakePlans(self.script)
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)
 
