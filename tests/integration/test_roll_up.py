@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import text
 
 from db.audit import audit
-from db.data_keys import provision
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.errors import Erased, GatewayError, KeyReused
+from domain.errors import EndedByPurge, GatewayError, KeyReused
 from domain.operations import Adjust, Extend, Grant, Refund, Renew, Void
 from domain.results import Granted
-from tests.support.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
+from tests.support import purging
+from tests.support.bank import Customer, balance, open_account, reserve, settle, void
 
 NEIGHBOURS = ("accounts", "holds", "transactions", "usage", "usage_days", "idempotency", "api_keys", "data_keys")
 
@@ -27,18 +27,10 @@ class World:
     url: str
 
     async def begin(self, customer: Customer) -> UUID:
-        purge_id = uuid.uuid4()
-        async with self.database.transaction() as session:
-            connection = await session.connection()
-            values = {"id": purge_id, "account": customer.account_id}
-            begun = text("SELECT begin_purge(:id, :account, '', '', false)")
-            epoch = (await connection.execute(begun, values)).scalar_one()
-            await provision(session, WRAPPING, customer.account_id, epoch)
-        return purge_id
+        return await purging.begin(self.database, customer)
 
     async def do(self, statement: str, **values: object) -> object:
-        async with self.database.transaction() as session:
-            return (await (await session.connection()).execute(text(statement), values)).scalar_one()
+        return await purging.do(self.database, statement, **values)
 
     async def roll_up(self, purge_id: UUID, batch: int) -> int:
         calls = 0
@@ -120,7 +112,7 @@ async def test_calls_are_rolled_up_and_the_balance_stays(world: World) -> None:
             await world.ledger.ask(late)
     with pytest.raises(GatewayError):
         await world.ledger.ask(Renew(ids[0], 5))
-    with pytest.raises(Erased):
+    with pytest.raises(EndedByPurge):
         await world.ledger.ask(settle(ann, ids[0], 5))
     assert await balance(world.url, ann) == (before[0] - 20, before[1], before[2])
     await world.clean()

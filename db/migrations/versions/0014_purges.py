@@ -23,7 +23,8 @@ CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $
 BEGIN
     IF TG_OP <> 'TRUNCATE' AND coalesce(current_setting('yout.purge', true), '') <> ''
        AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = TG_RELID)
-       AND EXISTS (SELECT FROM public.purges WHERE id = current_setting('yout.purge')::uuid AND completed_at IS NULL)
+       AND EXISTS (SELECT FROM public.purges
+                   WHERE id = nullif(current_setting('yout.purge', true), '')::uuid AND completed_at IS NULL)
     THEN
         RETURN NULL;
     END IF;
