@@ -1,6 +1,7 @@
 """What a shared page may contain, how it is named, and when it ends."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,11 @@ def test_texts_and_links_are_read_and_the_rest_is_counted() -> None:
         {"type": "output_text", "text": "b"},
     ]
     call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}], "refusal": None}
-    sent = [{"role": "user", "content": parts, "name": "Ann"}, call, {"role": "assistant", "refusal": "no"}]
+    sent: list[dict[str, Any]] = [
+        {"role": "user", "content": parts, "name": "Ann"},
+        call,
+        {"role": "assistant", "refusal": "no"},
+    ]
     assert messages_of(sent, [None, None, "M"]) == [
         SharedMessage("user", "a\n\nb", None, ("https://e.test/i.png",), 2),
         SharedMessage("assistant", "no", "M"),
