@@ -5,7 +5,8 @@ from sqlmodel import SQLModel
 
 import db.media_tables
 import db.people_tables
-import db.tables  # noqa: F401  # they fill the metadata
+import db.tables
+import db.visitor_tables  # noqa: F401  # they fill the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(
