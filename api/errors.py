@@ -40,6 +40,7 @@ STATUS: dict[type[GatewayError], int] = {
     errors.KeyReused: 422,
     errors.AlreadyRunning: 409,
     errors.ReplayGone: 422,
+    errors.Erased: 409,
     errors.HoldVoided: 503,
     errors.HoldClosed: 503,
     errors.UpstreamError: 502,
@@ -70,6 +71,7 @@ CODES = frozenset(
         "rate_limit_exceeded",
         "idempotency_conflict",
         "idempotency_in_flight",
+        "purge_in_progress",
         "upstream_error",
         "upstream_timeout",
         "internal_error",
@@ -136,7 +138,7 @@ def headers(error: GatewayError) -> dict[str, str]:
             return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
         case errors.ServiceUnavailable() | errors.HoldVoided() | errors.HoldClosed():
             return {"retry-after": _RETRY_LATER}
-        case errors.AlreadyRunning():
+        case errors.AlreadyRunning() | errors.Erased():
             return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
         case errors.KeyReused() | errors.ReplayGone():
             return {"x-should-retry": "false"}

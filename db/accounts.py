@@ -73,6 +73,14 @@ async def _row(session: AsyncSession, account_id: UUID) -> AccountRow:
     return row
 
 
+async def epoch(session: AsyncSession, account_id: UUID) -> int:
+    """Return the account's epoch. What is written belongs to it; a purge begins a new one."""
+    found = (await session.exec(select(AccountRow.epoch).where(AccountRow.id == account_id))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such account.")
+    return found
+
+
 async def balance(session: AsyncSession, account_id: UUID) -> Balance:
     row = await _row(session, account_id)
     return Balance(row.available, row.held, row.plan, row.plan_active)

@@ -29,6 +29,11 @@ def money(default: int | None = None) -> Any:
     return Column(BigInteger, nullable=False, server_default=server_default)
 
 
+def epoch() -> Any:
+    """A column with the account's epoch of when the row was made. A purge erases rows of older epochs."""
+    return Column(BigInteger, nullable=False, server_default="1")
+
+
 def cost(default: int | None = None) -> Any:
     """A column of credits with decimals: what a provider bills is not rounded. With a default, it is never null."""
     server_default = None if default is None else str(default)

@@ -148,6 +148,7 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
         claims={(_known_id(row[0]), bytes.fromhex(row[1])): _claimed(row) for row in found["claims"]},
         holds={hold.id: hold for hold in holds},
         cut={UUID(hold_id) for hold_id in found["cut"]},
+        erased={UUID(hold_id) for hold_id in found["erased"]},
         refs={ref: (_known_id(account_id), amount) for ref, account_id, amount in found["refs"]},
     )
 
@@ -182,7 +183,8 @@ def _hold(row: Sequence[Any]) -> Hold:
 
 
 def _claimed(row: Sequence[Any]) -> IdempotencyRecord:
-    return IdempotencyRecord(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
+    sealed = base64.b64decode(row[4]) if row[4] else None
+    return IdempotencyRecord(bytes.fromhex(row[2]), UUID(row[3]), sealed, row[5])
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,7 @@ from sqlmodel import Field, SQLModel
 from db.columns import checksum as _checksum
 from db.columns import cost as _cost
 from db.columns import counts as _counts
+from db.columns import epoch as _epoch
 from db.columns import money as _money
 from db.columns import now as _now
 from db.columns import text_column as _text
@@ -54,7 +55,7 @@ class AccountRow(SQLModel, table=True):
     """The position of its last transaction."""
     moved_at: datetime | None = Field(default=None, sa_column=_time())
     """The time of its last transaction: the next one is later."""
-    epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
+    epoch: int = Field(default=1, sa_column=_epoch())
     suspended_at: datetime | None = Field(default=None, sa_column=_time())
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
     plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
@@ -164,6 +165,7 @@ class HoldRow(SQLModel, table=True):
     closed_at: datetime | None = Field(default=None, sa_column=_time())
     closed_by: str | None = Field(default=None, sa_column=_text(nullable=True))
     max_credits: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    epoch: int = Field(default=1, sa_column=_epoch())
 
 
 class TransactionRow(SQLModel, table=True):
@@ -245,6 +247,7 @@ class UsageRow(SQLModel, table=True):
     """All counts by meter, each token once, if one of the meters has no column of its own; else empty."""
     service_tier: str | None = Field(default=None, sa_column=_text(nullable=True))
     """The service tier whose prices were billed, if it is not the requested one."""
+    epoch: int = Field(default=1, sa_column=_epoch())
 
 
 class UsageDayRow(SQLModel, table=True):
@@ -266,6 +269,7 @@ class UsageDayRow(SQLModel, table=True):
     """The number of calls whose cost is known."""
     meters: dict[str, int] = Field(default_factory=dict, sa_column=_counts())
     """Counts by meter of calls that used a meter without a column of its own."""
+    epoch: int = Field(default=1, sa_column=Column(BigInteger, primary_key=True, server_default="1"))
 
 
 class AuditRow(SQLModel, table=True):
@@ -310,3 +314,4 @@ class IdempotencyRow(SQLModel, table=True):
     sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=_now())
     expires_at: datetime = Field(sa_column=_time(nullable=False))
+    epoch: int = Field(default=1, sa_column=_epoch())
