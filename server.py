@@ -29,6 +29,7 @@ from api.outputs import Outputs
 from api.resources import Resources
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from api.visitor_cookie import VisitorCookie
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -36,6 +37,7 @@ from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
+from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
@@ -44,11 +46,13 @@ from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
+from gateway.visitor_days import VisitorDays
+from gateway.visitors import VisitorMaintenance, Visitors
 from logs import configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
-from wiring import Wired, open_wired
+from wiring import Wired, open_wired, wrapping
 from workflows import start
 from workflows.start import MediaStarter
 
@@ -140,9 +144,18 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         public_url=wired.settings.public_url.rstrip("/"),
         sessions=Sessions(wired.database, wired.settings.session_lifetimes),
         cookie=SessionCookie(wired.settings.public_url),
+        visitors=_visitors(wired, calls),
+        visitor_cookie=VisitorCookie(
+            wired.settings.public_url, VisitorCookies(wired.settings.secrets.derive(Purpose.VISITOR_COOKIES))
+        ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
     )
+
+
+def _visitors(wired: Wired, calls: Calls) -> Visitors:
+    rules = wired.settings.visitor_rules
+    return Visitors(VisitorDays(wired.database, wrapping(wired.settings), rules.credits_day), calls, rules)
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
@@ -154,6 +167,9 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention, wired.errors).forget),
+        MaintenanceTask(
+            "forget_visitors", VisitorMaintenance(wired.database, wired.errors).forget, every=timedelta(minutes=1)
+        ),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

@@ -29,6 +29,7 @@ from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
 from domain.sessions import SessionLifetime
+from domain.visitors import VisitorRules
 from environment import SettingsInvalid
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
@@ -129,6 +130,17 @@ class Settings(BaseSettings):
     """A session that is not used ends after this time."""
     session_lifetime: Seconds = timedelta(days=90)
     """A session ends after this time in any case."""
+    visitor_messages_day: int = Field(default=20, ge=0, le=10_000)
+    """Messages of a person without an account in a UTC day. 0: such callers are refused."""
+    visitor_credits_day: int = Field(default=500_000, ge=0, le=10**12)
+    """The most that all of them together may cost in a day."""
+    visitor_max_tokens: int = Field(default=1024, ge=1)
+    """The longest answer that they get."""
+    visitor_max_body_bytes: int = Field(default=32 * 1024, ge=1024, le=64 * 1024)
+    visitor_concurrent_calls: int = Field(default=2, ge=1)
+    """Messages of one of them that a process answers at a time. More wait."""
+    max_visitor_calls: int = Field(default=32, ge=1)
+    """Messages of all of them that are answered at a time."""
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
@@ -205,6 +217,17 @@ class Settings(BaseSettings):
     @property
     def session_lifetimes(self) -> SessionLifetime:
         return SessionLifetime(self.session_idle_lifetime, self.session_lifetime)
+
+    @property
+    def visitor_rules(self) -> VisitorRules:
+        return VisitorRules(
+            messages_day=self.visitor_messages_day,
+            credits_day=self.visitor_credits_day,
+            max_tokens=self.visitor_max_tokens,
+            max_body_bytes=self.visitor_max_body_bytes,
+            concurrent=self.visitor_concurrent_calls,
+            concurrent_all=self.max_visitor_calls,
+        )
 
     @property
     def ceiling(self) -> Limits:

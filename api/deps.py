@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 
 from api import auth, idempotency
 from api.resources import Resources
-from domain.caller import Caller
+from domain.caller import Caller, Visitor
 from domain.errors import ScopeMissing
 from gateway.idempotency import IdempotentRequest
 
@@ -21,9 +21,11 @@ def resources(request: Request) -> Resources:
     return shared
 
 
-def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
+def _may(scope: str | None, *, visitors: bool = False) -> Callable[..., Coroutine[Any, Any, Caller]]:
     async def permitted(request: Request, _: Annotated[object, Depends(_documented)]) -> Caller:
-        caller = await auth.authenticate(request.scope)
+        caller = await auth.authenticate(request.scope, visitors=visitors)
+        if isinstance(caller.credential, Visitor):
+            return caller
         if scope is not None and scope not in caller.scopes:
             raise ScopeMissing(scope)
         return caller
@@ -45,8 +47,9 @@ async def _idempotent_request(
 
 
 CurrentResources = Annotated[Resources, Depends(resources)]
-AnyCaller = Annotated[Caller, Depends(_may(None))]
+AnyCallerOrVisitor = Annotated[Caller, Depends(_may(None, visitors=True))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]
+MayListModelsOrVisitor = Annotated[Caller, Depends(_may("models", visitors=True))]
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
 IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request)]
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]

@@ -7,6 +7,7 @@ from uuid import UUID
 from api.client_address import ClientAddresses
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from api.visitor_cookie import VisitorCookie
 from db.engine import Database
 from domain.catalog import Catalog
 from domain.limits import Limits
@@ -15,6 +16,7 @@ from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.sessions import Sessions
+from gateway.visitors import Visitors
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class Resources:
     sessions: Sessions
     cookie: SessionCookie
     addresses: ClientAddresses
+    visitors: Visitors
+    visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
     stopping: bool = False
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 from sqlmodel import SQLModel
 
-from db import media_tables, people_tables, tables  # noqa: F401  # they fill the metadata
+from db import media_tables, people_tables, tables, visitor_tables  # noqa: F401  # they fill the metadata
 
 TRIGGERS = (
     *(("lines", "append_only"), ("lines", "exact"), ("transactions", "append_only"), ("transactions", "posted")),

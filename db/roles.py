@@ -38,14 +38,17 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
         "mailbox_keys": ("wrapped",),
+        "visitor_days": ("wrapped",),
+        "visitor_counts": ("used",),
     }
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
     *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans"),
     *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
+    *("visitor_days", "visitor_counts"),
 )
-DELETING = ("job_inputs", "sessions", "one_time_links", "throttles")
+DELETING = ("job_inputs", "sessions", "one_time_links", "throttles", "visitor_days", "visitor_counts")
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "

@@ -42,7 +42,8 @@ async def _run(session: AsyncSession, statement: Any, **values: object) -> Any:
 
 async def key_of(session: AsyncSession, day: date) -> bytes | None:
     """Return the wrapped key of a day. None if nobody has visited in it."""
-    return (await _run(session, _KEY, day=day)).scalar_one_or_none()
+    wrapped: bytes | None = (await _run(session, _KEY, day=day)).scalar_one_or_none()
+    return wrapped
 
 
 async def begin(session: AsyncSession, day: date, wrapped: bytes) -> bool:
@@ -87,7 +88,7 @@ async def open_house(session: AsyncSession) -> bool:
     return bool((await _run(session, _HOUSE, id=HOUSE_ACCOUNT)).rowcount)
 
 
-async def house_total(session: AsyncSession) -> int:
-    """Return what the house account has, available and held. The account is locked until the transaction ends."""
+async def house_balance(session: AsyncSession) -> tuple[int, int]:
+    """Return what the house account has available, and held. It is locked until the transaction ends."""
     row = await session.get_one(AccountRow, HOUSE_ACCOUNT, with_for_update=True)
-    return row.available + row.held
+    return row.available, row.held
