@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -30,6 +31,8 @@ from api.resources import Resources
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
+from db import shares as stored_shares
+from db.data_keys import Sealing
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -44,14 +47,17 @@ from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.payments import EventReader, Payments
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
+from gateway.shares import Shares
 from gateway.visitor_days import VisitorDays
 from gateway.visitors import VisitorMaintenance, Visitors
 from logs import configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
+from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
 from workflows import start
 from workflows.start import MediaStarter
@@ -76,6 +82,8 @@ def create_app(settings: Settings) -> Gateway:
 def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if settings.sends_in_the_open:
+            log.warning("YOUT_PUBLIC_URL is http: keys, passwords and prompts cross the network for all to read")
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
@@ -85,6 +93,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             app.state.resources = _resources(wired, calls, temporal)
+            app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.ledger = ledger
             app.state.maintenance_errors = wired.errors
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
@@ -139,6 +148,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         database=wired.database,
         calls=calls,
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
+        share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
@@ -150,12 +161,22 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
     )
 
 
 def _visitors(wired: Wired, calls: Calls) -> Visitors:
     rules = wired.settings.visitor_rules
     return Visitors(VisitorDays(wired.database, wrapping(wired.settings), rules.credits_day), calls, rules)
+
+
+def _event_reader(settings: Settings) -> EventReader | None:
+    """Loads Stripe's library, which is large, only where payments are set up."""
+    if not settings.stripe_secrets:
+        return None
+    from providers.stripe_events import StripeEvents
+
+    return StripeEvents(settings.stripe_secrets, livemode=settings.stripe_livemode)
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
@@ -170,6 +191,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask(
             "forget_visitors", VisitorMaintenance(wired.database, wired.errors).forget, every=timedelta(minutes=1)
         ),
+        MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

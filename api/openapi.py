@@ -52,7 +52,12 @@ _FAILURES = {
     "503": "A part of this server is away",
     "504": "The provider did not answer in time",
 }
-_OPEN: dict[str, dict[str, str]] = {"/healthz": {}, "/readyz": {}, "/metrics": {"503": _FAILURES["503"]}}
+_OPEN: dict[str, dict[str, str]] = {
+    "/healthz": {},
+    "/readyz": {},
+    "/c/{slug}": {},
+    "/metrics": {"503": _FAILURES["503"]},
+}
 """Paths that need no key, with the errors that they have. `/readyz` describes its own 503."""
 
 

@@ -11,11 +11,14 @@ from api.visitor_cookie import VisitorCookie
 from db.engine import Database
 from domain.catalog import Catalog
 from domain.limits import Limits
+from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.payments import Payments
 from gateway.sessions import Sessions
+from gateway.shares import Shares
 from gateway.visitors import Visitors
 
 
@@ -28,6 +31,8 @@ class Resources:
     database: Database
     calls: Calls
     jobs: Jobs
+    shares: Shares
+    share_lifetimes: Lifetimes
     urls: SignedUrls
     public_url: str
     ceiling: Limits
@@ -38,6 +43,7 @@ class Resources:
     visitors: Visitors
     visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
+    payments: Payments
     stopping: bool = False
 
 

@@ -6,12 +6,12 @@ show that a page of this server made it.
 
 from collections.abc import Iterable
 from datetime import timedelta
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from domain.errors import CrossSite
+from domain.hosts import is_loopback
 
 Headers = Iterable[tuple[bytes, bytes]]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -29,7 +29,7 @@ class SessionCookie:
 
     def __init__(self, public_url: str, name: str = "yout") -> None:
         parts = urlsplit(public_url)
-        plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
         self.name = name if plain else f"__Host-{name}"
         self._attributes = "Path=/; HttpOnly; SameSite=Lax" + ("" if plain else "; Secure")
         self._origin = _origin(public_url)
@@ -84,10 +84,3 @@ def _origin(url: str) -> str | None:
     except (ValueError, KeyError):
         return None
     return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -24,6 +24,7 @@ class Balance:
     held: int
     plan: str | None
     plan_active: bool
+    plan_until: datetime | None = None
 
 
 async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
@@ -85,9 +86,13 @@ async def epoch(session: AsyncSession, account_id: UUID) -> int:
     return found
 
 
-async def balance(session: AsyncSession, account_id: UUID) -> Balance:
+async def balance(session: AsyncSession, account_id: UUID, *, fresh: bool = False) -> Balance:
+    """`fresh`: read it again, after the ledger may have moved credits in this transaction."""
     row = await _row(session, account_id)
-    return Balance(row.available, row.held, row.plan, row.plan_active)
+    if fresh:
+        await session.refresh(row)
+    active = row.plan_active and (row.plan_until is None or row.plan_until > datetime.now(UTC))
+    return Balance(row.available, row.held, row.plan, active, row.plan_until)
 
 
 async def of_email(session: AsyncSession, email: str) -> UUID | None:

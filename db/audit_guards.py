@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 from sqlmodel import SQLModel
 
-from db import media_tables, people_tables, tables, visitor_tables  # noqa: F401  # they fill the metadata
+from db import (  # noqa: F401  # they fill the metadata
+    media_tables,
+    payment_tables,
+    people_tables,
+    share_tables,
+    tables,
+    visitor_tables,
+)
 
 TRIGGERS = (
     *(("lines", "append_only"), ("lines", "exact"), ("transactions", "append_only"), ("transactions", "posted")),

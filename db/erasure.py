@@ -60,6 +60,7 @@ class Extent:
 
 
 _ACCOUNT = "until the account is closed"
+_BY_LAW = "as long as the operator's law says"
 _AS_USED = "until it ends, is used or expires"
 ERASED: tuple[Erased, ...] = (
     Erased(
@@ -69,6 +70,13 @@ ERASED: tuple[Erased, ...] = (
     ),
     Erased(
         "media_jobs", "media_jobs", one=MappingProxyType({"job": "account_id = :account AND id = CAST(:id AS uuid)"})
+    ),
+    Erased(
+        "shares",
+        "shares",
+        one=MappingProxyType(
+            {"share": "account_id = :account AND slug_hash = sha256(convert_to(CAST(:id AS text), 'UTF8'))"}
+        ),
     ),
     Erased("idempotency_keys", "idempotency"),
     Erased("usage_entries", "usage", rolled_up=True),
@@ -95,6 +103,10 @@ KEPT: tuple[Kept, ...] = (
         _ACCOUNT,
     ),
     Kept("lines", "the amounts of these movements", "the balance", _ACCOUNT),
+    Kept("plan_terms", "plan, times, months that were given", "the plan goes on, and gives no month twice", _ACCOUNT),
+    Kept("payments", "ids at Stripe, amounts, what was bought", "records of payments must be kept by law", _BY_LAW),
+    Kept("payment_customers", "id at Stripe", "later payments and refunds find the account by it", _ACCOUNT),
+    Kept("payment_subscriptions", "ids at Stripe, times", "a subscription goes on until it is cancelled", _ACCOUNT),
 )
 
 

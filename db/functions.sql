@@ -47,7 +47,8 @@ BEGIN
                array_agg(id)
         INTO accounts_, locked_accounts FROM (
             SELECT id, available, held, open_holds, movements, moved_at, suspended_at IS NOT NULL AS suspended,
-                   plan_active, recognise_retries, requests_tat, tokens_tat, epoch
+                   plan_active AND coalesce(plan_until > clock_timestamp(), true) AS plan_active,
+                   recognise_retries, requests_tat, tokens_tat, epoch
             FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
     END IF;
@@ -360,4 +361,38 @@ BEGIN
 END $$;
 
 
-REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits FROM PUBLIC;
+-- Keys that the master secret wraps, wrapped by another one. The only way in which one changes: as long as it is what the
+-- caller has opened, and never when it has been destroyed. A locked row is left for the next pass.
+CREATE OR REPLACE FUNCTION rewrap_data_keys(_accounts uuid[], _epochs bigint[], _from bytea[], _to bytea[], _by text)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    done bigint;
+BEGIN
+    WITH opened AS (
+        SELECT d.account_id, d.epoch, n.becomes
+        FROM unnest(_accounts, _epochs, _from, _to) AS n(account_id, epoch, was, becomes)
+        JOIN data_keys d ON d.account_id = n.account_id AND d.epoch = n.epoch
+        WHERE d.wrapped = n.was AND octet_length(n.becomes) = octet_length(n.was)
+        ORDER BY d.account_id, d.epoch FOR UPDATE OF d SKIP LOCKED)
+    UPDATE data_keys d SET wrapped = o.becomes, wrapped_by = _by,
+        checksum = checksum_of(encode(o.becomes, 'hex'), d.account_id::text, d.epoch::text)
+    FROM opened o WHERE d.account_id = o.account_id AND d.epoch = o.epoch;
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END $$;
+
+
+CREATE OR REPLACE FUNCTION rewrap_mailbox_keys(_ids smallint[], _from bytea[], _to bytea[], _by text)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    done bigint;
+BEGIN
+    UPDATE mailbox_keys k SET wrapped = n.becomes, wrapped_by = _by FROM unnest(_ids, _from, _to) AS n(id, was, becomes)
+    WHERE k.id = n.id AND k.wrapped = n.was AND octet_length(n.becomes) = octet_length(n.was);
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END $$;
+
+
+REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits, rewrap_data_keys,
+    rewrap_mailbox_keys FROM PUBLIC;

@@ -66,6 +66,8 @@ class MailboxKeyRow(SQLModel, table=True):
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
     id: int = Field(default=1, sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    wrapped_by: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    """As of a data key."""
 
 
 class FreeTierNetworkRow(SQLModel, table=True):

@@ -59,6 +59,8 @@ class AccountRow(SQLModel, table=True):
     suspended_at: datetime | None = Field(default=None, sa_column=_time())
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
     plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    plan_until: datetime | None = Field(default=None, sa_column=_time())
+    """The first instant at which the plan is not active any more. Null: it has no end yet."""
     recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     requests_tat: datetime | None = Field(default=None, sa_column=_time())
     """This and the next column are the state of the operator's rate limits, as a key has it of its own limits."""
@@ -86,6 +88,8 @@ class DataKeyRow(SQLModel, table=True):
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True))
     wrapped: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    wrapped_by: str | None = Field(default=None, sa_column=_text(nullable=True))
+    """The id of the key that wrapped it (`Wrapping.current_id`). Null: a version without this column wrapped it."""
     destroyed_at: datetime | None = Field(default=None, sa_column=_time())
     checksum: bytes | None = Field(default=None, sa_column=_checksum())
 

@@ -65,7 +65,7 @@ class Books:
             Posting(LedgerAccount.GRANTS, -operation.amount),
         )
         kind, ref, moved = TransactionKind.GRANT, operation.ref, self._next(account)
-        self._post(account, Transaction(kind, account.id, None, ref, postings, None, *moved))
+        self._post(account, Transaction(kind, account.id, None, ref, postings, operation.note, *moved))
 
     def adjust(self, account: Account, operation: Adjust) -> None:
         postings = (

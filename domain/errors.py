@@ -182,6 +182,10 @@ class RequestTooLarge(GatewayError):
 
     code = "request_too_large"
 
+    def __init__(self, message: str = "", param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
 
 class RateLimited(GatewayError):
     """Too many requests."""

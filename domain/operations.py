@@ -147,6 +147,8 @@ class Grant:
     account_id: UUID
     amount: int
     ref: str
+    note: str | None = None
+    """What it is for. The account's owner sees it."""
 
 
 @record

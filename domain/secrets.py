@@ -7,6 +7,7 @@ one has to say what happens to what an older secret made. Pure.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha256
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -50,6 +51,11 @@ class Secrets:
     def derive(self, purpose: Purpose) -> DerivedKeys:
         older = [secret for secret in dict.fromkeys(self.previous) if secret != self.current]
         return DerivedKeys(_key(self.current, purpose), tuple(_key(secret, purpose) for secret in older))
+
+
+def key_id(key: bytes) -> str:
+    """Name a derived key beside what it encrypted. The name tells nothing of the key."""
+    return sha256(b"id of " + key).hexdigest()[:16]
 
 
 def _key(secret: str, purpose: Purpose) -> bytes:

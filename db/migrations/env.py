@@ -4,7 +4,9 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import db.media_tables
+import db.payment_tables
 import db.people_tables
+import db.share_tables
 import db.tables
 import db.visitor_tables  # noqa: F401  # they fill the metadata
 

@@ -94,9 +94,9 @@ def test_a_migration_run_grants_again_and_tells_a_single_role(
 
 
 FIXED = {
-    "accounts": ("id", "epoch", "plan", "plan_active", "created_at"),
+    "accounts": ("id", "epoch", "created_at"),
     "users": ("id", "account_id", "created_at"),
-    "data_keys": ("account_id", "epoch", "wrapped", "destroyed_at", "checksum"),
+    "data_keys": ("account_id", "epoch", "wrapped", "wrapped_by", "destroyed_at", "checksum"),
     "api_keys": ("id", "account_id", "created_at", "expires_at"),
     "api_key_secrets": ("digest", "key_id", "masked", "created_at", "expires_at", "checksum"),
     "holds": (
@@ -120,11 +120,22 @@ FIXED = {
     ),
     "storage_scans": ("id",),
     "job_inputs": ("job_id", "epoch", "sealed"),
+    "plan_terms": ("id", "account_id", "plan", "payment_id", "subscription_id", "begins_at", "created_at"),
+    "payments": ("id", "created_at"),
+    "payment_charges": ("id", "created_at"),
+    "payment_customers": ("id",),
+    "payment_subscriptions": ("id",),
+    "payment_events": ("id", "type", "created_at", "received_at"),
+    "shares": (
+        *("slug_hash", "id", "account_id", "epoch", "messages", "sealed_heading", "sealed", "created_at", "expires_at"),
+    ),
     "sessions": ("id", "user_id", "digest", "created_at", "expires_at"),
     "one_time_links": (*("digest", "purpose", "user_id", "email", "password", "mailed", "created_at", "expires_at"),),
     "throttles": ("digest",),
-    "mailbox_keys": ("id",),
+    "mailbox_keys": ("id", "wrapped", "wrapped_by"),
     "free_tier_networks": ("digest", "created_at"),
+    "visitor_days": ("day", "created_at"),
+    "visitor_counts": ("day", "digest"),
 }
 """Of each table, what never changes once it is written. A new column belongs here or in `roles.CHANGING`."""
 TABLES = SQLModel.metadata.tables
@@ -164,7 +175,8 @@ async def test_the_applications_role_changes_no_fixed_column(app_url: str) -> No
 
 async def test_the_applications_role_deletes_no_row_that_is_kept(app_url: str) -> None:
     deletable = [table for table in TABLES if not await _refused(app_url, f"DELETE FROM {table} WHERE false")]
-    assert sorted(deletable) == ["job_inputs", "one_time_links", "sessions", "throttles"]
+    of_visitors = ["visitor_counts", "visitor_days"]
+    assert sorted(deletable) == ["job_inputs", "one_time_links", "sessions", "shares", "throttles", *of_visitors]
     unwritable = [table for table in TABLES if await _refused(app_url, f"INSERT INTO {table} SELECT * FROM {table}")]
     assert unwritable == ["pruned"]
 

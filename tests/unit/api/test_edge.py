@@ -27,6 +27,7 @@ from domain.results import Answer
 from domain.visitors import VisitorRules
 from server import create_app
 from settings import Settings
+from tests.support.stack import SECRET
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "yout-" + "0" * 49
@@ -40,7 +41,7 @@ class UnavailableLedger:
 @asynccontextmanager
 async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application whose database is nowhere."""
-    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": "-" * 32, **given}
+    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": SECRET, **given}
     app = create_app(Settings(**settings))  # type: ignore[arg-type]
     database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
     calls = SimpleNamespace(ledger=UnavailableLedger())
@@ -64,7 +65,7 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def test_the_committed_openapi_document_is_the_servers() -> None:
-    nowhere = Settings(database_url="postgresql://nowhere", secret_key="-" * 32)  # type: ignore[arg-type]
+    nowhere = Settings(database_url="postgresql://nowhere", secret_key=SECRET)  # type: ignore[arg-type]
     served = orjson.loads(orjson.dumps(create_app(nowhere).openapi()))
     assert orjson.loads((ROOT / "docs/openapi.json").read_bytes()) == served, "write it anew: yout openapi"
 
@@ -260,6 +261,7 @@ POSTS = [
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", "/api/billing/quote/"),
+    ("POST", "/api/chat/share/"),
 ]
 
 
