@@ -45,7 +45,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
-        "visitor_days": ("wrapped",),
+        "visitor_days": ("wrapped", "wrapped_by"),
         "visitor_counts": ("used",),
     }
 )

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from db.columns import now
+from db.columns import now, text_column
 
 
 class VisitorDayRow(SQLModel, table=True):
@@ -17,6 +17,7 @@ class VisitorDayRow(SQLModel, table=True):
     __tablename__ = "visitor_days"
     day: date = Field(sa_column=Column(Date, primary_key=True))
     wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    wrapped_by: str | None = Field(default=None, sa_column=text_column(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=now())
 
 

@@ -11,8 +11,12 @@ from db.tables import AccountRow
 from domain.visitors import HOUSE_ACCOUNT
 
 _KEY = text("SELECT wrapped FROM visitor_days WHERE day = :day")
-_BEGIN = text("INSERT INTO visitor_days (day, wrapped) VALUES (:day, :wrapped) ON CONFLICT (day) DO NOTHING")
-_REPLACE = text("UPDATE visitor_days SET wrapped = :wrapped WHERE day = :day AND wrapped = :unreadable")
+_BEGIN = text(
+    "INSERT INTO visitor_days (day, wrapped, wrapped_by) VALUES (:day, :wrapped, :by) ON CONFLICT (day) DO NOTHING"
+)
+_REPLACE = text(
+    "UPDATE visitor_days SET wrapped = :wrapped, wrapped_by = :by WHERE day = :day AND wrapped = :unreadable"
+)
 # Rows are taken in one order, so that two messages cannot wait for each other. A row that is full is not returned.
 _TAKE = text("""
 INSERT INTO visitor_counts AS c (day, digest, used)
@@ -36,6 +40,11 @@ _FORGET = text("DELETE FROM visitor_days WHERE day = :day")
 _HOUSE = text("INSERT INTO accounts (id) VALUES (:id) ON CONFLICT (id) DO NOTHING")
 
 
+def day_aad(day: date) -> str:
+    """What the key of a day is bound to."""
+    return f"visitor_days|{day.isoformat()}"
+
+
 async def _run(session: AsyncSession, statement: Any, **values: object) -> Any:
     return await (await session.connection()).execute(statement, values)
 
@@ -46,14 +55,14 @@ async def key_of(session: AsyncSession, day: date) -> bytes | None:
     return wrapped
 
 
-async def begin(session: AsyncSession, day: date, wrapped: bytes) -> bool:
+async def begin(session: AsyncSession, day: date, wrapped: bytes, by: str) -> bool:
     """Begin a day with this key. False if another process has begun it."""
-    return bool((await _run(session, _BEGIN, day=day, wrapped=wrapped)).rowcount)
+    return bool((await _run(session, _BEGIN, day=day, wrapped=wrapped, by=by)).rowcount)
 
 
-async def replace_key(session: AsyncSession, day: date, unreadable: bytes, wrapped: bytes) -> None:
+async def replace_key(session: AsyncSession, day: date, unreadable: bytes, wrapped: bytes, by: str) -> None:
     """Give a day another key, if it still has the unreadable one."""
-    await _run(session, _REPLACE, day=day, unreadable=unreadable, wrapped=wrapped)
+    await _run(session, _REPLACE, day=day, unreadable=unreadable, wrapped=wrapped, by=by)
 
 
 async def take(session: AsyncSession, day: date, digests: Sequence[bytes], limit: int) -> int | None:

@@ -74,7 +74,7 @@ class VisitorDays:
 
         A process with a new master secret still knows the older one, so both can read the key that the older one made.
         """
-        await stored.replace_key(session, day, unreadable, self._wrapped(day))
+        await stored.replace_key(session, day, unreadable, self._wrapped(day), self._wrapping.current_id)
         wrapped = await stored.key_of(session, day)
         try:
             return self._unwrapped(day, wrapped or b"")
@@ -86,7 +86,7 @@ class VisitorDays:
             await data_keys.provision(session, self._wrapping, HOUSE_ACCOUNT, 1)
         available, held = await stored.house_balance(session)
         missing = max(self._credits_day - available - held, -available)
-        if await stored.begin(session, day, self._wrapped(day)) and missing:
+        if await stored.begin(session, day, self._wrapped(day), self._wrapping.current_id) and missing:
             await self._fill(session, f"visitors:{day.isoformat()}", missing)
 
     async def _fill(self, session: Session, ref: str, missing: int) -> None:
@@ -100,11 +100,7 @@ class VisitorDays:
             raise result
 
     def _wrapped(self, day: date) -> bytes:
-        return self._wrapping.wrap(os.urandom(KEY_BYTES), aad=_aad(day), nonce=os.urandom(NONCE_BYTES))
+        return self._wrapping.wrap(os.urandom(KEY_BYTES), aad=stored.day_aad(day), nonce=os.urandom(NONCE_BYTES))
 
     def _unwrapped(self, day: date, wrapped: bytes) -> bytes:
-        return self._wrapping.unwrap(wrapped, aad=_aad(day))
-
-
-def _aad(day: date) -> str:
-    return f"visitor_days|{day.isoformat()}"
+        return self._wrapping.unwrap(wrapped, aad=stored.day_aad(day))

@@ -14,6 +14,7 @@ def upgrade() -> None:
         "visitor_days",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("wrapped_by", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("day", name=op.f("pk_visitor_days")),
     )
