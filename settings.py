@@ -24,6 +24,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
+from domain import email_addresses
+from domain.errors import RequestInvalid
 from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.operations import REMEMBERED
@@ -34,6 +36,7 @@ from domain.shares import Lifetimes
 from domain.visitors import VisitorRules
 from domain.weak_secrets import weakness
 from environment import SettingsInvalid
+from gateway.smtp import MailServer
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
 
@@ -154,6 +157,14 @@ class Settings(BaseSettings):
     """Messages of one of them that a process answers at a time. More wait."""
     max_visitor_calls: int = Field(default=32, ge=1)
     """Messages of all of them that are answered at a time."""
+    email_verification: bool = True
+    """An account is opened when its owner opens a link that was mailed to the address. False: at once."""
+    free_tier_credits: int = Field(default=50_000, ge=0)
+    """Credits of a new account, once for each mailbox. 0: none."""
+    smtp_url: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
+    """smtps://user:password@host, smtp+starttls://…, or smtp://host; omitted: no mail is sent."""
+    mail_from: Annotated[str | None, BeforeValidator(_absent)] = None
+    """The address that mails come from; omitted: no-reply at the public host."""
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
@@ -220,6 +231,21 @@ class Settings(BaseSettings):
             raise ValueError("write it as networks with commas between them, such as 10.0.0.0/8, ::1") from None
         return value
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            MailServer.of(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_email_address(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else email_addresses.normalized(value)
+        except RequestInvalid:
+            raise ValueError("write it as name@host") from None
+
     @field_validator("storage_url")
     @classmethod
     def _is_a_storage_url(cls, value: str | None) -> str | None:
@@ -271,6 +297,15 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> Retention:
         return Retention(holds=self.hold_retention, usage=self.usage_retention, audits=self.audit_retention)
+
+    @property
+    def sender(self) -> str:
+        host = urlsplit(self.public_url).hostname or "localhost"
+        return self.mail_from or f"no-reply@{'localhost' if ':' in host else host}"
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        return None if self.smtp_url is None else MailServer.of(self.smtp_url.get_secret_value())
 
     @property
     def session_lifetimes(self) -> SessionLifetime:

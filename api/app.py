@@ -24,6 +24,7 @@ from api import (
     openapi,
     outputs,
     payments,
+    people,
     quotes,
     shares,
 )
@@ -99,6 +100,8 @@ def create_app(
     for router in (
         models.router,
         chat_models.router,
+        people.everybody,
+        people.signed_in,
         keys.router,
         limit.router,
         billing.router,

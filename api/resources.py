@@ -17,6 +17,7 @@ from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.payments import Payments
+from gateway.people import People
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.visitors import Visitors
@@ -38,6 +39,7 @@ class Resources:
     ceiling: Limits
     """The operator's maximum for every key."""
     sessions: Sessions
+    people: People
     cookie: SessionCookie
     addresses: ClientAddresses
     visitors: Visitors

@@ -13,7 +13,7 @@ _PAYMENTS = """
 SELECT id, account_id, amount, currency, credits, taken, due, problem, paid_at FROM payments
 WHERE problem IS NOT NULL OR NOT :unmatched
 UNION ALL
-SELECT c.id, NULL, greatest(c.refunded, d.withheld), '', 0, 0, 0, :unknown, c.created_at
+SELECT c.id, NULL, greatest(c.refunded, d.withheld)::bigint, '', 0, 0, 0, :unknown, c.created_at
 FROM payment_charges c CROSS JOIN LATERAL (
     SELECT coalesce(sum((value->>'amount')::bigint) FILTER (WHERE (value->>'withheld')::boolean), 0) AS withheld
     FROM jsonb_each(c.disputes)

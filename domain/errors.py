@@ -7,6 +7,7 @@ GatewayError
 ├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
+├── SignInFailed                  this address and this password are not a user's
 ├── CrossSite                     a browser was made to ask by another site
 ├── InsufficientCredits           nothing was sent, nothing is held
 │   └── AllowanceUsedUp           a visitor has sent the messages of the day
@@ -14,6 +15,7 @@ GatewayError
 ├── ModelNotFound
 ├── NotFound                      job, key, output … of this caller
 ├── RequestInvalid                names the field
+│   ├── LinkUnusable              a link that was mailed, used up or too old
 │   └── ContextLengthExceeded
 ├── RequestTooLarge
 ├── RateLimited
@@ -95,6 +97,12 @@ class AccountSuspended(GatewayError):
     code = "insufficient_scope"
 
 
+class SignInFailed(GatewayError):
+    """There is no account with this e-mail address and this password."""
+
+    code = "invalid_value"
+
+
 class CrossSite(GatewayError):
     """Only a page of this server may ask for this with a browser's cookie. Programs use an API key."""
 
@@ -168,6 +176,13 @@ class RequestInvalid(GatewayError):
         super().__init__(message)
         self.param = param
         self.code = code
+
+
+class LinkUnusable(RequestInvalid):
+    """A one-time link that was used, has expired, or never was: the same for each."""
+
+    def __init__(self) -> None:
+        super().__init__("This link does not work, or not any more. Ask for a new one.", param="token")
 
 
 class ContextLengthExceeded(RequestInvalid):

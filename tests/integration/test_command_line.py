@@ -29,6 +29,8 @@ ON_THE_DATABASE = {
     "accounts create": ("--email", "new@example.test", "--credits", "5"),
     "accounts suspend": (ACCOUNT,),
     "accounts resume": (ACCOUNT,),
+    "accounts reset-link": (ACCOUNT,),
+    "accounts verify-link": (ACCOUNT,),
     "accounts set": (ACCOUNT, "--recognise-retries"),
     "keys list": (ACCOUNT,),
     "keys revoke": ("00000000-0000-0000-0000-000000000001",),

@@ -261,7 +261,12 @@ POSTS = [
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", "/api/billing/quote/"),
+    ("POST", "/api/auth/password/"),
+    ("POST", "/api/auth/email/"),
     ("POST", "/api/chat/share/"),
+]
+FOR_EVERYBODY = [
+    ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")
 ]
 
 
@@ -274,7 +279,16 @@ def test_every_route_that_reads_a_body_is_in_the_list() -> None:
         for method, operation in operations.items()
         if "requestBody" in operation
     ]
-    assert sorted(reads) == sorted(POSTS)
+    assert sorted(reads) == sorted(POSTS + FOR_EVERYBODY)
+
+
+@pytest.mark.parametrize(("method", "path"), FOR_EVERYBODY)
+async def test_little_is_read_where_nobody_needs_to_be_known(method: str, path: str) -> None:
+    body = CountedBody()
+    async with opened(max_body_bytes=20 * 2**20) as client:
+        answer = await client.request(method, path, content=body)
+    assert (answer.status_code, answer.headers["cache-control"]) == (413, "no-store")
+    assert body.parts <= 1
 
 
 @pytest.mark.parametrize(("method", "path"), POSTS)
