@@ -313,14 +313,9 @@ class Settings(BaseSettings):
 
     @property
     def visitor_rules(self) -> VisitorRules:
-        return VisitorRules(
-            messages_day=self.visitor_messages_day,
-            credits_day=self.visitor_credits_day,
-            max_tokens=self.visitor_max_tokens,
-            max_body_bytes=self.visitor_max_body_bytes,
-            concurrent=self.visitor_concurrent_calls,
-            concurrent_all=self.max_visitor_calls,
-        )
+        bounds = self.visitor_max_tokens, self.visitor_max_body_bytes
+        calls = self.visitor_concurrent_calls, self.max_visitor_calls
+        return VisitorRules(self.visitor_messages_day, self.visitor_credits_day, *bounds, *calls)
 
     @property
     def ceiling(self) -> Limits:

@@ -68,6 +68,7 @@ async def _idempotent_request(
 
 
 CurrentResources = Annotated[Resources, Depends(resources)]
+AnyCaller = Annotated[Caller, Depends(_may(None))]
 AnyCallerOrVisitor = Annotated[Caller, Depends(_may(None, visitors=True))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]
 MayListModelsOrVisitor = Annotated[Caller, Depends(_may("models", visitors=True))]
