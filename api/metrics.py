@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from api.deps import CurrentResources
-from db import holds, media_figures
+from db import holds, media_figures, payment_lists
 from db.audit import latest
 from db.holds import Figures
 from db.media_figures import Overdue
@@ -93,6 +93,21 @@ class _Maintenance:
         yield errors
 
 
+class _Payments:
+    """The figures of payments that need the operator."""
+
+    def __init__(self, figures: payment_lists.Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "yout_payments_unmatched", "Payments that have given nothing yet", self._figures.unmatched
+        )
+        yield GaugeMetricFamily(
+            "yout_payments_due_credits", "Credits to be taken back that accounts do not have", self._figures.due
+        )
+
+
 class _Text(Response):
     media_type = CONTENT_TYPE_LATEST.partition(";")[0]
 
@@ -103,8 +118,10 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
         overdue = await media_figures.overdue(session)
+        paid = await payment_lists.figures(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
+    registry.register(_Payments(paid))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
