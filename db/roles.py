@@ -45,6 +45,8 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
+        "visitor_days": ("wrapped", "wrapped_by"),
+        "visitor_counts": ("used",),
     }
 )
 ADDING = (
@@ -52,8 +54,9 @@ ADDING = (
     *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans", "shares"),
     *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
+    *("visitor_days", "visitor_counts"),
 )
-DELETING = ("job_inputs", "sessions", "one_time_links", "throttles", "shares")
+DELETING = (*("job_inputs", "sessions", "one_time_links", "throttles", "shares"), *("visitor_days", "visitor_counts"))
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "
