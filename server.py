@@ -37,6 +37,7 @@ from domain.secrets import Purpose
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
+from gateway.conversations import Conversations
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.maintenance import RECOVERY_AGE, Maintenance
@@ -131,6 +132,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
+        conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         urls=wired.urls,
         ceiling=wired.settings.ceiling,

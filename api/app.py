@@ -11,6 +11,8 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from api import (
     billing,
     chat_models,
+    chat_settings,
+    conversations,
     docs,
     errors,
     health,
@@ -95,6 +97,8 @@ def create_app(
     for router in (
         models.router,
         chat_models.router,
+        chat_settings.router,
+        conversations.router,
         keys.router,
         limit.router,
         billing.router,

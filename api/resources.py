@@ -10,6 +10,7 @@ from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
+from gateway.conversations import Conversations
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 
@@ -22,6 +23,7 @@ class Resources:
     """Returns the current catalog, which a reload replaces."""
     database: Database
     calls: Calls
+    conversations: Conversations
     jobs: Jobs
     urls: SignedUrls
     public_url: str

@@ -16,7 +16,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "accounts": (
             *("available", "held", "open_holds", "movements", "moved_at", "requests_tat", "tokens_tat"),
-            *("suspended_at", "recognise_retries"),
+            *("suspended_at", "recognise_retries", "keep_history"),
         ),
         "api_keys": (
             *("requests_tat", "tokens_tat", "open_holds", "day", "day_credits", "month", "month_credits"),
@@ -34,13 +34,15 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
         ),
         "storage_scans": ("position", "finished_at"),
+        "conversations": ("title", "messages", "size", "updated_at"),
     }
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
     *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans"),
+    *("conversations", "messages"),
 )
-DELETING = ("job_inputs",)
+DELETING = ("job_inputs", "conversations", "messages")
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "

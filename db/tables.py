@@ -59,6 +59,8 @@ class AccountRow(SQLModel, table=True):
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
     plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    keep_history: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """Chats of the native endpoint are kept unless a request says `save: false`."""
     requests_tat: datetime | None = Field(default=None, sa_column=_time())
     """This and the next column are the state of the operator's rate limits, as a key has it of its own limits."""
     tokens_tat: datetime | None = Field(default=None, sa_column=_time())

@@ -3,6 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
+import db.conversation_tables
 import db.media_tables
 import db.tables  # noqa: F401  # both fill the metadata
 
