@@ -6,6 +6,7 @@ Constructed by the composition roots (`server.py`, `worker.py`, `cli/`) and hand
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, urlsplit
@@ -23,11 +24,18 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
+from domain import email_addresses
+from domain.errors import RequestInvalid
+from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
+from domain.sessions import SessionLifetime
+from domain.shares import Lifetimes
+from domain.weak_secrets import weakness
 from environment import SettingsInvalid
+from gateway.smtp import MailServer
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
 
@@ -40,6 +48,16 @@ Days = Annotated[
     BeforeValidator(lambda v: (timedelta(days=float(v)) or None) if isinstance(v, str | int | float) else v),
 ]
 """0 days: for ever."""
+Lifetime = Annotated[
+    timedelta | None,
+    BeforeValidator(lambda v: (timedelta(seconds=float(v)) or None) if isinstance(v, str | int | float) else v),
+]
+"""0 seconds: for ever."""
+
+_REMEDY = (
+    "make one with `openssl rand -hex 32`. If a database was used with this one, keep it in YOUT_PREVIOUS_SECRET_KEYS, "
+    "and run `yout secrets rotate`"
+)
 
 
 def _absent(value: object) -> object:
@@ -97,7 +115,7 @@ class Settings(BaseSettings):
     temporal_api_key: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
     storage_url: Annotated[str | None, BeforeValidator(_absent)] = None
     """file:///path or s3://bucket/prefix; omitted: `media/` inside the state folder."""
-    secret_key: SecretStr = Field(min_length=32)
+    secret_key: SecretStr
     """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
     previous_secret_keys: SecretStr = SecretStr("")
     """Older values of `secret_key`, comma-separated or a JSON list: still open what they sealed, seal nothing new."""
@@ -121,6 +139,20 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     cors_origins: str = "*"
     """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
+    trusted_proxies: str = ""
+    """Comma-separated networks of the proxies whose `X-Forwarded-For` names the client. Empty: the peer is it."""
+    session_idle_lifetime: Seconds = timedelta(days=14)
+    """A session that is not used ends after this time."""
+    session_lifetime: Seconds = timedelta(days=90)
+    """A session ends after this time in any case."""
+    email_verification: bool = True
+    """An account is opened when its owner opens a link that was mailed to the address. False: at once."""
+    free_tier_credits: int = Field(default=50_000, ge=0)
+    """Credits of a new account, once for each mailbox. 0: none."""
+    smtp_url: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
+    """smtps://user:password@host, smtp+starttls://…, or smtp://host; omitted: no mail is sent."""
+    mail_from: Annotated[str | None, BeforeValidator(_absent)] = None
+    """The address that mails come from; omitted: no-reply at the public host."""
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
@@ -129,12 +161,27 @@ class Settings(BaseSettings):
     """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
     usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days is kept for ever."""
+    operator_contact: Annotated[str | None, BeforeValidator(_absent)] = Field(
+        default=None, pattern=r"^(https?://\S+|[^\s@]+@[^\s@]+)$"
+    )
+    """An e-mail address or a link: who runs this server, and where a shared page is reported. It is shown to all."""
+    share_lifetime: Lifetime = timedelta(days=30)
+    """How long a shared page lives whose maker does not say."""
+    max_share_lifetime: Lifetime = timedelta(days=365)
+    """The most that its maker may say. 0: also for ever."""
+    max_shares: int = Field(default=1000, ge=0)
+    """Shared pages that an account may have at a time."""
     audit_retention: Days = timedelta(days=90)
     worker_queues: str = ""
     """Comma-separated task queues that this worker serves; empty: all of them."""
     shutdown_timeout: Seconds = timedelta(seconds=25)
     """How long a process that was told to stop lets running calls and activities finish."""
     log_format: str = Field(default="console", pattern="^(console|json)$")
+
+    stripe_webhook_secrets: SecretStr = SecretStr("")
+    """Secrets of Stripe's webhook endpoint (`whsec_…`), comma-separated; each may sign. Empty: no payments here."""
+    stripe_livemode: bool = True
+    """False: events of Stripe's test mode are taken, and those of live mode are refused."""
 
     failpoint: Annotated[str | None, BeforeValidator(_absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
@@ -146,6 +193,13 @@ class Settings(BaseSettings):
             raise ValueError(environment.DATABASE_URL_FORM)
         return value
 
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr) -> SecretStr:
+        if weak := weakness(value.get_secret_value()):
+            raise ValueError(f"{weak}: {_REMEDY}")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _is_a_public_url(cls, value: str) -> str:
@@ -153,6 +207,32 @@ class Settings(BaseSettings):
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("write it as https://host, or https://host/path, without a query")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _has_networks(cls, value: str) -> str:
+        try:
+            for network in value.split(","):
+                if network.strip():
+                    ip_network(network.strip())
+        except ValueError:
+            raise ValueError("write it as networks with commas between them, such as 10.0.0.0/8, ::1") from None
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            MailServer.of(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_email_address(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else email_addresses.normalized(value)
+        except RequestInvalid:
+            raise ValueError("write it as name@host") from None
 
     @field_validator("storage_url")
     @classmethod
@@ -179,9 +259,45 @@ class Settings(BaseSettings):
             raise ValueError("hold_retention must be a day longer than idempotency_lifetime: a replay needs its hold")
         return self
 
+    @model_validator(mode="after")
+    def _is_for_tests_here_alone(self) -> Self:
+        if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
+            raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
+        return self
+
+    @property
+    def sends_in_the_open(self) -> bool:
+        """True if clients send their keys and prompts over a network without TLS."""
+        parts = urlsplit(self.public_url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+    @model_validator(mode="after")
+    def _shares_end(self) -> Self:
+        usual, longest = self.share_lifetime, self.max_share_lifetime
+        if longest is not None and (usual is None or usual > longest):
+            raise ValueError("share_lifetime must not be longer than max_share_lifetime")
+        return self
+
+    @property
+    def share_lifetimes(self) -> Lifetimes:
+        return Lifetimes(self.share_lifetime, self.max_share_lifetime)
+
     @property
     def retention(self) -> Retention:
         return Retention(holds=self.hold_retention, usage=self.usage_retention, audits=self.audit_retention)
+
+    @property
+    def sender(self) -> str:
+        host = urlsplit(self.public_url).hostname or "localhost"
+        return self.mail_from or f"no-reply@{'localhost' if ':' in host else host}"
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        return None if self.smtp_url is None else MailServer.of(self.smtp_url.get_secret_value())
+
+    @property
+    def session_lifetimes(self) -> SessionLifetime:
+        return SessionLifetime(self.session_idle_lifetime, self.session_lifetime)
 
     @property
     def ceiling(self) -> Limits:
@@ -196,6 +312,19 @@ class Settings(BaseSettings):
         value = self.previous_secret_keys.get_secret_value()
         secrets = _SECRETS.validate_json(value) if value.startswith("[") else value.split(",")
         return [secret for secret in secrets if secret]
+
+    @property
+    def stripe_secrets(self) -> list[str]:
+        given = self.stripe_webhook_secrets.get_secret_value().split(",")
+        return [secret.strip() for secret in given if secret.strip()]
+
+    @field_validator("stripe_webhook_secrets")
+    @classmethod
+    def _are_endpoint_secrets(cls, value: SecretStr) -> SecretStr:
+        secrets = [secret.strip() for secret in value.get_secret_value().split(",") if secret.strip()]
+        if not all(re.fullmatch(r"whsec_[\x21-\x7e]{16,}", secret) for secret in secrets):
+            raise ValueError("write it as whsec_…, as Stripe shows it for the endpoint; several with commas between")
+        return value
 
     @property
     def secrets(self) -> Secrets:

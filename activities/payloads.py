@@ -112,3 +112,27 @@ class Maintained(Payload):
     expired: int | None = None
     """Jobs whose outputs were deleted."""
     orphaned: int | None = None
+
+
+class GrantCursor(Payload):
+    """Where a batch of plans begins: after this one."""
+
+    at: AwareDatetime
+    term_id: UUID
+
+
+class GrantBatch(Payload):
+    """What a batch came to. `after` is None if it was the last one."""
+
+    given: int
+    after: GrantCursor | None = None
+
+
+class GrantBegin(Payload):
+    after: GrantCursor | None = None
+
+
+class Granted(Payload):
+    """How many months of plans a round gave."""
+
+    given: int

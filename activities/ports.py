@@ -1,6 +1,7 @@
 """What activities need of the database, as Protocols: importing an activity for its type pulls in no database."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -36,6 +37,23 @@ class Sweeping(Protocol):
 class Pruning(Protocol):
     async def forget(self) -> int:
         """Delete some of what is older than it is kept. How many rows."""
+
+
+class GrantedBatch(Protocol):
+    @property
+    def given(self) -> int: ...
+    @property
+    def after(self) -> tuple[datetime, UUID] | None: ...
+
+
+class GivingPlans(Protocol):
+    """The monthly credits of plans: `gateway.plans`. Safe to do twice, and from many processes at once."""
+
+    async def give(self, after: tuple[datetime, UUID] | None) -> GrantedBatch:
+        """Give what is due to one batch of accounts; `after` says where the next one begins."""
+
+    async def collect(self) -> int:
+        """Take what accounts owe of payments that went back, as far as they have it. How many accounts paid."""
 
 
 class Jobs(Protocol):

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
+import web.routes
 from api import (
     billing,
     chat_models,
@@ -24,7 +25,10 @@ from api import (
     models,
     openapi,
     outputs,
+    payments,
+    people,
     quotes,
+    shares,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -35,6 +39,7 @@ from api.resources import Resources
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
+from web.shares import SharedPages
 
 WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat())
 """Every client wire of this API."""
@@ -99,17 +104,22 @@ def create_app(
         chat_models.router,
         chat_settings.router,
         conversations.router,
+        people.everybody,
+        people.signed_in,
         keys.router,
         limit.router,
         billing.router,
         quotes.router,
+        payments.router,
         media.router,
+        shares.router,
         health.router,
         metrics.router,
         home.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
+    app.include_router(web.routes.router(_shared_pages))
     docs.install(app)
     app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
@@ -118,3 +128,8 @@ def create_app(
 def _outputs(request: Request) -> Outputs:
     outputs: Outputs = request.app.state.outputs
     return outputs
+
+
+def _shared_pages(request: Request) -> SharedPages:
+    shared_pages: SharedPages = request.app.state.shared_pages
+    return shared_pages

@@ -1,4 +1,6 @@
-"""Authentication by `Authorization: Bearer <key>`, `x-api-key`, or a header that a client wire names."""
+"""Authentication by `Authorization: Bearer <key>`, `x-api-key`, a header that a client wire names, or the cookie of a
+signed-in browser. When a request has both, the key counts.
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
@@ -8,8 +10,8 @@ from starlette.types import Scope
 from api import ratelimit
 from api.resources import Resources
 from db import keys as stored_keys
-from domain.caller import Caller, PresentedKey
-from domain.errors import GatewayError
+from domain.caller import AnyCaller, Caller, PresentedKey
+from domain.errors import CallerUnknown, GatewayError
 from domain.operations import Admit
 from domain.results import Admitted
 
@@ -18,10 +20,10 @@ _CALLER = "caller"
 _ADMITTED = "admitted"
 
 
-def presented(headers: Headers, also: Collection[bytes] = ()) -> PresentedKey:
-    """Return a well-formed key from the headers. `also` names more headers that may have it.
+def presented(headers: Headers, also: Collection[bytes] = ()) -> PresentedKey | None:
+    """Return a well-formed key from the headers, or None if they have no key. `also` names more that may have it.
 
-    It does no I/O. Raises `CallerUnknown` if there is no such key.
+    It does no I/O. Raises `CallerUnknown` for a malformed key.
     """
     bearer = other = b""
     for name, value in headers:
@@ -29,11 +31,42 @@ def presented(headers: Headers, also: Collection[bytes] = ()) -> PresentedKey:
             bearer = value[7:].strip()
         elif name == b"x-api-key" or name in also:
             other = value.strip()
-    return PresentedKey.of((bearer or other).decode("latin-1"))
+    token = (bearer or other).decode("latin-1")
+    return PresentedKey.of(token) if token else None
 
 
-async def admit(scope: Scope, key: PresentedKey, ledger_scope: str | None = None) -> Admitted:
-    """Count a request against the key's rate limit, once per HTTP request: before work is done, or on a refusal.
+async def caller_of(scope: Scope, also: Collection[bytes] = ()) -> AnyCaller:
+    """Return who makes a request: a key, which the ledger looks up, or who is signed in by the cookie.
+
+    Raises `CallerUnknown`, `CrossSite` and `AccountSuspended`.
+    """
+    return presented(scope["headers"], also) or await _signed_in(scope)
+
+
+async def _signed_in(scope: Scope) -> Caller:
+    """Return the owner of the cookie's session, looked up once per request."""
+    caller = scope["state"].get(_CALLER)
+    if caller is None:
+        resources: Resources = scope["app"].state.resources
+        secret = resources.cookie.secret(scope)
+        if secret is None:
+            raise CallerUnknown
+        resources.cookie.require_same_origin(scope)
+        caller = _noted(scope, await resources.sessions.authenticate(secret))
+    assert isinstance(caller, Caller)  # noqa: S101  # nothing else is put there
+    return caller
+
+
+def _noted(scope: Scope, caller: Caller) -> Caller:
+    """Keep the caller for the rest of the request, and tell what is left of its limits in the answer's headers."""
+    resources: Resources = scope["app"].state.resources
+    scope["state"][_CALLER] = caller
+    ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)))
+    return caller
+
+
+async def admit(scope: Scope, caller: AnyCaller, ledger_scope: str | None = None) -> Admitted:
+    """Count a request against the caller's rate limit, once per HTTP request: before work is done, or on a refusal.
 
     Raises `CallerUnknown` and `RateLimited`.
     """
@@ -41,8 +74,11 @@ async def admit(scope: Scope, key: PresentedKey, ledger_scope: str | None = None
     if before is not None:
         return before
     resources: Resources = scope["app"].state.resources
+    payer = caller.payer(resources.ceiling, datetime.now(UTC))
     try:
-        admitted = await resources.calls.ledger.ask(Admit(key.digest, ledger_scope, resources.ceiling))
+        admitted = await resources.calls.ledger.ask(
+            Admit(payer.digest, ledger_scope, resources.ceiling, None if payer.digest else payer.account_id)
+        )
     except GatewayError as error:
         if error.left is not None:
             ratelimit.note(scope, *error.left)
@@ -60,17 +96,19 @@ def admitted_before(scope: Scope) -> Admitted | None:
 
 
 async def authenticate(scope: Scope) -> Caller:
-    """Return the caller, looked up once per request, and note what is left of the key's limits for the headers.
+    """Return the caller, looked up once per request.
 
-    Raises `CallerUnknown`.
+    Raises `CallerUnknown`, `CrossSite` and `AccountSuspended`.
     """
+    caller = await caller_of(scope)
+    return await _looked_up(scope, caller) if isinstance(caller, PresentedKey) else caller
+
+
+async def _looked_up(scope: Scope, key: PresentedKey) -> Caller:
     caller = scope["state"].get(_CALLER)
     if caller is None:
-        key = presented(scope["headers"])
         resources: Resources = scope["app"].state.resources
         async with resources.database.reading() as session:
-            caller = await stored_keys.authenticate(session, key.token)
-        scope["state"][_CALLER] = caller
-        ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)))
+            caller = _noted(scope, await stored_keys.authenticate(session, key.token))
     assert isinstance(caller, Caller)  # noqa: S101  # nothing else is put there
     return caller

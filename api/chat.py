@@ -15,7 +15,7 @@ from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
 from api.stream_response import StreamResponse, dropped_header, stream_headers
 from api.wire.base import ClientWire
-from domain.caller import PresentedKey
+from domain.caller import AnyCaller
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.records import record
 from domain.results import Replay
@@ -55,10 +55,10 @@ class ChatEndpoint:
 
     async def _answer(self, exchange: Exchange) -> None:
         scope = exchange.scope
-        key = auth.presented(scope["headers"], self.wire.key_headers)
-        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, key, "chat"))
+        caller = await auth.caller_of(scope, self.wire.key_headers)
+        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, caller, "chat"))
         resources: Resources = scope["app"].state.resources
-        request, call = await self._open(resources, scope, raw, key)
+        request, call = await self._open(resources, scope, raw, caller)
         if isinstance(call, Replay):
             ratelimit.note(scope, call.requests, call.tokens)
             await self._replay(call, request, exchange)
@@ -75,7 +75,7 @@ class ChatEndpoint:
             await exchange.reply(200, headers, whole(answer, bill))
 
     async def _open(
-        self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey
+        self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller
     ) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
@@ -96,7 +96,7 @@ class ChatEndpoint:
                 ratelimit.note(scope, *error.left)
             raise
 
-    def _parse(self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey) -> _Request:
+    def _parse(self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller) -> _Request:
         parsed, headers = body.json_object(raw), idempotency.named(scope["headers"])
         key, requests, endpoint = idempotency.key_of(headers), resources.claims, self.wire.endpoint
         idempotent: IdempotentRequest | ImplicitRequest
@@ -112,7 +112,7 @@ class ChatEndpoint:
             call = replace(call, strict=strict or call.strict, stream=call.stream or self.wire.whole is None)
         return _Request(call, idempotent)
 
-    def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: PresentedKey) -> _Request:
+    def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller) -> _Request:
         """Parse a large body in a thread, with every check that reads all of it."""
         request = self._parse(resources, scope, raw, caller)
         if isinstance(request.idempotent, ImplicitRequest):

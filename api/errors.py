@@ -28,17 +28,21 @@ STATUS: dict[type[GatewayError], int] = {
     errors.AuthorityExceeded: 403,
     errors.ProRequired: 403,
     errors.AccountSuspended: 403,
+    errors.SignInFailed: 401,
+    errors.CrossSite: 403,
     errors.InsufficientCredits: 402,
     errors.BelowZero: 402,
     errors.ModelNotFound: 404,
     errors.NotFound: 404,
     errors.RequestInvalid: 400,
+    errors.LinkUnusable: 400,
     errors.ContextLengthExceeded: 400,
     errors.RequestTooLarge: 413,
     errors.RateLimited: 429,
     errors.KeyReused: 422,
     errors.AlreadyRunning: 409,
     errors.ReplayGone: 422,
+    errors.Erased: 409,
     errors.HoldVoided: 503,
     errors.HoldClosed: 503,
     errors.UpstreamError: 502,
@@ -69,6 +73,7 @@ CODES = frozenset(
         "rate_limit_exceeded",
         "idempotency_conflict",
         "idempotency_in_flight",
+        "purge_in_progress",
         "upstream_error",
         "upstream_timeout",
         "internal_error",
@@ -135,7 +140,7 @@ def headers(error: GatewayError) -> dict[str, str]:
             return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
         case errors.ServiceUnavailable() | errors.HoldVoided() | errors.HoldClosed():
             return {"retry-after": _RETRY_LATER}
-        case errors.AlreadyRunning():
+        case errors.AlreadyRunning() | errors.Erased():
             return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
         case errors.KeyReused() | errors.ReplayGone():
             return {"x-should-retry": "false"}

@@ -4,15 +4,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from api.client_address import ClientAddresses
+from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from db.engine import Database
 from domain.catalog import Catalog
 from domain.limits import Limits
+from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.payments import Payments
+from gateway.people import People
+from gateway.sessions import Sessions
+from gateway.shares import Shares
 
 
 @dataclass(slots=True)
@@ -25,11 +32,18 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
+    shares: Shares
+    share_lifetimes: Lifetimes
     urls: SignedUrls
     public_url: str
     ceiling: Limits
     """The operator's maximum for every key."""
+    sessions: Sessions
+    people: People
+    cookie: SessionCookie
+    addresses: ClientAddresses
     temporal_answers: Callable[[], Awaitable[bool]]
+    payments: Payments
     stopping: bool = False
 
 

@@ -8,11 +8,13 @@ from pydantic import SecretStr
 
 from catalog import list_prices
 from catalog.document import Entries, Kinds, Problem
-from catalog.entries import ModelEntry, ProviderEntry, RouteEntry, TierEntry, credential
+from catalog.entries import ModelEntry, OfferEntry, ProviderEntry, RouteEntry, TierEntry, credential
 from catalog.list_prices import Dollars, ListPrice
 from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provider, Route
 from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
 from domain.money import PRICE_PLACES
+from domain.payments import Offers, Pack
+from domain.plans import Plan
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """Takes names of environment variables and returns the keys that are set: `settings.provider_keys`."""
@@ -52,7 +54,10 @@ class CatalogBuilder:
                 problems.append(Problem(("models", model_id), _unpriced(missing)))
             else:
                 models[model_id] = self._model(model_id, entry, listed)
-        return Catalog(exchange=self._exchange, providers=self._providers, models=models), problems
+        catalog = Catalog(
+            exchange=self._exchange, providers=self._providers, models=models, offers=_offers(self._entries)
+        )
+        return catalog, problems
 
     def _provider(self, name: str, entry: ProviderEntry) -> Provider:
         key = entry.api_key or self._key_of(name, entry.api_key_env)
@@ -231,3 +236,14 @@ def _limits(entry: ModelEntry, listed: ListPrice | None) -> tuple[int | None, in
     if entry.modality is Modality.EMBEDDING:
         return window, None
     return window, min(entry.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS, window)
+
+
+def _offers(entries: Entries) -> Offers:
+    offers: dict[str, OfferEntry] = {**entries.plans, **entries.packs}
+    sold = {good: name for name, entry in offers.items() for good in entry.stripe}
+    return Offers(
+        {name: Plan(name, entry.name or name, entry.credits_per_month) for name, entry in entries.plans.items()},
+        {name: Pack(name, entry.name or name, entry.credits) for name, entry in entries.packs.items()},
+        sold,
+        entries.payments.credits_per_unit,
+    )

@@ -6,7 +6,7 @@ It works on parsed TOML and does no I/O. A problem is the path of a wrong value 
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -17,6 +17,10 @@ from catalog.entries import (
     Entry,
     ExchangeEntry,
     ModelEntry,
+    OfferEntry,
+    PackEntry,
+    PaymentsEntry,
+    PlanEntry,
     ProviderEntry,
     RouteEntry,
     ServiceTierEntry,
@@ -35,6 +39,7 @@ PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 STANDARD_TIERS = frozenset({DEFAULT_TIER, "auto"})
 NESTED: dict[str, type[Entry]] = {"routes": RouteEntry, "tiers": TierEntry, "service_tiers": ServiceTierEntry}
 DEFINING = {"providers": "kind", "models": "routes"}
+SECTIONS = ("exchange", "providers", "models", "plans", "packs", "payments")
 UNIT_KEYS = frozenset({"credits_per_call", "credits_per_image", "credits_per_second"})
 MEDIA_KEYS = UNIT_KEYS | {"variants"}
 TOKEN_KEYS = frozenset({f"credits_per_1k_{meter}" for meter in Meter} | {"tiers", "service_tiers"})
@@ -55,6 +60,9 @@ class Entries:
     exchange: ExchangeEntry = field(default_factory=ExchangeEntry)
     providers: dict[str, ProviderEntry] = field(default_factory=dict)
     models: dict[str, ModelEntry] = field(default_factory=dict)
+    plans: dict[str, PlanEntry] = field(default_factory=dict)
+    packs: dict[str, PackEntry] = field(default_factory=dict)
+    payments: PaymentsEntry = field(default_factory=PaymentsEntry)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -95,12 +103,16 @@ def _over(old: Any, new: Any) -> Any:
 def parse(document: Document, kinds: Kinds) -> Entries:
     """Validate every entry. Collects all problems instead of raising at the first."""
     entries = Entries()
-    for section in document.keys() - {"exchange", "providers", "models"}:
-        entries.problems.append(Problem((section,), _unknown(section, ("exchange", "providers", "models"))))
+    for section in document.keys() - set(SECTIONS):
+        entries.problems.append(Problem((section,), _unknown(section, SECTIONS)))
     problems = entries.problems
     exchange = _parsed(ExchangeEntry, ("exchange",), document.get("exchange", {}), problems)
     _section(document, "providers", ProviderEntry, entries.providers, problems)
     _section(document, "models", ModelEntry, entries.models, problems)
+    _section(document, "plans", PlanEntry, entries.plans, problems)
+    _section(document, "packs", PackEntry, entries.packs, problems)
+    payments = _parsed(PaymentsEntry, ("payments",), document.get("payments", {}), problems)
+    problems += _offer_problems(entries.plans, entries.packs)
     for name, provider in entries.providers.items():
         findings = _provider_problems(name, provider, kinds)
         problems += [Problem(("providers", name, *path), why) for path, why in findings]
@@ -111,7 +123,7 @@ def parse(document: Document, kinds: Kinds) -> Entries:
         if isinstance(known, dict):
             findings = _route_problems(model, tuple(known))
             problems += [Problem(("models", model_id, *path), why) for path, why in findings]
-    return Entries(exchange or ExchangeEntry(), entries.providers, entries.models, problems)
+    return replace(entries, exchange=exchange or ExchangeEntry(), payments=payments or PaymentsEntry())
 
 
 EntryT = TypeVar("EntryT", bound=Entry)
@@ -197,6 +209,23 @@ def _provider_problems(name: str, provider: ProviderEntry, kinds: Kinds) -> Iter
         yield ("options", option), f"is missing: a provider of kind {provider.kind} needs it"
     for option in sorted(provider.options.keys() - kind.options):
         yield ("options", option), _unknown(option, tuple(kind.options))
+
+
+def _offer_problems(plans: Mapping[str, PlanEntry], packs: Mapping[str, PackEntry]) -> Iterator[Problem]:
+    """Find names that are not well-formed, and names or ids at Stripe that stand for two things."""
+    sold: dict[str, Path] = {}
+    offers: list[tuple[tuple[str, str], OfferEntry]] = [(("plans", name), plan) for name, plan in plans.items()]
+    offers += [(("packs", name), pack) for name, pack in packs.items()]
+    for path, offer in offers:
+        if not PROVIDER_NAME.fullmatch(path[1]):
+            yield Problem(path, "a plan's or pack's name has lower-case letters, digits and dashes only")
+        ids: list[tuple[Path, str]] = [
+            (path, path[1]),
+            *(((*path, "stripe", index), good) for index, good in enumerate(offer.stripe)),
+        ]
+        for where, name in ids:
+            if (known := sold.setdefault(name, path)) is not path:
+                yield Problem(where, f"'{name}' stands for {'.'.join(map(str, known))} already")
 
 
 def _similar_names(models: Iterable[str]) -> Iterator[Problem]:

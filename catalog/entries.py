@@ -122,6 +122,30 @@ class ExchangeEntry(Entry):
     markup: Rate = Decimal(1)
 
 
+StripeId = Annotated[str, Field(pattern=r"^(price|prod|plink)_[A-Za-z0-9_]+$")]
+"""The id of a price, a product or a payment link at Stripe."""
+StripeIds = tuple[StripeId, ...]
+Currency = Annotated[str, Field(pattern=r"^[a-z]{3}$")]
+Credits = Annotated[int, Strict(), Field(ge=1, le=10**15)]
+
+
+class OfferEntry(Entry):
+    name: Annotated[str, Field(min_length=1)] | None = None
+    stripe: StripeIds = ()
+
+
+class PlanEntry(OfferEntry):
+    credits_per_month: Annotated[int, Strict(), Field(ge=0, le=10**15)]
+
+
+class PackEntry(OfferEntry):
+    credits: Credits
+
+
+class PaymentsEntry(Entry):
+    credits_per_unit: dict[Currency, Rate] = {}
+
+
 class ProviderEntry(Entry):
     kind: Word
     enabled: Flag = True

@@ -25,9 +25,12 @@ COMMANDS = {
     "grant": ("cli.credits:grant", "Give an account credits."),
     "adjust": ("cli.credits:adjust", "Correct a balance."),
     "refund": ("cli.credits:refund", "Give back, once, what a call or job was charged."),
+    "plans": ("cli.plans:plans", "Plans of accounts, and the credits they give each month."),
+    "payments": ("cli.payments:payments", "What was paid, and what could not be matched to an account."),
     "usage": ("cli.usage:usage", "Calls, credits, what providers bill, and the margin."),
     "catalog": ("cli.catalog:catalog", "Models, routes and prices."),
     "audit": ("cli.audit:audit", "Prove the ledger over one snapshot."),
+    "secrets": ("cli.secrets:secrets", "Which master secret encrypts what is stored, and its rotation."),
     "openapi": ("cli.document:openapi", "Print the API's OpenAPI document."),
 }
 """Each command: the module that holds it, its name there, and its line of help."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,11 +21,13 @@ class Balance:
     held: int
     plan: str | None
     plan_active: bool
+    plan_until: datetime | None = None
 
 
 async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
     """Create an account without credits, its user and its data key. Raises `RequestInvalid` for a known address."""
     email = email_addresses.normalized(email)
+    await lock_email(session, email)
     taken = await of_email(session, email)
     if taken is not None:
         raise RequestInvalid(f"The e-mail address already has the account {taken}.", param="email")
@@ -32,6 +35,12 @@ async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID,
     await session.flush()
     session.add(UserRow(id=user_id, account_id=account_id, email=email))
     await data_keys.provision(session, wrapping, account_id, 1)
+
+
+async def lock_email(session: AsyncSession, email: str) -> None:
+    """Let one transaction at a time give this address to a user. Take it before every other lock."""
+    statement = text("SELECT pg_advisory_xact_lock(hashtextextended('email ' || :email, 0))")
+    await (await session.connection()).execute(statement, {"email": email})
 
 
 async def lock(session: AsyncSession, account_id: UUID) -> None:
@@ -73,9 +82,21 @@ async def _row(session: AsyncSession, account_id: UUID) -> AccountRow:
     return row
 
 
-async def balance(session: AsyncSession, account_id: UUID) -> Balance:
+async def epoch(session: AsyncSession, account_id: UUID) -> int:
+    """Return the account's epoch. What is written belongs to it; a purge begins a new one."""
+    found = (await session.exec(select(AccountRow.epoch).where(AccountRow.id == account_id))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such account.")
+    return found
+
+
+async def balance(session: AsyncSession, account_id: UUID, *, fresh: bool = False) -> Balance:
+    """`fresh`: read it again, after the ledger may have moved credits in this transaction."""
     row = await _row(session, account_id)
-    return Balance(row.available, row.held, row.plan, row.plan_active)
+    if fresh:
+        await session.refresh(row)
+    active = row.plan_active and (row.plan_until is None or row.plan_until > datetime.now(UTC))
+    return Balance(row.available, row.held, row.plan, active, row.plan_until)
 
 
 async def of_email(session: AsyncSession, email: str) -> UUID | None:

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 from sqlmodel import SQLModel
 
-from db import media_tables, tables  # noqa: F401  # both fill the metadata
+from db import (  # noqa: F401  # they fill the metadata
+    media_tables,
+    payment_tables,
+    people_tables,
+    share_tables,
+    tables,
+)
 
 TRIGGERS = (
     *(("lines", "append_only"), ("lines", "exact"), ("transactions", "append_only"), ("transactions", "posted")),

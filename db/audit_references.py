@@ -56,9 +56,9 @@ REFERENCES = {
                    count(*) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
                    sum(credits) AS credits, coalesce(sum(provider_cost), 0) AS provider_cost,
                    count(provider_cost) AS costed,
-                   coalesce(meters_total(meters) FILTER (WHERE meters <> '{}'), '{}') AS meters
-            FROM usage GROUP BY 1, 2, 3, 4
-        ) u USING (account_id, day, model, key_id)
+                   coalesce(meters_total(meters) FILTER (WHERE meters <> '{}'), '{}') AS meters, epoch
+            FROM usage GROUP BY account_id, 2, model, 4, epoch
+        ) u USING (account_id, day, model, key_id, epoch)
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
           AND (d.kind, d.calls, d.input_tokens, d.output_tokens, d.credits, d.provider_cost, d.costed, d.meters)
               IS DISTINCT FROM

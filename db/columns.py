@@ -16,8 +16,8 @@ NAMING = {
 SQLModel.metadata.naming_convention = NAMING
 
 
-def time(*, nullable: bool = True) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable)
+def time(*, nullable: bool = True, index: bool | None = None) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable, index=index)
 
 
 def now() -> Any:
@@ -27,6 +27,11 @@ def now() -> Any:
 def money(default: int | None = None) -> Any:
     server_default = None if default is None else str(default)
     return Column(BigInteger, nullable=False, server_default=server_default)
+
+
+def epoch() -> Any:
+    """A column with the account's epoch of when the row was made. A purge erases rows of older epochs."""
+    return Column(BigInteger, nullable=False, server_default="1")
 
 
 def cost(default: int | None = None) -> Any:

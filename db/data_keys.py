@@ -12,14 +12,15 @@ from domain.errors import NotFound
 from domain.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, Wrapping, seal, unseal
 
 
-def _aad(account_id: UUID, epoch: int) -> str:
+def wrapping_aad(account_id: UUID, epoch: int) -> str:
     return f"data_keys|{account_id}|{epoch}"
 
 
 async def provision(session: AsyncSession, wrapping: Wrapping, account_id: UUID, epoch: int) -> None:
     """Make the key of a new epoch. An epoch has one key: a destroyed key is never made again."""
-    wrapped = wrapping.wrap(os.urandom(KEY_BYTES), aad=_aad(account_id, epoch), nonce=os.urandom(NONCE_BYTES))
-    session.add(DataKeyRow(account_id=account_id, epoch=epoch, wrapped=wrapped))
+    aad = wrapping_aad(account_id, epoch)
+    wrapped = wrapping.wrap(os.urandom(KEY_BYTES), aad=aad, nonce=os.urandom(NONCE_BYTES))
+    session.add(DataKeyRow(account_id=account_id, epoch=epoch, wrapped=wrapped, wrapped_by=wrapping.current_id))
     await session.flush()
 
 
@@ -31,7 +32,7 @@ async def opened_by(session: AsyncSession, wrapping: Wrapping) -> bool:
         if row is None or row.wrapped is None:
             continue
         try:
-            wrapping.unwrap(row.wrapped, aad=_aad(row.account_id, row.epoch))
+            wrapping.unwrap(row.wrapped, aad=wrapping_aad(row.account_id, row.epoch))
         except SealBroken:
             return False
     return True
@@ -78,7 +79,7 @@ class Sealing:
         row = (await session.exec(query)).one_or_none()
         if row is None or row.wrapped is None:
             raise NotFound
-        key = self._wrapping.unwrap(row.wrapped, aad=_aad(account_id, row.epoch))
+        key = self._wrapping.unwrap(row.wrapped, aad=wrapping_aad(account_id, row.epoch))
         return ContentKey(account_id, row.epoch, key)
 
     async def _key(self, session: AsyncSession, account_id: UUID, epoch: int) -> bytes:
@@ -86,4 +87,4 @@ class Sealing:
         row = (await session.exec(query)).one_or_none()
         if row is None or row.wrapped is None:
             raise NotFound
-        return self._wrapping.unwrap(row.wrapped, aad=_aad(account_id, epoch))
+        return self._wrapping.unwrap(row.wrapped, aad=wrapping_aad(account_id, epoch))

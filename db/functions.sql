@@ -28,7 +28,8 @@ CREATE OR REPLACE FUNCTION ledger_lock(
     _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[], _wait boolean
 ) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
-    accounts_ json; keys_ json; secrets_ json; claims_ json; holds_ json; refs_ json; cut_ json; unavailable_ json;
+    accounts_ json; keys_ json; secrets_ json; claims_ json; holds_ json; refs_ json; cut_ json; erased_ json;
+    unavailable_ json;
     owners uuid[] := _accounts; wanted_keys uuid[]; wanted_holds uuid[] := _holds;
     locked_accounts uuid[]; locked_holds uuid[]; claimed uuid[];
 BEGIN
@@ -42,11 +43,12 @@ BEGIN
             PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
         END IF;
         SELECT json_agg(json_build_array(id, available, held, open_holds, movements, moved_at, suspended, plan_active,
-                                         recognise_retries, requests_tat, tokens_tat)),
+                                         recognise_retries, requests_tat, tokens_tat, epoch)),
                array_agg(id)
         INTO accounts_, locked_accounts FROM (
             SELECT id, available, held, open_holds, movements, moved_at, suspended_at IS NOT NULL AS suspended,
-                   plan_active, recognise_retries, requests_tat, tokens_tat
+                   plan_active AND coalesce(plan_until > clock_timestamp(), true) AS plan_active,
+                   recognise_retries, requests_tat, tokens_tat, epoch
             FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
     END IF;
@@ -80,7 +82,7 @@ BEGIN
     IF cardinality(_claim_scopes) > 0 THEN
         SELECT json_agg(json_build_array(
                    i.account_id, encode(i.scope, 'hex'), encode(i.fingerprint, 'hex'), i.hold_id,
-                   encode(i.sealed, 'base64'))),
+                   encode(i.sealed, 'base64'), i.epoch)),
                array_agg(i.hold_id)
         INTO claims_, claimed
         FROM (
@@ -104,7 +106,7 @@ BEGIN
         SELECT json_agg(json_build_array(
             id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
             output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged, written_off,
-            refunded, lease_until, created_at, closed_at, closed_by, max_credits)), array_agg(id)
+            refunded, lease_until, created_at, closed_at, closed_by, max_credits, epoch)), array_agg(id)
         INTO holds_, locked_holds FROM (
             SELECT * FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
@@ -125,14 +127,16 @@ BEGIN
     END IF;
 
     IF cardinality(_renewing) > 0 THEN
-        SELECT json_agg(h.id) INTO cut_
+        SELECT json_agg(h.id) FILTER (WHERE a.suspended_at IS NOT NULL OR k.revoked_at IS NOT NULL),
+               json_agg(h.id) FILTER (WHERE h.epoch < a.epoch)
+        INTO cut_, erased_
         FROM holds h JOIN accounts a ON a.id = h.account_id LEFT JOIN api_keys k ON k.id = h.key_id
-        WHERE h.id = ANY(_renewing) AND (a.suspended_at IS NOT NULL OR k.revoked_at IS NOT NULL);
+        WHERE h.id = ANY(_renewing);
     END IF;
 
     RETURN json_build_object('now', clock_timestamp(), 'accounts', accounts_, 'keys', keys_, 'secrets', secrets_,
                              'claims', claims_, 'holds', holds_, 'refs', refs_, 'cut', cut_,
-                             'unavailable', unavailable_);
+                             'erased', erased_, 'unavailable', unavailable_);
 END $$;
 
 
@@ -147,11 +151,11 @@ BEGIN
         INSERT INTO holds (
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
             output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
-            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits)
+            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits, epoch)
         SELECT
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
             output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
-            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits
+            written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits, epoch
         FROM json_populate_recordset(NULL::holds, _placed);
     END IF;
     IF _changed IS NOT NULL THEN
@@ -186,23 +190,23 @@ BEGIN
         WITH used AS (
             INSERT INTO usage (hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens,
                 cache_write_tokens, output_tokens, credits, written_off, source, provider, provider_cost, meters,
-                service_tier, created_at)
+                service_tier, created_at, epoch)
             SELECT hold_id, account_id, key_id, kind, model, input_tokens, cached_tokens,
                 cache_write_tokens, output_tokens, credits, written_off, source, provider, provider_cost, meters,
-                service_tier, created_at
+                service_tier, created_at, epoch
             FROM json_populate_recordset(NULL::usage, _usage)
             RETURNING account_id, (created_at AT TIME ZONE 'UTC')::date AS day, model, key_id, kind, input_tokens,
-                output_tokens, credits, provider_cost, meters
+                output_tokens, credits, provider_cost, meters, epoch
         )
         INSERT INTO usage_days AS d (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits,
-            provider_cost, costed, meters)
+            provider_cost, costed, meters, epoch)
         SELECT account_id, day, model,
                coalesce(key_id, '00000000-0000-0000-0000-000000000000'),
                min(kind), count(*), sum(input_tokens), sum(output_tokens), sum(credits),
                coalesce(sum(provider_cost), 0), count(provider_cost),
-               coalesce(meters_total(meters) FILTER (WHERE meters <> '{}'), '{}')
-        FROM used GROUP BY account_id, day, model, key_id
-        ON CONFLICT (account_id, day, model, key_id) DO UPDATE SET calls = d.calls + excluded.calls,
+               coalesce(meters_total(meters) FILTER (WHERE meters <> '{}'), '{}'), epoch
+        FROM used GROUP BY account_id, day, model, key_id, epoch
+        ON CONFLICT (account_id, day, model, key_id, epoch) DO UPDATE SET calls = d.calls + excluded.calls,
             input_tokens = d.input_tokens + excluded.input_tokens,
             output_tokens = d.output_tokens + excluded.output_tokens, credits = d.credits + excluded.credits,
             provider_cost = d.provider_cost + excluded.provider_cost, costed = d.costed + excluded.costed,
@@ -233,15 +237,15 @@ END $$;
 
 
 -- What a process of the release before came to: it gives movements no positions, times or ids, and does not know the
--- rates of accounts. An account's rates are then never behind its calls.
+-- rates and epochs of accounts. An account's rates are then never behind its calls.
 CREATE OR REPLACE FUNCTION ledger_write(
     _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    accounts_ json; usage_ json; transactions_ json;
+    placed_ json; accounts_ json; usage_ json; transactions_ json;
 BEGIN
     WITH moving AS (
-        SELECT n.id, n.available, n.held, n.open_holds, a.movements, a.moved_at, a.requests_tat, a.tokens_tat,
+        SELECT n.id, n.available, n.held, n.open_holds, a.movements, a.moved_at, a.requests_tat, a.tokens_tat, a.epoch,
                greatest(clock_timestamp(), a.moved_at + interval '1 microsecond') AS at
         FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN accounts a ON a.id = n.id
     ), moved AS (
@@ -258,16 +262,17 @@ BEGIN
                 'requests_tat', greatest(m.requests_tat, m.at), 'tokens_tat', greatest(m.tokens_tat, m.at)))
             FROM moving m LEFT JOIN (
                 SELECT account_id, max(position) AS last, max(at) AS at FROM moved GROUP BY 1) t ON t.account_id = m.id),
-           (SELECT json_agg(to_jsonb(u) || jsonb_build_object('meters', coalesce(u.meters, '{}'), 'created_at', m.at))
+           (SELECT json_agg(to_jsonb(u) || jsonb_build_object('meters', coalesce(u.meters, '{}'), 'created_at', m.at,
+                                                                      'epoch', m.epoch))
             FROM json_populate_recordset(NULL::usage, _usage) u JOIN moving m ON m.id = u.account_id),
            (SELECT json_agg(to_jsonb(t) - 'lines' || jsonb_build_object('created_at', t.at) || (
                 SELECT jsonb_object_agg(l.book, l.amount) FROM json_to_recordset(t.lines) AS l(book text, amount bigint))
                 ORDER BY t.position) FROM moved t)
     INTO accounts_, usage_, transactions_;
+    SELECT json_agg(to_jsonb(h) || jsonb_build_object('epoch', a.epoch)) INTO placed_
+    FROM json_populate_recordset(NULL::holds, _placed) h JOIN accounts a ON a.id = h.account_id;
     PERFORM ledger_apply(
-        CASE WHEN json_array_length(_placed) > 0 THEN _placed END,
-        CASE WHEN json_array_length(_changed) > 0 THEN _changed END,
-        accounts_, CASE WHEN json_array_length(_keys) > 0 THEN _keys END, usage_, transactions_);
+        placed_, CASE WHEN json_array_length(_changed) > 0 THEN _changed END, accounts_, CASE WHEN json_array_length(_keys) > 0 THEN _keys END, usage_, transactions_);
 END $$;
 
 
@@ -356,4 +361,38 @@ BEGIN
 END $$;
 
 
-REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits FROM PUBLIC;
+-- Keys that the master secret wraps, wrapped by another one. The only way in which one changes: as long as it is what the
+-- caller has opened, and never when it has been destroyed. A locked row is left for the next pass.
+CREATE OR REPLACE FUNCTION rewrap_data_keys(_accounts uuid[], _epochs bigint[], _from bytea[], _to bytea[], _by text)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    done bigint;
+BEGIN
+    WITH opened AS (
+        SELECT d.account_id, d.epoch, n.becomes
+        FROM unnest(_accounts, _epochs, _from, _to) AS n(account_id, epoch, was, becomes)
+        JOIN data_keys d ON d.account_id = n.account_id AND d.epoch = n.epoch
+        WHERE d.wrapped = n.was AND octet_length(n.becomes) = octet_length(n.was)
+        ORDER BY d.account_id, d.epoch FOR UPDATE OF d SKIP LOCKED)
+    UPDATE data_keys d SET wrapped = o.becomes, wrapped_by = _by,
+        checksum = checksum_of(encode(o.becomes, 'hex'), d.account_id::text, d.epoch::text)
+    FROM opened o WHERE d.account_id = o.account_id AND d.epoch = o.epoch;
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END $$;
+
+
+CREATE OR REPLACE FUNCTION rewrap_mailbox_keys(_ids smallint[], _from bytea[], _to bytea[], _by text)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    done bigint;
+BEGIN
+    UPDATE mailbox_keys k SET wrapped = n.becomes, wrapped_by = _by FROM unnest(_ids, _from, _to) AS n(id, was, becomes)
+    WHERE k.id = n.id AND k.wrapped = n.was AND octet_length(n.becomes) = octet_length(n.was);
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END $$;
+
+
+REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits, rewrap_data_keys,
+    rewrap_mailbox_keys FROM PUBLIC;

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db import accounts
 from db.tables import IdempotencyRow
 from domain.errors import KeyReused
 from domain.ledger import IdempotencyRecord
@@ -17,14 +18,14 @@ from domain.operations import IdempotencyClaim
 
 async def find(session: AsyncSession, account_id: UUID, claim: IdempotencyClaim) -> IdempotencyRecord | None:
     """Return what this request made before, if it is still stored. Raises `KeyReused` for another request."""
-    now = datetime.now(UTC)
+    now, epoch = datetime.now(UTC), await accounts.epoch(session, account_id)
     for scope, fingerprint in claim.identities:
         row = await session.get(IdempotencyRow, (account_id, scope))
-        if row is None or row.hold_id is None or row.expires_at <= now:
+        if row is None or row.hold_id is None or row.expires_at <= now or row.epoch < epoch:
             continue
         if row.fingerprint != fingerprint:
             raise KeyReused("This Idempotency-Key was used before for a different request.")
-        return IdempotencyRecord(row.fingerprint, row.hold_id, row.sealed)
+        return IdempotencyRecord(row.fingerprint, row.hold_id, row.sealed, row.epoch)
     return None
 
 
@@ -32,7 +33,7 @@ async def remember(
     session: AsyncSession, account_id: UUID, claim: IdempotencyClaim, result_id: UUID, sealed: bytes | None
 ) -> None:
     """Store the result, in place of an expired one. One statement, because expired rows are deleted without a lock."""
-    now = datetime.now(UTC)
+    now, epoch = datetime.now(UTC), await accounts.epoch(session, account_id)
     for scope, fingerprint in claim.identities:
         row = {
             "fingerprint": fingerprint,
@@ -40,6 +41,7 @@ async def remember(
             "sealed": sealed,
             "created_at": now,
             "expires_at": now + claim.remembered,
+            "epoch": epoch,
         }
         statement = insert(IdempotencyRow).values(account_id=account_id, scope=scope, **row)
         await session.exec(statement.on_conflict_do_update(index_elements=["account_id", "scope"], set_=row))

@@ -78,8 +78,10 @@ class Locked:
                 return hold_id if hold_id in self.unavailable else None
             case Reserve():
                 return self._blocked_reserve(operation)
-            case Admit(digest=digest):
+            case Admit(digest=bytes() as digest):
                 return self._blocked_key(digest)
+            case Admit(account_id=account_id):
+                return account_id if account_id in self.unavailable else None
             case Grant(account_id=account_id) | Adjust(account_id=account_id):
                 return account_id if account_id in self.unavailable else None
         account_id, hold = operation.account_id, self.state.holds.get(operation.hold_id)
@@ -146,6 +148,7 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
         claims={(_known_id(row[0]), bytes.fromhex(row[1])): _claimed(row) for row in found["claims"]},
         holds={hold.id: hold for hold in holds},
         cut={UUID(hold_id) for hold_id in found["cut"]},
+        erased={UUID(hold_id) for hold_id in found["erased"]},
         refs={ref: (_known_id(account_id), amount) for ref, account_id, amount in found["refs"]},
     )
 
@@ -180,7 +183,8 @@ def _hold(row: Sequence[Any]) -> Hold:
 
 
 def _claimed(row: Sequence[Any]) -> IdempotencyRecord:
-    return IdempotencyRecord(bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None)
+    sealed = base64.b64decode(row[4]) if row[4] else None
+    return IdempotencyRecord(bytes.fromhex(row[2]), UUID(row[3]), sealed, row[5])
 
 
 @lru_cache(maxsize=4096)
@@ -224,8 +228,8 @@ class _Wanted:
         match operation:
             case Reserve():
                 self._add_reserve(operation)
-            case Admit(digest=digest):
-                self.digests.add(digest)
+            case Admit():
+                self._add_caller(operation)
             case Grant() | Adjust():
                 self.accounts.add(operation.account_id)
                 self.refs.add(operation.ref)
@@ -239,12 +243,15 @@ class _Wanted:
 
     def _add_reserve(self, operation: Reserve) -> None:
         self.placing.add(operation.hold_id)
+        self._add_caller(operation)
+        if operation.claim is not None and operation.claim.adopts:
+            self.claims += [(operation.digest or b"", scope) for scope, _ in operation.claim.identities]
+
+    def _add_caller(self, operation: Admit | Reserve) -> None:
         if operation.account_id is not None:
             self.accounts.add(operation.account_id)
         if operation.digest is not None:
             self.digests.add(operation.digest)
-        if operation.claim is not None and operation.claim.adopts:
-            self.claims += [(operation.digest or b"", scope) for scope, _ in operation.claim.identities]
 
     def parameters(self, owners: Mapping[bytes, UUID]) -> dict[str, Any]:
         known = {owners[digest] for digest in self.digests if digest in owners}

@@ -30,12 +30,14 @@ SELECT ledger_apply(%(placed)s::json, %(changed)s::json, %(accounts)s::json, %(k
 _CLAIMS = Statement(
     "claims",
     """
-INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, expires_at)
-SELECT a, s, f, h, now() + r
+INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, expires_at, epoch)
+SELECT a, s, f, h, now() + r, e
 FROM unnest(%(claim_accounts)s::uuid[], %(claim_scopes)s::bytea[], %(claim_fingerprints)s::bytea[],
-            %(claim_holds)s::uuid[], %(claim_times)s::interval[]) AS c(a, s, f, h, r)
+            %(claim_holds)s::uuid[], %(claim_times)s::interval[], %(claim_epochs)s::bigint[])
+    AS c(a, s, f, h, r, e)
 ON CONFLICT (account_id, scope) DO UPDATE SET fingerprint = excluded.fingerprint, hold_id = excluded.hold_id,
-    sealed = NULL, created_at = now(), expires_at = excluded.expires_at
+    sealed = NULL, created_at = now(), expires_at = excluded.expires_at,
+    epoch = excluded.epoch
 """,
 )
 _SEALED = Statement(
@@ -71,6 +73,7 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
                 "claim_fingerprints": [claim.fingerprint for claim in claims],
                 "claim_holds": [claim.hold_id for claim in claims],
                 "claim_times": [claim.remembered for claim in claims],
+                "claim_epochs": [claim.epoch for claim in claims],
             },
         )
     if changes.sealed:

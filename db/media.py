@@ -95,6 +95,7 @@ class MediaJobs:
                 provider_cost=None if order.cost is None else Decimal(order.cost).scaleb(-COST_PLACES),
                 created_at=now,
                 deadline=now + DEADLINES[order.kind],
+                epoch=reserved.epoch,
             )
             session.add(row)
             await session.flush()

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from db import tables  # noqa: F401  # media jobs refer to accounts
-from db.columns import cost, money, now, text_column, time
+from db.columns import cost, epoch, money, now, text_column, time
 
 OWN_OUTPUTS = """
 NOT jsonb_path_exists(outputs, '$[*].object_key ? (!(@ starts with $folder))', jsonb_build_object(
@@ -65,6 +65,7 @@ class MediaJobRow(SQLModel, table=True):
     provider_cost: Decimal | None = Field(default=None, sa_column=cost())
     outputs_deleted_at: datetime | None = Field(default=None, sa_column=time())
     """When the last of the job's files was deleted from storage. Until then its row is kept."""
+    epoch: int = Field(default=1, sa_column=epoch())
     outputs_retry_at: datetime | None = Field(default=None, sa_column=time())
     """When to try again after files could not be deleted."""
 

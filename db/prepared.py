@@ -18,7 +18,7 @@ from psycopg import AsyncConnection, pq
 from domain.records import record
 
 _PARAMETER = re.compile(r"%\((\w+)\)s::(\w+(?:\[\])?)")
-_UUID, _BYTEA, _TEXT, _INTERVAL = 2950, 17, 25, 1186
+_UUID, _BYTEA, _TEXT, _INTERVAL, _BIGINT = 2950, 17, 25, 1186, 20
 """Ids of types, which are the same in every PostgreSQL."""
 _TEXT_FORMAT, _BINARY_FORMAT = 0, 1
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
@@ -68,11 +68,16 @@ def _interval(value: timedelta) -> bytes:
     return pack(">qii", value // timedelta(microseconds=1), 0, 0)
 
 
+def _bigint(value: int) -> bytes:
+    return pack(">q", value)
+
+
 _ENCODINGS: dict[str, tuple[int, Callable[[Any], bytes]]] = {
     "uuid[]": (_BINARY_FORMAT, _array(_UUID, _uuid)),
     "bytea[]": (_BINARY_FORMAT, _array(_BYTEA, bytes)),
     "text[]": (_BINARY_FORMAT, _array(_TEXT, str.encode)),
     "interval[]": (_BINARY_FORMAT, _array(_INTERVAL, _interval)),
+    "bigint[]": (_BINARY_FORMAT, _array(_BIGINT, _bigint)),
     "boolean": (_BINARY_FORMAT, lambda value: b"\1" if value else b"\0"),
     "json": (_TEXT_FORMAT, str.encode),
 }

@@ -16,7 +16,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "accounts": (
             *("available", "held", "open_holds", "movements", "moved_at", "requests_tat", "tokens_tat"),
-            *("suspended_at", "recognise_retries", "keep_history"),
+            *("suspended_at", "recognise_retries", "plan", "plan_active", "plan_until", "keep_history"),
         ),
         "api_keys": (
             *("requests_tat", "tokens_tat", "open_holds", "day", "day_credits", "month", "month_credits"),
@@ -28,21 +28,34 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("refunded", "lease_until", "closed_at", "closed_by"),
         ),
         "usage_days": (*("calls", "input_tokens", "output_tokens", "credits", "provider_cost", "costed", "meters"),),
-        "idempotency": ("fingerprint", "hold_id", "sealed", "created_at", "expires_at"),
+        "idempotency": ("fingerprint", "hold_id", "sealed", "created_at", "expires_at", "epoch"),
         "media_jobs": (
             *("state", "progress", "credits_refunded", "submit_intended_at", "provider_job_id", "error", "outputs"),
             *("started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
         ),
         "storage_scans": ("position", "finished_at"),
         "conversations": ("title", "messages", "size", "updated_at"),
+        "plan_terms": ("ends_at", "months_given", "next_grant_at"),
+        "payments": (
+            *("account_id", "customer", "subscription_id", "bought", "amount", "currency", "credits", "taken", "due"),
+            *("moves", "problem", "paid_at"),
+        ),
+        "payment_charges": ("payment_id", "refunded", "disputes"),
+        "payment_customers": ("account_id",),
+        "payment_subscriptions": ("account_id", "customer", "cancel_at", "ended_at", "changed_at"),
+        "users": ("email", "email_verified_at", "password"),
+        "sessions": ("last_seen_at",),
+        "throttles": ("until",),
     }
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
-    *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans"),
+    *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans", "shares"),
     *("conversations", "messages"),
+    *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
+    *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
 )
-DELETING = ("job_inputs", "conversations", "messages")
+DELETING = ("job_inputs", "sessions", "one_time_links", "throttles", "shares", "conversations", "messages")
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "

@@ -30,6 +30,7 @@ from sqlmodel import Field, SQLModel
 from db.columns import checksum as _checksum
 from db.columns import cost as _cost
 from db.columns import counts as _counts
+from db.columns import epoch as _epoch
 from db.columns import money as _money
 from db.columns import now as _now
 from db.columns import text_column as _text
@@ -54,10 +55,12 @@ class AccountRow(SQLModel, table=True):
     """The position of its last transaction."""
     moved_at: datetime | None = Field(default=None, sa_column=_time())
     """The time of its last transaction: the next one is later."""
-    epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
+    epoch: int = Field(default=1, sa_column=_epoch())
     suspended_at: datetime | None = Field(default=None, sa_column=_time())
     plan: str | None = Field(default=None, sa_column=_text(nullable=True))
     plan_active: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    plan_until: datetime | None = Field(default=None, sa_column=_time())
+    """The first instant at which the plan is not active any more. Null: it has no end yet."""
     recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     keep_history: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     """Chats of the native endpoint are kept unless a request says `save: false`."""
@@ -74,6 +77,9 @@ class UserRow(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), nullable=False, unique=True))
     email: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    email_verified_at: datetime | None = Field(default=None, sa_column=_time())
+    password: str | None = Field(default=None, sa_column=_text(nullable=True))
+    """An argon2id hash. None: the user has not chosen a password yet."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
 
@@ -84,6 +90,8 @@ class DataKeyRow(SQLModel, table=True):
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True))
     wrapped: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    wrapped_by: str | None = Field(default=None, sa_column=_text(nullable=True))
+    """The id of the key that wrapped it (`Wrapping.current_id`). Null: a version without this column wrapped it."""
     destroyed_at: datetime | None = Field(default=None, sa_column=_time())
     checksum: bytes | None = Field(default=None, sa_column=_checksum())
 
@@ -163,6 +171,7 @@ class HoldRow(SQLModel, table=True):
     closed_at: datetime | None = Field(default=None, sa_column=_time())
     closed_by: str | None = Field(default=None, sa_column=_text(nullable=True))
     max_credits: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    epoch: int = Field(default=1, sa_column=_epoch())
 
 
 class TransactionRow(SQLModel, table=True):
@@ -244,6 +253,7 @@ class UsageRow(SQLModel, table=True):
     """All counts by meter, each token once, if one of the meters has no column of its own; else empty."""
     service_tier: str | None = Field(default=None, sa_column=_text(nullable=True))
     """The service tier whose prices were billed, if it is not the requested one."""
+    epoch: int = Field(default=1, sa_column=_epoch())
 
 
 class UsageDayRow(SQLModel, table=True):
@@ -265,6 +275,7 @@ class UsageDayRow(SQLModel, table=True):
     """The number of calls whose cost is known."""
     meters: dict[str, int] = Field(default_factory=dict, sa_column=_counts())
     """Counts by meter of calls that used a meter without a column of its own."""
+    epoch: int = Field(default=1, sa_column=Column(BigInteger, primary_key=True, server_default="1"))
 
 
 class AuditRow(SQLModel, table=True):
@@ -309,3 +320,4 @@ class IdempotencyRow(SQLModel, table=True):
     sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=_now())
     expires_at: datetime = Field(sa_column=_time(nullable=False))
+    epoch: int = Field(default=1, sa_column=_epoch())

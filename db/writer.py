@@ -128,12 +128,14 @@ class LedgerWriter:
 
     def _key(self, operation: Operation) -> AccountKey:
         match operation:
-            case Admit(digest=digest) | Reserve(digest=bytes() as digest):
+            case Admit(digest=bytes() as digest) | Reserve(digest=bytes() as digest):
                 return self._owners.get(digest, digest)
             case Renew(hold_id=hold_id):
                 return hold_id
-            case Reserve(account_id=UUID() as account_id):
+            case Admit(account_id=UUID() as account_id) | Reserve(account_id=UUID() as account_id):
                 return account_id
+            case Admit():
+                return b""
             case Reserve(hold_id=hold_id):
                 return hold_id
         return operation.account_id

@@ -65,7 +65,7 @@ class Books:
             Posting(LedgerAccount.GRANTS, -operation.amount),
         )
         kind, ref, moved = TransactionKind.GRANT, operation.ref, self._next(account)
-        self._post(account, Transaction(kind, account.id, None, ref, postings, None, *moved))
+        self._post(account, Transaction(kind, account.id, None, ref, postings, operation.note, *moved))
 
     def adjust(self, account: Account, operation: Adjust) -> None:
         postings = (
@@ -153,8 +153,9 @@ def closed(hold: Hold, account: Account, *, repeated: bool = False) -> Closed:
 def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None], *, claimed: bool) -> Reserved:
     """`left` of its key's requests and tokens per minute."""
     key_id, limit = hold.key_id, hold.output_limit
+    available, held = account.available, account.held
     return Reserved(
-        hold.id, account.id, key_id, hold.amount, limit, account.available, account.held, *left, claimed=claimed
+        hold.id, account.id, key_id, hold.amount, limit, available, held, *left, claimed=claimed, epoch=hold.epoch
     )
 
 
@@ -181,4 +182,5 @@ def usage_entry(hold: Hold, usage: Usage, operation: Settle, at: datetime) -> Us
         provider_cost=None if operation.cost is None else plain(operation.cost, COST_PLACES),
         meters={meter.value: count for meter, count in counts.items()} if beyond else {},
         service_tier=tier,
+        epoch=hold.epoch,
     )

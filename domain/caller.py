@@ -66,12 +66,12 @@ class WebSession(Credential):
     """The account's owner, signed in with a browser. Has the balance, and no budget of its own."""
 
     session_id: UUID
-    secret: str = field(repr=False)
-    """Of the cookie; not stored."""
+    user_id: UUID
 
     @property
-    def replay_secret(self) -> str:
-        return self.secret
+    def replay_secret(self) -> None:
+        """None: an answer is sealed only with an API key. A retry hears which charge was made."""
+        return None
 
     def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
         return Payer(account_id=account_id)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from domain.errors import ModelNotFound
 from domain.meters import TokenPrices
 from domain.money import PRICE_PLACES
+from domain.payments import NO_OFFERS, Offers
 
 _EXACT = Context(prec=80)
 """Wide enough that no product of a list price, an exchange rate and a markup is ever rounded before it should be."""
@@ -205,6 +206,8 @@ class Catalog(Frozen):
     exchange: ExchangeRate
     providers: Mapping[str, Provider]
     models: Mapping[str, Model]
+    offers: Offers = NO_OFFERS
+    """Plans, and what payments buy."""
 
     def active_models(self) -> tuple[Model, ...]:
         """In the order of the catalog file."""

@@ -6,17 +6,21 @@ GatewayError
 ├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
+├── SignInFailed                  this address and this password are not a user's
+├── CrossSite                     a browser was made to ask by another site
 ├── InsufficientCredits           nothing was sent, nothing is held
 ├── BelowZero                     an adjustment would take more than there is
 ├── ModelNotFound
 ├── NotFound                      job, key, output … of this caller
 ├── RequestInvalid                names the field
+│   ├── LinkUnusable              a link that was mailed, used up or too old
 │   └── ContextLengthExceeded
 ├── RequestTooLarge
 ├── RateLimited
 ├── KeyReused                     an id or Idempotency-Key met a different request
 ├── AlreadyRunning                the same Idempotency-Key is still at work
 ├── ReplayGone                    answered before; that answer cannot be given again
+├── Erased                        a purge of the account has ended this call
 ├── HoldVoided                    the hold was released before this step
 ├── HoldClosed                    the hold was already settled
 ├── UpstreamError                 provider failed
@@ -87,6 +91,18 @@ class AccountSuspended(GatewayError):
     code = "insufficient_scope"
 
 
+class SignInFailed(GatewayError):
+    """There is no account with this e-mail address and this password."""
+
+    code = "invalid_value"
+
+
+class CrossSite(GatewayError):
+    """Only a page of this server may ask for this with a browser's cookie. Programs use an API key."""
+
+    code = "insufficient_scope"
+
+
 class InsufficientCredits(GatewayError):
     """The balance cannot cover the estimated cost."""
 
@@ -148,6 +164,13 @@ class RequestInvalid(GatewayError):
         self.code = code
 
 
+class LinkUnusable(RequestInvalid):
+    """A one-time link that was used, has expired, or never was: the same for each."""
+
+    def __init__(self) -> None:
+        super().__init__("This link does not work, or not any more. Ask for a new one.", param="token")
+
+
 class ContextLengthExceeded(RequestInvalid):
     """The input does not fit into the model's context window."""
 
@@ -159,6 +182,10 @@ class RequestTooLarge(GatewayError):
     """The request body is larger than this server accepts."""
 
     code = "request_too_large"
+
+    def __init__(self, message: str = "", param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class RateLimited(GatewayError):
@@ -187,6 +214,12 @@ class ReplayGone(GatewayError):
     """This request was answered before under this Idempotency-Key; that answer cannot be given again."""
 
     code = "idempotency_conflict"
+
+
+class Erased(GatewayError):
+    """A purge of this account has ended this call. What was delivered is charged; send the call again to go on."""
+
+    code = "purge_in_progress"
 
 
 class HoldVoided(GatewayError):

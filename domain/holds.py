@@ -59,3 +59,5 @@ class Hold:
     closed_by: ClosedBy | None = None
     max_credits: int | None = None
     """The most that its caller wants to be charged."""
+    epoch: int = 1
+    """Its account's epoch when it was placed. A purge begins a new one, and cuts the holds of those before."""

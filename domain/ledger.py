@@ -51,6 +51,8 @@ class Account:
     requests_tat: datetime | None = None
     """Of the operator's ceiling, for all keys of the account, as `Used` has them for one key."""
     tokens_tat: datetime | None = None
+    epoch: int = 1
+    """A purge begins a new one. What belongs to an older one is erased, and writes nothing any more."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class IdempotencyRecord:
     fingerprint: bytes
     hold_id: UUID
     sealed: bytes | None
+    epoch: int = 1
+    """Of the account, when the claim was made."""
     remembered: timedelta = REMEMBERED
 
 
@@ -94,6 +98,8 @@ class State:
     holds: dict[UUID, Hold] = field(default_factory=dict)
     cut: set[UUID] = field(default_factory=set)
     """Holds to be renewed whose key was revoked, or whose account was suspended, since they were placed."""
+    erased: set[UUID] = field(default_factory=set)
+    """Holds to be renewed that were placed in an epoch which a purge has ended."""
     refs: dict[str, tuple[UUID, int]] = field(default_factory=dict)
     """Transactions already made under an external reference: account and amount."""
 

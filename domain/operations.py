@@ -37,11 +37,15 @@ class IdempotencyClaim:
 
 @record
 class Admit:
-    """Authenticate a key and take one of its requests, before work is done for it. Asked again: one more."""
+    """Authenticate a caller and take one of its requests, before work is done for it. Asked again: one more.
 
-    digest: bytes
+    The caller is a key's digest, or a known account.
+    """
+
+    digest: bytes | None = None
     scope: str | None = None
     ceiling: Limits = NO_LIMITS
+    account_id: UUID | None = None
 
 
 @record
@@ -145,6 +149,8 @@ class Grant:
     account_id: UUID
     amount: int
     ref: str
+    note: str | None = None
+    """What it is for. The account's owner sees it."""
 
 
 @record

@@ -11,6 +11,7 @@ from domain.errors import (
     AlreadyRunning,
     AmountTooLarge,
     CallerUnknown,
+    Erased,
     GatewayError,
     HoldClosed,
     HoldVoided,
@@ -67,12 +68,13 @@ class SpendingLimits:
 
 
 def admit(books: Books, operation: Admit) -> Admitted:
-    account, key = _key_holder(books, operation.digest)
+    account, key = _holder(books, operation)
     held_by = _rates(account, key, operation.ceiling)
     try:
         rates.take(held_by, books.state.now, requests=1)
         _note_counters(books, account, key)
-        _require_scope(key, operation.scope)
+        if key is not None:
+            _require_scope(key, operation.scope)
     except GatewayError as error:
         error.left = rates.left(held_by, books.state.now)
         raise
@@ -134,13 +136,8 @@ def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
 def extend(books: Books, operation: Extend) -> Extended:
     hold = books.hold(operation.hold_id)
     account = books.owner(hold, operation.account_id)
-    if hold.state is not HoldState.OPEN:
-        raise HoldClosed
     key, now, began = books.key_of(hold), books.state.now, hold.created_at
-    if key is not None and key.dead:
-        raise CallerUnknown
-    if account.suspended:
-        raise AccountSuspended
+    _require_alive(hold, account, key)
     more = operation.output_limit - (hold.output_limit or 0)
     if more <= 0:  # asked before, and the answer was lost
         return Extended(hold.output_limit or 0, hold.amount, account.available)
@@ -164,17 +161,31 @@ def extend(books: Books, operation: Extend) -> Extended:
     return Extended(operation.output_limit, hold.amount, account.available)
 
 
+def _require_alive(hold: Hold, account: Account, key: Key | None) -> None:
+    if hold.state is not HoldState.OPEN:
+        raise HoldClosed
+    if hold.epoch < account.epoch:
+        raise Erased
+    if key is not None and key.dead:
+        raise CallerUnknown
+    if account.suspended:
+        raise AccountSuspended
+
+
 def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
     """Authenticate under lock, so that no call starts after a revocation or suspension has committed."""
-    key: Key | None = None
-    if operation.digest is not None:
-        account, key = _key_holder(books, operation.digest)
+    account, key = _holder(books, operation)
+    if key is not None:
         _require_scope(key, operation.scope)
-    else:
-        account = _account(books, operation.account_id)
     if operation.pro_only and not account.plan_active:
         raise ProRequired
     return account, key
+
+
+def _holder(books: Books, operation: Admit | Reserve) -> tuple[Account, Key | None]:
+    if operation.digest is None:
+        return _account(books, operation.account_id), None
+    return _key_holder(books, operation.digest)
 
 
 def _key_holder(books: Books, digest: bytes) -> tuple[Account, Key]:
@@ -206,6 +217,8 @@ def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claime
         raise HoldVoided
     if hold.state is HoldState.SETTLED:
         raise HoldClosed
+    if hold.epoch < account.epoch:
+        raise Erased
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
@@ -218,7 +231,7 @@ def _recorded(books: Books, claim: IdempotencyClaim, placed: Hold) -> bool:
 def _record(books: Books, claim: IdempotencyClaim, hold: Hold) -> None:
     """Under every secret's scope: a process that knows an older secret alone has to find it as well."""
     for scope, fingerprint in claim.identities:
-        record = IdempotencyRecord(fingerprint, hold.id, None, claim.remembered)
+        record = IdempotencyRecord(fingerprint, hold.id, None, hold.epoch, claim.remembered)
         books.state.claims[hold.account_id, scope] = books.changes.claims[hold.account_id, scope] = record
 
 
@@ -233,6 +246,8 @@ def _claimed_before(
         return None
     for scope, fingerprint in claim.identities:
         record = books.state.claims.get((account.id, scope))
+        if record is not None and record.epoch < account.epoch:
+            continue  # a purge erases it
         hold = books.state.holds.get(record.hold_id) if record else None
         if hold is not None and hold.account_id != account.id:
             continue  # never another account's call or job, whatever the row says
@@ -277,6 +292,7 @@ def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> H
         lease_until=books.state.now + operation.lease if operation.lease else None,
         created_at=books.state.now,
         max_credits=_least(operation.max_credits, operation.allowance),
+        epoch=account.epoch,
     )
     if isinstance(operation.terms, TextTerms):
         hold.prices, hold.choices = operation.terms.prices, operation.terms.choices

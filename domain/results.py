@@ -31,6 +31,8 @@ class Reserved:
     tokens: Left | None = None
     claimed: bool = False
     """Its claim was recorded: its answer is to be sealed when it settles."""
+    epoch: int = 1
+    """The account's epoch: what the call writes belongs to it, and is refused in a later one."""
 
 
 @record
@@ -70,6 +72,8 @@ class Renewed:
     lease_until: datetime | None
     cut: bool = False
     """Its key was revoked or its account suspended meanwhile: nothing more may be relayed."""
+    erased: bool = False
+    """A purge of its account began meanwhile: nothing more may be relayed."""
 
 
 @record

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.secrets import KEY_BYTES as KEY_BYTES
-from domain.secrets import Purpose, Secrets
+from domain.secrets import Purpose, Secrets, key_id
 
 NONCE_BYTES = 12
 
@@ -42,13 +42,24 @@ class Wrapping:
     def of(cls, master: str, previous: Sequence[str] = ()) -> "Wrapping":
         return cls(Secrets(master, previous).derive(Purpose.DATA_KEYS).every)
 
+    @property
+    def current_id(self) -> str:
+        """Names the secret that wraps, beside what it wraps: which one does is known without trying all."""
+        return key_id(self.keys[0])
+
     def wrap(self, data_key: bytes, *, aad: str, nonce: bytes) -> bytes:
         return seal(self.keys[0], data_key, aad=aad, nonce=nonce)
 
     def unwrap(self, wrapped: bytes, *, aad: str) -> bytes:
-        for key in self.keys:
+        """Raises `SealBroken`, as `opener` does."""
+        return unseal(self.keys[self.opener(wrapped, aad=aad)], wrapped, aad=aad)
+
+    def opener(self, wrapped: bytes, *, aad: str) -> int:
+        """Which of the keys opens it: 0 is the newest."""
+        for number, key in enumerate(self.keys):
             try:
-                return unseal(key, wrapped, aad=aad)
+                unseal(key, wrapped, aad=aad)
             except SealBroken:
                 continue
+            return number
         raise SealBroken

@@ -7,6 +7,7 @@ one has to say what happens to what an older secret made. Pure.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha256
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -21,6 +22,7 @@ class Purpose(Enum):
     STATEMENT_CURSORS = (b"yout", b"statement")
     SIGNED_URLS = (b"yout", b"signed-urls")
     DATA_KEYS = (b"yout", b"data-keys")
+    SIGN_IN = (b"yout", b"sign-in")
     TEMPORAL_PAYLOADS = (None, b"yout temporal payloads 1")
 
 
@@ -49,6 +51,11 @@ class Secrets:
     def derive(self, purpose: Purpose) -> DerivedKeys:
         older = [secret for secret in dict.fromkeys(self.previous) if secret != self.current]
         return DerivedKeys(_key(self.current, purpose), tuple(_key(secret, purpose) for secret in older))
+
+
+def key_id(key: bytes) -> str:
+    """Name a derived key beside what it encrypted. The name tells nothing of the key."""
+    return sha256(b"id of " + key).hexdigest()[:16]
 
 
 def _key(secret: str, purpose: Purpose) -> bytes:

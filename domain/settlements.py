@@ -5,7 +5,7 @@ from typing import assert_never
 
 from domain import pricing
 from domain.books import Books, closed, usage_entry
-from domain.errors import AmountTooLarge, HoldClosed, HoldVoided, NotFound
+from domain.errors import AmountTooLarge, Erased, HoldClosed, HoldVoided, NotFound
 from domain.holds import ClosedBy, Hold, HoldState
 from domain.ledger import Account, TransactionKind
 from domain.money import MAX_AMOUNT
@@ -22,7 +22,7 @@ def renew(books: Books, operation: Renew) -> Renewed:
     if hold.lease_until is not None:
         hold.lease_until = books.state.now + operation.lease
     books.change(hold)
-    return Renewed(hold.lease_until, cut=hold.id in books.state.cut)
+    return Renewed(hold.lease_until, cut=hold.id in books.state.cut, erased=hold.id in books.state.erased)
 
 
 def settle(books: Books, operation: Settle) -> Closed:
@@ -66,6 +66,8 @@ def refund(books: Books, operation: Refund) -> Closed:
     account = books.owner(hold, operation.account_id)
     if hold.state is HoldState.OPEN:
         return _release(books, hold, account, operation.closed_by)
+    if hold.epoch < account.epoch:
+        raise Erased("A purge has ended the epoch of this charge: it is rolled up, and cannot be refunded.")
     if hold.state is HoldState.VOID or hold.refunded or not hold.charged:
         return closed(hold, account, repeated=True)
     if hold.charged > MAX_AMOUNT - account.available - account.held:
@@ -112,7 +114,7 @@ def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Cl
     )
     books.free(hold, usage)
     books.changes.usage.append(usage_entry(hold, usage, operation, books.moving(account)))
-    if operation.sealed is not None:
+    if operation.sealed is not None and hold.epoch == account.epoch:
         books.changes.sealed[hold.id] = operation.sealed
     return closed(hold, account)
 
@@ -131,6 +133,6 @@ def write_tombstone(books: Books, operation: Void) -> Closed:
         raise NotFound
     now, state = books.state.now, HoldState.VOID
     tombstone = Hold(operation.hold_id, account.id, None, operation.kind, operation.model, state, 0, created_at=now)
-    tombstone.closed_at, tombstone.closed_by = now, operation.closed_by
+    tombstone.epoch, tombstone.closed_at, tombstone.closed_by = account.epoch, now, operation.closed_by
     books.place(tombstone)
     return closed(tombstone, account)

@@ -37,6 +37,8 @@ class UsageEntry:
     """All counts by meter, disjoint, when one of them is in no column of its own; else empty."""
     service_tier: str | None = None
     """By whose prices it was billed, when those are not the prices of the tier that was requested."""
+    epoch: int = 1
+    """Of the hold."""
 
 
 def counted(input_tokens: int, output_tokens: int) -> Usage:

@@ -101,21 +101,26 @@ class IdempotentRequests:
         sealing = None if secret is None else secret.encode() + b"\n" + key.encode()
         return IdempotentRequest(claim, sealing)
 
-    def first_attempt(self, endpoint: str, body: Mapping[str, Any], token: str) -> ImplicitRequest:
+    def first_attempt(self, endpoint: str, body: Mapping[str, Any], token: str | None) -> ImplicitRequest:
         return ImplicitRequest(partial(self.implicit, endpoint, body, token, retry=False))
 
-    def implicit(self, endpoint: str, body: Mapping[str, Any], token: str, *, retry: bool = True) -> IdempotentRequest:
-        """Make the request that a stock SDK's retry shares with its first attempt: it has the same API key and body."""
+    def implicit(
+        self, endpoint: str, body: Mapping[str, Any], token: str | None, *, retry: bool = True
+    ) -> IdempotentRequest:
+        """Make the request that a stock SDK's retry shares with its first attempt: it has the same API key and body.
+
+        `token` is that key. A caller without one has no answer stored, as in `explicit`.
+        """
         canonical = _canonical(body)
         fingerprints = [_hash(secret, b"body", endpoint.encode(), canonical) for secret in self._keys.every]
         current, *previous = (
-            (_hash(secret, b"retry", token.encode(), fingerprint), fingerprint)
+            (_hash(secret, b"retry", (token or "").encode(), fingerprint), fingerprint)
             for secret, fingerprint in zip(self._keys.every, fingerprints, strict=True)
         )
         claim = IdempotencyClaim(
             *current, adopts=retry, implicit=True, remembered=RETRIES_WITHIN, previous=tuple(previous)
         )
-        return IdempotentRequest(claim, token.encode() + b"\n" + sha256(canonical).digest())
+        return IdempotentRequest(claim, None if token is None else token.encode() + b"\n" + sha256(canonical).digest())
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Self
 
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
-from domain.secrets import DerivedKeys, Purpose, Secrets
+from domain.secrets import DerivedKeys, Purpose, Secrets, key_id
 
 ENCODING = b"binary/encrypted"
 KEY_ID = "encryption-key-id"
@@ -36,11 +35,7 @@ class Keyring:
 
     @classmethod
     def of(cls, keys: DerivedKeys) -> Self:
-        return cls(_key_id(keys.current), MappingProxyType({_key_id(key): key for key in keys.every}))
-
-
-def _key_id(key: bytes) -> str:
-    return sha256(b"id of " + key).hexdigest()[:16]
+        return cls(key_id(keys.current), MappingProxyType({key_id(key): key for key in keys.every}))
 
 
 class EncryptionCodec(PayloadCodec):

@@ -65,6 +65,11 @@ SWEEPING = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
     retry_policy=RetryPolicy(maximum_attempts=2),
 )
+GRANTING = ActivityConfig(
+    # A batch of accounts. What one attempt leaves, the next one or the next round finds.
+    start_to_close_timeout=timedelta(minutes=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=5),
+)
 AUDITING = ActivityConfig(
     start_to_close_timeout=timedelta(hours=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=5),

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 import api.app
 from api.cors import Cors
+from api.session_cookie import SessionCookie
 from api.wire.base import ClientWire
 from domain import keys
 from domain.errors import GatewayError, RateLimited
@@ -79,7 +80,9 @@ class Toys:
         calls = Calls(self.books, lambda: catalog, lambda _: upstream, count, NO_LIMITS)
         app = api.app.create_app(_nothing, max_body_bytes=2048, cors=Cors(), wires=[ToyWire()])
         claims = IdempotentRequests(DerivedKeys(b"s" * 32))
-        app.state.resources = SimpleNamespace(calls=calls, claims=claims, ceiling=NO_LIMITS)
+        app.state.resources = SimpleNamespace(
+            calls=calls, claims=claims, ceiling=NO_LIMITS, cookie=SessionCookie("http://test")
+        )
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://test")
 

@@ -23,6 +23,7 @@ from domain.operations import Adjust, Refund
 from domain.pricing import FlatTerms
 from tests.support.bank import WRAPPING, Customer, open_account, reserve, settle, void
 from tests.support.corruptions import MORE
+from tests.support.stack import SECRET
 from tests.support.swaps import IMPOSSIBLE, SWAPS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,7 +165,7 @@ async def _audit_with(url: str, corruption: str) -> dict[str, int]:
 
 
 def _yout(url: str, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "YOUT_DATABASE_URL": url, "YOUT_SECRET_KEY": "s" * 40}
+    environment = {**os.environ, "YOUT_DATABASE_URL": url, "YOUT_SECRET_KEY": SECRET}
     command = [sys.executable, "-m", "cli", *words]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 

@@ -22,7 +22,7 @@ def paid_by(payer: Payer, customer: Customer, amount: int) -> Reserve:
 
 async def test_who_is_signed_in_calls_once_under_one_idempotency_key(database: Database, ledger: LedgerWriter) -> None:
     ann, bob = await open_account(database, ledger, 1000), await open_account(database, ledger, 1000)
-    session = WebSession(session_id=uuid.uuid4(), secret="a cookie's secret")
+    session = WebSession(session_id=uuid.uuid4(), user_id=uuid.uuid4())
     claim = IdempotencyClaim(b"scope", b"fingerprint", previous=((b"older scope", b"older fingerprint"),))
     first = replace(paid_by(session.payer(ann.account_id, NO_LIMITS, datetime.now(UTC)), ann, 50), claim=claim)
     held = await ledger.ask(first)

@@ -23,6 +23,7 @@ from temporal.client import plain_converter
 from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, until
 from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
+from workflows.grants import GrantsWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import MAINTENANCE
@@ -222,6 +223,24 @@ async def audit_clean(world: World) -> WorkflowHandle[Any, Any]:
 async def audit_of_a_drift(world: World) -> WorkflowHandle[Any, Any]:
     world.fakes.auditor.counts = {"available_drift": 7}
     return await _audited(world)
+
+
+@story
+async def grants_of_nothing(world: World) -> WorkflowHandle[Any, Any]:
+    return await _granted(world)
+
+
+@story
+async def grants_in_batches(world: World) -> WorkflowHandle[Any, Any]:
+    world.fakes.plans.batches = [2, 0, 1]
+    return await _granted(world)
+
+
+async def _granted(world: World) -> WorkflowHandle[Any, Any]:
+    async with maintaining(world.client, world.fakes):
+        handle = await world.client.start_workflow(GrantsWorkflow.run, id=str(uuid4()), task_queue=MAINTENANCE)
+        await closed(handle)
+    return handle
 
 
 async def _audited(world: World) -> WorkflowHandle[Any, Any]:

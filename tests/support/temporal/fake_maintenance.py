@@ -1,6 +1,8 @@
 """What the rounds of maintenance and the audit need, in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
 
 from tests.support.temporal.script import Script
 
@@ -70,4 +72,31 @@ class FakeOutputs:
 
     async def delete_orphans(self) -> int:
         await self._script.at("outputs.delete_orphans")
+        return 0
+
+
+@dataclass(frozen=True)
+class FakeBatch:
+    given: int
+    after: tuple[datetime, UUID] | None
+
+
+@dataclass
+class FakePlans:
+    """Each batch gives what `batches` says; the next one begins where the one before ended."""
+
+    script: Script
+    batches: list[int] = field(default_factory=list)
+    asked: list[tuple[datetime, UUID] | None] = field(default_factory=list)
+
+    async def give(self, after: tuple[datetime, UUID] | None) -> FakeBatch:
+        await self.script.at("plans.give")
+        self.asked.append(after)
+        number = len(self.asked)
+        given = self.batches[number - 1] if number <= len(self.batches) else 0
+        more = number < len(self.batches)
+        return FakeBatch(given, (datetime(2026, 1, number, tzinfo=UTC), UUID(int=number)) if more else None)
+
+    async def collect(self) -> int:
+        await self.script.at("plans.collect")
         return 0

@@ -13,7 +13,7 @@ from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, MediaStarter
 from providers.base import OutputFile, Progress, Stage
 from storage.base import Listed, Stored
-from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs
+from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
 from tests.support.temporal.script import Script
 
 SENTINEL = "a-prompt-that-nobody-may-read"
@@ -268,6 +268,7 @@ class Fakes:
         self.auditor = FakeAuditor(self.script)
         self.holds = FakeHolds(self.script)
         self.outputs = FakeOutputs(self.script)
+        self.plans = FakePlans(self.script)
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)
 

@@ -13,6 +13,7 @@ from temporalio.worker import Worker
 
 from activities.audit import AuditActivities
 from activities.bookkeeping import BookkeepingActivities
+from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities
 from activities.payloads import MediaResult
@@ -25,6 +26,7 @@ from tests.support.temporal.fakes import QUICK, Fakes, sniff
 from worker import SANDBOX, Parts, build_id
 from workflows import start
 from workflows.audit import AuditWorkflow
+from workflows.grants import GrantsWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import LEDGER, MAINTENANCE, media_queue
@@ -54,6 +56,7 @@ def parts_of(fakes: Fakes) -> Parts:
         fakes.holds,
         fakes.maintenance,
         fakes.outputs,
+        fakes.plans,
     )
 
 
@@ -101,8 +104,11 @@ async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     does = MaintenanceActivities(fakes.maintenance(MediaStarter(client)), fakes.holds, fakes.holds, fakes.outputs)
     audit = AuditActivities(fakes.auditor)
     of_rows = [does.sweep_holds, does.forget_expired, does.delete_expired_outputs, does.delete_orphaned_outputs]
-    activities = [*of_rows, does.start_orphans, does.recover, does.reconcile, audit.audit_ledger]
-    async with _worker(client, MAINTENANCE, workflows=[MaintenanceWorkflow, AuditWorkflow], activities=activities):
+    grants = GrantActivities(fakes.plans)
+    of_plans = [grants.grant_plans, grants.collect_returned]
+    activities = [*of_rows, *of_plans, does.start_orphans, does.recover, does.reconcile, audit.audit_ledger]
+    workflows = [MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow]
+    async with _worker(client, MAINTENANCE, workflows=workflows, activities=activities):
         yield
 
 

@@ -12,11 +12,17 @@ from domain.limits import Used
 SQL = ledger_columns.FUNCTIONS.read_text("utf-8")
 CHANGES = [
     ("prices::text, input_bound", "input_bound, prices::text, input_bound"),  # a column twice shifts none, and is wrong
-    ("max_credits)), array_agg(id)", "max_credits, epoch)), array_agg(id)"),  # one that the rules do not know
-    ("recognise_retries, requests_tat, tokens_tat)),", "requests_tat, tokens_tat)),"),  # one that they need
+    (
+        "max_credits, epoch)), array_agg(id)",
+        "max_credits, epoch, color)), array_agg(id)",
+    ),  # one that the rules do not know
+    (
+        "recognise_retries, requests_tat, tokens_tat, epoch)),",
+        "requests_tat, tokens_tat, epoch)),",
+    ),  # one that they need
     ("day, day_credits, month, month_credits))", "day, day_credits, month))"),
     (
-        "lease_until, created_at, closed_at, closed_by, max_credits)\n        SELECT",
+        "lease_until, created_at, closed_at, closed_by, max_credits, epoch)\n        SELECT",
         "lease_until, created_at)\n        SELECT",
     ),
     (

@@ -42,6 +42,14 @@ def test_an_admission_takes_a_request_and_holds_nothing() -> None:
     assert admitted.requests.remaining == 59
 
 
+def test_who_is_signed_in_takes_requests_of_the_account() -> None:
+    known = state()
+    signed_in = Admit(ceiling=Limits(requests=60), account_id=ANN)
+    assert [left(known, signed_in), left(known, signed_in)] == [59, 58]
+    (unknown,), _ = run(known, Admit(account_id=UUID(int=77)))
+    assert isinstance(unknown, CallerUnknown)
+
+
 def test_who_was_admitted_pays_no_second_request() -> None:
     known = limited(60)
     assert [left(known, ADMIT), left(known, reserve(1, admitted=True)), left(known, reserve(2))] == [59, 59, 58]

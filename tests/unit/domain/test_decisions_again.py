@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import GatewayError
+from domain.errors import Erased, GatewayError
 from domain.holds import LEASE
 from domain.ledger import State, Transaction
 from domain.limits import Limits
@@ -142,3 +142,23 @@ def test_a_first_attempt_that_asks_again_is_still_told_that_its_claim_is_recorde
     (again,), _ = run(known, first)
     assert isinstance(again, Reserved)
     assert again.claimed
+
+
+def test_a_purge_ends_the_calls_of_the_epoch_before_and_no_other() -> None:
+    claim = IdempotencyClaim(b"scope", b"fingerprint")
+    known = state()
+    run(known, reserve(1, claim=claim), reserve(2), settle(2))
+    known.accounts[ANN].epoch = 2
+    known.erased.add(UUID(int=1))
+    verdicts, changes = run(
+        known, Renew(UUID(int=1), 5), Extend(UUID(int=1), ANN, 200), reserve(1), Refund(UUID(int=2), ANN),
+        replace(settle(1), sealed=b"sealed"), reserve(3, claim=claim),
+    )  # fmt: skip
+    assert isinstance(verdicts[0], Renewed)
+    assert verdicts[0].erased
+    assert [type(verdict) for verdict in verdicts[1:4]] == [Erased, Erased, Erased]
+    assert isinstance(verdicts[4], Closed), "what was delivered is charged"
+    assert not changes.sealed, "nothing of an old epoch is kept for a replay"
+    assert isinstance(verdicts[5], Reserved), "what was claimed before is claimed anew"
+    assert verdicts[5].epoch == known.holds[UUID(int=3)].epoch == 2
+    assert [entry.epoch for entry in changes.usage] == [1]

@@ -16,6 +16,7 @@ from domain.sealing import Wrapping
 from domain.secrets import DerivedKeys, Purpose, Secrets
 from domain.signed_urls import SignedUrls
 from gateway.idempotency import IdempotentRequests
+from gateway.known_browsers import KnownBrowsers
 from temporal.codec import EncryptionCodec, Keyring
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,11 +63,17 @@ async def temporal_payloads(old: DerivedKeys, new: DerivedKeys) -> bool:
     return await EncryptionCodec(Keyring.of(new)).decode(sealed) == [payload]
 
 
+async def sign_in(old: DerivedKeys, new: DerivedKeys) -> bool:
+    """A browser stays known. What slows guessing down begins anew."""
+    return KnownBrowsers(new).name_of(KnownBrowsers(old).written(ACCOUNT), ACCOUNT) is not None
+
+
 ROTATIONS: Mapping[Purpose, Callable[[DerivedKeys, DerivedKeys], object]] = {
     Purpose.IDEMPOTENCY: idempotency,
     Purpose.STATEMENT_CURSORS: statement_cursors,
     Purpose.SIGNED_URLS: signed_urls,
     Purpose.DATA_KEYS: data_keys,
+    Purpose.SIGN_IN: sign_in,
     Purpose.TEMPORAL_PAYLOADS: temporal_payloads,
 }
 

@@ -19,7 +19,7 @@ from tests.support.doubles.chat_calls import CATALOG, MESSAGES, count, upstreams
 
 TOKEN = mint(b"k" * ENTROPY_BYTES)
 ANN = UUID(int=1)
-SESSION = WebSession(session_id=UUID(int=8), secret="cookie-secret")
+SESSION = WebSession(session_id=UUID(int=8), user_id=UUID(int=6))
 VISITOR = Visitor(visitor_id=UUID(int=7), limits=Limits(credits_day=50))
 
 
@@ -41,7 +41,7 @@ async def opened(caller: AnyCaller) -> list[Operation]:
     request = ModelCall(
         "demo-chat", {"model": "demo-chat", "messages": MESSAGES}, stream=False, choices=1, output_limit=5
     )
-    first = IdempotentRequests(DerivedKeys(b"k" * 32)).first_attempt("chat", {}, caller.replay_secret or "")
+    first = IdempotentRequests(DerivedKeys(b"k" * 32)).first_attempt("chat", {}, caller.replay_secret)
     await calls.open(request, caller, first)
     return ledger.operations
 

@@ -23,6 +23,7 @@ class Ledger:
         self.broken: set[UUID] = set()
         self.locked: set[UUID] = set()
         self.waiting = 0
+        self.purged: set[UUID] = set()
         self.requests = 0
 
     async def ask(self, operation: Operation) -> Answer:
@@ -35,7 +36,7 @@ class Ledger:
             raise KeyError
         if failure := self.refusals.get(operation.hold_id):
             raise failure
-        return Renewed(None)
+        return Renewed(None, erased=operation.hold_id in self.purged)
 
     async def has_been_asked(self) -> bool:
         """A whole round long."""
@@ -51,22 +52,28 @@ async def test_a_stream_ends_when_its_hold_does_and_before_others_would_end_it()
     calls = Calls(ledger, lambda: CATALOG, _provider, len, NO_LIMITS)
     ended: dict[str, str] = {}
 
-    def call(name: str, failure: GatewayError | None, *, silent: float = 0) -> None:
+    def call(name: str, failure: GatewayError | None = None, *, silent: float = 0) -> UUID:
         new_call = opened()
         new_call.renewed_at -= silent
         new_call.hold_lost = lambda error: ended.update({name: error.code})
         calls.live[new_call.hold_id] = new_call
         if failure is not None:
             ledger.refusals[new_call.hold_id] = failure
+        return new_call.hold_id
 
-    call("well", None, silent=1000)
+    call("well", silent=1000)
+    ledger.purged.add(call("purged"))
     call("swept", HoldClosed())
     call("away for a moment", ServiceUnavailable())
     call("away for longer than a lease", ServiceUnavailable(), silent=26)
     renewing = asyncio.create_task(renew_for_ever(calls))
     assert await eventually(ledger.has_been_asked)
     renewing.cancel()
-    assert ended == {"swept": HoldClosed.code, "away for longer than a lease": "service_unavailable"}
+    assert ended == {
+        "purged": "purge_in_progress",
+        "swept": HoldClosed.code,
+        "away for longer than a lease": "service_unavailable",
+    }
 
 
 async def test_a_call_that_cannot_be_renewed_ends_no_other_lease() -> None:

@@ -1,0 +1,153 @@
+"""`/api/chat/share/`: share a chat as a public page, list the pages, take one back. `web/shares.py` shows them."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.body import StrictRoute
+from api.deps import CurrentResources, IdempotencyKey, MayShare
+from api.idempotency import REPLAYED
+from api.pages import MAX_PAGE_ENTRIES
+from api.resources import Resources
+from domain.catalog import Catalog
+from domain.errors import RequestInvalid
+from domain.shares import MAX_TITLE, Ending, messages_of
+from gateway.shares import Share, ShareOrder
+
+
+class _Route(StrictRoute):
+    max_body_bytes = 4 * 1024 * 1024
+
+
+router = APIRouter(prefix="/api/chat/share", tags=["share"], route_class=_Route)
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+_MOST_SECONDS = 100 * 366 * 24 * 3600
+
+
+class CreateShare(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    """OpenAI's messages, the oldest first. Texts are shown, images as links; other parts and fields are not shared."""
+    title: Annotated[str | None, Field(max_length=MAX_TITLE, pattern=_PRINTABLE)] = None
+    model: Annotated[str | None, Field(max_length=200, pattern=_PRINTABLE)] = None
+    """The model that answered. A message may have a `model` of its own."""
+    expires_in: Annotated[int | None, Field(ge=1, le=_MOST_SECONDS)] = None
+    """Seconds."""
+    expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    """Null, where the operator allows it: never."""
+
+
+class SharedPage(BaseModel):
+    slug: str
+    url: str
+    title: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    messages: int
+    """How many."""
+
+
+class SharedPageList(BaseModel):
+    data: list[SharedPage]
+    has_more: bool
+    next: str | None
+
+
+class ShareQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
+
+
+@router.post("/", status_code=201)
+async def create_share(
+    body: CreateShare, caller: MayShare, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+) -> SharedPage:
+    """Share messages as a public page. It is a copy that never changes, and ends after 30 days unless you say when.
+
+    Whoever has the address can read it. Search engines are told not to index it.
+    """
+    now = datetime.now(UTC)
+    order = ShareOrder(
+        messages=messages_of(body.messages, _models(body, resources.catalog())),
+        title=body.title,
+        created_at=now,
+        expires_at=resources.share_lifetimes.end(now, _ending(body)),
+    )
+    share, replayed = await resources.shares.create(caller.account_id, order, idempotent)
+    response.headers.update(REPLAYED if replayed else {})
+    return _page(share, resources)
+
+
+@router.get("/")
+async def list_shares(
+    caller: MayShare, resources: CurrentResources, query: Annotated[ShareQuery, Query()]
+) -> SharedPageList:
+    """List the account's shared pages, the newest first, without those that have ended."""
+    page = await resources.shares.listed(caller.account_id, _position(query.cursor), query.limit)
+    data = [_page(share, resources) for share in page.data]
+    return SharedPageList(data=data, has_more=page.next is not None, next=_cursor(page.next))
+
+
+@router.get("/{slug}/")
+async def get_share(slug: str, caller: MayShare, resources: CurrentResources) -> SharedPage:
+    return _page(await resources.shares.find(caller.account_id, slug), resources)
+
+
+@router.delete("/{slug}/", status_code=204)
+async def revoke_share(slug: str, caller: MayShare, resources: CurrentResources) -> None:
+    """Take a page back. Its content is deleted, and its address answers 404 at once, in every process."""
+    await resources.shares.revoke(caller.account_id, slug)
+
+
+def _page(share: Share, resources: Resources) -> SharedPage:
+    return SharedPage(
+        slug=share.slug,
+        url=f"{resources.public_url}/c/{share.slug}",
+        title=share.title,
+        created_at=share.created_at,
+        expires_at=share.expires_at,
+        messages=share.messages,
+    )
+
+
+def _ending(body: CreateShare) -> Ending:
+    after = None if body.expires_in is None else timedelta(seconds=body.expires_in)
+    return Ending(after, body.expires_at, "expires_at" in body.model_fields_set)
+
+
+def _models(body: CreateShare, catalog: Catalog) -> list[str | None]:
+    """Return the name of the model of each message: of answers only."""
+    names = []
+    for index, message in enumerate(body.messages):
+        model = message.get("model")
+        if model is not None and not (isinstance(model, str) and 0 < len(model) <= 200 and model.isprintable()):
+            param = f"messages[{index}].model"
+            raise RequestInvalid(f"'{param}' must be a model's name.", param=param)
+        model = model or body.model
+        names.append(_shown(model, catalog) if model and message.get("role") == "assistant" else None)
+    return names
+
+
+def _shown(model: str, catalog: Catalog) -> str:
+    known = catalog.models.get(model)
+    return model if known is None else known.name
+
+
+def _cursor(last: UUID | None) -> str | None:
+    return None if last is None else urlsafe_b64encode(last.bytes).decode().rstrip("=")
+
+
+def _position(cursor: str | None) -> UUID | None:
+    if cursor is None:
+        return None
+    try:
+        return UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor") from None

@@ -1,0 +1,160 @@
+"""What a purge erases and what it keeps: each table with rows of an account is in one of the two lists below.
+
+A new table of yours gets an entry in `ERASED`, if it has content or says what somebody did, or else in `KEPT`, with the
+reason that receipts and docs/privacy.md state. A test names every table that is in neither. Rows of `ERASED` have a
+column `epoch` (`db.columns.epoch`): those of epochs before the account's own are deleted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import field
+from types import MappingProxyType
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.records import record
+
+OLD = "account_id = :account AND epoch < :epoch"
+"""The rows of an account that were written before its purge began."""
+BATCH = 1000
+
+
+@record
+class Erased:
+    """Rows that a purge deletes, in the order of the list: rows that refer to others come before those."""
+
+    name: str
+    """In the receipt."""
+    table: str
+    rows: str = OLD
+    """A condition in SQL with `:account` and `:epoch`."""
+    one: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """By what a partial purge may name ("conversation", "share", "job"): a condition with `:account` and `:id`."""
+    rolled_up: bool = False
+    """Deleted with its call, when the ledger rolls it up, and not row by row."""
+
+
+@record
+class Kept:
+    """Rows that stay, and why."""
+
+    table: str
+    fields: str
+    reason: str
+    until: str
+
+
+@record
+class Extent:
+    """What one purge erases: all of an account that is older than an epoch, or one thing of it."""
+
+    account_id: UUID
+    epoch: int
+    """The account's, since this purge began."""
+    kind: str | None = None
+    id: str | None = None
+
+    def parameters(self) -> dict[str, object]:
+        return {"account": self.account_id, "epoch": self.epoch, "id": self.id}
+
+
+_ACCOUNT = "until the account is closed"
+_BY_LAW = "as long as the operator's law says"
+_AS_USED = "until it ends, is used or expires"
+ERASED: tuple[Erased, ...] = (
+    Erased(
+        "job_inputs",
+        "job_inputs",
+        "job_id IN (SELECT id FROM media_jobs WHERE account_id = :account AND epoch < :epoch)",
+    ),
+    Erased(
+        "media_jobs", "media_jobs", one=MappingProxyType({"job": "account_id = :account AND id = CAST(:id AS uuid)"})
+    ),
+    Erased(
+        "shares",
+        "shares",
+        one=MappingProxyType(
+            {"share": "account_id = :account AND slug_hash = sha256(convert_to(CAST(:id AS text), 'UTF8'))"}
+        ),
+    ),
+    Erased(
+        "messages",
+        "messages",
+        "conversation_id IN (SELECT id FROM conversations WHERE account_id = :account AND epoch < :epoch)",
+        one=MappingProxyType(
+            {
+                "conversation": "conversation_id IN (SELECT id FROM conversations "
+                "WHERE account_id = :account AND id = CAST(:id AS uuid))"
+            }
+        ),
+    ),
+    Erased(
+        "conversations",
+        "conversations",
+        one=MappingProxyType({"conversation": "account_id = :account AND id = CAST(:id AS uuid)"}),
+    ),
+    Erased("idempotency_keys", "idempotency"),
+    Erased("usage_entries", "usage", rolled_up=True),
+    Erased("usage_days", "usage_days", rolled_up=True),
+)
+KEPT: tuple[Kept, ...] = (
+    Kept("accounts", "balance, epoch, plan, settings, limits' counters", "the account goes on", _ACCOUNT),
+    Kept("users", "e-mail address, password hash", "its owner signs in with them", _ACCOUNT),
+    Kept("sessions", "hash of the cookie, times", "its owner stays signed in, unless told otherwise", _AS_USED),
+    Kept("one_time_links", "hash of the link, e-mail address, expiry", "a mailed link works once", _AS_USED),
+    Kept("data_keys", "number and time of the destroyed keys", "no epoch's key is ever made again", _ACCOUNT),
+    Kept("api_keys", "name, scopes, limits, counters, times", "the keys go on", _ACCOUNT),
+    Kept("api_key_secrets", "hash of the token, its first and last characters", "the keys go on", _ACCOUNT),
+    Kept(
+        "holds",
+        "id, times, and that it has ended",
+        "a late step of an erased call meets it, and writes nothing",
+        "as holds are kept (YOUT_HOLD_RETENTION)",
+    ),
+    Kept(
+        "transactions",
+        "grants, payments and adjustments: amount, time, hashed reference; one sum of all erased calls",
+        "the balance, and that no payment counts twice",
+        _ACCOUNT,
+    ),
+    Kept("lines", "the amounts of these movements", "the balance", _ACCOUNT),
+    Kept("plan_terms", "plan, times, months that were given", "the plan goes on, and gives no month twice", _ACCOUNT),
+    Kept("payments", "ids at Stripe, amounts, what was bought", "records of payments must be kept by law", _BY_LAW),
+    Kept("payment_customers", "id at Stripe", "later payments and refunds find the account by it", _ACCOUNT),
+    Kept("payment_subscriptions", "ids at Stripe, times", "a subscription goes on until it is cancelled", _ACCOUNT),
+)
+
+
+def entries(extent: Extent) -> list[tuple[Erased, str]]:
+    """Return what the purge erases, each with the condition of its rows."""
+    if extent.kind is None:
+        return [(entry, entry.rows) for entry in ERASED]
+    return [(entry, entry.one[extent.kind]) for entry in ERASED if extent.kind in entry.one]
+
+
+async def count(session: AsyncSession, extent: Extent) -> dict[str, int]:
+    """Count the rows that are left to erase, by name."""
+    connection = await session.connection()
+    counts: dict[str, int] = {}
+    for entry, rows in entries(extent):
+        query = text(f"SELECT count(*) FROM {entry.table} WHERE {rows}")  # noqa: S608  # our own text
+        counts[entry.name] = int((await connection.execute(query, _used(rows, extent))).scalar_one())
+    return counts
+
+
+async def erase(session: AsyncSession, extent: Extent, batch: int = BATCH) -> int:
+    """Delete one batch of the first rows that are left, and return how many. The caller commits, and asks until 0."""
+    connection = await session.connection()
+    for entry, rows in entries(extent):
+        if entry.rolled_up:
+            continue
+        some = f"SELECT ctid FROM {entry.table} WHERE {rows} LIMIT {batch}"  # noqa: S608  # our own text
+        statement = text(f"DELETE FROM {entry.table} WHERE ctid = ANY(ARRAY({some}))")  # noqa: S608
+        if gone := (await connection.execute(statement, _used(rows, extent))).rowcount:
+            return int(gone)
+    return 0
+
+
+def _used(rows: str, extent: Extent) -> dict[str, object]:
+    return {name: value for name, value in extent.parameters().items() if f":{name}" in rows}

@@ -1,0 +1,251 @@
+"""What is known of payments, and the credits that follow from it. The caller's transaction commits.
+
+Every fact is merged into what is known before, and the credits are then brought to what all of it says: the order and
+the repetition of events do not matter. Callers have `db.plans.lock`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import clawbacks, ledger, plans
+from db.engine import raw
+from db.payment_tables import (
+    PaymentChargeRow,
+    PaymentCustomerRow,
+    PaymentEventRow,
+    PaymentRow,
+    PaymentSubscriptionRow,
+    PlanTermRow,
+)
+from db.tables import AccountRow
+from domain.errors import AmountTooLarge, GatewayError
+from domain.operations import Grant
+from domain.payments import (
+    Buyer,
+    Disputed,
+    Event,
+    Fact,
+    Linked,
+    Offers,
+    Paid,
+    Refunded,
+    Subscribed,
+    SubscriptionChanged,
+    disputes_with,
+)
+from domain.plans import Plan, month_after
+
+NO_ACCOUNT = "no account is known for it"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    processed: bool
+    """False: it was processed before."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Payments that gave nothing, and why."""
+
+
+async def apply(session: AsyncSession, event: Event, offers: Offers, now: datetime) -> Outcome:
+    """Process an event once."""
+    await plans.lock(session)
+    values = {"id": event.id, "type": event.type, "created_at": event.at}
+    adding = insert(PaymentEventRow).values(**values).on_conflict_do_nothing().returning(col(PaymentEventRow.id))
+    if (await session.exec(adding)).first() is None:
+        return Outcome(False)
+    facts = Facts(session, offers, event.at, now)
+    for fact in event.facts:
+        await facts.apply(fact)
+    paid = [await session.get(PaymentRow, fact.payment_id) for fact in event.facts if isinstance(fact, Paid)]
+    return Outcome(True, {payment.id: payment.problem for payment in paid if payment and payment.problem})
+
+
+class Facts:
+    """Merges the facts of one event."""
+
+    def __init__(self, session: AsyncSession, offers: Offers, at: datetime, now: datetime) -> None:
+        self._session, self._offers, self._at, self._now = session, offers, at, now
+
+    async def apply(self, fact: Fact) -> None:
+        match fact:
+            case Paid():
+                await self._paid(fact)
+            case Subscribed():
+                await self.know(fact.buyer)
+            case SubscriptionChanged():
+                await self._change(fact)
+            case Linked() | Refunded() | Disputed():
+                await self._charge(fact)
+
+    async def _paid(self, fact: Paid) -> None:
+        for charge in fact.charges:
+            await self._link(charge, fact.payment_id)
+        payment = await self._session.get(PaymentRow, fact.payment_id)
+        if payment is None:
+            payment = PaymentRow(
+                id=fact.payment_id,
+                customer=fact.buyer.customer,
+                subscription_id=fact.buyer.subscription,
+                bought=_bought(fact),
+                amount=fact.amount,
+                currency=fact.currency,
+                problem=NO_ACCOUNT,
+                paid_at=self._at,
+            )
+            self._session.add(payment)
+            await self._session.flush()
+        await self.know(fact.buyer)
+        if payment.account_id is None:
+            await self.match(payment, await self._account(fact.buyer))
+
+    async def match(self, payment: PaymentRow, account_id: UUID | None) -> None:
+        """Give an account what the payment has bought, if both are known; else say what is missing."""
+        if account_id is None:
+            return
+        payment.account_id = account_id
+        self._session.add(payment)
+        await self._session.flush()
+        await self.give(payment)
+
+    async def give(self, payment: PaymentRow) -> None:
+        """Give what the payment has bought to its account, or record why that is not possible."""
+        bought = payment.bought
+        offer = self._offers.find(bought["goods"])
+        payment.problem = None
+        if isinstance(offer, Plan):
+            await self._begin(payment, offer)
+            return
+        credits = offer.credits * bought["quantity"] if offer else self._credits_for(payment)
+        if credits is None:
+            names = ", ".join(bought["goods"]) or f"an amount in {payment.currency}"
+            payment.problem = f"the catalog sells nothing as {names}"
+            self._session.add(payment)
+            return
+        await self.grant(payment, credits, offer.name if offer else "credits")
+
+    def _credits_for(self, payment: PaymentRow) -> int | None:
+        return self._offers.credits_for(payment.bought["net"], payment.currency)
+
+    async def grant(self, payment: PaymentRow, credits: int, what: str) -> None:
+        """Give credits for the payment, once."""
+        assert payment.account_id is not None  # noqa: S101  # it was matched
+        payment.problem = None
+        self._session.add(payment)
+        if not credits:
+            return
+        order = Grant(payment.account_id, credits, f"stripe:{payment.id}", f"payment {payment.id}: {what}")
+        (result,) = await ledger.execute(await raw(self._session), [order])
+        if isinstance(result, AmountTooLarge):
+            payment.problem = f"{credits} credits are more than the account can hold"
+            return
+        if isinstance(result, GatewayError):
+            raise result
+        await clawbacks.credit(self._session, payment.id, credits)
+        await clawbacks.collect(self._session, payment.account_id)
+
+    async def _begin(self, payment: PaymentRow, plan: Plan) -> None:
+        assert payment.account_id is not None  # noqa: S101  # it was matched
+        since, until = (datetime.fromisoformat(time) for time in payment.bought["period"] or _a_month(payment.paid_at))
+        row = PlanTermRow(
+            id=uuid5(NAMESPACE_URL, f"stripe:{payment.id}"),
+            account_id=payment.account_id,
+            plan=plan.id,
+            payment_id=payment.id,
+            subscription_id=payment.subscription_id,
+            begins_at=since,
+            ends_at=max(since, until),
+        )
+        self._session.add(payment)
+        await plans.begin(self._session, row, self._offers, self._now)
+
+    async def _account(self, buyer: Buyer) -> UUID | None:
+        """Return the account that the event names, else that of its subscription, else that of its customer."""
+        account = await self._session.get(AccountRow, buyer.account_id) if buyer.account_id else None
+        if account is not None:
+            return account.id
+        known = await self._session.get(PaymentSubscriptionRow, buyer.subscription) if buyer.subscription else None
+        if known is not None and known.account_id is not None:
+            return known.account_id
+        customer = await self._session.get(PaymentCustomerRow, buyer.customer) if buyer.customer else None
+        return customer.account_id if customer else None
+
+    async def know(self, buyer: Buyer) -> None:
+        """Remember whose account a customer and a subscription pay for; match what they have paid before."""
+        account_id = await self._account(buyer)
+        if account_id is None:
+            return
+        if buyer.customer:
+            values = {"id": buyer.customer, "account_id": account_id}
+            await self._session.exec(insert(PaymentCustomerRow).values(**values).on_conflict_do_nothing())
+        if buyer.subscription:
+            row = await self._subscription(buyer.subscription, buyer.customer)
+            row.account_id = row.account_id or account_id
+            self._session.add(row)
+        await self._session.flush()
+        for payment in await self._waiting(buyer):
+            await self.match(payment, account_id)
+
+    async def _waiting(self, buyer: Buyer) -> list[PaymentRow]:
+        """Return payments without an account of this customer or subscription."""
+        same = [col(PaymentRow.customer) == buyer.customer] if buyer.customer else []
+        same += [col(PaymentRow.subscription_id) == buyer.subscription] if buyer.subscription else []
+        if not same:
+            return []
+        query = select(PaymentRow).where(col(PaymentRow.account_id).is_(None), or_(*same))
+        return list((await self._session.exec(query.order_by(col(PaymentRow.created_at)))).all())
+
+    async def _subscription(self, subscription_id: str, customer: str | None) -> PaymentSubscriptionRow:
+        values = {"id": subscription_id, "customer": customer}
+        await self._session.exec(insert(PaymentSubscriptionRow).values(**values).on_conflict_do_nothing())
+        row = await self._session.get(PaymentSubscriptionRow, subscription_id)
+        assert row is not None  # noqa: S101  # it was just added, or was there
+        return row
+
+    async def _change(self, fact: SubscriptionChanged) -> None:
+        row = await self._subscription(fact.id, fact.buyer.customer)
+        if row.changed_at is None or self._at >= row.changed_at:
+            row.changed_at, row.cancel_at = self._at, fact.cancel_at
+        row.ended_at = row.ended_at or fact.ended_at  # what has ended stays so
+        self._session.add(row)
+        await self._session.flush()
+        await self.know(fact.buyer)
+        terms = await plans.by_subscription(self._session, fact.id)
+        await plans.reschedule(self._session, terms, self._offers, self._now)
+
+    async def _charge(self, fact: Linked | Refunded | Disputed) -> None:
+        charge = await self._link(fact.charge, fact.payment_id if isinstance(fact, Linked) else None)
+        if isinstance(fact, Refunded):
+            charge.refunded = max(charge.refunded, fact.amount)
+        elif isinstance(fact, Disputed):
+            charge.disputes = disputes_with(charge.disputes, fact, self._at)
+        self._session.add(charge)
+        await self._session.flush()
+        payment = await self._session.get(PaymentRow, charge.payment_id) if charge.payment_id else None
+        if payment is not None:
+            await clawbacks.settle(self._session, payment)
+            if payment.account_id is not None:
+                await plans.refresh(self._session, payment.account_id, self._now)
+
+    async def _link(self, charge: str, payment_id: str | None) -> PaymentChargeRow:
+        await self._session.exec(insert(PaymentChargeRow).values(id=charge).on_conflict_do_nothing())
+        row = await self._session.get(PaymentChargeRow, charge)
+        assert row is not None  # noqa: S101  # it was just added, or was there
+        row.payment_id = row.payment_id or payment_id
+        self._session.add(row)
+        await self._session.flush()
+        return row
+
+
+def _bought(fact: Paid) -> dict[str, object]:
+    period = [time.isoformat() for time in fact.period] if fact.period else None
+    return {"goods": list(fact.goods), "quantity": fact.quantity, "net": fact.net, "period": period}
+
+
+def _a_month(since: datetime) -> Iterable[str]:
+    return since.isoformat(), month_after(since, 1).isoformat()

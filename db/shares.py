@@ -1,0 +1,98 @@
+"""Shared pages: rows of sealed content, found by the hash of a slug. A page that ends is deleted."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import delete as deletion
+from sqlalchemy.orm import defer
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from db.engine import Database
+from db.share_tables import ShareRow
+from db.tables import AccountRow
+
+BATCH = 1000
+MAX_BATCHES = 10
+"""The most batches of a round. The rest waits for the next round."""
+
+
+def _live() -> ColumnElement[bool]:
+    """The clock of the database decides, in every process alike."""
+    return or_(col(ShareRow.expires_at).is_(None), col(ShareRow.expires_at) > func.now())
+
+
+async def add(session: AsyncSession, row: ShareRow) -> None:
+    session.add(row)
+    await session.flush()
+
+
+async def count(session: AsyncSession, account_id: UUID) -> int:
+    """Count the live pages of an account."""
+    query = select(func.count()).select_from(ShareRow).where(ShareRow.account_id == account_id, _live())
+    return (await session.exec(query)).one()
+
+
+async def listed(session: AsyncSession, account_id: UUID, before: UUID | None, limit: int) -> Sequence[ShareRow]:
+    """Return live pages of the account's present epoch, without messages: the newest first, older than `before`."""
+    query = _heads().where(ShareRow.account_id == account_id).order_by(col(ShareRow.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(ShareRow.id < before)
+    return (await session.exec(query)).all()
+
+
+async def find(session: AsyncSession, account_id: UUID, slug_hash: bytes) -> ShareRow | None:
+    """Return a live page of the account, without messages."""
+    query = _heads().where(ShareRow.slug_hash == slug_hash, ShareRow.account_id == account_id)
+    return (await session.exec(query)).one_or_none()
+
+
+async def of_id(session: AsyncSession, account_id: UUID, share_id: UUID) -> ShareRow | None:
+    query = _heads().where(ShareRow.id == share_id, ShareRow.account_id == account_id)
+    return (await session.exec(query)).one_or_none()
+
+
+def _heads() -> SelectOfScalar[ShareRow]:
+    return _current().options(defer(ShareRow.sealed, raiseload=True))  # type: ignore[arg-type]
+
+
+def _current() -> SelectOfScalar[ShareRow]:
+    return (
+        select(ShareRow)
+        .join(AccountRow, (col(AccountRow.id) == col(ShareRow.account_id)) & (AccountRow.epoch == ShareRow.epoch))
+        .where(_live())
+    )
+
+
+async def published(session: AsyncSession, slug_hash: bytes) -> ShareRow | None:
+    """Return a live page, whoever asks. A suspended account has none, nor has an epoch that ended."""
+    query = _current().where(ShareRow.slug_hash == slug_hash, col(AccountRow.suspended_at).is_(None))
+    return (await session.exec(query)).one_or_none()
+
+
+async def delete(session: AsyncSession, slug_hash: bytes, account_id: UUID | None = None) -> bool:
+    """Delete a live page; with `account_id`, only if it is of this account. False if there is none."""
+    query = deletion(ShareRow).where(col(ShareRow.slug_hash) == slug_hash, _live())
+    if account_id is not None:
+        query = query.where(col(ShareRow.account_id) == account_id)
+    return bool((await session.exec(query)).rowcount)
+
+
+async def delete_expired(database: Database) -> int:
+    """Delete pages that have ended, a batch in each transaction. Returns how many."""
+    gone = 0
+    for _ in range(MAX_BATCHES):
+        async with database.transaction() as session:
+            ended = (
+                select(ShareRow.slug_hash)
+                .where(col(ShareRow.expires_at) <= func.now())
+                .order_by(col(ShareRow.expires_at))
+                .limit(BATCH)
+            )
+            deleted = await session.exec(deletion(ShareRow).where(col(ShareRow.slug_hash).in_(ended)))
+        gone += deleted.rowcount
+        if deleted.rowcount < BATCH:
+            break
+    return gone

@@ -1,0 +1,174 @@
+"""Shared pages of an account: made, listed, taken back, and opened by whoever has the slug.
+
+A page is a copy that never changes. It is sealed with the account's data key, and written under the account's lock with
+the account's epoch, so a purge finds it or comes first. A page that was taken back is deleted in that moment.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from db import accounts, idempotency
+from db import shares as stored
+from db.data_keys import Sealing
+from db.engine import Database, Session
+from db.share_tables import ShareRow
+from domain import shares
+from domain.errors import NotFound, ReplayGone, RequestInvalid
+from domain.shares import SharedMessage
+from gateway.idempotency import IdempotentRequest
+from gateway.ids import new_id
+
+NO_SHARE = "There is no such shared page in this account."
+_HEADING, _MESSAGES = "heading", "messages"
+
+
+@dataclass(frozen=True, slots=True)
+class ShareOrder:
+    """A page to make."""
+
+    messages: Sequence[SharedMessage]
+    title: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    share_id: UUID = field(default_factory=new_id)
+    slug: str = field(default_factory=lambda: shares.slug_of(os.urandom(shares.SLUG_ENTROPY_BYTES)), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A page as its owner sees it in a list."""
+
+    id: UUID
+    slug: str
+    title: str | None
+    messages: int
+    created_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharePage:
+    data: Sequence[Share]
+    next: UUID | None
+    """The id of the last page of this list's page, if more follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A page as everybody sees it. It does not tell whose it is."""
+
+    digest: bytes
+    """Names the page, without opening it."""
+    owner: UUID
+    """For fair turns alone: it is never shown."""
+    title: str | None
+    created_at: datetime
+    messages: Sequence[SharedMessage]
+
+
+class Shares:
+    def __init__(self, database: Database, sealing: Sealing, most: int) -> None:
+        self._database = database
+        self._sealing = sealing
+        self._most = most
+
+    async def create(
+        self, account_id: UUID, order: ShareOrder, idempotent: IdempotentRequest | None
+    ) -> tuple[Share, bool]:
+        """Make a page. A repeat of the same request returns the same page and True; `ReplayGone` once it has ended."""
+        async with self._database.transaction(account=account_id) as session:
+            await accounts.lock(session, account_id)
+            if idempotent and (record := await idempotency.find(session, account_id, idempotent.claim)):
+                return await self._again(session, account_id, record.hold_id), True
+            if await stored.count(session, account_id) >= self._most:
+                raise RequestInvalid(
+                    f"An account has at most {self._most} shared pages. Take one back first.", param="messages"
+                )
+            row = await self._sealed(session, account_id, order)
+            await stored.add(session, row)
+            if idempotent:
+                await idempotency.remember(session, account_id, idempotent.claim, order.share_id, None)
+        share = Share(order.share_id, order.slug, order.title, row.messages, row.created_at, row.expires_at)
+        return share, False
+
+    async def listed(self, account_id: UUID, before: UUID | None, limit: int) -> SharePage:
+        """List the live pages of an account, the newest first."""
+        async with self._database.reading() as session:
+            heads = await stored.listed(session, account_id, before, limit + 1)
+            page = [await self._opened(session, head) for head in heads[:limit]]
+        return SharePage(page, page[-1].id if len(heads) > limit else None)
+
+    async def find(self, account_id: UUID, slug: str) -> Share:
+        """Raises `NotFound`, also for a page of another account."""
+        async with self._database.reading() as session:
+            head = await stored.find(session, account_id, shares.slug_hash(slug))
+            if head is None:
+                raise NotFound(NO_SHARE)
+            return await self._opened(session, head)
+
+    async def revoke(self, account_id: UUID, slug: str) -> None:
+        """Take a page back: its content is deleted, and its address is that of no page. Raises `NotFound`."""
+        async with self._database.transaction(account=account_id) as session:
+            await accounts.lock(session, account_id)
+            if not await stored.delete(session, shares.slug_hash(slug), account_id):
+                raise NotFound(NO_SHARE)
+
+    async def published(self, slug: str) -> Published | None:
+        """Return the page of a slug. None for one that never was, has ended, was taken back or purged."""
+        hashed = shares.slug_hash(slug)
+        async with self._database.reading() as session:
+            row = await stored.published(session, hashed)
+            if row is None:
+                return None
+            try:
+                heading, messages = [
+                    await self._sealing.open(
+                        session, row.account_id, row.epoch, sealed, aad=shares.aad(row.account_id, hashed, part)
+                    )
+                    for part, sealed in ((_HEADING, row.sealed_heading), (_MESSAGES, row.sealed))
+                ]
+            except NotFound:  # its key is destroyed
+                return None
+        shared = [SharedMessage(**message | {"images": tuple(message["images"])}) for message in orjson.loads(messages)]
+        return Published(hashed, row.account_id, orjson.loads(heading)["title"], row.created_at, shared)
+
+    async def _again(self, session: Session, account_id: UUID, share_id: UUID) -> Share:
+        head = await stored.of_id(session, account_id, share_id)
+        if head is None:
+            raise ReplayGone(
+                "A page was shared before under this Idempotency-Key, and has been taken back or has expired since. "
+                "Send another Idempotency-Key to share it again."
+            )
+        return await self._opened(session, head)
+
+    async def _sealed(self, session: Session, account_id: UUID, order: ShareOrder) -> ShareRow:
+        hashed = shares.slug_hash(order.slug)
+        heading = orjson.dumps({"slug": order.slug, "title": order.title})
+        messages = orjson.dumps([asdict(message) for message in order.messages])
+        sealed = {}
+        epoch = 0
+        for part, plain in ((_HEADING, heading), (_MESSAGES, messages)):
+            aad = shares.aad(account_id, hashed, part)
+            epoch, sealed[part] = await self._sealing.seal(session, account_id, plain, aad=aad)
+        return ShareRow(
+            slug_hash=hashed,
+            id=order.share_id,
+            account_id=account_id,
+            epoch=epoch,
+            messages=len(order.messages),
+            sealed_heading=sealed[_HEADING],
+            sealed=sealed[_MESSAGES],
+            created_at=order.created_at,
+            expires_at=order.expires_at,
+        )
+
+    async def _opened(self, session: Session, head: ShareRow) -> Share:
+        aad = shares.aad(head.account_id, head.slug_hash, _HEADING)
+        plain = await self._sealing.open(session, head.account_id, head.epoch, head.sealed_heading, aad=aad)
+        heading = orjson.loads(plain)
+        return Share(head.id, heading["slug"], heading["title"], head.messages, head.created_at, head.expires_at)

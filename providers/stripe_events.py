@@ -1,0 +1,225 @@
+"""Stripe's webhook events: checked with Stripe's library, and read as facts. No name, address or card is read.
+
+It reads the fields of the API versions from 2025-03-31 (basil) on, and those of earlier ones where they were moved.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+import stripe
+
+from domain.errors import RequestInvalid
+from domain.payments import (
+    Buyer,
+    Disputed,
+    Event,
+    Fact,
+    Linked,
+    Paid,
+    Refunded,
+    Subscribed,
+    SubscriptionChanged,
+)
+
+TOLERANCE = timedelta(minutes=5)
+"""How old a signature may be."""
+MAX_ID = 255
+_PAID = frozenset(("paid", "no_payment_required"))
+_CYCLES = frozenset(("subscription_create", "subscription_cycle"))
+Object = Mapping[str, Any]
+
+
+class StripeEvents:
+    """Reads events that one of these endpoint secrets has signed."""
+
+    def __init__(self, secrets: Sequence[str], *, livemode: bool) -> None:
+        self._secrets, self._livemode = secrets, livemode
+
+    def read(self, raw: bytes, signature: str) -> Event:
+        """Raises `RequestInvalid` for an event that Stripe has not signed, or of the other mode."""
+        self._verify(raw, signature)
+        try:
+            body = orjson.loads(raw)
+            if body["livemode"] is not self._livemode:
+                other = "live mode" if body["livemode"] else "test mode"
+                raise RequestInvalid(f"This is an event of {other}, and this server takes none (YOUT_STRIPE_LIVEMODE).")
+            facts = tuple(_facts(body["type"], body["data"]["object"], _time(body["created"])))
+            return Event(_id(body["id"]) or "", body["type"], _time(body["created"]), facts)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise RequestInvalid("This event does not have the form of Stripe's events.") from None
+
+    def _verify(self, raw: bytes, signature: str) -> None:
+        tolerance = int(TOLERANCE.total_seconds())
+        for secret in self._secrets:
+            with contextlib.suppress(stripe.SignatureVerificationError, UnicodeDecodeError):
+                stripe.WebhookSignature.verify_header(raw, signature, secret, tolerance)
+                return
+        message = "The signature is not Stripe's, or too old: check the endpoint's secret and this server's clock."
+        raise RequestInvalid(message, param="stripe-signature")
+
+
+def _facts(kind: str, of: Object, at: datetime) -> Iterator[Fact]:
+    match kind:
+        case "checkout.session.completed" | "checkout.session.async_payment_succeeded":
+            yield from _session(of)
+        case "invoice.paid":
+            yield from _invoice(of)
+        case "invoice_payment.paid":
+            yield from _links(of)
+        case "customer.subscription.created" | "customer.subscription.updated" | "customer.subscription.deleted":
+            yield _subscription(of, at, deleted=kind.endswith("deleted"))
+        case "charge.refunded":
+            yield from _refund(of)
+        case (
+            "charge.dispute.created"
+            | "charge.dispute.updated"
+            | "charge.dispute.closed"
+            | "charge.dispute.funds_withdrawn"
+            | "charge.dispute.funds_reinstated"
+        ):
+            yield from _dispute(of)
+
+
+def _session(of: Object) -> Iterator[Fact]:
+    buyer = Buyer(
+        _account(of.get("client_reference_id")) or _named(of), _id(of.get("customer")), _id(of.get("subscription"))
+    )
+    yield Subscribed(buyer)
+    if of["mode"] != "payment" or of["payment_status"] not in _PAID:
+        return
+    metadata = of.get("metadata") or {}
+    named = (metadata.get(key) for key in ("plan", "pack", "price", "product"))
+    lines = (of.get("line_items") or {}).get("data") or ()
+    goods = (*named, of.get("payment_link"), *(good for line in lines for good in _goods(line)))
+    intent, amount = _id(of.get("payment_intent")), _amount(of["amount_total"])
+    yield Paid(
+        payment_id=intent or _id(of["id"]) or "",
+        buyer=buyer,
+        amount=amount,
+        net=max(0, amount - _amount((of.get("total_details") or {}).get("amount_tax"))),
+        currency=of["currency"],
+        goods=_ids(goods),
+        charges=(intent,) if intent else (),
+    )
+
+
+def _invoice(of: Object) -> Iterator[Fact]:
+    details = (of.get("parent") or {}).get("subscription_details") or of.get("subscription_details") or {}
+    subscription = _id(details.get("subscription")) or _id(of.get("subscription"))
+    account = _named(details) or _named(of)
+    lines = [line for line in of["lines"]["data"] if not _is_proration(line) and _amount(line["amount"]) >= 0]
+    if subscription and of.get("billing_reason") not in _CYCLES:
+        lines = []  # it changes a subscription: its credits come with its next period
+    last = max(lines, key=lambda line: int(line["period"]["end"]), default=None)
+    total = _amount(of["amount_paid"])
+    tax = sum(_amount(tax["amount"]) for tax in of.get("total_taxes") or ()) or _amount(of.get("tax"))
+    intents = (_id(of.get("payment_intent")), _id(of.get("charge")))
+    yield Paid(
+        payment_id=_id(of["id"]) or "",
+        buyer=Buyer(account, _id(of.get("customer")), subscription),
+        amount=total,
+        net=max(0, total - tax),
+        currency=of["currency"],
+        goods=_ids(_goods(last)) if last else (),
+        quantity=max(1, _amount(last.get("quantity"))) if last else 1,
+        period=_period(last) if last and subscription else None,
+        charges=tuple(intent for intent in intents[:1] if intent) or tuple(c for c in intents[1:] if c),
+    )
+
+
+def _links(of: Object) -> Iterator[Fact]:
+    payment = of.get("payment") or {}
+    charge, invoice = _id(payment.get("payment_intent")) or _id(payment.get("charge")), _id(of.get("invoice"))
+    if charge and invoice:
+        yield Linked(charge, invoice)
+
+
+def _subscription(of: Object, at: datetime, *, deleted: bool) -> SubscriptionChanged:
+    ended = _maybe_time(of.get("ended_at")) or (at if deleted else None)
+    cancel = _maybe_time(of.get("cancel_at"))
+    if cancel is None and of.get("cancel_at_period_end"):
+        items = (of.get("items") or {}).get("data") or ()
+        ends = [item.get("current_period_end") for item in items] + [of.get("current_period_end")]
+        cancel = max((_time(end) for end in ends if end is not None), default=None)
+    subscription = _id(of["id"]) or ""
+    return SubscriptionChanged(
+        subscription, Buyer(_named(of), _id(of.get("customer")), subscription), cancel_at=cancel, ended_at=ended
+    )
+
+
+def _refund(of: Object) -> Iterator[Fact]:
+    charge = _charge_of(of, own=_id(of["id"]))
+    if invoice := _id(of.get("invoice")):
+        yield Linked(charge, invoice)
+    yield Refunded(charge, _amount(of["amount_refunded"]))
+
+
+def _dispute(of: Object) -> Iterator[Fact]:
+    status = str(of["status"])
+    inquiry, closed = status.startswith("warning"), status in ("won", "lost", "warning_closed", "prevented")
+    withheld = status == "lost" or not (inquiry or closed)
+    charge, dispute = _charge_of(of, own=_id(of.get("charge"))), _id(of["id"]) or ""
+    yield Disputed(charge, dispute, _amount(of["amount"]), withheld, 2 if closed else 0 if inquiry else 1)
+
+
+def _charge_of(of: Object, own: str | None) -> str:
+    charge = _id(of.get("payment_intent")) or own
+    if charge is None:
+        raise ValueError("no payment intent and no charge")
+    return charge
+
+
+def _goods(line: Object) -> tuple[str | None, ...]:
+    """Return the ids of the price and product of a line, in today's form or in the one before."""
+    pricing = (line.get("pricing") or {}).get("price_details") or {}
+    price = line.get("price") or line.get("plan") or {}
+    return pricing.get("price"), price.get("id"), pricing.get("product"), price.get("product")
+
+
+def _is_proration(line: Object) -> bool:
+    parent = line.get("parent") or {}
+    details = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
+    return bool(details.get("proration") or line.get("proration"))
+
+
+def _period(line: Object) -> tuple[datetime, datetime]:
+    return _time(line["period"]["start"]), _time(line["period"]["end"])
+
+
+def _named(of: Object) -> UUID | None:
+    return _account((of.get("metadata") or {}).get("account_id"))
+
+
+def _account(given: object) -> UUID | None:
+    try:
+        return UUID(str(given)) if given else None
+    except ValueError:
+        return None
+
+
+def _id(given: object) -> str | None:
+    """Return the id of an object, which Stripe gives as such or within the whole object."""
+    found = given.get("id") if isinstance(given, Mapping) else given
+    return found[:MAX_ID] if isinstance(found, str) and found else None
+
+
+def _ids(given: Sequence[object]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(known for each in given if (known := _id(each))))
+
+
+def _amount(given: Any) -> int:
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int)):
+        raise ValueError("not an amount")
+    return given or 0
+
+
+def _time(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def _maybe_time(seconds: Any) -> datetime | None:
+    return None if seconds is None else _time(seconds)
