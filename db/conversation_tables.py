@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, Uuid
 from sqlmodel import Field, SQLModel
 
-from db.columns import now
+from db.columns import epoch, now
 
 
 class ConversationRow(SQLModel, table=True):
@@ -21,7 +21,7 @@ class ConversationRow(SQLModel, table=True):
     )
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
-    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    epoch: int = Field(sa_column=epoch())
     title: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     messages: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     """How many it has: their positions are 1 to this number."""
@@ -34,10 +34,13 @@ class ConversationRow(SQLModel, table=True):
 
 class MessageRow(SQLModel, table=True):
     __tablename__ = "messages"
+    __table_args__ = (Index(None, "account_id", "epoch"),)
     conversation_id: UUID = Field(
         sa_column=Column(ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True)
     )
     position: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    account_id: UUID = Field(foreign_key="accounts.id")
+    epoch: int = Field(sa_column=epoch())
     hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
     """Of the call that it belongs to. None if its owner added it without a call."""
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

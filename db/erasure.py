@@ -81,13 +81,7 @@ ERASED: tuple[Erased, ...] = (
     Erased(
         "messages",
         "messages",
-        "conversation_id IN (SELECT id FROM conversations WHERE account_id = :account AND epoch < :epoch)",
-        one=MappingProxyType(
-            {
-                "conversation": "conversation_id IN (SELECT id FROM conversations "
-                "WHERE account_id = :account AND id = CAST(:id AS uuid))"
-            }
-        ),
+        one=MappingProxyType({"conversation": "account_id = :account AND conversation_id = CAST(:id AS uuid)"}),
     ),
     Erased(
         "conversations",

@@ -122,7 +122,7 @@ FIXED = {
     "storage_scans": ("id",),
     "job_inputs": ("job_id", "epoch", "sealed"),
     "conversations": ("id", "account_id", "epoch", "created_at"),
-    "messages": ("conversation_id", "position", "hold_id", "sealed", "created_at"),
+    "messages": ("conversation_id", "position", "account_id", "epoch", "hold_id", "sealed", "created_at"),
     "plan_terms": ("id", "account_id", "plan", "payment_id", "subscription_id", "begins_at", "created_at"),
     "payments": ("id", "created_at"),
     "payment_charges": ("id", "created_at"),

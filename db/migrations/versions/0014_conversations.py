@@ -15,7 +15,7 @@ def upgrade() -> None:
         "conversations",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("title", sa.LargeBinary(), nullable=False),
         sa.Column("messages", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("size", sa.BigInteger(), server_default="0", nullable=False),
@@ -34,6 +34,8 @@ def upgrade() -> None:
         "messages",
         sa.Column("conversation_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("hold_id", sa.Uuid(), nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
@@ -43,8 +45,10 @@ def upgrade() -> None:
             name=op.f("fk_messages_conversation_id_conversations"),
             ondelete="CASCADE",
         ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_messages_account_id_accounts")),
         sa.PrimaryKeyConstraint("conversation_id", "position", name=op.f("pk_messages")),
     )
+    op.create_index(op.f("ix_messages_account_id_epoch"), "messages", ["account_id", "epoch"])
 
 
 def downgrade() -> None:
