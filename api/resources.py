@@ -7,6 +7,7 @@ from uuid import UUID
 from api.client_address import ClientAddresses
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from api.visitor_cookie import VisitorCookie
 from db.engine import Database
 from domain.catalog import Catalog
 from domain.limits import Limits
@@ -20,6 +21,7 @@ from gateway.payments import Payments
 from gateway.people import People
 from gateway.sessions import Sessions
 from gateway.shares import Shares
+from gateway.visitors import Visitors
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Resources:
     people: People
     cookie: SessionCookie
     addresses: ClientAddresses
+    visitors: Visitors
+    visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
     payments: Payments
     stopping: bool = False

@@ -23,6 +23,20 @@ ORDER BY paid_at DESC, id LIMIT :limit
 """
 
 
+_FIGURES = """
+SELECT (SELECT count(*) FROM payments WHERE problem IS NOT NULL),
+       (SELECT coalesce(sum(due), 0)::bigint FROM payments WHERE due > 0)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    unmatched: int
+    """Payments that have given nothing."""
+    due: int
+    """Credits that accounts owe, because money went back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payment:
     id: str
@@ -41,3 +55,8 @@ async def payments(session: AsyncSession, *, unmatched: bool, limit: int) -> lis
     values = {"unmatched": unmatched, "unknown": _UNKNOWN, "limit": limit}
     found = await (await session.connection()).execute(text(_PAYMENTS), values)
     return [Payment(*row) for row in found]
+
+
+async def figures(session: AsyncSession) -> Figures:
+    unmatched, due = (await (await session.connection()).execute(text(_FIGURES))).one()
+    return Figures(unmatched, due)

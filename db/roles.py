@@ -46,6 +46,8 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
+        "visitor_days": ("wrapped", "wrapped_by"),
+        "visitor_counts": ("used",),
     }
 )
 ADDING = (
@@ -54,8 +56,12 @@ ADDING = (
     *("conversations", "messages"),
     *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
+    *("visitor_days", "visitor_counts"),
 )
-DELETING = ("job_inputs", "sessions", "one_time_links", "throttles", "shares", "conversations", "messages")
+DELETING = (
+    *("job_inputs", "sessions", "one_time_links", "throttles", "shares"),
+    *("conversations", "messages", "visitor_days", "visitor_counts"),
+)
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "

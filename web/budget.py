@@ -15,15 +15,15 @@ class Budget:
 
     characters: int = 200_000
     """Of Markdown."""
-    tokens: int = 60_000
+    tokens: int = 40_000
     """That Markdown becomes: a table's empty cells, and what references repeat, count too."""
-    brackets: int = 6_000
+    brackets: int = 4_000
     """Outside of code blocks. Each may begin a link, and is looked at again and again."""
     links: int = 200_000
     """Characters of addresses: a reference repeats its address wherever it is used."""
     code: int = 100_000
     """Characters of code that is highlighted."""
-    seconds: float = 0.5
+    seconds: float = 0.2
     """Of computing for highlighting: a lexer may be slow on hostile code."""
     clock: Callable[[], float] = time.thread_time
 

@@ -52,6 +52,7 @@ class OpenAIChat:
     path = "/v1/chat/completions"
     endpoint = "chat"
     key_headers = ()
+    visitor_writer = None
     content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_chat.CHAT
     error = staticmethod(errors.openai_error)

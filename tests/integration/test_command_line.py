@@ -40,6 +40,7 @@ ON_THE_DATABASE = {
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
     "outputs list": (),
+    "shares revoke": ("0" * 22,),
     "plans list": (),
     "plans show": (ACCOUNT,),
     "payments list": (),
