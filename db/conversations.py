@@ -97,8 +97,9 @@ async def add(session: AsyncSession, row: ConversationRow, sealed: Sequence[byte
     session.add(row)
     await session.flush()
     for position, one in enumerate(sealed, 1):
-        message = MessageRow(conversation_id=row.id, position=position, account_id=row.account_id, sealed=one)
-        message.epoch = row.epoch
+        message = MessageRow(
+            conversation_id=row.id, position=position, account_id=row.account_id, epoch=row.epoch, sealed=one
+        )
         session.add(message)
     await session.flush()
     await session.refresh(row)
