@@ -44,6 +44,7 @@ from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
+from gateway.conversations import Conversations
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
@@ -158,6 +159,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
+        conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
