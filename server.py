@@ -31,6 +31,7 @@ from api.outputs import Outputs
 from api.resources import Resources
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
 from db.data_keys import Sealing
 from db.leadership import Leadership
@@ -40,9 +41,11 @@ from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
+from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
+from gateway.conversations import Conversations
 from gateway.erasure import Erasure, PurgeStarter
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
@@ -60,6 +63,8 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.smtp import SmtpMailer
 from gateway.throttles import Throttles
+from gateway.visitor_days import VisitorDays
+from gateway.visitors import VisitorMaintenance, Visitors
 from logs import OperatorFaults, configure
 from providers import tokenizer
 from settings import Settings
@@ -164,6 +169,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
+        conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
@@ -175,10 +181,19 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         sessions=people.sessions,
         people=people,
         cookie=SessionCookie(wired.settings.public_url),
+        visitors=_visitors(wired, calls),
+        visitor_cookie=VisitorCookie(
+            wired.settings.public_url, VisitorCookies(wired.settings.secrets.derive(Purpose.VISITOR_COOKIES))
+        ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
         payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
+
+
+def _visitors(wired: Wired, calls: Calls) -> Visitors:
+    rules = wired.settings.visitor_rules
+    return Visitors(VisitorDays(wired.database, wrapping(wired.settings), rules.credits_day), calls, rules)
 
 
 @asynccontextmanager
@@ -225,6 +240,9 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("start_orphans", maintenance.start_orphans),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
+        MaintenanceTask(
+            "forget_visitors", VisitorMaintenance(wired.database, wired.errors).forget, every=timedelta(minutes=1)
+        ),
         MaintenanceTask(
             "forget",
             Pruning(

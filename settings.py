@@ -33,6 +33,7 @@ from domain.retention import Retention
 from domain.secrets import Secrets
 from domain.sessions import SessionLifetime
 from domain.shares import Lifetimes
+from domain.visitors import VisitorRules
 from domain.weak_secrets import weakness
 from environment import SettingsInvalid
 from gateway.smtp import MailServer
@@ -145,6 +146,17 @@ class Settings(BaseSettings):
     """A session that is not used ends after this time."""
     session_lifetime: Seconds = timedelta(days=90)
     """A session ends after this time in any case."""
+    visitor_messages_day: int = Field(default=20, ge=0, le=10_000)
+    """Messages of a person without an account in a UTC day. 0: such callers are refused."""
+    visitor_credits_day: int = Field(default=500_000, ge=0, le=10**12)
+    """The most that all of them together may cost in a day."""
+    visitor_max_tokens: int = Field(default=1024, ge=1)
+    """The longest answer that they get."""
+    visitor_max_body_bytes: int = Field(default=32 * 1024, ge=1024, le=64 * 1024)
+    visitor_concurrent_calls: int = Field(default=2, ge=1)
+    """Messages of one of them that a process answers at a time. More wait."""
+    max_visitor_calls: int = Field(default=32, ge=1)
+    """Messages of all of them that are answered at a time."""
     email_verification: bool = True
     """An account is opened when its owner opens a link that was mailed to the address. False: at once."""
     free_tier_credits: int = Field(default=50_000, ge=0)
@@ -298,6 +310,12 @@ class Settings(BaseSettings):
     @property
     def session_lifetimes(self) -> SessionLifetime:
         return SessionLifetime(self.session_idle_lifetime, self.session_lifetime)
+
+    @property
+    def visitor_rules(self) -> VisitorRules:
+        bounds = self.visitor_max_tokens, self.visitor_max_body_bytes
+        calls = self.visitor_concurrent_calls, self.max_visitor_calls
+        return VisitorRules(self.visitor_messages_day, self.visitor_credits_day, *bounds, *calls)
 
     @property
     def ceiling(self) -> Limits:

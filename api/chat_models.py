@@ -3,10 +3,13 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.deps import CurrentResources, MayListModels
+from api.deps import CurrentResources, MayListModelsOrVisitor
 from api.wire.models import MADE, number
 from db import accounts
+from domain import visitors
+from domain.caller import Visitor
 from domain.catalog import Modality, Model, Unit
+from domain.errors import SignInRequired
 from domain.meters import Meter, Rates, credits_per_thousand
 
 router = APIRouter(prefix="/api/chat/models", tags=["models"])
@@ -51,7 +54,7 @@ class ChatModel(BaseModel):
     enabled: bool
     """True if the caller's scopes and plan allow it to call the model."""
     disabled_reason: str | None
-    """`insufficient_scope` or `pro_required` if `enabled` is false."""
+    """If `enabled` is false: `insufficient_scope`, `pro_required`, or, without an account, `invalid_api_key`."""
 
 
 class ChatModels(BaseModel):
@@ -59,10 +62,12 @@ class ChatModels(BaseModel):
 
 
 @router.get("/")
-async def list_chat_models(caller: MayListModels, resources: CurrentResources) -> ChatModels:
+async def list_chat_models(caller: MayListModelsOrVisitor, resources: CurrentResources) -> ChatModels:
+    models = resources.catalog().active_models()
+    if isinstance(caller.credential, Visitor):
+        return ChatModels(data=[_entry(m, None if visitors.may_call(m) else SignInRequired.code) for m in models])
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
-    models = resources.catalog().active_models()
     return ChatModels(data=[_entry(m, _disabled(m, caller.scopes, plan_active=balance.plan_active)) for m in models])
 
 

@@ -8,7 +8,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from api import auth, idempotency
 from api.resources import Resources
-from domain.caller import Caller, WebSession
+from domain.caller import Caller, Visitor, WebSession
 from domain.errors import AuthorityExceeded, ScopeMissing
 from gateway.idempotency import IdempotentRequest
 from gateway.throttles import Client
@@ -38,13 +38,15 @@ def _client(request: Request) -> Client:
     return Client(shared.addresses.network_of(request.scope), shared.cookie.browser(request.scope))
 
 
-def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
+def _may(scope: str | None, *, visitors: bool = False) -> Callable[..., Coroutine[Any, Any, Caller]]:
     async def permitted(
         request: Request,
         _: Annotated[object, Depends(_documented)],
         __: Annotated[object, Depends(_documented_cookie)],
     ) -> Caller:
-        caller = await auth.authenticate(request.scope)
+        caller = await auth.authenticate(request.scope, visitors=visitors)
+        if isinstance(caller.credential, Visitor):
+            return caller
         if scope is not None and scope not in caller.scopes:
             raise ScopeMissing(scope)
         return caller
@@ -67,10 +69,13 @@ async def _idempotent_request(
 
 CurrentResources = Annotated[Resources, Depends(resources)]
 AnyCaller = Annotated[Caller, Depends(_may(None))]
+AnyCallerOrVisitor = Annotated[Caller, Depends(_may(None, visitors=True))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]
+MayListModelsOrVisitor = Annotated[Caller, Depends(_may("models", visitors=True))]
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
 IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request)]
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
+MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]
 MayPurge = Annotated[Caller, Depends(_may("purge"))]
 SignedIn = Annotated[WebSession, Depends(_signed_in)]

@@ -13,7 +13,7 @@ from functools import partial
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import cors, ratelimit
+from api import cors, ratelimit, visitor_cookie
 from api.cors import Cors, Headers
 from api.direct import DirectExchange
 
@@ -88,7 +88,7 @@ class Edge:
 
 
 def _for_every_answer(scope: Scope, always: Headers) -> Headers:
-    return [*always, *ratelimit.headers(scope)]
+    return [*always, *ratelimit.headers(scope), *visitor_cookie.headers(scope)]
 
 
 def canonical(path: str) -> str:

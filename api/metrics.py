@@ -15,6 +15,7 @@ from db.tables import AuditRow
 from db.writer import LedgerWriter
 from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
+from gateway.visitors import REFUSALS, Visitors
 
 router = APIRouter(tags=["health"])
 
@@ -53,6 +54,22 @@ class _Ledger:
         )
         yield GaugeMetricFamily("yout_ledger_findings", "What the last audit found", sum(audit.counts.values()))
         yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
+
+
+class _Visitors:
+    """The figures of this process's visitors."""
+
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "yout_visitor_messages", "Messages without an account, of this process", self._visitors.messages
+        )
+        refusals = CounterMetricFamily("yout_visitor_refusals", "Of them, those refused", labels=["limit"])
+        for limit in REFUSALS:
+            refusals.add_metric([limit], self._visitors.refused[limit])
+        yield refusals
 
 
 class _Maintenance:
@@ -104,6 +121,7 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
         paid = await payment_lists.figures(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
+    registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
     registry.register(_Payments(paid))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -32,7 +32,8 @@ _ERROR_SCHEMA = {
                 "required": {"type": "integer", "description": "With 402, as the next three: credits that it takes."},
                 "available": {"type": "integer"},
                 "held": {"type": "integer"},
-                "limit_source": {"enum": ["balance", "key_budget", "max_credits", "daily_allowance"]},
+                "limit_source": {"enum": ["balance", "key_budget", "max_credits", "anonymous_allowance"]},
+                "resets_at": {"type": "string", "format": "date-time", "description": "When a visitor may go on."},
             },
         }
     },

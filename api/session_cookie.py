@@ -1,4 +1,4 @@
-"""The cookie of a signed-in browser, and which requests with it are believed.
+"""The cookie of a browser, and which requests with it are believed.
 
 A browser sends the cookie by itself, also when another site makes it ask. So a request that changes something has to
 show that a page of this server made it.
@@ -28,10 +28,10 @@ class SessionCookie:
     that name would not be kept: there it has a plain one.
     """
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, name: str = "yout") -> None:
         parts = urlsplit(public_url)
         plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
-        self.name = "yout" if plain else "__Host-yout"
+        self.name = name if plain else f"__Host-{name}"
         self.browser_name = f"{self.name}-browser"
         self._attributes = "Path=/; HttpOnly; SameSite=Lax" + ("" if plain else "; Secure")
         self._origin = _origin(public_url)

@@ -12,6 +12,7 @@ from cli.terminal import account, as_json, fail, print_json, print_table, say
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from db.listings import Account
     from gateway.people import OneTimeLink
 
 
@@ -56,7 +57,7 @@ def accounts_list(limit: int, as_json: bool) -> None:
         [
             (
                 str(row.account_id),
-                f"{row.email} (suspended)" if row.suspended else str(row.email or ""),
+                f"{_owner(row)} (suspended)" if row.suspended else _owner(row),
                 "yes" if row.verified else "no",
                 f"{row.available:,}",
                 f"{row.held:,}",
@@ -66,6 +67,12 @@ def accounts_list(limit: int, as_json: bool) -> None:
         ],
         numbers=("available", "held"),
     )
+
+
+def _owner(row: "Account") -> str:
+    from domain.visitors import HOUSE_ACCOUNT
+
+    return "pays for visitors" if row.account_id == HOUSE_ACCOUNT else row.email or ""
 
 
 @accounts.command("suspend")

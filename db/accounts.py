@@ -13,6 +13,10 @@ from db.tables import AccountRow, UserRow
 from domain import email_addresses
 from domain.errors import NotFound, RequestInvalid
 from domain.sealing import Wrapping
+from domain.visitors import HOUSE_ACCOUNT
+
+VISITORS = "visitors"
+"""The operator's name of the house account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,8 @@ async def of_email(session: AsyncSession, email: str) -> UUID | None:
 
 
 async def find(session: AsyncSession, named: str) -> UUID:
-    """Find an account by its id or its user's e-mail address. Raises `NotFound`."""
+    """Find an account by its id or its user's e-mail address; `visitors` is who pays for them. Raises `NotFound`."""
+    named = str(HOUSE_ACCOUNT) if named == VISITORS else named
     try:
         account_id = (await session.exec(select(AccountRow.id).where(AccountRow.id == UUID(named)))).one_or_none()
     except ValueError:

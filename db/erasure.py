@@ -95,6 +95,16 @@ ERASED: tuple[Erased, ...] = (
         ),
     ),
     Erased(
+        "messages",
+        "messages",
+        one=MappingProxyType({"conversation": "account_id = :account AND conversation_id = CAST(:id AS uuid)"}),
+    ),
+    Erased(
+        "conversations",
+        "conversations",
+        one=MappingProxyType({"conversation": "account_id = :account AND id = CAST(:id AS uuid)"}),
+    ),
+    Erased(
         "idempotency_keys",
         "idempotency",
         one=MappingProxyType({"job": "account_id = :account AND hold_id = CAST(:id AS uuid)"}),

@@ -22,8 +22,6 @@ class Payer:
     digest: bytes | None = None
     """A key's: the ledger authenticates it again, under lock, in the transaction that holds."""
     account_id: UUID | None = None
-    allowance: int | None = None
-    """Credits that a visitor may still spend today. None means that only the balance counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +33,10 @@ class Credential(ABC):
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
         """Credits that it may still hold in this day and month. None means that it has no budget."""
         return limits.budget_left(self.limits.within(ceiling), self.used.at(now))
+
+    def ceiling(self, operator: Limits) -> Limits:
+        """Return the operator's limits of its account."""
+        return operator
 
     @property
     @abstractmethod
@@ -79,9 +81,15 @@ class WebSession(Credential):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor(Credential):
-    """Somebody who has not signed in: spends a daily allowance (`limits.credits_day`), and nothing above it."""
+    """Somebody without an account. The house account pays; `limits` hold for all visitors together."""
 
     visitor_id: UUID
+    """Of the cookie."""
+    network: str = field(repr=False)
+    """Of the address. It goes into keyed hashes alone."""
+
+    def ceiling(self, operator: Limits) -> Limits:
+        return self.limits.within(operator)
 
     @property
     def replay_secret(self) -> None:
@@ -89,7 +97,7 @@ class Visitor(Credential):
         return None
 
     def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
-        return Payer(account_id=account_id, allowance=self.budget_left(ceiling, now) or 0)
+        return Payer(account_id=account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,9 @@ class Caller:
         own = rates.of_key(self.credential.used, self.credential.limits)
         return rates.left((own, rates.of_account(self.counters, ceiling)), now)
 
+    def ceiling(self, operator: Limits) -> Limits:
+        return self.credential.ceiling(operator)
+
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return self.credential.payer(self.account_id, ceiling, now)
 
@@ -145,6 +156,9 @@ class PresentedKey:
 
     def require_scope(self, scope: str) -> None:
         """The ledger checks the scope, under lock."""
+
+    def ceiling(self, operator: Limits) -> Limits:
+        return operator
 
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return Payer(self.digest)

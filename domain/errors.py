@@ -2,6 +2,7 @@
 
 GatewayError
 ├── CallerUnknown                 no valid key
+│   └── SignInRequired            a visitor may not do this
 ├── ScopeMissing                  the key may not do this
 ├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
@@ -9,6 +10,7 @@ GatewayError
 ├── SignInFailed                  this address and this password are not a user's
 ├── CrossSite                     a browser was made to ask by another site
 ├── InsufficientCredits           nothing was sent, nothing is held
+│   └── AllowanceUsedUp           a visitor has sent the messages of the day
 ├── BelowZero                     an adjustment would take more than there is
 ├── ModelNotFound
 ├── NotFound                      job, key, output … of this caller
@@ -34,7 +36,7 @@ GatewayError
 """
 
 import traceback
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from domain.limits import Left
 
@@ -58,6 +60,10 @@ class CallerUnknown(GatewayError):
     """Incorrect API key provided. Send `Authorization: Bearer <key>` with an active key of your account."""
 
     code = "invalid_api_key"
+
+
+class SignInRequired(CallerUnknown):
+    """This needs an account. Sign in, or send `Authorization: Bearer <key>` with an active key of your account."""
 
 
 class ScopeMissing(GatewayError):
@@ -123,9 +129,17 @@ def _shortage(required: int, available: int, held: int, limit_source: str) -> st
         return f"{needs}, more than the {available} of its max_credits. Raise max_credits, or {less}"
     if limit_source == "key_budget":
         return f"{needs}; this key's budget has {available} left. Raise the budget, or {less}"
-    if limit_source == "daily_allowance":
-        return f"{needs}; {available} are left of what a visitor may spend in a day. Sign in, or {less}"
     return f"{needs}; {available} are available and {held} are held by calls in flight. Add credits, or {less}"
+
+
+class AllowanceUsedUp(InsufficientCredits):
+    """You have sent the free messages of today. Sign in to go on, or come back tomorrow (UTC)."""
+
+    def __init__(self, message: str, resets_at: datetime) -> None:
+        GatewayError.__init__(self, message)
+        self.required, self.available, self.held = 1, 0, 0
+        self.limit_source = "anonymous_allowance"
+        self.resets_at = resets_at
 
 
 class BelowZero(GatewayError):

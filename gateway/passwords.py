@@ -41,7 +41,7 @@ class Passwords:
         """Tell whether the password belongs to the hash. Without a hash it takes as long, and is False."""
         password = passwords.normalized(presented) if passwords.possible(presented) else "impossible"
         right = await self._run(lambda: self._matches(hashed or self._nobodys, password))
-        return right and hashed is not None and passwords.possible(presented)
+        return right and bool(hashed) and passwords.possible(presented)
 
     def outdated(self, hashed: str) -> bool:
         """Tell whether the hash was made with other parameters than new ones are."""

@@ -12,7 +12,7 @@ from tests.clients.test_shares import MESSAGES, PATH, share
 from tests.support.account_client import AccountClient
 from tests.support.hostile_markdown import DOCUMENTS
 from tests.support.stack import Stack, eventually
-from tests.unit.web.test_shared_page import Page
+from tests.unit.web.test_markdown import Page
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "

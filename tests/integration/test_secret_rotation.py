@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from datetime import date
 
 import psycopg
 import pytest
@@ -181,7 +182,11 @@ def test_a_rotation_that_is_killed_goes_on_when_it_is_run_again(database_url: st
 
 OTHERS = re.compile("sealed.*|.*digest|.*hash|checksum|fingerprint|scope")
 """Names of columns of bytes that the master secret does not encrypt itself: sealed with another key, or a hash."""
-WRAPPING = {"data_keys": "db/data_keys.py", "mailbox_keys": "db/free_tier.py"}
+WRAPPING = {
+    "data_keys": "db/data_keys.py",
+    "mailbox_keys": "db/free_tier.py",
+    "visitor_days": "gateway/visitor_days.py",
+}
 """Where each table's rows are wrapped."""
 
 
@@ -219,7 +224,7 @@ def _is_wrap(node: ast.AST) -> bool:
 def _keep(url: str, table: WrappedTable, secret: str) -> bytes:
     """A row of a table with one row: of a data key, an account has it."""
     wrapping, data_key = Wrapping(table.keys(Secrets(secret)).every), os.urandom(32)
-    key = {"uuid": uuid.uuid4(), "bigint": 1, "smallint": 1, "text": "x"}
+    key = {"uuid": uuid.uuid4(), "bigint": 1, "smallint": 1, "text": "x", "date": date(2026, 1, 1)}
     values = [key[kind] for _, kind in table.key]
     wrapped = wrapping.wrap(data_key, aad=table.aad(*values), nonce=os.urandom(NONCE_BYTES))
     with psycopg.connect(url, autocommit=True) as connection:

@@ -80,6 +80,6 @@ def only(user: str, password: str) -> Any:
 
     def authenticate(_: Any, __: Any, ___: Any, ____: str, given: object) -> AuthResult:
         right = isinstance(given, LoginPassword) and given == LoginPassword(user.encode(), password.encode())
-        return AuthResult(success=right)
+        return AuthResult(success=right, handled=right)
 
     return authenticate

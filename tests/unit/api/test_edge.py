@@ -24,6 +24,7 @@ from domain.errors import ServiceUnavailable
 from domain.limits import NO_LIMITS
 from domain.operations import Operation
 from domain.results import Answer
+from domain.visitors import VisitorRules
 from server import create_app
 from settings import Settings
 from tests.support.stack import SECRET
@@ -45,7 +46,11 @@ async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
     database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
     calls = SimpleNamespace(ledger=UnavailableLedger())
     app.state.resources = SimpleNamespace(
-        database=database, calls=calls, ceiling=NO_LIMITS, cookie=SessionCookie("http://test")
+        database=database,
+        calls=calls,
+        ceiling=NO_LIMITS,
+        cookie=SessionCookie("http://test"),
+        visitors=SimpleNamespace(rules=VisitorRules(messages_day=0)),
     )
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
