@@ -179,11 +179,11 @@ async def test_one_job_or_page_alone(site: Site) -> None:
     running = await ann.in_state(
         await ann.ordered("image", model="demo-image-slow", prompt="x [seconds=300]", size="64x64"), "running"
     )
-    theirs = await others(site.world, ann)
     balance = sum(await ann.balance())
     for missing in ({"job": str(UUID(int=1))}, {"share": "nobody"}):
         assert (await ann.http.post("/api/chat/purge/", json=ERASE | {"only": missing})).status_code == 404
     assert (await bob.http.post("/api/chat/purge/", json=ERASE | {"only": {"share": made["slug"]}})).status_code == 404
+    theirs = await others(site.world, ann)
     page = await purged(ann, only={"share": made["slug"]})
     assert page["receipt"]["deleted"] == {"shares": 1, "objects": 0, "workflows": 0}
     assert (await ann.http.get(made["page"])).status_code == 404

@@ -264,6 +264,8 @@ POSTS = [
     ("POST", "/api/auth/password/"),
     ("POST", "/api/auth/email/"),
     ("POST", "/api/chat/share/"),
+    ("POST", "/api/chat/purge/"),
+    ("PATCH", f"/api/chat/conversations/{UUID(int=1)}/"),
 ]
 FOR_EVERYBODY = [
     ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")
