@@ -32,7 +32,6 @@ from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
-from db.data_keys import Sealing
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -44,6 +43,7 @@ from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
+from gateway.conversations import Conversations
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
@@ -158,8 +158,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
+        conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
-        shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
+        shares=Shares(wired.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,

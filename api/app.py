@@ -12,6 +12,8 @@ import web.routes
 from api import (
     billing,
     chat_models,
+    chat_settings,
+    conversations,
     docs,
     errors,
     health,
@@ -100,6 +102,8 @@ def create_app(
     for router in (
         models.router,
         chat_models.router,
+        chat_settings.router,
+        conversations.router,
         people.everybody,
         people.signed_in,
         keys.router,

@@ -75,6 +75,7 @@ MayListModelsOrVisitor = Annotated[Caller, Depends(_may("models", visitors=True)
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
 IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request)]
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
+MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]
 SignedIn = Annotated[WebSession, Depends(_signed_in)]
 AskingClient = Annotated[Client, Depends(_client)]

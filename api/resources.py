@@ -14,6 +14,7 @@ from domain.limits import Limits
 from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
+from gateway.conversations import Conversations
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.payments import Payments
@@ -31,6 +32,7 @@ class Resources:
     """Returns the current catalog, which a reload replaces."""
     database: Database
     calls: Calls
+    conversations: Conversations
     jobs: Jobs
     shares: Shares
     share_lifetimes: Lifetimes

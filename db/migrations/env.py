@@ -3,6 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
+import db.conversation_tables
 import db.media_tables
 import db.payment_tables
 import db.people_tables
