@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from api.deps import CurrentResources, MayListModels
 from api.wire.models import MADE, number
 from db import accounts
+from domain.caller import Caller
 from domain.catalog import Modality, Model, Unit
 from domain.meters import Meter, Rates, credits_per_thousand
 
@@ -49,9 +50,9 @@ class ChatModel(BaseModel):
     prices: Prices
     pro_only: bool
     enabled: bool
-    """True if the caller's scopes and plan allow it to call the model."""
+    """True if the caller's scopes, list of models and plan allow it to call the model."""
     disabled_reason: str | None
-    """`insufficient_scope` or `pro_required` if `enabled` is false."""
+    """`insufficient_scope`, `model_not_found` (not in the key's list) or `pro_required` if `enabled` is false."""
 
 
 class ChatModels(BaseModel):
@@ -63,12 +64,14 @@ async def list_chat_models(caller: MayListModels, resources: CurrentResources) -
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     models = resources.catalog().active_models()
-    return ChatModels(data=[_entry(m, _disabled(m, caller.scopes, plan_active=balance.plan_active)) for m in models])
+    return ChatModels(data=[_entry(m, _disabled(m, caller, plan_active=balance.plan_active)) for m in models])
 
 
-def _disabled(model: Model, scopes: frozenset[str], *, plan_active: bool) -> str | None:
-    if _SCOPES.get(model.modality, "media") not in scopes:
+def _disabled(model: Model, caller: Caller, *, plan_active: bool) -> str | None:
+    if _SCOPES.get(model.modality, "media") not in caller.scopes:
         return "insufficient_scope"
+    if not caller.may_call(model.id):
+        return "model_not_found"
     return "pro_required" if model.pro_only and not plan_active else None
 
 

@@ -32,7 +32,7 @@ GatewayError
 """
 
 import traceback
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from domain.limits import Left
 
@@ -43,6 +43,9 @@ class GatewayError(Exception):
     code = "internal_error"
     left: tuple[Left | None, Left | None] | None = None
     """Requests and tokens per minute that the key has left. Set when the ledger knew the key and refused the call."""
+
+    key_expires: datetime | None = None
+    """When the token of the request ends. Set together with `left`."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])
