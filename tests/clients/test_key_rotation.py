@@ -129,7 +129,7 @@ async def test_an_end_is_in_the_future_and_ends_running_streams_too(owner: Accou
         lines = [line async for line in stream.aiter_lines() if line]
     assert '"code":"invalid_api_key"' in lines[-1]
     charge = lines[0].partition('"id":"')[2].partition('"')[0]
-    assert (await owner.closed(charge))["credits"] > 0
+    assert (await owner.closed(charge))["credits"]["charged"] > 0
     assert (await models(owner, key["key"])).status_code == 401
     later = {"expires_at": None}
     assert (await owner.http.patch(f"{PATH}{key['id']}/", json=later)).json()["expires_at"] is None
