@@ -5,6 +5,7 @@ Never a traceback, which may quote a request or a secret. Needs nothing but the 
 
 import errno
 import os
+import resource
 import sys
 import traceback
 import unicodedata
@@ -35,6 +36,7 @@ class Failure(Exception):
 
 def run(main: Callable[[], int | None]) -> int:
     """The exit code of `main`; of what it raises, once that is told."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would have prompts and secrets in it
     try:
         return main() or 0
     except SystemExit:

@@ -1,13 +1,19 @@
 """How a process logs: structured, to stdout, never a body, header, query string or exception text."""
 
 import logging
+import re
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TextIO
 
 import structlog
+
+import exits
 
 _QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
 MIN_LOG_PAUSE = timedelta(minutes=1)
@@ -31,7 +37,8 @@ def configure(form: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Handler(sys.stdout)
+    handler.addFilter(_without_objects)
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[_without_tracebacks, structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendering],
         foreign_pre_chain=shared,
@@ -42,6 +49,37 @@ def configure(form: str) -> None:
     root.setLevel(logging.INFO)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    threading.excepthook = lambda thrown: _unhandled("unhandled in a thread", thrown.exc_type)
+    sys.unraisablehook = lambda thrown: _unhandled("unhandled in a finaliser", thrown.exc_type)
+    warnings.showwarning = _warned
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Of a line that cannot be formatted or written, the library would print everything on stderr."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # the library's name
+        fault = sys.exc_info()[0]
+        exits.tell(f"a log line of {record.name} was lost ({fault.__name__ if fault else 'no reason'})")
+
+
+def _without_objects(record: logging.LogRecord) -> bool:
+    """Cut what asyncio says of a fault to its first words: it goes on with the objects in question, and their texts."""
+    if record.name == "asyncio":
+        words = re.match(r"[\w ,.]*", record.getMessage())
+        record.msg, record.args = words[0].strip() if words else "", ()
+    return True
+
+
+def _unhandled(what: str, fault: type[BaseException]) -> None:
+    if fault is not SystemExit:
+        structlog.get_logger(__name__).error(what, fault=fault.__name__)
+
+
+def _warned(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+) -> None:
+    """Say where a library's warning is from. Its text may quote what it warns of."""
+    logging.getLogger("py.warnings").warning("%s at %s:%d", category.__name__, filename, lineno)
 
 
 def _without_tracebacks(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -30,6 +30,7 @@ from api.outputs import Outputs
 from api.resources import Resources
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
 from db.data_keys import Sealing
 from db.leadership import Leadership
@@ -39,20 +40,33 @@ from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
 from domain.secrets import Purpose
+from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
+from gateway.conversations import Conversations
+from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.known_browsers import KnownBrowsers
+from gateway.letters import Letters
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.outbox import Outbox
+from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
+from gateway.people import People
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
 from gateway.shares import Shares
-from logs import configure
+from gateway.smtp import SmtpMailer
+from gateway.throttles import Throttles
+from gateway.visitor_days import VisitorDays
+from gateway.visitors import VisitorMaintenance, Visitors
+from logs import OperatorFaults, configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
+from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
 from workflows import start
 from workflows.start import MediaStarter
@@ -61,6 +75,8 @@ log = structlog.get_logger(__name__)
 
 START_TIMEOUT_SECONDS = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
+MAIL_PATIENCE = timedelta(seconds=5)
+"""How long a process that ends waits for mails on their way."""
 LAST_WORDS = 2.0
 """Seconds before the end of the shutdown timeout in which streams are settled and their clients get the error."""
 
@@ -77,6 +93,8 @@ def create_app(settings: Settings) -> Gateway:
 def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if settings.sends_in_the_open:
+            log.warning("YOUT_PUBLIC_URL is http: keys, passwords and prompts cross the network for all to read")
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
@@ -85,7 +103,9 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
-            app.state.resources = _resources(wired, calls, temporal)
+            people = await stack.enter_async_context(_people(wired))
+            app.state.resources = _resources(wired, calls, temporal, people)
+            app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.ledger = ledger
             app.state.maintenance_errors = wired.errors
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
@@ -116,7 +136,7 @@ def _settle_garbage() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
-def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
+def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> Resources:
     async def start_media(job: Job) -> None:
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
@@ -139,18 +159,54 @@ def _resources(wired: Wired, calls: Calls, temporal: Client) -> Resources:
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
+        conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
-        sessions=Sessions(wired.database, wired.settings.session_lifetimes),
+        sessions=people.sessions,
+        people=people,
         cookie=SessionCookie(wired.settings.public_url),
+        visitors=_visitors(wired, calls),
+        visitor_cookie=VisitorCookie(
+            wired.settings.public_url, VisitorCookies(wired.settings.secrets.derive(Purpose.VISITOR_COOKIES))
+        ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
-        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings)),
+        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
+
+
+def _visitors(wired: Wired, calls: Calls) -> Visitors:
+    rules = wired.settings.visitor_rules
+    return Visitors(VisitorDays(wired.database, wrapping(wired.settings), rules.credits_day), calls, rules)
+
+
+@asynccontextmanager
+async def _people(wired: Wired) -> AsyncIterator[People]:
+    """Opens what sign-in needs. In the end, mails on their way get a moment to leave."""
+    settings, keys = wired.settings, wired.settings.secrets.derive(Purpose.SIGN_IN)
+    mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender)
+    if settings.email_verification and mailer is None:
+        log.warning("nobody can sign up without the operator: set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false")
+    passwords, outbox = await asyncio.to_thread(Passwords), Outbox(mailer)
+    try:
+        yield People(
+            database=wired.database,
+            sessions=Sessions(wired.database, settings.session_lifetimes),
+            passwords=passwords,
+            throttles=Throttles(wired.database, keys.current),
+            browsers=KnownBrowsers(keys),
+            free_tier=FreeTier(wrapping(settings), settings.free_tier_credits),
+            letters=Letters(settings.public_url),
+            outbox=outbox,
+            verification=settings.email_verification,
+        )
+    finally:
+        passwords.close()
+        await outbox.close(MAIL_PATIENCE)
 
 
 def _event_reader(settings: Settings) -> EventReader | None:
@@ -170,7 +226,15 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
         MaintenanceTask("start_orphans", maintenance.start_orphans),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
-        MaintenanceTask("forget", Pruning(wired.database, wired.settings.retention, wired.errors).forget),
+        MaintenanceTask(
+            "forget_visitors", VisitorMaintenance(wired.database, wired.errors).forget, every=timedelta(minutes=1)
+        ),
+        MaintenanceTask(
+            "forget",
+            Pruning(
+                wired.database, wired.settings.retention, wired.errors, lifetime=wired.settings.session_lifetimes
+            ).forget,
+        ),
         MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),

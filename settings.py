@@ -24,13 +24,19 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
+from domain import email_addresses
+from domain.errors import RequestInvalid
+from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.secrets import Secrets
 from domain.sessions import SessionLifetime
 from domain.shares import Lifetimes
+from domain.visitors import VisitorRules
+from domain.weak_secrets import weakness
 from environment import SettingsInvalid
+from gateway.smtp import MailServer
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
 
@@ -48,6 +54,11 @@ Lifetime = Annotated[
     BeforeValidator(lambda v: (timedelta(seconds=float(v)) or None) if isinstance(v, str | int | float) else v),
 ]
 """0 seconds: for ever."""
+
+_REMEDY = (
+    "make one with `openssl rand -hex 32`. If a database was used with this one, keep it in YOUT_PREVIOUS_SECRET_KEYS, "
+    "and run `yout secrets rotate`"
+)
 
 
 def _absent(value: object) -> object:
@@ -105,7 +116,7 @@ class Settings(BaseSettings):
     temporal_api_key: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
     storage_url: Annotated[str | None, BeforeValidator(_absent)] = None
     """file:///path or s3://bucket/prefix; omitted: `media/` inside the state folder."""
-    secret_key: SecretStr = Field(min_length=32)
+    secret_key: SecretStr
     """Master secret: payload encryption, sealed inputs and URL signatures are derived from it."""
     previous_secret_keys: SecretStr = SecretStr("")
     """Older values of `secret_key`, comma-separated or a JSON list: still open what they sealed, seal nothing new."""
@@ -135,6 +146,25 @@ class Settings(BaseSettings):
     """A session that is not used ends after this time."""
     session_lifetime: Seconds = timedelta(days=90)
     """A session ends after this time in any case."""
+    visitor_messages_day: int = Field(default=20, ge=0, le=10_000)
+    """Messages of a person without an account in a UTC day. 0: such callers are refused."""
+    visitor_credits_day: int = Field(default=500_000, ge=0, le=10**12)
+    """The most that all of them together may cost in a day."""
+    visitor_max_tokens: int = Field(default=1024, ge=1)
+    """The longest answer that they get."""
+    visitor_max_body_bytes: int = Field(default=32 * 1024, ge=1024, le=64 * 1024)
+    visitor_concurrent_calls: int = Field(default=2, ge=1)
+    """Messages of one of them that a process answers at a time. More wait."""
+    max_visitor_calls: int = Field(default=32, ge=1)
+    """Messages of all of them that are answered at a time."""
+    email_verification: bool = True
+    """An account is opened when its owner opens a link that was mailed to the address. False: at once."""
+    free_tier_credits: int = Field(default=50_000, ge=0)
+    """Credits of a new account, once for each mailbox. 0: none."""
+    smtp_url: Annotated[SecretStr | None, BeforeValidator(_absent)] = None
+    """smtps://user:password@host, smtp+starttls://…, or smtp://host; omitted: no mail is sent."""
+    mail_from: Annotated[str | None, BeforeValidator(_absent)] = None
+    """The address that mails come from; omitted: no-reply at the public host."""
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
     idempotency_lifetime: Seconds = REMEMBERED
@@ -143,6 +173,10 @@ class Settings(BaseSettings):
     """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
     usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days is kept for ever."""
+    operator_contact: Annotated[str | None, BeforeValidator(_absent)] = Field(
+        default=None, pattern=r"^(https?://\S+|[^\s@]+@[^\s@]+)$"
+    )
+    """An e-mail address or a link: who runs this server, and where a shared page is reported. It is shown to all."""
     share_lifetime: Lifetime = timedelta(days=30)
     """How long a shared page lives whose maker does not say."""
     max_share_lifetime: Lifetime = timedelta(days=365)
@@ -171,6 +205,13 @@ class Settings(BaseSettings):
             raise ValueError(environment.DATABASE_URL_FORM)
         return value
 
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr) -> SecretStr:
+        if weak := weakness(value.get_secret_value()):
+            raise ValueError(f"{weak}: {_REMEDY}")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _is_a_public_url(cls, value: str) -> str:
@@ -189,6 +230,21 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("write it as networks with commas between them, such as 10.0.0.0/8, ::1") from None
         return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            MailServer.of(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_email_address(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else email_addresses.normalized(value)
+        except RequestInvalid:
+            raise ValueError("write it as name@host") from None
 
     @field_validator("storage_url")
     @classmethod
@@ -216,6 +272,18 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _is_for_tests_here_alone(self) -> Self:
+        if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
+            raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
+        return self
+
+    @property
+    def sends_in_the_open(self) -> bool:
+        """True if clients send their keys and prompts over a network without TLS."""
+        parts = urlsplit(self.public_url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+    @model_validator(mode="after")
     def _shares_end(self) -> Self:
         usual, longest = self.share_lifetime, self.max_share_lifetime
         if longest is not None and (usual is None or usual > longest):
@@ -231,8 +299,23 @@ class Settings(BaseSettings):
         return Retention(holds=self.hold_retention, usage=self.usage_retention, audits=self.audit_retention)
 
     @property
+    def sender(self) -> str:
+        host = urlsplit(self.public_url).hostname or "localhost"
+        return self.mail_from or f"no-reply@{'localhost' if ':' in host else host}"
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        return None if self.smtp_url is None else MailServer.of(self.smtp_url.get_secret_value())
+
+    @property
     def session_lifetimes(self) -> SessionLifetime:
         return SessionLifetime(self.session_idle_lifetime, self.session_lifetime)
+
+    @property
+    def visitor_rules(self) -> VisitorRules:
+        bounds = self.visitor_max_tokens, self.visitor_max_body_bytes
+        calls = self.visitor_concurrent_calls, self.max_visitor_calls
+        return VisitorRules(self.visitor_messages_day, self.visitor_credits_day, *bounds, *calls)
 
     @property
     def ceiling(self) -> Limits:

@@ -43,6 +43,7 @@ class Wired:
     settings: Settings
     catalog: CurrentCatalog
     database: Database
+    sealing: Sealing
     jobs: MediaJobs
     storage: ObjectStorage
     urls: SignedUrls
@@ -102,13 +103,15 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         upstream = Upstream(transport, timeouts, demo, settings.referer)
         faults = OperatorFaults(log)
         storage, errors = _storage(settings), MaintenanceErrors(faults, where)
+        sealing = Sealing(wrapping(settings))
         checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
         stack.push_async_callback(_ended, checking)
         yield Wired(
             settings=settings,
             catalog=catalog,
             database=database,
-            jobs=MediaJobs(database, Sealing(wrapping(settings)), output_lifetime=settings.output_lifetime),
+            sealing=sealing,
+            jobs=MediaJobs(database, sealing, output_lifetime=settings.output_lifetime),
             storage=storage,
             urls=_urls(settings),
             registry=Registry(catalog, upstream),

@@ -258,7 +258,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     sniff.content_type,
                     Audits(wired.database),
                     Sweeper(wired.database),
-                    Pruning(wired.database, settings.retention, wired.errors),
+                    Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
                     lambda starter: Maintenance(wired.jobs, starter, wired.errors),
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),

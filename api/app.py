@@ -8,9 +8,12 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
 
+import web.routes
 from api import (
     billing,
     chat_models,
+    chat_settings,
+    conversations,
     docs,
     errors,
     health,
@@ -23,6 +26,7 @@ from api import (
     openapi,
     outputs,
     payments,
+    people,
     quotes,
     shares,
 )
@@ -35,6 +39,7 @@ from api.resources import Resources
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
+from web.shares import SharedPages
 
 WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat())
 """Every client wire of this API."""
@@ -97,6 +102,10 @@ def create_app(
     for router in (
         models.router,
         chat_models.router,
+        chat_settings.router,
+        conversations.router,
+        people.everybody,
+        people.signed_in,
         keys.router,
         limit.router,
         billing.router,
@@ -110,6 +119,7 @@ def create_app(
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
+    app.include_router(web.routes.router(_shared_pages))
     docs.install(app)
     app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
@@ -118,3 +128,8 @@ def create_app(
 def _outputs(request: Request) -> Outputs:
     outputs: Outputs = request.app.state.outputs
     return outputs
+
+
+def _shared_pages(request: Request) -> SharedPages:
+    shared_pages: SharedPages = request.app.state.shared_pages
+    return shared_pages

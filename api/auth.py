@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from api import ratelimit
 from api.resources import Resources
+from api.visitors import visitor_of
 from db import keys as stored_keys
 from domain.caller import AnyCaller, ApiKey, Caller, PresentedKey
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
@@ -44,6 +45,18 @@ async def caller_of(scope: Scope, also: Collection[bytes] = ()) -> AnyCaller:
     Raises `CallerUnknown`, `CrossSite` and `AccountSuspended`.
     """
     return presented(scope["headers"], also) or await _signed_in(scope)
+
+
+async def caller_or_visitor(scope: Scope, also: Collection[bytes] = ()) -> AnyCaller:
+    """Return who makes a request, as `caller_of`. Without a key and without a session it is a visitor.
+
+    Raises `CallerUnknown` also if this server has no visitors.
+    """
+    key = presented(scope["headers"], also)
+    resources: Resources = scope["app"].state.resources
+    if key is None and resources.cookie.secret(scope) is None and (visitor := visitor_of(scope)) is not None:
+        return visitor
+    return key or await _signed_in(scope)
 
 
 async def _signed_in(scope: Scope) -> Caller:
@@ -98,12 +111,12 @@ def admitted_before(scope: Scope) -> Admitted | None:
     return admitted
 
 
-async def authenticate(scope: Scope) -> Caller:
-    """Return the caller, looked up once per request.
+async def authenticate(scope: Scope, *, visitors: bool = False) -> Caller:
+    """Return the caller, looked up once per request. `visitors` lets it be one of them.
 
     Raises `CallerUnknown`, `CrossSite` and `AccountSuspended`.
     """
-    caller = await caller_of(scope)
+    caller = await (caller_or_visitor if visitors else caller_of)(scope)
     return await _looked_up(scope, caller) if isinstance(caller, PresentedKey) else caller
 
 

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope
 
 from api import auth
 from api.json_bounds import require_bounded
+from api.resources import Resources
 from domain.errors import RequestInvalid, RequestTooLarge, ServiceUnavailable
 from gateway.calls import BIG_BODY
 from gateway.fair_turns import FairTurns
@@ -55,7 +56,7 @@ async def read(
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def parse(raw: bytes, turns: FairTurns, account_id: UUID) -> dict[str, Any]:
+async def parse(raw: bytes, turns: FairTurns, account_id: UUID | None) -> dict[str, Any]:
     """Call `json_object`, for a large body in a thread, when it is its account's turn."""
     if len(raw) <= MAX_INLINE_BYTES:
         return json_object(raw)
@@ -135,15 +136,32 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             if self.body_field is None and not self.always_reads:
                 return await handler(request)
-            admitted = await auth.admit(request.scope, await auth.caller_of(request.scope))
+            account_id = await self.admit(request.scope)
             raw = await read(request.receive, max_bytes=self.max_body_bytes)
-            body = await parse(raw, _turns(request.scope), admitted.account_id) if raw else None
+            body = await parse(raw, _turns(request.scope), account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
             request.scope["state"][_BODY_BYTES] = len(raw)
             scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
             return await handler(StrictRequest(scope, request.receive, body))
 
         return strict
+
+    async def admit(self, scope: Scope) -> UUID | None:
+        """Count the request before its body is read, and return whose it is. Raises for an unknown caller."""
+        return (await auth.admit(scope, await auth.caller_of(scope))).account_id
+
+
+class OpenRoute(StrictRoute):
+    """A route for everybody, with a small body: the handler slows down whoever asks often.
+
+    A browser asks it from a page of this server only: no other site signs it in or up.
+    """
+
+    max_body_bytes = 8 * 1024
+
+    async def admit(self, scope: Scope) -> None:
+        resources: Resources = scope["app"].state.resources
+        resources.cookie.require_same_origin(scope, by_cookie=False)
 
 
 class LargeBodyRoute(StrictRoute):

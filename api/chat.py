@@ -7,15 +7,16 @@ They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answ
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from api import auth, body, errors, idempotency, ratelimit
+from api import auth, body, errors, idempotency, ratelimit, visitors
 from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
 from api.stream_response import StreamResponse, dropped_header, stream_headers
 from api.wire.base import ClientWire
-from domain.caller import AnyCaller
+from domain.caller import AnyCaller, Caller, Visitor
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.records import record
 from domain.results import Replay
@@ -55,7 +56,13 @@ class ChatEndpoint:
 
     async def _answer(self, exchange: Exchange) -> None:
         scope = exchange.scope
-        caller = await auth.caller_of(scope, self.wire.key_headers)
+        if self.wire.visitor_writer is None:
+            caller = await auth.caller_of(scope, self.wire.key_headers)
+        else:
+            caller = await auth.caller_or_visitor(scope, self.wire.key_headers)
+        if isinstance(caller, Caller) and isinstance(caller.credential, Visitor):
+            await self._answer_visitor(exchange, caller)
+            return
         raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, caller, "chat"))
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, caller)
@@ -74,6 +81,27 @@ class ChatEndpoint:
             answer, bill = await whole_answers.answer(resources.calls, call)
             headers = [self._type, *_charged(bill), *dropped_header(call.dropped)]
             await exchange.reply(200, headers, whole(answer, bill))
+
+    async def _answer_visitor(self, exchange: Exchange, caller: Caller) -> None:
+        """Answer with a stream inside the visitor's allowance. The headers of limits tell the allowance."""
+        scope, writer_of = exchange.scope, self.wire.visitor_writer
+        assert writer_of is not None  # noqa: S101  # else nobody without an account comes here
+        resources: Resources = scope["app"].state.resources
+        raw = await body.read(exchange.receive, max_bytes=resources.visitors.rules.max_body_bytes)
+        parsed, headers = body.json_object(raw), idempotency.named(scope["headers"])
+        visitors.require_for_visitors(parsed, headers)
+        request = self._model_call(parsed, headers)
+        first = resources.claims.first_attempt(self.wire.endpoint, parsed, caller.replay_secret)
+        try:
+            async with resources.visitors.message(request, caller, first) as (call, message):
+                ratelimit.note(scope, message.allowance.left(resources.visitors.now()), None)
+                writer = writer_of(call.head, lambda: message.allowance)
+                client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
+                await client.serve(resources.calls.stream(call, writer, client))
+        except GatewayError as error:
+            if error.left is not None:
+                ratelimit.note(scope, *error.left)
+            raise
 
     async def _open(
         self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller
@@ -107,11 +135,14 @@ class ChatEndpoint:
             idempotent = requests.implicit(endpoint, parsed, caller.replay_secret)
         else:
             idempotent = requests.first_attempt(endpoint, parsed, caller.replay_secret)
+        return _Request(self._model_call(parsed, headers), idempotent)
+
+    def _model_call(self, parsed: dict[str, Any], headers: Mapping[bytes, bytes]) -> ModelCall:
         call = self.wire.parse(parsed)
         strict = is_strict(headers)
         if strict or self.wire.whole is None:
             call = replace(call, strict=strict or call.strict, stream=call.stream or self.wire.whole is None)
-        return _Request(call, idempotent)
+        return call
 
     def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller) -> _Request:
         """Parse a large body in a thread, with every check that reads all of it."""

@@ -3,11 +3,13 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.deps import CurrentResources, MayListModels
+from api.deps import CurrentResources, MayListModelsOrVisitor
 from api.wire.models import MADE, number
 from db import accounts
-from domain.caller import Caller
+from domain import visitors
+from domain.caller import Caller, Visitor
 from domain.catalog import Modality, Model, Unit
+from domain.errors import SignInRequired
 from domain.meters import Meter, Rates, credits_per_thousand
 
 router = APIRouter(prefix="/api/chat/models", tags=["models"])
@@ -52,7 +54,9 @@ class ChatModel(BaseModel):
     enabled: bool
     """True if the caller's scopes, list of models and plan allow it to call the model."""
     disabled_reason: str | None
-    """`insufficient_scope`, `model_not_found` (not in the key's list) or `pro_required` if `enabled` is false."""
+    """If `enabled` is false: `insufficient_scope`, `model_not_found` (its key's list of models lacks it), `pro_required`,
+    or, without an account, `invalid_api_key`.
+    """
 
 
 class ChatModels(BaseModel):
@@ -60,10 +64,12 @@ class ChatModels(BaseModel):
 
 
 @router.get("/")
-async def list_chat_models(caller: MayListModels, resources: CurrentResources) -> ChatModels:
+async def list_chat_models(caller: MayListModelsOrVisitor, resources: CurrentResources) -> ChatModels:
+    models = resources.catalog().active_models()
+    if isinstance(caller.credential, Visitor):
+        return ChatModels(data=[_entry(m, None if visitors.may_call(m) else SignInRequired.code) for m in models])
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
-    models = resources.catalog().active_models()
     return ChatModels(data=[_entry(m, _disabled(m, caller, plan_active=balance.plan_active)) for m in models])
 
 

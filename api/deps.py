@@ -4,15 +4,19 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
-from fastapi.security import HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPBearer
 
 from api import auth, idempotency
 from api.resources import Resources
-from domain.caller import Caller
-from domain.errors import ScopeMissing
+from domain.caller import Caller, Visitor, WebSession
+from domain.errors import AuthorityExceeded, ScopeMissing
 from gateway.idempotency import IdempotentRequest
+from gateway.throttles import Client
 
 _documented = HTTPBearer(auto_error=False, description="An API key of your account: `yout-…`. `x-api-key` works too.")
+_documented_cookie = APIKeyCookie(
+    name="yout", auto_error=False, description="Of a browser that is signed in; from https it is `__Host-yout`."
+)
 
 
 def resources(request: Request) -> Resources:
@@ -21,9 +25,28 @@ def resources(request: Request) -> Resources:
     return shared
 
 
-def _may(scope: str | None) -> Callable[..., Coroutine[Any, Any, Caller]]:
-    async def permitted(request: Request, _: Annotated[object, Depends(_documented)]) -> Caller:
-        caller = await auth.authenticate(request.scope)
+async def _signed_in(request: Request, _: Annotated[object, Depends(_documented_cookie)]) -> WebSession:
+    """Only the owner, signed in: a key neither changes nor ends how people sign in."""
+    credential = (await auth.authenticate(request.scope)).credential
+    if not isinstance(credential, WebSession):
+        raise AuthorityExceeded("No API key may do this. Sign in with a browser.")
+    return credential
+
+
+def _client(request: Request) -> Client:
+    shared = resources(request)
+    return Client(shared.addresses.network_of(request.scope), shared.cookie.browser(request.scope))
+
+
+def _may(scope: str | None, *, visitors: bool = False) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    async def permitted(
+        request: Request,
+        _: Annotated[object, Depends(_documented)],
+        __: Annotated[object, Depends(_documented_cookie)],
+    ) -> Caller:
+        caller = await auth.authenticate(request.scope, visitors=visitors)
+        if isinstance(caller.credential, Visitor):
+            return caller
         if scope is not None and scope not in caller.scopes:
             raise ScopeMissing(scope)
         return caller
@@ -46,9 +69,14 @@ async def _idempotent_request(
 
 CurrentResources = Annotated[Resources, Depends(resources)]
 AnyCaller = Annotated[Caller, Depends(_may(None))]
+AnyCallerOrVisitor = Annotated[Caller, Depends(_may(None, visitors=True))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]
+MayListModelsOrVisitor = Annotated[Caller, Depends(_may("models", visitors=True))]
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
 IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request)]
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
+MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]
+SignedIn = Annotated[WebSession, Depends(_signed_in)]
+AskingClient = Annotated[Client, Depends(_client)]
 MayShare = Annotated[Caller, Depends(_may("share"))]

@@ -13,7 +13,7 @@ from functools import partial
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import cors, ratelimit
+from api import cors, ratelimit, visitor_cookie
 from api.cors import Cors, Headers
 from api.direct import DirectExchange
 
@@ -22,6 +22,8 @@ MAX_BODY_IDLE = timedelta(seconds=15)
 MAX_BODY_TIME = timedelta(seconds=30)
 """The longest time for a whole body, with one second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
+_SIGN_IN = "/api/auth/"
+"""No answer about sign-in is kept by a browser or a proxy."""
 
 
 def _unknown() -> bool:
@@ -75,6 +77,8 @@ class Edge:
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
         always = [(b"x-request-id", request_id.encode())]
+        if path.startswith(_SIGN_IN):
+            always.append((b"cache-control", b"no-store"))
         if (origins := cors.of_path(path, self._cors)) is not None:
             always += origins.headers(scope["headers"])
         return always
@@ -84,7 +88,7 @@ class Edge:
 
 
 def _for_every_answer(scope: Scope, always: Headers) -> Headers:
-    return [*always, *ratelimit.headers(scope)]
+    return [*always, *ratelimit.headers(scope), *visitor_cookie.headers(scope)]
 
 
 def canonical(path: str) -> str:

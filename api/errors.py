@@ -24,16 +24,20 @@ log = structlog.get_logger(__name__)
 STATUS: dict[type[GatewayError], int] = {
     GatewayError: 500,
     errors.CallerUnknown: 401,
+    errors.SignInRequired: 401,
     errors.ScopeMissing: 403,
     errors.AuthorityExceeded: 403,
     errors.ProRequired: 403,
     errors.AccountSuspended: 403,
+    errors.SignInFailed: 401,
     errors.CrossSite: 403,
     errors.InsufficientCredits: 402,
+    errors.AllowanceUsedUp: 402,
     errors.BelowZero: 402,
     errors.ModelNotFound: 404,
     errors.NotFound: 404,
     errors.RequestInvalid: 400,
+    errors.LinkUnusable: 400,
     errors.ContextLengthExceeded: 400,
     errors.RequestTooLarge: 413,
     errors.RateLimited: 429,
@@ -96,6 +100,8 @@ def of(error: GatewayError) -> ErrorAnswer:
             "held": error.held,
             "limit_source": error.limit_source,
         }
+    if isinstance(error, errors.AllowanceUsedUp):
+        more = {**more, "resets_at": error.resets_at.isoformat().replace("+00:00", "Z")}
     return ErrorAnswer(
         status=STATUS[type(error)],
         message=error.message,

@@ -1,4 +1,4 @@
-"""`GET /api/chat/limit/`: what can be spent now, what is held, and what is left of the key's limits."""
+"""`GET /api/chat/limit/`: what can be spent now, and what is left of the limits; or a visitor's allowance."""
 
 from datetime import UTC, datetime, time, timedelta
 from math import inf
@@ -6,9 +6,9 @@ from math import inf
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from api.deps import AnyCaller, CurrentResources
+from api.deps import AnyCallerOrVisitor, CurrentResources
 from db import accounts
-from domain.caller import Caller
+from domain.caller import Caller, Visitor
 from domain.limits import Left, Limits
 
 router = APIRouter(prefix="/api/chat/limit", tags=["billing"])
@@ -30,9 +30,32 @@ class Limit(BaseModel):
     limits: dict[str, Remaining]
 
 
+class DailyAllowance(BaseModel):
+    """Messages of a UTC day."""
+
+    limit: int
+    used: int
+    remaining: int
+    resets_at: datetime
+
+
+class AnonymousLimit(BaseModel):
+    """For a caller without an account."""
+
+    anonymous: DailyAllowance
+
+
 @router.get("/")
-async def limit(caller: AnyCaller, resources: CurrentResources) -> Limit:
-    """What the caller can spend now. `balance` excludes credits that calls and jobs in flight hold."""
+async def limit(caller: AnyCallerOrVisitor, resources: CurrentResources) -> Limit | AnonymousLimit:
+    """What the caller can spend now. `balance` excludes credits that calls and jobs in flight hold.
+
+    Without an account: how many messages the caller has in this day.
+    """
+    if isinstance(caller.credential, Visitor):
+        own = await resources.visitors.allowance(caller.credential)
+        return AnonymousLimit(
+            anonymous=DailyAllowance(limit=own.limit, used=own.used, remaining=own.remaining, resets_at=own.resets_at)
+        )
     async with resources.database.reading() as session:
         row = await accounts.balance(session, caller.account_id)
     return Limit(

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from api.deps import CurrentResources
-from db import holds, media_figures
+from db import holds, media_figures, payment_lists
 from db.audit import latest
 from db.holds import Figures
 from db.media_figures import Overdue
@@ -15,6 +15,7 @@ from db.tables import AuditRow
 from db.writer import LedgerWriter
 from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
+from gateway.visitors import REFUSALS, Visitors
 
 router = APIRouter(tags=["health"])
 
@@ -55,6 +56,22 @@ class _Ledger:
         yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
 
 
+class _Visitors:
+    """The figures of this process's visitors."""
+
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "yout_visitor_messages", "Messages without an account, of this process", self._visitors.messages
+        )
+        refusals = CounterMetricFamily("yout_visitor_refusals", "Of them, those refused", labels=["limit"])
+        for limit in REFUSALS:
+            refusals.add_metric([limit], self._visitors.refused[limit])
+        yield refusals
+
+
 class _Maintenance:
     """The figures of what maintenance could not do."""
 
@@ -76,6 +93,21 @@ class _Maintenance:
         yield errors
 
 
+class _Payments:
+    """The figures of payments that need the operator."""
+
+    def __init__(self, figures: payment_lists.Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "yout_payments_unmatched", "Payments that have given nothing yet", self._figures.unmatched
+        )
+        yield GaugeMetricFamily(
+            "yout_payments_due_credits", "Credits to be taken back that accounts do not have", self._figures.due
+        )
+
+
 class _Text(Response):
     media_type = CONTENT_TYPE_LATEST.partition(";")[0]
 
@@ -86,7 +118,10 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
         overdue = await media_figures.overdue(session)
+        paid = await payment_lists.figures(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
+    registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
+    registry.register(_Payments(paid))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -32,7 +32,8 @@ _ERROR_SCHEMA = {
                 "required": {"type": "integer", "description": "With 402, as the next three: credits that it takes."},
                 "available": {"type": "integer"},
                 "held": {"type": "integer"},
-                "limit_source": {"enum": ["balance", "key_budget", "max_credits", "daily_allowance"]},
+                "limit_source": {"enum": ["balance", "key_budget", "max_credits", "anonymous_allowance"]},
+                "resets_at": {"type": "string", "format": "date-time", "description": "When a visitor may go on."},
             },
         }
     },
@@ -40,9 +41,9 @@ _ERROR_SCHEMA = {
 _CONFLICT = "Another request had this Idempotency-Key, or the answer to the same one cannot be given again"
 _FAILURES = {
     "400": "The request is not valid",
-    "401": "No valid API key",
+    "401": "No valid API key or session",
     "402": "The balance cannot cover the call; nothing was sent",
-    "403": "The key lacks the scope",
+    "403": "The key lacks the scope, or a page of another site asks",
     "404": "There is no such thing here",
     "413": "The body is too large",
     "429": "Too many requests",
@@ -51,8 +52,17 @@ _FAILURES = {
     "503": "A part of this server is away",
     "504": "The provider did not answer in time",
 }
-_OPEN: dict[str, dict[str, str]] = {"/healthz": {}, "/readyz": {}, "/metrics": {"503": _FAILURES["503"]}}
+_OPEN: dict[str, dict[str, str]] = {
+    "/healthz": {},
+    "/readyz": {},
+    "/c/{slug}": {},
+    "/metrics": {"503": _FAILURES["503"]},
+}
 """Paths that need no key, with the errors that they have. `/readyz` describes its own 503."""
+_FOR_EVERYBODY = {status: _FAILURES[status] for status in ("400", "413", "429", "500", "503")} | {
+    "403": "A page of another site asks"
+}
+"""The errors of sign-in."""
 
 
 def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:
@@ -64,9 +74,22 @@ def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
         for path, item in schema["paths"].items():
             for operation in item.values():
-                _with_failures(operation, _OPEN.get(path, _FAILURES))
+                _with_failures(operation, _failures(path, operation))
+                _with_callers(path, operation)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _failures(path: str, operation: dict[str, Any]) -> dict[str, str]:
+    if path.startswith("/api/auth/") and "security" not in operation:
+        return _FOR_EVERYBODY | ({"401": "The address or the password is wrong"} if path.endswith("/login/") else {})
+    return _OPEN.get(path, _FAILURES)
+
+
+def _with_callers(path: str, operation: dict[str, Any]) -> None:
+    """Leave the cookie out where only a key counts."""
+    if not path.startswith("/api/") and "security" in operation:
+        operation["security"] = [way for way in operation["security"] if "APIKeyCookie" not in way]
 
 
 def _with_failures(operation: dict[str, Any], failures: dict[str, str]) -> None:

@@ -62,7 +62,7 @@ class Quote(BaseModel):
     """Credits that other calls and jobs hold now."""
     affordable: bool
     limit_source: str | None
-    """The limit that does not suffice: `balance`, `key_budget`, `max_credits` or `daily_allowance`."""
+    """The limit that does not suffice: `balance`, `key_budget` or `max_credits`."""
 
 
 @dataclass(frozen=True, slots=True)

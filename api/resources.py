@@ -7,17 +7,21 @@ from uuid import UUID
 from api.client_address import ClientAddresses
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
+from api.visitor_cookie import VisitorCookie
 from db.engine import Database
 from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
+from gateway.conversations import Conversations
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.payments import Payments
+from gateway.people import People
 from gateway.sessions import Sessions
 from gateway.shares import Shares
+from gateway.visitors import Visitors
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class Resources:
     """Returns the current catalog, which a reload replaces."""
     database: Database
     calls: Calls
+    conversations: Conversations
     jobs: Jobs
     shares: Shares
     share_lifetimes: Lifetimes
@@ -36,8 +41,11 @@ class Resources:
     ceiling: Limits
     """The operator's maximum for every key."""
     sessions: Sessions
+    people: People
     cookie: SessionCookie
     addresses: ClientAddresses
+    visitors: Visitors
+    visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
     payments: Payments
     stopping: bool = False

@@ -1,4 +1,4 @@
-"""The cookie of a signed-in browser, and which requests with it are believed.
+"""The cookie of a browser, and which requests with it are believed.
 
 A browser sends the cookie by itself, also when another site makes it ask. So a request that changes something has to
 show that a page of this server made it.
@@ -6,12 +6,13 @@ show that a page of this server made it.
 
 from collections.abc import Iterable
 from datetime import timedelta
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from domain.errors import CrossSite
+from domain.hosts import is_loopback
+from gateway.known_browsers import LIFETIME
 
 Headers = Iterable[tuple[bytes, bytes]]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,10 +28,11 @@ class SessionCookie:
     that name would not be kept: there it has a plain one.
     """
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, name: str = "yout") -> None:
         parts = urlsplit(public_url)
-        plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
-        self.name = "yout" if plain else "__Host-yout"
+        plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+        self.name = name if plain else f"__Host-{name}"
+        self.browser_name = f"{self.name}-browser"
         self._attributes = "Path=/; HttpOnly; SameSite=Lax" + ("" if plain else "; Secure")
         self._origin = _origin(public_url)
 
@@ -38,18 +40,28 @@ class SessionCookie:
         """Return the value of `Set-Cookie`."""
         return f"{self.name}={secret}; Max-Age={int(lifetime.total_seconds())}; {self._attributes}"
 
+    def browser_written(self, browser: str) -> str:
+        """Return the value of `Set-Cookie` by which a browser is known at its next sign-in."""
+        return f"{self.browser_name}={browser}; Max-Age={int(LIFETIME.total_seconds())}; {self._attributes}"
+
     def cleared(self) -> str:
         return f"{self.name}=; Max-Age=0; {self._attributes}"
 
     def secret(self, scope: Scope) -> str | None:
         """Return the secret that a request presents, if its path takes the cookie. Of several, the first one counts."""
+        return self._read(scope, self.name)
+
+    def browser(self, scope: Scope) -> str | None:
+        return self._read(scope, self.browser_name)
+
+    def _read(self, scope: Scope, wanted: str) -> str | None:
         if not scope["path"].startswith(_COOKIE_PATHS):
             return None
         for header, value in scope["headers"]:
             if header == b"cookie":
                 for pair in value.decode("latin-1").split(";"):
                     name, equals, secret = pair.strip().partition("=")
-                    if equals and name == self.name:
+                    if equals and name == wanted:
                         return secret.strip('"') or None
         return None
 
@@ -84,10 +96,3 @@ def _origin(url: str) -> str | None:
     except (ValueError, KeyError):
         return None
     return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -73,6 +73,9 @@ async def create_share(
 
     Whoever has the address can read it. Search engines are told not to index it.
     """
+    if (made := await resources.shares.made_before(caller.account_id, idempotent)) is not None:
+        response.headers.update(REPLAYED)
+        return _page(made, resources)
     now = datetime.now(UTC)
     order = ShareOrder(
         messages=messages_of(body.messages, _models(body, resources.catalog())),

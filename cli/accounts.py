@@ -12,6 +12,9 @@ from cli.terminal import account, as_json, fail, print_json, print_table, say
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from db.listings import Account
+    from gateway.people import OneTimeLink
+
 
 @click.group()
 def accounts() -> None:
@@ -50,11 +53,12 @@ def accounts_list(limit: int, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("account", "e-mail", "available", "held", "created"),
+        ("account", "e-mail", "verified", "available", "held", "created"),
         [
             (
                 str(row.account_id),
-                f"{row.email} (suspended)" if row.suspended else str(row.email or ""),
+                f"{_owner(row)} (suspended)" if row.suspended else _owner(row),
+                "yes" if row.verified else "no",
                 f"{row.available:,}",
                 f"{row.held:,}",
                 str(row.created_at)[:19],
@@ -63,6 +67,12 @@ def accounts_list(limit: int, as_json: bool) -> None:
         ],
         numbers=("available", "held"),
     )
+
+
+def _owner(row: "Account") -> str:
+    from domain.visitors import HOUSE_ACCOUNT
+
+    return "pays for visitors" if row.account_id == HOUSE_ACCOUNT else row.email or ""
 
 
 @accounts.command("suspend")
@@ -121,3 +131,35 @@ def accounts_set(account: str, recognise_retries: bool | None, as_json: bool) ->
         print_json({"account_id": account_id, "recognise_retries": recognise_retries})
         return
     say(f"retries are {'recognised' if recognise_retries else 'not recognised'}: {account_id}")
+
+
+@accounts.command("reset-link")
+@click.argument("email")
+@as_json
+def accounts_reset_link(email: str, as_json: bool) -> None:
+    """Print a link by which the owner of an account chooses a password. It works once, for an hour."""
+    from gateway import sign_in
+
+    _print_link("reset", writing(lambda session: sign_in.operators_reset_link(session, email)), as_json=as_json)
+
+
+@accounts.command("verify-link")
+@click.argument("email")
+@as_json
+def accounts_verify_link(email: str, as_json: bool) -> None:
+    """Print a link that verifies an address which waits for it, as of a sign-up. It works once, for a day."""
+    from gateway import sign_up
+
+    _print_link("verify", writing(lambda session: sign_up.operators_link(session, email)), as_json=as_json)
+
+
+def _print_link(page: str, link: "OneTimeLink | None", *, as_json: bool) -> None:
+    from gateway.letters import Letters
+
+    if link is None:
+        fail("There is no account, or nothing to verify, with this e-mail address.")
+    url = Letters(settings().public_url).link(page, link.secret)
+    if as_json:
+        print_json({"link": url, "token": link.secret, "seconds": int(link.stored.lifetime.total_seconds())})
+        return
+    say(url)

@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": ("cli.keys:keys", "API keys of accounts."),
     "holds": ("cli.holds:holds", "Credits that are set aside for calls and jobs in flight."),
     "outputs": ("cli.outputs:outputs", "What media jobs have made, and is still in storage."),
+    "shares": ("cli.shares:shares", "Pages that accounts share with everybody."),
     "grant": ("cli.credits:grant", "Give an account credits."),
     "adjust": ("cli.credits:adjust", "Correct a balance."),
     "refund": ("cli.credits:refund", "Give back, once, what a call or job was charged."),

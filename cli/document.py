@@ -1,5 +1,7 @@
 """`yout openapi`: the API's OpenAPI document."""
 
+import os
+
 import click
 
 from cli.terminal import say
@@ -14,6 +16,6 @@ def openapi() -> None:
     from server import create_app
     from settings import Settings
 
-    nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr("-" * 32))
+    nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(os.urandom(32).hex()))
     document = create_app(nowhere).openapi()
     say(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

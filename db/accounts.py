@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,6 +13,10 @@ from db.tables import AccountRow, UserRow
 from domain import email_addresses
 from domain.errors import NotFound, RequestInvalid
 from domain.sealing import Wrapping
+from domain.visitors import HOUSE_ACCOUNT
+
+VISITORS = "visitors"
+"""The operator's name of the house account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Balance:
 async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID, user_id: UUID, email: str) -> None:
     """Create an account without credits, its user and its data key. Raises `RequestInvalid` for a known address."""
     email = email_addresses.normalized(email)
+    await lock_email(session, email)
     taken = await of_email(session, email)
     if taken is not None:
         raise RequestInvalid(f"The e-mail address already has the account {taken}.", param="email")
@@ -33,6 +39,12 @@ async def create(session: AsyncSession, wrapping: Wrapping, *, account_id: UUID,
     await session.flush()
     session.add(UserRow(id=user_id, account_id=account_id, email=email))
     await data_keys.provision(session, wrapping, account_id, 1)
+
+
+async def lock_email(session: AsyncSession, email: str) -> None:
+    """Let one transaction at a time give this address to a user. Take it before every other lock."""
+    statement = text("SELECT pg_advisory_xact_lock(hashtextextended('email ' || :email, 0))")
+    await (await session.connection()).execute(statement, {"email": email})
 
 
 async def lock(session: AsyncSession, account_id: UUID) -> None:
@@ -97,7 +109,8 @@ async def of_email(session: AsyncSession, email: str) -> UUID | None:
 
 
 async def find(session: AsyncSession, named: str) -> UUID:
-    """Find an account by its id or its user's e-mail address. Raises `NotFound`."""
+    """Find an account by its id or its user's e-mail address; `visitors` is who pays for them. Raises `NotFound`."""
+    named = str(HOUSE_ACCOUNT) if named == VISITORS else named
     try:
         account_id = (await session.exec(select(AccountRow.id).where(AccountRow.id == UUID(named)))).one_or_none()
     except ValueError:

@@ -5,6 +5,7 @@ not after it. Their movements are never deleted, and are always checked: `_FORGO
 """
 
 from db.audit_guards import GUARDS
+from db.audit_payments import PAYMENTS
 from db.audit_postings import POSTINGS
 from db.audit_prices import PRICES
 from db.audit_references import REFERENCES
@@ -355,6 +356,7 @@ _ALL = {
     **REFERENCES,
     **PRICES,
     **ROWS,
+    **PAYMENTS,
     **GUARDS,
 }
 CHECKS: dict[str, str] = {name: _spelled_out(query) for name, query in _ALL.items()}

@@ -11,6 +11,7 @@ from db import (  # noqa: F401  # they fill the metadata
     people_tables,
     share_tables,
     tables,
+    visitor_tables,
 )
 
 TRIGGERS = (

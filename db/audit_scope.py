@@ -23,6 +23,7 @@ SCOPES: dict[str, Scope] = {
     **dict.fromkeys(("available_drift", "held_drift", "lines_of_missing_account", "position_drift"), Scope.ACCOUNTS),
     **dict.fromkeys(("key_budget_drift", "key_month_drift", "key_period_wrong"), Scope.ACCOUNTS),
     **dict.fromkeys(("key_rate_behind_its_calls", "key_contradicts_itself"), Scope.ACCOUNTS),
+    **dict.fromkeys(("payment_not_as_given", "payment_not_as_taken", "payment_not_as_returned"), Scope.ACCOUNTS),
     **dict.fromkeys(("usage_day_drift", "usage_day_not_as_booked", "usage_day_cost_drift"), Scope.DAYS),
     **dict.fromkeys(("usage_day_meters_drift", "usage_day_not_as_used"), Scope.DAYS),
 }

@@ -1,6 +1,7 @@
 """The data key of each account, by epoch. Deleting a key makes what it encrypted unreadable."""
 
 import os
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -37,6 +38,22 @@ async def opened_by(session: AsyncSession, wrapping: Wrapping) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class ContentKey:
+    """The data key of an account in one epoch, for many pieces of content. It is not stored, and lives for one task."""
+
+    account_id: UUID
+    epoch: int
+    key: bytes
+
+    def seal(self, plain: bytes, *, aad: str) -> bytes:
+        return seal(self.key, plain, aad=f"{aad}|{self.epoch}", nonce=os.urandom(NONCE_BYTES))
+
+    def open(self, sealed: bytes, *, aad: str) -> bytes:
+        """Raises `SealBroken` for bytes of another place, account or epoch."""
+        return unseal(self.key, sealed, aad=f"{aad}|{self.epoch}")
+
+
 class Sealing:
     """Seals and opens content of accounts. The newest epoch seals; a destroyed one opens nothing."""
 
@@ -45,15 +62,25 @@ class Sealing:
 
     async def seal(self, session: AsyncSession, account_id: UUID, plain: bytes, *, aad: str) -> tuple[int, bytes]:
         """Return the epoch and the sealed bytes."""
-        account = await session.get(AccountRow, account_id)
-        if account is None:
-            raise NotFound
-        key = await self._key(session, account_id, account.epoch)
-        return account.epoch, seal(key, plain, aad=f"{aad}|{account.epoch}", nonce=os.urandom(NONCE_BYTES))
+        key = await self.current(session, account_id)
+        return key.epoch, key.seal(plain, aad=aad)
 
     async def open(self, session: AsyncSession, account_id: UUID, epoch: int, sealed: bytes, *, aad: str) -> bytes:
         key = await self._key(session, account_id, epoch)
         return unseal(key, sealed, aad=f"{aad}|{epoch}")
+
+    async def current(self, session: AsyncSession, account_id: UUID) -> ContentKey:
+        """Return the key of the account's present epoch. Raises `NotFound`."""
+        query = (
+            select(DataKeyRow)
+            .join(AccountRow, (col(AccountRow.id) == DataKeyRow.account_id) & (AccountRow.epoch == DataKeyRow.epoch))
+            .where(DataKeyRow.account_id == account_id)
+        )
+        row = (await session.exec(query)).one_or_none()
+        if row is None or row.wrapped is None:
+            raise NotFound
+        key = self._wrapping.unwrap(row.wrapped, aad=wrapping_aad(account_id, row.epoch))
+        return ContentKey(account_id, row.epoch, key)
 
     async def _key(self, session: AsyncSession, account_id: UUID, epoch: int) -> bytes:
         query = select(DataKeyRow).where(DataKeyRow.account_id == account_id, DataKeyRow.epoch == epoch)

@@ -78,6 +78,16 @@ ERASED: tuple[Erased, ...] = (
             {"share": "account_id = :account AND slug_hash = sha256(convert_to(CAST(:id AS text), 'UTF8'))"}
         ),
     ),
+    Erased(
+        "messages",
+        "messages",
+        one=MappingProxyType({"conversation": "account_id = :account AND conversation_id = CAST(:id AS uuid)"}),
+    ),
+    Erased(
+        "conversations",
+        "conversations",
+        one=MappingProxyType({"conversation": "account_id = :account AND id = CAST(:id AS uuid)"}),
+    ),
     Erased("idempotency_keys", "idempotency"),
     Erased("usage_entries", "usage", rolled_up=True),
     Erased("usage_days", "usage_days", rolled_up=True),

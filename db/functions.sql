@@ -401,5 +401,17 @@ BEGIN
 END $$;
 
 
+CREATE OR REPLACE FUNCTION rewrap_visitor_days(_days date[], _from bytea[], _to bytea[], _by text)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    done bigint;
+BEGIN
+    UPDATE visitor_days d SET wrapped = n.becomes, wrapped_by = _by FROM unnest(_days, _from, _to) AS n(day, was, becomes)
+    WHERE d.day = n.day AND d.wrapped = n.was AND octet_length(n.becomes) = octet_length(n.was);
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END $$;
+
+
 REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits, rewrap_data_keys,
-    rewrap_mailbox_keys FROM PUBLIC;
+    rewrap_mailbox_keys, rewrap_visitor_days FROM PUBLIC;

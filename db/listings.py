@@ -11,7 +11,8 @@ from db import connections
 
 _SETTINGS = {"statement_timeout": "10s"}
 _ACCOUNTS = """
-SELECT a.id AS account_id, u.email, a.available, a.held, a.suspended_at IS NOT NULL AS suspended, a.created_at
+SELECT a.id AS account_id, u.email, u.email_verified_at IS NOT NULL AS verified, a.available, a.held,
+    a.suspended_at IS NOT NULL AS suspended, a.created_at
 FROM accounts a LEFT JOIN users u ON u.account_id = a.id ORDER BY a.created_at, a.id LIMIT %s
 """
 
@@ -20,6 +21,8 @@ FROM accounts a LEFT JOIN users u ON u.account_id = a.id ORDER BY a.created_at, 
 class Account:
     account_id: UUID
     email: str | None
+    verified: bool
+    """Its owner has shown that the address is read."""
     available: int
     held: int
     suspended: bool

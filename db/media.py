@@ -72,7 +72,6 @@ class MediaJobs:
                 terms=order.price,
                 digest=order.payer.digest,
                 account_id=None if order.payer.digest else order.payer.account_id,
-                allowance=order.payer.allowance,
                 lease=None,
                 pro_only=order.pro_only,
                 ceiling=order.ceiling,

@@ -4,7 +4,8 @@ Every fact is merged into what is known before, and the credits are then brought
 the repetition of events do not matter. Callers have `db.plans.lock`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -43,16 +44,26 @@ from domain.plans import Plan, month_after
 NO_ACCOUNT = "no account is known for it"
 
 
-async def apply(session: AsyncSession, event: Event, offers: Offers, now: datetime) -> bool:
-    """Process an event once. Returns False if it was processed before."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    processed: bool
+    """False: it was processed before."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Payments that gave nothing, and why."""
+
+
+async def apply(session: AsyncSession, event: Event, offers: Offers, now: datetime) -> Outcome:
+    """Process an event once."""
     await plans.lock(session)
     values = {"id": event.id, "type": event.type, "created_at": event.at}
     adding = insert(PaymentEventRow).values(**values).on_conflict_do_nothing().returning(col(PaymentEventRow.id))
     if (await session.exec(adding)).first() is None:
-        return False
+        return Outcome(False)
+    facts = Facts(session, offers, event.at, now)
     for fact in event.facts:
-        await Facts(session, offers, event.at, now).apply(fact)
-    return True
+        await facts.apply(fact)
+    paid = [await session.get(PaymentRow, fact.payment_id) for fact in event.facts if isinstance(fact, Paid)]
+    return Outcome(True, {payment.id: payment.problem for payment in paid if payment and payment.problem})
 
 
 class Facts:

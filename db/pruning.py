@@ -5,8 +5,8 @@ records how far that has come, so that the audit reports any other missing row. 
 locked row is left for the next round.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from domain.errors import ServiceUnavailable
 from domain.ids import uuid7
 from domain.retention import Retention, horizon
 from domain.rounds import MaintenanceErrors
+from domain.sessions import SessionLifetime
 
 TASK = "forget"
 BATCH = 1000
@@ -37,6 +38,8 @@ class _Kind:
     first: Row
     """A value below every row of this kind."""
     horizon: datetime | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """More values of `old`."""
 
 
 # Ids begin with their time, so the primary key finds the oldest rows without another index.
@@ -57,6 +60,24 @@ SELECT account_id, scope, expires_at FROM idempotency
 WHERE expires_at < now() AND (expires_at, account_id, scope) > (:a2, :a0, :a1)
 ORDER BY expires_at, account_id, scope LIMIT :batch
 """
+# Sessions that have ended, links that are too old, and throttles that hold nobody up.
+_OLD_SESSIONS = """
+SELECT id FROM sessions WHERE id > :a0 AND (expires_at < now() OR last_seen_at < now() - CAST(:idle AS interval))
+ORDER BY id LIMIT :batch
+"""
+_OLD_LINKS = "SELECT digest FROM one_time_links WHERE digest > :a0 AND expires_at < now() ORDER BY digest LIMIT :batch"
+_OLD_THROTTLES = "SELECT digest FROM throttles WHERE digest > :a0 AND until < now() ORDER BY digest LIMIT :batch"
+_FORGET_SESSIONS = """
+WITH gone AS (DELETE FROM sessions WHERE id = ANY(CAST(:c0 AS uuid[])) RETURNING 1) SELECT count(*) FROM gone
+"""
+_FORGET_LINKS = """
+WITH gone AS (DELETE FROM one_time_links WHERE digest = ANY(CAST(:c0 AS bytea[])) RETURNING 1)
+SELECT count(*) FROM gone
+"""
+_FORGET_THROTTLES = """
+WITH gone AS (DELETE FROM throttles WHERE digest = ANY(CAST(:c0 AS bytea[])) AND until < now() RETURNING 1)
+SELECT count(*) FROM gone
+"""
 _OLD_AUDITS = """
 SELECT id FROM audits WHERE id > :a0 AND began_at < :horizon AND id < (SELECT max(id) FROM audits)
 ORDER BY id LIMIT :batch
@@ -74,6 +95,7 @@ class Pruning:
     errors: MaintenanceErrors
     batch: int = BATCH
     now: Callable[[], datetime] = _now
+    lifetime: SessionLifetime = field(default_factory=SessionLifetime)
 
     async def forget(self) -> int:
         """Run one round, and return how many rows it deleted.
@@ -91,6 +113,9 @@ class Pruning:
             "SELECT forget_idempotency(CAST(:c0 AS uuid[]), CAST(:c1 AS bytea[]))",
             (least, b"", long_ago),
         )
+        yield _Kind("session", _OLD_SESSIONS, _FORGET_SESSIONS, (least,), more={"idle": self.lifetime.idle})
+        yield _Kind("one-time link", _OLD_LINKS, _FORGET_LINKS, (b"",))
+        yield _Kind("throttle", _OLD_THROTTLES, _FORGET_THROTTLES, (b"",))
         if retention.holds is not None:
             forget = "SELECT forget_holds(CAST(:c0 AS uuid[]), :horizon)"
             yield _Kind("hold", _OLD_HOLDS, forget, (least,), horizon(now, retention.holds))
@@ -113,7 +138,10 @@ class Pruning:
         return gone
 
     async def _old(self, kind: _Kind, after: Row) -> list[Row]:
-        values: dict[str, Any] = {f"a{number}": value for number, value in enumerate(after)} | {"batch": self.batch}
+        values: dict[str, Any] = {f"a{number}": value for number, value in enumerate(after)} | {
+            "batch": self.batch,
+            **kind.more,
+        }
         if kind.horizon is not None:
             values |= {"horizon": kind.horizon, "until": _first_id(kind.horizon)}
         async with self.database.reading() as session:

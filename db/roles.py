@@ -16,7 +16,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "accounts": (
             *("available", "held", "open_holds", "movements", "moved_at", "requests_tat", "tokens_tat"),
-            *("suspended_at", "recognise_retries", "plan", "plan_active", "plan_until"),
+            *("suspended_at", "recognise_retries", "plan", "plan_active", "plan_until", "keep_history"),
         ),
         "api_keys": (
             *("requests_tat", "tokens_tat", "open_holds", "day", "day_credits", "month", "month_credits"),
@@ -34,6 +34,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
         ),
         "storage_scans": ("position", "finished_at"),
+        "conversations": ("title", "messages", "size", "updated_at"),
         "plan_terms": ("ends_at", "months_given", "next_grant_at"),
         "payments": (
             *("account_id", "customer", "subscription_id", "bought", "amount", "currency", "credits", "taken", "due"),
@@ -45,15 +46,22 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
+        "visitor_days": ("wrapped", "wrapped_by"),
+        "visitor_counts": ("used",),
     }
 )
 ADDING = (
     *("accounts", "users", "data_keys", "api_keys", "api_key_secrets", "holds", "transactions", "lines", "usage"),
     *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans", "shares"),
+    *("conversations", "messages"),
     *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
+    *("visitor_days", "visitor_counts"),
 )
-DELETING = ("job_inputs", "sessions", "one_time_links", "throttles", "shares")
+DELETING = (
+    *("job_inputs", "sessions", "one_time_links", "throttles", "shares"),
+    *("conversations", "messages", "visitor_days", "visitor_counts"),
+)
 
 SINGLE_ROLE = (
     "the application connects as the role that migrates: it could change the schema and switch the ledger's triggers "

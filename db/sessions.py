@@ -30,11 +30,6 @@ _OLDEST = text("""
 DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_seen_at DESC, id DESC OFFSET :most)
 """)
-_EXPIRED = text("""
-DELETE FROM sessions WHERE id IN (
-    SELECT id FROM sessions WHERE expires_at < now() OR last_seen_at < now() - CAST(:idle AS interval)
-    LIMIT :batch FOR UPDATE SKIP LOCKED)
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +125,6 @@ async def end_all(session: AsyncSession, user_id: UUID, *, but: UUID | None = No
     if but is not None:
         gone = gone.where(col(SessionRow.id) != but)
     return int((await session.exec(gone)).rowcount)
-
-
-async def forget_expired(session: AsyncSession, lifetime: SessionLifetime, batch: int) -> int:
-    """Delete sessions that nobody can use any more."""
-    return await _execute(session, _EXPIRED, {"idle": lifetime.idle, "batch": batch})
 
 
 async def _execute(session: AsyncSession, statement: Any, values: dict[str, Any]) -> int:

@@ -90,7 +90,6 @@ async def delete_expired(database: Database) -> int:
                 .where(col(ShareRow.expires_at) <= func.now())
                 .order_by(col(ShareRow.expires_at))
                 .limit(BATCH)
-                .with_for_update(skip_locked=True)
             )
             deleted = await session.exec(deletion(ShareRow).where(col(ShareRow.slug_hash).in_(ended)))
         gone += deleted.rowcount

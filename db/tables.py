@@ -62,6 +62,8 @@ class AccountRow(SQLModel, table=True):
     plan_until: datetime | None = Field(default=None, sa_column=_time())
     """The first instant at which the plan is not active any more. Null: it has no end yet."""
     recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    keep_history: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """Chats of the native endpoint are kept unless a request says `save: false`."""
     requests_tat: datetime | None = Field(default=None, sa_column=_time())
     """This and the next column are the state of the operator's rate limits, as a key has it of its own limits."""
     tokens_tat: datetime | None = Field(default=None, sa_column=_time())

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.data_keys import wrapping_aad
+from db.visitors import day_aad
 from domain.secrets import DerivedKeys, Purpose, Secrets
 
 Key = tuple[Any, ...]
@@ -56,6 +57,13 @@ WRAPPED = (
         key=(("id", "smallint"),),
         aad=lambda number: f"mailbox_keys|{number}",
         rewrap="rewrap_mailbox_keys",
+    ),
+    WrappedTable(
+        name="visitor_days",
+        keys=_data_keys,
+        key=(("day", "date"),),
+        aad=day_aad,
+        rewrap="rewrap_visitor_days",
     ),
 )
 

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -145,6 +146,7 @@ def _between_fork_and_exec(program: Program) -> Callable[[], None]:
     prctl = ctypes.CDLL(None).prctl if linux else None  # before the fork: little is safe after it
 
     def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would have prompts and secrets in it
         program.identity.become()
         if prctl is not None:  # last: a change of identity clears it
             prctl(PR_SET_PDEATHSIG, int(program.if_orphaned), 0, 0, 0)

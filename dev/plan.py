@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 import environment
 from dev.child import Program
+from dev.demo import EMAIL
 from dev.errors import CannotStart
 from dev.temporal import NAMESPACE
 from settings import Settings, problems
@@ -38,8 +39,9 @@ class Commands:
     api: tuple[str, ...] = _python("api")
     account: tuple[str, ...] = (
         *_python("cli", "accounts", "create"),
-        *("--email", "demo@yout.local", "--credits", "1000000", "--exist-ok", "--json"),
+        *("--email", EMAIL, "--credits", "1000000", "--exist-ok", "--json"),
     )
+    reset_link: tuple[str, ...] = _python("cli", "accounts", "reset-link", EMAIL, "--json")
     search_attributes: tuple[str, ...] = (
         *(sys.executable, "-c"),
         "import json; from temporal.attributes import DEFINITIONS; print(json.dumps(dict(DEFINITIONS)))",
@@ -105,6 +107,9 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
         "YOUT_TEMPORAL_ADDRESS": f"127.0.0.1:{settings.temporal_port}",
         "YOUT_TEMPORAL_NAMESPACE": NAMESPACE,
         "YOUT_TEMPORAL_TLS": "false",
+        # Without a mail server, a sign-up would wait for a link that nobody gets.
+        "YOUT_EMAIL_VERIFICATION": given.get("YOUT_EMAIL_VERIFICATION")
+        or str(bool(given.get("YOUT_SMTP_URL"))).lower(),
         "YOUT_TEMPORAL_API_KEY": "",
         "PYTHONUNBUFFERED": "1",  # lines as they come, although they go through a pipe
     }

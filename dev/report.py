@@ -34,11 +34,11 @@ class Report:
         prefix = (f"{name:<{WIDTH}} | ", COLOURS.get(name, ""))
         self._print(Text.assemble(prefix, Text.from_ansi(text)))
 
-    def ready(self, addresses: dict[str, str], key: str, seconds: float) -> None:
+    def ready(self, addresses: dict[str, str], key: str, sign_in: str, seconds: float) -> None:
         """Print all addresses, and a command to paste."""
         width = max(map(len, addresses)) + 2
         self._print(Text(f"\nyout is up ({seconds:.1f} s)\n", style="bold green"))
-        for name, address in {**addresses, "API key": key}.items():
+        for name, address in {**addresses, "API key": key, "Sign-in": sign_in}.items():
             self._print(Text.assemble(f"  {name:<{width}}", (address, "bold")))
         self._print(Text(f"\n{curl(addresses['API'], key)}\n", style="cyan"))
         self._print(Text("Ctrl-C stops everything; what it has stored stays.\n"))

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from dev import logs, plan, ports, probe
 from dev.child import finish
+from dev.demo import EMAIL, Demo, DemoAccount
 from dev.done import Done
 from dev.errors import CannotStart
 from dev.keeper import USUAL, Keeper, Part, Pauses, Process, Ready
@@ -48,7 +49,7 @@ async def run(settings_env: Mapping[str, str], commands: Commands | None = None,
         state = StateFolder.claim(settings_env.get("YOUT_STATE_DIR") or DEFAULT_STATE_DIR)
         last_run = state.last_run()
         planned = plan.read(settings_env, state.path, state.secret(), commands or Commands())
-        await Stack(planned, state, report, pauses).run(stops, last_run.get("api_key"))
+        await Stack(planned, state, report, pauses).run(stops, last_run)
     except CannotStart as problem:
         report.failure(str(problem))
         return 1
@@ -79,12 +80,12 @@ class Stack:
         self._stopping: list[Part] = [self._temporal, self._postgres]
         """The parts in the order in which they end: each ends before the parts that it needs."""
 
-    async def run(self, stops: Stops, known_key: str | None) -> None:
+    async def run(self, stops: Stops, last_run: Mapping[str, str]) -> None:
         refused: CannotStart | OSError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(stops.interrupt())
-                tasks.create_task(self._start(tasks, known_key))
+                tasks.create_task(self._start(tasks, last_run))
         except* Stopped:
             self._report.note("\nStopping … (Ctrl-C again hurries)")
         except* (CannotStart, OSError) as group:
@@ -96,7 +97,7 @@ class Stack:
             raise refused
         self._report.note("Stopped.")
 
-    async def _start(self, tasks: asyncio.TaskGroup, known_key: str | None) -> None:
+    async def _start(self, tasks: asyncio.TaskGroup, last_run: Mapping[str, str]) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
         await self._clear_the_way()
@@ -108,14 +109,12 @@ class Stack:
         await self._migrate()
         api = self._keep(tasks, self._program("api", self._plan.commands.api, self._serves))
         worker = tasks.create_task(self._work(tasks, temporal))
-        key = known_key or await self._demo_key()
         await api.up.wait()
-        # A new database refuses the old key. No other fault is a reason to make another key.
-        if await probe.status(f"{self._plan.api_url}/api/chat/limit/", bearer=key) == 401:
-            key = await self._demo_key()
+        commands = self._plan.commands
+        demo = await DemoAccount(self._plan.api_url, self._run, commands.account, commands.reset_link).ready(last_run)
         await worker
         await defined
-        self._tell(key, clock() - began)
+        self._tell(demo, clock() - began)
 
     async def _clear_the_way(self) -> None:
         """Check for what would prevent the stack from running, before any part of it starts."""
@@ -164,9 +163,6 @@ class Stack:
         worker = self._keep(tasks, self._program("worker", self._plan.commands.worker))
         await worker.up.wait()
 
-    async def _demo_key(self) -> str:
-        return str(json.loads(await self._run("Making the demo account", self._plan.commands.account))["api_key"])
-
     def _program(self, name: str, command: tuple[str, ...], ready: Ready | None = None) -> Process:
         hear = partial(self._report.line, name)
         part = Process(self._plan.program(name, command, self._postgres.app_url), hear, ready)
@@ -187,7 +183,7 @@ class Stack:
             for log in (self._postgres.log, self._temporal.log):
                 logs.bound(log)
 
-    def _tell(self, key: str, seconds: float) -> None:
+    def _tell(self, demo: Demo, seconds: float) -> None:
         addresses = {
             "API": self._plan.api_url,
             "API docs": f"{self._plan.api_url}/docs",
@@ -196,14 +192,16 @@ class Stack:
         self._state.publish(
             {
                 "api_url": self._plan.api_url,
-                "api_key": key,
+                "api_key": demo.key,
+                "email": EMAIL,
+                "password": demo.password,
                 "temporal_address": self._temporal.address,
                 "temporal_ui_url": addresses["Temporal UI"],
                 "database_url": self._postgres.app_url,
                 "migration_database_url": self._postgres.url,
             }
         )
-        self._report.ready(addresses, key, seconds)
+        self._report.ready(addresses, demo.key, f"{EMAIL}, password {demo.password}", seconds)
 
 
 def _first(group: BaseExceptionGroup[CannotStart | OSError]) -> CannotStart | OSError:

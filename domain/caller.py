@@ -23,8 +23,6 @@ class Payer:
     digest: bytes | None = None
     """A key's: the ledger authenticates it again, under lock, in the transaction that holds."""
     account_id: UUID | None = None
-    allowance: int | None = None
-    """Credits that a visitor may still spend today. None means that only the balance counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +47,10 @@ class Credential(ABC):
     def rates(self) -> tuple[Rate, ...]:
         """All rates per minute of its own."""
         return (rates.of_key(self.used, self.limits),)
+
+    def ceiling(self, operator: Limits) -> Limits:
+        """Return the operator's limits of its account."""
+        return operator
 
     @property
     @abstractmethod
@@ -102,9 +104,15 @@ class WebSession(Credential):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor(Credential):
-    """Somebody who has not signed in: spends a daily allowance (`limits.credits_day`), and nothing above it."""
+    """Somebody without an account. The house account pays; `limits` hold for all visitors together."""
 
     visitor_id: UUID
+    """Of the cookie."""
+    network: str = field(repr=False)
+    """Of the address. It goes into keyed hashes alone."""
+
+    def ceiling(self, operator: Limits) -> Limits:
+        return self.limits.within(operator)
 
     @property
     def replay_secret(self) -> None:
@@ -112,7 +120,7 @@ class Visitor(Credential):
         return None
 
     def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
-        return Payer(account_id=account_id, allowance=self.budget_left(ceiling, now) or 0)
+        return Payer(account_id=account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,9 @@ class Caller:
         """Requests and tokens per minute that are left to it and to its account, for the answer's headers."""
         return rates.left((*self.credential.rates(), rates.of_account(self.counters, ceiling)), now)
 
+    def ceiling(self, operator: Limits) -> Limits:
+        return self.credential.ceiling(operator)
+
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return self.credential.payer(self.account_id, ceiling, now)
 
@@ -171,6 +182,9 @@ class PresentedKey:
 
     def require_scope(self, scope: str) -> None:
         """The ledger checks the scope, under lock."""
+
+    def ceiling(self, operator: Limits) -> Limits:
+        return operator
 
     def payer(self, ceiling: Limits, now: datetime) -> Payer:
         return Payer(self.digest)

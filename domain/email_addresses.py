@@ -7,6 +7,8 @@ from domain.errors import RequestInvalid
 MAX_CHARACTERS = 254
 _NEVER = frozenset('"(),:;<>[\\]')
 """Only in a quoted name, which nobody has. A host may be an address in brackets."""
+_WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
+"""Hosts at which dots in a name mean nothing, and the host that stands for them."""
 
 
 def normalized(text: str) -> str:
@@ -19,3 +21,14 @@ def normalized(text: str) -> str:
     if not (readable and local and "@" not in local and all(labels) and len(address) <= MAX_CHARACTERS):
         raise RequestInvalid("This is not an e-mail address.", param="email")
     return address
+
+
+def mailbox(address: str) -> str:
+    """The mailbox that a normalized address leads to: without what follows a plus, and without dots where they mean
+    nothing. It is for comparing only: nobody writes to it.
+    """
+    local, _, host = address.rpartition("@")
+    local = local.partition("+")[0] or local
+    if host in _WITHOUT_DOTS:
+        local, host = local.replace(".", "") or local, _WITHOUT_DOTS[host]
+    return f"{local}@{host}"

@@ -2,16 +2,20 @@
 
 GatewayError
 ├── CallerUnknown                 no valid key
+│   └── SignInRequired            a visitor may not do this
 ├── ScopeMissing                  the key may not do this
 ├── AuthorityExceeded             the key would give or take more than it has
 ├── ProRequired                   the model needs an active plan
 ├── AccountSuspended
+├── SignInFailed                  this address and this password are not a user's
 ├── CrossSite                     a browser was made to ask by another site
 ├── InsufficientCredits           nothing was sent, nothing is held
+│   └── AllowanceUsedUp           a visitor has sent the messages of the day
 ├── BelowZero                     an adjustment would take more than there is
 ├── ModelNotFound
 ├── NotFound                      job, key, output … of this caller
 ├── RequestInvalid                names the field
+│   ├── LinkUnusable              a link that was mailed, used up or too old
 │   └── ContextLengthExceeded
 ├── RequestTooLarge
 ├── RateLimited
@@ -61,6 +65,10 @@ class CallerUnknown(GatewayError):
     code = "invalid_api_key"
 
 
+class SignInRequired(CallerUnknown):
+    """This needs an account. Sign in, or send `Authorization: Bearer <key>` with an active key of your account."""
+
+
 class ScopeMissing(GatewayError):
     """This API key lacks a scope that the request needs."""
 
@@ -92,6 +100,12 @@ class AccountSuspended(GatewayError):
     code = "insufficient_scope"
 
 
+class SignInFailed(GatewayError):
+    """There is no account with this e-mail address and this password."""
+
+    code = "invalid_value"
+
+
 class CrossSite(GatewayError):
     """Only a page of this server may ask for this with a browser's cookie. Programs use an API key."""
 
@@ -118,9 +132,17 @@ def _shortage(required: int, available: int, held: int, limit_source: str) -> st
         return f"{needs}, more than the {available} of its max_credits. Raise max_credits, or {less}"
     if limit_source == "key_budget":
         return f"{needs}; this key's budget has {available} left. Raise the budget, or {less}"
-    if limit_source == "daily_allowance":
-        return f"{needs}; {available} are left of what a visitor may spend in a day. Sign in, or {less}"
     return f"{needs}; {available} are available and {held} are held by calls in flight. Add credits, or {less}"
+
+
+class AllowanceUsedUp(InsufficientCredits):
+    """You have sent the free messages of today. Sign in to go on, or come back tomorrow (UTC)."""
+
+    def __init__(self, message: str, resets_at: datetime) -> None:
+        GatewayError.__init__(self, message)
+        self.required, self.available, self.held = 1, 0, 0
+        self.limit_source = "anonymous_allowance"
+        self.resets_at = resets_at
 
 
 class BelowZero(GatewayError):
@@ -157,6 +179,13 @@ class RequestInvalid(GatewayError):
         super().__init__(message)
         self.param = param
         self.code = code
+
+
+class LinkUnusable(RequestInvalid):
+    """A one-time link that was used, has expired, or never was: the same for each."""
+
+    def __init__(self) -> None:
+        super().__init__("This link does not work, or not any more. Ask for a new one.", param="token")
 
 
 class ContextLengthExceeded(RequestInvalid):

@@ -69,8 +69,6 @@ class Reserve:
     """What a retry of this call would claim: made only for an account that has those recognised."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
-    allowance: int | None = None
-    """Credits that a visitor may still spend today."""
     admitted: bool = False
     """An `Admit` has taken its request already."""
 

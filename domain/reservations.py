@@ -40,7 +40,7 @@ WAIT_FOR_A_PLACE = timedelta(seconds=1)
 Keys = tuple[Key, ...]
 """The key that calls, the key that made it, and so on: the call counts on all of them. Empty without a key."""
 _WHOSE = ("key", *itertools.repeat("key's parent", 10))
-_SOURCES = ("balance", "key_budget", "max_credits", "daily_allowance")
+_SOURCES = ("balance", "key_budget", "max_credits")
 """What a 402 names as what was short."""
 
 
@@ -56,11 +56,9 @@ class SpendingLimits:
     """The caller's own bound."""
     tokens: int | None = None
     """What its key may use in a minute."""
-    allowance: int | None = None
-    """What is left of a visitor's day."""
 
     def bound(self, terms: TextTerms | FlatTerms) -> Bound:
-        bounds = (self.available, self.budget, self.allowance)
+        bounds = (self.available, self.budget)
         spendable = min(credits for credits in bounds if credits is not None)
         return pricing.bound(terms, spendable, self.max_credits, self.tokens)
 
@@ -68,7 +66,7 @@ class SpendingLimits:
         """The error when `amount` cannot be held, else None."""
         if amount > MAX_AMOUNT:
             return AmountTooLarge()
-        for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits, self.allowance), strict=True):
+        for source, left in zip(_SOURCES, (self.available, self.budget, self.max_credits), strict=True):
             if left is not None and amount > left:
                 return InsufficientCredits(amount, left, self.held, source)
         return None
@@ -128,7 +126,7 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
         left = rates.left(held_by, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
     budget = _budget(keys, operation.ceiling, books.state.now)
-    own = operation.max_credits, _tokens(keys, operation.ceiling), operation.allowance
+    own = operation.max_credits, _tokens(keys, operation.ceiling)
     spending = SpendingLimits(account.available, account.held, budget, *own)
     bound = _affordable(spending, operation)
     hold = _hold(books, operation, account, bound)
@@ -307,18 +305,13 @@ def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> H
         output_limit=bound.output_limit,
         lease_until=books.state.now + operation.lease if operation.lease else None,
         created_at=books.state.now,
-        max_credits=_least(operation.max_credits, operation.allowance),
+        max_credits=operation.max_credits,
         epoch=account.epoch,
     )
     if isinstance(operation.terms, TextTerms):
         hold.prices, hold.choices = operation.terms.prices, operation.terms.choices
         hold.input_bound, hold.input_count = operation.terms.input_bound, operation.terms.input_count
     return hold
-
-
-def _least(*bounds: int | None) -> int | None:
-    """The maximum charge of the call: the lower of its own bound and its visitor's daily allowance."""
-    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
@@ -394,3 +387,7 @@ def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Re
     if keys[1:]:
         hold.ancestor_tokens_limits = [key.limits.tokens for key in keys[1:]]
     _note_counters(books, account, keys)
+
+
+def _least(*bounds: int | None) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)

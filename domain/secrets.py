@@ -21,7 +21,9 @@ class Purpose(Enum):
     IDEMPOTENCY = (b"yout", b"idempotency")
     STATEMENT_CURSORS = (b"yout", b"statement")
     SIGNED_URLS = (b"yout", b"signed-urls")
+    VISITOR_COOKIES = (b"yout", b"visitor-cookies")
     DATA_KEYS = (b"yout", b"data-keys")
+    SIGN_IN = (b"yout", b"sign-in")
     TEMPORAL_PAYLOADS = (None, b"yout temporal payloads 1")
 
 

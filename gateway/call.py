@@ -1,7 +1,7 @@
 """One chat call, from its hold to its end."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from domain.catalog import Capability, Model, Route
 from domain.errors import GatewayError
 from domain.ids import chat_id
 from domain.pricing import Usage
-from domain.results import Reserved
+from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest
@@ -48,6 +48,8 @@ class Call:
     """The route that answers, or the one that was tried last."""
     dropped: tuple[str, ...] = ()
     """Parameters of the request that this route does not take."""
+    closed: Callable[[Closed], Awaitable[None]] | None = None
+    """Is told how its hold ended, before the client. It may not raise."""
     hold_lost: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
 

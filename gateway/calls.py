@@ -85,7 +85,8 @@ class Calls:
         explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
         model, terms = await self.terms(request, None if explicit else request.admitted)
         routes = self._strict_routes(request, model) if request.strict else model.routes
-        payer = caller.payer(self._ceiling, datetime.now(UTC))
+        ceiling = caller.ceiling(self._ceiling)
+        payer = caller.payer(ceiling, datetime.now(UTC))
         reserve = Reserve(
             hold_id=new_id(),
             scope="chat",
@@ -94,9 +95,8 @@ class Calls:
             terms=terms,
             digest=payer.digest,
             account_id=None if payer.digest else payer.account_id,
-            allowance=payer.allowance,
             pro_only=model.pro_only,
-            ceiling=self._ceiling,
+            ceiling=ceiling,
             claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
             implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
             max_credits=request.max_credits,
@@ -122,12 +122,16 @@ class Calls:
         self.live[call.hold_id] = call
         return call
 
+    def model(self, name: str) -> Model:
+        """Find an active model. Raises `ModelNotFound`."""
+        return self._catalog().find(name)
+
     async def terms(self, request: ModelCall, payer: Admitted | None = None) -> tuple[Model, TextTerms]:
         """Return the model, and the most that the call may use of it. Nothing is held or sent.
 
         Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
         """
-        model = self._catalog().find(request.model)
+        model = self.model(request.model)
         prices = extras.prices_of(model, request.body)
         if request.strict:
             self._strict_routes(request, model)
@@ -234,6 +238,8 @@ class Calls:
         finally:  # after any failure the lease expires, and the sweeper ends the hold
             self.forget(call)
         assert isinstance(closed, Closed)  # noqa: S101  # the answer to Settle and Void
+        if call.closed is not None:
+            await call.closed(closed)
         return closed
 
     def forget(self, call: Call) -> None:

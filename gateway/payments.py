@@ -13,6 +13,9 @@ from db.engine import Database, Session
 from domain.catalog import Catalog
 from domain.errors import NotFound, RequestInvalid
 from domain.payments import Buyer, Event, Offers
+from domain.rounds import FaultLog
+
+_SECRETS = "YOUT_STRIPE_WEBHOOK_SECRETS"
 
 
 class EventReader(Protocol):
@@ -23,9 +26,11 @@ class EventReader(Protocol):
 
 
 class Payments:
-    def __init__(self, database: Database, catalog: Callable[[], Catalog], reader: EventReader | None) -> None:
+    def __init__(
+        self, database: Database, catalog: Callable[[], Catalog], reader: EventReader | None, faults: FaultLog
+    ) -> None:
         """Without a reader, payments are not set up here."""
-        self._database, self._catalog, self._reader = database, catalog, reader
+        self._database, self._catalog, self._reader, self._faults = database, catalog, reader, faults
         self._turn = asyncio.Lock()
         """One event at a time: others wait without a connection of the pool."""
 
@@ -35,12 +40,23 @@ class Payments:
         Raises `NotFound` if payments are not set up, and `RequestInvalid` for an event that is not genuine.
         """
         if self._reader is None:
+            self._faults.report("events of Stripe are refused", where=_SECRETS, remedy="set it: docs/payments.md")
             raise NotFound("Payments are not set up on this server.")
-        event = self._reader.read(raw, signature)
+        try:
+            event = self._reader.read(raw, signature)
+        except RequestInvalid:
+            remedy = "if Stripe's dashboard shows failed deliveries, compare the endpoint's secret and its mode"
+            self._faults.report("an event is not Stripe's, or of the other mode", where=_SECRETS, remedy=remedy)
+            raise
+        self._faults.clear(_SECRETS)
         if not event.facts:
             return False
         async with self._turn, self._database.transaction() as session:
-            return await stored.apply(session, event, self._catalog().offers, datetime.now(UTC))
+            outcome = await stored.apply(session, event, self._catalog().offers, datetime.now(UTC))
+        for payment, problem in outcome.problems.items():
+            where, remedy = f"payment {payment}", "yout payments list --unmatched, then yout payments assign"
+            self._faults.report("a payment has given nothing yet", where=where, remedy=remedy, problem=problem)
+        return outcome.processed
 
 
 async def assign(

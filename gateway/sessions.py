@@ -85,6 +85,10 @@ class Sessions:
         async with self._database.transaction() as session:
             return await stored.end_all(session, who.user_id, but=who.session_id)
 
+    async def end_all(self, session: Session, user_id: UUID, *, but: UUID | None = None) -> int:
+        """End the user's sessions, but one, in the caller's transaction. Returns how many ended."""
+        return await stored.end_all(session, user_id, but=but)
+
     async def end_by_secret(self, secret: str) -> None:
         """End the session of a cookie, if it has one."""
         digest = sessions.digest(secret)

@@ -77,6 +77,14 @@ class Shares:
         self._sealing = sealing
         self._most = most
 
+    async def made_before(self, account_id: UUID, idempotent: IdempotentRequest | None) -> Share | None:
+        """Return the page that the same request has made. Raises `ReplayGone` once it has ended."""
+        if idempotent is None:
+            return None
+        async with self._database.reading() as session:
+            record = await idempotency.find(session, account_id, idempotent.claim)
+            return None if record is None else await self._again(session, account_id, record.hold_id)
+
     async def create(
         self, account_id: UUID, order: ShareOrder, idempotent: IdempotentRequest | None
     ) -> tuple[Share, bool]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from domain.visitors import Allowance
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 
 JSON = "application/json"
@@ -52,6 +53,10 @@ class ClientWire(Protocol):
         """
 
     def writer(self, head: Head) -> StreamWriter: ...
+
+    @property
+    def visitor_writer(self) -> Callable[[Head, Callable[[], Allowance]], StreamWriter] | None:
+        """Makes the writer of a stream to a visitor, which tells the allowance. None: it is not for visitors."""
 
     def error(self, error: ErrorAnswer, request_id: str) -> bytes:
         """Write the body of an error that happens before a stream begins, also before `parse`."""

@@ -9,7 +9,8 @@ done      {usage, credits_charged, balance, held, finish_reason}
 error     {code, message, …}                the last event of a stream that failed
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import orjson
@@ -18,6 +19,7 @@ from api import errors, openapi_chat
 from api.wire import openai_chat
 from api.wire.base import EVENT_STREAM, JSON
 from domain.errors import GatewayError, RequestInvalid
+from domain.visitors import Allowance
 from gateway import answers
 from gateway.wire import Bill, Head, ModelCall, StreamWriter
 from providers.base import Delta
@@ -60,6 +62,9 @@ class NativeChat:
     def writer(self, head: Head) -> StreamWriter:
         return NativeStream(head)
 
+    def visitor_writer(self, head: Head, allowance: Callable[[], Allowance]) -> StreamWriter:
+        return VisitorStream(head, allowance)
+
 
 class NativeStream:
     """Implements `gateway.wire.StreamWriter`."""
@@ -89,22 +94,37 @@ class NativeStream:
     def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
         reasons = [choice.get("finish_reason") for delta in last for choice in delta.chunk["choices"]]
         return self._start() + _event(
-            "done", **_money(bill), held=bill.held, finish_reason=next(iter(reasons), None) or "stop"
+            "done", **self._money(bill), held=bill.held, finish_reason=next(iter(reasons), None) or "stop"
         )
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
         detail = errors.of(error)
         fields = {"message": detail.message, "param": detail.param, "code": detail.code, **detail.more}
         fields = {name: value for name, value in fields.items() if value is not None}
-        return self._start() + _event("error", **fields, **({} if bill is None else _money(bill)))
+        return self._start() + _event("error", **fields, **({} if bill is None else self._money(bill)))
+
+    def _money(self, bill: Bill) -> dict[str, Any]:
+        return {
+            "usage": answers.usage_object(bill.usage),
+            "credits_charged": bill.charged,
+            "balance": bill.balance,
+        }
 
 
-def _money(bill: Bill) -> dict[str, Any]:
-    return {
-        "usage": answers.usage_object(bill.usage),
-        "credits_charged": bill.charged,
-        "balance": bill.balance,
-    }
+class VisitorStream(NativeStream):
+    """The stream of a visitor, who pays nothing and has no balance. Its end tells what is left of the day."""
+
+    def __init__(self, head: Head, allowance: Callable[[], Allowance]) -> None:
+        super().__init__(replace(head, held=0))
+        self._allowance = allowance
+
+    def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
+        return super().end(last, replace(bill, held=0))
+
+    def _money(self, bill: Bill) -> dict[str, Any]:
+        own = self._allowance()
+        anonymous = {"limit": own.limit, "used": own.used, "remaining": own.remaining, "resets_at": own.resets_at}
+        return {**super()._money(replace(bill, charged=0, balance=0)), "anonymous": anonymous}
 
 
 def _of_delta(delta: Mapping[str, Any]) -> Iterator[bytes]:
@@ -126,4 +146,4 @@ def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _event(type_: str, /, **fields: Any) -> bytes:
-    return b"data: " + orjson.dumps({"type": type_, **fields}) + b"\n\n"
+    return b"data: " + orjson.dumps({"type": type_, **fields}, option=orjson.OPT_UTC_Z) + b"\n\n"

@@ -52,6 +52,7 @@ class OpenAIChat:
     path = "/v1/chat/completions"
     endpoint = "chat"
     key_headers = ()
+    visitor_writer = None
     content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_chat.CHAT
     error = staticmethod(errors.openai_error)
@@ -71,7 +72,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
     model = _required(body, "model", str)
     if not model:
         raise RequestInvalid("'model' must not be empty.", param="model")
-    _check_messages(_required(body, "messages", list))
+    check_messages(_required(body, "messages", list))
     for name, value in body.items():
         if name in _TYPES:
             _check_type(name, value, _TYPES[name])
@@ -119,7 +120,8 @@ def _count(body: Mapping[str, Any], name: str, most: int) -> int | None:
     return value
 
 
-def _check_messages(messages: list[Any]) -> None:
+def check_messages(messages: list[Any]) -> None:
+    """Raises `RequestInvalid` for the first message that is none of OpenAI's."""
     if not messages:
         raise RequestInvalid("'messages' must have at least one message.", param="messages")
     for index, message in enumerate(messages):

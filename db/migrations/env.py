@@ -3,11 +3,13 @@
 from alembic import context
 from sqlmodel import SQLModel
 
+import db.conversation_tables
 import db.media_tables
 import db.payment_tables
 import db.people_tables
 import db.share_tables
-import db.tables  # noqa: F401  # they fill the metadata
+import db.tables
+import db.visitor_tables  # noqa: F401  # they fill the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

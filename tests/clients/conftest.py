@@ -20,6 +20,7 @@ from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.stack import SECRET, Stack
+from tests.support.stripe_events import SECRET as STRIPE_SECRET
 
 BEHAVIOURS = [
     *("plain", "cut", "error-inside", "garbage", "endless", "hang", "html", "picky", "too-long"),
@@ -114,6 +115,13 @@ routes = [
 ]
 """
 FOR_A_PLAN = """
+[plans.pro]
+credits_per_month = 5000
+stripe = ["price_pro"]
+
+[payments]
+credits_per_unit = { usd = 100 }
+
 [models.test-pro]
 name = "For accounts with a plan"
 context_window = 100000
@@ -172,6 +180,7 @@ def stack(
     state: Path = tmp_path_factory.mktemp("clients")
     (state / "catalog.toml").write_text(catalog(upstream.url))
     started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):
         yield started
 

@@ -87,4 +87,7 @@ async def test_the_cookie_is_for_our_own_pages_alone(owner: AccountClient, stack
     secret = await cookie_of(owner.database, owner.customer.account_id)
     async with httpx2.AsyncClient(base_url=stack.url, headers=SAME_ORIGIN) as stranger:
         for cookie in ("", "yout=", f"yout={secret[:-1]}", f"yout={secret}x", f"__Host-yout={secret}"):
-            assert code(await stranger.get("/api/chat/limit/", headers={"cookie": cookie})) == (401, "invalid_api_key")
+            assert code(await stranger.get("/api/billing/usage/", headers={"cookie": cookie})) == (
+                401,
+                "invalid_api_key",
+            )

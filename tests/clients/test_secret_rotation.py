@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -20,7 +21,7 @@ KEY = {"name": "ci", "scopes": ["chat"]}
 def restarted(stack: Stack) -> Iterator[str]:
     """An API with a new secret beside the one that still has the old."""
     secrets = {
-        "YOUT_SECRET_KEY": "the next master secret, long enough",
+        "YOUT_SECRET_KEY": os.urandom(32).hex(),
         "YOUT_PREVIOUS_SECRET_KEYS": json.dumps([SECRET]),
     }
     process = dataclasses.replace(stack, extra=stack.extra | secrets, port=free_port())

@@ -10,8 +10,11 @@ import httpx2
 import psycopg
 import pytest
 
+from db import erasure
+from db.erasure import Extent
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import AccountClient
+from tests.support.signed_in import browser
 from tests.support.stack import Stack
 
 PATH = "/api/chat/share/"
@@ -93,6 +96,35 @@ async def test_a_key_needs_the_scope(owner: AccountClient, stack: Stack) -> None
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope")
     async with httpx2.AsyncClient(base_url=stack.url) as nobody:
         assert (await nobody.post(PATH, json={"messages": MESSAGES})).status_code == 401
+
+
+async def test_the_owner_shares_in_a_browser(owner: AccountClient, stack: Stack) -> None:
+    async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
+        shared = await page.post(PATH, json={"messages": MESSAGES})
+        assert shared.status_code == 201
+        assert (await page.get(PATH)).json()["data"] == [shared.json()]
+        address = f"{PATH}{shared.json()['slug']}/"
+        forged = await page.delete(address, headers={"sec-fetch-site": "cross-site", "origin": "https://e.test"})
+        assert forged.status_code in (401, 403)
+        assert (await page.delete(address)).status_code == 204
+
+
+async def test_one_page_is_erased_alone(new_owner: OpenAccountClient) -> None:
+    owner, other = await new_owner(), await new_owner()
+    erased, kept, of_other = (await share(owner))["slug"], (await share(owner))["slug"], (await share(other))["slug"]
+    for slug, count in ((of_other, 0), (erased, 1), (erased, 0)):
+        extent = Extent(owner.customer.account_id, 1, "share", slug)
+        async with owner.database.transaction() as session:
+            counted = (await erasure.count(session, extent))["shares"]
+            assert (counted, await erasure.erase(session, extent)) == (count, count)
+    assert await slugs(owner) == [kept]
+    assert await slugs(other) == [of_other]
+
+
+async def test_the_operator_takes_a_reported_page_down(owner: AccountClient, stack: Stack) -> None:
+    shared = await share(owner)
+    assert stack.yout("shares", "revoke", shared["url"]) == {"revoked": True}
+    assert await slugs(owner) == []
 
 
 async def test_the_same_request_again_is_the_same_page(owner: AccountClient) -> None:

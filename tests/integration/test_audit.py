@@ -20,9 +20,13 @@ from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.operations import Adjust, Refund
+from domain.plans import month_after
 from domain.pricing import FlatTerms
+from tests.support import stripe_events as stripe
 from tests.support.bank import WRAPPING, Customer, open_account, reserve, settle, void
 from tests.support.corruptions import MORE
+from tests.support.shop import Shop
+from tests.support.stack import SECRET
 from tests.support.swaps import IMPOSSIBLE, SWAPS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,9 +93,23 @@ def order(customer: Customer) -> Order:
     return Order(uuid.uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", FlatTerms(500, "v1"), request)
 
 
+async def _pay(shop: Shop, customer: Customer) -> None:
+    """Two payments, one of them for a plan; a part of one went back."""
+    period = stripe.BEGIN, month_after(stripe.BEGIN, 1)
+    await shop.send(
+        stripe.event("checkout.session.completed", stripe.session("pi_1", account=customer.account_id)),
+        stripe.event("charge.refunded", stripe.charge("pi_1", refunded=300)),
+        stripe.event(
+            "invoice.paid",
+            stripe.invoice("in_1", "sub_1", period, metadata={"account_id": str(customer.account_id)}),
+        ),
+    )
+
+
 async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
     """Calls and jobs in every state, and another account with a call and a job."""
     customer, other = await open_account(database, ledger, 10_000), await open_account(database, ledger, 5000)
+    await _pay(Shop(database, ledger), customer)
     jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
     charged, released, refunded, still_open = (reserve(customer, 100) for _ in range(4))
     for operation in (charged, released, refunded, still_open):
@@ -164,7 +182,7 @@ async def _audit_with(url: str, corruption: str) -> dict[str, int]:
 
 
 def _yout(url: str, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "YOUT_DATABASE_URL": url, "YOUT_SECRET_KEY": "s" * 40}
+    environment = {**os.environ, "YOUT_DATABASE_URL": url, "YOUT_SECRET_KEY": SECRET}
     command = [sys.executable, "-m", "cli", *words]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from db.engine import Database
 from db.writer import LedgerWriter
 from domain.caller import Payer, Visitor, WebSession
-from domain.errors import InsufficientCredits
+from domain.errors import RateLimited
 from domain.limits import NO_LIMITS, Limits
 from domain.operations import IdempotencyClaim, Reserve
 from domain.results import Replay, Reserved
 from tests.integration.test_ledger import outcome
-from tests.support.bank import Customer, balance, open_account, reserve, settle
+from tests.support.bank import Customer, open_account, reserve, settle
 
 
 def paid_by(payer: Payer, customer: Customer, amount: int) -> Reserve:
     order = reserve(customer, amount)
-    return replace(order, digest=payer.digest, account_id=payer.account_id, allowance=payer.allowance)
+    return replace(order, digest=payer.digest, account_id=payer.account_id)
 
 
 async def test_who_is_signed_in_calls_once_under_one_idempotency_key(database: Database, ledger: LedgerWriter) -> None:
@@ -39,16 +39,13 @@ async def test_who_is_signed_in_calls_once_under_one_idempotency_key(database: D
     assert isinstance(await ledger.ask(by_key), Replay)
 
 
-async def test_a_visitor_spends_a_daily_allowance_of_a_larger_balance(
-    database: Database, ledger: LedgerWriter, database_url: str
-) -> None:
+async def test_all_visitors_together_have_so_many_calls_at_a_time(database: Database, ledger: LedgerWriter) -> None:
     customer = await open_account(database, ledger, 1000)
-    visitor = Visitor(visitor_id=uuid.uuid4(), limits=Limits(credits_day=60))
-    payer = visitor.payer(customer.account_id, NO_LIMITS, datetime.now(UTC))
-    refused = await outcome(ledger, paid_by(payer, customer, 61))
-    assert isinstance(refused, InsufficientCredits)
-    assert refused.limit_source == "daily_allowance"
-    held = await ledger.ask(paid_by(payer, customer, 60))
+    visitor = Visitor(visitor_id=uuid.uuid4(), network="192.0.2.7", limits=Limits(concurrent=1))
+    ceiling = visitor.ceiling(NO_LIMITS)
+    payer = visitor.payer(customer.account_id, ceiling, datetime.now(UTC))
+    held = await ledger.ask(replace(paid_by(payer, customer, 60), ceiling=ceiling))
     assert isinstance(held, Reserved)
-    await ledger.ask(settle(customer, held.hold_id, 500))  # said more than was held: the operator's
-    assert await balance(database_url, customer) == (940, 0, 0)
+    assert isinstance(await outcome(ledger, replace(paid_by(payer, customer, 60), ceiling=ceiling)), RateLimited)
+    await ledger.ask(settle(customer, held.hold_id, 20))
+    assert isinstance(await ledger.ask(replace(paid_by(payer, customer, 60), ceiling=ceiling)), Reserved)

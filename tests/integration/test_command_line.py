@@ -20,7 +20,7 @@ from dev.postgres import EmbeddedPostgres
 from domain.results import Reserved
 from tests.support.bank import open_account, reserve, settle
 from tests.support.doubles.cutting_proxy import CuttingProxy
-from tests.support.stack import ROOT, free_port
+from tests.support.stack import ROOT, SECRET, free_port
 
 PASSWORD = "a-password-that-nobody-may-read"
 ACCOUNT = "ann@example.test"
@@ -29,6 +29,8 @@ ON_THE_DATABASE = {
     "accounts create": ("--email", "new@example.test", "--credits", "5"),
     "accounts suspend": (ACCOUNT,),
     "accounts resume": (ACCOUNT,),
+    "accounts reset-link": (ACCOUNT,),
+    "accounts verify-link": (ACCOUNT,),
     "accounts set": (ACCOUNT, "--recognise-retries"),
     "keys list": (ACCOUNT,),
     "keys revoke": ("00000000-0000-0000-0000-000000000001",),
@@ -38,6 +40,7 @@ ON_THE_DATABASE = {
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
     "outputs list": (),
+    "shares revoke": ("0" * 22,),
     "plans list": (),
     "plans show": (ACCOUNT,),
     "payments list": (),
@@ -54,7 +57,7 @@ each_command = pytest.mark.parametrize("command", ON_THE_DATABASE)
 
 def environment(database_url: str, **more: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("YOUT_", "LC_", "LANG"))}
-    return inherited | {"YOUT_DATABASE_URL": database_url, "YOUT_SECRET_KEY": "s" * 40} | more
+    return inherited | {"YOUT_DATABASE_URL": database_url, "YOUT_SECRET_KEY": SECRET} | more
 
 
 def invoke(url: str, command: str, *words: str) -> Result:

@@ -164,6 +164,12 @@ def test_a_key_that_the_database_does_not_know_is_replaced(stack: Stack) -> None
     assert stack.printed["api_key"] == "sk-stub"
 
 
+def test_the_owner_of_the_demo_account_can_sign_in(stack: Stack) -> None:
+    email, password = stack.printed["email"], stack.printed["password"]
+    assert len(password) >= 16
+    assert f"{email}, password {password}" in stack.terminal
+
+
 def test_a_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
     second = subprocess.run(
         [sys.executable, "-m", STUBS],

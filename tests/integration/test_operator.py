@@ -26,7 +26,7 @@ from domain.media import Kind, MediaRequest, Output, object_key
 from domain.operations import Reserve
 from domain.pricing import FlatTerms
 from tests.support.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
-from tests.support.stack import ROOT
+from tests.support.stack import ROOT, SECRET
 
 Found = TypeVar("Found")
 
@@ -36,7 +36,7 @@ class Operator:
     url: str
 
     def invoke(self, *words: str) -> Result:
-        environment = {"YOUT_DATABASE_URL": self.url, "YOUT_SECRET_KEY": "s" * 40, "COLUMNS": "40"}
+        environment = {"YOUT_DATABASE_URL": self.url, "YOUT_SECRET_KEY": SECRET, "COLUMNS": "40"}
         return CliRunner().invoke(yout, list(words), env=environment)
 
     def report(self, *words: str) -> Any:

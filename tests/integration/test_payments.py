@@ -60,7 +60,7 @@ async def test_a_payment_gives_credits_once_whatever_tells_of_it(shop: Shop) -> 
 
 async def test_the_same_event_at_the_same_time_in_two_processes(shop: Shop) -> None:
     owner = await shop.account()
-    other = Payments(shop.database, shop.catalog, StripeEvents([SECRET], livemode=True))
+    other = Payments(shop.database, shop.catalog, StripeEvents([SECRET], livemode=True), shop.faults)
     same = signed(completed(account=owner.account_id))
     several = [signed(completed(account=owner.account_id)) for _ in range(3)]
     receivers = itertools.cycle((shop.payments, other))
@@ -164,6 +164,10 @@ async def test_a_payment_of_nobody_is_kept_for_the_operator(shop: Shop) -> None:
     await shop.send(completed("pi_1", account=unknown), completed("pi_2", account="no id", customer="cus_2"))
     listed = {payment.id: payment.problem for payment in await shop.list(unmatched=True)}
     assert listed == dict.fromkeys(("pi_1", "pi_2"), "no account is known for it")
+    assert [line.split(" {")[0] for line in shop.faults.lines] == [
+        f"a payment has given nothing yet payment {name} yout payments list --unmatched, then yout payments assign"
+        for name in ("pi_1", "pi_2")
+    ]
     await shop.send(refunded("pi_2", 500))
     owner = await shop.account()
     async with shop.database.transaction() as session:
@@ -303,7 +307,9 @@ async def test_an_event_that_is_not_genuine_is_refused(shop: Shop) -> None:
         with pytest.raises(RequestInvalid):
             await shop.payments.receive(*signed(wrong))
     assert await shop.available(owner) == 0
-    rotating = Payments(shop.database, shop.catalog, StripeEvents(["whsec_the_next_one", SECRET], livemode=True))
+    rotating = Payments(
+        shop.database, shop.catalog, StripeEvents(["whsec_the_next_one", SECRET], livemode=True), shop.faults
+    )
     assert await rotating.receive(raw, signature)
     with pytest.raises(NotFound, match="not set up"):
-        await Payments(shop.database, shop.catalog, None).receive(raw, signature)
+        await Payments(shop.database, shop.catalog, None, shop.faults).receive(raw, signature)

@@ -1,6 +1,7 @@
 """A process with another master secret than its database's says so when it starts, once, with what to do."""
 
 import json
+import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from gateway.secret_check import check_secret
 from tests.support.stack import Stack, eventually
 
 OLD, NEW = "the master secret of the beginning, long", "the master secret that came after, long"
-OTHER = "a master secret of another installation"
+OTHER = os.urandom(32).hex()
+"""Of another installation."""
 
 
 class Reports:

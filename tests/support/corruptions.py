@@ -1,6 +1,20 @@
 """More ways to corrupt the books, by the check that must name them: one way is one transaction of SQL."""
 
 MORE: dict[str, tuple[str, ...]] = {
+    "payment_not_as_given": (
+        "UPDATE payments SET credits = credits + 1",
+        "UPDATE lines SET amount = amount - 1 WHERE book = 'available' AND transaction_id = "
+        "(SELECT id FROM transactions WHERE ref = 'stripe:pi_1')",
+        "UPDATE plan_terms SET months_given = 0",
+    ),
+    "payment_not_as_taken": (
+        "UPDATE payments SET taken = taken - 1, due = due + 1 WHERE taken > 0",
+        "UPDATE payments SET moves = 0",
+    ),
+    "payment_not_as_returned": (
+        "UPDATE payments SET due = due + 1",
+        "UPDATE payment_charges SET refunded = refunded + 1",
+    ),
     "account_without_data_key": ("DELETE FROM data_keys", "UPDATE accounts SET epoch = 2"),
     "key_without_its_secret": (
         "UPDATE api_key_secrets SET key_id = gen_random_uuid()",
@@ -85,7 +99,7 @@ MORE: dict[str, tuple[str, ...]] = {
         "UPDATE transactions SET ref = 'mine' WHERE kind = 'refund'",
         "UPDATE transactions SET hold_id = NULL WHERE kind = 'refund'",
         "UPDATE transactions t SET hold_id = (SELECT id FROM holds h WHERE h.account_id = t.account_id LIMIT 1) "
-        "WHERE kind = 'grant'",
+        "WHERE ref LIKE 'opening:%'",
         "UPDATE lines l SET amount = amount - 7 FROM transactions t WHERE t.id = l.transaction_id AND t.kind = 'hold' "
         "AND book = 'available'; INSERT INTO lines SELECT id, 'revenue', NULL, 7 FROM transactions WHERE kind = 'hold'",
         "UPDATE lines l SET amount = amount + 7 FROM transactions t WHERE t.id = l.transaction_id "

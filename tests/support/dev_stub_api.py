@@ -1,5 +1,6 @@
 """Stands in for the API: answers, and takes one key. Told to be stubborn, it does not stop when asked."""
 
+import json
 import os
 import signal
 import sys
@@ -10,6 +11,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         refused = self.path == "/api/chat/limit/" and self.headers["Authorization"] != "Bearer sk-stub"
         self.send_response(401 if refused else 200)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        chosen = self.path == "/api/auth/reset/confirm/" and sent["token"] == "stub" and len(sent["password"]) > 8
+        self.send_response(204 if chosen else 400)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:

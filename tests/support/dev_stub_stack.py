@@ -21,6 +21,7 @@ STUBS = Commands(
     worker=python(WORKERS[os.environ.get("STUB_WORKER", "steady")]),
     api=(sys.executable, str(Path(__file__).with_name("dev_stub_api.py"))),
     account=python("""print('{"account_id": "a", "api_key": "sk-stub"}')"""),
+    reset_link=python("""print('{"token": "stub"}')"""),
     search_attributes=python("""print('{"YoutAccount": "Keyword"}')"""),
 )
 

@@ -1,6 +1,8 @@
 """What is left of a stack: a search through all of its bytes, and through what Temporal was told."""
 
 import base64
+import contextlib
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,26 @@ SHOWN = 40
 """Bytes around a find that are told, so that one sees what it is."""
 
 
-def spellings(*words: str) -> Mapping[str, bytes]:
-    """Every way in which a word may lie in a file, compressed ones excepted: random words do not compress."""
+LITERALS = 8
+"""PostgreSQL's own compression puts a byte of its own before each eight that it keeps as they are."""
+GZIP = b"\x1f\x8b\x08"
+
+
+def spellings(*words: str | bytes, parts: bool = True) -> Mapping[str, bytes]:
+    """Every way in which a random word may lie in a file, uncompressed or as a compressed value of PostgreSQL's.
+
+    Without `parts`, for words of hexadecimal digits: eight of them are in many places.
+    """
     forms: dict[str, bytes] = {}
     for number, word in enumerate(words):
-        plain = word.encode()
+        plain = word.encode() if isinstance(word, str) else word
         forms[f"{number} plain"] = plain
         forms[f"{number} hex"] = plain.hex().encode()
         forms[f"{number} HEX"] = plain.hex().upper().encode()
-        forms[f"{number} UTF-16"] = word.encode("utf-16-le")
+        if isinstance(word, str):
+            forms[f"{number} UTF-16"] = word.encode("utf-16-le")[:-1]  # of either byte order
+        if parts:
+            forms |= {f"{number} part {at}": plain[at : at + LITERALS] for at in range(LITERALS)}
         for shift in range(3):  # base64 writes three bytes as four: a word begins at one of three places
             coded = base64.b64encode(b"\0" * shift + plain)
             inner = coded[4 if shift else 0 : len(coded) // 4 * 4 - 4]
@@ -40,9 +53,26 @@ def of(folder: Path, needles: Mapping[str, bytes]) -> list[str]:
         for name, needle in needles.items():
             if needle in str(path.relative_to(folder)).encode():
                 finds.append(f"{path}: {name} in its name")
-            if (at := content.find(needle)) >= 0:
-                finds.append(f"{path}: {name} in {content[max(0, at - SHOWN) : at + len(needle) + SHOWN]!r}")
+        finds += [f"{path}: {find}" for part in (content, *_unpacked(content)) for find in within(part, needles)]
     return finds
+
+
+def within(content: bytes, needles: Mapping[str, bytes]) -> list[str]:
+    places = {name: content.find(needle) for name, needle in needles.items()}
+    return [
+        f"{name} in {content[max(0, at - SHOWN) : at + len(needles[name]) + SHOWN]!r}"
+        for name, at in places.items()
+        if at >= 0
+    ]
+
+
+def _unpacked(content: bytes) -> Iterator[bytes]:
+    """What lies in it compressed by gzip."""
+    at = content.find(GZIP)
+    while at >= 0:
+        with contextlib.suppress(zlib.error):
+            yield zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(content[at:])
+        at = content.find(GZIP, at + 1)
 
 
 def payloads(part: Any) -> Iterator[Payload]:

@@ -39,7 +39,7 @@ class Faults:
         self.lines.append(f"{what} {where} {remedy} {values}")
 
     def clear(self, where: str) -> None:
-        self.lines = []
+        self.lines = [line for line in self.lines if where not in line]
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Shop:
     def __post_init__(self) -> None:
         self.faults = Faults()
         self.errors = MaintenanceErrors(self.faults, lambda error: type(error).__name__)
-        self.payments = Payments(self.database, self.catalog, StripeEvents([SECRET], livemode=True))
+        self.payments = Payments(self.database, self.catalog, StripeEvents([SECRET], livemode=True), self.faults)
         self.grants = PlanGrants(self.database, self.catalog, self.errors, batch=2)
 
     def catalog(self) -> Catalog:

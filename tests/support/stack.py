@@ -19,7 +19,7 @@ from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
 AWAY = "127.0.0.1:1"
-SECRET = "the master secret of the tests, long enough"
+SECRET = os.urandom(32).hex()
 
 
 def free_port() -> int:

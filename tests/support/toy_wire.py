@@ -24,6 +24,7 @@ class ToyWire:
     path = "/toy/talk"
     endpoint = "toy"
     key_headers = (b"toy-key",)
+    visitor_writer = None
     content_type, stream_content_type = "text/plain; charset=utf-8", "application/x-ndjson"
     operation: ClassVar[dict[str, Any]] = {"summary": "Talk", "responses": {"200": {"description": "Words"}}}
 

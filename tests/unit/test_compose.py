@@ -27,6 +27,7 @@ from dev.postgres import QUIET
 from dev.temporal import DYNAMIC_CONFIG
 from gateway.calls import SETTLE_SECONDS
 from settings import Settings
+from tests.support.stack import SECRET
 from workflows.options import QUEUES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +54,7 @@ def _example(commented: bool = False) -> dict[str, str]:
     """`.env.example` as Compose reads it, once its secrets are filled in; or what it shows in comments."""
     if commented:
         return dict(re.findall(r"^# ([A-Z][A-Z0-9_]*)=(.*)$", EXAMPLE, re.MULTILINE))
-    secrets = re.sub(r"^(\w*PASSWORD|YOUT_SECRET_KEY)=$", rf"\1={'5e' * 32}", EXAMPLE, flags=re.MULTILINE)
+    secrets = re.sub(r"^(\w*PASSWORD|YOUT_SECRET_KEY)=$", rf"\1={SECRET}", EXAMPLE, flags=re.MULTILINE)
     return {name: value or "" for name, value in dotenv_values(stream=StringIO(secrets)).items()}
 
 
@@ -95,9 +96,9 @@ def test_every_setting_named_exists_and_every_required_one_is_given() -> None:
 def test_the_example_makes_settings_and_its_comments_show_the_defaults() -> None:
     example = _as_fields(_example())
     settings = Settings(**example)
-    assert settings.database_url.get_secret_value() == f"postgresql://yout_app:{'5e' * 32}@postgres:5432/yout"
+    assert settings.database_url.get_secret_value() == f"postgresql://yout_app:{SECRET}@postgres:5432/yout"
     assert settings.migration_database_url is not None
-    assert settings.migration_database_url.get_secret_value() == f"postgresql://yout:{'5e' * 32}@postgres:5432/yout"
+    assert settings.migration_database_url.get_secret_value() == f"postgresql://yout:{SECRET}@postgres:5432/yout"
     commented = _as_fields(_example(commented=True))
     assert commented
     assert Settings(**example, **commented) == settings
@@ -138,6 +139,7 @@ def test_a_service_can_do_little_harm(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["ulimits"] == {"core": 0}
     user, group = service["user"].split(":")
     assert min(int(user), int(group)) > 0
     assert all("nosuid,nodev,noexec" in mount for mount in service["tmpfs"])

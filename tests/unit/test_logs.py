@@ -1,11 +1,15 @@
 """Faults that an operator has to mend: told once, and again now and then."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
+import pytest
 import structlog
 from structlog.testing import capture_logs
 
 from logs import OperatorFaults
+from tests.support.stack import ROOT
 
 
 @dataclass
@@ -54,3 +58,53 @@ def test_different_faults_do_not_hide_one_another() -> None:
         ("two: mended", "here"),
         ("one", "here"),
     ]
+
+
+FAULTS = """
+import asyncio, gc, logging, sys, threading, warnings
+import logs
+
+async def failing() -> None:
+    raise ValueError("HIDDEN task")
+
+async def main() -> None:
+    task = asyncio.create_task(failing())
+    await asyncio.sleep(0.01)
+    del task
+    gc.collect()
+    asyncio.get_running_loop().call_soon(lambda text: {}[text], "HIDDEN callback")
+    await asyncio.sleep(0.01)
+
+class Broken:
+    def __del__(self) -> None:
+        raise ValueError("HIDDEN finaliser")
+
+def in_a_thread() -> None:
+    raise ValueError("HIDDEN thread")
+
+logs.configure(sys.argv[1])
+asyncio.run(main())
+Broken()
+thread = threading.Thread(target=in_a_thread)
+thread.start()
+thread.join()
+warnings.warn("HIDDEN warning")
+logging.getLogger("library").error("bad %d", "HIDDEN argument")
+logging.getLogger("library").error("failed", exc_info=ValueError("HIDDEN exception"))
+logging.getLogger("library").warning("stack", stack_info=True)
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_fault_is_told_with_its_text(form: str) -> None:
+    """Whatever way Python has to print what nobody caught."""
+    command = [sys.executable, "-c", FAULTS, form]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "HIDDEN" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    for told in ("Task exception was never retrieved", "Exception in callback", "unhandled in a finaliser"):
+        assert told in done.stdout
+    assert "unhandled in a thread" in done.stdout
+    assert "UserWarning at " in done.stdout
+    assert done.stdout.count("ValueError") == 4
+    assert done.stderr == "a log line of library was lost (TypeError)\n"

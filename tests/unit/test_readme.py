@@ -25,6 +25,7 @@ from environment import DEV_FILE, RENAMED, SECRET_FILE
 from providers.registry import KINDS
 from server import create_app
 from settings import Settings
+from tests.support.stack import SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -188,7 +189,7 @@ def test_every_provider_key_is_one_that_a_catalog_names(page: Path, described: d
 
 def routes() -> dict[str, set[str]]:
     """Methods by path, as the server says."""
-    app = create_app(Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr("-" * 32)))
+    app = create_app(Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(SECRET)))
     served = {path: {method.upper() for method in item} for path, item in app.openapi()["paths"].items()}
     undocumented = {route.path: route.methods or set() for route in app.routes if isinstance(route, Route)}
     return undocumented | served

@@ -1,6 +1,7 @@
 """Settings: what surrounds a value is not part of it, old names are refused, and what is wrong is named."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import environment
 import settings as configuration
 from environment import RENAMED, SettingsInvalid
 
-SECRET = "a secret of the tests that is long enough"
+SECRET = os.urandom(32).hex()
 RIGHT = {"YOUT_DATABASE_URL": "postgresql://u:p@h/d", "YOUT_SECRET_KEY": SECRET}
 
 
@@ -68,26 +69,28 @@ def test_an_old_name_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("YOUT_DATABASE_URL", "mysql://SECRET@h/d"),
-        ("YOUT_DATABASE_URL", "SECRET"),
-        ("YOUT_PUBLIC_URL", "SECRET.example.com"),
-        ("YOUT_PUBLIC_URL", "http://h:SECRET/"),
-        ("YOUT_PUBLIC_URL", "https://h/?SECRET"),
-        ("YOUT_STORAGE_URL", "https://SECRET/bucket"),
-        ("YOUT_STORAGE_URL", "s3:///SECRET"),
-        ("YOUT_TEMPORAL_ADDRESS", "http://SECRET:7233"),
-        ("YOUT_TEMPORAL_ADDRESS", "SECRET"),
-        ("YOUT_PORT", "SECRET"),
+        ("YOUT_DATABASE_URL", "mysql://HIDDEN@h/d"),
+        ("YOUT_DATABASE_URL", "HIDDEN"),
+        ("YOUT_PUBLIC_URL", "HIDDEN.example.com"),
+        ("YOUT_PUBLIC_URL", "http://h:HIDDEN/"),
+        ("YOUT_PUBLIC_URL", "https://h/?HIDDEN"),
+        ("YOUT_STORAGE_URL", "https://HIDDEN/bucket"),
+        ("YOUT_STORAGE_URL", "s3:///HIDDEN"),
+        ("YOUT_TEMPORAL_ADDRESS", "http://HIDDEN:7233"),
+        ("YOUT_TEMPORAL_ADDRESS", "HIDDEN"),
+        ("YOUT_PORT", "HIDDEN"),
         ("YOUT_PORT", "70000"),
-        ("YOUT_SECRET_KEY", "SECRET"),
-        ("YOUT_LOG_FORMAT", "SECRET"),
+        ("YOUT_SECRET_KEY", "HIDDEN"),
+        ("YOUT_SECRET_KEY", "HIDDEN" * 8),
+        ("YOUT_SECRET_KEY", "0" * 64),
+        ("YOUT_LOG_FORMAT", "HIDDEN"),
     ],
 )
 def test_a_wrong_value_is_named_and_not_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     (problem,) = wrong()
     assert problem.startswith(f"{name}: ")
-    assert "SECRET" not in problem.removeprefix(name)
+    assert "HIDDEN" not in problem
     assert "\n" not in problem
 
 
@@ -109,3 +112,30 @@ def test_a_damaged_state_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (tmp_path / environment.DEV_FILE).write_bytes(damaged.encode("latin-1"))
         with pytest.raises(SettingsInvalid):
             environment.database_url()
+
+
+def test_a_weak_secret_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOUT_SECRET_KEY", "changeme" * 8)
+    (problem,) = wrong()
+    assert problem.startswith("YOUT_SECRET_KEY: repeats itself: make one with `openssl rand -hex 32`")
+    monkeypatch.setenv("YOUT_SECRET_KEY", SECRET)
+    monkeypatch.setenv("YOUT_PREVIOUS_SECRET_KEYS", "changeme" * 8)  # so that one can get away from it
+    assert configuration.load().previous_secrets == ["changeme" * 8]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "http://[::1]", "http://localhost:1", "https://a.localhost/x"]
+)
+def test_failpoints_are_for_loopback_alone(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("YOUT_FAILPOINT", "copy:between")
+    monkeypatch.setenv("YOUT_PUBLIC_URL", url)
+    assert not configuration.load().sends_in_the_open
+    monkeypatch.setenv("YOUT_PUBLIC_URL", "https://yout.example")
+    (problem,) = wrong()
+    assert "YOUT_FAILPOINT" in problem
+
+
+@pytest.mark.parametrize(("url", "open_"), [("http://yout.example", True), ("https://yout.example", False)])
+def test_what_crosses_a_network_unencrypted_is_known(monkeypatch: pytest.MonkeyPatch, url: str, open_: bool) -> None:
+    monkeypatch.setenv("YOUT_PUBLIC_URL", url)
+    assert configuration.load().sends_in_the_open is open_

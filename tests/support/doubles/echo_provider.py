@@ -2,16 +2,17 @@
 
 import asyncio
 import json
-import os
 from typing import Any
 
 from aiohttp import web
 
+from tests.support.canaries import word
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import OpenAIServer, event
 
-WORD = f"Qz{os.urandom(12).hex()}"
+WORD = word()
 """What it adds of its own."""
+MODALITIES = '["text", "image", "audio", "file"]'
 MODELS = ("echoes", "fails", "refuses", "page", "garbage", "inside", "cut", "hangs")
 
 
@@ -59,4 +60,5 @@ class EchoProvider(OpenAIServer):
 
 def catalog(upstream: str) -> str:
     provider = f'[providers.foreign]\nkind = "openai"\nbase_url = "{upstream}"\n'
-    return provider + "".join(text_model(f"test-{name}", f"foreign/{name}") for name in MODELS)
+    models = "".join(text_model(f"test-{name}", f"foreign/{name}") for name in MODELS)
+    return provider + models.replace('"text"\n', f'"text"\ninput_modalities = {MODALITIES}\n')

@@ -24,8 +24,10 @@ from domain.errors import ServiceUnavailable
 from domain.limits import NO_LIMITS
 from domain.operations import Operation
 from domain.results import Answer
+from domain.visitors import VisitorRules
 from server import create_app
 from settings import Settings
+from tests.support.stack import SECRET
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "yout-" + "0" * 49
@@ -39,12 +41,16 @@ class UnavailableLedger:
 @asynccontextmanager
 async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application whose database is nowhere."""
-    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": "-" * 32, **given}
+    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": SECRET, **given}
     app = create_app(Settings(**settings))  # type: ignore[arg-type]
     database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
     calls = SimpleNamespace(ledger=UnavailableLedger())
     app.state.resources = SimpleNamespace(
-        database=database, calls=calls, ceiling=NO_LIMITS, cookie=SessionCookie("http://test")
+        database=database,
+        calls=calls,
+        ceiling=NO_LIMITS,
+        cookie=SessionCookie("http://test"),
+        visitors=SimpleNamespace(rules=VisitorRules(messages_day=0)),
     )
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -59,7 +65,7 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def test_the_committed_openapi_document_is_the_servers() -> None:
-    nowhere = Settings(database_url="postgresql://nowhere", secret_key="-" * 32)  # type: ignore[arg-type]
+    nowhere = Settings(database_url="postgresql://nowhere", secret_key=SECRET)  # type: ignore[arg-type]
     served = orjson.loads(orjson.dumps(create_app(nowhere).openapi()))
     assert orjson.loads((ROOT / "docs/openapi.json").read_bytes()) == served, "write it anew: yout openapi"
 
@@ -255,7 +261,12 @@ POSTS = [
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", "/api/billing/quote/"),
+    ("POST", "/api/auth/password/"),
+    ("POST", "/api/auth/email/"),
     ("POST", "/api/chat/share/"),
+]
+FOR_EVERYBODY = [
+    ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")
 ]
 
 
@@ -268,7 +279,16 @@ def test_every_route_that_reads_a_body_is_in_the_list() -> None:
         for method, operation in operations.items()
         if "requestBody" in operation
     ]
-    assert sorted(reads) == sorted(POSTS)
+    assert sorted(reads) == sorted(POSTS + FOR_EVERYBODY)
+
+
+@pytest.mark.parametrize(("method", "path"), FOR_EVERYBODY)
+async def test_little_is_read_where_nobody_needs_to_be_known(method: str, path: str) -> None:
+    body = CountedBody()
+    async with opened(max_body_bytes=20 * 2**20) as client:
+        answer = await client.request(method, path, content=body)
+    assert (answer.status_code, answer.headers["cache-control"]) == (413, "no-store")
+    assert body.parts <= 1
 
 
 @pytest.mark.parametrize(("method", "path"), POSTS)

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -24,6 +24,8 @@ def error_of(kind: type[GatewayError]) -> GatewayError:
         return kind(100, 60, 20)
     if kind in (errors.ModelNotFound, errors.RequestInvalid):
         return kind("nobody")
+    if kind is errors.AllowanceUsedUp:
+        return kind("nothing is left of today", datetime(2026, 1, 2, tzinfo=UTC))
     return kind()
 
 

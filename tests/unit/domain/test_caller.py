@@ -6,25 +6,22 @@ from uuid import UUID
 import pytest
 
 from domain.caller import ApiKey, Caller, Credential, Payer, Visitor, WebSession
-from domain.errors import InsufficientCredits
 from domain.limits import Limits, Used
-from domain.operations import Extend, Settle
-from domain.results import Closed, Reserved
 from domain.secrets import DerivedKeys
 from gateway.idempotency import IdempotentRequests
-from tests.support.ledger.cases import ANN, BOUND, reserve, run, state, used
+from tests.support.ledger.cases import ANN
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TODAY = Used(requests_tat=NOW + timedelta(seconds=30), day=NOW.date(), day_credits=40, month=NOW.date().replace(day=1))
 KEY = ApiKey(key_id=UUID(int=9), digest=b"d", token="yout-secret", limits=Limits(60, credits_day=100), used=TODAY)
 SESSION = WebSession(session_id=UUID(int=8), user_id=UUID(int=6))
-VISITOR = Visitor(visitor_id=UUID(int=7), limits=Limits(requests=10, credits_day=50), used=TODAY)
+VISITOR = Visitor(visitor_id=UUID(int=7), network="192.0.2.7", limits=Limits(requests=10, concurrent=4), used=TODAY)
 CEILING = Limits(requests=600)
 
 
 @pytest.mark.parametrize(
     ("credential", "requests", "budget"),
-    [(KEY, (60, 30), 60), (SESSION, (600, 600), None), (VISITOR, (10, 5), 10)],
+    [(KEY, (60, 30), 60), (SESSION, (600, 600), None), (VISITOR, (10, 5), None)],
 )
 def test_what_is_left(credential: Credential, requests: tuple[int, int], budget: int | None) -> None:
     left, tokens = Caller(ANN, frozenset(), credential).rates_left(CEILING, NOW)
@@ -38,19 +35,18 @@ def test_what_is_left(credential: Credential, requests: tuple[int, int], budget:
     [
         (KEY, Payer(b"d", ANN)),
         (SESSION, Payer(account_id=ANN)),
-        (VISITOR, Payer(account_id=ANN, allowance=10)),
+        (VISITOR, Payer(account_id=ANN)),
     ],
 )
 def test_who_pays(credential: Credential, payer: Payer) -> None:
     assert Caller(ANN, frozenset(), credential).payer(CEILING, NOW) == payer
 
 
-def test_a_visitor_has_a_whole_allowance_again_tomorrow() -> None:
-    assert VISITOR.payer(ANN, CEILING, NOW + timedelta(days=1)).allowance == 50
-
-
-def test_a_visitor_without_an_allowance_spends_nothing() -> None:
-    assert Visitor(visitor_id=UUID(int=7)).payer(ANN, CEILING, NOW).allowance == 0
+def test_visitors_have_the_limits_of_their_own_account() -> None:
+    ceiling = Limits(requests=5, tokens=1000, concurrent=100)
+    assert Caller(ANN, frozenset(), VISITOR).ceiling(ceiling) == Limits(requests=5, tokens=1000, concurrent=4)
+    assert Caller(ANN, frozenset(), SESSION).ceiling(ceiling) == ceiling
+    assert "192.0.2" not in repr(VISITOR)
 
 
 def test_only_a_key_is_a_key() -> None:
@@ -71,28 +67,3 @@ def test_an_answer_is_kept_for_whom_it_can_be_sealed(credential: Credential, sea
     other = requests.explicit("media", "k", {}, KEY.replay_secret).sealed(b"{}")
     assert other is not None
     assert (request.opened(other) is not None) == (credential is KEY)
-
-
-def test_a_visitor_spends_the_allowance_and_no_more() -> None:
-    known = state(balance=1_000_000)
-    visitor = {"digest": None, "account_id": ANN}
-    (refused,), _ = run(known, reserve(1, **visitor, allowance=9))
-    assert isinstance(refused, InsufficientCredits)
-    assert (refused.limit_source, refused.available) == ("daily_allowance", 9)
-    (held,), _ = run(known, reserve(2, **visitor, allowance=BOUND))
-    assert isinstance(held, Reserved)
-    assert held.amount == BOUND
-
-
-def test_a_visitors_call_does_not_grow_above_the_allowance() -> None:
-    known = state(balance=1_000_000)
-    (held, longer), _ = run(
-        known,
-        reserve(1, digest=None, account_id=ANN, allowance=BOUND + 5),
-        Extend(UUID(int=1), ANN, 4000),
-    )
-    assert isinstance(held, Reserved)
-    assert isinstance(longer, InsufficientCredits)
-    (closed,), _ = run(known, Settle(UUID(int=1), ANN, used(15, 4000)))
-    assert isinstance(closed, Closed)
-    assert closed.charged <= BOUND + 5

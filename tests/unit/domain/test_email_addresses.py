@@ -1,6 +1,6 @@
 import pytest
 
-from domain.email_addresses import normalized
+from domain.email_addresses import mailbox, normalized
 from domain.errors import RequestInvalid
 
 
@@ -40,3 +40,19 @@ def test_an_address(address: str) -> None:
 def test_what_is_none(text: str) -> None:
     with pytest.raises(RequestInvalid, match="not an e-mail address"):
         normalized(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "leads_to"),
+    [
+        ("ann@example.com", "ann@example.com"),
+        ("ann+news@example.com", "ann@example.com"),
+        ("a.n.n@example.com", "a.n.n@example.com"),
+        ("a.n.n+x+y@gmail.com", "ann@gmail.com"),
+        ("ann@googlemail.com", "ann@gmail.com"),
+        ("+x@example.com", "+x@example.com"),
+        ("..@gmail.com", "..@gmail.com"),
+    ],
+)
+def test_the_mailbox_of_an_address(address: str, leads_to: str) -> None:
+    assert mailbox(normalized(address)) == leads_to

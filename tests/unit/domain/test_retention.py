@@ -8,11 +8,12 @@ from pydantic import SecretStr, ValidationError
 
 from domain.retention import Retention, horizon
 from settings import Settings
+from tests.support.stack import SECRET
 
 
 def settings(**given: Any) -> Settings:
     return Settings(
-        database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"), secret_key=SecretStr("s" * 40), **given
+        database_url=SecretStr("postgresql://nobody@127.0.0.1:1/none"), secret_key=SecretStr(SECRET), **given
     )
 
 

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -15,7 +15,9 @@ from db.pages import Span
 from domain.sealing import Wrapping
 from domain.secrets import DerivedKeys, Purpose, Secrets
 from domain.signed_urls import SignedUrls
+from domain.visitors import VisitorCookies
 from gateway.idempotency import IdempotentRequests
+from gateway.known_browsers import KnownBrowsers
 from temporal.codec import EncryptionCodec, Keyring
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,10 +58,20 @@ async def data_keys(old: DerivedKeys, new: DerivedKeys) -> bool:
     return Wrapping(new.every).unwrap(wrapped, aad="p") == b"k" * 32
 
 
+async def visitor_cookies(old: DerivedKeys, new: DerivedKeys) -> bool:
+    visitor_id, today = UUID(int=7), date(2026, 1, 1)
+    return VisitorCookies(new).read(VisitorCookies(old).written(visitor_id, today), today) == visitor_id
+
+
 async def temporal_payloads(old: DerivedKeys, new: DerivedKeys) -> bool:
     payload = Payload(data=b"ids")
     sealed = await EncryptionCodec(Keyring.of(old)).encode([payload])
     return await EncryptionCodec(Keyring.of(new)).decode(sealed) == [payload]
+
+
+async def sign_in(old: DerivedKeys, new: DerivedKeys) -> bool:
+    """A browser stays known. What slows guessing down begins anew."""
+    return KnownBrowsers(new).name_of(KnownBrowsers(old).written(ACCOUNT), ACCOUNT) is not None
 
 
 ROTATIONS: Mapping[Purpose, Callable[[DerivedKeys, DerivedKeys], object]] = {
@@ -67,6 +79,8 @@ ROTATIONS: Mapping[Purpose, Callable[[DerivedKeys, DerivedKeys], object]] = {
     Purpose.STATEMENT_CURSORS: statement_cursors,
     Purpose.SIGNED_URLS: signed_urls,
     Purpose.DATA_KEYS: data_keys,
+    Purpose.VISITOR_COOKIES: visitor_cookies,
+    Purpose.SIGN_IN: sign_in,
     Purpose.TEMPORAL_PAYLOADS: temporal_payloads,
 }
 

@@ -20,7 +20,7 @@ from tests.support.doubles.chat_calls import CATALOG, MESSAGES, count, upstreams
 TOKEN = mint(b"k" * ENTROPY_BYTES)
 ANN = UUID(int=1)
 SESSION = WebSession(session_id=UUID(int=8), user_id=UUID(int=6))
-VISITOR = Visitor(visitor_id=UUID(int=7), limits=Limits(credits_day=50))
+VISITOR = Visitor(visitor_id=UUID(int=7), network="192.0.2.7", limits=Limits(concurrent=4))
 
 
 class GrantingLedger:
@@ -47,20 +47,20 @@ async def opened(caller: AnyCaller) -> list[Operation]:
 
 
 @pytest.mark.parametrize(
-    ("caller", "payer"),
+    ("caller", "payer", "ceiling"),
     [
-        (PresentedKey.of(TOKEN), (digest(TOKEN), None, None)),
-        (Caller(ANN, frozenset({"chat"}), SESSION), (None, ANN, None)),
-        (Caller(ANN, frozenset({"chat"}), VISITOR), (None, ANN, 50)),
+        (PresentedKey.of(TOKEN), (digest(TOKEN), None), Limits(requests=7)),
+        (Caller(ANN, frozenset({"chat"}), SESSION), (None, ANN), Limits(requests=7)),
+        (Caller(ANN, frozenset({"chat"}), VISITOR), (None, ANN), Limits(requests=7, concurrent=4)),
     ],
 )
 async def test_the_hold_is_asked_of_whoever_pays(
-    caller: AnyCaller, payer: tuple[bytes | None, UUID | None, int]
+    caller: AnyCaller, payer: tuple[bytes | None, UUID | None], ceiling: Limits
 ) -> None:
     (reserve,) = await opened(caller)
     assert isinstance(reserve, Reserve)
-    assert (reserve.digest, reserve.account_id, reserve.allowance) == payer
-    assert (reserve.scope, reserve.ceiling) == ("chat", Limits(requests=7))
+    assert (reserve.digest, reserve.account_id) == payer
+    assert (reserve.scope, reserve.ceiling) == ("chat", ceiling)
 
 
 async def test_who_may_not_chat_holds_nothing() -> None:

@@ -1,0 +1,249 @@
+"""`/api/chat/conversations/`: what an account chose to keep: list, make, read, rename, delete, export."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.body import StrictRoute
+from api.deps import CurrentResources, IdempotencyKey, MayChat
+from api.idempotency import REPLAYED
+from api.pages import MAX_PAGE_ENTRIES, PageQuery, cursor
+from api.resources import Resources
+from api.wire.openai_chat import check_messages
+from db.conversations import Place
+from domain.conversations import MAX_TITLE, Conversation, KeptMessage
+from domain.errors import RequestInvalid
+from gateway.conversations import NewConversation, Search
+
+
+class _Route(StrictRoute):
+    max_body_bytes = 4 * 1024 * 1024
+
+
+router = APIRouter(prefix="/api/chat/conversations", tags=["conversations"], route_class=_Route)
+
+
+def _not_blank(title: str) -> str:
+    if not title.strip():
+        raise ValueError("must not be blank")
+    return title
+
+
+Title = Annotated[
+    str, Field(min_length=1, max_length=MAX_TITLE, pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(_not_blank)
+]
+
+
+class CreateConversation(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: Title | None = None
+    messages: list[dict[str, Any]] = Field(default_factory=list)
+    """OpenAI's messages, the oldest first."""
+
+
+class ChangeConversation(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: Title
+
+
+class ConversationQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[str | None, Field(min_length=1, max_length=MAX_TITLE, description="A part of the title.")] = None
+    cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
+
+
+class ConversationView(BaseModel):
+    id: UUID
+    title: str
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+    """When its last message was added."""
+
+
+class ConversationList(BaseModel):
+    data: list[ConversationView]
+    has_more: bool
+    next: str | None
+
+
+class MessageView(BaseModel):
+    """OpenAI's message, with what is known of the call that made it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    position: int
+    role: str
+    content: Any = None
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    created_at: datetime
+    model: str | None = None
+    finish_reason: str | None = None
+    """`error` for an answer that broke off, null for one whose reader left."""
+    partial: bool | None = None
+    """True for an answer that did not come to its end."""
+    usage: dict[str, Any] | None = None
+    charge: str | None = None
+    """`GET /api/billing/charges/<charge>/` explains what the answer cost."""
+    credits_charged: int | None = None
+
+
+class ConversationWithMessages(ConversationView):
+    messages: list[MessageView]
+    """The oldest first."""
+    has_more: bool
+    next: str | None
+
+
+class Deleted(BaseModel):
+    deleted: int
+
+
+@router.get("/")
+async def list_conversations(
+    caller: MayChat, resources: CurrentResources, query: Annotated[ConversationQuery, Query()]
+) -> ConversationList:
+    """List kept conversations, the one with the newest message first.
+
+    `title` finds a part of the title in any case. Titles are encrypted, so a page of a search looks at 2,000 of them at
+    most: it may be short, or empty, and still have a `next`.
+    """
+    after = None if query.cursor is None else _place(query.cursor)
+    page = await resources.conversations.listed(caller.account_id, Search(query.limit, after, query.title))
+    return ConversationList(
+        data=[_view(one) for one in page.data], has_more=page.next is not None, next=_cursor(page.next)
+    )
+
+
+@router.post("/", status_code=201)
+async def create_conversation(
+    body: CreateConversation,
+    caller: MayChat,
+    resources: CurrentResources,
+    idempotent: IdempotencyKey,
+    response: Response,
+) -> ConversationView:
+    """Make a conversation, with messages or without. Without a title, its first question gives it one."""
+    if body.messages:
+        check_messages(body.messages)
+    new = NewConversation(body.title, body.messages)
+    made, replayed = await resources.conversations.create(caller.account_id, new, idempotent)
+    response.headers.update(REPLAYED if replayed else {})
+    response.headers["location"] = f"{resources.public_url}{router.prefix}/{made.id}/"
+    return _view(made)
+
+
+@router.delete("/")
+async def delete_conversations(caller: MayChat, resources: CurrentResources) -> Deleted:
+    """Delete all kept conversations of the account."""
+    return Deleted(deleted=await resources.conversations.delete_all(caller.account_id))
+
+
+@router.get("/export/", response_class=StreamingResponse, responses={200: {"content": {"application/json": {}}}})
+async def export_conversations(caller: MayChat, resources: CurrentResources) -> StreamingResponse:
+    """Download all kept conversations with their messages, the oldest first, as one JSON document."""
+    return _download("yout-conversations", _written_all(resources, caller.account_id))
+
+
+@router.get("/{conversation_id}/", response_model_exclude_unset=True)
+async def get_conversation(
+    conversation_id: UUID, caller: MayChat, resources: CurrentResources, query: Annotated[PageQuery, Query()]
+) -> ConversationWithMessages:
+    """Read a conversation and a page of its messages, the oldest first. A page has 8 MiB of messages at most."""
+    after = query.page.after or 0
+    page = await resources.conversations.page(caller.account_id, conversation_id, after, query.limit)
+    return ConversationWithMessages(
+        **_view(page.conversation).model_dump(),
+        messages=[MessageView(**_message(one)) for one in page.messages],
+        has_more=page.next is not None,
+        next=cursor(page.next),
+    )
+
+
+@router.patch("/{conversation_id}/")
+async def rename_conversation(
+    conversation_id: UUID, body: ChangeConversation, caller: MayChat, resources: CurrentResources
+) -> ConversationView:
+    """Give a conversation another title."""
+    return _view(await resources.conversations.rename(caller.account_id, conversation_id, body.title))
+
+
+@router.delete("/{conversation_id}/", status_code=204)
+async def delete_conversation(conversation_id: UUID, caller: MayChat, resources: CurrentResources) -> None:
+    """Delete a conversation with its messages. A call that still runs in it is charged, and kept nowhere."""
+    await resources.conversations.delete(caller.account_id, conversation_id)
+
+
+@router.get(
+    "/{conversation_id}/export/",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/json": {}}}},
+)
+async def export_conversation(conversation_id: UUID, caller: MayChat, resources: CurrentResources) -> StreamingResponse:
+    """Download a conversation with all of its messages as JSON."""
+    found = await resources.conversations.find(caller.account_id, conversation_id)
+    return _download(f"yout-conversation-{conversation_id}", _written(resources, caller.account_id, found))
+
+
+def _download(name: str, written: AsyncIterator[bytes]) -> StreamingResponse:
+    headers = {"content-disposition": f'attachment; filename="{name}.json"', "cache-control": "no-store"}
+    return StreamingResponse(written, media_type="application/json", headers=headers)
+
+
+async def _written_all(resources: Resources, account_id: UUID) -> AsyncIterator[bytes]:
+    yield b'{"exported_at":' + orjson.dumps(datetime.now(UTC), option=orjson.OPT_UTC_Z) + b',"conversations":['
+    separator = b""
+    async for conversation in resources.conversations.every(account_id):
+        yield separator
+        async for part in _written(resources, account_id, conversation):
+            yield part
+        separator = b","
+    yield b"]}"
+
+
+async def _written(resources: Resources, account_id: UUID, conversation: Conversation) -> AsyncIterator[bytes]:
+    yield _view(conversation).model_dump_json().encode()[:-1] + b',"messages":['
+    separator = b""
+    async for message in resources.conversations.every_message(account_id, conversation.id):
+        yield separator + orjson.dumps(_message(message), option=orjson.OPT_UTC_Z)
+        separator = b","
+    yield b"]}"
+
+
+def _view(one: Conversation) -> ConversationView:
+    return ConversationView(
+        id=one.id, title=one.title, message_count=one.messages, created_at=one.created_at, updated_at=one.updated_at
+    )
+
+
+def _message(one: KeptMessage) -> dict[str, Any]:
+    return {"position": one.position, **one.message, **one.about, "created_at": one.created_at}
+
+
+def _cursor(place: Place | None) -> str | None:
+    if place is None:
+        return None
+    return urlsafe_b64encode(f"{place.updated_at.isoformat()}|{place.id}".encode()).decode().rstrip("=")
+
+
+def _place(text: str) -> Place:
+    try:
+        time, _, id_ = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").partition("|")
+        place = Place(datetime.fromisoformat(time), UUID(id_))
+        if place.updated_at.tzinfo is not None:
+            return place
+    except (ValueError, OverflowError):
+        pass
+    raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")

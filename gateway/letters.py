@@ -1,0 +1,69 @@
+"""The mails that this server sends, in words. A link in one works once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail to one address. `kind` names it in the log, which has no address."""
+
+    kind: str
+    to: str = field(repr=False)
+    subject: str
+    text: str = field(repr=False)
+
+
+class Letters:
+    """Writes letters with links to the public address."""
+
+    def __init__(self, public_url: str) -> None:
+        self._url = public_url.rstrip("/")
+
+    def verification(self, to: str, secret: str, lifetime: timedelta) -> Letter:
+        text = (
+            f"Somebody, probably you, wants to use this address at {self._url}.\n\n"
+            f"To confirm that you read it, open this link within {_hours(lifetime)}:\n\n"
+            f"{self.link('verify', secret)}\n\n"
+            "If it was not you, do nothing: without the link, nothing happens."
+        )
+        return Letter("verification", to, "Confirm your e-mail address", text)
+
+    def known(self, to: str, _: str, __: timedelta) -> Letter:
+        text = (
+            f"Somebody, probably you, wants to use this address for an account at {self._url}.\n\n"
+            "It has an account already, and nothing was changed. Sign in with your password. If you do not know it, "
+            "ask there for a new one."
+        )
+        return Letter("known address", to, "You have an account already", text)
+
+    def reset(self, to: str, secret: str, lifetime: timedelta) -> Letter:
+        text = (
+            f"Somebody, probably you, has forgotten the password at {self._url}.\n\n"
+            f"To choose a new one, open this link within {_hours(lifetime)}:\n\n"
+            f"{self.link('reset', secret)}\n\n"
+            "If it was not you, do nothing: your password stays as it is."
+        )
+        return Letter("reset", to, "Choose a new password", text)
+
+    def changed(self, to: str, what: str) -> Letter:
+        text = (
+            f"{what} at {self._url} was changed.\n\n"
+            "If it was not you, ask there for a new password at once, and write to the operator of that server."
+        )
+        return Letter("change", to, f"{what} was changed", text)
+
+    def link(self, page: str, secret: str) -> str:
+        """Return the address of a page. A browser does not send what follows `#`: no log on the way has the secret."""
+        return f"{self._url}/{page}#{quote(secret)}"
+
+
+Writing = Callable[[str, str, timedelta], Letter]
+"""Writes a letter to an address, with the secret of a link and the time that it works."""
+
+
+def _hours(lifetime: timedelta) -> str:
+    hours = round(lifetime.total_seconds() / 3600)
+    return "an hour" if hours <= 1 else f"{hours} hours"

@@ -1,0 +1,96 @@
+"""Sign-in, and a new password for whoever has forgotten it.
+
+A hash is compared for an unknown address as well, so that it takes the same work as a wrong password.
+"""
+
+from uuid import UUID
+
+from db import people as stored
+from db.engine import Session
+from db.people import User
+from db.throttles import Try
+from domain import email_addresses, passwords, throttles
+from domain.errors import AccountSuspended, LinkUnusable, SignInFailed
+from gateway.people import RESET_LIFETIME, OneTimeLink, People, SignedIn, digest_of, new_link
+from gateway.sign_up import mails, post
+from gateway.throttles import Client
+
+_NOBODY = UUID(int=0)
+
+
+async def sign_in(people: People, email: str, password: str, client: Client) -> SignedIn:
+    """Begin a session. Raises `SignInFailed` for a wrong address or password, `RateLimited` and `ServiceUnavailable`.
+
+    Only who knows the password hears that the account is suspended.
+    """
+    email = email_addresses.normalized(email)
+    async with people.database.reading() as session:
+        user = await stored.of_email(session, email)
+    known = people.browsers.name_of(client.browser, user.id if user else _NOBODY)
+    tries = await people.throttles.take_sign_in(email, client, known_browser=known)
+    right = await people.passwords.verify(user.password if user else None, password)
+    if user is None or user.password is None or not right:
+        raise SignInFailed
+    renewed = None
+    if people.passwords.outdated(user.password):
+        renewed = await people.passwords.hash(passwords.normalized(password))
+    async with people.database.transaction() as session:
+        return await _signed_in(people, session, user, tries, renewed)
+
+
+async def _signed_in(
+    people: People, session: Session, compared: User, tries: list[Try], renewed: str | None
+) -> SignedIn:
+    user = await stored.of_id(session, compared.id, lock=True)
+    if user.password != compared.password:
+        raise SignInFailed  # it was changed while it was compared
+    if user.suspended:
+        raise AccountSuspended
+    if renewed is not None:
+        await stored.set_password(session, user.id, renewed)
+    await people.throttles.give_back(session, tries)
+    begun = await people.sessions.begin(session, user.id)
+    return SignedIn(user.account_id, begun, people.browsers.written(user.id))
+
+
+async def mail_reset(people: People, email: str, client: Client) -> None:
+    """Mail a link that sets a new password, if the address has an account. Raises `RequestInvalid`, `RateLimited`."""
+    email = email_addresses.normalized(email)
+    await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(email, client))
+    link = new_link(email, RESET_LIFETIME)
+    async with people.database.transaction() as session:
+        known = await stored.add_reset_link(session, link.stored)
+    if known:
+        post(people, link, people.letters.reset)
+
+
+async def reset_password(people: People, token: str, password: str) -> None:
+    """Set a new password by a link, and end all sessions. Of several uses at once, one counts.
+
+    A link that was mailed verifies the address too. Raises `LinkUnusable` and `RequestInvalid`.
+    """
+    digest = digest_of(token)
+    async with people.database.reading() as session:
+        email = await stored.link_lives(session, digest, "reset")
+    if email is None:
+        raise LinkUnusable
+    hashed = await people.passwords.hash(passwords.chosen(password, email=email))
+    async with people.database.transaction() as session:
+        link = await stored.use_link(session, digest, "reset")
+        if link is None or link.user_id is None:
+            raise LinkUnusable
+        user = await stored.of_id(session, link.user_id, lock=True)
+        if user.email != link.email:
+            raise LinkUnusable
+        await stored.set_password(session, user.id, hashed)
+        if link.mailed:
+            await stored.verify_email(session, user.id, link.email)
+        await stored.drop_links(session, user.id, "reset")
+        await people.sessions.end_all(session, user.id)
+    people.outbox.send(people.letters.changed(user.email, "Your password"))
+
+
+async def operators_reset_link(session: Session, email: str) -> OneTimeLink | None:
+    """Make a link that sets a new password, for the operator to hand over. None for an unknown address."""
+    link = new_link(email_addresses.normalized(email), RESET_LIFETIME)
+    return link if await stored.add_reset_link(session, link.stored, mailed=False) else None

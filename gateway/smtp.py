@@ -1,0 +1,96 @@
+"""Sends a mail through the operator's mail server, by SMTP. It blocks: `gateway/outbox.py` calls it in a thread."""
+
+import smtplib
+import ssl
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
+from urllib.parse import unquote, urlsplit
+
+from domain.hosts import is_loopback
+from gateway.letters import Letter
+
+TIMEOUT_SECONDS = 10.0
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+FORM = (
+    "write it as smtps://user:password@host, smtp+starttls://user:password@host, or smtp://host without a password, "
+    "each with :port if it is not the usual one"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mails go. Raises ValueError for a URL that is none."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, url: str) -> "MailServer":
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _PORTS[parts.scheme]
+        except (ValueError, KeyError):
+            raise ValueError(FORM) from None
+        if not parts.hostname or parts.path not in ("", "/") or parts.query:
+            raise ValueError(FORM)
+        server = cls(parts.scheme, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
+        if server.password and parts.scheme == "smtp" and not is_loopback(parts.hostname):
+            raise ValueError("a password does not go over smtp:// in the clear: write smtp+starttls:// or smtps://")
+        return server
+
+
+class SmtpMailer:
+    """Implements `gateway.outbox.Mailer`."""
+
+    def __init__(self, server: MailServer, sender: str, name: str = "Yout") -> None:
+        self._server = server
+        self._sender = Address(name, addr_spec=sender)
+
+    def send(self, letter: Letter) -> None:
+        with self._connected() as connection:
+            connection.send_message(self.message(letter))
+
+    def message(self, letter: Letter) -> EmailMessage:
+        """Write the mail. The library refuses a line break in a header."""
+        local, _, host = letter.to.rpartition("@")
+        message = EmailMessage(policy=SMTP)
+        message["From"] = self._sender
+        message["To"] = Address(username=local, domain=_ascii(host))
+        message["Subject"] = letter.subject
+        message["Date"] = formatdate()
+        message["Message-ID"] = make_msgid(domain=self._sender.domain)
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(letter.text)
+        return message
+
+    def _connected(self) -> smtplib.SMTP:
+        server = self._server
+        connection: smtplib.SMTP
+        if server.scheme == "smtps":
+            secure = ssl.create_default_context()
+            connection = smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_SECONDS, context=secure)
+        else:
+            connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_SECONDS)
+        try:
+            if server.scheme == "smtp+starttls":
+                connection.starttls(context=ssl.create_default_context())
+            if server.user:
+                connection.login(server.user, server.password)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _ascii(host: str) -> str:
+    """Write a host in the form in which mail servers look it up."""
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return host

@@ -1,0 +1,113 @@
+"""Kept content at rest: nothing of it can be read in the tables, and it opens only where it was written."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from db.data_keys import Sealing
+from db.engine import Database
+from db.writer import LedgerWriter
+from domain.conversations import Conversation
+from domain.errors import NotFound
+from domain.sealing import SealBroken
+from gateway.conversations import Conversations, NewConversation, Search
+from gateway.fair_turns import FairTurns
+from tests.support.bank import WRAPPING, Customer, open_account
+
+CANARY = "canary-7f3a"
+MESSAGES: list[dict[str, Any]] = [
+    {"role": "user", "content": f"{CANARY} first"},
+    {"role": "assistant", "content": f"{CANARY} second"},
+]
+
+
+@pytest.fixture
+def conversations(database: Database) -> Conversations:
+    return Conversations(database, Sealing(WRAPPING), FairTurns())
+
+
+@pytest.fixture
+async def customer(database: Database, ledger: LedgerWriter) -> Customer:
+    return await open_account(database, ledger, 0)
+
+
+async def made(conversations: Conversations, customer: Customer) -> Conversation:
+    return (await conversations.create(customer.account_id, NewConversation(messages=MESSAGES)))[0]
+
+
+async def run(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        cursor = await connection.execute(statement.encode(), values)
+        return await cursor.fetchall() if cursor.description else []
+
+
+async def test_nothing_of_it_is_in_the_tables(
+    conversations: Conversations, customer: Customer, database_url: str
+) -> None:
+    one = await made(conversations, customer)
+    assert CANARY in one.title
+    for table in ("conversations", "messages"):
+        rows = await run(database_url, f"SELECT t::text, t::text::bytea FROM {table} t")
+        assert rows
+        for text, raw in rows:
+            assert CANARY not in text
+            assert CANARY.encode() not in raw
+            assert CANARY.encode().hex() not in text
+
+
+@pytest.mark.parametrize(
+    "swap",
+    [
+        "UPDATE messages SET position = 3 WHERE position = 1",
+        "UPDATE messages m SET sealed = o.sealed FROM messages o WHERE m.position = 1 AND o.position = 2"
+        " AND o.conversation_id = m.conversation_id",
+        "UPDATE messages m SET sealed = o.sealed FROM messages o WHERE m.position = o.position"
+        " AND o.conversation_id <> m.conversation_id",
+        "UPDATE messages SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1)",
+    ],
+)
+async def test_a_message_opens_only_at_its_own_place(
+    conversations: Conversations, customer: Customer, database_url: str, swap: str
+) -> None:
+    one, _ = [await made(conversations, customer) for _ in range(2)]
+    assert [m.message["content"] for m in (await conversations.read(customer.account_id, one.id))[1]] == [
+        message["content"] for message in MESSAGES
+    ]
+    await run(database_url, swap)
+    with pytest.raises(SealBroken):
+        await conversations.read(customer.account_id, one.id)
+
+
+async def test_a_title_opens_only_for_its_own_conversation(
+    conversations: Conversations, customer: Customer, database_url: str
+) -> None:
+    one, other = [await made(conversations, customer) for _ in range(2)]
+    await run(
+        database_url, "UPDATE conversations SET title = (SELECT title FROM conversations WHERE id = %s)", other.id
+    )
+    with pytest.raises(SealBroken):
+        await conversations.find(customer.account_id, one.id)
+
+
+async def test_another_accounts_row_never_opens(
+    conversations: Conversations, customer: Customer, database: Database, ledger: LedgerWriter, database_url: str
+) -> None:
+    other = await open_account(database, ledger, 0)
+    one = await made(conversations, customer)
+    await run(database_url, "UPDATE conversations SET account_id = %s WHERE id = %s", other.account_id, one.id)
+    with pytest.raises(SealBroken):
+        await conversations.read(other.account_id, one.id)
+    with pytest.raises(NotFound):
+        await conversations.read(customer.account_id, one.id)
+
+
+async def test_what_lies_in_an_earlier_epoch_is_not_found(
+    conversations: Conversations, customer: Customer, database: Database, database_url: str
+) -> None:
+    one = await made(conversations, customer)
+    await run(database_url, "UPDATE conversations SET epoch = 0 WHERE id = %s", one.id)
+    with pytest.raises(NotFound):
+        await conversations.read(customer.account_id, one.id)
+    assert (await conversations.listed(customer.account_id, Search(10))).data == []
+    assert await conversations.delete_all(customer.account_id) == 0

@@ -1,0 +1,103 @@
+"""The search for what leaked finds a word wherever and however it may lie: else finding nothing would prove nothing."""
+
+import base64
+import gzip
+import json
+import os
+import sqlite3
+import string
+from pathlib import Path
+from random import SystemRandom
+
+import psycopg
+import pytest
+
+from dev.postgres import EmbeddedPostgres
+from tests.support import leak_scan
+from tests.support.canaries import word
+
+CHOICE = SystemRandom()
+
+
+def prose(length: int) -> str:
+    """Something that compresses, so that a database compresses the row."""
+    return " ".join("".join(CHOICE.choices(string.ascii_lowercase[:4], k=3)) for _ in range(length))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda said: said.encode(),
+        lambda said: json.dumps({"said": f'"{said}"\n'}).encode(),
+        lambda said: said.encode("utf-16-le"),
+        lambda said: said.encode("utf-16-be"),
+        lambda said: said.encode().hex().encode(),
+        lambda said: said.encode().hex().upper().encode(),
+        *(lambda said, before=before: base64.b64encode(b"x" * before + said.encode()) for before in range(3)),
+        *(lambda said, before=before: base64.urlsafe_b64encode(b"x" * before + said.encode()) for before in range(3)),
+        lambda said: b"before" + gzip.compress(prose(99).encode() + said.encode()) + b"after",
+    ],
+)
+def test_a_word_in_a_file(tmp_path: Path, written: object) -> None:
+    said = word()
+    assert callable(written)
+    (tmp_path / "file").write_bytes(os.urandom(5000) + written(said) + os.urandom(5000))
+    assert leak_scan.of(tmp_path, leak_scan.spellings(said))
+    assert not leak_scan.of(tmp_path, leak_scan.spellings(word(), os.urandom(24)))
+
+
+def test_bytes_of_a_picture(tmp_path: Path) -> None:
+    raw = os.urandom(24)
+    (tmp_path / "raw").write_bytes(b"\x89PNG" + raw + b"IEND")
+    (tmp_path / "base64").write_bytes(b"data:image/png;base64," + base64.b64encode(b"\x89PNG" + raw + b"IEND"))
+    finds = leak_scan.of(tmp_path, leak_scan.spellings(raw))
+    assert {Path(find.partition(":")[0]).name for find in finds} == {"raw", "base64"}
+
+
+def test_a_word_in_a_file_name(tmp_path: Path) -> None:
+    said = word()
+    (tmp_path / f"{said}.png").touch()
+    assert leak_scan.of(tmp_path, leak_scan.spellings(said))
+
+
+def test_a_row_of_sqlite_that_was_deleted(tmp_path: Path) -> None:
+    """As in the database of Temporal's development server."""
+    said = word()
+    with sqlite3.connect(tmp_path / "temporal.db") as database:
+        database.execute("PRAGMA journal_mode = wal")
+        database.execute("CREATE TABLE t (said BLOB)")
+        database.execute("INSERT INTO t VALUES (?)", [f"before {said} after".encode()])
+        database.commit()
+        assert leak_scan.of(tmp_path, leak_scan.spellings(said))
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedPostgres:
+    return EmbeddedPostgres(tmp_path_factory.mktemp("leaks") / "postgres")
+
+
+def test_postgresql(server: EmbeddedPostgres) -> None:
+    """In a row, in one that was deleted, in an index, in a value that is compressed, and in its log of writes."""
+    said = {name: word() for name in ("row", "deleted", "index", "compressed", "json")}
+    with server:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (name text, said text, body jsonb)")
+            connection.execute("CREATE INDEX ON t (said)")
+            for name in ("row", "deleted", "index"):
+                connection.execute("INSERT INTO t (name, said) VALUES (%s, %s)", [name, f"look: {said[name]}"])
+            connection.execute("DELETE FROM t WHERE name = 'deleted'")
+            connection.execute("CREATE TABLE c (body text)")
+            connection.execute("INSERT INTO c VALUES (%s)", [prose(3000) + said["compressed"] + prose(30)])
+            body = json.dumps({"text": prose(3000), "said": said["json"]})
+            connection.execute("INSERT INTO t (name, body) VALUES ('json', %s)", [body])
+            compressed = connection.execute("SELECT pg_column_compression(body) FROM c").fetchone()
+            connection.execute("CHECKPOINT")
+        data = server.folder / "data"
+        wal = leak_scan.of(data / "pg_wal", leak_scan.spellings(said["deleted"]))
+    assert compressed == ("pglz",)
+    assert wal
+    for name, each in said.items():
+        finds = leak_scan.of(data / "base", leak_scan.spellings(each))
+        assert finds, name
+        assert any(" plain in " in find for find in finds) is (name not in ("compressed", "json")), name

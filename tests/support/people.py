@@ -1,0 +1,57 @@
+"""Sign-in without HTTP, on a real database, with hashes that are quick and mails that are kept."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from argon2 import PasswordHasher
+
+from db.engine import Database
+from domain.secrets import DerivedKeys
+from domain.sessions import SessionLifetime
+from gateway.free_tier import FreeTier
+from gateway.known_browsers import KnownBrowsers
+from gateway.letters import Letter, Letters
+from gateway.outbox import Outbox
+from gateway.passwords import Passwords
+from gateway.people import People
+from gateway.sessions import Sessions
+from gateway.throttles import Client, Throttles
+from tests.support.bank import WRAPPING
+
+FREE = 50_000
+PASSWORD = "a long sentence, easy to keep"
+HOME = Client("192.0.2.1")
+KEYS = DerivedKeys(b"k" * 32)
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class KeptMail:
+    """Implements `gateway.outbox.Mailer`."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+
+    def send(self, letter: Letter) -> None:
+        self.letters.append(letter)
+
+
+@asynccontextmanager
+async def opened(
+    database: Database, *, verification: bool = False, mail: KeptMail | None = None, hasher: PasswordHasher = QUICK
+) -> AsyncIterator[People]:
+    """One process's."""
+    passwords, outbox = Passwords(hasher), Outbox(mail)
+    yield People(
+        database=database,
+        sessions=Sessions(database, SessionLifetime()),
+        passwords=passwords,
+        throttles=Throttles(database, KEYS.current),
+        browsers=KnownBrowsers(KEYS),
+        free_tier=FreeTier(WRAPPING, FREE),
+        letters=Letters("https://yout.example"),
+        outbox=outbox,
+        verification=verification,
+    )
+    passwords.close()
+    await outbox.close(timedelta(seconds=5))
