@@ -54,8 +54,8 @@ class ChatModel(BaseModel):
     enabled: bool
     """True if the caller's scopes, list of models and plan allow it to call the model."""
     disabled_reason: str | None
-    """If `enabled` is false: `insufficient_scope`, `model_not_found` (its key's list of models lacks it), `pro_required`,
-    or, without an account, `invalid_api_key`.
+    """If `enabled` is false: `insufficient_scope`, `model_not_found` (the key's list of models lacks it),
+    `pro_required`, or, without an account, `invalid_api_key`.
     """
 
 
