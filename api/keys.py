@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.body import StrictRoute
@@ -206,21 +206,23 @@ def _settings(body: ChangeKey, catalog: Catalog) -> KeySettings:
     return settings
 
 
+def _rotation(key_id: UUID, body: RotateKey | None = None) -> Rotation:
+    return Rotation(key_id, timedelta(seconds=(body or RotateKey()).grace_seconds))
+
+
 @router.post("/{key_id}/rotate/")
 async def rotate_key(
-    key_id: UUID,
+    rotation: Annotated[Rotation, Depends(_rotation)],
     caller: MayManageKeys,
     resources: CurrentResources,
     idempotent: IdempotencyKey,
     response: Response,
-    body: RotateKey | None = None,
 ) -> CreatedKey:
     """Give a key a new token, which only this answer has. The key stays the same: id, scopes, limits, usage.
 
     The old token works for `grace_seconds`; its answers say until when in `x-yout-key-expires`. At most two tokens
     of a key work. Calls in flight run to their end.
     """
-    rotation = Rotation(key_id, timedelta(seconds=(body or RotateKey()).grace_seconds))
     async with resources.database.transaction(account=caller.account_id) as session:
         if idempotent is None:
             rotated = await keys.rotate(session, caller.account_id, caller.key_id, rotation)
