@@ -16,6 +16,8 @@ class Admitted:
     held: int
     requests: Left | None
     tokens: Left | None
+    key_expires: datetime | None = None
+    """When the token of the request ends, by a rotation or with its key."""
 
 
 @record
@@ -31,6 +33,9 @@ class Reserved:
     tokens: Left | None = None
     claimed: bool = False
     """Its claim was recorded: its answer is to be sealed when it settles."""
+    key_expires: datetime | None = None
+    strict: bool = False
+    """Its key is strict, whatever the request says."""
     epoch: int = 1
     """The account's epoch: what the call writes belongs to it, and is refused in a later one."""
 
@@ -46,6 +51,7 @@ class Replay:
     available: int
     requests: Left | None = None
     tokens: Left | None = None
+    key_expires: datetime | None = None
 
 
 @record
