@@ -70,6 +70,7 @@ ERASING = ActivityConfig(
     task_queue=PURGE,
     # A step works for 20 s and then returns; a batch is bounded by the database's statement timeout.
     start_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=_HEARTBEAT,
     # No limit: what was promised is done, however long something is away.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
 )
