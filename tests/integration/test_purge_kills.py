@@ -1,8 +1,7 @@
 """Workers killed with SIGKILL after every step of a purge, and before the first and the last: another completes it."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from signal import SIGKILL
 from typing import Any
 
@@ -20,6 +19,8 @@ ACTIVITIES = (
     *("roll_up_calls", "conclude_purge"),
 )
 DEATHS = ["cut_calls:before", "conclude_purge:before", *(f"{activity}:after" for activity in ACTIVITIES)]
+
+QUEUE = {"YOUT_WORKER_QUEUES": "purge"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -46,29 +47,46 @@ async def completed(customer: Customer, purge_id: str) -> Any:
     return await until(polled, "a purge to complete")
 
 
-async def test_killed_around_every_step_it_completes_once(world: World) -> None:
-    """One purge for each death, one after the other: the worker that is killed, and the one that goes on."""
-    ann = await world.customer()
-    for failpoint in DEATHS:
-        await say(ann)
-        before = await ann.balance()
-        with world.stack.running("worker", {"YOUT_FAILPOINT": failpoint, "YOUT_WORKER_QUEUES": "purge"}) as doomed:
-            begun = await ann.http.post("/api/chat/purge/", json={"confirm": "erase"})
-            assert begun.status_code == 202, begun.text
-            await asyncio.to_thread(doomed.wait, 60)
-            assert doomed.returncode == -SIGKILL, failpoint
-        with world.stack.running("worker", {"YOUT_WORKER_QUEUES": "purge"}):
-            done = await completed(ann, begun.json()["purge_id"])
-        receipt = done["receipt"]
-        assert (receipt["rolled_up"]["calls"], receipt["deleted"]["usage_entries"]) == (1, 1), failpoint
-        assert (receipt["keys_destroyed"], done["erased"]["calls"]) == (1, 1), failpoint
-        assert receipt["balance"]["after"] == receipt["balance"]["before"] == before[0]
-        assert await ann.balance() == before
-        await world.books_are_clean()
-    listed = (await ann.http.get("/api/chat/purge/")).json()["data"][::-1]
-    jwks = (await ann.http.get("/.well-known/yout-receipts.json")).json()
-    receipts = [one["receipt"] for one in listed]
-    assert len(receipts) == len(DEATHS)
-    for number, receipt in enumerate(receipts):
+async def begun(customer: Customer) -> str:
+    await say(customer)
+    answer = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["purge_id"])
+
+
+async def test_killed_around_every_step_each_purge_completes_once(world: World) -> None:
+    """All deaths at once: each worker lives until it comes to its step, in whichever purge that is."""
+    customers = [await world.customer() for _ in range(4)]
+    with ExitStack() as processes:
+        doomed = [
+            processes.enter_context(world.stack.running("worker", QUEUE | {"YOUT_FAILPOINT": death}))
+            for death in DEATHS
+        ]
+
+        async def all_dead() -> bool:
+            for customer in customers:  # a purge more for each account, until every step has killed its worker
+                listed = (await customer.http.get("/api/chat/purge/")).json()["data"]
+                if not listed or listed[0]["status"] == "completed":
+                    await begun(customer)
+            return all(worker.poll() is not None for worker in doomed)
+
+        await until(all_dead, "every worker to die")
+        assert [worker.returncode for worker in doomed] == [-SIGKILL] * len(DEATHS)
+        processes.enter_context(world.stack.running("worker", QUEUE))
+        jwks = (await customers[0].http.get("/.well-known/yout-receipts.json")).json()
+        for customer in customers:
+            await all_completed(customer, jwks)
+    await world.books_are_clean()
+
+
+async def all_completed(customer: Customer, jwks: dict[str, Any]) -> None:
+    listed = (await customer.http.get("/api/chat/purge/")).json()["data"]
+    left = 0
+    for view in reversed(listed):
+        receipt = (await completed(customer, view["purge_id"]))["receipt"]
         assert receipt_verifier.is_valid(receipt, jwks)
-        assert receipt_verifier.follows(receipt, receipts[number - 1] if number else None)
+        assert (receipt["rolled_up"]["calls"], receipt["deleted"]["usage_entries"]) == (1, 1)
+        assert receipt["keys_destroyed"] == 1
+        left = receipt["balance"]["after"]
+        assert left == receipt["balance"]["before"]
+    assert await customer.balance() == (left, 0)
