@@ -8,14 +8,19 @@ from cli.terminal import say
 
 
 @click.command()
-def openapi() -> None:
+@click.option("--scopes", is_flag=True, help="Print who may call what instead: docs/scopes.md is this.")
+def openapi(scopes: bool) -> None:
     """Print the API's OpenAPI document: `docs/openapi.json` is this."""
     import orjson
     from pydantic import SecretStr
 
+    from api.openapi import scope_table
     from server import create_app
     from settings import Settings
 
     nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(os.urandom(32).hex()))
     document = create_app(nowhere).openapi()
+    if scopes:
+        say(scope_table(document).rstrip())
+        return
     say(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
+from domain.errors import GatewayError
 from domain.holds import LEASE, ClosedBy
 from domain.limits import NO_LIMITS, Limits
 from domain.pricing import FlatTerms, TextTerms, Usage
@@ -67,6 +68,8 @@ class Reserve:
     claim: IdempotencyClaim | None = None
     implicit: Callable[[], IdempotencyClaim] | None = None
     """What a retry of this call would claim: made only for an account that has those recognised."""
+    unsupported: Callable[[], GatewayError | None] | None = None
+    """The refusal of a parameter that no route takes: asked for a strict key alone."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
     admitted: bool = False

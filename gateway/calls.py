@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -99,6 +100,7 @@ class Calls:
             ceiling=ceiling,
             claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
             implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
+            unsupported=partial(self._unsupported, request, model),
             max_credits=request.max_credits,
             admitted=request.admitted is not None,
         )
@@ -109,7 +111,7 @@ class Calls:
         call = Call(
             request=request,
             model=model,
-            routes=routes,
+            routes=self._strict_routes(request, model) if reserved.strict else routes,
             input=InputTokens(terms.input_count, terms.input_bound),
             reserved=reserved,
             created=int(time.time()),
@@ -149,6 +151,13 @@ class Calls:
         raise RequestInvalid(
             f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
         )
+
+    def _unsupported(self, request: ModelCall, model: Model) -> RequestInvalid | None:
+        try:
+            self._strict_routes(request, model)
+        except RequestInvalid as refusal:
+            return refusal
+        return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
