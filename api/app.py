@@ -20,6 +20,7 @@ from api import (
     home,
     keys,
     limit,
+    link_pages,
     media,
     metrics,
     models,
@@ -27,6 +28,7 @@ from api import (
     outputs,
     payments,
     people,
+    purge,
     quotes,
     shares,
 )
@@ -113,9 +115,11 @@ def create_app(
         payments.router,
         media.router,
         shares.router,
+        purge.router,
         health.router,
         metrics.router,
         home.router,
+        link_pages.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
