@@ -108,11 +108,7 @@ IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
 MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]
-<<<<<<< HEAD
-SignedIn = Annotated[WebSession, Depends(asks_for(Callers(keys=False), _signed_in))]
-=======
 MayPurge = Annotated[Caller, Depends(_may("purge"))]
-SignedIn = Annotated[WebSession, Depends(_signed_in)]
->>>>>>> main
+SignedIn = Annotated[WebSession, Depends(asks_for(Callers(keys=False), _signed_in))]
 AskingClient = Annotated[Client, Depends(_client)]
 MayShare = Annotated[Caller, Depends(_may("share"))]
