@@ -31,6 +31,8 @@ class Reserved:
     tokens: Left | None = None
     claimed: bool = False
     """Its claim was recorded: its answer is to be sealed when it settles."""
+    keep_history: bool = False
+    """The account keeps its chats without being asked."""
     epoch: int = 1
     """The account's epoch: what the call writes belongs to it, and is refused in a later one."""
 
@@ -65,6 +67,8 @@ class Closed:
     available: int
     held: int
     repeated: bool = False
+    kept: bool = False
+    """The call's messages and its answer were appended to its conversation."""
 
 
 @record
