@@ -32,7 +32,6 @@ from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
-from db.data_keys import Sealing
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -163,7 +162,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
-        shares=Shares(wired.database, Sealing(wrapping(wired.settings)), wired.settings.max_shares),
+        shares=Shares(wired.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,

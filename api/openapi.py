@@ -29,7 +29,10 @@ _ERROR_SCHEMA = {
                 "type": {"type": "string"},
                 "param": {"type": ["string", "null"]},
                 "code": {"type": ["string", "null"]},
-                "required": {"type": "integer", "description": "With 402, as the next three: credits that it takes."},
+                "required": {
+                    "type": "integer",
+                    "description": "With 402, as the next three: credits (messages) it takes.",
+                },
                 "available": {"type": "integer"},
                 "held": {"type": "integer"},
                 "limit_source": {"enum": ["balance", "key_budget", "max_credits", "anonymous_allowance"]},
@@ -42,7 +45,7 @@ _CONFLICT = "Another request had this Idempotency-Key, or the answer to the same
 _FAILURES = {
     "400": "The request is not valid",
     "401": "No valid API key or session",
-    "402": "The balance cannot cover the call; nothing was sent",
+    "402": "The balance, or the allowance of the day, cannot cover the call; nothing was sent",
     "403": "The key lacks the scope, or a page of another site asks",
     "404": "There is no such thing here",
     "413": "The body is too large",
@@ -59,6 +62,8 @@ _OPEN: dict[str, dict[str, str]] = {
     "/metrics": {"503": _FAILURES["503"]},
 }
 """Paths that need no key, with the errors that they have. `/readyz` describes its own 503."""
+_FOR_VISITORS = frozenset({"/api/chat/limit/", "/api/chat/models/", "/api/chat/stream/"})
+"""Paths that also answer without an account."""
 _FOR_EVERYBODY = {status: _FAILURES[status] for status in ("400", "413", "429", "500", "503")} | {
     "403": "A page of another site asks"
 }
@@ -87,7 +92,9 @@ def _failures(path: str, operation: dict[str, Any]) -> dict[str, str]:
 
 
 def _with_callers(path: str, operation: dict[str, Any]) -> None:
-    """Leave the cookie out where only a key counts."""
+    """Leave the cookie out where only a key counts. Tell where neither is needed."""
+    if path in _FOR_VISITORS and {} not in operation["security"]:
+        operation["security"].append({})
     if not path.startswith("/api/") and "security" in operation:
         operation["security"] = [way for way in operation["security"] if "APIKeyCookie" not in way]
 

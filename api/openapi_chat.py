@@ -129,6 +129,9 @@ _EVENTS = """A stream of server-sent events, one JSON object each:
 - `error` {code, message, ...}: the last event of a stream that failed, with `usage`, `credits_charged` and `balance`
   where it was charged for what was delivered
 
+Without an account nothing is charged: these are 0, and `anonymous` {limit, used, remaining, resets_at} tells what is
+left of the day's messages.
+
 A failure before the first event is an answer with its own status. Lines that begin with `:` are comments.
 """
 NATIVE: dict[str, Any] = {
@@ -137,7 +140,7 @@ NATIVE: dict[str, Any] = {
     "description": "Takes OpenAI's other parameters too. `n` is 1. Nothing is kept unless `save` or the account's "
     "`keep_history` says so.",
     "operationId": "stream_chat",
-    "security": [{"HTTPBearer": []}],
+    "security": [{"HTTPBearer": []}, {"APIKeyCookie": []}],
     "parameters": [_ONCE, _STRICT],
     "requestBody": _body(
         ["model"],

@@ -1,6 +1,7 @@
 """`/api/chat/share/`: share a chat as a public page, list the pages, take one back. `web/shares.py` shows them."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,9 +14,10 @@ from api.deps import CurrentResources, IdempotencyKey, MayShare
 from api.idempotency import REPLAYED
 from api.pages import MAX_PAGE_ENTRIES
 from api.resources import Resources
+from domain.caller import Caller
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid
-from domain.shares import MAX_TITLE, Ending, messages_of
+from domain.shares import MAX_MESSAGES, MAX_TITLE, Ending, Selection, SharedMessage, messages_of
 from gateway.shares import Share, ShareOrder
 
 
@@ -31,7 +33,13 @@ _MOST_SECONDS = 100 * 366 * 24 * 3600
 class CreateShare(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    conversation_id: Annotated[UUID | None, Field(strict=False)] = None
+    """A kept conversation, in place of `messages`: what was asked and answered in it."""
+    up_to: Annotated[int | None, Field(ge=1)] = None
+    """The position of the last message of the conversation that is shared."""
+    positions: Annotated[list[int] | None, Field(min_length=1, max_length=MAX_MESSAGES)] = None
+    """The positions of the messages that are shared, of whatever role."""
+    messages: Annotated[list[dict[str, Any]] | None, Field(min_length=1)] = None
     """OpenAI's messages, the oldest first. Texts are shown, images as links; other parts and fields are not shared."""
     title: Annotated[str | None, Field(max_length=MAX_TITLE, pattern=_PRINTABLE)] = None
     model: Annotated[str | None, Field(max_length=200, pattern=_PRINTABLE)] = None
@@ -69,7 +77,9 @@ class ShareQuery(BaseModel):
 async def create_share(
     body: CreateShare, caller: MayShare, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> SharedPage:
-    """Share messages as a public page. It is a copy that never changes, and ends after 30 days unless you say when.
+    """Share messages, or a kept conversation, as a public page. It is a copy that never changes.
+
+    It ends after 30 days unless you say when.
 
     Whoever has the address can read it. Search engines are told not to index it.
     """
@@ -77,11 +87,13 @@ async def create_share(
         response.headers.update(REPLAYED)
         return _page(made, resources)
     now = datetime.now(UTC)
+    title, messages = await _chosen(body, caller, resources)
     order = ShareOrder(
-        messages=messages_of(body.messages, _models(body, resources.catalog())),
-        title=body.title,
+        messages=messages,
+        title=title,
         created_at=now,
         expires_at=resources.share_lifetimes.end(now, _ending(body)),
+        conversation_id=body.conversation_id,
     )
     share, replayed = await resources.shares.create(caller.account_id, order, idempotent)
     response.headers.update(REPLAYED if replayed else {})
@@ -125,15 +137,37 @@ def _ending(body: CreateShare) -> Ending:
     return Ending(after, body.expires_at, "expires_at" in body.model_fields_set)
 
 
-def _models(body: CreateShare, catalog: Catalog) -> list[str | None]:
+async def _chosen(body: CreateShare, caller: Caller, resources: Resources) -> tuple[str | None, list[SharedMessage]]:
+    """Return the title, and the messages: posted ones, or of a conversation."""
+    catalog = resources.catalog()
+    if body.conversation_id is None:
+        if body.messages is None:
+            code = "missing_required_parameter"
+            raise RequestInvalid("Send 'messages', or a 'conversation_id'.", param="messages", code=code)
+        _refuse(body, ("up_to", "positions"), "belongs to 'conversation_id'")
+        return body.title, messages_of(body.messages, _models(body.messages, body.model, catalog))
+    _refuse(body, ("messages", "model"), "cannot be sent with 'conversation_id'")
+    caller.require_scope("chat")
+    conversation, kept = await resources.conversations.read(caller.account_id, body.conversation_id)
+    selection = Selection(body.up_to, None if body.positions is None else frozenset(body.positions))
+    chosen = [{**one.message, "model": one.about.get("model")} for one in selection.of(kept)]
+    return body.title or conversation.title, messages_of(chosen, _models(chosen, None, catalog))
+
+
+def _refuse(body: CreateShare, names: tuple[str, ...], why: str) -> None:
+    if sent := [name for name in names if getattr(body, name) is not None]:
+        raise RequestInvalid(f"'{sent[0]}' {why}.", param=sent[0])
+
+
+def _models(messages: Sequence[Mapping[str, Any]], usual: str | None, catalog: Catalog) -> list[str | None]:
     """Return the name of the model of each message: of answers only."""
     names = []
-    for index, message in enumerate(body.messages):
+    for index, message in enumerate(messages):
         model = message.get("model")
         if model is not None and not (isinstance(model, str) and 0 < len(model) <= 200 and model.isprintable()):
             param = f"messages[{index}].model"
             raise RequestInvalid(f"'{param}' must be a model's name.", param=param)
-        model = model or body.model
+        model = model or usual
         names.append(_shown(model, catalog) if model and message.get("role") == "assistant" else None)
     return names
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from domain.conversations import KeptMessage
 from domain.errors import RequestInvalid, RequestTooLarge
 from domain.keys import ALPHABET
 from domain.records import record
@@ -24,6 +25,7 @@ MAX_IMAGES = 200
 MAX_LINK = 2000
 """Characters of a link to an image."""
 MAX_TITLE = 200
+_SPOKEN = ("user", "assistant")
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
 
@@ -117,6 +119,29 @@ def messages_of(messages: Sequence[Mapping[str, Any]], models: Sequence[str | No
     if not shown:
         raise RequestInvalid("'messages' must have a text to share.", param="messages")
     return shown
+
+
+@record
+class Selection:
+    """Which messages of a kept conversation are shared. With neither, all that were asked and answered."""
+
+    up_to: int | None = None
+    """The position of the last one."""
+    positions: frozenset[int] | None = None
+    """These alone, of whatever role."""
+
+    def of(self, kept: Sequence[KeptMessage]) -> list[KeptMessage]:
+        """Raises `RequestInvalid` for a position that the conversation does not have."""
+        known = {message.position for message in kept}
+        if self.up_to is not None and self.up_to not in known:
+            raise RequestInvalid("'up_to' must be the position of a message of the conversation.", param="up_to")
+        if self.positions is not None:
+            if not self.positions <= known:
+                message = "'positions' must be positions of messages of the conversation."
+                raise RequestInvalid(message, param="positions")
+            return [message for message in kept if message.position in self.positions]
+        last = max(known, default=0) if self.up_to is None else self.up_to
+        return [message for message in kept if message.position <= last and message.role in _SPOKEN]
 
 
 def _message(message: Mapping[str, Any], model: str | None, at: str) -> SharedMessage:

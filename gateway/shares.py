@@ -12,9 +12,10 @@ from uuid import UUID
 
 import orjson
 
-from db import accounts, idempotency
+from db import accounts, conversations, idempotency
 from db import shares as stored
-from db.data_keys import Sealing
+from db.conversations import Owner
+from db.data_keys import ContentKey, Sealing
 from db.engine import Database, Session
 from db.share_tables import ShareRow
 from domain import shares
@@ -35,6 +36,8 @@ class ShareOrder:
     title: str | None
     created_at: datetime
     expires_at: datetime | None
+    conversation_id: UUID | None = None
+    """Where the messages were read. It must still be there when the page is written."""
     share_id: UUID = field(default_factory=new_id)
     slug: str = field(default_factory=lambda: shares.slug_of(os.urandom(shares.SLUG_ENTROPY_BYTES)), repr=False)
 
@@ -97,7 +100,10 @@ class Shares:
                 raise RequestInvalid(
                     f"An account has at most {self._most} shared pages. Take one back first.", param="messages"
                 )
-            row = await self._sealed(session, account_id, order)
+            key = await self._sealing.current(session, account_id)
+            if order.conversation_id is not None:
+                await conversations.find(session, Owner(account_id, key.epoch), order.conversation_id)
+            row = _sealed(key, order)
             await stored.add(session, row)
             if idempotent:
                 await idempotency.remember(session, account_id, idempotent.claim, order.share_id, None)
@@ -108,7 +114,8 @@ class Shares:
         """List the live pages of an account, the newest first."""
         async with self._database.reading() as session:
             heads = await stored.listed(session, account_id, before, limit + 1)
-            page = [await self._opened(session, head) for head in heads[:limit]]
+            key = await self._sealing.current(session, account_id)
+        page = [_share(key, head) for head in heads[:limit] if head.epoch == key.epoch]
         return SharePage(page, page[-1].id if len(heads) > limit else None)
 
     async def find(self, account_id: UUID, slug: str) -> Share:
@@ -134,14 +141,13 @@ class Shares:
             if row is None:
                 return None
             try:
-                heading, messages = [
-                    await self._sealing.open(
-                        session, row.account_id, row.epoch, sealed, aad=shares.aad(row.account_id, hashed, part)
-                    )
-                    for part, sealed in ((_HEADING, row.sealed_heading), (_MESSAGES, row.sealed))
-                ]
+                key = await self._sealing.current(session, row.account_id)
             except NotFound:  # its key is destroyed
                 return None
+        if key.epoch != row.epoch:
+            return None
+        heading = key.open(row.sealed_heading, aad=shares.aad(row.account_id, hashed, _HEADING))
+        messages = key.open(row.sealed, aad=shares.aad(row.account_id, hashed, _MESSAGES))
         shared = [SharedMessage(**message | {"images": tuple(message["images"])}) for message in orjson.loads(messages)]
         return Published(hashed, row.account_id, orjson.loads(heading)["title"], row.created_at, shared)
 
@@ -154,29 +160,27 @@ class Shares:
             )
         return await self._opened(session, head)
 
-    async def _sealed(self, session: Session, account_id: UUID, order: ShareOrder) -> ShareRow:
-        hashed = shares.slug_hash(order.slug)
-        heading = orjson.dumps({"slug": order.slug, "title": order.title})
-        messages = orjson.dumps([asdict(message) for message in order.messages])
-        sealed = {}
-        epoch = 0
-        for part, plain in ((_HEADING, heading), (_MESSAGES, messages)):
-            aad = shares.aad(account_id, hashed, part)
-            epoch, sealed[part] = await self._sealing.seal(session, account_id, plain, aad=aad)
-        return ShareRow(
-            slug_hash=hashed,
-            id=order.share_id,
-            account_id=account_id,
-            epoch=epoch,
-            messages=len(order.messages),
-            sealed_heading=sealed[_HEADING],
-            sealed=sealed[_MESSAGES],
-            created_at=order.created_at,
-            expires_at=order.expires_at,
-        )
-
     async def _opened(self, session: Session, head: ShareRow) -> Share:
-        aad = shares.aad(head.account_id, head.slug_hash, _HEADING)
-        plain = await self._sealing.open(session, head.account_id, head.epoch, head.sealed_heading, aad=aad)
-        heading = orjson.loads(plain)
-        return Share(head.id, heading["slug"], heading["title"], head.messages, head.created_at, head.expires_at)
+        return _share(await self._sealing.current(session, head.account_id), head)
+
+
+def _sealed(key: ContentKey, order: ShareOrder) -> ShareRow:
+    hashed = shares.slug_hash(order.slug)
+    heading = orjson.dumps({"slug": order.slug, "title": order.title})
+    messages = orjson.dumps([asdict(message) for message in order.messages])
+    return ShareRow(
+        slug_hash=hashed,
+        id=order.share_id,
+        account_id=key.account_id,
+        epoch=key.epoch,
+        messages=len(order.messages),
+        sealed_heading=key.seal(heading, aad=shares.aad(key.account_id, hashed, _HEADING)),
+        sealed=key.seal(messages, aad=shares.aad(key.account_id, hashed, _MESSAGES)),
+        created_at=order.created_at,
+        expires_at=order.expires_at,
+    )
+
+
+def _share(key: ContentKey, head: ShareRow) -> Share:
+    heading = orjson.loads(key.open(head.sealed_heading, aad=shares.aad(key.account_id, head.slug_hash, _HEADING)))
+    return Share(head.id, heading["slug"], heading["title"], head.messages, head.created_at, head.expires_at)

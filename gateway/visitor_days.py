@@ -2,6 +2,9 @@
 
 Whoever comes first begins the day: the same transaction makes its random key, and fills the house account up to what
 all visitors together may cost in the day.
+
+In a process, visitors' transactions run one after another: they wait without a connection, and leave the pool to
+accounts.
 """
 
 import os
@@ -44,7 +47,7 @@ class VisitorDays:
         """Count a message, and return its digests and how many the visitor has sent. None: it would be one too many."""
         digests = (b"", b"")
         try:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(account=HOUSE_ACCOUNT) as session:
                 digests = visitors.digests(await self._key(session, day), visitor_id, network)
                 used = await stored.take(session, day, digests, limit)
                 if used is None:
@@ -54,7 +57,7 @@ class VisitorDays:
         return digests, used
 
     async def give_back(self, day: date, digests: tuple[bytes, bytes]) -> int:
-        async with self._database.transaction() as session:
+        async with self._database.transaction(account=HOUSE_ACCOUNT) as session:
             return await stored.give_back(session, day, digests)
 
     async def _key(self, session: Session, day: date) -> bytes:

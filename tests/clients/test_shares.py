@@ -217,3 +217,54 @@ async def test_the_application_cannot_change_a_page(owner: AccountClient, stack:
     await share(owner)
     with psycopg.connect(stack.database_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("UPDATE shares SET expires_at = NULL")
+
+
+async def keep(owner: AccountClient) -> str:
+    messages = [{"role": "system", "content": "Be brief."}, *MESSAGES[:1], {"role": "assistant", "content": "Everest."}]
+    messages += [{"role": "user", "content": "And the deepest sea?"}]
+    kept = await owner.http.post("/api/chat/conversations/", json={"title": "Kept", "messages": messages})
+    assert kept.status_code == 201, kept.text
+    return str(kept.json()["id"])
+
+
+async def shown(owner: AccountClient, **fields: Any) -> tuple[str, str]:
+    """The title of a page that is shared of a conversation, and its text."""
+    answer = await owner.http.post(PATH, json=fields)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["title"], (await owner.http.get(f"/c/{answer.json()['slug']}")).text
+
+
+async def test_a_kept_conversation_is_shared_whole_or_in_part(owner: AccountClient) -> None:
+    kept = await keep(owner)
+    title, text = await shown(owner, conversation_id=kept)
+    assert title == "Kept"
+    assert ["Be brief." in text, "Everest." in text, "deepest" in text] == [False, True, True]
+    title, text = await shown(owner, conversation_id=kept, up_to=3, title="Mine")
+    assert (title, "Everest." in text, "deepest" in text) == ("Mine", True, False)
+    _, text = await shown(owner, conversation_id=kept, positions=[1, 4])
+    assert ["Be brief." in text, "Everest." in text, "deepest" in text] == [True, False, True]
+    for wrong, param in (
+        ({"up_to": 9}, "up_to"),
+        ({"positions": [0]}, "positions"),
+        ({"positions": []}, "positions"),
+        ({"messages": MESSAGES}, "messages"),
+        ({"model": "m"}, "model"),
+    ):
+        assert await refused(owner, {"conversation_id": kept, **wrong}) == param
+    assert await refused(owner, {"messages": MESSAGES, "up_to": 1}) == "up_to"
+
+
+async def test_a_conversation_is_shared_by_whoever_may_read_it(new_owner: OpenAccountClient) -> None:
+    owner, other = await new_owner(), await new_owner()
+    kept = await keep(owner)
+    body = {"conversation_id": kept}
+    assert (await other.http.post(PATH, json=body)).status_code == 404
+    key = (await owner.http.post("/api/chat/keys/", json={"name": "s", "scopes": ["share"]})).json()["key"]
+    narrow = await owner.http.post(PATH, json=body, headers={"authorization": f"Bearer {key}"})
+    assert (narrow.status_code, narrow.json()["error"]["code"]) == (403, "insufficient_scope")
+    once = {"idempotency-key": uuid.uuid4().hex}
+    shared = await owner.http.post(PATH, json=body, headers=once)
+    assert (await owner.http.delete(f"/api/chat/conversations/{kept}/")).status_code == 204
+    again = await owner.http.post(PATH, json=body, headers=once)
+    assert (again.json(), again.headers["idempotent-replayed"]) == (shared.json(), "true")
+    assert (await owner.http.post(PATH, json=body)).status_code == 404

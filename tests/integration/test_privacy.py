@@ -23,7 +23,8 @@ from domain.ids import workflow_id
 from temporal.client import Address, connect, converter
 from temporal.codec import ENCODING, EncryptionCodec
 from tests.support import leak_scan
-from tests.support.canaries import ASKED, CHAT, HEADERS, KEPT, NAMED, RAW, SHOWN, SPOKEN, misuses
+from tests.support.canaries import ADDRESS, ASKED, CHAT, HEADERS, KEPT, NAMED, PASSWORD, RAW, SHOWN, SPOKEN, misuses
+from tests.support.doubles import mail_server
 from tests.support.doubles.echo_provider import MODELS, WORD, EchoProvider, catalog
 from tests.support.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, triggered, until
 from tests.support.stack import SECRET, Stack
@@ -95,6 +96,8 @@ class Left:
     """What operators were shown while it ran."""
     slugs: list[str] = field(default_factory=list)
     """Of shared pages: whoever knows one can read the page."""
+    secrets: list[str] = field(default_factory=list)
+    """Of links that were mailed, and of a cookie."""
     limits: dict[str, str] = field(default_factory=dict)
     """Of each process, by its program."""
 
@@ -105,7 +108,8 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
     folder, elsewhere = tmp_path_factory.mktemp("privacy"), tmp_path_factory.mktemp("privacy-catalog")
     temporary = folder / "tmp"
     temporary.mkdir()
-    with EchoProvider() as upstream:
+    mails = mail_server.MailServer()
+    with EchoProvider() as upstream, mail_server.running(mails) as mail_address:
         (elsewhere / "catalog.toml").write_text(catalog(upstream.url))
         async with embedded(folder) as (postgres, server):
             stack = Stack.on(
@@ -113,7 +117,12 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
                 folder / "state",
                 server.address,
                 catalog=elsewhere / "catalog.toml",
-                extra={"YOUT_SHUTDOWN_TIMEOUT": "3", "TMPDIR": str(temporary)},
+                extra={
+                    "YOUT_SHUTDOWN_TIMEOUT": "3",
+                    "TMPDIR": str(temporary),
+                    "YOUT_SMTP_URL": f"smtp://{mail_address}",
+                    "YOUT_MAIL_FROM": "yout@example.test",
+                },
             )
             async with World.of(stack) as world:
                 customers = [await world.customer(), await world.customer()]
@@ -121,7 +130,7 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
                 async with _activity(world, left):
                     left.jobs = await _accidents(world, *customers)
                     upstream.release.set()
-                    await _recovery(world, customers[0], left)
+                    await _recovery(world, customers[0], left, mails)
                 left.limits |= {each.name: _limits(each.pid) for each in (postgres, server)}
                 client = await temporal_of(server)
                 left.histories = {
@@ -201,11 +210,39 @@ async def _kept(customer: Customer, left: Left) -> None:
     assert KEPT in (await customer.http.get("/api/chat/share/")).text
 
 
-async def _recovery(world: World, customer: Customer, left: Left) -> None:
+async def _signed_in(world: World, left: Left, mails: mail_server.MailServer) -> None:
+    """A person signs up, in, out, and forgets the password. Each secret is known to the person alone."""
+    person = {"email": ADDRESS, "password": PASSWORD}
+    async with httpx2.AsyncClient(base_url=world.stack.url, timeout=60) as http:
+
+        async def post(what: str, **body: str) -> httpx2.Response:
+            headers = {**HEADERS, "sec-fetch-site": "same-origin"}
+            answer = await http.post(f"/api/auth/{what}/", json=body, headers=headers)
+            assert PASSWORD not in answer.text + str(answer.headers)
+            return answer
+
+        assert (await post("signup", **person)).status_code == 202
+        left.secrets.append(mails.secret(ADDRESS))
+        assert (await post("verify", token=left.secrets[-1])).status_code == 200
+        assert (await post("login", email=ADDRESS, password=PASSWORD[::-1])).status_code == 401
+        assert (await post("login", email=PASSWORD, password=PASSWORD)).status_code == 400
+        signed_in = await post("login", **person)
+        assert signed_in.status_code == 200
+        left.secrets.append(http.cookies["yout"])
+        assert (await http.get("/api/auth/me/")).json()["email"] == ADDRESS
+        assert (await post("reset", email=ADDRESS)).status_code == 202
+        left.secrets.append(mails.secret(ADDRESS, 2))
+        reset = await post("reset/confirm", token=left.secrets[-1], password=PASSWORD[::-1])
+        assert reset.status_code == 204
+        assert (await http.get("/api/auth/me/")).status_code == 401
+
+
+async def _recovery(world: World, customer: Customer, left: Left, mails: mail_server.MailServer) -> None:
     with world.stack.running("worker") as worker, world.stack.running("api") as api:
         left.limits |= {"worker": _limits(worker.pid), "api": _limits(api.pid)}
         left.tokens.append(await _made_and_told_again(customer))
         await _kept(customer, left)
+        await _signed_in(world, left, mails)
         slow = {"model": "demo-image-slow", "prompt": f"[seconds=300] {ASKED}", "size": "64x64"}
         cancelled = await customer.ordered("image", **slow)
         await customer.in_state(cancelled, "running")
@@ -228,6 +265,15 @@ async def test_no_key_and_no_secret_is_kept_anywhere(left: Left) -> None:
     tokens = [token.removeprefix("yout-")[4:-4] for token in left.tokens]  # what a list does not show of them
     assert leak_scan.of(left.folder, leak_scan.spellings(*tokens)) == []
     assert leak_scan.of(left.folder, leak_scan.spellings(SECRET, parts=False)) == []
+
+
+async def test_no_password_link_or_cookie_is_kept_and_an_address_in_the_database_alone(left: Left) -> None:
+    assert len(left.secrets) == 3
+    needles = leak_scan.spellings(PASSWORD, PASSWORD[::-1], *left.secrets)
+    assert leak_scan.of(left.folder, needles) == []
+    finds = leak_scan.of(left.folder, leak_scan.spellings(ADDRESS.partition("@")[0]))
+    assert finds
+    assert {Path(find.partition(":")[0]).relative_to(left.folder).parts[:2] for find in finds} == {("postgres", "data")}
 
 
 async def test_what_was_to_be_kept_is_encrypted_where_it_lies(left: Left) -> None:

@@ -206,3 +206,16 @@ async def test_who_waits_too_long_for_a_place_is_told_to_come_again() -> None:
             await places.of("ann").__aenter__()
     async with places.of("ann"):
         pass
+
+
+async def test_a_flood_of_visitors_leaves_the_pool_to_accounts(database: Database, app_url: str) -> None:
+    await taken(days(database))
+    slow = await psycopg.AsyncConnection.connect(app_url)
+    await slow.execute("SELECT FROM visitor_counts FOR UPDATE")
+    flood = [asyncio.create_task(taken(days(database))) for _ in range(50)]
+    await asyncio.sleep(0.2)
+    for _ in range(20):
+        await database.check_writable()
+    assert not any(task.done() for task in flood)
+    await slow.close()
+    assert Counter(map(bool, await asyncio.gather(*flood))) == {True: LIMIT - 1, False: 31}

@@ -22,6 +22,10 @@ RAW = os.urandom(24)
 """In the bytes of pictures, sounds and files."""
 KEPT = word()
 """In all that a caller wants to be kept. It lies there encrypted."""
+PASSWORD = f"{word()} long"
+"""Of a person who signs up."""
+ADDRESS = f"{word().lower()}@example.test"
+"""Of the same person. It is kept in the database, and told nobody else."""
 ATTACHED = base64.b64encode(b"\x89PNG\r\n\x1a\n" + RAW + b"IEND").decode()
 
 SPOKEN = [

@@ -264,6 +264,9 @@ POSTS = [
     ("POST", "/api/auth/password/"),
     ("POST", "/api/auth/email/"),
     ("POST", "/api/chat/share/"),
+    ("POST", "/api/chat/conversations/"),
+    ("PATCH", f"/api/chat/conversations/{UUID(int=1)}/"),
+    ("PATCH", "/api/chat/settings/"),
 ]
 FOR_EVERYBODY = [
     ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")
