@@ -120,7 +120,8 @@ CHAT: dict[str, Any] = {
 }
 _EVENTS = """A stream of server-sent events, one JSON object each:
 
-- `start` {id, model, held, conversation_id?}: `held` are the credits that are set aside for this call; `id` is also that of its charge
+- `start` {id, model, held, conversation_id?}: `held` are the credits that are set aside for this call; `id` is also
+  that of its charge
 - `delta` {text}
 - `reasoning` {text}
 - `tool_call` {index, id?, name?, arguments?}: parts of one call have one `index`, and `arguments` grow
@@ -150,7 +151,7 @@ NATIVE: dict[str, Any] = {
             "messages": _MESSAGES,
             "save": {
                 "type": ["boolean", "null"],
-                "description": "Keep this turn in a conversation. Without it, as the conversation or the account has it.",
+                "description": "Keep this turn. If left out: as its conversation or the account has it.",
             },
             "conversation_id": {
                 "type": ["string", "null"],
