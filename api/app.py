@@ -20,6 +20,7 @@ from api import (
     home,
     keys,
     limit,
+    link_pages,
     media,
     metrics,
     models,
@@ -116,6 +117,7 @@ def create_app(
         health.router,
         metrics.router,
         home.router,
+        link_pages.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))

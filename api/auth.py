@@ -2,21 +2,24 @@
 signed-in browser. When a request has both, the key counts.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Scope
 
 from api import ratelimit
 from api.resources import Resources
 from api.visitors import visitor_of
 from db import keys as stored_keys
-from domain.caller import AnyCaller, Caller, PresentedKey
-from domain.errors import CallerUnknown, GatewayError
+from domain.caller import AnyCaller, ApiKey, Caller, PresentedKey
+from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.operations import Admit
 from domain.results import Admitted
 
 Headers = Iterable[tuple[bytes, bytes]]
+USE_NOTED_EVERY = timedelta(minutes=1)
 _CALLER = "caller"
 _ADMITTED = "admitted"
 
@@ -74,7 +77,7 @@ def _noted(scope: Scope, caller: Caller) -> Caller:
     """Keep the caller for the rest of the request, and tell what is left of its limits in the answer's headers."""
     resources: Resources = scope["app"].state.resources
     scope["state"][_CALLER] = caller
-    ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)))
+    ratelimit.note(scope, *caller.rates_left(resources.ceiling, datetime.now(UTC)), caller.credential.expires_at)
     return caller
 
 
@@ -94,11 +97,11 @@ async def admit(scope: Scope, caller: AnyCaller, ledger_scope: str | None = None
         )
     except GatewayError as error:
         if error.left is not None:
-            ratelimit.note(scope, *error.left)
+            ratelimit.note(scope, *error.left, error.key_expires)
         raise
     assert isinstance(admitted, Admitted)  # noqa: S101  # the answer to an Admit
     scope["state"][_ADMITTED] = admitted
-    ratelimit.note(scope, admitted.requests, admitted.tokens)
+    ratelimit.note(scope, admitted.requests, admitted.tokens, admitted.key_expires)
     return admitted
 
 
@@ -117,11 +120,24 @@ async def authenticate(scope: Scope, *, visitors: bool = False) -> Caller:
     return await _looked_up(scope, caller) if isinstance(caller, PresentedKey) else caller
 
 
+async def _note_use(resources: Resources, caller: Caller) -> None:
+    """Record the use of a key by a request that the ledger does not see, once a minute. Reads go on if that fails."""
+    key = caller.credential
+    assert isinstance(key, ApiKey)  # noqa: S101  # a key was presented
+    if key.last_used_at is not None and datetime.now(UTC) - key.last_used_at < USE_NOTED_EVERY:
+        return
+    with contextlib.suppress(ServiceUnavailable, SQLAlchemyError):
+        async with resources.database.transaction() as session:
+            await stored_keys.note_use(session, key.key_id)
+
+
 async def _looked_up(scope: Scope, key: PresentedKey) -> Caller:
     caller = scope["state"].get(_CALLER)
     if caller is None:
         resources: Resources = scope["app"].state.resources
         async with resources.database.reading() as session:
             caller = _noted(scope, await stored_keys.authenticate(session, key.token))
+        if admitted_before(scope) is None:
+            await _note_use(resources, caller)
     assert isinstance(caller, Caller)  # noqa: S101  # nothing else is put there
     return caller

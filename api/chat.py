@@ -67,10 +67,11 @@ class ChatEndpoint:
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, caller)
         if isinstance(call, Replay):
-            ratelimit.note(scope, call.requests, call.tokens)
+            ratelimit.note(scope, call.requests, call.tokens, call.key_expires)
             await self._replay(call, request, exchange)
             return
-        ratelimit.note(scope, call.reserved.requests, call.reserved.tokens)
+        reserved = call.reserved
+        ratelimit.note(scope, reserved.requests, reserved.tokens, reserved.key_expires)
         whole = self.wire.whole
         if request.call.stream or whole is None:
             writer = self.wire.writer(call.head)
@@ -124,7 +125,7 @@ class ChatEndpoint:
                 # A stranger hears 401, whatever else is wrong; others have made a call.
                 await auth.admit(scope, caller, "chat")
             else:
-                ratelimit.note(scope, *error.left)
+                ratelimit.note(scope, *error.left, error.key_expires)
             raise
 
     def _parse(self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller) -> _Request:

@@ -7,7 +7,7 @@ from api.deps import CurrentResources, MayListModelsOrVisitor
 from api.wire.models import MADE, number
 from db import accounts
 from domain import visitors
-from domain.caller import Visitor
+from domain.caller import Caller, Visitor
 from domain.catalog import Modality, Model, Unit
 from domain.errors import SignInRequired
 from domain.meters import Meter, Rates, credits_per_thousand
@@ -52,9 +52,11 @@ class ChatModel(BaseModel):
     prices: Prices
     pro_only: bool
     enabled: bool
-    """True if the caller's scopes and plan allow it to call the model."""
+    """True if the caller's scopes, list of models and plan allow it to call the model."""
     disabled_reason: str | None
-    """If `enabled` is false: `insufficient_scope`, `pro_required`, or, without an account, `invalid_api_key`."""
+    """If `enabled` is false: `insufficient_scope`, `model_not_found` (the key's list of models lacks it),
+    `pro_required`, or, without an account, `invalid_api_key`.
+    """
 
 
 class ChatModels(BaseModel):
@@ -68,12 +70,14 @@ async def list_chat_models(caller: MayListModelsOrVisitor, resources: CurrentRes
         return ChatModels(data=[_entry(m, None if visitors.may_call(m) else SignInRequired.code) for m in models])
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
-    return ChatModels(data=[_entry(m, _disabled(m, caller.scopes, plan_active=balance.plan_active)) for m in models])
+    return ChatModels(data=[_entry(m, _disabled(m, caller, plan_active=balance.plan_active)) for m in models])
 
 
-def _disabled(model: Model, scopes: frozenset[str], *, plan_active: bool) -> str | None:
-    if _SCOPES.get(model.modality, "media") not in scopes:
+def _disabled(model: Model, caller: Caller, *, plan_active: bool) -> str | None:
+    if _SCOPES.get(model.modality, "media") not in caller.scopes:
         return "insufficient_scope"
+    if not caller.may_call(model.id):
+        return "model_not_found"
     return "pro_required" if model.pro_only and not plan_active else None
 
 

@@ -1,24 +1,37 @@
-"""`/api/chat/keys/`: list (masked), create (the token is shown once), change, revoke."""
+"""`/api/chat/keys/`: list (masked), create (the token is shown once), change, rotate, revoke."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Response
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayManageKeys
 from api.idempotency import REPLAYED
+from domain.catalog import Catalog
 from domain.limits import NO_LIMITS, Limits
 from gateway import keys
-from gateway.keys import KeyEdit, KeyOrder
+from gateway.keys import GRACE, MAX_GRACE, KeyEdit, KeyOrder, KeySettings, Rotation
 
 router = APIRouter(prefix="/api/chat/keys", tags=["keys"], route_class=StrictRoute)
 
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Count = Annotated[int, Field(ge=1, le=2**53)]
+Note = Annotated[str | None, Field(max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
+
+
+def _text(value: object) -> object:
+    """RFC 3339 is text: a bare number names a moment in units that one has to guess."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError("must be a time as text, with its zone")
+    return value
+
+
+End = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_text)]
+Models = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]] | None, Field(max_length=100)]
 
 
 class KeyLimits(BaseModel):
@@ -45,6 +58,13 @@ class CreateKey(BaseModel):
     name: Name
     scopes: list[str] | None = None
     limits: KeyLimits | None = None
+    models: Models = None
+    """The models that the key may call, by their exact ids. Without it, all that the requesting key may call."""
+    expires_at: End = None
+    """With a time zone, in the future."""
+    note: Note = None
+    strict: bool = False
+    """Each chat call with the key is `strict`."""
 
 
 class ChangeKey(BaseModel):
@@ -53,9 +73,22 @@ class ChangeKey(BaseModel):
     name: Name | None = None
     scopes: list[str] | None = None
     limits: KeyLimits | None = None
+    models: Models = None
+    expires_at: End = None
+    note: Note = None
+    strict: bool | None = None
+
+
+class RotateKey(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    grace_seconds: Annotated[int, Field(ge=0, le=int(MAX_GRACE.total_seconds()))] = int(GRACE.total_seconds())
+    """How long the present token still works. 0: not at all."""
 
 
 class ListedKey(BaseModel):
+    """A key without its token."""
+
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
@@ -67,9 +100,19 @@ class ListedKey(BaseModel):
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    models: list[str] | None
+    """Null: all."""
+    note: str | None
+    strict: bool
+    parent_id: UUID | None
+    """The key that made it."""
+    previous_expires_at: datetime | None
+    """When the token before the last rotation ends. Null: no other token works."""
 
 
 class CreatedKey(BaseModel):
+    """A key with its token, which no other answer has."""
+
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
@@ -77,8 +120,14 @@ class CreatedKey(BaseModel):
     key: str
     masked: str
     scopes: list[str]
+    limits: KeyLimits
     created_at: datetime
     expires_at: datetime | None
+    models: list[str] | None
+    note: str | None
+    strict: bool
+    parent_id: UUID | None
+    previous_expires_at: datetime | None
 
 
 class KeyList(BaseModel):
@@ -104,7 +153,15 @@ async def create_key(
 
     With an `Idempotency-Key`, the same caller gets the same answer again, as long as the new key lives.
     """
-    order = KeyOrder(body.name, body.scopes, body.limits.limits() if body.limits else NO_LIMITS)
+    order = KeyOrder(
+        name=body.name,
+        scopes=body.scopes,
+        limits=body.limits.limits() if body.limits else NO_LIMITS,
+        models=None if body.models is None else keys.models_of(body.models, resources.catalog()),
+        expires_at=body.expires_at,
+        note=body.note,
+        strict=body.strict,
+    )
     async with resources.database.transaction(account=caller.account_id) as session:
         if idempotent is None:
             created = await keys.create(session, caller.account_id, caller.key_id, order)
@@ -114,17 +171,65 @@ async def create_key(
     return CreatedKey.model_validate(created)
 
 
+@router.get("/{key_id}/")
+async def get_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
+    """One key, also a revoked one."""
+    async with resources.database.reading() as session:
+        row = await keys.shown(session, caller.account_id, key_id)
+    return ListedKey.model_validate(row)
+
+
 @router.patch("/{key_id}/")
 async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
-    """Change a key's name, scopes and limits. Fields and limits that are left out stay; null removes a limit. The
-    change applies at once in every process. No key changes its own scopes or limits, or those of a key with more rights
-    or higher limits. A key with limits can only narrow others.
+    """Change a key. Fields and limits that are left out stay; null removes a limit, `models`, `expires_at` or a note.
+
+    The change applies at once in every process. No key changes its own authority, or a key with more rights or higher
+    limits. A key with limits can only narrow others.
     """
     limits = body.limits.model_dump(exclude_unset=True) if body.limits else {}
-    edit = KeyEdit(body.name, body.scopes, limits)
+    edit = KeyEdit(body.name, body.scopes, limits, _settings(body, resources.catalog()))
     async with resources.database.transaction(account=caller.account_id) as session:
         row = await keys.change(session, caller.account_id, caller.key_id, key_id, edit)
     return ListedKey.model_validate(row)
+
+
+def _settings(body: ChangeKey, catalog: Catalog) -> KeySettings:
+    settings = KeySettings()
+    if "models" in body.model_fields_set:
+        settings["models"] = None if body.models is None else keys.models_of(body.models, catalog)
+    if "expires_at" in body.model_fields_set:
+        settings["expires_at"] = body.expires_at
+    if "note" in body.model_fields_set:
+        settings["note"] = body.note
+    if body.strict is not None:
+        settings["strict"] = body.strict
+    return settings
+
+
+def _rotation(key_id: UUID, body: RotateKey | None = None) -> Rotation:
+    return Rotation(key_id, timedelta(seconds=(body or RotateKey()).grace_seconds))
+
+
+@router.post("/{key_id}/rotate/")
+async def rotate_key(
+    rotation: Annotated[Rotation, Depends(_rotation)],
+    caller: MayManageKeys,
+    resources: CurrentResources,
+    idempotent: IdempotencyKey,
+    response: Response,
+) -> CreatedKey:
+    """Give a key a new token, which only this answer has. The key stays the same: id, scopes, limits, usage.
+
+    The old token works for `grace_seconds`; its answers say until when in `x-yout-key-expires`. At most two tokens
+    of a key work. Calls in flight run to their end.
+    """
+    async with resources.database.transaction(account=caller.account_id) as session:
+        if idempotent is None:
+            rotated = await keys.rotate(session, caller.account_id, caller.key_id, rotation)
+        else:
+            rotated, replayed = await keys.rotate_once(session, caller.account_id, caller.key_id, rotation, idempotent)
+            response.headers.update(REPLAYED if replayed else {})
+    return CreatedKey.model_validate(rotated)
 
 
 @router.post("/{key_id}/revoke/")

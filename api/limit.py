@@ -1,6 +1,7 @@
 """`GET /api/chat/limit/`: what can be spent now, and what is left of the limits; or a visitor's allowance."""
 
 from datetime import UTC, datetime, time, timedelta
+from math import inf
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -68,15 +69,23 @@ async def limit(caller: AnyCallerOrVisitor, resources: CurrentResources) -> Limi
 
 def _limits(caller: Caller, ceiling: Limits, now: datetime) -> dict[str, Remaining]:
     requests, tokens = caller.rates_left(ceiling, now)
-    credential = caller.credential
-    allowed, used = credential.limits.within(ceiling), credential.used.at(now)
+    counted = caller.credential.counted(ceiling, now)
     return {
         "requests": _per_minute(requests),
         "tokens": _per_minute(tokens),
-        "concurrent": _of(allowed.concurrent, used.open_holds),
-        "credits_day": _of(allowed.credits_day, used.day_credits, _to_next_day(now)),
-        "credits_month": _of(allowed.credits_month, used.month_credits, _to_next_month(now)),
+        "concurrent": _tightest([_of(allowed.concurrent, used.open_holds) for allowed, used in counted]),
+        "credits_day": _tightest(
+            [_of(allowed.credits_day, used.day_credits, _to_next_day(now)) for allowed, used in counted]
+        ),
+        "credits_month": _tightest(
+            [_of(allowed.credits_month, used.month_credits, _to_next_month(now)) for allowed, used in counted]
+        ),
     }
+
+
+def _tightest(all_of: list[Remaining]) -> Remaining:
+    """The one that leaves the least: a key's calls also count on the keys that it was made with."""
+    return min(all_of, key=lambda one: inf if one.remaining is None else one.remaining)
 
 
 def _per_minute(left: Left | None) -> Remaining:

@@ -71,7 +71,7 @@ _HOLDS = {
     "key_open_holds_miscounted": """
         SELECT k.id, 'open_holds is ' || k.open_holds || ', there are ' || coalesce(s.n, 0)
         FROM api_keys k LEFT JOIN (
-            SELECT key_id, count(*) AS n FROM holds WHERE state = 'open' GROUP BY key_id
+            SELECT key_id, count(*) AS n FROM KEYS_HOLDS h WHERE state = 'open' GROUP BY key_id
         ) s ON s.key_id = k.id
         WHERE k.open_holds <> coalesce(s.n, 0)
     """,
@@ -80,7 +80,7 @@ _HOLDS = {
         FROM api_keys k LEFT JOIN (
             SELECT key_id, (created_at AT TIME ZONE 'UTC')::date AS day,
                    sum(CASE state WHEN 'open' THEN amount ELSE charged - refunded END) AS spent
-            FROM holds WHERE key_id IS NOT NULL GROUP BY 1, 2
+            FROM KEYS_HOLDS h GROUP BY 1, 2
         ) s ON s.key_id = k.id AND s.day = k.day
         WHERE k.day >= (HOLDS_KEPT_FROM AT TIME ZONE 'UTC')::date AND k.day_credits <> coalesce(s.spent, 0)
     """,
@@ -321,6 +321,12 @@ _FORGOTTEN = {
 }
 
 _WORDS = {
+    # the calls that a key's counters have: its own, and those of keys that were made with it
+    "KEYS_HOLDS": """(
+        SELECT key_id, state, amount, charged, refunded, created_at FROM holds WHERE key_id IS NOT NULL
+        UNION ALL SELECT a, state, amount, charged, refunded, h.created_at
+        FROM holds h JOIN api_keys o ON o.id = h.key_id CROSS JOIN LATERAL unnest(o.ancestors) a
+        WHERE h.ancestor_tokens_limits IS NOT NULL)""",
     "HOLDS_KEPT_FROM": "(SELECT coalesce(max(horizon), '-infinity') FROM pruned WHERE what = 'holds')",
     "USAGE_KEPT_FROM": "(SELECT coalesce(max(horizon), '-infinity') FROM pruned WHERE what = 'usage')",
     "CHARGED": """

@@ -80,7 +80,7 @@ POSTINGS = {
         SELECT k.id, 'counts ' || coalesce(k.day::text, 'no day') || ' and ' || coalesce(k.month::text, 'no month')
                || ', its last call began on ' || c.day
         FROM api_keys k JOIN (
-            SELECT key_id, max((created_at AT TIME ZONE 'UTC')::date) AS day FROM holds GROUP BY key_id
+            SELECT key_id, max((created_at AT TIME ZONE 'UTC')::date) AS day FROM KEYS_HOLDS h GROUP BY key_id
         ) c ON c.key_id = k.id
         WHERE k.day IS DISTINCT FROM c.day OR k.month IS DISTINCT FROM date_trunc('month', c.day)::date
     """,
@@ -90,7 +90,7 @@ POSTINGS = {
         FROM api_keys k LEFT JOIN (
             SELECT key_id, date_trunc('month', created_at AT TIME ZONE 'UTC')::date AS month,
                    sum(CASE state WHEN 'open' THEN amount ELSE charged - refunded END) AS spent
-            FROM holds WHERE key_id IS NOT NULL GROUP BY 1, 2
+            FROM KEYS_HOLDS h GROUP BY 1, 2
         ) s ON s.key_id = k.id AND s.month = k.month
         WHERE k.month >= (HOLDS_KEPT_FROM AT TIME ZONE 'UTC')::date AND k.month_credits <> coalesce(s.spent, 0)
            OR k.month IS NULL AND k.month_credits <> 0 OR k.day IS NULL AND k.day_credits <> 0
@@ -98,7 +98,7 @@ POSTINGS = {
     "key_rate_behind_its_calls": """
         SELECT k.id, 'requests up to ' || coalesce(k.requests_tat::text, '-') || ', tokens up to '
                || coalesce(k.tokens_tat::text, '-') || ', a call began at ' || c.at
-        FROM api_keys k JOIN (SELECT key_id, max(created_at) AS at FROM holds GROUP BY 1) c ON c.key_id = k.id
+        FROM api_keys k JOIN (SELECT key_id, max(created_at) AS at FROM KEYS_HOLDS h GROUP BY 1) c ON c.key_id = k.id
         WHERE coalesce(k.requests_tat < c.at, true) OR coalesce(k.tokens_tat < c.at, true)
            OR k.requests_tat > now() + interval '2 minutes'
     """,

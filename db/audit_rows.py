@@ -32,6 +32,25 @@ _CALLERS = {
         WHERE s.checksum IS DISTINCT FROM
               checksum_of(encode(s.digest, 'hex'), s.masked, s.key_id::text, k.account_id::text)
     """,
+    "key_with_many_secrets": """
+        SELECT k.id, s.n || ' tokens of it work' FROM api_keys k JOIN (
+            SELECT key_id, count(*) AS n FROM api_key_secrets
+            WHERE revoked_at IS NULL AND coalesce(expires_at > now(), true) GROUP BY key_id
+        ) s ON s.key_id = k.id WHERE s.n > 2
+    """,
+    "key_with_wrong_ancestors": """
+        SELECT k.id, 'its ancestors are ' || array_to_string(k.ancestors, ' ') FROM api_keys k
+        LEFT JOIN public.api_keys p ON p.id = k.ancestors[1]
+        WHERE k.ancestors <> '{}' AND (p.account_id IS DISTINCT FROM k.account_id
+              OR k.ancestors IS DISTINCT FROM p.id || p.ancestors OR k.created_at < p.created_at)
+    """,
+    "hold_ancestors_miscounted": """
+        SELECT h.id, 'counts on ' || cardinality(h.ancestor_tokens_limits) || ' ancestors, its key has '
+               || coalesce(cardinality(k.ancestors), 0)
+        FROM holds h LEFT JOIN api_keys k ON k.id = h.key_id
+        WHERE h.ancestor_tokens_limits IS NOT NULL
+          AND cardinality(h.ancestor_tokens_limits) IS DISTINCT FROM cardinality(k.ancestors)
+    """,
     "key_without_live_secret": """
         SELECT k.id, 'not revoked, and every secret of it is' FROM api_keys k
         WHERE k.revoked_at IS NULL

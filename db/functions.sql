@@ -56,7 +56,8 @@ BEGIN
     IF cardinality(_digests) > 0 THEN
         SELECT json_agg(json_build_array(
                    encode(s.digest, 'hex'), s.key_id,
-                   s.revoked_at IS NOT NULL OR coalesce(s.expires_at <= clock_timestamp(), false), k.account_id)),
+                   s.revoked_at IS NOT NULL OR coalesce(s.expires_at <= clock_timestamp(), false), k.account_id,
+                   least(s.expires_at, k.expires_at))),
                array_agg(s.key_id)
         INTO secrets_, wanted_keys
         FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.digest = ANY(_digests);
@@ -65,15 +66,17 @@ BEGIN
         wanted_keys := wanted_keys || ARRAY(SELECT DISTINCT key_id FROM holds WHERE id = ANY(_ending));
     END IF;
     IF cardinality(wanted_keys) > 0 THEN
+        wanted_keys := wanted_keys || ARRAY(
+            SELECT unnest(ancestors) FROM api_keys WHERE id = ANY(wanted_keys) AND ancestors <> '{}');
         IF _wait THEN
             PERFORM FROM api_keys WHERE id = ANY(wanted_keys) AND account_id = ANY(locked_accounts)
             ORDER BY id FOR UPDATE;
         END IF;
-        SELECT json_agg(json_build_array(id, account_id, scopes, dead, limits, requests_tat, tokens_tat, open_holds,
-                                         day, day_credits, month, month_credits))
+        SELECT json_agg(json_build_array(id, account_id, scopes, models, strict, ancestors, dead, limits, requests_tat,
+                                         tokens_tat, open_holds, day, day_credits, month, month_credits))
         INTO keys_ FROM (
-            SELECT id, account_id, scopes, limits, requests_tat, tokens_tat, open_holds, day, day_credits, month,
-                   month_credits, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false) AS dead
+            SELECT id, account_id, scopes, models, strict, ancestors, limits, requests_tat, tokens_tat, open_holds, day,
+                   day_credits, month, month_credits, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false) AS dead
             FROM api_keys WHERE id = ANY(wanted_keys) AND account_id = ANY(locked_accounts)
             ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
@@ -105,8 +108,9 @@ BEGIN
         END IF;
         SELECT json_agg(json_build_array(
             id, account_id, key_id, kind, model, state, amount, price_version, prices::text, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged, written_off,
-            refunded, lease_until, created_at, closed_at, closed_by, max_credits, epoch)), array_agg(id)
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, ancestor_tokens_limits,
+            relayed_output, charged, written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits,
+            epoch)), array_agg(id)
         INTO holds_, locked_holds FROM (
             SELECT * FROM holds WHERE id = ANY(wanted_holds) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
@@ -127,7 +131,8 @@ BEGIN
     END IF;
 
     IF cardinality(_renewing) > 0 THEN
-        SELECT json_agg(h.id) FILTER (WHERE a.suspended_at IS NOT NULL OR k.revoked_at IS NOT NULL),
+        SELECT json_agg(h.id) FILTER (WHERE a.suspended_at IS NOT NULL OR k.revoked_at IS NOT NULL
+                                         OR k.expires_at <= clock_timestamp()),
                json_agg(h.id) FILTER (WHERE h.epoch < a.epoch)
         INTO cut_, erased_
         FROM holds h JOIN accounts a ON a.id = h.account_id LEFT JOIN api_keys k ON k.id = h.key_id
@@ -150,11 +155,13 @@ BEGIN
     IF _placed IS NOT NULL THEN
         INSERT INTO holds (
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, ancestor_tokens_limits,
+            relayed_output, charged,
             written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits, epoch)
         SELECT
             id, account_id, key_id, kind, model, state, amount, price_version, prices, input_bound, input_count,
-            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, relayed_output, charged,
+            output_limit, choices, tokens_taken, tokens_limit, account_tokens_limit, ancestor_tokens_limits,
+            relayed_output, charged,
             written_off, refunded, lease_until, created_at, closed_at, closed_by, max_credits, epoch
         FROM json_populate_recordset(NULL::holds, _placed);
     END IF;
@@ -180,10 +187,10 @@ BEGIN
     IF _keys IS NOT NULL THEN
         UPDATE api_keys k SET requests_tat = n.requests_tat, tokens_tat = n.tokens_tat, open_holds = n.open_holds,
             day = n.day, day_credits = n.day_credits, month = n.month, month_credits = n.month_credits,
-            last_used_at = now()
+            last_used_at = CASE WHEN coalesce(n.called, true) THEN now() ELSE k.last_used_at END
         FROM json_to_recordset(_keys) AS n(
             id uuid, requests_tat timestamptz, tokens_tat timestamptz, open_holds bigint, day date, day_credits bigint,
-            month date, month_credits bigint)
+            month date, month_credits bigint, called boolean)
         WHERE k.id = n.id;
     END IF;
     IF _usage IS NOT NULL THEN

@@ -3,8 +3,10 @@
 Each change of a key takes its account's lock, so that the ledger sees it at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, or_, update
@@ -20,6 +22,7 @@ from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInva
 from domain.limits import Limits, Used
 from domain.rates import AccountCounters
 
+_NO_KEY = "There is no such key in this account."
 MAX_KEYS = 100
 """The most active keys of an account."""
 
@@ -35,21 +38,39 @@ class Listed:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    models: list[str] | None
+    note: str | None
+    strict: bool
+    parent_id: UUID | None
+    """The key that made it."""
+    previous_expires_at: datetime | None
+    """When the token before the last rotation ends. None: there is none that still works."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTraits:
+    """What a key is besides its authority."""
+
+    name: str
+    note: str | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    traits: KeyTraits
+    authority: Authority
+    ancestors: tuple[UUID, ...]
+    """The key that made it, the one that made that one, and so on."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
     key_id: UUID
     token: str
-    name: str
+    traits: KeyTraits
     authority: Authority
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChange:
-    name: str | None
-    """None keeps the name."""
-    authority: Authority
+    ancestors: tuple[UUID, ...] = ()
 
 
 async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed:
@@ -62,20 +83,16 @@ async def create(session: AsyncSession, account_id: UUID, new: NewKey) -> Listed
     key = ApiKeyRow(
         id=new.key_id,
         account_id=account_id,
-        name=new.name,
-        scopes=sorted(new.authority.scopes),
-        limits=_set(new.authority.limits),
         created_at=now,
-        expires_at=new.authority.expires_at,
+        ancestors=list(new.ancestors),
+        **_columns(new.traits, new.authority),
     )
     session.add(key)
     await session.flush()
-    secret = ApiKeySecretRow(
-        digest=keys.digest(new.token), key_id=new.key_id, masked=keys.masked(new.token), created_at=now
-    )
+    secret = _secret(new.key_id, new.token, now)
     session.add(secret)
     await session.flush()
-    return _listed(key, secret)
+    return _listed(key, [secret])
 
 
 async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
@@ -86,8 +103,15 @@ async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
         .where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
         .order_by(col(ApiKeyRow.created_at).desc(), col(ApiKeyRow.id).desc(), col(ApiKeySecretRow.created_at))
     )
-    newest = {key.id: _listed(key, secret) for key, secret in await session.exec(query)}
-    return list(newest.values())
+    found: dict[UUID, tuple[ApiKeyRow, list[ApiKeySecretRow]]] = {}
+    for key, secret in await session.exec(query):
+        found.setdefault(key.id, (key, []))[1].append(secret)
+    return [_listed(key, secrets) for key, secrets in found.values()]
+
+
+async def shown(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
+    """Return a key of the account, also a revoked one. Raises `NotFound`."""
+    return _listed(*await _key_rows(session, account_id, key_id))
 
 
 async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime | None]:
@@ -104,54 +128,99 @@ async def find(session: AsyncSession, named: str) -> tuple[UUID, UUID, datetime 
     return row
 
 
-async def change(session: AsyncSession, account_id: UUID, key_id: UUID, wanted: KeyChange) -> Listed:
+async def change(
+    session: AsyncSession, account_id: UUID, key_id: UUID, traits: KeyTraits, authority: Authority
+) -> Listed:
     """Change a key, from this transaction's commit on. Raises `NotFound`, also for a revoked key."""
-    key, secret = await _key_rows(session, account_id, key_id)
+    await accounts.lock(session, account_id)
+    key, secrets = await _key_rows(session, account_id, key_id)
     if key.revoked_at is not None:
-        raise NotFound("There is no such key in this account.")
-    if wanted.name is not None:
-        key.name = wanted.name
-    key.scopes, key.limits = sorted(wanted.authority.scopes), _set(wanted.authority.limits)
+        raise NotFound(_NO_KEY)
+    for name, value in _columns(traits, authority).items():
+        setattr(key, name, value)
     session.add(key)
-    return _listed(key, secret)
+    return _listed(key, secrets)
 
 
-async def authority(session: AsyncSession, key_id: UUID, account_id: UUID, *, revoked: bool = False) -> Authority:
-    """Return the authority of a key of the account. Raises `NotFound`, also for a revoked key unless `revoked`."""
+async def stored(session: AsyncSession, key_id: UUID, account_id: UUID, *, revoked: bool = False) -> StoredKey:
+    """Return a key of the account. Raises `NotFound`, also for a revoked key unless `revoked`."""
     key = await session.get(ApiKeyRow, key_id)
     if key is None or key.account_id != account_id or (key.revoked_at is not None and not revoked):
-        raise NotFound("There is no such key in this account.")
-    return _authority(key)
+        raise NotFound(_NO_KEY)
+    return StoredKey(KeyTraits(key.name, key.note, key.strict), _authority(key), tuple(key.ancestors))
 
 
-async def live_authority(session: AsyncSession, key_id: UUID) -> Authority:
-    """Return the present authority of the key of a request. Raises `CallerUnknown` if it was revoked or has expired."""
+async def live(session: AsyncSession, key_id: UUID) -> StoredKey:
+    """Return the key of a request as it is now. Raises `CallerUnknown` if it was revoked or has expired."""
     if not await lives(session, key_id):
         raise CallerUnknown
     key = await session.get_one(ApiKeyRow, key_id)
-    return _authority(key)
+    return await stored(session, key_id, key.account_id)
 
 
 def _authority(key: ApiKeyRow) -> Authority:
-    return Authority(frozenset(key.scopes), Limits(**key.limits), key.expires_at)
+    models = None if key.models is None else frozenset(key.models)
+    return Authority(frozenset(key.scopes), Limits(**key.limits), key.expires_at, models)
+
+
+def _columns(traits: KeyTraits, authority: Authority) -> dict[str, Any]:
+    """Return the columns of a key that a change writes."""
+    return {
+        **asdict(traits),
+        "scopes": sorted(authority.scopes),
+        "limits": _set(authority.limits),
+        "expires_at": authority.expires_at,
+        "models": None if authority.models is None else sorted(authority.models),
+    }
 
 
 async def lives(session: AsyncSession, key_id: UUID) -> bool:
     """Tell whether the key is neither revoked nor expired."""
-    now = datetime.now(UTC)
     key = await session.get(ApiKeyRow, key_id)
-    return key is not None and key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
+    return key is not None and key.revoked_at is None and _later(key.expires_at)
+
+
+async def holds_secret(session: AsyncSession, token: str) -> bool:
+    """Tell whether the token works, apart from what its key's end says."""
+    secret = await session.get(ApiKeySecretRow, keys.digest(token))
+    return secret is not None and secret.revoked_at is None and _later(secret.expires_at)
 
 
 async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
     """Revoke a key in every process, once this transaction commits. Idempotent. Raises `NotFound`."""
-    key, secret = await _key_rows(session, account_id, key_id)
+    await accounts.lock(session, account_id)
+    key, secrets = await _key_rows(session, account_id, key_id)
     if key.revoked_at is None:
         key.revoked_at = datetime.now(UTC)
         dead = update(ApiKeySecretRow).where(col(ApiKeySecretRow.key_id) == key_id)
         await session.exec(dead.values(revoked_at=key.revoked_at))
         session.add(key)
-    return _listed(key, secret)
+    return _listed(key, secrets)
+
+
+async def rotate(session: AsyncSession, account_id: UUID, key_id: UUID, token: str, grace: timedelta) -> Listed:
+    """Give a key a new token. The newest one of before works for `grace` more, and older ones end now.
+
+    Raises `NotFound`, also for a revoked key, and `RequestInvalid` for one that has expired.
+    """
+    await accounts.lock(session, account_id)
+    key, secrets = await _key_rows(session, account_id, key_id)
+    if key.revoked_at is not None:
+        raise NotFound(_NO_KEY)
+    if not _later(key.expires_at):
+        raise RequestInvalid("This key has expired. Give it a later 'expires_at' first.", param="expires_at")
+    now = datetime.now(UTC)
+    *older, newest = secrets
+    for secret in older if grace else secrets:
+        secret.revoked_at = secret.revoked_at or now
+        session.add(secret)
+    if grace:
+        newest.expires_at = now + grace
+        session.add(newest)
+    added = _secret(key_id, token, now)
+    session.add(added)
+    await session.flush()
+    return _listed(key, [*secrets, added])
 
 
 async def authenticate(session: AsyncSession, token: str) -> Caller:
@@ -159,7 +228,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     digest = keys.digest(token)
     now = func.now()
     query = (
-        select(ApiKeyRow, AccountRow)
+        select(ApiKeyRow, AccountRow, ApiKeySecretRow.expires_at)
         .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
         .join(AccountRow, col(AccountRow.id) == col(ApiKeyRow.account_id))
         .where(
@@ -173,46 +242,87 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
     row = (await session.exec(query)).one_or_none()
     if row is None:
         raise CallerUnknown
-    key, account = row
+    key, account, token_end = row
     if account.suspended_at is not None:
         raise AccountSuspended
-    used = Used(
-        key.requests_tat, key.tokens_tat, key.open_holds, key.day, key.day_credits, key.month, key.month_credits
+    credential = ApiKey(
+        key_id=key.id,
+        digest=digest,
+        token=token,
+        limits=Limits(**key.limits),
+        used=_used(key),
+        last_used_at=key.last_used_at,
+        parents=await _parents(session, key),
+        models=_authority(key).models,
+        expires_at=min((end for end in (token_end, key.expires_at) if end is not None), default=None),
     )
-    credential = ApiKey(key_id=key.id, digest=digest, token=token, limits=Limits(**key.limits), used=used)
     counters = AccountCounters(account.requests_tat, account.tokens_tat)
     return Caller(key.account_id, frozenset(key.scopes), credential, counters)
 
 
-async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, ApiKeySecretRow]:
-    """Lock the account, and return the key with its newest secret."""
-    await accounts.lock(session, account_id)
+async def note_use(session: AsyncSession, key_id: UUID) -> None:
+    """Record that a request without a body used the key. Waits for nobody: whoever has it locked records a use."""
+    free = select(ApiKeyRow.id).where(ApiKeyRow.id == key_id).with_for_update(skip_locked=True)
+    if (await session.exec(free)).one_or_none() is not None:
+        await session.exec(update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(last_used_at=func.now()))
+
+
+async def _parents(session: AsyncSession, key: ApiKeyRow) -> tuple[tuple[Limits, Used], ...]:
+    if not key.ancestors:
+        return ()
+    rows = (await session.exec(select(ApiKeyRow).where(col(ApiKeyRow.id).in_(key.ancestors)))).all()
+    return tuple((Limits(**row.limits), _used(row)) for row in rows)
+
+
+def _used(key: ApiKeyRow) -> Used:
+    return Used(
+        key.requests_tat, key.tokens_tat, key.open_holds, key.day, key.day_credits, key.month, key.month_credits
+    )
+
+
+async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tuple[ApiKeyRow, list[ApiKeySecretRow]]:
+    """Return the key and its secrets, the newest last. Raises `NotFound`."""
     query = (
         select(ApiKeyRow, ApiKeySecretRow)
         .join(ApiKeySecretRow, col(ApiKeySecretRow.key_id) == col(ApiKeyRow.id))
         .where(ApiKeyRow.id == key_id, ApiKeyRow.account_id == account_id)
-        .order_by(col(ApiKeySecretRow.created_at).desc())
+        .order_by(col(ApiKeySecretRow.created_at))
     )
-    row = (await session.exec(query)).first()
-    if row is None:
-        raise NotFound("There is no such key in this account.")
-    return row[0], row[1]
+    rows = (await session.exec(query)).all()
+    if not rows:
+        raise NotFound(_NO_KEY)
+    return rows[0][0], [secret for _, secret in rows]
+
+
+def _secret(key_id: UUID, token: str, now: datetime) -> ApiKeySecretRow:
+    return ApiKeySecretRow(digest=keys.digest(token), key_id=key_id, masked=keys.masked(token), created_at=now)
+
+
+def _later(end: datetime | None) -> bool:
+    return end is None or end > datetime.now(UTC)
 
 
 def _set(limits: Limits) -> dict[str, int]:
     return {name: value for name, value in asdict(limits).items() if value is not None}
 
 
-def _listed(key: ApiKeyRow, secret: ApiKeySecretRow) -> Listed:
+def _listed(key: ApiKeyRow, secrets: Sequence[ApiKeySecretRow]) -> Listed:
+    """`secrets`: all of the key's, the newest last."""
     assert key.created_at is not None  # noqa: S101  # the column is not null
+    ends = [secret.expires_at for secret in secrets[:-1] if secret.revoked_at is None and _later(secret.expires_at)]
     return Listed(
-        key.id,
-        key.name,
-        secret.masked,
-        key.scopes,
-        key.limits,
-        key.created_at,
-        key.expires_at,
-        key.last_used_at,
-        key.revoked_at,
+        id=key.id,
+        name=key.name,
+        masked=secrets[-1].masked,
+        scopes=key.scopes,
+        limits=key.limits,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
+        revoked_at=key.revoked_at,
+        models=key.models,
+        note=key.note,
+        strict=key.strict,
+        parent_id=key.ancestors[0] if key.ancestors else None,
+        previous_expires_at=ends[-1] if ends and key.revoked_at is None else None,
     )

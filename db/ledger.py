@@ -117,7 +117,11 @@ class Locked:
         return account_id if missing or account_id in self.unavailable else None
 
     def _has(self, key_id: UUID | None) -> bool:
-        return key_id is None or key_id in self.state.keys
+        """Tell whether the key is locked, with the keys that its calls are counted on."""
+        if key_id is None:
+            return True
+        key = self.state.keys.get(key_id)
+        return key is not None and all(ancestor in self.state.keys for ancestor in key.ancestors)
 
 
 async def begin(
@@ -160,7 +164,7 @@ def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
         now=datetime.fromisoformat(now),
         accounts={account.id: account for account in accounts},
         keys={key.id: key for key in keys},
-        secrets={bytes.fromhex(row[0]): Secret(_known_id(row[1]), row[2]) for row in found["secrets"]},
+        secrets={bytes.fromhex(row[0]): Secret(_known_id(row[1]), row[2], _time(row[4])) for row in found["secrets"]},
         claims={(_known_id(row[0]), bytes.fromhex(row[1])): _claimed(row) for row in found["claims"]},
         holds={hold.id: hold for hold in holds},
         cut={UUID(hold_id) for hold_id in found["cut"]},
@@ -183,6 +187,8 @@ def _key(row: Sequence[Any]) -> Key:
     used["day"], used["month"] = _date(used["day"]), _date(used["month"])
     values["id"], values["account_id"] = _known_id(values["id"]), _known_id(values["account_id"])
     values["scopes"], values["limits"] = frozenset(values["scopes"]), Limits(**values["limits"])
+    values["models"] = None if values["models"] is None else frozenset(values["models"])
+    values["ancestors"] = tuple(_known_id(ancestor) for ancestor in values["ancestors"])
     return Key(**values, used=Used(**used))
 
 

@@ -83,7 +83,7 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
             "placed": changes.placed.values(),
             "changed": map(_changing, changes.changed.values()),
             "accounts": changes.accounts.values(),
-            "keys": map(_counters, changes.keys.values()),
+            "keys": [_counters(key, called=key.id in changes.called) for key in changes.keys.values()],
             "usage": changes.usage,
             "transactions": _movements(changes.transactions),
         }
@@ -168,5 +168,5 @@ def _changing(hold: Hold) -> dict[str, Any]:
     return {name: getattr(hold, name) for name in _CHANGING}
 
 
-def _counters(key: Key) -> dict[str, Any]:
-    return {"id": key.id} | {name: getattr(key.used, name) for name in _COUNTERS}
+def _counters(key: Key, *, called: bool) -> dict[str, Any]:
+    return {"id": key.id, "called": called} | {name: getattr(key.used, name) for name in _COUNTERS}

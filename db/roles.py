@@ -20,9 +20,9 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "api_keys": (
             *("requests_tat", "tokens_tat", "open_holds", "day", "day_credits", "month", "month_credits"),
-            *("last_used_at", "name", "scopes", "limits", "revoked_at"),
+            *("last_used_at", "name", "scopes", "limits", "revoked_at", "expires_at", "models", "note", "strict"),
         ),
-        "api_key_secrets": ("revoked_at",),
+        "api_key_secrets": ("revoked_at", "expires_at"),
         "holds": (
             *("state", "amount", "output_limit", "tokens_taken", "relayed_output", "charged", "written_off"),
             *("refunded", "lease_until", "closed_at", "closed_by"),

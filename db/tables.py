@@ -119,6 +119,14 @@ class ApiKeyRow(SQLModel, table=True):
     day_credits: int = Field(default=0, sa_column=_money(0))
     month: date | None = Field(default=None, sa_column=Column(Date, nullable=True))
     month_credits: int = Field(default=0, sa_column=_money(0))
+    models: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text), nullable=True))
+    """The models that it may call. Null: all."""
+    note: str | None = Field(default=None, sa_column=_text(nullable=True))
+    strict: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    ancestors: list[UUID] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]"))
+    )
+    """The key that made it, the one that made that one, and so on. Their limits hold for its calls too."""
 
 
 class ApiKeySecretRow(SQLModel, table=True):
@@ -172,6 +180,10 @@ class HoldRow(SQLModel, table=True):
     closed_by: str | None = Field(default=None, sa_column=_text(nullable=True))
     max_credits: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     epoch: int = Field(default=1, sa_column=_epoch())
+    ancestor_tokens_limits: list[int | None] | None = Field(
+        default=None, sa_column=Column(ARRAY(BigInteger), nullable=True)
+    )
+    """`tokens_limit` of each ancestor of its key. Null: they do not count it."""
 
 
 class TransactionRow(SQLModel, table=True):

@@ -9,12 +9,14 @@ from domain.limits import NO_LIMITS, Limits
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A key's scopes, limits and end. Limits are the owner's own; the operator's ceiling holds beside them."""
+    """A key's scopes, limits, end and models. Limits are the owner's own; the operator's ceiling holds beside them."""
 
     scopes: frozenset[str]
     limits: Limits = NO_LIMITS
     expires_at: datetime | None = None
     """None: never."""
+    models: frozenset[str] | None = None
+    """The models that it may call. None: all."""
 
     def require_within(self, own: "Authority") -> None:
         """Check that this is within `own`. Raises `ScopeMissing` or `AuthorityExceeded`."""
@@ -31,6 +33,9 @@ class Authority:
             raise AuthorityExceeded(
                 "This API key expires: it cannot give or change what lasts longer.", param="expires_at"
             )
+
+        if own.models is not None and (self.models is None or not self.models <= own.models):
+            raise AuthorityExceeded("This API key may not call all of these models itself.", param="models")
 
     def covers(self, other: "Authority") -> bool:
         try:

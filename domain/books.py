@@ -108,27 +108,43 @@ class Books:
         unused, now, account = hold.tokens_taken - spent, self.state.now, self.owner(hold, hold.account_id)
         account.tokens_tat = limits.give_back(account.tokens_tat, now, unused, hold.account_tokens_limit)
         self.changes.accounts[account.id] = account
-        key = self.key_of(hold)
-        if key is None:
-            return
-        key.used.tokens_tat = limits.give_back(key.used.tokens_tat, now, unused, hold.tokens_limit)
-        key.used.open_holds -= 1
+        for key, limit in self.counting(hold):
+            key.used.tokens_tat = limits.give_back(key.used.tokens_tat, now, unused, limit)
+            key.used.open_holds -= 1
         self.spend(hold, hold.charged - hold.amount)
 
     def spend(self, hold: Hold, credits: int) -> None:
-        """Count credits on (or, negative, off) the key's budgets of the periods in which the call began."""
-        key = self.key_of(hold)
-        if key is None or hold.created_at is None:
+        """Count credits on (or, negative, off) its keys' budgets of the periods in which the call began."""
+        if hold.created_at is None:
             return
-        key.used.spend(hold.created_at.date(), credits)
-        self.changes.keys[key.id] = key
+        for key, _ in self.counting(hold):
+            key.used.spend(hold.created_at.date(), credits)
+            self.changes.keys[key.id] = key
 
     def headroom(self, hold: Hold) -> int:
-        """Credits that a charge may take above its hold: the caller's own bound and the key's budgets limit them."""
-        key = self.key_of(hold)
-        budget = key.used.budget_of(hold.created_at.date(), key.limits) if key and hold.created_at else None
-        bounds = [None if hold.max_credits is None else hold.max_credits - hold.amount, budget]
+        """Credits that a charge may take above its hold: the caller's own bound and the keys' budgets limit them."""
+        bounds = [None if hold.max_credits is None else hold.max_credits - hold.amount, self.budget_of(hold)]
         return max(0, min((bound for bound in bounds if bound is not None), default=MAX_AMOUNT))
+
+    def budget_of(self, hold: Hold, over: int | None = None) -> int | None:
+        """What is left of the budgets that a call counts on; None when there is none. `over`: as in `Used`."""
+        if hold.created_at is None:
+            return None
+        began = hold.created_at.date()
+        left = (key.used.budget_of(began, key.limits, over) for key, _ in self.counting(hold))
+        return min((budget for budget in left if budget is not None), default=None)
+
+    def counting(self, hold: Hold) -> list[tuple[Key, int | None]]:
+        """The keys whose counters have the call, each with its tokens per minute of when it was placed."""
+        key = self.key_of(hold)
+        if key is None:
+            return []
+        ancestors = self.family(key)[1:] if hold.ancestor_tokens_limits is not None else ()
+        return list(zip((key, *ancestors), (hold.tokens_limit, *(hold.ancestor_tokens_limits or ())), strict=True))
+
+    def family(self, key: Key) -> tuple[Key, ...]:
+        """The key and its ancestors."""
+        return (key, *(self.state.keys[ancestor] for ancestor in key.ancestors))
 
     def key_of(self, hold: Hold) -> Key | None:
         return self.state.keys.get(hold.key_id) if hold.key_id else None

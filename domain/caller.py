@@ -5,6 +5,7 @@ secret that seals the answers which are kept for it.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 from domain import keys, limits, rates
 from domain.errors import CallerUnknown, ScopeMissing
 from domain.limits import NO_LIMITS, Left, Limits, Used
-from domain.rates import AccountCounters
+from domain.rates import AccountCounters, Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,23 @@ class Credential(ABC):
     limits: Limits = NO_LIMITS
     """Its own; the operator's ceiling holds beside them."""
     used: Used = field(default_factory=Used)
+    models: frozenset[str] | None = None
+    """The models that it may call. None: all."""
+    expires_at: datetime | None = None
+    """When the token of the request ends. None: it has no end, or is no token."""
 
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
         """Credits that it may still hold in this day and month. None means that it has no budget."""
-        return limits.budget_left(self.limits.within(ceiling), self.used.at(now))
+        budgets = (limits.budget_left(allowed, used) for allowed, used in self.counted(ceiling, now))
+        return min((budget for budget in budgets if budget is not None), default=None)
+
+    def counted(self, ceiling: Limits, now: datetime) -> Sequence[tuple[Limits, Used]]:
+        """All limits that its calls count on, each with its counters."""
+        return ((self.limits.within(ceiling), self.used.at(now)),)
+
+    def rates(self) -> tuple[Rate, ...]:
+        """All rates per minute of its own."""
+        return (rates.of_key(self.used, self.limits),)
 
     def ceiling(self, operator: Limits) -> Limits:
         """Return the operator's limits of its account."""
@@ -54,10 +68,19 @@ class ApiKey(Credential):
     key_id: UUID
     digest: bytes
     token: str = field(repr=False)
+    last_used_at: datetime | None = None
+    parents: tuple[tuple[Limits, Used], ...] = ()
+    """Limits and counters of the keys that its calls count on, too."""
 
     @property
     def replay_secret(self) -> str:
         return self.token
+
+    def counted(self, ceiling: Limits, now: datetime) -> Sequence[tuple[Limits, Used]]:
+        return (*Credential.counted(self, ceiling, now), *((own, used.at(now)) for own, used in self.parents))
+
+    def rates(self) -> tuple[Rate, ...]:
+        return (rates.of_key(self.used, self.limits), *(rates.of_key(used, own) for own, used in self.parents))
 
     def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:
         return Payer(self.digest, account_id)
@@ -119,6 +142,10 @@ class Caller:
     def replay_secret(self) -> str | None:
         return self.credential.replay_secret
 
+    def may_call(self, model: str) -> bool:
+        """Tell whether its key's list of models has this one."""
+        return self.credential.models is None or model in self.credential.models
+
     def require_scope(self, scope: str) -> None:
         """Raises `ScopeMissing`."""
         if scope not in self.scopes:
@@ -126,8 +153,7 @@ class Caller:
 
     def rates_left(self, ceiling: Limits, now: datetime) -> tuple[Left | None, Left | None]:
         """Requests and tokens per minute that are left to it and to its account, for the answer's headers."""
-        own = rates.of_key(self.credential.used, self.credential.limits)
-        return rates.left((own, rates.of_account(self.counters, ceiling)), now)
+        return rates.left((*self.credential.rates(), rates.of_account(self.counters, ceiling)), now)
 
     def ceiling(self, operator: Limits) -> Limits:
         return self.credential.ceiling(operator)

@@ -48,6 +48,9 @@ class GatewayError(Exception):
     left: tuple[Left | None, Left | None] | None = None
     """Requests and tokens per minute that the key has left. Set when the ledger knew the key and refused the call."""
 
+    key_expires: datetime | None = None
+    """When the token of the request ends. Set together with `left`."""
+
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])
 

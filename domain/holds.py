@@ -49,6 +49,8 @@ class Hold:
     tokens_limit: int | None = None
     account_tokens_limit: int | None = None
     """The account's tokens per minute, in the same way."""
+    ancestor_tokens_limits: list[int | None] | None = None
+    """Those of each ancestor of its key. None: no ancestor counts it."""
     relayed_output: int = 0
     charged: int = 0
     written_off: int = 0

@@ -66,6 +66,11 @@ class Key:
     dead: bool = False  # revoked or expired, as is every secret of it then
     limits: Limits = NO_LIMITS
     used: Used = field(default_factory=Used)
+    models: frozenset[str] | None = None
+    """The models that it may call. None: all."""
+    strict: bool = False
+    ancestors: tuple[UUID, ...] = ()
+    """The key that made it, the one that made that one, and so on. Its calls count on their limits too."""
 
 
 @record
@@ -74,6 +79,8 @@ class Secret:
 
     key_id: UUID
     dead: bool = False
+    expires_at: datetime | None = None
+    """When the token ends, by a rotation or with its key."""
 
 
 @record
@@ -147,6 +154,8 @@ class Changes:
     changed: dict[UUID, Hold] = field(default_factory=dict)
     accounts: dict[UUID, Account] = field(default_factory=dict)
     keys: dict[UUID, Key] = field(default_factory=dict)
+    called: set[UUID] = field(default_factory=set)
+    """Keys that made a request themselves: those of `keys` that were used."""
     claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
     sealed: dict[UUID, bytes] = field(default_factory=dict)
     """Answers to keep, by the hold whose claim they are for."""

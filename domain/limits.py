@@ -5,7 +5,7 @@ and is allowed while it is no more than a minute ahead. Exact, no windows, one n
 numbers under the key's lock, so they hold across processes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 
 from domain.records import record
@@ -37,6 +37,10 @@ class Limits:
             _least(self.credits_day, ceiling.credits_day),
             _least(self.credits_month, ceiling.credits_month),
         )
+
+    def or_else(self, other: "Limits") -> "Limits":
+        """These limits, and those of `other` where there is none."""
+        return replace(other, **{name: limit for name, limit in asdict(self).items() if limit is not None})
 
 
 @dataclass(slots=True)

@@ -36,8 +36,8 @@ class Rate:
     limits: Limits
 
 
-def of_key(used: Counters, own: Limits) -> Rate:
-    return Rate("key", used, own)
+def of_key(used: Counters, own: Limits, whose: str = "key") -> Rate:
+    return Rate(whose, used, own)
 
 
 def of_account(counters: Counters, ceiling: Limits) -> Rate:

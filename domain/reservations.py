@@ -1,7 +1,10 @@
 """Who may make a call, and what is set aside for it. Decided under the account's and the key's lock."""
 
 import contextlib
-from datetime import timedelta
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import limits, pricing, rates
@@ -17,6 +20,7 @@ from domain.errors import (
     HoldVoided,
     InsufficientCredits,
     KeyReused,
+    ModelNotFound,
     ProRequired,
     RateLimited,
     RequestInvalid,
@@ -24,7 +28,7 @@ from domain.errors import (
 )
 from domain.holds import Hold, HoldState
 from domain.ledger import Account, IdempotencyRecord, Key, TransactionKind
-from domain.limits import Limits, Used
+from domain.limits import Limits
 from domain.money import MAX_AMOUNT
 from domain.operations import Admit, Extend, IdempotencyClaim, Reserve
 from domain.pricing import Bound, FlatTerms, TextTerms
@@ -33,6 +37,9 @@ from domain.records import record
 from domain.results import Admitted, Extended, Replay, Reserved
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
+Keys = tuple[Key, ...]
+"""The key that calls, the key that made it, and so on: the call counts on all of them. Empty without a key."""
+_WHOSE = ("key", *itertools.repeat("key's parent", 10))
 _SOURCES = ("balance", "key_budget", "max_credits")
 """What a 402 names as what was short."""
 
@@ -66,60 +73,71 @@ class SpendingLimits:
 
 
 def admit(books: Books, operation: Admit) -> Admitted:
-    account, key = _holder(books, operation)
-    held_by = _rates(account, key, operation.ceiling)
+    account, keys = _holder(books, operation)
+    held_by = _rates(account, keys, operation.ceiling)
     try:
         rates.take(held_by, books.state.now, requests=1)
-        _note_counters(books, account, key)
-        if key is not None:
+        _note_counters(books, account, keys)
+        for key in keys[:1]:
             _require_scope(key, operation.scope)
     except GatewayError as error:
-        error.left = rates.left(held_by, books.state.now)
+        _note_left(error, books, operation, held_by)
         raise
-    return Admitted(account.id, account.available, account.held, *rates.left(held_by, books.state.now))
+    left = rates.left(held_by, books.state.now)
+    return Admitted(account.id, account.available, account.held, *left, _key_expires(books, operation))
 
 
 def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
-    account, key = _caller(books, operation)
+    account, keys = _caller(books, operation)
     try:
-        return _reserve(books, operation, account, key)
+        reserved_ = _reserve(books, operation, account, keys)
     except GatewayError as error:
-        held_by = _rates(account, key, operation.ceiling)
+        held_by = _rates(account, keys, operation.ceiling)
         if not operation.admitted:
-            _count_uncalled(books, account, key, held_by)
-        error.left = rates.left(held_by, books.state.now)
+            _count_uncalled(books, account, keys, held_by)
+        _note_left(error, books, operation, held_by)
         raise
+    expires = _key_expires(books, operation)
+    return reserved_ if expires is None else replace(reserved_, key_expires=expires)
 
 
-def _reserve(books: Books, operation: Reserve, account: Account, key: Key | None) -> Reserved | Replay:
+def _note_left(error: GatewayError, books: Books, operation: Admit | Reserve, held_by: Sequence[Rate]) -> None:
+    error.left, error.key_expires = rates.left(held_by, books.state.now), _key_expires(books, operation)
+
+
+def _key_expires(books: Books, operation: Admit | Reserve) -> datetime | None:
+    secret = books.state.secrets.get(operation.digest) if operation.digest else None
+    return secret.expires_at if secret else None
+
+
+def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> Reserved | Replay:
     placed = books.state.holds.get(operation.hold_id)
     claim = _counting(operation, account)
     if placed is not None:
         return _reserved_before(
             operation, placed, account, claimed=claim is not None and _recorded(books, claim, placed)
         )
-    allowed = key.limits.within(operation.ceiling) if key else operation.ceiling
     replayed = _claimed_before(books, operation, claim, account) if claim else None
     if replayed is not None:
         hold, sealed = replayed
-        held_by = _rates(account, key, operation.ceiling)
+        held_by = _rates(account, keys, operation.ceiling)
         if not operation.admitted:
-            _count_uncalled(books, account, key, held_by)
+            _count_uncalled(books, account, keys, held_by)
         left = rates.left(held_by, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
-    budget = limits.budget_left(allowed, key.used.at(books.state.now)) if key else None
-    own = operation.max_credits, allowed.tokens
+    budget = _budget(keys, operation.ceiling, books.state.now)
+    own = operation.max_credits, _tokens(keys, operation.ceiling)
     spending = SpendingLimits(account.available, account.held, budget, *own)
     bound = _affordable(spending, operation)
     hold = _hold(books, operation, account, bound)
     _require_place(account.open_holds, operation.ceiling.concurrent, "account")
-    _count(books, account, key, hold, operation)
+    _count(books, account, keys, hold, operation)
     books.place(hold)
     books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
     account.open_holds += 1
     if claim is not None:
         _record(books, claim, hold)
-    left = rates.left(_rates(account, key, operation.ceiling), books.state.now)
+    left = rates.left(_rates(account, keys, operation.ceiling), books.state.now)
     return reserved(hold, account, left, claimed=claim is not None)
 
 
@@ -134,13 +152,13 @@ def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
 def extend(books: Books, operation: Extend) -> Extended:
     hold = books.hold(operation.hold_id)
     account = books.owner(hold, operation.account_id)
-    key, now, began = books.key_of(hold), books.state.now, hold.created_at
-    _require_alive(hold, account, key)
+    now = books.state.now
+    _require_alive(hold, account, books.key_of(hold))
     more = operation.output_limit - (hold.output_limit or 0)
     if more <= 0:  # asked before, and the answer was lost
         return Extended(hold.output_limit or 0, hold.amount, account.available)
     amount = extension(hold, operation.output_limit)
-    budget = key.used.budget_of(began.date(), key.limits, over=0) if key and began else None  # what it is counted on
+    budget = books.budget_of(hold, over=0)  # what it is counted on
     left = None if hold.max_credits is None else hold.max_credits - hold.amount
     if error := SpendingLimits(account.available, account.held, budget, left).shortage(amount):
         raise error
@@ -150,8 +168,8 @@ def extend(books: Books, operation: Extend) -> Extended:
     books.change(hold)
     if amount:
         books.move(account, hold, TransactionKind.EXTEND, available=-amount, held=amount)
-    if key is not None:
-        key.used.tokens_tat = limits.advance(key.used.tokens_tat, now, more * hold.choices, hold.tokens_limit)
+    for key, tokens_limit in books.counting(hold):
+        key.used.tokens_tat = limits.advance(key.used.tokens_tat, now, more * hold.choices, tokens_limit)
     limit = hold.account_tokens_limit
     account.tokens_tat = limits.advance(account.tokens_tat, now, more * hold.choices, limit)
     books.changes.accounts[account.id] = account
@@ -170,28 +188,26 @@ def _require_alive(hold: Hold, account: Account, key: Key | None) -> None:
         raise AccountSuspended
 
 
-def _caller(books: Books, operation: Reserve) -> tuple[Account, Key | None]:
+def _caller(books: Books, operation: Reserve) -> tuple[Account, Keys]:
     """Authenticate under lock, so that no call starts after a revocation or suspension has committed."""
-    account, key = _holder(books, operation)
-    if key is not None:
+    account, keys = _holder(books, operation)
+    for key in keys[:1]:
         _require_scope(key, operation.scope)
+        if key.models is not None and operation.model not in key.models:
+            raise ModelNotFound(operation.model)
     if operation.pro_only and not account.plan_active:
         raise ProRequired
-    return account, key
+    return account, keys
 
 
-def _holder(books: Books, operation: Admit | Reserve) -> tuple[Account, Key | None]:
+def _holder(books: Books, operation: Admit | Reserve) -> tuple[Account, Keys]:
     if operation.digest is None:
-        return _account(books, operation.account_id), None
-    return _key_holder(books, operation.digest)
-
-
-def _key_holder(books: Books, digest: bytes) -> tuple[Account, Key]:
-    secret = books.state.secrets.get(digest)
+        return _account(books, operation.account_id), ()
+    secret = books.state.secrets.get(operation.digest)
     key = books.state.keys.get(secret.key_id) if secret and not secret.dead else None
     if key is None or key.dead:
         raise CallerUnknown
-    return _account(books, key.account_id), key
+    return _account(books, key.account_id), books.family(key)
 
 
 def _account(books: Books, account_id: UUID | None) -> Account:
@@ -304,46 +320,74 @@ def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
         raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
 
 
-def _rates(account: Account, key: Key | None, ceiling: Limits) -> tuple[Rate, ...]:
-    of_account = rates.of_account(account, ceiling)
-    return (of_account,) if key is None else (rates.of_key(key.used, key.limits), of_account)
+def _rates(account: Account, keys: Keys, ceiling: Limits) -> tuple[Rate, ...]:
+    return (*_key_rates(keys), rates.of_account(account, ceiling))
 
 
-def _note_counters(books: Books, account: Account, key: Key | None) -> None:
+def _key_rates(keys: Keys) -> tuple[Rate, ...]:
+    return tuple(rates.of_key(key.used, key.limits, whose) for key, whose in zip(keys, _WHOSE, strict=False))
+
+
+def _note_counters(books: Books, account: Account, keys: Keys) -> None:
     books.changes.accounts[account.id] = account
-    if key is not None:
+    for key in keys:
         books.changes.keys[key.id] = key
+    books.changes.called.update(key.id for key in keys[:1])
 
 
-def _count_uncalled(books: Books, account: Account, key: Key | None, held_by: tuple[Rate, ...]) -> None:
+def _count_uncalled(books: Books, account: Account, keys: Keys, held_by: tuple[Rate, ...]) -> None:
     """What is refused or replayed is a request, too. One for which there are no requests left takes no more of them.
 
     It begins no day of the key's: a hold of the day before may still grow within that day's budget.
     """
     with contextlib.suppress(RateLimited):
         rates.take(held_by, books.state.now, requests=1)
-        _note_counters(books, account, key)
+        _note_counters(books, account, keys)
 
 
-def _count(books: Books, account: Account, key: Key | None, hold: Hold, operation: Reserve) -> None:
-    """Take the call out of all limits of its key and account. Raises, having changed none, if one does not allow it."""
+def _limits(keys: Keys, ceiling: Limits) -> list[Limits]:
+    """The limits of each key. The operator's maximum of one key bounds the key that calls."""
+    return [key.limits if number else key.limits.within(ceiling) for number, key in enumerate(keys)]
+
+
+def _budget(keys: Keys, ceiling: Limits, now: datetime) -> int | None:
+    left = (
+        limits.budget_left(allowed, key.used.at(now)) for key, allowed in zip(keys, _limits(keys, ceiling), strict=True)
+    )
+    return _least(*left)
+
+
+def _tokens(keys: Keys, ceiling: Limits) -> int | None:
+    return _least(ceiling.tokens, *(key.limits.tokens for key in keys))
+
+
+def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Reserve) -> None:
+    """Take the call out of all limits of its keys and account. Raises, having changed none, if one forbids it."""
     now, ceiling = books.state.now, operation.ceiling
-    allowed = key.limits.within(ceiling) if key else ceiling
-    used = key.used.at(now) if key else Used()
-    _require_place(used.open_holds, allowed.concurrent, "key")
+    counted = [key.used.at(now) for key in keys]
+    for used, allowed, whose in zip(counted, _limits(keys, ceiling), _WHOSE, strict=False):
+        _require_place(used.open_holds, allowed.concurrent, whose)
     hold.tokens_taken, hold.account_tokens_limit = token_bound(hold), ceiling.tokens
-    if allowed.tokens is not None and hold.tokens_taken > allowed.tokens:
+    tokens = _tokens(keys, ceiling)
+    if tokens is not None and hold.tokens_taken > tokens:
         raise RequestInvalid(
-            f"This call may use {hold.tokens_taken} tokens, and only {allowed.tokens} are allowed in a minute: no wait "
+            f"This call may use {hold.tokens_taken} tokens, and only {tokens} are allowed in a minute: no wait "
             "would help. Ask for less output ('max_tokens'), or raise the limit of the key.",
             param="max_tokens",
         )
     held_by = [rates.of_account(account, ceiling)]
-    if key is not None:
-        held_by.append(rates.of_key(used, key.limits))
+    held_by += [rates.of_key(used, key.limits, whose) for used, key, whose in zip(counted, keys, _WHOSE, strict=False)]
     rates.take(held_by, now, requests=0 if operation.admitted else 1, tokens=hold.tokens_taken)
-    if key is not None:
-        hold.key_id, hold.tokens_limit, key.used = key.id, key.limits.tokens, used
+    for key, used in zip(keys, counted, strict=True):
+        key.used = used
         used.open_holds += 1
         used.spend(now.date(), hold.amount)
-    _note_counters(books, account, key)
+    if keys:
+        hold.key_id, hold.tokens_limit = keys[0].id, keys[0].limits.tokens
+    if keys[1:]:
+        hold.ancestor_tokens_limits = [key.limits.tokens for key in keys[1:]]
+    _note_counters(books, account, keys)
+
+
+def _least(*bounds: int | None) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)

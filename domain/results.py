@@ -16,6 +16,8 @@ class Admitted:
     held: int
     requests: Left | None
     tokens: Left | None
+    key_expires: datetime | None = None
+    """When the token of the request ends, by a rotation or with its key."""
 
 
 @record
@@ -33,6 +35,9 @@ class Reserved:
     """Its claim was recorded: its answer is to be sealed when it settles."""
     keep_history: bool = False
     """The account keeps its chats without being asked."""
+    key_expires: datetime | None = None
+    strict: bool = False
+    """Its key is strict, whatever the request says."""
     epoch: int = 1
     """The account's epoch: what the call writes belongs to it, and is refused in a later one."""
 
@@ -48,6 +53,7 @@ class Replay:
     available: int
     requests: Left | None = None
     tokens: Left | None = None
+    key_expires: datetime | None = None
 
 
 @record

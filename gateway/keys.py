@@ -1,13 +1,14 @@
-"""API keys of an account: who may list, make, change and revoke which.
+"""API keys of an account: who may list, make, change, rotate and revoke which.
 
-Each function is part of its caller's transaction, which commits. `by` is the key that asks; None is the operator, who
-may do everything.
+Each function is part of its caller's transaction, which commits. `by` is the key that asks; None is the account's owner
+or the operator, who may do everything.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypedDict
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -15,27 +16,50 @@ from pydantic import TypeAdapter
 from db import accounts, idempotency
 from db import keys as stored
 from db.engine import Session
-from db.keys import KeyChange, Listed, NewKey
+from db.keys import KeyTraits, Listed, NewKey, StoredKey
 from domain import keys
 from domain.authority import Authority
-from domain.errors import AuthorityExceeded, ReplayGone, RequestInvalid
+from domain.catalog import Catalog
+from domain.errors import AuthorityExceeded, ModelNotFound, ReplayGone, RequestInvalid
 from domain.ledger import IdempotencyRecord
 from domain.limits import NO_LIMITS, Limits
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
-_EVERYTHING = Authority(keys.SCOPES)
+GRACE = timedelta(hours=24)
+"""How long the token before a rotation works, unless the request says otherwise."""
+MAX_GRACE = timedelta(days=7)
+MAX_ANCESTORS = 4
+"""How many keys may lie behind a key: the one that made it, the one that made that one, and so on."""
+_OWNER = StoredKey(KeyTraits(""), Authority(keys.SCOPES), ())
+
+
+def _new_token() -> str:
+    return keys.mint(os.urandom(keys.ENTROPY_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
 class KeyOrder:
-    """A key to create. Without `scopes` it gets the usual ones that the requesting key has."""
+    """A key to create. What is None is as far as the requesting key goes; without `scopes`, the usual ones of it."""
 
     name: str
     scopes: list[str] | None = None
     limits: Limits = NO_LIMITS
+    models: frozenset[str] | None = None
+    expires_at: datetime | None = None
+    note: str | None = None
+    strict: bool = False
     key_id: UUID = field(default_factory=new_id)
-    token: str = field(default_factory=lambda: keys.mint(os.urandom(keys.ENTROPY_BYTES)), repr=False)
+    token: str = field(default_factory=_new_token, repr=False)
+
+
+class KeySettings(TypedDict, total=False):
+    """What a change sets: all that is in it. None takes an end, a list of models or a note away."""
+
+    expires_at: datetime | None
+    models: frozenset[str] | None
+    note: str | None
+    strict: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +70,21 @@ class KeyEdit:
     scopes: list[str] | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
     """By their names in `Limits`; one that is not named stays, None takes it away."""
+    settings: KeySettings = field(default_factory=KeySettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    key_id: UUID
+    grace: timedelta = GRACE
+    """How long the present token still works."""
+    token: str = field(default_factory=_new_token, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
+    """A key with its token: at its creation, or after a rotation."""
+
     id: UUID
     name: str
     key: str
@@ -58,6 +93,12 @@ class CreatedKey:
     scopes: list[str]
     created_at: datetime
     expires_at: datetime | None
+    models: list[str] | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+    note: str | None = None
+    strict: bool = False
+    parent_id: UUID | None = None
+    previous_expires_at: datetime | None = None
 
 
 _CREATED = TypeAdapter(CreatedKey)
@@ -68,69 +109,156 @@ async def listed(session: Session, account_id: UUID) -> list[Listed]:
     return await stored.listed(session, account_id)
 
 
+async def shown(session: Session, account_id: UUID, key_id: UUID) -> Listed:
+    """Return one key, also a revoked one. Raises `NotFound`."""
+    return await stored.shown(session, account_id, key_id)
+
+
+def models_of(names: list[str], catalog: Catalog) -> frozenset[str]:
+    """Check the models that a key may call. Raises `RequestInvalid` for one that is not active, and for none."""
+    if not names:
+        raise RequestInvalid("'models' must name at least one model; without it a key may call all.", param="models")
+    for name in names:
+        try:
+            catalog.find(name)
+        except ModelNotFound as unknown:
+            raise RequestInvalid(unknown.message, param="models") from None
+    return frozenset(names)
+
+
 async def create(session: Session, account_id: UUID, by: UUID | None, order: KeyOrder) -> CreatedKey:
-    """Create a key within the scopes and lifetime of the requesting key, which must have no limits of its own."""
+    """Create a key within the requesting key, whose limits the calls of the new one count on as well."""
     await accounts.lock(session, account_id)
-    own = await _authority(session, by)
-    if own.limited:
+    own = await _asking(session, by)
+    ancestors = () if by is None else (by, *own.ancestors)
+    if len(ancestors) > MAX_ANCESTORS:
         raise AuthorityExceeded(
-            "This API key has limits, and each key that it made would have them again. Use a key without limits."
+            f"{MAX_ANCESTORS} keys lie behind this API key: it makes none. Use the key that made it."
         )
+    authority = _ordered(order, own.authority)
+    authority.require_within(own.authority)
+    traits = KeyTraits(order.name, order.note, order.strict)
+    row = await stored.create(session, account_id, NewKey(order.key_id, order.token, traits, authority, ancestors))
+    return _created(row, order.token)
+
+
+def _ordered(order: KeyOrder, own: Authority) -> Authority:
     scopes = _known(sorted(keys.DEFAULT_SCOPES & own.scopes) if order.scopes is None else order.scopes)
-    authority = Authority(scopes, order.limits, own.expires_at)
-    authority.require_within(own)
-    row = await stored.create(session, account_id, NewKey(order.key_id, order.token, order.name, authority))
-    return CreatedKey(row.id, row.name, order.token, row.masked, row.scopes, row.created_at, row.expires_at)
+    return Authority(
+        scopes,
+        order.limits.or_else(own.limits),
+        own.expires_at if order.expires_at is None else _in_future(order.expires_at),
+        own.models if order.models is None else order.models,
+    )
 
 
 async def create_once(
     session: Session, account_id: UUID, by: UUID | None, order: KeyOrder, idempotent: IdempotentRequest
 ) -> tuple[CreatedKey, bool]:
     """Create a key once per request. A repeat returns the same key and True; `ReplayGone` once it is dead."""
-    await accounts.lock(session, account_id)  # of several at once the others find what the first one made
-    if record := await idempotency.find(session, account_id, idempotent.claim):
-        return await _again(session, record, idempotent), True
-    created = await create(session, account_id, by, order)
-    sealed = idempotent.sealed(_CREATED.dump_json(created))
-    await idempotency.remember(session, account_id, idempotent.claim, created.id, sealed)
-    return created, False
+    return await _once(session, account_id, idempotent, lambda: create(session, account_id, by, order))
 
 
 async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UUID, edit: KeyEdit) -> Listed:
     """In force from the commit on, in every process.
 
-    A key changes no key that has more than itself, gives none more than it has, and of itself changes the name alone.
-    One with limits of its own only narrows. Raises `NotFound`.
+    A key changes no key that has more than itself, gives none more than it has, and of itself changes no authority.
+    One with limits of its own widens only keys that count on its limits. Raises `NotFound`.
     """
     await accounts.lock(session, account_id)
-    own = await _authority(session, by)
-    before = await stored.authority(session, key_id, account_id)
-    scopes = before.scopes if edit.scopes is None else _known(edit.scopes)
-    after = replace(before, scopes=scopes, limits=replace(before.limits, **edit.limits))
+    own = await _asking(session, by)
+    target = await stored.stored(session, key_id, account_id)
+    before, after = target.authority, _changed(target.authority, edit)
     if key_id != by:
-        _require_not_stronger(before, own)
+        _require_not_stronger(before, own.authority)
     if after != before:
         if key_id == by:
-            raise AuthorityExceeded("An API key cannot change its own scopes and limits. Use another key.")
-        after.require_within(own)
-        if own.limited and not before.covers(after):
+            raise AuthorityExceeded("An API key cannot change its own scopes, limits, models and end. Use another key.")
+        after.require_within(own.authority)
+        if own.authority.limited and by not in target.ancestors and not before.covers(after):
             raise AuthorityExceeded("This API key has limits: it can narrow what other keys may do, and not widen it.")
-    return await stored.change(session, account_id, key_id, KeyChange(edit.name, after))
+    traits = KeyTraits(
+        target.traits.name if edit.name is None else edit.name,
+        edit.settings.get("note", target.traits.note),
+        edit.settings.get("strict", target.traits.strict),
+    )
+    return await stored.change(session, account_id, key_id, traits, after)
+
+
+def _changed(before: Authority, edit: KeyEdit) -> Authority:
+    expires_at = edit.settings.get("expires_at", before.expires_at)
+    if expires_at is not None and expires_at != before.expires_at:
+        _in_future(expires_at)
+    return replace(
+        before,
+        scopes=before.scopes if edit.scopes is None else _known(edit.scopes),
+        limits=replace(before.limits, **edit.limits),
+        expires_at=expires_at,
+        models=edit.settings.get("models", before.models),
+    )
 
 
 async def revoke(session: Session, account_id: UUID, by: UUID | None, key_id: UUID) -> Listed:
     """Revoke a key for good, everywhere once this commits. Idempotent. A key cannot revoke a stronger one."""
     await accounts.lock(session, account_id)
-    own = await _authority(session, by)
-    target = await stored.authority(session, key_id, account_id, revoked=True)
+    own = await _asking(session, by)
+    target = await stored.stored(session, key_id, account_id, revoked=True)
     if key_id != by:
-        _require_not_stronger(target, own)
+        _require_not_stronger(target.authority, own.authority)
     return await stored.revoke(session, account_id, key_id)
 
 
-async def _authority(session: Session, by: UUID | None) -> Authority:
+async def rotate(session: Session, account_id: UUID, by: UUID | None, rotation: Rotation) -> CreatedKey:
+    """Give a key a new token. Its id, scopes, limits and counters go on.
+
+    A key rotates itself, and others that have no more than itself: the answer has their token. One with limits rotates
+    only those of others that count on its limits.
+    """
+    await accounts.lock(session, account_id)
+    own = await _asking(session, by)
+    target = await stored.stored(session, rotation.key_id, account_id)
+    if rotation.key_id != by:
+        _require_not_stronger(target.authority, own.authority)
+        if own.authority.limited and by not in target.ancestors:
+            raise AuthorityExceeded("This API key has limits: with another key's token it would have them again.")
+    row = await stored.rotate(session, account_id, rotation.key_id, rotation.token, rotation.grace)
+    return _created(row, rotation.token)
+
+
+async def rotate_once(
+    session: Session, account_id: UUID, by: UUID | None, rotation: Rotation, idempotent: IdempotentRequest
+) -> tuple[CreatedKey, bool]:
+    """Rotate a key once per request. A repeat returns the same token and True; `ReplayGone` once it is dead."""
+    return await _once(session, account_id, idempotent, lambda: rotate(session, account_id, by, rotation))
+
+
+async def _asking(session: Session, by: UUID | None) -> StoredKey:
     """As it is under the account's lock: it may have been narrowed since the request began. Raises `CallerUnknown`."""
-    return _EVERYTHING if by is None else await stored.live_authority(session, by)
+    return _OWNER if by is None else await stored.live(session, by)
+
+
+def _in_future(moment: datetime) -> datetime:
+    if moment <= datetime.now(UTC):
+        raise RequestInvalid("'expires_at' must be in the future.", param="expires_at")
+    return moment
+
+
+def _created(row: Listed, token: str) -> CreatedKey:
+    return CreatedKey(
+        id=row.id,
+        name=row.name,
+        key=token,
+        masked=row.masked,
+        scopes=row.scopes,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        models=row.models,
+        limits=row.limits,
+        note=row.note,
+        strict=row.strict,
+        parent_id=row.parent_id,
+        previous_expires_at=row.previous_expires_at,
+    )
 
 
 def _require_not_stronger(target: Authority, own: Authority) -> None:
@@ -150,8 +278,23 @@ def _known(scopes: list[str]) -> frozenset[str]:
     return frozenset(scopes)
 
 
+async def _once(
+    session: Session,
+    account_id: UUID,
+    idempotent: IdempotentRequest,
+    make: Callable[[], Coroutine[Any, Any, CreatedKey]],
+) -> tuple[CreatedKey, bool]:
+    await accounts.lock(session, account_id)  # of several at once the others find what the first one made
+    if record := await idempotency.find(session, account_id, idempotent.claim):
+        return await _again(session, record, idempotent), True
+    made = await make()
+    sealed = idempotent.sealed(_CREATED.dump_json(made))
+    await idempotency.remember(session, account_id, idempotent.claim, made.id, sealed)
+    return made, False
+
+
 async def _again(session: Session, record: IdempotencyRecord, idempotent: IdempotentRequest) -> CreatedKey:
-    """Return the earlier answer. Raises `ReplayGone` when its key is dead, or another key made it."""
+    """Return the earlier answer. Raises `ReplayGone` when its token is dead, or another key asked for it."""
     if not await stored.lives(session, record.hold_id):
         raise ReplayGone(
             f"The key {record.hold_id} was made before under this Idempotency-Key, and has been revoked or has expired "
@@ -163,4 +306,9 @@ async def _again(session: Session, record: IdempotencyRecord, idempotent: Idempo
             f"The key {record.hold_id} was made before under this Idempotency-Key, and its token is kept for the API "
             "key that made it alone. If that token is lost, revoke the key and make another."
         )
-    return _CREATED.validate_python(answer)
+    created = _CREATED.validate_python(answer)
+    if not await stored.holds_secret(session, created.key):
+        raise ReplayGone(
+            f"The token of {record.hold_id} that was made before under this Idempotency-Key has been rotated since."
+        )
+    return created

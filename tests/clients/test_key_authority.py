@@ -53,12 +53,22 @@ def refused(answer: httpx2.Response, param: str | None = None) -> None:
 
 
 @pytest.mark.parametrize("name", LIMITS)
-async def test_a_limited_key_makes_no_keys_that_would_have_its_limit_again(owner: AccountClient, name: str) -> None:
+async def test_what_a_limited_key_makes_has_its_limit_or_less(owner: AccountClient, name: str) -> None:
     limited = await manager(owner, limits={name: LIMITS[name]})
-    before = await listed(owner)
-    for limits in ({}, {name: 1}, {name: LIMITS[name]}, dict.fromkeys(LIMITS, 1)):
-        refused(await limited.make(limits=limits))
-    assert (await listed(owner)).keys() == before.keys()
+    refused(await limited.make(limits={name: LIMITS[name] + 1}), f"limits.{name}")
+    made = [await limited.make(), await limited.make(limits={name: None}), await limited.make(limits={name: 1})]
+    assert [answer.json()["limits"][name] for answer in made] == [LIMITS[name], LIMITS[name], 1]
+    assert {answer.json()["parent_id"] for answer in made} == {limited.id}
+    child = made[2].json()["id"]
+    assert (await limited.change(child, limits={name: LIMITS[name]})).json()["limits"][name] == LIMITS[name]
+    refused(await limited.change(child, limits={name: None}), f"limits.{name}")
+
+
+async def test_four_keys_lie_behind_a_key_at_most(owner: AccountClient) -> None:
+    maker = await manager(owner)
+    for _ in range(3):
+        maker = Manager(owner.http, (await maker.make(scopes=EVERY)).json())
+    refused(await maker.make())
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -1,8 +1,10 @@
 """Sign-up, sign-in and what was forgotten, over HTTP and with a real mail server. Nobody learns who has an account."""
 
+import base64
 import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
 
 import httpx2
 import psycopg
@@ -279,6 +281,44 @@ async def test_what_is_wrong_is_named_and_not_repeated(ann: httpx2.AsyncClient) 
     assert (await ann.get("/login/")).headers["allow"] == "OPTIONS, POST"
     assert (await ann.head("/me/")).status_code == 401
     assert (await ann.request("OPTIONS", "/login/")).status_code == 204
+
+
+@pytest.mark.parametrize("name", ["verify", "reset"])
+async def test_the_page_of_a_mailed_link_asks_this_server_alone(
+    site: Stack, ann: httpx2.AsyncClient, name: str
+) -> None:
+    answer = await ann.get(f"{site.url}/{name}")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    policy = answer.headers["content-security-policy"]
+    script = answer.text.partition('<script type="module">')[2].partition("</script>")[0]
+    assert f"'sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}'" in policy
+    assert {"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+    asked = answer.text.partition('data-asks="')[2].partition('"')[0]
+    assert (await ann.post(site.url + asked, json={})).json()["error"]["param"] in ("token", "password")
+
+
+async def test_an_account_of_the_operator_gets_its_password_by_a_printed_link(
+    site: Stack, ann: httpx2.AsyncClient
+) -> None:
+    email = address()
+    made = site.yout("accounts", "create", "--email", email, "--credits", "7")
+    await refused(ann, "/login/", None, 401, email=email, password=PASSWORD)
+    link = site.yout("accounts", "reset-link", email)
+    assert link["link"] == f"{site.url}/reset#{link['token']}"
+    assert (await ann.post("/reset/confirm/", json={"token": link["token"], "password": PASSWORD})).status_code == 204
+    me = (await ann.post("/login/", json={"email": email, "password": PASSWORD})).json()
+    assert (me["account_id"], me["balance"], me["email_verified"]) == (made["account_id"], 7, False)
+    link = site.yout("accounts", "verify-link", email)
+    assert (await ann.post("/verify/", json={"token": link["token"]})).status_code == 200
+    me = (await ann.get("/me/")).json()
+    assert (me["balance"], me["email_verified"]) == (7 + FREE, True)
+    keyed = await ann.get("/me/", headers={"authorization": f"Bearer {made['api_key']}"})
+    assert (keyed.json()["account_id"], keyed.json()["email"]) == (me["account_id"], None)
+    by_key = {"authorization": f"Bearer {made['api_key']}"}
+    for method, path in (("GET", "/sessions/"), ("DELETE", "/sessions/"), ("DELETE", f"/sessions/{uuid.uuid4()}/")):
+        assert (await ann.request(method, path, headers=by_key)).status_code == 403
+    changed = await ann.post("/password/", headers=by_key, json={"current_password": PASSWORD, "new_password": NEW})
+    assert changed.status_code == 403
 
 
 async def test_no_other_site_signs_a_browser_in(ann: httpx2.AsyncClient) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from db import keys
 from db.engine import Database
-from db.keys import KeyChange, NewKey
+from db.keys import KeyTraits, NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.authority import Authority
@@ -51,7 +51,7 @@ async def with_keys(database: Database, customer: Customer, count: int = OWNERS_
     owners = [Customer(customer.account_id, tokens.mint(os.urandom(32))) for _ in range(count)]
     async with database.transaction() as session:
         for owner in owners:
-            new = NewKey(uuid.uuid4(), owner.token, "one of many", Authority(tokens.SCOPES))
+            new = NewKey(uuid.uuid4(), owner.token, KeyTraits("one of many"), Authority(tokens.SCOPES))
             await keys.create(session, customer.account_id, new)
     return owners
 
@@ -185,7 +185,7 @@ async def test_neighbours_of_many_changes_to_one_account_do_not_notice(
     async def change() -> None:
         while not done.is_set():
             async with database.transaction(account=owner.account_id) as session:
-                await keys.change(session, owner.account_id, key_id, KeyChange("other", Authority(tokens.SCOPES)))
+                await keys.change(session, owner.account_id, key_id, KeyTraits("other"), Authority(tokens.SCOPES))
 
     async def call() -> None:
         while not done.is_set():

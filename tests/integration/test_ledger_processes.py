@@ -56,7 +56,9 @@ async def operate(database: Database, customers: Sequence[Customer], done: async
         key_id = uuid.uuid4()
         async with database.transaction() as session:
             await keys.create(
-                session, owner, keys.NewKey(key_id, f"token {key_id}", "", Authority(frozenset({"chat"})))
+                session,
+                owner,
+                keys.NewKey(key_id, f"token {key_id}", keys.KeyTraits(""), Authority(frozenset({"chat"}))),
             )
         async with database.transaction() as session:
             await keys.revoke(session, owner, key_id)

@@ -6,15 +6,20 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+import structlog
 from argon2 import PasswordHasher
 
 from db import audit
 from db.engine import Database
+from db.pruning import Pruning
 from domain.caller import WebSession
-from domain.errors import CallerUnknown, LinkUnusable, RateLimited, RequestInvalid, SignInFailed
+from domain.errors import CallerUnknown, LinkUnusable, RateLimited, RequestInvalid, SignInFailed, where
+from domain.retention import FOR_EVER
+from domain.rounds import MaintenanceErrors
 from gateway import own_account, sign_in, sign_up
 from gateway.people import People, SignedIn
 from gateway.throttles import Client
+from logs import OperatorFaults
 from tests.support.people import FREE, HOME, PASSWORD, KeptMail, opened
 from tests.support.stack import eventually
 
@@ -297,3 +302,23 @@ async def test_the_credits_are_not_given_again_after_a_change(people: People, da
     await own_account.change_email(people, owner, PASSWORD, "new@example.test", HOME)
     await sign_up.sign_up(people, ANN, PASSWORD, network(7))
     assert await rows(database_url, "SELECT sum(available) FROM accounts") == [(FREE,)]
+
+
+async def test_what_is_too_old_is_deleted(people: People, database_url: str) -> None:
+    await sign_up.sign_up(people, ANN, PASSWORD, HOME)
+    living = await sign_in.sign_in(people, ANN, PASSWORD, HOME)
+    for _ in range(2):
+        await outcomes(sign_in.sign_in(people, ANN, NEW, network(1)), sign_in.mail_reset(people, ANN, network(1)))
+    aging = (
+        "UPDATE sessions SET last_seen_at = last_seen_at - interval '15 days' WHERE id <> %s",
+        "UPDATE one_time_links SET expires_at = expires_at - interval '2 hours'",
+        "UPDATE throttles SET until = until - interval '2 hours'",
+    )
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        for statement in aging:
+            await connection.execute(statement.encode(), [living.session.id] if "%s" in statement else [])
+    errors = MaintenanceErrors(OperatorFaults(structlog.get_logger(__name__)), where)
+    await Pruning(people.database, FOR_EVER, errors).forget()
+    assert await rows(database_url, _WORK) == [(0, 1, 1)]
+    assert await rows(database_url, "SELECT count(*) FROM throttles") == [(0,)]
+    assert await caller(people, living)

@@ -208,6 +208,12 @@ async def _kept(customer: Customer, left: Left) -> None:
     left.slugs.append(made.json()["slug"])
     assert (await customer.http.get(f"/c/{left.slugs[0]}")).text.count(KEPT) >= 3
     assert KEPT in (await customer.http.get("/api/chat/share/")).text
+    kept = await customer.http.post("/api/chat/conversations/", json={"title": f"of {KEPT}", "messages": messages})
+    assert kept.status_code == 201
+    path = f"/api/chat/conversations/{kept.json()['id']}/"
+    assert (await customer.http.patch(path, json={"title": f"about {KEPT}"})).status_code == 200
+    for read in (path, f"/api/chat/conversations/?title={KEPT}", "/api/chat/conversations/export/"):
+        assert KEPT in (await customer.http.get(read)).text, read
 
 
 async def _signed_in(world: World, left: Left, mails: mail_server.MailServer) -> None:

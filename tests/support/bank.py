@@ -10,7 +10,7 @@ import psycopg
 
 from db import accounts, keys
 from db.engine import Database
-from db.keys import NewKey
+from db.keys import KeyTraits, NewKey
 from db.writer import LedgerWriter
 from domain import keys as tokens
 from domain.authority import Authority
@@ -41,7 +41,9 @@ async def open_account(
     async with database.transaction() as session:
         email = f"{account_id.hex}@example.test"
         await accounts.create(session, wrapping, account_id=account_id, user_id=uuid.uuid4(), email=email)
-        await keys.create(session, account_id, NewKey(uuid.uuid4(), token, "first", Authority(tokens.SCOPES)))
+        await keys.create(
+            session, account_id, NewKey(uuid.uuid4(), token, KeyTraits("first"), Authority(tokens.SCOPES))
+        )
     if credits:
         await ledger.ask(Grant(account_id, credits, f"opening:{account_id}"))
     return Customer(account_id, token)

@@ -28,6 +28,16 @@ SWAPS: dict[str, tuple[str, ...]] = {
         "UPDATE api_key_secrets s SET key_id = o.key_id, checksum = o.checksum FROM api_key_secrets o "
         "WHERE o.digest <> s.digest",
     ),
+    "key_with_many_secrets": (
+        "INSERT INTO api_key_secrets (digest, key_id, masked, checksum) "
+        "SELECT sha256(digest || n::text::bytea), key_id, masked, checksum "
+        "FROM api_key_secrets, generate_series(1, 2) n",
+    ),
+    "key_with_wrong_ancestors": (
+        "UPDATE api_keys SET ancestors = ARRAY[gen_random_uuid()]",
+        "UPDATE api_keys k SET ancestors = ARRAY(SELECT id FROM api_keys o WHERE o.account_id <> k.account_id LIMIT 1)",
+    ),
+    "hold_ancestors_miscounted": ("UPDATE holds SET ancestor_tokens_limits = '{1}'",),
     "key_without_live_secret": (
         "UPDATE api_key_secrets SET revoked_at = now()",
         "DELETE FROM api_key_secrets",

@@ -13,8 +13,8 @@ SQL = ledger_columns.FUNCTIONS.read_text("utf-8")
 CHANGES = [
     ("prices::text, input_bound", "input_bound, prices::text, input_bound"),  # a column twice shifts none, and is wrong
     (
-        "max_credits, epoch)), array_agg(id)",
-        "max_credits, epoch, color)), array_agg(id)",
+        "epoch)), array_agg(id)",
+        "epoch, color)), array_agg(id)",
     ),  # one that the rules do not know
     (
         "keep_history, requests_tat, tokens_tat, epoch)),",
