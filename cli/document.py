@@ -14,13 +14,13 @@ def openapi(scopes: bool) -> None:
     import orjson
     from pydantic import SecretStr
 
-    from api.openapi import scope_table
     from server import create_app
     from settings import Settings
 
     nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(os.urandom(32).hex()))
-    document = create_app(nowhere).openapi()
+    app = create_app(nowhere)
     if scopes:
-        say(scope_table(document).rstrip())
+        say(app.scope_table().rstrip())
         return
+    document = app.openapi()
     say(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
