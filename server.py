@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import NoReturn
+from uuid import UUID
 
 import structlog
 import uvicorn
@@ -44,6 +45,7 @@ from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.conversations import Conversations
+from gateway.erasure import Erasure, PurgeStarter
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
@@ -54,6 +56,7 @@ from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
 from gateway.people import People
+from gateway.purge_receipts import ReceiptKeys
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
 from gateway.shares import Shares
@@ -67,7 +70,7 @@ from settings import Settings
 from temporal.client import connect, converter
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
-from workflows import start
+from workflows import histories, start
 from workflows.start import MediaStarter
 
 log = structlog.get_logger(__name__)
@@ -143,6 +146,13 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         except (ServiceUnavailable, TimeoutError):
             log.warning("job accepted, Temporal is away", job=str(job.id))
 
+    async def start_purge(purge_id: UUID) -> None:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await histories.start_purge(temporal, purge_id)
+        except (ServiceUnavailable, TimeoutError):
+            log.warning("purge accepted, Temporal is away", purge=str(purge_id))
+
     async def temporal_answers() -> bool:
         try:
             async with asyncio.timeout(1):
@@ -165,6 +175,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
+        erasure=Erasure(wired.database, wrapping(wired.settings), start_purge),
+        receipt_keys=ReceiptKeys(wired.database, wrapping(wired.settings)),
         sessions=people.sessions,
         people=people,
         cookie=SessionCookie(wired.settings.public_url),
@@ -219,9 +231,11 @@ def _event_reader(settings: Settings) -> EventReader | None:
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
     maintenance = Maintenance(wired.jobs, MediaStarter(temporal), wired.errors)
+    purges = PurgeStarter(wired.database, partial(histories.start_purge, temporal), wired.errors)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),
+        MaintenanceTask("start_purges", purges.start_waiting),
         MaintenanceTask("start_orphans", maintenance.start_orphans),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),

@@ -28,6 +28,7 @@ from api import (
     outputs,
     payments,
     people,
+    purge,
     quotes,
     shares,
 )
@@ -114,6 +115,7 @@ def create_app(
         payments.router,
         media.router,
         shares.router,
+        purge.router,
         health.router,
         metrics.router,
         home.router,

@@ -77,6 +77,7 @@ IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
 MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]
+MayPurge = Annotated[Caller, Depends(_may("purge"))]
 SignedIn = Annotated[WebSession, Depends(_signed_in)]
 AskingClient = Annotated[Client, Depends(_client)]
 MayShare = Annotated[Caller, Depends(_may("share"))]

@@ -25,6 +25,8 @@ class TransactionKind(StrEnum):
     GRANT = "grant"
     REFUND = "refund"
     ADJUST = "adjust"
+    PURGE = "purge"
+    """The sum of all calls that a purge erased. Only the database's `roll_up` makes one."""
 
 
 class LedgerAccount(StrEnum):

@@ -127,6 +127,8 @@ class Sweep:
 
     hold_id: UUID
     account_id: UUID
+    cut: bool = False
+    """For a purge: end a hold of an older epoch too, whatever its lease."""
 
 
 @record

@@ -14,7 +14,7 @@ from domain.errors import (
     AlreadyRunning,
     AmountTooLarge,
     CallerUnknown,
-    Erased,
+    EndedByPurge,
     GatewayError,
     HoldClosed,
     HoldVoided,
@@ -181,7 +181,7 @@ def _require_alive(hold: Hold, account: Account, key: Key | None) -> None:
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
     if hold.epoch < account.epoch:
-        raise Erased
+        raise EndedByPurge
     if key is not None and key.dead:
         raise CallerUnknown
     if account.suspended:
@@ -232,7 +232,7 @@ def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claime
     if hold.state is HoldState.SETTLED:
         raise HoldClosed
     if hold.epoch < account.epoch:
-        raise Erased
+        raise EndedByPurge
     return reserved(hold, account, (None, None), claimed=claimed)
 
 

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from domain import pricing
 from domain.books import Books, closed, usage_entry
-from domain.errors import AmountTooLarge, Erased, HoldClosed, HoldVoided, NotFound
+from domain.errors import AmountTooLarge, EndedByPurge, HoldClosed, HoldVoided, NotFound
 from domain.holds import ClosedBy, Hold, HoldState
 from domain.ledger import Account, TransactionKind
 from domain.money import MAX_AMOUNT
@@ -34,7 +34,9 @@ def settle(books: Books, operation: Settle) -> Closed:
         case HoldState.SETTLED:
             return closed(hold, account, repeated=True)
         case HoldState.VOID:
-            raise HoldVoided
+            raise HoldVoided if hold.epoch == account.epoch else EndedByPurge
+        case HoldState.ERASED:
+            raise EndedByPurge
     assert_never(hold.state)
 
 
@@ -53,7 +55,8 @@ def sweep(books: Books, operation: Sweep) -> Closed:
     account = books.owner(hold, operation.account_id)
     if hold.state is not HoldState.OPEN:
         return closed(hold, account, repeated=True)
-    if hold.lease_until is None or hold.lease_until > books.state.now:
+    alive = hold.lease_until is None or hold.lease_until > books.state.now
+    if alive and not (operation.cut and hold.lease_until is not None and hold.epoch < account.epoch):
         raise HoldClosed("This hold is alive.")
     if hold.relayed_output == 0:
         return _release(books, hold, account, ClosedBy.SWEEPER)
@@ -67,7 +70,7 @@ def refund(books: Books, operation: Refund) -> Closed:
     if hold.state is HoldState.OPEN:
         return _release(books, hold, account, operation.closed_by)
     if hold.epoch < account.epoch:
-        raise Erased("A purge has ended the epoch of this charge: it is rolled up, and cannot be refunded.")
+        raise EndedByPurge("A purge has ended the epoch of this charge: it is rolled up, and cannot be refunded.")
     if hold.state is HoldState.VOID or hold.refunded or not hold.charged:
         return closed(hold, account, repeated=True)
     if hold.charged > MAX_AMOUNT - account.available - account.held:
