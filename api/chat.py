@@ -114,6 +114,9 @@ class ChatEndpoint:
                 request = replace(request, call=replace(request.call, big=True, admitted=admitted))
             else:
                 request = self._parse(resources, scope, raw, caller)
+            if request.call.continues:  # what is kept is read for a known account only
+                admitted = await auth.admit(scope, caller, "chat")
+                request = replace(request, call=replace(request.call, admitted=admitted))
             return request, await resources.calls.open(request.call, caller, request.idempotent)
         except (CallerUnknown, ServiceUnavailable):
             raise

@@ -1,6 +1,6 @@
 """The operations of the ledger, as values. Each has its effect once, however often it is sent; `Admit` each time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -83,6 +83,19 @@ class Renew:
 
 
 @record
+class KeptTurn:
+    """The messages of a call and its answer, for its conversation. The transaction that charges it appends them."""
+
+    conversation_id: UUID
+    epoch: int
+    """Of the key that seals them."""
+    seal: Callable[[int, int], Sequence[bytes]]
+    """Seals the messages for their positions: takes the first one's, and the credits that were charged."""
+    title: bytes | None = None
+    """Sealed. None if the conversation was there before this call."""
+
+
+@record
 class Settle:
     """Charge a hold, once. `usage` is None for a flat price."""
 
@@ -97,6 +110,8 @@ class Settle:
     provider: str | None = None
     cost: int | None = None
     """What that provider bills us, in billionths of a credit. None: not known."""
+    kept: KeptTurn | None = None
+    """What the account keeps of the call."""
     capped: bool = False
     """Its client had left before the provider finished: never above the hold."""
 
