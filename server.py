@@ -49,6 +49,7 @@ from gateway.erasure import Erasure, PurgeStarter
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.kept_turns import Keeper
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.maintenance import RECOVERY_AGE, Maintenance
@@ -103,6 +104,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
+            calls.keeper = Keeper(wired.database, wired.sealing, calls.turns)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             people = await stack.enter_async_context(_people(wired))

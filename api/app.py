@@ -53,6 +53,10 @@ class Gateway(FastAPI):
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
 
+    def scope_table(self) -> str:
+        """Write who may call what: docs/scopes.md."""
+        return openapi.scope_table(self.openapi())
+
     def end_streams(self) -> None:
         """End all streams: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):

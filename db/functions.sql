@@ -43,12 +43,12 @@ BEGIN
             PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
         END IF;
         SELECT json_agg(json_build_array(id, available, held, open_holds, movements, moved_at, suspended, plan_active,
-                                         recognise_retries, requests_tat, tokens_tat, epoch)),
+                                         recognise_retries, keep_history, requests_tat, tokens_tat, epoch)),
                array_agg(id)
         INTO accounts_, locked_accounts FROM (
             SELECT id, available, held, open_holds, movements, moved_at, suspended_at IS NOT NULL AS suspended,
                    plan_active AND coalesce(plan_until > clock_timestamp(), true) AS plan_active,
-                   recognise_retries, requests_tat, tokens_tat, epoch
+                   recognise_retries, keep_history, requests_tat, tokens_tat, epoch
             FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
     END IF;

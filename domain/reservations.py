@@ -138,7 +138,8 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
     if claim is not None:
         _record(books, claim, hold)
     left = rates.left(_rates(account, keys, operation.ceiling), books.state.now)
-    return reserved(hold, account, left, claimed=claim is not None)
+    answer = reserved(hold, account, left, claimed=claim is not None)
+    return replace(answer, strict=True) if keys and keys[0].strict else answer
 
 
 def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
@@ -195,6 +196,8 @@ def _caller(books: Books, operation: Reserve) -> tuple[Account, Keys]:
         _require_scope(key, operation.scope)
         if key.models is not None and operation.model not in key.models:
             raise ModelNotFound(operation.model)
+        if key.strict and operation.unsupported and (refusal := operation.unsupported()):
+            raise refusal
     if operation.pro_only and not account.plan_active:
         raise ProRequired
     return account, keys
