@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import NoReturn
+from uuid import UUID
 
 import structlog
 import uvicorn
@@ -44,9 +45,11 @@ from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.conversations import Conversations
+from gateway.erasure import Erasure, PurgeStarter
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
+from gateway.kept_turns import Keeper
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.maintenance import RECOVERY_AGE, Maintenance
@@ -54,6 +57,7 @@ from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
 from gateway.people import People
+from gateway.purge_receipts import ReceiptKeys
 from gateway.renewals import renew_for_ever
 from gateway.sessions import Sessions
 from gateway.shares import Shares
@@ -67,7 +71,7 @@ from settings import Settings
 from temporal.client import connect, converter
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
-from workflows import start
+from workflows import histories, start
 from workflows.start import MediaStarter
 
 log = structlog.get_logger(__name__)
@@ -100,6 +104,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
+            calls.keeper = Keeper(wired.database, wired.sealing, calls.turns)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             people = await stack.enter_async_context(_people(wired))
@@ -143,6 +148,13 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         except (ServiceUnavailable, TimeoutError):
             log.warning("job accepted, Temporal is away", job=str(job.id))
 
+    async def start_purge(purge_id: UUID) -> None:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await histories.start_purge(temporal, purge_id)
+        except (ServiceUnavailable, TimeoutError):
+            log.warning("purge accepted, Temporal is away", purge=str(purge_id))
+
     async def temporal_answers() -> bool:
         try:
             async with asyncio.timeout(1):
@@ -165,6 +177,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
+        erasure=Erasure(wired.database, wrapping(wired.settings), start_purge),
+        receipt_keys=ReceiptKeys(wired.database, wrapping(wired.settings)),
         sessions=people.sessions,
         people=people,
         cookie=SessionCookie(wired.settings.public_url),
@@ -219,9 +233,11 @@ def _event_reader(settings: Settings) -> EventReader | None:
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
     maintenance = Maintenance(wired.jobs, MediaStarter(temporal), wired.errors)
+    purges = PurgeStarter(wired.database, partial(histories.start_purge, temporal), wired.errors)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),
+        MaintenanceTask("start_purges", purges.start_waiting),
         MaintenanceTask("start_orphans", maintenance.start_orphans),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),

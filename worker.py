@@ -39,7 +39,8 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import DeletingOutputs, GivingPlans, Jobs, Maintaining, Pruning, Sweeping
+from activities.ports import DeletingOutputs, Erasing, GivingPlans, Jobs, Maintaining, Pruning, Sweeping
+from activities.purge import PurgeActivities
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
@@ -47,12 +48,14 @@ from temporal.client import Address, connect, converter
 from workflows import grants
 from workflows.audit import AuditWorkflow, ensure_schedule
 from workflows.grants import GrantsWorkflow
+from workflows.histories import Histories
 from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, QUEUES
+from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES
+from workflows.purge import PurgeWorkflow
 from workflows.start import MediaStarter
 
-WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow]
+WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow, PurgeWorkflow]
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
         SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
@@ -83,6 +86,7 @@ class Parts:
     maintenance: Callable[[MediaStarter], Maintaining]
     outputs: DeletingOutputs
     plans: GivingPlans
+    erasure: Callable[[Histories], Erasing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
         parts.maintenance(MediaStarter(client)), parts.sweeper, parts.pruning, parts.outputs
     )
     audit = AuditActivities(parts.auditor)
+    purge = PurgeActivities(parts.erasure(Histories(client)))
     granting = GrantActivities(parts.plans)
     shapes = {
         LEDGER: Shape(
@@ -139,6 +144,20 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
                 granting.collect_returned,
             ],
             tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=8),
+        ),
+        PURGE: Shape(
+            workflows=[PurgeWorkflow],
+            activities=[
+                purge.cut_calls,
+                purge.count_before_purge,
+                purge.destroy_keys,
+                purge.delete_media,
+                purge.is_media_left,
+                purge.delete_rows,
+                purge.roll_up_calls,
+                purge.conclude_purge,
+            ],
+            tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=2),
         ),
     }
     for queue in MEDIA_QUEUES:
@@ -242,10 +261,11 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.audit import Audits
     from db.pruning import Pruning
     from db.sweeper import Sweeper
+    from gateway.erasure_steps import ErasureSteps
     from gateway.maintenance import Maintenance
     from gateway.plans import PlanGrants
     from storage import sniff
-    from wiring import open_wired  # here, so that fleets can be built of other parts without a database driver
+    from wiring import open_wired, wrapping  # here: fleets are built of other parts without a database driver
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
@@ -262,6 +282,9 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     lambda starter: Maintenance(wired.jobs, starter, wired.errors),
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),
+                    lambda histories: ErasureSteps(
+                        wired.database, wrapping(settings), wired.storage, wired.jobs, histories
+                    ),
                 ),
             )
 

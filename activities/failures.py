@@ -40,10 +40,11 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def translated(*, give_up_after: int | None = None) -> Iterator[None]:
+def translated(*, give_up_after: int | None = None, retried: bool = False) -> Iterator[None]:
     """Turn what the block raises into an `ApplicationError` with a code. Outside of an activity nothing is turned.
 
-    A provider that keeps failing is given up after that many attempts; one that says it is busy never is.
+    A provider that keeps failing is given up after that many attempts; one that says it is busy never is. What is
+    `retried` is so whatever happens.
     """
     if not activity.in_activity():
         yield
@@ -55,14 +56,14 @@ def translated(*, give_up_after: int | None = None) -> Iterator[None]:
     except GatewayError as error:
         info = activity.info()
         log.warning("%s in activity %s, attempt %d", where(error), info.activity_type, info.attempt)
-        raise _translation(error, give_up_after) from None
+        raise _translation(error, give_up_after, retried=retried) from None
     except Exception as error:
         log.error("%s in activity %s", where(error), activity.info().activity_type)  # its text may be a user's
         raise ApplicationError(INTERNAL_SENTENCE, type=INTERNAL) from None
 
 
-def _translation(error: GatewayError, give_up_after: int | None) -> ApplicationError:
-    delay, final = None, True
+def _translation(error: GatewayError, give_up_after: int | None, *, retried: bool) -> ApplicationError:
+    delay, final = None, not retried
     if isinstance(error, UpstreamBusy):
         pause = _BUSY_PAUSE if error.retry_after is None else error.retry_after
         delay, final = min(max(pause, _MIN_BUSY_PAUSE), _MAX_BUSY_PAUSE), False

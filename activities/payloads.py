@@ -4,6 +4,7 @@ Add optional fields only: a worker of yesterday reads what a worker of today wro
 """
 
 from datetime import timedelta
+from enum import Enum
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -112,6 +113,41 @@ class Maintained(Payload):
     expired: int | None = None
     """Jobs whose outputs were deleted."""
     orphaned: int | None = None
+
+
+class PurgeRef(Payload):
+    purge_id: UUID
+
+
+class PurgeStep(Enum):
+    CUT = "cut"
+    MEDIA = "media"
+    ROWS = "rows"
+
+
+class PurgeState(PurgeRef):
+    """The input of a purge's workflow: where it begins. `after` is the last job of the page before."""
+
+    step: PurgeStep = PurgeStep.CUT
+    after: UUID | None = None
+
+    @property
+    def ref(self) -> PurgeRef:
+        return PurgeRef(purge_id=self.purge_id)
+
+
+class StepDone(Payload):
+    done: bool
+
+
+class DeletedMedia(Payload):
+    after: UUID | None = None
+
+
+class Purged(Payload):
+    """The result of a purge's workflow."""
+
+    purge_id: UUID
 
 
 class GrantCursor(Payload):

@@ -26,6 +26,37 @@ class DeletingOutputs(Protocol):
     async def delete_orphans(self) -> int: ...
 
 
+class DeletedPage(Protocol):
+    """A page of jobs whose objects and histories are gone."""
+
+    @property
+    def after(self) -> UUID | None:
+        """Where the next page begins. None: there is none."""
+
+
+class Erasing(Protocol):
+    """The steps of a purge: `gateway.erasure_steps`."""
+
+    async def cut(self, purge_id: UUID) -> int:
+        """End what runs. Return how many calls and jobs are still open."""
+
+    async def survey(self, purge_id: UUID) -> None: ...
+
+    async def shred(self, purge_id: UUID) -> None: ...
+
+    async def delete_media(self, purge_id: UUID, after: UUID | None) -> DeletedPage: ...
+
+    async def media_left(self, purge_id: UUID) -> int: ...
+
+    async def delete_rows(self, purge_id: UUID) -> bool:
+        """True when none is left; so is the next."""
+
+    async def roll_up(self, purge_id: UUID) -> bool: ...
+
+    async def conclude(self, purge_id: UUID) -> bool:
+        """False when something is left."""
+
+
 class Sweeping(Protocol):
     async def sweep(self) -> int:
         """Settle or release holds whose lease has run out. How many ended; 0 when none is left that can be.

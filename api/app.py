@@ -28,6 +28,7 @@ from api import (
     outputs,
     payments,
     people,
+    purge,
     quotes,
     shares,
 )
@@ -51,6 +52,10 @@ class Gateway(FastAPI):
 
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
+
+    def scope_table(self) -> str:
+        """Write who may call what: docs/scopes.md."""
+        return openapi.scope_table(self.openapi())
 
     def end_streams(self) -> None:
         """End all streams: the process is stopping, and its shutdown timeout has passed."""
@@ -114,6 +119,7 @@ def create_app(
         payments.router,
         media.router,
         shares.router,
+        purge.router,
         health.router,
         metrics.router,
         home.router,

@@ -28,6 +28,8 @@ from gateway.wire import Bill, ModelCall
 
 _REPLAYED = [(name.encode(), value.encode()) for name, value in idempotency.REPLAYED.items()]
 _STRICT = b"x-yout-strict"
+SCOPE = "chat"
+"""What a key needs for a call."""
 
 
 @record
@@ -63,7 +65,7 @@ class ChatEndpoint:
         if isinstance(caller, Caller) and isinstance(caller.credential, Visitor):
             await self._answer_visitor(exchange, caller)
             return
-        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, caller, "chat"))
+        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, caller, SCOPE))
         resources: Resources = scope["app"].state.resources
         request, call = await self._open(resources, scope, raw, caller)
         if isinstance(call, Replay):
@@ -108,19 +110,22 @@ class ChatEndpoint:
     ) -> tuple[_Request, Call | Replay]:
         try:
             if len(raw) > BIG_BODY:
-                admitted = await auth.admit(scope, caller, "chat")
+                admitted = await auth.admit(scope, caller, SCOPE)
                 parse = partial(self._parse_big, resources, scope, raw, caller)
                 request = await resources.calls.turns.run(admitted.account_id, parse)
                 request = replace(request, call=replace(request.call, big=True, admitted=admitted))
             else:
                 request = self._parse(resources, scope, raw, caller)
+            if request.call.continues:  # what is kept is read for a known account only
+                admitted = await auth.admit(scope, caller, "chat")
+                request = replace(request, call=replace(request.call, admitted=admitted))
             return request, await resources.calls.open(request.call, caller, request.idempotent)
         except (CallerUnknown, ServiceUnavailable):
             raise
         except GatewayError as error:
             if error.left is None:
                 # A stranger hears 401, whatever else is wrong; others have made a call.
-                await auth.admit(scope, caller, "chat")
+                await auth.admit(scope, caller, SCOPE)
             else:
                 ratelimit.note(scope, *error.left, error.key_expires)
             raise

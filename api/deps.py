@@ -1,15 +1,17 @@
 """Dependencies of handlers, as `Annotated` aliases. A handler's signature shows which callers it allows."""
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from api import auth, idempotency
 from api.resources import Resources
 from domain.caller import Caller, Visitor, WebSession
 from domain.errors import AuthorityExceeded, ScopeMissing
+from domain.records import record
 from gateway.idempotency import IdempotentRequest
 from gateway.throttles import Client
 
@@ -17,6 +19,35 @@ _documented = HTTPBearer(auto_error=False, description="An API key of your accou
 _documented_cookie = APIKeyCookie(
     name="yout", auto_error=False, description="Of a browser that is signed in; from https it is `__Host-yout`."
 )
+
+
+@record
+class Callers:
+    """Who may call an operation. The OpenAPI document and docs/scopes.md are made from what the handlers enforce."""
+
+    scope: str | None = None
+    """The scope that a key needs. None: any key may call."""
+    keys: bool = True
+    visitors: bool = False
+
+
+_CALLERS = "yout_callers"
+Dependency = TypeVar("Dependency", bound=Callable[..., Any])
+
+
+def asks_for(callers: Callers, dependency: Dependency) -> Dependency:
+    """Note on a dependency whom it lets through."""
+    setattr(dependency, _CALLERS, callers)
+    return dependency
+
+
+def callers_of(dependant: Dependant) -> Callers | None:
+    """Return whom the dependencies of a route let through. None: they ask nobody."""
+    for inner in dependant.dependencies:
+        callers: Callers | None = getattr(inner.call, _CALLERS, None) or callers_of(inner)
+        if callers is not None:
+            return callers
+    return None
 
 
 def resources(request: Request) -> Resources:
@@ -51,7 +82,7 @@ def _may(scope: str | None, *, visitors: bool = False) -> Callable[..., Coroutin
             raise ScopeMissing(scope)
         return caller
 
-    return permitted
+    return asks_for(Callers(scope, visitors=visitors), permitted)
 
 
 async def _idempotent_request(
@@ -77,6 +108,7 @@ IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
 MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]
-SignedIn = Annotated[WebSession, Depends(_signed_in)]
+MayPurge = Annotated[Caller, Depends(_may("purge"))]
+SignedIn = Annotated[WebSession, Depends(asks_for(Callers(keys=False), _signed_in))]
 AskingClient = Annotated[Client, Depends(_client)]
 MayShare = Annotated[Caller, Depends(_may("share"))]

@@ -44,7 +44,7 @@ STATUS: dict[type[GatewayError], int] = {
     errors.KeyReused: 422,
     errors.AlreadyRunning: 409,
     errors.ReplayGone: 422,
-    errors.Erased: 409,
+    errors.EndedByPurge: 409,
     errors.HoldVoided: 503,
     errors.HoldClosed: 503,
     errors.UpstreamError: 502,
@@ -144,7 +144,7 @@ def headers(error: GatewayError) -> dict[str, str]:
             return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
         case errors.ServiceUnavailable() | errors.HoldVoided() | errors.HoldClosed():
             return {"retry-after": _RETRY_LATER}
-        case errors.AlreadyRunning() | errors.Erased():
+        case errors.AlreadyRunning() | errors.EndedByPurge():
             return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
         case errors.KeyReused() | errors.ReplayGone():
             return {"x-should-retry": "false"}

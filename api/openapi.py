@@ -6,8 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
 
-from api import idempotency
+from api import chat, idempotency
+from api.deps import Callers, callers_of
 from api.openapi_chat import ERROR
 from api.wire.base import ClientWire
 
@@ -70,6 +73,17 @@ _FOR_EVERYBODY = {status: _FAILURES[status] for status in ("400", "413", "429", 
 """The errors of sign-in."""
 
 
+_SCOPES_PAGE = """# Who may call what
+
+Made by `yout openapi --scopes` from the OpenAPI document, whose operations say the same in `x-yout-scope` and
+`x-yout-callers`. A key without the scope is answered with 403 `insufficient_scope`. A session is a browser in which the
+owner of the account is signed in; a visitor has no account.
+
+| operation | scope of a key | callers |
+|---|---|---|
+"""
+
+
 def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:
     """Return the document. It is made once and kept on the app."""
     if app.openapi_schema is None:
@@ -81,8 +95,48 @@ def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:
             for operation in item.values():
                 _with_failures(operation, _failures(path, operation))
                 _with_callers(path, operation)
+        _with_scopes(schema["paths"], app.routes, wires)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _with_scopes(paths: dict[str, Any], routes: Iterable[BaseRoute], wires: Iterable[ClientWire]) -> None:
+    """Say of each operation who may call it: what its dependencies, or the chat endpoints, enforce."""
+    enforced: dict[tuple[str, str], Callers | None] = {}
+    for context in iter_route_contexts(list(routes)):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            for method in route.methods or ():
+                enforced[route.path_format, method.lower()] = callers_of(route.dependant)
+    enforced |= {(wire.path, "post"): Callers(chat.SCOPE, visitors=wire.path in _FOR_VISITORS) for wire in wires}
+    for path, item in paths.items():
+        for method, operation in item.items():
+            callers = enforced[path, method]
+            operation["x-yout-scope"] = callers.scope if callers else None
+            operation["x-yout-callers"] = _names(path, callers)
+
+
+def _names(path: str, callers: Callers | None) -> list[str]:
+    if callers is None:
+        return ["anybody"]
+    who = {"key": callers.keys, "session": path.startswith("/api/"), "visitor": callers.visitors}
+    return [name for name, permitted in who.items() if permitted]
+
+
+def scope_table(document: dict[str, Any]) -> str:
+    """Write who may call what as a page: docs/scopes.md."""
+    rows = [
+        f"| `{method.upper()} {path}` | {_cell(operation)} | {', '.join(operation['x-yout-callers'])} |"
+        for path, item in sorted(document["paths"].items())
+        for method, operation in sorted(item.items())
+    ]
+    return _SCOPES_PAGE + "\n".join(rows) + "\n"
+
+
+def _cell(operation: dict[str, Any]) -> str:
+    if "key" not in operation["x-yout-callers"]:
+        return "-"
+    return f"`{operation['x-yout-scope']}`" if operation["x-yout-scope"] else "any"
 
 
 def _failures(path: str, operation: dict[str, Any]) -> dict[str, str]:

@@ -120,12 +120,13 @@ CHAT: dict[str, Any] = {
 }
 _EVENTS = """A stream of server-sent events, one JSON object each:
 
-- `start` {id, model, held}: `held` are the credits that are set aside for this call; `id` is also that of its charge
+- `start` {id, model, held, conversation_id?}: `held` are the credits that are set aside for this call; `id` is also
+  that of its charge
 - `delta` {text}
 - `reasoning` {text}
 - `tool_call` {index, id?, name?, arguments?}: parts of one call have one `index`, and `arguments` grow
 - `hold` {held}: the call's hold has grown
-- `done` {usage, credits_charged, balance, held, finish_reason}: after the charge has committed
+- `done` {usage, credits_charged, balance, held, finish_reason, conversation_id?}: after the charge has committed
 - `error` {code, message, ...}: the last event of a stream that failed, with `usage`, `credits_charged` and `balance`
   where it was charged for what was delivered
 
@@ -137,8 +138,8 @@ A failure before the first event is an answer with its own status. Lines that be
 NATIVE: dict[str, Any] = {
     "tags": ["chat"],
     "summary": "Chat as a stream of simple JSON events",
-    "description": "Takes OpenAI's other parameters too. `n` is 1. Nothing is kept: `conversation_id` and `save` are "
-    "refused.",
+    "description": "Takes OpenAI's other parameters too. `n` is 1. Nothing is kept unless `save` or the account's "
+    "`keep_history` says so.",
     "operationId": "stream_chat",
     "security": [{"HTTPBearer": []}, {"APIKeyCookie": []}],
     "parameters": [_ONCE, _STRICT],
@@ -148,6 +149,15 @@ NATIVE: dict[str, Any] = {
             "model": {"type": "string", "examples": ["demo-chat"]},
             "message": {"type": ["string", "null"], "description": "One message; or `messages`, not both."},
             "messages": _MESSAGES,
+            "save": {
+                "type": ["boolean", "null"],
+                "description": "Keep this turn. If left out: as its conversation or the account has it.",
+            },
+            "conversation_id": {
+                "type": ["string", "null"],
+                "format": "uuid",
+                "description": "Continue this conversation: its kept messages come before the new one.",
+            },
             "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
             **_LIMITS,
         },

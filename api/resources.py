@@ -15,10 +15,12 @@ from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.conversations import Conversations
+from gateway.erasure import Erasure
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.payments import Payments
 from gateway.people import People
+from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.visitors import Visitors
@@ -40,6 +42,8 @@ class Resources:
     public_url: str
     ceiling: Limits
     """The operator's maximum for every key."""
+    erasure: Erasure
+    receipt_keys: ReceiptKeys
     sessions: Sessions
     people: People
     cookie: SessionCookie

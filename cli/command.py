@@ -31,6 +31,7 @@ COMMANDS = {
     "usage": ("cli.usage:usage", "Calls, credits, what providers bill, and the margin."),
     "catalog": ("cli.catalog:catalog", "Models, routes and prices."),
     "audit": ("cli.audit:audit", "Prove the ledger over one snapshot."),
+    "receipts": ("cli.receipts:receipts", "Receipts of purges, and the keys that sign them."),
     "secrets": ("cli.secrets:secrets", "Which master secret encrypts what is stored, and its rotation."),
     "openapi": ("cli.document:openapi", "Print the API's OpenAPI document."),
 }

@@ -8,7 +8,8 @@ from cli.terminal import say
 
 
 @click.command()
-def openapi() -> None:
+@click.option("--scopes", is_flag=True, help="Print who may call what instead: docs/scopes.md is this.")
+def openapi(scopes: bool) -> None:
     """Print the API's OpenAPI document: `docs/openapi.json` is this."""
     import orjson
     from pydantic import SecretStr
@@ -17,5 +18,9 @@ def openapi() -> None:
     from settings import Settings
 
     nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(os.urandom(32).hex()))
-    document = create_app(nowhere).openapi()
+    app = create_app(nowhere)
+    if scopes:
+        say(app.scope_table().rstrip())
+        return
+    document = app.openapi()
     say(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

@@ -1,16 +1,18 @@
 """`yout keys`: API keys of accounts."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.database import reading, writing_once
+from cli.database import reading, writing, writing_once
 from cli.terminal import account, as_json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from db.keys import Listed
+    from gateway.keys import CreatedKey
 
 
 @click.group()
@@ -34,14 +36,16 @@ def keys_list(account: str, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("key", "name", "token", "scopes", "created", "last used"),
+        ("key", "name", "token", "scopes", "models", "created", "expires", "last used"),
         [
             (
                 str(row.id),
                 row.name,
                 row.masked,
                 " ".join(row.scopes),
+                " ".join(row.models) if row.models else "all",
                 str(row.created_at)[:19],
+                str(row.expires_at or "never")[:19],
                 str(row.last_used_at or "never")[:19],
             )
             for row in rows
@@ -69,3 +73,28 @@ def keys_revoke(key: str, as_json: bool) -> None:
         print_json({"id": revoked.id, "masked": revoked.masked, "revoked_at": revoked.revoked_at, "repeated": repeated})
         return
     say(f"{'was revoked before' if repeated else 'revoked'}: {revoked.masked} ({revoked.id})")
+
+
+@keys.command("rotate")
+@click.argument("key")
+@click.option("--grace", default=86_400, type=click.IntRange(0, 604_800), help="Seconds that the old token works for.")
+@as_json
+def keys_rotate(key: str, grace: int, as_json: bool) -> None:
+    """Print a new token of this key, which is shown here alone. The key stays the same.
+
+    KEY is its id, or a whole token of it.
+    """
+    from db import keys as stored_keys
+    from gateway import keys as use_cases
+
+    async def work(session: "AsyncSession") -> "CreatedKey":
+        account_id, key_id, _ = await stored_keys.find(session, key)
+        rotation = use_cases.Rotation(key_id, timedelta(seconds=grace))
+        return await use_cases.rotate(session, account_id, None, rotation)
+
+    rotated = writing(work)
+    if as_json:
+        print_json(rotated)
+        return
+    ends = f"until {str(rotated.previous_expires_at)[:19]}" if rotated.previous_expires_at else "not any more"
+    say(f"{rotated.key}\nThe token before works {ends}.")

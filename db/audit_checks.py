@@ -4,10 +4,13 @@ Rows that are kept for a limited time may be missing before the horizon that was
 not after it. Their movements are never deleted, and are always checked: `_FORGOTTEN`.
 """
 
+import re
+
 from db.audit_guards import GUARDS
 from db.audit_payments import PAYMENTS
 from db.audit_postings import POSTINGS
 from db.audit_prices import PRICES
+from db.audit_purges import PURGES
 from db.audit_references import REFERENCES
 from db.audit_rows import ROWS
 
@@ -83,6 +86,7 @@ _HOLDS = {
             FROM KEYS_HOLDS h GROUP BY 1, 2
         ) s ON s.key_id = k.id AND s.day = k.day
         WHERE k.day >= (HOLDS_KEPT_FROM AT TIME ZONE 'UTC')::date AND k.day_credits <> coalesce(s.spent, 0)
+          AND (k.day_credits < coalesce(s.spent, 0) OR NOT PURGED_SINCE(k.day))
     """,
     "usage_day_drift": """
         SELECT coalesce(d.account_id, u.account_id), coalesce(d.day, u.day) || ': ' || coalesce(d.credits, 0)
@@ -93,6 +97,7 @@ _HOLDS = {
             FROM usage GROUP BY 1, 2
         ) u ON u.account_id = d.account_id AND u.day = d.day
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND coalesce(d.account_id, u.account_id) NOT IN PURGING
           AND (d.credits IS DISTINCT FROM u.credits OR d.calls IS DISTINCT FROM u.calls)
     """,
     # ten seconds' grace: the sweeper runs every few seconds
@@ -285,7 +290,8 @@ _FORGOTTEN = {
         FULL JOIN (
             SELECT account_id, day, sum(credits) AS credits, count(*) AS calls FROM (CHARGED) e GROUP BY 1, 2
         ) c ON c.account_id = d.account_id AND c.day = d.day
-        WHERE d.credits IS DISTINCT FROM c.credits OR d.calls IS DISTINCT FROM c.calls
+        WHERE coalesce(d.account_id, c.account_id) NOT IN PURGING
+          AND (d.credits IS DISTINCT FROM c.credits OR d.calls IS DISTINCT FROM c.calls)
     """,
     "usage_day_cost_drift": """
         SELECT coalesce(d.account_id, u.account_id), coalesce(d.day, u.day) || ': providers bill '
@@ -297,6 +303,7 @@ _FORGOTTEN = {
             FROM usage GROUP BY 1, 2
         ) u ON u.account_id = d.account_id AND u.day = d.day
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND coalesce(d.account_id, u.account_id) NOT IN PURGING
           AND (d.cost IS DISTINCT FROM u.cost OR d.costed IS DISTINCT FROM u.costed)
     """,
     "usage_day_meters_drift": """
@@ -312,6 +319,7 @@ _FORGOTTEN = {
             FROM usage CROSS JOIN jsonb_each_text(meters) GROUP BY 1, 2, 3, 4
         ) u ON u.account_id = d.account_id AND u.day = d.day AND u.model = d.model AND u.meter = d.meter
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND coalesce(d.account_id, u.account_id) NOT IN PURGING
           AND d.total IS DISTINCT FROM u.total
     """,
     "horizon_too_late": """
@@ -321,6 +329,7 @@ _FORGOTTEN = {
 }
 
 _WORDS = {
+    "PURGING": "(SELECT account_id FROM purges WHERE completed_at IS NULL AND part = '')",
     # the calls that a key's counters have: its own, and those of keys that were made with it
     "KEYS_HOLDS": """(
         SELECT key_id, state, amount, charged, refunded, created_at FROM holds WHERE key_id IS NOT NULL
@@ -339,10 +348,14 @@ _WORDS = {
 }
 
 
+_PURGED_SINCE = r"EXISTS (SELECT FROM purges WHERE account_id = k.account_id AND part = '' AND requested_at >= \1)"
+"""A purge erases the calls of a key, and leaves what they count towards its budgets."""
+
+
 def _spelled_out(query: str) -> str:
     for word, meaning in _WORDS.items():
         query = query.replace(word, meaning)
-    return query
+    return re.sub(r"PURGED_SINCE\(([\w.]+)\)", _PURGED_SINCE, query)
 
 
 _ALL = {
@@ -358,5 +371,6 @@ _ALL = {
     **ROWS,
     **PAYMENTS,
     **GUARDS,
+    **PURGES,
 }
 CHECKS: dict[str, str] = {name: _spelled_out(query) for name, query in _ALL.items()}

@@ -9,6 +9,7 @@ from db import (  # noqa: F401  # they fill the metadata
     media_tables,
     payment_tables,
     people_tables,
+    purge_tables,
     share_tables,
     tables,
     visitor_tables,

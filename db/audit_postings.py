@@ -22,9 +22,11 @@ POSTINGS = {
                || ' revenue, ' || p.written_off || ' written off'
         FROM ({_SHAPES}) p
         WHERE NOT (p.total = 0 AND p.ownerless = 0 AND (p.hold_id IS NULL) = (p.ref IS NOT NULL)
-            AND (p.hold_id IS NULL) = (p.kind IN ('grant', 'adjust'))
+            AND (p.hold_id IS NULL) = (p.kind IN ('grant', 'adjust', 'purge'))
             AND CASE p.kind
                 WHEN 'grant' THEN p.available > 0 AND p.grants = 1 AND p.adjustments + p.others = 0
+                WHEN 'purge' THEN p.available <= 0 AND p.held = 0 AND p.revenue >= 0 AND p.written_off <= 0
+                    AND p.grants + p.adjustments = 0 AND p.note IS NULL
                 WHEN 'adjust' THEN p.adjustments = 1 AND p.grants + p.others = 0 AND coalesce(p.note, '') <> ''
                 ELSE p.grants + p.adjustments = 0 AND CASE p.kind
                     WHEN 'hold' THEN p.held > 0 AND p.available = -p.held AND p.others = 1
@@ -42,8 +44,12 @@ POSTINGS = {
             SELECT account_id, count(*) AS n, min(position) AS first, max(position) AS last, max(created_at) AS at
             FROM transactions GROUP BY account_id
         ) t ON t.account_id = a.id
-        WHERE a.movements <> coalesce(t.last, 0) OR coalesce(t.last, 0) <> coalesce(t.n, 0)
-           OR coalesce(t.first, 1) <> 1 OR a.moved_at IS DISTINCT FROM t.at
+        LEFT JOIN (
+            SELECT account_id, sum(movements) AS n FROM roll_ups GROUP BY account_id
+        ) r ON r.account_id = a.id
+        WHERE a.movements <> coalesce(t.n, 0) + coalesce(r.n, 0) OR a.movements < t.last OR a.moved_at < t.at
+           OR r.n IS NULL AND (coalesce(t.last, 0) <> coalesce(t.n, 0) OR coalesce(t.first, 1) <> 1
+                               OR a.moved_at IS DISTINCT FROM t.at)
     """,
     "movement_out_of_order": """
         SELECT t.id, t.kind || ' of ' || t.created_at || ' after one of ' || t.before FROM (
@@ -59,7 +65,7 @@ POSTINGS = {
            OR closed_by NOT IN ('call', 'sweeper', 'job') OR lease_until IS NOT NULL AND state <> 'open'
            OR state <> 'settled' AND (charged, written_off, refunded) <> (0, 0, 0) OR closed_at < created_at
            OR refunded NOT IN (0, charged) OR choices < 1 OR least(input_bound, input_count, relayed_output) < 0
-           OR amount = 0 AND state <> 'void' OR input_count > input_bound OR tokens_limit < 1
+           OR amount = 0 AND state NOT IN ('void', 'erased') OR input_count > input_bound OR tokens_limit < 1
            OR key_id IS NULL AND tokens_limit IS NOT NULL OR closed_by = 'job' AND prices IS NOT NULL
     """,
     "hold_amount_without_movement": """
@@ -93,6 +99,7 @@ POSTINGS = {
             FROM KEYS_HOLDS h GROUP BY 1, 2
         ) s ON s.key_id = k.id AND s.month = k.month
         WHERE k.month >= (HOLDS_KEPT_FROM AT TIME ZONE 'UTC')::date AND k.month_credits <> coalesce(s.spent, 0)
+              AND (k.month_credits < coalesce(s.spent, 0) OR NOT PURGED_SINCE(k.month))
            OR k.month IS NULL AND k.month_credits <> 0 OR k.day IS NULL AND k.day_credits <> 0
     """,
     "key_rate_behind_its_calls": """

@@ -60,6 +60,7 @@ REFERENCES = {
             FROM usage GROUP BY account_id, 2, model, 4, epoch
         ) u USING (account_id, day, model, key_id, epoch)
         WHERE coalesce(d.day, u.day) >= (USAGE_KEPT_FROM AT TIME ZONE 'UTC')::date
+          AND coalesce(d.account_id, u.account_id) NOT IN PURGING
           AND (d.kind, d.calls, d.input_tokens, d.output_tokens, d.credits, d.provider_cost, d.costed, d.meters)
               IS DISTINCT FROM
               (u.kind, u.calls, u.input_tokens, u.output_tokens, u.credits, u.provider_cost, u.costed, u.meters)

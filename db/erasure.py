@@ -7,6 +7,7 @@ column `epoch` (`db.columns.epoch`): those of epochs before the account's own ar
 
 from collections.abc import Mapping
 from dataclasses import field
+from enum import Enum
 from types import MappingProxyType
 from uuid import UUID
 
@@ -20,6 +21,17 @@ OLD = "account_id = :account AND epoch < :epoch"
 BATCH = 1000
 
 
+class Way(Enum):
+    """How rows are deleted."""
+
+    ROWS = "rows"
+    """By the application, which has the right to."""
+    FUNCTION = "function"
+    """By `erase_rows` of `db/functions.sql`: the application itself may not delete them."""
+    ROLL_UP = "roll_up"
+    """With its call, when the ledger rolls it up."""
+
+
 @record
 class Erased:
     """Rows that a purge deletes, in the order of the list: rows that refer to others come before those."""
@@ -31,8 +43,7 @@ class Erased:
     """A condition in SQL with `:account` and `:epoch`."""
     one: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """By what a partial purge may name ("conversation", "share", "job"): a condition with `:account` and `:id`."""
-    rolled_up: bool = False
-    """Deleted with its call, when the ledger rolls it up, and not row by row."""
+    way: Way = Way.ROWS
 
 
 @record
@@ -54,6 +65,8 @@ class Extent:
     """The account's, since this purge began."""
     kind: str | None = None
     id: str | None = None
+    purge_id: UUID | None = None
+    """For rows that the application may not delete itself."""
 
     def parameters(self) -> dict[str, object]:
         return {"account": self.account_id, "epoch": self.epoch, "id": self.id}
@@ -69,7 +82,10 @@ ERASED: tuple[Erased, ...] = (
         "job_id IN (SELECT id FROM media_jobs WHERE account_id = :account AND epoch < :epoch)",
     ),
     Erased(
-        "media_jobs", "media_jobs", one=MappingProxyType({"job": "account_id = :account AND id = CAST(:id AS uuid)"})
+        "media_jobs",
+        "media_jobs",
+        one=MappingProxyType({"job": "account_id = :account AND id = CAST(:id AS uuid)"}),
+        way=Way.FUNCTION,
     ),
     Erased(
         "shares",
@@ -88,9 +104,14 @@ ERASED: tuple[Erased, ...] = (
         "conversations",
         one=MappingProxyType({"conversation": "account_id = :account AND id = CAST(:id AS uuid)"}),
     ),
-    Erased("idempotency_keys", "idempotency"),
-    Erased("usage_entries", "usage", rolled_up=True),
-    Erased("usage_days", "usage_days", rolled_up=True),
+    Erased(
+        "idempotency_keys",
+        "idempotency",
+        one=MappingProxyType({"job": "account_id = :account AND hold_id = CAST(:id AS uuid)"}),
+        way=Way.FUNCTION,
+    ),
+    Erased("usage_days", "usage_days", way=Way.FUNCTION),
+    Erased("usage_entries", "usage", way=Way.ROLL_UP),
 )
 KEPT: tuple[Kept, ...] = (
     Kept("accounts", "balance, epoch, plan, settings, limits' counters", "the account goes on", _ACCOUNT),
@@ -113,6 +134,9 @@ KEPT: tuple[Kept, ...] = (
         _ACCOUNT,
     ),
     Kept("lines", "the amounts of these movements", "the balance", _ACCOUNT),
+    Kept("purges", "id, times, counts", "a purge can be followed, and is not done twice at once", _ACCOUNT),
+    Kept("roll_ups", "sums of the erased calls", "the audit proves with them that no charge is missing", _ACCOUNT),
+    Kept("purge_receipts", "this receipt", "it proves what was erased", _ACCOUNT),
     Kept("plan_terms", "plan, times, months that were given", "the plan goes on, and gives no month twice", _ACCOUNT),
     Kept("payments", "ids at Stripe, amounts, what was bought", "records of payments must be kept by law", _BY_LAW),
     Kept("payment_customers", "id at Stripe", "later payments and refunds find the account by it", _ACCOUNT),
@@ -137,17 +161,26 @@ async def count(session: AsyncSession, extent: Extent) -> dict[str, int]:
     return counts
 
 
-async def erase(session: AsyncSession, extent: Extent, batch: int = BATCH) -> int:
-    """Delete one batch of the first rows that are left, and return how many. The caller commits, and asks until 0."""
+async def erase(session: AsyncSession, extent: Extent, batch: int = BATCH) -> tuple[str, int] | None:
+    """Delete one batch of the first rows that are left. Return their name and number, or None when none is left.
+
+    The caller commits.
+    """
     connection = await session.connection()
     for entry, rows in entries(extent):
-        if entry.rolled_up:
+        if entry.way is Way.ROLL_UP:
             continue
-        some = f"SELECT ctid FROM {entry.table} WHERE {rows} LIMIT {batch}"  # noqa: S608  # our own text
-        statement = text(f"DELETE FROM {entry.table} WHERE ctid = ANY(ARRAY({some}))")  # noqa: S608
-        if gone := (await connection.execute(statement, _used(rows, extent))).rowcount:
-            return int(gone)
-    return 0
+        if entry.way is Way.FUNCTION:
+            values: dict[str, object] = {"purge": extent.purge_id, "table": entry.table, "batch": batch}
+            deleted = await connection.execute(text("SELECT erase_rows(:purge, :table, :batch)"), values)
+            gone = int(deleted.scalar_one())
+        else:
+            some = f"SELECT ctid FROM {entry.table} WHERE {rows} LIMIT {batch}"  # noqa: S608  # our own text
+            statement = text(f"DELETE FROM {entry.table} WHERE ctid = ANY(ARRAY({some}))")  # noqa: S608
+            gone = (await connection.execute(statement, _used(rows, extent))).rowcount
+        if gone:
+            return entry.name, gone
+    return None
 
 
 def _used(rows: str, extent: Extent) -> dict[str, object]:

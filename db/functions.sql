@@ -43,12 +43,12 @@ BEGIN
             PERFORM FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE;
         END IF;
         SELECT json_agg(json_build_array(id, available, held, open_holds, movements, moved_at, suspended, plan_active,
-                                         recognise_retries, requests_tat, tokens_tat, epoch)),
+                                         recognise_retries, keep_history, requests_tat, tokens_tat, epoch)),
                array_agg(id)
         INTO accounts_, locked_accounts FROM (
             SELECT id, available, held, open_holds, movements, moved_at, suspended_at IS NOT NULL AS suspended,
                    plan_active AND coalesce(plan_until > clock_timestamp(), true) AS plan_active,
-                   recognise_retries, requests_tat, tokens_tat, epoch
+                   recognise_retries, keep_history, requests_tat, tokens_tat, epoch
             FROM accounts WHERE id = ANY(owners) ORDER BY id FOR UPDATE SKIP LOCKED
         ) locked;
     END IF;
@@ -126,8 +126,9 @@ BEGIN
     END IF;
 
     IF cardinality(_refs) > 0 THEN
-        SELECT json_agg(json_build_array(t.ref, t.account_id, l.amount)) INTO refs_
-        FROM transactions t JOIN lines l ON l.transaction_id = t.id AND l.book = 'available' WHERE t.ref = ANY(_refs);
+        SELECT json_agg(json_build_array(r.ref, t.account_id, l.amount)) INTO refs_
+        FROM unnest(_refs) AS r(ref) JOIN transactions t ON t.ref IN (r.ref, ref_digest(r.ref))
+        JOIN lines l ON l.transaction_id = t.id AND l.book = 'available';
     END IF;
 
     IF cardinality(_renewing) > 0 THEN
@@ -413,5 +414,212 @@ BEGIN
 END $$;
 
 
+CREATE OR REPLACE FUNCTION rewrap_receipt_keys(_kids text[], _from bytea[], _to bytea[], _by text)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    done bigint;
+BEGIN
+    UPDATE receipt_keys k SET wrapped = n.becomes, wrapped_by = _by FROM unnest(_kids, _from, _to) AS n(kid, was, becomes)
+    WHERE k.kid = n.kid AND k.wrapped = n.was AND octet_length(n.becomes) = octet_length(n.was);
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RETURN done;
+END $$;
+
+
+-- Purges. What an account did is erased by these functions alone, and only while its purge runs: each takes the purge's
+-- id, and reads from its row which account and which epochs that is. See db/erasure.py for the other tables.
+CREATE OR REPLACE FUNCTION running_purge(_purge uuid) RETURNS purges LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found_ purges;
+BEGIN
+    SELECT * INTO found_ FROM purges WHERE id = _purge AND completed_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no such purge runs' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN found_;
+END $$;
+
+
+-- The fence: from its commit on, what older epochs write is refused. The caller has locked the account.
+CREATE OR REPLACE FUNCTION begin_purge(_id uuid, _account uuid, _part text, _part_id text, _sessions boolean)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    epoch_ bigint; movements_ bigint; balance_ bigint;
+BEGIN
+    UPDATE accounts SET epoch = epoch + CASE WHEN _part = '' THEN 1 ELSE 0 END WHERE id = _account
+    RETURNING epoch, movements, available + held INTO STRICT epoch_, movements_, balance_;
+    INSERT INTO purges (id, account_id, epoch, part, part_id, sessions, movements, balance)
+    VALUES (_id, _account, epoch_, _part, _part_id, _sessions, movements_, balance_);
+    RETURN epoch_;
+END $$;
+
+
+CREATE OR REPLACE FUNCTION shred_keys(_purge uuid) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    p purges := running_purge(_purge); gone bigint;
+BEGIN
+    UPDATE data_keys SET wrapped = NULL, destroyed_at = clock_timestamp()
+    WHERE account_id = p.account_id AND epoch < p.epoch AND p.part = '' AND wrapped IS NOT NULL;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+
+
+-- One batch of the rows that the application cannot delete itself. Of one job: its row and what replays it.
+CREATE OR REPLACE FUNCTION erase_rows(_purge uuid, _table text, _batch bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    p purges := running_purge(_purge); gone bigint; one text;
+BEGIN
+    one := CASE _table WHEN 'media_jobs' THEN 'id' WHEN 'idempotency' THEN 'hold_id' END;
+    IF _table NOT IN ('media_jobs', 'idempotency', 'usage_days') OR p.part <> '' AND (p.part <> 'job' OR one IS NULL) THEN
+        RAISE EXCEPTION 'this purge erases nothing of %', _table USING ERRCODE = 'check_violation';
+    END IF;
+    EXECUTE format('DELETE FROM %1$I WHERE ctid = ANY(ARRAY(SELECT ctid FROM %1$I WHERE account_id = $1 AND %2$s LIMIT $3))',
+                   _table, CASE WHEN p.part = '' THEN 'epoch < $2' ELSE format('%I = %L::uuid', one, p.part_id) END)
+    USING p.account_id, p.epoch, _batch;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+
+
+-- References and notes of what is not rolled up: a reference is recognised by its hash from then on.
+CREATE OR REPLACE FUNCTION ref_digest(_ref text) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN 'sha256:' || encode(sha256(convert_to('yout reference|' || _ref, 'UTF8')), 'hex');
+
+
+CREATE OR REPLACE FUNCTION hash_references(_purge uuid) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    p purges := running_purge(_purge); changed bigint;
+BEGIN
+    PERFORM set_config('yout.purge', _purge::text, true);
+    UPDATE transactions t SET ref = n.ref, note = n.note, checksum = checksum_of(
+        t.kind, t.account_id::text, NULL, n.ref, n.note, l.amount::text)
+    FROM transactions o CROSS JOIN LATERAL (
+        SELECT ref_digest(o.ref) AS ref, CASE WHEN o.note IS NOT NULL THEN 'erased' END AS note) n
+    JOIN lines l ON l.transaction_id = o.id AND l.book = 'available'
+    WHERE t.id = o.id AND o.account_id = p.account_id AND o.position <= p.movements AND o.hold_id IS NULL
+        AND o.kind <> 'purge' AND o.ref NOT LIKE 'sha256:%' AND p.part = '';
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    PERFORM set_config('yout.purge', '', true);
+    RETURN changed;
+END $$;
+
+
+-- One batch of calls of older epochs: their movements, usage and holds go, and the sums of their postings are added to
+-- one movement of the kind 'purge'. What did not agree is counted, for the audit. Only until there is such a movement is
+-- the account locked, for its position. Returns how many calls are gone; null when none is left.
+CREATE OR REPLACE FUNCTION roll_up(_purge uuid, _batch bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    p purges := running_purge(_purge); r roll_ups; ids uuid[]; last bigint; at_ timestamptz;
+    position_ bigint; n record;
+BEGIN
+    IF p.part <> '' THEN
+        RAISE EXCEPTION 'this purge rolls nothing up' USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT * INTO r FROM roll_ups WHERE purge_id = _purge FOR UPDATE;
+    IF r.purge_id IS NULL OR r.transaction_id IS NULL THEN
+        PERFORM FROM accounts WHERE id = p.account_id FOR UPDATE;
+        _batch := least(_batch, 200);
+    END IF;
+    IF r.purge_id IS NULL THEN
+        IF EXISTS (SELECT FROM holds WHERE account_id = p.account_id AND state = 'open' AND epoch < p.epoch) THEN
+            RAISE EXCEPTION 'a call of an older epoch runs' USING ERRCODE = 'check_violation';
+        END IF;
+        INSERT INTO roll_ups (purge_id, account_id, until)
+        SELECT _purge, id, movements FROM accounts WHERE id = p.account_id RETURNING * INTO r;
+    END IF;
+
+    SELECT array_agg(t.hold_id) FILTER (WHERE h.epoch IS NULL OR h.epoch < p.epoch), max(t.position) INTO ids, last
+    FROM (SELECT hold_id, position FROM transactions
+          WHERE account_id = p.account_id AND position > r.position AND position <= r.until AND kind = 'hold'
+          ORDER BY position LIMIT _batch) t LEFT JOIN holds h ON h.id = t.hold_id;
+    IF last IS NULL THEN
+        UPDATE holds SET state = 'erased', kind = '', model = ''
+        WHERE account_id = p.account_id AND epoch < p.epoch AND state = 'void' AND amount = 0;
+        RETURN NULL;
+    END IF;
+    ids := coalesce(ids, '{}');
+    PERFORM FROM holds WHERE id = ANY(ids) ORDER BY id FOR UPDATE;
+    PERFORM set_config('yout.purge', _purge::text, true);
+    WITH one AS (
+        DELETE FROM transactions WHERE hold_id = ANY(ids) AND kind <> 'extend' RETURNING id, kind, hold_id, position, created_at
+    ), more AS (
+        DELETE FROM transactions WHERE hold_id = ANY(ids) AND kind = 'extend' RETURNING id, kind, hold_id, position, created_at
+    ), moved AS (
+        SELECT * FROM one UNION ALL SELECT * FROM more
+    ), posted AS (
+        DELETE FROM lines l USING moved m WHERE l.transaction_id = m.id
+        RETURNING m.hold_id, m.kind, m.position, m.created_at, l.transaction_id, l.book, l.amount
+    ), used AS (
+        DELETE FROM usage WHERE hold_id = ANY(ids) RETURNING hold_id, credits, written_off
+    ), emptied AS (
+        UPDATE holds SET state = 'erased', key_id = NULL, kind = '', model = '', amount = 0, price_version = '',
+            prices = NULL, input_bound = 0, input_count = 0, output_limit = NULL, choices = 1, tokens_taken = 0,
+            tokens_limit = NULL, account_tokens_limit = NULL, relayed_output = 0, charged = 0, written_off = 0,
+            refunded = 0, max_credits = NULL, lease_until = NULL, ancestor_tokens_limits = NULL
+        WHERE id = ANY(ids)
+    ), ended AS (
+        SELECT hold_id, sum(amount) AS total,
+               coalesce(sum(amount) FILTER (WHERE book = 'available'), 0) AS available,
+               coalesce(sum(amount) FILTER (WHERE book = 'held'), 0) AS held,
+               coalesce(sum(amount) FILTER (WHERE book = 'revenue'), 0) AS revenue,
+               coalesce(sum(amount) FILTER (WHERE book = 'written_off'), 0) AS written_off,
+               count(DISTINCT transaction_id) AS movements,
+               coalesce(bool_or(kind = 'charge'), false) AS charged, coalesce(bool_or(kind = 'release'), false) AS released,
+               -coalesce(sum(amount) FILTER (WHERE kind = 'charge' AND book IN ('available', 'held')), 0) AS credits,
+               -coalesce(sum(amount) FILTER (WHERE kind = 'charge' AND book = 'written_off'), 0) AS lost,
+               coalesce(sum(amount) FILTER (WHERE kind = 'refund' AND book = 'available'), 0) AS refunded,
+               -coalesce(sum(amount) FILTER (WHERE position > p.movements AND book IN ('available', 'held')), 0) AS cut,
+               min(created_at) AS began
+        FROM posted GROUP BY hold_id
+    )
+    SELECT count(*) AS calls, count(*) FILTER (WHERE e.charged) AS charges, sum(e.movements) AS movements,
+           sum(e.available) AS available, sum(e.held) AS held, sum(e.revenue) AS revenue,
+           sum(e.written_off) AS written_off, count(u.hold_id) AS used, coalesce(sum(u.credits), 0) AS usage_credits,
+           sum(e.cut) AS cut,
+           count(*) FILTER (WHERE e.total <> 0 OR e.held <> 0 OR e.charged = e.released
+               OR h.id IS NOT NULL AND (h.state <> CASE WHEN e.charged THEN 'settled' ELSE 'void' END
+                   OR h.account_id <> p.account_id OR (h.charged, h.written_off, h.refunded) <> (e.credits, e.lost, e.refunded))
+               OR u.hold_id IS NOT NULL AND (NOT e.charged OR (u.credits, u.written_off) <> (e.credits, e.lost))
+               OR u.hold_id IS NULL AND e.charged AND e.began >= (
+                   SELECT coalesce(max(horizon), '-infinity') FROM pruned WHERE what = 'usage')) AS faults
+    INTO n FROM ended e LEFT JOIN holds h ON h.id = e.hold_id LEFT JOIN used u ON u.hold_id = e.hold_id;
+
+    IF (n.available, n.revenue, n.written_off) <> (0, 0, 0) THEN
+        IF r.transaction_id IS NULL THEN
+            r.transaction_id := uuidv7();
+            UPDATE accounts SET movements = movements + 1,
+                moved_at = greatest(clock_timestamp(), moved_at + interval '1 microsecond')
+            WHERE id = p.account_id RETURNING moved_at, movements INTO at_, position_;
+        END IF;
+        WITH made AS (
+            INSERT INTO transactions (id, kind, account_id, ref, position, created_at)
+            SELECT r.transaction_id, 'purge', p.account_id, 'purge:' || _purge, position_, at_ WHERE position_ IS NOT NULL
+        )
+        INSERT INTO lines AS l (transaction_id, book, account_id, amount)
+        SELECT r.transaction_id, b.book, CASE WHEN b.book = 'available' THEN p.account_id END, b.amount
+        FROM (VALUES ('available', n.available), ('revenue', n.revenue), ('written_off', n.written_off)) b(book, amount)
+        WHERE b.amount <> 0
+        ON CONFLICT (transaction_id, book) DO UPDATE SET amount = l.amount + excluded.amount;
+        UPDATE transactions SET checksum = checksum_of(kind, account_id::text, NULL, ref, NULL, (
+            SELECT amount::text FROM lines l WHERE l.transaction_id = r.transaction_id AND l.book = 'available'))
+        WHERE id = r.transaction_id;
+    END IF;
+    UPDATE roll_ups SET transaction_id = r.transaction_id, position = last, movements = movements + coalesce(n.movements, 0),
+        calls = calls + n.calls, charges = charges + n.charges, credits = credits - coalesce(n.available, 0),
+        written_off = written_off - coalesce(n.written_off, 0), usage_entries = usage_entries + n.used,
+        usage_credits = usage_credits + n.usage_credits, credits_at_cut = credits_at_cut + coalesce(n.cut, 0),
+        faults = faults + n.faults
+    WHERE purge_id = _purge;
+    PERFORM set_config('yout.purge', '', true);
+    RETURN n.calls;
+END $$;
+
+
 REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits, rewrap_data_keys,
-    rewrap_mailbox_keys, rewrap_visitor_days FROM PUBLIC;
+    rewrap_mailbox_keys, rewrap_receipt_keys, rewrap_visitor_days FROM PUBLIC;
+REVOKE ALL ON FUNCTION begin_purge, shred_keys, erase_rows, hash_references, roll_up FROM PUBLIC;

@@ -21,12 +21,13 @@ from pydantic import TypeAdapter
 from db import ledger_writes
 from db.ledger_columns import ACCOUNT, HOLD, KEY
 from db.prepared import BEGIN, COMMIT, ROLLBACK, PreparedConnection, Statement
+from domain.conversations import Kept
 from domain.decisions import decide
 from domain.holds import ClosedBy, Hold, HoldState
 from domain.ledger import Account, Changes, IdempotencyRecord, Key, Secret, State
 from domain.limits import Limits, Used
 from domain.meters import TokenPrices
-from domain.operations import Adjust, Admit, Grant, Operation, Renew, Reserve
+from domain.operations import Adjust, Admit, Grant, Operation, Renew, Reserve, Settle
 from domain.records import record
 from domain.results import Result
 
@@ -39,7 +40,15 @@ SELECT ledger_lock(%(accounts)s::uuid[], %(digests)s::bytea[], %(unknown)s::byte
                    %(refs)s::text[], %(renewing)s::uuid[], %(wait)s::boolean)::text
 """,
 )
-STATEMENTS = (BEGIN, COMMIT, ROLLBACK, _READ, *ledger_writes.STATEMENTS)
+# After the accounts' locks, under which their conversations change.
+_CONVERSATIONS = Statement(
+    "conversations",
+    """
+SELECT coalesce(json_agg(json_build_array(id, account_id, epoch, messages)), '[]')::text
+FROM conversations WHERE id = ANY(%(conversations)s::uuid[])
+""",
+)
+STATEMENTS = (BEGIN, COMMIT, ROLLBACK, _READ, _CONVERSATIONS, *ledger_writes.STATEMENTS)
 """All statements that `begin` and `commit` run."""
 _STATES = {state.value: state for state in HoldState}
 _CLOSERS = {closer.value: closer for closer in ClosedBy}
@@ -124,8 +133,15 @@ async def begin(
     transactions; otherwise locked rows are left out and named in `Locked.unavailable`.
     """
     values = _Wanted.by(operations).parameters(owners) | {"wait": wait}
-    _, result = await connection.run((BEGIN, {}), (_READ, values))
-    return _locked(result.get_value(0, 0))
+    kept = [one.kept.conversation_id for one in operations if isinstance(one, Settle) and one.kept is not None]
+    if not kept:
+        _, result = await connection.run((BEGIN, {}), (_READ, values))
+        return _locked(result.get_value(0, 0))
+    _, result, found = await connection.run((BEGIN, {}), (_READ, values), (_CONVERSATIONS, {"conversations": kept}))
+    locked = _locked(result.get_value(0, 0))
+    for id_, account_id, epoch, messages in orjson.loads(found.get_value(0, 0)):
+        locked.state.conversations[UUID(id_)] = Kept(_known_id(account_id), epoch, messages)
+    return locked
 
 
 async def commit(connection: PreparedConnection, changes: Changes) -> None:

@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from db.prepared import Statement
 from domain.holds import Hold
 from domain.ids import uuid7
-from domain.ledger import Changes, Key, Transaction
+from domain.ledger import AppendedTurn, Changes, Key, Transaction
 from domain.limits import Used
 
 _COUNTERS = tuple(field.name for field in fields(Used))
@@ -48,7 +49,31 @@ FROM unnest(%(sealed_holds)s::uuid[], %(sealed)s::bytea[]) AS n(hold_id, sealed)
 WHERE i.hold_id = n.hold_id
 """,
 )
-STATEMENTS = (_WRITE, _CLAIMS, _SEALED)
+_BEGUN = Statement(
+    "begun",
+    """
+INSERT INTO conversations (id, account_id, epoch, title)
+SELECT i, a, e, t FROM unnest(%(begun)s::uuid[], %(begun_accounts)s::uuid[], %(begun_epochs)s::bigint[],
+                              %(titles)s::bytea[]) AS c(i, a, e, t)
+""",
+)
+# A conversation that is deleted at this moment is locked by its deletion: then nothing is appended.
+_APPENDED = Statement(
+    "appended",
+    """
+WITH grown AS (
+    UPDATE conversations c SET messages = c.messages + g.more, size = c.size + g.size, updated_at = clock_timestamp()
+    FROM unnest(%(grown)s::uuid[], %(more)s::bigint[], %(sizes)s::bigint[]) AS g(id, more, size)
+    WHERE c.id = g.id RETURNING c.id
+)
+INSERT INTO messages (conversation_id, position, account_id, epoch, hold_id, sealed)
+SELECT m.conversation, m.position, m.account, m.epoch, m.hold, m.sealed
+FROM unnest(%(appended)s::uuid[], %(positions)s::bigint[], %(owners)s::uuid[], %(epochs)s::bigint[],
+            %(of_holds)s::uuid[], %(messages)s::bytea[]) AS m(conversation, position, account, epoch, hold, sealed)
+JOIN grown g ON g.id = m.conversation
+""",
+)
+STATEMENTS = (_WRITE, _CLAIMS, _SEALED, _BEGUN, _APPENDED)
 
 
 def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
@@ -78,6 +103,40 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
         )
     if changes.sealed:
         yield _SEALED, {"sealed_holds": list(changes.sealed), "sealed": list(changes.sealed.values())}
+    if changes.turns:
+        yield from _kept(changes.turns)
+
+
+def _kept(turns: Sequence[AppendedTurn]) -> Iterator[tuple[Statement, dict[str, Any]]]:
+    """Yield the statements that begin conversations and append turns."""
+    if begun := [turn for turn in turns if turn.title is not None]:
+        yield (
+            _BEGUN,
+            {
+                "begun": [turn.conversation_id for turn in begun],
+                "begun_accounts": [turn.account_id for turn in begun],
+                "begun_epochs": [turn.epoch for turn in begun],
+                "titles": [turn.title for turn in begun],
+            },
+        )
+    grown: dict[UUID, list[bytes]] = {}
+    for turn in turns:
+        grown.setdefault(turn.conversation_id, []).extend(turn.sealed)
+    rows = [(turn, turn.first + at, one) for turn in turns for at, one in enumerate(turn.sealed)]
+    yield (
+        _APPENDED,
+        {
+            "grown": list(grown),
+            "more": [len(sealed) for sealed in grown.values()],
+            "sizes": [sum(map(len, sealed)) for sealed in grown.values()],
+            "appended": [turn.conversation_id for turn, _, _ in rows],
+            "positions": [position for _, position, _ in rows],
+            "owners": [turn.account_id for turn, _, _ in rows],
+            "epochs": [turn.epoch for turn, _, _ in rows],
+            "of_holds": [turn.hold_id for turn, _, _ in rows],
+            "messages": [sealed for _, _, sealed in rows],
+        },
+    )
 
 
 def _rows(rows: Iterable[Any]) -> str | None:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import ledger
+from db import accounts, ledger
 from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
@@ -110,10 +110,11 @@ class MediaJobs:
 
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
         """Return a job of the account. Raises `NotFound`, also for another account's job."""
-        job = await self.load(job_id)
-        if job.account_id != account_id:
-            raise NotFound("There is no such job in this account.")
-        return job
+        async with self._database.reading() as session:
+            row = await _row(session, job_id)
+            if row.account_id != account_id or await _is_erased(session, row):
+                raise NotFound("There is no such job in this account.")
+            return _job(row)
 
     async def request(self, job_id: UUID) -> MediaRequest:
         async with self._database.reading() as session:
@@ -214,7 +215,9 @@ class MediaJobs:
             return False
         async with self._database.reading() as session:
             row = await session.get(MediaJobRow, folder.job_id)
-            served = () if row is None else _job(row).served(datetime.now(UTC))
+            if row is None or await _is_erased(session, row):
+                return False
+            served = _job(row).served(datetime.now(UTC))
             return any(output.object_key == object_key for output in served)
 
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
@@ -238,6 +241,11 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
     if row is None:
         raise NotFound("There is no such job in this account.")
     return row
+
+
+async def _is_erased(session: AsyncSession, row: MediaJobRow) -> bool:
+    """Tell whether a purge erases the job: from its beginning on, nobody finds it."""
+    return row.epoch < await accounts.epoch(session, row.account_id)
 
 
 def _aad(job_id: UUID) -> str:

@@ -46,6 +46,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
+        "purges": ("step", "found", "erased", "completed_at"),
         "visitor_days": ("wrapped", "wrapped_by"),
         "visitor_counts": ("used",),
     }
@@ -55,6 +56,7 @@ ADDING = (
     *("usage_days", "audits", "idempotency", "media_jobs", "job_inputs", "storage_scans", "shares"),
     *("conversations", "messages"),
     *("sessions", "one_time_links", "throttles", "mailbox_keys", "free_tier_networks"),
+    *("purge_receipts", "receipt_keys"),
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
     *("visitor_days", "visitor_counts"),
 )

@@ -127,5 +127,11 @@ async def end_all(session: AsyncSession, user_id: UUID, *, but: UUID | None = No
     return int((await session.exec(gone)).rowcount)
 
 
+async def end_all_of(session: AsyncSession, account_id: UUID) -> int:
+    """End all sessions of an account's owner. Returns how many ended."""
+    owner = select(UserRow.id).where(UserRow.account_id == account_id)
+    return int((await session.exec(delete(SessionRow).where(col(SessionRow.user_id).in_(owner)))).rowcount)
+
+
 async def _execute(session: AsyncSession, statement: Any, values: dict[str, Any]) -> int:
     return int((await (await session.connection()).execute(statement, values)).rowcount)

@@ -147,11 +147,12 @@ class HoldRow(SQLModel, table=True):
 
     __tablename__ = "holds"
     __table_args__ = (
-        CheckConstraint("state IN ('open', 'settled', 'void')", name="state"),
+        CheckConstraint("state IN ('open', 'settled', 'void', 'erased')", name="state"),
         CheckConstraint("amount >= 0 AND charged >= 0 AND written_off >= 0", name="amounts"),
         Index("ix_holds_expiring", "lease_until", postgresql_where=text("state = 'open'")),
         Index("ix_holds_swept", "closed_at", postgresql_where=text("closed_by = 'sweeper'")),
         Index("ix_holds_open", "account_id", postgresql_where=text("state = 'open'")),
+        Index("ix_holds_unplaced", "account_id", postgresql_where=text("state = 'void' AND amount = 0")),
         {"postgresql_with": {"fillfactor": "70"}},
     )
     id: UUID = Field(primary_key=True)
@@ -191,7 +192,9 @@ class TransactionRow(SQLModel, table=True):
 
     __tablename__ = "transactions"
     __table_args__ = (
-        CheckConstraint("kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund', 'adjust')", name="kind"),
+        CheckConstraint(
+            "kind IN ('hold', 'extend', 'charge', 'release', 'grant', 'refund', 'adjust', 'purge')", name="kind"
+        ),
         Index(
             "uq_transactions_hold_id_kind",
             "hold_id",

@@ -59,6 +59,13 @@ WRAPPED = (
         rewrap="rewrap_mailbox_keys",
     ),
     WrappedTable(
+        name="receipt_keys",
+        keys=_data_keys,
+        key=(("kid", "text"),),
+        aad=lambda kid: f"receipt_keys|{kid}",
+        rewrap="rewrap_receipt_keys",
+    ),
+    WrappedTable(
         name="visitor_days",
         keys=_data_keys,
         key=(("day", "date"),),

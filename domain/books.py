@@ -171,7 +171,17 @@ def reserved(hold: Hold, account: Account, left: tuple[Left | None, Left | None]
     key_id, limit = hold.key_id, hold.output_limit
     available, held = account.available, account.held
     return Reserved(
-        hold.id, account.id, key_id, hold.amount, limit, available, held, *left, claimed=claimed, epoch=hold.epoch
+        hold.id,
+        account.id,
+        key_id,
+        hold.amount,
+        limit,
+        available,
+        held,
+        *left,
+        claimed=claimed,
+        epoch=hold.epoch,
+        keep_history=account.keep_history,
     )
 
 

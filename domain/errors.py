@@ -22,7 +22,7 @@ GatewayError
 ├── KeyReused                     an id or Idempotency-Key met a different request
 ├── AlreadyRunning                the same Idempotency-Key is still at work
 ├── ReplayGone                    answered before; that answer cannot be given again
-├── Erased                        a purge of the account has ended this call
+├── EndedByPurge                  a purge of the account has ended this call
 ├── HoldVoided                    the hold was released before this step
 ├── HoldClosed                    the hold was already settled
 ├── UpstreamError                 provider failed
@@ -233,7 +233,7 @@ class ReplayGone(GatewayError):
     code = "idempotency_conflict"
 
 
-class Erased(GatewayError):
+class EndedByPurge(GatewayError):
     """A purge of this account has ended this call. What was delivered is charged; send the call again to go on."""
 
     code = "purge_in_progress"

@@ -15,6 +15,8 @@ class HoldState(StrEnum):
     OPEN = "open"
     SETTLED = "settled"
     VOID = "void"
+    ERASED = "erased"
+    """A tombstone: a purge has erased the call."""
 
 
 class ClosedBy(StrEnum):

@@ -20,3 +20,7 @@ def chat_id(hold_id: UUID) -> str:
 
 def workflow_id(job_id: UUID) -> str:
     return f"media-{job_id}"
+
+
+def purge_workflow_id(purge_id: UUID) -> str:
+    return f"purge-{purge_id}"

@@ -5,11 +5,13 @@ an account; `revenue`, `grants`, `adjustments` and `written_off` to the system. 
 operations, `domain/results.py` their results. `domain/decisions.py` decides, `db/ledger.py` reads and writes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from domain.conversations import Kept
 from domain.holds import Hold
 from domain.limits import NO_LIMITS, Limits, Used
 from domain.operations import REMEMBERED
@@ -25,6 +27,8 @@ class TransactionKind(StrEnum):
     GRANT = "grant"
     REFUND = "refund"
     ADJUST = "adjust"
+    PURGE = "purge"
+    """The sum of all calls that a purge erased. Only the database's `roll_up` makes one."""
 
 
 class LedgerAccount(StrEnum):
@@ -48,6 +52,7 @@ class Account:
     plan_active: bool = False
     recognise_retries: bool = False
     """A stock SDK's retry of a call that still runs, or was just charged, is answered with that call."""
+    keep_history: bool = False
     requests_tat: datetime | None = None
     """Of the operator's ceiling, for all keys of the account, as `Used` has them for one key."""
     tokens_tat: datetime | None = None
@@ -107,8 +112,24 @@ class State:
     """Holds to be renewed whose key was revoked, or whose account was suspended, since they were placed."""
     erased: set[UUID] = field(default_factory=set)
     """Holds to be renewed that were placed in an epoch which a purge has ended."""
+    conversations: dict[UUID, Kept] = field(default_factory=dict)
+    """Those to which a call of the batch is to be appended."""
     refs: dict[str, tuple[UUID, int]] = field(default_factory=dict)
     """Transactions already made under an external reference: account and amount."""
+
+
+@record
+class AppendedTurn:
+    """Sealed messages of one call, for the positions from `first` on."""
+
+    conversation_id: UUID
+    account_id: UUID
+    epoch: int
+    hold_id: UUID
+    first: int
+    sealed: Sequence[bytes]
+    title: bytes | None
+    """Sealed. None unless the conversation begins with it."""
 
 
 @record
@@ -140,6 +161,7 @@ class Changes:
     claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
     sealed: dict[UUID, bytes] = field(default_factory=dict)
     """Answers to keep, by the hold whose claim they are for."""
+    turns: list[AppendedTurn] = field(default_factory=list)
     transactions: list[Transaction] = field(default_factory=list)
     usage: list[UsageEntry] = field(default_factory=list)
 

@@ -1,9 +1,10 @@
 """The operations of the ledger, as values. Each has its effect once, however often it is sent; `Admit` each time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from domain.errors import GatewayError
 from domain.holds import LEASE, ClosedBy
 from domain.limits import NO_LIMITS, Limits
 from domain.pricing import FlatTerms, TextTerms, Usage
@@ -67,6 +68,8 @@ class Reserve:
     claim: IdempotencyClaim | None = None
     implicit: Callable[[], IdempotencyClaim] | None = None
     """What a retry of this call would claim: made only for an account that has those recognised."""
+    unsupported: Callable[[], GatewayError | None] | None = None
+    """The refusal of a parameter that no route takes: asked for a strict key alone."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
     admitted: bool = False
@@ -80,6 +83,19 @@ class Renew:
     hold_id: UUID
     relayed_output: int
     lease: timedelta = LEASE
+
+
+@record
+class KeptTurn:
+    """The messages of a call and its answer, for its conversation. The transaction that charges it appends them."""
+
+    conversation_id: UUID
+    epoch: int
+    """Of the key that seals them."""
+    seal: Callable[[int, int], Sequence[bytes]]
+    """Seals the messages for their positions: takes the first one's, and the credits that were charged."""
+    title: bytes | None = None
+    """Sealed. None if the conversation was there before this call."""
 
 
 @record
@@ -97,6 +113,8 @@ class Settle:
     provider: str | None = None
     cost: int | None = None
     """What that provider bills us, in billionths of a credit. None: not known."""
+    kept: KeptTurn | None = None
+    """What the account keeps of the call."""
     capped: bool = False
     """Its client had left before the provider finished: never above the hold."""
 
@@ -127,6 +145,8 @@ class Sweep:
 
     hold_id: UUID
     account_id: UUID
+    cut: bool = False
+    """For a purge: end a hold of an older epoch too, whatever its lease."""
 
 
 @record

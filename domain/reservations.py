@@ -14,7 +14,7 @@ from domain.errors import (
     AlreadyRunning,
     AmountTooLarge,
     CallerUnknown,
-    Erased,
+    EndedByPurge,
     GatewayError,
     HoldClosed,
     HoldVoided,
@@ -138,7 +138,8 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
     if claim is not None:
         _record(books, claim, hold)
     left = rates.left(_rates(account, keys, operation.ceiling), books.state.now)
-    return reserved(hold, account, left, claimed=claim is not None)
+    answer = reserved(hold, account, left, claimed=claim is not None)
+    return replace(answer, strict=True) if keys and keys[0].strict else answer
 
 
 def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
@@ -181,7 +182,7 @@ def _require_alive(hold: Hold, account: Account, key: Key | None) -> None:
     if hold.state is not HoldState.OPEN:
         raise HoldClosed
     if hold.epoch < account.epoch:
-        raise Erased
+        raise EndedByPurge
     if key is not None and key.dead:
         raise CallerUnknown
     if account.suspended:
@@ -195,6 +196,8 @@ def _caller(books: Books, operation: Reserve) -> tuple[Account, Keys]:
         _require_scope(key, operation.scope)
         if key.models is not None and operation.model not in key.models:
             raise ModelNotFound(operation.model)
+        if key.strict and operation.unsupported and (refusal := operation.unsupported()):
+            raise refusal
     if operation.pro_only and not account.plan_active:
         raise ProRequired
     return account, keys
@@ -232,7 +235,7 @@ def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claime
     if hold.state is HoldState.SETTLED:
         raise HoldClosed
     if hold.epoch < account.epoch:
-        raise Erased
+        raise EndedByPurge
     return reserved(hold, account, (None, None), claimed=claimed)
 
 

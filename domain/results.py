@@ -33,6 +33,8 @@ class Reserved:
     tokens: Left | None = None
     claimed: bool = False
     """Its claim was recorded: its answer is to be sealed when it settles."""
+    keep_history: bool = False
+    """The account keeps its chats without being asked."""
     key_expires: datetime | None = None
     strict: bool = False
     """Its key is strict, whatever the request says."""
@@ -71,6 +73,8 @@ class Closed:
     available: int
     held: int
     repeated: bool = False
+    kept: bool = False
+    """The call's messages and its answer were appended to its conversation."""
 
 
 @record

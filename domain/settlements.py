@@ -5,11 +5,12 @@ from typing import assert_never
 
 from domain import pricing
 from domain.books import Books, closed, usage_entry
-from domain.errors import AmountTooLarge, Erased, HoldClosed, HoldVoided, NotFound
+from domain.conversations import Kept
+from domain.errors import AmountTooLarge, EndedByPurge, HoldClosed, HoldVoided, NotFound
 from domain.holds import ClosedBy, Hold, HoldState
-from domain.ledger import Account, TransactionKind
+from domain.ledger import Account, AppendedTurn, TransactionKind
 from domain.money import MAX_AMOUNT
-from domain.operations import Refund, Renew, Settle, Sweep, Void
+from domain.operations import KeptTurn, Refund, Renew, Settle, Sweep, Void
 from domain.pricing import Usage, UsageSource
 from domain.results import Closed, Renewed
 
@@ -32,9 +33,13 @@ def settle(books: Books, operation: Settle) -> Closed:
         case HoldState.OPEN:
             return _charge(books, hold, account, operation)
         case HoldState.SETTLED:
-            return closed(hold, account, repeated=True)
+            again = closed(hold, account, repeated=True)
+            kept = operation.kept is not None and operation.kept.conversation_id in books.state.conversations
+            return replace(again, kept=True) if kept else again
         case HoldState.VOID:
-            raise HoldVoided
+            raise HoldVoided if hold.epoch == account.epoch else EndedByPurge
+        case HoldState.ERASED:
+            raise EndedByPurge
     assert_never(hold.state)
 
 
@@ -53,7 +58,8 @@ def sweep(books: Books, operation: Sweep) -> Closed:
     account = books.owner(hold, operation.account_id)
     if hold.state is not HoldState.OPEN:
         return closed(hold, account, repeated=True)
-    if hold.lease_until is None or hold.lease_until > books.state.now:
+    alive = hold.lease_until is None or hold.lease_until > books.state.now
+    if alive and not (operation.cut and hold.lease_until is not None and hold.epoch < account.epoch):
         raise HoldClosed("This hold is alive.")
     if hold.relayed_output == 0:
         return _release(books, hold, account, ClosedBy.SWEEPER)
@@ -67,7 +73,7 @@ def refund(books: Books, operation: Refund) -> Closed:
     if hold.state is HoldState.OPEN:
         return _release(books, hold, account, operation.closed_by)
     if hold.epoch < account.epoch:
-        raise Erased("A purge has ended the epoch of this charge: it is rolled up, and cannot be refunded.")
+        raise EndedByPurge("A purge has ended the epoch of this charge: it is rolled up, and cannot be refunded.")
     if hold.state is HoldState.VOID or hold.refunded or not hold.charged:
         return closed(hold, account, repeated=True)
     if hold.charged > MAX_AMOUNT - account.available - account.held:
@@ -116,7 +122,29 @@ def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Cl
     books.changes.usage.append(usage_entry(hold, usage, operation, books.moving(account)))
     if operation.sealed is not None and hold.epoch == account.epoch:
         books.changes.sealed[hold.id] = operation.sealed
-    return closed(hold, account)
+    kept = operation.kept is not None and _keep(books, hold, account, operation.kept)
+    return replace(closed(hold, account), kept=kept) if kept else closed(hold, account)
+
+
+def _keep(books: Books, hold: Hold, account: Account, turn: KeptTurn) -> bool:
+    """Append a call to its conversation. Nothing is kept of an earlier epoch, or in a conversation that is gone."""
+    conversation = books.state.conversations.get(turn.conversation_id)
+    begins = conversation is None and turn.title is not None
+    if begins:
+        conversation = Kept(account.id, turn.epoch, 0)
+    if conversation is None or conversation.account_id != account.id:
+        return False
+    if {hold.epoch, turn.epoch, conversation.epoch} != {account.epoch}:
+        return False
+    first = conversation.messages + 1
+    sealed = turn.seal(first, hold.charged)
+    title = turn.title if begins else None
+    books.changes.turns.append(
+        AppendedTurn(turn.conversation_id, account.id, turn.epoch, hold.id, first, sealed, title)
+    )
+    after = replace(conversation, messages=conversation.messages + len(sealed))
+    books.state.conversations[turn.conversation_id] = after
+    return True
 
 
 def _release(books: Books, hold: Hold, account: Account, closed_by: ClosedBy) -> Closed:

@@ -16,6 +16,7 @@ from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest
+from gateway.kept_turns import Turn
 from gateway.produced_output import ProducedOutput
 from gateway.wire import Head, ModelCall
 from providers.base import ChatCall, UpstreamRequest
@@ -39,6 +40,8 @@ class Call:
     output: ProducedOutput
     idempotent: IdempotentRequest | None = None
     """Set when the answer is to be kept for a replay."""
+    turn: Turn | None = None
+    """Set when the call is to be kept in a conversation."""
     held: int = 0
     """Credits that its hold has now."""
     held_at_start: int | None = None
@@ -59,7 +62,8 @@ class Call:
 
     @property
     def head(self) -> Head:
-        return Head(chat_id(self.hold_id), self.created, self.request, self.held)
+        conversation_id = self.turn.conversation_id if self.turn else None
+        return Head(chat_id(self.hold_id), self.created, self.request, self.held, conversation_id)
 
     @property
     def max_input(self) -> int:

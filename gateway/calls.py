@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -16,17 +17,18 @@ from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
 from domain.limits import Limits
 from domain.meters import TokenPrices
-from domain.operations import Extend, Operation, Reserve, Settle, Void
+from domain.operations import Extend, KeptTurn, Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import extras
+from gateway import answers, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, chat_call, rejected
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
+from gateway.kept_turns import Keeper
 from gateway.produced_output import ProducedOutput
 from gateway.routing import RouteFaults
 from gateway.streams import ClientSink, Stream
@@ -66,6 +68,8 @@ class Calls:
         self.count = count
         self._ceiling = ceiling
         self.turns = FairTurns()
+        self.keeper: Keeper | None = None
+        """Set where calls can be kept."""
         self.faults = RouteFaults()
         self.abandoned = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
@@ -82,6 +86,9 @@ class Calls:
         Returns a `Replay` if the same request was made and charged before.
         """
         caller.require_scope("chat")
+        new = request.body.get("messages") or ()
+        if self.keeper is not None and request.keeping is not None:
+            request = await self.keeper.continued(request)
         explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
         model, terms = await self.terms(request, None if explicit else request.admitted)
         routes = self._strict_routes(request, model) if request.strict else model.routes
@@ -99,6 +106,7 @@ class Calls:
             ceiling=ceiling,
             claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
             implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
+            unsupported=partial(self._unsupported, request, model),
             max_credits=request.max_credits,
             admitted=request.admitted is not None,
         )
@@ -109,7 +117,7 @@ class Calls:
         call = Call(
             request=request,
             model=model,
-            routes=routes,
+            routes=self._strict_routes(request, model) if reserved.strict else routes,
             input=InputTokens(terms.input_count, terms.input_bound),
             reserved=reserved,
             created=int(time.time()),
@@ -118,6 +126,7 @@ class Calls:
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
+        await self._keep(call, new)
         call.output.paid = (reserved.output_limit or 0) * request.choices
         self.live[call.hold_id] = call
         return call
@@ -125,6 +134,19 @@ class Calls:
     def model(self, name: str) -> Model:
         """Find an active model. Raises `ModelNotFound`."""
         return self._catalog().find(name)
+
+    async def _keep(self, call: Call, new: Sequence[Mapping[str, Any]]) -> None:
+        """Prepare to keep the call, if it is to be kept. If that fails, the call ends before anything is sent."""
+        asked, reserved = call.request.keeping, call.reserved
+        if asked is None or self.keeper is None:
+            return
+        if not (asked.conversation_id or reserved.keep_history if asked.save is None else asked.save):
+            return
+        try:
+            call.turn = await self.keeper.turn(reserved.account_id, asked.conversation_id, new)
+        except BaseException:
+            await self.void(call)
+            raise
 
     async def terms(self, request: ModelCall, payer: Admitted | None = None) -> tuple[Model, TextTerms]:
         """Return the model, and the most that the call may use of it. Nothing is held or sent.
@@ -149,6 +171,13 @@ class Calls:
         raise RequestInvalid(
             f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
         )
+
+    def _unsupported(self, request: ModelCall, model: Model) -> RequestInvalid | None:
+        try:
+            self._strict_routes(request, model)
+        except RequestInvalid as refusal:
+            return refusal
+        return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
@@ -187,9 +216,10 @@ class Calls:
         owner = request.admitted.account_id if request.admitted else None
         counted = await self.turns.run(owner, count) if request.big else count()
         if model.context_window is not None and counted.least > model.context_window:
+            remedy = " Begin a new conversation, or choose a model that reads more." if request.continues else ""
             raise ContextLengthExceeded(
                 f"The input has about {counted.count} tokens; the context window of this model is "
-                f"{model.context_window} tokens (context_length_exceeded)."
+                f"{model.context_window} tokens (context_length_exceeded).{remedy}"
             )
         return counted
 
@@ -227,7 +257,14 @@ class Calls:
             capped=charge.capped,
             provider=provider,
             cost=cost,
+            kept=self._kept(call, charge),
         )
+
+    def _kept(self, call: Call, charge: events.Settle) -> KeptTurn | None:
+        if call.turn is None or charge.answered is None:
+            return None
+        usage = answers.usage_object(charge.usage)
+        return call.turn.kept(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
 
     async def void(self, call: Call) -> Closed:
         return await self._close(call, lambda: Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))

@@ -24,6 +24,7 @@ from gateway import answers, replays
 from gateway.assembly import Assembly
 from gateway.call import Call
 from gateway.idempotency import MAX_REPLAY_BYTES
+from gateway.kept_turns import Answered
 from gateway.routing import Attempts
 from gateway.stream_events import (
     Ask,
@@ -103,7 +104,9 @@ class Relay:
         self._call = call
         self._attempts = Attempts(call.routes)
         self._attempt = _Attempt()
-        self._assembly = Assembly() if call.idempotent else None
+        self._replayed = call.idempotent is not None
+        """True while the answer can be stored for a replay."""
+        self._assembly = Assembly() if self._replayed or call.turn else None
         self._waiting: deque[Event] | None = None
         """Events of the provider that wait, in order, while the hold is extended. None at other times."""
         self._grows = False
@@ -170,9 +173,11 @@ class Relay:
         """
         assert self._assembly is not None  # noqa: S101  # the caller has checked it
         self._assembly.add(delta.chunk, delta.text)
-        if self._assembly.size <= MAX_REPLAY_BYTES:
+        if not self._replayed or self._assembly.size <= MAX_REPLAY_BYTES:
             return None
-        self._assembly = None
+        self._replayed = False
+        if self._call.turn is None:
+            self._assembly = None
         if self.phase is not Phase.READING_FOR_BILL:
             return None
         self._note(delta)
@@ -232,7 +237,7 @@ class Relay:
 
     def _read_for_bill(self) -> Effects:
         """Read on without a client, if the answer can be replayed or the provider bills the rest anyway. Else end."""
-        if self._assembly is not None:
+        if self._replayed:
             return [ReadForBill(replayed=True)]
         route = self._call.route
         if route is not None and Capability.ABORT_STOPS_BILLING not in route.capabilities:
@@ -264,8 +269,8 @@ class Relay:
         close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # a complete answer's connection is reused
         self._usage, above = self._call.billable(self._used(complete=reason is EndReason.FINISHED))
         self._end_choices("stop" if reason is EndReason.FINISHED else "length")
-        answer = None if left else self._sealable()
-        return [*close, Settle(self._usage, not left, above, self._abandoned, answer)]
+        answer, answered = None if left else self._sealable(), self._answered(partial=left)
+        return [*close, Settle(self._usage, not left, above, self._abandoned, answer, answered)]
 
     def _used(self, *, complete: bool) -> Usage:
         """Return the reported usage, but at least our count if the answer is cut off or text came after the report."""
@@ -284,7 +289,8 @@ class Relay:
         if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeout):
             self._error = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
         self._usage, above = self._call.billable(self._used(complete=not self._unended()))
-        return [Close(), Settle(self._usage, minimum=False, unbilled_output=above, capped=self._abandoned)]
+        answered = self._answered(partial=True, reason="error")
+        return [Close(), Settle(self._usage, False, above, self._abandoned, answered=answered)]
 
     def break_off(self, error: GatewayError) -> Effects:
         """End the call after a fault of this program: it is settled for what was produced, or released."""
@@ -295,7 +301,7 @@ class Relay:
 
     def _sealable(self) -> bytes | None:
         """Return the answer to store for a replay, or None if there is none or it cannot be written as JSON."""
-        if self._assembly is None:
+        if self._assembly is None or not self._replayed:
             return None
         whole = self._assembly
         try:
@@ -303,6 +309,14 @@ class Relay:
         except TypeError:  # orjson's JSONEncodeError
             return None
         return replays.sealable(completed, self._call)
+
+    def _answered(self, *, partial: bool, reason: str | None = None) -> Answered | None:
+        """Return what was produced, if the call is kept. `reason` is why it broke off."""
+        if self._call.turn is None or self._assembly is None:
+            return None
+        choices = self._assembly.choices
+        message = choices[0]["message"] if choices else {"role": "assistant", "content": None}
+        return Answered(message, reason if partial else choices[0]["finish_reason"] if choices else "stop", partial)
 
     def _end_choices(self, reason: str) -> None:
         """Give a finish reason to each choice that has none, as when the credits ran out."""
@@ -319,7 +333,7 @@ class Relay:
     def settled(self, event: Settled) -> Effects:
         self.phase = Phase.DONE
         closed = event.closed
-        bill = Bill(self._usage, closed.charged, closed.available, self._call.held)
+        bill = Bill(self._usage, closed.charged, closed.available, self._call.held, closed.kept)
         if self._error is not None:
             return [Fail(self._error, bill, self.produced)]
         return [End(self._attempt.last, bill)]

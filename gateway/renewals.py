@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import CallerUnknown, Erased, GatewayError, HoldClosed
+from domain.errors import CallerUnknown, EndedByPurge, GatewayError, HoldClosed
 from domain.holds import LEASE
 from domain.operations import Renew
 from domain.results import Renewed
@@ -59,7 +59,7 @@ async def _renew(calls: Calls, call: Call) -> None:
         if isinstance(renewed, Renewed) and renewed.cut:
             _lose(calls, call, CallerUnknown())
         elif isinstance(renewed, Renewed) and renewed.erased:
-            _lose(calls, call, Erased())
+            _lose(calls, call, EndedByPurge())
 
 
 def _lose(calls: Calls, call: Call, error: GatewayError) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -22,11 +24,18 @@ class Replayed:
     """Credits that were set aside when the first output went out; `bill` has those in the end."""
     dropped: tuple[str, ...]
     """Parameters of the request that the route did not take."""
+    conversation_id: UUID | None = None
 
 
 def sealable(answer: CompletedAnswer, call: Call) -> bytes:
     """The content to seal for a call that ends with this answer."""
-    beside = {"held": call.held, "held_at_start": call.held_at_start or call.held, "dropped": call.dropped}
+    beside: dict[str, Any] = {
+        "held": call.held,
+        "held_at_start": call.held_at_start or call.held,
+        "dropped": call.dropped,
+    }
+    if call.turn is not None:
+        beside["conversation_id"] = str(call.turn.conversation_id)
     return answers.for_replay(answer, beside)
 
 
@@ -40,15 +49,18 @@ def replayed(replay: Replay, idempotent: IdempotentRequest) -> Replayed:
         )
     beside = body.pop("beside", {"held": body.pop("held", replay.charged)})  # as it was sealed before this version
     held: int = beside["held"]
-    bill = Bill(answers.usage_of(body["usage"]), replay.charged, replay.available, held)
+    conversation = beside.get("conversation_id")
+    kept = UUID(conversation) if conversation else None
+    bill = Bill(answers.usage_of(body["usage"]), replay.charged, replay.available, held, kept is not None)
     completed = CompletedAnswer(body, orjson.dumps(body))
-    return Replayed(completed, bill, beside.get("held_at_start", held), tuple(beside.get("dropped", ())))
+    return Replayed(completed, bill, beside.get("held_at_start", held), tuple(beside.get("dropped", ())), kept)
 
 
 def stream(writer: Callable[[Head], StreamWriter], request: ModelCall, replayed: Replayed) -> bytes:
     """Replay the whole stream through the same writer as the first time."""
     body, bill = replayed.answer.body, replayed.bill
-    writing = writer(Head(body["id"], body["created"], request, replayed.held_at_start))
+    head = Head(body["id"], body["created"], request, replayed.held_at_start, replayed.conversation_id)
+    writing = writer(head)
     parts = list(assembly.deltas(body))
     written = [writing.delta(delta) for delta in parts if not delta.finished]
     if bill.held != replayed.held_at_start:

@@ -2,12 +2,23 @@
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
+from uuid import UUID
 
 from domain.errors import GatewayError
 from domain.pricing import Usage
 from domain.records import record
 from domain.results import Admitted
 from providers.base import Delta, NativeRequest
+
+
+@record
+class Keeping:
+    """What a request says about being kept."""
+
+    save: bool | None = None
+    """None: as its conversation or its account has it."""
+    conversation_id: UUID | None = None
+    """The conversation that it continues."""
 
 
 @record
@@ -28,8 +39,14 @@ class ModelCall:
     """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
     """Set for a large request: its caller was admitted before the body was parsed."""
+    keeping: Keeping | None = None
+    """None if nothing of the call can be kept: on other wires, and for who wants it so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
+
+    @property
+    def continues(self) -> bool:
+        return self.keeping is not None and self.keeping.conversation_id is not None
 
 
 @record
@@ -42,6 +59,8 @@ class Head:
     request: ModelCall
     held: int
     """Credits that are set aside for it."""
+    conversation_id: UUID | None = None
+    """In which the call is to be kept."""
 
 
 @record
@@ -54,6 +73,8 @@ class Bill:
     """The balance of the account after the charge."""
     held: int
     """Credits that were set aside for the call in the end."""
+    kept: bool = False
+    """The call was added to its conversation."""
 
 
 @record

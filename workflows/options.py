@@ -9,6 +9,7 @@ from domain.media import Kind
 
 LEDGER = "ledger"
 MAINTENANCE = "maintenance"
+PURGE = "purge"
 
 
 def media_queue(kind: Kind) -> str:
@@ -17,7 +18,7 @@ def media_queue(kind: Kind) -> str:
 
 
 MEDIA_QUEUES = tuple(media_queue(kind) for kind in Kind)
-QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE)
+QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE, PURGE)
 
 _HEARTBEAT = timedelta(seconds=8)
 """Another worker takes over this long after one was killed. Heartbeats come every two seconds: three may get lost."""
@@ -64,6 +65,13 @@ CLEANUP = ActivityConfig(
 SWEEPING = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
     retry_policy=RetryPolicy(maximum_attempts=2),
+)
+ERASING = ActivityConfig(
+    task_queue=PURGE,
+    # A step works for 20 s and then returns; a batch is bounded by the database's statement timeout.
+    start_to_close_timeout=timedelta(minutes=2),
+    # No limit: what was promised is done, however long something is away.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
 )
 GRANTING = ActivityConfig(
     # A batch of accounts. What one attempt leaves, the next one or the next round finds.

@@ -32,7 +32,7 @@ async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT) -> 
 
     Raises `ServiceUnavailable` while Temporal is unavailable. The job stays accepted: maintenance starts it later.
     """
-    with _reachable():
+    with reachable():
         try:
             await client.start_workflow(
                 MediaWorkflow.run,
@@ -59,7 +59,7 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
     waits in the history for a worker. Raises `ServiceUnavailable` while Temporal is unavailable.
     """
     handle = client.get_workflow_handle(workflow_id(job_id))
-    with _reachable():
+    with reachable():
         try:
             await handle.start_update(
                 MediaWorkflow.request_cancel, wait_for_stage=WorkflowUpdateStage.ACCEPTED, rpc_timeout=max_wait
@@ -83,7 +83,7 @@ class MediaStarter:
         return await start(self._client, job)
 
     async def alive(self, job_id: UUID) -> bool:
-        with _reachable():
+        with reachable():
             try:
                 described = await self._client.get_workflow_handle(workflow_id(job_id)).describe(rpc_timeout=MAX_WAIT)
             except RPCError as error:
@@ -98,7 +98,7 @@ def _details(job: Job) -> str:
 
 
 @contextmanager
-def _reachable() -> Iterator[None]:
+def reachable() -> Iterator[None]:
     unavailable = ServiceUnavailable("The job engine is away for the moment. Try again.")
     try:
         yield

@@ -1,17 +1,18 @@
 """`POST /api/chat/stream/`: chat as a stream of simple JSON events, for our own pages and for clients without an SDK.
 
-start     {id, model, held}                 held: credits that are set aside for this call
+start     {id, model, held, conversation_id?}                 held: credits that are set aside for this call
 delta     {text}
 reasoning {text}
 tool_call {index, id?, name?, arguments?}   parts of one call have one index; the arguments grow
 hold      {held}                            the call's hold has grown
-done      {usage, credits_charged, balance, held, finish_reason}
+done      {usage, credits_charged, balance, held, finish_reason, conversation_id?}
 error     {code, message, …}                the last event of a stream that failed
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
+from uuid import UUID
 
 import orjson
 
@@ -21,12 +22,11 @@ from api.wire.base import EVENT_STREAM, JSON
 from domain.errors import GatewayError, RequestInvalid
 from domain.visitors import Allowance
 from gateway import answers
-from gateway.wire import Bill, Head, ModelCall, StreamWriter
+from gateway.wire import Bill, Head, Keeping, ModelCall, StreamWriter
 from providers.base import Delta
 
 _REASONING = ("reasoning_content", "reasoning")
-_NOT_YET = ("conversation_id", "save")
-_NOT_SENT = (*_NOT_YET, "message", "n", "stream")
+_NOT_SENT = ("conversation_id", "save", "message", "n", "stream")
 
 
 class NativeChat:
@@ -40,13 +40,6 @@ class NativeChat:
     error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
-        for name in _NOT_YET:
-            if body.get(name) not in (None, False):
-                raise RequestInvalid(
-                    f"'{name}' is not available on this server yet: it keeps no conversations.",
-                    param=name,
-                    code="unsupported_parameter",
-                )
         if body.get("n") not in (None, 1):
             raise RequestInvalid("'n' must be 1 here: a stream has one answer.", param="n")
         fields = {name: value for name, value in body.items() if name not in _NOT_SENT}
@@ -57,13 +50,25 @@ class NativeChat:
             if not isinstance(message, str) or not message:
                 raise RequestInvalid("'message' must be a text.", param="message", code="invalid_type")
             fields["messages"] = [{"role": "user", "content": message}]
-        return openai_chat.parse(fields)
+        return replace(openai_chat.parse(fields), keeping=_keeping(body))
 
     def writer(self, head: Head) -> StreamWriter:
         return NativeStream(head)
 
     def visitor_writer(self, head: Head, allowance: Callable[[], Allowance]) -> StreamWriter:
         return VisitorStream(head, allowance)
+
+
+def _keeping(body: Mapping[str, Any]) -> Keeping | None:
+    save, named = body.get("save"), body.get("conversation_id")
+    if save is not None and not isinstance(save, bool):
+        raise RequestInvalid("'save' must be a boolean.", param="save", code="invalid_type")
+    if named is None:
+        return None if save is False else Keeping(save)
+    try:
+        return Keeping(save, UUID(named))
+    except (ValueError, AttributeError, TypeError):
+        raise RequestInvalid("'conversation_id' must be the id of a conversation.", param="conversation_id") from None
 
 
 class NativeStream:
@@ -81,7 +86,9 @@ class NativeStream:
         if self._started:
             return b""
         self._started = True
-        return _event("start", id=self._head.id, model=self._head.request.model, held=self._held)
+        conversation = self._head.conversation_id
+        kept = {} if conversation is None else {"conversation_id": str(conversation)}
+        return _event("start", id=self._head.id, model=self._head.request.model, held=self._held, **kept)
 
     def delta(self, delta: Delta) -> bytes:
         events = [event for choice in delta.chunk["choices"] for event in _of_delta(choice.get("delta") or {})]
@@ -108,6 +115,7 @@ class NativeStream:
             "usage": answers.usage_object(bill.usage),
             "credits_charged": bill.charged,
             "balance": bill.balance,
+            **({"conversation_id": str(self._head.conversation_id)} if bill.kept else {}),
         }
 
 

@@ -7,6 +7,7 @@ import db.conversation_tables
 import db.media_tables
 import db.payment_tables
 import db.people_tables
+import db.purge_tables
 import db.share_tables
 import db.tables
 import db.visitor_tables  # noqa: F401  # they fill the metadata

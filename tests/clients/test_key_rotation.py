@@ -214,3 +214,13 @@ async def test_of_a_whole_family_one_call_runs_at_a_time(owner: AccountClient) -
         return (await chat(owner, tokens[0])).status_code == 200
 
     assert await eventually(free)
+
+
+async def test_a_strict_key_makes_each_of_its_chats_strict(owner: AccountClient) -> None:
+    token = (await made(owner, strict=True))["key"]
+    body = {"model": "test-unsampled", **QUESTION, "temperature": 0.5}
+    for extra in ({}, {"stream": True}):
+        answer = await owner.http.post("/v1/chat/completions", json=body | extra, headers=bearer(token))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
+    assert (await owner.http.post("/v1/chat/completions", json=body)).status_code == 200
+    assert (await chat(owner, token)).status_code == 200

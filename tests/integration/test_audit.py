@@ -22,6 +22,7 @@ from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.operations import Adjust, Refund
 from domain.plans import month_after
 from domain.pricing import FlatTerms
+from tests.support import purging
 from tests.support import stripe_events as stripe
 from tests.support.bank import WRAPPING, Customer, open_account, reserve, settle, void
 from tests.support.corruptions import MORE
@@ -106,6 +107,17 @@ async def _pay(shop: Shop, customer: Customer) -> None:
     )
 
 
+async def _purge(database: Database, ledger: LedgerWriter, customer: Customer) -> None:
+    """Calls that were erased, with a receipt; and a purge of one thing that still runs."""
+    call = reserve(customer, 100)
+    await ledger.ask(call)
+    await ledger.ask(settle(customer, call.hold_id, 40))
+    purge_id = await purging.begin(database, customer)
+    await purging.roll_up(database, purge_id)
+    await purging.complete(database, purge_id)
+    await purging.begin(database, customer, part="share")
+
+
 async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
     """Calls and jobs in every state, and another account with a call and a job."""
     customer, other = await open_account(database, ledger, 10_000), await open_account(database, ledger, 5000)
@@ -125,6 +137,7 @@ async def _live_a_little(database: Database, ledger: LedgerWriter) -> None:
     key = object_key(succeeded.account_id, succeeded.id, 0, "png")
     await jobs.succeed(succeeded.id, [Output(object_key=key, content_type="image/png", bytes=3)])
     await jobs.end(failed.id, State.FAILED, JobError(code="upstream_error", message="It failed."))
+    await _purge(database, ledger, other)
     call = reserve(other, 100)
     await ledger.ask(call)
     await ledger.ask(settle(other, call.hold_id, 70))

@@ -7,7 +7,7 @@ own storage. The faults come with it: failing, broken and killed.
 import asyncio
 import re
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,27 @@ import pytest_asyncio
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
+from db.data_keys import wrapping_aad
+from domain import shares
 from domain.ids import workflow_id
+from domain.sealing import SealBroken, Wrapping, unseal
 from temporal.client import Address, connect, converter
 from temporal.codec import ENCODING, EncryptionCodec
 from tests.support import leak_scan
-from tests.support.canaries import ADDRESS, ASKED, CHAT, HEADERS, KEPT, NAMED, PASSWORD, RAW, SHOWN, SPOKEN, misuses
+from tests.support.canaries import (
+    ADDRESS,
+    ASKED,
+    CHAT,
+    ERASED,
+    HEADERS,
+    KEPT,
+    NAMED,
+    PASSWORD,
+    RAW,
+    SHOWN,
+    SPOKEN,
+    misuses,
+)
 from tests.support.doubles import mail_server
 from tests.support.doubles.echo_provider import MODELS, WORD, EchoProvider, catalog
 from tests.support.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, triggered, until
@@ -130,7 +146,7 @@ async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
                 async with _activity(world, left):
                     left.jobs = await _accidents(world, *customers)
                     upstream.release.set()
-                    await _recovery(world, customers[0], left, mails)
+                    await _recovery(world, customers, left, mails)
                 left.limits |= {each.name: _limits(each.pid) for each in (postgres, server)}
                 client = await temporal_of(server)
                 left.histories = {
@@ -200,20 +216,20 @@ async def _ended(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
 
-async def _kept(customer: Customer, left: Left) -> None:
+async def _kept(customer: Customer, left: Left, word: str) -> None:
     """What a caller wants to be kept can be read again, by whom it is for."""
-    messages = [{"role": "user", "content": f"keep {KEPT}"}, {"role": "assistant", "content": f"kept {KEPT}"}]
-    made = await customer.http.post("/api/chat/share/", json={"title": KEPT, "messages": messages})
+    messages = [{"role": "user", "content": f"keep {word}"}, {"role": "assistant", "content": f"kept {word}"}]
+    made = await customer.http.post("/api/chat/share/", json={"title": word, "messages": messages})
     assert made.status_code == 201
     left.slugs.append(made.json()["slug"])
-    assert (await customer.http.get(f"/c/{left.slugs[0]}")).text.count(KEPT) >= 3
-    assert KEPT in (await customer.http.get("/api/chat/share/")).text
-    kept = await customer.http.post("/api/chat/conversations/", json={"title": f"of {KEPT}", "messages": messages})
+    assert (await customer.http.get(f"/c/{left.slugs[-1]}")).text.count(word) >= 3
+    assert word in (await customer.http.get("/api/chat/share/")).text
+    kept = await customer.http.post("/api/chat/conversations/", json={"title": f"of {word}", "messages": messages})
     assert kept.status_code == 201
     path = f"/api/chat/conversations/{kept.json()['id']}/"
-    assert (await customer.http.patch(path, json={"title": f"about {KEPT}"})).status_code == 200
-    for read in (path, f"/api/chat/conversations/?title={KEPT}", "/api/chat/conversations/export/"):
-        assert KEPT in (await customer.http.get(read)).text, read
+    assert (await customer.http.patch(path, json={"title": f"about {word}"})).status_code == 200
+    for read in (path, f"/api/chat/conversations/?title={word}", "/api/chat/conversations/export/"):
+        assert word in (await customer.http.get(read)).text, read
 
 
 async def _signed_in(world: World, left: Left, mails: mail_server.MailServer) -> None:
@@ -243,11 +259,45 @@ async def _signed_in(world: World, left: Left, mails: mail_server.MailServer) ->
         assert (await http.get("/api/auth/me/")).status_code == 401
 
 
-async def _recovery(world: World, customer: Customer, left: Left, mails: mail_server.MailServer) -> None:
+async def _purged(world: World, customer: Customer, left: Left) -> None:
+    """Everything that the customer kept is erased: a row from a backup cannot be opened with the keys that are left."""
+    keys = "SELECT epoch, wrapped FROM data_keys WHERE account_id = %s AND wrapped IS NOT NULL"
+    shared = "SELECT slug_hash, sealed FROM shares WHERE account_id = %s"
+    ((slug_hash, sealed),) = await world.rows(shared, customer.account_id)
+    ((old, wrapped),) = await world.rows(keys, customer.account_id)
+    place = shares.aad(customer.account_id, slug_hash, "messages")
+
+    def opened(epoch: int, wrapped: bytes, of_epoch: int) -> bytes:
+        data_key = Wrapping.of(SECRET).unwrap(wrapped, aad=wrapping_aad(customer.account_id, epoch))
+        return unseal(data_key, sealed, aad=f"{place}|{of_epoch}")
+
+    assert ERASED.encode() in opened(old, wrapped, old)
+    asked = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
+    assert asked.status_code == 202
+
+    async def completed() -> bool:
+        answer = await customer.http.get(f"/api/chat/purge/{asked.json()['purge_id']}/")
+        return bool(answer.json()["status"] == "completed")
+
+    await until(completed, "the purge")
+    for path in (f"/c/{left.slugs[-1]}", f"/api/chat/share/{left.slugs[-1]}/"):
+        assert (await customer.http.get(path)).status_code == 404
+    assert ERASED not in (await customer.http.get("/api/chat/conversations/export/")).text
+    ((epoch, wrapped),) = await world.rows(keys, customer.account_id)
+    assert epoch > old
+    for of_epoch in (old, epoch):
+        with pytest.raises(SealBroken):
+            opened(epoch, wrapped, of_epoch)
+
+
+async def _recovery(world: World, customers: Sequence[Customer], left: Left, mails: mail_server.MailServer) -> None:
+    customer, other = customers
     with world.stack.running("worker") as worker, world.stack.running("api") as api:
         left.limits |= {"worker": _limits(worker.pid), "api": _limits(api.pid)}
         left.tokens.append(await _made_and_told_again(customer))
-        await _kept(customer, left)
+        await _kept(customer, left, KEPT)
+        await _kept(other, left, ERASED)
+        await _purged(world, other, left)
         await _signed_in(world, left, mails)
         slow = {"model": "demo-image-slow", "prompt": f"[seconds=300] {ASKED}", "size": "64x64"}
         cancelled = await customer.ordered("image", **slow)
@@ -284,7 +334,7 @@ async def test_no_password_link_or_cookie_is_kept_and_an_address_in_the_database
 
 async def test_what_was_to_be_kept_is_encrypted_where_it_lies(left: Left) -> None:
     """Each was read again through the API while the stack ran."""
-    assert leak_scan.of(left.folder, leak_scan.spellings(KEPT, *left.slugs)) == []
+    assert leak_scan.of(left.folder, leak_scan.spellings(KEPT, ERASED, *left.slugs)) == []
 
 
 async def test_no_process_of_the_stack_could_leave_a_core_dump(left: Left) -> None:

@@ -180,11 +180,12 @@ def test_a_rotation_that_is_killed_goes_on_when_it_is_run_again(database_url: st
     assert told.returncode == 0
 
 
-OTHERS = re.compile("sealed.*|.*digest|.*hash|checksum|fingerprint|scope")
-"""Names of columns of bytes that the master secret does not encrypt itself: sealed with another key, or a hash."""
+OTHERS = re.compile("sealed.*|.*digest|.*hash|checksum|fingerprint|scope|public|title")
+"""Names of columns of bytes that the master secret does not encrypt itself: sealed with another key, or not secret."""
 WRAPPING = {
     "data_keys": "db/data_keys.py",
     "mailbox_keys": "db/free_tier.py",
+    "receipt_keys": "db/purge_receipts.py",
     "visitor_days": "gateway/visitor_days.py",
 }
 """Where each table's rows are wrapped."""
@@ -230,7 +231,11 @@ def _keep(url: str, table: WrappedTable, secret: str) -> bytes:
     with psycopg.connect(url, autocommit=True) as connection:
         if "account_id" in dict(table.key):
             connection.execute("INSERT INTO accounts (id) VALUES (%s)", values[:1])
-        names = ", ".join(name for name, _ in table.key)
+        columns = SQLModel.metadata.tables[table.name].columns
+        kept = {*dict(table.key), "wrapped"}
+        more = [each.name for each in columns if not (each.nullable or each.server_default or each.name in kept)]
+        names = ", ".join([*(name for name, _ in table.key), *more])
+        values += [b"x" for _ in more]
         marks = ", ".join(["%s"] * len(values))
         query = f"INSERT INTO {table.name} ({names}, wrapped) VALUES ({marks}, %s)"
         connection.execute(query.encode(), [*values, wrapped])

@@ -22,6 +22,8 @@ RAW = os.urandom(24)
 """In the bytes of pictures, sounds and files."""
 KEPT = word()
 """In all that a caller wants to be kept. It lies there encrypted."""
+ERASED = word()
+"""In all that a caller kept, and then erased."""
 PASSWORD = f"{word()} long"
 """Of a person who signs up."""
 ADDRESS = f"{word().lower()}@example.test"

@@ -162,4 +162,29 @@ MORE: dict[str, tuple[str, ...]] = {
         "UPDATE accounts SET tokens_tat = tokens_tat - interval '1 day'",
         "UPDATE accounts SET requests_tat = now() + interval '1 hour'",
     ),
+    "roll_up_not_as_booked": (
+        "UPDATE roll_ups SET credits = credits + 1",
+        "UPDATE roll_ups SET written_off = written_off + 1",
+        "UPDATE roll_ups SET transaction_id = NULL",
+        "UPDATE lines SET amount = amount - 1 WHERE transaction_id IN (SELECT transaction_id FROM roll_ups)",
+    ),
+    "purge_movement_without_roll_up": ("DELETE FROM roll_ups",),
+    "rolled_up_with_faults": ("UPDATE roll_ups SET faults = 1",),
+    "roll_up_contradicts_itself": (
+        "UPDATE roll_ups SET charges = calls + 1",
+        "UPDATE roll_ups SET movements = 1",
+        "UPDATE roll_ups SET usage_entries = charges + 1",
+        "UPDATE roll_ups SET account_id = (SELECT id FROM accounts WHERE id <> account_id LIMIT 1)",
+    ),
+    "call_outlived_its_purge": (
+        "UPDATE holds SET epoch = epoch - 1 WHERE state <> 'erased'",
+        "UPDATE accounts SET epoch = epoch + 1",
+        "UPDATE holds SET epoch = 99",
+    ),
+    "key_outlived_its_purge": ("UPDATE accounts SET epoch = epoch + 1",),
+    "purge_without_receipt": (
+        "UPDATE purges SET completed_at = now()",
+        "DELETE FROM purge_receipts",
+        "UPDATE purge_receipts SET number = 7",
+    ),
 }

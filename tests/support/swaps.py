@@ -16,7 +16,7 @@ SWAPS: dict[str, tuple[str, ...]] = {
         "UPDATE data_keys d SET wrapped = o.wrapped FROM data_keys o WHERE o.account_id <> d.account_id",
         "UPDATE data_keys d SET wrapped = o.wrapped, checksum = o.checksum FROM data_keys o "
         "WHERE o.account_id <> d.account_id",
-        "UPDATE data_keys SET epoch = -1",
+        "UPDATE data_keys SET epoch = -1 WHERE wrapped IS NOT NULL",
     ),
     "secret_not_of_its_key": (
         # two keys of one age, of two accounts: their secrets, their owners, their masks

@@ -17,13 +17,15 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, Work
 from temporalio.worker import Replayer
 
 from domain.errors import HoldVoided, ServiceUnavailable, UpstreamBusy, UpstreamRefused
+from domain.ids import purge_workflow_id
 from domain.media import State
 from providers.base import Progress, Stage
 from temporal.client import plain_converter
-from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, until
+from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, purging, until
 from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
 from workflows.grants import GrantsWorkflow
+from workflows.histories import start_purge
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import MAINTENANCE
@@ -223,6 +225,29 @@ async def audit_clean(world: World) -> WorkflowHandle[Any, Any]:
 async def audit_of_a_drift(world: World) -> WorkflowHandle[Any, Any]:
     world.fakes.auditor.counts = {"available_drift": 7}
     return await _audited(world)
+
+
+@story
+async def purge_completed(world: World) -> WorkflowHandle[Any, Any]:
+    return await _purged(world)
+
+
+@story
+async def purge_with_much_to_do(world: World) -> WorkflowHandle[Any, Any]:
+    """Calls that end late, pages of jobs, histories that go late, many rows, and something that came in between."""
+    once = ("cut", "delete_media", "media_left", "delete_rows", "roll_up", "conclude")
+    world.fakes.erasing.unfinished.update(dict.fromkeys(once, 1))
+    world.script.fail("erasure.shred", ServiceUnavailable())
+    return await _purged(world)
+
+
+async def _purged(world: World) -> WorkflowHandle[Any, Any]:
+    async with purging(world.client, world.fakes):
+        purge_id = uuid4()
+        await start_purge(world.client, purge_id)
+        handle: WorkflowHandle[Any, Any] = world.client.get_workflow_handle(purge_workflow_id(purge_id))
+        await closed(handle)
+    return handle
 
 
 @story

@@ -14,6 +14,7 @@ from gateway.maintenance import Maintenance, MediaStarter
 from providers.base import OutputFile, Progress, Stage
 from storage.base import Listed, Stored
 from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
+from tests.support.temporal.fake_purge import FakeErasing
 from tests.support.temporal.script import Script
 
 SENTINEL = "a-prompt-that-nobody-may-read"
@@ -268,6 +269,7 @@ class Fakes:
         self.auditor = FakeAuditor(self.script)
         self.holds = FakeHolds(self.script)
         self.outputs = FakeOutputs(self.script)
+        self.erasing = FakeErasing(self.script)
         self.plans = FakePlans(self.script)
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)

@@ -17,6 +17,7 @@ from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities
 from activities.payloads import MediaResult
+from activities.purge import PurgeActivities
 from domain.ids import workflow_id
 from domain.media import Job, Kind, State
 from providers.base import Progress, Stage
@@ -29,7 +30,8 @@ from workflows.audit import AuditWorkflow
 from workflows.grants import GrantsWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, MAINTENANCE, media_queue
+from workflows.options import LEDGER, MAINTENANCE, PURGE, media_queue
+from workflows.purge import PurgeWorkflow
 from workflows.start import MediaStarter
 
 KEYRING = Keyring.derived("only a secret for tests, and long enough")
@@ -57,6 +59,7 @@ def parts_of(fakes: Fakes) -> Parts:
         fakes.maintenance,
         fakes.outputs,
         fakes.plans,
+        lambda _histories: fakes.erasing,
     )
 
 
@@ -109,6 +112,15 @@ async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     activities = [*of_rows, *of_plans, does.start_orphans, does.recover, does.reconcile, audit.audit_ledger]
     workflows = [MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow]
     async with _worker(client, MAINTENANCE, workflows=workflows, activities=activities):
+        yield
+
+
+@asynccontextmanager
+async def purging(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+    does = PurgeActivities(fakes.erasing)
+    before = [does.cut_calls, does.count_before_purge, does.destroy_keys]
+    erasing = [does.delete_media, does.is_media_left, does.delete_rows, does.roll_up_calls, does.conclude_purge]
+    async with _worker(client, PURGE, workflows=[PurgeWorkflow], activities=[*before, *erasing]):
         yield
 
 

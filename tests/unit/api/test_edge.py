@@ -264,6 +264,7 @@ POSTS = [
     ("POST", "/api/auth/password/"),
     ("POST", "/api/auth/email/"),
     ("POST", "/api/chat/share/"),
+    ("POST", "/api/chat/purge/"),
     ("POST", "/api/chat/conversations/"),
     ("PATCH", f"/api/chat/conversations/{UUID(int=1)}/"),
     ("PATCH", "/api/chat/settings/"),

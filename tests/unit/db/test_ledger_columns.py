@@ -17,7 +17,7 @@ CHANGES = [
         "epoch, color)), array_agg(id)",
     ),  # one that the rules do not know
     (
-        "recognise_retries, requests_tat, tokens_tat, epoch)),",
+        "keep_history, requests_tat, tokens_tat, epoch)),",
         "requests_tat, tokens_tat, epoch)),",
     ),  # one that they need
     ("day, day_credits, month, month_credits))", "day, day_credits, month))"),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import Erased, GatewayError
+from domain.errors import EndedByPurge, GatewayError
 from domain.holds import LEASE
 from domain.ledger import State, Transaction
 from domain.limits import Limits
@@ -156,7 +156,7 @@ def test_a_purge_ends_the_calls_of_the_epoch_before_and_no_other() -> None:
     )  # fmt: skip
     assert isinstance(verdicts[0], Renewed)
     assert verdicts[0].erased
-    assert [type(verdict) for verdict in verdicts[1:4]] == [Erased, Erased, Erased]
+    assert [type(verdict) for verdict in verdicts[1:4]] == [EndedByPurge, EndedByPurge, EndedByPurge]
     assert isinstance(verdicts[4], Closed), "what was delivered is charged"
     assert not changes.sealed, "nothing of an old epoch is kept for a replay"
     assert isinstance(verdicts[5], Reserved), "what was claimed before is claimed anew"

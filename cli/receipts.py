@@ -1,0 +1,91 @@
+"""`yout receipts`: receipts of purges, and the keys that sign them."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+import click
+
+from cli.database import open_database, run, settings
+from cli.terminal import as_json, print_json, print_table, say
+from exits import Failure
+
+if TYPE_CHECKING:
+    from gateway.purge_receipts import ReceiptKeys
+
+Value = TypeVar("Value")
+INVALID = 1
+
+
+@click.group()
+def receipts() -> None:
+    """Receipts of purges, and the keys that sign them."""
+
+
+@receipts.command("list")
+@as_json
+def receipts_list(as_json: bool) -> None:
+    """All receipts of this server, in order."""
+    rows = run(_with_keys(lambda keys: keys.receipts()))
+    if as_json:
+        print_json(rows)
+        return
+    names = ("number", "purge_id", "completed_at", "kid")
+    print_table(names, [tuple(str(row[name]) for name in names) for row in rows], numbers=("number",))
+
+
+@receipts.command("verify")
+@click.argument("receipt")
+@click.option("--chain", is_flag=True, help="Also that it is one of this server's, and that none of those is missing.")
+def receipts_verify(receipt: str, chain: bool) -> None:
+    """Verify a receipt: a file, or the id of a purge. Exit code 0: it is as it was signed, 1: it is not."""
+    from domain.purge_receipts import ReceiptInvalid
+
+    async def verify(keys: "ReceiptKeys") -> str | None:
+        found = await keys.receipt(UUID(receipt)) if _is_id(receipt) else _read(Path(receipt))
+        try:
+            await keys.verify(found, chain=chain)
+        except ReceiptInvalid as invalid:
+            return str(invalid)
+        return None
+
+    if fault := run(_with_keys(verify)):
+        raise Failure(f"the receipt is not valid: {fault}", INVALID)
+    say("the receipt is as it was signed" + (", and in its place" if chain else ""))
+
+
+@receipts.command("rotate-key")
+def receipts_rotate_key() -> None:
+    """Make a new key that signs from now on. The older ones stay published, and verify what they signed."""
+    say(run(_with_keys(lambda keys: keys.rotate())))
+
+
+def _is_id(named: str) -> bool:
+    try:
+        UUID(named)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        raise Failure(f"{path} is no readable receipt", INVALID) from None
+    if not isinstance(read, dict):
+        raise Failure(f"{path} is no receipt", INVALID)
+    return dict(read.get("receipt") or read)
+
+
+async def _with_keys(work: "Callable[[ReceiptKeys], Awaitable[Value]]") -> Value:
+    from gateway.purge_receipts import ReceiptKeys
+    from wiring import wrapping
+
+    database = open_database()
+    try:
+        return await work(ReceiptKeys(database, wrapping(settings())))
+    finally:
+        await database.close()

@@ -1,0 +1,164 @@
+"""Purges and their steps in PostgreSQL. Functions of `db/functions.sql` erase; these call them, and count.
+
+Each function is part of its caller's transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.erasure import Extent
+from db.media_tables import MediaJobRow
+from db.purge_tables import PurgeReceiptRow, PurgeRow, RollUpRow
+from db.tables import HoldRow
+from domain.errors import NotFound
+from domain.holds import HoldState
+from domain.media import State
+
+MAX_LISTED = 100
+
+
+async def begin(session: AsyncSession, purge: PurgeRow) -> int:
+    """Write the row, and begin a new epoch for a purge of everything. Return the account's epoch.
+
+    The caller has locked the account.
+    """
+    values = {"id": purge.id, "account": purge.account_id, "part": purge.part, "part_id": purge.part_id}
+    begun = text("SELECT begin_purge(:id, :account, :part, :part_id, :sessions)")
+    epoch = (await (await session.connection()).execute(begun, {**values, "sessions": purge.sessions})).scalar_one()
+    return int(epoch)
+
+
+async def find(session: AsyncSession, purge_id: UUID, account_id: UUID | None = None) -> PurgeRow:
+    """Raises `NotFound`, also for another account's."""
+    row = await session.get(PurgeRow, purge_id)
+    if row is None or account_id not in (None, row.account_id):
+        raise NotFound("There is no such purge in this account.")
+    return row
+
+
+async def running(session: AsyncSession, account_id: UUID, part: str, part_id: str) -> PurgeRow | None:
+    same = select(PurgeRow).where(PurgeRow.account_id == account_id, PurgeRow.part == part, PurgeRow.part_id == part_id)
+    return (await session.exec(same.where(col(PurgeRow.completed_at).is_(None)))).one_or_none()
+
+
+async def listed(session: AsyncSession, account_id: UUID) -> Sequence[PurgeRow]:
+    query = select(PurgeRow).where(PurgeRow.account_id == account_id)
+    return (await session.exec(query.order_by(col(PurgeRow.requested_at).desc()).limit(MAX_LISTED))).all()
+
+
+async def waiting(session: AsyncSession, older_than: timedelta, limit: int) -> Sequence[UUID]:
+    """Purges that are not complete: their workflow may be lost, or was never started."""
+    old = col(PurgeRow.requested_at) < datetime.now(UTC) - older_than
+    query = select(PurgeRow.id).where(col(PurgeRow.completed_at).is_(None), old)
+    return (await session.exec(query.order_by(func.random()).limit(limit))).all()
+
+
+async def earlier(session: AsyncSession, purge: PurgeRow) -> Sequence[UUID]:
+    """Completed purges of the account: their workflows' histories are erased too."""
+    query = select(PurgeRow.id).where(PurgeRow.account_id == purge.account_id)
+    return (await session.exec(query.where(col(PurgeRow.completed_at).is_not(None)))).all()
+
+
+def extent(row: PurgeRow) -> Extent:
+    return Extent(row.account_id, row.epoch, row.part or None, row.part_id or None, row.id)
+
+
+async def receipt(session: AsyncSession, purge_id: UUID) -> dict[str, Any] | None:
+    query = select(PurgeReceiptRow.body).where(PurgeReceiptRow.purge_id == purge_id)
+    body = (await session.exec(query)).one_or_none()
+    return None if body is None else dict(body)
+
+
+async def note(session: AsyncSession, purge_id: UUID, step: str, **erased: int) -> None:
+    """Show the step, and add what a batch erased. One statement, so that several count once each."""
+    added = "erased = meters_sum(erased, CAST(:erased AS jsonb))"
+    statement = text(f"UPDATE purges SET step = :step, {added} WHERE id = :id AND completed_at IS NULL")  # noqa: S608
+    counts = "{" + ", ".join(f'"{name}": {number}' for name, number in erased.items()) + "}"
+    await (await session.connection()).execute(statement, {"id": purge_id, "step": step, "erased": counts})
+
+
+def _older(purge: PurgeRow, part: str) -> list[Any]:
+    row: Any = MediaJobRow if part == "job" else HoldRow
+    own = [row.account_id == purge.account_id]
+    return own + ([row.epoch < purge.epoch] if not purge.part else [row.id == UUID(purge.part_id)])
+
+
+async def open_holds(session: AsyncSession, purge: PurgeRow) -> Sequence[UUID]:
+    """Calls that the purge ends, and that have not ended. Of a partial purge: its job's."""
+    if purge.part not in ("", "job"):
+        return []
+    query = select(HoldRow.id).where(*_older(purge, "hold"), HoldRow.state == HoldState.OPEN)
+    return (await session.exec(query)).all()
+
+
+async def unfinished_jobs(session: AsyncSession, purge: PurgeRow) -> Sequence[UUID]:
+    if purge.part not in ("", "job"):
+        return []
+    unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+    return (await session.exec(select(MediaJobRow.id).where(*_older(purge, "job"), unfinished))).all()
+
+
+async def jobs(session: AsyncSession, purge: PurgeRow, after: UUID | None, limit: int) -> Sequence[UUID]:
+    """The next media jobs to erase, in the order of their ids."""
+    if purge.part not in ("", "job"):
+        return []
+    query = select(MediaJobRow.id).where(*_older(purge, "job"))
+    if after is not None:
+        query = query.where(col(MediaJobRow.id) > after)
+    return (await session.exec(query.order_by(col(MediaJobRow.id)).limit(limit))).all()
+
+
+async def newer_jobs(session: AsyncSession, purge: PurgeRow, ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the jobs that the purge does not erase."""
+    query = select(MediaJobRow.id).where(col(MediaJobRow.id).in_(ids), MediaJobRow.account_id == purge.account_id)
+    return set((await session.exec(query.where(MediaJobRow.epoch >= purge.epoch))).all())
+
+
+async def call(session: AsyncSession, function: str, purge_id: UUID, *, batch: int | None = None) -> int | None:
+    """Run one batch of `shred_keys`, `hash_references` or `roll_up`."""
+    arguments = ":purge" if batch is None else f":purge, {batch}"
+    statement = text(f"SELECT {function}({arguments})")  # our own names
+    done = (await (await session.connection()).execute(statement, {"purge": purge_id})).scalar_one()
+    return None if done is None else int(done)
+
+
+_LEFT = """
+SELECT (SELECT count(*) FROM data_keys WHERE account_id = :account AND epoch < :epoch AND wrapped IS NOT NULL),
+       (SELECT count(*) FROM transactions t JOIN holds h ON h.id = t.hold_id
+        WHERE t.account_id = :account AND h.epoch < :epoch),
+       (SELECT count(*) FROM holds WHERE account_id = :account AND epoch < :epoch AND state = 'open')
+"""
+
+
+async def left_of_everything(session: AsyncSession, purge: PurgeRow) -> dict[str, int]:
+    """Count what is not a row of a table in `db/erasure.py`: keys that open, movements and open calls."""
+    values = {"account": purge.account_id, "epoch": purge.epoch}
+    row = (await (await session.connection()).execute(text(_LEFT), values)).one()
+    return dict(zip(("data_keys", "movements", "open_calls"), map(int, row), strict=True))
+
+
+_KEPT = """
+SELECT coalesce(sum(l.amount), 0) FROM transactions t JOIN lines l ON l.transaction_id = t.id
+WHERE t.account_id = :account AND l.account_id = :account AND t.hold_id IS NULL
+    AND (t.position <= :movements OR t.ref = :ref)
+"""
+
+
+async def rolled_up(session: AsyncSession, purge: PurgeRow) -> tuple[RollUpRow | None, int]:
+    """Return what the ledger rolled up, and what the kept movements from before the purge sum to."""
+    row = await session.get(RollUpRow, purge.id)
+    values = {"account": purge.account_id, "movements": purge.movements, "ref": f"purge:{purge.id}"}
+    kept = (await (await session.connection()).execute(text(_KEPT), values)).scalar_one()
+    return row, int(kept)
+
+
+async def complete(session: AsyncSession, purge: PurgeRow, at: datetime) -> None:
+    purge.completed_at, purge.step = at, "completed"
+    session.add(purge)
+    await session.flush()

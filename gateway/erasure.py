@@ -1,0 +1,147 @@
+"""Purges as their owners see them: ask for one, follow it, fetch its receipt. What a purge does is `erasure_steps`."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from db import accounts, data_keys, erasure, idempotency, purges
+from db.engine import Database, Session
+from db.erasure import Extent
+from db.purge_tables import PurgeRow
+from domain.errors import NotFound
+from domain.rounds import MaintenanceErrors, Round
+from domain.sealing import Wrapping
+from gateway.idempotency import IdempotentRequest
+from gateway.ids import new_id
+
+PARTS = ("conversation", "share", "job")
+"""What alone a purge may erase."""
+ORPHAN_AGE = timedelta(seconds=5)
+"""A purge that nobody has started so long after it was accepted."""
+BATCH = 100
+Start = Callable[[UUID], Awaitable[None]]
+"""Starts a purge's workflow, or joins it. Raises `ServiceUnavailable` while Temporal is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeOrder:
+    """What to erase: everything, or one thing by its id."""
+
+    part: str = ""
+    part_id: str = ""
+    sessions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    id: UUID
+    part: str
+    part_id: str
+    sessions: bool
+    step: str
+    requested_at: datetime
+    completed_at: datetime | None
+    found: dict[str, int]
+    erased: dict[str, int]
+    receipt: dict[str, Any] | None = None
+
+
+class Erasure:
+    def __init__(self, database: Database, wrapping: Wrapping, start: Start) -> None:
+        self._database, self._wrapping, self._start = database, wrapping, start
+
+    async def request(
+        self, account_id: UUID, order: PurgeOrder, idempotent: IdempotentRequest | None
+    ) -> tuple[Purge, bool]:
+        """Begin a purge, or return the one that runs or that this request has begun before, and True.
+
+        When this returns, nothing older is served any more, and what still runs can write nothing.
+        """
+        async with self._database.transaction(account=account_id) as session:
+            await accounts.lock(session, account_id)
+            known = await _known(session, account_id, order, idempotent)
+            row = known or await self._begin(session, account_id, order)
+            if idempotent is not None and known is None:
+                await idempotency.remember(session, account_id, idempotent.claim, row.id, None)
+            purge = await _purge(session, row)
+        if purge.completed_at is None:
+            await self._start(purge.id)
+        return purge, known is not None
+
+    async def _begin(self, session: Session, account_id: UUID, order: PurgeOrder) -> PurgeRow:
+        purge_id = new_id()
+        if order.part:
+            one = Extent(account_id, await accounts.epoch(session, account_id), order.part, order.part_id)
+            if not sum((await erasure.count(session, one)).values()):
+                raise NotFound(f"There is no such {order.part} in this account.")
+        new = PurgeRow(
+            id=purge_id,
+            account_id=account_id,
+            part=order.part,
+            part_id=order.part_id,
+            sessions=order.sessions,
+            epoch=0,
+            step="accepted",
+            movements=0,
+            balance=0,
+        )
+        epoch = await purges.begin(session, new)
+        if not order.part:
+            await data_keys.provision(session, self._wrapping, account_id, epoch)
+        return await purges.find(session, purge_id)
+
+    async def find(self, account_id: UUID, purge_id: UUID) -> Purge:
+        """Raises `NotFound`, also for another account's."""
+        async with self._database.reading() as session:
+            return await _purge(session, await purges.find(session, purge_id, account_id))
+
+    async def listed(self, account_id: UUID) -> list[Purge]:
+        """The newest purges of an account."""
+        async with self._database.reading() as session:
+            return [await _purge(session, row) for row in await purges.listed(session, account_id)]
+
+
+async def _known(
+    session: Session, account_id: UUID, order: PurgeOrder, idempotent: IdempotentRequest | None
+) -> PurgeRow | None:
+    """Return the purge that this request has begun before, or one that runs and erases the same."""
+    if idempotent is not None and (record := await idempotency.find(session, account_id, idempotent.claim)):
+        return await purges.find(session, record.hold_id, account_id)
+    return await purges.running(session, account_id, order.part, order.part_id)
+
+
+async def _purge(session: Session, row: PurgeRow) -> Purge:
+    assert row.requested_at is not None  # noqa: S101  # the database has set it
+    return Purge(
+        id=row.id,
+        part=row.part,
+        part_id=row.part_id,
+        sessions=row.sessions,
+        step=row.step,
+        requested_at=row.requested_at,
+        completed_at=row.completed_at,
+        found=row.found,
+        erased=row.erased,
+        receipt=await purges.receipt(session, row.id) if row.completed_at else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeStarter:
+    """Sees to it that every accepted purge runs. A round is safe to do twice, and from many processes at once."""
+
+    database: Database
+    start: Start
+    errors: MaintenanceErrors
+
+    async def start_waiting(self) -> int:
+        async with self.database.reading() as session:
+            waiting = list(await purges.waiting(session, ORPHAN_AGE, BATCH))
+        starting: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self.errors)
+        return await starting.run(waiting, self._started)
+
+    async def _started(self, purge_id: UUID) -> bool:
+        await self.start(purge_id)
+        return True

@@ -1,0 +1,270 @@
+"""What a purge does, step by step. Each step is safe to do twice, to do late, and to be killed in.
+
+The order is that of `workflows/purge.py`: end what runs, count, destroy the keys, delete objects and histories, rows,
+roll up the ledger, count again, sign a receipt.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from db import erasure, ledger, purge_receipts, purges
+from db import sessions as stored_sessions
+from db.engine import Database, Session, raw
+from db.erasure import KEPT
+from db.purge_tables import PurgeRow
+from domain.errors import ServiceUnavailable
+from domain.ids import purge_workflow_id, workflow_id
+from domain.media import Job, JobError, OutputFolder, State
+from domain.operations import Sweep
+from domain.purge_receipts import exact
+from domain.sealing import Wrapping
+from storage.base import Storage
+
+CALL_GRACE = timedelta(seconds=5)
+"""Streams end themselves within a second or two, and are charged for what they delivered."""
+JOB_GRACE = timedelta(seconds=60)
+"""Providers are asked to stop their jobs. After this the workflows are terminated."""
+PAGE = 50
+BATCH = 2000
+MAX_STEP_SECONDS = 20.0
+"""An activity ends after this, and the workflow asks for the next one."""
+LISTED = 1000
+MAX_JOBS = 20_000
+"""Jobs whose histories are asked for one by one. Temporal lists more."""
+
+
+class Histories(Protocol):
+    """Workflows of media jobs and purges. Raises `ServiceUnavailable` while Temporal is away."""
+
+    async def cancel(self, job_id: UUID) -> bool:
+        """Ask the job's workflow to end. False when none is open."""
+
+    async def terminate(self, job_id: UUID) -> None:
+        """End the job's workflow at once."""
+
+    async def delete(self, workflow_ids: Sequence[str]) -> int:
+        """Delete the histories. Return how many there were."""
+
+    async def jobs_of(self, account_id: UUID) -> list[UUID]:
+        """The jobs of an account whose workflows Temporal still lists."""
+
+    async def existing(self, workflow_ids: Sequence[str]) -> list[str]:
+        """Those of which Temporal has a history."""
+
+
+class EndingJobs(Protocol):
+    async def end(self, job_id: UUID, state: State, error: JobError | None) -> Job: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A page of jobs whose objects and histories are gone."""
+
+    after: UUID | None
+    """Where the next page begins. None: there is none."""
+    objects: int
+    workflows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureSteps:
+    database: Database
+    wrapping: Wrapping
+    storage: Storage
+    jobs: EndingJobs
+    histories: Histories
+
+    async def cut(self, purge_id: UUID) -> int:
+        """End what runs of older epochs. Return how many calls and jobs are still open."""
+        async with self.database.transaction() as session:
+            purge = await purges.find(session, purge_id)
+            await purges.note(session, purge_id, "cut")
+            running = list(await purges.unfinished_jobs(session, purge))
+        age = datetime.now(UTC) - (purge.requested_at or datetime.now(UTC))
+        for job_id in running:
+            await self._end_job(job_id, age)
+        async with self.database.transaction(account=purge.account_id) as session:
+            open_holds = await purges.open_holds(session, purge)
+            if not purge.part and age > CALL_GRACE and open_holds:
+                sweeps = [Sweep(hold_id, purge.account_id, cut=True) for hold_id in open_holds]
+                await ledger.execute(await raw(session), sweeps)
+                open_holds = await purges.open_holds(session, purge)
+        return len(open_holds)
+
+    async def _end_job(self, job_id: UUID, age: timedelta) -> None:
+        """Let its workflow end it, which asks the provider: what is finished there is charged. Else end it here."""
+        if age > JOB_GRACE:
+            await self.histories.terminate(job_id)
+        elif await self.histories.cancel(job_id):
+            return
+        await self.jobs.end(job_id, State.CANCELLED, None)
+
+    async def survey(self, purge_id: UUID) -> None:
+        """Count once what there is to erase, before anything of it goes."""
+        async with self.database.reading() as session:
+            purge = await purges.find(session, purge_id)
+            if purge.found:
+                return
+            rows = await erasure.count(session, purges.extent(purge))
+        objects, workflows = len(await self._objects(purge)), len(await self._workflows(purge))
+        async with self.database.transaction() as session:
+            purge = await purges.find(session, purge_id)
+            purge.found = {**rows, "objects": objects, "workflows": workflows}
+            session.add(purge)
+
+    async def shred(self, purge_id: UUID) -> None:
+        """Destroy the data keys of older epochs. From here on nothing can be read that they sealed, in no copy."""
+        async with self.database.transaction() as session:
+            gone = await purges.call(session, "shred_keys", purge_id)
+            await purges.note(session, purge_id, "keys", **({"data_keys": gone} if gone else {}))
+
+    async def delete_media(self, purge_id: UUID, after: UUID | None) -> Deleted:
+        """Delete the objects and histories of one page of jobs."""
+        async with self.database.transaction() as session:
+            purge = await purges.find(session, purge_id)
+            await purges.note(session, purge_id, "objects")
+            page = list(await purges.jobs(session, purge, after, PAGE))
+        objects = sum([await self._delete_objects(purge, job_id) for job_id in page])
+        workflows = await self.histories.delete([workflow_id(job_id) for job_id in page])
+        if len(page) == PAGE:
+            return Deleted(page[-1], objects, workflows)
+        objects += sum([await self._delete_objects(purge, job_id) for job_id in await self._objects(purge)])
+        return Deleted(None, objects, workflows + await self.histories.delete(await self._workflows(purge)))
+
+    async def media_left(self, purge_id: UUID) -> int:
+        """Count the objects and histories that are still there: Temporal deletes some time after it was told to."""
+        async with self.database.reading() as session:
+            purge = await purges.find(session, purge_id)
+        return len(await self._objects(purge)) + len(await self._workflows(purge))
+
+    async def delete_rows(self, purge_id: UUID) -> bool:
+        """Delete rows, a batch after the other. True when none is left."""
+        end = time.monotonic() + MAX_STEP_SECONDS
+        while time.monotonic() < end:
+            async with self.database.transaction() as session:
+                purge = await purges.find(session, purge_id)
+                batch = await erasure.erase(session, purges.extent(purge), BATCH)
+                await purges.note(session, purge_id, "rows", **(dict([batch]) if batch else {}))
+            if batch is None:
+                return True
+        return False
+
+    async def roll_up(self, purge_id: UUID) -> bool:
+        """Take the calls out of the books, a batch after the other. True when none is left."""
+        async with self.database.transaction() as session:
+            purge = await purges.find(session, purge_id)
+            if purge.part:
+                return True
+            hashed = await purges.call(session, "hash_references", purge_id)
+            await purges.note(session, purge_id, "ledger", **({"references": hashed} if hashed else {}))
+        end = time.monotonic() + MAX_STEP_SECONDS
+        while time.monotonic() < end:
+            async with self.database.transaction() as session:
+                calls = await purges.call(session, "roll_up", purge_id, batch=BATCH)
+                await purges.note(session, purge_id, "ledger", **({"calls": calls} if calls else {}))
+            if calls is None:
+                return True
+        return False
+
+    async def conclude(self, purge_id: UUID) -> bool:
+        """Count again. If nothing is left, end the sessions if asked, sign the receipt and complete. True when done."""
+        async with self.database.reading() as session:
+            purge = await purges.find(session, purge_id)
+        if purge.completed_at is not None:
+            return True
+        media = {"objects": len(await self._objects(purge)), "workflows": len(await self._workflows(purge))}
+        async with self.database.transaction() as session:
+            after = {**await erasure.count(session, purges.extent(purge)), **media}
+            if not purge.part:
+                after |= await purges.left_of_everything(session, purge)
+            if any(after.values()):
+                return False
+            purge, ended = await purges.find(session, purge_id), 0
+            if purge.sessions:
+                ended = await stored_sessions.end_all_of(session, purge.account_id)
+            key = await purge_receipts.signing_key(session, self.wrapping)
+            now = datetime.now(UTC)
+            body = await _body(session, purge, after, now)
+            body |= {"subject": key.subject(purge.account_id)}
+            body["deleted"] |= {"sessions": ended} if purge.sessions else {}
+            await purge_receipts.append(session, key, purge_id, body)
+            await purges.complete(session, purge, now)
+        return True
+
+    async def _objects(self, purge: PurgeRow) -> list[UUID]:
+        """The jobs of the purge of which storage still has objects, one entry for each object."""
+        if purge.part not in ("", "job"):
+            return []
+        prefix = f"{purge.account_id.hex}/" + (f"{UUID(purge.part_id).hex}/" if purge.part else "")
+        found: list[UUID] = []
+        position = prefix
+        while True:
+            listed = await self.storage.listed(position, LISTED)
+            own = [stored for stored in listed if stored.key.startswith(prefix)]
+            found += [folder.job_id for stored in own if (folder := OutputFolder.of(stored.key)) is not None]
+            if len(own) < LISTED:
+                return await self._older(purge, found)
+            position = own[-1].key
+
+    async def _workflows(self, purge: PurgeRow) -> list[str]:
+        """The workflows of jobs, and of the account's earlier purges, that Temporal still has."""
+        if purge.part not in ("", "job"):
+            return []
+        async with self.database.reading() as session:
+            known = {workflow_id(job_id) for job_id in await purges.jobs(session, purge, None, MAX_JOBS)}
+            if purge.part:
+                known.add(workflow_id(UUID(purge.part_id)))
+            else:
+                known |= {purge_workflow_id(earlier) for earlier in await purges.earlier(session, purge)}
+        listed = [] if purge.part else await self._older(purge, await self.histories.jobs_of(purge.account_id))
+        return await self.histories.existing(sorted(known | {workflow_id(job_id) for job_id in listed}))
+
+    async def _older(self, purge: PurgeRow, job_ids: list[UUID]) -> list[UUID]:
+        if purge.part or not job_ids:
+            return job_ids
+        async with self.database.reading() as session:
+            newer = await purges.newer_jobs(session, purge, list(set(job_ids)))
+        return [job_id for job_id in job_ids if job_id not in newer]
+
+    async def _delete_objects(self, purge: PurgeRow, job_id: UUID) -> int:
+        return await self.storage.delete_prefix(OutputFolder(purge.account_id, job_id).prefix)
+
+
+async def _body(session: Session, purge: PurgeRow, after: dict[str, int], now: datetime) -> dict[str, Any]:
+    row, kept = await purges.rolled_up(session, purge)
+    charged = row.credits_at_cut if row else 0
+    body: dict[str, Any] = {
+        "version": 1,
+        "purge_id": str(purge.id),
+        "scope": {purge.part: purge.part_id} if purge.part else {"account": True},
+        "requested_at": _written(purge.requested_at),
+        "completed_at": _written(now),
+        "before": purge.found,
+        "after": {name: after[name] for name in purge.found},
+        "deleted": {name: number - after[name] for name, number in purge.found.items()},
+        "verification": after,
+        "retained": [
+            {"class": entry.table, "fields": entry.fields, "reason": entry.reason, "until": entry.until}
+            for entry in KEPT
+        ],
+    }
+    if purge.part:
+        return body
+    if kept != purge.balance - charged:  # nothing was lost or gained, or there is no receipt
+        raise ServiceUnavailable("The balance after the purge is not what it was before.")
+    body["balance"] = {"before": exact(purge.balance), "charged_while_cut": exact(charged), "after": exact(kept)}
+    body["rolled_up"] = {
+        "calls": row.calls if row else 0,
+        "movements": row.movements if row else 0,
+        "credits": exact(row.credits if row else 0),
+    }
+    body["keys_destroyed"] = purge.erased.get("data_keys", 0)
+    return body
+
+
+def _written(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None

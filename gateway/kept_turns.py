@@ -1,0 +1,94 @@
+"""Keeps calls in conversations: loads what a call continues, and seals what it adds.
+
+The sealed messages go into the transaction that charges the call (`domain.settlements`), so that what was charged and
+what is kept agree. A call that is not charged, or whose process died, keeps nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from db import conversations as stored
+from db.conversations import Owner
+from db.data_keys import ContentKey, Sealing
+from db.engine import Database
+from domain import conversations
+from domain.operations import KeptTurn
+from domain.records import record
+from gateway.conversations import LARGE_BYTES, opened, require_place, sealed_message, sealed_title
+from gateway.fair_turns import FairTurns
+from gateway.ids import new_id
+from gateway.wire import ModelCall
+
+
+@record
+class Answered:
+    """What a call produced, as far as it came."""
+
+    message: dict[str, Any]
+    finish_reason: str | None
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a call adds to a conversation when it is charged."""
+
+    key: ContentKey
+    conversation_id: UUID
+    asked: Sequence[bytes]
+    """The messages of the request that are not kept yet."""
+    title: bytes | None
+    """Sealed, of a new conversation."""
+
+    def kept(self, answered: Answered, about: Mapping[str, Any]) -> KeptTurn:
+        about = {**about, "finish_reason": answered.finish_reason, "partial": answered.partial}
+        answer = conversations.written(answered.message, about)
+        return KeptTurn(self.conversation_id, self.key.epoch, partial(self._sealed, answer), self.title)
+
+    def _sealed(self, answer: bytes, first: int, charged: int) -> list[bytes]:
+        plain = [*self.asked, answer[:-1] + b',"credits_charged":%d}' % charged]
+        return [sealed_message(self.key, self.conversation_id, first + at, one) for at, one in enumerate(plain)]
+
+
+class Keeper:
+    def __init__(self, database: Database, sealing: Sealing, turns: FairTurns) -> None:
+        self._database = database
+        self._sealing = sealing
+        self._turns = turns
+
+    async def continued(self, request: ModelCall) -> ModelCall:
+        """Put the kept messages of its conversation before those of a request. Raises `NotFound`.
+
+        The request was admitted before: its account is known.
+        """
+        asked, admitted = request.keeping, request.admitted
+        if asked is None or asked.conversation_id is None:
+            return request
+        assert admitted is not None  # noqa: S101  # the endpoint has seen to it
+        async with self._database.reading() as session:
+            key = await self._sealing.current(session, admitted.account_id)
+            row = await stored.find(session, Owner(key.account_id, key.epoch), asked.conversation_id)
+            if asked.save is not False:
+                new = conversations.require_bounded(request.body["messages"])
+                conversations.require_room(row.messages, row.size, new)
+            rows = await stored.all_messages(session, row.id)
+        large = row.size > LARGE_BYTES
+        kept = await self._turns.run(key.account_id, partial(opened, key, rows)) if large else opened(key, rows)
+        messages = [*conversations.for_the_model(kept), *request.body["messages"]]
+        return replace(request, body={**request.body, "messages": messages}, big=request.big or large)
+
+    async def turn(self, account_id: UUID, conversation_id: UUID | None, new: Sequence[Mapping[str, Any]]) -> Turn:
+        """Prepare what is added to a conversation, or to a new one. Raises `RequestInvalid` for what has no room."""
+        asked = conversations.require_bounded(new)
+        if conversation_id is None:
+            conversations.require_room(0, 0, asked)
+        async with self._database.reading() as session:
+            key = await self._sealing.current(session, account_id)
+            if conversation_id is not None:
+                return Turn(key, conversation_id, asked, None)
+            await require_place(session, account_id)
+        begun = new_id()
+        return Turn(key, begun, asked, sealed_title(key, begun, conversations.title_of(new)))

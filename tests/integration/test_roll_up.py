@@ -1,0 +1,158 @@
+"""A purge takes calls out of the books: the balance stays, and what stays is audited."""
+
+import uuid
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from db.audit import audit
+from db.engine import Database
+from db.writer import LedgerWriter
+from domain.errors import EndedByPurge, GatewayError, KeyReused
+from domain.operations import Adjust, Extend, Grant, Refund, Renew, Void
+from domain.results import Granted
+from tests.support import purging
+from tests.support.bank import Customer, balance, open_account, reserve, settle, void
+
+NEIGHBOURS = ("accounts", "holds", "transactions", "usage", "usage_days", "idempotency", "api_keys", "data_keys")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    database: Database
+    ledger: LedgerWriter
+    url: str
+
+    async def begin(self, customer: Customer) -> UUID:
+        return await purging.begin(self.database, customer)
+
+    async def do(self, statement: str, **values: object) -> object:
+        return await purging.do(self.database, statement, **values)
+
+    async def roll_up(self, purge_id: UUID, batch: int) -> int:
+        calls = 0
+        while (gone := await self.do("SELECT roll_up(:purge, :batch)", purge=purge_id, batch=batch)) is not None:
+            calls += int(str(gone))
+            await self.clean()
+        return calls
+
+    async def clean(self) -> None:
+        async with self.database.connection() as connection:
+            report = await audit(connection)
+        assert report.clean, report
+
+    async def number(self, query: str) -> int:
+        async with await psycopg.AsyncConnection.connect(self.url) as connection:
+            row = await (await connection.execute(query)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def others(self, customer: Customer) -> list[tuple[object, ...]]:
+        """A checksum of each table's rows of all other accounts."""
+        async with await psycopg.AsyncConnection.connect(self.url) as connection:
+            sums = []
+            for table in NEIGHBOURS:
+                owner = "id" if table == "accounts" else "account_id"
+                query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t WHERE {owner} <> %s"
+                found = await connection.execute(query, [customer.account_id])
+                sums += await found.fetchall()
+            return sums
+
+
+@pytest.fixture
+async def world(database: Database, ledger: LedgerWriter, database_url: str) -> World:
+    return World(database, ledger, database_url)
+
+
+async def some_calls(world: World, customer: Customer) -> list[UUID]:
+    """Charged, released, refunded, grown, and one that was never placed."""
+    ids = [uuid.uuid4() for _ in range(5)]
+    for hold_id in ids[:4]:
+        await world.ledger.ask(reserve(customer, 20, hold_id))
+    await world.ledger.ask(settle(customer, ids[0], 17))
+    await world.ledger.ask(void(customer, ids[1]))
+    await world.ledger.ask(settle(customer, ids[2], 12))
+    await world.ledger.ask(Refund(ids[2], customer.account_id, note="the reason"))
+    await world.ledger.ask(Extend(ids[3], customer.account_id, 30))
+    await world.ledger.ask(settle(customer, ids[3], 25))
+    await world.ledger.ask(Void(ids[4], customer.account_id, "chat", "m"))
+    return ids
+
+
+async def test_calls_are_rolled_up_and_the_balance_stays(world: World) -> None:
+    ann, bob = [await open_account(world.database, world.ledger, 1000) for _ in range(2)]
+    account_id = ann.account_id
+    ids = await some_calls(world, ann)
+    await some_calls(world, bob)
+    await world.ledger.ask(Adjust(account_id, -8, "a correction", "why"))
+    before, neighbours = await balance(world.url, ann), await world.others(ann)
+    purge_id = await world.begin(ann)
+    later = uuid.uuid4()
+    await world.ledger.ask(reserve(ann, 20, later))
+    assert await world.do("SELECT shred_keys(:purge)", purge=purge_id) == 1
+    assert await world.do("SELECT hash_references(:purge)", purge=purge_id) == 2
+    assert await world.do("SELECT erase_rows(:purge, 'usage_days', 9)", purge=purge_id) == 1
+    assert await world.roll_up(purge_id, 2) == 4
+    await world.ledger.ask(settle(ann, later, 20))
+    assert await balance(world.url, ann) == (before[0] - 20, before[1], before[2])
+    assert await world.others(ann) == neighbours
+    assert await world.number("SELECT count(*) FROM usage") == 3 + 1
+    assert await world.number("SELECT count(*) FROM transactions WHERE kind = 'purge'") == 1
+    assert await world.number("SELECT credits FROM roll_ups") == 17 + 25
+    for late in (
+        settle(ann, ids[0], 5),
+        reserve(ann, 20, ids[1]),
+        Refund(ids[3], account_id),
+        Extend(ids[3], account_id, 99),
+    ):
+        with pytest.raises(GatewayError):
+            await world.ledger.ask(late)
+    with pytest.raises(GatewayError):
+        await world.ledger.ask(Renew(ids[0], 5))
+    with pytest.raises(EndedByPurge):
+        await world.ledger.ask(settle(ann, ids[0], 5))
+    assert await balance(world.url, ann) == (before[0] - 20, before[1], before[2])
+    await world.clean()
+
+
+async def test_a_reference_is_recognised_after_it_was_hashed(world: World) -> None:
+    ann, bob = [await open_account(world.database, world.ledger, 0) for _ in range(2)]
+    grant = Grant(ann.account_id, 500, "event of a payment")
+    await world.ledger.ask(grant)
+    purge_id = await world.begin(ann)
+    await world.do("SELECT hash_references(:purge)", purge=purge_id)
+    assert await world.number("SELECT count(*) FROM transactions WHERE ref LIKE '%payment%'") == 0
+    again = await world.ledger.ask(grant)
+    assert again == Granted(500, repeated=True)
+    with pytest.raises(KeyReused):
+        await world.ledger.ask(Grant(bob.account_id, 500, grant.ref))
+    await world.clean()
+
+
+async def test_nothing_is_erased_without_a_running_purge(world: World, app_url: str) -> None:
+    ann = await open_account(world.database, world.ledger, 1000)
+    await some_calls(world, ann)
+    purge_id = await world.begin(ann)
+    async with world.database.transaction() as session:
+        done = text("UPDATE purges SET completed_at = now() WHERE id = :purge")
+        await (await session.connection()).execute(done, {"purge": purge_id})
+    calls = ("shred_keys(:p)", "hash_references(:p)", "roll_up(:p, 5)", "erase_rows(:p, 'usage_days', 5)")
+    for call in calls:
+        with pytest.raises(Exception, match="no such purge runs"):
+            await world.do(f"SELECT {call}", p=purge_id)
+    with psycopg.connect(app_url, autocommit=True) as connection:
+        connection.execute("SELECT set_config('yout.purge', %s, false)", [str(await world.begin(ann))])
+        for statement in ("DELETE FROM lines", "UPDATE transactions SET note = 'x'", "DELETE FROM usage"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+async def test_an_open_call_of_an_older_epoch_is_not_rolled_up(world: World) -> None:
+    ann = await open_account(world.database, world.ledger, 1000)
+    await world.ledger.ask(reserve(ann, 20))
+    purge_id = await world.begin(ann)
+    with pytest.raises(Exception, match="a call of an older epoch runs"):
+        await world.do("SELECT roll_up(:purge, 5)", purge=purge_id)

@@ -1,0 +1,102 @@
+"""Ends workflows, and deletes their histories, for purges."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.payloads import PurgeState
+from domain.ids import purge_workflow_id, workflow_id
+from temporal import attributes
+from workflows.options import PURGE
+from workflows.purge import PurgeWorkflow
+from workflows.start import MAX_WAIT, cancel, reachable
+
+AT_ONCE = 20
+_PREFIX = workflow_id(UUID(int=0)).removesuffix(str(UUID(int=0)))
+
+
+class Histories:
+    """Workflows, as a purge ends and deletes them. Raises `ServiceUnavailable` while Temporal is away."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def cancel(self, job_id: UUID) -> bool:
+        return await cancel(self._client, job_id, max_wait=timedelta(seconds=2))
+
+    async def terminate(self, job_id: UUID) -> None:
+        with reachable():
+            try:
+                await self._client.get_workflow_handle(workflow_id(job_id)).terminate("purge", rpc_timeout=MAX_WAIT)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+
+    async def delete(self, workflow_ids: Sequence[str]) -> int:
+        return sum(await _at_once(self._delete, workflow_ids))
+
+    async def existing(self, workflow_ids: Sequence[str]) -> list[str]:
+        known = await _at_once(self._exists, workflow_ids)
+        return [name for name, exists in zip(workflow_ids, known, strict=True) if exists]
+
+    async def jobs_of(self, account_id: UUID) -> list[UUID]:
+        query = f"{attributes.ACCOUNT.name} = '{account_id}'"
+        with reachable():
+            listed = {execution.id async for execution in self._client.list_workflows(query, rpc_timeout=MAX_WAIT)}
+        return [UUID(name.removeprefix(_PREFIX)) for name in listed if name.startswith(_PREFIX)]
+
+    async def _delete(self, name: str) -> bool:
+        """Delete the newest run of a workflow; the runs before it are found when it is asked for again."""
+        request = DeleteWorkflowExecutionRequest(
+            namespace=self._client.namespace, workflow_execution=WorkflowExecution(workflow_id=name)
+        )
+        with reachable():
+            try:
+                await self._client.workflow_service.delete_workflow_execution(request, timeout=MAX_WAIT)
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
+        return True
+
+    async def _exists(self, name: str) -> bool:
+        with reachable():
+            try:
+                await self._client.get_workflow_handle(name).describe(rpc_timeout=MAX_WAIT)
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
+        return True
+
+
+async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = MAX_WAIT) -> None:
+    """Start the purge's workflow, or join it. One that was lost begins again, and finds what is left."""
+    with reachable():
+        await client.start_workflow(
+            PurgeWorkflow.run,
+            PurgeState(purge_id=purge_id),
+            id=purge_workflow_id(purge_id),
+            task_queue=PURGE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary="purge",
+            rpc_timeout=max_wait,
+        )
+
+
+async def _at_once(ask: Callable[[str], Awaitable[bool]], names: Sequence[str]) -> list[bool]:
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> bool:
+        async with turns:
+            return await ask(name)
+
+    return await asyncio.gather(*(one(name) for name in names))
