@@ -1,6 +1,7 @@
 """Every error that a client can see: the one table of HTTP statuses. A client wire formats the error."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -228,19 +229,42 @@ def _allowed(scope: Scope) -> str:
 
 
 _KINDS = {"missing": "missing_required_parameter", "extra_forbidden": "unsupported_parameter"}
-_SENTENCES = {"missing": "is required", "extra_forbidden": "is not a parameter of this endpoint"}
+_SENTENCES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a parameter of this endpoint",
+    "datetime": "must be a time with its zone, such as 2026-01-31T12:00:00Z",
+    "too_short": "must have at least {min_length}",
+    "too_long": "must have at most {max_length}",
+}
+"""What is said of a field, by the kind of its fault or by the kind's first word."""
+_SUBJECT = re.compile(r"^(Value error, )?((Input|String|Data|Value|URL) should )?")
 
 
 def _validation_error(error: RequestValidationError) -> ErrorAnswer:
     """Describe the first fault by its field, without what the caller sent."""
     first = error.errors()[0]
+    if first["loc"][0] == "path":  # no id looks like this: it names nothing, as an id of another account does
+        return of(errors.NotFound())
     param = ".".join(str(part) for part in first["loc"][1:] if not isinstance(part, int)) or None
     kind = str(first["type"])
     if kind == "json_invalid":
         return of(errors.RequestInvalid("The request body is not valid JSON.", code="invalid_json"))
     code = _KINDS.get(kind, "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value")
-    sentence = _SENTENCES.get(kind) or str(first["msg"]).removeprefix("Value error, ")
-    return of(errors.RequestInvalid(f"'{param or 'body'}': {sentence}.", param=param, code=code))
+    if param is None and kind == "missing":
+        return of(errors.RequestInvalid("The request has no body. Send a JSON object.", code=code))
+    sentence = _sentence(kind, str(first["msg"]), first.get("ctx", {}))
+    colon = "" if sentence.startswith(("is ", "must ")) else ":"
+    return of(errors.RequestInvalid(f"'{param or 'body'}'{colon} {sentence}.", param=param, code=code))
+
+
+def _sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    """Say what a value must be, without the framework's words for it and without the value."""
+    known = _SENTENCES.get(kind) or _SENTENCES.get(kind.partition("_")[0])
+    if known:
+        return known.format_map(context)
+    if kind.endswith("_parsing"):  # behind the comma is what was sent
+        message = message.partition(",")[0]
+    return _SUBJECT.sub(lambda found: "must " if found[3] else "", message).rstrip(".")
 
 
 def _where(error: Exception) -> str:

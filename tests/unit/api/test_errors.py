@@ -4,9 +4,14 @@ import ast
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
 
 import orjson
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors as table
 from domain import errors
@@ -92,3 +97,58 @@ def test_no_package_has_an_error_without_a_status() -> None:
         ours |= more
     assert ours == {kind.__name__ for kind in table.STATUS}
     assert len(ours) > 20
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1)] = "a"
+    until: datetime | None = None
+    of: UUID | None = None
+    word: Literal["erase", "keep"] = "keep"
+    parts: Annotated[list[int], Field(min_length=1)] = [1]
+    grace: Annotated[int, Field(ge=0)] = 0
+
+
+@pytest.fixture
+def described() -> TestClient:
+    app = FastAPI()
+    table.install(app)
+
+    @app.post("/things/{thing_id}")
+    async def change(thing_id: UUID, body: _Body) -> None:
+        """Takes what it is sent."""
+
+    return TestClient(app)
+
+
+_SOME_ID = "01a2264d-8557-7de6-9b13-16a63c7995fb"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (None, "The request has no body. Send a JSON object."),
+        ({"name": ""}, "'name' must have at least 1 character."),
+        ({"name": 1}, "'name' must be a valid string."),
+        ({"nmae": "a"}, "'nmae' is not a parameter of this endpoint."),
+        ({"until": "canary"}, "'until' must be a time with its zone, such as 2026-01-31T12:00:00Z."),
+        ({"of": "canary"}, "'of' must be a valid UUID."),
+        ({"word": "canary"}, "'word' must be 'erase' or 'keep'."),
+        ({"parts": []}, "'parts' must have at least 1."),
+        ({"grace": -1}, "'grace' must be greater than or equal to 0."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_refused_field_is_told_in_our_words(described: TestClient, body: object, message: str) -> None:
+    answer = described.post(f"/things/{_SOME_ID}", json=body) if body else described.post(f"/things/{_SOME_ID}")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
+
+
+def test_an_id_that_cannot_be_one_is_as_missing(described: TestClient) -> None:
+    answer = described.post("/things/canary", json={"name": ""})
+    assert answer.status_code == 404
+    assert answer.json()["error"] | {"message": ""} == table.envelope(table.of(errors.NotFound()))["error"] | {
+        "message": ""
+    }
+    assert "canary" not in answer.text
