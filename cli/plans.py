@@ -109,7 +109,7 @@ def plans_end(account: str, at: datetime | None, as_json: bool) -> None:
         return (account_id, changed), changed.repeated
 
     (account_id, changed), repeated = writing_once(work)
-    _tell(account_id, replace(changed, repeated=repeated), ("ended", "had ended before"), as_json=as_json)
+    _tell(account_id, replace(changed, repeated=repeated), ("ended", "nothing to end"), as_json=as_json)
 
 
 def _tell(account_id: "UUID", changed: "Changed", words: tuple[str, str], *, as_json: bool) -> None:

@@ -60,7 +60,7 @@ class GatewayError(Exception):
 
 
 class CallerUnknown(GatewayError):
-    """Incorrect API key provided. Send `Authorization: Bearer <key>` with an active key of your account."""
+    """Incorrect API key, or none. Send `Authorization: Bearer <key>` with an active key of your account, or sign in."""
 
     code = "invalid_api_key"
 

@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 RENEWAL_SECONDS = 1.0
 MAX_UNRENEWED_SECONDS = LEASE.total_seconds() - 5
 """After so long without a sign of life a stream ends itself, before others end its hold."""
+_CUT = "While this call ran, its key was revoked or expired, or its account was suspended. What was delivered is charged."
 
 
 async def renew_for_ever(calls: Calls) -> None:
@@ -57,7 +58,7 @@ async def _renew(calls: Calls, call: Call) -> None:
     else:
         call.renewed_at = time.monotonic()
         if isinstance(renewed, Renewed) and renewed.cut:
-            _lose(calls, call, CallerUnknown())
+            _lose(calls, call, CallerUnknown(_CUT))
         elif isinstance(renewed, Renewed) and renewed.erased:
             _lose(calls, call, EndedByPurge())
 

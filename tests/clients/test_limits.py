@@ -275,5 +275,6 @@ async def test_a_revoked_key_ends_its_streams_and_not_its_whole_answers(
         return
     last = orjson.loads((await running).text.strip().rpartition("data: ")[2])
     assert last["error"]["code"] == "invalid_api_key"
+    assert "While this call ran, its key was revoked" in last["error"]["message"]
     assert last["choices"][0]["finish_reason"] == "error"
     assert last["yout"]["credits_charged"] > 0
