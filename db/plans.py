@@ -99,7 +99,9 @@ def planned(offers: Offers, name: str) -> Plan:
     """Raises `NotFound` for a plan that the catalog does not have."""
     plan = offers.plans.get(name)
     if plan is None:
-        known = f"Its plans: {', '.join(offers.plans)}" if offers.plans else "It has none: docs/payments.md says how to add"
+        known = (
+            f"Its plans: {', '.join(offers.plans)}" if offers.plans else "It has none: docs/payments.md says how to add"
+        )
         raise NotFound(f"The catalog has no plan '{name[:100]}'. {known}.")
     return plan
 

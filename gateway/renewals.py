@@ -18,7 +18,9 @@ log = structlog.get_logger(__name__)
 RENEWAL_SECONDS = 1.0
 MAX_UNRENEWED_SECONDS = LEASE.total_seconds() - 5
 """After so long without a sign of life a stream ends itself, before others end its hold."""
-_CUT = "While this call ran, its key was revoked or expired, or its account was suspended. What was delivered is charged."
+_CUT = (
+    "While this call ran, its key was revoked or expired, or its account was suspended. What was delivered is charged."
+)
 
 
 async def renew_for_ever(calls: Calls) -> None:
