@@ -96,5 +96,5 @@ def keys_rotate(key: str, grace: int, as_json: bool) -> None:
     if as_json:
         print_json(rotated)
         return
-    ends = f"until {str(rotated.previous_expires_at)[:19]}" if rotated.previous_expires_at else "not any more"
-    say(f"{rotated.key}\nThe token before works {ends}.")
+    ends = rotated.previous_expires_at
+    say(f"{rotated.key}\nThe token before {f'works until {str(ends)[:19]}' if ends else 'no longer works'}.")

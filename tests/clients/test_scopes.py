@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import orjson
+import psycopg
 import pytest
 
 from api.openapi import scope_table
@@ -105,14 +106,23 @@ def test_the_committed_table_is_the_documents() -> None:
 
 
 async def test_every_unknown_key_hears_the_same(owner: AccountClient, stack: Stack) -> None:
-    """Missing, malformed, wrong checksum, unknown, revoked, rotated away: all equal but for the request id."""
+    """Missing, malformed, wrong checksum, unknown, revoked, rotated away, expired, past its grace, or in the query:
+    all equal but for the request id. A key that works is one only in a header.
+    """
     revoked = (await owner.http.post("/api/chat/keys/", json={"name": "k"})).json()
     await owner.http.post(f"/api/chat/keys/{revoked['id']}/revoke/")
     rotated = (await owner.http.post("/api/chat/keys/", json={"name": "k"})).json()
     await owner.http.post(f"/api/chat/keys/{rotated['id']}/rotate/", json={"grace_seconds": 0})
+    expired, graced = [(await owner.http.post("/api/chat/keys/", json={"name": "k"})).json() for _ in range(2)]
+    await owner.http.post(f"/api/chat/keys/{graced['id']}/rotate/")
+    async with await psycopg.AsyncConnection.connect(stack.owner_url, autocommit=True) as connection:
+        await connection.execute("UPDATE api_keys SET expires_at = now() WHERE id = %s", [expired["id"]])
+        end = "UPDATE api_key_secrets SET expires_at = now() WHERE digest = %s"
+        assert (await connection.execute(end, [keys.digest(graced["key"])])).rowcount == 1
     whole = owner.customer.token
     swapped = whole[:-1] + ("0" if whole[-1] != "0" else "1")
     tokens = [None, "sk-nonsense", whole[:-1], swapped, keys.mint(bytes(32)), revoked["key"], rotated["key"]]
+    tokens += [expired["key"], graced["key"]]
     calls = [
         ("POST", "/v1/chat/completions"),
         ("GET", "/v1/models"),
@@ -122,9 +132,11 @@ async def test_every_unknown_key_hears_the_same(owner: AccountClient, stack: Sta
     async with httpx2.AsyncClient(base_url=stack.url, timeout=30) as client:
         for method, path in calls:
             heard = set()
-            for token in tokens:
+            asked = [(path, token) for token in tokens]
+            asked += [(f"{path}?{name}={whole}", None) for name in ("key", "api_key", "access_token")]
+            for address, token in asked:
                 client.headers = {"authorization": f"Bearer {token}"} if token else {}
-                answer = await call(client, method, path)
+                answer = await call(client, method, address)
                 told = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
                 heard.add((answer.status_code, answer.text, str(sorted(told.items()))))
             assert len(heard) == 1, (path, heard)

@@ -17,6 +17,7 @@ from cli.command import COMMANDS, yout
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
+from domain.keys import masked
 from domain.results import Reserved
 from tests.support.bank import open_account, reserve, settle
 from tests.support.doubles.cutting_proxy import CuttingProxy
@@ -34,6 +35,7 @@ ON_THE_DATABASE = {
     "accounts set": (ACCOUNT, "--recognise-retries"),
     "keys list": (ACCOUNT,),
     "keys revoke": ("00000000-0000-0000-0000-000000000001",),
+    "keys rotate": ("00000000-0000-0000-0000-000000000001",),
     "holds list": (),
     "grant": (ACCOUNT, "5"),
     "adjust": (ACCOUNT, "-5", "--reason", "because"),
@@ -257,6 +259,17 @@ async def test_a_key_whose_commit_went_unanswered_is_made_once(url: str) -> None
     assert len(listed) == 2
     revoked = await asyncio.to_thread(invoke, url, "keys revoke", key["api_key"], "--json")
     assert json.loads(revoked.stdout)["id"] == listed[0]["id"]
+
+
+def test_a_key_is_rotated_and_stays_the_same_key(url: str) -> None:
+    (key,) = json.loads(invoke(url, "keys list", ACCOUNT, "--json").stdout)
+    first = json.loads(invoke(url, "keys rotate", key["id"], "--json").stdout)
+    assert (first["id"], first["previous_expires_at"] is None) == (key["id"], False)
+    token, told = invoke(url, "keys rotate", first["key"], "--grace", "0").stdout.splitlines()
+    assert told == "The token before no longer works."
+    (after,) = json.loads(invoke(url, "keys list", ACCOUNT, "--json").stdout)
+    assert (after["id"], after["masked"]) == (key["id"], masked(token))
+    assert invoke(url, "keys rotate", token, "--grace", "604801").exit_code == 2
 
 
 async def charged(url: str) -> str:
