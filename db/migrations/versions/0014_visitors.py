@@ -33,5 +33,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION IF EXISTS rewrap_visitor_days")
     op.drop_table("visitor_counts")
     op.drop_table("visitor_days")
