@@ -1,0 +1,69 @@
+"""Two processes ask for the children of one key at once: together they stay within its limits, exactly."""
+
+import asyncio
+import os
+import uuid
+
+import psycopg
+import pytest
+
+from db import keys
+from db.engine import Database
+from db.keys import KeyTraits, NewKey
+from db.writer import LedgerWriter
+from domain import keys as tokens
+from domain.authority import Authority
+from domain.errors import GatewayError
+from domain.limits import Limits
+from domain.operations import Settle, Void
+from domain.results import Reserved
+from tests.integration.test_ledger import proven
+from tests.support.bank import Customer, balance, open_account, reserve, settle, void
+
+CALLS, CREDITS, CHARGED, FIT = 60, 25, 14, 7
+
+
+async def family(database: Database, account_id: uuid.UUID, limits: Limits) -> tuple[uuid.UUID, list[Customer]]:
+    """A limited key, and three below it without limits, each made by the one before."""
+    ids, made = list[uuid.UUID](), list[Customer]()
+    async with database.transaction() as session:
+        for depth in range(4):
+            key_id, token = uuid.uuid4(), tokens.mint(os.urandom(32))
+            authority = Authority(tokens.SCOPES, Limits() if depth else limits)
+            new = NewKey(key_id, token, KeyTraits("k"), authority, tuple(reversed(ids)))
+            await keys.create(session, account_id, new)
+            ids.append(key_id)
+            made.append(Customer(account_id, token))
+    return ids[0], made[1:]
+
+
+async def counted(url: str, key_id: uuid.UUID) -> tuple[int, int]:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute("SELECT open_holds, day_credits FROM api_keys WHERE id = %s", [key_id])
+        row = await cursor.fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(concurrent=FIT), Limits(credits_day=FIT * CREDITS), Limits(credits_month=FIT * CREDITS)]
+)
+async def test_children_together_stay_within_their_parents_limits(
+    database: Database, ledger: LedgerWriter, app_url: str, database_url: str, limits: Limits
+) -> None:
+    customer = await open_account(database, ledger, 100_000)
+    parent, children = await family(database, customer.account_id, limits)
+    async with LedgerWriter(app_url) as other:
+        writers = (ledger, other)
+        asked = [writers[n % 2].ask(reserve(children[n % 3], CREDITS)) for n in range(CALLS)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        held = [answer for answer in answers if isinstance(answer, Reserved)]
+        assert len(held) == FIT
+        assert all(isinstance(answer, Reserved | GatewayError) for answer in answers), answers
+        assert await counted(database_url, parent) == (FIT, FIT * CREDITS)
+        ends: list[Settle | Void] = [void(customer, one.hold_id) for one in held[1:]]
+        ends.append(settle(customer, held[0].hold_id, CHARGED))
+        await asyncio.gather(*(writers[n % 2].ask(end) for n, end in enumerate(ends)))
+    assert await counted(database_url, parent) == (0, CHARGED)
+    assert await balance(database_url, customer) == (100_000 - CHARGED, 0, 0)
+    await proven(database)
