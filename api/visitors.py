@@ -12,7 +12,8 @@ from api.resources import Resources
 from domain import visitors
 from domain.caller import Caller, Visitor
 from domain.errors import RequestInvalid
-from domain.visitors import HOUSE_ACCOUNT, SCOPES
+from domain.house_account import HOUSE_ACCOUNT
+from domain.visitors import SCOPES
 
 _CALLER = "visitor"
 _OF_AN_ACCOUNT = ("save", "conversation_id")

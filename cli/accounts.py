@@ -70,7 +70,7 @@ def accounts_list(limit: int, as_json: bool) -> None:
 
 
 def _owner(row: "Account") -> str:
-    from domain.visitors import HOUSE_ACCOUNT
+    from domain.house_account import HOUSE_ACCOUNT
 
     return "pays for visitors" if row.account_id == HOUSE_ACCOUNT else row.email or ""
 

@@ -12,8 +12,8 @@ from db import data_keys
 from db.tables import AccountRow, UserRow
 from domain import email_addresses
 from domain.errors import NotFound, RequestInvalid
+from domain.house_account import HOUSE_ACCOUNT
 from domain.sealing import Wrapping
-from domain.visitors import HOUSE_ACCOUNT
 
 VISITORS = "visitors"
 """The operator's name of the house account."""

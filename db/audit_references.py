@@ -67,11 +67,18 @@ REFERENCES = {
     """,
     "idempotency_of_another_account": """
         SELECT i.account_id, 'its Idempotency-Key names what belongs to '
-               || coalesce(h.account_id::text, k.account_id::text, t.account_id::text, 'nobody')
-        FROM idempotency i LEFT JOIN holds h ON h.id = i.hold_id LEFT JOIN api_keys k ON k.id = i.hold_id
-        LEFT JOIN transactions t ON t.hold_id = i.hold_id AND t.kind = 'hold'
-        WHERE i.hold_id IS NOT NULL AND i.expires_at > now()
-          AND coalesce(h.account_id, k.account_id, t.account_id) IS DISTINCT FROM i.account_id
+               || coalesce(o.account_id::text, 'nobody')
+        FROM idempotency i LEFT JOIN LATERAL (
+            SELECT account_id FROM holds WHERE id = i.hold_id
+            UNION ALL SELECT account_id FROM api_keys WHERE id = i.hold_id
+            UNION ALL SELECT account_id FROM transactions WHERE hold_id = i.hold_id AND kind = 'hold'
+            UNION ALL SELECT account_id FROM shares WHERE id = i.hold_id
+            UNION ALL SELECT account_id FROM conversations WHERE id = i.hold_id
+            UNION ALL SELECT account_id FROM purges WHERE id = i.hold_id
+            LIMIT 1
+        ) o ON true
+        WHERE i.hold_id IS NOT NULL AND i.expires_at > now() AND o.account_id IS DISTINCT FROM i.account_id
+          AND (o.account_id IS NOT NULL OR i.sealed IS NOT NULL)  -- a share or a conversation may have been deleted
     """,
     "idempotency_sealed_too_early": """
         SELECT i.account_id, 'an answer is sealed for a call that is ' || h.state

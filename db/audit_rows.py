@@ -1,7 +1,7 @@
 """The audit's checks of what a row says about itself, and of what two rows say that were written together."""
 
+from domain.house_account import HOUSE_ACCOUNT
 from domain.keys import SCOPES
-from domain.visitors import HOUSE_ACCOUNT
 
 _SCOPES = ", ".join(f"'{scope}'" for scope in sorted(SCOPES))
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import AccountRow
-from domain.visitors import HOUSE_ACCOUNT
+from domain.house_account import HOUSE_ACCOUNT
 
 _KEY = text("SELECT wrapped FROM visitor_days WHERE day = :day")
 _BEGIN = text(

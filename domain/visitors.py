@@ -16,8 +16,6 @@ from domain.limits import Left, Limits
 from domain.records import record
 from domain.secrets import DerivedKeys
 
-HOUSE_ACCOUNT = UUID("00000000-0000-7000-8000-000000000008")
-"""The account that pays for visitors. Nobody signs in to it, and it has no keys."""
 SCOPES = frozenset({"chat"})
 FREE = "free"
 """The tag of the models that visitors may call."""

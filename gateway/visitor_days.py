@@ -16,9 +16,10 @@ from db import visitors as stored
 from db.engine import Database, Session, raw
 from domain import visitors
 from domain.errors import KeyReused, ServiceUnavailable
+from domain.house_account import HOUSE_ACCOUNT
 from domain.operations import Adjust, Grant
 from domain.sealing import NONCE_BYTES, SealBroken, Wrapping
-from domain.visitors import HOUSE_ACCOUNT, KEY_BYTES
+from domain.visitors import KEY_BYTES
 
 _LOWERED = "above what visitors may cost in a day"
 

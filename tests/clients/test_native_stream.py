@@ -167,8 +167,8 @@ async def test_who_leaves_pays_for_what_was_produced(owner: AccountClient, upstr
 @pytest.mark.parametrize(
     ("changes", "param", "code"),
     [
-        ({"conversation_id": "c1"}, "conversation_id", "unsupported_parameter"),
-        ({"save": True}, "save", "unsupported_parameter"),
+        ({"conversation_id": "c1"}, "conversation_id", "invalid_value"),
+        ({"save": "yes"}, "save", "invalid_type"),
         ({"message": None}, "messages", "missing_required_parameter"),
         ({"message": 5}, "message", "invalid_type"),
         ({"messages": [{"role": "user", "content": "x"}]}, "messages", "invalid_value"),

@@ -17,8 +17,9 @@ import pytest
 from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
+from domain.house_account import HOUSE_ACCOUNT
 from domain.secrets import Purpose, Secrets
-from domain.visitors import HOUSE_ACCOUNT, VisitorCookies
+from domain.visitors import VisitorCookies
 from tests.conftest import TEMPLATE
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import OpenAIServer

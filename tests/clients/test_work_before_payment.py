@@ -79,7 +79,7 @@ async def test_whatever_is_refused_takes_one_request(
         (CHAT, body(text="hello"), 200),
         (QUOTE, body(text="hello"), 200),
         (JOBS + "image/", {"model": "demo-image", "prompt": "x"}, 202),
-        (KEYS, {"name": "k"}, 403),
+        (KEYS, {"name": "k"}, 201),
     ],
 )
 async def test_whatever_is_accepted_takes_one_request_and_so_does_its_replay(

@@ -13,10 +13,10 @@ from db.engine import Database
 from db.visitors import day_aad
 from db.writer import LedgerWriter
 from domain.errors import RateLimited
+from domain.house_account import HOUSE_ACCOUNT
 from domain.operations import Reserve
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
-from domain.visitors import HOUSE_ACCOUNT
 from gateway.visitor_days import VisitorDays
 from gateway.visitor_places import Places
 from gateway.visitors import GRACE, VisitorMaintenance

@@ -62,8 +62,8 @@ MORE: dict[str, tuple[str, ...]] = {
         "SELECT gen_random_uuid(), 's', 'f', id, now() + interval '1 day' FROM holds LIMIT 1",
         "INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, expires_at) "
         "SELECT gen_random_uuid(), 's', 'f', id, now() + interval '1 day' FROM api_keys LIMIT 1",
-        "INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, expires_at) "
-        "SELECT id, 's', 'f', gen_random_uuid(), now() + interval '1 day' FROM accounts LIMIT 1",
+        "INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, sealed, expires_at) "
+        "SELECT id, 's', 'f', gen_random_uuid(), 'x', now() + interval '1 day' FROM accounts LIMIT 1",
     ),
     "idempotency_sealed_too_early": (
         "INSERT INTO idempotency (account_id, scope, fingerprint, hold_id, sealed, expires_at) "
