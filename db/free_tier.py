@@ -36,7 +36,8 @@ async def lock(session: AsyncSession, name: bytes) -> None:
 
 
 async def granted(session: AsyncSession, ref: str) -> bool:
-    statement = text("SELECT EXISTS (SELECT FROM transactions WHERE ref = :ref)")
+    """Tell whether credits were granted under this reference. A purge keeps its digest alone."""
+    statement = text("SELECT EXISTS (SELECT FROM transactions WHERE ref IN (:ref, ref_digest(:ref)))")
     return bool((await (await session.connection()).execute(statement, {"ref": ref})).scalar_one())
 
 

@@ -5,6 +5,7 @@ A hash is compared for an unknown address as well, so that it takes the same wor
 
 from uuid import UUID
 
+from db import accounts as stored_accounts
 from db import people as stored
 from db.engine import Session
 from db.people import User
@@ -76,6 +77,7 @@ async def reset_password(people: People, token: str, password: str) -> None:
         raise LinkUnusable
     hashed = await people.passwords.hash(passwords.chosen(password, email=email))
     async with people.database.transaction() as session:
+        await stored_accounts.lock_email(session, email)  # several links of one address are used one after another
         link = await stored.use_link(session, digest, "reset")
         if link is None or link.user_id is None:
             raise LinkUnusable
@@ -85,6 +87,7 @@ async def reset_password(people: People, token: str, password: str) -> None:
         await stored.set_password(session, user.id, hashed)
         if link.mailed:
             await stored.verify_email(session, user.id, link.email)
+            await people.free_tier.give(session, user.account_id, link.email)
         await stored.drop_links(session, user.id, "reset")
         await people.sessions.end_all(session, user.id)
     people.outbox.send(people.letters.changed(user.email, "Your password"))

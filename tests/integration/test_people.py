@@ -17,9 +17,11 @@ from domain.errors import CallerUnknown, LinkUnusable, RateLimited, RequestInval
 from domain.retention import FOR_EVER
 from domain.rounds import MaintenanceErrors
 from gateway import own_account, sign_in, sign_up
+from gateway.accounts import AccountOrder, first_key, open_account
 from gateway.people import People, SignedIn
 from gateway.throttles import Client
 from logs import OperatorFaults
+from tests.support.bank import WRAPPING
 from tests.support.people import FREE, HOME, PASSWORD, KeptMail, opened
 from tests.support.stack import eventually
 
@@ -143,6 +145,18 @@ async def test_of_several_resets_one_counts_and_all_sessions_end(
                 await sign_in.sign_in(verifying, ANN, password, Client("203.0.113.77"))
     assert await sign_in.sign_in(verifying, ANN, right, HOME)
     assert await rows(database_url, "SELECT count(*) FROM one_time_links") == [(0,)]
+
+
+async def test_a_mailed_reset_verifies_and_gives_the_free_tier_once(
+    verifying: People, mail: KeptMail, database_url: str
+) -> None:
+    """An account that the operator has opened has no password and no verified address."""
+    async with verifying.database.transaction() as session:
+        await open_account(session, WRAPPING, AccountOrder(ANN, first_key("first")))
+    for number in range(2):
+        await sign_in.mail_reset(verifying, ANN, network(number))
+        await sign_in.reset_password(verifying, await secret(mail, 2 * number), f"{NEW} {number}")
+    assert await rows(database_url, "SELECT available FROM accounts") == [(FREE,)]
 
 
 async def test_every_address_takes_the_same_work(verifying: People, mail: KeptMail, database_url: str) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from db import free_tier
 from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
@@ -129,6 +130,9 @@ async def test_a_reference_is_recognised_after_it_was_hashed(world: World) -> No
     assert again == Granted(500, repeated=True)
     with pytest.raises(KeyReused):
         await world.ledger.ask(Grant(bob.account_id, 500, grant.ref))
+    async with world.database.reading() as session:
+        assert await free_tier.granted(session, grant.ref)
+        assert not await free_tier.granted(session, "another")
     await world.clean()
 
 

@@ -41,7 +41,7 @@ WEAK = [
 ]
 
 
-@pytest.mark.parametrize("secret", WEAK)
+@pytest.mark.parametrize("secret", WEAK, ids=range(len(WEAK)))
 def test_what_people_write_instead_is_refused(secret: str) -> None:
     assert weakness(secret)
 
