@@ -1,4 +1,4 @@
-"""Who has had the free tier: a mailbox by the reference of its grant, a client's network by a row. Both are hashes.
+"""Who has had the free tier: a mailbox by the reference of its grant, a client's network and an account by a row. All are hashes.
 
 The key of the hashes is random, made once, and encrypted with the master secret. It stays when that secret is rotated,
 so that nobody gets the free tier twice.
@@ -15,7 +15,7 @@ from domain.sealing import KEY_BYTES, NONCE_BYTES, Wrapping
 
 AAD = "mailbox_keys|1"
 _KEEP = text("INSERT INTO mailbox_keys (id, wrapped, wrapped_by) VALUES (1, :wrapped, :by) ON CONFLICT DO NOTHING")
-_NETWORK = text("INSERT INTO free_tier_networks (digest) VALUES (:digest) ON CONFLICT DO NOTHING RETURNING digest")
+_CLAIM = text("INSERT INTO free_tier_networks (digest) VALUES (:digest) ON CONFLICT DO NOTHING RETURNING digest")
 
 
 async def hash_key(session: AsyncSession, wrapping: Wrapping) -> bytes:
@@ -41,6 +41,6 @@ async def granted(session: AsyncSession, ref: str) -> bool:
     return bool((await (await session.connection()).execute(statement, {"ref": ref})).scalar_one())
 
 
-async def claim_network(session: AsyncSession, digest: bytes) -> bool:
-    """Note that a network has the free tier now. False if it had it before."""
-    return (await (await session.connection()).execute(_NETWORK, {"digest": digest})).first() is not None
+async def claim(session: AsyncSession, digest: bytes) -> bool:
+    """Note that a network or an account has the free tier now. False if it had it before."""
+    return (await (await session.connection()).execute(_CLAIM, {"digest": digest})).first() is not None

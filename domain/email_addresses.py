@@ -1,5 +1,6 @@
 """What an e-mail address is, as far as an account needs to know."""
 
+import contextlib
 import unicodedata
 
 from domain.errors import RequestInvalid
@@ -25,9 +26,11 @@ def normalized(text: str) -> str:
 
 def mailbox(address: str) -> str:
     """The mailbox that a normalized address leads to: without what follows a plus, and without dots where they mean
-    nothing. It is for comparing only: nobody writes to it.
+    nothing, and in one spelling of Unicode. It is for comparing only: nobody writes to it.
     """
-    local, _, host = address.rpartition("@")
+    local, _, host = unicodedata.normalize("NFKC", address).rpartition("@")
+    with contextlib.suppress(UnicodeError):  # a host that IDNA does not know is compared as it is
+        host = host.encode("idna").decode()
     local = local.partition("+")[0] or local
     if host in _WITHOUT_DOTS:
         local, host = local.replace(".", "") or local, _WITHOUT_DOTS[host]

@@ -1,4 +1,4 @@
-"""The free tier: credits that a new account gets, once for each mailbox.
+"""The free tier: credits that a new account gets, once for each mailbox and once for each account.
 
 The grant's reference is a keyed hash of the mailbox. The ledger keeps it for ever, and no other account can have the
 same: neither a purge nor a change of the address gives the credits again.
@@ -23,19 +23,21 @@ class FreeTier:
     """0: there is no free tier."""
 
     async def give(self, session: Session, account_id: UUID, email: str, network: str | None = None) -> bool:
-        """Grant the credits unless this mailbox had them. Part of the caller's transaction.
+        """Grant the credits unless this mailbox or this account had them. Part of the caller's transaction.
 
         `network` is the client's, if nobody has verified the address: then each network has the credits once as well.
         """
         if not self.credits:
             return False
         key = await stored.hash_key(session, self.wrapping)
-        digest = hmac.digest(key, f"mailbox\n{email_addresses.mailbox(email)}".encode(), "sha256")
+        digest = _digest(key, "mailbox", email_addresses.mailbox(email))
         await stored.lock(session, digest)
         ref = f"free_tier:{digest.hex()}"
         if await stored.granted(session, ref):
             return False
-        if network is not None and not await stored.claim_network(session, _network(key, network)):
+        if network is not None and not await stored.claim(session, _digest(key, "network", network)):
+            return False
+        if not await stored.claim(session, _digest(key, "account", str(account_id))):
             return False
         (result,) = await ledger.execute(await raw(session), [Grant(account_id, self.credits, ref)])
         if isinstance(result, Exception):
@@ -43,5 +45,5 @@ class FreeTier:
         return True
 
 
-def _network(key: bytes, network: str) -> bytes:
-    return hmac.digest(key, f"network\n{network}".encode(), "sha256")
+def _digest(key: bytes, kind: str, name: str) -> bytes:
+    return hmac.digest(key, f"{kind}\n{name}".encode(), "sha256")

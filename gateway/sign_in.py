@@ -88,7 +88,7 @@ async def reset_password(people: People, token: str, password: str) -> None:
         if link.mailed:
             await stored.verify_email(session, user.id, link.email)
             await people.free_tier.give(session, user.account_id, link.email)
-        await stored.drop_links(session, user.id, "reset")
+        await stored.drop_links(session, user.id, "reset", "change_email")
         await people.sessions.end_all(session, user.id)
     people.outbox.send(people.letters.changed(user.email, "Your password"))
 

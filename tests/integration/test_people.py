@@ -104,7 +104,7 @@ async def test_one_mailbox_and_one_network_have_the_free_tier_once(processes: li
     assert found == [(12, 2 * FREE, FREE)]
     refs = await rows(database_url, "SELECT ref FROM transactions WHERE kind = 'grant'")
     assert all(str(ref).startswith("free_tier:") and "joe" not in str(ref) for (ref,) in refs)
-    assert await rows(database_url, "SELECT count(*) FROM free_tier_networks") == [(2,)]
+    assert await rows(database_url, "SELECT count(*) FROM free_tier_networks") == [(4,)]  # and two accounts
 
 
 async def test_a_link_is_used_once_however_often_at_once(verifying: People, mail: KeptMail, database_url: str) -> None:
@@ -157,6 +157,25 @@ async def test_a_mailed_reset_verifies_and_gives_the_free_tier_once(
         await sign_in.mail_reset(verifying, ANN, network(number))
         await sign_in.reset_password(verifying, await secret(mail, 2 * number), f"{NEW} {number}")
     assert await rows(database_url, "SELECT available FROM accounts") == [(FREE,)]
+    who = await caller(verifying, await sign_in.sign_in(verifying, ANN, f"{NEW} 1", HOME))
+    await own_account.change_email(verifying, who, f"{NEW} 1", "bob@example.test", HOME)
+    await sign_up.verify(verifying, await secret(mail, 4))
+    await sign_in.mail_reset(verifying, "bob@example.test", network(3))
+    await sign_in.reset_password(verifying, await secret(mail, 6), NEW)
+    assert await rows(database_url, "SELECT available FROM accounts") == [(FREE,)]  # another mailbox, the same account
+
+
+async def test_a_reset_ends_what_an_intruder_has_begun(verifying: People, mail: KeptMail) -> None:
+    """Who knew the password asked for another address: after a reset, that link gives nothing."""
+    await sign_up.sign_up(verifying, ANN, PASSWORD, HOME)
+    await sign_up.verify(verifying, await secret(mail))
+    intruder = await caller(verifying, await sign_in.sign_in(verifying, ANN, PASSWORD, network(1)))
+    await own_account.change_email(verifying, intruder, PASSWORD, "thief@example.test", network(1))
+    change = await secret(mail, 1)
+    await sign_in.mail_reset(verifying, ANN, HOME)
+    await sign_in.reset_password(verifying, await secret(mail, 2), NEW)
+    with pytest.raises(LinkUnusable):
+        await sign_up.verify(verifying, change)
 
 
 async def test_every_address_takes_the_same_work(verifying: People, mail: KeptMail, database_url: str) -> None:

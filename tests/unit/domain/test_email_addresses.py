@@ -52,6 +52,11 @@ def test_what_is_none(text: str) -> None:
         ("ann@googlemail.com", "ann@gmail.com"),
         ("+x@example.com", "+x@example.com"),
         ("..@gmail.com", "..@gmail.com"),
+        ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+        ("ann@bu\u0308cher.example", "ann@xn--bcher-kva.example"),
+        ("ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example"),
+        ("\uff41nn@gmail.com", "ann@gmail.com"),
+        (f"ann@{'x' * 70}.example", f"ann@{'x' * 70}.example"),
     ],
 )
 def test_the_mailbox_of_an_address(address: str, leads_to: str) -> None:
