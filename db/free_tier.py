@@ -1,4 +1,6 @@
-"""Who has had the free tier: a mailbox by the reference of its grant, a client's network and an account by a row. All are hashes.
+"""Who has had the free tier: a mailbox by the reference of its grant, a client's network and an account by a row.
+
+All are hashes.
 
 The key of the hashes is random, made once, and encrypted with the master secret. It stays when that secret is rotated,
 so that nobody gets the free tier twice.

@@ -47,7 +47,6 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
         "purges": ("step", "found", "erased", "completed_at"),
-        "visitor_days": ("wrapped", "wrapped_by"),
         "visitor_counts": ("used",),
     }
 )

@@ -15,7 +15,8 @@ _BEGIN = text(
     "INSERT INTO visitor_days (day, wrapped, wrapped_by) VALUES (:day, :wrapped, :by) ON CONFLICT (day) DO NOTHING"
 )
 _REPLACE = text(
-    "UPDATE visitor_days SET wrapped = :wrapped, wrapped_by = :by WHERE day = :day AND wrapped = :unreadable"
+    "SELECT rewrap_visitor_days(ARRAY[CAST(:day AS date)], ARRAY[CAST(:unreadable AS bytea)], "
+    "ARRAY[CAST(:wrapped AS bytea)], :by)"
 )
 # Rows are taken in one order, so that two messages cannot wait for each other. A row that is full is not returned.
 _TAKE = text("""

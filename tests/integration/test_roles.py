@@ -145,7 +145,7 @@ FIXED = {
     ),
     "purge_receipts": ("number", "purge_id", "body", "digest"),
     "receipt_keys": ("kid", "public", "wrapped", "wrapped_by", "created_at"),
-    "visitor_days": ("day", "created_at"),
+    "visitor_days": ("day", "wrapped", "wrapped_by", "created_at"),
     "visitor_counts": ("day", "digest"),
 }
 """Of each table, what never changes once it is written. A new column belongs here or in `roles.CHANGING`."""
