@@ -150,7 +150,7 @@ def charge(intent: str, *, amount: int = 1000, refunded: int) -> Object:
         "currency": "usd",
         "livemode": True,
         "payment_intent": intent,
-        "payment_method_details": {"card": {"last4": "4242"}, "type": "card"},
+        "payment_method_details": {"card": {"fingerprint": PERSONAL, "last4": "4242"}, "type": "card"},
         "refunded": refunded == amount,
         "status": "succeeded",
     }
