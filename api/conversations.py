@@ -18,7 +18,7 @@ from api.pages import MAX_PAGE_ENTRIES, PageQuery, cursor
 from api.resources import Resources
 from api.wire.openai_chat import check_messages
 from db.conversations import Place
-from domain.conversations import MAX_TITLE, Conversation, KeptMessage
+from domain.conversations import MAX_TITLE, Conversation, SavedMessage
 from domain.errors import RequestInvalid
 from gateway.conversations import NewConversation, Search
 
@@ -115,7 +115,7 @@ class Deleted(BaseModel):
 async def list_conversations(
     caller: MayChat, resources: CurrentResources, query: Annotated[ConversationQuery, Query()]
 ) -> ConversationList:
-    """List kept conversations, the one with the newest message first.
+    """List saved conversations, the one with the newest message first.
 
     `title` finds a part of the title in any case. Titles are encrypted, so a page of a search looks at 2,000 of them at
     most: it may be short, or empty, and still have a `next`.
@@ -147,13 +147,13 @@ async def create_conversation(
 
 @router.delete("/")
 async def delete_conversations(caller: MayChat, resources: CurrentResources) -> Deleted:
-    """Delete all kept conversations of the account."""
+    """Delete all saved conversations of the account."""
     return Deleted(deleted=await resources.conversations.delete_all(caller.account_id))
 
 
 @router.get("/export/", response_class=StreamingResponse, responses={200: {"content": {"application/json": {}}}})
 async def export_conversations(caller: MayChat, resources: CurrentResources) -> StreamingResponse:
-    """Download all kept conversations with their messages, the oldest first, as one JSON document."""
+    """Download all saved conversations with their messages, the oldest first, as one JSON document."""
     return _download("yout-conversations", _written_all(resources, caller.account_id))
 
 
@@ -182,7 +182,7 @@ async def rename_conversation(
 
 @router.delete("/{conversation_id}/", status_code=204)
 async def delete_conversation(conversation_id: UUID, caller: MayChat, resources: CurrentResources) -> None:
-    """Delete a conversation with its messages. A call that still runs in it is charged, and kept nowhere."""
+    """Delete a conversation with its messages. A call that still runs in it is charged, and saved nowhere."""
     await resources.conversations.delete(caller.account_id, conversation_id)
 
 
@@ -228,7 +228,7 @@ def _view(one: Conversation) -> ConversationView:
     )
 
 
-def _message(one: KeptMessage) -> dict[str, Any]:
+def _message(one: SavedMessage) -> dict[str, Any]:
     return {"position": one.position, **one.message, **one.about, "created_at": one.created_at}
 
 

@@ -34,7 +34,7 @@ class CreateShare(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     conversation_id: Annotated[UUID | None, Field(strict=False)] = None
-    """A kept conversation, in place of `messages`: what was asked and answered in it."""
+    """A saved conversation, in place of `messages`: questions and answers in it."""
     up_to: Annotated[int | None, Field(ge=1)] = None
     """The position of the last message of the conversation that is shared."""
     positions: Annotated[list[int] | None, Field(min_length=1, max_length=MAX_MESSAGES)] = None
@@ -77,7 +77,7 @@ class ShareQuery(BaseModel):
 async def create_share(
     body: CreateShare, caller: MayShare, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> SharedPage:
-    """Share messages, or a kept conversation, as a public page. It is a copy that never changes.
+    """Share messages, or a saved conversation, as a public page. It is a copy that never changes.
 
     It ends after 30 days unless you say when.
 
@@ -148,9 +148,9 @@ async def _chosen(body: CreateShare, caller: Caller, resources: Resources) -> tu
         return body.title, messages_of(body.messages, _models(body.messages, body.model, catalog))
     _refuse(body, ("messages", "model"), "cannot be sent with 'conversation_id'")
     caller.require_scope("chat")
-    conversation, kept = await resources.conversations.read(caller.account_id, body.conversation_id)
+    conversation, messages = await resources.conversations.read(caller.account_id, body.conversation_id)
     selection = Selection(body.up_to, None if body.positions is None else frozenset(body.positions))
-    chosen = [{**one.message, "model": one.about.get("model")} for one in selection.of(kept)]
+    chosen = [{**one.message, "model": one.about.get("model")} for one in selection.of(messages)]
     return body.title or conversation.title, messages_of(chosen, _models(chosen, None, catalog))
 
 
