@@ -1,6 +1,5 @@
 """`/api/chat/conversations/`: what an account chose to keep: list, make, read, rename, delete, export."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,12 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayChat
 from api.idempotency import REPLAYED
-from api.pages import MAX_PAGE_ENTRIES, PageQuery, cursor
+from api.pages import CursorQuery, PageQuery, cursor, cursor_invalid, decode_cursor, encode_cursor
 from api.resources import Resources
 from api.wire.openai_chat import check_messages
 from db.conversations import Place
 from domain.conversations import MAX_TITLE, Conversation, SavedMessage
-from domain.errors import RequestInvalid
 from gateway.conversations import NewConversation, Search
 
 
@@ -55,12 +53,8 @@ class ChangeConversation(BaseModel):
     title: Title
 
 
-class ConversationQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ConversationQuery(CursorQuery):
     title: Annotated[str | None, Field(min_length=1, max_length=MAX_TITLE, description="A part of the title.")] = None
-    cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
 
 
 class ConversationView(BaseModel):
@@ -235,15 +229,15 @@ def _message(one: SavedMessage) -> dict[str, Any]:
 def _cursor(place: Place | None) -> str | None:
     if place is None:
         return None
-    return urlsafe_b64encode(f"{place.updated_at.isoformat()}|{place.id}".encode()).decode().rstrip("=")
+    return encode_cursor(f"{place.updated_at.isoformat()}|{place.id}".encode())
 
 
 def _place(text: str) -> Place:
     try:
-        time, _, id_ = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").partition("|")
+        time, _, id_ = decode_cursor(text).decode("ascii").partition("|")
         place = Place(datetime.fromisoformat(time), UUID(id_))
         if place.updated_at.tzinfo is not None:
             return place
     except (ValueError, OverflowError):
         pass
-    raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
+    raise cursor_invalid()

@@ -1,6 +1,5 @@
 """`/api/chat/share/`: share a chat as a public page, list the pages, take one back. `web/shares.py` shows them."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayShare
 from api.idempotency import REPLAYED
-from api.pages import MAX_PAGE_ENTRIES
+from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
 from api.resources import Resources
 from domain.caller import Caller
 from domain.catalog import Catalog
@@ -66,13 +65,6 @@ class SharedPageList(BaseModel):
     next: str | None
 
 
-class ShareQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
-
-
 @router.post("/", status_code=201)
 async def create_share(
     body: CreateShare, caller: MayShare, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
@@ -102,7 +94,7 @@ async def create_share(
 
 @router.get("/")
 async def list_shares(
-    caller: MayShare, resources: CurrentResources, query: Annotated[ShareQuery, Query()]
+    caller: MayShare, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> SharedPageList:
     """List the account's shared pages, the newest first, without those that have ended."""
     page = await resources.shares.listed(caller.account_id, _position(query.cursor), query.limit)
@@ -178,13 +170,13 @@ def _shown(model: str, catalog: Catalog) -> str:
 
 
 def _cursor(last: UUID | None) -> str | None:
-    return None if last is None else urlsafe_b64encode(last.bytes).decode().rstrip("=")
+    return None if last is None else encode_cursor(last.bytes)
 
 
 def _position(cursor: str | None) -> UUID | None:
     if cursor is None:
         return None
     try:
-        return UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return UUID(bytes=decode_cursor(cursor))
     except ValueError:
-        raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor") from None
+        raise cursor_invalid() from None
