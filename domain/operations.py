@@ -86,7 +86,7 @@ class Renew:
 
 
 @record
-class KeptTurn:
+class SavedTurn:
     """The messages of a call and its answer, for its conversation. The transaction that charges it appends them."""
 
     conversation_id: UUID
@@ -113,7 +113,7 @@ class Settle:
     provider: str | None = None
     cost: int | None = None
     """What that provider bills us, in billionths of a credit. None: not known."""
-    kept: KeptTurn | None = None
+    turn: SavedTurn | None = None
     """What the account keeps of the call."""
     capped: bool = False
     """Its client had left before the provider finished: never above the hold."""

@@ -196,8 +196,8 @@ def _caller(books: Books, operation: Reserve) -> tuple[Account, Keys]:
         _require_scope(key, operation.scope)
         if key.models is not None and operation.model not in key.models:
             raise ModelNotFound(operation.model)
-        if key.strict and operation.unsupported and (refusal := operation.unsupported()):
-            raise refusal
+        if key.strict and operation.unsupported and (error := operation.unsupported()):
+            raise error
     if operation.pro_only and not account.plan_active:
         raise ProRequired
     return account, keys

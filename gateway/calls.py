@@ -17,7 +17,7 @@ from domain.catalog import Catalog, Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
 from domain.limits import Limits
 from domain.meters import TokenPrices
-from domain.operations import Extend, KeptTurn, Operation, Reserve, Settle, Void
+from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Void
 from domain.pricing import TextTerms, Usage
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
@@ -28,9 +28,9 @@ from gateway.call import Call, chat_call, rejected
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
-from gateway.kept_turns import Keeper
 from gateway.produced_output import ProducedOutput
 from gateway.routing import RouteFaults
+from gateway.saved_turns import ConversationTurns
 from gateway.streams import ClientSink, Stream
 from gateway.wire import ModelCall, StreamWriter
 from providers.base import ChatUpstream
@@ -68,8 +68,8 @@ class Calls:
         self.count = count
         self._ceiling = ceiling
         self.turns = FairTurns()
-        self.keeper: Keeper | None = None
-        """Set where calls can be kept."""
+        self.conversation_turns: ConversationTurns | None = None
+        """Set where calls can be saved."""
         self.faults = RouteFaults()
         self.abandoned = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
@@ -87,8 +87,8 @@ class Calls:
         """
         caller.require_scope("chat")
         new = request.body.get("messages") or ()
-        if self.keeper is not None and request.keeping is not None:
-            request = await self.keeper.continued(request)
+        if self.conversation_turns is not None and request.save_options is not None:
+            request = await self.conversation_turns.continued(request)
         explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
         model, terms = await self.terms(request, None if explicit else request.admitted)
         routes = self._strict_routes(request, model) if request.strict else model.routes
@@ -136,14 +136,14 @@ class Calls:
         return self._catalog().find(name)
 
     async def _keep(self, call: Call, new: Sequence[Mapping[str, Any]]) -> None:
-        """Prepare to keep the call, if it is to be kept. If that fails, the call ends before anything is sent."""
-        asked, reserved = call.request.keeping, call.reserved
-        if asked is None or self.keeper is None:
+        """Prepare to keep the call, if it is to be saved. If that fails, the call ends before anything is sent."""
+        options, reserved = call.request.save_options, call.reserved
+        if options is None or self.conversation_turns is None:
             return
-        if not (asked.conversation_id or reserved.keep_history if asked.save is None else asked.save):
+        if not (options.conversation_id or reserved.keep_history if options.save is None else options.save):
             return
         try:
-            call.turn = await self.keeper.turn(reserved.account_id, asked.conversation_id, new)
+            call.turn = await self.conversation_turns.turn(reserved.account_id, options.conversation_id, new)
         except BaseException:
             await self.void(call)
             raise
@@ -175,8 +175,8 @@ class Calls:
     def _unsupported(self, request: ModelCall, model: Model) -> RequestInvalid | None:
         try:
             self._strict_routes(request, model)
-        except RequestInvalid as refusal:
-            return refusal
+        except RequestInvalid as error:
+            return error
         return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
@@ -257,14 +257,14 @@ class Calls:
             capped=charge.capped,
             provider=provider,
             cost=cost,
-            kept=self._kept(call, charge),
+            turn=self._saved_turn(call, charge),
         )
 
-    def _kept(self, call: Call, charge: events.Settle) -> KeptTurn | None:
+    def _saved_turn(self, call: Call, charge: events.Settle) -> SavedTurn | None:
         if call.turn is None or charge.answered is None:
             return None
         usage = answers.usage_object(charge.usage)
-        return call.turn.kept(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
+        return call.turn.saved(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
 
     async def void(self, call: Call) -> Closed:
         return await self._close(call, lambda: Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))

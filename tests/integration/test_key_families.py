@@ -55,8 +55,8 @@ async def test_children_together_stay_within_their_parents_limits(
     parent, children = await family(database, customer.account_id, limits)
     async with LedgerWriter(app_url) as other:
         writers = (ledger, other)
-        asked = [writers[n % 2].ask(reserve(children[n % 3], CREDITS)) for n in range(CALLS)]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        reservations = [writers[n % 2].ask(reserve(children[n % 3], CREDITS)) for n in range(CALLS)]
+        answers = await asyncio.gather(*reservations, return_exceptions=True)
         held = [answer for answer in answers if isinstance(answer, Reserved)]
         assert len(held) == FIT
         assert all(isinstance(answer, Reserved | GatewayError) for answer in answers), answers

@@ -57,8 +57,8 @@ class Model:
         """What a client must hear; the books are afterwards what they must be."""
         try:
             return getattr(self, f"_{type(operation).__name__.lower()}")(operation)  # type: ignore[no-any-return]
-        except Refused as refusal:
-            return refusal.result
+        except Refused as refused:
+            return refused.result
 
     def facts(self) -> dict[str, dict[Any, Any]]:
         """To be compared with what a backend has, as it reads it back."""
