@@ -49,7 +49,6 @@ from gateway.erasure import Erasure, PurgeStarter
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
-from gateway.kept_turns import Keeper
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.maintenance import RECOVERY_AGE, Maintenance
@@ -59,6 +58,7 @@ from gateway.payments import EventReader, Payments
 from gateway.people import People
 from gateway.purge_receipts import ReceiptKeys
 from gateway.renewals import renew_for_ever
+from gateway.saved_turns import ConversationTurns
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.smtp import SmtpMailer
@@ -104,7 +104,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
-            calls.keeper = Keeper(wired.database, wired.sealing, calls.turns)
+            calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, calls.turns)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
             people = await stack.enter_async_context(_people(wired))

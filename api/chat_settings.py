@@ -1,4 +1,4 @@
-"""`/api/chat/settings/`: whether the account's chats are kept without being asked each time."""
+"""`/api/chat/settings/`: whether the account's chats are saved by default."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +11,7 @@ router = APIRouter(prefix="/api/chat/settings", tags=["conversations"], route_cl
 
 class ChatSettings(BaseModel):
     keep_history: bool
-    """Chats of `POST /api/chat/stream/` are kept, unless a request says `save: false`."""
+    """Chats of `POST /api/chat/stream/` are saved, unless a request says `save: false`."""
 
 
 class ChangeSettings(BaseModel):
@@ -28,7 +28,7 @@ async def get_settings(caller: MayChat, resources: CurrentResources) -> ChatSett
 
 @router.patch("/")
 async def change_settings(body: ChangeSettings, caller: MayManageKeys, resources: CurrentResources) -> ChatSettings:
-    """Keep chats from now on, or stop. What is kept already stays until it is deleted.
+    """Keep chats from now on, or stop. What is saved already stays until it is deleted.
 
     The setting counts for every key of the account. Therefore it needs the scope `keys`, or the owner's session.
     """

@@ -1,6 +1,5 @@
 """`/api/chat/conversations/`: what an account chose to keep: list, make, read, rename, delete, export."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,12 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayChat
 from api.idempotency import REPLAYED
-from api.pages import MAX_PAGE_ENTRIES, PageQuery, cursor
+from api.pages import CursorQuery, PageQuery, cursor, cursor_invalid, decode_cursor, encode_cursor
 from api.resources import Resources
 from api.wire.openai_chat import check_messages
 from db.conversations import Place
-from domain.conversations import MAX_TITLE, Conversation, KeptMessage
-from domain.errors import RequestInvalid
+from domain.conversations import MAX_TITLE, Conversation, SavedMessage
 from gateway.conversations import NewConversation, Search
 
 
@@ -55,12 +53,8 @@ class ChangeConversation(BaseModel):
     title: Title
 
 
-class ConversationQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ConversationQuery(CursorQuery):
     title: Annotated[str | None, Field(min_length=1, max_length=MAX_TITLE, description="A part of the title.")] = None
-    cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
 
 
 class ConversationView(BaseModel):
@@ -115,7 +109,7 @@ class Deleted(BaseModel):
 async def list_conversations(
     caller: MayChat, resources: CurrentResources, query: Annotated[ConversationQuery, Query()]
 ) -> ConversationList:
-    """List kept conversations, the one with the newest message first.
+    """List saved conversations, the one with the newest message first.
 
     `title` finds a part of the title in any case. Titles are encrypted, so a page of a search looks at 2,000 of them at
     most: it may be short, or empty, and still have a `next`.
@@ -147,13 +141,13 @@ async def create_conversation(
 
 @router.delete("/")
 async def delete_conversations(caller: MayChat, resources: CurrentResources) -> Deleted:
-    """Delete all kept conversations of the account."""
+    """Delete all saved conversations of the account."""
     return Deleted(deleted=await resources.conversations.delete_all(caller.account_id))
 
 
 @router.get("/export/", response_class=StreamingResponse, responses={200: {"content": {"application/json": {}}}})
 async def export_conversations(caller: MayChat, resources: CurrentResources) -> StreamingResponse:
-    """Download all kept conversations with their messages, the oldest first, as one JSON document."""
+    """Download all saved conversations with their messages, the oldest first, as one JSON document."""
     return _download("yout-conversations", _written_all(resources, caller.account_id))
 
 
@@ -182,7 +176,7 @@ async def rename_conversation(
 
 @router.delete("/{conversation_id}/", status_code=204)
 async def delete_conversation(conversation_id: UUID, caller: MayChat, resources: CurrentResources) -> None:
-    """Delete a conversation with its messages. A call that still runs in it is charged, and kept nowhere."""
+    """Delete a conversation with its messages. A call that still runs in it is charged, and saved nowhere."""
     await resources.conversations.delete(caller.account_id, conversation_id)
 
 
@@ -228,22 +222,22 @@ def _view(one: Conversation) -> ConversationView:
     )
 
 
-def _message(one: KeptMessage) -> dict[str, Any]:
+def _message(one: SavedMessage) -> dict[str, Any]:
     return {"position": one.position, **one.message, **one.about, "created_at": one.created_at}
 
 
 def _cursor(place: Place | None) -> str | None:
     if place is None:
         return None
-    return urlsafe_b64encode(f"{place.updated_at.isoformat()}|{place.id}".encode()).decode().rstrip("=")
+    return encode_cursor(f"{place.updated_at.isoformat()}|{place.id}".encode())
 
 
 def _place(text: str) -> Place:
     try:
-        time, _, id_ = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").partition("|")
+        time, _, id_ = decode_cursor(text).decode("ascii").partition("|")
         place = Place(datetime.fromisoformat(time), UUID(id_))
-        if place.updated_at.tzinfo is not None:
+        if place.updated_at.tzinfo is not None and _cursor(place) == text:
             return place
     except (ValueError, OverflowError):
         pass
-    raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
+    raise cursor_invalid()

@@ -184,13 +184,13 @@ class Http1Protocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self._refuse(405, "CONNECT is not allowed here.")
             return
-        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in _HOP_BY_HOP]
+        head = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in _HOP_BY_HOP]
         if not self.parser.should_keep_alive():
-            kept.append(b"connection: close\r\n")
+            head.append(b"connection: close\r\n")
         version = self.parser.get_http_version().encode()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-        self.data_received(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(kept)) + rest)
+        self.data_received(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(head)) + rest)
 
     def _probe(self, count: int) -> None:
         """Write to a client that has closed its side. If it is gone, it answers with a reset, and later writes fail."""

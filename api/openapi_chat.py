@@ -138,7 +138,7 @@ A failure before the first event is an answer with its own status. Lines that be
 NATIVE: dict[str, Any] = {
     "tags": ["chat"],
     "summary": "Chat as a stream of simple JSON events",
-    "description": "Takes OpenAI's other parameters too. `n` is 1. Nothing is kept unless `save` or the account's "
+    "description": "Takes OpenAI's other parameters too. `n` is 1. Nothing is saved unless `save` or the account's "
     "`keep_history` says so.",
     "operationId": "stream_chat",
     "security": [{"HTTPBearer": []}, {"APIKeyCookie": []}],
@@ -156,7 +156,7 @@ NATIVE: dict[str, Any] = {
             "conversation_id": {
                 "type": ["string", "null"],
                 "format": "uuid",
-                "description": "Continue this conversation: its kept messages come before the new one.",
+                "description": "Continue this conversation: its saved messages come before the new one.",
             },
             "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
             **_LIMITS,

@@ -22,11 +22,17 @@ def _midnight(value: object) -> object:
 Moment = Annotated[AwareDatetime, BeforeValidator(_midnight)]
 
 
-class PageQuery(BaseModel):
+class CursorQuery(BaseModel):
+    """What every list takes. What its cursor says is the list's own."""
+
     model_config = ConfigDict(extra="forbid")
 
     cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
+
+
+class PageQuery(CursorQuery):
+    """Of a list whose entries have positions that are numbers."""
 
     @property
     def page(self) -> Page:
@@ -63,15 +69,34 @@ def paginate(entries: Sequence[Entry], limit: int) -> tuple[Sequence[Entry], int
     return entries[:limit], entries[limit - 1].position
 
 
+def cursor_invalid() -> RequestInvalid:
+    return RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
+
+
+def encode_cursor(position: bytes) -> str:
+    return urlsafe_b64encode(position).decode().rstrip("=")
+
+
+def decode_cursor(text: str) -> bytes:
+    """Raises `RequestInvalid` for what is not base64 as `encode_cursor` writes it."""
+    try:
+        position = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raise cursor_invalid() from None
+    if encode_cursor(position) != text:
+        raise cursor_invalid()
+    return position
+
+
 def cursor(position: int | None) -> str | None:
-    return None if position is None else urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+    return None if position is None else encode_cursor(str(position).encode())
 
 
 def _read(text: str) -> int:
     try:
-        position = int(urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii"))
+        position = int(decode_cursor(text).decode("ascii"))
     except ValueError:
         position = 0
-    if not 0 < position <= MAX_POSITION:
-        raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
+    if not 0 < position <= MAX_POSITION or cursor(position) != text:
+        raise cursor_invalid()
     return position

@@ -1,6 +1,5 @@
 """`/api/chat/share/`: share a chat as a public page, list the pages, take one back. `web/shares.py` shows them."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayShare
 from api.idempotency import REPLAYED
-from api.pages import MAX_PAGE_ENTRIES
+from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
 from api.resources import Resources
 from domain.caller import Caller
 from domain.catalog import Catalog
@@ -34,7 +33,7 @@ class CreateShare(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     conversation_id: Annotated[UUID | None, Field(strict=False)] = None
-    """A kept conversation, in place of `messages`: what was asked and answered in it."""
+    """A saved conversation, in place of `messages`: questions and answers in it."""
     up_to: Annotated[int | None, Field(ge=1)] = None
     """The position of the last message of the conversation that is shared."""
     positions: Annotated[list[int] | None, Field(min_length=1, max_length=MAX_MESSAGES)] = None
@@ -66,18 +65,11 @@ class SharedPageList(BaseModel):
     next: str | None
 
 
-class ShareQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    cursor: Annotated[str | None, Field(max_length=1000, description="`next` of the page before.")] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 20
-
-
 @router.post("/", status_code=201)
 async def create_share(
     body: CreateShare, caller: MayShare, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> SharedPage:
-    """Share messages, or a kept conversation, as a public page. It is a copy that never changes.
+    """Share messages, or a saved conversation, as a public page. It is a copy that never changes.
 
     It ends after 30 days unless you say when.
 
@@ -102,7 +94,7 @@ async def create_share(
 
 @router.get("/")
 async def list_shares(
-    caller: MayShare, resources: CurrentResources, query: Annotated[ShareQuery, Query()]
+    caller: MayShare, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> SharedPageList:
     """List the account's shared pages, the newest first, without those that have ended."""
     page = await resources.shares.listed(caller.account_id, _position(query.cursor), query.limit)
@@ -148,9 +140,9 @@ async def _chosen(body: CreateShare, caller: Caller, resources: Resources) -> tu
         return body.title, messages_of(body.messages, _models(body.messages, body.model, catalog))
     _refuse(body, ("messages", "model"), "cannot be sent with 'conversation_id'")
     caller.require_scope("chat")
-    conversation, kept = await resources.conversations.read(caller.account_id, body.conversation_id)
+    conversation, messages = await resources.conversations.read(caller.account_id, body.conversation_id)
     selection = Selection(body.up_to, None if body.positions is None else frozenset(body.positions))
-    chosen = [{**one.message, "model": one.about.get("model")} for one in selection.of(kept)]
+    chosen = [{**one.message, "model": one.about.get("model")} for one in selection.of(messages)]
     return body.title or conversation.title, messages_of(chosen, _models(chosen, None, catalog))
 
 
@@ -178,13 +170,16 @@ def _shown(model: str, catalog: Catalog) -> str:
 
 
 def _cursor(last: UUID | None) -> str | None:
-    return None if last is None else urlsafe_b64encode(last.bytes).decode().rstrip("=")
+    return None if last is None else encode_cursor(last.bytes)
 
 
 def _position(cursor: str | None) -> UUID | None:
     if cursor is None:
         return None
     try:
-        return UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        last = UUID(bytes=decode_cursor(cursor))
     except ValueError:
-        raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor") from None
+        raise cursor_invalid() from None
+    if last.version != 7:  # no page has such an id
+        raise cursor_invalid()
+    return last

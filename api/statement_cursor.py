@@ -4,13 +4,12 @@ It is signed and valid for its account only, because the next page shows its bal
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from api.pages import cursor_invalid, decode_cursor, encode_cursor
 from db.billing import Opened
-from domain.errors import RequestInvalid
 from domain.secrets import DerivedKeys
 
 _CURSOR = TypeAdapter(tuple[int, Opened])
@@ -26,18 +25,18 @@ class StatementCursor:
 
     def write(self, account_id: UUID, position: int, opened: Opened) -> str:
         plain = _CURSOR.dump_json((position, opened))
-        return urlsafe_b64encode(_signature(self._keys.current, account_id, plain) + plain).decode().rstrip("=")
+        return encode_cursor(_signature(self._keys.current, account_id, plain) + plain)
 
     def read(self, account_id: UUID, cursor: str) -> tuple[int, Opened]:
         """Return the position after which the page begins, and the first page's values. Raises `RequestInvalid`."""
         try:
-            signed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            signed = decode_cursor(cursor)
             signature, plain = signed[:_DIGEST_BYTES], signed[_DIGEST_BYTES:]
             if any(hmac.compare_digest(signature, _signature(key, account_id, plain)) for key in self._keys.every):
                 return _CURSOR.validate_json(plain)
-        except ValueError:  # not base64, or a cursor of another release
+        except ValueError:  # a cursor of another release
             pass
-        raise RequestInvalid("'cursor' must be the `next` of a page of this list.", param="cursor")
+        raise cursor_invalid()
 
 
 def _signature(key: bytes, account_id: UUID, plain: bytes) -> bytes:

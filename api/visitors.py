@@ -45,13 +45,13 @@ def _visitor(scope: Scope, resources: Resources) -> Visitor:
 
 
 def require_for_visitors(body: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> None:
-    """Raises `RequestInvalid` for what needs an account: nothing of a visitor is kept."""
-    asked = [name for name in _OF_AN_ACCOUNT if body.get(name) not in (None, False)]
+    """Raises `RequestInvalid` for what needs an account: nothing of a visitor is saved."""
+    fields = [name for name in _OF_AN_ACCOUNT if body.get(name) not in (None, False)]
     if idempotency.key_of(headers) is not None:
-        asked.append(idempotency.HEADER)
-    if asked:
+        fields.append(idempotency.HEADER)
+    if fields:
         raise RequestInvalid(
-            f"'{asked[0]}' needs an account: nothing is kept for visitors. Sign in, or leave it out.",
-            param=asked[0],
+            f"'{fields[0]}' needs an account: nothing is saved for visitors. Sign in, or leave it out.",
+            param=fields[0],
             code="unsupported_parameter",
         )

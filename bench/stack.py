@@ -142,8 +142,8 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """Settings under names that every commit knows; what differs between commits is left at its default."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
-        return kept | {
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
+        return inherited | {
             "YOUT_DATABASE_URL": self.postgres.url,
             "YOUT_STATE_DIR": str(self.folder),
             "YOUT_TEMPORAL_ADDRESS": "127.0.0.1:1",  # chat does without

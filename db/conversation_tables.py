@@ -1,4 +1,4 @@
-"""The tables of kept conversations. Titles, and what people and models wrote, are encrypted with the account's key.
+"""The tables of saved conversations. Titles, and what people and models wrote, are encrypted with the account's key.
 
 A conversation has one epoch, that of its account when it began: its messages are sealed with that epoch's key, and
 none is added once the account has moved on to the next one.

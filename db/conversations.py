@@ -138,7 +138,7 @@ async def oldest(session: AsyncSession, owner: Owner, after: UUID | None, limit:
 
 
 async def keeps_history(session: AsyncSession, account_id: UUID) -> bool:
-    """Tell whether the account keeps its chats without being asked. Raises `NotFound`."""
+    """Tell whether the account keeps its chats by default. Raises `NotFound`."""
     query = select(AccountRow.keep_history).where(AccountRow.id == account_id)
     keeps = (await session.exec(query)).one_or_none()
     if keeps is None:

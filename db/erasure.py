@@ -47,7 +47,7 @@ class Erased:
 
 
 @record
-class Kept:
+class Retained:
     """Rows that stay, and why."""
 
     table: str
@@ -113,34 +113,36 @@ ERASED: tuple[Erased, ...] = (
     Erased("usage_days", "usage_days", way=Way.FUNCTION),
     Erased("usage_entries", "usage", way=Way.ROLL_UP),
 )
-KEPT: tuple[Kept, ...] = (
-    Kept("accounts", "balance, epoch, plan, settings, limits' counters", "the account goes on", _ACCOUNT),
-    Kept("users", "e-mail address, password hash", "its owner signs in with them", _ACCOUNT),
-    Kept("sessions", "hash of the cookie, times", "its owner stays signed in, unless told otherwise", _AS_USED),
-    Kept("one_time_links", "hash of the link, e-mail address, expiry", "a mailed link works once", _AS_USED),
-    Kept("data_keys", "number and time of the destroyed keys", "no epoch's key is ever made again", _ACCOUNT),
-    Kept("api_keys", "name, scopes, limits, counters, times", "the keys go on", _ACCOUNT),
-    Kept("api_key_secrets", "hash of the token, its first and last characters", "the keys go on", _ACCOUNT),
-    Kept(
+RETAINED: tuple[Retained, ...] = (
+    Retained("accounts", "balance, epoch, plan, settings, limits' counters", "the account goes on", _ACCOUNT),
+    Retained("users", "e-mail address, password hash", "its owner signs in with them", _ACCOUNT),
+    Retained("sessions", "hash of the cookie, times", "its owner stays signed in, unless told otherwise", _AS_USED),
+    Retained("one_time_links", "hash of the link, e-mail address, expiry", "a mailed link works once", _AS_USED),
+    Retained("data_keys", "number and time of the destroyed keys", "no epoch's key is ever made again", _ACCOUNT),
+    Retained("api_keys", "name, scopes, limits, counters, times", "the keys go on", _ACCOUNT),
+    Retained("api_key_secrets", "hash of the token, its first and last characters", "the keys go on", _ACCOUNT),
+    Retained(
         "holds",
         "id, times, and that it has ended",
         "a late step of an erased call meets it, and writes nothing",
         "as holds are kept (YOUT_HOLD_RETENTION)",
     ),
-    Kept(
+    Retained(
         "transactions",
         "grants, payments and adjustments: amount, time, hashed reference; one sum of all erased calls",
         "the balance, and that no payment counts twice",
         _ACCOUNT,
     ),
-    Kept("lines", "the amounts of these movements", "the balance", _ACCOUNT),
-    Kept("purges", "id, times, counts", "a purge can be followed, and is not done twice at once", _ACCOUNT),
-    Kept("roll_ups", "sums of the erased calls", "the audit proves with them that no charge is missing", _ACCOUNT),
-    Kept("purge_receipts", "this receipt", "it proves what was erased", _ACCOUNT),
-    Kept("plan_terms", "plan, times, months that were given", "the plan goes on, and gives no month twice", _ACCOUNT),
-    Kept("payments", "ids at Stripe, amounts, what was bought", "records of payments must be kept by law", _BY_LAW),
-    Kept("payment_customers", "id at Stripe", "later payments and refunds find the account by it", _ACCOUNT),
-    Kept("payment_subscriptions", "ids at Stripe, times", "a subscription goes on until it is cancelled", _ACCOUNT),
+    Retained("lines", "the amounts of these movements", "the balance", _ACCOUNT),
+    Retained("purges", "id, times, counts", "a purge can be followed, and is not done twice at once", _ACCOUNT),
+    Retained("roll_ups", "sums of the erased calls", "the audit proves with them that no charge is missing", _ACCOUNT),
+    Retained("purge_receipts", "this receipt", "it proves what was erased", _ACCOUNT),
+    Retained(
+        "plan_terms", "plan, times, months that were given", "the plan goes on, and gives no month twice", _ACCOUNT
+    ),
+    Retained("payments", "ids at Stripe, amounts, what was bought", "records of payments must be kept by law", _BY_LAW),
+    Retained("payment_customers", "id at Stripe", "later payments and refunds find the account by it", _ACCOUNT),
+    Retained("payment_subscriptions", "ids at Stripe, times", "a subscription goes on until it is cancelled", _ACCOUNT),
 )
 
 

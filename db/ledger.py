@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from db import ledger_writes
 from db.ledger_columns import ACCOUNT, HOLD, KEY
 from db.prepared import BEGIN, COMMIT, ROLLBACK, PreparedConnection, Statement
-from domain.conversations import Kept
+from domain.conversations import ConversationState
 from domain.decisions import decide
 from domain.holds import ClosedBy, Hold, HoldState
 from domain.ledger import Account, Changes, IdempotencyRecord, Key, Secret, State
@@ -133,14 +133,16 @@ async def begin(
     transactions; otherwise locked rows are left out and named in `Locked.unavailable`.
     """
     values = _Wanted.by(operations).parameters(owners) | {"wait": wait}
-    kept = [one.kept.conversation_id for one in operations if isinstance(one, Settle) and one.kept is not None]
-    if not kept:
+    conversations = [one.turn.conversation_id for one in operations if isinstance(one, Settle) and one.turn is not None]
+    if not conversations:
         _, result = await connection.run((BEGIN, {}), (_READ, values))
         return _locked(result.get_value(0, 0))
-    _, result, found = await connection.run((BEGIN, {}), (_READ, values), (_CONVERSATIONS, {"conversations": kept}))
+    _, result, found = await connection.run(
+        (BEGIN, {}), (_READ, values), (_CONVERSATIONS, {"conversations": conversations})
+    )
     locked = _locked(result.get_value(0, 0))
     for id_, account_id, epoch, messages in orjson.loads(found.get_value(0, 0)):
-        locked.state.conversations[UUID(id_)] = Kept(_known_id(account_id), epoch, messages)
+        locked.state.conversations[UUID(id_)] = ConversationState(_known_id(account_id), epoch, messages)
     return locked
 
 

@@ -104,10 +104,10 @@ def statements(changes: Changes) -> Iterator[tuple[Statement, dict[str, Any]]]:
     if changes.sealed:
         yield _SEALED, {"sealed_holds": list(changes.sealed), "sealed": list(changes.sealed.values())}
     if changes.turns:
-        yield from _kept(changes.turns)
+        yield from _appended(changes.turns)
 
 
-def _kept(turns: Sequence[AppendedTurn]) -> Iterator[tuple[Statement, dict[str, Any]]]:
+def _appended(turns: Sequence[AppendedTurn]) -> Iterator[tuple[Statement, dict[str, Any]]]:
     """Yield the statements that begin conversations and append turns."""
     if begun := [turn for turn in turns if turn.title is not None]:
         yield (

@@ -143,7 +143,7 @@ async def left_of_everything(session: AsyncSession, purge: PurgeRow) -> dict[str
     return dict(zip(("data_keys", "movements", "open_calls"), map(int, row), strict=True))
 
 
-_KEPT = """
+_BALANCE = """
 SELECT coalesce(sum(l.amount), 0) FROM transactions t JOIN lines l ON l.transaction_id = t.id
 WHERE t.account_id = :account AND l.account_id = :account AND t.hold_id IS NULL
     AND (t.position <= :movements OR t.ref = :ref)
@@ -154,8 +154,8 @@ async def rolled_up(session: AsyncSession, purge: PurgeRow) -> tuple[RollUpRow |
     """Return what the ledger rolled up, and what the kept movements from before the purge sum to."""
     row = await session.get(RollUpRow, purge.id)
     values = {"account": purge.account_id, "movements": purge.movements, "ref": f"purge:{purge.id}"}
-    kept = (await (await session.connection()).execute(text(_KEPT), values)).scalar_one()
-    return row, int(kept)
+    balance = (await (await session.connection()).execute(text(_BALANCE), values)).scalar_one()
+    return row, int(balance)
 
 
 async def complete(session: AsyncSession, purge: PurgeRow, at: datetime) -> None:

@@ -1,6 +1,6 @@
-"""Kept conversations: what a message and a title are before they are sealed, and how much is kept.
+"""Saved conversations: what a message and a title are before they are sealed, and how much is saved.
 
-A kept message is a JSON object: OpenAI's message under `message`, and beside it what is known of the call that made it.
+A saved message is a JSON object: OpenAI's message under `message`, beside it what is known of the call that made it.
 """
 
 import unicodedata
@@ -18,14 +18,14 @@ from domain.records import record
 MAX_TITLE = 200
 """Characters."""
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""Of a message that a caller sends, as JSON. Answers are kept whole."""
+"""Of a message that a caller sends, as JSON. Answers are saved whole."""
 MAX_MESSAGES = 2000
 MAX_CONVERSATION_BYTES = 16 * 1024 * 1024
 MAX_CONVERSATIONS = 10_000
 """Of an account."""
 UNTITLED = "New conversation"
 _FOR_THE_MODEL = ("role", "content", "name", "tool_calls", "tool_call_id", "refusal", "function_call", "audio")
-"""Fields of a kept message that the model sees again. Its earlier reasoning is not among them."""
+"""Fields of a saved message that the model sees again. Its earlier reasoning is not among them."""
 _REASONING = ("reasoning", "reasoning_content")
 
 
@@ -42,7 +42,7 @@ class Conversation:
 
 
 @record
-class KeptMessage:
+class SavedMessage:
     position: int
     created_at: datetime
     message: Mapping[str, Any]
@@ -56,7 +56,7 @@ class KeptMessage:
 
 
 @record
-class Kept:
+class ConversationState:
     """What the ledger knows of a conversation when a turn is appended: no content."""
 
     account_id: UUID
@@ -73,7 +73,7 @@ def message_aad(account_id: UUID, conversation_id: UUID, position: int) -> str:
 
 
 def written(message: Mapping[str, Any], about: Mapping[str, Any] | None = None) -> bytes:
-    """Write a message with the fields that are kept. Vendors' names of its reasoning become `reasoning`."""
+    """Write a message with the fields that are saved. Vendors' names of its reasoning become `reasoning`."""
     fields = {name: message[name] for name in _FOR_THE_MODEL if name in message}
     reasoning = next((text for name in _REASONING if isinstance(text := message.get(name), str) and text), None)
     if reasoning is not None:
@@ -81,9 +81,9 @@ def written(message: Mapping[str, Any], about: Mapping[str, Any] | None = None) 
     return json_text.dumps({"message": fields, **(about or {})})
 
 
-def read(position: int, created_at: datetime, plain: bytes) -> KeptMessage:
+def read(position: int, created_at: datetime, plain: bytes) -> SavedMessage:
     about: dict[str, Any] = orjson.loads(plain)
-    return KeptMessage(position, created_at, about.pop("message"), about)
+    return SavedMessage(position, created_at, about.pop("message"), about)
 
 
 def text_of(message: Mapping[str, Any]) -> str:
@@ -98,8 +98,8 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 def title_of(messages: Sequence[Mapping[str, Any]]) -> str:
     """Return the title of a conversation that begins with these messages: the first words of its first question."""
-    asked = [message for message in messages if message.get("role") == "user"]
-    words = " ".join(text_of(asked[0])[: 4 * MAX_TITLE].split()) if asked else ""
+    questions = [message for message in messages if message.get("role") == "user"]
+    words = " ".join(text_of(questions[0])[: 4 * MAX_TITLE].split()) if questions else ""
     words = "".join(character for character in words if character.isprintable())
     title = words if len(words) <= 80 else f"{words[:79].rsplit(' ', 1)[0]}…"
     return normalized(title) or UNTITLED
@@ -114,13 +114,13 @@ def searched(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def for_the_model(kept: Sequence[KeptMessage]) -> list[dict[str, Any]]:
-    """Return the kept messages as the model sees them again.
+def for_the_model(saved: Sequence[SavedMessage]) -> list[dict[str, Any]]:
+    """Return the saved messages as the model sees them again.
 
     Of an answer that broke off, only the text counts: half a tool call is none. What has neither is left out.
     """
     seen = []
-    for one in kept:
+    for one in saved:
         fields = {name: one.message[name] for name in _FOR_THE_MODEL if one.message.get(name) is not None}
         if one.about.get("partial"):
             fields.pop("tool_calls", None)
@@ -133,12 +133,12 @@ def for_the_model(kept: Sequence[KeptMessage]) -> list[dict[str, Any]]:
 
 
 def require_bounded(messages: Sequence[Mapping[str, Any]]) -> list[bytes]:
-    """Return the messages as they are sealed. Raises `RequestInvalid` for one that is too large to be kept."""
+    """Return the messages as they are sealed. Raises `RequestInvalid` for one that is too large to be saved."""
     plain = [written(message) for message in messages]
     for index, one in enumerate(plain):
         if len(one) > MAX_MESSAGE_BYTES:
             raise RequestInvalid(
-                f"'messages[{index}]' is larger than the {MAX_MESSAGE_BYTES // 1024**2} MiB of a message that is kept. "
+                f"'messages[{index}]' is larger than the {MAX_MESSAGE_BYTES // 1024**2} MiB of a saved message. "
                 "Make it smaller, or send it without saving.",
                 param=f"messages[{index}]",
             )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from domain.conversations import Kept
+from domain.conversations import ConversationState
 from domain.holds import Hold
 from domain.limits import NO_LIMITS, Limits, Used
 from domain.operations import REMEMBERED
@@ -112,7 +112,7 @@ class State:
     """Holds to be renewed whose key was revoked, or whose account was suspended, since they were placed."""
     erased: set[UUID] = field(default_factory=set)
     """Holds to be renewed that were placed in an epoch which a purge has ended."""
-    conversations: dict[UUID, Kept] = field(default_factory=dict)
+    conversations: dict[UUID, ConversationState] = field(default_factory=dict)
     """Those to which a call of the batch is to be appended."""
     refs: dict[str, tuple[UUID, int]] = field(default_factory=dict)
     """Transactions already made under an external reference: account and amount."""

@@ -57,7 +57,8 @@ class Reserve:
     scope: str
     kind: str
     model: str
-    terms: TextTerms | FlatTerms
+    terms: TextTerms | FlatTerms | GatewayError
+    """What the call may cost; or why it cannot be made: then only the earlier call of its claim is an answer."""
     digest: bytes | None = None
     account_id: UUID | None = None
     lease: timedelta | None = LEASE
@@ -86,7 +87,7 @@ class Renew:
 
 
 @record
-class KeptTurn:
+class SavedTurn:
     """The messages of a call and its answer, for its conversation. The transaction that charges it appends them."""
 
     conversation_id: UUID
@@ -113,7 +114,7 @@ class Settle:
     provider: str | None = None
     cost: int | None = None
     """What that provider bills us, in billionths of a credit. None: not known."""
-    kept: KeptTurn | None = None
+    turn: SavedTurn | None = None
     """What the account keeps of the call."""
     capped: bool = False
     """Its client had left before the provider finished: never above the hold."""

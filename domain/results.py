@@ -73,7 +73,7 @@ class Closed:
     available: int
     held: int
     repeated: bool = False
-    kept: bool = False
+    saved: bool = False
     """The call's messages and its answer were appended to its conversation."""
 
 

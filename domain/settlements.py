@@ -5,12 +5,12 @@ from typing import assert_never
 
 from domain import pricing
 from domain.books import Books, closed, usage_entry
-from domain.conversations import Kept
+from domain.conversations import ConversationState
 from domain.errors import AmountTooLarge, EndedByPurge, HoldClosed, HoldVoided, NotFound
 from domain.holds import ClosedBy, Hold, HoldState
 from domain.ledger import Account, AppendedTurn, TransactionKind
 from domain.money import MAX_AMOUNT
-from domain.operations import KeptTurn, Refund, Renew, Settle, Sweep, Void
+from domain.operations import Refund, Renew, SavedTurn, Settle, Sweep, Void
 from domain.pricing import Usage, UsageSource
 from domain.results import Closed, Renewed
 
@@ -34,8 +34,8 @@ def settle(books: Books, operation: Settle) -> Closed:
             return _charge(books, hold, account, operation)
         case HoldState.SETTLED:
             again = closed(hold, account, repeated=True)
-            kept = operation.kept is not None and operation.kept.conversation_id in books.state.conversations
-            return replace(again, kept=True) if kept else again
+            saved = operation.turn is not None and operation.turn.conversation_id in books.state.conversations
+            return replace(again, saved=True) if saved else again
         case HoldState.VOID:
             raise HoldVoided if hold.epoch == account.epoch else EndedByPurge
         case HoldState.ERASED:
@@ -122,16 +122,16 @@ def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Cl
     books.changes.usage.append(usage_entry(hold, usage, operation, books.moving(account)))
     if operation.sealed is not None and hold.epoch == account.epoch:
         books.changes.sealed[hold.id] = operation.sealed
-    kept = operation.kept is not None and _keep(books, hold, account, operation.kept)
-    return replace(closed(hold, account), kept=kept) if kept else closed(hold, account)
+    saved = operation.turn is not None and _append(books, hold, account, operation.turn)
+    return replace(closed(hold, account), saved=saved) if saved else closed(hold, account)
 
 
-def _keep(books: Books, hold: Hold, account: Account, turn: KeptTurn) -> bool:
-    """Append a call to its conversation. Nothing is kept of an earlier epoch, or in a conversation that is gone."""
+def _append(books: Books, hold: Hold, account: Account, turn: SavedTurn) -> bool:
+    """Append a call to its conversation. Nothing is saved of an earlier epoch, or in a conversation that is gone."""
     conversation = books.state.conversations.get(turn.conversation_id)
     begins = conversation is None and turn.title is not None
     if begins:
-        conversation = Kept(account.id, turn.epoch, 0)
+        conversation = ConversationState(account.id, turn.epoch, 0)
     if conversation is None or conversation.account_id != account.id:
         return False
     if {hold.epoch, turn.epoch, conversation.epoch} != {account.epoch}:

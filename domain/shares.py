@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from domain.conversations import KeptMessage
+from domain.conversations import SavedMessage
 from domain.errors import RequestInvalid, RequestTooLarge
 from domain.keys import ALPHABET
 from domain.records import record
@@ -51,15 +51,15 @@ class Lifetimes:
     usual: timedelta | None
     longest: timedelta | None
 
-    def end(self, now: datetime, asked: "Ending") -> datetime | None:
+    def end(self, now: datetime, ending: "Ending") -> datetime | None:
         """Return when a page ends. Raises `RequestInvalid`."""
-        if asked.after is not None and asked.has_time:
+        if ending.after is not None and ending.has_time:
             raise RequestInvalid("Send 'expires_in' or 'expires_at', not both.", param="expires_at")
-        param = "expires_in" if asked.after is not None else "expires_at"
-        if asked.after is not None:
-            until: datetime | None = now + asked.after
-        elif asked.has_time:
-            until = asked.at
+        param = "expires_in" if ending.after is not None else "expires_at"
+        if ending.after is not None:
+            until: datetime | None = now + ending.after
+        elif ending.has_time:
+            until = ending.at
         else:
             until = None if self.usual is None else now + self.usual
         if until is not None and until <= now:
@@ -123,25 +123,25 @@ def messages_of(messages: Sequence[Mapping[str, Any]], models: Sequence[str | No
 
 @record
 class Selection:
-    """Which messages of a kept conversation are shared. With neither, all that were asked and answered."""
+    """Which messages of a saved conversation are shared. With neither, all questions and answers."""
 
     up_to: int | None = None
     """The position of the last one."""
     positions: frozenset[int] | None = None
     """These alone, of whatever role."""
 
-    def of(self, kept: Sequence[KeptMessage]) -> list[KeptMessage]:
+    def of(self, messages: Sequence[SavedMessage]) -> list[SavedMessage]:
         """Raises `RequestInvalid` for a position that the conversation does not have."""
-        known = {message.position for message in kept}
+        known = {message.position for message in messages}
         if self.up_to is not None and self.up_to not in known:
             raise RequestInvalid("'up_to' must be the position of a message of the conversation.", param="up_to")
         if self.positions is not None:
             if not self.positions <= known:
                 message = "'positions' must be positions of messages of the conversation."
                 raise RequestInvalid(message, param="positions")
-            return [message for message in kept if message.position in self.positions]
+            return [message for message in messages if message.position in self.positions]
         last = max(known, default=0) if self.up_to is None else self.up_to
-        return [message for message in kept if message.position <= last and message.role in _SPOKEN]
+        return [message for message in messages if message.position <= last and message.role in _SPOKEN]
 
 
 def _message(message: Mapping[str, Any], model: str | None, at: str) -> SharedMessage:

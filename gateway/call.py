@@ -16,8 +16,8 @@ from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest
-from gateway.kept_turns import Turn
 from gateway.produced_output import ProducedOutput
+from gateway.saved_turns import Turn
 from gateway.wire import Head, ModelCall
 from providers.base import ChatCall, UpstreamRequest
 

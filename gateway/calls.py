@@ -14,10 +14,16 @@ import structlog
 from domain import pricing, tokens, usage
 from domain.caller import AnyCaller
 from domain.catalog import Catalog, Model, Route
-from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
+from domain.errors import (
+    ContextLengthExceeded,
+    GatewayError,
+    InsufficientCredits,
+    RequestInvalid,
+    ServiceUnavailable,
+)
 from domain.limits import Limits
 from domain.meters import TokenPrices
-from domain.operations import Extend, KeptTurn, Operation, Reserve, Settle, Void
+from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Void
 from domain.pricing import TextTerms, Usage
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
@@ -28,9 +34,9 @@ from gateway.call import Call, chat_call, rejected
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
-from gateway.kept_turns import Keeper
 from gateway.produced_output import ProducedOutput
 from gateway.routing import RouteFaults
+from gateway.saved_turns import ConversationTurns
 from gateway.streams import ClientSink, Stream
 from gateway.wire import ModelCall, StreamWriter
 from providers.base import ChatUpstream
@@ -68,8 +74,8 @@ class Calls:
         self.count = count
         self._ceiling = ceiling
         self.turns = FairTurns()
-        self.keeper: Keeper | None = None
-        """Set where calls can be kept."""
+        self.conversation_turns: ConversationTurns | None = None
+        """Set where calls can be saved."""
         self.faults = RouteFaults()
         self.abandoned = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
@@ -87,28 +93,22 @@ class Calls:
         """
         caller.require_scope("chat")
         new = request.body.get("messages") or ()
-        if self.keeper is not None and request.keeping is not None:
-            request = await self.keeper.continued(request)
-        explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
-        model, terms = await self.terms(request, None if explicit else request.admitted)
+        explicit = isinstance(idempotent, IdempotentRequest)
+        try:
+            # a replay costs nothing, whatever the balance is
+            request, model, terms = await self.priced(request, None if explicit else request.admitted)
+        except ServiceUnavailable:
+            raise
+        except GatewayError as error:
+            if not explicit:
+                raise
+            return await self._replayed(self._reserve(request, caller, idempotent, error))
         routes = self._strict_routes(request, model) if request.strict else model.routes
-        ceiling = caller.ceiling(self._ceiling)
-        payer = caller.payer(ceiling, datetime.now(UTC))
-        reserve = Reserve(
-            hold_id=new_id(),
-            scope="chat",
-            kind="chat",
+        reserve = replace(
+            self._reserve(request, caller, idempotent, terms),
             model=model.id,
-            terms=terms,
-            digest=payer.digest,
-            account_id=None if payer.digest else payer.account_id,
             pro_only=model.pro_only,
-            ceiling=ceiling,
-            claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
-            implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
             unsupported=partial(self._unsupported, request, model),
-            max_credits=request.max_credits,
-            admitted=request.admitted is not None,
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
@@ -131,28 +131,66 @@ class Calls:
         self.live[call.hold_id] = call
         return call
 
+    async def priced(self, request: ModelCall, payer: Admitted | None = None) -> tuple[ModelCall, Model, TextTerms]:
+        """Return the request with what it continues, its model, and the most that it may use of it. Holds nothing.
+
+        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
+        """
+        if self.conversation_turns is not None and request.save_options is not None:
+            request = await self.conversation_turns.continued(request)
+        return request, *await self._model_and_terms(request, payer)
+
+    async def _replayed(self, reserve: Reserve) -> Replay:
+        """Return the answer of an earlier call. Raises the error for which this one cannot be made, if there is none.
+
+        What a call needs may be gone when it is retried: its conversation, its model.
+        """
+        replay = await self.ledger.ask(reserve)
+        assert isinstance(replay, Replay)  # noqa: S101  # without terms, nothing is held
+        return replay
+
+    def _reserve(
+        self,
+        request: ModelCall,
+        caller: AnyCaller,
+        idempotent: IdempotentRequest | ImplicitRequest,
+        terms: TextTerms | GatewayError,
+    ) -> Reserve:
+        ceiling = caller.ceiling(self._ceiling)
+        payer = caller.payer(ceiling, datetime.now(UTC))
+        return Reserve(
+            hold_id=new_id(),
+            scope="chat",
+            kind="chat",
+            model=request.model,
+            terms=terms,
+            digest=payer.digest,
+            account_id=None if payer.digest else payer.account_id,
+            ceiling=ceiling,
+            claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
+            implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
+            max_credits=request.max_credits,
+            admitted=request.admitted is not None,
+        )
+
     def model(self, name: str) -> Model:
         """Find an active model. Raises `ModelNotFound`."""
         return self._catalog().find(name)
 
     async def _keep(self, call: Call, new: Sequence[Mapping[str, Any]]) -> None:
-        """Prepare to keep the call, if it is to be kept. If that fails, the call ends before anything is sent."""
-        asked, reserved = call.request.keeping, call.reserved
-        if asked is None or self.keeper is None:
+        """Prepare to keep the call, if it is to be saved. If that fails, the call ends before anything is sent."""
+        options, reserved = call.request.save_options, call.reserved
+        if options is None or self.conversation_turns is None:
             return
-        if not (asked.conversation_id or reserved.keep_history if asked.save is None else asked.save):
+        if not (options.conversation_id or reserved.keep_history if options.save is None else options.save):
             return
         try:
-            call.turn = await self.keeper.turn(reserved.account_id, asked.conversation_id, new)
+            call.turn = await self.conversation_turns.turn(reserved.account_id, options.conversation_id, new)
         except BaseException:
             await self.void(call)
             raise
 
-    async def terms(self, request: ModelCall, payer: Admitted | None = None) -> tuple[Model, TextTerms]:
-        """Return the model, and the most that the call may use of it. Nothing is held or sent.
-
-        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
-        """
+    async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
         model = self.model(request.model)
         prices = extras.prices_of(model, request.body)
         if request.strict:
@@ -175,8 +213,8 @@ class Calls:
     def _unsupported(self, request: ModelCall, model: Model) -> RequestInvalid | None:
         try:
             self._strict_routes(request, model)
-        except RequestInvalid as refusal:
-            return refusal
+        except RequestInvalid as error:
+            return error
         return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
@@ -257,14 +295,14 @@ class Calls:
             capped=charge.capped,
             provider=provider,
             cost=cost,
-            kept=self._kept(call, charge),
+            turn=self._saved_turn(call, charge),
         )
 
-    def _kept(self, call: Call, charge: events.Settle) -> KeptTurn | None:
+    def _saved_turn(self, call: Call, charge: events.Settle) -> SavedTurn | None:
         if call.turn is None or charge.answered is None:
             return None
         usage = answers.usage_object(charge.usage)
-        return call.turn.kept(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
+        return call.turn.saved(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
 
     async def void(self, call: Call) -> Closed:
         return await self._close(call, lambda: Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))

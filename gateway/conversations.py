@@ -1,4 +1,4 @@
-"""Kept conversations of an account: made, listed, read, renamed, deleted, exported. Calls append to them by the ledger.
+"""Conversations of an account: made, listed, read, renamed, deleted, exported; calls append to them by the ledger.
 
 Titles are content: they are sealed, so a search opens them here, a bounded number at a time, and in a thread. A
 conversation of another account, or one from before a purge, is one that does not exist.
@@ -17,7 +17,7 @@ from db.conversations import Owner, Place
 from db.data_keys import ContentKey, Sealing
 from db.engine import Database, Session
 from domain import conversations
-from domain.conversations import MAX_CONVERSATIONS, Conversation, KeptMessage
+from domain.conversations import MAX_CONVERSATIONS, Conversation, SavedMessage
 from domain.errors import NotFound, ReplayGone, RequestInvalid
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest
@@ -53,7 +53,7 @@ class ConversationPage:
 @dataclass(frozen=True, slots=True)
 class MessagePage:
     conversation: Conversation
-    messages: Sequence[KeptMessage]
+    messages: Sequence[SavedMessage]
     next: int | None = None
     """The position after which the next page begins. None if this is the last."""
 
@@ -111,7 +111,7 @@ class Conversations:
         more = bool(rows) and rows[-1].position < row.messages
         return MessagePage(_conversation(key, row), messages, rows[-1].position if more else None)
 
-    async def read(self, account_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[KeptMessage]]:
+    async def read(self, account_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[SavedMessage]]:
         """Return a conversation with all of its messages. Raises `NotFound`."""
         async with self._database.reading() as session:
             key, row = await self._found(session, account_id, conversation_id)
@@ -190,7 +190,7 @@ class Conversations:
             if len(rows) < _EXPORTED_AT_ONCE:
                 return
 
-    async def every_message(self, account_id: UUID, conversation_id: UUID) -> AsyncIterator[KeptMessage]:
+    async def every_message(self, account_id: UUID, conversation_id: UUID) -> AsyncIterator[SavedMessage]:
         """Yield all messages of a conversation, a page at a time. It ends where the conversation is deleted."""
         after: int | None = 0
         while after is not None:
@@ -207,7 +207,7 @@ class Conversations:
             return await stored.keeps_history(session, account_id)
 
     async def keep_history(self, account_id: UUID, *, keep: bool) -> None:
-        """Set whether chats of the native endpoint are kept without being asked. What is kept already stays."""
+        """Set whether chats of the native endpoint are saved by default. What is saved already stays."""
         async with self._database.transaction(account=account_id) as session:
             await accounts.lock(session, account_id)
             await stored.keep_history(session, account_id, keep=keep)
@@ -218,7 +218,7 @@ class Conversations:
         key = await self._sealing.current(session, account_id)
         return key, await stored.find(session, _owner(key), conversation_id)
 
-    async def _opened(self, key: ContentKey, rows: Sequence[MessageRow]) -> list[KeptMessage]:
+    async def _opened(self, key: ContentKey, rows: Sequence[MessageRow]) -> list[SavedMessage]:
         if sum(len(row.sealed) for row in rows) > LARGE_BYTES:
             return await self._turns.run(key.account_id, partial(opened, key, rows))
         return opened(key, rows)
@@ -228,13 +228,13 @@ async def require_place(session: Session, account_id: UUID) -> None:
     """Raises `RequestInvalid` if the account has as many conversations as it may have."""
     if await stored.count(session, account_id) >= MAX_CONVERSATIONS:
         raise RequestInvalid(
-            f"This account keeps {MAX_CONVERSATIONS:,} conversations, and no more are kept. Delete some, or go on with "
+            f"This account keeps {MAX_CONVERSATIONS:,} conversations. Delete some, or go on with "
             "one of them ('conversation_id').",
             param="save",
         )
 
 
-def opened(key: ContentKey, rows: Sequence[MessageRow]) -> list[KeptMessage]:
+def opened(key: ContentKey, rows: Sequence[MessageRow]) -> list[SavedMessage]:
     """Open messages. Raises `SealBroken` for one that lies where it was not written."""
     read = []
     for row in rows:

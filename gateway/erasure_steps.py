@@ -14,7 +14,7 @@ from uuid import UUID
 from db import erasure, ledger, purge_receipts, purges
 from db import sessions as stored_sessions
 from db.engine import Database, Session, raw
-from db.erasure import KEPT
+from db.erasure import RETAINED
 from db.purge_tables import PurgeRow
 from domain.errors import ServiceUnavailable
 from domain.ids import purge_workflow_id, workflow_id
@@ -235,7 +235,7 @@ class ErasureSteps:
 
 
 async def _body(session: Session, purge: PurgeRow, after: dict[str, int], now: datetime) -> dict[str, Any]:
-    row, kept = await purges.rolled_up(session, purge)
+    row, balance_after = await purges.rolled_up(session, purge)
     charged = row.credits_at_cut if row else 0
     body: dict[str, Any] = {
         "version": 1,
@@ -249,14 +249,18 @@ async def _body(session: Session, purge: PurgeRow, after: dict[str, int], now: d
         "verification": after,
         "retained": [
             {"class": entry.table, "fields": entry.fields, "reason": entry.reason, "until": entry.until}
-            for entry in KEPT
+            for entry in RETAINED
         ],
     }
     if purge.part:
         return body
-    if kept != purge.balance - charged:  # nothing was lost or gained, or there is no receipt
+    if balance_after != purge.balance - charged:  # nothing was lost or gained, or there is no receipt
         raise ServiceUnavailable("The balance after the purge is not what it was before.")
-    body["balance"] = {"before": exact(purge.balance), "charged_while_cut": exact(charged), "after": exact(kept)}
+    body["balance"] = {
+        "before": exact(purge.balance),
+        "charged_while_cut": exact(charged),
+        "after": exact(balance_after),
+    }
     body["rolled_up"] = {
         "calls": row.calls if row else 0,
         "movements": row.movements if row else 0,

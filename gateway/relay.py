@@ -24,8 +24,8 @@ from gateway import answers, replays
 from gateway.assembly import Assembly
 from gateway.call import Call
 from gateway.idempotency import MAX_REPLAY_BYTES
-from gateway.kept_turns import Answered
 from gateway.routing import Attempts
+from gateway.saved_turns import Answered
 from gateway.stream_events import (
     Ask,
     ClientDisconnected,
@@ -311,7 +311,7 @@ class Relay:
         return replays.sealable(completed, self._call)
 
     def _answered(self, *, partial: bool, reason: str | None = None) -> Answered | None:
-        """Return what was produced, if the call is kept. `reason` is why it broke off."""
+        """Return what was produced, if the call is saved. `reason` is why it broke off."""
         if self._call.turn is None or self._assembly is None:
             return None
         choices = self._assembly.choices
@@ -333,7 +333,7 @@ class Relay:
     def settled(self, event: Settled) -> Effects:
         self.phase = Phase.DONE
         closed = event.closed
-        bill = Bill(self._usage, closed.charged, closed.available, self._call.held, closed.kept)
+        bill = Bill(self._usage, closed.charged, closed.available, self._call.held, closed.saved)
         if self._error is not None:
             return [Fail(self._error, bill, self.produced)]
         return [End(self._attempt.last, bill)]

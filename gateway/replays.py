@@ -50,10 +50,12 @@ def replayed(replay: Replay, idempotent: IdempotentRequest) -> Replayed:
     beside = body.pop("beside", {"held": body.pop("held", replay.charged)})  # as it was sealed before this version
     held: int = beside["held"]
     conversation = beside.get("conversation_id")
-    kept = UUID(conversation) if conversation else None
-    bill = Bill(answers.usage_of(body["usage"]), replay.charged, replay.available, held, kept is not None)
+    conversation_id = UUID(conversation) if conversation else None
+    bill = Bill(answers.usage_of(body["usage"]), replay.charged, replay.available, held, conversation_id is not None)
     completed = CompletedAnswer(body, orjson.dumps(body))
-    return Replayed(completed, bill, beside.get("held_at_start", held), tuple(beside.get("dropped", ())), kept)
+    return Replayed(
+        completed, bill, beside.get("held_at_start", held), tuple(beside.get("dropped", ())), conversation_id
+    )
 
 
 def stream(writer: Callable[[Head], StreamWriter], request: ModelCall, replayed: Replayed) -> bytes:

@@ -10,10 +10,10 @@ from db import people as stored
 from db.engine import Session
 from db.people import User
 from db.throttles import Try
-from domain import email_addresses, passwords, throttles
+from domain import email_addresses, passwords
 from domain.errors import AccountSuspended, LinkUnusable, SignInFailed
 from gateway.people import RESET_LIFETIME, OneTimeLink, People, SignedIn, digest_of, new_link
-from gateway.sign_up import mails, post
+from gateway.sign_up import mail_link
 from gateway.throttles import Client
 
 _NOBODY = UUID(int=0)
@@ -56,13 +56,8 @@ async def _signed_in(
 
 async def mail_reset(people: People, email: str, client: Client) -> None:
     """Mail a link that sets a new password, if the address has an account. Raises `RequestInvalid`, `RateLimited`."""
-    email = email_addresses.normalized(email)
-    await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(email, client))
-    link = new_link(email, RESET_LIFETIME)
-    async with people.database.transaction() as session:
-        known = await stored.add_reset_link(session, link.stored)
-    if known:
-        post(people, link, people.letters.reset)
+    link = new_link(email_addresses.normalized(email), RESET_LIFETIME)
+    await mail_link(people, link, client, stored.add_reset_link, people.letters.reset)
 
 
 async def reset_password(people: People, token: str, password: str) -> None:

@@ -4,6 +4,7 @@ Until then there is no account, only the link: so nobody reserves the address of
 link has the password that came with it. A known address is answered alike; its owner gets a mail that says so.
 """
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from db import accounts as stored_accounts
@@ -16,6 +17,7 @@ from gateway.letters import Writing
 from gateway.people import VERIFICATION_LIFETIME, OneTimeLink, People, SignedIn, digest_of, new_link
 from gateway.throttles import Client
 
+AddLink = Callable[[Session, stored.NewLink], Awaitable[bool]]
 VERIFYING = ("sign_up", "verify", "change_email")
 """The purposes of links that verify an address."""
 
@@ -60,13 +62,8 @@ async def _open_account(people: People, session: Session, email: str, hashed: st
 
 async def mail_verification(people: People, email: str, client: Client) -> None:
     """Mail the link again, to an address of which one is awaited. Raises `RequestInvalid` and `RateLimited`."""
-    email = email_addresses.normalized(email)
-    await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(email, client))
-    link = new_link(email, VERIFICATION_LIFETIME)
-    async with people.database.transaction() as session:
-        awaited = await stored.add_verification_link(session, link.stored)
-    if awaited:
-        post(people, link, people.letters.verification)
+    link = new_link(email_addresses.normalized(email), VERIFICATION_LIFETIME)
+    await mail_link(people, link, client, stored.add_verification_link, people.letters.verification)
 
 
 async def operators_link(session: Session, email: str) -> OneTimeLink | None:
@@ -125,6 +122,16 @@ async def _verified(people: People, session: Session, link: stored.Link) -> str 
 def mails(email: str, client: Client) -> list[tuple[throttles.Throttle, str]]:
     """The limits of mails to an address, whether it has an account or not."""
     return [(throttles.MAILS_FROM_NETWORK, f"{email}\n{client.network}"), (throttles.MAILS, email)]
+
+
+async def mail_link(people: People, link: OneTimeLink, client: Client, add: AddLink, write: Writing) -> None:
+    """Mail a link if `add` stores it for an account: it takes the same work if not. Raises `RateLimited`."""
+    email = link.stored.email
+    await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(email, client))
+    async with people.database.transaction() as session:
+        known = await add(session, link.stored)
+    if known:
+        post(people, link, write)
 
 
 def post(people: People, link: OneTimeLink, write: Writing) -> None:

@@ -101,7 +101,7 @@ class StoredOutputsMaintenance:
     async def _delete_due(self, folder: OutputFolder) -> int:
         try:
             await self._delete_folder(folder)
-        except Exception:
+        except Exception:  # whatever it is, it is raised again: the round reports it
             await self._rows.retry_after(folder.job_id, self._pace.retry_pause)
             raise
         await self._rows.deleted(folder.job_id)

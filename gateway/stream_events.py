@@ -7,7 +7,7 @@ from domain.errors import GatewayError
 from domain.pricing import Usage
 from domain.records import record
 from domain.results import Closed
-from gateway.kept_turns import Answered
+from gateway.saved_turns import Answered
 from gateway.wire import Bill
 from providers.base import Accepted, Delta, Done, Report
 
@@ -142,7 +142,7 @@ class Settle:
     """True if the charge is at most what is held, because the client left before the end."""
     answer: bytes | None = None
     answered: Answered | None = None
-    """What there is to keep of the answer, for a call that is kept."""
+    """What there is to keep of the answer, for a call that is saved."""
 
 
 @record

@@ -60,7 +60,7 @@ class ClientSink(Protocol):
         """End the answer after what was written."""
 
 
-class CallKeeper(Protocol):
+class StreamCalls(Protocol):
     """What a stream needs of `gateway.calls.Calls`."""
 
     @property
@@ -86,7 +86,7 @@ class CallKeeper(Protocol):
 
 
 class Stream:
-    def __init__(self, calls: CallKeeper, call: Call, writer: StreamWriter, client: ClientSink) -> None:
+    def __init__(self, calls: StreamCalls, call: Call, writer: StreamWriter, client: ClientSink) -> None:
         self._calls, self._call, self._writer, self._client = calls, call, writer, client
         self._relay = Relay(call)
         self._upstream: UpstreamStream | None = None
@@ -97,7 +97,7 @@ class Stream:
         self._client_behind = False
         self._holding = False
         self._reading_timer: asyncio.TimerHandle | None = None
-        self._asked_ledger = False
+        self._ledger_pending = False
         self._do: dict[type, Callable[[Any], None]] = {
             Send: self._send,
             Ask: self._ask,
@@ -162,7 +162,7 @@ class Stream:
         log.error("stream broke", fault=type(fault).__name__, phase=self._relay.phase.name)
         self._events.clear()
         try:
-            if not self._asked_ledger:
+            if not self._ledger_pending:
                 for effect in self._relay.break_off(GatewayError("Something went wrong here.")):
                     self._do[type(effect)](effect)
             elif self._relay.phase is Phase.DONE:
@@ -237,12 +237,12 @@ class Stream:
 
     def _settle(self, effect: Settle) -> None:
         self._end_reading()
-        self._asked_ledger = True
+        self._ledger_pending = True
         self._calls.run(self._ask_ledger(self._calls.settle(self._call, effect)))
 
     def _void(self, _: Void) -> None:
         self._end_reading()
-        self._asked_ledger = True
+        self._ledger_pending = True
         self._calls.run(self._ask_ledger(self._calls.void(self._call)))
 
     async def _ask_ledger(self, asking: Awaitable[Closed]) -> None:

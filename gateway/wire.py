@@ -12,8 +12,8 @@ from providers.base import Delta, NativeRequest
 
 
 @record
-class Keeping:
-    """What a request says about being kept."""
+class SaveOptions:
+    """What a request says about being saved."""
 
     save: bool | None = None
     """None: as its conversation or its account has it."""
@@ -39,14 +39,14 @@ class ModelCall:
     """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
     """Set for a large request: its caller was admitted before the body was parsed."""
-    keeping: Keeping | None = None
-    """None if nothing of the call can be kept: on other wires, and for who wants it so."""
+    save_options: SaveOptions | None = None
+    """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
 
     @property
     def continues(self) -> bool:
-        return self.keeping is not None and self.keeping.conversation_id is not None
+        return self.save_options is not None and self.save_options.conversation_id is not None
 
 
 @record
@@ -60,7 +60,7 @@ class Head:
     held: int
     """Credits that are set aside for it."""
     conversation_id: UUID | None = None
-    """In which the call is to be kept."""
+    """In which the call is to be saved."""
 
 
 @record
@@ -73,7 +73,7 @@ class Bill:
     """The balance of the account after the charge."""
     held: int
     """Credits that were set aside for the call in the end."""
-    kept: bool = False
+    saved: bool = False
     """The call was added to its conversation."""
 
 

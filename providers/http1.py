@@ -116,7 +116,7 @@ class _Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._waiting: WaitingCalls[HttpExchange] = WaitingCalls()
         self._sweep: asyncio.TimerHandle | None = None
-        self._told_at = -TELL_EVERY_SECONDS
+        self._reported_at = -TELL_EVERY_SECONDS
 
     def acquire(self, exchange: "HttpExchange", *, fresh: bool = False) -> None:
         """Give the exchange an idle connection, a new one, or the next that is free. `fresh` skips idle ones."""
@@ -206,8 +206,8 @@ class _Pool:
     def _tell(self, failure: Exception) -> None:
         """Log the failure, once a minute at most."""
         now = time.monotonic()
-        if now - self._told_at >= TELL_EVERY_SECONDS:
-            self._told_at = now
+        if now - self._reported_at >= TELL_EVERY_SECONDS:
+            self._reported_at = now
             log.warning("no connection to a provider", fault=type(failure).__name__)
 
     def _close_idle(self) -> None:

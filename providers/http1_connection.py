@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._keeps_alive = False
         self._broken = False
-        self._heard = False
+        self._received = False
         self._sent = False
 
     def start(self, answering: Answering, head: bytes, body: bytes) -> None:
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
         if self._answering is None:  # bytes without a request
             self.abort()
             return
-        self._heard = True
+        self._received = True
         self._beside += len(data)
         self._answering.received()
         try:
@@ -260,4 +260,4 @@ class Connection(asyncio.Protocol):
         answering = self._answering
         self.abort()
         if answering is not None:
-            answering.lost(stale=not self._heard and self._uses > 1)
+            answering.lost(stale=not self._received and self._uses > 1)

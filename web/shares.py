@@ -46,7 +46,7 @@ class ShownMessage:
 
 @dataclass(frozen=True, slots=True)
 class SharedPages:
-    """Renders shared pages, a bounded number at a time. Nothing is kept: readers of one page who come at the same
+    """Renders shared pages, a bounded number at a time. Nothing is saved: readers of one page who come at the same
     moment share one rendering, and each of them has found the page alive in the database.
     """
 

@@ -48,7 +48,7 @@ class MediaWorkflow:
         """The final state that PostgreSQL recorded."""
         self._cancel_requested = False
         self._at_provider = False
-        self._asked_provider = False
+        self._provider_cancel_sent = False
         self._lost = False
 
     @workflow.run
@@ -136,7 +136,7 @@ class MediaWorkflow:
 
         False also when the provider cannot be asked: then nothing is charged.
         """
-        self._asked_provider = True
+        self._provider_cancel_sent = True
         if not self._at_provider:
             return False
         self._show(f"Cancelling at provider {self._begun_job.provider}")
@@ -164,7 +164,7 @@ class MediaWorkflow:
         """Stop the provider and delete the output there and in our storage. Runs after the hold was released."""
         if not self._at_provider:
             return
-        if not self._asked_provider and self._state is not State.SUCCEEDED:
+        if not self._provider_cancel_sent and self._state is not State.SUCCEEDED:
             await self._is_billed()
         await call(MediaActivities.discard, self._ref, **CLEANUP)
 

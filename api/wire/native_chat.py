@@ -22,7 +22,7 @@ from api.wire.base import EVENT_STREAM, JSON
 from domain.errors import GatewayError, RequestInvalid
 from domain.visitors import Allowance
 from gateway import answers
-from gateway.wire import Bill, Head, Keeping, ModelCall, StreamWriter
+from gateway.wire import Bill, Head, ModelCall, SaveOptions, StreamWriter
 from providers.base import Delta
 
 _REASONING = ("reasoning_content", "reasoning")
@@ -50,7 +50,7 @@ class NativeChat:
             if not isinstance(message, str) or not message:
                 raise RequestInvalid("'message' must be a text.", param="message", code="invalid_type")
             fields["messages"] = [{"role": "user", "content": message}]
-        return replace(openai_chat.parse(fields), keeping=_keeping(body))
+        return replace(openai_chat.parse(fields), save_options=_save_options(body))
 
     def writer(self, head: Head) -> StreamWriter:
         return NativeStream(head)
@@ -59,14 +59,14 @@ class NativeChat:
         return VisitorStream(head, allowance)
 
 
-def _keeping(body: Mapping[str, Any]) -> Keeping | None:
+def _save_options(body: Mapping[str, Any]) -> SaveOptions | None:
     save, named = body.get("save"), body.get("conversation_id")
     if save is not None and not isinstance(save, bool):
         raise RequestInvalid("'save' must be a boolean.", param="save", code="invalid_type")
     if named is None:
-        return None if save is False else Keeping(save)
+        return None if save is False else SaveOptions(save)
     try:
-        return Keeping(save, UUID(named))
+        return SaveOptions(save, UUID(named))
     except (ValueError, AttributeError, TypeError):
         raise RequestInvalid("'conversation_id' must be the id of a conversation.", param="conversation_id") from None
 
@@ -87,8 +87,8 @@ class NativeStream:
             return b""
         self._started = True
         conversation = self._head.conversation_id
-        kept = {} if conversation is None else {"conversation_id": str(conversation)}
-        return _event("start", id=self._head.id, model=self._head.request.model, held=self._held, **kept)
+        conversation_field = {} if conversation is None else {"conversation_id": str(conversation)}
+        return _event("start", id=self._head.id, model=self._head.request.model, held=self._held, **conversation_field)
 
     def delta(self, delta: Delta) -> bytes:
         events = [event for choice in delta.chunk["choices"] for event in _of_delta(choice.get("delta") or {})]
@@ -115,7 +115,7 @@ class NativeStream:
             "usage": answers.usage_object(bill.usage),
             "credits_charged": bill.charged,
             "balance": bill.balance,
-            **({"conversation_id": str(self._head.conversation_id)} if bill.kept else {}),
+            **({"conversation_id": str(self._head.conversation_id)} if bill.saved else {}),
         }
 
 

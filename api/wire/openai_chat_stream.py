@@ -31,7 +31,7 @@ class ChatCompletionStream:
 
     def __init__(self, head: Head) -> None:
         options = head.request.body.get("stream_options") or {}
-        self._usage_asked = options.get("include_usage") is True
+        self._with_usage = options.get("include_usage") is True
         frame = {
             "id": head.id,
             "object": "chat.completion.chunk",
@@ -39,7 +39,7 @@ class ChatCompletionStream:
             "model": head.request.model,
         }
         self._begin = b"data: " + orjson.dumps(frame)[:-1] + b',"choices":'
-        self._end = b',"usage":null}\n\n' if self._usage_asked else b"}\n\n"
+        self._end = b',"usage":null}\n\n' if self._with_usage else b"}\n\n"
 
     def delta(self, delta: Delta) -> bytes:
         choices = orjson.dumps(delta.chunk["choices"])
@@ -54,7 +54,7 @@ class ChatCompletionStream:
         """Write the end. The last chunk has the cost of the call, and the usage if it was requested."""
         money = {"yout": yout(bill)}
         parts = [self.delta(delta) for delta in last[:-1]]
-        if self._usage_asked:
+        if self._with_usage:
             parts += [self.delta(delta) for delta in last[-1:]]
             parts.append(self._final([], {"usage": answers.usage_object(bill.usage)} | money))
         else:

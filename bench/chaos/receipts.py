@@ -155,9 +155,9 @@ def _of_books(receipt: Receipt) -> Iterator[str]:
             yield f"the lines of {transaction['id']} do not sum to zero"
         for line in transaction["lines"]:
             books[line["book"]] = books.get(line["book"], 0) + line["amount"]
-    kept, lost = credits["charged"] - credits["refunded"], credits["written_off"]
+    revenue, lost = credits["charged"] - credits["refunded"], credits["written_off"]
     lost = 0 if credits["refunded"] else lost
-    wanted = {"available": -kept, "held": 0, "revenue": kept + lost, "written_off": -lost}
+    wanted = {"available": -revenue, "held": 0, "revenue": revenue + lost, "written_off": -lost}
     moved = {book: books.get(book, 0) for book in wanted}
     if moved != wanted or set(books) - set(wanted):
         yield f"its transactions moved {books}, not {wanted}"

@@ -130,7 +130,7 @@ async def test_another_accounts_conversation_is_not_there(new_owner: OpenAccount
         ({"messages": [{"role": "user", "content": "x"}] * 2001}, "conversation_id"),
     ],
 )
-async def test_what_cannot_be_kept_is_refused_by_its_field(
+async def test_what_cannot_be_saved_is_refused_by_its_field(
     owner: AccountClient, body: dict[str, Any], param: str
 ) -> None:
     assert await refused(owner, "POST", json=body) == (400, param)

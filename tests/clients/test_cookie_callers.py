@@ -39,7 +39,7 @@ async def test_the_owner_does_in_a_browser_what_a_key_may(owner: AccountClient, 
         assert revoked.status_code == 200
 
 
-async def test_a_call_by_cookie_is_made_once_and_its_answer_not_kept(owner: AccountClient, stack: Stack) -> None:
+async def test_a_call_by_cookie_is_made_once_and_its_answer_not_saved(owner: AccountClient, stack: Stack) -> None:
     async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
         once = {"idempotency-key": uuid.uuid4().hex}
         first = await page.post("/api/chat/stream/", json=TALK, headers=once)

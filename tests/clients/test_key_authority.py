@@ -66,8 +66,11 @@ async def test_what_a_limited_key_makes_has_its_limit_or_less(owner: AccountClie
 
 async def test_four_keys_lie_behind_a_key_at_most(owner: AccountClient) -> None:
     maker = await manager(owner)
+    parents = []
     for _ in range(3):
         maker = Manager(owner.http, (await maker.make(scopes=EVERY)).json())
+        parents.append((await listed(owner))[maker.id]["parent_id"])
+    assert len(set(parents)) == 3
     refused(await maker.make())
 
 

@@ -48,21 +48,21 @@ async def test_both_tokens_work_until_the_old_one_ends(owner: AccountClient, sta
     first = await made(owner, limits={"credits_day": 5000}, note="for CI")
     spent = (await chat(owner, first["key"])).json()["yout"]["credits_charged"]
     second = await rotated(owner, first["id"])
-    kept = ("id", "name", "scopes", "limits", "note", "created_at", "expires_at")
-    assert {name: second[name] for name in kept} == {name: first[name] for name in kept}
+    unchanged = ("id", "name", "scopes", "limits", "note", "created_at", "expires_at")
+    assert {name: second[name] for name in unchanged} == {name: first[name] for name in unchanged}
     assert keys.well_formed(second["key"])
     assert second["key"] != first["key"]
     ends = datetime.fromisoformat(second["previous_expires_at"])
     assert timedelta(hours=23) < ends - datetime.now(UTC) <= timedelta(hours=24)
-    told = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
+    expiry = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
     for call in (models, chat):
         old, new = await call(owner, first["key"]), await call(owner, second["key"])
-        assert (old.status_code, old.headers[EXPIRES]) == (200, told)
+        assert (old.status_code, old.headers[EXPIRES]) == (200, expiry)
         assert new.status_code == 200
         assert EXPIRES not in new.headers
         spent += 2 * new.json()["yout"]["credits_charged"] if call is chat else 0
     refused = await chat(owner, first["key"], "no-such-model")
-    assert (refused.status_code, refused.headers[EXPIRES]) == (404, told)
+    assert (refused.status_code, refused.headers[EXPIRES]) == (404, expiry)
     left = (await owner.http.get("/api/chat/limit/", headers=bearer(second["key"]))).json()["limits"]["credits_day"]
     assert left["remaining"] == 5000 - spent
     async with await psycopg.AsyncConnection.connect(stack.owner_url, autocommit=True) as connection:
@@ -83,7 +83,7 @@ async def test_two_tokens_live_at_most_and_none_of_before_with_a_grace_of_0(owne
 
 
 @pytest.mark.parametrize("body", [{"grace_seconds": -1}, {"grace_seconds": 604_801}, {"grace_seconds": "1"}, {"id": 1}])
-async def test_a_rotation_is_asked_for_exactly(owner: AccountClient, body: dict[str, object]) -> None:
+async def test_a_rotation_names_its_grace_exactly(owner: AccountClient, body: dict[str, object]) -> None:
     key = await made(owner)
     answer = await owner.http.post(f"{PATH}{key['id']}/rotate/", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, next(iter(body)))
@@ -157,6 +157,31 @@ async def test_a_key_calls_and_sees_its_models_alone(owner: AccountClient) -> No
     assert (await chat(owner, key["key"], "test-second")).status_code == 200
     await owner.http.patch(f"{PATH}{key['id']}/", json={"models": None})
     assert (await chat(owner, key["key"])).status_code == 200
+
+
+async def test_a_key_orders_jobs_of_its_own_models_alone(owner: AccountClient) -> None:
+    only = {"scopes": ["media"], "models": ["demo-image", "demo-speech"]}
+    key = await made(owner, **only)
+    orders: dict[str, dict[str, object]] = {
+        "video": {"model": "demo-video", "prompt": "x"},
+        "image": {"model": "demo-image", "prompt": "x"},
+        "speech": {"model": "demo-speech", "input": "x"},
+    }
+
+    async def ordered() -> list[int]:
+        paths = [
+            owner.http.post(f"/api/media/{kind}/", json=orders[kind], headers=bearer(key["key"])) for kind in orders
+        ]
+        answers = await asyncio.gather(*paths)
+        codes = {answer.json()["error"]["code"] for answer in answers if answer.status_code != 202}
+        assert codes == {"model_not_found"}
+        return [answer.status_code for answer in answers]
+
+    assert await ordered() == [404, 202, 202]
+    held = (await owner.http.get("/api/chat/limit/")).json()["held"]
+    await owner.http.patch(f"{PATH}{key['id']}/", json={"models": ["demo-chat"]})
+    assert await ordered() == [404, 404, 404]
+    assert (await owner.http.get("/api/chat/limit/")).json()["held"] == held > 0
 
 
 async def test_a_key_is_shown_with_its_note_and_by_whom_it_was_used(owner: AccountClient, stack: Stack) -> None:

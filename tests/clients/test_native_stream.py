@@ -186,7 +186,7 @@ async def test_what_is_wrong_with_a_request_is_named(
     assert (error["param"], error["code"]) == (param, code)
 
 
-async def test_a_stranger_is_told_to_sign_in(owner: AccountClient) -> None:
+async def test_a_stranger_needs_an_account(owner: AccountClient) -> None:
     async with httpx2.AsyncClient(base_url=owner.http.base_url) as stranger:
         answer = await stranger.post(PATH, json={"model": "test-plain", **MESSAGE})
     assert answer.status_code == 401

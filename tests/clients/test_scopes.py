@@ -131,13 +131,15 @@ async def test_every_unknown_key_hears_the_same(owner: AccountClient, stack: Sta
     ]
     async with httpx2.AsyncClient(base_url=stack.url, timeout=30) as client:
         for method, path in calls:
-            heard = set()
-            asked = [(path, token) for token in tokens]
-            asked += [(f"{path}?{name}={whole}", None) for name in ("key", "api_key", "access_token")]
-            for address, token in asked:
+            answers = set()
+            requests = [(path, token) for token in tokens]
+            requests += [(f"{path}?{name}={whole}", None) for name in ("key", "api_key", "access_token")]
+            for address, token in requests:
                 client.headers = {"authorization": f"Bearer {token}"} if token else {}
                 answer = await call(client, method, address)
-                told = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
-                heard.add((answer.status_code, answer.text, str(sorted(told.items()))))
-            assert len(heard) == 1, (path, heard)
-            assert next(iter(heard))[0] == 401
+                headers = {
+                    name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")
+                }
+                answers.add((answer.status_code, answer.text, str(sorted(headers.items()))))
+            assert len(answers) == 1, (path, answers)
+            assert next(iter(answers))[0] == 401

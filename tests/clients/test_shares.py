@@ -111,13 +111,13 @@ async def test_the_owner_shares_in_a_browser(owner: AccountClient, stack: Stack)
 
 async def test_one_page_is_erased_alone(new_owner: OpenAccountClient) -> None:
     owner, other = await new_owner(), await new_owner()
-    erased, kept, of_other = (await share(owner))["slug"], (await share(owner))["slug"], (await share(other))["slug"]
+    erased, saved, of_other = (await share(owner))["slug"], (await share(owner))["slug"], (await share(other))["slug"]
     for slug, count in ((of_other, 0), (erased, 1), (erased, 0)):
         extent = Extent(owner.customer.account_id, 1, "share", slug)
         async with owner.database.transaction() as session:
             counted = (await erasure.count(session, extent))["shares"]
             assert (counted, await erasure.erase(session, extent)) == (count, ("shares", 1) if count else None)
-    assert await slugs(owner) == [kept]
+    assert await slugs(owner) == [saved]
     assert await slugs(other) == [of_other]
 
 
@@ -222,9 +222,9 @@ async def test_the_application_cannot_change_a_page(owner: AccountClient, stack:
 async def keep(owner: AccountClient) -> str:
     messages = [{"role": "system", "content": "Be brief."}, *MESSAGES[:1], {"role": "assistant", "content": "Everest."}]
     messages += [{"role": "user", "content": "And the deepest sea?"}]
-    kept = await owner.http.post("/api/chat/conversations/", json={"title": "Kept", "messages": messages})
-    assert kept.status_code == 201, kept.text
-    return str(kept.json()["id"])
+    saved = await owner.http.post("/api/chat/conversations/", json={"title": "Saved", "messages": messages})
+    assert saved.status_code == 201, saved.text
+    return str(saved.json()["id"])
 
 
 async def shown(owner: AccountClient, **fields: Any) -> tuple[str, str]:
@@ -234,14 +234,14 @@ async def shown(owner: AccountClient, **fields: Any) -> tuple[str, str]:
     return answer.json()["title"], (await owner.http.get(f"/c/{answer.json()['slug']}")).text
 
 
-async def test_a_kept_conversation_is_shared_whole_or_in_part(owner: AccountClient) -> None:
-    kept = await keep(owner)
-    title, text = await shown(owner, conversation_id=kept)
-    assert title == "Kept"
+async def test_a_saved_conversation_is_shared_whole_or_in_part(owner: AccountClient) -> None:
+    saved = await keep(owner)
+    title, text = await shown(owner, conversation_id=saved)
+    assert title == "Saved"
     assert ["Be brief." in text, "Everest." in text, "deepest" in text] == [False, True, True]
-    title, text = await shown(owner, conversation_id=kept, up_to=3, title="Mine")
+    title, text = await shown(owner, conversation_id=saved, up_to=3, title="Mine")
     assert (title, "Everest." in text, "deepest" in text) == ("Mine", True, False)
-    _, text = await shown(owner, conversation_id=kept, positions=[1, 4])
+    _, text = await shown(owner, conversation_id=saved, positions=[1, 4])
     assert ["Be brief." in text, "Everest." in text, "deepest" in text] == [True, False, True]
     for wrong, param in (
         ({"up_to": 9}, "up_to"),
@@ -250,21 +250,21 @@ async def test_a_kept_conversation_is_shared_whole_or_in_part(owner: AccountClie
         ({"messages": MESSAGES}, "messages"),
         ({"model": "m"}, "model"),
     ):
-        assert await refused(owner, {"conversation_id": kept, **wrong}) == param
+        assert await refused(owner, {"conversation_id": saved, **wrong}) == param
     assert await refused(owner, {"messages": MESSAGES, "up_to": 1}) == "up_to"
 
 
 async def test_a_conversation_is_shared_by_whoever_may_read_it(new_owner: OpenAccountClient) -> None:
     owner, other = await new_owner(), await new_owner()
-    kept = await keep(owner)
-    body = {"conversation_id": kept}
+    saved = await keep(owner)
+    body = {"conversation_id": saved}
     assert (await other.http.post(PATH, json=body)).status_code == 404
     key = (await owner.http.post("/api/chat/keys/", json={"name": "s", "scopes": ["share"]})).json()["key"]
     narrow = await owner.http.post(PATH, json=body, headers={"authorization": f"Bearer {key}"})
     assert (narrow.status_code, narrow.json()["error"]["code"]) == (403, "insufficient_scope")
     once = {"idempotency-key": uuid.uuid4().hex}
     shared = await owner.http.post(PATH, json=body, headers=once)
-    assert (await owner.http.delete(f"/api/chat/conversations/{kept}/")).status_code == 204
+    assert (await owner.http.delete(f"/api/chat/conversations/{saved}/")).status_code == 204
     again = await owner.http.post(PATH, json=body, headers=once)
     assert (again.json(), again.headers["idempotent-replayed"]) == (shared.json(), "true")
     assert (await owner.http.post(PATH, json=body)).status_code == 404

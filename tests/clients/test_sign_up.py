@@ -125,7 +125,7 @@ async def test_a_known_address_is_answered_like_a_new_one(
                 answers.append(await stranger.post(path, json={"email": email} | more))
         assert answers[0].status_code == answers[1].status_code == 202
         assert answers[0].content == answers[1].content
-        assert _told(answers[0]) == _told(answers[1])
+        assert _headers_of(answers[0]) == _headers_of(answers[1])
         if kind is not None:
             assert kind in text_of(mailbox.awaited(known, 2 if path == "/signup/" else 3)[-1])
     async with page(site) as stranger:
@@ -134,11 +134,11 @@ async def test_a_known_address_is_answered_like_a_new_one(
         short = await stranger.post("/login/", json={"email": known, "password": "x"})
     assert wrong.status_code == 401
     assert wrong.content == nobody.content == short.content
-    assert _told(wrong) == _told(nobody) == _told(short)
+    assert _headers_of(wrong) == _headers_of(nobody) == _headers_of(short)
     assert len(mailbox.to(new)) >= 1  # of the sign-up; a reset of an unknown address mails nothing
 
 
-def _told(answer: httpx2.Response) -> dict[str, str]:
+def _headers_of(answer: httpx2.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
 
 
@@ -293,8 +293,8 @@ async def test_the_page_of_a_mailed_link_asks_this_server_alone(
     script = answer.text.partition('<script type="module">')[2].partition("</script>")[0]
     assert f"'sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}'" in policy
     assert {"default-src 'none'", "connect-src 'self'", "frame-ancestors 'none'"} <= set(policy.split("; "))
-    asked = answer.text.partition('data-asks="')[2].partition('"')[0]
-    assert (await ann.post(site.url + asked, json={})).json()["error"]["param"] in ("token", "password")
+    path = answer.text.partition('data-asks="')[2].partition('"')[0]
+    assert (await ann.post(site.url + path, json={})).json()["error"]["param"] in ("token", "password")
 
 
 async def test_an_account_of_the_operator_gets_its_password_by_a_printed_link(
@@ -328,7 +328,7 @@ async def test_no_other_site_signs_a_browser_in(ann: httpx2.AsyncClient) -> None
             assert answer.status_code == 403, path
 
 
-def test_nothing_that_was_said_is_in_a_log_or_a_table(site: Stack) -> None:
+def test_no_secret_is_in_a_log_or_a_table(site: Stack) -> None:
     """The other tests of this file have run on it."""
     log = site.log("api")
     assert PASSWORD not in log

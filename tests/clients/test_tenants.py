@@ -128,13 +128,13 @@ def missing(id_: str) -> str:
     return str(uuid.uuid4())
 
 
-async def heard(client: httpx2.AsyncClient, method: str, path: str, id_: str) -> tuple[int, str, list[Any]]:
+async def answer_of(client: httpx2.AsyncClient, method: str, path: str, id_: str) -> tuple[int, str, list[Any]]:
     """All that an answer tells, but for what differs from call to call."""
     body = VALID.get(path) if method in ("POST", "PATCH") else None
     answer = await client.request(method, re.sub(r"\{\w+\}", id_, path), json=body)
-    told = [(name, value) for name, value in answer.headers.items() if not name.startswith(UNTOLD)]
+    headers = [(name, value) for name, value in answer.headers.items() if not name.startswith(UNTOLD)]
     text = answer.text.replace(answer.headers.get("x-request-id") or "\0", "").replace(id_, "")
-    return answer.status_code, text, sorted(told)
+    return answer.status_code, text, sorted(headers)
 
 
 @pytest.fixture
@@ -154,12 +154,12 @@ async def test_what_is_anothers_is_as_missing(new_owner: OpenAccountClient, stac
         client = {"key": bob.http, "session": page, "visitor": nobody}[who]
         for method, path, operation in OWNED:
             theirs = await MAKERS[parameter(path)](ann, stack)
-            answer = await heard(client, method, path, theirs)
-            assert answer == await heard(client, method, path, missing(theirs)), (method, path)
+            answer = await answer_of(client, method, path, theirs)
+            assert answer == await answer_of(client, method, path, missing(theirs)), (method, path)
             expected = 404 if who in operation["x-yout-callers"] else 401 if who == "visitor" else 403
             assert answer[0] == expected, (method, path, answer)
             if path in {p for m, p, _ in OWNED if m == "GET"}:
-                assert (await heard(ann.http, "GET", path, theirs))[0] == 200, (method, path)
+                assert (await answer_of(ann.http, "GET", path, theirs))[0] == 200, (method, path)
 
 
 def test_every_body_is_known() -> None:

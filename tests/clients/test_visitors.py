@@ -87,7 +87,7 @@ def events(answer: httpx2.Response) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data:")) for line in answer.text.splitlines() if line.startswith("data:")]
 
 
-def refusal(answer: httpx2.Response) -> tuple[int, str, str]:
+def error_of(answer: httpx2.Response) -> tuple[int, str, str]:
     error = answer.json()["error"]
     assert str(HOUSE)[:5] not in answer.text
     return answer.status_code, error["code"], error["message"]
@@ -127,7 +127,7 @@ async def test_of_a_hundred_messages_at_once_twenty_pass(site: Site, shared: str
     answers = await asyncio.gather(*map(ask, range(100)))
     assert Counter(answer.status_code for answer in answers) == {200: 20, 402: 80}
     refused = next(answer for answer in answers if answer.status_code == 402)
-    status, code, message = refusal(refused)
+    status, code, message = error_of(refused)
     assert (status, code) == (402, "insufficient_credits")
     assert "20 free messages" in message
     error = refused.json()["error"]
@@ -147,7 +147,7 @@ async def test_a_message_that_was_not_charged_is_given_back(visitor: httpx2.Asyn
     assert failed.status_code == 502
     assert failed.headers["x-ratelimit-remaining-requests"] == "20"
     refused = await visitor.post(PATH, json=ASK | {"max_credits": 1})
-    assert refusal(refused)[:2] == (402, "insufficient_credits")
+    assert error_of(refused)[:2] == (402, "insufficient_credits")
     assert refused.json()["error"]["held"] == 0
     assert (await allowance(visitor))["used"] == 0
 
@@ -167,11 +167,11 @@ REFUSED: list[tuple[dict[str, Any], dict[str, str], tuple[int, str]]] = [
 
 
 @pytest.mark.parametrize(("fields", "headers", "expected"), REFUSED, ids=range(len(REFUSED)))
-async def test_what_visitors_may_not_do_is_said_and_not_counted(
+async def test_what_visitors_may_not_do_is_refused_and_not_counted(
     visitor: httpx2.AsyncClient, fields: dict[str, Any], headers: dict[str, str], expected: tuple[int, str]
 ) -> None:
     answer = await visitor.post(PATH, json=ASK | fields, headers=headers)
-    status, code, message = refusal(answer)
+    status, code, message = error_of(answer)
     assert (status, code) == expected
     assert "account" in message or fields.get("model") == "test-none" or "message" in fields or headers
     assert (await allowance(visitor))["used"] == 0
@@ -180,7 +180,7 @@ async def test_what_visitors_may_not_do_is_said_and_not_counted(
 async def test_other_pages_are_not_for_visitors(visitor: httpx2.AsyncClient) -> None:
     charge = events(await visitor.post(PATH, json=ASK))[0]["id"]
     for path in (f"/api/billing/charges/{charge}/", "/api/billing/usage/", "/api/chat/keys/", "/v1/models"):
-        assert refusal(await visitor.get(path))[:2] == (401, "invalid_api_key")
+        assert error_of(await visitor.get(path))[:2] == (401, "invalid_api_key")
     assert (await visitor.post("/v1/chat/completions", json=ASK)).status_code == 401
     models = {model["id"]: model for model in (await visitor.get("/api/chat/models/")).json()["data"]}
     assert (models["test-free"]["enabled"], models["test-free"]["disabled_reason"]) == (True, None)
@@ -239,19 +239,19 @@ def rows_of(url: str) -> str:
     return "\n".join(str(row) for table in rows for row in table)
 
 
-async def test_no_address_and_no_cookie_is_kept(site: Site) -> None:
+async def test_no_address_and_no_cookie_is_saved(site: Site) -> None:
     v4, v6, visitor_id = "203.0.113.77", "2001:db8:feed:beef::1", uuid.uuid4()
     for address in (v4, v6):
         async with site.client(address, cookie=f"yout-visitor={signed(SECRET, visitor_id)}") as client:
             assert events(await client.post(PATH, json=ASK))
             assert (await client.post(PATH, json=ASK | {"model": "test-lost"})).status_code == 502
             assert (await client.post(PATH, content=b"{")).status_code == 400
-    kept = rows_of(site.database_url)
-    assert "visitor_counts" not in kept
-    assert str(HOUSE_ACCOUNT) in kept
-    told = kept + site.stack.log("api")
+    stored = rows_of(site.database_url)
+    assert "visitor_counts" not in stored
+    assert str(HOUSE_ACCOUNT) in stored
+    output = stored + site.stack.log("api")
     for secret in (v4, v6, "feed:beef", "cb00714d", "20010db8feedbeef", str(visitor_id), visitor_id.hex):
-        assert secret not in told
+        assert secret not in output
 
 
 async def test_the_operator_sees_and_steers_the_house_account(site: Site, visitor: httpx2.AsyncClient) -> None:
@@ -260,12 +260,12 @@ async def test_the_operator_sees_and_steers_the_house_account(site: Site, visito
     assert (house["email"], house["held"]) == (None, 0)
     assert 0 < HOUSE - house["available"] < HOUSE
     site.stack.yout("adjust", "visitors", str(-house["available"]), "--reason", "enough for today")
-    status, code, message = refusal(empty := await visitor.post(PATH, json=ASK))
+    status, code, message = error_of(empty := await visitor.post(PATH, json=ASK))
     assert (status, code, "for everybody" in message) == (402, "insufficient_credits", True)
     assert empty.json()["error"]["limit_source"] == "anonymous_allowance"
     site.stack.yout("grant", "visitors", str(house["available"]), "--ref", "again")
     site.stack.yout("accounts", "suspend", "visitors")
-    assert refusal(await visitor.post(PATH, json=ASK))[:2] == (401, "invalid_api_key")
+    assert error_of(await visitor.post(PATH, json=ASK))[:2] == (401, "invalid_api_key")
     site.stack.yout("accounts", "resume", "visitors")
     assert events(await visitor.post(PATH, json=ASK))
     assert (await allowance(visitor))["used"] == 2

@@ -52,14 +52,14 @@ class PostgresMachine(BankMachine):
     def ask_through_a_fault(self, batches: list[list[Operation]], point: Point) -> None:
         """Whoever was interrupted asks again. An operation may so have happened twice, and must count once."""
         self.model.now = self.bank.now()
-        results, told_again = self.postgres.at_once_with(self.fault, point, batches)
+        results, repeated_results = self.postgres.at_once_with(self.fault, point, batches)
         heeded = [
             Heeded(*pair)
             for batch, of in zip(batches, results, strict=True)
             for pair in zip(batch, of, strict=True)
             if pair[1]
         ]
-        again = [Heeded(*pair) for pair in zip(batches[0], told_again, strict=True)]
+        again = [Heeded(*pair) for pair in zip(batches[0], repeated_results, strict=True)]
         unheard = [Heeded(operation, None) for batch in batches for operation in batch]
         self.explain([*heeded, *again, *unheard])
 

@@ -277,9 +277,9 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
         assert each.charged in charges
     assert {hold.closed_by for hold in holds} == {"call"}
     assert {hold.state for hold in holds if hold.model == HANGING} == {"void"}
-    for model, heard_of in calls.streams.items():
+    for model, receipts in calls.streams.items():
         charged = sorted(hold.charged for hold in holds if hold.model == model)
-        delivered = sorted(holds[0].cost_of(tokenizer.count(each.text)) for each in heard_of if model != HANGING)
+        delivered = sorted(holds[0].cost_of(tokenizer.count(each.text)) for each in receipts if model != HANGING)
         if model == STALLING:
             assert charged == delivered
         if model == ENDLESS:  # what was on its way to a client that still read is charged too

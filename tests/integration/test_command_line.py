@@ -288,8 +288,8 @@ def test_a_key_is_rotated_and_stays_the_same_key(url: str) -> None:
     (key,) = json.loads(invoke(url, "keys list", ACCOUNT, "--json").stdout)
     first = json.loads(invoke(url, "keys rotate", key["id"], "--json").stdout)
     assert (first["id"], first["previous_expires_at"] is None) == (key["id"], False)
-    token, told = invoke(url, "keys rotate", first["key"], "--grace", "0").stdout.splitlines()
-    assert told == "The token before no longer works."
+    token, last_line = invoke(url, "keys rotate", first["key"], "--grace", "0").stdout.splitlines()
+    assert last_line == "The token before no longer works."
     (after,) = json.loads(invoke(url, "keys list", ACCOUNT, "--json").stdout)
     assert (after["id"], after["masked"]) == (key["id"], masked(token))
     assert invoke(url, "keys rotate", token, "--grace", "604801").exit_code == 2

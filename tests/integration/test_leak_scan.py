@@ -27,22 +27,25 @@ def prose(length: int) -> str:
 @pytest.mark.parametrize(
     "written",
     [
-        lambda said: said.encode(),
-        lambda said: json.dumps({"said": f'"{said}"\n'}).encode(),
-        lambda said: said.encode("utf-16-le"),
-        lambda said: said.encode("utf-16-be"),
-        lambda said: said.encode().hex().encode(),
-        lambda said: said.encode().hex().upper().encode(),
-        *(lambda said, before=before: base64.b64encode(b"x" * before + said.encode()) for before in range(3)),
-        *(lambda said, before=before: base64.urlsafe_b64encode(b"x" * before + said.encode()) for before in range(3)),
-        lambda said: b"before" + gzip.compress(prose(99).encode() + said.encode()) + b"after",
+        lambda canary: canary.encode(),
+        lambda canary: json.dumps({"said": f'"{canary}"\n'}).encode(),
+        lambda canary: canary.encode("utf-16-le"),
+        lambda canary: canary.encode("utf-16-be"),
+        lambda canary: canary.encode().hex().encode(),
+        lambda canary: canary.encode().hex().upper().encode(),
+        *(lambda canary, before=before: base64.b64encode(b"x" * before + canary.encode()) for before in range(3)),
+        *(
+            lambda canary, before=before: base64.urlsafe_b64encode(b"x" * before + canary.encode())
+            for before in range(3)
+        ),
+        lambda canary: b"before" + gzip.compress(prose(99).encode() + canary.encode()) + b"after",
     ],
 )
 def test_a_word_in_a_file(tmp_path: Path, written: object) -> None:
-    said = word()
+    canary = word()
     assert callable(written)
-    (tmp_path / "file").write_bytes(os.urandom(5000) + written(said) + os.urandom(5000))
-    assert leak_scan.of(tmp_path, leak_scan.spellings(said))
+    (tmp_path / "file").write_bytes(os.urandom(5000) + written(canary) + os.urandom(5000))
+    assert leak_scan.of(tmp_path, leak_scan.spellings(canary))
     assert not leak_scan.of(tmp_path, leak_scan.spellings(word(), os.urandom(24)))
 
 
@@ -55,20 +58,20 @@ def test_bytes_of_a_picture(tmp_path: Path) -> None:
 
 
 def test_a_word_in_a_file_name(tmp_path: Path) -> None:
-    said = word()
-    (tmp_path / f"{said}.png").touch()
-    assert leak_scan.of(tmp_path, leak_scan.spellings(said))
+    canary = word()
+    (tmp_path / f"{canary}.png").touch()
+    assert leak_scan.of(tmp_path, leak_scan.spellings(canary))
 
 
 def test_a_row_of_sqlite_that_was_deleted(tmp_path: Path) -> None:
     """As in the database of Temporal's development server."""
-    said = word()
+    canary = word()
     with sqlite3.connect(tmp_path / "temporal.db") as database:
         database.execute("PRAGMA journal_mode = wal")
         database.execute("CREATE TABLE t (said BLOB)")
-        database.execute("INSERT INTO t VALUES (?)", [f"before {said} after".encode()])
+        database.execute("INSERT INTO t VALUES (?)", [f"before {canary} after".encode()])
         database.commit()
-        assert leak_scan.of(tmp_path, leak_scan.spellings(said))
+        assert leak_scan.of(tmp_path, leak_scan.spellings(canary))
     database.close()
 
 
@@ -79,25 +82,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedPostgres:
 
 def test_postgresql(server: EmbeddedPostgres) -> None:
     """In a row, in one that was deleted, in an index, in a value that is compressed, and in its log of writes."""
-    said = {name: word() for name in ("row", "deleted", "index", "compressed", "json")}
+    canary = {name: word() for name in ("row", "deleted", "index", "compressed", "json")}
     with server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE TABLE t (name text, said text, body jsonb)")
             connection.execute("CREATE INDEX ON t (said)")
             for name in ("row", "deleted", "index"):
-                connection.execute("INSERT INTO t (name, said) VALUES (%s, %s)", [name, f"look: {said[name]}"])
+                connection.execute("INSERT INTO t (name, said) VALUES (%s, %s)", [name, f"look: {canary[name]}"])
             connection.execute("DELETE FROM t WHERE name = 'deleted'")
             connection.execute("CREATE TABLE c (body text)")
-            connection.execute("INSERT INTO c VALUES (%s)", [prose(3000) + said["compressed"] + prose(30)])
-            body = json.dumps({"text": prose(3000), "said": said["json"]})
+            connection.execute("INSERT INTO c VALUES (%s)", [prose(3000) + canary["compressed"] + prose(30)])
+            body = json.dumps({"text": prose(3000), "said": canary["json"]})
             connection.execute("INSERT INTO t (name, body) VALUES ('json', %s)", [body])
             compressed = connection.execute("SELECT pg_column_compression(body) FROM c").fetchone()
             connection.execute("CHECKPOINT")
         data = server.folder / "data"
-        wal = leak_scan.of(data / "pg_wal", leak_scan.spellings(said["deleted"]))
+        wal = leak_scan.of(data / "pg_wal", leak_scan.spellings(canary["deleted"]))
     assert compressed == ("pglz",)
     assert wal
-    for name, each in said.items():
+    for name, each in canary.items():
         finds = leak_scan.of(data / "base", leak_scan.spellings(each))
         assert finds, name
         assert any(" plain in " in find for find in finds) is (name not in ("compressed", "json")), name

@@ -22,8 +22,8 @@ from tests.support.bank import Customer, balance, open_account, reserve, settle,
 async def outcome(ledger: LedgerWriter, operation: Operation) -> Answer | GatewayError:
     try:
         return await ledger.ask(operation)
-    except GatewayError as refusal:
-        return refusal
+    except GatewayError as error:
+        return error
 
 
 async def proven(database: Database) -> Report:

@@ -73,11 +73,11 @@ async def test_a_fault_before_any_message_charges_once(
             batch: list[Operation] = [reserve(customer, 100, hold_id), settle(customer, hold_id, 40)]
             wire.arm(Point(way, number), what(wire, client, admin))
             results = await client.ask(batch)
-        told_again = [encode(await outcome(ledger, operation)) for operation in batch]
+        repeated_results = [encode(await outcome(ledger, operation)) for operation in batch]
         assert results[0] in (None, RESERVED, ("HoldClosed",)), results
         assert results[1] is None or results[1][:-1] == SETTLED, results
-        first = results[1] is None and told_again[0] == RESERVED  # the client was killed before it was done
-        assert told_again == ([RESERVED, (*SETTLED, False)] if first else [("HoldClosed",), (*SETTLED, True)])
+        first = results[1] is None and repeated_results[0] == RESERVED  # the client was killed before it was done
+        assert repeated_results == ([RESERVED, (*SETTLED, False)] if first else [("HoldClosed",), (*SETTLED, True)])
         assert await balance(database_url, customer) == (960, 0, 0)
         return wire.fired
 

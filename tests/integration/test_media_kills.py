@@ -191,8 +191,8 @@ class Hospital:
 async def _permitted(call: Awaitable[object]) -> bool:
     try:
         await call
-    except RPCError as refusal:
-        if refusal.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+    except RPCError as error:
+        if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
             raise
         return False
     return True

@@ -158,7 +158,7 @@ async def test_disputes_in_any_order(shop: Shop, statuses: list[str], left: int)
         assert await shop.available(owner) == left
 
 
-async def test_a_payment_of_nobody_is_kept_for_the_operator(shop: Shop) -> None:
+async def test_a_payment_of_nobody_is_saved_for_the_operator(shop: Shop) -> None:
     unknown = str(uuid4())
     await shop.send(completed("pi_1", account=unknown), completed("pi_2", account="no id", customer="cus_2"))
     listed = {payment.id: payment.problem for payment in await shop.list(unmatched=True)}
@@ -184,7 +184,7 @@ async def test_a_payment_of_nobody_is_kept_for_the_operator(shop: Shop) -> None:
     assert await shop.available(owner) == 1_500_000, "its customer is known from then on"
 
 
-async def test_what_is_not_for_sale_is_kept_too(shop: Shop) -> None:
+async def test_what_is_not_for_sale_is_saved_too(shop: Shop) -> None:
     owner = await shop.account()
     await shop.send(completed(account=owner.account_id, currency="eur", metadata={"price": "price_gone"}))
     (payment,) = await shop.list(unmatched=True)

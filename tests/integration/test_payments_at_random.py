@@ -41,7 +41,7 @@ class Story:
         return self.credits * min(self.amount, self.refunded + self.withheld) // self.amount
 
 
-def told(rng: random.Random, number: int, customer: Customer) -> Story:
+def random_story(rng: random.Random, number: int, customer: Customer) -> Story:
     story = Story(f"pi_{number}", rng.randrange(50, 3000))
     paid = stripe.session(story.intent, account=str(customer.account_id), amount=story.amount)
     story.events = [event("checkout.session.completed", paid)]
@@ -65,7 +65,7 @@ def told(rng: random.Random, number: int, customer: Customer) -> Story:
 async def test_the_credits_are_what_the_last_state_of_each_payment_says(shop: Shop, seed: int) -> None:
     rng = random.Random(seed)
     customer, spent = await shop.account(), 0
-    stories = [told(rng, number, customer) for number in range(4)]
+    stories = [random_story(rng, number, customer) for number in range(4)]
     events = [one for story in stories for one in story.events]
     events += rng.choices(events, k=len(events) // 2)
     rng.shuffle(events)

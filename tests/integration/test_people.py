@@ -22,7 +22,7 @@ from gateway.people import People, SignedIn
 from gateway.throttles import Client
 from logs import OperatorFaults
 from tests.support.bank import WRAPPING
-from tests.support.people import FREE, HOME, PASSWORD, KeptMail, opened
+from tests.support.people import FREE, HOME, PASSWORD, RecordedMail, opened
 from tests.support.stack import eventually
 
 ANN = "ann@example.test"
@@ -36,12 +36,12 @@ async def people(database: Database) -> AsyncIterator[People]:
 
 
 @pytest.fixture
-async def mail() -> KeptMail:
-    return KeptMail()
+async def mail() -> RecordedMail:
+    return RecordedMail()
 
 
 @pytest.fixture
-async def verifying(database: Database, mail: KeptMail) -> AsyncIterator[People]:
+async def verifying(database: Database, mail: RecordedMail) -> AsyncIterator[People]:
     async with opened(database, verification=True, mail=mail) as made:
         yield made
 
@@ -69,7 +69,7 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
         return list(await (await connection.execute(query.encode())).fetchall())
 
 
-async def secret(mail: KeptMail, number: int = -1) -> str:
+async def secret(mail: RecordedMail, number: int = -1) -> str:
     async def arrived() -> bool:
         return len(mail.letters) > max(0, number)
 
@@ -107,7 +107,9 @@ async def test_one_mailbox_and_one_network_have_the_free_tier_once(processes: li
     assert await rows(database_url, "SELECT count(*) FROM free_tier_networks") == [(4,)]  # and two accounts
 
 
-async def test_a_link_is_used_once_however_often_at_once(verifying: People, mail: KeptMail, database_url: str) -> None:
+async def test_a_link_is_used_once_however_often_at_once(
+    verifying: People, mail: RecordedMail, database_url: str
+) -> None:
     for number in range(2):  # twice, before the first link is opened
         assert await sign_up.sign_up(verifying, ANN, f"{PASSWORD} {number}", network(number)) is None
         await secret(mail, number)
@@ -123,7 +125,7 @@ async def test_a_link_is_used_once_however_often_at_once(verifying: People, mail
 
 
 async def test_of_several_resets_one_counts_and_all_sessions_end(
-    verifying: People, mail: KeptMail, database_url: str
+    verifying: People, mail: RecordedMail, database_url: str
 ) -> None:
     await sign_up.sign_up(verifying, ANN, PASSWORD, HOME)
     await sign_up.verify(verifying, await secret(mail))
@@ -148,7 +150,7 @@ async def test_of_several_resets_one_counts_and_all_sessions_end(
 
 
 async def test_a_mailed_reset_verifies_and_gives_the_free_tier_once(
-    verifying: People, mail: KeptMail, database_url: str
+    verifying: People, mail: RecordedMail, database_url: str
 ) -> None:
     """An account that the operator has opened has no password and no verified address."""
     async with verifying.database.transaction() as session:
@@ -165,7 +167,7 @@ async def test_a_mailed_reset_verifies_and_gives_the_free_tier_once(
     assert await rows(database_url, "SELECT available FROM accounts") == [(FREE,)]  # another mailbox, the same account
 
 
-async def test_a_reset_ends_what_an_intruder_has_begun(verifying: People, mail: KeptMail) -> None:
+async def test_a_reset_ends_what_an_intruder_has_begun(verifying: People, mail: RecordedMail) -> None:
     """Who knew the password asked for another address: after a reset, that link gives nothing."""
     await sign_up.sign_up(verifying, ANN, PASSWORD, HOME)
     await sign_up.verify(verifying, await secret(mail))
@@ -178,7 +180,7 @@ async def test_a_reset_ends_what_an_intruder_has_begun(verifying: People, mail: 
         await sign_up.verify(verifying, change)
 
 
-async def test_every_address_takes_the_same_work(verifying: People, mail: KeptMail, database_url: str) -> None:
+async def test_every_address_takes_the_same_work(verifying: People, mail: RecordedMail, database_url: str) -> None:
     """As many hashes, and as many rows: time is not measured."""
     await sign_up.sign_up(verifying, ANN, PASSWORD, HOME)
     await sign_up.verify(verifying, await secret(mail))
@@ -240,7 +242,7 @@ async def test_nobody_who_guesses_locks_the_owner_out(people: People) -> None:
     assert (await caller(people, at_home)).user_id
 
 
-async def test_mails_to_one_address_are_bounded_and_its_owner_gets_one(verifying: People, mail: KeptMail) -> None:
+async def test_mails_to_one_address_are_bounded_and_its_owner_gets_one(verifying: People, mail: RecordedMail) -> None:
     await sign_up.sign_up(verifying, ANN, PASSWORD, HOME)
     await sign_up.verify(verifying, await secret(mail))
     tried = await outcomes(*(sign_in.mail_reset(verifying, ANN, network(1)) for _ in range(6)))

@@ -32,10 +32,10 @@ from tests.support.canaries import (
     CHAT,
     ERASED,
     HEADERS,
-    KEPT,
     NAMED,
     PASSWORD,
     RAW,
+    SAVED,
     SHOWN,
     SPOKEN,
     misuses,
@@ -192,7 +192,7 @@ async def _accidents(world: World, customer: Customer, other: Customer) -> list[
     return jobs
 
 
-async def _made_and_told_again(customer: Customer) -> str:
+async def _created_and_replayed(customer: Customer) -> str:
     """A new key's token, sealed meanwhile."""
     headers = {"idempotency-key": ASKED}
     responses = [await customer.http.post("/api/chat/keys/", json={"name": "x"}, headers=headers) for _ in range(2)]
@@ -216,17 +216,17 @@ async def _ended(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
 
-async def _kept(customer: Customer, left: Left, word: str) -> None:
-    """What a caller wants to be kept can be read again, by whom it is for."""
-    messages = [{"role": "user", "content": f"keep {word}"}, {"role": "assistant", "content": f"kept {word}"}]
+async def _saved(customer: Customer, left: Left, word: str) -> None:
+    """What a caller wants to be saved can be read again, by whom it is for."""
+    messages = [{"role": "user", "content": f"keep {word}"}, {"role": "assistant", "content": f"saved {word}"}]
     made = await customer.http.post("/api/chat/share/", json={"title": word, "messages": messages})
     assert made.status_code == 201
     left.slugs.append(made.json()["slug"])
     assert (await customer.http.get(f"/c/{left.slugs[-1]}")).text.count(word) >= 3
     assert word in (await customer.http.get("/api/chat/share/")).text
-    kept = await customer.http.post("/api/chat/conversations/", json={"title": f"of {word}", "messages": messages})
-    assert kept.status_code == 201
-    path = f"/api/chat/conversations/{kept.json()['id']}/"
+    saved = await customer.http.post("/api/chat/conversations/", json={"title": f"of {word}", "messages": messages})
+    assert saved.status_code == 201
+    path = f"/api/chat/conversations/{saved.json()['id']}/"
     assert (await customer.http.patch(path, json={"title": f"about {word}"})).status_code == 200
     for read in (path, f"/api/chat/conversations/?title={word}", "/api/chat/conversations/export/"):
         assert word in (await customer.http.get(read)).text, read
@@ -260,7 +260,7 @@ async def _signed_in(world: World, left: Left, mails: mail_server.MailServer) ->
 
 
 async def _purged(world: World, customer: Customer, left: Left) -> None:
-    """Everything that the customer kept is erased: a row from a backup cannot be opened with the keys that are left."""
+    """Everything that the customer saved is erased: a row from a backup cannot be opened with the keys left."""
     keys = "SELECT epoch, wrapped FROM data_keys WHERE account_id = %s AND wrapped IS NOT NULL"
     shared = "SELECT slug_hash, sealed FROM shares WHERE account_id = %s"
     ((slug_hash, sealed),) = await world.rows(shared, customer.account_id)
@@ -272,11 +272,11 @@ async def _purged(world: World, customer: Customer, left: Left) -> None:
         return unseal(data_key, sealed, aad=f"{place}|{of_epoch}")
 
     assert ERASED.encode() in opened(old, wrapped, old)
-    asked = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
-    assert asked.status_code == 202
+    started = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
+    assert started.status_code == 202
 
     async def completed() -> bool:
-        answer = await customer.http.get(f"/api/chat/purge/{asked.json()['purge_id']}/")
+        answer = await customer.http.get(f"/api/chat/purge/{started.json()['purge_id']}/")
         return bool(answer.json()["status"] == "completed")
 
     await until(completed, "the purge")
@@ -294,9 +294,9 @@ async def _recovery(world: World, customers: Sequence[Customer], left: Left, mai
     customer, other = customers
     with world.stack.running("worker") as worker, world.stack.running("api") as api:
         left.limits |= {"worker": _limits(worker.pid), "api": _limits(api.pid)}
-        left.tokens.append(await _made_and_told_again(customer))
-        await _kept(customer, left, KEPT)
-        await _kept(other, left, ERASED)
+        left.tokens.append(await _created_and_replayed(customer))
+        await _saved(customer, left, SAVED)
+        await _saved(other, left, ERASED)
         await _purged(world, other, left)
         await _signed_in(world, left, mails)
         slow = {"model": "demo-image-slow", "prompt": f"[seconds=300] {ASKED}", "size": "64x64"}
@@ -311,19 +311,19 @@ async def _recovery(world: World, customers: Sequence[Customer], left: Left, mai
         left.shown["metrics"] = (await customer.http.get("/metrics")).text
 
 
-async def test_nothing_that_was_said_is_kept_anywhere(left: Left) -> None:
+async def test_nothing_that_was_said_is_saved_anywhere(left: Left) -> None:
     assert leak_scan.of(left.folder, leak_scan.spellings(ASKED, NAMED, RAW, WORD)) == []
     for what, text in left.shown.items():
         assert not leak_scan.within(text.encode(), leak_scan.spellings(ASKED, NAMED, RAW, WORD)), what
 
 
-async def test_no_key_and_no_secret_is_kept_anywhere(left: Left) -> None:
+async def test_no_key_and_no_secret_is_saved_anywhere(left: Left) -> None:
     tokens = [token.removeprefix("yout-")[4:-4] for token in left.tokens]  # what a list does not show of them
     assert leak_scan.of(left.folder, leak_scan.spellings(*tokens)) == []
     assert leak_scan.of(left.folder, leak_scan.spellings(SECRET, parts=False)) == []
 
 
-async def test_no_password_link_or_cookie_is_kept_and_an_address_in_the_database_alone(left: Left) -> None:
+async def test_no_password_link_or_cookie_is_saved_and_an_address_in_the_database_alone(left: Left) -> None:
     assert len(left.secrets) == 3
     needles = leak_scan.spellings(PASSWORD, PASSWORD[::-1], *left.secrets)
     assert leak_scan.of(left.folder, needles) == []
@@ -332,9 +332,9 @@ async def test_no_password_link_or_cookie_is_kept_and_an_address_in_the_database
     assert {Path(find.partition(":")[0]).relative_to(left.folder).parts[:2] for find in finds} == {("postgres", "data")}
 
 
-async def test_what_was_to_be_kept_is_encrypted_where_it_lies(left: Left) -> None:
+async def test_what_was_to_be_saved_is_encrypted_where_it_lies(left: Left) -> None:
     """Each was read again through the API while the stack ran."""
-    assert leak_scan.of(left.folder, leak_scan.spellings(KEPT, ERASED, *left.slugs)) == []
+    assert leak_scan.of(left.folder, leak_scan.spellings(SAVED, ERASED, *left.slugs)) == []
 
 
 async def test_no_process_of_the_stack_could_leave_a_core_dump(left: Left) -> None:

@@ -221,7 +221,7 @@ async def test_what_is_no_purge_begins_none(site: Site, body: dict[str, object])
     assert (await ann.http.get("/api/chat/purge/")).json()["data"] == []
 
 
-async def test_a_purge_is_asked_for_once_and_found_by_its_owner_alone(site: Site) -> None:
+async def test_a_purge_starts_once_and_found_by_its_owner_alone(site: Site) -> None:
     ann, bob = [await site.world.customer() for _ in range(2)]
     key = {"idempotency-key": "once"}
     answers = await asyncio.gather(*(ann.http.post("/api/chat/purge/", json=ERASE) for _ in range(5)))

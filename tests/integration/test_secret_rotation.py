@@ -122,19 +122,19 @@ async def _rewrap(connection: psycopg.AsyncConnection[tuple[object, ...]], *valu
 async def test_the_application_changes_a_wrapped_key_by_rotation_alone(
     database: Database, database_url: str, app_url: str
 ) -> None:
-    (kept,), (destroyed,) = await open_accounts(database, OLD, 1), await open_accounts(database, OLD, 1)
+    (live,), (destroyed,) = await open_accounts(database, OLD, 1), await open_accounts(database, OLD, 1)
     async with await psycopg.AsyncConnection.connect(app_url, autocommit=True) as connection:
         rows = await connection.execute("SELECT account_id, wrapped FROM data_keys")
         wrapped = {account_id: each async for account_id, each in rows}
         await destroy(database_url, [destroyed])
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute("UPDATE data_keys SET wrapped_by = 'x'")
-        becomes = os.urandom(len(wrapped[kept]))
-        assert await _rewrap(connection, kept, 1, os.urandom(len(becomes)), becomes) == (0,)
-        assert await _rewrap(connection, kept, 1, wrapped[kept], becomes[:NONCE_BYTES]) == (0,)
-        assert await _rewrap(connection, kept, 1, wrapped[kept], None) == (0,)
+        becomes = os.urandom(len(wrapped[live]))
+        assert await _rewrap(connection, live, 1, os.urandom(len(becomes)), becomes) == (0,)
+        assert await _rewrap(connection, live, 1, wrapped[live], becomes[:NONCE_BYTES]) == (0,)
+        assert await _rewrap(connection, live, 1, wrapped[live], None) == (0,)
         assert await _rewrap(connection, destroyed, 1, wrapped[destroyed], becomes) == (0,)
-        assert await _rewrap(connection, kept, 1, wrapped[kept], becomes) == (1,)
+        assert await _rewrap(connection, live, 1, wrapped[live], becomes) == (1,)
 
 
 def _yout(url: str, *words: str) -> subprocess.Popen[str]:
@@ -164,9 +164,9 @@ def test_a_rotation_that_is_killed_goes_on_when_it_is_run_again(database_url: st
         assert killed.stderr is not None
         assert "data_keys: " in killed.stderr.readline()
         killed.send_signal(signal.SIGKILL)
-    with _yout(app_url, "status", "--json") as asked:
-        status = json.loads(asked.communicate()[0])
-    assert asked.returncode == 1
+    with _yout(app_url, "status", "--json") as process:
+        status = json.loads(process.communicate()[0])
+    assert process.returncode == 1
     table, *_ = status["tables"]
     assert table["current"] > 0
     assert table["previous"][0] > 0
@@ -175,9 +175,9 @@ def test_a_rotation_that_is_killed_goes_on_when_it_is_run_again(database_url: st
     assert second.returncode == 0
     assert rotated["rewrapped"] == table["previous"][0]
     assert rotated["tables"][0] == {"table": "data_keys", "current": 6000, "previous": [0], "unknown": 0}
-    with _yout(app_url, "status") as told:
-        assert "can go" in told.communicate()[0]
-    assert told.returncode == 0
+    with _yout(app_url, "status") as process:
+        assert "can go" in process.communicate()[0]
+    assert process.returncode == 0
 
 
 OTHERS = re.compile("sealed.*|.*digest|.*hash|checksum|fingerprint|scope|public|title")
@@ -232,8 +232,8 @@ def _keep(url: str, table: WrappedTable, secret: str) -> bytes:
         if "account_id" in dict(table.key):
             connection.execute("INSERT INTO accounts (id) VALUES (%s)", values[:1])
         columns = SQLModel.metadata.tables[table.name].columns
-        kept = {*dict(table.key), "wrapped"}
-        more = [each.name for each in columns if not (each.nullable or each.server_default or each.name in kept)]
+        live = {*dict(table.key), "wrapped"}
+        more = [each.name for each in columns if not (each.nullable or each.server_default or each.name in live)]
         names = ", ".join([*(name for name, _ in table.key), *more])
         values += [b"x" for _ in more]
         marks = ", ".join(["%s"] * len(values))

@@ -199,7 +199,7 @@ async def test_more_messages_of_a_visitor_wait_for_a_place() -> None:
         assert most == 2
 
 
-async def test_who_waits_too_long_for_a_place_is_told_to_come_again() -> None:
+async def test_who_waits_too_long_for_a_place_is_sent_away() -> None:
     places = Places(1, timedelta(milliseconds=1))
     async with places.of("ann"):
         with pytest.raises(RateLimited):

@@ -20,14 +20,14 @@ NAMED = word()
 """In names of models and of fields, and in paths: an answer may repeat them, nothing else."""
 RAW = os.urandom(24)
 """In the bytes of pictures, sounds and files."""
-KEPT = word()
-"""In all that a caller wants to be kept. It lies there encrypted."""
+SAVED = word()
+"""In all that a caller wants to be saved. It lies there encrypted."""
 ERASED = word()
-"""In all that a caller kept, and then erased."""
+"""In all that a caller saved, and then erased."""
 PASSWORD = f"{word()} long"
 """Of a person who signs up."""
 ADDRESS = f"{word().lower()}@example.test"
-"""Of the same person. It is kept in the database, and told nobody else."""
+"""Of the same person. It is saved in the database, and shown to nobody else."""
 ATTACHED = base64.b64encode(b"\x89PNG\r\n\x1a\n" + RAW + b"IEND").decode()
 
 SPOKEN = [

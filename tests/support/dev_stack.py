@@ -138,9 +138,9 @@ def get(url: str, key: str = "") -> int:
     try:
         with urlopen(Request(url, headers={"Authorization": f"Bearer {key}"}), timeout=10) as answer:
             return int(answer.status)
-    except HTTPError as refusal:
-        with refusal:
-            return refusal.code
+    except HTTPError as error:
+        with error:
+            return error.code
 
 
 def pids() -> list[int]:

@@ -26,7 +26,7 @@ KEYS = DerivedKeys(b"k" * 32)
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
-class KeptMail:
+class RecordedMail:
     """Implements `gateway.outbox.Mailer`."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class KeptMail:
 
 @asynccontextmanager
 async def opened(
-    database: Database, *, verification: bool = False, mail: KeptMail | None = None, hasher: PasswordHasher = QUICK
+    database: Database, *, verification: bool = False, mail: RecordedMail | None = None, hasher: PasswordHasher = QUICK
 ) -> AsyncIterator[People]:
     """One process's."""
     passwords, outbox = Passwords(hasher), Outbox(mail)

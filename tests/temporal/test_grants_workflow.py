@@ -30,7 +30,7 @@ async def test_every_batch_begins_where_the_one_before_ended(client: Client) -> 
     fakes.plans.batches = [500, 499, 1]
     assert await round_of(client, fakes) == Granted(given=1000)
     second, third = (datetime(2026, 1, number, tzinfo=UTC) for number in (1, 2))
-    assert fakes.plans.asked == [None, (second, UUID(int=1)), (third, UUID(int=2))]
+    assert fakes.plans.pages == [None, (second, UUID(int=1)), (third, UUID(int=2))]
     assert fakes.script.calls.count("plans.collect") == 1
 
 

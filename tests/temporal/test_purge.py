@@ -24,7 +24,7 @@ async def purged(client: Client, fakes: Fakes) -> list[str]:
             purge_workflow_id(purge_id), result_type=Purged
         )
         assert await handle.result() == Purged(purge_id=purge_id)
-    return fakes.erasing.asked
+    return fakes.erasing.steps
 
 
 async def test_keys_go_after_the_calls_and_before_anything_else(client: Client) -> None:

@@ -32,6 +32,7 @@ async def test_one_process_serves_all_queues(client: Client) -> None:
     async with serving(world):
         await world.begin()
         await ended(world, State.SUCCEEDED, COMPLETED)
+    assert set(EVERYTHING.queues) == set(QUEUES)
 
 
 async def test_two_fleets_share_the_work(client: Client) -> None:
@@ -40,6 +41,7 @@ async def test_two_fleets_share_the_work(client: Client) -> None:
     async with serving(world, media), serving(world, Fleet(queues=[LEDGER])):
         await world.begin()
         await ended(world, State.SUCCEEDED, COMPLETED)
+    assert LEDGER not in media.queues
 
 
 def test_a_queue_that_does_not_exist() -> None:

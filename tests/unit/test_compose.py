@@ -1,5 +1,5 @@
 """The production files: valid by the Compose Specification's own schema (version and licence: beside it, in `data/`),
-true to `settings.py` and to the commands there are, and as locked down as `docs/production.md` says."""
+true to `settings/` and to the commands there are, and as locked down as `docs/production.md` says."""
 
 import importlib
 import json

@@ -102,8 +102,8 @@ def test_no_fault_is_told_with_its_text(form: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "HIDDEN" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    for told in ("Task exception was never retrieved", "Exception in callback", "unhandled in a finaliser"):
-        assert told in done.stdout
+    for message in ("Task exception was never retrieved", "Exception in callback", "unhandled in a finaliser"):
+        assert message in done.stdout
     assert "unhandled in a thread" in done.stdout
     assert "UserWarning at " in done.stdout
     assert done.stdout.count("ValueError") == 4

@@ -227,12 +227,13 @@ def test_python_compiles(block: Block) -> None:
 
 @each("json")
 def test_json_parses(block: Block) -> None:
-    json.loads(block.text)
+    assert isinstance(json.loads(block.text), dict | list)
 
 
 @each("sh")
 def test_shell_parses(block: Block) -> None:
-    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+    parsed = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True, check=False)
+    assert (parsed.returncode, parsed.stderr) == (0, "")
 
 
 @each("toml")

@@ -1,4 +1,4 @@
-"""Kept conversations and their messages, and the account's switch that keeps them without being asked each time."""
+"""Saved conversations and their messages, and the account's switch that keeps them by default."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -95,7 +95,7 @@ class Books:
         self.extends.append(operation)
         return Extended(operation.output_limit, 100 + operation.output_limit, 0)
 
-    async def is_asked(self) -> bool:
+    async def has_a_request(self) -> bool:
         return bool(self.settled or self.voided)
 
 

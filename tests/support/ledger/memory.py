@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import invariant, rule
 
 from domain.decisions import decide
 from domain.holds import Hold
@@ -18,6 +18,7 @@ from domain.operations import Operation
 from domain.results import Result
 from domain.usage import UsageEntry
 from tests.support.ledger.machine import BankMachine
+from tests.support.ledger.orders import Heeded
 from tests.support.ledger.result_codec import EncodedResult, encode
 from tests.support.ledger.world import ACCOUNTS, KEYS
 
@@ -32,7 +33,7 @@ class MemoryBank:
         self._rows = State(
             datetime(2026, 1, 31, 12, tzinfo=UTC),
             {account: Account(account, 0, 0, 0) for account in ACCOUNTS},
-            {k.id: Key(k.id, k.account_id, frozenset({"chat"}), limits=k.limits) for k in KEYS},
+            {k.id: Key(k.id, k.account_id, frozenset({"chat"}), limits=k.limits, ancestors=k.above) for k in KEYS},
             {k.digest: Secret(k.id) for k in KEYS},
         )
         self._books: dict[tuple[UUID, str], int] = defaultdict(int)
@@ -60,6 +61,17 @@ class MemoryBank:
 
     def wait(self, span: timedelta) -> None:
         self._rows.now += span
+
+    def taken(self) -> dict[UUID, tuple[int, int]]:
+        """Requests and tokens of each key that this minute does not have any more."""
+        return {
+            key.id: (self._ahead(key.used.requests_tat), self._ahead(key.used.tokens_tat))
+            for key in self._rows.keys.values()
+        }
+
+    def _ahead(self, arrival: datetime | None) -> int:
+        ahead = arrival - self._rows.now if arrival else timedelta(0)
+        return max(0, ahead // timedelta(microseconds=1))
 
     def _write(self, changes: Changes) -> None:
         rows = self._rows
@@ -117,3 +129,15 @@ class MemoryMachine(BankMachine):
     @rule(span=st.sampled_from((timedelta(minutes=59), timedelta(hours=1), timedelta(hours=13))))
     def time_passes(self, span: timedelta) -> None:
         self.memory.wait(span)
+        self.model.now = self.memory.now()
+
+    def explain(self, heeded: list[Heeded]) -> None:
+        """An order may explain the books and have given tokens back sooner or later than it was."""
+        super().explain(heeded)
+        for key_id, (requests, tokens) in self.memory.taken().items():
+            key = self.model.keys[key_id]
+            key.counted_at, key.requests, key.tokens = self.memory.now(), requests, tokens
+
+    @invariant()
+    def minutes_are_as_they_must_be(self) -> None:
+        assert self.memory.taken() == self.model.families.taken(self.memory.now())

@@ -5,11 +5,12 @@ It shares no code with the rules that it is compared with: no prices, no roundin
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain.operations import Adjust, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
+from domain.errors import GatewayError
+from domain.operations import Adjust, Admit, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
 from domain.pricing import FlatTerms, Usage
 from tests.support.ledger.facts import (
     CACHED,
@@ -18,6 +19,7 @@ from tests.support.ledger.facts import (
     MOST,
     OUTPUT,
     WRITTEN,
+    Families,
     HoldFacts,
     KeyFacts,
     Refused,
@@ -56,8 +58,8 @@ class Model:
         """What a client must hear; the books are afterwards what they must be."""
         try:
             return getattr(self, f"_{type(operation).__name__.lower()}")(operation)  # type: ignore[no-any-return]
-        except Refused as refusal:
-            return refusal.result
+        except Refused as refused:
+            return refused.result
 
     def facts(self) -> dict[str, dict[Any, Any]]:
         """To be compared with what a backend has, as it reads it back."""
@@ -68,7 +70,7 @@ class Model:
                 for name, p in self.balances.items()
             },
             "keys": {
-                name: (key.revoked, sum(h.key == name for h in still_open), *self._spent_last(name))
+                name: (key.revoked, self.families.open(name), *self.families.spent_last(name))
                 for name, key in self.keys.items()
             },
             "holds": {name: h.facts() for name, h in self.holds.items()},
@@ -78,22 +80,12 @@ class Model:
             "usage": self.usage,
         }
 
+    @property
+    def families(self) -> Families:
+        return Families(self.keys, self.holds)
+
     def expire(self, hold_id: UUID) -> None:
         self.holds[hold_id].lease_until = self.now - timedelta(seconds=1)
-
-    def _spent_last(self, key_id: UUID) -> tuple[date | None, int, int]:
-        day = self.keys[key_id].last_used
-        return day, self._spent(key_id, day, "%Y%m%d"), self._spent(key_id, day, "%Y%m")
-
-    def _spent(self, key_id: UUID, day: date | None, period: str) -> int:
-        """By the calls that began in that period: what the open ones hold, and what the others cost."""
-        if day is None:
-            return 0
-        return sum(
-            hold.amount if hold.state == "open" else hold.charged - hold.refunded
-            for hold in self.holds.values()
-            if hold.key == key_id and hold.began and hold.began.strftime(period) == day.strftime(period)
-        )
 
     def _book(self, account: UUID, **amounts: int) -> None:
         assert sum(amounts.values()) == 0
@@ -133,33 +125,52 @@ class Model:
 
     # A call's beginning
 
+    def _admit(self, operation: Admit) -> EncodedResult:
+        account, key_id = self._caller(operation)
+        self.families.take(key_id, self.now, requests=1)
+        if key_id is not None and operation.scope not in (None, "chat"):
+            raise Refused("ScopeMissing")
+        balance = self.balances[account]
+        return "Admitted", account, balance.available, balance.held
+
     def _reserve(self, operation: Reserve) -> EncodedResult:
         account, key_id = self._caller(operation)
+        try:
+            return self._placed(operation, account, key_id)
+        except Refused:
+            self.families.take(key_id, self.now, requests=1)
+            raise
+
+    def _placed(self, operation: Reserve, account: UUID, key_id: UUID | None) -> EncodedResult:
         claim = operation.claim if operation.claim and not operation.claim.implicit else None
-        placed = self.holds.get(operation.hold_id)
-        if placed is not None:
-            if placed.account != account:
-                raise Refused("KeyReused")
-            if placed.state != "open":
-                raise Refused("HoldVoided" if placed.state == "void" else "HoldClosed")
+        if operation.hold_id in self.holds:
+            self._heed_hold(self.holds[operation.hold_id], account)
             recorded = claim and self.claims.get((account, claim.scope), ("", None))[1] == operation.hold_id
             return self._reserved(operation.hold_id, bool(claim and (recorded or not claim.adopts)))
         if claim is not None and claim.adopts:
             self._heed(account, claim.scope, claim.fingerprint)
         hold = self._fitting(operation, account, key_id)
-        if key_id is not None:
-            key = self.keys[key_id]
-            running = sum(h.key == key_id and h.state == "open" for h in self.holds.values())
-            if key.concurrent is not None and running >= key.concurrent:
+        for name in self.families.line(key_id):
+            most = self.keys[name].limits.concurrent
+            if most is not None and self.families.open(name) >= most:
                 raise Refused("RateLimited")
-            key.last_used = self.now.date()
+        for name in self.families.line(key_id):
+            self.keys[name].last_used = self.now.date()
+        self.families.take(key_id, self.now, requests=1, tokens=hold.tokens)
         self.holds[operation.hold_id] = hold
         self._book(account, available=-hold.amount, held=hold.amount)
         if claim is not None:
             self.claims[account, claim.scope] = (claim.fingerprint, operation.hold_id, None)
         return self._reserved(operation.hold_id, claim is not None)
 
-    def _caller(self, operation: Reserve) -> tuple[UUID, UUID | None]:
+    def _heed_hold(self, placed: HoldFacts, account: UUID) -> None:
+        """It is the caller's, and open."""
+        if placed.account != account:
+            raise Refused("KeyReused")
+        if placed.state != "open":
+            raise Refused("HoldVoided" if placed.state == "void" else "HoldClosed")
+
+    def _caller(self, operation: Admit | Reserve) -> tuple[UUID, UUID | None]:
         if operation.digest is None:
             assert operation.account_id is not None
             if operation.account_id not in self.balances:
@@ -191,9 +202,10 @@ class Model:
 
     def _fitting(self, operation: Reserve, account: UUID, key_id: UUID | None) -> HoldFacts:
         """The hold, if balance, budget and the caller's own bound allow it."""
-        available, budget = self.balances[account].available, self._budget_left(key_id)
-        spendable = available if budget is None else min(available, budget)
+        available, budget = self.balances[account].available, self.families.left(key_id, self.now.date())
+        spendable = min(available, budget)
         terms = operation.terms
+        assert not isinstance(terms, GatewayError)
         lease = self.now + operation.lease if operation.lease else None
         if isinstance(terms, FlatTerms):
             hold = HoldFacts(account, key_id, terms.amount, flat=True)
@@ -210,18 +222,12 @@ class Model:
         self._pay_for(hold.amount, available, budget, operation.max_credits)
         return hold
 
-    def _pay_for(self, amount: int, available: int, budget: int | None, most: int | None) -> None:
+    def _pay_for(self, amount: int, available: int, budget: int, most: int | None) -> None:
         if amount > MOST:
             raise Refused("AmountTooLarge")
         for source, left in (("balance", available), ("key_budget", budget), ("max_credits", most)):
             if left is not None and amount > left:
                 raise Refused("InsufficientCredits", amount, left, source)
-
-    def _budget_left(self, key_id: UUID | None) -> int | None:
-        budget = self.keys[key_id].credits_day if key_id else None
-        if key_id is None or budget is None:
-            return None
-        return max(0, budget - self._spent(key_id, self.now.date(), "%Y%m%d"))
 
     # While it runs
 
@@ -244,17 +250,15 @@ class Model:
             whole = thousandths(WRITTEN * hold.input_bound + OUTPUT * operation.output_limit * hold.choices)
             more = max(LEAST, whole) - hold.amount
             left = None if hold.most is None else hold.most - hold.amount
-            self._pay_for(more, available, self._growth_left(hold), left)
+            self._pay_for(more, available, self._budget_left(hold, over=0), left)
+            self.families.take(hold.key, self.now, tokens=(operation.output_limit - (hold.limit or 0)) * hold.choices)
             hold.amount, hold.limit = hold.amount + more, operation.output_limit
             self._book(hold.account, available=-more, held=more)
         return "Extended", hold.limit, hold.amount, self.balances[hold.account].available
 
-    def _growth_left(self, hold: HoldFacts) -> int | None:
-        """Of the budget of the day in which the call began; nothing once its key counts another day."""
-        key = self.keys[hold.key] if hold.key else None
-        if key is None or hold.key is None or key.credits_day is None:
-            return None
-        return self._allowed_above(hold) if key.last_used == hold.began else 0
+    def _budget_left(self, hold: HoldFacts, over: int) -> int:
+        """Of the budgets of the day and the month in which the call began."""
+        return self.families.left(hold.key, hold.began, over) if hold.began else MOST
 
     # A call's end
 
@@ -318,20 +322,14 @@ class Model:
         cost = max(LEAST, cost) if minimum else min(cost, hold.amount)
         if hold.flat:
             cost = hold.amount
-        payable = hold.amount + min(self.balances[hold.account].available, self._allowed_above(hold))
+        payable = hold.amount + min(self.balances[hold.account].available, self._budget_left(hold, over=MOST))
         hold.charged = min(cost, payable if hold.most is None else min(payable, hold.most))
         hold.written_off = cost - hold.charged
         hold.state, hold.lease_until, hold.closed_by = "settled", None, by
+        self.families.take(hold.key, self.now, tokens=min(hold.tokens, tokens_in + tokens_out) - hold.tokens)
         left = hold.amount - hold.charged
         self._book(hold.account, available=left, held=-hold.amount, revenue=cost, written_off=-hold.written_off)
         self.usage[hold_id] = (tokens_in, tokens_out, hold.charged, hold.written_off)
-
-    def _allowed_above(self, hold: HoldFacts) -> int:
-        """What the budget has left of the day in which the call began, while its key still counts that day."""
-        key = self.keys[hold.key] if hold.key else None
-        if key is None or hold.key is None or key.credits_day is None or key.last_used != hold.began:
-            return MOST
-        return max(0, key.credits_day - self._spent(hold.key, hold.began, "%Y%m%d"))
 
     def _seal(self, operation: Settle) -> None:
         for place, (fingerprint, hold_id, _) in self.claims.items():
@@ -342,6 +340,7 @@ class Model:
         if hold.state != "open":
             return self._closed(hold, True)
         hold.state, hold.lease_until, hold.closed_by = "void", None, by
+        self.families.take(hold.key, self.now, tokens=-hold.tokens)
         self._book(hold.account, available=hold.amount, held=-hold.amount)
         return self._closed(hold, False)
 

@@ -5,14 +5,16 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from domain import reservations, settlements
 from domain.books import Books
 from domain.decisions import RULES, Rule, decide, grant
 from domain.errors import NotFound
 from domain.holds import HoldState
-from domain.ledger import TransactionKind
-from domain.operations import Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
+from domain.ledger import Key, TransactionKind
+from domain.limits import NO_LIMITS
+from domain.operations import Admit, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
 from domain.results import Answer, Closed
 from tests.support.ledger.memory import Decide
 
@@ -177,6 +179,47 @@ def grants_twice(books: Books, operation: Grant) -> Answer:
     return grant(books, operation)
 
 
+def _oldest(books: Books, operation: Any) -> Key | None:
+    """The first of the family of the key that calls, or called."""
+    secret = books.state.secrets.get(getattr(operation, "digest", None) or b"")
+    hold = books.state.holds.get(getattr(operation, "hold_id", None) or UUID(int=0))
+    key_id = secret.key_id if secret else hold and hold.key_id
+    key = books.state.keys[key_id] if key_id else None
+    return books.state.keys[key.ancestors[-1]] if key and key.ancestors else None
+
+
+def _forgets_an_ancestor(rule: Rule) -> Rule:
+    """The call counts on its key, and on all that are behind it but the last."""
+
+    def forgetful(books: Books, operation: Any) -> Answer:
+        oldest = _oldest(books, operation)
+        before = replace(oldest.used) if oldest else None
+        try:
+            return rule(books, operation)
+        finally:
+            if oldest and before:
+                oldest.used = before
+
+    forgetful.__name__ = f"{rule.__name__}_forgets_an_ancestor"
+    return forgetful
+
+
+def _ignores_an_ancestors_limits(rule: Rule) -> Rule:
+    def ignorant(books: Books, operation: Any) -> Answer:
+        oldest = _oldest(books, operation)
+        limits = oldest.limits if oldest else NO_LIMITS
+        if oldest:
+            oldest.limits = replace(limits, concurrent=None, credits_day=None, credits_month=None)
+        try:
+            return rule(books, operation)
+        finally:
+            if oldest:
+                oldest.limits = limits
+
+    ignorant.__name__ = f"{rule.__name__}_ignores_an_ancestors_limits"
+    return ignorant
+
+
 MUTANTS: Sequence[tuple[type[Operation], Any]] = (
     (Settle, settles_whatever_the_state),
     (Settle, forgets_the_minimum),
@@ -204,6 +247,8 @@ MUTANTS: Sequence[tuple[type[Operation], Any]] = (
     (Refund, refunds_twice),
     (Refund, refunds_without_giving_back_the_budget),
     (Grant, grants_twice),
+    *((of, _forgets_an_ancestor(RULES[of])) for of in (Admit, Reserve, Extend, Settle, Void, Sweep, Refund)),
+    *((of, _ignores_an_ancestors_limits(RULES[of])) for of in (Reserve, Settle)),
 )
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from domain.operations import (
     Adjust,
+    Admit,
     Extend,
     Grant,
     IdempotencyClaim,
@@ -19,11 +20,11 @@ from domain.operations import (
 )
 from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
 from tests.support.ledger.facts import MOST
-from tests.support.ledger.world import ACCOUNTS, FLAT_HOLDS, HOLDS, KEYS, LEASE, PRICES, STRANGER, TEXT_HOLDS
+from tests.support.ledger.world import ACCOUNTS, FLAT_HOLDS, HOLDS, LEASE, OTHERS, OWN, PRICES, STRANGER, TEXT_HOLDS
 
 ACCOUNT = st.sampled_from((ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[1], ACCOUNTS[1], STRANGER))
 """The first one owns most."""
-DIGEST = st.sampled_from([key.digest for key in KEYS[:2]] * 3 + [key.digest for key in KEYS[2:]] + [b"no key"])
+DIGEST = st.sampled_from([key.digest for key in OWN] * 3 + [key.digest for key in OTHERS] + [b"no key"])
 HOLD = st.sampled_from(HOLDS)
 REF = st.sampled_from(("r", "s", "t", "u", "v", "w"))
 TOKENS = st.integers(0, 900)
@@ -72,6 +73,7 @@ RESERVE_TEXT = _reserve(
 RESERVE_FLAT = _reserve(hold_id=st.sampled_from(FLAT_HOLDS), terms=FLAT, account_id=ACCOUNT) | _reserve(
     hold_id=st.sampled_from(FLAT_HOLDS), terms=FLAT, digest=DIGEST, claim=CLAIM
 )
+ADMIT = st.builds(Admit, DIGEST, st.sampled_from((None, "chat", "chat", "keys"))) | st.builds(Admit, account_id=ACCOUNT)
 Later = Renew | Extend | Settle | Void | Refund
 RENEW: st.SearchStrategy[Later] = st.builds(Renew, HOLD, TOKENS, st.just(LEASE))
 EXTEND: st.SearchStrategy[Later] = st.builds(Extend, st.sampled_from(TEXT_HOLDS), ACCOUNT, st.integers(0, 2000))
@@ -82,20 +84,21 @@ VOID: st.SearchStrategy[Later] = st.builds(Void, HOLD, ACCOUNT, st.just("chat"),
 SWEEP = st.builds(Sweep, HOLD, ACCOUNT)
 REFUND: st.SearchStrategy[Later] = st.builds(Refund, HOLD, ACCOUNT)
 OPERATION: st.SearchStrategy[Operation] = st.one_of(
-    RESERVE_TEXT, RESERVE_TEXT, RESERVE_FLAT, SETTLE, SETTLE, RENEW, EXTEND, VOID, SWEEP, REFUND, GRANT, ADJUST
+    RESERVE_TEXT, RESERVE_TEXT, RESERVE_FLAT, ADMIT, SETTLE, SETTLE, RENEW, EXTEND, VOID, SWEEP, REFUND, GRANT, ADJUST
 )
 
 
+EARLY = st.one_of(EXTEND, EXTEND, EXTEND, RENEW, SETTLE, VOID)
 LATER = st.one_of(RENEW, EXTEND, SETTLE, SETTLE, SETTLE, VOID, REFUND, REFUND)
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> list[Operation]:
     """A call as it should be, and more: begun, carried on, ended, perhaps ended again and again."""
-    key = draw(st.sampled_from((KEYS[0], KEYS[0], KEYS[1], KEYS[1], KEYS[3])))
+    key = draw(st.sampled_from((OWN[0], OWN[1], OWN[3], OWN[3], OWN[4], OWN[4], OTHERS[1], OTHERS[3])))
     begun = draw(RESERVE_TEXT)
     sequence: list[Operation] = [replace(begun, digest=key.digest)]
-    early, late = draw(st.lists(LATER, max_size=2)), draw(st.lists(LATER, max_size=3))
+    early, late = draw(st.lists(EARLY, max_size=2)), draw(st.lists(LATER, max_size=3))
     for later in (*early, draw(SETTLE), *late):
         mine = {} if isinstance(later, Renew) else {"account_id": key.account_id}
         sequence.append(replace(later, hold_id=begun.hold_id, **mine))

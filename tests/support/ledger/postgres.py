@@ -103,8 +103,9 @@ class PostgresBank:
             for key in KEYS:
                 limits = Jsonb({name: limit for name, limit in asdict(key.limits).items() if limit is not None})
                 await connection.execute(
-                    "INSERT INTO api_keys (id, account_id, name, scopes, limits) VALUES (%s, %s, '', '{chat}', %s)",
-                    [key.id, key.account_id, limits],
+                    "INSERT INTO api_keys (id, account_id, name, scopes, limits, ancestors)"
+                    " VALUES (%s, %s, '', '{chat}', %s, %s)",
+                    [key.id, key.account_id, limits, list(key.above)],
                 )
                 await connection.execute(
                     "INSERT INTO api_key_secrets (digest, key_id, masked) VALUES (%s, %s, '')", [key.digest, key.id]

@@ -1,6 +1,6 @@
 """Who and what the bank's machine plays with: few of each, so that everything meets everything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -26,28 +26,46 @@ class OneKey:
     token: str
     digest: bytes
     limits: Limits
+    above: tuple[UUID, ...]
 
 
-def _key(account: int, number: int, limits: Limits) -> OneKey:
-    token = f"key {number} of account {account}"
-    return OneKey(UUID(int=16 * account + number), UUID(int=account), token, token.encode(), limits)
+def _key(account: int, number: int, limits: Limits, *above: int) -> OneKey:
+    token, ids = f"key {number} of account {account}", [UUID(int=16 * account + n) for n in (number, *above)]
+    return OneKey(ids[0], UUID(int=account), token, token.encode(), limits, tuple(ids[1:]))
 
 
-NARROW = Limits(concurrent=2, credits_day=2500)
+MICROSECONDS = 60_000_000
+"""Requests and tokens per minute: each moves the counters by one microsecond, and none is ever refused."""
+COUNTED = Limits(requests=MICROSECONDS, tokens=MICROSECONDS)
+NARROW = replace(COUNTED, concurrent=2, credits_day=2500)
+PARENT = replace(COUNTED, concurrent=3, credits_day=2500, credits_month=4000)
+GRANDCHILD = Limits(tokens=MICROSECONDS, concurrent=2, credits_day=2000)
 ACCOUNTS = (UUID(int=1), UUID(int=2))
 STRANGER = UUID(int=3)
 """No account."""
-KEYS = tuple(_key(n, m, limits) for n in (1, 2) for m, limits in enumerate((NO_LIMITS, NARROW)))
+KEYS = tuple(
+    key
+    for n in (1, 2)
+    for key in (
+        _key(n, 0, NO_LIMITS),
+        _key(n, 1, NARROW),
+        _key(n, 2, PARENT),
+        _key(n, 3, COUNTED, 2),
+        _key(n, 4, GRANDCHILD, 3, 2),
+    )
+)
+"""Of each account two alone, and three generations."""
+OWN, OTHERS = ([key for key in KEYS if key.account_id == account] for account in ACCOUNTS)
 FLAT_HOLDS = tuple(UUID(int=100 + n) for n in range(5))
 TEXT_HOLDS = tuple(UUID(int=110 + n) for n in range(20))
 HOLDS = FLAT_HOLDS + TEXT_HOLDS
 
 
 def opening(model: Model) -> Model:
-    """Two accounts without a credit, two keys each."""
+    """Two accounts without a credit, five keys each."""
     for account in ACCOUNTS:
         model.balances[account] = SpendingFacts()
     for key in KEYS:
-        model.keys[key.id] = KeyFacts(key.account_id, key.limits.concurrent, key.limits.credits_day)
+        model.keys[key.id] = KeyFacts(key.account_id, key.limits, key.above)
         model.digests[key.digest] = key.id
     return model

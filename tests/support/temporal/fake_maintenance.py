@@ -87,12 +87,12 @@ class FakePlans:
 
     script: Script
     batches: list[int] = field(default_factory=list)
-    asked: list[tuple[datetime, UUID] | None] = field(default_factory=list)
+    pages: list[tuple[datetime, UUID] | None] = field(default_factory=list)
 
     async def give(self, after: tuple[datetime, UUID] | None) -> FakeBatch:
         await self.script.at("plans.give")
-        self.asked.append(after)
-        number = len(self.asked)
+        self.pages.append(after)
+        number = len(self.pages)
         given = self.batches[number - 1] if number <= len(self.batches) else 0
         more = number < len(self.batches)
         return FakeBatch(given, (datetime(2026, 1, number, tzinfo=UTC), UUID(int=number)) if more else None)

@@ -14,7 +14,7 @@ class FakeErasing:
         self._script = script
         self.unfinished: Counter[str] = Counter()
         """By step: how often it is not done yet."""
-        self.asked: list[str] = []
+        self.steps: list[str] = []
 
     async def cut(self, _: UUID) -> int:
         return int(not await self._done("cut"))
@@ -42,7 +42,7 @@ class FakeErasing:
         return await self._done("conclude")
 
     async def _done(self, step: str) -> bool:
-        self.asked.append(step)
+        self.steps.append(step)
         await self._script.at(f"erasure.{step}")
         self.unfinished[step] -= 1
         return self.unfinished[step] < 0

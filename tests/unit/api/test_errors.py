@@ -140,7 +140,7 @@ _SOME_ID = "01a2264d-8557-7de6-9b13-16a63c7995fb"
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_refused_field_is_told_in_our_words(described: TestClient, body: object, message: str) -> None:
+def test_a_refused_field_is_described_in_our_words(described: TestClient, body: object, message: str) -> None:
     answer = described.post(f"/things/{_SOME_ID}", json=body) if body else described.post(f"/things/{_SOME_ID}")
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
 

@@ -130,7 +130,7 @@ async def test_a_client_that_does_not_read_is_charged_once_for_what_was_produced
     await scene.serving
     assert scene.connection.aborted
     scene.provider.says(LAST, Done())
-    assert await eventually(scene.books.is_asked)
+    assert await eventually(scene.books.has_a_request)
     (settled,) = scene.books.settled
     assert settled.usage is not None
     assert settled.usage.output_tokens == 2
@@ -141,7 +141,7 @@ async def test_a_stream_that_ends_before_its_client_has_caught_up_is_complete_wh
     scene = await Scene().begin()
     scene.connection.full = True
     scene.provider.says(word("a "), LAST, Done())
-    assert await eventually(scene.books.is_asked)
+    assert await eventually(scene.books.has_a_request)
     await asyncio.sleep(0)
     assert not scene.connection.complete
     scene.connection.read_on()
@@ -156,7 +156,7 @@ async def test_one_that_leaves_is_noticed_though_nothing_is_written() -> None:
     await scene.serving
     assert len(scene.calls.abandoned) == 1
     scene.provider.says(word(), LAST, Done())
-    assert await eventually(scene.books.is_asked)
+    assert await eventually(scene.books.has_a_request)
     assert scene.connection.text == ""
 
 

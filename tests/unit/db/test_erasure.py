@@ -4,7 +4,7 @@ import pytest
 from sqlmodel import SQLModel
 
 from db import audit_guards  # noqa: F401  # it fills the metadata
-from db.erasure import ERASED, KEPT, Erased
+from db.erasure import ERASED, RETAINED, Erased
 
 TABLES = SQLModel.metadata.tables
 
@@ -22,10 +22,10 @@ def owned_by_accounts() -> set[str]:
 
 
 def test_every_table_of_an_account_is_erased_or_kept_with_a_reason() -> None:
-    erased, kept = [entry.table for entry in ERASED], [entry.table for entry in KEPT]
-    assert len({*erased, *kept}) == len(erased) + len(kept)
-    assert {*erased, *kept} == owned_by_accounts(), "give the new table an entry in db/erasure.py"
-    assert all(entry.fields and entry.reason and entry.until for entry in KEPT)
+    erased, retained = [entry.table for entry in ERASED], [entry.table for entry in RETAINED]
+    assert len({*erased, *retained}) == len(erased) + len(retained)
+    assert {*erased, *retained} == owned_by_accounts(), "give the new table an entry in db/erasure.py"
+    assert all(entry.fields and entry.reason and entry.until for entry in RETAINED)
 
 
 @pytest.mark.parametrize("entry", ERASED, ids=lambda entry: entry.name)

@@ -33,7 +33,7 @@ def test_a_slug_has_all_its_entropy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "asked", "end"),
+    ("rule", "ending", "end"),
     [
         (Lifetimes(DAY, 9 * DAY), Ending(), NOW + DAY),
         (Lifetimes(DAY, 9 * DAY), Ending(after=9 * DAY), NOW + 9 * DAY),
@@ -42,12 +42,12 @@ def test_a_slug_has_all_its_entropy() -> None:
         (Lifetimes(DAY, None), Ending(after=999 * DAY), NOW + 999 * DAY),
     ],
 )
-def test_a_page_ends_in_time(rule: Lifetimes, asked: Ending, end: datetime | None) -> None:
-    assert rule.end(NOW, asked) == end
+def test_a_page_ends_in_time(rule: Lifetimes, ending: Ending, end: datetime | None) -> None:
+    assert rule.end(NOW, ending) == end
 
 
 @pytest.mark.parametrize(
-    ("asked", "param"),
+    ("ending", "param"),
     [
         (Ending(after=10 * DAY), "expires_in"),
         (Ending(at=None, has_time=True), "expires_at"),
@@ -56,9 +56,9 @@ def test_a_page_ends_in_time(rule: Lifetimes, asked: Ending, end: datetime | Non
         (Ending(after=DAY, at=NOW + DAY, has_time=True), "expires_at"),
     ],
 )
-def test_a_page_lives_no_longer_than_it_may(asked: Ending, param: str) -> None:
+def test_a_page_lives_no_longer_than_it_may(ending: Ending, param: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
-        Lifetimes(DAY, 9 * DAY).end(NOW, asked)
+        Lifetimes(DAY, 9 * DAY).end(NOW, ending)
     assert refused.value.param == param
 
 

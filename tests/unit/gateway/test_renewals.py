@@ -38,7 +38,7 @@ class Ledger:
             raise failure
         return Renewed(None, erased=operation.hold_id in self.purged)
 
-    async def has_been_asked(self) -> bool:
+    async def has_a_request(self) -> bool:
         """A whole round long."""
         return self.requests > 4
 
@@ -67,7 +67,7 @@ async def test_a_stream_ends_when_its_hold_does_and_before_others_would_end_it()
     call("away for a moment", ServiceUnavailable())
     call("away for longer than a lease", ServiceUnavailable(), silent=26)
     renewing = asyncio.create_task(renew_for_ever(calls))
-    assert await eventually(ledger.has_been_asked)
+    assert await eventually(ledger.has_a_request)
     renewing.cancel()
     assert ended == {
         "purged": "purge_in_progress",
@@ -86,7 +86,7 @@ async def test_a_call_that_cannot_be_renewed_ends_no_other_lease() -> None:
         ids.append(call.hold_id)
     ledger.broken.add(ids[0])
     renewing = asyncio.create_task(renew_for_ever(calls))
-    assert await eventually(ledger.has_been_asked)
+    assert await eventually(ledger.has_a_request)
     assert not renewing.done()
     renewing.cancel()
 
@@ -99,6 +99,6 @@ async def test_a_renewal_that_has_to_wait_keeps_no_other_waiting() -> None:
     calls.live = {call.hold_id: call for call in (locked, *others)}
     ledger.locked.add(locked.hold_id)
     renewing = asyncio.create_task(renew_for_ever(calls))
-    assert await eventually(ledger.has_been_asked)
+    assert await eventually(ledger.has_a_request)
     assert ledger.waiting == 1
     renewing.cancel()

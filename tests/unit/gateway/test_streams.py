@@ -138,7 +138,7 @@ async def test_a_client_that_is_behind_and_leaves_does_not_stop_what_is_read_for
     scene.stream.client_disconnected()
     assert not scene.one.exchanges[0].paused
     scene.one.says(LAST, REPORT, Done())
-    assert await eventually(scene.books.is_asked)
+    assert await eventually(scene.books.has_a_request)
     assert scene.books.settled[0].minimum
     assert scene.books.settled[0].capped
 
@@ -148,7 +148,7 @@ async def test_one_that_leaves_is_charged_for_what_was_produced() -> None:
     scene.one.says(word())
     scene.stream.client_disconnected()
     assert scene.one.exchanges[0].closed
-    assert await eventually(scene.books.is_asked)
+    assert await eventually(scene.books.has_a_request)
     (settled,) = scene.books.settled
     assert (settled.minimum, settled.usage) == (False, Usage(3, 1, UsageSource.COUNTED))
 
@@ -162,7 +162,7 @@ async def test_only_so_many_are_read_for_their_bill(most: int) -> None:
     assert len(scene.calls.abandoned) == most
     assert scene.one.exchanges[0].closed == (most == 0)
     scene.stream.shutdown()
-    assert await eventually(scene.books.is_asked)
+    assert await eventually(scene.books.has_a_request)
     assert len(scene.calls.abandoned) == 0
 
 

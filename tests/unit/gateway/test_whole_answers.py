@@ -100,7 +100,7 @@ async def test_a_status_other_than_200_is_what_the_adapter_says_it_is() -> None:
 async def test_a_body_of_endless_nesting_is_not_read() -> None:
     scene = Scene()
     await scene.answered(scene.one, b"[" * (whole_answers.MAX_NODES + 1))
-    await scene.fails(UpstreamError)
+    assert isinstance(await scene.fails(UpstreamError), UpstreamError)
 
 
 async def test_a_large_answer_is_read_off_the_loop() -> None:
@@ -114,7 +114,7 @@ async def test_a_body_above_the_bound_is_no_answer(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(whole_answers, "MAX_ANSWER_BYTES", 10)
     scene = Scene()
     await scene.answered(scene.one, b"x" * 11)
-    await scene.fails(UpstreamError)
+    assert isinstance(await scene.fails(UpstreamError), UpstreamError)
 
 
 async def test_what_cannot_be_written_is_no_answer() -> None:
@@ -124,7 +124,7 @@ async def test_what_cannot_be_written_is_no_answer() -> None:
     scene = Scene()
     scene.one.whole = WholeAnswer({"choices": [{"index": 0, "message": {"content": deep}}]}, "", None)
     await scene.answered(scene.one)
-    await scene.fails(UpstreamError)
+    assert isinstance(await scene.fails(UpstreamError), UpstreamError)
 
 
 async def test_a_server_that_stops_charges_nothing() -> None:

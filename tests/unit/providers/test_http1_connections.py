@@ -331,10 +331,11 @@ SCENARIOS = [
 def test_the_same_on_uvloop(scenario: Callable[[Http1Transport], Coroutine[Any, Any, None]]) -> None:
     """What production runs on."""
 
-    async def run() -> None:
+    async def run() -> bool:
         transport = Http1Transport(max_connections=10)
         await scenario(transport)
         await transport.close()
+        return isinstance(asyncio.get_running_loop(), uvloop.Loop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+        assert runner.run(run())

@@ -67,7 +67,7 @@ async def test_readers_who_come_together_share_one_rendering(gate: Any) -> None:
     assert begun.empty()
     assert worker != threading.main_thread().name
     assert (await pages.answer("a")).status_code == 200
-    assert not begun.empty()  # nothing is kept
+    assert not begun.empty()  # nothing is saved
 
 
 async def test_more_pages_than_may_wait_are_answered_with_a_page_that_says_so(gate: Any) -> None:

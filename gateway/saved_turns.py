@@ -1,7 +1,7 @@
 """Keeps calls in conversations: loads what a call continues, and seals what it adds.
 
 The sealed messages go into the transaction that charges the call (`domain.settlements`), so that what was charged and
-what is kept agree. A call that is not charged, or whose process died, keeps nothing.
+what is saved agree. A call that is not charged, or whose process died, keeps nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from db.conversations import Owner
 from db.data_keys import ContentKey, Sealing
 from db.engine import Database
 from domain import conversations
-from domain.operations import KeptTurn
+from domain.operations import SavedTurn
 from domain.records import record
 from gateway.conversations import LARGE_BYTES, opened, require_place, sealed_message, sealed_title
 from gateway.fair_turns import FairTurns
@@ -38,57 +38,57 @@ class Turn:
 
     key: ContentKey
     conversation_id: UUID
-    asked: Sequence[bytes]
-    """The messages of the request that are not kept yet."""
+    questions: Sequence[bytes]
+    """The messages of the request that are not saved yet."""
     title: bytes | None
     """Sealed, of a new conversation."""
 
-    def kept(self, answered: Answered, about: Mapping[str, Any]) -> KeptTurn:
+    def saved(self, answered: Answered, about: Mapping[str, Any]) -> SavedTurn:
         about = {**about, "finish_reason": answered.finish_reason, "partial": answered.partial}
         answer = conversations.written(answered.message, about)
-        return KeptTurn(self.conversation_id, self.key.epoch, partial(self._sealed, answer), self.title)
+        return SavedTurn(self.conversation_id, self.key.epoch, partial(self._sealed, answer), self.title)
 
     def _sealed(self, answer: bytes, first: int, charged: int) -> list[bytes]:
-        plain = [*self.asked, answer[:-1] + b',"credits_charged":%d}' % charged]
+        plain = [*self.questions, answer[:-1] + b',"credits_charged":%d}' % charged]
         return [sealed_message(self.key, self.conversation_id, first + at, one) for at, one in enumerate(plain)]
 
 
-class Keeper:
+class ConversationTurns:
     def __init__(self, database: Database, sealing: Sealing, turns: FairTurns) -> None:
         self._database = database
         self._sealing = sealing
         self._turns = turns
 
     async def continued(self, request: ModelCall) -> ModelCall:
-        """Put the kept messages of its conversation before those of a request. Raises `NotFound`.
+        """Put the saved messages of its conversation before those of a request. Raises `NotFound`.
 
         The request was admitted before: its account is known.
         """
-        asked, admitted = request.keeping, request.admitted
-        if asked is None or asked.conversation_id is None:
+        options, admitted = request.save_options, request.admitted
+        if options is None or options.conversation_id is None:
             return request
         assert admitted is not None  # noqa: S101  # the endpoint has seen to it
         async with self._database.reading() as session:
             key = await self._sealing.current(session, admitted.account_id)
-            row = await stored.find(session, Owner(key.account_id, key.epoch), asked.conversation_id)
-            if asked.save is not False:
+            row = await stored.find(session, Owner(key.account_id, key.epoch), options.conversation_id)
+            if options.save is not False:
                 new = conversations.require_bounded(request.body["messages"])
                 conversations.require_room(row.messages, row.size, new)
             rows = await stored.all_messages(session, row.id)
         large = row.size > LARGE_BYTES
-        kept = await self._turns.run(key.account_id, partial(opened, key, rows)) if large else opened(key, rows)
-        messages = [*conversations.for_the_model(kept), *request.body["messages"]]
+        saved = await self._turns.run(key.account_id, partial(opened, key, rows)) if large else opened(key, rows)
+        messages = [*conversations.for_the_model(saved), *request.body["messages"]]
         return replace(request, body={**request.body, "messages": messages}, big=request.big or large)
 
     async def turn(self, account_id: UUID, conversation_id: UUID | None, new: Sequence[Mapping[str, Any]]) -> Turn:
         """Prepare what is added to a conversation, or to a new one. Raises `RequestInvalid` for what has no room."""
-        asked = conversations.require_bounded(new)
+        questions = conversations.require_bounded(new)
         if conversation_id is None:
-            conversations.require_room(0, 0, asked)
+            conversations.require_room(0, 0, questions)
         async with self._database.reading() as session:
             key = await self._sealing.current(session, account_id)
             if conversation_id is not None:
-                return Turn(key, conversation_id, asked, None)
+                return Turn(key, conversation_id, questions, None)
             await require_place(session, account_id)
         begun = new_id()
-        return Turn(key, begun, asked, sealed_title(key, begun, conversations.title_of(new)))
+        return Turn(key, begun, questions, sealed_title(key, begun, conversations.title_of(new)))

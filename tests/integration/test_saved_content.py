@@ -1,4 +1,4 @@
-"""Kept content at rest: nothing of it can be read in the tables, and it opens only where it was written."""
+"""Saved content at rest: nothing of it can be read in the tables, and it opens only where it was written."""
 
 from typing import Any
 

@@ -1,0 +1,54 @@
+"""Settings of what is stored, and for how long: outputs, replays, details of calls, shared pages."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from domain.operations import REMEMBERED
+from domain.retention import Retention
+from domain.shares import Lifetimes
+from settings.fields import Days, Lifetime, Seconds, absent
+
+
+class ContentSettings(BaseModel):
+    output_url_lifetime: Seconds = timedelta(hours=1)
+    output_lifetime: Seconds = timedelta(hours=24)
+    idempotency_lifetime: Seconds = REMEMBERED
+    """How long an `Idempotency-Key` gives the same answer again."""
+    hold_retention: Days = timedelta(days=90)
+    """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
+    usage_retention: Days = timedelta(days=400)
+    """Usage of single calls; that of days is kept for ever."""
+    operator_contact: Annotated[str | None, BeforeValidator(absent)] = Field(
+        default=None, pattern=r"^(https?://\S+|[^\s@]+@[^\s@]+)$"
+    )
+    """An e-mail address or a link: who runs this server, and where a shared page is reported. It is shown to all."""
+    share_lifetime: Lifetime = timedelta(days=30)
+    """How long a shared page lives whose maker does not say."""
+    max_share_lifetime: Lifetime = timedelta(days=365)
+    """The most that its maker may say. 0: also for ever."""
+    max_shares: int = Field(default=1000, ge=0)
+    """Shared pages that an account may have at a time."""
+    audit_retention: Days = timedelta(days=90)
+
+    @model_validator(mode="after")
+    def _keeps_long_enough(self) -> Self:
+        if not self.retention.outlasts(self.idempotency_lifetime):
+            raise ValueError("hold_retention must be a day longer than idempotency_lifetime: a replay needs its hold")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_end(self) -> Self:
+        usual, longest = self.share_lifetime, self.max_share_lifetime
+        if longest is not None and (usual is None or usual > longest):
+            raise ValueError("share_lifetime must not be longer than max_share_lifetime")
+        return self
+
+    @property
+    def share_lifetimes(self) -> Lifetimes:
+        return Lifetimes(self.share_lifetime, self.max_share_lifetime)
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(holds=self.hold_retention, usage=self.usage_retention, audits=self.audit_retention)
