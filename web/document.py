@@ -37,10 +37,10 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    title: str | None
+    title: str | None = field(repr=False)
     created_at: datetime
-    messages: Sequence[SharedMessage]
-    operator: str | None = None
+    messages: Sequence[SharedMessage] = field(repr=False)
+    operator: str | None = field(default=None, repr=False)
     """How to reach the operator: an e-mail address, or a link."""
     budget: Budget = field(default_factory=Budget)
 
@@ -50,10 +50,10 @@ class ShownMessage:
     """A message, ready for the template."""
 
     role: str
-    heading: str
+    heading: str = field(repr=False)
     glyph: str
-    html: Markup
-    images: Sequence[Markup]
+    html: Markup = field(repr=False)
+    images: Sequence[Markup] = field(repr=False)
     omitted: int
 
 

@@ -36,8 +36,8 @@ class SharedPages:
     """Of the operator: an e-mail address, or a link."""
     render: Callable[[bytes], Awaitable[bytes]] = render
     turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_RUNNING, MAX_WAITING))
-    renderings: Renderings = field(default_factory=Renderings)
-    _under_way: dict[bytes, asyncio.Task[bytes | None]] = field(default_factory=dict)
+    renderings: Renderings = field(default_factory=Renderings, repr=False)
+    _under_way: dict[bytes, asyncio.Task[bytes | None]] = field(default_factory=dict, repr=False)
 
     async def answer(self, slug: str, *, gzip: bool) -> Response:
         """Return the page. `gzip`: the reader takes it compressed."""
