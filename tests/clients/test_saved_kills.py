@@ -38,7 +38,7 @@ class Hold:
 
 async def holds(owner: AccountClient) -> dict[str, Hold]:
     async with owner.database.connection() as connection:
-        rows = (await connection.exec_driver_sql(HOLDS, (owner.customer.account_id,))).all()
+        rows: Sequence[Any] = (await connection.exec_driver_sql(HOLDS, (owner.customer.account_id,))).all()
     return {row[0]: Hold(*row) for row in rows}
 
 
