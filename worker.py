@@ -118,9 +118,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
     bookkeeping = BookkeepingActivities(parts.jobs)
-    maintenance = MaintenanceActivities(
-        parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs
-    )
+    maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
     audit = AuditActivities(parts.auditor)
     purge = PurgeActivities(parts.erasure(Histories(client)))
     granting = GrantActivities(parts.plans)
