@@ -236,7 +236,7 @@ def _place(text: str) -> Place:
     try:
         time, _, id_ = decode_cursor(text).decode("ascii").partition("|")
         place = Place(datetime.fromisoformat(time), UUID(id_))
-        if place.updated_at.tzinfo is not None:
+        if place.updated_at.tzinfo is not None and _cursor(place) == text:
             return place
     except (ValueError, OverflowError):
         pass

@@ -78,11 +78,14 @@ def encode_cursor(position: bytes) -> str:
 
 
 def decode_cursor(text: str) -> bytes:
-    """Raises `RequestInvalid` for what is not base64."""
+    """Raises `RequestInvalid` for what is not base64 as `encode_cursor` writes it."""
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        position = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         raise cursor_invalid() from None
+    if encode_cursor(position) != text:
+        raise cursor_invalid()
+    return position
 
 
 def cursor(position: int | None) -> str | None:
@@ -94,6 +97,6 @@ def _read(text: str) -> int:
         position = int(decode_cursor(text).decode("ascii"))
     except ValueError:
         position = 0
-    if not 0 < position <= MAX_POSITION:
+    if not 0 < position <= MAX_POSITION or cursor(position) != text:
         raise cursor_invalid()
     return position

@@ -14,9 +14,11 @@ from api.chat import is_strict
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import openai_chat as wire
+from api.wire import openai_chat
+from api.wire.native_chat import NativeChat
 from db import accounts
 from domain import pricing
+from domain.caller import Caller
 from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
 from domain.media import Kind
@@ -25,10 +27,14 @@ from domain.reservations import SpendingLimits
 from gateway.call import hold_grows
 from gateway.calls import BIG_BODY
 from gateway.jobs import KINDS, JobRequest
+from gateway.wire import ModelCall
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
-    "description": "The body of the call, as `/v1/chat/completions` takes it; or `/api/media/…/`, for its models",
+    "description": (
+        "The body of the call, as `/v1/chat/completions` takes it; as `/api/chat/stream/`, with `message`, `save` or "
+        "`conversation_id`; or as `/api/media/…/`, for its models"
+    ),
     "required": True,
     "content": {
         "application/json": {
@@ -80,7 +86,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    priced = await _priced(resources, parsed, request)
+    priced = await _priced(resources, parsed, request, caller)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if priced.model.pro_only and not balance.plan_active:
@@ -90,20 +96,30 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     return _quote(priced, SpendingLimits(balance.available, balance.held, budget, priced.max_credits, tokens))
 
 
-async def _priced(resources: Resources, parsed: dict[str, Any], http: Request) -> _PricedCall:
+async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, caller: Caller) -> _PricedCall:
     name = parsed.get("model")
     model = resources.catalog().find(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
         priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = replace(wire.parse(parsed), big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
+    request = replace(_parsed(parsed), big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
     if is_strict(idempotency.named(http.scope["headers"])):
         request = replace(request, strict=True)
-    model, terms = await resources.calls.terms(request)
+    if request.continues:
+        caller.require_scope("chat")
+        request = replace(request, admitted=await auth.admit(http.scope, caller))
+    request, model, terms = await resources.calls.priced(request)
     return _PricedCall(
         "chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes)
     )
+
+
+def _parsed(body: dict[str, Any]) -> ModelCall:
+    """Parse the body of a chat. It is one of the native endpoint if it has a field of that one alone."""
+    if any(body.get(name) is not None for name in ("message", "save", "conversation_id")):
+        return replace(NativeChat().parse(body), stream=True)
+    return openai_chat.parse(body)
 
 
 def _media_fields(kind: Kind, parsed: dict[str, Any]) -> dict[str, Any]:

@@ -177,6 +177,9 @@ def _position(cursor: str | None) -> UUID | None:
     if cursor is None:
         return None
     try:
-        return UUID(bytes=decode_cursor(cursor))
+        last = UUID(bytes=decode_cursor(cursor))
     except ValueError:
         raise cursor_invalid() from None
+    if last.version != 7:  # no page has such an id
+        raise cursor_invalid()
+    return last

@@ -57,7 +57,8 @@ class Reserve:
     scope: str
     kind: str
     model: str
-    terms: TextTerms | FlatTerms
+    terms: TextTerms | FlatTerms | GatewayError
+    """What the call may cost; or why it cannot be made: then only the earlier call of its claim is an answer."""
     digest: bytes | None = None
     account_id: UUID | None = None
     lease: timedelta | None = LEASE

@@ -125,11 +125,14 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
             _count_uncalled(books, account, keys, held_by)
         left = rates.left(held_by, books.state.now)
         return Replay(hold.id, account.id, sealed, hold.charged, account.available, *left)
+    terms = operation.terms
+    if isinstance(terms, GatewayError):
+        raise terms
     budget = _budget(keys, operation.ceiling, books.state.now)
     own = operation.max_credits, _tokens(keys, operation.ceiling)
     spending = SpendingLimits(account.available, account.held, budget, *own)
-    bound = _affordable(spending, operation)
-    hold = _hold(books, operation, account, bound)
+    bound = _affordable(spending, terms)
+    hold = _hold(books, operation, terms, account, bound)
     _require_place(account.open_holds, operation.ceiling.concurrent, "account")
     _count(books, account, keys, hold, operation)
     books.place(hold)
@@ -287,15 +290,15 @@ def _remembered(
     return hold, books.changes.sealed.get(hold.id, record.sealed)  # it may have ended in this very batch
 
 
-def _affordable(spending: SpendingLimits, operation: Reserve) -> Bound:
+def _affordable(spending: SpendingLimits, terms: TextTerms | FlatTerms) -> Bound:
     """What the call holds. Raises when the balance, the key's budget or the caller's own bound cannot cover it."""
-    bound = spending.bound(operation.terms)
+    bound = spending.bound(terms)
     if error := spending.shortage(bound.amount):
         raise error
     return bound
 
 
-def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> Hold:
+def _hold(books: Books, operation: Reserve, terms: TextTerms | FlatTerms, account: Account, bound: Bound) -> Hold:
     hold = Hold(
         id=operation.hold_id,
         account_id=account.id,
@@ -304,16 +307,16 @@ def _hold(books: Books, operation: Reserve, account: Account, bound: Bound) -> H
         model=operation.model,
         state=HoldState.OPEN,
         amount=bound.amount,
-        price_version=operation.terms.version,
+        price_version=terms.version,
         output_limit=bound.output_limit,
         lease_until=books.state.now + operation.lease if operation.lease else None,
         created_at=books.state.now,
         max_credits=operation.max_credits,
         epoch=account.epoch,
     )
-    if isinstance(operation.terms, TextTerms):
-        hold.prices, hold.choices = operation.terms.prices, operation.terms.choices
-        hold.input_bound, hold.input_count = operation.terms.input_bound, operation.terms.input_count
+    if isinstance(terms, TextTerms):
+        hold.prices, hold.choices = terms.prices, terms.choices
+        hold.input_bound, hold.input_count = terms.input_bound, terms.input_count
     return hold
 
 

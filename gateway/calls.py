@@ -14,7 +14,13 @@ import structlog
 from domain import pricing, tokens, usage
 from domain.caller import AnyCaller
 from domain.catalog import Catalog, Model, Route
-from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
+from domain.errors import (
+    ContextLengthExceeded,
+    GatewayError,
+    InsufficientCredits,
+    RequestInvalid,
+    ServiceUnavailable,
+)
 from domain.limits import Limits
 from domain.meters import TokenPrices
 from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Void
@@ -87,28 +93,22 @@ class Calls:
         """
         caller.require_scope("chat")
         new = request.body.get("messages") or ()
-        if self.conversation_turns is not None and request.save_options is not None:
-            request = await self.conversation_turns.continued(request)
-        explicit = isinstance(idempotent, IdempotentRequest)  # a replay costs nothing, whatever the balance is
-        model, terms = await self.terms(request, None if explicit else request.admitted)
+        explicit = isinstance(idempotent, IdempotentRequest)
+        try:
+            # a replay costs nothing, whatever the balance is
+            request, model, terms = await self.priced(request, None if explicit else request.admitted)
+        except ServiceUnavailable:
+            raise
+        except GatewayError as error:
+            if not explicit:
+                raise
+            return await self._replayed(self._reserve(request, caller, idempotent, error))
         routes = self._strict_routes(request, model) if request.strict else model.routes
-        ceiling = caller.ceiling(self._ceiling)
-        payer = caller.payer(ceiling, datetime.now(UTC))
-        reserve = Reserve(
-            hold_id=new_id(),
-            scope="chat",
-            kind="chat",
+        reserve = replace(
+            self._reserve(request, caller, idempotent, terms),
             model=model.id,
-            terms=terms,
-            digest=payer.digest,
-            account_id=None if payer.digest else payer.account_id,
             pro_only=model.pro_only,
-            ceiling=ceiling,
-            claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
-            implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
             unsupported=partial(self._unsupported, request, model),
-            max_credits=request.max_credits,
-            admitted=request.admitted is not None,
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
@@ -131,6 +131,48 @@ class Calls:
         self.live[call.hold_id] = call
         return call
 
+    async def priced(self, request: ModelCall, payer: Admitted | None = None) -> tuple[ModelCall, Model, TextTerms]:
+        """Return the request with what it continues, its model, and the most that it may use of it. Holds nothing.
+
+        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
+        """
+        if self.conversation_turns is not None and request.save_options is not None:
+            request = await self.conversation_turns.continued(request)
+        return request, *await self._model_and_terms(request, payer)
+
+    async def _replayed(self, reserve: Reserve) -> Replay:
+        """Return the answer of an earlier call. Raises the error for which this one cannot be made, if there is none.
+
+        What a call needs may be gone when it is retried: its conversation, its model.
+        """
+        replay = await self.ledger.ask(reserve)
+        assert isinstance(replay, Replay)  # noqa: S101  # without terms, nothing is held
+        return replay
+
+    def _reserve(
+        self,
+        request: ModelCall,
+        caller: AnyCaller,
+        idempotent: IdempotentRequest | ImplicitRequest,
+        terms: TextTerms | GatewayError,
+    ) -> Reserve:
+        ceiling = caller.ceiling(self._ceiling)
+        payer = caller.payer(ceiling, datetime.now(UTC))
+        return Reserve(
+            hold_id=new_id(),
+            scope="chat",
+            kind="chat",
+            model=request.model,
+            terms=terms,
+            digest=payer.digest,
+            account_id=None if payer.digest else payer.account_id,
+            ceiling=ceiling,
+            claim=idempotent.claim if isinstance(idempotent, IdempotentRequest) else None,
+            implicit=idempotent.claim if isinstance(idempotent, ImplicitRequest) else None,
+            max_credits=request.max_credits,
+            admitted=request.admitted is not None,
+        )
+
     def model(self, name: str) -> Model:
         """Find an active model. Raises `ModelNotFound`."""
         return self._catalog().find(name)
@@ -148,11 +190,7 @@ class Calls:
             await self.void(call)
             raise
 
-    async def terms(self, request: ModelCall, payer: Admitted | None = None) -> tuple[Model, TextTerms]:
-        """Return the model, and the most that the call may use of it. Nothing is held or sent.
-
-        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
-        """
+    async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
         model = self.model(request.model)
         prices = extras.prices_of(model, request.body)
         if request.strict:

@@ -159,6 +159,31 @@ async def test_a_key_calls_and_sees_its_models_alone(owner: AccountClient) -> No
     assert (await chat(owner, key["key"])).status_code == 200
 
 
+async def test_a_key_orders_jobs_of_its_own_models_alone(owner: AccountClient) -> None:
+    only = {"scopes": ["media"], "models": ["demo-image", "demo-speech"]}
+    key = await made(owner, **only)
+    orders: dict[str, dict[str, object]] = {
+        "video": {"model": "demo-video", "prompt": "x"},
+        "image": {"model": "demo-image", "prompt": "x"},
+        "speech": {"model": "demo-speech", "input": "x"},
+    }
+
+    async def ordered() -> list[int]:
+        paths = [
+            owner.http.post(f"/api/media/{kind}/", json=orders[kind], headers=bearer(key["key"])) for kind in orders
+        ]
+        answers = await asyncio.gather(*paths)
+        codes = {answer.json()["error"]["code"] for answer in answers if answer.status_code != 202}
+        assert codes == {"model_not_found"}
+        return [answer.status_code for answer in answers]
+
+    assert await ordered() == [404, 202, 202]
+    held = (await owner.http.get("/api/chat/limit/")).json()["held"]
+    await owner.http.patch(f"{PATH}{key['id']}/", json={"models": ["demo-chat"]})
+    assert await ordered() == [404, 404, 404]
+    assert (await owner.http.get("/api/chat/limit/")).json()["held"] == held > 0
+
+
 async def test_a_key_is_shown_with_its_note_and_by_whom_it_was_used(owner: AccountClient, stack: Stack) -> None:
     key = await made(owner, note="first line\nsecond")
     shown = (await owner.http.get(f"{PATH}{key['id']}/")).json()

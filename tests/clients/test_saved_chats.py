@@ -85,6 +85,29 @@ async def test_a_retry_is_appended_once(owner: AccountClient) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "idempotency_conflict")
 
 
+async def test_a_retry_is_answered_though_its_conversation_no_longer_fits(
+    owner: AccountClient, upstream: OpenAIServer
+) -> None:
+    *_, done = await saying(owner, "First", save=True)
+    id_, key = done["conversation_id"], uuid.uuid4().hex
+    first = await saying(owner, "Second", key=key, model="test-small", conversation_id=id_)
+    before = len(upstream.seen)
+    await saying(owner, "word " * 3000, conversation_id=id_)
+    again = await saying(owner, "Second", key=key, model="test-small", conversation_id=id_)
+    assert (first[0], first[-1]["credits_charged"], text(first)) == (
+        again[0],
+        again[-1]["credits_charged"],
+        text(again),
+    )
+    assert (await owner.http.delete(f"{CONVERSATIONS}{id_}/")).status_code == 204
+    again = await saying(owner, "Second", key=key, model="test-small", conversation_id=id_)
+    assert (text(again), len(upstream.seen)) == (text(first), before + 1)
+    body = {"model": "test-small", "message": "Third", "conversation_id": id_}
+    for headers, status in (({"idempotency-key": uuid.uuid4().hex}, 404), ({"idempotency-key": key}, 422)):
+        answer = await owner.http.post(PATH, json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+
+
 async def test_turns_at_once_are_each_whole(owner: AccountClient) -> None:
     *_, done = await saying(owner, "First", save=True)
     id_ = done["conversation_id"]
@@ -148,6 +171,24 @@ async def test_a_conversation_that_is_not_there_is_404_and_costs_nothing(new_own
         answer = await bob.http.post(PATH, json={"model": "test-plain", "message": "x", "conversation_id": id_})
         assert answer.status_code == 404
     assert (await balance(bob))["balance"] == before["balance"]
+
+
+async def test_a_quote_prices_the_saved_messages_too(owner: AccountClient, new_owner: OpenAccountClient) -> None:
+    *_, done = await saying(owner, "word " * 500, save=True)
+    body = {"model": "test-plain", "message": "More", "max_tokens": 50}
+    alone, whole = [
+        (await owner.http.post("/api/billing/quote/", json=body | more)).json()
+        for more in ({}, {"conversation_id": done["conversation_id"]})
+    ]
+    assert whole["bounds"]["input_estimate"] > alone["bounds"]["input_estimate"] + 500
+    start, *_ = await saying(owner, "More", conversation_id=done["conversation_id"], max_tokens=50)
+    assert start["held"] == whole["credits"]["held"] > alone["credits"]["held"]
+    foreign = body | {"conversation_id": done["conversation_id"]}
+    assert (await (await new_owner()).http.post("/api/billing/quote/", json=foreign)).status_code == 404
+    made = await owner.http.post("/api/chat/keys/", json={"name": "bills", "scopes": ["billing"]})
+    bills = {"authorization": f"Bearer {made.json()['key']}"}
+    answer = await owner.http.post("/api/billing/quote/", json=foreign, headers=bills)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope")
 
 
 async def test_what_does_not_fit_the_model_says_what_to_do(owner: AccountClient) -> None:

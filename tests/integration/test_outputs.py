@@ -13,9 +13,11 @@ from api.outputs import Outputs
 from domain.secrets import DerivedKeys
 from domain.signed_urls import SignedUrls
 from storage.objects import ObjectStorage
+from tests.support.forgeries import forgeries
 
 JOB = "0f" * 16 + "/" + "a1" * 16
 PICTURE = JOB + "/0.png"
+OTHER = "1f" * 16 + "/" + "b2" * 16 + "/0.png"
 CONTENT = bytes(range(256)) * 4
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -210,6 +212,23 @@ async def test_only_the_link_as_we_made_it_opens_the_object(site: Site) -> None:
         answer = await site.get(other)
         assert answer.status_code == 403, other
         assert answer.json()["error"]["message"]
+
+
+async def test_no_link_made_of_a_genuine_one_opens_an_object(site: Site) -> None:
+    genuine, other = await site.keep(PICTURE), await site.keep(OTHER, b"of somebody else")
+    base, (path, _, query) = "http://yout.example/media/", genuine.partition("?")
+    tried = [base + value for value in forgeries(genuine.removeprefix(base))]
+    tried += [f"{path}?{value}" for value in forgeries(query)]
+    exp, sig = query.split("&")
+    tried += [
+        f"{path}?{doubled}" for doubled in (f"{query}&{query}", f"{query}&{exp}", f"{query}&{sig}", f"{sig}&{exp}")
+    ]
+    tried += [f"{other.partition('?')[0]}?{query}", f"{path}?{other.partition('?')[2]}"]
+    for link in tried:
+        answer = await site.get(link)
+        assert answer.status_code in (403, 404), link
+        assert answer.json()["error"], link
+    assert (await site.get(genuine)).content == CONTENT
 
 
 async def test_what_the_database_gave_up_is_gone_at_once(site: Site) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from domain.errors import GatewayError
 from domain.operations import Adjust, Admit, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep, Void
 from domain.pricing import FlatTerms, Usage
 from tests.support.ledger.facts import (
@@ -204,6 +205,7 @@ class Model:
         available, budget = self.balances[account].available, self.families.left(key_id, self.now.date())
         spendable = min(available, budget)
         terms = operation.terms
+        assert not isinstance(terms, GatewayError)
         lease = self.now + operation.lease if operation.lease else None
         if isinstance(terms, FlatTerms):
             hold = HoldFacts(account, key_id, terms.amount, flat=True)

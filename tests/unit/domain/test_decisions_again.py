@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import EndedByPurge, GatewayError
+from domain.errors import AlreadyRunning, EndedByPurge, GatewayError, NotFound
 from domain.holds import LEASE
 from domain.ledger import State, Transaction
 from domain.limits import Limits
@@ -83,6 +83,20 @@ def test_a_claim_is_free_again_once_its_charge_was_given_back() -> None:
     assert isinstance(replayed[2], Replay)
     anew, _ = run(state(), claimed(1), settle(1), Refund(UUID(int=1), ANN), claimed(2))
     assert isinstance(anew[3], Reserved)
+
+
+def test_a_call_that_cannot_be_made_is_only_answered_by_its_claims_earlier_one() -> None:
+    gone = NotFound("gone")
+    impossible = replace(claimed(2), terms=gone)
+    replayed, _ = run(state(), claimed(1), settle(1), impossible)
+    assert isinstance(replayed[2], Replay)
+    running, _ = run(state(), claimed(1), impossible)
+    assert isinstance(running[1], AlreadyRunning)
+    known = state()
+    alone, changes = run(known, impossible)
+    assert alone == [gone]
+    assert (changes.placed, changes.transactions, changes.claims) == ({}, [], {})
+    assert gone.left is not None
 
 
 def test_asking_again_under_a_claim_says_that_it_is_recorded() -> None:
