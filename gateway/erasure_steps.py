@@ -175,15 +175,17 @@ class ErasureSteps:
     async def _repeat(self, batch: Callable[[Session], Awaitable[bool]]) -> bool:
         """Run batches, each in a transaction of its own, until one finds nothing: True. False when the time is over.
 
-        No batch waits for the disk, and so no call waits behind it for the log. The receipt's commit does wait, and
-        everything before it is on disk by then. A batch that is lost in a crash is found, and done again.
+        A batch that has found something does not wait for the disk, so no call waits behind it for the log. A crash of
+        PostgreSQL may bring its rows back. That is safe: the log has one order, and the last batch, which finds nothing,
+        does wait, and with it all before it. So a step that is done is durable, as are destroyed keys, hashed
+        references and the receipt, which are no batches. A step that is not done finds the rows, and deletes them again.
         """
         end = time.monotonic() + MAX_STEP_SECONDS
         while (begun := time.monotonic()) < end:
             async with self.database.transaction() as session:
-                await purges.commit_later(session)
                 if not await batch(session):
                     return True
+                await purges.commit_later(session)
             await asyncio.sleep(PAUSE * (time.monotonic() - begun))
         return False
 
