@@ -1,7 +1,7 @@
 """Purges as their owners see them: ask for one, follow it, fetch its receipt. What a purge does is `erasure_steps`."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ class PurgeOrder:
     """What to erase: everything, or one thing by its id."""
 
     part: str = ""
-    part_id: str = ""
+    part_id: str = field(default="", repr=False)
     sessions: bool = False
 
 
@@ -34,7 +34,7 @@ class PurgeOrder:
 class Purge:
     id: UUID
     part: str
-    part_id: str
+    part_id: str = field(repr=False)
     sessions: bool
     step: str
     requested_at: datetime

@@ -33,7 +33,7 @@ class ShareOrder:
     """A page to make."""
 
     messages: Sequence[SharedMessage]
-    title: str | None
+    title: str | None = field(repr=False)
     created_at: datetime
     expires_at: datetime | None
     conversation_id: UUID | None = None
@@ -47,8 +47,8 @@ class Share:
     """A page as its owner sees it in a list."""
 
     id: UUID
-    slug: str
-    title: str | None
+    slug: str = field(repr=False)
+    title: str | None = field(repr=False)
     messages: int
     created_at: datetime
     expires_at: datetime | None
@@ -69,7 +69,7 @@ class Published:
     """Names the page, without opening it."""
     owner: UUID
     """For fair turns alone: it is never shown."""
-    title: str | None
+    title: str | None = field(repr=False)
     created_at: datetime
     messages: Sequence[SharedMessage]
 

@@ -5,7 +5,7 @@ So an address never serves another content, and browsers keep what they have. Fi
 
 import gzip
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +27,7 @@ _PACKED = (".css", ".svg", ".txt")
 @dataclass(frozen=True, slots=True)
 class Asset:
     content_type: str
-    content: bytes
+    content: bytes = field(repr=False)
     packed: bytes | None
     """With gzip, if that is smaller."""
 

@@ -37,10 +37,10 @@ class ShownMessage:
     """A message, ready for the template."""
 
     role: str
-    heading: str
+    heading: str = field(repr=False)
     glyph: str
-    html: Markup
-    images: Sequence[Markup]
+    html: Markup = field(repr=False)
+    images: Sequence[Markup] = field(repr=False)
     omitted: int
 
 
@@ -54,7 +54,7 @@ class SharedPages:
     contact: str | None
     """Of the operator: an e-mail address, or a link."""
     turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_RUNNING, MAX_WAITING))
-    _under_way: dict[bytes, asyncio.Task[str]] = field(default_factory=dict)
+    _under_way: dict[bytes, asyncio.Task[str]] = field(default_factory=dict, repr=False)
 
     async def answer(self, slug: str) -> Response:
         try:
