@@ -176,9 +176,10 @@ class ErasureSteps:
         """Run batches, each in a transaction of its own, until one finds nothing: True. False when the time is over.
 
         A batch that has found something does not wait for the disk, so no call waits behind it for the log. A crash of
-        PostgreSQL may bring its rows back. That is safe: the log has one order, and the last batch, which finds nothing,
-        does wait, and with it all before it. So a step that is done is durable, as are destroyed keys, hashed
-        references and the receipt, which are no batches. A step that is not done finds the rows, and deletes them again.
+        PostgreSQL may bring its rows back. That is safe: the log has one order, and the last batch, which finds
+        nothing, does wait, and with it all before it. So a step that is done is durable, as are destroyed keys, hashed
+        references and the receipt, which are no batches. A step that is not done finds the rows, and deletes them
+        again.
         """
         end = time.monotonic() + MAX_STEP_SECONDS
         while (begun := time.monotonic()) < end:
