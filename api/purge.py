@@ -22,7 +22,7 @@ class PurgeOnly(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     conversation: UUID | None = Field(default=None, strict=False)
-    share: str | None = Field(default=None, min_length=1, max_length=200, repr=False)
+    share: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,200}$", repr=False)
     """Its slug."""
     job: UUID | None = Field(default=None, strict=False)
 
