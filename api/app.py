@@ -85,7 +85,15 @@ class Gateway(FastAPI):
             scope["app"] = self
             await hot(scope, receive, send)
         else:
+            await self._served(scope, receive, send)
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve by FastAPI. The server closes a connection for what is raised: an answered fault is not."""
+        try:
             await super().__call__(scope, receive, send)
+        except Exception as error:
+            if not errors.answered(error, scope):
+                raise
 
 
 def create_app(

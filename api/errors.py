@@ -295,5 +295,15 @@ def install(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         return written(answer_to(error, request.scope), request.scope)
 
-    for kind in (GatewayError, HTTPException, RequestValidationError, Exception):
+    async def handle_fault(request: Request, error: Exception) -> Response:
+        request.state.fault = error
+        return await handle(request, error)
+
+    for kind in (GatewayError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle)
+    app.add_exception_handler(Exception, handle_fault)
+
+
+def answered(error: Exception, scope: Scope) -> bool:
+    """Whether a client has the whole answer to this fault. Starlette raises it once more after that."""
+    return scope.get("state", {}).get("fault") is error

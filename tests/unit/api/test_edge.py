@@ -52,7 +52,7 @@ async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
         cookie=SessionCookie("http://test"),
         visitors=SimpleNamespace(rules=VisitorRules(messages_day=0)),
     )
-    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
     await database.close()
@@ -68,6 +68,12 @@ def test_the_committed_openapi_document_is_the_servers() -> None:
     nowhere = Settings(database_url="postgresql://nowhere", secret_key=SECRET)  # type: ignore[arg-type]
     served = orjson.loads(orjson.dumps(create_app(nowhere).openapi()))
     assert orjson.loads((ROOT / "docs/openapi.json").read_bytes()) == served, "write it anew: yout openapi"
+
+
+async def test_a_fault_is_answered_and_does_not_reach_the_server(client: httpx2.AsyncClient) -> None:
+    """Which would log it once more, and close the connection under the client's next request."""
+    answer = await client.get("/.well-known/yout-receipts.json")  # this application has no receipts
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
 
 
 @pytest.mark.parametrize(
