@@ -10,17 +10,29 @@ from psycopg import sql
 from db import migrate
 from db.engine import Database
 from dev.postgres import EmbeddedPostgres
+from tests.support.sent import Sent, recording
 
 TEMPLATE = "template_yout"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
+    """What tests send. At the end nothing of it may be in the files of their stacks, of whatever kind."""
+    with recording() as sent:
+        yield sent
+    assert sent.left_in(tmp_path_factory.getbasetemp()) == []
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
+def postgres(sent: Sent) -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres.temporary() as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         assert migrate.upgrade(server.url_of(TEMPLATE), server.app_url_of(TEMPLATE))
         yield server
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+        assert sent.left_in(server.folder) == []
 
 
 @pytest.fixture

@@ -9,12 +9,15 @@ import string
 from pathlib import Path
 from random import SystemRandom
 
+import httpx2
+import openai
 import psycopg
 import pytest
 
 from dev.postgres import EmbeddedPostgres
 from tests.support import leak_scan
 from tests.support.canaries import word
+from tests.support.sent import recording
 
 CHOICE = SystemRandom()
 
@@ -104,3 +107,42 @@ def test_postgresql(server: EmbeddedPostgres) -> None:
         finds = leak_scan.of(data / "base", leak_scan.spellings(each))
         assert finds, name
         assert any(" plain in " in find for find in finds) is (name not in ("compressed", "json")), name
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda said: said.encode(),
+        lambda said: json.dumps({"event": f"it said {said}"}).encode(),
+        lambda said: said.encode("utf-16-le"),
+        lambda said: said.encode().hex().encode(),
+        *(lambda said, before=before: base64.b64encode(b"x" * before + said.encode()) for before in range(3)),
+    ],
+)
+async def test_what_tests_sent_is_found_at_their_end(tmp_path: Path, written: object) -> None:
+    """A leak that is planted in the log of a stack, as the session's fixture looks for it."""
+    said = f"an owl called {word()} sings"
+    assert callable(written)
+    log = tmp_path / "state" / "api.log"
+    log.parent.mkdir()
+    with recording() as sent:
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200))) as http:
+            body = {"model": "test", "name": "a name of a key", "messages": [{"content": [{"text": said}]}]}
+            await http.post("http://stack.test/", json=body)
+    assert sent.texts == {said}
+    log.write_bytes(os.urandom(5000) + b"a name of a key")
+    assert sent.left_in(tmp_path) == []
+    log.write_bytes(os.urandom(5000) + written(said) + os.urandom(5000))
+    assert sent.left_in(tmp_path) == [str(log)]
+    log.unlink()  # the session's own search would find it
+
+
+def test_what_the_sdk_sent_is_looked_for_too() -> None:
+    with recording() as sent:
+        transport = httpx2.MockTransport(lambda _: httpx2.Response(400))
+        client = openai.OpenAI(
+            base_url="http://stack.test", api_key="x", http_client=httpx2.Client(transport=transport)
+        )
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(model="x", messages=[{"role": "user", "content": "an owl sings here"}])
+    assert sent.texts == {"an owl sings here"}

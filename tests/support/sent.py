@@ -1,0 +1,88 @@
+"""What the tests of a session send to stacks, and a search for it in all that these stacks have left.
+
+A client says which texts it sends; nothing has to be told apart by hand. Names of keys are no content, and short
+texts are in many places.
+"""
+
+import base64
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+OPEN = frozenset({"name", "note", "reason", "model", "description"})
+"""Fields whose texts may lie in the clear."""
+SHORTEST, LONGEST = 12, 120
+"""Characters of a text that is looked for, with two spaces at least: nothing else has such a one by chance."""
+CLIENTS: Sequence[Any] = (httpx2.Client, httpx2.AsyncClient)
+
+
+@dataclass(slots=True)
+class Sent:
+    texts: set[str] = field(default_factory=set)
+
+    def note(self, content: bytes) -> None:
+        try:
+            body = json.loads(content)
+        except ValueError:
+            return
+        self.texts.update(_texts(body))
+
+    def left_in(self, folder: Path) -> list[str]:
+        """The files below the folder that have one of the texts: plain, in base64, hex or UTF-16."""
+        if not self.texts or not folder.exists():
+            return []
+        needles = b"\n".join(sorted({each for text in self.texts for each in _spellings(text)}))
+        command = ["grep", "--recursive", "--text", "--files-with-matches", "--fixed-strings", "--file=-", str(folder)]
+        found = subprocess.run(command, input=needles, capture_output=True, env={"LC_ALL": "C"}, check=False)
+        assert found.returncode in (0, 1), found.stderr
+        return found.stdout.decode().splitlines()
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in OPEN:
+                yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        text = value.splitlines()[0][:LONGEST] if value.strip() else ""
+        if len(text) >= SHORTEST and text.count(" ") > 1:
+            yield text
+
+
+def _spellings(text: str) -> Iterator[bytes]:
+    plain = text.encode(errors="surrogatepass")
+    yield plain
+    yield plain.hex().encode()
+    yield b"".join(bytes([0, each]) for each in plain)[1:]
+    for shift in range(3):
+        coded = base64.b64encode(b"\0" * shift + plain)
+        yield coded[4 if shift else 0 : len(coded) // 4 * 4 - 4]
+
+
+@contextmanager
+def recording() -> Iterator[Sent]:
+    """Note the bodies of all requests that clients of this process make."""
+    sent = Sent()
+    with pytest.MonkeyPatch.context() as patch:
+        for client in CLIENTS:
+            patch.setattr(client, "send", _noting(client.send, sent))
+        yield sent
+
+
+def _noting(send: Any, sent: Sent) -> Any:
+    def noting(client: Any, request: Any, **options: Any) -> Any:
+        if hasattr(request, "_content"):  # what is read from a stream is not here
+            sent.note(request.content)
+        return send(client, request, **options)
+
+    return noting
