@@ -24,10 +24,14 @@ SAVED = word()
 """In all that a caller wants to be saved. It lies there encrypted."""
 ERASED = word()
 """In all that a caller saved, and then erased."""
-PASSWORD = f"{word()} long"
-"""Of a person who signs up."""
-ADDRESS = f"{word().lower()}@example.test"
-"""Of the same person. It is saved in the database, and shown to nobody else."""
+LABEL = word()
+"""In names and notes of keys. They are stored in the clear, and shown to who may see the keys."""
+PASSWORDS = tuple(f"{word()} long" for _ in range(3))
+"""Of a person who signs up: the first, the one that replaces it, and the one of a reset."""
+ADDRESS, MOVED = (f"{word().lower()}@example.test" for _ in range(2))
+"""Of the same person. They are stored in the database, and shown to nobody else."""
+CLIENT = "2001:" + ":".join(os.urandom(2).hex().replace("0", "7") for _ in range(7))
+"""The address of a visitor. It is stored nowhere."""
 ATTACHED = base64.b64encode(b"\x89PNG\r\n\x1a\n" + RAW + b"IEND").decode()
 
 SPOKEN = [

@@ -20,6 +20,8 @@ OPEN = frozenset({"name", "note", "reason", "model", "description"})
 """Fields whose texts may lie in the clear."""
 SHORTEST, LONGEST = 12, 120
 """Characters of a text that is looked for, with two spaces at least: nothing else has such a one by chance."""
+OF_TESTS = ("*.toml", "*.json", "*.md", "*.py", "*.txt")
+"""Files that tests write themselves, into folders of their own."""
 CLIENTS: Sequence[Any] = (httpx2.Client, httpx2.AsyncClient)
 
 
@@ -39,7 +41,8 @@ class Sent:
         if not self.texts or not folder.exists():
             return []
         needles = b"\n".join(sorted({each for text in self.texts for each in _spellings(text)}))
-        command = ["grep", "--recursive", "--text", "--files-with-matches", "--fixed-strings", "--file=-", str(folder)]
+        command = ["grep", "--recursive", "--text", "--files-with-matches", "--fixed-strings", "--file=-"]
+        command += [*(f"--exclude={name}" for name in OF_TESTS), str(folder)]
         found = subprocess.run(command, input=needles, capture_output=True, env={"LC_ALL": "C"}, check=False)
         assert found.returncode in (0, 1), found.stderr
         return found.stdout.decode().splitlines()

@@ -90,7 +90,7 @@ class Stack:
             end(process)
 
     def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise AssertionError(f"the API ended with {process.returncode}:\n{self.log('api')}")

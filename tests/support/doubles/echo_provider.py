@@ -13,7 +13,7 @@ from tests.support.doubles.openai_server import OpenAIServer, event
 WORD = word()
 """What it adds of its own."""
 MODALITIES = '["text", "image", "audio", "file"]'
-MODELS = ("echoes", "fails", "refuses", "page", "garbage", "inside", "cut", "hangs")
+MODELS = ("echoes", "fails", "refuses", "page", "garbage", "inside", "cut", "hangs", "stalls")
 
 
 class EchoProvider(OpenAIServer):
@@ -55,10 +55,13 @@ class EchoProvider(OpenAIServer):
         }.get(body["model"], [event(body, {"content": WORD}), event(body, {}, finish="stop"), "data: [DONE]\n\n"])
         for line in lines:
             await response.write(line.encode())
+            if body["model"] == "stalls":
+                await asyncio.to_thread(self.release.wait, 30)
         return response
 
 
 def catalog(upstream: str) -> str:
     provider = f'[providers.foreign]\nkind = "openai"\nbase_url = "{upstream}"\n'
     models = "".join(text_model(f"test-{name}", f"foreign/{name}") for name in MODELS)
+    models += text_model("test-free", "foreign/echoes") + 'tags = ["free"]\n'
     return provider + models.replace('"text"\n', f'"text"\ninput_modalities = {MODALITIES}\n')
