@@ -276,7 +276,7 @@ async def test_an_older_process_exceeds_no_familys_limits(
 
 
 @pytest.mark.parametrize(
-    ("change", "error"),
+    "narrowed",
     [
         ("models = '{other}'", RateLimited),
         ("strict = true", RateLimited),
@@ -284,8 +284,9 @@ async def test_an_older_process_exceeds_no_familys_limits(
     ],
 )
 async def test_an_older_process_gives_a_key_no_more_than_it_has(
-    database: Database, database_url: str, ledger: LedgerWriter, older: OlderProcess, change: str, error: type
+    database: Database, database_url: str, ledger: LedgerWriter, older: OlderProcess, narrowed: tuple[str, type]
 ) -> None:
+    change, error = narrowed
     customer = await open_account(database, ledger, 1000)
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         query = f"UPDATE api_keys SET {change} WHERE account_id = %s"
