@@ -188,7 +188,10 @@ async def test_a_new_address_counts_when_it_is_verified(
     assert (await ann.post("/verify/", json={"token": mailbox.secret(new)})).json()["email"] == new
     me = (await ann.get("/me/")).json()
     assert (me["email"], me["balance"]) == (new, FREE)
-    assert "address was changed" in mailbox.awaited(old, 3)[-1]["Subject"]
+    notice = mailbox.awaited(old, 3)[-1]
+    assert "address was changed" in notice["Subject"]
+    assert "write to the operator" in text_of(notice)
+    assert (new in text_of(notice), "ask there for a new password" in text_of(notice)) == (False, False)
     await refused(ann, "/reset/confirm/", "token", token=stale, password=NEW)  # mailed to an address that is left
     async with page(site) as other:
         again = await signed_up(other, _After(mailbox, old, 4), old)
