@@ -81,7 +81,7 @@ class StatementEntry(BaseModel):
     charge: str | None
     """The charge id of the call or job, or its bare UUID if it is so old that its details are no longer kept."""
     model: str | None
-    note: str | None
+    note: str | None = Field(repr=False)
     """The operator's reason, if there is one."""
     balance: int
     held: int
@@ -118,7 +118,7 @@ class UsageGroup(Totals):
     model: str | None = None
     key_id: UUID | None = None
     """Null for calls that were made without a key."""
-    key_name: str | None = None
+    key_name: str | None = Field(default=None, repr=False)
 
 
 class UsageReport(BaseModel):

@@ -42,24 +42,26 @@ Title = Annotated[
 class CreateConversation(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    title: Title | None = None
-    messages: list[dict[str, Any]] = Field(default_factory=list)
+    title: Title | None = Field(default=None, repr=False)
+    messages: list[dict[str, Any]] = Field(default_factory=list, repr=False)
     """OpenAI's messages, the oldest first."""
 
 
 class ChangeConversation(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    title: Title
+    title: Title = Field(repr=False)
 
 
 class ConversationQuery(CursorQuery):
-    title: Annotated[str | None, Field(min_length=1, max_length=MAX_TITLE, description="A part of the title.")] = None
+    title: Annotated[
+        str | None, Field(min_length=1, max_length=MAX_TITLE, description="A part of the title.", repr=False)
+    ] = None
 
 
 class ConversationView(BaseModel):
     id: UUID
-    title: str
+    title: str = Field(repr=False)
     message_count: int
     created_at: datetime
     updated_at: datetime
@@ -79,9 +81,9 @@ class MessageView(BaseModel):
 
     position: int
     role: str
-    content: Any = None
-    reasoning: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    content: Any = Field(default=None, repr=False)
+    reasoning: str | None = Field(default=None, repr=False)
+    tool_calls: list[dict[str, Any]] | None = Field(default=None, repr=False)
     created_at: datetime
     model: str | None = None
     finish_reason: str | None = None

@@ -55,14 +55,14 @@ class KeyLimits(BaseModel):
 class CreateKey(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Name
+    name: Name = Field(repr=False)
     scopes: list[str] | None = None
     limits: KeyLimits | None = None
     models: Models = None
     """The models that the key may call, by their exact ids. Without it, all that the requesting key may call."""
     expires_at: End = None
     """With a time zone, in the future."""
-    note: Note = None
+    note: Note = Field(default=None, repr=False)
     strict: bool = False
     """Each chat call with the key is `strict`."""
 
@@ -70,12 +70,12 @@ class CreateKey(BaseModel):
 class ChangeKey(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Name | None = None
+    name: Name | None = Field(default=None, repr=False)
     scopes: list[str] | None = None
     limits: KeyLimits | None = None
     models: Models = None
     expires_at: End = None
-    note: Note = None
+    note: Note = Field(default=None, repr=False)
     strict: bool | None = None
 
 
@@ -92,7 +92,7 @@ class ListedKey(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
-    name: str
+    name: str = Field(repr=False)
     masked: str
     scopes: list[str]
     limits: KeyLimits
@@ -102,7 +102,7 @@ class ListedKey(BaseModel):
     revoked_at: datetime | None
     models: list[str] | None
     """Null: all."""
-    note: str | None
+    note: str | None = Field(repr=False)
     strict: bool
     parent_id: UUID | None
     """The key that made it."""
@@ -116,15 +116,15 @@ class CreatedKey(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
-    name: str
-    key: str
+    name: str = Field(repr=False)
+    key: str = Field(repr=False)
     masked: str
     scopes: list[str]
     limits: KeyLimits
     created_at: datetime
     expires_at: datetime | None
     models: list[str] | None
-    note: str | None
+    note: str | None = Field(repr=False)
     strict: bool
     parent_id: UUID | None
     previous_expires_at: datetime | None

@@ -36,7 +36,7 @@ class _Body(BaseModel, ABC):
 
 
 class CreateImage(_Body):
-    prompt: Prompt
+    prompt: Prompt = Field(repr=False)
     size: str = "1024x1024"
     n: Annotated[int, Field(ge=1, le=media_orders.MAX_IMAGES)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
@@ -47,7 +47,7 @@ class CreateImage(_Body):
 
 
 class CreateVideo(_Body):
-    prompt: Prompt
+    prompt: Prompt = Field(repr=False)
     duration: Annotated[float, Field(gt=0, le=media_orders.MAX_VIDEO_SECONDS)] = media_orders.DEFAULT_SECONDS
     size: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
@@ -59,7 +59,7 @@ class CreateVideo(_Body):
 
 
 class CreateSpeech(_Body):
-    input: Annotated[str, Field(min_length=1, max_length=4096)]
+    input: Annotated[str, Field(min_length=1, max_length=4096, repr=False)]
     voice: Annotated[str, Field(min_length=1, max_length=100)] = "alloy"
     response_format: str = "mp3"
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
@@ -75,7 +75,7 @@ BODIES: Mapping[Kind, type[_Body]] = {Kind.IMAGE: CreateImage, Kind.VIDEO: Creat
 
 
 class JobOutput(BaseModel):
-    url: str
+    url: str = Field(repr=False)
     content_type: str
     bytes: int
     width: int | None = None
@@ -92,7 +92,7 @@ class JobView(BaseModel):
     model: str
     status: str
     progress: int | None
-    output_url: str | None
+    output_url: str | None = Field(repr=False)
     outputs: list[JobOutput]
     error: dict[str, str] | None
     credits_cost: int

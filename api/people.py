@@ -28,12 +28,12 @@ class _Body(BaseModel):
 
 
 class Credentials(_Body):
-    email: Email
+    email: Email = Field(repr=False)
     password: Password
 
 
 class Address(_Body):
-    email: Email
+    email: Email = Field(repr=False)
 
 
 class OneTimeToken(_Body):
@@ -56,7 +56,7 @@ class Me(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     account_id: UUID
-    email: str | None
+    email: str | None = Field(repr=False)
     email_verified: bool
     created_at: datetime
     balance: int
@@ -69,11 +69,11 @@ class Pending(BaseModel):
     """What was asked for happens when the link is opened that is mailed to the address, if there is one to mail."""
 
     status: str = "pending"
-    message: str
+    message: str = Field(repr=False)
 
 
 class Verified(BaseModel):
-    email: str
+    email: str = Field(repr=False)
     email_verified: bool = True
 
 

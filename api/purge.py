@@ -22,7 +22,7 @@ class PurgeOnly(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     conversation: UUID | None = Field(default=None, strict=False)
-    share: str | None = Field(default=None, min_length=1, max_length=200)
+    share: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,200}$", repr=False)
     """Its slug."""
     job: UUID | None = Field(default=None, strict=False)
 
@@ -57,7 +57,7 @@ class PurgeView(BaseModel):
     status: Literal["running", "completed"]
     step: str
     """accepted, cut, keys, objects, rows, ledger or completed."""
-    only: dict[str, str] | None
+    only: dict[str, str] | None = Field(repr=False)
     sessions: bool
     requested_at: datetime
     completed_at: datetime | None

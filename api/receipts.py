@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain import meters, pricing
 from domain.holds import ClosedBy, Hold, HoldState
@@ -116,7 +116,7 @@ class Transaction(_View):
     id: UUID
     kind: TransactionKind
     created_at: datetime
-    note: str | None
+    note: str | None = Field(repr=False)
     lines: list[LineView]
 
 

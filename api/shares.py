@@ -38,9 +38,9 @@ class CreateShare(BaseModel):
     """The position of the last message of the conversation that is shared."""
     positions: Annotated[list[int] | None, Field(min_length=1, max_length=MAX_MESSAGES)] = None
     """The positions of the messages that are shared, of whatever role."""
-    messages: Annotated[list[dict[str, Any]] | None, Field(min_length=1)] = None
+    messages: Annotated[list[dict[str, Any]] | None, Field(min_length=1, repr=False)] = None
     """OpenAI's messages, the oldest first. Texts are shown, images as links; other parts and fields are not shared."""
-    title: Annotated[str | None, Field(max_length=MAX_TITLE, pattern=_PRINTABLE)] = None
+    title: Annotated[str | None, Field(max_length=MAX_TITLE, pattern=_PRINTABLE, repr=False)] = None
     model: Annotated[str | None, Field(max_length=200, pattern=_PRINTABLE)] = None
     """The model that answered. A message may have a `model` of its own."""
     expires_in: Annotated[int | None, Field(ge=1, le=_MOST_SECONDS)] = None
@@ -50,9 +50,9 @@ class CreateShare(BaseModel):
 
 
 class SharedPage(BaseModel):
-    slug: str
-    url: str
-    title: str | None
+    slug: str = Field(repr=False)
+    url: str = Field(repr=False)
+    title: str | None = Field(repr=False)
     created_at: datetime
     expires_at: datetime | None
     messages: int

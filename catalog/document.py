@@ -50,7 +50,7 @@ TOKEN_COSTS = frozenset({f"cost_per_1k_{meter}" for meter in Meter})
 @dataclass(frozen=True, slots=True)
 class Problem:
     path: Path
-    message: str
+    message: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

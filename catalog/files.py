@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -44,7 +44,7 @@ def load(
 @dataclass(frozen=True, slots=True)
 class _Source:
     name: str
-    document: Document
+    document: Document = field(repr=False)
     lines: dict[EntryPath, int]
 
 

@@ -7,7 +7,7 @@ import click
 
 import environment
 from cli.database import settings, writing, writing_once
-from cli.terminal import account, as_json, fail, print_json, print_table, say
+from cli.terminal import account, as_json, fail, limit, print_json, print_table, say
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
@@ -42,7 +42,7 @@ def accounts_create(email: str, credits: int, exist_ok: bool, as_json: bool) -> 
 
 
 @accounts.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True)
+@limit
 @as_json
 def accounts_list(limit: int, as_json: bool) -> None:
     """All accounts with their balances."""

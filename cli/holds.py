@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.database import account_id, reading
-from cli.terminal import as_json, print_json, print_table
+from cli.terminal import as_json, limit, print_json, print_table
 
 if TYPE_CHECKING:
     from domain.holds import Hold
@@ -18,7 +18,7 @@ def holds() -> None:
 
 @holds.command("list")
 @click.option("--account", help="Of this account alone: its id, or its owner's e-mail.")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True)
+@limit
 @as_json
 def holds_list(account: str | None, limit: int, as_json: bool) -> None:
     """Open holds, the oldest first."""

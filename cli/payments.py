@@ -6,7 +6,7 @@ import click
 
 from cli import catalog
 from cli.database import reading, writing_once
-from cli.terminal import account, as_json, print_json, print_table, say
+from cli.terminal import account, as_json, limit, print_json, print_table, say
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -21,7 +21,7 @@ def payments() -> None:
 
 @payments.command("list")
 @click.option("--unmatched", is_flag=True, help="Only payments that gave nothing, and refunds of unknown payments.")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True)
+@limit
 @as_json
 def payments_list(unmatched: bool, limit: int, as_json: bool) -> None:
     """Payments, the newest first: what they gave, what was taken back, and what is still due."""

@@ -25,9 +25,9 @@ def _time(_: click.Context, __: click.Parameter, given: str | None) -> datetime 
         return None
     try:
         time = datetime.fromisoformat(given)
-    except ValueError:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         fail(f"'{given}' is no time: write 2026-12-31, or 2026-12-31T18:00:00Z", CANNOT_RUN)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 @click.group()

@@ -73,11 +73,12 @@ def _is_id(named: str) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         read = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise Failure(f"{path} is no readable receipt", INVALID) from None
-    if not isinstance(read, dict):
+    receipt = read.get("receipt", read) if isinstance(read, dict) else None
+    if not isinstance(receipt, dict):
         raise Failure(f"{path} is no receipt", INVALID)
-    return dict(read.get("receipt") or read)
+    return receipt
 
 
 async def _with_keys(work: "Callable[[ReceiptKeys], Awaitable[Value]]") -> Value:

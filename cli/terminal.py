@@ -16,6 +16,8 @@ from exits import CANNOT_RUN, REFUSED, Failure
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 account = click.argument("account")
 """The account's id, or its owner's e-mail address."""
+limit = click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True)
+"""The most rows of a list."""
 
 
 def accept_any_text() -> None:

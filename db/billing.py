@@ -4,7 +4,7 @@ A statement is paged by the positions of movements: those of an account commit i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -113,7 +113,7 @@ class Entry:
     position: int
     created_at: datetime
     kind: TransactionKind
-    note: str | None
+    note: str | None = field(repr=False)
     hold_id: UUID | None
     hold: Hold | None
     """None if the movement belongs to no call or job, or if its details are no longer kept."""

@@ -22,7 +22,7 @@ class ConversationRow(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
     epoch: int = Field(sa_column=epoch())
-    title: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    title: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
     messages: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     """How many it has: their positions are 1 to this number."""
     size: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
@@ -43,5 +43,5 @@ class MessageRow(SQLModel, table=True):
     epoch: int = Field(sa_column=epoch())
     hold_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
     """Of the call that it belongs to. None if its owner added it without a call."""
-    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
     created_at: datetime | None = Field(default=None, sa_column=now())

@@ -1,7 +1,7 @@
 """The data key of each account, by epoch. Deleting a key makes what it encrypted unreadable."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -44,7 +44,7 @@ class ContentKey:
 
     account_id: UUID
     epoch: int
-    key: bytes
+    key: bytes = field(repr=False)
 
     def seal(self, plain: bytes, *, aad: str) -> bytes:
         return seal(self.key, plain, aad=f"{aad}|{self.epoch}", nonce=os.urandom(NONCE_BYTES))

@@ -26,7 +26,7 @@ class Pending:
     """An operation whose caller waits for the result."""
 
     operation: Operation
-    key: AccountKey
+    key: AccountKey = field(repr=False)
     result: asyncio.Future[Result]
     deadline: float = math.inf
     """When its caller stops waiting. An operation that undoes another has no caller and no deadline."""

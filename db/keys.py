@@ -4,7 +4,7 @@ Each change of a key takes its account's lock, so that the ledger sees it at onc
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,7 @@ MAX_KEYS = 100
 @dataclass(frozen=True, slots=True)
 class Listed:
     id: UUID
-    name: str
+    name: str = field(repr=False)
     masked: str
     scopes: list[str]
     limits: dict[str, int]
@@ -39,7 +39,7 @@ class Listed:
     last_used_at: datetime | None
     revoked_at: datetime | None
     models: list[str] | None
-    note: str | None
+    note: str | None = field(repr=False)
     strict: bool
     parent_id: UUID | None
     """The key that made it."""
@@ -51,8 +51,8 @@ class Listed:
 class KeyTraits:
     """What a key is besides its authority."""
 
-    name: str
-    note: str | None = None
+    name: str = field(repr=False)
+    note: str | None = field(default=None, repr=False)
     strict: bool = False
 
 
@@ -67,7 +67,7 @@ class StoredKey:
 @dataclass(frozen=True, slots=True)
 class NewKey:
     key_id: UUID
-    token: str
+    token: str = field(repr=False)
     traits: KeyTraits
     authority: Authority
     ancestors: tuple[UUID, ...] = ()

@@ -1,6 +1,6 @@
 """Reads the operator's lists over a plain connection: a command starts fast because it imports the driver only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -20,7 +20,7 @@ FROM accounts a LEFT JOIN users u ON u.account_id = a.id ORDER BY a.created_at, 
 @dataclass(frozen=True, slots=True)
 class Account:
     account_id: UUID
-    email: str | None
+    email: str | None = field(repr=False)
     verified: bool
     """Its owner has shown that the address is read."""
     available: int

@@ -55,7 +55,7 @@ class MediaJobRow(SQLModel, table=True):
     provider_job_id: str | None = Field(default=None, sa_column=text_column(nullable=True))
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
     outputs: list[dict[str, Any]] = Field(
-        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")), repr=False
     )
     created_at: datetime | None = Field(default=None, sa_column=now())
     started_at: datetime | None = Field(default=None, sa_column=time())
@@ -76,7 +76,7 @@ class StorageScanRow(SQLModel, table=True):
     __tablename__ = "storage_scans"
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
     id: int = Field(default=1, sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
-    position: str = Field(default="", sa_column=text_column(default=""))
+    position: str = Field(default="", sa_column=text_column(default=""), repr=False)
     """The last object key that was checked; empty between two searches."""
     finished_at: datetime | None = Field(default=None, sa_column=time())
 
@@ -87,4 +87,4 @@ class JobInputRow(SQLModel, table=True):
     __tablename__ = "job_inputs"
     job_id: UUID = Field(sa_column=Column(ForeignKey("media_jobs.id", ondelete="CASCADE"), primary_key=True))
     epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
-    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)

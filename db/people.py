@@ -3,7 +3,7 @@
 A request for a link writes one row, for a known address and for an unknown one: both take the same work.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,9 +20,9 @@ from domain.errors import NotFound
 class User:
     id: UUID
     account_id: UUID
-    email: str
+    email: str = field(repr=False)
     email_verified: bool
-    password: str | None
+    password: str | None = field(repr=False)
     """A hash. None: not chosen yet."""
     suspended: bool
 
@@ -32,7 +32,7 @@ class Profile:
     """What is told to an account's owner about the account."""
 
     account_id: UUID
-    email: str
+    email: str = field(repr=False)
     email_verified: bool
     created_at: datetime
     balance: int
@@ -44,7 +44,7 @@ class Profile:
 @dataclass(frozen=True, slots=True, repr=False)
 class NewLink:
     digest: bytes
-    email: str
+    email: str = field(repr=False)
     lifetime: timedelta
 
 
@@ -54,8 +54,8 @@ class Link:
 
     purpose: str
     user_id: UUID | None
-    email: str
-    password: str | None
+    email: str = field(repr=False)
+    password: str | None = field(repr=False)
     mailed: bool
 
 

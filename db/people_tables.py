@@ -40,9 +40,9 @@ class OneTimeLinkRow(SQLModel, table=True):
     purpose: str = Field(sa_column=text_column())
     """`none`: nobody gets the link. Its row is written so that a request does the same work for every address."""
     user_id: UUID | None = Field(default=None, sa_column=Column(ForeignKey("users.id"), nullable=True, index=True))
-    email: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    email: str = Field(sa_column=Column(Text, nullable=False, index=True), repr=False)
     """The address that the link verifies."""
-    password: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    password: str | None = Field(default=None, sa_column=text_column(nullable=True), repr=False)
     """Of a sign-up: the hash of the password with which the account will be opened."""
     mailed: bool = Field(default=True)
     """False for a link that the operator printed: it does not prove that the address is read."""
@@ -65,7 +65,7 @@ class MailboxKeyRow(SQLModel, table=True):
     __tablename__ = "mailbox_keys"
     __table_args__ = (CheckConstraint("id = 1", name="one"),)
     id: int = Field(default=1, sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
-    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
     wrapped_by: str | None = Field(default=None, sa_column=text_column(nullable=True))
     """As of a data key."""
 

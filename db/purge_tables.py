@@ -33,7 +33,7 @@ class PurgeRow(SQLModel, table=True):
     """Rows of epochs before this one are erased."""
     part: str = Field(sa_column=text_column(default=""))
     """What alone is erased: a conversation, share or job. Empty: everything."""
-    part_id: str = Field(sa_column=text_column(default=""))
+    part_id: str = Field(sa_column=text_column(default=""), repr=False)
     sessions: bool = Field(default=False)
     """Whether the owner's sessions end."""
     step: str = Field(sa_column=text_column(default="accepted"))
@@ -81,7 +81,7 @@ class PurgeReceiptRow(SQLModel, table=True):
     __tablename__ = "purge_receipts"
     number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     purge_id: UUID = Field(sa_column=Column(ForeignKey("purges.id"), nullable=False, unique=True))
-    body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False), repr=False)
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     """The SHA-256 of its canonical form, which the next receipt names."""
 
@@ -92,7 +92,7 @@ class ReceiptKeyRow(SQLModel, table=True):
     __tablename__ = "receipt_keys"
     kid: str = Field(sa_column=Column(Text, primary_key=True))
     public: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
     """The private key, encrypted with the master secret."""
     wrapped_by: str | None = Field(default=None, sa_column=text_column(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=now())

@@ -26,9 +26,9 @@ class ShareRow(SQLModel, table=True):
     account_id: UUID = Field(foreign_key="accounts.id")
     epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
     messages: int = Field(sa_column=Column(BigInteger, nullable=False))
-    sealed_heading: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed_heading: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
     """The slug and the title, for the owner's list."""
-    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
     """The messages."""
     created_at: datetime = Field(sa_column=time(nullable=False))
     expires_at: datetime | None = Field(default=None, sa_column=time())

@@ -76,9 +76,9 @@ class UserRow(SQLModel, table=True):
     __tablename__ = "users"
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), nullable=False, unique=True))
-    email: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    email: str = Field(sa_column=Column(Text, nullable=False, unique=True), repr=False)
     email_verified_at: datetime | None = Field(default=None, sa_column=_time())
-    password: str | None = Field(default=None, sa_column=_text(nullable=True))
+    password: str | None = Field(default=None, sa_column=_text(nullable=True), repr=False)
     """An argon2id hash. None: the user has not chosen a password yet."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
 
@@ -89,7 +89,7 @@ class DataKeyRow(SQLModel, table=True):
     __tablename__ = "data_keys"
     account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True))
-    wrapped: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    wrapped: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True), repr=False)
     wrapped_by: str | None = Field(default=None, sa_column=_text(nullable=True))
     """The id of the key that wrapped it (`Wrapping.current_id`). Null: a version without this column wrapped it."""
     destroyed_at: datetime | None = Field(default=None, sa_column=_time())
@@ -103,7 +103,7 @@ class ApiKeyRow(SQLModel, table=True):
     __table_args__ = (Index(None, "account_id", "created_at"),)
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
-    name: str = Field(sa_column=_text())
+    name: str = Field(sa_column=_text(), repr=False)
     scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     created_at: datetime | None = Field(default=None, sa_column=_now())
     expires_at: datetime | None = Field(default=None, sa_column=_time())
@@ -121,7 +121,7 @@ class ApiKeyRow(SQLModel, table=True):
     month_credits: int = Field(default=0, sa_column=_money(0))
     models: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text), nullable=True))
     """The models that it may call. Null: all."""
-    note: str | None = Field(default=None, sa_column=_text(nullable=True))
+    note: str | None = Field(default=None, sa_column=_text(nullable=True), repr=False)
     strict: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     ancestors: list[UUID] = Field(
         default_factory=list, sa_column=Column(ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]"))
@@ -212,7 +212,7 @@ class TransactionRow(SQLModel, table=True):
     account_id: UUID = Field(foreign_key="accounts.id")
     hold_id: UUID | None = Field(default=None)
     ref: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
-    note: str | None = Field(default=None, sa_column=_text(nullable=True))
+    note: str | None = Field(default=None, sa_column=_text(nullable=True), repr=False)
     position: int = Field(sa_column=_money())
     """1, 2, 3 … in its account, in the order in which the account's transactions commit."""
     created_at: datetime | None = Field(default=None, sa_column=_now())
@@ -332,7 +332,7 @@ class IdempotencyRow(SQLModel, table=True):
     scope: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     hold_id: UUID | None = Field(default=None)
-    sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True), repr=False)
     created_at: datetime | None = Field(default=None, sa_column=_now())
     expires_at: datetime = Field(sa_column=_time(nullable=False))
     epoch: int = Field(default=1, sa_column=_epoch())

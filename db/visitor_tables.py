@@ -16,7 +16,7 @@ class VisitorDayRow(SQLModel, table=True):
 
     __tablename__ = "visitor_days"
     day: date = Field(sa_column=Column(Date, primary_key=True))
-    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
     wrapped_by: str | None = Field(default=None, sa_column=text_column(nullable=True))
     created_at: datetime | None = Field(default=None, sa_column=now())
 

@@ -5,7 +5,7 @@ row is what was opened: a row that somebody destroys meanwhile stays destroyed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import text
@@ -24,7 +24,7 @@ class WrappedTable:
 
     name: str
     keys: Callable[[Secrets], DerivedKeys]
-    key: tuple[tuple[str, str], ...]
+    key: tuple[tuple[str, str], ...] = field(repr=False)
     """The columns of its primary key, and their types."""
     aad: Callable[..., str]
     """What a row is bound to, from the values of `key`."""
@@ -34,8 +34,8 @@ class WrappedTable:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WrappedRow:
-    key: Key
-    wrapped: bytes
+    key: Key = field(repr=False)
+    wrapped: bytes = field(repr=False)
     wrapped_by: str | None
 
 

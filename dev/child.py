@@ -28,7 +28,7 @@ class Program:
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     folder: Path
     ending: tuple[tuple[Signals, float], ...] = ((SIGTERM, 10.0),)
     """Signals to send in order, each with the seconds to wait after it. SIGKILL always follows the last one."""
@@ -45,7 +45,7 @@ class Streams:
 
     output: int | IO[bytes] = subprocess.DEVNULL
     errors: int | IO[bytes] = subprocess.STDOUT
-    given: bytes = b""
+    given: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Finished:
     """The result of a program that has ended."""
 
     code: int
-    output: str
-    errors: str
+    output: str = field(repr=False)
+    errors: str = field(repr=False)
 
 
 class Child:

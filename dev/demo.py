@@ -13,7 +13,7 @@ Errand = Callable[[str, tuple[str, ...]], Awaitable[str]]
 """Runs one of our programs: what for, its command; returns its output."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Demo:
     """What `dev.json` has of the demo account."""
 

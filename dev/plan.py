@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGTERM
 
@@ -55,8 +55,8 @@ class Plan:
 
     settings: Settings
     commands: Commands
-    given: Mapping[str, str]
-    environment: Mapping[str, str]
+    given: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
 
     @property
     def api_url(self) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 TIMEOUT = 5.0
@@ -12,7 +12,7 @@ TIMEOUT = 5.0
 @dataclass(frozen=True)
 class Answer:
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 async def get(url: str, bearer: str | None = None) -> Answer | None:

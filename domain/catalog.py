@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
 from functools import cached_property
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from domain.errors import ModelNotFound
 from domain.meters import TokenPrices
@@ -146,7 +146,7 @@ class Provider(Frozen):
     active: bool
     base_url: str = ""
     api_key: SecretStr | None = None
-    headers: Mapping[str, SecretStr] = {}
+    headers: Mapping[str, SecretStr] = Field(default={}, repr=False)
     options: Mapping[str, str] = {}
     """Further settings, as its kind names them."""
     capabilities: frozenset[Capability] = frozenset()

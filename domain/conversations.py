@@ -5,6 +5,7 @@ A saved message is a JSON object: OpenAI's message under `message`, beside it wh
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,7 +35,7 @@ class Conversation:
     """A conversation without its messages."""
 
     id: UUID
-    title: str
+    title: str = field(repr=False)
     messages: int
     size: int
     created_at: datetime
@@ -45,9 +46,9 @@ class Conversation:
 class SavedMessage:
     position: int
     created_at: datetime
-    message: Mapping[str, Any]
+    message: Mapping[str, Any] = field(repr=False)
     """OpenAI's message."""
-    about: Mapping[str, Any]
+    about: Mapping[str, Any] = field(repr=False)
     """Of an answer: `model`, `finish_reason`, `usage`, `charge`, `credits_charged`; `partial` if it broke off."""
 
     @property

@@ -91,7 +91,7 @@ class IdempotencyRecord:
 
     fingerprint: bytes
     hold_id: UUID
-    sealed: bytes | None
+    sealed: bytes | None = field(repr=False)
     epoch: int = 1
     """Of the account, when the claim was made."""
     remembered: timedelta = REMEMBERED
@@ -104,7 +104,7 @@ class State:
     now: datetime
     accounts: dict[UUID, Account] = field(default_factory=dict)
     keys: dict[UUID, Key] = field(default_factory=dict)
-    secrets: dict[bytes, Secret] = field(default_factory=dict)
+    secrets: dict[bytes, Secret] = field(default_factory=dict, repr=False)
     claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
     """By account and scope."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
@@ -127,8 +127,8 @@ class AppendedTurn:
     epoch: int
     hold_id: UUID
     first: int
-    sealed: Sequence[bytes]
-    title: bytes | None
+    sealed: Sequence[bytes] = field(repr=False)
+    title: bytes | None = field(repr=False)
     """Sealed. None unless the conversation begins with it."""
 
 
@@ -145,7 +145,7 @@ class Transaction:
     hold_id: UUID | None
     ref: str | None
     postings: tuple[Posting, ...]
-    note: str | None
+    note: str | None = field(repr=False)
     position: int
     created_at: datetime
 
@@ -159,7 +159,7 @@ class Changes:
     called: set[UUID] = field(default_factory=set)
     """Keys that made a request themselves: those of `keys` that were used."""
     claims: dict[tuple[UUID, bytes], IdempotencyRecord] = field(default_factory=dict)
-    sealed: dict[UUID, bytes] = field(default_factory=dict)
+    sealed: dict[UUID, bytes] = field(default_factory=dict, repr=False)
     """Answers to keep, by the hold whose claim they are for."""
     turns: list[AppendedTurn] = field(default_factory=list)
     transactions: list[Transaction] = field(default_factory=list)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Kind(StrEnum):
@@ -43,7 +43,7 @@ class MediaRequest(BaseModel):
     kind: Kind
     model: str
     """The provider's own name of the model."""
-    prompt: str
+    prompt: str = Field(repr=False)
     width: int | None = None
     height: int | None = None
     n: int = 1
@@ -52,7 +52,7 @@ class MediaRequest(BaseModel):
     response_format: str | None = None
     speed: float = 1.0
     seed: int | None = None
-    image: str | None = None
+    image: str | None = Field(default=None, repr=False)
 
 
 class Output(BaseModel):
@@ -60,7 +60,7 @@ class Output(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    object_key: str
+    object_key: str = Field(repr=False)
     content_type: str
     bytes: int
     width: int | None = None
@@ -74,7 +74,7 @@ class JobError(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     code: str
-    message: str
+    message: str = Field(repr=False)
 
 
 INTERNAL_ERROR = JobError(

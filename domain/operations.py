@@ -1,6 +1,7 @@
 """The operations of the ledger, as values. Each has its effect once, however often it is sent; `Admit` each time."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import field
 from datetime import timedelta
 from uuid import UUID
 
@@ -27,7 +28,7 @@ class IdempotencyClaim:
     implicit: bool = False
     """No `Idempotency-Key` was sent: counts only for an account that has its SDK's retries recognised."""
     remembered: timedelta = REMEMBERED
-    previous: tuple[tuple[bytes, bytes], ...] = ()
+    previous: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     """Scope and fingerprint of the same request by each previous secret."""
 
     @property
@@ -95,7 +96,7 @@ class SavedTurn:
     """Of the key that seals them."""
     seal: Callable[[int, int], Sequence[bytes]]
     """Seals the messages for their positions: takes the first one's, and the credits that were charged."""
-    title: bytes | None = None
+    title: bytes | None = field(default=None, repr=False)
     """Sealed. None if the conversation was there before this call."""
 
 
@@ -109,7 +110,7 @@ class Settle:
     minimum: bool = True
     """False when the stream broke or its client left: no minimum, and never above the hold."""
     closed_by: ClosedBy = ClosedBy.CALL
-    sealed: bytes | None = None
+    sealed: bytes | None = field(default=None, repr=False)
     """The answer, for a replay under the call's claim: readable to whoever sends the same token and key again."""
     provider: str | None = None
     cost: int | None = None
@@ -157,7 +158,7 @@ class Refund:
     hold_id: UUID
     account_id: UUID
     closed_by: ClosedBy = ClosedBy.CALL
-    note: str | None = None
+    note: str | None = field(default=None, repr=False)
     """The reason. The transaction keeps it; the account's owner sees it."""
 
 
@@ -168,7 +169,7 @@ class Grant:
     account_id: UUID
     amount: int
     ref: str
-    note: str | None = None
+    note: str | None = field(default=None, repr=False)
     """What it is for. The account's owner sees it."""
 
 
@@ -179,7 +180,7 @@ class Adjust:
     account_id: UUID
     amount: int
     ref: str
-    note: str
+    note: str = field(repr=False)
 
 
 Operation = Admit | Reserve | Renew | Extend | Settle | Void | Sweep | Refund | Grant | Adjust

@@ -5,7 +5,7 @@ Pure. `tests/support/receipt_verifier.py` verifies them with other means.
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import new as hmac
 from typing import Any
@@ -30,7 +30,7 @@ class ReceiptInvalid(Exception):
 class SigningKey:
     """An Ed25519 key. Its name (`kid`) is the thumbprint of its public half (RFC 7638)."""
 
-    seed: bytes
+    seed: bytes = field(repr=False)
 
     @property
     def public(self) -> bytes:

@@ -1,6 +1,6 @@
 """A charge explained: all that a reader needs to compute it again. Nothing is stored for it but the ledger itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -36,7 +36,7 @@ class Movement:
     id: UUID
     kind: TransactionKind
     created_at: datetime
-    note: str | None
+    note: str | None = field(repr=False)
     lines: tuple[Posting, ...]
 
 

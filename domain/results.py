@@ -1,5 +1,6 @@
 """What the ledger's operations return: one result each, or an error."""
 
+from dataclasses import field
 from datetime import datetime
 from uuid import UUID
 
@@ -48,7 +49,7 @@ class Replay:
 
     hold_id: UUID
     account_id: UUID
-    sealed: bytes | None
+    sealed: bytes | None = field(repr=False)
     charged: int
     available: int
     requests: Left | None = None

@@ -5,7 +5,7 @@ copies lie. Pure: entropy is handed in.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -36,7 +36,7 @@ def unseal(key: bytes, sealed: bytes, *, aad: str) -> bytes:
 class Wrapping:
     """Wraps data keys with the newest master secret, and opens what older ones wrapped."""
 
-    keys: Sequence[bytes]
+    keys: Sequence[bytes] = field(repr=False)
 
     @classmethod
     def of(cls, master: str, previous: Sequence[str] = ()) -> "Wrapping":

@@ -5,7 +5,7 @@ one has to say what happens to what an older secret made. Pure.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 
@@ -33,8 +33,8 @@ class DerivedKeys:
     restarted with the new secret makes.
     """
 
-    current: bytes
-    previous: tuple[bytes, ...] = ()
+    current: bytes = field(repr=False)
+    previous: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def every(self) -> tuple[bytes, ...]:
@@ -46,8 +46,8 @@ class DerivedKeys:
 class Secrets:
     """The master secret, and older ones."""
 
-    current: str
-    previous: Sequence[str] = ()
+    current: str = field(repr=False)
+    previous: Sequence[str] = field(default=(), repr=False)
 
     def derive(self, purpose: Purpose) -> DerivedKeys:
         older = [secret for secret in dict.fromkeys(self.previous) if secret != self.current]

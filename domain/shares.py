@@ -5,6 +5,7 @@ The slug is the only thing that opens a page, so it is stored as a hash, as a ke
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,10 +36,10 @@ class SharedMessage:
     """A message as a page shows it."""
 
     role: str
-    text: str
+    text: str = field(repr=False)
     model: str | None = None
     """Of an answer: how its model is called."""
-    images: tuple[str, ...] = ()
+    images: tuple[str, ...] = field(default=(), repr=False)
     """Links."""
     omitted: int = 0
     """Parts that are not shared: pictures that were sent as bytes, sound, files."""

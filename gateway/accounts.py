@@ -19,7 +19,7 @@ from gateway.keys import KeyOrder
 class AccountOrder:
     """An account to open. The order holds its ids, so an order that is carried out twice opens one account."""
 
-    email: str
+    email: str = field(repr=False)
     key: KeyOrder
     credits: int = 0
     exist_ok: bool = False

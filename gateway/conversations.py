@@ -40,7 +40,7 @@ class Search:
 
     limit: int
     after: Place | None = None
-    title: str | None = None
+    title: str | None = field(default=None, repr=False)
     """A part of the title, in any case."""
 
 
@@ -60,8 +60,8 @@ class MessagePage:
 
 @dataclass(frozen=True, slots=True)
 class NewConversation:
-    title: str | None = None
-    messages: Sequence[dict[str, Any]] = ()
+    title: str | None = field(default=None, repr=False)
+    messages: Sequence[dict[str, Any]] = field(default=(), repr=False)
     """OpenAI's, checked already."""
     conversation_id: UUID = field(default_factory=new_id)
 

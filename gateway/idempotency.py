@@ -7,7 +7,7 @@ with the `Idempotency-Key`; the server keeps neither, so it cannot open the answ
 import hmac
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property, partial
 from hashlib import sha256
@@ -33,7 +33,7 @@ class IdempotentRequest:
     """The claim of a request, and the caller's secret that encrypts its answer."""
 
     claim: IdempotencyClaim
-    secret: bytes | None
+    secret: bytes | None = field(repr=False)
     """None means that no answer is stored for this caller."""
 
     def sealed(self, plain: bytes) -> bytes | None:

@@ -1,7 +1,7 @@
 """Media jobs: what one would cost, and its acceptance. What happens to it then is `workflows/media.py`."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ class JobRequest:
 
     kind: Kind
     model: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(repr=False)
     idempotent: IdempotentRequest | None = None
     admitted: bool = False
     """An `Admit` has already counted this request."""

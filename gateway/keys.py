@@ -42,12 +42,12 @@ def _new_token() -> str:
 class KeyOrder:
     """A key to create. What is None is as far as the requesting key goes; without `scopes`, the usual ones of it."""
 
-    name: str
+    name: str = field(repr=False)
     scopes: list[str] | None = None
     limits: Limits = NO_LIMITS
     models: frozenset[str] | None = None
     expires_at: datetime | None = None
-    note: str | None = None
+    note: str | None = field(default=None, repr=False)
     strict: bool = False
     key_id: UUID = field(default_factory=new_id)
     token: str = field(default_factory=_new_token, repr=False)
@@ -66,11 +66,11 @@ class KeySettings(TypedDict, total=False):
 class KeyEdit:
     """What a change asks for; None leaves it."""
 
-    name: str | None = None
+    name: str | None = field(default=None, repr=False)
     scopes: list[str] | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
     """By their names in `Limits`; one that is not named stays, None takes it away."""
-    settings: KeySettings = field(default_factory=KeySettings)
+    settings: KeySettings = field(default_factory=KeySettings, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class CreatedKey:
     """A key with its token: at its creation, or after a rotation."""
 
     id: UUID
-    name: str
-    key: str
+    name: str = field(repr=False)
+    key: str = field(repr=False)
     """The whole token: here and nowhere else."""
     masked: str
     scopes: list[str]
@@ -95,7 +95,7 @@ class CreatedKey:
     expires_at: datetime | None
     models: list[str] | None = None
     limits: dict[str, int] = field(default_factory=dict)
-    note: str | None = None
+    note: str | None = field(default=None, repr=False)
     strict: bool = False
     parent_id: UUID | None = None
     previous_expires_at: datetime | None = None

@@ -4,7 +4,7 @@ None of them tells by its answer, by its time or by what it stores whether an ad
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -43,7 +43,7 @@ class People:
 class SignedIn:
     account_id: UUID
     session: NewSession
-    browser: str
+    browser: str = field(repr=False)
     """The cookie by which this browser is known the next time."""
 
 
@@ -51,7 +51,7 @@ class SignedIn:
 class OneTimeLink:
     """A link before it is stored. Only its digest will be."""
 
-    secret: str
+    secret: str = field(repr=False)
     stored: NewLink
 
 

@@ -5,7 +5,7 @@ what is saved agree. A call that is not charged, or whose process died, keeps no
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ from gateway.wire import ModelCall
 class Answered:
     """What a call produced, as far as it came."""
 
-    message: dict[str, Any]
+    message: dict[str, Any] = field(repr=False)
     finish_reason: str | None
     partial: bool
 
@@ -38,9 +38,9 @@ class Turn:
 
     key: ContentKey
     conversation_id: UUID
-    questions: Sequence[bytes]
+    questions: Sequence[bytes] = field(repr=False)
     """The messages of the request that are not saved yet."""
-    title: bytes | None
+    title: bytes | None = field(repr=False)
     """Sealed, of a new conversation."""
 
     def saved(self, answered: Answered, about: Mapping[str, Any]) -> SavedTurn:

@@ -4,7 +4,7 @@ PostgreSQL has them, so that a session that has ended is unknown to every proces
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -22,7 +22,7 @@ class NewSession:
     """A session that has begun. Only here is its secret, for the cookie."""
 
     id: UUID
-    secret: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

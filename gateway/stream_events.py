@@ -1,6 +1,7 @@
 """The events that a stream's relay takes, and the effects that it returns (`gateway.relay`, `gateway.streams`)."""
 
 from collections.abc import Sequence
+from dataclasses import field
 
 from domain.catalog import Route
 from domain.errors import GatewayError
@@ -140,7 +141,7 @@ class Settle:
     """Output tokens above the limit that was sent."""
     capped: bool = False
     """True if the charge is at most what is held, because the client left before the end."""
-    answer: bytes | None = None
+    answer: bytes | None = field(default=None, repr=False)
     answered: Answered | None = None
     """What there is to keep of the answer, for a call that is saved."""
 

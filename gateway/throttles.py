@@ -4,7 +4,7 @@ Each throttle is taken before the work, and given back when the try succeeds. Th
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from db import throttles as stored
@@ -19,9 +19,9 @@ from domain.throttles import Throttle
 class Client:
     """Who asks, as far as it is known."""
 
-    network: str
+    network: str = field(repr=False)
     """An IPv4 address, or the /64 network of an IPv6 address."""
-    browser: str | None = None
+    browser: str | None = field(default=None, repr=False)
     """The cookie of a browser in which somebody has signed in."""
 
 

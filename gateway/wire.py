@@ -1,6 +1,7 @@
 """The values between the gateway and a client wire (`api.wire.base`): a parsed request, and an answer to write."""
 
 from collections.abc import Sequence
+from dataclasses import field
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -26,7 +27,7 @@ class ModelCall:
     """One request to a model, in the gateway's words."""
 
     model: str
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
     """OpenAI's shape, which all providers' adapters take."""
     stream: bool = False
     choices: int = 1
@@ -81,10 +82,10 @@ class Bill:
 class CompletedAnswer:
     """A whole answer that is charged: OpenAI's `chat.completion` with our id, and what was billed as `usage`."""
 
-    body: dict[str, Any]
-    encoded: bytes
+    body: dict[str, Any] = field(repr=False)
+    encoded: bytes = field(repr=False)
     """`body` as JSON."""
-    native: dict[str, Any] | None = None
+    native: dict[str, Any] | None = field(default=None, repr=False)
     """The provider's own answer, where it speaks the client's wire. A replay has none."""
 
 

@@ -81,7 +81,7 @@ class ChatCall:
 
     model: str
     """The provider's name for the model."""
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
     output_limit: int
     """Tokens per choice that the hold pays for. The adapter sends it upstream as the limit."""
     capabilities: frozenset[str] = frozenset()
@@ -109,7 +109,7 @@ class Timeouts:
 class UpstreamRequest:
     """One HTTP request to a provider, without what the transport adds (`Host`, `Content-Length`, `User-Agent`)."""
 
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     method: str = "POST"
@@ -130,16 +130,16 @@ class Accepted:
 class Delta:
     """A part of the answer."""
 
-    chunk: dict[str, Any]
+    chunk: dict[str, Any] = field(repr=False)
     """OpenAI's chunk, complete: `choices` with `index` and `delta`, indexes and ids of tool calls; no `usage`."""
-    text: str = ""
+    text: str = field(default="", repr=False)
     """All text of the chunk, with reasoning and tool arguments. Its tokens are counted, and the hold pays for them.
 
     It is for the gateway. A `StreamWriter` reads `chunk`: in a replay nothing is counted, and this is empty.
     """
     finished: tuple[int, ...] = ()
     """The indexes of the choices that end with this chunk."""
-    native: bytes | None = None
+    native: bytes | None = field(default=None, repr=False)
     """The vendor's own event, when `ChatCall.native` was sent. An event that ends a choice carries no text."""
 
 
@@ -162,13 +162,13 @@ ProviderEvent = Accepted | Delta | Report | Done
 class WholeAnswer:
     """An answer that was not streamed."""
 
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
     """OpenAI's `chat.completion`, complete: `choices` with `index`, `message`, `finish_reason`; no `usage`."""
-    text: str
+    text: str = field(repr=False)
     """All text of the answer. Its tokens are counted when `usage` is None."""
     usage: Usage | None
     """None when the provider reported no credible usage."""
-    native: dict[str, Any] | None = None
+    native: dict[str, Any] | None = field(default=None, repr=False)
     """The vendor's own answer, when `ChatCall.native` was sent."""
 
 

@@ -4,6 +4,7 @@ Comments and lines without data are bounded too: they cost time, and a provider 
 """
 
 from collections.abc import Iterator
+from dataclasses import field
 
 from domain.errors import UpstreamError
 from domain.records import record
@@ -19,7 +20,7 @@ _BOM = b"\xef\xbb\xbf"
 class Failure:
     """The data of an `event: error`."""
 
-    data: bytes
+    data: bytes = field(repr=False)
 
 
 class Decoder:

@@ -1,7 +1,7 @@
 """The Protocol of an object store."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from typing import Protocol
 class Stored:
     """An object's metadata."""
 
-    key: str
+    key: str = field(repr=False)
     bytes: int
     content_type: str
     version: str | None = None
@@ -21,7 +21,7 @@ class Stored:
 class Listed:
     """An entry of a listing."""
 
-    key: str
+    key: str = field(repr=False)
     bytes: int
     modified_at: datetime
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Self
 
@@ -25,8 +25,8 @@ class KeyUnknown(Exception):
 class Keyring:
     """The key that encrypts, and all keys that decrypt."""
 
-    current: str
-    keys: Mapping[str, bytes]
+    current: str = field(repr=False)
+    keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
     def derived(cls, secret: str, previous: Iterable[str] = ()) -> Self:

@@ -16,14 +16,14 @@ class ErrorAnswer:
     """An error for a client, before a wire formats it."""
 
     status: int
-    message: str
+    message: str = field(repr=False)
     param: str | None = None
     """The field of the request that is at fault."""
     code: str | None = None
     """One of `api.errors.CODES`; None for a path or a method that is not served."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """For a 402: the credits needed and available."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class ClientWire(Protocol):

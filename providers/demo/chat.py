@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ Delta = dict[str, Any]
 class Choice:
     """One choice of an answer, whole and in the deltas that a stream sends."""
 
-    text: str
+    text: str = field(repr=False)
     calls: tuple[ToolCall, ...]
     finish_reason: str
     tokens: int

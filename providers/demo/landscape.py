@@ -2,8 +2,7 @@
 
 import math
 import random
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -15,11 +14,12 @@ ACROSS, DOWN = 4, 2
 """Outlines are drawn this much larger and then reduced: smooth edges, and in a video steps of a quarter pixel."""
 
 
-class View(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class View:
     """The parameters of a landscape."""
 
-    prompt: str
-    seed: str
+    prompt: str = field(repr=False)
+    seed: str = field(repr=False)
     size: tuple[int, int]
 
 

@@ -1,6 +1,6 @@
 """A media request, checked as a real provider checks it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domain.errors import UpstreamRefused
@@ -26,8 +26,8 @@ class Order:
     """A valid request, with all defaults."""
 
     kind: Kind
-    prompt: str
-    seed: str
+    prompt: str = field(repr=False)
+    seed: str = field(repr=False)
     wait: timedelta
     fails: bool
     size: tuple[int, int] = (0, 0)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +17,8 @@ class ToolCall:
     """A call of a function with JSON arguments, or of a custom tool with a text."""
 
     id: str
-    name: str
-    given: str
+    name: str = field(repr=False)
+    given: str = field(repr=False)
     custom: bool = False
     legacy: bool = False
     """True for a call of one of `functions`, which came before `tools`: a `function_call` without an id."""

@@ -142,6 +142,28 @@ def test_an_argument_that_is_not_text_of_one_line(command: str, word: str) -> No
     assert result.exit_code == 2
 
 
+@pytest.mark.parametrize("text", ['{"receipt": [1, 2]}', '{"receipt": "x"}', "[]", "[" * 100_000, "\u00e9"])
+def test_what_is_no_receipt(url: str, tmp_path: Path, text: str) -> None:
+    (tmp_path / "receipt").write_text(text)
+    result = invoke(url, "receipts verify", str(tmp_path / "receipt"))
+    assert one_line(result.stderr).endswith(("is no receipt", "is no readable receipt"))
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "soon"])
+def test_a_time_that_is_none(time: str) -> None:
+    result = invoke("postgresql://never.asked.invalid/yout", "plans end", ACCOUNT, "--at", time)
+    assert one_line(result.stderr).startswith(f"'{time}' is no time")
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["accounts list", "holds list", "payments list"])
+def test_a_list_of_more_rows_than_there_can_be(command: str) -> None:
+    result = invoke("postgresql://never.asked.invalid/yout", command, "--limit", "9" * 20)
+    assert "Invalid value for '--limit'" in result.stderr
+    assert result.exit_code == 2
+
+
 @pytest.mark.parametrize("address", ["a b@example.com", "nobody", "@", "a@", ""])
 def test_what_is_no_address_makes_no_account(url: str, address: str) -> None:
     result = invoke(url, "accounts create", "--email", address)

@@ -183,6 +183,9 @@ async def test_one_job_or_page_alone(site: Site) -> None:
     for missing in ({"job": str(UUID(int=1))}, {"share": "nobody"}):
         assert (await ann.http.post("/api/chat/purge/", json=ERASE | {"only": missing})).status_code == 404
     assert (await bob.http.post("/api/chat/purge/", json=ERASE | {"only": {"share": made["slug"]}})).status_code == 404
+    for no_slug in ("a\0b", "\u202e", "a b"):
+        refused = await ann.http.post("/api/chat/purge/", json=ERASE | {"only": {"share": no_slug}})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "only.share")
     theirs = await others(site.world, ann)
     page = await purged(ann, only={"share": made["slug"]})
     assert page["receipt"]["deleted"] == {"shares": 1, "objects": 0, "workflows": 0}
