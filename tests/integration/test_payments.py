@@ -328,7 +328,15 @@ async def test_an_event_that_is_not_genuine_is_refused(shop: Shop) -> None:
     body = completed(account=owner.account_id)
     raw, signature = signed(body)
     old, foreign = signed(body, timestamp=int(time.time()) - 301), signed(body, "whsec_of_somebody_else_0123")
-    for forged in ((raw, ""), (raw + b" ", signature), (raw, "t=1,v1=0"), (raw, "t=1,v1=\xe9"), old, foreign, (b"\xff", signature)):
+    for forged in (
+        (raw, ""),
+        (raw + b" ", signature),
+        (raw, "t=1,v1=0"),
+        (raw, "t=1,v1=\xe9"),
+        old,
+        foreign,
+        (b"\xff", signature),
+    ):
         with pytest.raises(RequestInvalid, match="signature"):
             await shop.payments.receive(*forged)
     wrongs: list[Any] = [{**body, "livemode": False}, {**body, "data": {}}, {"type": "charge.refunded"}, []]
