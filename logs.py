@@ -85,10 +85,9 @@ def _warned(
 def _without_tracebacks(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """A traceback's last line is the exception's text, which may quote a request: keep the type alone."""
     info = event.pop("exc_info", None)
-    if isinstance(info, tuple) and info[0] is not None:
-        event["fault"] = info[0].__name__
-    elif isinstance(info, BaseException):
-        event["fault"] = type(info).__name__
+    fault = info if isinstance(info, BaseException) else (info if isinstance(info, tuple) else sys.exc_info())[1]
+    if info and fault is not None:
+        event["fault"] = type(fault).__name__
     event.pop("stack_info", None)
     return event
 

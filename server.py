@@ -45,7 +45,7 @@ from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.conversations import Conversations
-from gateway.erasure import Erasure, PurgeStarter
+from gateway.erasure import AcceptedPurges, Erasure
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
@@ -71,8 +71,8 @@ from settings import Settings
 from temporal.client import connect, converter
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
-from workflows import histories, start
-from workflows.start import MediaStarter
+from workflows import start
+from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +151,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
     async def start_purge(purge_id: UUID) -> None:
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                await histories.start_purge(temporal, purge_id)
+                await start.start_purge(temporal, purge_id)
         except (ServiceUnavailable, TimeoutError):
             log.warning("purge accepted, Temporal is away", purge=str(purge_id))
 
@@ -232,12 +232,10 @@ def _event_reader(settings: Settings) -> EventReader | None:
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
-    maintenance = Maintenance(wired.jobs, MediaStarter(temporal), wired.errors)
-    purges = PurgeStarter(wired.database, partial(histories.start_purge, temporal), wired.errors)
+    maintenance = Maintenance(wired.jobs, AcceptedPurges(wired.database), Starter(temporal), wired.errors)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),
-        MaintenanceTask("start_purges", purges.start_waiting),
         MaintenanceTask("start_orphans", maintenance.start_orphans),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),

@@ -53,7 +53,7 @@ from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
 from workflows.media import MediaWorkflow
 from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES
 from workflows.purge import PurgeWorkflow
-from workflows.start import MediaStarter
+from workflows.start import Starter
 
 WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow, PurgeWorkflow]
 SANDBOX = SandboxedWorkflowRunner(
@@ -83,7 +83,7 @@ class Parts:
     auditor: Auditor
     sweeper: Sweeping
     pruning: Pruning
-    maintenance: Callable[[MediaStarter], Maintaining]
+    maintenance: Callable[[Starter], Maintaining]
     outputs: DeletingOutputs
     plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
@@ -118,9 +118,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
     media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
     bookkeeping = BookkeepingActivities(parts.jobs)
-    maintenance = MaintenanceActivities(
-        parts.maintenance(MediaStarter(client)), parts.sweeper, parts.pruning, parts.outputs
-    )
+    maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
     audit = AuditActivities(parts.auditor)
     purge = PurgeActivities(parts.erasure(Histories(client)))
     granting = GrantActivities(parts.plans)
@@ -261,6 +259,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.audit import Audits
     from db.pruning import Pruning
     from db.sweeper import Sweeper
+    from gateway.erasure import AcceptedPurges
     from gateway.erasure_steps import ErasureSteps
     from gateway.maintenance import Maintenance
     from gateway.plans import PlanGrants
@@ -279,7 +278,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     Audits(wired.database),
                     Sweeper(wired.database),
                     Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
-                    lambda starter: Maintenance(wired.jobs, starter, wired.errors),
+                    lambda starter: Maintenance(wired.jobs, AcceptedPurges(wired.database), starter, wired.errors),
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),
                     lambda histories: ErasureSteps(

@@ -85,7 +85,7 @@ class Ended(Payload):
 
 
 class JobCount(Payload):
-    """How many jobs a round of maintenance dealt with."""
+    """How many jobs, or purges, a round of maintenance dealt with."""
 
     jobs: int
 

@@ -21,11 +21,13 @@ from bench.stack import Api, Stack, start_upstream
 from dev.temporal import EmbeddedTemporal
 
 CALLERS = 4
+PACE = 0.1
+"""Seconds from call to call of one caller: the cores are busy, not full, or everything beside would hurt."""
 PLANT = """
 SET session_replication_role = replica;
 CREATE TEMPORARY TABLE calls AS
-SELECT gen_random_uuid() AS id, n, now() - interval '1 hour' * (1 - n::float / {calls}) AS at
-FROM generate_series(1, {calls}) AS n;
+SELECT uuidv7(at - now()) AS id, n, at
+FROM (SELECT n, now() - interval '1 hour' * (1 - n::float / {calls}) AS at FROM generate_series(1, {calls}) AS n);
 INSERT INTO holds (id, account_id, kind, model, state, amount, charged, input_bound, output_limit, created_at,
                    closed_at, closed_by)
 SELECT id, '{account}', 'chat', 'bench-plain', 'settled', 30, 20, 10, 20, at, at, 'call' FROM calls;
@@ -52,7 +54,7 @@ ANALYZE holds, usage, transactions, lines
 
 @dataclass(slots=True)
 class Caller:
-    """Calls one after the other, and measures how long each takes."""
+    """Calls at a steady pace, and measures how long each call takes."""
 
     api: Api
     token: str
@@ -69,6 +71,7 @@ class Caller:
                     await answer.read()
                     answer.raise_for_status()
                 taken.append(time.perf_counter() - began)
+                await asyncio.sleep(max(0.0, PACE - taken[-1]))
         return taken
 
 

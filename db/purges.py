@@ -128,19 +128,28 @@ async def call(session: AsyncSession, function: str, purge_id: UUID, *, batch: i
     return None if done is None else int(done)
 
 
+async def commit_later(session: AsyncSession) -> None:
+    """Let this transaction's commit not wait for the disk. Any later commit that waits takes it along."""
+    await (await session.connection()).execute(text("SET LOCAL synchronous_commit = off"))
+
+
 _LEFT = """
 SELECT (SELECT count(*) FROM data_keys WHERE account_id = :account AND epoch < :epoch AND wrapped IS NOT NULL),
        (SELECT count(*) FROM transactions t JOIN holds h ON h.id = t.hold_id
         WHERE t.account_id = :account AND h.epoch < :epoch),
        (SELECT count(*) FROM holds WHERE account_id = :account AND epoch < :epoch AND state = 'open')
+       + (SELECT count(*) FROM holds WHERE account_id = :account AND epoch < :epoch AND state = 'void' AND amount = 0)
 """
 
 
 async def left_of_everything(session: AsyncSession, purge: PurgeRow) -> dict[str, int]:
-    """Count what is not a row of a table in `db/erasure.py`: keys that open, movements and open calls."""
+    """Count what is not a row of a table in `db/erasure.py`: keys that open, movements, and calls without movements.
+
+    Those are open, or were never placed.
+    """
     values = {"account": purge.account_id, "epoch": purge.epoch}
     row = (await (await session.connection()).execute(text(_LEFT), values)).one()
-    return dict(zip(("data_keys", "movements", "open_calls"), map(int, row), strict=True))
+    return dict(zip(("data_keys", "movements", "calls"), map(int, row), strict=True))
 
 
 _BALANCE = """

@@ -66,9 +66,11 @@ def _current() -> SelectOfScalar[ShareRow]:
     )
 
 
-async def published(session: AsyncSession, slug_hash: bytes) -> ShareRow | None:
-    """Return a live page, whoever asks. A suspended account has none, nor has an epoch that ended."""
-    query = _current().where(ShareRow.slug_hash == slug_hash, col(AccountRow.suspended_at).is_(None))
+async def published(session: AsyncSession, slug_hash: bytes, *, whole: bool = False) -> ShareRow | None:
+    """Return a live page, whoever asks, with messages if `whole`. None of a suspended account, or of an ended epoch."""
+    query = (_current() if whole else _heads()).where(
+        ShareRow.slug_hash == slug_hash, col(AccountRow.suspended_at).is_(None)
+    )
     return (await session.exec(query)).one_or_none()
 
 

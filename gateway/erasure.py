@@ -11,16 +11,12 @@ from db.engine import Database, Session
 from db.erasure import Extent
 from db.purge_tables import PurgeRow
 from domain.errors import NotFound
-from domain.rounds import MaintenanceErrors, Round
 from domain.sealing import Wrapping
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
 PARTS = ("conversation", "share", "job")
 """What alone a purge may erase."""
-ORPHAN_AGE = timedelta(seconds=5)
-"""A purge that nobody has started so long after it was accepted."""
-BATCH = 100
 Start = Callable[[UUID], Awaitable[None]]
 """Starts a purge's workflow, or joins it. Raises `ServiceUnavailable` while Temporal is away."""
 
@@ -129,19 +125,11 @@ async def _purge(session: Session, row: PurgeRow) -> Purge:
 
 
 @dataclass(frozen=True, slots=True)
-class PurgeStarter:
-    """Sees to it that every accepted purge runs. A round is safe to do twice, and from many processes at once."""
+class AcceptedPurges:
+    """What `gateway.maintenance` starts."""
 
     database: Database
-    start: Start
-    errors: MaintenanceErrors
 
-    async def start_waiting(self) -> int:
+    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
         async with self.database.reading() as session:
-            waiting = list(await purges.waiting(session, ORPHAN_AGE, BATCH))
-        starting: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self.errors)
-        return await starting.run(waiting, self._started)
-
-    async def _started(self, purge_id: UUID) -> bool:
-        await self.start(purge_id)
-        return True
+            return list(await purges.waiting(session, older_than, limit))

@@ -4,8 +4,9 @@ The order is that of `workflows/purge.py`: end what runs, count, destroy the key
 roll up the ledger, count again, sign a receipt.
 """
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -29,7 +30,9 @@ CALL_GRACE = timedelta(seconds=5)
 JOB_GRACE = timedelta(seconds=60)
 """Providers are asked to stop their jobs. After this the workflows are terminated."""
 PAGE = 50
-BATCH = 2000
+BATCH = 500
+PAUSE = 0.25
+"""Between two batches, by the time of the first: where the database is busy, batches are longer, and pauses too."""
 MAX_STEP_SECONDS = 20.0
 """An activity ends after this, and the workflow asks for the next one."""
 LISTED = 1000
@@ -143,15 +146,15 @@ class ErasureSteps:
 
     async def delete_rows(self, purge_id: UUID) -> bool:
         """Delete rows, a batch after the other. True when none is left."""
-        end = time.monotonic() + MAX_STEP_SECONDS
-        while time.monotonic() < end:
-            async with self.database.transaction() as session:
-                purge = await purges.find(session, purge_id)
-                batch = await erasure.erase(session, purges.extent(purge), BATCH)
-                await purges.note(session, purge_id, "rows", **(dict([batch]) if batch else {}))
-            if batch is None:
-                return True
-        return False
+        async with self.database.reading() as session:
+            extent = purges.extent(await purges.find(session, purge_id))
+
+        async def batch(session: Session) -> bool:
+            gone = await erasure.erase(session, extent, BATCH)
+            await purges.note(session, purge_id, "rows", **(dict([gone]) if gone else {}))
+            return gone is not None
+
+        return await self._repeat(batch)
 
     async def roll_up(self, purge_id: UUID) -> bool:
         """Take the calls out of the books, a batch after the other. True when none is left."""
@@ -161,13 +164,30 @@ class ErasureSteps:
                 return True
             hashed = await purges.call(session, "hash_references", purge_id)
             await purges.note(session, purge_id, "ledger", **({"references": hashed} if hashed else {}))
+
+        async def batch(session: Session) -> bool:
+            calls = await purges.call(session, "roll_up", purge_id, batch=BATCH)
+            await purges.note(session, purge_id, "ledger", **({"calls": calls} if calls else {}))
+            return calls is not None
+
+        return await self._repeat(batch)
+
+    async def _repeat(self, batch: Callable[[Session], Awaitable[bool]]) -> bool:
+        """Run batches, each in a transaction of its own, until one finds nothing: True. False when the time is over.
+
+        A batch that has found something does not wait for the disk, so no call waits behind it for the log. A crash of
+        PostgreSQL may bring its rows back. That is safe: the log has one order, and the last batch, which finds
+        nothing, does wait, and with it all before it. So a step that is done is durable, as are destroyed keys, hashed
+        references and the receipt, which are no batches. A step that is not done finds the rows, and deletes them
+        again.
+        """
         end = time.monotonic() + MAX_STEP_SECONDS
-        while time.monotonic() < end:
+        while (begun := time.monotonic()) < end:
             async with self.database.transaction() as session:
-                calls = await purges.call(session, "roll_up", purge_id, batch=BATCH)
-                await purges.note(session, purge_id, "ledger", **({"calls": calls} if calls else {}))
-            if calls is None:
-                return True
+                if not await batch(session):
+                    return True
+                await purges.commit_later(session)
+            await asyncio.sleep(PAUSE * (time.monotonic() - begun))
         return False
 
     async def conclude(self, purge_id: UUID) -> bool:

@@ -29,11 +29,12 @@ class FairTurns:
 
     async def run(self, owner: Hashable, work: Callable[[], Result]) -> Result:
         """Run work in a thread in this owner's turn. Raises `RateLimited` when too much of the owner's work waits."""
-        async with self._turn(owner):
+        async with self.turn(owner):
             return await asyncio.to_thread(work)
 
     @asynccontextmanager
-    async def _turn(self, owner: Hashable) -> AsyncIterator[None]:
+    async def turn(self, owner: Hashable) -> AsyncIterator[None]:
+        """Have this owner's turn until the end of the block. Raises `RateLimited` as `run` does."""
         waiting = self._waiting.get(owner, ())
         if len(waiting) >= self._max_waiting:
             raise RateLimited("This account has too many large requests at once.", retry_after=_RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""What a saga cannot do for a job: start it when nobody did, close it when its workflow is lost.
+"""What a saga cannot do for a job or a purge: start it when nobody did, close a job whose workflow is lost.
 
 Every API process does it in a loop, and a worker by Temporal's schedule: either side may be away. Each method is one
 round, safe to do twice, safe from many processes at once. One job's trouble does not keep the others waiting.
@@ -14,9 +14,10 @@ from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
 from domain.rounds import MaintenanceErrors, Round
 
 ORPHAN_AGE = timedelta(seconds=5)
-"""A job still `queued` after it was started by nobody."""
+"""A job or a purge that is so old, and still waits, was started by nobody."""
 RECOVERY_AGE = timedelta(minutes=1)
 """A job that has run for so long is looked after: its workflow may be lost, with a Temporal that was restored."""
+BATCH = 500
 MAX_OVERDUE = timedelta(minutes=10)
 """Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
 
@@ -43,14 +44,22 @@ class MaintainedJobs(Protocol):
         """Non-terminal jobs past their deadline."""
 
 
-class MediaStarter(Protocol):
-    """Media workflows. Both raise `ServiceUnavailable` while Temporal is away."""
+class AcceptedPurges(Protocol):
+    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
+        """Purges that are not complete so long after their acceptance: their workflow may be lost, or never began."""
+
+
+class Starter(Protocol):
+    """Workflows of jobs and purges. All raise `ServiceUnavailable` while Temporal is away."""
 
     async def start(self, job: Job) -> bool:
         """Start the job's workflow or join the running one. False when it has already run to its end."""
 
     async def alive(self, job_id: UUID) -> bool:
         """Whether the job's workflow is open."""
+
+    async def start_purge(self, purge_id: UUID) -> bool:
+        """Start the purge's workflow or join the running one. True."""
 
 
 def _now() -> datetime:
@@ -61,29 +70,30 @@ class Maintenance:
     def __init__(
         self,
         jobs: MaintainedJobs,
-        starter: MediaStarter,
+        purges: AcceptedPurges,
+        starter: Starter,
         errors: MaintenanceErrors,
         *,
-        batch: int = 500,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self._jobs, self._starter, self._errors = jobs, starter, errors
-        self._batch = batch
+        self._jobs, self._purges, self._starter, self._errors = jobs, purges, starter, errors
         self._now = now
 
     async def start_orphans(self) -> int:
-        """Start every job that was accepted and not begun: starting is idempotent by the workflow's id."""
-        orphans = self._in_time(await self._jobs.waiting(ORPHAN_AGE, self._batch))
-        return await self._round("start_orphans").run(orphans, self._revive)
+        """Start every purge and job that was accepted and not begun: starting is idempotent by the workflow's id."""
+        purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
+        started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
+        orphans = self._in_time(await self._jobs.waiting(ORPHAN_AGE, BATCH))
+        return started + await self._round("start_orphans").run(orphans, self._revive)
 
     async def recover(self) -> int:
         """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""
-        running = self._in_time(await self._jobs.begun(RECOVERY_AGE, self._batch))
+        running = self._in_time(await self._jobs.begun(RECOVERY_AGE, BATCH))
         return await self._round("recover").run(running, self._revive)
 
     async def reconcile(self) -> int:
         """Fail and give back every job past its deadline whose workflow is closed, gone, or stuck for long."""
-        return await self._round("reconcile").run(await self._jobs.unfinished(self._batch), self._close)
+        return await self._round("reconcile").run(await self._jobs.unfinished(BATCH), self._close)
 
     def _round(self, task: str) -> Round[JobKey]:
         return Round(task, lambda job: f"job {job.id}", lambda job: job.account_id, self._errors)

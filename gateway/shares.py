@@ -25,7 +25,7 @@ from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
 NO_SHARE = "There is no such shared page in this account."
-_HEADING, _MESSAGES = "heading", "messages"
+_HEADING, _MESSAGES, _SHOWN = "heading", "messages", "shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,32 @@ class SharePage:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A page as everybody sees it. It does not tell whose it is."""
+    """A page that everybody may see, before it is read."""
 
     digest: bytes
     """Names the page, without opening it."""
-    owner: UUID
-    """For fair turns alone: it is never shown."""
-    title: str | None = field(repr=False)
     created_at: datetime
-    messages: Sequence[SharedMessage]
+    key: ContentKey = field(repr=False)
+
+    @property
+    def owner(self) -> UUID:
+        """For fair turns alone: it is never shown."""
+        return self.key.account_id
+
+    def seal(self, shown: bytes) -> bytes:
+        """Seal what is made of the page. When the page is purged, nobody opens it any more."""
+        return self.key.seal(shown, aad=shares.aad(self.owner, self.digest, _SHOWN))
+
+    def open(self, sealed: bytes) -> bytes:
+        return self.key.open(sealed, aad=shares.aad(self.owner, self.digest, _SHOWN))
+
+
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """What a page says, as JSON: it is read where it is rendered."""
+
+    heading: bytes = field(repr=False)
+    messages: bytes = field(repr=False)
 
 
 class Shares:
@@ -144,12 +161,17 @@ class Shares:
                 key = await self._sealing.current(session, row.account_id)
             except NotFound:  # its key is destroyed
                 return None
-        if key.epoch != row.epoch:
+        return Published(hashed, row.created_at, key) if key.epoch == row.epoch else None
+
+    async def content(self, page: Published) -> PageContent | None:
+        """Open a page. None if it has ended by now."""
+        async with self._database.reading() as session:
+            row = await stored.published(session, page.digest, whole=True)
+        if row is None or row.epoch != page.key.epoch:
             return None
-        heading = key.open(row.sealed_heading, aad=shares.aad(row.account_id, hashed, _HEADING))
-        messages = key.open(row.sealed, aad=shares.aad(row.account_id, hashed, _MESSAGES))
-        shared = [SharedMessage(**message | {"images": tuple(message["images"])}) for message in orjson.loads(messages)]
-        return Published(hashed, row.account_id, orjson.loads(heading)["title"], row.created_at, shared)
+        heading = page.key.open(row.sealed_heading, aad=shares.aad(row.account_id, page.digest, _HEADING))
+        messages = page.key.open(row.sealed, aad=shares.aad(row.account_id, page.digest, _MESSAGES))
+        return PageContent(heading, messages)
 
     async def _again(self, session: Session, account_id: UUID, share_id: UUID) -> Share:
         head = await stored.of_id(session, account_id, share_id)

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 FOLDER = Path(__file__).parent / "static"
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -20,7 +17,6 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 PATH = "/assets/{version}/{name:path}"
-_FOR_EVER = "public, max-age=31536000, immutable"
 _PACKED = (".css", ".svg", ".txt")
 
 
@@ -41,27 +37,6 @@ class Assets:
         """Return the address of a file. Raises `KeyError` if there is none."""
         _ = self.files[name]
         return f"/assets/{self.version}/{name}"
-
-    def answer(self, request: Request) -> Response | None:
-        """Return the answer to a request for a file. None if there is no such file.
-
-        The version of another release gets the present file, for the moment in which both are running.
-        """
-        asset = self.files.get(request.path_params["name"])
-        if asset is None:
-            return None
-        current = request.path_params["version"] == self.version
-        headers = {
-            "cache-control": _FOR_EVER if current else "no-cache",
-            "x-content-type-options": "nosniff",
-            "cross-origin-resource-policy": "same-origin",
-            "content-security-policy": "default-src 'none'",
-            "vary": "accept-encoding",
-        }
-        content = asset.content
-        if asset.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-            content, headers["content-encoding"] = asset.packed, "gzip"
-        return Response(content, headers=headers, media_type=asset.content_type)
 
 
 @cache

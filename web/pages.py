@@ -1,15 +1,14 @@
-"""Whole pages from templates, and the headers that keep them from doing anything else."""
+"""Answers with whole pages, and the headers that keep them from doing anything else."""
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import Response
 
 from web import assets
 
-FOLDER = Path(__file__).parent / "templates"
+_FOR_EVER = "public, max-age=31536000, immutable"
+HTML = "text/html; charset=utf-8"
 STILL = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -28,28 +27,36 @@ UNLISTED = {
     "cache-control": "private, no-store",
 }
 """Headers of a page that nobody but its readers should find or keep."""
+STILL_PAGE = {"content-security-policy": STILL} | GUARDS | UNLISTED
+"""Headers of a page that has no scripts and that nobody indexes or keeps."""
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals["asset"] = assets.load().url
-    return environment
+def answer(content: str | bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(content, status, STILL_PAGE | dict(headers or {}), HTML)
 
 
-def html(template: str, values: Mapping[str, object]) -> str:
-    """Render a template. What it is given is escaped, unless it is `Markup`."""
-    return _environment().get_template(template).render(values)
+def takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
 
 
-def answer(content: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a page that has no scripts and that nobody indexes or keeps."""
-    every = {"content-security-policy": STILL} | GUARDS | UNLISTED | dict(headers or {})
-    return Response(content, status, every, "text/html; charset=utf-8")
+def asset(request: Request) -> Response | None:
+    """Return the answer to a request for a static file. None if there is no such file.
+
+    The version of another release gets the present file, for the moment in which both are running.
+    """
+    known = assets.load()
+    found = known.files.get(request.path_params["name"])
+    if found is None:
+        return None
+    current = request.path_params["version"] == known.version
+    headers = {
+        "cache-control": _FOR_EVER if current else "no-cache",
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "same-origin",
+        "content-security-policy": "default-src 'none'",
+        "vary": "accept-encoding",
+    }
+    content = found.content
+    if found.packed is not None and takes_gzip(request):
+        content, headers["content-encoding"] = found.packed, "gzip"
+    return Response(content, headers=headers, media_type=found.content_type)

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from web import assets
+from web import assets, pages
 from web.shares import SharedPages, missing
 
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
@@ -25,13 +25,13 @@ def router(shared_pages: Callable[[Request], SharedPages]) -> APIRouter:
     routes = APIRouter(tags=["share"])
 
     async def shared(request: Request) -> Response:
-        return await shared_pages(request).answer(request.path_params["slug"])
+        return await shared_pages(request).answer(request.path_params["slug"], gzip=pages.takes_gzip(request))
 
     async def nothing() -> Response:
         return missing()
 
     async def asset(request: Request) -> Response:
-        answer = assets.load().answer(request)
+        answer = pages.asset(request)
         if answer is None:
             raise HTTPException(404)
         return answer

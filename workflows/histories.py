@@ -8,14 +8,10 @@ from uuid import UUID
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.payloads import PurgeState
-from domain.ids import purge_workflow_id, workflow_id
+from domain.ids import workflow_id
 from temporal import attributes
-from workflows.options import PURGE
-from workflows.purge import PurgeWorkflow
 from workflows.start import MAX_WAIT, cancel, reachable
 
 AT_ONCE = 20
@@ -75,21 +71,6 @@ class Histories:
                     return False
                 raise
         return True
-
-
-async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = MAX_WAIT) -> None:
-    """Start the purge's workflow, or join it. One that was lost begins again, and finds what is left."""
-    with reachable():
-        await client.start_workflow(
-            PurgeWorkflow.run,
-            PurgeState(purge_id=purge_id),
-            id=purge_workflow_id(purge_id),
-            task_queue=PURGE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            static_summary="purge",
-            rpc_timeout=max_wait,
-        )
 
 
 async def _at_once(ask: Callable[[str], Awaitable[bool]], names: Sequence[str]) -> list[bool]:

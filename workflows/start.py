@@ -1,4 +1,4 @@
-"""Starts, finds and cancels media workflows, for the API and for maintenance."""
+"""Starts, finds and cancels workflows of jobs and purges, for the API and for maintenance."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +15,14 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.payloads import JobRef
+from activities.payloads import JobRef, PurgeState
 from domain.errors import ServiceUnavailable
-from domain.ids import workflow_id
+from domain.ids import purge_workflow_id, workflow_id
 from domain.media import Job
 from temporal import attributes
 from workflows.media import MediaWorkflow
-from workflows.options import media_queue
+from workflows.options import PURGE, media_queue
+from workflows.purge import PurgeWorkflow
 
 MAX_WAIT = timedelta(seconds=5)
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
@@ -73,7 +74,22 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
     return True
 
 
-class MediaStarter:
+async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = MAX_WAIT) -> None:
+    """Start the purge's workflow, or join it. One that was lost begins again, and finds what is left."""
+    with reachable():
+        await client.start_workflow(
+            PurgeWorkflow.run,
+            PurgeState(purge_id=purge_id),
+            id=purge_workflow_id(purge_id),
+            task_queue=PURGE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            static_summary="purge",
+            rpc_timeout=max_wait,
+        )
+
+
+class Starter:
     """Starts workflows and looks them up for maintenance."""
 
     def __init__(self, client: Client) -> None:
@@ -81,6 +97,10 @@ class MediaStarter:
 
     async def start(self, job: Job) -> bool:
         return await start(self._client, job)
+
+    async def start_purge(self, purge_id: UUID) -> bool:
+        await start_purge(self._client, purge_id)
+        return True
 
     async def alive(self, job_id: UUID) -> bool:
         with reachable():

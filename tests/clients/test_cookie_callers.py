@@ -8,6 +8,7 @@ import httpx2
 from domain import keys
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import QUESTION, AccountClient
+from tests.support.doubles.openai_server import ANSWER
 from tests.support.signed_in import SAME_ORIGIN, browser, cookie_of
 from tests.support.stack import Stack
 
@@ -52,6 +53,22 @@ async def test_a_call_by_cookie_is_made_once_and_its_answer_not_saved(owner: Acc
         assert spent == events(first)[-1]["credits_charged"]
         other = await page.post("/api/chat/stream/", json=TALK | {"temperature": 0}, headers=once)
         assert code(other) == (422, "idempotency_conflict")
+
+
+async def test_a_chat_by_cookie_is_saved_once_and_continued_by_key(owner: AccountClient, stack: Stack) -> None:
+    async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
+        once = {"idempotency-key": uuid.uuid4().hex}
+        body = {"model": "test-plain", "message": "By cookie", "save": True}
+        done = events(await page.post("/api/chat/stream/", json=body, headers=once))[-1]
+        assert code(await page.post("/api/chat/stream/", json=body, headers=once)) == (422, "idempotency_conflict")
+        id_ = done["conversation_id"]
+        more = {"model": "test-plain", "message": "By key", "conversation_id": id_}
+        assert (await owner.http.post("/api/chat/stream/", json=more)).status_code == 200
+        (listed,) = (await page.get("/api/chat/conversations/")).json()["data"]
+        assert (listed["id"], listed["title"], listed["message_count"]) == (id_, "By cookie", 4)
+        read = (await page.get(f"/api/chat/conversations/{id_}/")).json()["messages"]
+        assert [m["content"] for m in read] == ["By cookie", ANSWER, "By key", ANSWER]
+        assert read[1]["credits_charged"] == done["credits_charged"]
 
 
 async def test_another_page_changes_nothing(owner: AccountClient, stack: Stack) -> None:

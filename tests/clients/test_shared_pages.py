@@ -42,7 +42,9 @@ def same(answer: httpx2.Response) -> tuple[int, bytes, dict[str, str]]:
 
 async def test_everybody_reads_a_page_and_gets_nothing_else(owner: AccountClient, visitor: httpx2.AsyncClient) -> None:
     shared = await share(owner, title="Mountains & <b>valleys</b>")
-    answer = await visitor.get(f"/c/{shared['slug']}", headers={"cookie": "a=b", "origin": "https://e.test"})
+    answer = await visitor.get(
+        f"/c/{shared['slug']}", headers={"cookie": "a=b", "origin": "https://e.test", "accept-encoding": "identity"}
+    )
     assert answer.status_code == 200
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
     assert int(answer.headers["content-length"]) == len(answer.content)
@@ -52,7 +54,10 @@ async def test_everybody_reads_a_page_and_gets_nothing_else(owner: AccountClient
         assert shown in page.text
     assert "<em>tallest</em>" in answer.text
     assert str(owner.customer.account_id) not in answer.text
-    head = await visitor.head(f"/c/{shared['slug']}/")
+    packed = await visitor.get(f"/c/{shared['slug']}")
+    assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "accept-encoding")
+    assert packed.content == answer.content
+    head = await visitor.head(f"/c/{shared['slug']}/", headers={"accept-encoding": "identity"})
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == answer.headers["content-length"]
 

@@ -14,6 +14,7 @@ from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, State
 from domain.pricing import FlatTerms
+from gateway.erasure import AcceptedPurges
 from gateway.maintenance import Maintenance
 from tests.support.bank import WRAPPING, Customer, balance, open_account
 from tests.support.temporal.fakes import Fakes
@@ -31,6 +32,9 @@ class NoTemporal:
         self.started.append(job.id)
         return True
 
+    async def start_purge(self, purge_id: UUID) -> bool:
+        raise AssertionError(purge_id)
+
     async def alive(self, job_id: UUID) -> bool:
         return False
 
@@ -40,7 +44,7 @@ class Site:
         self.database, self.ledger, self.url = database, ledger, url
         self.jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
         self.starter, self.fakes = NoTemporal(), Fakes()
-        self.maintenance = Maintenance(self.jobs, self.starter, self.fakes.errors)
+        self.maintenance = Maintenance(self.jobs, AcceptedPurges(database), self.starter, self.fakes.errors)
 
     async def customer(self) -> Customer:
         return await open_account(self.database, self.ledger, 1000)

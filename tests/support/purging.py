@@ -1,7 +1,9 @@
 """A purge's steps in the database, one by one, without its workflow."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import text
@@ -9,6 +11,9 @@ from sqlalchemy import text
 from db import purge_receipts, purges
 from db.data_keys import provision
 from db.engine import Database
+from domain.media import Job, JobError, State
+from gateway.erasure_steps import ErasureSteps
+from storage.objects import ObjectStorage
 from tests.support.bank import WRAPPING, Customer
 
 
@@ -41,3 +46,30 @@ async def complete(database: Database, purge_id: UUID) -> None:
         key = await purge_receipts.signing_key(session, WRAPPING)
         await purge_receipts.append(session, key, purge_id, {"purge_id": str(purge_id)})
         await purges.complete(session, await purges.find(session, purge_id), datetime.now(UTC))
+
+
+class NoJobs:
+    """The workflows and the ending of jobs, where an account has none."""
+
+    async def cancel(self, job_id: UUID) -> bool:
+        raise AssertionError(job_id)
+
+    async def terminate(self, job_id: UUID) -> None:
+        raise AssertionError(job_id)
+
+    async def end(self, job_id: UUID, state: State, error: JobError | None) -> Job:
+        raise AssertionError(job_id)
+
+    async def delete(self, workflow_ids: Sequence[str]) -> int:
+        return 0
+
+    async def jobs_of(self, account_id: UUID) -> list[UUID]:
+        return []
+
+    async def existing(self, workflow_ids: Sequence[str]) -> list[str]:
+        return []
+
+
+def steps(database: Database, folder: Path) -> ErasureSteps:
+    """The steps themselves, for accounts without jobs."""
+    return ErasureSteps(database, WRAPPING, ObjectStorage.from_url(folder.as_uri()), NoJobs(), NoJobs())

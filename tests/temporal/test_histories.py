@@ -25,10 +25,10 @@ from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, 
 from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
 from workflows.grants import GrantsWorkflow
-from workflows.histories import start_purge
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import MAINTENANCE
+from workflows.start import start_purge
 
 HISTORIES = Path(__file__).parents[1] / "replay" / "histories"
 

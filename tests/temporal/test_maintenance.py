@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from temporalio.client import Client
@@ -27,6 +27,7 @@ LONG_AGO = timedelta(hours=1)
 class FakeStarter:
     def __init__(self) -> None:
         self.started: list[UUID] = []
+        self.purges: list[UUID] = []
         self.running: set[UUID] = set()
         self.over: set[UUID] = set()
         self.errors: dict[UUID, Exception] = {}
@@ -40,6 +41,12 @@ class FakeStarter:
         if job.id in self.over:
             return False
         self.started.append(job.id)
+        return True
+
+    async def start_purge(self, purge_id: UUID) -> bool:
+        if purge_id in self.errors:
+            raise self.errors[purge_id]
+        self.purges.append(purge_id)
         return True
 
     async def alive(self, job_id: UUID) -> bool:
@@ -63,6 +70,16 @@ async def test_every_orphan_is_started() -> None:
     night = Night()
     assert await night.maintenance.start_orphans() == 3
     assert night.starter.started == [job.id for job in night.jobs]
+
+
+async def test_every_orphaned_purge_is_started_beside_the_jobs() -> None:
+    night = Night()
+    broken, sound = uuid4(), uuid4()
+    night.fakes.erasing.accepted = [broken, sound]
+    night.starter.errors = {broken: RuntimeError(SENTINEL)}
+    assert await night.maintenance.start_orphans() == 1 + len(night.jobs)
+    assert night.starter.purges == [sound]
+    assert [line["where"] for line in night.fakes.log.lines] == [f"start_purges purge {broken}"]
 
 
 async def test_one_orphans_trouble_is_not_the_others() -> None:

@@ -29,7 +29,7 @@ from tests.support.temporal.fleet import (
 )
 from workflows import start
 from workflows.media import MediaWorkflow
-from workflows.start import MediaStarter
+from workflows.start import Starter
 
 TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 QUICKLY = timedelta(milliseconds=300)
@@ -149,7 +149,7 @@ async def test_a_reset_submits_nothing_again(world: World) -> None:
 
 
 async def test_a_terminated_workflow_leaves_its_job_to_the_reconciler(world: World) -> None:
-    maintenance = world.fakes.maintenance(MediaStarter(world.client))
+    maintenance = world.fakes.maintenance(Starter(world.client))
     world.provider.stages = [RUNNING]
     async with world.working() as handle:
         await world.script.reached("provider.poll")
@@ -165,7 +165,7 @@ async def test_a_terminated_workflow_leaves_its_job_to_the_reconciler(world: Wor
 
 
 async def test_a_job_that_was_never_started_is_closed_at_its_deadline(world: World) -> None:
-    maintenance = world.fakes.maintenance(MediaStarter(world.client))
+    maintenance = world.fakes.maintenance(Starter(world.client))
     _pass_deadline(world)
     assert await maintenance.start_orphans() == 0
     assert await maintenance.reconcile() == 1
@@ -173,7 +173,7 @@ async def test_a_job_that_was_never_started_is_closed_at_its_deadline(world: Wor
 
 
 async def test_an_orphan_is_started_once(world: World) -> None:
-    maintenance = world.fakes.maintenance(MediaStarter(world.client))
+    maintenance = world.fakes.maintenance(Starter(world.client))
     world.fakes.jobs.update(world.job.id, created_at=datetime.now(UTC) - timedelta(minutes=1))
     assert await maintenance.start_orphans() == 1
     assert await maintenance.start_orphans() == 1
@@ -187,8 +187,8 @@ async def test_while_temporal_is_away_all_say_so(world: World) -> None:
     for ask in (
         start.start(nobody, world.job),
         start.cancel(nobody, world.job.id),
-        MediaStarter(nobody).start(world.job),
-        MediaStarter(nobody).alive(world.job.id),
+        Starter(nobody).start(world.job),
+        Starter(nobody).alive(world.job.id),
     ):
         with pytest.raises(ServiceUnavailable):
             await ask

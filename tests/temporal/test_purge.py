@@ -9,8 +9,10 @@ from activities.payloads import Purged
 from domain.errors import NotFound, ServiceUnavailable
 from domain.ids import purge_workflow_id
 from tests.support.temporal.fakes import Fakes
-from tests.support.temporal.fleet import purging
-from workflows.histories import start_purge
+from tests.support.temporal.fleet import maintaining, purging
+from workflows.maintenance import MaintenanceWorkflow
+from workflows.options import MAINTENANCE
+from workflows.start import start_purge
 
 STEPS = ["cut", "survey", "shred", "delete_media", "media_left", "delete_rows", "roll_up", "conclude"]
 
@@ -29,6 +31,15 @@ async def purged(client: Client, fakes: Fakes) -> list[str]:
 
 async def test_keys_go_after_the_calls_and_before_anything_else(client: Client) -> None:
     assert await purged(client, Fakes()) == STEPS
+
+
+async def test_the_schedules_worker_starts_a_purge_that_nobody_has_started(client: Client) -> None:
+    fakes, purge_id = Fakes(), uuid4()
+    fakes.erasing.accepted = [purge_id]
+    async with purging(client, fakes), maintaining(client, fakes):
+        await client.execute_workflow(MaintenanceWorkflow.run, id="a-round-of-purges", task_queue=MAINTENANCE)
+        assert await client.get_workflow_handle(purge_workflow_id(purge_id)).result() is not None
+    assert fakes.erasing.steps == STEPS
 
 
 async def test_each_step_is_repeated_until_it_is_done(client: Client) -> None:

@@ -62,7 +62,19 @@ def test_different_faults_do_not_hide_one_another() -> None:
 
 FAULTS = """
 import asyncio, gc, logging, sys, threading, warnings
+import structlog
+from pydantic import BaseModel
 import logs
+
+class Posted(BaseModel):
+    number: int
+
+def chained() -> None:
+    # pydantic quotes the input, and a group the texts of its members
+    try:
+        Posted(number="HIDDEN input")
+    except ValueError as invalid:
+        raise ExceptionGroup("HIDDEN group", [RuntimeError("HIDDEN member")]) from invalid
 
 async def failing() -> None:
     raise ValueError("HIDDEN task")
@@ -92,6 +104,13 @@ warnings.warn("HIDDEN warning")
 logging.getLogger("library").error("bad %d", "HIDDEN argument")
 logging.getLogger("library").error("failed", exc_info=ValueError("HIDDEN exception"))
 logging.getLogger("library").warning("stack", stack_info=True)
+try:
+    chained()
+except ExceptionGroup as group:
+    group.add_note("HIDDEN note")
+    logging.getLogger("library").exception("theirs")
+    structlog.get_logger().exception("ours")
+    structlog.get_logger().error("ours", exc_info=group)
 """
 
 
@@ -107,4 +126,5 @@ def test_no_fault_is_told_with_its_text(form: str) -> None:
     assert "unhandled in a thread" in done.stdout
     assert "UserWarning at " in done.stdout
     assert done.stdout.count("ValueError") == 4
+    assert done.stdout.count("ExceptionGroup") == 3
     assert done.stderr == "a log line of library was lost (TypeError)\n"

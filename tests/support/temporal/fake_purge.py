@@ -1,6 +1,7 @@
 """The steps of a purge, in memory: what was asked for, and how often each is not yet done."""
 
 from collections import Counter
+from datetime import timedelta
 from uuid import UUID
 
 from gateway.erasure_steps import Deleted
@@ -15,6 +16,11 @@ class FakeErasing:
         self.unfinished: Counter[str] = Counter()
         """By step: how often it is not done yet."""
         self.steps: list[str] = []
+        self.accepted: list[UUID] = []
+        """Purges that wait for somebody to start them."""
+
+    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
+        return self.accepted[:limit]
 
     async def cut(self, _: UUID) -> int:
         return int(not await self._done("cut"))

@@ -10,7 +10,7 @@ from activities.media import Limits
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
 from domain.media import Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
 from domain.rounds import MaintenanceErrors
-from gateway.maintenance import Maintenance, MediaStarter
+from gateway.maintenance import Maintenance, Starter
 from providers.base import OutputFile, Progress, Stage
 from storage.base import Listed, Stored
 from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
@@ -274,8 +274,8 @@ class Fakes:
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)
 
-    def maintenance(self, starter: MediaStarter) -> Maintenance:
-        return Maintenance(self.jobs, starter, self.errors)
+    def maintenance(self, starter: Starter) -> Maintenance:
+        return Maintenance(self.jobs, self.erasing, starter, self.errors)
 
     def accepted(self, *, kind: Kind = Kind.IMAGE, now: datetime | None = None, lasts: float = 900) -> Job:
         """A job as the API accepts it, with a deadline in `lasts` seconds."""

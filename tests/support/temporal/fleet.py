@@ -32,7 +32,7 @@ from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import LEDGER, MAINTENANCE, PURGE, media_queue
 from workflows.purge import PurgeWorkflow
-from workflows.start import MediaStarter
+from workflows.start import Starter
 
 KEYRING = Keyring.derived("only a secret for tests, and long enough")
 QUEUE = media_queue(Kind.IMAGE)
@@ -104,7 +104,7 @@ async def deciding(client: Client) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
-    does = MaintenanceActivities(fakes.maintenance(MediaStarter(client)), fakes.holds, fakes.holds, fakes.outputs)
+    does = MaintenanceActivities(fakes.maintenance(Starter(client)), fakes.holds, fakes.holds, fakes.outputs)
     audit = AuditActivities(fakes.auditor)
     of_rows = [does.sweep_holds, does.forget_expired, does.delete_expired_outputs, does.delete_orphaned_outputs]
     grants = GrantActivities(fakes.plans)

@@ -1,6 +1,5 @@
 """A shared page shows whatever was shared, and does nothing else: asserted on what a parser makes of it."""
 
-import uuid
 from collections import Counter
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -9,12 +8,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from domain.shares import SharedMessage
-from gateway.shares import Published
 from tests.support.hostile_markdown import DOCUMENTS
 from web import code
 from web.budget import Budget
+from web.document import Page as SharedPage
+from web.document import document
 from web.markdown import ALLOWED_CLASSES, REL, TAGS, rendered
-from web.shares import document
 
 ATTRIBUTES = {
     "a": {"href", "rel"},
@@ -64,7 +63,7 @@ class Page(HTMLParser):
 
 
 def page_of(*messages: SharedMessage, title: str | None = None) -> str:
-    return document(Published(b"x", uuid.uuid4(), title, datetime(2026, 6, 28, tzinfo=UTC), messages), None)
+    return document(SharedPage(title, datetime(2026, 6, 28, tzinfo=UTC), messages))
 
 
 def assert_inert(html: str) -> Page:

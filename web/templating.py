@@ -1,0 +1,30 @@
+"""Renders the templates of pages."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from web import assets
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals["asset"] = assets.load().url
+    return environment
+
+
+def html(template: str, values: Mapping[str, object]) -> str:
+    """Render a template. What it is given is escaped, unless it is `Markup`."""
+    return _environment().get_template(template).render(values)
