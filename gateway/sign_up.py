@@ -122,7 +122,7 @@ async def _verified(people: People, session: Session, link: stored.Link) -> str 
 def mails(link: OneTimeLink, client: Client) -> list[tuple[throttles.Throttle, str]]:
     """The limits of mails to an address, whether it has an account or not.
 
-    Whoever uses up resets sends the owner links that work. Mails of other kinds, which may have none, do not use them up.
+    Whoever uses up resets sends the owner working links. Mails of other kinds, which may have none, use up no resets.
     """
     name = f"{link.wanted}\n{link.stored.email}"
     return [(throttles.MAILS_FROM_NETWORK, f"{name}\n{client.network}"), (throttles.MAILS, name)]
