@@ -27,7 +27,7 @@ async def change_password(people: People, who: WebSession, current: str, new: st
         await stored.set_password(session, user.id, hashed)
         await stored.drop_links(session, user.id, "reset", "change_email")
         ended = await people.sessions.end_all(session, user.id, but=who.session_id)
-    people.outbox.send(people.letters.changed(user.email, "Your password"))
+    people.outbox.send(people.letters.new_password(user.email))
     return ended
 
 
@@ -41,9 +41,10 @@ async def change_email(people: People, who: WebSession, password: str, email: st
     if email == user.email:
         raise RequestInvalid("'email' is your address already.", param="email")
     if people.verification:
-        await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(email, client))
-        link = new_link(email, VERIFICATION_LIFETIME)
+        link = new_link(email, VERIFICATION_LIFETIME, "new address")
+        await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(link, client))
         async with people.database.transaction() as session:
+            _require_same(user, await stored.of_id(session, user.id, lock=True))
             free = await stored.add_change_link(session, link.stored, user.id)
         post(people, link, people.letters.verification if free else people.letters.known)
         return False
@@ -54,7 +55,7 @@ async def change_email(people: People, who: WebSession, password: str, email: st
         _require_same(user, await stored.of_id(session, user.id, lock=True))
         await stored.change_email(session, user.id, email, verified=False)
         await stored.drop_links(session, user.id, "reset", "verify", "change_email")
-    people.outbox.send(people.letters.changed(user.email, "Your e-mail address"))
+    people.outbox.send(people.letters.new_address(user.email))
     return True
 
 

@@ -58,7 +58,7 @@ async def _signed_in(
 
 async def mail_reset(people: People, email: str, client: Client) -> None:
     """Mail a link that sets a new password, if the address has an account. Raises `RequestInvalid`, `RateLimited`."""
-    link = new_link(email_addresses.normalized(email), RESET_LIFETIME)
+    link = new_link(email_addresses.normalized(email), RESET_LIFETIME, "reset")
     await mail_link(people, link, client, stored.add_reset_link, people.letters.reset)
 
 
@@ -88,10 +88,10 @@ async def reset_password(people: People, token: str, password: str) -> None:
             await people.free_tier.give(session, user.account_id, link.email)
         await stored.drop_links(session, user.id, "reset", "change_email")
         await people.sessions.end_all(session, user.id)
-    people.outbox.send(people.letters.changed(user.email, "Your password"))
+    people.outbox.send(people.letters.new_password(user.email))
 
 
 async def operators_reset_link(session: Session, email: str) -> OneTimeLink | None:
     """Make a link that sets a new password, for the operator to hand over. None for an unknown address."""
-    link = new_link(email_addresses.normalized(email), RESET_LIFETIME)
+    link = new_link(email_addresses.normalized(email), RESET_LIFETIME, "reset")
     return link if await stored.add_reset_link(session, link.stored, mailed=False) else None
