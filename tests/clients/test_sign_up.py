@@ -263,6 +263,7 @@ REFUSED = [
     ("/signup/", {"email": "a@example.test", "password": "1234567"}, "password"),
     ("/signup/", {"email": "a@example.test", "password": "x" * 201}, "password"),
     ("/signup/", {"email": "ann.long@example.test", "password": "Ann.Long@example.test"}, "password"),
+    ("/signup/", {"email": "a@example.test", "password": "Password123"}, "password"),
     ("/signup/", {"email": "a@example.test", "password": 12345678}, "password"),
     ("/signup/", {"email": "a@example.test"}, "password"),
     ("/signup/", {"email": "a@example.test", "password": PASSWORD, "balance": 9}, "balance"),

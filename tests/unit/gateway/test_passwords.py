@@ -20,15 +20,18 @@ EMAIL = "ann.long@example.test"
 
 
 @pytest.mark.parametrize(
-    "text", ["12345678", "x1y" * 66, "пароль на кухне", "🔑🗝️🔒🔓🔏🔐🚪🏠", "  spaces  ", "tab\tand\x00nul"]
+    "text", ["13 57 80", "x1y" * 66, "пароль на кухне", "🔑🗝️🔒🔓🔏🔐🚪🏠", "  spaces  ", "tab\tand\x00nul"]
 )
 def test_a_password(text: str) -> None:
     assert passwords.chosen(text, email=EMAIL) == unicodedata.normalize("NFKC", text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "1234567", "x1y" * 67, "aaaaaaaaaaaa", "abababab", EMAIL.upper(), "Ann.Long", "\ufdfa" * 12]
-)
+LENGTHS = ["", "1234567", "x1y" * 67, "\ufdfa" * 12]
+GUESSED = ["aaaaaaaaaaaa", "abababab", "abcdefgh", "87654321", "ABCDEFGHIJ", EMAIL.upper(), "Ann.Long"]
+FREQUENT = ["sunshine", "Passw0rd", "12345678", "1qaz2wsx", "iloveyou", "LETMEIN1", "qwertyuiop", "\uff54rustno1"]
+
+
+@pytest.mark.parametrize("text", [*LENGTHS, *GUESSED, *FREQUENT])
 def test_no_password(text: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
         passwords.chosen(text, email=EMAIL, param="new_password")
