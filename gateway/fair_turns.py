@@ -16,14 +16,16 @@ from domain.errors import RateLimited
 MAX_RUNNING = 2
 MAX_WAITING = 8
 """Large requests of one account, beside the one that is looked through."""
+BUSY = "This account has too many large requests at once."
 _RETRY_AFTER = timedelta(seconds=1)
 Result = TypeVar("Result")
 
 
 class FairTurns:
-    def __init__(self, max_running: int = MAX_RUNNING, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, max_running: int = MAX_RUNNING, max_waiting: int = MAX_WAITING, busy: str = BUSY) -> None:
         self._max_running = max_running
         self._max_waiting = max_waiting
+        self._busy = busy
         self._running: set[Hashable] = set()
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -37,7 +39,7 @@ class FairTurns:
         """Have this owner's turn until the end of the block. Raises `RateLimited` as `run` does."""
         waiting = self._waiting.get(owner, ())
         if len(waiting) >= self._max_waiting:
-            raise RateLimited("This account has too many large requests at once.", retry_after=_RETRY_AFTER)
+            raise RateLimited(self._busy, retry_after=_RETRY_AFTER)
         if waiting or owner in self._running or len(self._running) >= self._max_running:
             await self._wait(owner)
         else:

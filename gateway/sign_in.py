@@ -29,12 +29,13 @@ async def sign_in(people: People, email: str, password: str, client: Client) -> 
         user = await stored.of_email(session, email)
     known = people.browsers.name_of(client.browser, user.id if user else _NOBODY)
     tries = await people.throttles.take_sign_in(email, client, known_browser=known)
-    right = await people.passwords.verify(user.password if user else None, password)
+    turn = known or client.network
+    right = await people.passwords.verify(user.password if user else None, password, turn)
     if user is None or user.password is None or not right:
         raise SignInFailed
     renewed = None
     if people.passwords.outdated(user.password):
-        renewed = await people.passwords.hash(passwords.normalized(password))
+        renewed = await people.passwords.hash(passwords.normalized(password), turn)
     async with people.database.transaction() as session:
         return await _signed_in(people, session, user, tries, renewed)
 
@@ -70,7 +71,7 @@ async def reset_password(people: People, token: str, password: str) -> None:
         email = await stored.link_lives(session, digest, "reset")
     if email is None:
         raise LinkUnusable
-    hashed = await people.passwords.hash(passwords.chosen(password, email=email))
+    hashed = await people.passwords.hash(passwords.chosen(password, email=email), email)
     async with people.database.transaction() as session:
         await stored_accounts.lock_email(session, email)  # several links of one address are used one after another
         link = await stored.use_link(session, digest, "reset")

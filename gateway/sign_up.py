@@ -32,7 +32,7 @@ async def sign_up(people: People, email: str, password: str, client: Client) -> 
     link = new_link(email, VERIFICATION_LIFETIME, "sign-up")
     limits = [(throttles.SIGN_UPS, client.network), *(mails(link, client) if people.verification else [])]
     await people.throttles.take(*limits)
-    hashed = await people.passwords.hash(password)
+    hashed = await people.passwords.hash(password, client.network)
     if not people.verification:
         return await _opened_at_once(people, email, hashed, client)
     async with people.database.transaction() as session:
