@@ -7,6 +7,7 @@ the repetition of events do not matter. Callers have `db.plans.lock`.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from sqlalchemy.dialects.postgresql import insert
@@ -42,6 +43,7 @@ from domain.payments import (
 from domain.plans import Plan, month_after
 
 NO_ACCOUNT = "no account is known for it"
+NO_INVOICE = "its invoice has not come yet: Stripe must send invoice.paid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,13 @@ class Facts:
                 problem=NO_ACCOUNT,
                 paid_at=self._at,
             )
-            self._session.add(payment)
-            await self._session.flush()
+        elif payment.problem is not None:
+            payment.bought = _all_bought(payment.bought, _bought(fact))
+        self._session.add(payment)
+        await self._session.flush()
         await self.know(fact.buyer)
-        if payment.account_id is None:
-            await self.match(payment, await self._account(fact.buyer))
+        if payment.problem is not None:
+            await self.match(payment, payment.account_id or await self._account(fact.buyer))
 
     async def match(self, payment: PaymentRow, account_id: UUID | None) -> None:
         """Give an account what the payment has bought, if both are known; else say what is missing."""
@@ -116,6 +120,10 @@ class Facts:
     async def give(self, payment: PaymentRow) -> None:
         """Give what the payment has bought to its account, or record why that is not possible."""
         bought = payment.bought
+        if bought.get("invoiced"):
+            payment.problem = NO_INVOICE
+            self._session.add(payment)
+            return
         offer = self._offers.find(bought["goods"])
         payment.problem = None
         if isinstance(offer, Plan):
@@ -242,9 +250,16 @@ class Facts:
         return row
 
 
-def _bought(fact: Paid) -> dict[str, object]:
+def _bought(fact: Paid) -> dict[str, Any]:
     period = [time.isoformat() for time in fact.period] if fact.period else None
-    return {"goods": list(fact.goods), "quantity": fact.quantity, "net": fact.net, "period": period}
+    bought = {"goods": list(fact.goods), "quantity": fact.quantity, "net": fact.net, "period": period}
+    return bought | ({"invoiced": True} if fact.invoiced else {})
+
+
+def _all_bought(known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Merge what two events say of a payment: an invoice before the checkout that made it, in any order."""
+    first, second = (known, new) if new.get("invoiced") else (new, known)
+    return {**first, "goods": list(dict.fromkeys([*first["goods"], *second["goods"]]))}
 
 
 def _a_month(since: datetime) -> Iterable[str]:

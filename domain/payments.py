@@ -12,9 +12,9 @@ from domain.plans import Plan
 from domain.records import record
 
 WHOLE_UNITS = frozenset(
-    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"]
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]
 )
-"""Currencies without a smaller unit, as the payment provider counts them."""
+"""Currencies without a smaller unit, as the payment provider counts them. It counts `isk` and `ugx` in hundredths."""
 THOUSANDTHS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
 
@@ -84,6 +84,8 @@ class Paid:
     """What a subscription's payment is for."""
     charges: tuple[str, ...] = ()
     """The payment intents (or charges) that paid it, if the event names them."""
+    invoiced: bool = False
+    """A checkout that made an invoice, which is the payment: that invoice tells what was bought, and gives it."""
 
 
 @record

@@ -103,4 +103,8 @@ def _encoded(raw: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    """Raises `ValueError` for any spelling but that of `_encoded`."""
+    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if _encoded(raw) != text:
+        raise ValueError("not base64 as it is written here")
+    return raw

@@ -28,7 +28,7 @@ def seal(key: bytes, plain: bytes, *, aad: str, nonce: bytes) -> bytes:
 def unseal(key: bytes, sealed: bytes, *, aad: str) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad.encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # the latter for bytes that are too short to have a nonce
         raise SealBroken from None
 
 

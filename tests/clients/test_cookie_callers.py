@@ -8,6 +8,7 @@ import httpx2
 from domain import keys
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import QUESTION, AccountClient
+from tests.support.doubles.openai_server import ANSWER
 from tests.support.signed_in import SAME_ORIGIN, browser, cookie_of
 from tests.support.stack import Stack
 
@@ -54,6 +55,22 @@ async def test_a_call_by_cookie_is_made_once_and_its_answer_not_saved(owner: Acc
         assert code(other) == (422, "idempotency_conflict")
 
 
+async def test_a_chat_by_cookie_is_saved_once_and_continued_by_key(owner: AccountClient, stack: Stack) -> None:
+    async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
+        once = {"idempotency-key": uuid.uuid4().hex}
+        body = {"model": "test-plain", "message": "By cookie", "save": True}
+        done = events(await page.post("/api/chat/stream/", json=body, headers=once))[-1]
+        assert code(await page.post("/api/chat/stream/", json=body, headers=once)) == (422, "idempotency_conflict")
+        id_ = done["conversation_id"]
+        more = {"model": "test-plain", "message": "By key", "conversation_id": id_}
+        assert (await owner.http.post("/api/chat/stream/", json=more)).status_code == 200
+        (listed,) = (await page.get("/api/chat/conversations/")).json()["data"]
+        assert (listed["id"], listed["title"], listed["message_count"]) == (id_, "By cookie", 4)
+        read = (await page.get(f"/api/chat/conversations/{id_}/")).json()["messages"]
+        assert [m["content"] for m in read] == ["By cookie", ANSWER, "By key", ANSWER]
+        assert read[1]["credits_charged"] == done["credits_charged"]
+
+
 async def test_another_page_changes_nothing(owner: AccountClient, stack: Stack) -> None:
     async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
         del page.headers["sec-fetch-site"]
@@ -78,6 +95,22 @@ async def test_a_key_counts_before_the_cookie(new_owner: OpenAccountClient, stac
             for header in ({"authorization": f"Bearer {wrong}"}, {"x-api-key": wrong}):
                 assert code(await page.get("/api/chat/limit/", headers=header)) == (401, "invalid_api_key")
                 assert (await page.post("/api/chat/stream/", json=TALK, headers=header)).status_code == 401
+
+
+async def test_no_answer_is_stored_by_a_browser_or_a_proxy(owner: AccountClient, stack: Stack) -> None:
+    """Neither knows that a cookie makes an answer private."""
+    paths = ["/api/auth/me/", "/api/chat/conversations/", "/api/chat/conversations/export/", "/api/billing/charges/"]
+    async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
+        answers = [await page.get(path) for path in paths]
+        answers.append(await page.post("/api/chat/keys/", json={"name": "by hand"}))
+        answers.append(await page.post("/api/chat/stream/", json=TALK))
+        answers.append(await page.get("/api/nothing/"))
+    bodies = (TALK, TALK | {"stream": True})
+    answers += [await owner.http.post("/v1/chat/completions", json=body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 201, 200, 404, 200, 200]
+    for answer in answers:
+        assert answer.headers.get_list("cache-control") == ["no-store"], answer.url
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"], answer.url
 
 
 async def test_the_cookie_is_for_our_own_pages_alone(owner: AccountClient, stack: Stack) -> None:

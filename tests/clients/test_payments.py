@@ -18,9 +18,9 @@ WEBHOOK = "/api/billing/stripe/webhook/"
 
 
 async def post(stack: Stack, body: bytes, signature: str | None, path: str = WEBHOOK) -> httpx2.Response:
-    headers = {"content-type": "application/json; charset=utf-8"}
+    headers = {b"content-type": b"application/json; charset=utf-8"}
     if signature is not None:
-        headers["stripe-signature"] = signature
+        headers[b"stripe-signature"] = signature.encode("latin-1")
     async with httpx2.AsyncClient(base_url=stack.url, timeout=30) as http:
         return await http.post(path, content=body, headers=headers)
 
@@ -99,6 +99,7 @@ async def test_what_is_not_stripes_is_refused_in_our_words(stack: Stack) -> None
     test_mode = stripe.signed(stripe.event("charge.refunded", stripe.charge("pi_1", refunded=1), livemode=False))
     refusals = {
         "no signature": await post(stack, raw, None),
+        "no ASCII": await post(stack, raw, signature[:-1] + "\u00fc"),
         "another body": await post(stack, raw.replace(b"cus_1", b"cus_2"), signature),
         "another secret": await post(stack, *stripe.signed(json.loads(raw), "whsec_of_somebody_else_0123")),
         "test mode": await post(stack, *test_mode),
@@ -106,7 +107,7 @@ async def test_what_is_not_stripes_is_refused_in_our_words(stack: Stack) -> None
     assert {name: answer.status_code for name, answer in refusals.items()} == dict.fromkeys(refusals, 400)
     errors = {name: answer.json()["error"] for name, answer in refusals.items()}
     assert {error["code"] for error in errors.values()} == {"invalid_value"}
-    assert errors["no signature"]["param"] == "stripe-signature"
+    assert {errors[name]["param"] for name in ("no signature", "no ASCII")} == {"stripe-signature"}
     assert "YOUT_STRIPE_LIVEMODE" in errors["test mode"]["message"]
     large = await post(stack, b" " * (MAX_EVENT_BYTES + 1), signature)
     assert (large.status_code, large.json()["error"]["code"]) == (413, "request_too_large")

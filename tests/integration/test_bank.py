@@ -85,7 +85,6 @@ def fresh() -> Iterator[Callable[[], str]]:
         yield database_url
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", FAULTS)
 def test_the_ledger_keeps_the_books_as_the_model_does(fresh: Callable[[], str], kind: str) -> None:
     struck: Counter[str] = Counter()

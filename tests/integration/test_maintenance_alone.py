@@ -6,7 +6,6 @@ from pathlib import Path
 from signal import SIGKILL
 from uuid import uuid4
 
-import pytest
 from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -89,7 +88,6 @@ async def _triggered_until(temporal: Client, world: World, folder: OutputFolder)
     await until(deleted, "the outputs to be deleted", every=1)
 
 
-@pytest.mark.timeout(300)
 async def test_outputs_are_deleted_by_workers_that_are_killed_at_it(tmp_path: Path) -> None:
     """Before it, and after it with nobody told: the next one does it, or finds nothing left to do."""
     async with embedded(tmp_path) as (postgres, server):

@@ -170,7 +170,7 @@ async def _activity(world: World, left: Left) -> AsyncIterator[None]:
     looking = asyncio.create_task(look())
     yield
     looking.cancel()
-    assert "ledger_apply" in left.shown["activity"]
+    assert "write_batch" in left.shown["activity"]
 
 
 def _limits(pid: int | None) -> str:

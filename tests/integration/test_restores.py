@@ -21,8 +21,6 @@ from domain.ids import workflow_id
 from tests.support.media_stack import ENDED, Customer, Job, World, embedded, temporal_of, triggered, until
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.timeout(300)
-
 PRICE = 1000
 LONG_AGO = "UPDATE media_jobs SET started_at = started_at - interval '2 minutes' WHERE state = 'running'"
 
