@@ -194,7 +194,7 @@ async def export_conversation(conversation_id: UUID, caller: MayChat, resources:
 
 
 def _download(name: str, written: AsyncIterator[bytes]) -> StreamingResponse:
-    headers = {"content-disposition": f'attachment; filename="{name}.json"', "cache-control": "no-store"}
+    headers = {"content-disposition": f'attachment; filename="{name}.json"'}
     return StreamingResponse(written, media_type="application/json", headers=headers)
 
 

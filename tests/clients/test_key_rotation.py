@@ -115,6 +115,29 @@ async def test_a_key_rotates_itself_and_none_that_has_more(owner: AccountClient)
         assert answer.status_code == 200
 
 
+async def test_the_token_before_a_rotation_gives_nothing_that_outlasts_it(owner: AccountClient) -> None:
+    first = await made(owner, scopes=["keys", "models"])
+    other, old = await made(owner, scopes=["models"]), bearer(first["key"])
+    second = await rotated(owner, first["id"], grace_seconds=600)
+    ends = datetime.fromisoformat(second["previous_expires_at"])
+    child = await owner.http.post(PATH, json={"name": "child", "scopes": ["models"]}, headers=old)
+    assert (child.status_code, datetime.fromisoformat(child.json()["expires_at"])) == (201, ends)
+    later = {"name": "child", "scopes": ["models"], "expires_at": (ends + timedelta(seconds=1)).isoformat()}
+    refused = [
+        await owner.http.post(PATH, json=later, headers=old),
+        await owner.http.post(f"{PATH}{first['id']}/rotate/", headers=old),
+        await owner.http.post(f"{PATH}{other['id']}/rotate/", headers=old),
+        await owner.http.patch(f"{PATH}{other['id']}/", json={"name": "mine"}, headers=old),
+        await owner.http.patch(f"{PATH}{child.json()['id']}/", json={"expires_at": None}, headers=old),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope"), answer.text
+    renamed = await owner.http.patch(f"{PATH}{child.json()['id']}/", json={"name": "its own"}, headers=old)
+    assert renamed.status_code == 200
+    again = await owner.http.post(f"{PATH}{first['id']}/rotate/", headers=bearer(second["key"]))
+    assert again.status_code == 200
+
+
 async def test_an_end_is_in_the_future_and_ends_running_streams_too(owner: AccountClient) -> None:
     for wrong in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00", "soon", 1, 4e9):
         answer = await owner.http.post(PATH, json={"name": "k", "expires_at": wrong})

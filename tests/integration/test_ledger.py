@@ -136,9 +136,9 @@ async def test_a_revoked_key_holds_nothing_from_its_commit_on(
 
     async def revoke() -> None:
         await asyncio.sleep(0.02)
-        assert caller.key_id is not None
+        assert caller.key is not None
         async with database.transaction() as session:
-            await keys.revoke(session, customer.account_id, caller.key_id)
+            await keys.revoke(session, customer.account_id, caller.key.key_id)
         revoked.set()
 
     await asyncio.gather(*(calls() for _ in range(8)), revoke())
