@@ -9,6 +9,7 @@ from db.people import User
 from domain import email_addresses, passwords, throttles
 from domain.caller import WebSession
 from domain.errors import RequestInvalid
+from gateway.passwords import Asker
 from gateway.people import VERIFICATION_LIFETIME, People, new_link
 from gateway.sign_up import mails, post
 from gateway.throttles import Client
@@ -20,7 +21,7 @@ async def change_password(people: People, who: WebSession, current: str, new: st
     Raises `RequestInvalid` for a wrong current password, or a new one that cannot be taken; and `RateLimited`.
     """
     user = await _proven(people, who, current, param="current_password")
-    hashed = await people.passwords.hash(passwords.chosen(new, email=user.email, param="new_password"), user.id)
+    hashed = await people.passwords.hash(passwords.chosen(new, email=user.email, param="new_password"), _asker(who))
     async with people.database.transaction() as session:
         _require_same(user, await stored.of_id(session, user.id, lock=True))
         await stored.set_password(session, user.id, hashed)
@@ -63,11 +64,15 @@ async def _proven(people: People, who: WebSession, password: str, *, param: str)
     tries = await people.throttles.take((throttles.OWN_PASSWORD, str(who.user_id)))
     async with people.database.reading() as session:
         user = await stored.of_id(session, who.user_id)
-    if not await people.passwords.verify(user.password, password, user.id):
+    if not await people.passwords.verify(user.password, password, _asker(who)):
         raise RequestInvalid(f"'{param}' is not your password.", param=param)
     async with people.database.transaction() as session:
         await people.throttles.give_back(session, tries)
     return user
+
+
+def _asker(who: WebSession) -> Asker:
+    return Asker(str(who.user_id), known=True)
 
 
 def _require_same(compared: User, now: User) -> None:

@@ -1,59 +1,63 @@
-"""Hashes passwords with argon2id: slow on purpose, so in threads, few at a time, and with a bounded queue.
+"""Hashes passwords with argon2id: slow on purpose, so in threads, few at a time, and in turns.
 
-Networks take turns, one hash of each at a time: a flood of sign-ins from one is not in front of the others.
-
-A password is never kept, logged or repeated in an error.
+Strangers take turns by their networks. Whoever is known already, by a session, a mailed link or a browser, never waits
+for them. A password is never kept, logged or repeated in an error.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
+import os
+import sys
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from domain import passwords
 from domain.errors import ServiceUnavailable
+from domain.records import record
 from gateway.fair_turns import FairTurns
 
-AT_A_TIME = 2
-"""Hashes that are computed at a time. Each takes 64 MiB and a tenth of a second."""
-MAX_WAITING = 400
-"""Hashes that wait. One more is refused."""
-MAX_WAITING_OF_ONE = 20
-"""Of one network, or of whoever else waits. One more is refused: a client would have given up before its turn."""
-_BUSY = "Too many sign-ins at once from your network. Try again in a moment."
+MAX_WAITING = 16
+"""Hashes of one asker that wait, beside the one that is computed. One more is refused with 429."""
+PATIENCE_SECONDS = 10.0
+"""How long a hash waits for its turn, and is computed. Each takes 64 MiB and a tenth of a second."""
+NICENESS = 5
 Value = TypeVar("Value")
 
 
+@record
+class Asker:
+    """Who has a password hashed: a user who is known already, or somebody in a network."""
+
+    name: str
+    known: bool = False
+
+
 class Passwords:
-    """Computes hashes, and compares with them. `PasswordHasher` has the parameters that RFC 9106 recommends."""
+    """Computes hashes, one of strangers and one of others at a time, and compares with them.
+
+    `PasswordHasher` has the parameters that RFC 9106 recommends.
+    """
 
     def __init__(self, hasher: PasswordHasher | None = None, *, max_waiting: int = MAX_WAITING) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="passwords")
-        self._turns = FairTurns(AT_A_TIME, MAX_WAITING_OF_ONE, _BUSY)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._most = AT_A_TIME + max_waiting
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="passwords", initializer=_after_calls)
+        self._turns = {known: FairTurns(1, max_waiting, self._threads) for known in (True, False)}
         self.runs = 0
-        """How often a hash was computed. A request must compute as many for every address."""
+        """How often a hash was asked for. A request must ask for as many for every address."""
         self._nobodys = self._hasher.hash("nobody has this password")
 
-    async def hash(self, password: str, owner: Hashable) -> str:
-        """Hash a password that `domain.passwords.chosen` has let through. `owner` is who takes turns with others.
+    async def hash(self, password: str, asker: Asker) -> str:
+        """Hash a password that `domain.passwords.chosen` has let through."""
+        return await self._run(asker, lambda: self._hasher.hash(password))
 
-        Raises `RateLimited` if too many of the owner's wait, and `ServiceUnavailable` if too many of all do.
-        """
-        return await self._run(owner, lambda: self._hasher.hash(password))
-
-    async def verify(self, hashed: str | None, presented: str, owner: Hashable) -> bool:
-        """Tell whether the password belongs to the hash. Without a hash it takes as long, and is False.
-
-        Raises as `hash`.
-        """
+    async def verify(self, hashed: str | None, presented: str, asker: Asker) -> bool:
+        """Tell whether the password belongs to the hash. Without a hash it takes as long, and is False."""
         password = passwords.normalized(presented) if passwords.possible(presented) else "impossible"
-        right = await self._run(owner, lambda: self._matches(hashed or self._nobodys, password))
+        right = await self._run(asker, lambda: self._matches(hashed or self._nobodys, password))
         return right and bool(hashed) and passwords.possible(presented)
 
     def outdated(self, hashed: str) -> bool:
@@ -69,15 +73,17 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, owner: Hashable, work: Callable[[], Value]) -> Value:
-        if len(self._tasks) >= self._most:
-            raise ServiceUnavailable("Too many people sign in at this moment. Try again.")
+    async def _run(self, asker: Asker, work: Callable[[], Value]) -> Value:
+        """Run work in the asker's turn. Raises `RateLimited` if too much of the asker's waits, `ServiceUnavailable`."""
         self.runs += 1
-        task = asyncio.create_task(self._in_turn(owner, work), name="password")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)  # a caller who has gone does not end its hash, and so not its turn
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._turns[asker.known].run(asker.name, work)
+        except TimeoutError:
+            raise ServiceUnavailable("Too many people sign in at this moment. Try again.") from None
 
-    async def _in_turn(self, owner: Hashable, work: Callable[[], Value]) -> Value:
-        async with self._turns.turn(owner):
-            return await asyncio.wrap_future(self._threads.submit(work))
+
+def _after_calls() -> None:
+    """Let calls go before the threads that compute hashes. Only Linux has priorities of threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -14,6 +14,7 @@ from domain import email_addresses, passwords, throttles
 from domain.errors import LinkUnusable, RequestInvalid
 from gateway.ids import new_id
 from gateway.letters import Writing
+from gateway.passwords import Asker
 from gateway.people import VERIFICATION_LIFETIME, OneTimeLink, People, SignedIn, digest_of, new_link
 from gateway.throttles import Client
 
@@ -32,7 +33,7 @@ async def sign_up(people: People, email: str, password: str, client: Client) -> 
     link = new_link(email, VERIFICATION_LIFETIME, "sign-up")
     limits = [(throttles.SIGN_UPS, client.network), *(mails(link, client) if people.verification else [])]
     await people.throttles.take(*limits)
-    hashed = await people.passwords.hash(password, client.network)
+    hashed = await people.passwords.hash(password, Asker(client.network))
     if not people.verification:
         return await _opened_at_once(people, email, hashed, client)
     async with people.database.transaction() as session:

@@ -18,6 +18,7 @@ from domain.retention import FOR_EVER
 from domain.rounds import MaintenanceErrors
 from gateway import own_account, sign_in, sign_up
 from gateway.accounts import AccountOrder, first_key, open_account
+from gateway.passwords import Asker
 from gateway.people import People, SignedIn
 from gateway.throttles import Client
 from logs import OperatorFaults
@@ -279,8 +280,8 @@ async def test_an_address_is_not_changed_by_a_password_of_before(
     owner = await caller(verifying, await sign_in.sign_in(verifying, ANN, PASSWORD, HOME))
     verify = verifying.passwords.verify
 
-    async def overtaken(hashed: str | None, presented: str, turn: object) -> bool:
-        right = await verify(hashed, presented, turn)
+    async def overtaken(hashed: str | None, presented: str, asker: Asker) -> bool:
+        right = await verify(hashed, presented, asker)
         monkeypatch.undo()
         await own_account.change_password(verifying, owner, PASSWORD, NEW)
         return right
