@@ -28,6 +28,16 @@ class Pack:
 
 
 @record
+class Line:
+    """Something that was bought: what it may be sold as, and how many."""
+
+    goods: tuple[str, ...]
+    quantity: int = 1
+    period: tuple[datetime, datetime] | None = None
+    """What a subscription's payment is for."""
+
+
+@record
 class Offers:
     """What this deployment sells: plans, packs, and credits for any other amount."""
 
@@ -45,6 +55,10 @@ class Offers:
             if offer := self.plans.get(name) or self.packs.get(name):
                 return offer
         return None
+
+    def sold(self, lines: Iterable[Line]) -> list[tuple[Plan | Pack, Line]]:
+        """Return what the lines buy that is sold here."""
+        return [(offer, line) for line in lines if (offer := self.find(line.goods))]
 
     def credits_for(self, amount: int, currency: str) -> int | None:
         """Return the credits for an amount in the currency's smallest unit, rounded down. None: not for sale so."""
@@ -78,10 +92,7 @@ class Paid:
     net: int
     """Without tax."""
     currency: str
-    goods: tuple[str, ...]
-    quantity: int = 1
-    period: tuple[datetime, datetime] | None = None
-    """What a subscription's payment is for."""
+    lines: tuple[Line, ...]
     charges: tuple[str, ...] = ()
     """The payment intents (or charges) that paid it, if the event names them."""
     invoiced: bool = False

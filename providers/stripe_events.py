@@ -19,6 +19,7 @@ from domain.payments import (
     Disputed,
     Event,
     Fact,
+    Line,
     Linked,
     Paid,
     Refunded,
@@ -109,7 +110,7 @@ def _session(of: Object) -> Iterator[Fact]:
         amount=amount,
         net=max(0, amount - _money((of.get("total_details") or {}).get("amount_tax"))),
         currency=_text(of["currency"]),
-        goods=_ids(goods),
+        lines=(Line(_ids(goods)),),
         charges=(intent,) if intent else (),
         invoiced=invoice is not None,
     )
@@ -122,7 +123,7 @@ def _invoice(of: Object) -> Iterator[Fact]:
     lines = [line for line in of["lines"]["data"] if not _is_proration(line) and _amount(line["amount"]) >= 0]
     if subscription and of.get("billing_reason") not in _CYCLES:
         lines = []  # it changes a subscription: its credits come with its next period
-    last = max(lines, key=lambda line: int(line["period"]["end"]), default=None)
+    lines.sort(key=lambda line: int(line["period"]["end"]), reverse=True)
     total = _money(of["amount_paid"])
     tax = sum(_money(tax["amount"]) for tax in of.get("total_taxes") or ()) or _money(of.get("tax"))
     intents = (_id(of.get("payment_intent")), _id(of.get("charge")))
@@ -132,9 +133,7 @@ def _invoice(of: Object) -> Iterator[Fact]:
         amount=total,
         net=max(0, total - tax),
         currency=_text(of["currency"]),
-        goods=_ids(_goods(last)) if last else (),
-        quantity=max(1, _amount(last.get("quantity"))) if last else 1,
-        period=_period(last) if last and subscription else None,
+        lines=tuple(_line(line, subscription) for line in lines),
         charges=tuple(intent for intent in intents[:1] if intent) or tuple(c for c in intents[1:] if c),
     )
 
@@ -188,14 +187,15 @@ def _goods(line: Object) -> tuple[str | None, ...]:
     return pricing.get("price"), price.get("id"), pricing.get("product"), price.get("product")
 
 
+def _line(of: Object, subscription: str | None) -> Line:
+    quantity, period = max(1, _amount(of.get("quantity"))), of["period"]
+    return Line(_ids(_goods(of)), quantity, (_time(period["start"]), _time(period["end"])) if subscription else None)
+
+
 def _is_proration(line: Object) -> bool:
     parent = line.get("parent") or {}
     details = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
     return bool(details.get("proration") or line.get("proration"))
-
-
-def _period(line: Object) -> tuple[datetime, datetime]:
-    return _time(line["period"]["start"]), _time(line["period"]["end"])
 
 
 def _named(of: Object) -> UUID | None:

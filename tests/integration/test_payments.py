@@ -227,6 +227,32 @@ async def test_an_invoice_that_does_not_say_what_is_sold_gives_what_its_checkout
         assert await shop.available(owner) == 100_000, order
 
 
+@pytest.mark.parametrize(
+    ("subscription", "prices", "credits"),
+    [
+        ("sub_1", ["price_pro", "plink_small", "price_setup"], 1_300_000),
+        (None, ["plink_small", "price_setup", "plink_small"], 600_000),
+        (None, ["price_setup", "price_other"], 2_000_000),
+    ],
+)
+async def test_every_line_of_an_invoice_counts(
+    shop: Shop, subscription: str | None, prices: list[str], credits: int
+) -> None:
+    """A pack of a subscription's first invoice has no length, and its plan has one."""
+    owner = await shop.account()
+    made = stripe.invoice("in_1", subscription, PERIOD, metadata={"account_id": str(owner.account_id)})
+    (plan,) = made["lines"]["data"]
+    at = plan["period"] if subscription is None else {"start": plan["period"]["start"], "end": plan["period"]["start"]}
+    named = [{"pricing": {"price_details": {"price": price}}} for price in prices]
+    once: list[dict[str, Any]] = [plan | {"period": at, "quantity": 3, "parent": None} | one for one in named]
+    made["lines"]["data"] = [plan | named[0], *once[1:]] if subscription else once
+    await shop.send(event("invoice.paid", made), event("invoice_payment.paid", stripe.invoice_payment("in_1", "pi_1")))
+    assert await shop.available(owner) == credits
+    assert (await shop.plan(owner))[1] is (subscription is not None)
+    await shop.send(refunded("pi_1", 1000, of=2000))
+    assert await shop.available(owner) == credits // 2
+
+
 def subscribing(account_id: object) -> list[dict[str, Any]]:
     """All events of a subscription's beginning: the checkout, the subscription, its first invoice, what paid it."""
     checkout = stripe.session(

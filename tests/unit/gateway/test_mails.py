@@ -106,7 +106,11 @@ def test_no_address_becomes_a_header(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("address", "written"),
-    [("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"), ("o'hara+x@example.test", "o'hara+x@example.test")],
+    [
+        ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
+        ("o'hara+x@example.test", "o'hara+x@example.test"),
+        ("ann@straße.example", "ann@xn--strae-oqa.example"),
+    ],
 )
 def test_an_address_in_other_letters(address: str, written: str) -> None:
     mail = SmtpMailer(Address.of("smtp://localhost"), SENDER).message(LETTERS.reset(address, SECRET, HOUR))
