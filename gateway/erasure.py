@@ -16,8 +16,6 @@ from domain.sealing import Wrapping
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
-PARTS = ("conversation", "share", "job")
-"""What alone a purge may erase."""
 Start = Callable[[UUID], Awaitable[None]]
 """Starts a purge's workflow, or joins it. Raises `ServiceUnavailable` while Temporal is away."""
 
@@ -27,6 +25,7 @@ class PurgeOrder:
     """What to erase: everything, or one thing by its id."""
 
     part: str = ""
+    """A conversation, share or job, by its name in `db.erasure.Erased.one`. Empty: everything."""
     part_id: str = field(default="", repr=False)
     sessions: bool = False
 

@@ -117,7 +117,7 @@ async def test_one_page_is_erased_alone(new_owner: OpenAccountClient) -> None:
         extent = Extent(owner.customer.account_id, 1, "share", slug_hash(slug).hex())
         async with owner.database.transaction() as session:
             counted = (await erasure.count(session, extent))["shares"]
-            assert (counted, await erasure.erase(session, extent)) == (count, ("shares", 1) if count else None)
+            assert (counted, await erasure.erase(session, extent, 10)) == (count, ("shares", 1) if count else None)
     assert await slugs(owner) == [saved]
     assert await slugs(other) == [of_other]
 
