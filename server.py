@@ -33,6 +33,7 @@ from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
+from db.engine import Database
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -80,6 +81,8 @@ START_TIMEOUT_SECONDS = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 MAIL_PATIENCE = timedelta(seconds=5)
 """How long a process that ends waits for mails on their way."""
+STRANGERS_POOL = 4
+"""Connections for what needs no key: sign-in, shared pages, visitors. Strangers wait for these, and for no others."""
 LAST_WORDS = 2.0
 """Seconds before the end of the shutdown timeout in which streams are settled and their clients get the error."""
 
@@ -107,7 +110,9 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, calls.turns)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
-            people = await stack.enter_async_context(_people(wired))
+            strangers = Database.open(settings.database_url.get_secret_value(), pool=STRANGERS_POOL)
+            stack.push_async_callback(strangers.close)
+            people = await stack.enter_async_context(_people(wired, strangers))
             app.state.resources = _resources(wired, calls, temporal, people)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.ledger = ledger
@@ -172,7 +177,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
-        shares=Shares(wired.database, wired.sealing, wired.settings.max_shares),
+        shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
@@ -182,7 +187,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         sessions=people.sessions,
         people=people,
         cookie=SessionCookie(wired.settings.public_url),
-        visitors=_visitors(wired, calls),
+        visitors=_visitors(wired, people.database, calls),
         visitor_cookie=VisitorCookie(
             wired.settings.public_url, VisitorCookies(wired.settings.secrets.derive(Purpose.VISITOR_COOKIES))
         ),
@@ -192,13 +197,13 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
     )
 
 
-def _visitors(wired: Wired, calls: Calls) -> Visitors:
+def _visitors(wired: Wired, strangers: Database, calls: Calls) -> Visitors:
     rules = wired.settings.visitor_rules
-    return Visitors(VisitorDays(wired.database, wrapping(wired.settings), rules.credits_day), calls, rules)
+    return Visitors(VisitorDays(strangers, wrapping(wired.settings), rules.credits_day), calls, rules)
 
 
 @asynccontextmanager
-async def _people(wired: Wired) -> AsyncIterator[People]:
+async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
     """Opens what sign-in needs. In the end, mails on their way get a moment to leave."""
     settings, keys = wired.settings, wired.settings.secrets.derive(Purpose.SIGN_IN)
     mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender)
@@ -207,10 +212,10 @@ async def _people(wired: Wired) -> AsyncIterator[People]:
     passwords, outbox = await asyncio.to_thread(Passwords), Outbox(mailer)
     try:
         yield People(
-            database=wired.database,
+            database=strangers,
             sessions=Sessions(wired.database, settings.session_lifetimes),
             passwords=passwords,
-            throttles=Throttles(wired.database, keys.current),
+            throttles=Throttles(strangers, keys.current),
             browsers=KnownBrowsers(keys),
             free_tier=FreeTier(wrapping(settings), settings.free_tier_credits),
             letters=Letters(settings.public_url),

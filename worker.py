@@ -203,10 +203,11 @@ def _media_tuner() -> WorkerTuner:
 
 
 def with_failpoint(parts: Parts, failpoint: str | None) -> Parts:
-    if failpoint == failpoints.SUBMIT_BETWEEN:
-        return replace(parts, providers=lambda name: failpoints.fatal(parts.providers(name), "submit"))
-    if failpoint == failpoints.COPY_BETWEEN:
-        return replace(parts, storage=failpoints.fatal(parts.storage, "put"))
+    point = failpoints.Failpoint(failpoint or "")
+    if point.where == failpoints.SUBMIT_BETWEEN:
+        return replace(parts, providers=lambda name: failpoints.fatal(parts.providers(name), "submit", point))
+    if point.where == failpoints.COPY_BETWEEN:
+        return replace(parts, storage=failpoints.fatal(parts.storage, "put", point))
     return parts
 
 

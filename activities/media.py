@@ -12,7 +12,7 @@ from activities import failures
 from activities.heartbeat import Beat, heartbeating, uninterrupted
 from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Jobs
-from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, where
+from domain.errors import NotFound, UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, where
 from domain.media import Job, Kind, Output, OutputFolder, State, object_key
 from providers.base import MediaProvider, OutputFile, Progress, Stage
 from storage.base import Storage
@@ -91,15 +91,10 @@ class MediaActivities:
         with failures.translated():
             async with heartbeating():
                 job = await self._running(ref.job_id)
-                provider, work = await self._at(job)
-                outputs: list[Output] = []
-                async for file in provider.fetch(work):
-                    if len(outputs) == self._limits.max_outputs:
-                        raise failures.unusable_output()
-                    outputs.append(await self._keep(job, len(outputs), file))
-                if not outputs:
-                    raise failures.unusable_output()
-                return Copied(outputs=tuple(outputs))
+                try:
+                    return await self._copied(job)
+                finally:
+                    await uninterrupted(self._delete_unserved(job))
 
     @activity.defn
     async def cancel(self, ref: JobRef) -> CancelResult:
@@ -122,8 +117,7 @@ class MediaActivities:
         """Delete the work at the provider, and in our storage everything that a succeeded job does not serve."""
         with failures.translated():
             job = await self._jobs.load(ref.job_id)
-            if job.state.terminal and job.state is not State.SUCCEEDED:
-                await self._storage.delete_prefix(OutputFolder(job.account_id, job.id).prefix)
+            await self._delete_unserved(job)
             work = await self._work(job)
             if work is not None:
                 await self._provider(job).discard(work)
@@ -160,6 +154,10 @@ class MediaActivities:
             try:
                 recorded = await self._jobs.record_submitted(job.id, accepted)
                 break
+            except NotFound:  # a purge has erased the job meanwhile: nobody else knows that the provider has it
+                await self._provider(job).cancel(accepted)
+                await self._provider(job).discard(accepted)
+                raise failures.job_ended() from None
             except Exception as error:
                 activity.logger.warning("provider's id not recorded yet: %s", where(error))
                 await asyncio.sleep(pause)
@@ -194,6 +192,29 @@ class MediaActivities:
             await asyncio.sleep(pause.total_seconds())
             yield
             pause = min(pause * 1.5, self._limits.max_pause)
+
+    async def _copied(self, job: Job) -> Copied:
+        provider, work = await self._at(job)
+        outputs: list[Output] = []
+        async for file in provider.fetch(work):
+            if len(outputs) == self._limits.max_outputs:
+                raise failures.unusable_output()
+            outputs.append(await self._keep(job, len(outputs), file))
+        if not outputs:
+            raise failures.unusable_output()
+        return Copied(outputs=tuple(outputs))
+
+    async def _delete_unserved(self, job: Job) -> None:
+        """Delete the job's objects if it has ended without outputs, or a purge has erased it.
+
+        A worker that was frozen learns only here, after it has written, what happened meanwhile.
+        """
+        try:
+            state = (await self._jobs.load(job.id)).state
+        except NotFound:
+            state = State.CANCELLED
+        if state.terminal and state is not State.SUCCEEDED:
+            await self._storage.delete_prefix(OutputFolder(job.account_id, job.id).prefix)
 
     async def _keep(self, job: Job, index: int, file: OutputFile) -> Output:
         first, chunks = await _peeked(file.chunks, self._limits.sniffed_bytes)

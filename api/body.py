@@ -158,6 +158,7 @@ class OpenRoute(StrictRoute):
     """
 
     max_body_bytes = 8 * 1024
+    always_reads = True
 
     async def admit(self, scope: Scope) -> None:
         resources: Resources = scope["app"].state.resources

@@ -17,7 +17,7 @@ from api.pages import CursorQuery, PageQuery, cursor, cursor_invalid, decode_cur
 from api.resources import Resources
 from api.wire.openai_chat import check_messages
 from db.conversations import Place
-from domain.conversations import MAX_TITLE, Conversation, SavedMessage
+from domain.conversations import MAX_MESSAGES, MAX_TITLE, Conversation, SavedMessage
 from gateway.conversations import NewConversation, Search
 
 
@@ -43,7 +43,7 @@ class CreateConversation(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     title: Title | None = Field(default=None, repr=False)
-    messages: list[dict[str, Any]] = Field(default_factory=list, repr=False)
+    messages: list[dict[str, Any]] = Field(default_factory=list, max_length=MAX_MESSAGES, repr=False)
     """OpenAI's messages, the oldest first."""
 
 
@@ -157,7 +157,10 @@ async def export_conversations(caller: MayChat, resources: CurrentResources) -> 
 async def get_conversation(
     conversation_id: UUID, caller: MayChat, resources: CurrentResources, query: Annotated[PageQuery, Query()]
 ) -> ConversationWithMessages:
-    """Read a conversation and a page of its messages, the oldest first. A page has 8 MiB of messages at most."""
+    """Read a conversation and a page of its messages, the oldest first.
+
+    A page has 1 MiB of messages at most, or one larger message.
+    """
     after = query.page.after or 0
     page = await resources.conversations.page(caller.account_id, conversation_id, after, query.limit)
     return ConversationWithMessages(
@@ -194,7 +197,7 @@ async def export_conversation(conversation_id: UUID, caller: MayChat, resources:
 
 
 def _download(name: str, written: AsyncIterator[bytes]) -> StreamingResponse:
-    headers = {"content-disposition": f'attachment; filename="{name}.json"', "cache-control": "no-store"}
+    headers = {"content-disposition": f'attachment; filename="{name}.json"'}
     return StreamingResponse(written, media_type="application/json", headers=headers)
 
 

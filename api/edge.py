@@ -22,8 +22,9 @@ MAX_BODY_IDLE = timedelta(seconds=15)
 MAX_BODY_TIME = timedelta(seconds=30)
 """The longest time for a whole body, with one second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
-_SIGN_IN = "/api/auth/"
-"""No answer about sign-in is kept by a browser or a proxy."""
+_PRIVATE = ("/api/", "/v1/")
+_NOT_STORED = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+"""No answer there is stored by a browser or a proxy, or read as another type than it says."""
 
 
 def _unknown() -> bool:
@@ -77,8 +78,8 @@ class Edge:
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
         always = [(b"x-request-id", request_id.encode())]
-        if path.startswith(_SIGN_IN):
-            always.append((b"cache-control", b"no-store"))
+        if path.startswith(_PRIVATE):
+            always += _NOT_STORED
         if (origins := cors.of_path(path, self._cors)) is not None:
             always += origins.headers(scope["headers"])
         return always

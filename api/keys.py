@@ -148,8 +148,8 @@ async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyLi
 async def create_key(
     body: CreateKey, caller: MayManageKeys, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> CreatedKey:
-    """Create a key. Only this answer has its full token. A key gives a new one only scopes that it has itself. A key
-    with limits creates none, because each new key would have these limits again.
+    """Create a key. Only this answer has its full token. The new key stays within the
+    key that makes it: its scopes, limits, models and end. Its calls count on that key's limits too.
 
     With an `Idempotency-Key`, the same caller gets the same answer again, as long as the new key lives.
     """
@@ -164,9 +164,9 @@ async def create_key(
     )
     async with resources.database.transaction(account=caller.account_id) as session:
         if idempotent is None:
-            created = await keys.create(session, caller.account_id, caller.key_id, order)
+            created = await keys.create(session, caller.account_id, caller.key, order)
         else:
-            created, replayed = await keys.create_once(session, caller.account_id, caller.key_id, order, idempotent)
+            created, replayed = await keys.create_once(session, caller.account_id, caller.key, order, idempotent)
             response.headers.update(REPLAYED if replayed else {})
     return CreatedKey.model_validate(created)
 
@@ -189,7 +189,7 @@ async def change_key(key_id: UUID, body: ChangeKey, caller: MayManageKeys, resou
     limits = body.limits.model_dump(exclude_unset=True) if body.limits else {}
     edit = KeyEdit(body.name, body.scopes, limits, _settings(body, resources.catalog()))
     async with resources.database.transaction(account=caller.account_id) as session:
-        row = await keys.change(session, caller.account_id, caller.key_id, key_id, edit)
+        row = await keys.change(session, caller.account_id, caller.key, key_id, edit)
     return ListedKey.model_validate(row)
 
 
@@ -225,9 +225,9 @@ async def rotate_key(
     """
     async with resources.database.transaction(account=caller.account_id) as session:
         if idempotent is None:
-            rotated = await keys.rotate(session, caller.account_id, caller.key_id, rotation)
+            rotated = await keys.rotate(session, caller.account_id, caller.key, rotation)
         else:
-            rotated, replayed = await keys.rotate_once(session, caller.account_id, caller.key_id, rotation, idempotent)
+            rotated, replayed = await keys.rotate_once(session, caller.account_id, caller.key, rotation, idempotent)
             response.headers.update(REPLAYED if replayed else {})
     return CreatedKey.model_validate(rotated)
 
@@ -236,5 +236,5 @@ async def rotate_key(
 async def revoke_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """Revoke a key. The next call with it is 401 in every process. Idempotent. No key revokes one with more rights."""
     async with resources.database.transaction(account=caller.account_id) as session:
-        row = await keys.revoke(session, caller.account_id, caller.key_id, key_id)
+        row = await keys.revoke(session, caller.account_id, caller.key, key_id)
     return ListedKey.model_validate(row)

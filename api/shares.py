@@ -38,7 +38,7 @@ class CreateShare(BaseModel):
     """The position of the last message of the conversation that is shared."""
     positions: Annotated[list[int] | None, Field(min_length=1, max_length=MAX_MESSAGES)] = None
     """The positions of the messages that are shared, of whatever role."""
-    messages: Annotated[list[dict[str, Any]] | None, Field(min_length=1, repr=False)] = None
+    messages: Annotated[list[dict[str, Any]] | None, Field(min_length=1, max_length=MAX_MESSAGES, repr=False)] = None
     """OpenAI's messages, the oldest first. Texts are shown, images as links; other parts and fields are not shared."""
     title: Annotated[str | None, Field(max_length=MAX_TITLE, pattern=_PRINTABLE, repr=False)] = None
     model: Annotated[str | None, Field(max_length=200, pattern=_PRINTABLE)] = None

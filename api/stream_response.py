@@ -21,12 +21,8 @@ _IN_NAMES = "!#$&'()*+-./:;<=>?@[]^_`{|}~"
 
 
 def stream_headers(content_type: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a stream, which tell proxies not to store, change or buffer it."""
-    return [
-        (b"content-type", content_type.encode()),
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),
-    ]
+    """Return the headers of a stream, which tell proxies not to buffer it."""
+    return [(b"content-type", content_type.encode()), (b"x-accel-buffering", b"no")]
 
 
 def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:

@@ -42,6 +42,7 @@ _RUN_AGAIN = """
     make bench                          # about 15 minutes; the first time it installs the others into .yout/bench
     make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
     make bench ARGS="--alone --seconds 5 --calls 20000"
+    .venv/bin/python -m bench.purge     # the purge alone
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 
 It prints tables and writes its result and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
@@ -60,7 +61,12 @@ def write(result: Result) -> str:
         **{name: machine[name] for name in ("cores", "cpu", "kernel", "python", "postgres", "seconds")},
         load=machine["load"].split(" ")[0],
     )
-    return "\n".join([head, _targets(result.targets()), _calls(result), _streams(result), _memory(result)]) + _RUN_AGAIN
+    return (
+        "\n".join(
+            [head, _targets(result.targets()), _calls(result), _streams(result), _erasure(result), _memory(result)]
+        )
+        + _RUN_AGAIN
+    )
 
 
 def _peer(peer: Beside) -> str:
@@ -111,6 +117,18 @@ def _streams(result: Result) -> str:
     )
     names = ("", "first byte p50 ms", "p99 ms", "µs CPU per chunk", "streams", "errors")
     return f"## Streams\n\nChunks every 20 ms in each stream.\n\n{_table(names, rows)}\n\n{text}\n"
+
+
+def _erasure(result: Result) -> str:
+    erasure = result.erasure
+    text = (
+        f"An account with {erasure.calls:,} calls was erased in **{erasure.seconds:.0f} s**: its calls rolled up into "
+        f"one movement, its rows deleted, counted again, the receipt signed. PostgreSQL took {erasure.postgres:.0f} s "
+        f"of CPU. Meanwhile another account called 40 times a second: {erasure.beside.p50:.0f} ms (p50) and "
+        f"{erasure.beside.p99:.0f} ms (p99), against {erasure.alone.p50:.0f} ms and {erasure.alone.p99:.0f} ms without "
+        f"a purge. The balance after it and the audit: {'right' if erasure.right else '**not right**'}."
+    )
+    return f"## Purge\n\n{text}\n"
 
 
 def _memory(result: Result) -> str:

@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
 from typing import Annotated, Any
 
 import aiohttp
 import psycopg
 import typer
 
+from bench.plan import Spread
+from bench.process import cpu_seconds
+from bench.result import ERASED, Erasure
 from bench.stack import Api, Stack, start_upstream
 from dev.temporal import EmbeddedTemporal
 
@@ -76,50 +78,67 @@ class Caller:
 
 
 def main(
-    calls: Annotated[int, typer.Option(help="Calls to erase.")] = 1_000_000,
+    calls: Annotated[int, typer.Option(help="Calls to erase.")] = ERASED,
     seconds: Annotated[float, typer.Option(help="Without a purge.")] = 20.0,
 ) -> None:
-    """Print how long the purge took, and the p99 of calls beside it and without it. Exit 1: the books are not right."""
+    """Print how long the purge took, and what calls beside it and without it took. Exit 1: the books are not right."""
     with tempfile.TemporaryDirectory(prefix="yout-purge-") as folder:
-        raise typer.Exit(asyncio.run(measured(Path(folder), calls, seconds)))
+        raise typer.Exit(asyncio.run(_alone(Path(folder), calls, seconds)))
 
 
-async def measured(folder: Path, calls: int, seconds: float) -> int:
+async def _alone(folder: Path, calls: int, seconds: float) -> int:
     port, upstream = await start_upstream(folder / "upstream.log")
-    stack, temporal = Stack(folder, port, ["plain"]), EmbeddedTemporal(folder / "temporal")
+    try:
+        found = await measured(folder, port, calls, seconds)
+    finally:
+        await upstream.end()
+    typer.echo(
+        f"{calls:,} calls erased in {found.seconds:.1f} s, p99 of other calls {found.slower:.2f} times as long\n"
+        f"p99 {found.alone.p99:.1f} ms, beside the purge {found.beside.p99:.1f} ms; p50 {found.alone.p50:.1f} ms and "
+        f"{found.beside.p50:.1f} ms\nCPU of PostgreSQL {found.postgres:.1f} s; books right: {found.right}"
+    )
+    return 0 if found.right else 1
+
+
+async def measured(folder: Path, upstream: int, calls: int, seconds: float) -> Erasure:
+    """On a stack of its own, with a worker and Temporal."""
+    stack, temporal = Stack(folder, upstream, ["plain"]), EmbeddedTemporal(folder / "temporal")
     async with temporal:
-        await stack.start(0)
-        environment = stack.environment | {"YOUT_TEMPORAL_ADDRESS": temporal.address}
-        api = Api(stack.checkout, environment, folder / "api.log")
-        worker = stack.checkout.spawn(folder / "worker.log", ["worker"], environment)
         try:
-            await api.start()
-            return await _measured(stack, api, calls, seconds)
+            await stack.start(0)
+            environment = stack.environment | {"YOUT_TEMPORAL_ADDRESS": temporal.address}
+            api = Api(stack.checkout, environment, folder / "api.log")
+            worker = stack.checkout.spawn(folder / "worker.log", ["worker"], environment)
+            try:
+                await api.start()
+                return await _measured(stack, api, calls, seconds)
+            finally:
+                await api.stop()
+                await worker.end()
         finally:
-            await api.stop()
-            await worker.end()
             await stack.stop()
-            await upstream.end()
 
 
-async def _measured(stack: Stack, api: Api, calls: int, seconds: float) -> int:
+async def _measured(stack: Stack, api: Api, calls: int, seconds: float) -> Erasure:
     account, token = await stack.open_account("erased@example.test", 10**12)
     async with await _connection(stack) as connection:
         for statement in PLANT.format(account=account, calls=calls).strip().split(";\n"):
             await connection.execute(statement.encode())
-    quiet, _ = await _calling(stack, api, lambda: asyncio.sleep(seconds))
-    busy, view = await _calling(stack, api, lambda: _purged(api, token))
-    before, beside = _p99(quiet), _p99(busy)
-    typer.echo(
-        f"{calls:,} calls erased in {view['seconds']:.1f} s, p99 of other calls {beside / before:.2f} times as long"
+    alone, _ = await _calling(stack, api, lambda: asyncio.sleep(seconds))
+    assert stack.postgres.pid is not None  # noqa: S101  # it runs
+    before = cpu_seconds(stack.postgres.pid)
+    beside, view = await _calling(stack, api, lambda: _purged(api, token))
+    spent = cpu_seconds(stack.postgres.pid) - before
+    receipt, report = view["receipt"], await stack.audit()
+    kept = receipt["balance"]["before"] == receipt["balance"]["after"]
+    return Erasure(
+        calls=calls,
+        seconds=round(view["seconds"], 1),
+        postgres=round(spent, 1),
+        alone=Spread.of(alone),
+        beside=Spread.of(beside),
+        right=bool(report["clean"]) and kept and receipt["deleted"]["usage_entries"] == calls,
     )
-    typer.echo(
-        f"p99 {before * 1000:.1f} ms in {len(quiet)} calls, beside the purge {beside * 1000:.1f} ms in {len(busy)}"
-    )
-    balance, report = view["receipt"]["balance"], await stack.audit()
-    right = report["clean"] and balance["before"] == balance["after"]
-    typer.echo(f"usage entries erased: {view['receipt']['deleted']['usage_entries']:,}; books right: {right}")
-    return 0 if right else 1
 
 
 async def _connection(stack: Stack) -> psycopg.AsyncConnection[Any]:
@@ -146,10 +165,6 @@ async def _purged(api: Api, token: str) -> dict[str, Any]:
             if view["status"] == "completed":
                 return view | {"seconds": time.perf_counter() - began}
             await asyncio.sleep(0.5)
-
-
-def _p99(times: list[float]) -> float:
-    return quantiles(times, n=100)[98]
 
 
 if __name__ == "__main__":

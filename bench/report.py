@@ -20,7 +20,13 @@ def show(result: Result, out: Console) -> None:
     out.print(_calls(result))
     out.print(_streams(result))
     out.print(_targets(result))
-    books = result.books
+    books, erasure = result.books, result.erasure
+    out.print(
+        f"purge of {erasure.calls:,} calls: {erasure.seconds:.1f} s, {erasure.postgres:.1f} s CPU of PostgreSQL; p99 "
+        f"of other calls {erasure.beside.p99:.0f} ms, without it {erasure.alone.p99:.0f} ms; "
+        f"{'right' if erasure.right else '[red]NOT right[/red]'}",
+        highlight=False,
+    )
     durable = ", ".join(f"{name} {value}" for name, value in books.durability.items())
     out.print(f"PostgreSQL says: {durable}", highlight=False)
     out.print(

@@ -11,6 +11,10 @@ STREAMS = 2000
 CALLS = 200_000
 GROWTH_MIB = 8.0
 """How much the process may grow after the first quarter of its calls and be called flat."""
+ERASED = 1_000_000
+ERASED_SECONDS = 60.0
+BESIDE = 1.5
+"""How many times as long calls may take while a purge runs, at their p99."""
 NOT_MEASURED = "not measured"
 
 
@@ -95,6 +99,25 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """A purge of an account with many calls, while another account calls at a steady pace."""
+
+    calls: int
+    seconds: float
+    postgres: float
+    """CPU seconds of PostgreSQL meanwhile, with those of the other account's calls."""
+    alone: Spread
+    """Of calls without a purge."""
+    beside: Spread
+    right: bool
+    """All calls were erased, the balance is the same, and the audit is clean."""
+
+    @property
+    def slower(self) -> float:
+        return self.beside.p99 / self.alone.p99 if self.alone.p99 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
     """Another gateway under the same load."""
 
@@ -115,7 +138,12 @@ class Result:
     peers: list[Beside]
     streams: Streams
     memory: Memory
+    erasure: Erasure
     books: Books
+
+    @property
+    def right(self) -> bool:
+        return self.books.right and self.erasure.right
 
     def ratio(self, peer: Beside) -> float | None:
         subject = peer.subject
@@ -162,6 +190,24 @@ class Result:
                 f"flat within {GROWTH_MIB:g} MiB, {CALLS:,} calls",
                 f"{memory.growth:+.1f} MiB",
                 memory.growth <= GROWTH_MIB if memory.calls >= CALLS else None,
+            ),
+            *self._erasure(self.erasure),
+        ]
+
+    def _erasure(self, erasure: Erasure) -> list["Target"]:
+        large = erasure.calls >= ERASED
+        return [
+            Target(
+                f"purge of {erasure.calls:,} calls",
+                f"{ERASED:,} within {ERASED_SECONDS:g} s",
+                f"{erasure.seconds:.0f} s",
+                erasure.seconds <= ERASED_SECONDS if large else None,
+            ),
+            Target(
+                "p99 of calls beside a purge, times that without",
+                f"at most {BESIDE:g}, {ERASED:,} calls",
+                f"{erasure.slower:.2f}",
+                erasure.slower <= BESIDE if large else None,
             ),
         ]
 

@@ -1,6 +1,8 @@
 """Reads charges, receipts, statements and usage for their owner. Usage comes from its roll-up, never from single rows.
 
 A statement is paged by the positions of movements: those of an account commit in order, whatever the clocks say.
+
+Calls that a purge erases are not told any more from when it begins: only what moved is, in the statement.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.engine import Database
 from db.pages import Page, Period, Span
-from db.tables import ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
+from db.tables import AccountRow, ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
 from domain import pricing
 from domain.errors import NotFound
 from domain.holds import Hold, HoldState
@@ -61,6 +63,8 @@ LEFT JOIN transactions t ON t.account_id = a.id AND t.position >= :first
 LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = a.id
 WHERE a.id = :account_id GROUP BY a.id
 """
+# Calls before it belong to older epochs.
+_FENCE = "SELECT coalesce(max(movements), 0) FROM purges WHERE account_id = :account_id AND part = ''"
 # If the lock is free, every later movement is later than now. If not, the movement in progress is later than the last.
 _CERTAIN = "SELECT clock_timestamp() FROM accounts WHERE id = :account_id FOR KEY SHARE SKIP LOCKED"
 _CERTAIN_WHILE_LOCKED = """
@@ -116,7 +120,7 @@ class Entry:
     note: str | None = field(repr=False)
     hold_id: UUID | None
     hold: Hold | None
-    """None if the movement belongs to no call or job, or if its details are no longer kept."""
+    """None if the movement belongs to no call or job, or if its details are no longer kept, or are being erased."""
     available: int
     held: int
 
@@ -142,7 +146,7 @@ async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Rec
     query = (
         select(HoldRow, UsageRow, _TRANSACTIONS_OF_HOLD)
         .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
-        .where(HoldRow.id == hold_id, HoldRow.account_id == account_id)
+        .where(HoldRow.id == hold_id, HoldRow.account_id == account_id, col(HoldRow.epoch) >= _epoch_of(account_id))
     )
     row = (await session.exec(query)).one_or_none()
     if row is None:
@@ -156,8 +160,8 @@ async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID |
     moved = select(TransactionRow.account_id).where(
         TransactionRow.hold_id == hold_id, TransactionRow.kind == TransactionKind.HOLD
     )
-    owner = (await session.exec(moved)).one_or_none()
-    if owner is None or account_id not in (None, owner):
+    owner, hold = (await session.exec(moved)).one_or_none(), await session.get(HoldRow, hold_id)
+    if owner is None or account_id not in (None, owner) or hold is not None:
         raise NotFound("There is no such charge.")
     raise NotFound("This charge is so old that its details are no longer kept. What it moved is in the statement.")
 
@@ -165,12 +169,13 @@ async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID |
 async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
     """Return charges, newest first by when the credits were held. One more than the limit if there is a next page."""
     span = await _span(session, account_id, wanted.period)
+    fence = (await (await session.connection()).execute(text(_FENCE), {"account_id": account_id})).scalar_one()
     query: Any = (
         select(HoldRow, UsageRow, TransactionRow.position)
         .join(TransactionRow, col(TransactionRow.hold_id) == col(HoldRow.id))
         .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
         .where(TransactionRow.account_id == account_id, TransactionRow.kind == TransactionKind.HOLD)
-        .where(col(TransactionRow.position).between(span.first, span.last))
+        .where(col(TransactionRow.position).between(max(span.first, fence + 1), span.last))
         .order_by(col(TransactionRow.position).desc())
         .limit(page.limit + 1)
     )
@@ -217,11 +222,12 @@ async def balances(session: AsyncSession, account_id: UUID, span: Span) -> tuple
 
 async def movements(session: AsyncSession, account_id: UUID, span: Span, page: Page) -> list[Entry]:
     """Return movements, oldest first. One more than the limit if there is a next page."""
-    available, held = aliased(LineRow), aliased(LineRow)
+    available, held, epoch = aliased(LineRow), aliased(LineRow), _epoch_of(account_id)
     first = span.first if page.after is None else page.after + 1
     query: Any = (
         select(TransactionRow, HoldRow, available.amount, held.amount)
-        .outerjoin(HoldRow, col(HoldRow.id) == col(TransactionRow.hold_id))
+        .select_from(TransactionRow)
+        .outerjoin(HoldRow, and_(col(HoldRow.id) == col(TransactionRow.hold_id), col(HoldRow.epoch) >= epoch))
         .outerjoin(available, _line(available, LedgerAccount.AVAILABLE))
         .outerjoin(held, _line(held, LedgerAccount.HELD))
         .where(TransactionRow.account_id == account_id)
@@ -263,7 +269,7 @@ async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, day
     sums = [func.sum(getattr(UsageDayRow, name)).label(name) for name in names]
     query: Any = (
         sql_select(group.label("group"), *sums)
-        .where(col(UsageDayRow.account_id) == account_id)
+        .where(col(UsageDayRow.account_id) == account_id, col(UsageDayRow.epoch) >= _epoch_of(account_id))
         .where(col(UsageDayRow.day) >= days[0], col(UsageDayRow.day) < days[1])
         .group_by(group)
         .order_by(group)
@@ -285,6 +291,10 @@ async def in_flight(session: AsyncSession, account_id: UUID | None, limit: int) 
         query = query.where(HoldRow.account_id == account_id)
     query = query.order_by(col(HoldRow.created_at), col(HoldRow.id)).limit(limit)
     return [_hold(row) for row in await session.exec(query)]
+
+
+def _epoch_of(account_id: UUID) -> Any:
+    return select(AccountRow.epoch).where(AccountRow.id == account_id).scalar_subquery()
 
 
 def _hold(row: HoldRow) -> Hold:

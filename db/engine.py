@@ -62,18 +62,20 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def transaction(self, *, account: UUID | None = None) -> AsyncIterator[AsyncSession]:
+    async def transaction(
+        self, *, account: UUID | None = None, locked: bytes | None = None
+    ) -> AsyncIterator[AsyncSession]:
         """Commit all of the block, or none of it if it raises. Make no network call inside.
 
-        `account` is the account whose lock the block takes. Its transactions run one after another and wait without a
-        connection, so an account that is locked for long does not use up the pool. Raises `ServiceUnavailable` when
-        PostgreSQL is unavailable.
+        `account` is the account whose lock the block takes, or `locked` names another row. Transactions of one row run
+        one after another and wait without a connection, so a row that is locked for long does not use up the pool.
+        Raises `ServiceUnavailable` when PostgreSQL is unavailable.
         """
         async with AsyncExitStack() as stack:
-            if account is not None:
+            if (row := account or locked) is not None:
                 try:
                     async with asyncio.timeout(TURN_TIMEOUT_SECONDS):
-                        await stack.enter_async_context(self._turns.of(account))
+                        await stack.enter_async_context(self._turns.of(row))
                 except TimeoutError:
                     raise ServiceUnavailable("This account is busy. Nothing was changed; try again.") from None
             yield await stack.enter_async_context(self._session(writes=True))

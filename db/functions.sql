@@ -23,7 +23,7 @@ CREATE OR REPLACE AGGREGATE meters_total(jsonb) (SFUNC = meters_sum, STYPE = jso
 -- named as unavailable, and a key is missing although its secret, or a hold of it, is there.
 -- `_unknown`: the digests whose accounts are not among `_accounts` already. `_placing`: holds that are not there yet,
 -- unless they were asked for before.
-CREATE OR REPLACE FUNCTION ledger_lock(
+CREATE OR REPLACE FUNCTION lock_batch(
     _accounts uuid[], _digests bytea[], _unknown bytea[], _ending uuid[], _holds uuid[], _placing uuid[],
     _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[], _wait boolean
 ) RETURNS json LANGUAGE plpgsql AS $$
@@ -147,9 +147,9 @@ END $$;
 
 
 -- What a batch came to: each statement runs only if the batch has rows for it. Every row was decided under the locks
--- that `ledger_lock` took: the positions of an account's movements, and their times, are therefore in the order
+-- that `lock_batch` took: the positions of an account's movements, and their times, are therefore in the order
 -- in which they commit. Holds come first: they are what the trigger compares postings with.
-CREATE OR REPLACE FUNCTION ledger_apply(
+CREATE OR REPLACE FUNCTION write_batch(
     _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -244,43 +244,65 @@ BEGIN
 END $$;
 
 
--- What a process of the release before came to: it gives movements no positions, times or ids, and does not know the
--- rates and epochs of accounts. An account's rates are then never behind its calls.
-CREATE OR REPLACE FUNCTION ledger_write(
+-- `lock_batch` for a process of the release before, which knows fewer columns and no epochs: what a purge has erased is
+-- void to it, and its renewals are cut. A key that it would allow too much has no place for a call of its: one with
+-- parents' limits, with a list of models, or strict. What the new release has placed for such a key it ends all the same.
+CREATE OR REPLACE FUNCTION ledger_lock(
+    _accounts uuid[], _digests bytea[], _unknown bytea[], _ending uuid[], _holds uuid[], _placing uuid[],
+    _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[], _wait boolean
+) RETURNS json LANGUAGE plpgsql AS $$
+DECLARE
+    r jsonb := jsonb_strip_nulls(lock_batch(_accounts, _digests, _unknown, _ending, _holds, _placing, _claim_digests,
+                                            _claim_scopes, _refs, _renewing, _wait)::jsonb);
+BEGIN
+    RETURN json_build_object(
+        'now', r->'now', 'refs', r->'refs', 'unavailable', r->'unavailable',
+        'cut', coalesce(r->'cut', '[]') || coalesce(r->'erased', '[]'),
+        'accounts', (SELECT json_agg(a - 12 - 9) FROM jsonb_array_elements(r->'accounts') a),
+        'keys', (
+            SELECT json_agg(CASE WHEN k->3 = 'null' AND k->4 = 'false' AND k->5 = '[]' THEN k
+                                 ELSE jsonb_set(k, '{7,concurrent}', '0') END - 5 - 4 - 3)
+            FROM jsonb_array_elements(r->'keys') k
+            WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(k->5) parent WHERE NOT EXISTS (
+                SELECT FROM jsonb_array_elements(r->'keys') o WHERE o->0 = parent))),
+        'secrets', (SELECT json_agg(s - 4) FROM jsonb_array_elements(r->'secrets') s),
+        'claims', (SELECT json_agg(c - 5) FROM jsonb_array_elements(r->'claims') c WHERE NOT EXISTS (
+            SELECT FROM jsonb_array_elements(r->'accounts') a WHERE a->0 = c->0 AND a->12 > c->5)),
+        'holds', (SELECT json_agg(CASE WHEN h->>5 = 'erased' THEN jsonb_set(h, '{5}', '"void"') ELSE h END - 26 - 16)
+                  FROM jsonb_array_elements(r->'holds') h));
+END $$;
+
+
+-- `write_batch` for a process of the release before: what it places has its account's epoch, what it ends its hold's.
+-- What a call of the new release comes to there is counted on the key's parents too, whose rows `lock_batch` has locked;
+-- what it took of their tokens in a minute passes by itself.
+CREATE OR REPLACE FUNCTION ledger_apply(
     _placed json, _changed json, _accounts json, _keys json, _usage json, _transactions json
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    placed_ json; accounts_ json; usage_ json; transactions_ json;
+    placed_ json; usage_ json; counted_ json;
 BEGIN
-    WITH moving AS (
-        SELECT n.id, n.available, n.held, n.open_holds, a.movements, a.moved_at, a.requests_tat, a.tokens_tat, a.epoch,
-               greatest(clock_timestamp(), a.moved_at + interval '1 microsecond') AS at
-        FROM json_populate_recordset(NULL::accounts, _accounts) n JOIN accounts a ON a.id = n.id
-    ), moved AS (
-        SELECT uuidv7() AS id, t.kind, t.account_id, t.hold_id, t.ref, t.note, t.lines, m.at,
-               m.movements + row_number() OVER (PARTITION BY t.account_id ORDER BY t.number) AS position
-        FROM ROWS FROM (json_to_recordset(_transactions)
-                AS (kind text, account_id uuid, hold_id uuid, ref text, note text, lines json)
-            ) WITH ORDINALITY AS t(kind, account_id, hold_id, ref, note, lines, number)
-        JOIN moving m ON m.id = t.account_id
-    )
-    SELECT (SELECT json_agg(json_build_object(
-                'id', m.id, 'available', m.available, 'held', m.held, 'open_holds', m.open_holds,
-                'movements', coalesce(t.last, m.movements), 'moved_at', coalesce(t.at, m.moved_at),
-                'requests_tat', greatest(m.requests_tat, m.at), 'tokens_tat', greatest(m.tokens_tat, m.at)))
-            FROM moving m LEFT JOIN (
-                SELECT account_id, max(position) AS last, max(at) AS at FROM moved GROUP BY 1) t ON t.account_id = m.id),
-           (SELECT json_agg(to_jsonb(u) || jsonb_build_object('meters', coalesce(u.meters, '{}'), 'created_at', m.at,
-                                                                      'epoch', m.epoch))
-            FROM json_populate_recordset(NULL::usage, _usage) u JOIN moving m ON m.id = u.account_id),
-           (SELECT json_agg(to_jsonb(t) - 'lines' || jsonb_build_object('created_at', t.at) || (
-                SELECT jsonb_object_agg(l.book, l.amount) FROM json_to_recordset(t.lines) AS l(book text, amount bigint))
-                ORDER BY t.position) FROM moved t)
-    INTO accounts_, usage_, transactions_;
     SELECT json_agg(to_jsonb(h) || jsonb_build_object('epoch', a.epoch)) INTO placed_
     FROM json_populate_recordset(NULL::holds, _placed) h JOIN accounts a ON a.id = h.account_id;
-    PERFORM ledger_apply(
-        placed_, CASE WHEN json_array_length(_changed) > 0 THEN _changed END, accounts_, CASE WHEN json_array_length(_keys) > 0 THEN _keys END, usage_, transactions_);
+    SELECT json_agg(to_jsonb(u) || jsonb_build_object('epoch', coalesce(h.epoch, a.epoch))) INTO usage_
+    FROM json_populate_recordset(NULL::usage, _usage) u JOIN accounts a ON a.id = u.account_id
+    LEFT JOIN holds h ON h.id = u.hold_id;
+    SELECT json_agg(json_build_object(
+        'key_id', h.key_id, 'began', (h.created_at AT TIME ZONE 'UTC')::date,
+        'ended', (h.state = 'open' AND n.state <> 'open')::int,
+        'spent', CASE n.state WHEN 'open' THEN n.amount ELSE n.charged - n.refunded END
+                 - CASE h.state WHEN 'open' THEN h.amount ELSE h.charged - h.refunded END)) INTO counted_
+    FROM json_populate_recordset(NULL::holds, _changed) n JOIN holds h ON h.id = n.id
+    WHERE h.ancestor_tokens_limits IS NOT NULL;
+    PERFORM write_batch(placed_, _changed, _accounts, _keys, usage_, _transactions);
+    UPDATE api_keys k SET open_holds = k.open_holds - c.ended, day_credits = k.day_credits + c.of_day,
+        month_credits = k.month_credits + c.of_month
+    FROM (
+        SELECT p.id, sum(c.ended) AS ended, coalesce(sum(c.spent) FILTER (WHERE p.day = c.began), 0) AS of_day,
+               coalesce(sum(c.spent) FILTER (WHERE p.month = date_trunc('month', c.began)), 0) AS of_month
+        FROM json_to_recordset(counted_) AS c(key_id uuid, began date, ended bigint, spent bigint)
+        JOIN api_keys o ON o.id = c.key_id JOIN api_keys p ON p.id = ANY(o.ancestors) GROUP BY p.id
+    ) c WHERE k.id = c.id;
 END $$;
 
 

@@ -4,7 +4,7 @@ Each change of a key takes its account's lock, so that the ledger sees it at onc
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,8 @@ from domain.rates import AccountCounters
 _NO_KEY = "There is no such key in this account."
 MAX_KEYS = 100
 """The most active keys of an account."""
+_TICK = timedelta(microseconds=1)
+"""A token is later than the one before it, whatever the clocks of processes say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +152,18 @@ async def stored(session: AsyncSession, key_id: UUID, account_id: UUID, *, revok
     return StoredKey(KeyTraits(key.name, key.note, key.strict), _authority(key), tuple(key.ancestors))
 
 
-async def live(session: AsyncSession, key_id: UUID) -> StoredKey:
-    """Return the key of a request as it is now. Raises `CallerUnknown` if it was revoked or has expired."""
-    if not await lives(session, key_id):
+async def live(session: AsyncSession, digest: bytes) -> StoredKey:
+    """Return the key of a request's token as it is now, with the end of that token if it ends before the key.
+
+    Raises `CallerUnknown` if the token or the key was revoked or has expired.
+    """
+    secret = await _live_secret(session, digest)
+    if secret is None or not await lives(session, secret.key_id):
         raise CallerUnknown
-    key = await session.get_one(ApiKeyRow, key_id)
-    return await stored(session, key_id, key.account_id)
+    key = await session.get_one(ApiKeyRow, secret.key_id)
+    found = await stored(session, key.id, key.account_id)
+    end = _earlier(secret.expires_at, key.expires_at)
+    return replace(found, authority=replace(found.authority, expires_at=end))
 
 
 def _authority(key: ApiKeyRow) -> Authority:
@@ -182,8 +190,12 @@ async def lives(session: AsyncSession, key_id: UUID) -> bool:
 
 async def holds_secret(session: AsyncSession, token: str) -> bool:
     """Tell whether the token works, apart from what its key's end says."""
-    secret = await session.get(ApiKeySecretRow, keys.digest(token))
-    return secret is not None and secret.revoked_at is None and _later(secret.expires_at)
+    return await _live_secret(session, keys.digest(token)) is not None
+
+
+async def _live_secret(session: AsyncSession, digest: bytes) -> ApiKeySecretRow | None:
+    secret = await session.get(ApiKeySecretRow, digest)
+    return secret if secret is not None and secret.revoked_at is None and _later(secret.expires_at) else None
 
 
 async def revoke(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
@@ -217,7 +229,7 @@ async def rotate(session: AsyncSession, account_id: UUID, key_id: UUID, token: s
     if grace:
         newest.expires_at = now + grace
         session.add(newest)
-    added = _secret(key_id, token, now)
+    added = _secret(key_id, token, max(now, newest.created_at + _TICK if newest.created_at else now))
     session.add(added)
     await session.flush()
     return _listed(key, [*secrets, added])
@@ -254,7 +266,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
         last_used_at=key.last_used_at,
         parents=await _parents(session, key),
         models=_authority(key).models,
-        expires_at=min((end for end in (token_end, key.expires_at) if end is not None), default=None),
+        expires_at=_earlier(token_end, key.expires_at),
     )
     counters = AccountCounters(account.requests_tat, account.tokens_tat)
     return Caller(key.account_id, frozenset(key.scopes), credential, counters)
@@ -296,6 +308,10 @@ async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tu
 
 def _secret(key_id: UUID, token: str, now: datetime) -> ApiKeySecretRow:
     return ApiKeySecretRow(digest=keys.digest(token), key_id=key_id, masked=keys.masked(token), created_at=now)
+
+
+def _earlier(*ends: datetime | None) -> datetime | None:
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _later(end: datetime | None) -> bool:

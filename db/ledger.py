@@ -1,7 +1,7 @@
 """Locks and reads the rows of a batch of ledger operations, and decides it; `db/ledger_writes.py` writes the result.
 
 A batch is two round trips around `domain.decisions.decide`, each with a function of the database (`db/functions.sql`):
-`ledger_lock` locks and reads, `ledger_apply` writes. Locks are taken in one global order (accounts, then keys, then
+`lock_batch` locks and reads, `write_batch` writes. Locks are taken in one global order (accounts, then keys, then
 holds, each by id), so that batches of several processes cannot deadlock. `execute` is part of its caller's transaction,
 which takes its own locks first and commits; `begin` and `commit` are a transaction of their own (`db/writer.py`).
 """
@@ -35,9 +35,9 @@ Connection = AsyncConnection[Any]
 _READ = Statement(
     "read",
     """
-SELECT ledger_lock(%(accounts)s::uuid[], %(digests)s::bytea[], %(unknown)s::bytea[], %(ending)s::uuid[],
-                   %(holds)s::uuid[], %(placing)s::uuid[], %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[],
-                   %(refs)s::text[], %(renewing)s::uuid[], %(wait)s::boolean)::text
+SELECT lock_batch(%(accounts)s::uuid[], %(digests)s::bytea[], %(unknown)s::bytea[], %(ending)s::uuid[],
+                  %(holds)s::uuid[], %(placing)s::uuid[], %(claim_digests)s::bytea[], %(claim_scopes)s::bytea[],
+                  %(refs)s::text[], %(renewing)s::uuid[], %(wait)s::boolean)::text
 """,
 )
 # After the accounts' locks, under which their conversations change.

@@ -1,4 +1,4 @@
-"""The names of the columns that `ledger_lock` returns, read from `db/functions.sql` in its order.
+"""The names of the columns that `lock_batch` returns, read from `db/functions.sql` in its order.
 
 The import fails if the functions and the fields of the rules have different columns.
 """
@@ -20,7 +20,7 @@ def _names(columns: str) -> tuple[str, ...]:
 
 def columns_of(rows: str, sql: str) -> tuple[str, ...]:
     """Return the names of the columns of `rows`, in the order of the arrays in `sql`."""
-    functions = sql.partition("FUNCTION ledger_lock")[2].partition("END $$;")[0]
+    functions = sql.partition("FUNCTION lock_batch")[2].partition("END $$;")[0]
     for columns, target in re.findall(
         r"json_agg\(json_build_array\(([\w\s,:]+)\)\).*?INTO (\w+)", functions, re.DOTALL
     ):
@@ -30,7 +30,7 @@ def columns_of(rows: str, sql: str) -> tuple[str, ...]:
 
 
 def placed(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the columns of a new hold in `ledger_apply`: those it writes, and those it reads."""
+    """Return the columns of a new hold in `write_batch`: those it writes, and those it reads."""
     match = re.search(r"INSERT INTO holds \(([^)]+)\)\s+SELECT\s+([\w\s,]+?)\s+FROM", sql)
     if match is None:
         raise LookupError("holds")
@@ -48,10 +48,10 @@ def check(sql: str) -> None:
     for rows, names in kinds.items():
         columns = columns_of(rows, sql)
         if len(set(columns)) != len(columns) or set(columns) != names:
-            raise ValueError(f"ledger_lock and the rules differ in the columns of {rows}: {set(columns) ^ names}")
+            raise ValueError(f"lock_batch and the rules differ in the columns of {rows}: {set(columns) ^ names}")
     into, values = placed(sql)
     if into != values or set(into) != kinds["holds"]:
-        raise ValueError(f"ledger_apply and the rules differ in the columns of holds: {set(into) ^ kinds['holds']}")
+        raise ValueError(f"write_batch and the rules differ in the columns of holds: {set(into) ^ kinds['holds']}")
 
 
 _SQL = FUNCTIONS.read_text("utf-8")

@@ -24,8 +24,8 @@ _CHANGING = (
 _WRITE = Statement(
     "write",
     """
-SELECT ledger_apply(%(placed)s::json, %(changed)s::json, %(accounts)s::json, %(keys)s::json, %(usage)s::json,
-                    %(transactions)s::json)
+SELECT write_batch(%(placed)s::json, %(changed)s::json, %(accounts)s::json, %(keys)s::json, %(usage)s::json,
+                   %(transactions)s::json)
 """,
 )
 _CLAIMS = Statement(

@@ -7,6 +7,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from db import connections, roles
 from db.engine import DIALECT
@@ -14,6 +15,8 @@ from db.engine import DIALECT
 _ROOT = Path(__file__).resolve().parent.parent
 _FUNCTIONS = _ROOT / "db" / "functions.sql"
 _LOCK = 7_206_155
+_MAX_ATTEMPTS = 10
+"""Processes of the release before serve meanwhile, and take their locks in another order: a deadlock may end either."""
 
 
 def config(connection: Connection) -> Config:
@@ -37,7 +40,13 @@ def upgrade(url: str, app_url: str | None = None) -> bool:
             connection.execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))
             restricted = roles.restrict(connection, connections.conninfo(app_url or url))
 
-    _run(url, all_of_it)
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
+        try:
+            _run(url, all_of_it)
+            break
+        except OperationalError as error:
+            if attempt == _MAX_ATTEMPTS or not isinstance(error.orig, psycopg.errors.DeadlockDetected):
+                raise
     return restricted
 
 

@@ -28,7 +28,7 @@ class PaymentRow(SQLModel, table=True):
     customer: str | None = Field(default=None, sa_column=text_column(nullable=True))
     subscription_id: str | None = Field(default=None, sa_column=text_column(nullable=True))
     bought: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
-    """What the event says was bought: ids, quantity, net amount, period."""
+    """What the events say was bought: the lines (ids, quantity, period), and the net amount."""
     amount: int = Field(sa_column=money())
     """In the currency's smallest unit."""
     currency: str = Field(sa_column=text_column())

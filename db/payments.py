@@ -4,9 +4,10 @@ Every fact is merged into what is known before, and the credits are then brought
 the repetition of events do not matter. Callers have `db.plans.lock`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from sqlalchemy.dialects.postgresql import insert
@@ -31,8 +32,10 @@ from domain.payments import (
     Disputed,
     Event,
     Fact,
+    Line,
     Linked,
     Offers,
+    Pack,
     Paid,
     Refunded,
     Subscribed,
@@ -42,6 +45,7 @@ from domain.payments import (
 from domain.plans import Plan, month_after
 
 NO_ACCOUNT = "no account is known for it"
+NO_INVOICE = "its invoice has not come yet: Stripe must send invoice.paid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,13 @@ class Facts:
                 problem=NO_ACCOUNT,
                 paid_at=self._at,
             )
-            self._session.add(payment)
-            await self._session.flush()
+        elif payment.problem is not None:
+            payment.bought = _all_bought(payment.bought, _bought(fact))
+        self._session.add(payment)
+        await self._session.flush()
         await self.know(fact.buyer)
-        if payment.account_id is None:
-            await self.match(payment, await self._account(fact.buyer))
+        if payment.problem is not None:
+            await self.match(payment, payment.account_id or await self._account(fact.buyer))
 
     async def match(self, payment: PaymentRow, account_id: UUID | None) -> None:
         """Give an account what the payment has bought, if both are known; else say what is missing."""
@@ -116,21 +122,33 @@ class Facts:
     async def give(self, payment: PaymentRow) -> None:
         """Give what the payment has bought to its account, or record why that is not possible."""
         bought = payment.bought
-        offer = self._offers.find(bought["goods"])
-        payment.problem = None
-        if isinstance(offer, Plan):
-            await self._begin(payment, offer)
-            return
-        credits = offer.credits * bought["quantity"] if offer else self._credits_for(payment)
-        if credits is None:
-            names = ", ".join(bought["goods"]) or f"an amount in {payment.currency}"
-            payment.problem = f"the catalog sells nothing as {names}"
+        if bought.get("invoiced"):
+            payment.problem = NO_INVOICE
             self._session.add(payment)
             return
-        await self.grant(payment, credits, offer.name if offer else "credits")
+        payment.problem = None
+        # Of an invoice that sells nothing of the catalog, what the checkout names that made it.
+        sold = self._offers.sold(_lines(bought["lines"])) or self._offers.sold(_lines(bought.get("named", ())))
+        if not sold:
+            await self._give_for_amount(payment)
+            return
+        packs = [(pack, line.quantity) for pack, line in sold if isinstance(pack, Pack)]
+        if packs:
+            names = ", ".join(dict.fromkeys(pack.name for pack, _ in packs))
+            await self.grant(payment, sum(pack.credits * quantity for pack, quantity in packs), names)
+        plan = next(((plan, line) for plan, line in sold if isinstance(plan, Plan)), None)
+        if plan is not None and payment.problem is None:
+            await self._begin(payment, *plan)
 
-    def _credits_for(self, payment: PaymentRow) -> int | None:
-        return self._offers.credits_for(payment.bought["net"], payment.currency)
+    async def _give_for_amount(self, payment: PaymentRow) -> None:
+        credits = self._offers.credits_for(payment.bought["net"], payment.currency)
+        if credits is not None:
+            await self.grant(payment, credits, "credits")
+            return
+        goods = [good for line in _lines(payment.bought["lines"]) for good in line.goods]
+        names = ", ".join(goods) or f"an amount in {payment.currency}"
+        payment.problem = f"the catalog sells nothing as {names}"
+        self._session.add(payment)
 
     async def grant(self, payment: PaymentRow, credits: int, what: str) -> None:
         """Give credits for the payment, once."""
@@ -149,9 +167,9 @@ class Facts:
         await clawbacks.credit(self._session, payment.id, credits)
         await clawbacks.collect(self._session, payment.account_id)
 
-    async def _begin(self, payment: PaymentRow, plan: Plan) -> None:
+    async def _begin(self, payment: PaymentRow, plan: Plan, line: Line) -> None:
         assert payment.account_id is not None  # noqa: S101  # it was matched
-        since, until = (datetime.fromisoformat(time) for time in payment.bought["period"] or _a_month(payment.paid_at))
+        since, until = line.period or (payment.paid_at, month_after(payment.paid_at, 1))
         row = PlanTermRow(
             id=uuid5(NAMESPACE_URL, f"stripe:{payment.id}"),
             account_id=payment.account_id,
@@ -242,10 +260,18 @@ class Facts:
         return row
 
 
-def _bought(fact: Paid) -> dict[str, object]:
-    period = [time.isoformat() for time in fact.period] if fact.period else None
-    return {"goods": list(fact.goods), "quantity": fact.quantity, "net": fact.net, "period": period}
+def _bought(fact: Paid) -> dict[str, Any]:
+    lines = [[list(line.goods), line.quantity, [time.isoformat() for time in line.period or ()]] for line in fact.lines]
+    return {"lines": lines, "net": fact.net} | ({"invoiced": True} if fact.invoiced else {})
 
 
-def _a_month(since: datetime) -> Iterable[str]:
-    return since.isoformat(), month_after(since, 1).isoformat()
+def _all_bought(known: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Merge what two events say of a payment: an invoice, and the checkout that made it, in any order."""
+    first, second = (known, new) if new.get("invoiced") else (new, known)
+    return {**first, "named": second["lines"]}
+
+
+def _lines(written: Iterable[tuple[list[str], int, list[str]]]) -> Iterator[Line]:
+    for goods, quantity, period in written:
+        times = [datetime.fromisoformat(time) for time in period]
+        yield Line(tuple(goods), quantity, (times[0], times[1]) if times else None)

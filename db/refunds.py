@@ -10,10 +10,11 @@ from db import billing, ledger
 from db.engine import raw
 from db.media_tables import MediaJobRow
 from db.tables import HoldRow
-from domain.errors import GatewayError, RequestInvalid
+from domain.errors import EndedByPurge, GatewayError, RequestInvalid
 from domain.holds import HoldState
 from domain.operations import Refund
 from domain.results import Closed
+from domain.settlements import ERASED_CHARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
         await billing.raise_missing(session, hold_id)
     if hold.state == HoldState.OPEN:
         raise RequestInvalid("This call is in flight: nothing has been charged yet.")
+    if hold.state == HoldState.ERASED:
+        raise EndedByPurge(ERASED_CHARGE)
     if not hold.charged:
         raise RequestInvalid("Nothing was charged for this call: there is nothing to refund.")
     operation = Refund(hold_id, hold.account_id, note=reason)

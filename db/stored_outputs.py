@@ -39,7 +39,13 @@ _NEEDED = """
 SELECT id FROM media_jobs
 WHERE id = ANY(:ids) AND (state IN ('queued', 'running') OR (state = 'succeeded' AND outputs_deleted_at IS NULL))
 """
-_ENDED = "SELECT id FROM media_jobs WHERE id = ANY(:ids)"
+_KNOWN = "SELECT id FROM media_jobs WHERE id = ANY(:ids)"
+# What is written after a purge is nobody's. It leaves the job's call, or itself, to tell.
+_ERASED = """
+SELECT id FROM holds WHERE id = ANY(:ids) AND state = 'erased'
+UNION ALL
+SELECT CAST(part_id AS uuid) FROM purges WHERE part = 'job' AND part_id = ANY(CAST(CAST(:ids AS uuid[]) AS text[]))
+"""
 _POSITION = "SELECT position FROM storage_scans WHERE position <> '' OR finished_at > now() - :pause"
 _MOVE = """
 INSERT INTO storage_scans AS s (id, position, finished_at)
@@ -74,15 +80,17 @@ class StoredOutputs:
     async def orphans(self, old: Collection[OutputFolder], recent: Collection[OutputFolder]) -> list[OutputFolder]:
         """Return the orphans: folders that no row needs or will need.
 
-        A folder is an orphan if its job ended without outputs or its outputs were deleted. If its job is unknown
-        (pruned, or the database is an older copy), it is an orphan only if it is `old`: older than any output is kept.
+        A folder is an orphan if its job ended without outputs, its outputs were deleted, or a purge has erased it. If
+        its job is unknown (pruned, or the database is an older copy), it is an orphan only if it is `old`: older than
+        any output is kept.
         A folder of an unknown account is never an orphan.
         """
         folders = [*old, *recent]
         jobs = [folder.job_id for folder in folders]
         async with self.database.snapshot() as session:
             accounts = await _ids(session, _ACCOUNTS, [folder.account_id for folder in folders])
-            needed, known = await _ids(session, _NEEDED, jobs), await _ids(session, _ENDED, jobs)
+            needed, known = await _ids(session, _NEEDED, jobs), await _ids(session, _KNOWN, jobs)
+            known |= await _ids(session, _ERASED, jobs)
         forgotten = {folder for folder in old if folder.job_id not in known}
         return [
             folder

@@ -1,6 +1,6 @@
 """All tables but those of media jobs. The migrations create them; `db.migrate.check` finds differences.
 
-Only `ledger_apply` of `db/functions.sql` writes movements. `transactions` and `lines` are append-only, and each
+Only `write_batch` of `db/functions.sql` writes movements. `transactions` and `lines` are append-only, and each
 transaction has exactly the postings of its kind. Triggers enforce this; the application cannot disable them
 (`db/roles.py`).
 """

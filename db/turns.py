@@ -1,9 +1,8 @@
 """Queues the transactions of one account before they take a connection of the pool."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 
 class Turns:
@@ -11,11 +10,11 @@ class Turns:
 
     def __init__(self, most: int) -> None:
         self._all = asyncio.Semaphore(most)
-        self._accounts: dict[UUID, tuple[asyncio.Lock, int]] = {}
+        self._accounts: dict[Hashable, tuple[asyncio.Lock, int]] = {}
         """The lock of each account, and how many hold it or wait for it."""
 
     @asynccontextmanager
-    async def of(self, account_id: UUID) -> AsyncIterator[None]:
+    async def of(self, account_id: Hashable) -> AsyncIterator[None]:
         lock, users = self._accounts.get(account_id, (asyncio.Lock(), 0))
         self._accounts[account_id] = lock, users + 1
         try:

@@ -134,9 +134,9 @@ class Caller:
     """Its account's, of the operator's ceiling."""
 
     @property
-    def key_id(self) -> UUID | None:
-        """Of the key that was presented, if it was one."""
-        return self.credential.key_id if isinstance(self.credential, ApiKey) else None
+    def key(self) -> ApiKey | None:
+        """The key that was presented, if it was one."""
+        return self.credential if isinstance(self.credential, ApiKey) else None
 
     @property
     def replay_secret(self) -> str | None:

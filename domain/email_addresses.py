@@ -1,6 +1,5 @@
 """What an e-mail address is, as far as an account needs to know."""
 
-import contextlib
 import unicodedata
 
 from domain.errors import RequestInvalid
@@ -13,15 +12,28 @@ _WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
 
 
 def normalized(text: str) -> str:
-    """The address in lower case, without white space around it. Raises `RequestInvalid`."""
-    address = text.strip().lower()
-    local, _, host = address.rpartition("@")
+    """The address in lower case and in one spelling, without white space around it. Raises `RequestInvalid`.
+
+    What is the same host to a mail server, such as wide letters, has no accounts and no limits of mails of its own.
+    """
+    local, _, host = unicodedata.normalize("NFC", text.strip()).lower().rpartition("@")
+    host = unicodedata.normalize("NFKC", host).lower()
+    address = f"{local}@{host}"
     plain = not _NEVER.intersection(local) and not (_NEVER - frozenset("[:]")).intersection(host)
     readable = plain and all(unicodedata.category(character)[0] not in "CZ" for character in address)
     labels = host.split(".")
-    if not (readable and local and "@" not in local and all(labels) and len(address) <= MAX_CHARACTERS):
+    if not (readable and local and address.count("@") == 1 and all(labels) and len(address) <= MAX_CHARACTERS):
         raise RequestInvalid("This is not an e-mail address.", param="email")
     return address
+
+
+def host_in_ascii(host: str) -> str:
+    """Write a normalized host as mail servers look it up: each letter stands for itself (IDNA 2008).
+
+    Python's own codec follows the rules of 2003, by which mail for straße.example goes to the owner of strasse.example.
+    """
+    labels = (label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in host.split("."))
+    return ".".join(labels)
 
 
 def mailbox(address: str) -> str:
@@ -29,8 +41,7 @@ def mailbox(address: str) -> str:
     nothing, and in one spelling of Unicode. It is for comparing only: nobody writes to it.
     """
     local, _, host = unicodedata.normalize("NFKC", address).rpartition("@")
-    with contextlib.suppress(UnicodeError):  # a host that IDNA does not know is compared as it is
-        host = host.encode("idna").decode()
+    host = host_in_ascii(host)
     local = local.partition("+")[0] or local
     if host in _WITHOUT_DOTS:
         local, host = local.replace(".", "") or local, _WITHOUT_DOTS[host]

@@ -4,7 +4,9 @@ A password is compared in Unicode's form NFKC: the same characters come from dif
 """
 
 import unicodedata
+from itertools import pairwise
 
+from domain.common_passwords import is_common
 from domain.errors import RequestInvalid
 
 MIN_CHARACTERS = 8
@@ -27,6 +29,13 @@ def chosen(text: str, *, email: str, param: str = "password") -> str:
     if not possible(text):
         raise RequestInvalid(f"'{param}' must have {MIN_CHARACTERS} to {MAX_CHARACTERS} characters.", param=param)
     password = normalized(text)
-    if password.casefold() in (email.casefold(), email.partition("@")[0].casefold()) or len(set(password)) < 3:
+    own = {email.casefold(), email.partition("@")[0].casefold()}
+    if password.casefold() in own or is_common(password) or _is_monotonous(password):
         raise RequestInvalid(f"'{param}' is too easy to guess. Choose another one.", param=param)
     return password
+
+
+def _is_monotonous(password: str) -> bool:
+    """Tell whether it has two different characters at most, or goes on like `abcdefgh` and `87654321`."""
+    steps = {ord(after) - ord(before) for before, after in pairwise(password)}
+    return len(set(password)) < 3 or len(steps) == 1

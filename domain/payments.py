@@ -12,9 +12,9 @@ from domain.plans import Plan
 from domain.records import record
 
 WHOLE_UNITS = frozenset(
-    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"]
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]
 )
-"""Currencies without a smaller unit, as the payment provider counts them."""
+"""Currencies without a smaller unit, as the payment provider counts them. It counts `isk` and `ugx` in hundredths."""
 THOUSANDTHS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
 
@@ -25,6 +25,16 @@ class Pack:
     id: str
     name: str
     credits: int
+
+
+@record
+class Line:
+    """Something that was bought: what it may be sold as, and how many."""
+
+    goods: tuple[str, ...]
+    quantity: int = 1
+    period: tuple[datetime, datetime] | None = None
+    """What a subscription's payment is for."""
 
 
 @record
@@ -45,6 +55,10 @@ class Offers:
             if offer := self.plans.get(name) or self.packs.get(name):
                 return offer
         return None
+
+    def sold(self, lines: Iterable[Line]) -> list[tuple[Plan | Pack, Line]]:
+        """Return what the lines buy that is sold here."""
+        return [(offer, line) for line in lines if (offer := self.find(line.goods))]
 
     def credits_for(self, amount: int, currency: str) -> int | None:
         """Return the credits for an amount in the currency's smallest unit, rounded down. None: not for sale so."""
@@ -78,12 +92,11 @@ class Paid:
     net: int
     """Without tax."""
     currency: str
-    goods: tuple[str, ...]
-    quantity: int = 1
-    period: tuple[datetime, datetime] | None = None
-    """What a subscription's payment is for."""
+    lines: tuple[Line, ...]
     charges: tuple[str, ...] = ()
     """The payment intents (or charges) that paid it, if the event names them."""
+    invoiced: bool = False
+    """A checkout that made an invoice, which is the payment: that invoice tells what was bought, and gives it."""
 
 
 @record

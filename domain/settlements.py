@@ -14,6 +14,8 @@ from domain.operations import Refund, Renew, SavedTurn, Settle, Sweep, Void
 from domain.pricing import Usage, UsageSource
 from domain.results import Closed, Renewed
 
+ERASED_CHARGE = "A purge has ended the epoch of this charge: it is rolled up, and cannot be refunded."
+
 
 def renew(books: Books, operation: Renew) -> Renewed:
     hold = books.hold(operation.hold_id)
@@ -73,7 +75,7 @@ def refund(books: Books, operation: Refund) -> Closed:
     if hold.state is HoldState.OPEN:
         return _release(books, hold, account, operation.closed_by)
     if hold.epoch < account.epoch:
-        raise EndedByPurge("A purge has ended the epoch of this charge: it is rolled up, and cannot be refunded.")
+        raise EndedByPurge(ERASED_CHARGE)
     if hold.state is HoldState.VOID or hold.refunded or not hold.charged:
         return closed(hold, account, repeated=True)
     if hold.charged > MAX_AMOUNT - account.available - account.held:

@@ -43,6 +43,6 @@ SIGN_UPS = Throttle("sign-ups", 20, _HOUR)
 MAIL_REQUESTS = Throttle("mail requests", 20, _HOUR)
 """Of one network, to whatever address."""
 MAILS_FROM_NETWORK = Throttle("mails from network", 3, _HOUR)
-"""Mails to one address that one network asks for."""
+"""Mails of one kind to one address that one network asks for."""
 MAILS = Throttle("mails", 10, _HOUR)
-"""Mails to one address."""
+"""Mails of one kind to one address."""

@@ -4,6 +4,7 @@ Titles are content: they are sealed, so a search opens them here, a bounded numb
 conversation of another account, or one from before a purge, is one that does not exist.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,8 +13,8 @@ from uuid import UUID
 
 from db import accounts, idempotency
 from db import conversations as stored
-from db.conversation_tables import ConversationRow, MessageRow
-from db.conversations import Owner, Place
+from db.conversation_tables import ConversationRow
+from db.conversations import Owner, Place, SealedConversation, SealedMessage
 from db.data_keys import ContentKey, Sealing
 from db.engine import Database, Session
 from domain import conversations
@@ -29,6 +30,8 @@ MAX_SCANNED = 2000
 """Titles that one page of a search looks at. The page may then be short, and says where the next one begins."""
 LARGE_BYTES = 256 * 1024
 """Sealed bytes from which on messages are opened off the event loop."""
+SEALED_AT_ONCE = 100
+"""Messages that are sealed before others have the event loop."""
 DELETED_AT_ONCE = 50
 """Conversations that one transaction deletes."""
 _EXPORTED_AT_ONCE = 50
@@ -136,7 +139,11 @@ class Conversations:
             key = await self._sealing.current(session, account_id)
             row = ConversationRow(id=new.conversation_id, account_id=account_id, epoch=key.epoch, title=b"")
             row.title = sealed_title(key, row.id, title)
-            sealed = [sealed_message(key, row.id, position, one) for position, one in enumerate(plain, 1)]
+            sealed = []
+            for position, one in enumerate(plain, 1):
+                sealed.append(sealed_message(key, row.id, position, one))
+                if not position % SEALED_AT_ONCE:
+                    await asyncio.sleep(0)
             row = await stored.add(session, row, sealed)
             if idempotent:
                 await idempotency.remember(session, account_id, idempotent.claim, row.id, None)
@@ -218,7 +225,7 @@ class Conversations:
         key = await self._sealing.current(session, account_id)
         return key, await stored.find(session, _owner(key), conversation_id)
 
-    async def _opened(self, key: ContentKey, rows: Sequence[MessageRow]) -> list[SavedMessage]:
+    async def _opened(self, key: ContentKey, rows: Sequence[SealedMessage]) -> list[SavedMessage]:
         if sum(len(row.sealed) for row in rows) > LARGE_BYTES:
             return await self._turns.run(key.account_id, partial(opened, key, rows))
         return opened(key, rows)
@@ -234,11 +241,10 @@ async def require_place(session: Session, account_id: UUID) -> None:
         )
 
 
-def opened(key: ContentKey, rows: Sequence[MessageRow]) -> list[SavedMessage]:
+def opened(key: ContentKey, rows: Sequence[SealedMessage]) -> list[SavedMessage]:
     """Open messages. Raises `SealBroken` for one that lies where it was not written."""
     read = []
     for row in rows:
-        assert row.created_at is not None  # noqa: S101  # the database set it
         aad = conversations.message_aad(key.account_id, row.conversation_id, row.position)
         read.append(conversations.read(row.position, row.created_at, key.open(row.sealed, aad=aad)))
     return read
@@ -252,12 +258,12 @@ def sealed_message(key: ContentKey, conversation_id: UUID, position: int, plain:
     return key.seal(plain, aad=conversations.message_aad(key.account_id, conversation_id, position))
 
 
-def _matching(key: ContentKey, rows: Sequence[ConversationRow], wanted: str) -> list[Conversation]:
+def _matching(key: ContentKey, rows: Sequence[SealedConversation], wanted: str) -> list[Conversation]:
     found = [_conversation(key, row) for row in rows]
     return [one for one in found if wanted in conversations.searched(one.title)]
 
 
-def _conversation(key: ContentKey, row: ConversationRow) -> Conversation:
+def _conversation(key: ContentKey, row: ConversationRow | SealedConversation) -> Conversation:
     assert row.created_at is not None and row.updated_at is not None  # noqa: S101, PT018  # the database set them
     title = key.open(row.title, aad=conversations.title_aad(row.account_id, row.id)).decode()
     return Conversation(row.id, title, row.messages, row.size, row.created_at, row.updated_at)
@@ -267,6 +273,5 @@ def _owner(key: ContentKey) -> Owner:
     return Owner(key.account_id, key.epoch)
 
 
-def _place(row: ConversationRow) -> Place:
-    assert row.updated_at is not None  # noqa: S101  # the database set it
+def _place(row: SealedConversation) -> Place:
     return Place(row.updated_at, row.id)

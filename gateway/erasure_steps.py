@@ -30,8 +30,8 @@ CALL_GRACE = timedelta(seconds=5)
 JOB_GRACE = timedelta(seconds=60)
 """Providers are asked to stop their jobs. After this the workflows are terminated."""
 PAGE = 50
-BATCH = 500
-PAUSE = 0.25
+BATCH = 2000
+PAUSE = 0.1
 """Between two batches, by the time of the first: where the database is busy, batches are longer, and pauses too."""
 MAX_STEP_SECONDS = 20.0
 """An activity ends after this, and the workflow asks for the next one."""

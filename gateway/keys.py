@@ -1,7 +1,7 @@
 """API keys of an account: who may list, make, change, rotate and revoke which.
 
-Each function is part of its caller's transaction, which commits. `by` is the key that asks; None is the account's owner
-or the operator, who may do everything.
+Each function is part of its caller's transaction, which commits. `by` is the key that asks, by one of its tokens; None
+is the account's owner or the operator, who may do everything.
 """
 
 import os
@@ -19,6 +19,7 @@ from db.engine import Session
 from db.keys import KeyTraits, Listed, NewKey, StoredKey
 from domain import keys
 from domain.authority import Authority
+from domain.caller import ApiKey
 from domain.catalog import Catalog
 from domain.errors import AuthorityExceeded, ModelNotFound, ReplayGone, RequestInvalid
 from domain.ledger import IdempotencyRecord
@@ -126,11 +127,11 @@ def models_of(names: list[str], catalog: Catalog) -> frozenset[str]:
     return frozenset(names)
 
 
-async def create(session: Session, account_id: UUID, by: UUID | None, order: KeyOrder) -> CreatedKey:
+async def create(session: Session, account_id: UUID, by: ApiKey | None, order: KeyOrder) -> CreatedKey:
     """Create a key within the requesting key, whose limits the calls of the new one count on as well."""
     await accounts.lock(session, account_id)
     own = await _asking(session, by)
-    ancestors = () if by is None else (by, *own.ancestors)
+    ancestors = () if by is None else (by.key_id, *own.ancestors)
     if len(ancestors) > MAX_ANCESTORS:
         raise AuthorityExceeded(
             f"{MAX_ANCESTORS} keys lie behind this API key: it makes none. Use the key that made it."
@@ -153,13 +154,13 @@ def _ordered(order: KeyOrder, own: Authority) -> Authority:
 
 
 async def create_once(
-    session: Session, account_id: UUID, by: UUID | None, order: KeyOrder, idempotent: IdempotentRequest
+    session: Session, account_id: UUID, by: ApiKey | None, order: KeyOrder, idempotent: IdempotentRequest
 ) -> tuple[CreatedKey, bool]:
     """Create a key once per request. A repeat returns the same key and True; `ReplayGone` once it is dead."""
     return await _once(session, account_id, idempotent, lambda: create(session, account_id, by, order))
 
 
-async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UUID, edit: KeyEdit) -> Listed:
+async def change(session: Session, account_id: UUID, by: ApiKey | None, key_id: UUID, edit: KeyEdit) -> Listed:
     """In force from the commit on, in every process.
 
     A key changes no key that has more than itself, gives none more than it has, and of itself changes no authority.
@@ -169,13 +170,14 @@ async def change(session: Session, account_id: UUID, by: UUID | None, key_id: UU
     own = await _asking(session, by)
     target = await stored.stored(session, key_id, account_id)
     before, after = target.authority, _changed(target.authority, edit)
-    if key_id != by:
+    itself = by is not None and by.key_id == key_id
+    if not itself:
         _require_not_stronger(before, own.authority)
     if after != before:
-        if key_id == by:
+        if itself:
             raise AuthorityExceeded("An API key cannot change its own scopes, limits, models and end. Use another key.")
         after.require_within(own.authority)
-        if own.authority.limited and by not in target.ancestors and not before.covers(after):
+        if own.authority.limited and not _made(by, target) and not before.covers(after):
             raise AuthorityExceeded("This API key has limits: it can narrow what other keys may do, and not widen it.")
     traits = KeyTraits(
         target.traits.name if edit.name is None else edit.name,
@@ -198,43 +200,53 @@ def _changed(before: Authority, edit: KeyEdit) -> Authority:
     )
 
 
-async def revoke(session: Session, account_id: UUID, by: UUID | None, key_id: UUID) -> Listed:
+async def revoke(session: Session, account_id: UUID, by: ApiKey | None, key_id: UUID) -> Listed:
     """Revoke a key for good, everywhere once this commits. Idempotent. A key cannot revoke a stronger one."""
     await accounts.lock(session, account_id)
     own = await _asking(session, by)
     target = await stored.stored(session, key_id, account_id, revoked=True)
-    if key_id != by:
+    if by is None or by.key_id != key_id:
         _require_not_stronger(target.authority, own.authority)
     return await stored.revoke(session, account_id, key_id)
 
 
-async def rotate(session: Session, account_id: UUID, by: UUID | None, rotation: Rotation) -> CreatedKey:
+async def rotate(session: Session, account_id: UUID, by: ApiKey | None, rotation: Rotation) -> CreatedKey:
     """Give a key a new token. Its id, scopes, limits and counters go on.
 
     A key rotates itself, and others that have no more than itself: the answer has their token. One with limits rotates
-    only those of others that count on its limits.
+    only those of others that count on its limits. A token that ends before its key gets no later one.
     """
     await accounts.lock(session, account_id)
     own = await _asking(session, by)
     target = await stored.stored(session, rotation.key_id, account_id)
-    if rotation.key_id != by:
+    if by is None or by.key_id != rotation.key_id:
         _require_not_stronger(target.authority, own.authority)
-        if own.authority.limited and by not in target.ancestors:
+        if own.authority.limited and not _made(by, target):
             raise AuthorityExceeded("This API key has limits: with another key's token it would have them again.")
+    elif not own.authority.covers(target.authority):
+        raise AuthorityExceeded("This token was rotated and ends soon: it gets no later one. Use the newer token.")
     row = await stored.rotate(session, account_id, rotation.key_id, rotation.token, rotation.grace)
     return _created(row, rotation.token)
 
 
 async def rotate_once(
-    session: Session, account_id: UUID, by: UUID | None, rotation: Rotation, idempotent: IdempotentRequest
+    session: Session, account_id: UUID, by: ApiKey | None, rotation: Rotation, idempotent: IdempotentRequest
 ) -> tuple[CreatedKey, bool]:
     """Rotate a key once per request. A repeat returns the same token and True; `ReplayGone` once it is dead."""
     return await _once(session, account_id, idempotent, lambda: rotate(session, account_id, by, rotation))
 
 
-async def _asking(session: Session, by: UUID | None) -> StoredKey:
-    """As it is under the account's lock: it may have been narrowed since the request began. Raises `CallerUnknown`."""
-    return _OWNER if by is None else await stored.live(session, by)
+async def _asking(session: Session, by: ApiKey | None) -> StoredKey:
+    """As it is under the account's lock: it may have been narrowed since the request began. It ends with its token.
+
+    Raises `CallerUnknown`.
+    """
+    return _OWNER if by is None else await stored.live(session, by.digest)
+
+
+def _made(by: ApiKey | None, target: StoredKey) -> bool:
+    """Tell whether the target's calls count on the limits of the key that asks."""
+    return by is not None and by.key_id in target.ancestors
 
 
 def _in_future(moment: datetime) -> datetime:

@@ -48,12 +48,22 @@ class Letters:
         )
         return Letter("reset", to, "Choose a new password", text)
 
-    def changed(self, to: str, what: str) -> Letter:
+    def new_password(self, to: str) -> Letter:
         text = (
-            f"{what} at {self._url} was changed.\n\n"
-            "If it was not you, ask there for a new password at once, and write to the operator of that server."
+            f"Your password at {self._url} was changed.\n\n"
+            "If it was not you, ask there for a new password at once, then look through the API keys of your account, "
+            "and write to the operator of that server."
         )
-        return Letter("change", to, f"{what} was changed", text)
+        return Letter("change", to, "Your password was changed", text)
+
+    def new_address(self, to: str) -> Letter:
+        """For the address before: it opens the account no more, so its owner can ask for nothing there."""
+        text = (
+            f"The e-mail address of your account at {self._url} was changed, from this one to another. This one does "
+            "not open the account any more, and gets no further mail about it.\n\n"
+            "If it was not you, somebody knows your password: write to the operator of that server at once."
+        )
+        return Letter("change", to, "Your e-mail address was changed", text)
 
     def link(self, page: str, secret: str) -> str:
         """Return the address of a page. A browser does not send what follows `#`: no log on the way has the secret."""

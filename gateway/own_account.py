@@ -9,6 +9,7 @@ from db.people import User
 from domain import email_addresses, passwords, throttles
 from domain.caller import WebSession
 from domain.errors import RequestInvalid
+from gateway.passwords import Asker
 from gateway.people import VERIFICATION_LIFETIME, People, new_link
 from gateway.sign_up import mails, post
 from gateway.throttles import Client
@@ -20,13 +21,13 @@ async def change_password(people: People, who: WebSession, current: str, new: st
     Raises `RequestInvalid` for a wrong current password, or a new one that cannot be taken; and `RateLimited`.
     """
     user = await _proven(people, who, current, param="current_password")
-    hashed = await people.passwords.hash(passwords.chosen(new, email=user.email, param="new_password"))
+    hashed = await people.passwords.hash(passwords.chosen(new, email=user.email, param="new_password"), _asker(who))
     async with people.database.transaction() as session:
         _require_same(user, await stored.of_id(session, user.id, lock=True))
         await stored.set_password(session, user.id, hashed)
         await stored.drop_links(session, user.id, "reset", "change_email")
         ended = await people.sessions.end_all(session, user.id, but=who.session_id)
-    people.outbox.send(people.letters.changed(user.email, "Your password"))
+    people.outbox.send(people.letters.new_password(user.email))
     return ended
 
 
@@ -40,9 +41,10 @@ async def change_email(people: People, who: WebSession, password: str, email: st
     if email == user.email:
         raise RequestInvalid("'email' is your address already.", param="email")
     if people.verification:
-        await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(email, client))
-        link = new_link(email, VERIFICATION_LIFETIME)
+        link = new_link(email, VERIFICATION_LIFETIME, "new address")
+        await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(link, client))
         async with people.database.transaction() as session:
+            _require_same(user, await stored.of_id(session, user.id, lock=True))
             free = await stored.add_change_link(session, link.stored, user.id)
         post(people, link, people.letters.verification if free else people.letters.known)
         return False
@@ -53,7 +55,7 @@ async def change_email(people: People, who: WebSession, password: str, email: st
         _require_same(user, await stored.of_id(session, user.id, lock=True))
         await stored.change_email(session, user.id, email, verified=False)
         await stored.drop_links(session, user.id, "reset", "verify", "change_email")
-    people.outbox.send(people.letters.changed(user.email, "Your e-mail address"))
+    people.outbox.send(people.letters.new_address(user.email))
     return True
 
 
@@ -62,11 +64,15 @@ async def _proven(people: People, who: WebSession, password: str, *, param: str)
     tries = await people.throttles.take((throttles.OWN_PASSWORD, str(who.user_id)))
     async with people.database.reading() as session:
         user = await stored.of_id(session, who.user_id)
-    if not await people.passwords.verify(user.password, password):
+    if not await people.passwords.verify(user.password, password, _asker(who)):
         raise RequestInvalid(f"'{param}' is not your password.", param=param)
     async with people.database.transaction() as session:
         await people.throttles.give_back(session, tries)
     return user
+
+
+def _asker(who: WebSession) -> Asker:
+    return Asker(str(who.user_id), known=True)
 
 
 def _require_same(compared: User, now: User) -> None:

@@ -1,9 +1,13 @@
-"""Hashes passwords with argon2id: slow on purpose, so in threads, few at a time, and with a bounded queue.
+"""Hashes passwords with argon2id: slow on purpose, so in threads, few at a time, and in turns.
 
-A password is never kept, logged or repeated in an error.
+Strangers take turns by their networks. Whoever is known already, by a session, a mailed link or a browser, never waits
+for them. A password is never kept, logged or repeated in an error.
 """
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,34 +17,47 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from domain import passwords
 from domain.errors import ServiceUnavailable
+from domain.records import record
+from gateway.fair_turns import FairTurns
 
-AT_A_TIME = 2
-"""Hashes that are computed at a time. Each takes 64 MiB and a tenth of a second."""
-MAX_WAITING = 40
-"""Hashes that wait. One more is refused: a client would have given up before its turn."""
+MAX_WAITING = 16
+"""Hashes of one asker that wait, beside the one that is computed. One more is refused with 429."""
+PATIENCE_SECONDS = 10.0
+"""How long a hash waits for its turn, and is computed. Each takes 64 MiB and a tenth of a second."""
+NICENESS = 5
 Value = TypeVar("Value")
 
 
+@record
+class Asker:
+    """Who has a password hashed: a user who is known already, or somebody in a network."""
+
+    name: str
+    known: bool = False
+
+
 class Passwords:
-    """Computes hashes, and compares with them. `PasswordHasher` has the parameters that RFC 9106 recommends."""
+    """Computes hashes, one of strangers and one of others at a time, and compares with them.
+
+    `PasswordHasher` has the parameters that RFC 9106 recommends.
+    """
 
     def __init__(self, hasher: PasswordHasher | None = None, *, max_waiting: int = MAX_WAITING) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="passwords")
-        self._most = AT_A_TIME + max_waiting
-        self._under_way = 0
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="passwords", initializer=_after_calls)
+        self._turns = {known: FairTurns(1, max_waiting, self._threads) for known in (True, False)}
         self.runs = 0
-        """How often a hash was computed. A request must compute as many for every address."""
+        """How often a hash was asked for. A request must ask for as many for every address."""
         self._nobodys = self._hasher.hash("nobody has this password")
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, asker: Asker) -> str:
         """Hash a password that `domain.passwords.chosen` has let through."""
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._run(asker, lambda: self._hasher.hash(password))
 
-    async def verify(self, hashed: str | None, presented: str) -> bool:
+    async def verify(self, hashed: str | None, presented: str, asker: Asker) -> bool:
         """Tell whether the password belongs to the hash. Without a hash it takes as long, and is False."""
         password = passwords.normalized(presented) if passwords.possible(presented) else "impossible"
-        right = await self._run(lambda: self._matches(hashed or self._nobodys, password))
+        right = await self._run(asker, lambda: self._matches(hashed or self._nobodys, password))
         return right and bool(hashed) and passwords.possible(presented)
 
     def outdated(self, hashed: str) -> bool:
@@ -56,20 +73,17 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], Value]) -> Value:
-        if self._under_way >= self._most:
-            raise ServiceUnavailable("Too many people sign in at this moment. Try again.")
-        self._under_way += 1
+    async def _run(self, asker: Asker, work: Callable[[], Value]) -> Value:
+        """Run work in the asker's turn. Raises `RateLimited` if too much of the asker's waits, `ServiceUnavailable`."""
         self.runs += 1
-        loop = asyncio.get_running_loop()
-        future = self._threads.submit(work)
-        future.add_done_callback(lambda _: self._finished(loop))
-        return await asyncio.wrap_future(future)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._turns[asker.known].run(asker.name, work)
+        except TimeoutError:
+            raise ServiceUnavailable("Too many people sign in at this moment. Try again.") from None
 
-    def _finished(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Count down when the thread is free: a caller who has gone does not end its hash."""
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._count_down)
 
-    def _count_down(self) -> None:
-        self._under_way -= 1
+def _after_calls() -> None:
+    """Let calls go before the threads that compute hashes. Only Linux has priorities of threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

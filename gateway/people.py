@@ -53,11 +53,13 @@ class OneTimeLink:
 
     secret: str = field(repr=False)
     stored: NewLink
+    wanted: str
+    """What it was requested for. Mails are counted for each of these: none uses up the mails of another."""
 
 
-def new_link(email: str, lifetime: timedelta) -> OneTimeLink:
+def new_link(email: str, lifetime: timedelta, wanted: str) -> OneTimeLink:
     secret = sessions.secret(os.urandom(SECRET_BYTES))
-    return OneTimeLink(secret, NewLink(digest_of(secret), email, lifetime))
+    return OneTimeLink(secret, NewLink(digest_of(secret), email, lifetime), wanted)
 
 
 def digest_of(token: str) -> bytes:

@@ -92,8 +92,8 @@ class PageContent:
 
 
 class Shares:
-    def __init__(self, database: Database, sealing: Sealing, most: int) -> None:
-        self._database = database
+    def __init__(self, database: Database, readers: Database, sealing: Sealing, most: int) -> None:
+        self._database, self._readers = database, readers
         self._sealing = sealing
         self._most = most
 
@@ -153,7 +153,7 @@ class Shares:
     async def published(self, slug: str) -> Published | None:
         """Return the page of a slug. None for one that never was, has ended, was taken back or purged."""
         hashed = shares.slug_hash(slug)
-        async with self._database.reading() as session:
+        async with self._readers.reading() as session:
             row = await stored.published(session, hashed)
             if row is None:
                 return None
@@ -165,7 +165,7 @@ class Shares:
 
     async def content(self, page: Published) -> PageContent | None:
         """Open a page. None if it has ended by now."""
-        async with self._database.reading() as session:
+        async with self._readers.reading() as session:
             row = await stored.published(session, page.digest, whole=True)
         if row is None or row.epoch != page.key.epoch:
             return None

@@ -12,6 +12,7 @@ from db.people import User
 from db.throttles import Try
 from domain import email_addresses, passwords
 from domain.errors import AccountSuspended, LinkUnusable, SignInFailed
+from gateway.passwords import Asker
 from gateway.people import RESET_LIFETIME, OneTimeLink, People, SignedIn, digest_of, new_link
 from gateway.sign_up import mail_link
 from gateway.throttles import Client
@@ -29,12 +30,13 @@ async def sign_in(people: People, email: str, password: str, client: Client) -> 
         user = await stored.of_email(session, email)
     known = people.browsers.name_of(client.browser, user.id if user else _NOBODY)
     tries = await people.throttles.take_sign_in(email, client, known_browser=known)
-    right = await people.passwords.verify(user.password if user else None, password)
+    asker = Asker(client.network) if known is None or user is None else Asker(str(user.id), known=True)
+    right = await people.passwords.verify(user.password if user else None, password, asker)
     if user is None or user.password is None or not right:
         raise SignInFailed
     renewed = None
     if people.passwords.outdated(user.password):
-        renewed = await people.passwords.hash(passwords.normalized(password))
+        renewed = await people.passwords.hash(passwords.normalized(password), asker)
     async with people.database.transaction() as session:
         return await _signed_in(people, session, user, tries, renewed)
 
@@ -56,7 +58,7 @@ async def _signed_in(
 
 async def mail_reset(people: People, email: str, client: Client) -> None:
     """Mail a link that sets a new password, if the address has an account. Raises `RequestInvalid`, `RateLimited`."""
-    link = new_link(email_addresses.normalized(email), RESET_LIFETIME)
+    link = new_link(email_addresses.normalized(email), RESET_LIFETIME, "reset")
     await mail_link(people, link, client, stored.add_reset_link, people.letters.reset)
 
 
@@ -70,7 +72,8 @@ async def reset_password(people: People, token: str, password: str) -> None:
         email = await stored.link_lives(session, digest, "reset")
     if email is None:
         raise LinkUnusable
-    hashed = await people.passwords.hash(passwords.chosen(password, email=email))
+    chosen = passwords.chosen(password, email=email)
+    hashed = await people.passwords.hash(chosen, Asker(email, known=True))
     async with people.database.transaction() as session:
         await stored_accounts.lock_email(session, email)  # several links of one address are used one after another
         link = await stored.use_link(session, digest, "reset")
@@ -85,10 +88,10 @@ async def reset_password(people: People, token: str, password: str) -> None:
             await people.free_tier.give(session, user.account_id, link.email)
         await stored.drop_links(session, user.id, "reset", "change_email")
         await people.sessions.end_all(session, user.id)
-    people.outbox.send(people.letters.changed(user.email, "Your password"))
+    people.outbox.send(people.letters.new_password(user.email))
 
 
 async def operators_reset_link(session: Session, email: str) -> OneTimeLink | None:
     """Make a link that sets a new password, for the operator to hand over. None for an unknown address."""
-    link = new_link(email_addresses.normalized(email), RESET_LIFETIME)
+    link = new_link(email_addresses.normalized(email), RESET_LIFETIME, "reset")
     return link if await stored.add_reset_link(session, link.stored, mailed=False) else None

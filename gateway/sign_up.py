@@ -14,6 +14,7 @@ from domain import email_addresses, passwords, throttles
 from domain.errors import LinkUnusable, RequestInvalid
 from gateway.ids import new_id
 from gateway.letters import Writing
+from gateway.passwords import Asker
 from gateway.people import VERIFICATION_LIFETIME, OneTimeLink, People, SignedIn, digest_of, new_link
 from gateway.throttles import Client
 
@@ -29,12 +30,12 @@ async def sign_up(people: People, email: str, password: str, client: Client) -> 
     """
     email = email_addresses.normalized(email)
     password = passwords.chosen(password, email=email)
-    limits = [(throttles.SIGN_UPS, client.network), *(mails(email, client) if people.verification else [])]
+    link = new_link(email, VERIFICATION_LIFETIME, "sign-up")
+    limits = [(throttles.SIGN_UPS, client.network), *(mails(link, client) if people.verification else [])]
     await people.throttles.take(*limits)
-    hashed = await people.passwords.hash(password)
+    hashed = await people.passwords.hash(password, Asker(client.network))
     if not people.verification:
         return await _opened_at_once(people, email, hashed, client)
-    link = new_link(email, VERIFICATION_LIFETIME)
     async with people.database.transaction() as session:
         new = await stored.add_sign_up_link(session, link.stored, hashed)
     post(people, link, people.letters.verification if new else people.letters.known)
@@ -62,13 +63,13 @@ async def _open_account(people: People, session: Session, email: str, hashed: st
 
 async def mail_verification(people: People, email: str, client: Client) -> None:
     """Mail the link again, to an address of which one is awaited. Raises `RequestInvalid` and `RateLimited`."""
-    link = new_link(email_addresses.normalized(email), VERIFICATION_LIFETIME)
+    link = new_link(email_addresses.normalized(email), VERIFICATION_LIFETIME, "verification")
     await mail_link(people, link, client, stored.add_verification_link, people.letters.verification)
 
 
 async def operators_link(session: Session, email: str) -> OneTimeLink | None:
     """Make that link for the operator to hand over. None if none is awaited for this address."""
-    link = new_link(email_addresses.normalized(email), VERIFICATION_LIFETIME)
+    link = new_link(email_addresses.normalized(email), VERIFICATION_LIFETIME, "verification")
     return link if await stored.add_verification_link(session, link.stored) else None
 
 
@@ -88,7 +89,7 @@ async def verify(people: People, token: str) -> str:
             raise LinkUnusable
         before = await _verified(people, session, link)
     if before is not None:
-        people.outbox.send(people.letters.changed(before, "Your e-mail address"))
+        people.outbox.send(people.letters.new_address(before))
     return email
 
 
@@ -119,15 +120,18 @@ async def _verified(people: People, session: Session, link: stored.Link) -> str 
     return user.email
 
 
-def mails(email: str, client: Client) -> list[tuple[throttles.Throttle, str]]:
-    """The limits of mails to an address, whether it has an account or not."""
-    return [(throttles.MAILS_FROM_NETWORK, f"{email}\n{client.network}"), (throttles.MAILS, email)]
+def mails(link: OneTimeLink, client: Client) -> list[tuple[throttles.Throttle, str]]:
+    """The limits of mails to an address, whether it has an account or not.
+
+    Whoever uses up resets sends the owner working links. Mails of other kinds, which may have none, use up no resets.
+    """
+    name = f"{link.wanted}\n{link.stored.email}"
+    return [(throttles.MAILS_FROM_NETWORK, f"{name}\n{client.network}"), (throttles.MAILS, name)]
 
 
 async def mail_link(people: People, link: OneTimeLink, client: Client, add: AddLink, write: Writing) -> None:
     """Mail a link if `add` stores it for an account: it takes the same work if not. Raises `RateLimited`."""
-    email = link.stored.email
-    await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(email, client))
+    await people.throttles.take((throttles.MAIL_REQUESTS, client.network), *mails(link, client))
     async with people.database.transaction() as session:
         known = await add(session, link.stored)
     if known:

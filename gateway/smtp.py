@@ -9,6 +9,7 @@ from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
+from domain.email_addresses import host_in_ascii
 from domain.hosts import is_loopback
 from gateway.letters import Letter
 
@@ -61,7 +62,7 @@ class SmtpMailer:
         local, _, host = letter.to.rpartition("@")
         message = EmailMessage(policy=SMTP)
         message["From"] = self._sender
-        message["To"] = Address(username=local, domain=_ascii(host))
+        message["To"] = Address(username=local, domain=host_in_ascii(host))
         message["Subject"] = letter.subject
         message["Date"] = formatdate()
         message["Message-ID"] = make_msgid(domain=self._sender.domain)
@@ -86,11 +87,3 @@ class SmtpMailer:
             connection.close()
             raise
         return connection
-
-
-def _ascii(host: str) -> str:
-    """Write a host in the form in which mail servers look it up."""
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return host

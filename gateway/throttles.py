@@ -4,6 +4,7 @@ Each throttle is taken before the work, and given back when the try succeeds. Th
 """
 
 import hmac
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -33,7 +34,7 @@ class Throttles:
     async def take(self, *wanted: tuple[Throttle, str]) -> list[Try]:
         """Take a try of each throttle for its name, or of none. Raises `RateLimited`."""
         tries = [self._try(throttle, name) for throttle, name in wanted]
-        async with self._database.transaction() as session:
+        async with self._in_turn(tries) as session:
             _require(await stored.take(session, tries))
         return tries
 
@@ -48,7 +49,7 @@ class Throttles:
         pair = f"{email}\n{client.network}"
         tries = [self._try(throttles.NETWORK, client.network), self._try(throttles.ADDRESS_AND_NETWORK, pair)]
         everywhere, fresh = self._try(throttles.ADDRESS, email), self._try(throttles.FRESH_NETWORK, pair)
-        async with self._database.transaction() as session:
+        async with self._in_turn(tries) as session:
             _require(await stored.take(session, tries))
             if await stored.take(session, [everywhere]) is None:
                 return [*tries, everywhere]
@@ -57,6 +58,10 @@ class Throttles:
 
     async def give_back(self, session: Session, tries: list[Try]) -> None:
         await stored.give_back(session, tries)
+
+    def _in_turn(self, tries: list[Try]) -> AbstractAsyncContextManager[Session]:
+        """Tries under the first name wait for one another without a connection."""
+        return self._database.transaction(locked=tries[0].digest)
 
     def _try(self, throttle: Throttle, name: str) -> Try:
         return Try(throttle, hmac.digest(self._key, f"throttle\n{throttle.name}\n{name}".encode(), "sha256"))

@@ -19,6 +19,7 @@ from domain.payments import (
     Disputed,
     Event,
     Fact,
+    Line,
     Linked,
     Paid,
     Refunded,
@@ -31,6 +32,10 @@ TOLERANCE = timedelta(minutes=5)
 _SIGNATURE = re.compile(r"[a-z0-9]+=[a-z0-9]+(,[a-z0-9]+=[a-z0-9]+)*")
 """Stripe's library reads more than that, and breaks at a text that is not ASCII."""
 MAX_ID = 255
+MAX_MONEY = 10**15
+"""In a currency's smallest unit. The provider takes twelve digits at most."""
+MAX_TIME = 10**11
+"""In the year 5138."""
 _PAID = frozenset(("paid", "no_payment_required"))
 _CYCLES = frozenset(("subscription_create", "subscription_cycle"))
 Object = Mapping[str, Any]
@@ -51,7 +56,7 @@ class StripeEvents:
                 other = "live mode" if body["livemode"] else "test mode"
                 raise RequestInvalid(f"This is an event of {other}, and this server takes none (YOUT_STRIPE_LIVEMODE).")
             facts = tuple(_facts(body["type"], body["data"]["object"], _time(body["created"])))
-            return Event(_id(body["id"]) or "", body["type"], _time(body["created"]), facts)
+            return Event(_text(body["id"]), body["type"], _time(body["created"]), facts)
         except (KeyError, TypeError, AttributeError, ValueError):
             raise RequestInvalid("This event does not have the form of Stripe's events.") from None
 
@@ -91,22 +96,23 @@ def _session(of: Object) -> Iterator[Fact]:
     buyer = Buyer(
         _account(of.get("client_reference_id")) or _named(of), _id(of.get("customer")), _id(of.get("subscription"))
     )
-    yield Subscribed(buyer)
     if of["mode"] != "payment" or of["payment_status"] not in _PAID:
+        yield Subscribed(buyer)
         return
     metadata = of.get("metadata") or {}
     named = (metadata.get(key) for key in ("plan", "pack", "price", "product"))
     lines = (of.get("line_items") or {}).get("data") or ()
     goods = (*named, of.get("payment_link"), *(good for line in lines for good in _goods(line)))
-    intent, amount = _id(of.get("payment_intent")), _amount(of["amount_total"])
+    intent, amount, invoice = _id(of.get("payment_intent")), _money(of["amount_total"]), _id(of.get("invoice"))
     yield Paid(
-        payment_id=intent or _id(of["id"]) or "",
+        payment_id=invoice or intent or _text(of["id"]),
         buyer=buyer,
         amount=amount,
-        net=max(0, amount - _amount((of.get("total_details") or {}).get("amount_tax"))),
-        currency=of["currency"],
-        goods=_ids(goods),
+        net=max(0, amount - _money((of.get("total_details") or {}).get("amount_tax"))),
+        currency=_text(of["currency"]),
+        lines=(Line(_ids(goods)),),
         charges=(intent,) if intent else (),
+        invoiced=invoice is not None,
     )
 
 
@@ -117,19 +123,17 @@ def _invoice(of: Object) -> Iterator[Fact]:
     lines = [line for line in of["lines"]["data"] if not _is_proration(line) and _amount(line["amount"]) >= 0]
     if subscription and of.get("billing_reason") not in _CYCLES:
         lines = []  # it changes a subscription: its credits come with its next period
-    last = max(lines, key=lambda line: int(line["period"]["end"]), default=None)
-    total = _amount(of["amount_paid"])
-    tax = sum(_amount(tax["amount"]) for tax in of.get("total_taxes") or ()) or _amount(of.get("tax"))
+    lines.sort(key=lambda line: int(line["period"]["end"]), reverse=True)
+    total = _money(of["amount_paid"])
+    tax = sum(_money(tax["amount"]) for tax in of.get("total_taxes") or ()) or _money(of.get("tax"))
     intents = (_id(of.get("payment_intent")), _id(of.get("charge")))
     yield Paid(
-        payment_id=_id(of["id"]) or "",
+        payment_id=_text(of["id"]),
         buyer=Buyer(account, _id(of.get("customer")), subscription),
         amount=total,
         net=max(0, total - tax),
-        currency=of["currency"],
-        goods=_ids(_goods(last)) if last else (),
-        quantity=max(1, _amount(last.get("quantity"))) if last else 1,
-        period=_period(last) if last and subscription else None,
+        currency=_text(of["currency"]),
+        lines=tuple(_line(line, subscription) for line in lines),
         charges=tuple(intent for intent in intents[:1] if intent) or tuple(c for c in intents[1:] if c),
     )
 
@@ -148,7 +152,7 @@ def _subscription(of: Object, at: datetime, *, deleted: bool) -> SubscriptionCha
         items = (of.get("items") or {}).get("data") or ()
         ends = [item.get("current_period_end") for item in items] + [of.get("current_period_end")]
         cancel = max((_time(end) for end in ends if end is not None), default=None)
-    subscription = _id(of["id"]) or ""
+    subscription = _text(of["id"])
     return SubscriptionChanged(
         subscription, Buyer(_named(of), _id(of.get("customer")), subscription), cancel_at=cancel, ended_at=ended
     )
@@ -158,15 +162,15 @@ def _refund(of: Object) -> Iterator[Fact]:
     charge = _charge_of(of, own=_id(of["id"]))
     if invoice := _id(of.get("invoice")):
         yield Linked(charge, invoice)
-    yield Refunded(charge, _amount(of["amount_refunded"]))
+    yield Refunded(charge, _money(of["amount_refunded"]))
 
 
 def _dispute(of: Object) -> Iterator[Fact]:
     status = str(of["status"])
     inquiry, closed = status.startswith("warning"), status in ("won", "lost", "warning_closed", "prevented")
     withheld = status == "lost" or not (inquiry or closed)
-    charge, dispute = _charge_of(of, own=_id(of.get("charge"))), _id(of["id"]) or ""
-    yield Disputed(charge, dispute, _amount(of["amount"]), withheld, 2 if closed else 0 if inquiry else 1)
+    charge, dispute = _charge_of(of, own=_id(of.get("charge"))), _text(of["id"])
+    yield Disputed(charge, dispute, _money(of["amount"]), withheld, 2 if closed else 0 if inquiry else 1)
 
 
 def _charge_of(of: Object, own: str | None) -> str:
@@ -183,14 +187,15 @@ def _goods(line: Object) -> tuple[str | None, ...]:
     return pricing.get("price"), price.get("id"), pricing.get("product"), price.get("product")
 
 
+def _line(of: Object, subscription: str | None) -> Line:
+    quantity, period = max(1, _amount(of.get("quantity"))), of["period"]
+    return Line(_ids(_goods(of)), quantity, (_time(period["start"]), _time(period["end"])) if subscription else None)
+
+
 def _is_proration(line: Object) -> bool:
     parent = line.get("parent") or {}
     details = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
     return bool(details.get("proration") or line.get("proration"))
-
-
-def _period(line: Object) -> tuple[datetime, datetime]:
-    return _time(line["period"]["start"]), _time(line["period"]["end"])
 
 
 def _named(of: Object) -> UUID | None:
@@ -210,6 +215,14 @@ def _id(given: object) -> str | None:
     return found[:MAX_ID] if isinstance(found, str) and found else None
 
 
+def _text(given: object) -> str:
+    """Return an id, or a name, without which an event means nothing. Raises ValueError."""
+    found = _id(given)
+    if found is None:
+        raise ValueError("not a name")
+    return found
+
+
 def _ids(given: Sequence[object]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known for each in given if (known := _id(each))))
 
@@ -220,7 +233,17 @@ def _amount(given: Any) -> int:
     return given or 0
 
 
+def _money(given: Any) -> int:
+    """Return an amount that was paid, or went back: never below zero, and no more than anybody pays."""
+    amount = _amount(given)
+    if not 0 <= amount <= MAX_MONEY:
+        raise ValueError("not an amount of money")
+    return amount
+
+
 def _time(seconds: Any) -> datetime:
+    if not 0 <= seconds <= MAX_TIME:
+        raise ValueError("not a time")
     return datetime.fromtimestamp(int(seconds), UTC)
 
 

@@ -97,6 +97,22 @@ async def test_a_key_counts_before_the_cookie(new_owner: OpenAccountClient, stac
                 assert (await page.post("/api/chat/stream/", json=TALK, headers=header)).status_code == 401
 
 
+async def test_no_answer_is_stored_by_a_browser_or_a_proxy(owner: AccountClient, stack: Stack) -> None:
+    """Neither knows that a cookie makes an answer private."""
+    paths = ["/api/auth/me/", "/api/chat/conversations/", "/api/chat/conversations/export/", "/api/billing/charges/"]
+    async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
+        answers = [await page.get(path) for path in paths]
+        answers.append(await page.post("/api/chat/keys/", json={"name": "by hand"}))
+        answers.append(await page.post("/api/chat/stream/", json=TALK))
+        answers.append(await page.get("/api/nothing/"))
+    bodies = (TALK, TALK | {"stream": True})
+    answers += [await owner.http.post("/v1/chat/completions", json=body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 201, 200, 404, 200, 200]
+    for answer in answers:
+        assert answer.headers.get_list("cache-control") == ["no-store"], answer.url
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"], answer.url
+
+
 async def test_the_cookie_is_for_our_own_pages_alone(owner: AccountClient, stack: Stack) -> None:
     async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
         assert code(await page.get("/v1/models")) == (401, "invalid_api_key")

@@ -82,6 +82,19 @@ async def test_two_tokens_live_at_most_and_none_of_before_with_a_grace_of_0(owne
     assert (await owner.http.get(f"{PATH}{first['id']}/")).json()["masked"] == keys.masked(tokens[-1])
 
 
+async def test_a_process_whose_clock_is_behind_rotates_the_newest_token(owner: AccountClient, stack: Stack) -> None:
+    first = await made(owner)
+    second = await rotated(owner, first["id"])
+    async with await psycopg.AsyncConnection.connect(stack.owner_url, autocommit=True) as connection:
+        ahead = "UPDATE api_key_secrets SET created_at = created_at + interval '1 minute' WHERE digest = %s"
+        await connection.execute(ahead, [keys.digest(second["key"])])
+    third = await rotated(owner, first["id"])
+    fourth = await rotated(owner, first["id"])
+    tokens = [one["key"] for one in (first, second, third, fourth)]
+    assert [(await models(owner, token)).status_code for token in tokens] == [401, 401, 200, 200]
+    assert (await owner.http.get(f"{PATH}{first['id']}/")).json()["masked"] == keys.masked(fourth["key"])
+
+
 @pytest.mark.parametrize("body", [{"grace_seconds": -1}, {"grace_seconds": 604_801}, {"grace_seconds": "1"}, {"id": 1}])
 async def test_a_rotation_names_its_grace_exactly(owner: AccountClient, body: dict[str, object]) -> None:
     key = await made(owner)
@@ -113,6 +126,29 @@ async def test_a_key_rotates_itself_and_none_that_has_more(owner: AccountClient)
     for asking in (weak, limited):
         answer = await owner.http.post(f"{PATH}{asking['id']}/rotate/", headers=bearer(asking["key"]))
         assert answer.status_code == 200
+
+
+async def test_the_token_before_a_rotation_gives_nothing_that_outlasts_it(owner: AccountClient) -> None:
+    first = await made(owner, scopes=["keys", "models"])
+    other, old = await made(owner, scopes=["models"]), bearer(first["key"])
+    second = await rotated(owner, first["id"], grace_seconds=600)
+    ends = datetime.fromisoformat(second["previous_expires_at"])
+    child = await owner.http.post(PATH, json={"name": "child", "scopes": ["models"]}, headers=old)
+    assert (child.status_code, datetime.fromisoformat(child.json()["expires_at"])) == (201, ends)
+    later = {"name": "child", "scopes": ["models"], "expires_at": (ends + timedelta(seconds=1)).isoformat()}
+    refused = [
+        await owner.http.post(PATH, json=later, headers=old),
+        await owner.http.post(f"{PATH}{first['id']}/rotate/", headers=old),
+        await owner.http.post(f"{PATH}{other['id']}/rotate/", headers=old),
+        await owner.http.patch(f"{PATH}{other['id']}/", json={"name": "mine"}, headers=old),
+        await owner.http.patch(f"{PATH}{child.json()['id']}/", json={"expires_at": None}, headers=old),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope"), answer.text
+    renamed = await owner.http.patch(f"{PATH}{child.json()['id']}/", json={"name": "its own"}, headers=old)
+    assert renamed.status_code == 200
+    again = await owner.http.post(f"{PATH}{first['id']}/rotate/", headers=bearer(second["key"]))
+    assert again.status_code == 200
 
 
 async def test_an_end_is_in_the_future_and_ends_running_streams_too(owner: AccountClient) -> None:

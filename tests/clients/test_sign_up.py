@@ -188,7 +188,10 @@ async def test_a_new_address_counts_when_it_is_verified(
     assert (await ann.post("/verify/", json={"token": mailbox.secret(new)})).json()["email"] == new
     me = (await ann.get("/me/")).json()
     assert (me["email"], me["balance"]) == (new, FREE)
-    assert "address was changed" in mailbox.awaited(old, 3)[-1]["Subject"]
+    notice = mailbox.awaited(old, 3)[-1]
+    assert "address was changed" in notice["Subject"]
+    assert "write to the operator" in text_of(notice)
+    assert (new in text_of(notice), "ask there for a new password" in text_of(notice)) == (False, False)
     await refused(ann, "/reset/confirm/", "token", token=stale, password=NEW)  # mailed to an address that is left
     async with page(site) as other:
         again = await signed_up(other, _After(mailbox, old, 4), old)
@@ -260,6 +263,7 @@ REFUSED = [
     ("/signup/", {"email": "a@example.test", "password": "1234567"}, "password"),
     ("/signup/", {"email": "a@example.test", "password": "x" * 201}, "password"),
     ("/signup/", {"email": "ann.long@example.test", "password": "Ann.Long@example.test"}, "password"),
+    ("/signup/", {"email": "a@example.test", "password": "Password123"}, "password"),
     ("/signup/", {"email": "a@example.test", "password": 12345678}, "password"),
     ("/signup/", {"email": "a@example.test"}, "password"),
     ("/signup/", {"email": "a@example.test", "password": PASSWORD, "balance": 9}, "balance"),
@@ -322,10 +326,12 @@ async def test_an_account_of_the_operator_gets_its_password_by_a_printed_link(
 
 
 async def test_no_other_site_signs_a_browser_in(ann: httpx2.AsyncClient) -> None:
+    """Nor out: its browser sends no cookie with another site's form, and would take the one that is cleared."""
     for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}):
-        for path in ("/login/", "/signup/", "/reset/", "/verify/"):
+        for path in ("/login/", "/signup/", "/reset/", "/verify/", "/logout/"):
             answer = await ann.post(path, json={"email": "a@example.test", "password": PASSWORD}, headers=headers)
-            assert answer.status_code == 403, path
+            assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None), path
+    assert (await ann.post("/logout/")).status_code == 204
 
 
 def test_no_secret_is_in_a_log_or_a_table(site: Stack) -> None:

@@ -178,14 +178,14 @@ async def test_neighbours_of_many_changes_to_one_account_do_not_notice(
     """Forty parallel changes of its keys, again and again, while its owner calls."""
     owner, neighbour = await open_account(database, ledger, 100_000), await open_account(database, ledger, 100_000)
     async with database.reading() as session:
-        key_id = (await keys.authenticate(session, owner.token)).key_id
-    assert key_id is not None
+        key = (await keys.authenticate(session, owner.token)).key
+    assert key is not None
     done = asyncio.Event()
 
     async def change() -> None:
         while not done.is_set():
             async with database.transaction(account=owner.account_id) as session:
-                await keys.change(session, owner.account_id, key_id, KeyTraits("other"), Authority(tokens.SCOPES))
+                await keys.change(session, owner.account_id, key.key_id, KeyTraits("other"), Authority(tokens.SCOPES))
 
     async def call() -> None:
         while not done.is_set():

@@ -42,7 +42,7 @@ def test_migrations_build_what_the_code_says_and_go_back(database_url: str) -> N
 
     migrate.check(database_url)  # raises where the two differ
     built = built_by()
-    assert {"accounts", "holds", "lines", "transactions", "ledger_lock", "ledger_apply", "ledger_write"} <= built
+    assert {"accounts", "holds", "lines", "transactions", "lock_batch", "write_batch"} <= built
     migrate.downgrade(database_url)
     assert built_by() == set()
     migrate.upgrade(database_url)
@@ -136,9 +136,9 @@ async def test_a_revoked_key_holds_nothing_from_its_commit_on(
 
     async def revoke() -> None:
         await asyncio.sleep(0.02)
-        assert caller.key_id is not None
+        assert caller.key is not None
         async with database.transaction() as session:
-            await keys.revoke(session, customer.account_id, caller.key_id)
+            await keys.revoke(session, customer.account_id, caller.key.key_id)
         revoked.set()
 
     await asyncio.gather(*(calls() for _ in range(8)), revoke())

@@ -197,6 +197,62 @@ async def test_what_is_not_for_sale_is_saved_too(shop: Shop) -> None:
     assert await shop.available(owner) == 70
 
 
+async def test_a_checkout_and_the_invoice_that_it_made_are_one_payment(shop: Shop) -> None:
+    """In any order: the checkout tells whose it is, the invoice what and how many, the charge that half went back."""
+    for order in itertools.permutations(range(4)):
+        owner, suffix = await shop.account(), uuid4().hex
+        made = stripe.invoice("in_1", None, PERIOD, price="plink_small")
+        made["lines"]["data"][0]["quantity"] = 3
+        events = [
+            completed(account=owner.account_id, amount=2000, customer="cus_1", invoice="in_1"),
+            event("invoice.paid", made),
+            event("invoice_payment.paid", stripe.invoice_payment("in_1", "pi_1")),
+            refunded("pi_1", 1000, of=2000),
+        ]
+        await shop.send(*(_renamed(events[number], suffix) for number in order))
+        assert await shop.available(owner) == 150_000, order
+    assert await shop.list(unmatched=True) == []
+
+
+async def test_an_invoice_that_does_not_say_what_is_sold_gives_what_its_checkout_names(shop: Shop) -> None:
+    for order in itertools.permutations(range(2)):
+        owner, suffix = await shop.account(), uuid4().hex
+        named = completed(account=owner.account_id, customer="cus_1", invoice="in_1", metadata={"pack": "small"})
+        events = [_renamed(one, suffix) for one in (named, event("invoice.paid", stripe.invoice("in_1", None, PERIOD)))]
+        events[1]["data"]["object"]["lines"]["data"][0]["pricing"] = None
+        await shop.send(events[order[0]])
+        (waiting,) = await shop.list(unmatched=True)
+        assert (waiting.credits, "invoice.paid" in str(waiting.problem)) == (0, order[0] == 0)
+        await shop.send(events[order[1]], named)
+        assert await shop.available(owner) == 100_000, order
+
+
+@pytest.mark.parametrize(
+    ("subscription", "prices", "credits"),
+    [
+        ("sub_1", ["price_pro", "plink_small", "price_setup"], 1_300_000),
+        (None, ["plink_small", "price_setup", "plink_small"], 600_000),
+        (None, ["price_setup", "price_other"], 2_000_000),
+    ],
+)
+async def test_every_line_of_an_invoice_counts(
+    shop: Shop, subscription: str | None, prices: list[str], credits: int
+) -> None:
+    """A pack of a subscription's first invoice has no length, and its plan has one."""
+    owner = await shop.account()
+    made = stripe.invoice("in_1", subscription, PERIOD, metadata={"account_id": str(owner.account_id)})
+    (plan,) = made["lines"]["data"]
+    at = plan["period"] if subscription is None else {"start": plan["period"]["start"], "end": plan["period"]["start"]}
+    named = [{"pricing": {"price_details": {"price": price}}} for price in prices]
+    once: list[dict[str, Any]] = [plan | {"period": at, "quantity": 3, "parent": None} | one for one in named]
+    made["lines"]["data"] = [plan | named[0], *once[1:]] if subscription else once
+    await shop.send(event("invoice.paid", made), event("invoice_payment.paid", stripe.invoice_payment("in_1", "pi_1")))
+    assert await shop.available(owner) == credits
+    assert (await shop.plan(owner))[1] is (subscription is not None)
+    await shop.send(refunded("pi_1", 1000, of=2000))
+    assert await shop.available(owner) == credits // 2
+
+
 def subscribing(account_id: object) -> list[dict[str, Any]]:
     """All events of a subscription's beginning: the checkout, the subscription, its first invoice, what paid it."""
     checkout = stripe.session(
@@ -298,10 +354,21 @@ async def test_an_event_that_is_not_genuine_is_refused(shop: Shop) -> None:
     body = completed(account=owner.account_id)
     raw, signature = signed(body)
     old, foreign = signed(body, timestamp=int(time.time()) - 301), signed(body, "whsec_of_somebody_else_0123")
-    for forged in ((raw, ""), (raw + b" ", signature), (raw, "t=1,v1=0"), old, foreign, (b"\xff", signature)):
+    for forged in (
+        (raw, ""),
+        (raw + b" ", signature),
+        (raw, "t=1,v1=0"),
+        (raw, "t=1,v1=\xe9"),
+        old,
+        foreign,
+        (b"\xff", signature),
+    ):
         with pytest.raises(RequestInvalid, match="signature"):
             await shop.payments.receive(*forged)
     wrongs: list[Any] = [{**body, "livemode": False}, {**body, "data": {}}, {"type": "charge.refunded"}, []]
+    wrongs += [{**body, "created": moment} for moment in (1e300, 10**18, -(10**18), 10**12)]
+    wrongs += [{**body, "id": None}, completed(account=None, currency=None), refunded("pi_1", -1)]
+    wrongs += [completed(account=None, amount=amount) for amount in (-1, 2**63, 2**70)]
     for wrong in wrongs:
         with pytest.raises(RequestInvalid):
             await shop.payments.receive(*signed(wrong))

@@ -18,6 +18,7 @@ from domain.retention import FOR_EVER
 from domain.rounds import MaintenanceErrors
 from gateway import own_account, sign_in, sign_up
 from gateway.accounts import AccountOrder, first_key, open_account
+from gateway.passwords import Asker
 from gateway.people import People, SignedIn
 from gateway.throttles import Client
 from logs import OperatorFaults
@@ -249,12 +250,45 @@ async def test_mails_to_one_address_are_bounded_and_its_owner_gets_one(verifying
     assert [type(one) for one in tried].count(RateLimited) == 3
     await sign_in.mail_reset(verifying, ANN, HOME)
     await outcomes(*(sign_in.mail_reset(verifying, ANN, network(n)) for n in range(2, 20)))
-    await secret(mail, 9)
-    await asyncio.sleep(0)
-    assert len(mail.letters) == 10
+    await secret(mail, 10)
+    await asyncio.sleep(0.2)
+    assert len(mail.letters) == 11  # the sign-up's, and ten resets
     for number in (-1, 1):  # all of them work: none makes an earlier one useless
         assert await secret(mail, number)
     await sign_in.reset_password(verifying, await secret(mail, 1), NEW)
+
+
+async def test_mails_of_sign_ups_do_not_use_up_those_of_resets(verifying: People, mail: RecordedMail) -> None:
+    """A known address gets no link by a sign-up: its owner would wait for one in vain."""
+    await sign_up.sign_up(verifying, ANN, PASSWORD, HOME)
+    await sign_up.verify(verifying, await secret(mail))
+    for number in range(9):
+        await sign_up.sign_up(verifying, ANN, NEW, network(number))
+    with pytest.raises(RateLimited):
+        await sign_up.sign_up(verifying, ANN, NEW, network(9))
+    await sign_up.mail_verification(verifying, ANN, HOME)
+    await sign_in.mail_reset(verifying, ANN, HOME)
+    await sign_in.reset_password(verifying, await secret(mail, 10), NEW)
+
+
+async def test_an_address_is_not_changed_by_a_password_of_before(
+    verifying: People, mail: RecordedMail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is changed while it is compared: no link is left that gives the account to another address."""
+    await sign_up.sign_up(verifying, ANN, PASSWORD, HOME)
+    await sign_up.verify(verifying, await secret(mail))
+    owner = await caller(verifying, await sign_in.sign_in(verifying, ANN, PASSWORD, HOME))
+    verify = verifying.passwords.verify
+
+    async def overtaken(hashed: str | None, presented: str, asker: Asker) -> bool:
+        right = await verify(hashed, presented, asker)
+        monkeypatch.undo()
+        await own_account.change_password(verifying, owner, PASSWORD, NEW)
+        return right
+
+    monkeypatch.setattr(verifying.passwords, "verify", overtaken)
+    with pytest.raises(RequestInvalid, match="changed a moment ago"):
+        await own_account.change_email(verifying, owner, PASSWORD, "thief@example.test", network(1))
 
 
 async def test_a_hash_of_older_parameters_is_made_anew(database: Database, database_url: str) -> None:

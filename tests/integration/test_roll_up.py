@@ -2,17 +2,20 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import psycopg
 import pytest
 from sqlalchemy import text
 
-from db import free_tier
+from db import billing, free_tier, refunds
 from db.audit import audit
+from db.billing import Grouping, Wanted
 from db.engine import Database
+from db.pages import Page, Period
 from db.writer import LedgerWriter
-from domain.errors import EndedByPurge, GatewayError, KeyReused
+from domain.errors import EndedByPurge, GatewayError, KeyReused, NotFound
 from domain.operations import Adjust, Extend, Grant, Refund, Renew, Void
 from domain.results import Granted
 from tests.support import purging
@@ -116,6 +119,50 @@ async def test_calls_are_rolled_up_and_the_balance_stays(world: World) -> None:
     with pytest.raises(EndedByPurge):
         await world.ledger.ask(settle(ann, ids[0], 5))
     assert await balance(world.url, ann) == (before[0] - 20, before[1], before[2])
+    await world.clean()
+
+
+async def told(world: World, customer: Customer) -> tuple[list[UUID], int, set[str]]:
+    """What its owner hears of its calls: charges, their number in the usage, and models in the statement.
+
+    The statement adds up, whatever is in it.
+    """
+    account_id, today = customer.account_id, datetime.now(UTC).date()
+    days = today - timedelta(days=1), today + timedelta(days=2)
+    certain = await billing.certain_until(world.database, account_id)
+    async with world.database.snapshot() as session:
+        charges = await billing.charges(session, account_id, Wanted(Period()), Page(50))
+        sums = [await billing.usage(session, account_id, grouping, days) for grouping in Grouping]
+        opened = await billing.open_statement(session, account_id, Period(), certain)
+        entries = await billing.movements(session, account_id, opened.span, Page(500))
+    assert len({sum(used.calls for used in rows) for rows in sums}) == 1
+    assert opened.opening.available + sum(entry.available for entry in entries) == opened.closing.available
+    assert opened.opening.held + sum(entry.held for entry in entries) == opened.closing.held
+    models = {entry.hold.model for entry in entries if entry.hold}
+    return [charge.hold.id for charge in charges], sum(used.calls for used in sums[0]), models
+
+
+async def test_its_owner_hears_no_more_of_a_call_once_the_purge_has_begun(world: World) -> None:
+    ann = await open_account(world.database, world.ledger, 1000)
+    ids = await some_calls(world, ann)
+    assert await told(world, ann) == (ids[3::-1], 3, {"m"})
+    purge_id, later = await world.begin(ann), uuid.uuid4()
+    await world.ledger.ask(reserve(ann, 20, later))
+    await world.ledger.ask(settle(ann, later, 20))
+    for step in ("SELECT 1", "SELECT roll_up(:purge, 2)"):
+        await world.do(step, **({"purge": purge_id} if "purge" in step else {}))
+        assert await told(world, ann) == ([later], 1, {"m"})
+    await purging.roll_up(world.database, purge_id)
+    assert await told(world, ann) == ([later], 1, {"m"})
+    for hold_id in ids:
+        async with world.database.reading() as session:
+            with pytest.raises(NotFound):
+                await billing.receipt(session, ann.account_id, hold_id)
+        async with world.database.transaction() as session:
+            with pytest.raises(EndedByPurge, match="rolled up"):
+                await refunds.refund(session, hold_id, "the reason")
+    async with world.database.reading() as session:
+        assert (await billing.receipt(session, ann.account_id, later)).hold.charged == 20
     await world.clean()
 
 

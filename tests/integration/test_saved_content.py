@@ -1,17 +1,21 @@
 """Saved content at rest: nothing of it can be read in the tables, and it opens only where it was written."""
 
+import asyncio
+from collections import Counter
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.data_keys import Sealing
+from db.conversations import ADDED_AT_ONCE, MAX_PAGE_BYTES
+from db.data_keys import ContentKey, Sealing
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.conversations import Conversation
+from domain.conversations import MAX_MESSAGES, Conversation
 from domain.errors import NotFound
 from domain.sealing import SealBroken
-from gateway.conversations import Conversations, NewConversation, Search
+from gateway.conversations import SEALED_AT_ONCE, Conversations, NewConversation, Search
 from gateway.fair_turns import FairTurns
 from tests.support.bank import WRAPPING, Customer, open_account
 
@@ -111,3 +115,54 @@ async def test_what_lies_in_an_earlier_epoch_is_not_found(
         await conversations.read(customer.account_id, one.id)
     assert (await conversations.listed(customer.account_id, Search(10))).data == []
     assert await conversations.delete_all(customer.account_id) == 0
+
+
+async def test_others_have_the_event_loop_while_many_messages_are_saved(
+    conversations: Conversations, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not more of them are sealed, or handed to the database, than a few at once."""
+    turns, sealed, written = 0, Counter[int](), list[int]()
+    seal, execute = ContentKey.seal, AsyncConnection.execute
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def noted_seal(key: ContentKey, plain: bytes, *, aad: str) -> bytes:
+        sealed[turns] += 1
+        return seal(key, plain, aad=aad)
+
+    async def noted_execute(connection: AsyncConnection, statement: Any, values: Any = None, **more: Any) -> Any:
+        written.append(len(values) if isinstance(values, list) else 1)
+        return await execute(connection, statement, values, **more)
+
+    monkeypatch.setattr(ContentKey, "seal", noted_seal)
+    monkeypatch.setattr(AsyncConnection, "execute", noted_execute)
+    spinning = asyncio.create_task(others())
+    many = [{"role": "user", "content": str(number)} for number in range(MAX_MESSAGES)]
+    one, _ = await conversations.create(customer.account_id, NewConversation("A", many))
+    spinning.cancel()
+    monkeypatch.undo()
+    assert sealed.total() == MAX_MESSAGES + 1
+    assert max(sealed.values()) <= SEALED_AT_ONCE + 1
+    assert max(written) == ADDED_AT_ONCE
+    read = (await conversations.read(customer.account_id, one.id))[1]
+    assert [message.message for message in read] == many
+    page = await conversations.page(customer.account_id, one.id, MAX_MESSAGES - 1, 100)
+    assert ([message.position for message in page.messages], page.next) == ([MAX_MESSAGES], None)
+
+
+async def test_a_page_of_large_messages_is_short(conversations: Conversations, customer: Customer) -> None:
+    sizes = (MAX_PAGE_BYTES // 2 - 1000, MAX_PAGE_BYTES // 2 - 1000, 1, MAX_PAGE_BYTES * 2, 1)
+    many = [{"role": "user", "content": "x" * size} for size in sizes]
+    one, _ = await conversations.create(customer.account_id, NewConversation("A", many))
+    pages, after = list[int](), 0
+    while True:
+        page = await conversations.page(customer.account_id, one.id, after, 100)
+        pages.append(len(page.messages))
+        if page.next is None:
+            break
+        after = page.next
+    assert pages == [3, 1, 1]

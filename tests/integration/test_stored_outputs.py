@@ -26,6 +26,7 @@ from domain.pricing import FlatTerms
 from domain.retention import Retention
 from gateway.stored_outputs import Pace, StoredOutputsMaintenance
 from storage.objects import ObjectStorage
+from tests.support import purging
 from tests.support.backdate import backdate
 from tests.support.bank import WRAPPING, Customer, open_account
 from tests.support.doubles.s3_server import S3Server, bucket
@@ -232,6 +233,8 @@ ORPHANS = {
     "failed": "UPDATE media_jobs SET state = 'failed', expires_at = NULL, outputs = '[]' WHERE id = %s",
     "written-late": "UPDATE media_jobs SET outputs_deleted_at = now() WHERE id = %s",
 }
+ERASED = {"": "UPDATE holds SET state = 'erased' WHERE id = %s", "job": "UPDATE purges SET part_id = %s"}
+"""By what a purge erased alone: what it leaves behind of a job."""
 
 
 @pytest.mark.parametrize("how", ORPHANS)
@@ -249,6 +252,20 @@ async def test_objects_that_no_row_needs_are_found(site: Site, how: str) -> None
     assert await site.searched() == 1
     assert site.of(orphan) == set()
     assert len(site.of(lasting) | site.of(running)) == 4
+
+
+@pytest.mark.parametrize("part", ERASED)
+async def test_what_is_written_after_a_purge_is_deleted_by_the_next_search(site: Site, part: str) -> None:
+    """By a worker that woke too late, and then died."""
+    customer = await site.customer()
+    erased, lasting = [await site.succeeded(customer), await site.succeeded(customer)]
+    await purging.begin(site.database, customer, part=part)
+    await site.run(ORPHANS["forgotten"], erased.job_id)
+    assert await site.searched() == 0
+    await site.run(ERASED[part], erased.job_id)
+    assert await site.searched() == 1
+    assert site.of(erased) == set()
+    assert len(site.of(lasting)) == 2
 
 
 async def test_what_is_another_installations_is_left_alone(site: Site) -> None:

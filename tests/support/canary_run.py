@@ -207,7 +207,7 @@ async def _activity(world: World, left: Left) -> AsyncIterator[None]:
         yield
     finally:
         looking.cancel()
-    assert "ledger_apply" in left.shown["activity"]
+    assert "write_batch" in left.shown["activity"]
 
 
 def _limits(pid: int | None) -> str:

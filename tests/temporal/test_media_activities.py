@@ -6,7 +6,9 @@ import logging
 from datetime import timedelta
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
+from activities.failures import JOB_ENDED
 from activities.payloads import PollResult, Watch
 from domain.errors import ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from domain.media import State
@@ -115,6 +117,18 @@ async def test_of_two_submissions_the_second_is_cancelled(bench: Bench) -> None:
     await late
     assert bench.job.provider_job_id == "work-of-the-other-attempt"
     assert bench.provider.cancelled == [bench.work]
+
+
+async def test_a_submission_that_wakes_after_a_purge_is_taken_back(bench: Bench) -> None:
+    gate = bench.script.hold("provider.submitted")
+    late = asyncio.create_task(bench.run(bench.does.submit))
+    await gate.reached.wait()
+    del bench.fakes.jobs.rows[bench.ref.job_id]
+    gate.open.set()
+    with pytest.raises(ApplicationError) as failure:
+        await late
+    assert (failure.value.type, failure.value.non_retryable) == (JOB_ENDED, True)
+    assert (bench.provider.cancelled, bench.provider.discarded) == ([bench.work], [bench.work])
 
 
 async def test_a_cancellation_does_not_cut_a_submission_off(bench: Bench) -> None:

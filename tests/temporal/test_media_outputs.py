@@ -1,5 +1,6 @@
 """What may come into our storage, what must not stay there, and what is said to the provider about it."""
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -70,6 +71,29 @@ async def test_how_large_a_file() -> None:
     bench.submitted()
     assert (await bench.fails(bench.does.copy)).non_retryable
     assert not bench.fakes.storage.objects
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+@pytest.mark.parametrize("state", [None, State.FAILED, State.CANCELLED, State.SUCCEEDED, State.RUNNING])
+async def test_a_copy_that_wakes_late_leaves_nothing_that_is_not_served(
+    bench: Bench, state: State | None, cancelled: bool
+) -> None:
+    """While its worker was frozen, the job has ended, or a purge has erased it."""
+    bench.provider.files = [PNG, PNG]
+    assert (await bench.run(bench.does.copy)).outputs
+    gate = bench.script.hold("storage.put")
+    late = asyncio.create_task(bench.run(bench.does.copy))
+    await gate.reached.wait()
+    if state is None:
+        del bench.fakes.jobs.rows[bench.ref.job_id]
+        bench.fakes.storage.objects.clear()
+    else:
+        bench.fakes.jobs.update(bench.ref.job_id, state=state)
+    if cancelled:
+        bench.environment.cancel()
+    gate.open.set()
+    await asyncio.wait([late])
+    assert bool(bench.fakes.storage.objects) is (state in (State.SUCCEEDED, State.RUNNING))
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.SUCCEEDED, State.RUNNING])

@@ -12,7 +12,7 @@ from bench.chaos.calls import Attempt, Call, note, script
 from bench.chaos.reckoning import Held, Totals, violations
 from bench.load import requests
 from bench.plan import Plan, Spread, percentile
-from bench.result import CALLS, STREAMS, Beside, Books, Chunks, Level, Memory, Result, Streams, Subject
+from bench.result import CALLS, ERASED, STREAMS, Beside, Books, Chunks, Erasure, Level, Memory, Result, Streams, Subject
 from bench.stack import parse_metrics
 from dev.errors import CannotStart
 
@@ -45,6 +45,14 @@ def result() -> Result:
             cores=0.5,
         ),
         memory=Memory(calls=CALLS, mib=[100, 190, 191, 192, 192, 193, 192, 193]),
+        erasure=Erasure(
+            calls=ERASED,
+            seconds=50,
+            postgres=40,
+            alone=Spread(p50=10, p99=20),
+            beside=Spread(p50=11, p99=25),
+            right=True,
+        ),
         books=Books(durability={"fsync": "on"}, answered=10, charged=10, usage_rows=10, clean=True, checks=30),
     )
 
@@ -57,16 +65,21 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
 
 
 def test_every_target_is_met_by_a_good_run(result: Result) -> None:
-    assert [target.verdict for target in result.targets()] == ["met"] * 6
+    assert [target.verdict for target in result.targets()] == ["met"] * 8
     assert [result.ratio(peer) for peer in result.peers] == [50, 2.5]
     assert result.added(result.yout) == [(16, Spread(p50=7.5, p99=15.0))]
 
 
 def test_what_was_not_measured_is_never_met(result: Result) -> None:
     absent = beside("LiteLLM", 35, None)
-    found = replace(result, peers=[absent, result.peers[1]], memory=replace(result.memory, calls=CALLS - 1))
+    found = replace(
+        result,
+        peers=[absent, result.peers[1]],
+        memory=replace(result.memory, calls=CALLS - 1),
+        erasure=replace(result.erasure, calls=ERASED - 1),
+    )
     verdicts = [target.verdict for target in found.targets()]
-    assert verdicts == ["not measured", "met", "met", "met", "met", "not measured"]
+    assert verdicts == ["not measured", "met", "met", "met", "met", *["not measured"] * 3]
     assert found.ratio(absent) is None
 
 
@@ -76,14 +89,18 @@ def test_targets_are_missed(result: Result) -> None:
         yout=subject(1_000, 600),
         streams=replace(result.streams, errors=1),
         memory=replace(result.memory, mib=[100, 100, 100, 200]),
+        erasure=replace(result.erasure, seconds=61, beside=Spread(p50=11, p99=31)),
     )
-    assert [target.verdict for target in slow.targets()] == ["missed"] * 6
+    assert [target.verdict for target in slow.targets()] == ["missed"] * 8
 
 
 def test_books_must_agree(result: Result) -> None:
     assert result.books.right
     assert not replace(result.books, usage_rows=9).right
     assert not replace(result.books, clean=False).right
+    assert result.right
+    assert not replace(result, books=replace(result.books, clean=False)).right
+    assert not replace(result, erasure=replace(result.erasure, right=False)).right
 
 
 def test_the_chart_is_whole_with_and_without_others(result: Result) -> None:
@@ -98,6 +115,7 @@ def test_the_chart_is_whole_with_and_without_others(result: Result) -> None:
 
 def test_the_page_names_what_was_missed(result: Result) -> None:
     assert "None was missed" in document.write(result)
+    assert "1,000,000 calls was erased in **50 s**" in document.write(result)
     absent = [beside(name, 2, None, "no network") for name in ("LiteLLM", "Portkey")]
     text = document.write(replace(result, yout=subject(1_000, 600), peers=absent))
     assert "Missed: CPU per call; CPU per streamed chunk." in text

@@ -33,6 +33,8 @@ def test_an_address(address: str) -> None:
         "mailto:a@b",
         "a@b.",
         "a@b..c",
+        "a@b\uff20c",
+        "a@b\uff1ac\uff02",
         "a@\udcff",
         "a" * 250 + "@b.cd",
     ],
@@ -40,6 +42,20 @@ def test_an_address(address: str) -> None:
 def test_what_is_none(text: str) -> None:
     with pytest.raises(RequestInvalid, match="not an e-mail address"):
         normalized(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("ann@\uff45xample.com", "ann@example.com"),
+        ("ann@EXAMP\u2112E.com", "ann@example.com"),
+        ("ju\u0308rgen@bu\u0308cher.example", "jürgen@bücher.example"),
+        ("ann@stra\u00dfe.example", "ann@stra\u00dfe.example"),
+        ("\uff41nn@example.com", "\uff41nn@example.com"),
+    ],
+)
+def test_an_address_has_one_spelling(text: str, address: str) -> None:
+    assert normalized(text) == address == normalized(address)
 
 
 @pytest.mark.parametrize(

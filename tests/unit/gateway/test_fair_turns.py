@@ -107,6 +107,18 @@ async def test_a_turn_is_not_given_to_who_gives_up_in_the_same_moment(work: Work
     assert await third == "c1"
 
 
+async def test_who_leaves_does_not_end_the_turn_of_work_that_runs(work: Work) -> None:
+    turns = FairTurns(max_running=1)
+    left, waits = start(turns, work, "a1", "a2")
+    await begun(work, 1)
+    left.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await left
+    assert await begun(work, 1) == ["a1"]
+    work.finish(2)
+    assert await waits == "a2"
+
+
 async def test_work_that_fails_gives_its_turn_back() -> None:
     turns = FairTurns(max_running=1)
 

@@ -49,7 +49,7 @@ async def test_what_a_mail_says() -> None:
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 async def test_a_user_of_the_mail_server_is_named_with_a_password() -> None:
     server = MailServer()
-    letter = LETTERS.changed(ANN, "Your password")
+    letter = LETTERS.new_password(ANN)
     guarded = {"authenticator": only("yout", "p@ss/word"), "auth_required": True, "auth_require_tls": False}
     with running(server, **guarded) as at:
         await sent(server, f"smtp://yout:p%40ss%2Fword@{at}", letter)
@@ -106,7 +106,11 @@ def test_no_address_becomes_a_header(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("address", "written"),
-    [("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"), ("o'hara+x@example.test", "o'hara+x@example.test")],
+    [
+        ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
+        ("o'hara+x@example.test", "o'hara+x@example.test"),
+        ("ann@straße.example", "ann@xn--strae-oqa.example"),
+    ],
 )
 def test_an_address_in_other_letters(address: str, written: str) -> None:
     mail = SmtpMailer(Address.of("smtp://localhost"), SENDER).message(LETTERS.reset(address, SECRET, HOUR))

@@ -1,29 +1,37 @@
 """Passwords: what may be one, how many hashes are computed at a time, and what it takes for nobody."""
 
 import asyncio
+import os
+import threading
 import unicodedata
 
 import pytest
 from argon2 import PasswordHasher
 
+import gateway.passwords
 from domain import passwords
-from domain.errors import RequestInvalid, ServiceUnavailable
-from gateway.passwords import AT_A_TIME, Passwords
+from domain.errors import RateLimited, RequestInvalid, ServiceUnavailable
+from gateway.passwords import Asker, Passwords
+from tests.support.stack import eventually
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+ANN = Asker("ann", known=True)
 EMAIL = "ann.long@example.test"
 
 
 @pytest.mark.parametrize(
-    "text", ["12345678", "x1y" * 66, "пароль на кухне", "🔑🗝️🔒🔓🔏🔐🚪🏠", "  spaces  ", "tab\tand\x00nul"]
+    "text", ["13 57 80", "x1y" * 66, "пароль на кухне", "🔑🗝️🔒🔓🔏🔐🚪🏠", "  spaces  ", "tab\tand\x00nul"]
 )
 def test_a_password(text: str) -> None:
     assert passwords.chosen(text, email=EMAIL) == unicodedata.normalize("NFKC", text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "1234567", "x1y" * 67, "aaaaaaaaaaaa", "abababab", EMAIL.upper(), "Ann.Long", "\ufdfa" * 12]
-)
+LENGTHS = ["", "1234567", "x1y" * 67, "\ufdfa" * 12]
+GUESSED = ["aaaaaaaaaaaa", "abababab", "abcdefgh", "87654321", "ABCDEFGHIJ", EMAIL.upper(), "Ann.Long"]
+FREQUENT = ["sunshine", "Passw0rd", "12345678", "1qaz2wsx", "iloveyou", "LETMEIN1", "qwertyuiop", "\uff54rustno1"]
+
+
+@pytest.mark.parametrize("text", [*LENGTHS, *GUESSED, *FREQUENT])
 def test_no_password(text: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
         passwords.chosen(text, email=EMAIL, param="new_password")
@@ -33,9 +41,9 @@ def test_no_password(text: str) -> None:
 
 async def test_the_same_characters_from_another_keyboard_are_the_same_password() -> None:
     made = Passwords(QUICK)
-    hashed = await made.hash(passwords.chosen("Ångström ﬁne", email=EMAIL))
-    assert await made.verify(hashed, "A\u030angstro\u0308m fine")
-    assert not await made.verify(hashed, "Angstrom fine")
+    hashed = await made.hash(passwords.chosen("Ångström ﬁne", email=EMAIL), ANN)
+    assert await made.verify(hashed, "A\u030angstro\u0308m fine", ANN)
+    assert not await made.verify(hashed, "Angstrom fine", ANN)
     made.close()
 
 
@@ -43,33 +51,107 @@ async def test_the_same_characters_from_another_keyboard_are_the_same_password()
 @pytest.mark.parametrize("presented", ["nobody has this password", "impossible", "", "x" * 5000])
 async def test_nobody_signs_in_and_it_takes_one_hash(hashed: str | None, presented: str) -> None:
     made = Passwords(QUICK)
-    assert not await made.verify(hashed, presented)
+    assert not await made.verify(hashed, presented, ANN)
     assert made.runs == 1
     made.close()
 
 
-async def test_more_than_can_wait_are_refused_and_the_others_served() -> None:
-    made = Passwords(QUICK, max_waiting=3)
-    tried = await asyncio.gather(*(made.hash("a password") for _ in range(9)), return_exceptions=True)
-    assert sum(isinstance(one, str) for one in tried) == AT_A_TIME + 3
-    assert sum(isinstance(one, ServiceUnavailable) for one in tried) == 9 - AT_A_TIME - 3
-    assert await made.hash("a password")  # there is room again
+class Gate(PasswordHasher):
+    """Hashes when it is opened, and notes in which order."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.order, self._permits = [""], threading.Semaphore(1)  # one for the hash that nobody has
+        self.order.clear()
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.order.append(str(password))
+        assert self._permits.acquire(timeout=30)
+        return "hashed"
+
+    def open(self, hashes: int) -> None:
+        self._permits.release(hashes)
+
+
+def hashing(made: Passwords, asker: Asker, *names: str) -> list[asyncio.Task[str]]:
+    return [asyncio.create_task(made.hash(name, asker)) for name in names]
+
+
+async def begun(gate: Gate, *names: str) -> None:
+    async def all_begun() -> bool:
+        return set(names) <= set(gate.order)
+
+    assert await eventually(all_begun)
+
+
+async def test_more_of_one_network_than_can_wait_are_refused_and_its_neighbours_take_turns() -> None:
+    gate = Gate()
+    made = Passwords(gate, max_waiting=3)
+    flood = hashing(made, Asker("10.0.0.1"), *"abcdefghi")
+    await begun(gate, "a")
+    neighbour = hashing(made, Asker("10.0.0.2"), "n")
+    await asyncio.sleep(0)
+    gate.open(5)
+    tried = await asyncio.gather(*flood, *neighbour, return_exceptions=True)
+    assert tried.count("hashed") == 5
+    assert sum(isinstance(one, RateLimited) for one in tried) == 5
+    assert gate.order[1:4] == ["a", "b", "n"]
+    gate.open(1)
+    assert await made.hash("again", Asker("10.0.0.1")) == "hashed"  # there is room again
     made.close()
 
 
-async def test_a_caller_who_leaves_frees_its_place_when_the_hash_is_done() -> None:
-    made = Passwords(QUICK, max_waiting=0)
-    for _ in range(AT_A_TIME * 5):
-        left = asyncio.create_task(made.hash("a password"))
-        await asyncio.sleep(0)
-        left.cancel()
-        await asyncio.gather(left, return_exceptions=True)
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    assert await made.hash("a password")
-                except ServiceUnavailable:
-                    await asyncio.sleep(0.01)
-                else:
-                    break
+async def test_who_is_known_does_not_wait_for_strangers() -> None:
+    gate = Gate()
+    made = Passwords(gate)
+    strangers = [task for n in range(50) for task in hashing(made, Asker(f"10.0.0.{n}"), f"s{n}")]
+    await begun(gate, "s0")
+    owner = hashing(made, Asker("ann", known=True), "ann")
+    await begun(gate, "ann")
+    assert gate.order[1:] == ["s0", "ann"]
+    gate.open(51)
+    assert await asyncio.gather(*owner, *strangers) == ["hashed"] * 51
+    made.close()
+
+
+async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    made = Passwords(gate)
+    (first,) = hashing(made, Asker("10.0.0.1"), "a")
+    await begun(gate, "a")
+    monkeypatch.setattr(gateway.passwords, "PATIENCE_SECONDS", 0.01)
+    with pytest.raises(ServiceUnavailable):
+        await made.hash("b", Asker("10.0.0.2"))
+    gate.open(1)
+    assert await first == "hashed"
+    made.close()
+
+
+async def test_a_caller_who_leaves_has_its_turn_until_the_hash_is_done() -> None:
+    gate = Gate()
+    made = Passwords(gate)
+    (left,) = hashing(made, Asker("10.0.0.1"), "a")
+    await begun(gate, "a")
+    left.cancel()
+    (next_one,) = hashing(made, Asker("10.0.0.2"), "b")
+    await asyncio.gather(left, return_exceptions=True)
+    await asyncio.sleep(0.02)
+    assert gate.order[1:] == ["a"]
+    gate.open(2)
+    assert await next_one == "hashed"
+    made.close()
+
+
+async def test_calls_go_before_hashes() -> None:
+    seen = list[int]()
+
+    class Noting(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return "hashed"
+
+    made = Passwords(Noting())
+    await made.hash("a password", ANN)
+    of_calls, of_hashes = seen  # the first was made on this thread, when the process began
+    assert of_hashes > of_calls
     made.close()
