@@ -126,6 +126,8 @@ class Left:
     """A piece of each output that was erased."""
     still: set[bytes] = field(default_factory=set)
     """What of `sealed` a table has after the purge."""
+    tables: dict[str, str] = field(default_factory=dict)
+    """Of the database, by their files."""
     histories: dict[str, list[HistoryEvent]] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     """What operators were shown while it ran."""
@@ -180,10 +182,15 @@ async def lived(folder: Path, elsewhere: Path) -> AsyncIterator[Left]:
                     async for each in client.list_workflows()
                 }
                 await _compacted(world)
+                files = "SELECT pg_relation_filenode(oid)::text, relname FROM pg_class"
+                left.tables = dict(await world.rows(files))
     yield left
 
 
 async def _compacted(world: World) -> None:
+    """Rows that are visible to somebody stay: wait for those who look at an earlier state."""
+    looking = "SELECT 1 FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()"
+    await until(lambda: _all(world, looking, 0), "nobody to look at an earlier state")
     for statement in COMPACT:
         await world.rows(statement)
     for _ in await world.rows("SELECT name FROM pg_ls_waldir()"):
