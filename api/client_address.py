@@ -6,7 +6,10 @@ An address goes into keyed hashes alone. Nothing stores or logs it.
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+import structlog
 from starlette.types import Scope
+
+log = structlog.get_logger(__name__)
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -28,6 +31,7 @@ class ClientAddresses:
 
     def __init__(self, trusted: Sequence[Network] = ()) -> None:
         self._trusted = tuple(trusted)
+        self._warned = False
 
     def of(self, scope: Scope) -> Address:
         """Return the client's address: the rightmost of `X-Forwarded-For` that is no trusted proxy.
@@ -38,6 +42,7 @@ class ClientAddresses:
         peer = scope.get("client")
         address = (peer and _read(str(peer[0]))) or _NOBODY
         if not self._trusts(address):
+            self._warn_of_proxy(address, scope["headers"])
             return address
         for written in _forwarded(scope["headers"]):
             before = _read(written)
@@ -51,6 +56,12 @@ class ClientAddresses:
     def network_of(self, scope: Scope) -> str:
         """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
         return grouped(self.of(scope))
+
+    def _warn_of_proxy(self, peer: Address, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Say once that all clients of a proxy count as one: who guesses passwords uses up everybody's tries."""
+        if not self._warned and peer.is_private and any(name == _FORWARDED for name, _ in headers):
+            self._warned = True
+            log.warning("a proxy is not trusted: its clients share limits", remedy="name it in YOUT_TRUSTED_PROXIES")
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)

@@ -148,8 +148,8 @@ async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyLi
 async def create_key(
     body: CreateKey, caller: MayManageKeys, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> CreatedKey:
-    """Create a key. Only this answer has its full token. A key gives a new one only scopes that it has itself. A key
-    with limits creates none, because each new key would have these limits again.
+    """Create a key. Only this answer has its full token. The new key stays within the
+    key that makes it: its scopes, limits, models and end. Its calls count on that key's limits too.
 
     With an `Idempotency-Key`, the same caller gets the same answer again, as long as the new key lives.
     """

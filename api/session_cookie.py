@@ -4,7 +4,6 @@ A browser sends the cookie by itself, also when another site makes it ask. So a 
 show that a page of this server made it.
 """
 
-from collections.abc import Iterable
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -14,7 +13,6 @@ from domain.errors import CrossSite
 from domain.hosts import is_loopback
 from gateway.known_browsers import LIFETIME
 
-Headers = Iterable[tuple[bytes, bytes]]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 _COOKIE_PATHS = "/api/"

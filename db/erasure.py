@@ -1,7 +1,7 @@
-"""What a purge erases and what it keeps: each table with rows of an account is in one of the two lists below.
+"""What a purge erases and what it retains: each table with rows of an account is in one of the two lists below.
 
-A new table of yours gets an entry in `ERASED`, if it has content or says what somebody did, or else in `KEPT`, with the
-reason that receipts and docs/privacy.md state. A test names every table that is in neither. Rows of `ERASED` have a
+A new table of yours gets an entry in `ERASED`, if it has content or says what somebody did, or else in `RETAINED`, with
+the reason that receipts and docs/privacy.md state. A test names every table that is in neither. Rows of `ERASED` have a
 column `epoch` (`db.columns.epoch`): those of epochs before the account's own are deleted.
 """
 
@@ -18,7 +18,6 @@ from domain.records import record
 
 OLD = "account_id = :account AND epoch < :epoch"
 """The rows of an account that were written before its purge began."""
-BATCH = 1000
 
 
 class Way(Enum):
@@ -90,9 +89,7 @@ ERASED: tuple[Erased, ...] = (
     Erased(
         "shares",
         "shares",
-        one=MappingProxyType(
-            {"share": "account_id = :account AND slug_hash = sha256(convert_to(CAST(:id AS text), 'UTF8'))"}
-        ),
+        one=MappingProxyType({"share": "account_id = :account AND encode(slug_hash, 'hex') = :id"}),
     ),
     Erased(
         "messages",
@@ -163,7 +160,7 @@ async def count(session: AsyncSession, extent: Extent) -> dict[str, int]:
     return counts
 
 
-async def erase(session: AsyncSession, extent: Extent, batch: int = BATCH) -> tuple[str, int] | None:
+async def erase(session: AsyncSession, extent: Extent, batch: int) -> tuple[str, int] | None:
     """Delete one batch of the first rows that are left. Return their name and number, or None when none is left.
 
     The caller commits.

@@ -25,6 +25,8 @@ from domain.rates import AccountCounters
 _NO_KEY = "There is no such key in this account."
 MAX_KEYS = 100
 """The most active keys of an account."""
+_TICK = timedelta(microseconds=1)
+"""A token is later than the one before it, whatever the clocks of processes say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ async def rotate(session: AsyncSession, account_id: UUID, key_id: UUID, token: s
     if grace:
         newest.expires_at = now + grace
         session.add(newest)
-    added = _secret(key_id, token, now)
+    added = _secret(key_id, token, max(now, newest.created_at + _TICK if newest.created_at else now))
     session.add(added)
     await session.flush()
     return _listed(key, [*secrets, added])

@@ -81,10 +81,6 @@ class EmbeddedTemporal(EmbeddedServer):
         """The address of the server's HTTP API. Its port changes with every start."""
         return f"http://{ports.LOOPBACK}:{self.http_port}"
 
-    @property
-    def metrics_url(self) -> str:
-        return f"http://{ports.LOOPBACK}:{self.metrics_port}/metrics"
-
     async def start(self) -> None:
         """Start the server; return when it answers and its namespace has our retention and search attributes."""
         output = ""

@@ -1,4 +1,4 @@
-"""Lets accounts take turns with work in threads, one piece of work of an account at a time.
+"""Lets owners take turns with work in threads, one piece of work of an owner at a time: accounts, or networks.
 
 Parsing and counting a large request takes the interpreter for a while. In the order of arrival, one account's many
 requests would be in front of everybody else's.

@@ -82,6 +82,19 @@ async def test_two_tokens_live_at_most_and_none_of_before_with_a_grace_of_0(owne
     assert (await owner.http.get(f"{PATH}{first['id']}/")).json()["masked"] == keys.masked(tokens[-1])
 
 
+async def test_a_process_whose_clock_is_behind_rotates_the_newest_token(owner: AccountClient, stack: Stack) -> None:
+    first = await made(owner)
+    second = await rotated(owner, first["id"])
+    async with await psycopg.AsyncConnection.connect(stack.owner_url, autocommit=True) as connection:
+        ahead = "UPDATE api_key_secrets SET created_at = created_at + interval '1 minute' WHERE digest = %s"
+        await connection.execute(ahead, [keys.digest(second["key"])])
+    third = await rotated(owner, first["id"])
+    fourth = await rotated(owner, first["id"])
+    tokens = [one["key"] for one in (first, second, third, fourth)]
+    assert [(await models(owner, token)).status_code for token in tokens] == [401, 401, 200, 200]
+    assert (await owner.http.get(f"{PATH}{first['id']}/")).json()["masked"] == keys.masked(fourth["key"])
+
+
 @pytest.mark.parametrize("body", [{"grace_seconds": -1}, {"grace_seconds": 604_801}, {"grace_seconds": "1"}, {"id": 1}])
 async def test_a_rotation_names_its_grace_exactly(owner: AccountClient, body: dict[str, object]) -> None:
     key = await made(owner)

@@ -17,10 +17,10 @@ from db import migrate
 from dev.postgres import EmbeddedPostgres
 from domain.operations import Operation
 from tests.support.doubles.faulty_wire import Point, Way
-from tests.support.ledger.machine import BankMachine
 from tests.support.ledger.operations import BATCH, calls
 from tests.support.ledger.orders import Heeded
 from tests.support.ledger.postgres import PostgresBank
+from tests.support.ledger.purge_machine import PurgeMachine
 
 FAULTS = ("kill_client", "terminate_backend", "lose_reply", "kill_backend")
 STEADY: dict[str, Any] = {
@@ -33,12 +33,8 @@ STEADY: dict[str, Any] = {
 TEMPLATE = "empty_bank"
 
 
-class PostgresMachine(BankMachine):
+class PostgresMachine(PurgeMachine):
     fault: str
-
-    def __init__(self, bank: PostgresBank) -> None:
-        self.postgres = bank
-        super().__init__(bank)
 
     @initialize(call=calls(), point=st.builds(Point, st.sampled_from(Way), st.integers(1, 8), st.booleans()))
     def begin_with_a_fault(self, call: list[Operation], point: Point) -> None:
@@ -100,3 +96,4 @@ def test_the_ledger_keeps_the_books_as_the_model_does(fresh: Callable[[], str], 
         chosen = settings(max_examples=runs, stateful_step_count=20, **STEADY)
         run_state_machine_as_test(Machine, settings=chosen)
     assert struck[kind] >= runs
+    assert struck["purge"] >= runs, "too few purges were completed"

@@ -23,6 +23,7 @@ class Refused(Exception):
 class SpendingFacts:
     available: int = 0
     held: int = 0
+    epoch: int = 1
 
 
 @dataclass(slots=True)
@@ -58,6 +59,9 @@ class HoldFacts:
     lease_until: datetime | None = None
     began: date | None = None
     closed_by: str | None = None
+    epoch: int = 1
+    erased: bool = False
+    """A purge has rolled it up. What its keys were counted for it stays."""
 
     @property
     def tokens(self) -> int:
@@ -65,6 +69,8 @@ class HoldFacts:
         return self.input_bound + (self.limit or 0) * self.choices
 
     def facts(self) -> tuple[Any, ...]:
+        if self.erased:
+            return self.account, None, "erased", 0, None, 0, 0, 0, 0, None, False, self.closed_by
         money = (self.amount, self.limit, self.relayed, self.charged, self.written_off, self.refunded, self.most)
         return self.account, self.key, self.state, *money, self.lease_until is not None, self.closed_by
 

@@ -41,6 +41,8 @@ class Model:
     books: dict[tuple[UUID, str], int] = field(default_factory=lambda: defaultdict(int))
     usage: dict[UUID, tuple[int, int, int, int]] = field(default_factory=dict)
     """Of every charged hold: tokens in and out, charged, written off."""
+    hashed: dict[str, str] = field(default_factory=dict)
+    """References that are stored as their hash, since a purge."""
 
     def copy(self) -> "Model":
         return replace(
@@ -74,7 +76,7 @@ class Model:
                 for name, key in self.keys.items()
             },
             "holds": {name: h.facts() for name, h in self.holds.items()},
-            "refs": self.refs,
+            "refs": {self.hashed.get(ref, ref): granted for ref, granted in self.refs.items()},
             "claims": self.claims,
             "books": {place: amount for place, amount in self.books.items() if amount},
             "usage": self.usage,
@@ -83,6 +85,10 @@ class Model:
     @property
     def families(self) -> Families:
         return Families(self.keys, self.holds)
+
+    def is_old(self, hold: HoldFacts) -> bool:
+        """A purge has ended the epoch in which it was placed."""
+        return hold.epoch < self.balances[hold.account].epoch
 
     def expire(self, hold_id: UUID) -> None:
         self.holds[hold_id].lease_until = self.now - timedelta(seconds=1)
@@ -165,10 +171,12 @@ class Model:
 
     def _heed_hold(self, placed: HoldFacts, account: UUID) -> None:
         """It is the caller's, and open."""
-        if placed.account != account:
+        if placed.account != account or placed.erased:
             raise Refused("KeyReused")
         if placed.state != "open":
             raise Refused("HoldVoided" if placed.state == "void" else "HoldClosed")
+        if self.is_old(placed):
+            raise Refused("EndedByPurge")
 
     def _caller(self, operation: Admit | Reserve) -> tuple[UUID, UUID | None]:
         if operation.digest is None:
@@ -192,7 +200,7 @@ class Model:
             return
         known, hold_id, sealed = self.claims[account, scope]
         hold = self.holds[hold_id]
-        if hold.state == "void" or hold.refunded:
+        if hold.state == "void" or hold.refunded or self.is_old(hold):
             return
         if known != fingerprint:
             raise Refused("KeyReused")
@@ -219,6 +227,7 @@ class Model:
             hold = HoldFacts(account, key_id, amount, limit=limit, choices=terms.choices)
             hold.input_bound, hold.input_count = terms.input_bound, terms.input_count
         hold.most, hold.lease_until, hold.began = operation.max_credits, lease, self.now.date()
+        hold.epoch = self.balances[account].epoch
         self._pay_for(hold.amount, available, budget, operation.max_credits)
         return hold
 
@@ -243,6 +252,8 @@ class Model:
         hold = self._owned(operation)
         if hold.state != "open":
             raise Refused("HoldClosed")
+        if self.is_old(hold):
+            raise Refused("EndedByPurge")
         if hold.key and self.keys[hold.key].revoked:
             raise Refused("CallerUnknown")
         available = self.balances[hold.account].available
@@ -264,6 +275,8 @@ class Model:
 
     def _settle(self, operation: Settle) -> EncodedResult:
         hold = self._owned(operation)
+        if hold.erased or (hold.state == "void" and self.is_old(hold)):
+            raise Refused("EndedByPurge")
         if hold.state == "void":
             raise Refused("HoldVoided")
         if hold.state == "open":
@@ -277,6 +290,7 @@ class Model:
             if operation.account_id not in self.balances:
                 raise Refused("NotFound")
             tombstone = HoldFacts(operation.account_id, None, 0, "void", closed_by=operation.closed_by.value)
+            tombstone.epoch = self.balances[operation.account_id].epoch
             self.holds[operation.hold_id] = tombstone
             return self._closed(tombstone, False)
         return self._release(self._owned(operation), operation.closed_by.value)
@@ -285,7 +299,7 @@ class Model:
         hold = self._owned(operation)
         if hold.state != "open":
             return self._closed(hold, True)
-        if hold.lease_until is None or hold.lease_until > self.now:
+        if (hold.lease_until is None or hold.lease_until > self.now) and not (operation.cut and self.is_old(hold)):
             raise Refused("HoldClosed")
         if not hold.relayed:
             return self._release(hold, "sweeper")
@@ -297,6 +311,8 @@ class Model:
         hold = self._owned(operation)
         if hold.state == "open":
             return self._release(hold, operation.closed_by.value)
+        if self.is_old(hold):
+            raise Refused("EndedByPurge")
         if hold.refunded or not hold.charged:
             return self._closed(hold, True)
         balance = self.balances[hold.account]
@@ -333,7 +349,8 @@ class Model:
 
     def _seal(self, operation: Settle) -> None:
         for place, (fingerprint, hold_id, _) in self.claims.items():
-            if hold_id == operation.hold_id and operation.sealed is not None:
+            current = not self.is_old(self.holds[hold_id])
+            if hold_id == operation.hold_id and operation.sealed is not None and current:
                 self.claims[place] = (fingerprint, hold_id, operation.sealed)
 
     def _release(self, hold: HoldFacts, by: str) -> EncodedResult:
@@ -357,4 +374,5 @@ class Model:
 
     def _closed(self, hold: HoldFacts, repeated: bool) -> EncodedResult:
         balance = self.balances[hold.account]
-        return "Closed", hold.state, hold.charged, hold.written_off, balance.available, balance.held, repeated
+        state, *money = ("erased", 0, 0) if hold.erased else (hold.state, hold.charged, hold.written_off)
+        return "Closed", state, *money, balance.available, balance.held, repeated

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from db.audit import audit
 from db.engine import Database
 from domain.operations import Operation
+from tests.support import purging
 from tests.support.doubles.faulty_wire import FaultyWire, Point
 from tests.support.ledger.client import Client
 from tests.support.ledger.result_codec import EncodedResult
@@ -78,6 +79,16 @@ class PostgresBank:
 
     def facts(self) -> dict[str, dict[Any, Any]]:
         return self._run(self._facts())
+
+    def begin_purge(self, account: UUID) -> UUID:
+        return self._run(self._begin_purge(account))
+
+    def purge(self, step: str, purge_id: UUID) -> int | None:
+        """One of the functions of a running purge."""
+        return self._run(self._purge(step, purge_id))
+
+    def complete_purge(self, purge_id: UUID) -> None:
+        self._run(self._complete_purge(purge_id))
 
     def close(self) -> None:
         """The books are proven by the audit too."""
@@ -168,6 +179,28 @@ class PostgresBank:
                 rows = await (await connection.execute(query)).fetchall()
                 rows_[name] = {row[:2]: row[2:] if len(row) > 3 else row[2] for row in rows}
         return rows_
+
+    async def _begin_purge(self, account: UUID) -> UUID:
+        purge_id, new_key = uuid4(), "INSERT INTO data_keys (account_id, epoch, wrapped) VALUES (%s, %s, 'wrapped')"
+        async with await psycopg.AsyncConnection.connect(self._url) as connection:
+            await connection.execute("SELECT FROM accounts WHERE id = %s FOR UPDATE", [account])
+            begun = await connection.execute("SELECT begin_purge(%s, %s, '', '', false)", [purge_id, account])
+            await connection.execute(new_key, [account, *(await begun.fetchone() or ())])
+        return purge_id
+
+    async def _purge(self, step: str, purge_id: UUID) -> int | None:
+        async with await psycopg.AsyncConnection.connect(self._url) as connection:
+            row = await (await connection.execute(f"SELECT {step}".encode(), [purge_id])).fetchone()
+        assert row is not None
+        return None if row[0] is None else int(row[0])
+
+    async def _complete_purge(self, purge_id: UUID) -> None:
+        database = Database.open(self._url)
+        self._struck["purge"] += 1
+        try:
+            await purging.complete(database, purge_id)
+        finally:
+            await database.close()
 
     async def _proven(self) -> None:
         database = Database.open(self._url)

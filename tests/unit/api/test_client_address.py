@@ -1,6 +1,7 @@
 """Who a client is: the peer, unless a trusted proxy says something else. Nobody else is believed."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.client_address import ClientAddresses, grouped, networks
 
@@ -37,6 +38,19 @@ def client(peer: str | None, *forwarded: str, trusted: bool = True) -> str:
 )
 def test_the_address_of_a_client(peer: str | None, forwarded: tuple[str, ...], address: str) -> None:
     assert client(peer, *forwarded) == address
+
+
+def test_a_proxy_that_is_not_trusted_is_reported_once_without_addresses() -> None:
+    addresses = ClientAddresses(networks("192.0.2.7"))
+    forwarded = [(b"x-forwarded-for", b"203.0.113.9")]
+    with capture_logs() as logs:
+        for peer, headers in (("198.51.100.1", []), ("10.1.1.1", []), ("8.8.8.8", forwarded), ("192.0.2.7", forwarded)):
+            addresses.of({"headers": headers, "client": (peer, 1)})
+        assert logs == []
+        for _ in range(3):
+            assert str(addresses.of({"headers": forwarded, "client": ("10.1.1.1", 1)})) == "10.1.1.1"
+    assert [line["remedy"] for line in logs] == ["name it in YOUT_TRUSTED_PROXIES"]
+    assert not any(peer in str(logs) for peer in ("10.1.1.1", "203.0.113.9"))
 
 
 def test_without_trusted_proxies_the_header_is_not_read() -> None:
