@@ -89,9 +89,7 @@ ERASED: tuple[Erased, ...] = (
     Erased(
         "shares",
         "shares",
-        one=MappingProxyType(
-            {"share": "account_id = :account AND slug_hash = sha256(convert_to(CAST(:id AS text), 'UTF8'))"}
-        ),
+        one=MappingProxyType({"share": "account_id = :account AND encode(slug_hash, 'hex') = :id"}),
     ),
     Erased(
         "messages",

@@ -10,6 +10,7 @@ from db import accounts, data_keys, erasure, idempotency, purges
 from db.engine import Database, Session
 from db.erasure import Extent
 from db.purge_tables import PurgeRow
+from domain import shares
 from domain.errors import NotFound
 from domain.sealing import Wrapping
 from gateway.idempotency import IdempotentRequest
@@ -27,6 +28,11 @@ class PurgeOrder:
     """A conversation, share or job, by its name in `db.erasure.Erased.one`. Empty: everything."""
     part_id: str = field(default="", repr=False)
     sessions: bool = False
+
+    @property
+    def stored_id(self) -> str:
+        """What is stored of the id, for ever. Of a page its slug's hash: the slug was its address."""
+        return shares.slug_hash(self.part_id).hex() if self.part == "share" else self.part_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +74,14 @@ class Erasure:
     async def _begin(self, session: Session, account_id: UUID, order: PurgeOrder) -> PurgeRow:
         purge_id = new_id()
         if order.part:
-            one = Extent(account_id, await accounts.epoch(session, account_id), order.part, order.part_id)
+            one = Extent(account_id, await accounts.epoch(session, account_id), order.part, order.stored_id)
             if not sum((await erasure.count(session, one)).values()):
                 raise NotFound(f"There is no such {order.part} in this account.")
         new = PurgeRow(
             id=purge_id,
             account_id=account_id,
             part=order.part,
-            part_id=order.part_id,
+            part_id=order.stored_id,
             sessions=order.sessions,
             epoch=0,
             step="accepted",
@@ -104,7 +110,7 @@ async def _known(
     """Return the purge that this request has begun before, or one that runs and erases the same."""
     if idempotent is not None and (record := await idempotency.find(session, account_id, idempotent.claim)):
         return await purges.find(session, record.hold_id, account_id)
-    return await purges.running(session, account_id, order.part, order.part_id)
+    return await purges.running(session, account_id, order.part, order.stored_id)
 
 
 async def _purge(session: Session, row: PurgeRow) -> Purge:

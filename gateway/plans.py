@@ -46,20 +46,21 @@ async def start(
     if until is not None and until <= now:
         raise RequestInvalid("The end of a plan must be in the future.", param="until")
     own = [row for row in await stored.rows(session, account_id) if row.payment_id is None]
+    # What is overdue comes first: a month that nobody has given yet counts as given.
+    credits = sum([await stored.give(session, row.id, offers, now) for row in own if row.plan in offers.plans])
     going_on = next((row for row in own if row.plan == name and _goes_on(row, now)), None)
     repeated = going_on is not None and going_on.ends_at == until
     for row in own:
         if row is not going_on:
             await _end(session, row, offers, now)
-    credits = 0
     if going_on is None:
         row = PlanTermRow(id=new_id(), account_id=account_id, plan=name, begins_at=now, ends_at=until)
-        credits = await stored.begin(session, row, offers, now)
+        credits += await stored.begin(session, row, offers, now)
     elif not repeated:
         going_on.ends_at = until
         session.add(going_on)
         await session.flush()
-        credits = await stored.give(session, going_on.id, offers, now)
+        credits += await stored.give(session, going_on.id, offers, now)
     return Changed(await stored.refresh(session, account_id, now), credits, repeated)
 
 

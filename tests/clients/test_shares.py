@@ -12,6 +12,7 @@ import pytest
 
 from db import erasure
 from db.erasure import Extent
+from domain.shares import slug_hash
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import AccountClient
 from tests.support.signed_in import browser
@@ -113,7 +114,7 @@ async def test_one_page_is_erased_alone(new_owner: OpenAccountClient) -> None:
     owner, other = await new_owner(), await new_owner()
     erased, saved, of_other = (await share(owner))["slug"], (await share(owner))["slug"], (await share(other))["slug"]
     for slug, count in ((of_other, 0), (erased, 1), (erased, 0)):
-        extent = Extent(owner.customer.account_id, 1, "share", slug)
+        extent = Extent(owner.customer.account_id, 1, "share", slug_hash(slug).hex())
         async with owner.database.transaction() as session:
             counted = (await erasure.count(session, extent))["shares"]
             assert (counted, await erasure.erase(session, extent, 10)) == (count, ("shares", 1) if count else None)

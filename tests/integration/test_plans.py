@@ -73,6 +73,22 @@ async def test_a_plan_that_is_started_again_within_its_month_goes_on(shop: Shop)
     assert await shop.available(owner) == 11_000_000
 
 
+async def test_a_plan_that_ended_in_a_downtime_goes_on_within_a_month_that_is_overdue(
+    shop: Shop, database_url: str
+) -> None:
+    owner = await shop.account()
+    await start(shop, owner)
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(
+            "UPDATE plan_terms SET begins_at = now() - interval '75 days', ends_at = now() - interval '1 day',"
+            " next_grant_at = now() - interval '44 days'"
+        )
+    again = await start(shop, owner)
+    assert (again.credits, again.standing.active) == (2_000_000, True)
+    assert await shop.grant_round() == 0
+    assert await shop.available(owner) == 3_000_000
+
+
 async def test_a_plan_is_over_at_the_instant_of_its_end(shop: Shop) -> None:
     """No task runs: the ledger decides, with its own clock."""
     owner = await shop.account(1000)

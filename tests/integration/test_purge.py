@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -194,6 +195,8 @@ async def test_one_job_or_page_alone(site: Site) -> None:
     theirs = await others(site.world, ann)
     page = await purged(ann, only={"share": made["slug"]})
     assert page["receipt"]["deleted"] == {"shares": 1, "objects": 0, "workflows": 0}
+    assert page["only"] == page["receipt"]["scope"] == {"share": sha256(made["slug"].encode()).hexdigest()}
+    assert not await site.world.rows("SELECT FROM purges WHERE part_id = %s", made["slug"])
     assert (await ann.http.get(made["page"])).status_code == 404
     assert await ann.job(made["job"]["job_uuid"])
     receipt = (await purged(ann, only={"job": running["job_uuid"]}))["receipt"]

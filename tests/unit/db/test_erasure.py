@@ -1,11 +1,17 @@
 """Every table is known to the purge: it erases what an account did, and says why it keeps the rest."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import pytest
 from sqlmodel import SQLModel
 
-from db import audit_guards  # noqa: F401  # it fills the metadata
+import db
 from db.erasure import ERASED, RETAINED, Erased
 
+for module in iter_modules(db.__path__):
+    if module.name.endswith("tables"):
+        import_module(f"db.{module.name}")  # it fills the metadata
 TABLES = SQLModel.metadata.tables
 
 
