@@ -128,11 +128,6 @@ async def call(session: AsyncSession, function: str, purge_id: UUID, *, batch: i
     return None if done is None else int(done)
 
 
-async def commit_later(session: AsyncSession) -> None:
-    """Let this transaction's commit not wait for the disk. Any later commit that waits takes it along."""
-    await (await session.connection()).execute(text("SET LOCAL synchronous_commit = off"))
-
-
 _LEFT = """
 SELECT (SELECT count(*) FROM data_keys WHERE account_id = :account AND epoch < :epoch AND wrapped IS NOT NULL),
        (SELECT count(*) FROM transactions t JOIN holds h ON h.id = t.hold_id

@@ -4,7 +4,6 @@ The order is that of `workflows/purge.py`: end what runs, count, destroy the key
 roll up the ledger, count again, sign a receipt.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -31,8 +30,6 @@ JOB_GRACE = timedelta(seconds=60)
 """Providers are asked to stop their jobs. After this the workflows are terminated."""
 PAGE = 50
 BATCH = 2000
-PAUSE = 0.1
-"""Between two batches, by the time of the first: where the database is busy, batches are longer, and pauses too."""
 MAX_STEP_SECONDS = 20.0
 """An activity ends after this, and the workflow asks for the next one."""
 LISTED = 1000
@@ -175,19 +172,13 @@ class ErasureSteps:
     async def _repeat(self, batch: Callable[[Session], Awaitable[bool]]) -> bool:
         """Run batches, each in a transaction of its own, until one finds nothing: True. False when the time is over.
 
-        A batch that has found something does not wait for the disk, so no call waits behind it for the log. A crash of
-        PostgreSQL may bring its rows back. That is safe: the log has one order, and the last batch, which finds
-        nothing, does wait, and with it all before it. So a step that is done is durable, as are destroyed keys, hashed
-        references and the receipt, which are no batches. A step that is not done finds the rows, and deletes them
-        again.
+        Every batch waits for the disk. Not to wait made nothing faster: one commit in 2,000 rows is little.
         """
         end = time.monotonic() + MAX_STEP_SECONDS
-        while (begun := time.monotonic()) < end:
+        while time.monotonic() < end:
             async with self.database.transaction() as session:
                 if not await batch(session):
                     return True
-                await purges.commit_later(session)
-            await asyncio.sleep(PAUSE * (time.monotonic() - begun))
         return False
 
     async def conclude(self, purge_id: UUID) -> bool:
