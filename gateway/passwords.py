@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import field
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -32,7 +33,7 @@ Value = TypeVar("Value")
 class Asker:
     """Who has a password hashed: a user who is known already, or somebody in a network."""
 
-    name: str
+    name: str = field(repr=False)
     known: bool = False
 
 
