@@ -47,8 +47,6 @@ class Passwords:
         self._hasher = hasher or PasswordHasher()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="passwords", initializer=_after_calls)
         self._turns = {known: FairTurns(1, max_waiting, self._threads) for known in (True, False)}
-        self.runs = 0
-        """How often a hash was asked for. A request must ask for as many for every address."""
         self._nobodys = self._hasher.hash("nobody has this password")
 
     async def hash(self, password: str, asker: Asker) -> str:
@@ -76,7 +74,6 @@ class Passwords:
 
     async def _run(self, asker: Asker, work: Callable[[], Value]) -> Value:
         """Run work in the asker's turn. Raises `RateLimited` if too much of the asker's waits, `ServiceUnavailable`."""
-        self.runs += 1
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self._turns[asker.known].run(asker.name, work)
