@@ -52,7 +52,7 @@ NO_INVOICE = "its invoice has not come yet: Stripe must send invoice.paid"
 class Outcome:
     processed: bool
     """False: it was processed before."""
-    payments: Mapping[str, str | None] = field(default_factory=dict)
+    payments: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     """Payments that it tells of, each with why it has given nothing. None: it has."""
 
 
