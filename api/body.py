@@ -142,9 +142,12 @@ class StrictRoute(APIRoute):
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
             request.scope["state"][_BODY_BYTES] = len(raw)
             scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
-            return await handler(StrictRequest(scope, request.receive, body))
+            return await self.answer(handler, StrictRequest(scope, request.receive, body))
 
         return strict
+
+    async def answer(self, handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+        return await handler(request)
 
     async def admit(self, scope: Scope) -> UUID | None:
         """Count the request before its body is read, and return whose it is. Raises for an unknown caller."""
@@ -163,6 +166,12 @@ class OpenRoute(StrictRoute):
     async def admit(self, scope: Scope) -> None:
         resources: Resources = scope["app"].state.resources
         resources.cookie.require_same_origin(scope, by_cookie=False)
+
+    async def answer(self, handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+        """Answer a network's requests one after another: more than a few that wait are refused without any work."""
+        resources: Resources = request.scope["app"].state.resources
+        async with resources.open_turns.turn(resources.addresses.network_of(request.scope)):
+            return await handler(request)
 
 
 class LargeBodyRoute(StrictRoute):

@@ -1,7 +1,7 @@
 """The resources of a running API process. `server.py` builds and closes them; handlers use `api/deps.py`."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from api.client_address import ClientAddresses
@@ -16,6 +16,7 @@ from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.erasure import Erasure
+from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.payments import Payments
@@ -24,6 +25,11 @@ from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.visitors import Visitors
+
+MAX_OPEN = 64
+"""Networks whose sign-in, sign-up or reset is worked on at a time: one request of each."""
+MAX_OPEN_WAITING = 16
+"""More requests of one network, that wait. One more is answered with 429."""
 
 
 @dataclass(slots=True)
@@ -52,6 +58,8 @@ class Resources:
     visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
     payments: Payments
+    open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
+    """Turns of networks at what is open to everybody, such as sign-in."""
     stopping: bool = False
 
 

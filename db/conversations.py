@@ -4,12 +4,12 @@ The caller of a function that changes holds the account's lock: the ledger appen
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, insert, tuple_, update
+from sqlalchemy import Select, func, insert, tuple_, update
 from sqlalchemy import delete as deletion
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
@@ -18,6 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db.conversation_tables import ConversationRow, MessageRow
 from db.tables import AccountRow
 from domain.errors import NotFound
+from domain.records import record
 
 MAX_PAGE_BYTES = 1024 * 1024
 """Sealed bytes of messages that are read at once; a larger message is read alone."""
@@ -41,29 +42,31 @@ class Place:
     id: UUID
 
 
-class SealedMessage(NamedTuple):
+@record
+class SealedMessage:
     """A message as it is read: by the thousand, so it is no row of the mapper, which would take ten times as long."""
 
     conversation_id: UUID
     position: int
     created_at: datetime
-    sealed: bytes
+    sealed: bytes = field(repr=False)
 
 
-class SealedConversation(NamedTuple):
+@record
+class SealedConversation:
     """A conversation as it is listed, by the thousand."""
 
     id: UUID
     account_id: UUID
-    title: bytes
+    title: bytes = field(repr=False)
     messages: int
     size: int
     created_at: datetime
     updated_at: datetime
 
 
-_MESSAGE = tuple(MessageRow.__table__.c[name] for name in SealedMessage._fields)  # type: ignore[attr-defined]
-_CONVERSATION = tuple(ConversationRow.__table__.c[name] for name in SealedConversation._fields)  # type: ignore[attr-defined]
+_MESSAGE = tuple(MessageRow.__table__.c[one.name] for one in fields(SealedMessage))  # type: ignore[attr-defined]
+_CONVERSATION = tuple(ConversationRow.__table__.c[one.name] for one in fields(SealedConversation))  # type: ignore[attr-defined]
 
 
 async def newest(session: AsyncSession, owner: Owner, after: Place | None, limit: int) -> list[SealedConversation]:
@@ -76,7 +79,7 @@ async def newest(session: AsyncSession, owner: Owner, after: Place | None, limit
     if after is not None:
         place = tuple_(col(ConversationRow.updated_at), col(ConversationRow.id))
         query = query.where(place < tuple_(after.updated_at, after.id))
-    return [SealedConversation._make(row) for row in await _rows(session, query)]
+    return [SealedConversation(*row) for row in await _rows(session, query)]
 
 
 async def find(session: AsyncSession, owner: Owner, conversation_id: UUID) -> ConversationRow:
@@ -107,16 +110,16 @@ async def messages(session: AsyncSession, conversation_id: UUID, after: int, lim
         .where(col(MessageRow.position) > after, col(MessageRow.position) <= last)
         .order_by(col(MessageRow.position))
     )
-    return [SealedMessage._make(row) for row in await _rows(session, query)]
+    return [SealedMessage(*row) for row in await _rows(session, query)]
 
 
 async def all_messages(session: AsyncSession, conversation_id: UUID) -> list[SealedMessage]:
     query = select_columns(*_MESSAGE).where(col(MessageRow.conversation_id) == conversation_id)
-    return [SealedMessage._make(row) for row in await _rows(session, query.order_by(col(MessageRow.position)))]
+    return [SealedMessage(*row) for row in await _rows(session, query.order_by(col(MessageRow.position)))]
 
 
-async def _rows(session: AsyncSession, query: Select[Any]) -> Sequence[Row[Any]]:
-    rows: Sequence[Row[Any]] = (await (await session.connection()).execute(query)).all()
+async def _rows(session: AsyncSession, query: Select[Any]) -> Sequence[Any]:
+    rows: Sequence[Any] = (await (await session.connection()).execute(query)).all()
     return rows
 
 

@@ -52,8 +52,8 @@ NO_INVOICE = "its invoice has not come yet: Stripe must send invoice.paid"
 class Outcome:
     processed: bool
     """False: it was processed before."""
-    problems: Mapping[str, str] = field(default_factory=dict)
-    """Payments that gave nothing, and why."""
+    payments: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    """Payments that it tells of, each with why it has given nothing. None: it has."""
 
 
 async def apply(session: AsyncSession, event: Event, offers: Offers, now: datetime) -> Outcome:
@@ -67,7 +67,7 @@ async def apply(session: AsyncSession, event: Event, offers: Offers, now: dateti
     for fact in event.facts:
         await facts.apply(fact)
     paid = [await session.get(PaymentRow, fact.payment_id) for fact in event.facts if isinstance(fact, Paid)]
-    return Outcome(True, {payment.id: payment.problem for payment in paid if payment and payment.problem})
+    return Outcome(True, {payment.id: payment.problem for payment in paid if payment})
 
 
 class Facts:

@@ -104,6 +104,13 @@ async def unfinished_jobs(session: AsyncSession, purge: PurgeRow) -> Sequence[UU
     return (await session.exec(select(MediaJobRow.id).where(*_older(purge, "job"), unfinished))).all()
 
 
+async def lately_ended(session: AsyncSession, purge: PurgeRow, before: timedelta) -> Sequence[UUID]:
+    """Return the jobs that ended since the purge began, or up to so long before."""
+    assert purge.requested_at is not None  # noqa: S101  # the database has set it
+    ended = col(MediaJobRow.finished_at) > purge.requested_at - before
+    return (await session.exec(select(MediaJobRow.id).where(*_older(purge, "job"), ended))).all()
+
+
 async def jobs(session: AsyncSession, purge: PurgeRow, after: UUID | None, limit: int) -> Sequence[UUID]:
     """The next media jobs to erase, in the order of their ids."""
     if purge.part not in ("", "job"):
@@ -126,11 +133,6 @@ async def call(session: AsyncSession, function: str, purge_id: UUID, *, batch: i
     statement = text(f"SELECT {function}({arguments})")  # our own names
     done = (await (await session.connection()).execute(statement, {"purge": purge_id})).scalar_one()
     return None if done is None else int(done)
-
-
-async def commit_later(session: AsyncSession) -> None:
-    """Let this transaction's commit not wait for the disk. Any later commit that waits takes it along."""
-    await (await session.connection()).execute(text("SET LOCAL synchronous_commit = off"))
 
 
 _LEFT = """

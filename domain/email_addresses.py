@@ -1,6 +1,7 @@
 """What an e-mail address is, as far as an account needs to know."""
 
 import unicodedata
+from typing import Literal
 
 from domain.errors import RequestInvalid
 
@@ -16,15 +17,23 @@ def normalized(text: str) -> str:
 
     What is the same host to a mail server, such as wide letters, has no accounts and no limits of mails of its own.
     """
-    local, _, host = unicodedata.normalize("NFC", text.strip()).lower().rpartition("@")
-    host = unicodedata.normalize("NFKC", host).lower()
+    local, _, host = _lower("NFC", text.strip()).rpartition("@")
+    host = _lower("NFKC", host)
     address = f"{local}@{host}"
-    plain = not _NEVER.intersection(local) and not (_NEVER - frozenset("[:]")).intersection(host)
+    if host[:1] + host[-1:] == "[]":
+        plain = not _NEVER.intersection(local) and not (_NEVER - {":"}).intersection(host[1:-1])
+    else:
+        plain = not _NEVER.intersection(local + host)
     readable = plain and all(unicodedata.category(character)[0] not in "CZ" for character in address)
     labels = host.split(".")
     if not (readable and local and address.count("@") == 1 and all(labels) and len(address) <= MAX_CHARACTERS):
         raise RequestInvalid("This is not an e-mail address.", param="email")
     return address
+
+
+def _lower(form: Literal["NFC", "NFKC"], text: str) -> str:
+    """Return a text in lower case and in a form of Unicode. Lower case may have to be composed once more."""
+    return unicodedata.normalize(form, unicodedata.normalize(form, text).lower())
 
 
 def host_in_ascii(host: str) -> str:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain import limits, pricing, rates
+from domain import claims, limits, pricing, rates
 from domain.books import Books, extension, reserved, token_bound
 from domain.errors import (
     AccountSuspended,
-    AlreadyRunning,
     AmountTooLarge,
     CallerUnknown,
     EndedByPurge,
@@ -27,10 +26,10 @@ from domain.errors import (
     ScopeMissing,
 )
 from domain.holds import Hold, HoldState
-from domain.ledger import Account, IdempotencyRecord, Key, TransactionKind
+from domain.ledger import Account, Key, TransactionKind
 from domain.limits import Limits
 from domain.money import MAX_AMOUNT
-from domain.operations import Admit, Extend, IdempotencyClaim, Reserve
+from domain.operations import Admit, Extend, Reserve
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.rates import Rate
 from domain.records import record
@@ -112,12 +111,12 @@ def _key_expires(books: Books, operation: Admit | Reserve) -> datetime | None:
 
 def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> Reserved | Replay:
     placed = books.state.holds.get(operation.hold_id)
-    claim = _counting(operation, account)
+    claim = claims.counting(operation, account)
     if placed is not None:
         return _reserved_before(
-            operation, placed, account, claimed=claim is not None and _recorded(books, claim, placed)
+            operation, placed, account, claimed=claim is not None and claims.is_remembered(books, claim, placed)
         )
-    replayed = _claimed_before(books, operation, claim, account) if claim else None
+    replayed = claims.made_before(books, operation, claim, account) if claim else None
     if replayed is not None:
         hold, sealed = replayed
         held_by = _rates(account, keys, operation.ceiling)
@@ -139,18 +138,10 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
     books.move(account, hold, TransactionKind.HOLD, available=-bound.amount, held=bound.amount)
     account.open_holds += 1
     if claim is not None:
-        _record(books, claim, hold)
+        claims.remember(books, claim, hold)
     left = rates.left(_rates(account, keys, operation.ceiling), books.state.now)
     answer = reserved(hold, account, left, claimed=claim is not None)
     return replace(answer, strict=True) if keys and keys[0].strict else answer
-
-
-def _counting(operation: Reserve, account: Account) -> IdempotencyClaim | None:
-    if operation.claim is not None and not operation.claim.implicit:
-        return operation.claim
-    if not account.recognise_retries:
-        return None
-    return operation.claim or (operation.implicit() if operation.implicit else None)
 
 
 def extend(books: Books, operation: Extend) -> Extended:
@@ -240,54 +231,6 @@ def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claime
     if hold.epoch < account.epoch:
         raise EndedByPurge
     return reserved(hold, account, (None, None), claimed=claimed)
-
-
-def _recorded(books: Books, claim: IdempotencyClaim, placed: Hold) -> bool:
-    """Whether a call that asks again has claimed. One that adopts nothing always has: its claim is not looked up."""
-    record = books.state.claims.get((placed.account_id, claim.scope))
-    return not claim.adopts or (record is not None and record.hold_id == placed.id)
-
-
-def _record(books: Books, claim: IdempotencyClaim, hold: Hold) -> None:
-    """Under every secret's scope: a process that knows an older secret alone has to find it as well."""
-    for scope, fingerprint in claim.identities:
-        record = IdempotencyRecord(fingerprint, hold.id, None, hold.epoch, claim.remembered)
-        books.state.claims[hold.account_id, scope] = books.changes.claims[hold.account_id, scope] = record
-
-
-def _claimed_before(
-    books: Books, operation: Reserve, claim: IdempotencyClaim, account: Account
-) -> tuple[Hold, bytes | None] | None:
-    """The call and its sealed answer; or None: the claim is free.
-
-    A call that was not charged is not remembered; a job is, however it ended.
-    """
-    if not claim.adopts:
-        return None
-    for scope, fingerprint in claim.identities:
-        record = books.state.claims.get((account.id, scope))
-        if record is not None and record.epoch < account.epoch:
-            continue  # a purge erases it
-        hold = books.state.holds.get(record.hold_id) if record else None
-        if hold is not None and hold.account_id != account.id:
-            continue  # never another account's call or job, whatever the row says
-        if record and (earlier := _remembered(books, operation, record, fingerprint)):
-            return earlier
-    return None
-
-
-def _remembered(
-    books: Books, operation: Reserve, record: IdempotencyRecord, fingerprint: bytes
-) -> tuple[Hold, bytes | None] | None:
-    hold = books.state.holds.get(record.hold_id)
-    is_job = operation.lease is None
-    if hold is None or ((hold.state is HoldState.VOID or hold.refunded) and not is_job):
-        return None
-    if record.fingerprint != fingerprint:
-        raise KeyReused("This Idempotency-Key was used before for a different request.")
-    if hold.state is HoldState.OPEN and not is_job:
-        raise AlreadyRunning
-    return hold, books.changes.sealed.get(hold.id, record.sealed)  # it may have ended in this very batch
 
 
 def _affordable(spending: SpendingLimits, terms: TextTerms | FlatTerms) -> Bound:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import field
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -32,7 +33,7 @@ Value = TypeVar("Value")
 class Asker:
     """Who has a password hashed: a user who is known already, or somebody in a network."""
 
-    name: str
+    name: str = field(repr=False)
     known: bool = False
 
 
@@ -46,8 +47,6 @@ class Passwords:
         self._hasher = hasher or PasswordHasher()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="passwords", initializer=_after_calls)
         self._turns = {known: FairTurns(1, max_waiting, self._threads) for known in (True, False)}
-        self.runs = 0
-        """How often a hash was asked for. A request must ask for as many for every address."""
         self._nobodys = self._hasher.hash("nobody has this password")
 
     async def hash(self, password: str, asker: Asker) -> str:
@@ -75,7 +74,6 @@ class Passwords:
 
     async def _run(self, asker: Asker, work: Callable[[], Value]) -> Value:
         """Run work in the asker's turn. Raises `RateLimited` if too much of the asker's waits, `ServiceUnavailable`."""
-        self.runs += 1
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self._turns[asker.known].run(asker.name, work)

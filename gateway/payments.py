@@ -53,9 +53,12 @@ class Payments:
             return False
         async with self._turn, self._database.transaction() as session:
             outcome = await stored.apply(session, event, self._catalog().offers, datetime.now(UTC))
-        for payment, problem in outcome.problems.items():
+        for payment, problem in outcome.payments.items():
             where, remedy = f"payment {payment}", "yout payments list --unmatched, then yout payments assign"
-            self._faults.report("a payment has given nothing yet", where=where, remedy=remedy, problem=problem)
+            if problem is None:
+                self._faults.clear(where)
+            else:
+                self._faults.report("a payment has given nothing yet", where=where, remedy=remedy, problem=problem)
         return outcome.processed
 
 

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.ids import workflow_id
 from temporal import attributes
 from workflows.start import MAX_WAIT, cancel, reachable
 
+Answer = TypeVar("Answer")
 AT_ONCE = 20
 _PREFIX = workflow_id(UUID(int=0)).removesuffix(str(UUID(int=0)))
 
@@ -39,11 +41,19 @@ class Histories:
         return sum(await _at_once(self._delete, workflow_ids))
 
     async def existing(self, workflow_ids: Sequence[str]) -> list[str]:
-        known = await _at_once(self._exists, workflow_ids)
-        return [name for name, exists in zip(workflow_ids, known, strict=True) if exists]
+        return [name for name, status in await self._statuses(workflow_ids) if status is not None]
+
+    async def running(self, workflow_ids: Sequence[str]) -> list[str]:
+        statuses = await self._statuses(workflow_ids)
+        return [name for name, status in statuses if status is WorkflowExecutionStatus.RUNNING]
 
     async def jobs_of(self, account_id: UUID) -> list[UUID]:
-        query = f"{attributes.ACCOUNT.name} = '{account_id}'"
+        return await self._listed(f"{attributes.ACCOUNT.name} = '{account_id}'")
+
+    async def running_jobs_of(self, account_id: UUID) -> list[UUID]:
+        return await self._listed(f"{attributes.ACCOUNT.name} = '{account_id}' AND ExecutionStatus = 'Running'")
+
+    async def _listed(self, query: str) -> list[UUID]:
         with reachable():
             listed = {execution.id async for execution in self._client.list_workflows(query, rpc_timeout=MAX_WAIT)}
         return [UUID(name.removeprefix(_PREFIX)) for name in listed if name.startswith(_PREFIX)]
@@ -62,21 +72,25 @@ class Histories:
                 raise
         return True
 
-    async def _exists(self, name: str) -> bool:
+    async def _statuses(self, names: Sequence[str]) -> list[tuple[str, WorkflowExecutionStatus | None]]:
+        return list(zip(names, await _at_once(self._status, names), strict=True))
+
+    async def _status(self, name: str) -> WorkflowExecutionStatus | None:
+        """None: Temporal has no history of it."""
         with reachable():
             try:
-                await self._client.get_workflow_handle(name).describe(rpc_timeout=MAX_WAIT)
+                described = await self._client.get_workflow_handle(name).describe(rpc_timeout=MAX_WAIT)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
-                    return False
+                    return None
                 raise
-        return True
+        return described.status
 
 
-async def _at_once(ask: Callable[[str], Awaitable[bool]], names: Sequence[str]) -> list[bool]:
+async def _at_once(ask: Callable[[str], Awaitable[Answer]], names: Sequence[str]) -> list[Answer]:
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def one(name: str) -> bool:
+    async def one(name: str) -> Answer:
         async with turns:
             return await ask(name)
 

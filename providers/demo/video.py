@@ -13,7 +13,7 @@ from providers.demo.landscape import Landscape, View
 
 FPS = 24
 THREADS = 1
-"""With one, the encoder's output depends on nothing but its input. More save little: drawing takes most of the time."""
+"""The encoder's output depends on it. More save little: drawing takes most of the time."""
 
 
 class Abandoned(Exception):

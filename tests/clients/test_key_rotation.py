@@ -157,10 +157,10 @@ async def test_an_end_is_in_the_future_and_ends_running_streams_too(owner: Accou
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "expires_at"), wrong
     key = await made(owner, expires_at=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     assert EXPIRES in (await models(owner, key["key"])).headers
-    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     body = {"model": "test-endless", **QUESTION, "stream": True}
     async with owner.http.stream("POST", "/v1/chat/completions", json=body, headers=bearer(key["key"])) as stream:
         assert stream.status_code == 200
+        soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
         assert (await owner.http.patch(f"{PATH}{key['id']}/", json={"expires_at": soon})).status_code == 200
         lines = [line async for line in stream.aiter_lines() if line]
     assert '"code":"invalid_api_key"' in lines[-1]

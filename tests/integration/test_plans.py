@@ -132,8 +132,10 @@ async def test_one_account_in_trouble_is_not_the_others_trouble(shop: Shop) -> N
 
 async def test_a_plan_that_was_paid_for_ends_with_its_subscription_alone(shop: Shop) -> None:
     owner = await shop.account()
-    period = datetime.now(UTC).replace(microsecond=0), month_after(datetime.now(UTC).replace(microsecond=0), 1)
-    paid = stripe.invoice("in_1", "sub_1", period, metadata={"account_id": str(owner.account_id)})
+    begun = datetime.now(UTC).replace(microsecond=0)
+    paid = stripe.invoice(
+        "in_1", "sub_1", (begun, month_after(begun, 1)), metadata={"account_id": str(owner.account_id)}
+    )
     await shop.send(stripe.event("invoice.paid", paid))
     with pytest.raises(RequestInvalid, match="ends with its subscription"):
         await end(shop, owner)
@@ -144,8 +146,9 @@ async def test_a_plan_that_was_paid_for_ends_with_its_subscription_alone(shop: S
 
 
 async def test_the_statement_says_what_credits_are_for(shop: Shop, database_url: str) -> None:
-    owner = await shop.account()
+    owner, before = await shop.account(), datetime.now(UTC)
     await start(shop, owner)
+    days = {f"{moment:%Y-%m-%d}" for moment in (before, datetime.now(UTC))}
     await shop.send(
         stripe.event("checkout.session.completed", stripe.session("pi_1", account=owner.account_id)),
         stripe.event("charge.refunded", stripe.charge("pi_1", refunded=400)),
@@ -153,10 +156,7 @@ async def test_the_statement_says_what_credits_are_for(shop: Shop, database_url:
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         found = await connection.execute("SELECT note, ref FROM transactions ORDER BY position")
         notes, refs = zip(*await found.fetchall(), strict=True)
-    today = datetime.now(UTC).date().isoformat()
-    assert notes == (
-        f"plan pro, month from {today}",
-        "payment pi_1: credits",
-        "payment pi_1: money that went back",
-    )
+    month, *others = notes
+    assert month in {f"plan pro, month from {day}" for day in days}
+    assert others == ["payment pi_1: credits", "payment pi_1: money that went back"]
     assert refs[1:] == ("stripe:pi_1", "stripe:pi_1:1")

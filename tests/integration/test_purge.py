@@ -28,6 +28,7 @@ NEIGHBOURS = (
     *("accounts", "holds", "transactions", "lines", "usage", "usage_days", "idempotency", "api_keys", "data_keys"),
     *("media_jobs", "shares", "job_inputs"),
 )
+RELAYED = "SELECT id FROM holds WHERE account_id = %s AND state = 'open' AND relayed_output > 0"
 SECRET_WORDS = "the owl of the harbour"
 
 
@@ -113,7 +114,11 @@ async def test_everything_of_an_account_is_erased_and_proved(site: Site) -> None
     slow = chat("a long story [seconds=60]", model="demo-chat-slow", stream=True)
     before = await ann.balance()
     streaming = asyncio.create_task(ann.http.post("/v1/chat/completions", json=slow))
-    await asyncio.sleep(2)
+
+    async def is_streaming() -> bool:
+        return bool(await site.world.rows(RELAYED, ann.account_id))
+
+    await until(is_streaming, "a stream to begin")
     answer = await ann.http.post("/api/chat/purge/", json=ERASE | {"sessions": True})
     assert answer.status_code == 202, answer.text
     purge_id = answer.json()["purge_id"]

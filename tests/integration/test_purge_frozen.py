@@ -16,6 +16,8 @@ from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+LEISURE = 5.0
+"""Seconds that a provider takes to delete."""
 OF_JOBS = """
     SELECT (SELECT count(*) FROM media_jobs), (SELECT count(*) FROM job_inputs), (SELECT count(*) FROM usage),
            (SELECT count(*) FROM transactions WHERE hold_id IS NOT NULL),
@@ -53,8 +55,8 @@ async def frozen(*processes: subprocess.Popen[bytes]) -> None:
     await until(are, "the workers to freeze")
 
 
-async def purged(customer: Customer) -> None:
-    answer = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
+async def purged(customer: Customer, **body: object) -> None:
+    answer = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"} | body)
     assert answer.status_code == 202, answer.text
 
     async def is_completed() -> bool:
@@ -95,4 +97,25 @@ async def test_what_wakes_after_a_purge_leaves_nothing(world: World) -> None:
     assert await world.rows(OF_JOBS) == [(0, 0, 0, 0, 0)]
     assert not outputs(world)
     assert [await customer.balance() for customer in customers] == balances
+    await world.books_are_clean()
+
+
+@pytest.mark.timeout(400)
+async def test_a_purge_waits_until_a_providers_copy_is_deleted(world: World) -> None:
+    """The jobs have ended well, and the workers that delete at the provider take their time."""
+    stack, ann = world.stack, await world.customer()
+    with (
+        stack.running("worker", serving("media-image") | freezing("discard:before")) as image,
+        stack.running("worker", serving("media-speech") | freezing("discard:before")) as speech,
+    ):
+        await ann.ended(await ann.ordered("image", model="demo-image", prompt="an owl", size="64x64"))
+        made = await ann.ended(await ann.ordered("speech", model="demo-speech", input="an owl"))
+        await frozen(image, speech)
+        assert len(outputs(world)) == 4, "ours and the provider's"
+        purging = [asyncio.create_task(purged(ann, only={"job": made["job_uuid"]})), asyncio.create_task(purged(ann))]
+        await asyncio.wait(purging, timeout=LEISURE)
+        for worker in (image, speech):
+            worker.send_signal(SIGCONT)
+        await asyncio.gather(*purging)
+        assert not outputs(world)
     await world.books_are_clean()

@@ -1,12 +1,15 @@
 """Sign-in without HTTP, on a real database, with hashes that are quick and mails that are kept."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Literal
 
 from argon2 import PasswordHasher
 
 from db.engine import Database
+from domain.caller import WebSession
 from domain.secrets import DerivedKeys
 from domain.sessions import SessionLifetime
 from gateway.free_tier import FreeTier
@@ -14,7 +17,7 @@ from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letter, Letters
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
-from gateway.people import People
+from gateway.people import People, SignedIn
 from gateway.sessions import Sessions
 from gateway.throttles import Client, Throttles
 from tests.support.bank import WRAPPING
@@ -23,7 +26,25 @@ FREE = 50_000
 PASSWORD = "a long sentence, easy to keep"
 HOME = Client("192.0.2.1")
 KEYS = DerivedKeys(b"k" * 32)
-QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class CountingHasher(PasswordHasher):
+    """Counts its hashes, made or compared. A request must take as many for every address."""
+
+    def __init__(self, *, time_cost: int = 1, memory_cost: int = 8) -> None:
+        super().__init__(time_cost=time_cost, memory_cost=memory_cost, parallelism=1)
+        self.runs = 0
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.runs += 1
+        return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        self.runs += 1
+        return super().verify(hash, password)
+
+
+QUICK = CountingHasher()
 
 
 class RecordedMail:
@@ -55,3 +76,18 @@ async def opened(
     )
     passwords.close()
     await outbox.close(timedelta(seconds=5))
+
+
+async def outcomes(*waiting: Awaitable[object]) -> list[object]:
+    return list(await asyncio.gather(*waiting, return_exceptions=True))
+
+
+def network(number: int) -> Client:
+    return Client(f"198.51.{number // 256}.{number % 256}")
+
+
+async def caller(people: People, signed_in: SignedIn | None) -> WebSession:
+    assert signed_in is not None
+    credential = (await people.sessions.authenticate(signed_in.session.secret)).credential
+    assert isinstance(credential, WebSession)
+    return credential

@@ -66,7 +66,13 @@ class NoJobs:
     async def jobs_of(self, account_id: UUID) -> list[UUID]:
         return []
 
+    async def running_jobs_of(self, account_id: UUID) -> list[UUID]:
+        return []
+
     async def existing(self, workflow_ids: Sequence[str]) -> list[str]:
+        return []
+
+    async def running(self, workflow_ids: Sequence[str]) -> list[str]:
         return []
 
 

@@ -33,6 +33,10 @@ def test_an_address(address: str) -> None:
         "mailto:a@b",
         "a@b.",
         "a@b..c",
+        "a@[",
+        "a@b[1]",
+        "a@[1][2]",
+        "a@b:25",
         "a@b\uff20c",
         "a@b\uff1ac\uff02",
         "a@\udcff",
@@ -48,6 +52,7 @@ def test_what_is_none(text: str) -> None:
     ("text", "address"),
     [
         ("ann@\uff45xample.com", "ann@example.com"),
+        ("\u03a9\u0342@example.com", "\u1ff6@example.com"),
         ("ann@EXAMP\u2112E.com", "ann@example.com"),
         ("ju\u0308rgen@bu\u0308cher.example", "jürgen@bücher.example"),
         ("ann@stra\u00dfe.example", "ann@stra\u00dfe.example"),
