@@ -79,9 +79,10 @@ async def test_what_was_erased_is_not_there_even_encrypted(left: Left) -> None:
     """In no table at once, in no file once dead rows and old WAL are gone; no output, no history."""
     assert len(left.sealed) > 15
     assert left.still == set()
-    needles = {f"{number}": sealed[:32] for number, sealed in enumerate(left.sealed)}
-    finds = [Path(find.partition(":")[0]).name for find in leak_scan.of(left.folder / "postgres", needles)]
-    assert {left.tables.get(name, name) for name in finds} == set()
+    needles = {f"{place} {number}": value[:32] for number, (value, place) in enumerate(left.sealed.items())}
+    finds = [find.partition(": ") for find in leak_scan.of(left.folder / "postgres", needles)]
+    files = [(Path(path).name, needle.partition(" ")[0]) for path, _, needle in finds]
+    assert {(left.tables.get(name, name), place) for name, place in files} == set()
     needles = {f"{number}": output for number, output in enumerate(left.outputs)}
     assert leak_scan.of(left.folder / "state" / "media", needles) == []
     assert not {workflow_id(UUID(job)) for job in left.erased.jobs} & set(left.histories)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from psycopg import AsyncConnection
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
@@ -54,9 +55,12 @@ async def _chat(
     customer: Customer, model: str, stream: bool, native: Mapping[str, Any] | None = None
 ) -> httpx2.Response | None:
     """`native` is the body of a chat that is saved."""
-    headers = HEADERS | {"idempotency-key": f"{ASKED}-{model}-{stream}-{native and '-'.join(native)}"}
+    # no two customers send the same body: the keyed hashes of what one erased would be those of what the other sent
+    headers = HEADERS | {
+        "idempotency-key": f"{ASKED}-{customer.account_id}-{model}-{stream}-{native and '-'.join(native)}"
+    }
     shown = [SHOWN] if model.startswith("test-") else []
-    body = {**CHAT, "messages": [*SPOKEN, *shown], "stream": stream}
+    body = {**CHAT, "messages": [*SPOKEN, *shown], "stream": stream, "seed": customer.account_id.int % 10**6}
     path = "/v1/chat/completions" if native is None else doors.STREAM
     try:
         return await customer.http.post(path, json={**(native or body), "model": model}, headers=headers)
@@ -120,8 +124,8 @@ class Left:
     jobs: list[Job] = field(default_factory=list)
     erased: Made = field(default_factory=lambda: Made("", []))
     """The page and the jobs that were."""
-    sealed: set[bytes] = field(default_factory=set)
-    """What had been stored encrypted, before it was erased."""
+    sealed: dict[bytes, str] = field(default_factory=dict)
+    """What had been stored encrypted, before it was erased, and in which column."""
     outputs: list[bytes] = field(default_factory=list)
     """A piece of each output that was erased."""
     still: set[bytes] = field(default_factory=set)
@@ -136,7 +140,7 @@ class Left:
 
 
 PAYMENTS = "[payments]\ncredits_per_unit = { usd = 100 }\n"
-COMPACT = ("ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()", "VACUUM FULL")
+COMPACT = ("ALTER SYSTEM SET wal_recycle = off", "SELECT pg_reload_conf()", "ANALYZE", "VACUUM FULL")
 """What docs/privacy.md says to do so that dead rows go, and files of the log of writes with them."""
 NEXT_FILE = ("SELECT pg_logical_emit_message(false, '', '')", "SELECT pg_switch_wal()")
 
@@ -203,17 +207,21 @@ async def _compacted(world: World) -> None:
 async def _activity(world: World, left: Left) -> AsyncIterator[None]:
     """Look again and again at what the database shows its operator of running statements."""
 
+    queries = set[str]()
+
     async def look() -> None:
-        while True:
-            rows = await world.rows("SELECT query FROM pg_stat_activity")
-            left.shown["activity"] = left.shown.get("activity", "") + repr(rows)
-            await asyncio.sleep(0.1)
+        async with await AsyncConnection.connect(world.stack.owner_url, autocommit=True) as connection:
+            while True:
+                shown = await connection.execute("SELECT query FROM pg_stat_activity")
+                queries.update(query for (query,) in await shown.fetchall() if query)
+                await asyncio.sleep(0.01)
 
     looking = asyncio.create_task(look())
     try:
         yield
     finally:
         looking.cancel()
+    left.shown["activity"] = "\n".join(queries)
     assert "write_batch" in left.shown["activity"]
 
 
@@ -270,7 +278,7 @@ async def _purged(world: World, customer: Customer, left: Left) -> None:
 
     assert ERASED.encode() in opened(old, wrapped, old)
     left.sealed = await _stored_bytes(world, customer)
-    assert {sealed, wrapped} <= left.sealed
+    assert {sealed, wrapped} <= set(left.sealed)
     stored = [path for path in _objects(world, customer) if path.is_file()]
     left.outputs = [content[len(content) // 2 :][:48] for content in map(Path.read_bytes, stored)]
     assert len(left.outputs) == len(left.erased.jobs)
@@ -290,7 +298,7 @@ async def _purged(world: World, customer: Customer, left: Left) -> None:
     for of_epoch in (old, epoch):
         with pytest.raises(SealBroken):
             opened(epoch, wrapped, of_epoch)
-    left.still = left.sealed & await _stored_bytes(world, customer)
+    left.still = set(left.sealed) & set(await _stored_bytes(world, customer))
     assert not [path for path in _objects(world, customer) if path.is_file()]
 
 
@@ -298,16 +306,16 @@ def _objects(world: World, customer: Customer) -> Iterator[Path]:
     return (world.stack.state / "media" / customer.account_id.hex).rglob("*")
 
 
-async def _stored_bytes(world: World, customer: Customer) -> set[bytes]:
+async def _stored_bytes(world: World, customer: Customer) -> dict[bytes, str]:
     """What the tables that a purge erases, and that of keys, have of the customer in columns of bytes."""
     columns = "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND data_type = 'bytea'"
     columns += " AND column_name <> 'checksum'"  # a hash
-    found = set()
+    found: dict[bytes, str] = {}
     for table in {"data_keys", *(each.table for each in ERASED_TABLES)} - {"job_inputs"}:
         for (column,) in await world.rows(columns, table):
             query = f"SELECT {column} FROM {table} WHERE account_id = %s AND {column} IS NOT NULL"
-            found |= {row[0] for row in await world.rows(query, customer.account_id)}
-    return {each for each in found if len(each) >= 28}
+            found |= {row[0]: f"{table}.{column}" for row in await world.rows(query, customer.account_id)}
+    return {value: place for value, place in found.items() if len(value) >= 28}
 
 
 async def _recovery(world: World, customers: Sequence[Customer], left: Left, mails: mail_server.MailServer) -> None:
@@ -315,11 +323,7 @@ async def _recovery(world: World, customers: Sequence[Customer], left: Left, mai
     slow = {"YOUT_UPSTREAM_FIRST_BYTE_TIMEOUT": "6"}
     with world.stack.running("worker") as worker, world.stack.running("api", slow) as api:
         left.limits |= {"worker": _limits(worker.pid), "api": _limits(api.pid)}
-        too_slow = asyncio.create_task(_chat(customer, "test-hangs", stream=True))
         await _doors(world, customers, left, mails)
-        timed_out = await too_slow
-        assert timed_out is not None
-        assert (timed_out.status_code, ASKED in timed_out.text) == (504, False)
         await _purged(world, other, left)
         client = await connect(Address(world.stack.temporal_address), converter(KEYRING))
         await _cancelled(customer, client)
@@ -340,11 +344,14 @@ async def _doors(world: World, customers: Sequence[Customer], left: Left, mails:
     """All at once, then those that find the tables broken."""
     customer, other = customers
     url = world.stack.url
-    _, left.erased, *_ = await asyncio.gather(
+    too_slow, _, left.erased, _ = await asyncio.gather(
+        _chat(customer, "test-hangs", stream=True),
         doors.saved(customer, left.secrets, SAVED),
         doors.saved(other, left.secrets, ERASED),
         doors.visited(url, left.secrets),
     )
+    assert too_slow is not None
+    assert (too_slow.status_code, ASKED in too_slow.text) == (504, False), too_slow.text
     for job in left.erased.jobs:
         await other.in_state({"job_uuid": job, "model": "media"}, "succeeded")
     async with doors.fault(world):
