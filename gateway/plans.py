@@ -32,12 +32,19 @@ class Changed:
 
 
 async def start(
-    session: Session, offers: Offers, account_id: UUID, name: str, *, until: datetime | None = None
+    session: Session,
+    offers: Offers,
+    account_id: UUID,
+    name: str,
+    *,
+    until: datetime | None = None,
+    endless: bool = False,
 ) -> Changed:
     """Begin a plan by the operator's hand, and give its first month at once.
 
     One that the account has by the operator's hand goes on with its months, with the new end; so does one that has
-    ended within a month that it gave already. Any other of the operator's plans ends.
+    ended within a month that it gave already. Any other of the operator's plans ends. Without `until`, a plan that the
+    account has keeps its end, unless it is to be `endless`; a new one has none.
     """
     stored.planned(offers, name)
     await stored.lock(session)
@@ -49,6 +56,8 @@ async def start(
     # What is overdue comes first: a month that nobody has given yet counts as given.
     credits = sum([await stored.give(session, row.id, offers, now) for row in own if row.plan in offers.plans])
     going_on = next((row for row in own if row.plan == name and _goes_on(row, now)), None)
+    if going_on is not None and going_on.ends_at is not None and going_on.ends_at > now and not endless:
+        until = until or going_on.ends_at
     repeated = going_on is not None and going_on.ends_at == until
     for row in own:
         if row is not going_on:

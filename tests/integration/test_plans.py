@@ -27,9 +27,11 @@ async def shop(database: Database, ledger: LedgerWriter) -> AsyncIterator[Shop]:
     assert await shop.audited() == {}
 
 
-async def start(shop: Shop, customer: Customer, plan: str = "pro", until: datetime | None = None) -> Changed:
+async def start(
+    shop: Shop, customer: Customer, plan: str = "pro", until: datetime | None = None, *, endless: bool = False
+) -> Changed:
     async with shop.database.transaction() as session:
-        return await plans.start(session, shop.offers, customer.account_id, plan, until=until)
+        return await plans.start(session, shop.offers, customer.account_id, plan, until=until, endless=endless)
 
 
 async def end(shop: Shop, customer: Customer, at: datetime | None = None) -> Changed:
@@ -51,6 +53,8 @@ async def test_a_plan_gives_its_first_month_at_once_and_once(shop: Shop) -> None
     until = datetime.now(UTC) + timedelta(days=3)
     other_end = await start(shop, owner, until=until)
     assert (other_end.credits, other_end.repeated, other_end.standing.until) == (0, False, until)
+    assert await start(shop, owner) == Changed(other_end.standing, 0, repeated=True), "an end is not forgotten"
+    assert (await start(shop, owner, endless=True)).standing.until is None
     assert await shop.grant_round() == 0
     assert await shop.available(owner) == 1_000_000
     with pytest.raises(NotFound, match=r"no plan 'gold'\. Its plans: pro, team"):
