@@ -89,7 +89,8 @@ def plans_start(account: str, plan: str, until: datetime | None, endless: bool, 
 
     async def work(session: "AsyncSession") -> "tuple[tuple[UUID, Changed], bool]":
         account_id = await accounts.find(session, account)
-        changed = await use_cases.start(session, offers, account_id, plan, until=until, endless=endless)
+        end = until or ("never" if endless else "same")
+        changed = await use_cases.start(session, offers, account_id, plan, until=end)
         return (account_id, changed), changed.repeated
 
     (account_id, changed), repeated = writing_once(work)

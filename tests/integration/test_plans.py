@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import psycopg
 import pytest
@@ -28,10 +29,10 @@ async def shop(database: Database, ledger: LedgerWriter) -> AsyncIterator[Shop]:
 
 
 async def start(
-    shop: Shop, customer: Customer, plan: str = "pro", until: datetime | None = None, *, endless: bool = False
+    shop: Shop, customer: Customer, plan: str = "pro", until: datetime | Literal["same", "never"] = "same"
 ) -> Changed:
     async with shop.database.transaction() as session:
-        return await plans.start(session, shop.offers, customer.account_id, plan, until=until, endless=endless)
+        return await plans.start(session, shop.offers, customer.account_id, plan, until=until)
 
 
 async def end(shop: Shop, customer: Customer, at: datetime | None = None) -> Changed:
@@ -54,7 +55,7 @@ async def test_a_plan_gives_its_first_month_at_once_and_once(shop: Shop) -> None
     other_end = await start(shop, owner, until=until)
     assert (other_end.credits, other_end.repeated, other_end.standing.until) == (0, False, until)
     assert await start(shop, owner) == Changed(other_end.standing, 0, repeated=True), "an end is not forgotten"
-    assert (await start(shop, owner, endless=True)).standing.until is None
+    assert (await start(shop, owner, until="never")).standing.until is None
     assert await shop.grant_round() == 0
     assert await shop.available(owner) == 1_000_000
     with pytest.raises(NotFound, match=r"no plan 'gold'\. Its plans: pro, team"):
