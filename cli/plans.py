@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -89,7 +89,7 @@ def plans_start(account: str, plan: str, until: datetime | None, endless: bool, 
 
     async def work(session: "AsyncSession") -> "tuple[tuple[UUID, Changed], bool]":
         account_id = await accounts.find(session, account)
-        end = until or ("never" if endless else "same")
+        end: datetime | Literal["same", "never"] = until or ("never" if endless else "same")
         changed = await use_cases.start(session, offers, account_id, plan, until=end)
         return (account_id, changed), changed.repeated
 
