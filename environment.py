@@ -81,7 +81,7 @@ def running_dev(state_dir: str | Path | None) -> dict[str, str]:
     try:
         if (state / DEV_FILE).is_file():
             written = json.loads((state / DEV_FILE).read_text(encoding="utf-8"))
-            fields = {name: name for name in ("database_url", "migration_database_url", "temporal_address")}
+            fields = {name: name for name in ("database_url", "migration_database_url", "temporal_address", "catalog")}
             fields["api_url"] = "public_url"
             values = {field: str(written[name]) for name, field in fields.items() if name in written}
         if (state / SECRET_FILE).is_file():

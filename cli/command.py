@@ -32,6 +32,7 @@ COMMANDS = {
     "catalog": ("cli.catalog:catalog", "Models, routes and prices."),
     "audit": ("cli.audit:audit", "Prove the ledger over one snapshot."),
     "receipts": ("cli.receipts:receipts", "Receipts of purges, and the keys that sign them."),
+    "purges": ("cli.purges:purges", "How far each erasure of an account is, and which are stuck."),
     "secrets": ("cli.secrets:secrets", "Which master secret encrypts what is stored, and its rotation."),
     "openapi": ("cli.document:openapi", "Print the API's OpenAPI document."),
 }

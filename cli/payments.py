@@ -26,6 +26,7 @@ def payments() -> None:
 def payments_list(unmatched: bool, limit: int, as_json: bool) -> None:
     """Payments, the newest first: what they gave, what was taken back, and what is still due."""
     from db import payment_lists
+    from domain.payments import amount_text
 
     rows: list[Any] = reading(lambda session: payment_lists.payments(session, unmatched=unmatched, limit=limit))
     if as_json:
@@ -37,7 +38,7 @@ def payments_list(unmatched: bool, limit: int, as_json: bool) -> None:
             (
                 row.id,
                 str(row.account_id or ""),
-                f"{row.amount} {row.currency}",
+                amount_text(row.amount, row.currency),
                 f"{row.credits:,}",
                 f"{row.taken:,}",
                 f"{row.due:,}",

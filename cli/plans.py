@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -74,18 +74,23 @@ def plans_list(as_json: bool) -> None:
 @plans.command("start")
 @account
 @click.argument("plan")
-@click.option("--until", callback=_time, help="When it ends (UTC): a day or a time. Without, it has no end.")
+@click.option("--until", callback=_time, help="When it ends (UTC): a day or a time. A new plan without has no end.")
+@click.option("--endless", is_flag=True, help="Take away the end that the plan has.")
 @as_json
-def plans_start(account: str, plan: str, until: datetime | None, as_json: bool) -> None:
+def plans_start(account: str, plan: str, until: datetime | None, endless: bool, as_json: bool) -> None:
     """Give an account a plan, and its first month's credits at once. The same command again changes nothing."""
     from db import accounts
     from gateway import plans as use_cases
+
+    if until is not None and endless:
+        fail("give --until or --endless, not both", CANNOT_RUN)
 
     offers = catalog.load().offers
 
     async def work(session: "AsyncSession") -> "tuple[tuple[UUID, Changed], bool]":
         account_id = await accounts.find(session, account)
-        changed = await use_cases.start(session, offers, account_id, plan, until=until)
+        end: datetime | Literal["same", "never"] = until or ("never" if endless else "same")
+        changed = await use_cases.start(session, offers, account_id, plan, until=end)
         return (account_id, changed), changed.repeated
 
     (account_id, changed), repeated = writing_once(work)
@@ -126,9 +131,10 @@ def _tell(account_id: "UUID", changed: "Changed", words: tuple[str, str], *, as_
             }
         )
         return
-    until = f", active until {standing.until:%Y-%m-%d %H:%M} UTC" if standing.active and standing.until else ""
+    until = f", active until {standing.until:%Y-%m-%d %H:%M} UTC" if standing.until else ", without an end"
+    end = until if standing.active else ""
     given = f", {changed.credits:,} credits given" if changed.credits else ""
-    say(f"{words[changed.repeated]}: {standing.plan or 'no plan'} of {account_id}{until}{given}")
+    say(f"{words[changed.repeated]}: {standing.plan or 'no plan'} of {account_id}{end}{given}")
 
 
 @plans.command("show")

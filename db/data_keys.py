@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import AccountRow, DataKeyRow
-from domain.errors import NotFound
+from domain.errors import NotFound, ServiceUnavailable
 from domain.sealing import KEY_BYTES, NONCE_BYTES, SealBroken, Wrapping, seal, unseal
 
 
@@ -70,7 +70,7 @@ class Sealing:
         return unseal(key, sealed, aad=f"{aad}|{epoch}")
 
     async def current(self, session: AsyncSession, account_id: UUID) -> ContentKey:
-        """Return the key of the account's present epoch. Raises `NotFound`."""
+        """Return the key of the account's present epoch. Raises `NotFound`, or `ServiceUnavailable` as `open` does."""
         query = (
             select(DataKeyRow)
             .join(AccountRow, (col(AccountRow.id) == DataKeyRow.account_id) & (AccountRow.epoch == DataKeyRow.epoch))
@@ -79,12 +79,18 @@ class Sealing:
         row = (await session.exec(query)).one_or_none()
         if row is None or row.wrapped is None:
             raise NotFound
-        key = self._wrapping.unwrap(row.wrapped, aad=wrapping_aad(account_id, row.epoch))
-        return ContentKey(account_id, row.epoch, key)
+        return ContentKey(account_id, row.epoch, self._unwrapped(row, row.wrapped))
 
     async def _key(self, session: AsyncSession, account_id: UUID, epoch: int) -> bytes:
         query = select(DataKeyRow).where(DataKeyRow.account_id == account_id, DataKeyRow.epoch == epoch)
         row = (await session.exec(query)).one_or_none()
         if row is None or row.wrapped is None:
             raise NotFound
-        return self._wrapping.unwrap(row.wrapped, aad=wrapping_aad(account_id, epoch))
+        return self._unwrapped(row, row.wrapped)
+
+    def _unwrapped(self, row: DataKeyRow, wrapped: bytes) -> bytes:
+        """Raises `ServiceUnavailable` if this process lacks the master secret: its log names that since its start."""
+        try:
+            return self._wrapping.unwrap(wrapped, aad=wrapping_aad(row.account_id, row.epoch))
+        except SealBroken:
+            raise ServiceUnavailable from None

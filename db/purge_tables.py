@@ -37,6 +37,7 @@ class PurgeRow(SQLModel, table=True):
     sessions: bool = Field(default=False)
     """Whether the owner's sessions end."""
     step: str = Field(sa_column=text_column(default="accepted"))
+    """The furthest that it has come to."""
     movements: int = Field(sa_column=money())
     """The position of the account's last movement when the purge began."""
     balance: int = Field(sa_column=money())
@@ -46,6 +47,8 @@ class PurgeRow(SQLModel, table=True):
     erased: dict[str, int] = Field(default_factory=dict, sa_column=counts())
     requested_at: datetime | None = Field(default=None, sa_column=now())
     completed_at: datetime | None = Field(default=None, sa_column=time())
+    progressed_at: datetime | None = Field(default=None, sa_column=now())
+    """When it last came to a new step, or erased something."""
 
 
 class RollUpRow(SQLModel, table=True):

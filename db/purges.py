@@ -12,6 +12,7 @@ from sqlalchemy import func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db import erasure
 from db.erasure import Extent
 from db.media_tables import MediaJobRow
 from db.purge_tables import PurgeReceiptRow, PurgeRow, RollUpRow
@@ -21,6 +22,8 @@ from domain.holds import HoldState
 from domain.media import State
 
 MAX_LISTED = 100
+STEPS = ("accepted", "cut", "keys", "objects", "rows", "ledger")
+"""In their order."""
 
 
 async def begin(session: AsyncSession, purge: PurgeRow) -> int:
@@ -52,6 +55,14 @@ async def listed(session: AsyncSession, account_id: UUID) -> Sequence[PurgeRow]:
     return (await session.exec(query.order_by(col(PurgeRow.requested_at).desc()).limit(MAX_LISTED))).all()
 
 
+async def of_all(session: AsyncSession, account_id: UUID | None, limit: int) -> Sequence[PurgeRow]:
+    """Those that run, the oldest first; then the completed ones, the newest first."""
+    query = select(PurgeRow) if account_id is None else select(PurgeRow).where(PurgeRow.account_id == account_id)
+    completed = col(PurgeRow.completed_at)
+    order = (completed.is_not(None), completed.desc(), col(PurgeRow.requested_at))
+    return (await session.exec(query.order_by(*order).limit(limit))).all()
+
+
 async def waiting(session: AsyncSession, older_than: timedelta, limit: int) -> Sequence[UUID]:
     """Purges that are not complete: their workflow may be lost, or was never started."""
     old = col(PurgeRow.requested_at) < datetime.now(UTC) - older_than
@@ -75,12 +86,27 @@ async def receipt(session: AsyncSession, purge_id: UUID) -> dict[str, Any] | Non
     return None if body is None else dict(body)
 
 
+_NOTE = """
+UPDATE purges SET erased = meters_sum(erased, CAST(:erased AS jsonb)),
+    step = CASE WHEN further THEN :step ELSE step END,
+    progressed_at = CASE WHEN further OR :moved THEN now() ELSE progressed_at END
+FROM (SELECT array_position(CAST(:steps AS text[]), step) < array_position(CAST(:steps AS text[]), :step) AS further
+      FROM purges WHERE id = :id) stands
+WHERE id = :id AND completed_at IS NULL
+"""
+
+
 async def note(session: AsyncSession, purge_id: UUID, step: str, **erased: int) -> None:
-    """Show the step, and add what a batch erased. One statement, so that several count once each."""
-    added = "erased = meters_sum(erased, CAST(:erased AS jsonb))"
-    statement = text(f"UPDATE purges SET step = :step, {added} WHERE id = :id AND completed_at IS NULL")  # noqa: S608
+    """Show the step if it is a new one, and add what a batch erased. One statement, so that several count once each."""
     counts = "{" + ", ".join(f'"{name}": {number}' for name, number in erased.items()) + "}"
-    await (await session.connection()).execute(statement, {"id": purge_id, "step": step, "erased": counts})
+    values = {"id": purge_id, "step": step, "steps": list(STEPS), "erased": counts, "moved": bool(erased)}
+    await (await session.connection()).execute(text(_NOTE), values)
+
+
+async def note_progress(session: AsyncSession, purge_id: UUID) -> None:
+    """Note that something was erased that is not counted."""
+    statement = text("UPDATE purges SET progressed_at = now() WHERE id = :id AND completed_at IS NULL")
+    await (await session.connection()).execute(statement, {"id": purge_id})
 
 
 def _older(purge: PurgeRow, part: str) -> list[Any]:
@@ -152,6 +178,16 @@ async def left_of_everything(session: AsyncSession, purge: PurgeRow) -> dict[str
     values = {"account": purge.account_id, "epoch": purge.epoch}
     row = (await (await session.connection()).execute(text(_LEFT), values)).one()
     return dict(zip(("data_keys", "movements", "calls"), map(int, row), strict=True))
+
+
+async def left(session: AsyncSession, purge: PurgeRow) -> dict[str, int]:
+    """Count what PostgreSQL has left to erase, without what is none."""
+    counts = await erasure.count(session, extent(purge))
+    if purge.part:
+        counts["calls"] = len(await open_holds(session, purge))
+    else:
+        counts |= await left_of_everything(session, purge)
+    return {name: number for name, number in counts.items() if number}
 
 
 _BALANCE = """

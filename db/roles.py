@@ -46,7 +46,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "users": ("email", "email_verified_at", "password"),
         "sessions": ("last_seen_at",),
         "throttles": ("until",),
-        "purges": ("step", "found", "erased", "completed_at"),
+        "purges": ("step", "found", "erased", "completed_at", "progressed_at"),
         "visitor_counts": ("used",),
     }
 )

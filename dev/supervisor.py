@@ -199,6 +199,7 @@ class Stack:
                 "temporal_ui_url": addresses["Temporal UI"],
                 "database_url": self._postgres.app_url,
                 "migration_database_url": self._postgres.url,
+                **({"catalog": self._plan.environment["YOUT_CATALOG"]} if self._plan.settings.catalog else {}),
             }
         )
         self._report.ready(addresses, demo.key, f"{EMAIL}, password {demo.password}", seconds)

@@ -18,6 +18,16 @@ WHOLE_UNITS = frozenset(
 THOUSANDTHS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
 
+def places(currency: str) -> int:
+    """Return how many decimal places an amount of smaller units has: 2 for `usd`, whose smaller unit is a cent."""
+    return 0 if currency in WHOLE_UNITS else 3 if currency in THOUSANDTHS else 2
+
+
+def amount_text(amount: int, currency: str) -> str:
+    """Write an amount of smaller units for people: 1000 of `usd` is "10.00 usd"."""
+    return f"{Decimal(amount).scaleb(-places(currency)):,f} {currency}"
+
+
 @record
 class Pack:
     """Credits that are bought once."""
@@ -65,8 +75,7 @@ class Offers:
         rate = self.credits_per_unit.get(currency)
         if rate is None:
             return None
-        places = 0 if currency in WHOLE_UNITS else 3 if currency in THOUSANDTHS else 2
-        return int(amount * rate / 10**places)
+        return int(amount * rate / 10 ** places(currency))
 
 
 NO_OFFERS = Offers({}, {}, {}, {})

@@ -16,6 +16,8 @@ from domain.sealing import Wrapping
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
+STUCK_AFTER = timedelta(minutes=10)
+"""A purge that runs, and has erased nothing for so long, is stuck."""
 Start = Callable[[UUID], Awaitable[None]]
 """Starts a purge's workflow, or joins it. Raises `ServiceUnavailable` while Temporal is away."""
 
@@ -47,6 +49,26 @@ class Purge:
     found: dict[str, int]
     erased: dict[str, int]
     receipt: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a purge is, as its operator sees it."""
+
+    id: UUID
+    account_id: UUID
+    part: str
+    step: str
+    requested_at: datetime
+    progressed_at: datetime
+    completed_at: datetime | None
+    left: dict[str, int]
+    """Rows to erase, by name. Nothing of a completed purge is counted again."""
+
+    def stuck_for(self, now: datetime) -> timedelta | None:
+        """Return how long it has not come further, if that is too long."""
+        still = now - self.progressed_at
+        return still if self.completed_at is None and still >= STUCK_AFTER else None
 
 
 class Erasure:
@@ -102,6 +124,26 @@ class Erasure:
         """The newest purges of an account."""
         async with self._database.reading() as session:
             return [await _purge(session, row) for row in await purges.listed(session, account_id)]
+
+
+async def standings(session: Session, account_id: UUID | None, limit: int) -> list[Standing]:
+    """Purges of an account, or of all: those that run, the oldest first, then the others, the newest first."""
+    return [await _standing(session, row) for row in await purges.of_all(session, account_id, limit)]
+
+
+async def _standing(session: Session, row: PurgeRow) -> Standing:
+    assert row.requested_at is not None  # noqa: S101  # the database has set both
+    assert row.progressed_at is not None  # noqa: S101
+    return Standing(
+        id=row.id,
+        account_id=row.account_id,
+        part=row.part,
+        step=row.step,
+        requested_at=row.requested_at,
+        progressed_at=row.progressed_at,
+        completed_at=row.completed_at,
+        left={} if row.completed_at else await purges.left(session, row),
+    )
 
 
 async def _known(

@@ -90,10 +90,10 @@ class ErasureSteps:
         A workflow outlives its job: it then deletes at the provider what the job made.
         """
         async with self.database.transaction() as session:
-            purge = await purges.find(session, purge_id)
             await purges.note(session, purge_id, "cut")
+            purge = await purges.find(session, purge_id)
             running = list(await purges.unfinished_jobs(session, purge))
-        age = datetime.now(UTC) - (purge.requested_at or datetime.now(UTC))
+        age = datetime.now(UTC) - (purge.progressed_at or datetime.now(UTC))  # of the first cut, not of the request
         for job_id in running:
             await self._end_job(job_id, age)
         async with self.database.transaction(account=purge.account_id) as session:
@@ -149,10 +149,14 @@ class ErasureSteps:
             page = list(await purges.jobs(session, purge, after, PAGE))
         objects = sum([await self._delete_objects(purge, job_id) for job_id in page])
         workflows = await self.histories.delete([workflow_id(job_id) for job_id in page])
-        if len(page) == PAGE:
-            return Deleted(page[-1], objects, workflows)
-        objects += sum([await self._delete_objects(purge, job_id) for job_id in await self._objects(purge)])
-        return Deleted(None, objects, workflows + await self.histories.delete(await self._workflows(purge)))
+        after = page[-1] if len(page) == PAGE else None
+        if after is None:
+            objects += sum([await self._delete_objects(purge, job_id) for job_id in await self._objects(purge)])
+            workflows += await self.histories.delete(await self._workflows(purge))
+        if objects or workflows:
+            async with self.database.transaction() as session:
+                await purges.note_progress(session, purge_id)
+        return Deleted(after, objects, workflows)
 
     async def media_left(self, purge_id: UUID) -> int:
         """Count the objects and histories that are still there: Temporal deletes some time after it was told to."""
@@ -189,16 +193,17 @@ class ErasureSteps:
         return await self._repeat(batch)
 
     async def _repeat(self, batch: Callable[[Session], Awaitable[bool]]) -> bool:
-        """Run batches, each in a transaction of its own, until one finds nothing: True. False when the time is over.
+        """Run batches, each in a transaction of its own, until one finds nothing: True. False after the time.
 
         Every batch waits for the disk. Not to wait made nothing faster: one commit in 2,000 rows is little.
         """
         end = time.monotonic() + MAX_STEP_SECONDS
-        while time.monotonic() < end:
+        while True:
             async with self.database.transaction() as session:
                 if not await batch(session):
                     return True
-        return False
+            if time.monotonic() >= end:
+                return False
 
     async def conclude(self, purge_id: UUID) -> bool:
         """Count again. If nothing is left, end the sessions if asked, sign the receipt and complete. True when done."""

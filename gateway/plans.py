@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 from uuid import UUID
 
 from db import accounts, clawbacks
@@ -32,32 +33,41 @@ class Changed:
 
 
 async def start(
-    session: Session, offers: Offers, account_id: UUID, name: str, *, until: datetime | None = None
+    session: Session,
+    offers: Offers,
+    account_id: UUID,
+    name: str,
+    *,
+    until: datetime | Literal["same", "never"] = "same",
 ) -> Changed:
     """Begin a plan by the operator's hand, and give its first month at once.
 
     One that the account has by the operator's hand goes on with its months, with the new end; so does one that has
-    ended within a month that it gave already. Any other of the operator's plans ends.
+    ended within a month that it gave already. Any other of the operator's plans ends. `same` is the end of a plan that
+    has not ended yet; for any other, and with `never`, there is no end.
     """
     stored.planned(offers, name)
     await stored.lock(session)
     await accounts.lock(session, account_id)
     now = datetime.now(UTC)
-    if until is not None and until <= now:
+    if isinstance(until, datetime) and until <= now:
         raise RequestInvalid("The end of a plan must be in the future.", param="until")
     own = [row for row in await stored.rows(session, account_id) if row.payment_id is None]
     # What is overdue comes first: a month that nobody has given yet counts as given.
     credits = sum([await stored.give(session, row.id, offers, now) for row in own if row.plan in offers.plans])
     going_on = next((row for row in own if row.plan == name and _goes_on(row, now)), None)
-    repeated = going_on is not None and going_on.ends_at == until
+    ends_at = until if isinstance(until, datetime) else None
+    if until == "same" and going_on is not None and going_on.ends_at is not None and going_on.ends_at > now:
+        ends_at = going_on.ends_at
+    repeated = going_on is not None and going_on.ends_at == ends_at
     for row in own:
         if row is not going_on:
             await _end(session, row, offers, now)
     if going_on is None:
-        row = PlanTermRow(id=new_id(), account_id=account_id, plan=name, begins_at=now, ends_at=until)
+        row = PlanTermRow(id=new_id(), account_id=account_id, plan=name, begins_at=now, ends_at=ends_at)
         credits += await stored.begin(session, row, offers, now)
     elif not repeated:
-        going_on.ends_at = until
+        going_on.ends_at = ends_at
         session.add(going_on)
         await session.flush()
         credits += await stored.give(session, going_on.id, offers, now)

@@ -239,5 +239,6 @@ def storage_options() -> Mapping[str, str]:
 
 def catalog_path() -> Path | None:
     """Where the catalog's extension is, for what needs nothing else of the settings."""
-    given = environment.read().get("YOUT_CATALOG")
-    return Path(given) if given else None
+    given = environment.read()
+    path = given.get("YOUT_CATALOG") or environment.running_dev(given.get("YOUT_STATE_DIR")).get("catalog")
+    return Path(path) if path else None

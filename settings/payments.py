@@ -19,7 +19,10 @@ class PaymentSettings(BaseModel):
     @classmethod
     def _are_endpoint_secrets(cls, value: SecretStr) -> SecretStr:
         if not all(re.fullmatch(r"whsec_[\x21-\x7e]{16,}", secret) for secret in _listed(value)):
-            raise ValueError("write it as whsec_…, as Stripe shows it for the endpoint; several with commas between")
+            raise ValueError(
+                "write it as whsec_ and 16 characters or more, as Stripe shows it for the endpoint; "
+                "several with commas between"
+            )
         return value
 
     @property

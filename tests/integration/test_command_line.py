@@ -50,6 +50,7 @@ ON_THE_DATABASE = {
     "secrets status": (),
     "secrets rotate": (),
     "receipts list": (),
+    "purges list": (),
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""
@@ -157,7 +158,7 @@ def test_a_time_that_is_none(time: str) -> None:
     assert result.exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["accounts list", "holds list", "payments list"])
+@pytest.mark.parametrize("command", ["accounts list", "holds list", "payments list", "purges list"])
 def test_a_list_of_more_rows_than_there_can_be(command: str) -> None:
     result = invoke("postgresql://never.asked.invalid/yout", command, "--limit", "9" * 20)
     assert "Invalid value for '--limit'" in result.stderr

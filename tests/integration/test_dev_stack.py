@@ -40,7 +40,11 @@ def data() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def stack(data: Path) -> Iterator[Stack]:
     """A running stack that no test of this module ends. It was left a key that its database does not know."""
-    with tempfile.TemporaryDirectory(prefix="yout-test-") as path, running(Stack(Path(path))) as started:
+    with (
+        tempfile.TemporaryDirectory(prefix="yout-test-") as path,
+        running(Stack(Path(path), YOUT_CATALOG=str(Path(path) / "catalog.toml"))) as started,
+    ):
+        (Path(path) / "catalog.toml").write_text("[plans.pro]\ncredits_per_month = 5\n")
         started.inherit(data)
         (started.state / "dev.json").write_text('{"api_key": "sk-of-another-database"}')
         started.up()
@@ -157,6 +161,10 @@ def test_the_stack_says_where_it_is(stack: Stack) -> None:
     assert f"curl {stack.printed['api_url']}/v1/chat/completions" in stack.terminal
     with psycopg.connect(stack.printed["migration_database_url"]) as connection:
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
+    elsewhere = {name: value for name, value in stack.environment.items() if name != "YOUT_CATALOG"}
+    command = [sys.executable, "-c", "import settings; print(settings.catalog_path())"]
+    shown = subprocess.run(command, env=elsewhere, capture_output=True, check=True, text=True)
+    assert shown.stdout.strip() == stack.environment["YOUT_CATALOG"], "a command has the catalog of the stack"
     assert stack.printed["database_url"].startswith("postgresql://yout_app:")  # its role is made by the migrations
 
 

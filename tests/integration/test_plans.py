@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import psycopg
 import pytest
@@ -27,7 +28,9 @@ async def shop(database: Database, ledger: LedgerWriter) -> AsyncIterator[Shop]:
     assert await shop.audited() == {}
 
 
-async def start(shop: Shop, customer: Customer, plan: str = "pro", until: datetime | None = None) -> Changed:
+async def start(
+    shop: Shop, customer: Customer, plan: str = "pro", until: datetime | Literal["same", "never"] = "same"
+) -> Changed:
     async with shop.database.transaction() as session:
         return await plans.start(session, shop.offers, customer.account_id, plan, until=until)
 
@@ -51,6 +54,8 @@ async def test_a_plan_gives_its_first_month_at_once_and_once(shop: Shop) -> None
     until = datetime.now(UTC) + timedelta(days=3)
     other_end = await start(shop, owner, until=until)
     assert (other_end.credits, other_end.repeated, other_end.standing.until) == (0, False, until)
+    assert await start(shop, owner) == Changed(other_end.standing, 0, repeated=True), "an end is not forgotten"
+    assert (await start(shop, owner, until="never")).standing.until is None
     assert await shop.grant_round() == 0
     assert await shop.available(owner) == 1_000_000
     with pytest.raises(NotFound, match=r"no plan 'gold'\. Its plans: pro, team"):

@@ -47,6 +47,19 @@ async def open_account(database: Database, master: str, number: int) -> None:
         await accounts.create(session, wrapping, account_id=account_id, user_id=uuid.uuid4(), email=email)
 
 
+async def test_content_waits_for_the_secret_that_opens_it(database: Database) -> None:
+    """Missing is not the word for it, nor is it a fault of ours."""
+    await open_account(database, OLD, 1)
+    account_id = uuid.UUID(int=1)
+    async with database.transaction() as session:
+        epoch, sealed = await data_keys.Sealing(Wrapping.of(OLD)).seal(session, account_id, b"word", aad="place")
+        other = data_keys.Sealing(Wrapping.of(OTHER))
+        with pytest.raises(ServiceUnavailable):
+            await other.current(session, account_id)
+        with pytest.raises(ServiceUnavailable):
+            await other.open(session, account_id, epoch, sealed, aad="place")
+
+
 WRONG = [("the master secret is not this database's", "YOUT_SECRET_KEY")]
 
 

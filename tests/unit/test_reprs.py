@@ -42,7 +42,7 @@ SHOWN = {
         task type voice whose wire Letter.subject Throttle.name Voice.name
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
-        check dropped error faults problem problems remedy until what where Finding.detail Finding.subject
+        check dropped error faults problem remedy until what where Finding.detail Finding.subject
         MaintenanceTask.name Retained.fields Retained.reason
     """,
     "SQL of this program, and what it is given: ids and times": """

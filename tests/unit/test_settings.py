@@ -100,8 +100,11 @@ def test_what_is_missing_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatc
     assert wrong() == tuple(f"{name} {environment.NOT_SET}" for name in RIGHT)
     with pytest.raises(SettingsInvalid, match="YOUT_DATABASE_URL is not set"):
         environment.database_url()
-    (tmp_path / environment.DEV_FILE).write_text(json.dumps({"database_url": "postgresql://dev/dev"}))
+    assert configuration.catalog_path() is None
+    running = {"database_url": "postgresql://dev/dev", "catalog": "/of/the/stack.toml"}
+    (tmp_path / environment.DEV_FILE).write_text(json.dumps(running))
     (tmp_path / environment.SECRET_FILE).write_text(SECRET + "\n")
+    assert configuration.catalog_path() == configuration.load().catalog == Path("/of/the/stack.toml")
     assert configuration.load().secret_key.get_secret_value() == SECRET
     assert environment.database_url() == "postgresql://dev/dev"
 
