@@ -100,9 +100,9 @@ def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Cl
 
     The rest is written off, visibly.
     """
-    usage = operation.usage or Usage(0, 0, UsageSource.FLAT if hold.prices is None else UsageSource.COUNTED)
-    if hold.prices is None and usage.source is not UsageSource.FLAT:
-        usage = replace(usage, source=UsageSource.FLAT)  # whatever was counted, the price is flat
+    usage = operation.usage or Usage(0, 0, UsageSource.COUNTED)
+    if hold.prices is None:
+        usage = Usage(0, 0, UsageSource.FLAT)  # whatever was counted, the price is flat
     cost = hold.amount if hold.prices is None else pricing.charge(hold.prices, usage, minimum=operation.minimum)
     if operation.capped or not operation.minimum:
         cost = min(cost, hold.amount)

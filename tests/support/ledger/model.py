@@ -332,7 +332,7 @@ class Model:
     def _charge_tokens(self, hold_id: UUID, tokens: tuple[int, int, int, int], minimum: bool, by: str) -> None:
         """What is above the hold comes from the balance, within the caller's own bound; then it is written off."""
         hold = self.holds[hold_id]
-        tokens_in, tokens_out, cached, written = tokens
+        tokens_in, tokens_out, cached, written = (0, 0, 0, 0) if hold.flat else tokens
         plain = tokens_in - cached - written
         cost = thousandths(INPUT * plain + CACHED * cached + WRITTEN * written + OUTPUT * tokens_out)
         cost = max(LEAST, cost) if minimum else min(cost, hold.amount)

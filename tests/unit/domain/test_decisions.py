@@ -135,11 +135,13 @@ def test_charges(balance: int, usage: Usage, minimum: bool, end: tuple[int, int,
     assert revenue == charged + written_off
 
 
-def test_a_flat_price_is_charged_as_held() -> None:
+@pytest.mark.parametrize("usage", [None, Usage(31, 20_000, UsageSource.PROVIDER, 0, 10)])
+def test_a_flat_price_is_charged_as_held_whatever_was_counted(usage: Usage | None) -> None:
     operation = reserve(terms=FlatTerms(500, "v"), lease=None, scope="chat", kind="image")
-    verdicts, changes = run(state(), operation, Settle(UUID(int=100), ANN, None))
+    verdicts, changes = run(state(), operation, Settle(UUID(int=100), ANN, usage))
     assert verdicts[1] == Closed(HoldState.SETTLED, 500, 0, 500, 0)
-    assert changes.usage[0].source is UsageSource.FLAT
+    [entry] = changes.usage
+    assert (entry.source, entry.input_tokens, entry.output_tokens, entry.meters) == (UsageSource.FLAT, 0, 0, {})
 
 
 def test_the_sweeper_ends_what_has_expired_and_nothing_else() -> None:
