@@ -246,9 +246,9 @@ async def visited(url: str, secrets: Secrets) -> None:
         assert (wrong.status_code, ASKED in wrong.text) == (400, False)
 
 
-async def paid(world: World, customer: Customer) -> None:
+async def paid(world: World) -> None:
     """What a payment says of a person is not stored, also when the credits cannot be given."""
-    intent = f"pi_{uuid4().hex}"
+    customer, intent = await world.customer(), f"pi_{uuid4().hex}"
     session = stripe_events.session(intent, account=customer.account_id)
     session["metadata"] = {"note": ASKED}
     charge = stripe_events.charge(intent, refunded=9)
@@ -265,9 +265,8 @@ async def paid(world: World, customer: Customer) -> None:
             assert wrong.status_code == 400
         assert not any(word in each.text for each in (answer, wrong) for word in (ASKED, stripe_events.PERSONAL))
 
-    before = sum(await customer.balance())
     async with fault(world):
         await send("checkout.session.completed", session, 500)
     await send("checkout.session.completed", session, 200)
     await send("charge.refunded", charge, 200)
-    assert sum(await customer.balance()) == before + 1000 - 9
+    assert sum(await customer.balance()) == customer.opening + 1000 - 9

@@ -356,7 +356,7 @@ async def _doors(world: World, customers: Sequence[Customer], left: Left, mails:
         await other.in_state({"job_uuid": job, "model": "media"}, "succeeded")
     async with doors.fault(world):
         await doors.failed(other, ERASED)
-    await doors.paid(world, customer)
+    await doors.paid(world)
     async with Person.at(url, mails, left.secrets, left.carried) as person:
         await person.life(world)
 
