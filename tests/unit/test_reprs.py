@@ -58,6 +58,7 @@ SHOWN = {
     "a public key, or what it signed: counts": "Purge.receipt PurgeView.receipt ReceiptKeyRow.public",
     "counts, sizes and amounts by such names": """
         bought counts erased exact_cost found limits meters provider_cost size ErrorAnswer.more MessageView.usage
+        Standing.left
     """,
     "files of this program, and pictures or streams, which print no content": """
         mark masks slope sources Asset.packed Assets.files File.name OutputFile.chunks Streams.errors Streams.output
