@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 import gateway.passwords
 from domain import passwords
 from domain.errors import RateLimited, RequestInvalid, ServiceUnavailable
-from gateway.passwords import Asker, Passwords
+from gateway.passwords import NICENESS, Asker, Passwords
 from tests.support.people import QUICK
 from tests.support.stack import eventually
 
@@ -153,5 +153,5 @@ async def test_calls_go_before_hashes() -> None:
     made = Passwords(Noting())
     await made.hash("a password", ANN)
     of_calls, of_hashes = seen  # the first was made on this thread, when the process began
-    assert of_hashes > of_calls
+    assert of_hashes == min(19, of_calls + NICENESS)
     made.close()
