@@ -30,7 +30,7 @@ async def messages(client: AccountClient, conversation: str) -> list[dict[str, A
 
 
 async def saved_conversations(client: AccountClient) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await client.http.get(CONVERSATIONS)).json()["data"]
+    found: list[dict[str, Any]] = (await client.http.get(CONVERSATIONS, params={"limit": 100})).json()["data"]
     return found
 
 
