@@ -22,7 +22,8 @@ from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
 from db.wrapped_rows import WRAPPED, WrappedTable
-from domain.sealing import NONCE_BYTES, SealBroken, Wrapping
+from domain.errors import ServiceUnavailable
+from domain.sealing import NONCE_BYTES, Wrapping
 from domain.secrets import Secrets
 from gateway.secret_rotation import Opened, SecretRotation
 from tests.support.stack import ROOT
@@ -77,7 +78,7 @@ async def test_everything_opens_without_the_old_secrets(database: Database) -> N
     async with database.reading() as session:
         for account_id, (epoch, content) in sealed.items():
             assert await Sealing(Wrapping.of(NEW)).open(session, account_id, epoch, content, aad="a row") == b"said"
-            with pytest.raises(SealBroken):
+            with pytest.raises(ServiceUnavailable):
                 await Sealing(Wrapping.of(OLD, [OLDEST])).open(session, account_id, epoch, content, aad="a row")
     again: list[str] = []
     await rotation.rotate(lambda table, _: again.append(table))
