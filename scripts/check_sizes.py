@@ -13,7 +13,7 @@ FILE_LINES = 400
 FUNCTION_LINES = 70
 PARAMETERS = 5
 SUBJECT_LENGTH = 72
-COMMITS = 5
+COMMITS = 200
 """So many of the newest commits are checked; a shallow clone may have fewer."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
