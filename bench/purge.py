@@ -130,14 +130,14 @@ async def _measured(stack: Stack, api: Api, calls: int, seconds: float) -> Erasu
     beside, view = await _calling(stack, api, lambda: _purged(api, token))
     spent = cpu_seconds(stack.postgres.pid) - before
     receipt, report = view["receipt"], await stack.audit()
-    kept = receipt["balance"]["before"] == receipt["balance"]["after"]
+    unchanged = receipt["balance"]["before"] == receipt["balance"]["after"]
     return Erasure(
         calls=calls,
         seconds=round(view["seconds"], 1),
         postgres=round(spent, 1),
         alone=Spread.of(alone),
         beside=Spread.of(beside),
-        right=bool(report["clean"]) and kept and receipt["deleted"]["usage_entries"] == calls,
+        right=bool(report["clean"]) and unchanged and receipt["deleted"]["usage_entries"] == calls,
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def purges() -> None:
-    """Purges: what accounts have asked to erase."""
+    """Purges: what accounts have requested to erase."""
 
 
 @purges.command("list")
@@ -22,7 +22,7 @@ def purges() -> None:
 @limit
 @as_json
 def purges_list(account: str | None, limit: int, as_json: bool) -> None:
-    """Purges that run, the oldest first, then completed ones. What is stuck is told with where to look."""
+    """Purges that run, the oldest first, then completed ones. A line for each stuck one says where to look."""
     from gateway import erasure
 
     of_account = account_id(account) if account is not None else None
@@ -39,7 +39,7 @@ def purges_list(account: str | None, limit: int, as_json: bool) -> None:
                 str(standing.id),
                 standing.part or "everything",
                 standing.step,
-                _told(_age(standing, now)),
+                _duration(_age(standing, now)),
                 ", ".join(f"{name} {number:,}" for name, number in standing.left.items()),
             )
             for standing in standings
@@ -79,12 +79,12 @@ def _complaint(standing: "Standing", stuck: timedelta) -> str:
     if standing.step in ("accepted", "cut"):
         queues = "queues purge, ledger, maintenance and media-…"
     return (
-        f"purge {standing.id}: no progress for {_told(stuck)}: is a worker running on its {queues}? "
+        f"purge {standing.id}: no progress for {_duration(stuck)}: is a worker running on its {queues}? "
         f"If so, Temporal's workflow {purge_workflow_id(standing.id)} shows the last failure"
     )
 
 
-def _told(span: timedelta) -> str:
+def _duration(span: timedelta) -> str:
     """The time in the largest unit of which there are two."""
     seconds = int(span.total_seconds())
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):

@@ -2,7 +2,7 @@
 
 A statement is paged by the positions of movements: those of an account commit in order, whatever the clocks say.
 
-Calls that a purge erases are not told any more from when it begins: only what moved is, in the statement.
+Calls that a purge erases are left out from when it begins: only what moved stays, in the statement.
 """
 
 from collections.abc import Sequence
@@ -120,7 +120,7 @@ class Entry:
     note: str | None = field(repr=False)
     hold_id: UUID | None
     hold: Hold | None
-    """None if the movement belongs to no call or job, or if its details are no longer kept, or are being erased."""
+    """None if the movement belongs to no call or job, or if its details are no longer stored, or are being erased."""
     available: int
     held: int
 

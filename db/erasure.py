@@ -113,7 +113,9 @@ ERASED: tuple[Erased, ...] = (
 RETAINED: tuple[Retained, ...] = (
     Retained("accounts", "balance, epoch, plan, settings, limits' counters", "the account goes on", _ACCOUNT),
     Retained("users", "e-mail address, password hash", "its owner signs in with them", _ACCOUNT),
-    Retained("sessions", "hash of the cookie, times", "its owner stays signed in, unless told otherwise", _AS_USED),
+    Retained(
+        "sessions", "hash of the cookie, times", "its owner stays signed in, unless the request ends sessions", _AS_USED
+    ),
     Retained("one_time_links", "hash of the link, e-mail address, expiry", "a mailed link works once", _AS_USED),
     Retained("data_keys", "number and time of the destroyed keys", "no epoch's key is ever made again", _ACCOUNT),
     Retained("api_keys", "name, scopes, limits, counters, times", "the keys go on", _ACCOUNT),
@@ -137,7 +139,7 @@ RETAINED: tuple[Retained, ...] = (
     Retained(
         "plan_terms", "plan, times, months that were given", "the plan goes on, and gives no month twice", _ACCOUNT
     ),
-    Retained("payments", "ids at Stripe, amounts, what was bought", "records of payments must be kept by law", _BY_LAW),
+    Retained("payments", "ids at Stripe, amounts, what was bought", "records of payments are required by law", _BY_LAW),
     Retained("payment_customers", "id at Stripe", "later payments and refunds find the account by it", _ACCOUNT),
     Retained("payment_subscriptions", "ids at Stripe, times", "a subscription goes on until it is cancelled", _ACCOUNT),
 )

@@ -82,7 +82,7 @@ class StoredOutputs:
 
         A folder is an orphan if its job ended without outputs, its outputs were deleted, or a purge has erased it. If
         its job is unknown (pruned, or the database is an older copy), it is an orphan only if it is `old`: older than
-        any output is kept.
+        any output is stored.
         A folder of an unknown account is never an orphan.
         """
         folders = [*old, *recent]

@@ -27,7 +27,7 @@ from storage.base import Storage
 CALL_GRACE = timedelta(seconds=5)
 """Streams end themselves within a second or two, and are charged for what they delivered."""
 JOB_GRACE = timedelta(seconds=60)
-"""Providers are asked to stop their jobs, and to delete what they made. After this the workflows are terminated."""
+"""Providers get a request to stop their jobs, and to delete what they made. After this the workflows are terminated."""
 PAGE = 50
 BATCH = 2000
 MAX_STEP_SECONDS = 20.0

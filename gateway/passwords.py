@@ -1,7 +1,7 @@
 """Hashes passwords with argon2id: slow on purpose, so in threads, few at a time, and in turns.
 
 Strangers take turns by their networks. Whoever is known already, by a session, a mailed link or a browser, never waits
-for them. A password is never kept, logged or repeated in an error.
+for them. A password is never stored, logged or repeated in an error.
 """
 
 import asyncio

@@ -17,9 +17,9 @@ class ContentSettings(BaseModel):
     idempotency_lifetime: Seconds = REMEMBERED
     """How long an `Idempotency-Key` gives the same answer again."""
     hold_retention: Days = timedelta(days=90)
-    """Closed holds and jobs, and with them receipts. What they moved is kept for ever."""
+    """Closed holds and jobs, and with them receipts. What they moved stays for ever."""
     usage_retention: Days = timedelta(days=400)
-    """Usage of single calls; that of days is kept for ever."""
+    """Usage of single calls; that of days stays for ever."""
     operator_contact: Annotated[str | None, BeforeValidator(absent)] = Field(
         default=None, pattern=r"^(https?://\S+|[^\s@]+@[^\s@]+)$"
     )

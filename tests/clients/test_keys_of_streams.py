@@ -11,7 +11,7 @@ from tests.support.stack import Stack, eventually, free_port
 
 
 async def renewed(stack: Stack, owner: AccountClient, times: int = 2) -> None:
-    """Wait until the owner's only open call was renewed: the second time surely after this was asked."""
+    """Wait until the owner's only open call was renewed: the second time surely after this began."""
     query = "SELECT max(lease_until) FROM holds WHERE account_id = %s AND state = 'open'"
     async with await psycopg.AsyncConnection.connect(stack.owner_url, autocommit=True) as connection:
 

@@ -63,7 +63,7 @@ class Dying:
     http: httpx2.AsyncClient
     done: list[dict[str, Any]] = field(default_factory=list)
 
-    async def said(self, message: str, key: str = "", **fields: Any) -> str:
+    async def call(self, message: str, key: str = "", **fields: Any) -> str:
         """What came of the answer until it was whole or the process died."""
         body = {"model": "test-plain", "message": message, **fields}
         got = ""
@@ -79,7 +79,7 @@ class Dying:
         return got
 
     async def on_and_on(self, fields: dict[str, Any]) -> None:
-        while '"done"' in await self.said("Again", **fields):
+        while '"done"' in await self.call("Again", **fields):
             pass
 
     async def have(self, count: int) -> None:
@@ -109,7 +109,7 @@ async def test_what_is_killed_in_the_middle_is_charged_as_delivered_and_not_save
     with dying.running("api") as api:
         async with httpx2.AsyncClient(base_url=dying.url, headers=owner.http.headers, timeout=60) as http:
             requests = zip(keys, bodies, (ENDLESS, ENDLESS, HANGING), strict=True)
-            calls = [asyncio.create_task(Dying(http).said(key=key, model=model, **b)) for key, b, model in requests]
+            calls = [asyncio.create_task(Dying(http).call(key=key, model=model, **b)) for key, b, model in requests]
 
             async def relaying() -> bool:
                 found = [hold for hold in (await holds(owner)).values() if hold.state == "open"]
@@ -172,7 +172,7 @@ async def test_killed_at_any_moment_each_turn_is_saved_whole_with_its_charge_or_
     assert {m["content"] for m in answers} == {ANSWER}
     charged = {hold.call_id: hold.charged for hold in ended.values() if hold.closed_by == "call"}
     assert {m["charge"]: m["credits_charged"] for m in answers} == charged
-    assert len(answers) == len(charged) >= len(done), "what was said to be saved is"
+    assert len(answers) == len(charged) >= len(done), "what a done event calls saved is saved"
     spent = sum(hold.charged for hold in ended.values())
     now = await balance(owner)
     assert (now["balance"], now["held"]) == (10_000_000 - spent, 0)

@@ -29,9 +29,9 @@ async def test_strangers_who_wait_in_the_database_take_no_connection_from_accoun
     ):
         await locking.execute("LOCK TABLE throttles, shares, visitor_counts IN ACCESS EXCLUSIVE MODE")
         strangers = [
-            asyncio.create_task(asked)
+            asyncio.create_task(request)
             for n in range(12)
-            for asked in (
+            for request in (
                 visitor.post("/api/auth/login/", json=CREDENTIALS),
                 visitor.get(f"/c/{n:022}"),
                 visitor.get("/api/chat/limit/"),

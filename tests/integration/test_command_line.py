@@ -138,7 +138,7 @@ def test_settings_that_are_missing(command: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["a\nb@example.com", "\x1b[2J", "x\x00y", "a\u2028b", "\udcff@example.com"])
 def test_an_argument_that_is_not_text_of_one_line(command: str, word: str) -> None:
     words = [*ON_THE_DATABASE[command], "--email", word]
-    result = invoke("postgresql://never.asked.invalid/yout", command, *words)
+    result = invoke("postgresql://not.reached.invalid/yout", command, *words)
     assert "contains a line break, a control character or invalid UTF-8" in one_line(result.stderr)
     assert result.exit_code == 2
 
@@ -153,14 +153,14 @@ def test_what_is_no_receipt(url: str, tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "soon"])
 def test_a_time_that_is_none(time: str) -> None:
-    result = invoke("postgresql://never.asked.invalid/yout", "plans end", ACCOUNT, "--at", time)
+    result = invoke("postgresql://not.reached.invalid/yout", "plans end", ACCOUNT, "--at", time)
     assert one_line(result.stderr).startswith(f"'{time}' is no time")
     assert result.exit_code == 2
 
 
 @pytest.mark.parametrize("command", ["accounts list", "holds list", "payments list", "purges list"])
 def test_a_list_of_more_rows_than_there_can_be(command: str) -> None:
-    result = invoke("postgresql://never.asked.invalid/yout", command, "--limit", "9" * 20)
+    result = invoke("postgresql://not.reached.invalid/yout", command, "--limit", "9" * 20)
     assert "Invalid value for '--limit'" in result.stderr
     assert result.exit_code == 2
 

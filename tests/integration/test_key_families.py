@@ -96,8 +96,8 @@ async def test_children_together_stay_within_their_parents_minute(
     begun = "SELECT created_at FROM holds WHERE account_id = %s ORDER BY created_at"
     async with LedgerWriter(app_url) as other:
         writers = (ledger, other)
-        asked = [writers[n % 2].ask(reserve(children[n % 3], CREDITS)) for n in range(CALLS)]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        requests = [writers[n % 2].ask(reserve(children[n % 3], CREDITS)) for n in range(CALLS)]
+        answers = await asyncio.gather(*requests, return_exceptions=True)
         held = [answer for answer in answers if isinstance(answer, Reserved)]
         assert len(held) >= FIT
         assert all(isinstance(answer, Reserved | RateLimited) for answer in answers), answers

@@ -31,7 +31,7 @@ def prose(length: int) -> str:
     "written",
     [
         lambda canary: canary.encode(),
-        lambda canary: json.dumps({"said": f'"{canary}"\n'}).encode(),
+        lambda canary: json.dumps({"content": f'"{canary}"\n'}).encode(),
         lambda canary: canary.encode("utf-16-le"),
         lambda canary: canary.encode("utf-16-be"),
         lambda canary: canary.encode().hex().encode(),
@@ -71,7 +71,7 @@ def test_a_row_of_sqlite_that_was_deleted(tmp_path: Path) -> None:
     canary = word()
     with sqlite3.connect(tmp_path / "temporal.db") as database:
         database.execute("PRAGMA journal_mode = wal")
-        database.execute("CREATE TABLE t (said BLOB)")
+        database.execute("CREATE TABLE t (content BLOB)")
         database.execute("INSERT INTO t VALUES (?)", [f"before {canary} after".encode()])
         database.commit()
         assert leak_scan.of(tmp_path, leak_scan.spellings(canary))
@@ -88,14 +88,14 @@ def test_postgresql(server: EmbeddedPostgres) -> None:
     canary = {name: word() for name in ("row", "deleted", "index", "compressed", "json")}
     with server:
         with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute("CREATE TABLE t (name text, said text, body jsonb)")
-            connection.execute("CREATE INDEX ON t (said)")
+            connection.execute("CREATE TABLE t (name text, content text, body jsonb)")
+            connection.execute("CREATE INDEX ON t (content)")
             for name in ("row", "deleted", "index"):
-                connection.execute("INSERT INTO t (name, said) VALUES (%s, %s)", [name, f"look: {canary[name]}"])
+                connection.execute("INSERT INTO t (name, content) VALUES (%s, %s)", [name, f"look: {canary[name]}"])
             connection.execute("DELETE FROM t WHERE name = 'deleted'")
             connection.execute("CREATE TABLE c (body text)")
             connection.execute("INSERT INTO c VALUES (%s)", [prose(3000) + canary["compressed"] + prose(30)])
-            body = json.dumps({"text": prose(3000), "said": canary["json"]})
+            body = json.dumps({"text": prose(3000), "content": canary["json"]})
             connection.execute("INSERT INTO t (name, body) VALUES ('json', %s)", [body])
             compressed = connection.execute("SELECT pg_column_compression(body) FROM c").fetchone()
             connection.execute("CHECKPOINT")
@@ -112,27 +112,27 @@ def test_postgresql(server: EmbeddedPostgres) -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        lambda said: said.encode(),
-        lambda said: json.dumps({"event": f"it said {said}"}).encode(),
-        lambda said: said.encode("utf-16-le"),
-        lambda said: said.encode().hex().encode(),
-        *(lambda said, before=before: base64.b64encode(b"x" * before + said.encode()) for before in range(3)),
+        lambda text: text.encode(),
+        lambda text: json.dumps({"event": f"the text {text}"}).encode(),
+        lambda text: text.encode("utf-16-le"),
+        lambda text: text.encode().hex().encode(),
+        *(lambda text, before=before: base64.b64encode(b"x" * before + text.encode()) for before in range(3)),
     ],
 )
 async def test_what_tests_sent_is_found_at_their_end(tmp_path: Path, written: object) -> None:
     """A leak that is planted in the log of a stack, as the session's fixture looks for it."""
-    said = f"an owl called {word()} sings"
+    sentence = f"an owl called {word()} sings"
     assert callable(written)
     log = tmp_path / "state" / "api.log"
     log.parent.mkdir()
     with recording() as sent:
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200))) as http:
-            body = {"model": "test", "name": "a name of a key", "messages": [{"content": [{"text": said}]}]}
+            body = {"model": "test", "name": "a name of a key", "messages": [{"content": [{"text": sentence}]}]}
             await http.post("http://stack.test/", json=body)
-    assert sent.texts == {said}
+    assert sent.texts == {sentence}
     log.write_bytes(os.urandom(5000) + b"a name of a key")
     assert sent.left_in(tmp_path) == []
-    log.write_bytes(os.urandom(5000) + written(said) + os.urandom(5000))
+    log.write_bytes(os.urandom(5000) + written(sentence) + os.urandom(5000))
     assert sent.left_in(tmp_path) == [str(log)]
     log.unlink()  # the session's own search would find it
 

@@ -122,7 +122,7 @@ async def test_calls_are_rolled_up_and_the_balance_stays(world: World) -> None:
     await world.clean()
 
 
-async def told(world: World, customer: Customer) -> tuple[list[UUID], int, set[str]]:
+async def shown(world: World, customer: Customer) -> tuple[list[UUID], int, set[str]]:
     """What its owner hears of its calls: charges, their number in the usage, and models in the statement.
 
     The statement adds up, whatever is in it.
@@ -145,15 +145,15 @@ async def told(world: World, customer: Customer) -> tuple[list[UUID], int, set[s
 async def test_its_owner_hears_no_more_of_a_call_once_the_purge_has_begun(world: World) -> None:
     ann = await open_account(world.database, world.ledger, 1000)
     ids = await some_calls(world, ann)
-    assert await told(world, ann) == (ids[3::-1], 3, {"m"})
+    assert await shown(world, ann) == (ids[3::-1], 3, {"m"})
     purge_id, later = await world.begin(ann), uuid.uuid4()
     await world.ledger.ask(reserve(ann, 20, later))
     await world.ledger.ask(settle(ann, later, 20))
     for step in ("SELECT 1", "SELECT roll_up(:purge, 2)"):
         await world.do(step, **({"purge": purge_id} if "purge" in step else {}))
-        assert await told(world, ann) == ([later], 1, {"m"})
+        assert await shown(world, ann) == ([later], 1, {"m"})
     await purging.roll_up(world.database, purge_id)
-    assert await told(world, ann) == ([later], 1, {"m"})
+    assert await shown(world, ann) == ([later], 1, {"m"})
     for hold_id in ids:
         async with world.database.reading() as session:
             with pytest.raises(NotFound):

@@ -68,7 +68,7 @@ async def test_everything_opens_without_the_old_secrets(database: Database) -> N
     for account_id, secret in ((oldest, OLDEST), (old, OLD)):
         async with database.transaction() as session:
             sealing = Sealing(Wrapping.of(secret))
-            sealed[account_id] = await sealing.seal(session, account_id, b"said", aad="a row")
+            sealed[account_id] = await sealing.seal(session, account_id, b"content", aad="a row")
     assert await opened(database, NEW, OLD, OLDEST) == Opened("data_keys", 1, (1, 1), 0)
     assert await opened(database, NEW) == Opened("data_keys", 1, (), 2)
     rotation = SecretRotation(database, ROTATED)
@@ -77,7 +77,7 @@ async def test_everything_opens_without_the_old_secrets(database: Database) -> N
     assert await opened(database, OLD, OLDEST) == Opened("data_keys", 0, (0,), 3)
     async with database.reading() as session:
         for account_id, (epoch, content) in sealed.items():
-            assert await Sealing(Wrapping.of(NEW)).open(session, account_id, epoch, content, aad="a row") == b"said"
+            assert await Sealing(Wrapping.of(NEW)).open(session, account_id, epoch, content, aad="a row") == b"content"
             with pytest.raises(ServiceUnavailable):
                 await Sealing(Wrapping.of(OLD, [OLDEST])).open(session, account_id, epoch, content, aad="a row")
     again: list[str] = []

@@ -42,7 +42,7 @@ $$ BEGIN RAISE EXCEPTION 'no room for %%', NEW USING DETAIL = NEW::text; END $$"
 
 @dataclass(slots=True)
 class Secrets:
-    """What one client alone was told."""
+    """What one client alone received."""
 
     slugs: list[str] = field(default_factory=list)
     """Of shared pages: whoever knows one can read the page."""
@@ -65,7 +65,7 @@ def messages(word: str) -> list[dict[str, Any]]:
 
 
 def written(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Requests that write what a caller said."""
+    """Requests that write what a caller sent."""
     yield CONVERSATIONS, {"title": f"of {word}", "messages": messages(word)}
     yield SHARES, {"title": word, "model": word, "messages": messages(word)}
     yield KEYS, {"name": f"name {LABEL}", "note": f"note {LABEL} {hash(word)}"}
@@ -148,7 +148,7 @@ async def fault(world: World) -> AsyncIterator[None]:
 
 
 async def failed(customer: Customer, word: str) -> None:
-    """What cannot be written is told without it, and not quoted."""
+    """What cannot be written is named, and not quoted."""
     title, name = {"title": f"about {word}"}, {"name": LABEL, "note": LABEL}
     conversation = (await customer.http.get(CONVERSATIONS)).json()["data"][0]["id"]
     key = (await customer.http.get(KEYS)).json()["data"][0]["id"]
@@ -232,7 +232,7 @@ class Person:
 
 
 async def visited(url: str, secrets: Secrets) -> None:
-    """Without an account: what is asked and who asks are in no place, also when the day's messages are used up."""
+    """Without an account: the question and its sender are in no place, also when the day's messages are used up."""
     headers = {**HEADERS, "x-forwarded-for": CLIENT}
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
         for status in (200, 200, 402):

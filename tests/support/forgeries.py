@@ -2,13 +2,13 @@
 
 import itertools
 
-MOST_FLIPS = 12
+MAX_FLIPS = 12
 _BITS = (1, 2, 4, 8, 16, 32)
 
 
 def forgeries(genuine: str) -> list[str]:
     """The value with one byte flipped, at places all over it, cut short at both ends, and with more at both."""
-    step = -(-len(genuine) // MOST_FLIPS)
+    step = -(-len(genuine) // MAX_FLIPS)
     places = {*range(0, len(genuine), step), len(genuine) - 1}
     flipped = [
         _flipped(genuine, place, bit) for place, bit in zip(sorted(places), itertools.cycle(_BITS), strict=False)

@@ -1,6 +1,6 @@
 """What the tests of a session send to stacks, and a search for it in all that these stacks have left.
 
-A client says which texts it sends; nothing has to be told apart by hand. Names of keys are no content, and short
+A client says which texts it sends; nothing has to be listed by hand. Names of keys are no content, and short
 texts are in many places.
 """
 
