@@ -86,7 +86,7 @@ class Call:
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
-        self.dropped = (*rejected(self.request, self.model), *request.dropped)
+        self.dropped = dropped(self.request, self.model, request)
 
     def counted(self) -> Usage:
         """The usage that passed through, by our own count."""
@@ -134,10 +134,14 @@ def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
     return GATEWAY_FIELDS | _rejected(supported)
 
 
-def rejected(request: ModelCall, model: Model) -> tuple[str, ...]:
-    """The sampling fields of this request that its model rejects: no adapter hears of them."""
+def dropped(request: ModelCall, model: Model, sent: UpstreamRequest) -> tuple[str, ...]:
+    """The fields of this request that were not sent, as its client wrote them.
+
+    No adapter hears of what the client's wire left out, nor of the sampling fields that the model rejects.
+    """
     names = _rejected(model.supported_parameters)
-    return tuple(name for name, value in request.body.items() if value is not None and name in names)
+    rejected = [name for name, value in request.body.items() if value is not None and name in names]
+    return (*request.left_out, *dict.fromkeys(map(request.as_written, (*rejected, *sent.dropped))))
 
 
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import answers, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, chat_call, rejected
+from gateway.call import Call, chat_call, dropped
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -201,11 +201,11 @@ class Calls:
 
     def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that take every parameter. Raises `RequestInvalid` if there is none."""
-        dropped = [self._dropped(request, model, route) for route in model.routes]
-        taken = tuple(route for route, names in zip(model.routes, dropped, strict=True) if not names)
+        names = [self._dropped(request, model, route) for route in model.routes]
+        taken = tuple(route for route, missing in zip(model.routes, names, strict=True) if not missing)
         if taken:
             return taken
-        name = dropped[0][0]
+        name = names[0][0]
         raise RequestInvalid(
             f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
         )
@@ -219,8 +219,7 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        upstream_request = adapter.request(chat_call(request, model, route, output_limit=1))
-        return (*rejected(request, model), *upstream_request.dropped)
+        return dropped(request, model, adapter.request(chat_call(request, model, route, output_limit=1)))
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)

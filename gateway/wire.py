@@ -1,6 +1,6 @@
 """The values between the gateway and a client wire (`api.wire.base`): a parsed request, and an answer to write."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
@@ -44,6 +44,17 @@ class ModelCall:
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The client's names of fields of `body`, where its wire has others: `messages[1]` may be its `input[0]`."""
+    left_out: tuple[str, ...] = ()
+    """Fields of the client's request, by its names, that are not in `body`: they are dropped, and named as such."""
+
+    def as_written(self, name: str) -> str:
+        """The client's name of a field of `body`, or of something within it."""
+        for end in range(len(name), 0, -1):
+            if (end == len(name) or name[end] in ".[") and name[:end] in self.names:
+                return self.names[name[:end]] + name[end:]
+        return name
 
     @property
     def continues(self) -> bool:
@@ -87,6 +98,8 @@ class CompletedAnswer:
     """`body` as JSON."""
     native: dict[str, Any] | None = field(default=None, repr=False)
     """The provider's own answer, where it speaks the client's wire. A replay has none."""
+    request: ModelCall | None = field(default=None, repr=False)
+    """What it answers, for wires whose answers repeat the request. Set when it is written."""
 
 
 class StreamWriter(Protocol):
