@@ -46,7 +46,7 @@ class ModelCall:
     """The request in the client's own shape: for a provider that speaks the same wire."""
     names: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The client's names of fields of `body`, where its wire has others: `messages[1]` may be its `input[0]`."""
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = field(default=(), repr=False)
     """Fields of the client's request, by its names, that are not in `body`: they are dropped, and named as such."""
 
     def as_written(self, name: str) -> str:
