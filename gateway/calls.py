@@ -30,7 +30,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import answers, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, chat_call, dropped
+from gateway.call import Call, chat_call, dropped_of
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -201,11 +201,11 @@ class Calls:
 
     def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that take every parameter. Raises `RequestInvalid` if there is none."""
-        names = [self._dropped(request, model, route) for route in model.routes]
-        taken = tuple(route for route, missing in zip(model.routes, names, strict=True) if not missing)
+        dropped = [self._dropped(request, model, route) for route in model.routes]
+        taken = tuple(route for route, names in zip(model.routes, dropped, strict=True) if not names)
         if taken:
             return taken
-        name = names[0][0]
+        name = dropped[0][0]
         raise RequestInvalid(
             f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
         )
@@ -219,7 +219,7 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        return dropped(request, model, adapter.request(chat_call(request, model, route, output_limit=1)))
+        return dropped_of(request, model, adapter.request(chat_call(request, model, route, output_limit=1)))
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
@@ -248,7 +248,7 @@ class Calls:
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:
-            return tokens.of_request(request.body, self.count, family=model.vendor)
+            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None
         counted = await self.turns.run(owner, count) if request.big else count()

@@ -8,7 +8,7 @@ from domain.errors import RequestInvalid
 from gateway.wire import ModelCall
 
 NAMES = {"messages": "input", "messages[1]": "input[0]", "messages[1].tool_calls[0]": "input[3]", "max_tokens": "most"}
-CALL = ModelCall("m", {}, names=NAMES)
+CALL = ModelCall("m", {}, places=NAMES)
 
 
 @pytest.mark.parametrize(
