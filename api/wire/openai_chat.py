@@ -75,7 +75,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
     check_messages(_required(body, "messages", list))
     for name, value in body.items():
         if name in _TYPES:
-            _check_type(name, value, _TYPES[name])
+            check_type(name, value, _TYPES[name])
             _check_range(name, value)
     _check_tools(body)
     limit = _count(body, "max_completion_tokens", MAX_TOKENS) or _count(body, "max_tokens", MAX_TOKENS)
@@ -94,11 +94,11 @@ def _required(body: Mapping[str, Any], name: str, kind: type) -> Any:
     value = body.get(name)
     if value is None:
         raise RequestInvalid(f"'{name}' is required.", param=name, code="missing_required_parameter")
-    _check_type(name, value, (kind,))
+    check_type(name, value, (kind,))
     return value
 
 
-def _check_type(name: str, value: Any, types: tuple[type, ...]) -> None:
+def check_type(name: str, value: Any, types: tuple[type, ...]) -> None:
     if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
         raise RequestInvalid(
             f"'{name}' must be {' or '.join(_NAMES[t] for t in types)}.", param=name, code="invalid_type"
@@ -114,7 +114,7 @@ def _check_range(name: str, value: Any) -> None:
 
 def _count(body: Mapping[str, Any], name: str, most: int) -> int | None:
     value = body.get(name)
-    _check_type(name, value, (int,))
+    check_type(name, value, (int,))
     if value is not None and not 1 <= value <= most:
         raise RequestInvalid(f"'{name}' must be between 1 and {most}.", param=name)
     return value
@@ -152,7 +152,7 @@ def _check_content(message: Mapping[str, Any], role: str, at: str) -> None:
                 f"'{at}.content' is required.", param=f"{at}.content", code="missing_required_parameter"
             )
         return
-    _check_type(f"{at}.content", content, (str, list))
+    check_type(f"{at}.content", content, (str, list))
     for index, part in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(part, dict) or not isinstance(part.get("type"), str):
             where = f"{at}.content[{index}]"
