@@ -59,7 +59,7 @@ class Call:
     """Ends the stream of a call whose hold is not its own any more."""
     unsupported: UnsupportedFields = field(default_factory=UnsupportedFields)
     """What routes turned out not to take, in earlier calls."""
-    left_out: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    left_out: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict, repr=False)
     """What routes turned out not to take in this call."""
 
     @property

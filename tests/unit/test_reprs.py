@@ -26,7 +26,7 @@ PACKAGES = (
 )
 SHOWN = {
     "the operator's catalog, prices and plans": """
-        api_key_env applied base_url capabilities credits_per_unit description disabled_reason flat goods
+        api_key_env applied base_url capabilities credits_per_unit description disabled_reason drops flat goods
         input_modalities modality model models needs options output_modalities packs parameters passed_on passes path
         per_1k plan plans price_version prices provider providers rates rounding service_tiers sold_as stripe
         supported_parameters tags unit variants version ChatModel.name Model.name ModelEntry.name OfferEntry.name
@@ -39,7 +39,7 @@ SHOWN = {
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency extension failure finish_reason format glyph kind
         limit_source method param part purpose response_format role scope scopes service_tier source state status step
-        task type voice whose wire Letter.subject Throttle.name Voice.name
+        task type unsupported voice whose wire Letter.subject Throttle.name Voice.name
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
