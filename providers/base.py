@@ -73,6 +73,8 @@ class NativeRequest:
     wire: str
     """The vendor's wire, such as `anthropic`. An adapter of another wire ignores the request."""
     body: dict[str, Any] = field(repr=False)
+    betas: tuple[str, ...] = field(default=(), repr=False)
+    """Features that its client named in a header, such as `anthropic-beta`. The adapter sends those that it knows."""
 
 
 @record
@@ -140,7 +142,11 @@ class Delta:
     finished: tuple[int, ...] = ()
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = field(default=None, repr=False)
-    """The vendor's own event, when `ChatCall.native` was sent. An event that ends a choice carries no text."""
+    """The vendor's own event, when `ChatCall.native` was sent: its JSON, without a name and a frame around it.
+
+    An event that ends a choice carries no text. Once a stream has such events, a delta without one repeats what they
+    say, for a client of another wire. The vendor's own events of life and of the end (`ping`, `message_stop`) are none.
+    """
 
 
 @record
