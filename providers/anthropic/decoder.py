@@ -186,12 +186,13 @@ class AnthropicDecoder:
     def _delta(self, part: Part, native: bytes | None = None) -> Iterator[ProviderEvent]:
         yield from self._accept()
         delta = part.delta
-        if not self._begun:
+        if not self._begun and (delta or native is None):
             self._begun = True
             delta = {"role": "assistant", **delta}
         if part.text:
             self._events.spoken()
-        yield Delta({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, part.text, (), native)
+        choices = [{"index": 0, "delta": delta, "finish_reason": None}] if delta or native is None else []
+        yield Delta({"choices": choices}, part.text, (), native)
 
     def _report(self, usage: Usage | None) -> Iterator[ProviderEvent]:
         if usage is not None:
