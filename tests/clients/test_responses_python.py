@@ -104,7 +104,8 @@ def test_a_tool_is_called_and_its_result_is_read(client: OpenAI, tool: Any) -> N
     assert call.name == tool["name"]
     assert call.type == "custom_tool_call" or json.loads(call.arguments)["city"]
     output: Any = {"type": f"{kind}_output", "call_id": call.call_id, "output": "It is Rome."}
-    again = client.responses.create(model="demo-chat", input=[*ask, call.to_dict(), output], tools=[tool])
+    then: Any = [*ask, call.to_dict(), output]
+    again = client.responses.create(model="demo-chat", input=then, tools=[tool])
     assert "Rome" in again.output_text
 
 
