@@ -18,14 +18,14 @@ _MODES = ("none", "auto", "required")
 
 @dataclass(slots=True)
 class Tools:
-    functions: list[dict[str, Any]] = field(default_factory=list)
+    functions: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """In the shape of OpenAI's chat."""
-    search: dict[str, Any] | None = None
+    search: dict[str, Any] | None = field(default=None, repr=False)
     """`web_search_options`, if there is a tool for a web search."""
-    choice: Any = None
-    places: dict[str, str] = field(default_factory=dict)
+    choice: Any = field(default=None, repr=False)
+    places: dict[str, str] = field(default_factory=dict, repr=False)
     """The client's names of the tools."""
-    names: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list, repr=False)
     """The same of each of `functions`."""
 
 
