@@ -78,6 +78,7 @@ class Capability(StrEnum):
     STREAM_USAGE = "stream_usage"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
     DEVELOPER_ROLE = "developer_role"
+    PACKED_EMBEDDINGS = "packed_embeddings"
     DISABLE_LOGGING = "disable_logging"
 
 

@@ -3,23 +3,23 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
 from domain import pricing, usage
 from domain.catalog import Capability, Model, Route
-from domain.errors import GatewayError
+from domain.errors import GatewayError, UpstreamError
 from domain.ids import chat_id
 from domain.pricing import Usage
 from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
-from gateway import extras
+from gateway import embeddings, extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.saved_turns import Turn
 from gateway.wire import Head, ModelCall
-from providers.base import ChatCall, UpstreamRequest
+from providers.base import ChatCall, ChatUpstream, Embeddings, Headers, UpstreamRequest, WholeAnswer
 
 GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
 """Fields that are for this server and never go upstream."""
@@ -68,7 +68,8 @@ class Call:
     @property
     def max_input(self) -> int:
         """The most input tokens that a provider may report and still be believed."""
-        return max(self.model.context_window or pricing.MAX_TOKENS, self.input.bound)
+        inputs = 1 if self.request.embedding is None else len(self.request.embedding.inputs)
+        return max((self.model.context_window or pricing.MAX_TOKENS) * inputs, self.input.bound)
 
     def grows_on(self, route: Route) -> bool:
         return hold_grows(self.request, route)
@@ -83,6 +84,9 @@ class Call:
 
     def upstream(self, route: Route) -> ChatCall:
         return chat_call(self.request, self.model, route, self.output_limit(route))
+
+    def asking(self, route: Route, upstream: ChatUpstream) -> "Asking":
+        return asking(self.request, self.model, route, self.output_limit(route), upstream)
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
@@ -117,6 +121,30 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         choices=request.choices,
         native=request.native,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A call in the hands of one route's adapter, whose functions for it these are."""
+
+    request: Callable[[], UpstreamRequest]
+    answer: Callable[[bytes], WholeAnswer | Embeddings]
+    error: Callable[[int, Headers, bytes], GatewayError]
+
+
+def asking(request: ModelCall, model: Model, route: Route, output_limit: int, upstream: ChatUpstream) -> Asking:
+    """Raises `UpstreamError` if the route's provider has no adapter for what is asked for."""
+    if request.embedding is None:
+        chat, adapter = chat_call(request, model, route, output_limit), upstream.adapter
+        return Asking(partial(adapter.request, chat), partial(adapter.answer, chat), partial(adapter.error, chat))
+    if upstream.embeddings is None:
+        raise UpstreamError("This provider has no adapter of embeddings here.")
+    body = _upstream_body(request.body, model.supported_parameters)
+    made, embedder = (
+        embeddings.call_on(route, request.embedding, body, _names(route.capabilities)),
+        upstream.embeddings,
+    )
+    return Asking(partial(embedder.request, made), partial(embedder.answer, made), partial(embedder.error, made))
 
 
 @lru_cache(maxsize=256)

@@ -23,6 +23,16 @@ class SaveOptions:
 
 
 @record
+class EmbeddingRequest:
+    """What a request for embeddings asks for."""
+
+    inputs: tuple[str | list[int], ...] = field(repr=False)
+    dimensions: int | None = None
+    base64: bool = False
+    """The client gets vectors in base64; else as arrays of numbers."""
+
+
+@record
 class ModelCall:
     """One request to a model, in the gateway's words."""
 
@@ -44,6 +54,13 @@ class ModelCall:
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
+    embedding: EmbeddingRequest | None = None
+    """Set for a request for embeddings. `body` is then OpenAI's body of that endpoint."""
+
+    @property
+    def kind(self) -> str:
+        """As the ledger names it."""
+        return "chat" if self.embedding is None else "embedding"
 
     @property
     def continues(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles import embeddings_wire, malformed_chunks, raw_answers, usage_variants
 
 ANSWER = "The answer is four."
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
@@ -101,12 +101,21 @@ class OpenAIServer:
     async def _listen(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embed)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         self.port = runner.addresses[0][1]
         return runner
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.seen.append(Seen(body, dict(request.headers)))
+        status, answer = embeddings_wire.answer(body)
+        if isinstance(answer, str):
+            return web.Response(text=answer, content_type="text/html")
+        return web.json_response(answer, status=status, headers={"retry-after": "7"} if status == 429 else {})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
