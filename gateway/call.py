@@ -19,7 +19,15 @@ from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.saved_turns import Turn
 from gateway.wire import Head, ModelCall
-from providers.base import ChatCall, ChatUpstream, Embeddings, Headers, UpstreamRequest, WholeAnswer
+from providers.base import (
+    ChatCall,
+    ChatUpstream,
+    Embeddings,
+    Headers,
+    NativeRequest,
+    UpstreamRequest,
+    WholeAnswer,
+)
 
 GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
 """Fields that are for this server and never go upstream."""
@@ -63,7 +71,7 @@ class Call:
     @property
     def head(self) -> Head:
         conversation_id = self.turn.conversation_id if self.turn else None
-        return Head(chat_id(self.hold_id), self.created, self.request, self.held, conversation_id)
+        return Head(chat_id(self.hold_id), self.created, self.request, self.held, conversation_id, self.input.count)
 
     @property
     def max_input(self) -> int:
@@ -85,12 +93,12 @@ class Call:
     def upstream(self, route: Route) -> ChatCall:
         return chat_call(self.request, self.model, route, self.output_limit(route))
 
-    def asking(self, route: Route, upstream: ChatUpstream) -> "Asking":
-        return asking(self.request, self.model, route, self.output_limit(route), upstream)
+    def on_route(self, route: Route, upstream: ChatUpstream) -> "RouteCall":
+        return route_call(self.request, self.model, route, self.output_limit(route), upstream)
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
-        self.dropped = (*rejected(self.request, self.model), *request.dropped)
+        self.dropped = dropped_of(self.request, self.model, request)
 
     def counted(self) -> Usage:
         """The usage that passed through, by our own count."""
@@ -119,12 +127,12 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         passes=route.passes,
         stream=request.stream,
         choices=request.choices,
-        native=request.native,
+        native=_native(request.native, model.supported_parameters),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RouteCall:
     """A call in the hands of one route's adapter, whose functions for it these are."""
 
     request: Callable[[], UpstreamRequest]
@@ -132,11 +140,11 @@ class Asking:
     error: Callable[[int, Headers, bytes], GatewayError]
 
 
-def asking(request: ModelCall, model: Model, route: Route, output_limit: int, upstream: ChatUpstream) -> Asking:
-    """Raises `UpstreamError` if the route's provider has no adapter for what is asked for."""
+def route_call(request: ModelCall, model: Model, route: Route, output_limit: int, upstream: ChatUpstream) -> RouteCall:
+    """Raises `UpstreamError` if the route's provider has no adapter for what the request is for."""
     if request.embedding is None:
         chat, adapter = chat_call(request, model, route, output_limit), upstream.adapter
-        return Asking(partial(adapter.request, chat), partial(adapter.answer, chat), partial(adapter.error, chat))
+        return RouteCall(partial(adapter.request, chat), partial(adapter.answer, chat), partial(adapter.error, chat))
     if upstream.embeddings is None:
         raise UpstreamError("This provider has no adapter of embeddings here.")
     body = _upstream_body(request.body, model.supported_parameters)
@@ -144,7 +152,7 @@ def asking(request: ModelCall, model: Model, route: Route, output_limit: int, up
         embeddings.call_on(route, request.embedding, body, _names(route.capabilities)),
         upstream.embeddings,
     )
-    return Asking(partial(embedder.request, made), partial(embedder.answer, made), partial(embedder.error, made))
+    return RouteCall(partial(embedder.request, made), partial(embedder.answer, made), partial(embedder.error, made))
 
 
 @lru_cache(maxsize=256)
@@ -166,6 +174,20 @@ def rejected(request: ModelCall, model: Model) -> tuple[str, ...]:
     """The sampling fields of this request that its model rejects: no adapter hears of them."""
     names = _rejected(model.supported_parameters)
     return tuple(name for name, value in request.body.items() if value is not None and name in names)
+
+
+def dropped_of(request: ModelCall, model: Model, upstream: UpstreamRequest) -> tuple[str, ...]:
+    """The parameters that a request to a provider leaves out, as the client names them."""
+    untranslated = () if upstream.native else tuple(request.untranslated)
+    names = (*rejected(request, model), *upstream.dropped)
+    return (*dict.fromkeys(map(request.as_written, names)), *untranslated)
+
+
+def _native(native: NativeRequest | None, supported: tuple[str, ...] | None) -> NativeRequest | None:
+    """Remove from a client's own request what is removed from its translation, where the names are the same."""
+    if native is None or _left_out(supported).isdisjoint(native.body):
+        return native
+    return NativeRequest(native.wire, _upstream_body(native.body, supported))
 
 
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:

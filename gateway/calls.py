@@ -30,7 +30,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import answers, embeddings, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, asking, rejected
+from gateway.call import Call, dropped_of, route_call
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -219,8 +219,8 @@ class Calls:
         return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
-        written = asking(request, model, route, 1, self.upstream(route.provider.name)).request()
-        return (*rejected(request, model), *written.dropped)
+        routed = route_call(request, model, route, 1, self.upstream(route.provider.name))
+        return dropped_of(request, model, routed.request())
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         if request.embedding is not None:
@@ -253,7 +253,7 @@ class Calls:
         def count() -> InputTokens:
             if request.embedding is not None:
                 return embeddings.input_tokens(request.embedding, model, self.count)
-            return tokens.of_request(request.body, self.count, family=model.vendor)
+            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None
         counted = await self.turns.run(owner, count) if request.big else count()

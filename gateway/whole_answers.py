@@ -10,7 +10,7 @@ from domain.catalog import Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
 from domain.pricing import Usage
 from gateway import answers, embeddings, replays
-from gateway.call import Asking, Call
+from gateway.call import Call, RouteCall
 from gateway.calls import Calls
 from gateway.idempotency import MAX_REPLAY_BYTES
 from gateway.routing import first_answer
@@ -51,19 +51,19 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
     async def ask(route: Route) -> tuple[CompletedAnswer, Settle]:
         call.route = route
         upstream = calls.upstream(route.provider.name)
-        asking = call.asking(route, upstream)
-        body = await _ask(upstream, call, asking)
+        routed = call.on_route(route, upstream)
+        body = await _ask(upstream, call, routed)
         if len(body) > LARGE_ANSWER_BYTES:
-            return await asyncio.to_thread(_read, calls, call, asking, body)
-        return _read(calls, call, asking, body)
+            return await asyncio.to_thread(_read, calls, call, routed, body)
+        return _read(calls, call, routed, body)
 
     return await first_answer(call.routes, calls.faults, ask)
 
 
-def _read(calls: Calls, call: Call, asking: Asking, body: bytes) -> tuple[CompletedAnswer, Settle]:
+def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
-    answer = asking.answer(body)
+    answer = routed.answer(body)
     used, above = calls.billed(call, answer.usage, "" if isinstance(answer, Embeddings) else answer.text)
     try:
         completed = _written(call, answer, used)
@@ -80,12 +80,12 @@ def _written(call: Call, answer: WholeAnswer | Embeddings, used: Usage) -> Compl
     return completed if answer.native is None else replace(completed, native=answer.native)
 
 
-async def _ask(upstream: ChatUpstream, call: Call, asking: Asking) -> bytes:
+async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall) -> bytes:
     """The body of an answer with status 200."""
-    request = asking.request()
+    request = routed.request()
     call.note_dropped(request)
-    asked_for = call.request.embedding
-    collected = _Collected(MAX_ANSWER_BYTES if asked_for is None else embeddings.max_answer_bytes(asked_for))
+    embedding = call.request.embedding
+    collected = _Collected(MAX_ANSWER_BYTES if embedding is None else embeddings.max_answer_bytes(embedding))
     total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
     timeouts = Timeouts(upstream.timeouts.connect, first_byte=total, idle=total, total=total)
     exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
@@ -94,7 +94,7 @@ async def _ask(upstream: ChatUpstream, call: Call, asking: Asking) -> bytes:
     finally:
         exchange.close()
     if status != 200:
-        raise asking.error(status, headers, body)
+        raise routed.error(status, headers, body)
     return body
 
 

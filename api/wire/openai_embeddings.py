@@ -1,13 +1,12 @@
 """`POST /v1/embeddings` in OpenAI's form: texts or arrays of tokens in, vectors as numbers or as base64 out."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from api import errors, openapi_chat
 from api.wire import fields
-from api.wire.base import EVENT_STREAM, JSON, ErrorAnswer
+from api.wire.base import EVENT_STREAM, JSON
 from api.wire.openai_chat_stream import yout
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
@@ -29,18 +28,13 @@ class OpenAIEmbeddings:
     writer = None
     content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_chat.EMBEDDINGS
+    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return parse(body)
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         return answer.encoded[:-1] + b',"yout":' + orjson.dumps(yout(bill)) + b"}"
-
-    def error(self, error: ErrorAnswer, request_id: str) -> bytes:
-        """The pipeline calls the prompt `messages`."""
-        if error.param is not None and error.param.startswith("messages"):
-            error = replace(error, param="input")
-        return errors.openai_error(error, request_id)
 
 
 def parse(body: dict[str, Any]) -> ModelCall:
@@ -62,6 +56,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         max_credits=fields.count(body, "max_credits", MAX_AMOUNT),
         strict=body.get("strict") is True,
         embedding=EmbeddingRequest(inputs, dimensions, form == "base64"),
+        places={"messages": "input"},
     )
 
 
