@@ -73,6 +73,7 @@ class CatalogBuilder:
             options=entry.options,
             capabilities=entry.capabilities,
             passes=entry.passes,
+            drops=entry.drops,
         )
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
@@ -140,6 +141,7 @@ class CatalogBuilder:
                         weight=route.weight,
                         capabilities=capabilities,
                         passes=provider.passes | entry.passes,
+                        drops=provider.drops | route.drops,
                         costs=self._costs(entry, route),
                     )
                 )

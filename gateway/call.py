@@ -12,16 +12,19 @@ from domain.catalog import Capability, Model, Route
 from domain.errors import GatewayError, UpstreamError
 from domain.ids import chat_id
 from domain.pricing import Usage
+from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
-from gateway import embeddings, extras
+from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.saved_turns import Turn
+from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import Head, ModelCall
 from providers.base import (
     ChatCall,
     ChatUpstream,
+    EmbeddingCall,
     Embeddings,
     Headers,
     NativeRequest,
@@ -63,6 +66,10 @@ class Call:
     """Is told how its hold ended, before the client. It may not raise."""
     hold_lost: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
+    unsupported: UnsupportedFields = field(default_factory=UnsupportedFields)
+    """What routes turned out not to take, in earlier calls."""
+    left_out: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict, repr=False)
+    """What routes turned out not to take in this call."""
 
     @property
     def hold_id(self) -> UUID:
@@ -91,10 +98,31 @@ class Call:
         return max(limit, self.model.max_output_tokens or 0) if self.grows_on(route) else limit
 
     def upstream(self, route: Route) -> ChatCall:
-        return chat_call(self.request, self.model, route, self.output_limit(route))
+        return chat_call(self.request, self.model, route, self.output_limit(route), self._unsupported_by(route))
 
     def on_route(self, route: Route, upstream: ChatUpstream) -> "RouteCall":
-        return route_call(self.request, self.model, route, self.output_limit(route), upstream)
+        limit, unsupported = self.output_limit(route), self._unsupported_by(route)
+        return route_call(adapter_call(self.request, self.model, route, limit, unsupported), upstream)
+
+    def _unsupported_by(self, route: Route) -> frozenset[str]:
+        drops = self.unsupported.of(route)
+        return drops | self.left_out.get(route.key, frozenset()) if self.left_out else drops
+
+    def again(self, route: Route, error: GatewayError) -> bool:
+        """Tell whether the same route is to be asked again, without what its provider named as unsupported.
+
+        A strict call loses nothing of what its caller wrote.
+        """
+        fresh = error.unsupported - self.left_out.get(route.key, frozenset())
+        if not fresh or ((self.request.strict or self.reserved.strict) and not fresh <= SET_HERE):
+            return False
+        self.left_out[route.key] = error.unsupported | self.left_out.get(route.key, frozenset())
+        return True
+
+    def learn(self) -> None:
+        """Remember what was left out for the route that has answered."""
+        if self.left_out and self.route is not None:
+            self.unsupported.remember(self.route, self.left_out.get(self.route.key, frozenset()))
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
@@ -118,13 +146,16 @@ def hold_grows(request: ModelCall, route: Route) -> bool:
     return request.stream and request.output_limit is None and Capability.METERABLE in route.capabilities
 
 
-def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int) -> ChatCall:
+def chat_call(
+    request: ModelCall, model: Model, route: Route, output_limit: int, unsupported: frozenset[str] = frozenset()
+) -> ChatCall:
     return ChatCall(
         model=route.model,
         body=_upstream_body(request.body, model.supported_parameters),
         output_limit=output_limit,
         capabilities=_names(route.capabilities),
         passes=route.passes,
+        drops=route.drops | unsupported if unsupported else route.drops,
         stream=request.stream,
         choices=request.choices,
         native=_native(request.native, model.supported_parameters),
@@ -140,19 +171,37 @@ class RouteCall:
     error: Callable[[int, Headers, bytes], GatewayError]
 
 
-def route_call(request: ModelCall, model: Model, route: Route, output_limit: int, upstream: ChatUpstream) -> RouteCall:
+def route_call(call: ChatCall | EmbeddingCall, upstream: ChatUpstream) -> RouteCall:
     """Raises `UpstreamError` if the route's provider has no adapter for what the request is for."""
-    if request.embedding is None:
-        chat, adapter = chat_call(request, model, route, output_limit), upstream.adapter
-        return RouteCall(partial(adapter.request, chat), partial(adapter.answer, chat), partial(adapter.error, chat))
-    if upstream.embeddings is None:
+    if isinstance(call, ChatCall):
+        chat = upstream.adapter
+        return RouteCall(partial(chat.request, call), partial(chat.answer, call), partial(chat.error, call))
+    embedder = upstream.embeddings
+    if embedder is None:
         raise UpstreamError("This provider has no adapter of embeddings here.")
-    body = _upstream_body(request.body, model.supported_parameters)
-    made, embedder = (
-        embeddings.call_on(route, request.embedding, body, _names(route.capabilities)),
-        upstream.embeddings,
+    return RouteCall(partial(embedder.request, call), partial(embedder.answer, call), partial(embedder.error, call))
+
+
+def adapter_call(
+    request: ModelCall, model: Model, route: Route, output_limit: int, unsupported: frozenset[str]
+) -> ChatCall | EmbeddingCall:
+    if request.embedding is None:
+        return chat_call(request, model, route, output_limit, unsupported)
+    return _embedding_call(request, model, route, unsupported)
+
+
+def _embedding_call(request: ModelCall, model: Model, route: Route, unsupported: frozenset[str]) -> EmbeddingCall:
+    embedding = request.embedding
+    assert embedding is not None  # noqa: S101  # else it is a chat
+    return EmbeddingCall(
+        model=route.model,
+        body=_upstream_body(request.body, model.supported_parameters),
+        inputs=embedding.inputs,
+        dimensions=embedding.dimensions,
+        base64=embedding.base64,
+        passes=route.passes,
+        drops=route.drops | unsupported,
     )
-    return RouteCall(partial(embedder.request, made), partial(embedder.answer, made), partial(embedder.error, made))
 
 
 @lru_cache(maxsize=256)

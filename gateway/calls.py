@@ -30,7 +30,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import answers, embeddings, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, dropped_of, route_call
+from gateway.call import Call, adapter_call, dropped_of, route_call
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -38,6 +38,7 @@ from gateway.produced_output import ProducedOutput
 from gateway.routing import RouteFaults
 from gateway.saved_turns import ConversationTurns
 from gateway.streams import ClientSink, Stream
+from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import ModelCall, StreamWriter
 from providers.base import ChatUpstream
 
@@ -78,6 +79,7 @@ class Calls:
         """Set where calls can be saved."""
         self.faults = RouteFaults()
         self.abandoned = AbandonedStreams()
+        self.unsupported = UnsupportedFields()
         self.live: dict[UUID, Call] = {}
         self.unbilled_output = 0
         """Output tokens above the limit that was sent. Nobody is charged for them."""
@@ -123,6 +125,7 @@ class Calls:
             created=int(time.time()),
             output=ProducedOutput(self.count),
             held=reserved.amount,
+            unsupported=self.unsupported,
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
@@ -219,8 +222,8 @@ class Calls:
         return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
-        routed = route_call(request, model, route, 1, self.upstream(route.provider.name))
-        return dropped_of(request, model, routed.request())
+        call = adapter_call(request, model, route, 1, self.unsupported.of(route))
+        return dropped_of(request, model, route_call(call, self.upstream(route.provider.name)).request())
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         if request.embedding is not None:
@@ -279,6 +282,7 @@ class Calls:
 
         If the call can be replayed, the same transaction stores the encrypted answer, without its cost.
         """
+        call.learn()
         return await self._close(call, lambda: self._charge(call, charge))
 
     def _charge(self, call: Call, charge: events.Settle) -> Settle:

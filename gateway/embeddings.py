@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from domain import tokens
-from domain.catalog import Modality, Model, Route
+from domain.catalog import Modality, Model
 from domain.errors import ContextLengthExceeded, RequestInvalid, UpstreamError
 from domain.pricing import Usage
 from domain.tokens import CountText, InputTokens
 from gateway.wire import CompletedAnswer, EmbeddingRequest, Head, ModelCall
-from providers.base import EmbeddingCall, Embeddings, Vector
+from providers.base import Embeddings, Vector
 
 MAX_TOKENS = 300_000
 """Of all inputs of one request together, as at OpenAI."""
@@ -60,20 +60,6 @@ def input_tokens(request: EmbeddingRequest, model: Model, count: CountText) -> I
             "(context_length_exceeded)."
         )
     return total
-
-
-def call_on(
-    route: Route, request: EmbeddingRequest, body: dict[str, Any], capabilities: frozenset[str]
-) -> EmbeddingCall:
-    return EmbeddingCall(
-        model=route.model,
-        body=body,
-        inputs=request.inputs,
-        dimensions=request.dimensions,
-        base64=request.base64,
-        capabilities=capabilities,
-        passes=route.passes,
-    )
 
 
 def max_answer_bytes(request: EmbeddingRequest) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.catalog import Provider
-from domain.errors import GatewayError, UpstreamError
+from domain.errors import ContextLengthExceeded, GatewayError, UpstreamError
 from domain.pricing import Usage, UsageSource
 from providers import fields, upstream_json
 from providers.base import EmbeddingCall, Embeddings, Headers, UpstreamRequest, Vector
-from providers.openai import errors, usage
+from providers.openai import errors, unsupported, usage
 from providers.openai.headers import headers_of
 
 ALLOWED = frozenset(
@@ -32,14 +32,18 @@ class OpenAIEmbeddings:
         self._headers = {**headers_of(provider, referer), "Accept": "application/json"}
 
     def request(self, call: EmbeddingCall) -> UpstreamRequest:
+        body, dropped = self._payload(call)
+        return UpstreamRequest(self._url, self._headers, upstream_json.written(body), dropped=dropped)
+
+    def _payload(self, call: EmbeddingCall) -> tuple[dict[str, Any], tuple[str, ...]]:
         given = {name: value for name, value in call.body.items() if name not in _OURS and value is not None}
-        body, dropped = fields.split(given, ALLOWED, call.passes)
+        body, dropped = fields.split(given, ALLOWED, call.passes, call.drops)
         body["model"] = call.model
-        if call.base64 and "packed_embeddings" in call.capabilities:
-            body["encoding_format"] = "base64"
+        if call.base64 and "encoding_format" not in call.drops:
+            body["encoding_format"] = "base64"  # a fourth of the bytes; numbers are what every server answers without
         if self._openrouter:
             body["provider"] = {"data_collection": "deny", "zdr": True}
-        return UpstreamRequest(self._url, self._headers, upstream_json.written(body), dropped=dropped)
+        return body, dropped
 
     def answer(self, call: EmbeddingCall, body: bytes) -> Embeddings:
         value, _ = upstream_json.read(body, MAX_VALUES_PER_INPUT * (1 + len(call.inputs)))
@@ -53,7 +57,10 @@ class OpenAIEmbeddings:
         return Embeddings([_vector(each.get("embedding")) for each in _in_order(data)], _usage(value.get("usage")))
 
     def error(self, call: EmbeddingCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        return errors.of(status, headers, body, call.body)
+        error = errors.of(status, headers, body, call.body)
+        if status in errors.OF_THE_CLIENT and not isinstance(error, ContextLengthExceeded):
+            error.unsupported = unsupported.of(errors.value_of(body), call, self._payload(call)[0])
+        return error
 
 
 def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:

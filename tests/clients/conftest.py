@@ -148,11 +148,6 @@ kind = "openai"
 base_url = "{upstream}"
 capabilities = ["stream_usage", "abort_stops_billing", "meterable"]
 
-[providers.packed]
-kind = "openai"
-base_url = "{upstream}"
-capabilities = ["packed_embeddings"]
-
 [providers.unreachable]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
@@ -165,8 +160,6 @@ base_url = "http://127.0.0.1:1/v1"
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
     embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
-        "test-embed-packed": ["packed/embed"],
-        "test-embed-packed-numbers": ["packed/embed-numbers"],
         "test-embed-second": ["unreachable/x", "foreign/embed-broken", "foreign/embed-fewer", "foreign/embed"],
     }
     written += [embedding_model(name, *routes) for name, routes in embedders.items()]

@@ -20,7 +20,7 @@ USAGES: dict[str, Any] = {
     "embed-total": {"total_tokens": 7},
     "embed-above": {"prompt_tokens": 8193, "total_tokens": 8193},
 }
-MODELS = ("embed", "embed-numbers", "embed-backwards", "embed-unnumbered", *STATUSES, *FAULTS, *USAGES)
+MODELS = ("embed", "embed-numbers", "embed-picky", "embed-backwards", "embed-unnumbered", *STATUSES, *FAULTS, *USAGES)
 
 
 def inputs_of(body: dict[str, Any]) -> list[Any]:
@@ -42,6 +42,9 @@ def answer(body: dict[str, Any]) -> tuple[int, Any]:
     model = body["model"]
     if model in STATUSES:
         return STATUSES[model], {"error": {"message": SECRET, "type": "x", "param": None, "code": "y"}}
+    if model == "embed-picky" and "encoding_format" in body:
+        error = {"message": f"Unknown parameter: encoding_format. {SECRET}", "param": "encoding_format"}
+        return 400, {"error": error | {"code": "unknown_parameter"}}
     if model == "embed-page":
         return 200, f"<html>{SECRET}</html>"
     if model == "embed-error-inside":
