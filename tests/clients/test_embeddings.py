@@ -192,7 +192,7 @@ def test_what_a_field_of_another_vendor_does(client: OpenAI, upstream: OpenAISer
     )
     assert raw.headers["x-yout-dropped-parameters"] == "colour"
     assert raw.headers["x-yout-credits-charged"] == str(COST)
-    assert upstream.seen[-1].body.keys() == {"model", "input", "input_type"}
+    assert upstream.seen[-1].body.keys() == {"model", "input", "input_type", "encoding_format"}
 
 
 def test_the_same_request_again_is_answered_from_what_was_kept(client: OpenAI, upstream: OpenAIServer) -> None:
