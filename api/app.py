@@ -41,10 +41,11 @@ from api.resources import Resources
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
+from api.wire.openai_embeddings import OpenAIEmbeddings
 from api.wire.openai_responses import OpenAIResponses
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), OpenAIResponses(), NativeChat())
+WIRES: tuple[ClientWire, ...] = (OpenAIChat(), OpenAIResponses(), NativeChat(), OpenAIEmbeddings())
 """Every client wire of this API."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api import errors, openapi_responses
+from api.wire import fields as wire_fields
 from api.wire import openai_chat, responses_stream, responses_tools
 from api.wire.base import EVENT_STREAM, JSON
 from api.wire.responses_input import Conversation
@@ -126,7 +127,7 @@ def _check(body: Mapping[str, Any]) -> None:
     if body.get("truncation") not in (None, "auto", "disabled"):
         raise RequestInvalid("'truncation' must be auto or disabled.", param="truncation")
     for name, types in _TYPES.items():
-        openai_chat.check_type(name, body.get(name), types)
+        wire_fields.check_type(name, body.get(name), types)
 
 
 def _conversation(body: Mapping[str, Any]) -> Conversation:
@@ -135,7 +136,7 @@ def _conversation(body: Mapping[str, Any]) -> Conversation:
         conversation.instruct(instructions)
     if given is None:
         raise RequestInvalid("'input' is required.", param="input", code="missing_required_parameter")
-    openai_chat.check_type("input", given, (str, list))
+    wire_fields.check_type("input", given, (str, list))
     if isinstance(given, str):
         conversation.ask(given)
     else:
@@ -185,7 +186,7 @@ def _formats(body: Mapping[str, Any]) -> dict[str, Any]:
         ("verbosity", text.get("verbosity"), "text.verbosity"),
         ("reasoning_effort", reasoning.get("effort"), "reasoning.effort"),
     ):
-        openai_chat.check_type(at, value, (str,))
+        wire_fields.check_type(at, value, (str,))
         if value is not None:
             fields[name] = value
     return fields
@@ -200,7 +201,7 @@ def _logprobs(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _limit(body: Mapping[str, Any]) -> int | None:
     limit: int | None = body.get("max_output_tokens")
-    openai_chat.check_type("max_output_tokens", limit, (int,))
+    wire_fields.check_type("max_output_tokens", limit, (int,))
     if limit is not None and not MIN_OUTPUT_TOKENS <= limit <= MAX_TOKENS:
         raise RequestInvalid(
             f"'max_output_tokens' must be between {MIN_OUTPUT_TOKENS} and {MAX_TOKENS}.", param="max_output_tokens"
