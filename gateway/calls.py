@@ -219,7 +219,8 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        return dropped_of(request, model, adapter.request(chat_call(request, model, route, output_limit=1)))
+        limit = request.output_limit or model.max_output_tokens or _DEFAULT_OUTPUT
+        return dropped_of(request, model, adapter.request(chat_call(request, model, route, output_limit=limit)))
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
