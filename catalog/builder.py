@@ -71,6 +71,7 @@ class CatalogBuilder:
             options=entry.options,
             capabilities=entry.capabilities,
             passes=entry.passes,
+            drops=entry.drops,
         )
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
@@ -136,6 +137,7 @@ class CatalogBuilder:
                         weight=route.weight,
                         capabilities=capabilities,
                         passes=provider.passes | entry.passes,
+                        drops=provider.drops | route.drops,
                         costs=self._costs(entry, route),
                     )
                 )
