@@ -52,6 +52,16 @@ def test_what_it_lacks_is_dropped_and_named_unless_it_asks_for_nothing() -> None
     assert not set(json.loads(request.body)) & set(lacking)
 
 
+def test_unknown_fields_within_are_named_and_those_of_this_wire_are_not() -> None:
+    result = {"role": "tool", "tool_call_id": "t", "content": "x", "is_error": True, "novel": 1}
+    assert request_of({"messages": [*HELLO, result]}).dropped == ("messages.novel",)
+
+
+def test_what_a_route_does_not_take_is_dropped() -> None:
+    request = request_of({"stop": "x", "top_k": 5}, drops=frozenset({"stop", "top_k"}))
+    assert (set(json.loads(request.body)), request.dropped) == ({"messages", "model", "max_tokens"}, ("stop", "top_k"))
+
+
 def test_what_the_catalog_passes_is_sent_but_replaces_nothing() -> None:
     body = sent(
         {"vendor": 1, "inference_geo": "us", "stop_sequences": ["x"]}, passes=frozenset({"vendor", "max_tokens"})
