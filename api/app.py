@@ -38,12 +38,13 @@ from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
 from api.outputs import Outputs
 from api.resources import Resources
+from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat())
+WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat(), AnthropicMessages())
 """Every client wire of this API."""
 
 
