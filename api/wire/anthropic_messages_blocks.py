@@ -17,7 +17,7 @@ Event = Callable[..., bytes]
 
 @dataclass(slots=True, eq=False)
 class _Block:
-    key: object
+    key: object = field(repr=False)
     """What its deltas have in common: two parts with one key belong to one block."""
     content: dict[str, Any] = field(repr=False)
     """As it starts."""
