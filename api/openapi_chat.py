@@ -200,7 +200,7 @@ _EMBEDDINGS = {
         },
         "id": {"type": "string", "description": "The id of its charge."},
         "created": {"type": "integer"},
-        "yout": _YOUT,
+        "yout": YOUT,
     },
 }
 EMBEDDINGS: dict[str, Any] = {
@@ -208,8 +208,8 @@ EMBEDDINGS: dict[str, Any] = {
     "summary": "Embeddings, as OpenAI has them",
     "operationId": "create_embeddings",
     "security": [{"HTTPBearer": []}],
-    "parameters": [_ONCE, _STRICT],
-    "requestBody": _body(
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
         ["model", "input"],
         {
             "model": {"type": "string", "examples": ["demo-embedding"]},
@@ -225,16 +225,16 @@ EMBEDDINGS: dict[str, Any] = {
             },
             "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None]},
             "dimensions": {"type": ["integer", "null"], "minimum": 1},
-            "max_credits": _LIMITS["max_credits"],
-            "strict": _LIMITS["strict"],
+            "max_credits": LIMITS["max_credits"],
+            "strict": LIMITS["strict"],
         },
     ),
     "responses": {
         "200": {
             "description": "The vectors, with what they cost",
-            "headers": _DROPPED,
+            "headers": DROPPED,
             "content": {"application/json": {"schema": _EMBEDDINGS}},
         },
-        "409": _RUNNING,
+        "409": RUNNING,
     },
 }
