@@ -38,6 +38,7 @@ from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
 from api.outputs import Outputs
 from api.resources import Resources
+from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
@@ -45,7 +46,13 @@ from api.wire.openai_embeddings import OpenAIEmbeddings
 from api.wire.openai_responses import OpenAIResponses
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), OpenAIResponses(), NativeChat(), OpenAIEmbeddings())
+WIRES: tuple[ClientWire, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    NativeChat(),
+    AnthropicMessages(),
+    OpenAIEmbeddings(),
+)
 """Every client wire of this API."""
 
 
