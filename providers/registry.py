@@ -9,6 +9,9 @@ from domain.errors import UpstreamError
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoTransport
+from providers.gemini import request as gemini_request
+from providers.gemini import vertex
+from providers.gemini.adapter import GeminiAdapter
 from providers.openai import request
 from providers.openai.adapter import OpenAIAdapter
 
@@ -40,6 +43,14 @@ def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
 
 
+def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(GeminiAdapter(provider, models="models"), upstream.transport, upstream.timeouts)
+
+
+def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return vertex.upstream(provider, upstream.transport, upstream.timeouts)
+
+
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts)
 
@@ -55,7 +66,14 @@ KINDS: Mapping[str, Kind] = {
     "openrouter": Kind(_TEXT, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "anthropic": Kind(),
-    "gemini": Kind(),
+    "gemini": Kind(_TEXT, gemini_request.PARAMETERS, chat=_gemini),
+    "vertex": Kind(
+        _TEXT,
+        gemini_request.PARAMETERS,
+        options=vertex.OPTIONS,
+        problem=vertex.problem,
+        chat=_vertex,
+    ),
     "fal": Kind(),
     "replicate": Kind(),
     "elevenlabs": Kind(),

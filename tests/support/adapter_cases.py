@@ -10,7 +10,9 @@ from pydantic import SecretStr
 from domain.catalog import Provider
 from providers.base import ChatAdapter, UpstreamRequest
 from providers.demo.upstream import DemoAdapter
+from providers.gemini.adapter import GeminiAdapter
 from providers.openai.adapter import OpenAIAdapter
+from tests.support import gemini_answers
 
 SECRET = "SECRET"  # what no error may repeat: vendor texts, hosts and keys hold it
 EVENTS = {"content-type": "text/event-stream"}
@@ -189,8 +191,29 @@ def openai(adapter: ChatAdapter, errors: Mapping[str, tuple[int, bytes]] = ERROR
     return AdapterCases(adapter, OPENAI_STREAMS, FAILING, OPENAI_ANSWERS, OPENAI_NO_ANSWERS, errors)
 
 
+def gemini_sent(request: UpstreamRequest) -> tuple[str, int]:
+    body = json.loads(request.body)
+    return request.url.partition("/models/")[2].partition(":")[0], body["generationConfig"]["maxOutputTokens"]
+
+
+def gemini(adapter: ChatAdapter) -> AdapterCases:
+    streams = {name: Stream(*case) for name, case in gemini_answers.STREAMS.items()}
+    both = Stream(gemini_answers.events(gemini_answers.BOTH), "ab", 4, choices=2)
+    return AdapterCases(
+        adapter,
+        {**streams, "two candidates": both},
+        gemini_answers.BROKEN,
+        gemini_answers.ANSWERS,
+        gemini_answers.NO_ANSWERS,
+        gemini_answers.ERRORS,
+        gemini_sent,
+    )
+
+
 OURS: Mapping[str, AdapterCases] = {
     "openai": openai(OpenAIAdapter(provider("openai"))),
     "openrouter": openai(OpenAIAdapter(provider("openrouter"), openrouter=True)),
+    "gemini": gemini(GeminiAdapter(provider("gemini"), models="models")),
+    "vertex": gemini(GeminiAdapter(provider("vertex"), key_header="Authorization", models="projects/p/models")),
     "demo": openai(DemoAdapter(provider("demo")), OWN_ERRORS),
 }
