@@ -71,6 +71,7 @@ class CatalogBuilder:
             options=entry.options,
             capabilities=entry.capabilities,
             passes=entry.passes,
+            drops=entry.drops,
         )
         kind = self._kinds.get(entry.kind)
         if provider.active and kind is not None and kind.problem is not None and (why := kind.problem(provider)):
@@ -140,6 +141,7 @@ class CatalogBuilder:
                         weight=route.weight,
                         capabilities=capabilities,
                         passes=provider.passes | entry.passes,
+                        drops=provider.drops | route.drops,
                         costs=self._costs(entry, route),
                     )
                 )

@@ -76,6 +76,8 @@ class NativeRequest:
     wire: str
     """The vendor's wire, such as `anthropic`. An adapter of another wire ignores the request."""
     body: dict[str, Any] = field(repr=False)
+    betas: tuple[str, ...] = field(default=(), repr=False)
+    """Features that its client named in a header, such as `anthropic-beta`. The adapter sends those that it knows."""
 
 
 @record
@@ -90,6 +92,11 @@ class ChatCall:
     capabilities: frozenset[str] = frozenset()
     passes: frozenset[str] = frozenset()
     """Fields of the body that the catalog allows upstream, in addition to the adapter's own list. `*` allows all."""
+    drops: frozenset[str] = frozenset()
+    """Fields that this route does not take, by the catalog or by experience: see `domain.request_fields`.
+
+    A field of messages or of their parts is written `messages.<name>`.
+    """
     stream: bool = False
     choices: int = 1
     native: NativeRequest | None = None
@@ -146,7 +153,11 @@ class Delta:
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = field(default=None, repr=False)
     """The vendor's own event, when `ChatCall.native` was sent: the JSON object of one server-sent event, without its
-    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text."""
+    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text.
+
+    Once a stream has such events, a delta without one repeats what they say: for a client of another wire. Events that
+    only keep a connection alive, and the last one after the end of the answer (`message_stop`), are not given.
+    """
 
 
 @record
@@ -210,7 +221,10 @@ class ChatAdapter(Protocol):
     def decoder(self, call: ChatCall) -> StreamDecoder: ...
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB."""
+        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB.
+
+        `GatewayError.unsupported` of it has the fields to leave out when the same route is asked again.
+        """
 
 
 class Sink(Protocol):

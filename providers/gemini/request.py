@@ -36,8 +36,7 @@ _IMAGE_CONFIG = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
 
 def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
-    passes = frozenset(call.passes)
-    sent, dropped = fields.split(call.body, _ALLOWED, passes)
+    sent, dropped = fields.split(call.body, _ALLOWED, call.passes, call.drops)
     given = {name: value for name, value in sent.items() if value is not None and name not in _NEVER}
     dropped = (*dropped, *(name for name in sent if name in _NEVER))
     if not models.thinks(call.model):
