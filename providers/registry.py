@@ -17,6 +17,8 @@ from providers.gemini.adapter import GeminiAdapter
 from providers.openai import request
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.embeddings import OpenAIEmbeddings
+from providers.openai_responses import request as responses_request
+from providers.openai_responses.adapter import ResponsesAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return vertex.upstream(provider, upstream.transport, upstream.timeouts)
 
 
+def _responses(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(ResponsesAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts, DemoEmbeddings(provider))
 
@@ -76,6 +82,7 @@ KINDS: Mapping[str, Kind] = {
     "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
+    "openai_responses": Kind(_TEXT, responses_request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_responses),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
     "gemini": Kind(_TEXT, gemini_request.PARAMETERS, chat=_gemini),
     "vertex": Kind(
