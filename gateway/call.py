@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
+from gateway.routing import Attempt, Attempts, Router
 from gateway.saved_turns import Turn
 from gateway.wire import Head, ModelCall
 from providers.base import ChatCall, UpstreamRequest
@@ -55,6 +56,16 @@ class Call:
     """Is told how its hold ended, before the client. It may not raise."""
     hold_lost: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
+    attempts: Attempts = field(init=False)
+    """On its routes."""
+    router: InitVar[Router | None] = None
+
+    def __post_init__(self, router: Router | None) -> None:
+        self.attempts = Attempts(router or Router(), self.routes, self.reserved.account_id)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Begin an attempt: what the call is charged for is of its route."""
+        self.route = attempt.route
 
     @property
     def hold_id(self) -> UUID:

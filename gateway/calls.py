@@ -35,7 +35,7 @@ from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
 from gateway.produced_output import ProducedOutput
-from gateway.routing import RouteFaults
+from gateway.routing import RouteFaults, Router
 from gateway.saved_turns import ConversationTurns
 from gateway.streams import ClientSink, Stream
 from gateway.wire import ModelCall, StreamWriter
@@ -77,6 +77,7 @@ class Calls:
         self.conversation_turns: ConversationTurns | None = None
         """Set where calls can be saved."""
         self.faults = RouteFaults()
+        self.router = Router()
         self.abandoned = AbandonedStreams()
         self.live: dict[UUID, Call] = {}
         self.unbilled_output = 0
@@ -123,6 +124,7 @@ class Calls:
             created=int(time.time()),
             output=ProducedOutput(self.count),
             held=reserved.amount,
+            router=self.router,
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent

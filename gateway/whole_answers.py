@@ -6,16 +6,16 @@ from dataclasses import replace
 import orjson
 import structlog
 
-from domain.catalog import Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
 from gateway import answers, replays
 from gateway.call import Call
 from gateway.calls import Calls
-from gateway.routing import first_answer
+from gateway.routing import Attempt, first_answer
 from gateway.stream_events import Settle
+from gateway.timeouts import of_whole
 from gateway.upstream_streams import MAX_ERROR_BYTES
 from gateway.wire import Bill, CompletedAnswer
-from providers.base import ChatCall, ChatUpstream, Headers, Timeouts, UpstreamRequest, WholeAnswer
+from providers.base import ChatAdapter, ChatCall, ChatUpstream, Headers, UpstreamRequest, WholeAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -46,22 +46,31 @@ async def answer(calls: Calls, call: Call) -> tuple[CompletedAnswer, Bill]:
 async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]:
     """The answer as it goes out, but for what it cost: written before anything is charged."""
 
-    async def ask(route: Route) -> tuple[CompletedAnswer, Settle]:
-        call.route = route
-        upstream, chat = calls.upstream(route.provider.name), call.upstream(route)
-        body = await _ask(upstream, call, chat)
-        if len(body) > LARGE_ANSWER_BYTES:
-            return await asyncio.to_thread(_read, calls, call, chat, body)
-        return _read(calls, call, chat, body)
+    async def ask(attempt: Attempt) -> tuple[CompletedAnswer, Settle]:
+        call.begin(attempt)
+        if attempt.pause:
+            await asyncio.sleep(attempt.pause)
+        upstream, chat = calls.upstream(attempt.route.provider.name), call.upstream(attempt.route)
+        adapter = upstream.keyed(attempt.key)
+        body = await _ask(upstream, adapter, call, chat)
+        try:
+            if len(body) > LARGE_ANSWER_BYTES:
+                return await asyncio.to_thread(_read, calls, call, chat, adapter, body)
+            return _read(calls, call, chat, adapter, body)
+        except UpstreamError as error:
+            error.status = 200
+            raise
 
-    return await first_answer(call.routes, calls.faults, ask)
+    completed, charge = await first_answer(call.attempts, calls.faults, ask)
+    call.attempts.succeeded(charge.usage.output_tokens)
+    return completed, charge
 
 
-def _read(calls: Calls, call: Call, chat: ChatCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
-    assert call.route is not None  # noqa: S101  # it gave the body
+def _read(
+    calls: Calls, call: Call, chat: ChatCall, adapter: ChatAdapter, body: bytes
+) -> tuple[CompletedAnswer, Settle]:
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
-    adapter = calls.upstream(call.route.provider.name).adapter
     whole: WholeAnswer = adapter.answer(chat, body)
     used, above = calls.billed(call, whole.usage, whole.text)
     try:
@@ -73,20 +82,23 @@ def _read(calls: Calls, call: Call, chat: ChatCall, body: bytes) -> tuple[Comple
     return completed, Settle(used, minimum=True, unbilled_output=above, answer=replays.sealable(completed, call))
 
 
-async def _ask(upstream: ChatUpstream, call: Call, chat: ChatCall) -> bytes:
+async def _ask(upstream: ChatUpstream, adapter: ChatAdapter, call: Call, chat: ChatCall) -> bytes:
     """The body of an answer with status 200."""
-    request: UpstreamRequest = upstream.adapter.request(chat)
+    request: UpstreamRequest = adapter.request(chat)
     call.note_dropped(request)
     collected = _Collected()
-    total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
-    timeouts = Timeouts(upstream.timeouts.connect, first_byte=total, idle=total, total=total)
+    assert call.route is not None  # noqa: S101  # the attempt has begun
+    timeouts = of_whole(upstream.timeouts, call.route, chat.output_limit * chat.choices)
     exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole
     finally:
         exchange.close()
     if status != 200:
-        raise upstream.adapter.error(chat, status, headers, body)
+        error = adapter.error(chat, status, headers, body)
+        if isinstance(error, UpstreamError):
+            error.status = status
+        raise error
     return body
 
 
@@ -119,5 +131,7 @@ class _Collected:
             self.whole.set_result((self._status, self._headers, b"".join(self._parts)))
 
     def fail(self, error: GatewayError) -> None:
+        if self._status and isinstance(error, UpstreamError):
+            error.status = self._status
         if not self.whole.done():
             self.whole.set_exception(error)

@@ -252,3 +252,9 @@ class ChatUpstream:
     adapter: ChatAdapter
     transport: Transport
     timeouts: Timeouts
+    more: tuple[ChatAdapter, ...] = ()
+    """The adapter with each further key of the provider."""
+
+    def keyed(self, key: int) -> ChatAdapter:
+        """Return the adapter with the key of that number. A catalog that was reloaded may have fewer keys."""
+        return self.more[key - 1] if 0 < key <= len(self.more) else self.adapter
