@@ -154,6 +154,7 @@ class Provider(Frozen):
     """Further settings, as its kind names them."""
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
 
 
 class RouteTimeouts(Frozen):
@@ -180,12 +181,14 @@ class Route(Frozen):
     capabilities: frozenset[Capability]
     passes: frozenset[str] = frozenset()
     """Fields of a request that go upstream beside those that the adapter knows. `*`: every one."""
+    drops: frozenset[str] = frozenset()
+    """Fields of a request that do not go upstream here."""
     costs: Prices | None = None
     """What this provider bills us, in credits. None: not known. Nobody but the operator sees it."""
 
     @cached_property
     def key(self) -> tuple[str, str]:
-        """Names it among all routes of a deployment: models that share a route have one state of it."""
+        """What names the route in the memory of a process: it is the same after the catalog was reloaded."""
         return self.provider.name, self.model
 
 

@@ -5,7 +5,7 @@ overhead.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ PER_ROLE = 1
 """Every role's name is one token."""
 PER_NAME = 1
 REPLY_PRIMER = 3
+PER_INPUT = 2
+"""Tokens that some embedding models put around each input."""
 PER_TOOL = 8
 ANY_TOOL = 12
 PER_IMAGE = 1500
@@ -34,6 +36,7 @@ _ATTACHED = ("image_url", "input_audio", "file", "video_url")
 _WRITTEN = ("text", "refusal", "input_text", "output_text", "thinking", "reasoning", "tool_use")
 """Parts whose text is all there is to them. Of any other, what it brings along cannot be seen from here."""
 _PLAIN = frozenset({"role", "content"})
+_NOTHING: Mapping[str, Any] = {}
 _OF_THE_PROMPT = ("response_format", "prediction")
 _NO_PROMPT = frozenset(
     {"model", "messages", "tools", "functions", "stop", "logit_bias", "metadata", "user", "stream_options", "store"}
@@ -51,8 +54,13 @@ class InputTokens:
     """What no vendor counts fewer than: text alone, without the error of our count."""
 
 
-def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> InputTokens:
-    """`family` is the vendor that a model's id begins with: how its tokenizer compares to ours."""
+def of_request(
+    body: Mapping[str, Any], count: CountText, *, family: str, beside: Mapping[str, Any] = _NOTHING
+) -> InputTokens:
+    """`family` is the vendor that a model's id begins with: how its tokenizer compares to ours.
+
+    `beside` has fields that a provider of the client's own wire may be sent in addition.
+    """
     counter = _TokenCount(count, token_bounds.family(family))
     counter.add(REPLY_PRIMER)
     for message in body.get("messages") or ():
@@ -65,12 +73,25 @@ def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> Inp
     for name in _OF_THE_PROMPT:
         if name in body:
             counter.text(_flat(body[name]))
-    for name in body.keys() - _NO_PROMPT:
-        if isinstance(value := body[name], str | list | Mapping):
+    for value in (*(body[name] for name in body.keys() - _NO_PROMPT), *beside.values()):
+        if isinstance(value, str | list | Mapping):
             counter.unknown(_flat(value))
     return InputTokens(
         counter.count, counter.bound + token_bounds.SLACK, counter.family.least(counter.count - counter.attached)
     )
+
+
+def of_inputs(inputs: Iterable[str | list[int]], count: CountText) -> list[InputTokens]:
+    """Count each input for embeddings. Their models have vocabularies of their own; arrays of tokens are exact."""
+    return [_of_input(given, count) for given in inputs]
+
+
+def _of_input(given: str | list[int], count: CountText) -> InputTokens:
+    if not isinstance(given, str):
+        return InputTokens(len(given), len(given), len(given))
+    counted = _in_pieces(given, count)
+    family = token_bounds.EMBEDDING
+    return InputTokens(counted, family.text(given, counted) + PER_INPUT, family.least(counted))
 
 
 def text_tokens(text: str, count: CountText) -> int:
@@ -115,8 +136,17 @@ class _TokenCount:
                 self.part(part)
         if not message.keys() <= _PLAIN:
             rest = {name: value for name, value in message.items() if name not in _PLAIN}
+            self.reasoning(rest.pop("reasoning_details", None))
             self.text(_flat(list(rest.values())))
             self.add(PER_NAME if rest.get("name") else 0)
+
+    def reasoning(self, details: Any) -> None:
+        """Count what a model thought in an earlier turn. A vendor may leave it out, and signatures are no input."""
+        if details:
+            text = _flat(details)
+            count = _in_pieces(text, self.count_text)
+            self.attached += count
+            self.add(count, self.family.text(text, count))
 
     def part(self, part: Any) -> None:
         if not isinstance(part, Mapping):
@@ -158,6 +188,11 @@ def at_least(body: Mapping[str, Any]) -> int:
     """Tokens that the text of the messages has however it is counted: without counting it."""
     messages = body.get("messages")
     return sum(map(_characters, messages)) // MAX_TOKEN_CHARACTERS if isinstance(messages, list) else 0
+
+
+def inputs_at_least(inputs: Iterable[str | list[int]]) -> int:
+    """The same for the inputs of embeddings."""
+    return sum(len(given) // MAX_TOKEN_CHARACTERS if isinstance(given, str) else len(given) for given in inputs)
 
 
 def _characters(message: Any) -> int:

@@ -25,6 +25,8 @@ from gateway.route_states import Failure, RouteStates, keys_of
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+Again = Callable[[Route, GatewayError], bool]
+"""Tells whether the same route is to be asked again after an error, in another way: `gateway.call.Call.again`."""
 
 MAX_ATTEMPTS = 8
 """Attempts of one call, keys and routes together."""
@@ -84,18 +86,19 @@ class Router:
         self.clock = clock
         self.chance = chance
 
-    def attempts(self, routes: Sequence[Route], account: Hashable = None) -> "Attempts":
+    def attempts(self, routes: Sequence[Route], again: Again, account: Hashable = None) -> "Attempts":
         """`routes` are in the order in which they are to be tried."""
-        return Attempts(self, routes, account)
+        return Attempts(self, routes, again, account)
 
 
 class Attempts:
     """The attempts of one call, of which one is under way at a time."""
 
-    def __init__(self, router: Router, routes: Sequence[Route], account: Hashable = None) -> None:
+    def __init__(self, router: Router, routes: Sequence[Route], again: Again, account: Hashable = None) -> None:
         self._router, self._states, self._clock = router, router.states, router.clock
         self._left = list(routes)
         """Routes that were not tried."""
+        self._in_another_way = again
         self._account = account
         self._limit = min(len(routes) + 1, MAX_ATTEMPTS)
         self._keys: dict[str, set[int]] = {}
@@ -133,6 +136,8 @@ class Attempts:
         """The attempt after one that failed with `error`. None means that the client gets the error."""
         if (present := self._present) is None:
             return None
+        if not produced and error.unsupported and self._in_another_way(present.route, error):
+            return Attempt(present.route, present.key)
         why, now = route_states.failure(error), self._clock()
         self._count_failure(present, error, why, now)
         if produced or why is Failure.REFUSED or now - self._first_at > LAST_BEGIN_SECONDS:

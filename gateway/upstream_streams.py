@@ -10,7 +10,7 @@ from gateway.call import Call
 from gateway.routing import Attempt, RouteFaults
 from gateway.stream_events import Event, Failed
 from gateway.timeouts import of_stream
-from providers.base import ChatAdapter, ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
+from providers.base import ChatCall, ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
 
 MAX_ERROR_BYTES = 65_536
 MAX_SILENT_BYTES = 2 * 1024 * 1024
@@ -41,7 +41,8 @@ class UpstreamStream:
     def __init__(self, call: Call, attempt: Attempt, faults: RouteFaults, listener: Listener) -> None:
         self._call, self._faults, self._listener = call, faults, listener
         self._route, self._key = attempt.route, attempt.key
-        self._adapter: ChatAdapter | None = None
+        self._upstream: ChatUpstream | None = None
+        self._chat: ChatCall | None = None
         self._decoder: StreamDecoder | None = None
         self._exchange: UpstreamCall | None = None
         self._status = 0
@@ -57,11 +58,10 @@ class UpstreamStream:
     def open(self, find: Callable[[str], ChatUpstream]) -> None:
         """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns."""
         try:
-            upstream = find(self._route.provider.name)
-            self._adapter = adapter = upstream.keyed(self._key)
-            chat = self._call.upstream(self._route)
-            request = adapter.request(chat)
-            self._decoder = adapter.decoder(chat)
+            self._upstream = upstream = find(self._route.provider.name).keyed(self._key)
+            self._chat = chat = self._call.upstream(self._route)
+            request = upstream.adapter.request(chat)
+            self._decoder = upstream.adapter.decoder(chat)
             self._call.note_dropped(request)
             timeouts = of_stream(upstream.timeouts, self._route)
             self._exchange = upstream.transport.open(request, timeouts, self, self._call.reserved.account_id)
@@ -113,9 +113,9 @@ class UpstreamStream:
         return error
 
     def _refused(self) -> Iterable[ProviderEvent]:
-        assert self._adapter is not None  # noqa: S101
-        chat, body = self._call.upstream(self._route), bytes(self._error_body)
-        raise self._adapter.error(chat, self._status, self._headers, body)
+        assert self._upstream is not None  # noqa: S101
+        assert self._chat is not None  # noqa: S101
+        raise self._upstream.adapter.error(self._chat, self._status, self._headers, bytes(self._error_body))
 
     def _pass_on(self, produce: Callable[..., Iterable[ProviderEvent]], *given: Any) -> None:
         """Each event at once, as those before a fault count; then one write for all of them.

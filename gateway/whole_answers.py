@@ -7,15 +7,17 @@ import orjson
 import structlog
 
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
-from gateway import answers, replays
-from gateway.call import Call
+from domain.pricing import Usage
+from gateway import answers, embeddings, replays
+from gateway.call import Call, RouteCall
 from gateway.calls import Calls
+from gateway.idempotency import MAX_REPLAY_BYTES
 from gateway.routing import Attempt, first_answer
 from gateway.stream_events import Settle
 from gateway.timeouts import of_whole
 from gateway.upstream_streams import MAX_ERROR_BYTES
 from gateway.wire import Bill, CompletedAnswer
-from providers.base import ChatAdapter, ChatCall, ChatUpstream, Headers, UpstreamRequest, WholeAnswer
+from providers.base import ChatUpstream, Embeddings, Headers, WholeAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -50,13 +52,13 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
         call.begin(attempt)
         if attempt.pause:
             await asyncio.sleep(attempt.pause)
-        upstream, chat = calls.upstream(attempt.route.provider.name), call.upstream(attempt.route)
-        adapter = upstream.keyed(attempt.key)
-        body = await _ask(upstream, adapter, call, chat)
+        upstream = calls.upstream(attempt.route.provider.name).keyed(attempt.key)
+        routed = call.on_route(attempt.route, upstream)
+        body = await _ask(upstream, call, routed)
         try:
             if len(body) > LARGE_ANSWER_BYTES:
-                return await asyncio.to_thread(_read, calls, call, chat, adapter, body)
-            return _read(calls, call, chat, adapter, body)
+                return await asyncio.to_thread(_read, calls, call, routed, body)
+            return _read(calls, call, routed, body)
         except UpstreamError as error:
             error.status = 200
             raise
@@ -66,36 +68,41 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
     return completed, charge
 
 
-def _read(
-    calls: Calls, call: Call, chat: ChatCall, adapter: ChatAdapter, body: bytes
-) -> tuple[CompletedAnswer, Settle]:
+def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
-    whole: WholeAnswer = adapter.answer(chat, body)
-    used, above = calls.billed(call, whole.usage, whole.text)
+    answer = routed.answer(body)
+    used, above = calls.billed(call, answer.usage, "" if isinstance(answer, Embeddings) else answer.text)
     try:
-        completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
-        if whole.native is not None:
-            completed = replace(completed, native=whole.native)
+        completed = _written(call, answer, used)
     except orjson.JSONEncodeError:  # nested deeper than any client could read
         raise UpstreamError from None
-    return completed, Settle(used, minimum=True, unbilled_output=above, answer=replays.sealable(completed, call))
+    sealable = replays.sealable(completed, call) if len(completed.encoded) <= MAX_REPLAY_BYTES else None
+    return completed, Settle(used, minimum=True, unbilled_output=above, answer=sealable)
 
 
-async def _ask(upstream: ChatUpstream, adapter: ChatAdapter, call: Call, chat: ChatCall) -> bytes:
+def _written(call: Call, answer: WholeAnswer | Embeddings, used: Usage) -> CompletedAnswer:
+    if isinstance(answer, Embeddings):
+        return embeddings.completed(call.head, answer, used)
+    completed = answers.completed(call.head, answer.body["choices"], answer.body, used)
+    return completed if answer.native is None else replace(completed, native=answer.native)
+
+
+async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall) -> bytes:
     """The body of an answer with status 200."""
-    request: UpstreamRequest = adapter.request(chat)
+    request = routed.request()
     call.note_dropped(request)
-    collected = _Collected()
+    embedding = call.request.embedding
+    collected = _Collected(MAX_ANSWER_BYTES if embedding is None else embeddings.max_answer_bytes(embedding))
     assert call.route is not None  # noqa: S101  # the attempt has begun
-    timeouts = of_whole(upstream.timeouts, call.route, chat.output_limit * chat.choices)
+    timeouts = of_whole(upstream.timeouts, call.route, call.output_limit(call.route) * call.request.choices)
     exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole
     finally:
         exchange.close()
     if status != 200:
-        error = adapter.error(chat, status, headers, body)
+        error = routed.error(status, headers, body)
         if isinstance(error, UpstreamError):
             error.status = status
         raise error
@@ -105,7 +112,8 @@ async def _ask(upstream: ChatUpstream, adapter: ChatAdapter, call: Call, chat: C
 class _Collected:
     """Implements `providers.base.Sink`: the whole answer, within bounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self.whole: asyncio.Future[tuple[int, Headers, bytes]] = asyncio.get_running_loop().create_future()
         self._status = 0
         self._headers: Headers = {}
@@ -118,7 +126,7 @@ class _Collected:
     def data(self, data: bytes) -> None:
         self._size += len(data)
         if self._status == 200:
-            if self._size > MAX_ANSWER_BYTES:
+            if self._size > self._max_bytes:
                 self.fail(UpstreamError())
                 return
         elif self._size > MAX_ERROR_BYTES:  # enough to know what it means

@@ -68,11 +68,16 @@ class MediaProvider(Protocol):
 
 @record
 class NativeRequest:
-    """A request as its client wrote it, for an adapter whose vendor speaks the client's wire."""
+    """A request as its client wrote it, for an adapter whose vendor speaks the client's wire.
+
+    What is about the caller, and what is for this server only, is not in it.
+    """
 
     wire: str
     """The vendor's wire, such as `anthropic`. An adapter of another wire ignores the request."""
     body: dict[str, Any] = field(repr=False)
+    betas: tuple[str, ...] = field(default=(), repr=False)
+    """Features that its client named in a header, such as `anthropic-beta`. The adapter sends those that it knows."""
 
 
 @record
@@ -87,6 +92,11 @@ class ChatCall:
     capabilities: frozenset[str] = frozenset()
     passes: frozenset[str] = frozenset()
     """Fields of the body that the catalog allows upstream, in addition to the adapter's own list. `*` allows all."""
+    drops: frozenset[str] = frozenset()
+    """Fields that this route does not take, by the catalog or by experience: see `domain.request_fields`.
+
+    A field of messages or of their parts is written `messages.<name>`.
+    """
     stream: bool = False
     choices: int = 1
     native: NativeRequest | None = None
@@ -115,6 +125,8 @@ class UpstreamRequest:
     method: str = "POST"
     dropped: tuple[str, ...] = ()
     """Fields of the caller's body that are not sent to this provider and have no effect here."""
+    native: bool = False
+    """`ChatCall.native` was sent, not its translation: `dropped` has the names of that body."""
 
 
 Headers = Mapping[str, str]
@@ -140,7 +152,12 @@ class Delta:
     finished: tuple[int, ...] = ()
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = field(default=None, repr=False)
-    """The vendor's own event, when `ChatCall.native` was sent. An event that ends a choice carries no text."""
+    """The vendor's own event, when `ChatCall.native` was sent: the JSON object of one server-sent event, without its
+    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text.
+
+    Once a stream has such events, a delta without one repeats what they say: for a client of another wire. Events that
+    only keep a connection alive, and the last one after the end of the answer (`message_stop`), are not given.
+    """
 
 
 @record
@@ -204,7 +221,53 @@ class ChatAdapter(Protocol):
     def decoder(self, call: ChatCall) -> StreamDecoder: ...
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB."""
+        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB.
+
+        `GatewayError.unsupported` of it has the fields to leave out when the same route is asked again.
+        """
+
+
+@record
+class EmbeddingCall:
+    """One request for embeddings to one route."""
+
+    model: str
+    """The provider's name for the model."""
+    body: dict[str, Any] = field(repr=False)
+    """As the client wrote it, validated. An adapter sends the fields that it knows."""
+    inputs: tuple[str | list[int], ...] = field(repr=False)
+    """Texts and arrays of tokens. The answer has one vector for each of them, in this order."""
+    dimensions: int | None = None
+    base64: bool = False
+    """The client wants base64. An adapter may ask for that; what the vendor answers is converted in any case."""
+    passes: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
+    """As in `ChatCall`."""
+
+
+Vector = bytes | list[float]
+"""One embedding: 32-bit floats in little-endian order, or the numbers as the provider wrote them."""
+
+
+@record
+class Embeddings:
+    """The vectors of an answer, in the order of the inputs. The gateway checks their number, sizes and values."""
+
+    vectors: list[Vector] = field(repr=False)
+    usage: Usage | None
+    """Input tokens only. None when the provider reported no credible usage."""
+
+
+class EmbeddingAdapter(Protocol):
+    """A provider's wire for embeddings, under the rules of `ChatAdapter`."""
+
+    def request(self, call: EmbeddingCall) -> UpstreamRequest:
+        """Write the request. Raises `RequestInvalid` that names a field which this provider cannot take."""
+
+    def answer(self, call: EmbeddingCall, body: bytes) -> Embeddings:
+        """Read a body with status 200, in a thread for a large one. Raises `UpstreamError` when it is no answer."""
+
+    def error(self, call: EmbeddingCall, status: int, headers: Headers, body: bytes) -> GatewayError: ...
 
 
 class Sink(Protocol):
@@ -247,14 +310,16 @@ class Transport(Protocol):
 
 @record
 class ChatUpstream:
-    """One provider of chat, ready to be called."""
+    """One provider of text, ready to be called."""
 
     adapter: ChatAdapter
     transport: Transport
     timeouts: Timeouts
-    more: tuple[ChatAdapter, ...] = ()
-    """The adapter with each further key of the provider."""
+    embeddings: EmbeddingAdapter | None = None
+    """None: its kind has no adapter of embeddings here."""
+    more: tuple["ChatUpstream", ...] = ()
+    """The same with each further key of the provider."""
 
-    def keyed(self, key: int) -> ChatAdapter:
-        """Return the adapter with the key of that number. A catalog that was reloaded may have fewer keys."""
-        return self.more[key - 1] if 0 < key <= len(self.more) else self.adapter
+    def keyed(self, key: int) -> "ChatUpstream":
+        """Return the provider with the key of that number. A catalog that was reloaded may have fewer keys."""
+        return self.more[key - 1] if 0 < key <= len(self.more) else self
