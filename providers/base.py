@@ -315,7 +315,7 @@ class ChatUpstream:
     timeouts: Timeouts
     embeddings: EmbeddingAdapter | None = None
     """None: its kind has no adapter of embeddings here."""
-    more: tuple["ChatUpstream", ...] = ()
+    more: tuple["ChatUpstream", ...] = field(default=(), repr=False)
     """The same with each further key of the provider."""
 
     def keyed(self, key: int) -> "ChatUpstream":
