@@ -30,7 +30,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import answers, embeddings, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, adapter_call, dropped_of, route_call
+from gateway.call import Call, adapter_call, dropped_of, native_first, route_call
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -120,7 +120,7 @@ class Calls:
         call = Call(
             request=request,
             model=model,
-            routes=self._strict_routes(request, model) if reserved.strict else routes,
+            routes=native_first(request, self._strict_routes(request, model) if reserved.strict else routes),
             input=InputTokens(terms.input_count, terms.input_bound),
             reserved=reserved,
             created=int(time.time()),
@@ -143,6 +143,8 @@ class Calls:
         """
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
+        if request.optional:
+            request = extras.left_out(self.model(request.model), request)
         return request, *await self._model_and_terms(request, payer)
 
     async def _replayed(self, reserve: Reserve) -> Replay:

@@ -60,6 +60,10 @@ class ModelCall:
     """Set for a request for embeddings. `body` is then OpenAI's body of that endpoint."""
     untranslated: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What only `native` has, by the client's names. Dropped for any other provider; held for as input."""
+    optional: frozenset[str] = frozenset()
+    """Fields of `body` that are left out where the model has no price for them, instead of a refusal."""
+    left_out: tuple[str, ...] = field(default=(), repr=False)
+    """Such fields, by the client's names: they are named as dropped."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
     of dropped parameters, say what the client wrote."""

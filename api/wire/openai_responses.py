@@ -111,7 +111,8 @@ def parse(body: dict[str, Any]) -> ModelCall:
         max_credits=call.max_credits,
         strict=call.strict,
         native=NativeRequest(WIRE, native),
-        untranslated={**rest, **conversation.untranslated},
+        untranslated={**rest, **tools.untranslated, **conversation.untranslated},
+        optional=frozenset({"web_search_options"}),
         places=places,
     )
 

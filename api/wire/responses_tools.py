@@ -25,6 +25,8 @@ class Tools:
     choice: Any = field(default=None, repr=False)
     places: dict[str, str] = field(default_factory=dict, repr=False)
     """The client's names of the tools."""
+    untranslated: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Tools that only OpenAI's own models have, and that their clients carry out, by the client's names."""
     names: list[str] = field(default_factory=list, repr=False)
     """The same of each of `functions`."""
 
@@ -55,6 +57,9 @@ def _read(tools: Tools, tool: Any, at: str) -> None:
         tools.search = _search(tool)
         tools.places["web_search_options"] = at
         return
+    if _is_of_the_client(tool):
+        tools.untranslated[at] = tool
+        return
     if kind not in ("function", "custom"):
         raise RequestInvalid(
             f"'{at}.type' must be function, custom or web_search.", param=f"{at}.type", code="unsupported_parameter"
@@ -66,6 +71,13 @@ def _read(tools: Tools, tool: Any, at: str) -> None:
     tools.names.append(at)
     function = _function(tool) if kind == "function" else _of_custom(tool)
     tools.functions.append({"type": "function", "function": function})
+
+
+def _is_of_the_client(tool: Mapping[str, Any]) -> bool:
+    """Tell whether the client carries the tool out. A shell in OpenAI's containers costs extra."""
+    place = tool.get("environment")
+    local = isinstance(place, dict) and place.get("type") == "local"
+    return tool.get("type") in ("local_shell", "apply_patch") or (tool.get("type") == "shell" and local)
 
 
 def _function(tool: Mapping[str, Any]) -> dict[str, Any]:

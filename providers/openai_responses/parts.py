@@ -82,7 +82,11 @@ class Parts:
             for annotations in _annotations_of(item):
                 yield from _annotations(annotations)
             for kind, text, logprobs in _texts_of(item):
-                part = self._thinking(at, {"delta": text}, kind, None) if kind in ("summary", "text") else {kind: text}
+                part = (
+                    self._thinking(at, {"delta": text, "item_id": item.get("id")}, kind, None)
+                    if kind in ("summary", "text")
+                    else {kind: text}
+                )
                 yield part | ({"logprobs": logprobs} if logprobs else {})
             self._text[at] = self._thought[at] = 1
             yield from self._done(at, item)
@@ -143,7 +147,8 @@ class Parts:
         part: Part = {}
         if not self._thought.get(at) and (texts := _texts_of(item)):
             kind = texts[0][0]
-            part = self._thinking(at, {"delta": "".join(text for _, text, _ in texts)}, kind, None)
+            words = "".join(text for _, text, _ in texts)
+            part = self._thinking(at, {"delta": words, "item_id": item.get("id")}, kind, None)
         if isinstance(data := item.get("encrypted_content"), str) and data:
             own_id = {"id": item["id"]} if isinstance(item.get("id"), str) else {}
             secret = {"type": "reasoning.encrypted", "data": data, "format": OPENAI, "index": 0, **own_id}
