@@ -21,7 +21,7 @@ from gateway.saved_turns import Turn
 from gateway.wire import Head, ModelCall
 from providers.base import ChatCall, UpstreamRequest
 
-GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
+GATEWAY_FIELDS = frozenset({"max_credits", "strict", "privacy"})
 """Fields that are for this server and never go upstream."""
 SAMPLING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}

@@ -53,10 +53,10 @@ class UpstreamStream:
         self._throttle: asyncio.TimerHandle | None = None
         self._stops = 0
 
-    def open(self, find: Callable[[str], ChatUpstream]) -> None:
+    def open(self, find: Callable[[Call, Route], ChatUpstream]) -> None:
         """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns."""
         try:
-            self._upstream = upstream = find(self._route.provider.name)
+            self._upstream = upstream = find(self._call, self._route)
             chat = self._call.upstream(self._route)
             request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)

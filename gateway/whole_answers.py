@@ -48,7 +48,7 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
 
     async def ask(route: Route) -> tuple[CompletedAnswer, Settle]:
         call.route = route
-        upstream, chat = calls.upstream(route.provider.name), call.upstream(route)
+        upstream, chat = calls.upstream_of(call, route), call.upstream(route)
         body = await _ask(upstream, call, chat)
         if len(body) > LARGE_ANSWER_BYTES:
             return await asyncio.to_thread(_read, calls, call, chat, body)
@@ -61,7 +61,7 @@ def _read(calls: Calls, call: Call, chat: ChatCall, body: bytes) -> tuple[Comple
     assert call.route is not None  # noqa: S101  # it gave the body
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
-    adapter = calls.upstream(call.route.provider.name).adapter
+    adapter = calls.upstream_of(call, call.route).adapter
     whole: WholeAnswer = adapter.answer(chat, body)
     used, above = calls.billed(call, whole.usage, whole.text)
     try:

@@ -1,12 +1,14 @@
 """The values between the gateway and a client wire (`api.wire.base`): a parsed request, and an answer to write."""
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from domain.errors import GatewayError
+from domain.key_rules import NO_RULES, KeyRules
 from domain.pricing import Usage
+from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Admitted
 from providers.base import Delta, NativeRequest
@@ -36,6 +38,8 @@ class ModelCall:
     max_credits: int | None = None
     strict: bool = False
     """A parameter that no provider of this model takes is refused, not dropped."""
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    """The weakest class of a route that may answer."""
     big: bool = False
     """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
@@ -44,6 +48,13 @@ class ModelCall:
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
+
+    def under(self, rules: KeyRules) -> "ModelCall":
+        """Return the request as a key with these rules makes it. A key's rules are never loosened."""
+        if rules == NO_RULES:
+            return self
+        privacy = PrivacyClass.strongest(self.privacy, rules.privacy.required)
+        return replace(self, strict=self.strict or rules.strict, privacy=privacy)
 
     @property
     def continues(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from domain.catalog import Provider
 from domain.errors import GatewayError
-from providers import assembled, upstream_json
+from providers import assembled, signals, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
 from providers.openai import errors, request, whole
 from providers.openai.decoder import OpenAIDecoder
@@ -18,13 +18,13 @@ class OpenAIAdapter:
 
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
-        self._openrouter = openrouter
+        self._kind = "openrouter" if openrouter else provider.kind
         self._headers = _headers(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
-        body, dropped = request.payload(call, openrouter=self._openrouter)
+        body, dropped = request.payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
+        return signals.finished(self._url, headers, body, signals.of(self._kind, call.capabilities), dropped)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):

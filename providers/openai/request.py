@@ -4,6 +4,7 @@ from typing import Any
 
 from providers import fields
 from providers.base import ChatCall
+from providers.openai.messages import AllowList
 
 DOCUMENTED = frozenset(
     {"messages", "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "stop", "seed", "logprobs"}
@@ -30,9 +31,16 @@ PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_compl
 """The supported parameters of a model whose catalog entry does not list any."""
 
 
-def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
+def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one.
+
+    `providers.signals` adds the vendor's signal against keeping it.
+    """
     body, dropped = fields.split(call.body, _ALLOWED, call.passes)
+    allowed = AllowList(call.passes)
+    body["messages"] = allowed.messages(body["messages"])
+    if "tools" in body:
+        body["tools"] = allowed.tools(body["tools"])
     body["model"] = call.model
     limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
     body[limit] = call.output_limit
@@ -40,13 +48,9 @@ def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[
         body["stream"] = True
         if "stream_usage" in call.capabilities:
             body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
-    if "store" in call.capabilities:
-        body["store"] = False
-    if openrouter:
-        body["provider"] = {"data_collection": "deny", "zdr": True}
     if "developer_role" not in call.capabilities:
         body["messages"] = [_as_system(message) for message in body["messages"]]
-    return body, dropped
+    return body, (*dropped, *allowed.dropped)
 
 
 def _as_system(message: dict[str, Any]) -> dict[str, Any]:

@@ -89,4 +89,3 @@ def test_what_a_provider_can_do_shapes_the_request() -> None:
     body, _ = sent(of_the_caller, stream=True, capabilities=frozenset({"stream_usage"}))
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
     assert "stream_options" not in sent(of_the_caller, stream=True)[0]
-    assert sent({}, openrouter=True)[0]["provider"] == {"data_collection": "deny", "zdr": True}
