@@ -34,6 +34,7 @@ _ATTACHED = ("image_url", "input_audio", "file", "video_url")
 _WRITTEN = ("text", "refusal", "input_text", "output_text", "thinking", "reasoning", "tool_use")
 """Parts whose text is all there is to them. Of any other, what it brings along cannot be seen from here."""
 _PLAIN = frozenset({"role", "content"})
+_NOTHING: Mapping[str, Any] = {}
 _OF_THE_PROMPT = ("response_format", "prediction")
 _NO_PROMPT = frozenset(
     {"model", "messages", "tools", "functions", "stop", "logit_bias", "metadata", "user", "stream_options", "store"}
@@ -51,8 +52,13 @@ class InputTokens:
     """What no vendor counts fewer than: text alone, without the error of our count."""
 
 
-def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> InputTokens:
-    """`family` is the vendor that a model's id begins with: how its tokenizer compares to ours."""
+def of_request(
+    body: Mapping[str, Any], count: CountText, *, family: str, beside: Mapping[str, Any] = _NOTHING
+) -> InputTokens:
+    """`family` is the vendor that a model's id begins with: how its tokenizer compares to ours.
+
+    `beside` has fields that a provider of the client's own wire may be sent in addition.
+    """
     counter = _TokenCount(count, token_bounds.family(family))
     counter.add(REPLY_PRIMER)
     for message in body.get("messages") or ():
@@ -65,8 +71,8 @@ def of_request(body: Mapping[str, Any], count: CountText, *, family: str) -> Inp
     for name in _OF_THE_PROMPT:
         if name in body:
             counter.text(_flat(body[name]))
-    for name in body.keys() - _NO_PROMPT:
-        if isinstance(value := body[name], str | list | Mapping):
+    for value in (*(body[name] for name in body.keys() - _NO_PROMPT), *beside.values()):
+        if isinstance(value, str | list | Mapping):
             counter.unknown(_flat(value))
     return InputTokens(
         counter.count, counter.bound + token_bounds.SLACK, counter.family.least(counter.count - counter.attached)
@@ -115,8 +121,17 @@ class _TokenCount:
                 self.part(part)
         if not message.keys() <= _PLAIN:
             rest = {name: value for name, value in message.items() if name not in _PLAIN}
+            self.reasoning(rest.pop("reasoning_details", None))
             self.text(_flat(list(rest.values())))
             self.add(PER_NAME if rest.get("name") else 0)
+
+    def reasoning(self, details: Any) -> None:
+        """Count what a model thought in an earlier turn. A vendor may leave it out, and signatures are no input."""
+        if details:
+            text = _flat(details)
+            count = _in_pieces(text, self.count_text)
+            self.attached += count
+            self.add(count, self.family.text(text, count))
 
     def part(self, part: Any) -> None:
         if not isinstance(part, Mapping):

@@ -19,7 +19,7 @@ from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.saved_turns import Turn
 from gateway.wire import Head, ModelCall
-from providers.base import ChatCall, UpstreamRequest
+from providers.base import ChatCall, NativeRequest, UpstreamRequest
 
 GATEWAY_FIELDS = frozenset({"max_credits", "strict", "privacy"})
 """Fields that are for this server and never go upstream."""
@@ -63,7 +63,7 @@ class Call:
     @property
     def head(self) -> Head:
         conversation_id = self.turn.conversation_id if self.turn else None
-        return Head(chat_id(self.hold_id), self.created, self.request, self.held, conversation_id)
+        return Head(chat_id(self.hold_id), self.created, self.request, self.held, conversation_id, self.input.count)
 
     @property
     def max_input(self) -> int:
@@ -86,7 +86,7 @@ class Call:
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
-        self.dropped = (*rejected(self.request, self.model), *request.dropped)
+        self.dropped = dropped_of(self.request, self.model, request)
 
     def counted(self) -> Usage:
         """The usage that passed through, by our own count."""
@@ -115,7 +115,7 @@ def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int)
         passes=route.passes,
         stream=request.stream,
         choices=request.choices,
-        native=request.native,
+        native=_native(request.native, model.supported_parameters),
     )
 
 
@@ -138,6 +138,20 @@ def rejected(request: ModelCall, model: Model) -> tuple[str, ...]:
     """The sampling fields of this request that its model rejects: no adapter hears of them."""
     names = _rejected(model.supported_parameters)
     return tuple(name for name, value in request.body.items() if value is not None and name in names)
+
+
+def dropped_of(request: ModelCall, model: Model, upstream: UpstreamRequest) -> tuple[str, ...]:
+    """The parameters that a request to a provider leaves out, as the client names them."""
+    untranslated = () if upstream.native else tuple(request.untranslated)
+    names = (*rejected(request, model), *upstream.dropped)
+    return (*dict.fromkeys(map(request.as_written, names)), *untranslated)
+
+
+def _native(native: NativeRequest | None, supported: tuple[str, ...] | None) -> NativeRequest | None:
+    """Remove from a client's own request what is removed from its translation, where the names are the same."""
+    if native is None or _left_out(supported).isdisjoint(native.body):
+        return native
+    return NativeRequest(native.wire, _upstream_body(native.body, supported))
 
 
 def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import answers, extras, route_rules
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, chat_call, rejected
+from gateway.call import Call, chat_call, dropped_of
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -226,8 +226,7 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        upstream_request = adapter.request(chat_call(request, model, route, output_limit=1))
-        return (*rejected(request, model), *upstream_request.dropped)
+        return dropped_of(request, model, adapter.request(chat_call(request, model, route, output_limit=1)))
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
@@ -256,7 +255,7 @@ class Calls:
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:
-            return tokens.of_request(request.body, self.count, family=model.vendor)
+            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None
         counted = await self.turns.run(owner, count) if request.big else count()

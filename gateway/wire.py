@@ -1,6 +1,6 @@
 """The values between the gateway and a client wire (`api.wire.base`): a parsed request, and an answer to write."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
@@ -30,7 +30,9 @@ class ModelCall:
 
     model: str
     body: dict[str, Any] = field(repr=False)
-    """OpenAI's shape, which all providers' adapters take."""
+    """OpenAI's shape, which all providers' adapters take. Reasoning that has to come back to its provider is in
+    `reasoning_details` of a message, in OpenRouter's words: `reasoning.text` with `text` and `signature`,
+    `reasoning.encrypted` with `data`, `reasoning.summary` with `summary`; `format` names whose it is."""
     stream: bool = False
     choices: int = 1
     output_limit: int | None = None
@@ -48,6 +50,18 @@ class ModelCall:
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
+    untranslated: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What only `native` has, by the client's names. Dropped for any other provider; held for as input."""
+    places: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
+    of dropped parameters, say what the client wrote."""
+
+    def as_written(self, name: str) -> str:
+        """The client's name of a part of `body`, by the longest name in `places` that it begins with."""
+        for end in range(len(name), 0, -1) if self.places else ():
+            if (end == len(name) or name[end] in ".[") and name[:end] in self.places:
+                return self.places[name[:end]] + name[end:]
+        return name
 
     def under(self, rules: KeyRules) -> "ModelCall":
         """Return the request as a key with these rules makes it. A key's rules are never loosened."""
@@ -73,6 +87,8 @@ class Head:
     """Credits that are set aside for it."""
     conversation_id: UUID | None = None
     """In which the call is to be saved."""
+    input_tokens: int = 0
+    """Our count of the input, for wires that tell one before the provider does."""
 
 
 @record
@@ -98,6 +114,8 @@ class CompletedAnswer:
     """`body` as JSON."""
     native: dict[str, Any] | None = field(default=None, repr=False)
     """The provider's own answer, where it speaks the client's wire. A replay has none."""
+    request: ModelCall | None = field(default=None, repr=False)
+    """What it answers, for wires whose answers repeat the request. Set when it is written."""
 
 
 class StreamWriter(Protocol):

@@ -68,7 +68,10 @@ class MediaProvider(Protocol):
 
 @record
 class NativeRequest:
-    """A request as its client wrote it, for an adapter whose vendor speaks the client's wire."""
+    """A request as its client wrote it, for an adapter whose vendor speaks the client's wire.
+
+    What is about the caller, and what is for this server only, is not in it.
+    """
 
     wire: str
     """The vendor's wire, such as `anthropic`. An adapter of another wire ignores the request."""
@@ -115,6 +118,8 @@ class UpstreamRequest:
     method: str = "POST"
     dropped: tuple[str, ...] = ()
     """Fields of the caller's body that are not sent to this provider and have no effect here."""
+    native: bool = False
+    """`ChatCall.native` was sent, not its translation: `dropped` has the names of that body."""
 
 
 Headers = Mapping[str, str]
@@ -140,7 +145,8 @@ class Delta:
     finished: tuple[int, ...] = ()
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = field(default=None, repr=False)
-    """The vendor's own event, when `ChatCall.native` was sent. An event that ends a choice carries no text."""
+    """The vendor's own event, when `ChatCall.native` was sent: the JSON object of one server-sent event, without its
+    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text."""
 
 
 @record

@@ -11,6 +11,16 @@ from scripts import setup
 
 COMMON = ["--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
 PLATFORMS = ["--python-version", "3.11", "--universal"]
+CLIENTS = setup.ROOT / "tests" / "clients" / "environments"
+"""Environments with other people's clients, for the tests."""
+NPM = [
+    "install",
+    "--package-lock-only",
+    "--omit-lockfile-registry-resolved",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+]
 EVERYTHING, PRODUCTION = "requirements.lock", "requirements-production.lock"
 
 
@@ -28,6 +38,11 @@ def main() -> int:
     environment = {**setup.uv_settings(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     for command in commands:
         subprocess.run(command, cwd=setup.ROOT, env=environment, check=True)
+    client = [uv, "pip", "compile", "requirements.in", *COMMON, *PLATFORMS, "-o", "requirements.lock", *sys.argv[1:]]
+    for folder in sorted(path.parent for path in CLIENTS.glob("*/requirements.in")):
+        subprocess.run(client, cwd=folder, env=environment, check=True)
+        if (folder / "package.json").exists():
+            subprocess.run(["npm", *NPM], cwd=folder, check=True)
     return 0
 
 

@@ -1,18 +1,16 @@
-"""A provider that speaks OpenAI's chat completions over real HTTP. The model's name chooses its faults.
-
-Runs in a thread of its own, so that synchronous clients and other processes can be served from a test.
-"""
+"""A provider that speaks OpenAI's chat completions over real HTTP. The model's name chooses its faults."""
 
 import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
 from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles.threaded_app import ThreadedApp
 
 ANSWER = "The answer is four."
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
@@ -61,52 +59,22 @@ class Seen:
 
 
 @dataclass(slots=True)
-class OpenAIServer:
+class OpenAIServer(ThreadedApp):
     seen: list[Seen] = field(default_factory=list)
     aborted: threading.Event = field(default_factory=threading.Event)
     """Set when a client closed a stream before it was done."""
     release: threading.Event = field(default_factory=threading.Event)
     """What the `hang` models wait for."""
-    port: int = 0
-    _loop: asyncio.AbstractEventLoop | None = None
-    _thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def __enter__(self) -> Self:
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
-        self._thread.start()
-        started.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._loop is not None
-        assert self._thread is not None
-        self.release.set()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _serve(self, started: threading.Event) -> None:
-        self._loop = asyncio.new_event_loop()
-        runner = self._loop.run_until_complete(self._listen())
-        started.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-    async def _listen(self) -> web.AppRunner:
-        app = web.Application()
+    def routes(self, app: web.Application) -> None:
         app.router.add_post("/v1/chat/completions", self._chat)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        return runner
+
+    def stopping(self) -> None:
+        self.release.set()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
