@@ -76,6 +76,8 @@ class NativeRequest:
     wire: str
     """The vendor's wire, such as `anthropic`. An adapter of another wire ignores the request."""
     body: dict[str, Any] = field(repr=False)
+    betas: tuple[str, ...] = field(default=(), repr=False)
+    """Features that its client named in a header, such as `anthropic-beta`. The adapter sends those that it knows."""
 
 
 @record
@@ -146,7 +148,11 @@ class Delta:
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = field(default=None, repr=False)
     """The vendor's own event, when `ChatCall.native` was sent: the JSON object of one server-sent event, without its
-    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text."""
+    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text.
+
+    Once a stream has such events, a delta without one repeats what they say: for a client of another wire. Events that
+    only keep a connection alive, and the last one after the end of the answer (`message_stop`), are not given.
+    """
 
 
 @record

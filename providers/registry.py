@@ -6,6 +6,8 @@ from pathlib import Path
 
 from domain.catalog import ADDRESS, Catalog, Modality, Provider, ProviderKind
 from domain.errors import UpstreamError
+from providers.anthropic import request as anthropic_request
+from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoTransport
@@ -40,6 +42,10 @@ def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
 
 
+def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(AnthropicAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts)
 
@@ -54,7 +60,7 @@ KINDS: Mapping[str, Kind] = {
     "openai": Kind(_TEXT, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
     "openrouter": Kind(_TEXT, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
-    "anthropic": Kind(),
+    "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
     "gemini": Kind(),
     "fal": Kind(),
     "replicate": Kind(),

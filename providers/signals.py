@@ -7,7 +7,7 @@ the caller, no `passes` of the catalog and no request in the vendor's own shape 
 from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from domain.catalog import Capability
 from domain.records import record
@@ -31,6 +31,7 @@ OPENROUTER = Signal({"provider": {"data_collection": "deny", "zdr": True}})
 OF_KIND: Mapping[str, Signal] = {
     "openai": NONE,  # any server: many answer 400 to a field that they do not know; `store` is a capability
     "openrouter": OPENROUTER,
+    "anthropic": NONE,
     "demo": NONE,
 }
 """The signal of each kind of provider that chats. A kind that is not here cannot send anything."""
@@ -45,12 +46,19 @@ def of(kind: str, capabilities: frozenset[str]) -> Signal:
     return signal
 
 
+class Facts(TypedDict, total=False):
+    """What else `UpstreamRequest` has."""
+
+    dropped: tuple[str, ...]
+    native: bool
+
+
 def finished(
-    url: str, headers: Mapping[str, str], body: Mapping[str, Any], signal: Signal, dropped: tuple[str, ...] = ()
+    url: str, headers: Mapping[str, str], body: Mapping[str, Any], signal: Signal, **facts: Unpack[Facts]
 ) -> UpstreamRequest:
     """Set the signal on what is otherwise the whole request, and write it."""
     sent = upstream_json.written(_over(body, signal.body) if signal.body else body)
-    return UpstreamRequest(url, _headers(headers, signal.headers), sent, dropped=dropped)
+    return UpstreamRequest(url, _headers(headers, signal.headers), sent, **facts)
 
 
 def _over(body: Mapping[str, Any], signal: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class OpenAIAdapter:
     def request(self, call: ChatCall) -> UpstreamRequest:
         body, dropped = request.payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        return signals.finished(self._url, headers, body, signals.of(self._kind, call.capabilities), dropped)
+        return signals.finished(self._url, headers, body, signals.of(self._kind, call.capabilities), dropped=dropped)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):

@@ -30,7 +30,7 @@ from gateway.idempotency import IdempotentRequests
 from gateway.replays import Replayed
 from gateway.wire import Bill, CompletedAnswer, ModelCall
 from providers.base import ChatUpstream, Sink, Timeouts, UpstreamRequest
-from tests.support.adapter_cases import provider
+from tests.support.adapter_case import provider
 from tests.support.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
 from tests.support.toy_provider import BYE, HI, ONE, TWO, USED, ToyAdapter, lines
 from tests.support.toy_wire import ToyWire

@@ -43,7 +43,7 @@ def test_what_a_model_reads_arrives_as_it_is(passes: frozenset[str]) -> None:
 
 def test_other_fields_are_left_out_and_named() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}", "by": "x"}, "user": "x"}
-    given = [
+    given: list[dict[str, Any]] = [
         {"role": "user", "content": "a", "user": "x", "createdAt": "x", "id": None},
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u", "owner": "x"}, "id": "x"}, "b"]},
         {"role": "assistant", "tool_calls": [call]},
