@@ -73,6 +73,7 @@ class CatalogBuilder:
             capabilities=entry.capabilities,
             passes=entry.passes,
             privacy=entry.privacy,
+            drops=entry.drops,
         )
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
@@ -139,6 +140,7 @@ class CatalogBuilder:
                         capabilities=capabilities,
                         passes=provider.passes | entry.passes,
                         privacy=privacy.of_route(provider.privacy, route.privacy, route.model),
+                        drops=provider.drops | route.drops,
                         costs=self._costs(entry, route),
                     )
                 )

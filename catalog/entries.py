@@ -10,7 +10,7 @@ from domain.catalog import Capability, InputModality, Modality, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
 from domain.privacy import PrivacyClass
-from domain.request_fields import NEVER_SENT
+from domain.request_fields import NEVER_SENT, OUTPUT_LIMITS
 
 MAX_PRICE = 10**9
 
@@ -111,6 +111,15 @@ def _can_be_sent(names: frozenset[str]) -> frozenset[str]:
     return names
 
 
+def _can_be_lost(names: frozenset[str]) -> frozenset[str]:
+    if needed := sorted(names & {"*", "messages", "model", "store", "provider"}):
+        raise ValueError(f"must not name {', '.join(needed)}: a provider is always sent that")
+    if set(OUTPUT_LIMITS) <= names:
+        raise ValueError(f"must not name both {' and '.join(OUTPUT_LIMITS)}: one of them carries what is held")
+    return names
+
+
+Drops = Annotated[frozenset[FieldName], AfterValidator(_can_be_lost)]
 Passes = Annotated[frozenset[FieldName], AfterValidator(_can_be_sent)]
 
 
@@ -158,6 +167,7 @@ class ProviderEntry(Entry):
     capabilities: frozenset[Capability] = frozenset()
     passes: Passes = frozenset()
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    drops: Drops = frozenset()
 
     @property
     def keyless(self) -> bool:
@@ -219,6 +229,7 @@ class RouteEntry(CostedByTokens):
     capabilities: frozenset[Capability] | None = None
     """None means those of the provider."""
     privacy: PrivacyClass | None = None
+    drops: Drops = frozenset()
     service_tiers: dict[ServiceTierName, ServiceTierCosts] = {}
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None

@@ -153,6 +153,7 @@ class Provider(Frozen):
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[str] = frozenset()
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    drops: frozenset[str] = frozenset()
 
 
 class Route(Frozen):
@@ -165,8 +166,15 @@ class Route(Frozen):
     passes: frozenset[str] = frozenset()
     """Fields of a request that go upstream beside those that the adapter knows. `*`: every one."""
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    drops: frozenset[str] = frozenset()
+    """Fields of a request that do not go upstream here."""
     costs: Prices | None = None
     """What this provider bills us, in credits. None: not known. Nobody but the operator sees it."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names the route in the memory of a process: it is the same after the catalog was reloaded."""
+        return self.provider.name, self.model
 
 
 class Model(Frozen):

@@ -50,6 +50,8 @@ class GatewayError(Exception):
 
     key_expires: datetime | None = None
     """When the token of the request ends. Set together with `left`."""
+    unsupported: frozenset[str] = frozenset()
+    """Fields of the request that its provider names as unsupported. It can be asked again without them."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])

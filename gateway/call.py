@@ -12,12 +12,14 @@ from domain.catalog import Capability, Model, Route
 from domain.errors import GatewayError
 from domain.ids import chat_id
 from domain.pricing import Usage
+from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.saved_turns import Turn
+from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import Head, ModelCall
 from providers.base import ChatCall, NativeRequest, UpstreamRequest
 
@@ -55,6 +57,10 @@ class Call:
     """Is told how its hold ended, before the client. It may not raise."""
     hold_lost: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
+    unsupported: UnsupportedFields = field(default_factory=UnsupportedFields)
+    """What routes turned out not to take, in earlier calls."""
+    left_out: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict, repr=False)
+    """What routes turned out not to take in this call."""
 
     @property
     def hold_id(self) -> UUID:
@@ -82,7 +88,26 @@ class Call:
         return max(limit, self.model.max_output_tokens or 0) if self.grows_on(route) else limit
 
     def upstream(self, route: Route) -> ChatCall:
-        return chat_call(self.request, self.model, route, self.output_limit(route))
+        drops = self.unsupported.of(route)
+        if self.left_out:
+            drops |= self.left_out.get(route.key, frozenset())
+        return chat_call(self.request, self.model, route, self.output_limit(route), drops)
+
+    def again(self, route: Route, error: GatewayError) -> bool:
+        """Tell whether the same route is to be asked again, without what its provider named as unsupported.
+
+        A strict call loses nothing of what its caller wrote.
+        """
+        fresh = error.unsupported - self.left_out.get(route.key, frozenset())
+        if not fresh or ((self.request.strict or self.reserved.strict) and not fresh <= SET_HERE):
+            return False
+        self.left_out[route.key] = error.unsupported | self.left_out.get(route.key, frozenset())
+        return True
+
+    def learn(self) -> None:
+        """Remember what was left out for the route that has answered."""
+        if self.left_out and self.route is not None:
+            self.unsupported.remember(self.route, self.left_out.get(self.route.key, frozenset()))
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
@@ -106,13 +131,16 @@ def hold_grows(request: ModelCall, route: Route) -> bool:
     return request.stream and request.output_limit is None and Capability.METERABLE in route.capabilities
 
 
-def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int) -> ChatCall:
+def chat_call(
+    request: ModelCall, model: Model, route: Route, output_limit: int, unsupported: frozenset[str] = frozenset()
+) -> ChatCall:
     return ChatCall(
         model=route.model,
         body=_upstream_body(request.body, model.supported_parameters),
         output_limit=output_limit,
         capabilities=_names(route.capabilities),
         passes=route.passes,
+        drops=route.drops | unsupported if unsupported else route.drops,
         stream=request.stream,
         choices=request.choices,
         native=_native(request.native, model.supported_parameters),

@@ -41,6 +41,7 @@ from gateway.produced_output import ProducedOutput
 from gateway.routing import RouteFaults
 from gateway.saved_turns import ConversationTurns
 from gateway.streams import ClientSink, Stream
+from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import ModelCall, StreamWriter
 from providers.base import ChatUpstream
 
@@ -81,6 +82,7 @@ class Calls:
         """Set where calls can be saved."""
         self.faults = RouteFaults()
         self.abandoned = AbandonedStreams()
+        self.unsupported = UnsupportedFields()
         self.live: dict[UUID, Call] = {}
         self.unbilled_output = 0
         """Output tokens above the limit that was sent. Nobody is charged for them."""
@@ -126,6 +128,7 @@ class Calls:
             created=int(time.time()),
             output=ProducedOutput(self.count),
             held=reserved.amount,
+            unsupported=self.unsupported,
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
@@ -226,7 +229,8 @@ class Calls:
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
         adapter = self.upstream(route.provider.name).adapter
-        return dropped_of(request, model, adapter.request(chat_call(request, model, route, output_limit=1)))
+        upstream_request = adapter.request(chat_call(request, model, route, 1, self.unsupported.of(route)))
+        return dropped_of(request, model, upstream_request)
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
@@ -281,6 +285,7 @@ class Calls:
 
         If the call can be replayed, the same transaction stores the encrypted answer, without its cost.
         """
+        call.learn()
         return await self._close(call, lambda: self._charge(call, charge))
 
     def _charge(self, call: Call, charge: events.Settle) -> Settle:

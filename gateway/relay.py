@@ -102,7 +102,7 @@ class Relay:
         self.produced = False
         """True if the present route has produced output: then no other route can answer."""
         self._call = call
-        self._attempts = Attempts(call.routes)
+        self._attempts = Attempts(call.routes, call.again)
         self._attempt = _Attempt()
         self._replayed = call.idempotent is not None
         """True while the answer can be stored for a replay."""

@@ -15,6 +15,8 @@ from domain.errors import GatewayError, UpstreamError
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+Again = Callable[[Route, GatewayError], bool]
+"""Tells whether the same route is to be asked again after an error, in another way: `gateway.call.Call.again`."""
 
 
 class RouteFaults:
@@ -44,8 +46,9 @@ class RouteFaults:
 class Attempts:
     """Goes through the routes of one call in order."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], again: Again) -> None:
         self._routes = routes
+        self._again = again
         self._next = 0
 
     def next(self) -> Route | None:
@@ -56,14 +59,18 @@ class Attempts:
 
     def after(self, error: GatewayError, *, produced: bool = False) -> Route | None:
         """The route to try after `error`. None means that the client gets the error."""
+        if not produced and error.unsupported and self._next and self._again(self._routes[self._next - 1], error):
+            return self._routes[self._next - 1]
         if produced or not isinstance(error, UpstreamError) or not error.retryable:
             return None
         return self.next()
 
 
-async def first_answer(routes: Sequence[Route], faults: RouteFaults, ask: Callable[[Route], Awaitable[T]]) -> T:
+async def first_answer(
+    routes: Sequence[Route], again: Again, faults: RouteFaults, ask: Callable[[Route], Awaitable[T]]
+) -> T:
     """Return the first route's answer that succeeds. Raises the `GatewayError` of the last route."""
-    attempts = Attempts(routes)
+    attempts = Attempts(routes, again)
     route = attempts.next()
     error: GatewayError = UpstreamError()
     while route is not None:

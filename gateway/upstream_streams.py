@@ -10,7 +10,7 @@ from domain.errors import GatewayError, UpstreamError
 from gateway.call import Call
 from gateway.routing import RouteFaults
 from gateway.stream_events import Event, Failed
-from providers.base import ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
+from providers.base import ChatCall, ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
 
 MAX_ERROR_BYTES = 65_536
 MAX_SILENT_BYTES = 2 * 1024 * 1024
@@ -41,6 +41,7 @@ class UpstreamStream:
     def __init__(self, call: Call, route: Route, faults: RouteFaults, listener: Listener) -> None:
         self._call, self._route, self._faults, self._listener = call, route, faults, listener
         self._upstream: ChatUpstream | None = None
+        self._chat: ChatCall | None = None
         self._decoder: StreamDecoder | None = None
         self._exchange: UpstreamCall | None = None
         self._status = 0
@@ -57,7 +58,7 @@ class UpstreamStream:
         """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns."""
         try:
             self._upstream = upstream = find(self._call, self._route)
-            chat = self._call.upstream(self._route)
+            self._chat = chat = self._call.upstream(self._route)
             request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)
             self._call.note_dropped(request)
@@ -105,8 +106,8 @@ class UpstreamStream:
 
     def _refused(self) -> Iterable[ProviderEvent]:
         assert self._upstream is not None  # noqa: S101
-        chat, body = self._call.upstream(self._route), bytes(self._error_body)
-        raise self._upstream.adapter.error(chat, self._status, self._headers, body)
+        assert self._chat is not None  # noqa: S101
+        raise self._upstream.adapter.error(self._chat, self._status, self._headers, bytes(self._error_body))
 
     def _pass_on(self, produce: Callable[..., Iterable[ProviderEvent]], *given: Any) -> None:
         """Each event at once, as those before a fault count; then one write for all of them.

@@ -54,7 +54,7 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
             return await asyncio.to_thread(_read, calls, call, chat, body)
         return _read(calls, call, chat, body)
 
-    return await first_answer(call.routes, calls.faults, ask)
+    return await first_answer(call.routes, call.again, calls.faults, ask)
 
 
 def _read(calls: Calls, call: Call, chat: ChatCall, body: bytes) -> tuple[CompletedAnswer, Settle]:

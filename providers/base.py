@@ -92,6 +92,11 @@ class ChatCall:
     capabilities: frozenset[str] = frozenset()
     passes: frozenset[str] = frozenset()
     """Fields of the body that the catalog allows upstream, in addition to the adapter's own list. `*` allows all."""
+    drops: frozenset[str] = frozenset()
+    """Fields that this route does not take, by the catalog or by experience: see `domain.request_fields`.
+
+    A field of messages or of their parts is written `messages.<name>`.
+    """
     stream: bool = False
     choices: int = 1
     native: NativeRequest | None = None
@@ -216,7 +221,10 @@ class ChatAdapter(Protocol):
     def decoder(self, call: ChatCall) -> StreamDecoder: ...
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB."""
+        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB.
+
+        `GatewayError.unsupported` of it has the fields to leave out when the same route is asked again.
+        """
 
 
 class Sink(Protocol):

@@ -4,12 +4,13 @@ The provider gets the prompt and nothing about the caller. Its texts, hosts and 
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from domain.catalog import Provider
-from domain.errors import GatewayError
+from domain.errors import ContextLengthExceeded, GatewayError
 from providers import assembled, signals, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
-from providers.openai import errors, request, whole
+from providers.openai import errors, request, unsupported, whole
 from providers.openai.decoder import OpenAIDecoder
 
 
@@ -22,9 +23,12 @@ class OpenAIAdapter:
         self._headers = _headers(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
-        body, dropped = request.payload(call)
+        body, dropped = self._payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
         return signals.finished(self._url, headers, body, signals.of(self._kind, call.capabilities), dropped=dropped)
+
+    def _payload(self, call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
+        return request.payload(call)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
@@ -35,7 +39,10 @@ class OpenAIAdapter:
         return OpenAIDecoder(call)
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        return errors.of(status, headers, body, call.body)
+        error = errors.of(status, headers, body, call.body)
+        if status in errors.OF_THE_CLIENT and not isinstance(error, ContextLengthExceeded):
+            error.unsupported = unsupported.of(errors.value_of(body), call, self._payload(call)[0])
+        return error
 
 
 def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:

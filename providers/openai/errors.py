@@ -56,16 +56,21 @@ _MODERATION = re.compile(
     re.IGNORECASE,
 )
 _THEIR_GENERATION = re.compile(r"tool_use_failed|json_validate_failed|failed_generation|output_parse_failed")
-_OF_THE_CLIENT = (400, 413, 422)
+OF_THE_CLIENT = (400, 413, 422)
+"""Statuses of errors that may be about the request."""
 
 
 def of(status: int, headers: Mapping[str, str], body: bytes, fields: Mapping[str, Any]) -> GatewayError:
     """Translate an answer with an error's status. `fields` is the request: the error names only fields in it."""
+    return _classified(status, value_of(body), fields, retry_after(headers))
+
+
+def value_of(body: bytes) -> Any:
+    """Read the body of an error: JSON, or else text."""
     try:
-        value = upstream_json.read_whole(body[:MAX_BODY])
+        return upstream_json.read_whole(body[:MAX_BODY])
     except UpstreamError:
-        value = body[:2048].decode("utf-8", "replace")
-    return _classified(status, value, fields, retry_after(headers))
+        return body[:2048].decode("utf-8", "replace")
 
 
 def within(answer: Any, fields: Mapping[str, Any]) -> GatewayError:
@@ -102,7 +107,7 @@ def _classified(status: int, value: Any, fields: Mapping[str, Any], later: timed
     if _CONTEXT.search(text):
         per_time = status == 413 and _PER_TIME.search(text)
         return UpstreamBusy(retry_after=later) if per_time else ContextLengthExceeded()
-    if status not in _OF_THE_CLIENT:
+    if status not in OF_THE_CLIENT:
         return UpstreamError()
     return _of_the_client(status, value, text, fields, later)
 

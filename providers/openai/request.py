@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from domain.request_fields import DEVELOPER_ROLE, OUTPUT_LIMITS
 from providers import fields
 from providers.base import ChatCall
-from providers.openai.messages import AllowList
 
 DOCUMENTED = frozenset(
     {"messages", "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "stop", "seed", "logprobs"}
@@ -36,21 +36,23 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
 
     `providers.signals` adds the vendor's signal against keeping it.
     """
-    body, dropped = fields.split(call.body, _ALLOWED, call.passes)
-    allowed = AllowList(call.passes)
-    body["messages"] = allowed.messages(body["messages"])
-    if "tools" in body:
-        body["tools"] = allowed.tools(body["tools"])
+    body, dropped = fields.split(call.body, _ALLOWED, call.passes, call.drops)
     body["model"] = call.model
-    limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
-    body[limit] = call.output_limit
+    body[_limit_name(call)] = call.output_limit
     if call.stream:
         body["stream"] = True
-        if "stream_usage" in call.capabilities:
+        if "stream_options" not in call.drops:
             body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
-    if "developer_role" not in call.capabilities:
+    if DEVELOPER_ROLE not in call.capabilities or DEVELOPER_ROLE in call.drops:
         body["messages"] = [_as_system(message) for message in body["messages"]]
-    return body, (*dropped, *allowed.dropped)
+    return body, dropped
+
+
+def _limit_name(call: ChatCall) -> str:
+    usual, other = OUTPUT_LIMITS
+    if "max_completion_tokens" in call.capabilities:
+        usual, other = other, usual
+    return other if usual in call.drops and other not in call.drops else usual
 
 
 def _as_system(message: dict[str, Any]) -> dict[str, Any]:
