@@ -99,7 +99,7 @@ class Call:
         A strict call loses nothing of what its caller wrote.
         """
         fresh = error.unsupported - self.left_out.get(route.key, frozenset())
-        if not fresh or ((self.request.strict or self.reserved.strict) and not fresh <= SET_HERE):
+        if not fresh or (self.request.strict and not fresh <= SET_HERE):
             return False
         self.left_out[route.key] = error.unsupported | self.left_out.get(route.key, frozenset())
         return True
