@@ -3,7 +3,7 @@
 The provider gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from domain.catalog import Provider
@@ -12,6 +12,7 @@ from providers import assembled, signals, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
 from providers.openai import errors, request, unsupported, whole
 from providers.openai.decoder import OpenAIDecoder
+from providers.openai.headers import headers_of
 
 
 class OpenAIAdapter:
@@ -20,7 +21,7 @@ class OpenAIAdapter:
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
         self._kind = "openrouter" if openrouter else provider.kind
-        self._headers = _headers(provider, referer)
+        self._headers = headers_of(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         body, dropped = self._payload(call)
@@ -48,14 +49,3 @@ class OpenAIAdapter:
 def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
     yield from decoder.feed(body)
     yield from decoder.eof()
-
-
-def _headers(provider: Provider, referer: str) -> Mapping[str, str]:
-    """The catalog has made sure that they can be sent."""
-    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
-    if provider.api_key is not None:
-        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
-    if referer:
-        headers.setdefault("HTTP-Referer", referer)
-    headers["Content-Type"] = "application/json"
-    return headers
