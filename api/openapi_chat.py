@@ -6,7 +6,7 @@ from api import idempotency
 from domain.privacy import PrivacyClass
 
 ERROR = {"$ref": "#/components/schemas/Error"}
-_YOUT = {
+YOUT = {
     "type": "object",
     "required": ["credits_charged", "balance"],
     "properties": {"credits_charged": {"type": "integer"}, "balance": {"type": "integer"}},
@@ -33,24 +33,24 @@ _ANSWER = {
         "model": {"type": "string", "description": "As it was asked for."},
         "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
         "usage": _USAGE,
-        "yout": _YOUT,
+        "yout": YOUT,
     },
 }
-_STRICT = {
+STRICT = {
     "name": "x-yout-strict",
     "in": "header",
     "required": False,
     "schema": {"type": ["string", "null"], "enum": ["true", "false", None]},
     "description": "`true`: as `strict` in the body.",
 }
-_PRIVACY = {
+PRIVACY = {
     "name": "x-yout-privacy",
     "in": "header",
     "required": False,
     "schema": {"type": ["string", "null"], "enum": ["default", "strict", None]},
     "description": "As `privacy` in the body: the stricter of both counts.",
 }
-_DROPPED = {
+DROPPED = {
     "x-yout-dropped-parameters": {
         "schema": {"type": "string"},
         "description": "Parameters of the request that the model's provider was not sent, with commas between them.",
@@ -60,7 +60,7 @@ _DROPPED = {
         "description": "What the provider that answers keeps of the call.",
     },
 }
-_ONCE = {
+ONCE = {
     "name": idempotency.HEADER,
     "in": "header",
     "required": False,
@@ -76,7 +76,7 @@ _MESSAGES = {
         "properties": {"role": {"type": "string"}, "content": {}},
     },
 }
-_LIMITS = {
+LIMITS = {
     "max_tokens": {"type": ["integer", "null"], "minimum": 1},
     "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
     "max_credits": {
@@ -96,13 +96,13 @@ _LIMITS = {
         "`unsupported_parameter`, before anything is sent or held.",
     },
 }
-_RUNNING = {
+RUNNING = {
     "description": "The same request is still running",
     "content": {"application/json": {"schema": ERROR}},
 }
 
 
-def _body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+def body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
     """Describe a body. Other fields are allowed: each is sent to the provider, or the answer names it as dropped."""
     schema = {"type": "object", "required": required, "additionalProperties": True, "properties": properties}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -113,27 +113,27 @@ CHAT: dict[str, Any] = {
     "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
     "operationId": "create_chat_completion",
     "security": [{"HTTPBearer": []}],
-    "parameters": [_ONCE, _STRICT, _PRIVACY],
-    "requestBody": _body(
+    "parameters": [ONCE, STRICT, PRIVACY],
+    "requestBody": body(
         ["model", "messages"],
         {
             "model": {"type": "string", "examples": ["demo-chat"]},
             "messages": _MESSAGES,
             "stream": {"type": ["boolean", "null"]},
             "n": {"type": ["integer", "null"], "minimum": 1},
-            **_LIMITS,
+            **LIMITS,
         },
     ),
     "responses": {
         "200": {
             "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
-            "headers": _DROPPED,
+            "headers": DROPPED,
             "content": {
                 "application/json": {"schema": _ANSWER},
                 "text/event-stream": {"schema": {"type": "string"}},
             },
         },
-        "409": _RUNNING,
+        "409": RUNNING,
     },
 }
 _EVENTS = """A stream of server-sent events, one JSON object each:
@@ -160,8 +160,8 @@ NATIVE: dict[str, Any] = {
     "`keep_history` says so.",
     "operationId": "stream_chat",
     "security": [{"HTTPBearer": []}, {"APIKeyCookie": []}],
-    "parameters": [_ONCE, _STRICT, _PRIVACY],
-    "requestBody": _body(
+    "parameters": [ONCE, STRICT, PRIVACY],
+    "requestBody": body(
         ["model"],
         {
             "model": {"type": "string", "examples": ["demo-chat"]},
@@ -177,16 +177,16 @@ NATIVE: dict[str, Any] = {
                 "description": "Continue this conversation: its saved messages come before the new one.",
             },
             "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
-            **_LIMITS,
+            **LIMITS,
         },
     ),
     "responses": {
         "200": {
             "description": _EVENTS,
-            "headers": _DROPPED,
+            "headers": DROPPED,
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        "409": _RUNNING,
+        "409": RUNNING,
     },
 }
 
@@ -218,7 +218,7 @@ _EMBEDDINGS = {
         },
         "id": {"type": "string", "description": "The id of its charge."},
         "created": {"type": "integer"},
-        "yout": _YOUT,
+        "yout": YOUT,
     },
 }
 EMBEDDINGS: dict[str, Any] = {
@@ -226,8 +226,8 @@ EMBEDDINGS: dict[str, Any] = {
     "summary": "Embeddings, as OpenAI has them",
     "operationId": "create_embeddings",
     "security": [{"HTTPBearer": []}],
-    "parameters": [_ONCE, _STRICT],
-    "requestBody": _body(
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
         ["model", "input"],
         {
             "model": {"type": "string", "examples": ["demo-embedding"]},
@@ -243,16 +243,16 @@ EMBEDDINGS: dict[str, Any] = {
             },
             "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None]},
             "dimensions": {"type": ["integer", "null"], "minimum": 1},
-            "max_credits": _LIMITS["max_credits"],
-            "strict": _LIMITS["strict"],
+            "max_credits": LIMITS["max_credits"],
+            "strict": LIMITS["strict"],
         },
     ),
     "responses": {
         "200": {
             "description": "The vectors, with what they cost",
-            "headers": _DROPPED,
+            "headers": DROPPED,
             "content": {"application/json": {"schema": _EMBEDDINGS}},
         },
-        "409": _RUNNING,
+        "409": RUNNING,
     },
 }

@@ -16,6 +16,8 @@ from providers.base import ChatCall, Headers, UpstreamRequest, WholeAnswer
 
 VERSION_OPTION = "version"
 """The setting of a provider that names its `anthropic-version`."""
+_HOUR = b'"ttl":"1h"'
+"""A mark for the cache that costs more. The hold covers it if the request in OpenAI's shape has one."""
 
 
 class AnthropicAdapter:
@@ -31,8 +33,10 @@ class AnthropicAdapter:
         is_native = _is_native(call)
         if is_native:
             body, dropped = native.payload(call)
-            if features := native.betas(call, body):
+            if features := native.features(body):
                 headers["anthropic-beta"] = features
+            if _HOUR in upstream_json.written(body) and _HOUR not in upstream_json.written(call.body):
+                body = native.bounded_lifetimes(body)
         else:
             body, dropped = request.payload(call, self._version)
         signal = signals.of("anthropic", call.capabilities)
