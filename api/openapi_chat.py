@@ -226,7 +226,7 @@ EMBEDDINGS: dict[str, Any] = {
     "summary": "Embeddings, as OpenAI has them",
     "operationId": "create_embeddings",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "input"],
         {

@@ -33,6 +33,8 @@ OF_KIND: Mapping[str, Signal] = {
     "openrouter": OPENROUTER,
     "anthropic": NONE,
     "demo": NONE,
+    "gemini": STORE,
+    "vertex": NONE,
 }
 """The signal of each kind of provider that chats. A kind that is not here cannot send anything."""
 

