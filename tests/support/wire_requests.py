@@ -76,7 +76,7 @@ def openai_error(event: Any) -> bool:
 
 
 def anthropic_error(event: Any) -> bool:
-    return event.get("type") == "error" and {"type", "message"} <= event["error"].keys()
+    return bool(event.get("type") == "error" and {"type", "message"} <= event["error"].keys())
 
 
 def native_error(event: Any) -> bool:
