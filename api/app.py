@@ -41,10 +41,11 @@ from api.resources import Resources
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
+from api.wire.openai_completions import OpenAICompletions
 from api.wire.openai_embeddings import OpenAIEmbeddings
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat(), OpenAIEmbeddings())
+WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat(), OpenAIEmbeddings(), OpenAICompletions())
 """Every client wire of this API."""
 
 
