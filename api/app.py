@@ -38,6 +38,7 @@ from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
 from api.outputs import Outputs
 from api.resources import Resources
+from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
@@ -45,7 +46,13 @@ from api.wire.openai_completions import OpenAICompletions
 from api.wire.openai_embeddings import OpenAIEmbeddings
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat(), OpenAIEmbeddings(), OpenAICompletions())
+WIRES: tuple[ClientWire, ...] = (
+    OpenAIChat(),
+    NativeChat(),
+    AnthropicMessages(),
+    OpenAIEmbeddings(),
+    OpenAICompletions(),
+)
 """Every client wire of this API."""
 
 

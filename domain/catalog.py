@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
@@ -57,6 +57,8 @@ class ProviderKind:
     """Settings that every provider of this kind must have: `ADDRESS`, `KEY` or names in `options`."""
     options: frozenset[str] = frozenset()
     """Names of further settings that its providers may have."""
+    problem: "Callable[[Provider], str | None] | None" = None
+    """What is wrong with an active provider's key or options, in words without any of them. None: nothing."""
 
 
 class InputModality(StrEnum):
