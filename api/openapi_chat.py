@@ -255,8 +255,8 @@ COMPLETIONS: dict[str, Any] = {
     "arrays of tokens need a provider that has this endpoint; elsewhere they are 400 `unsupported_parameter`.",
     "operationId": "create_completion",
     "security": [{"HTTPBearer": []}],
-    "parameters": [_ONCE, _STRICT],
-    "requestBody": _body(
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
         ["model", "prompt"],
         {
             "model": {"type": "string", "examples": ["demo-chat"]},
@@ -275,14 +275,14 @@ COMPLETIONS: dict[str, Any] = {
             "suffix": {"type": ["string", "null"]},
             "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 5},
             "max_tokens": {"type": ["integer", "null"], "minimum": 0, "default": 16},
-            "max_credits": _LIMITS["max_credits"],
-            "strict": _LIMITS["strict"],
+            "max_credits": LIMITS["max_credits"],
+            "strict": LIMITS["strict"],
         },
     ),
     "responses": {
         "200": {
             "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
-            "headers": _DROPPED,
+            "headers": DROPPED,
             "content": {
                 "application/json": {
                     "schema": {
@@ -298,6 +298,6 @@ COMPLETIONS: dict[str, Any] = {
                 "text/event-stream": {"schema": {"type": "string"}},
             },
         },
-        "409": _RUNNING,
+        "409": RUNNING,
     },
 }
