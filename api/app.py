@@ -44,10 +44,12 @@ from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
 from api.wire.openai_completions import OpenAICompletions
 from api.wire.openai_embeddings import OpenAIEmbeddings
+from api.wire.openai_responses import OpenAIResponses
 from web.shares import SharedPages
 
 WIRES: tuple[ClientWire, ...] = (
     OpenAIChat(),
+    OpenAIResponses(),
     NativeChat(),
     AnthropicMessages(),
     OpenAIEmbeddings(),
