@@ -36,7 +36,7 @@ _PASSED = frozenset(
 """Fields that are the same in a chat."""
 _OF_THE_CALLER = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key"})
 """Fields that the answer repeats. No provider is sent them."""
-_KEPT = _OF_THE_CALLER | {"model", "store", "prompt_cache_retention"}
+_KEPT = _OF_THE_CALLER | {"model", "store", "prompt_cache_retention", "client_metadata"}
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "instructions": (str,),
     "text": (dict,),

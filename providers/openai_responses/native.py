@@ -27,7 +27,7 @@ _PART = frozenset(
     {"type", "text", "refusal", "image_url", "detail", "file_data", "file_url", "filename", "annotations", "logprobs"}
     | {"prompt_cache_breakpoint", "stdout", "stderr", "outcome"}
 )
-_CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch", "shell")
+_CLIENT_TOOLS = ("function", "custom", "namespace", "local_shell", "apply_patch", "shell", "tool_search")
 """Tools that the client carries out. They cost nothing here."""
 _OPENAI = "gAAAA"
 """What OpenAI's encrypted content begins with."""

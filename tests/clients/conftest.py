@@ -16,7 +16,16 @@ from domain.sealing import Wrapping
 from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.bank import open_account
-from tests.support.doubles import embeddings_wire, malformed_chunks, raw_answers, responses_server, usage_variants
+from tests.support.doubles import (
+    anthropic_server,
+    completions_wire,
+    embeddings_wire,
+    malformed_chunks,
+    raw_answers,
+    responses_server,
+    usage_variants,
+)
+from tests.support.doubles.anthropic_server import AnthropicServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.doubles.responses_server import ResponsesServer
@@ -103,6 +112,15 @@ credits_per_1k_input = 300
 credits_per_1k_output = 1500
 routes = [ { provider = "foreign", model = "plain" } ]
 """
+KEPT = """
+[providers.gallery]
+kind = "demo"
+
+[models.test-image-kept]
+modality = "image"
+credits_per_image = 100
+routes = [ { provider = "gallery", model = "demo-image" } ]
+"""
 COSTED = """
 [models.test-costed]
 name = "What its provider bills for it is known"
@@ -134,7 +152,7 @@ routes = [ { provider = "foreign", model = "plain" } ]
 """
 
 
-def catalog(upstream: str, responses: str) -> str:
+def catalog(upstream: str, claudes: str, responses: str) -> str:
     """A file such as an operator writes to add a server of their own: 300 and 1,500 credits per 1,000 tokens."""
     provider = f"""
 [providers.foreign]
@@ -155,15 +173,28 @@ base_url = "{responses}"
 api_key = "sk-foreign"
 capabilities = ["abort_stops_billing"]
 
+[providers.texts]
+kind = "openai"
+base_url = "{upstream}"
+capabilities = ["abort_stops_billing", "completions"]
+
 [providers.unreachable]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
+
+[providers.private]
+kind = "openai"
+base_url = "{upstream}"
+api_key = "sk-private"
+privacy = "zero_retention"
 """
     models = {f"test-{name}": [f"foreign/{name}"] for name in BEHAVIOURS} | {
         "test-metered": ["metered/writes"],
         "test-throat": ["foreign/role-then-error", "foreign/plain"],
         "test-second": ["unreachable/x", "foreign/plain"],
         "test-unreachable": ["unreachable/x"],
+        "test-private": ["foreign/plain", "private/plain"],
+        "test-private-away": ["private/broken", "foreign/plain"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
     written += [
@@ -173,8 +204,15 @@ base_url = "http://127.0.0.1:1/v1"
     embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
         "test-embed-second": ["unreachable/x", "foreign/embed-broken", "foreign/embed-fewer", "foreign/embed"],
     }
+    texts = {f"test-{name}": [f"texts/{name}"] for name in completions_wire.MODELS} | {
+        "test-text-second": ["unreachable/x", "texts/text-broken", "texts/text"],
+        "test-text-chat-second": ["texts/text-broken", "foreign/plain"],
+    }
+    written += [text_model(name, *routes) for name, routes in texts.items()]
     written += [embedding_model(name, *routes) for name, routes in embedders.items()]
-    return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN
+    return (
+        provider + "".join(written) + TIERED + EXTRAS + KEPT + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -190,9 +228,16 @@ def responses() -> Iterator[ResponsesServer]:
 
 
 @pytest.fixture(scope="session")
+def claudes() -> Iterator[AnthropicServer]:
+    with AnthropicServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def stack(
     postgres: EmbeddedPostgres,
     upstream: OpenAIServer,
+    claudes: AnthropicServer,
     responses: ResponsesServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
@@ -202,7 +247,7 @@ def stack(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
         )
     state: Path = tmp_path_factory.mktemp("clients")
-    (state / "catalog.toml").write_text(catalog(upstream.url, responses.url))
+    (state / "catalog.toml").write_text(catalog(upstream.url, claudes.url, responses.url))
     started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
     started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):

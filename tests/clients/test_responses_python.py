@@ -20,6 +20,7 @@ TOOL: Any = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     "strict": None,
 }
+SPACE: Any = {"type": "namespace", "name": "cities", "description": "Of cities.", "tools": [{**TOOL, "name": "find"}]}
 PATCH: Any = {"type": "custom", "name": "apply_patch", "description": "Change files."}
 
 
@@ -93,15 +94,16 @@ def test_a_model_of_data_is_parsed(client: OpenAI) -> None:
     assert isinstance(answer.output_parsed, City)
 
 
-@pytest.mark.parametrize("tool", [TOOL, PATCH])
+@pytest.mark.parametrize("tool", [TOOL, PATCH, SPACE])
 def test_a_tool_is_called_and_its_result_is_read(client: OpenAI, tool: Any) -> None:
     ask: Any = [{"role": "user", "content": "Please call the tool."}]
-    kind = "function_call" if tool is TOOL else "custom_tool_call"
+    kind = "custom_tool_call" if tool is PATCH else "function_call"
     first = client.responses.create(model="demo-chat", input=ask, tools=[tool], tool_choice="required")
     (call,) = first.output
     assert (call.type, first.status) == (kind, "completed")
     assert call.type in ("function_call", "custom_tool_call")
-    assert call.name == tool["name"]
+    named = ("find", "cities") if tool is SPACE else (tool["name"], None)
+    assert (call.name, call.namespace) == named
     assert call.type == "custom_tool_call" or json.loads(call.arguments)["city"]
     output: Any = {"type": f"{kind}_output", "call_id": call.call_id, "output": "It is Rome."}
     then: Any = [*ask, call.to_dict(), output]
