@@ -7,7 +7,7 @@ from urllib.parse import quote
 from domain.catalog import Provider
 from domain.errors import GatewayError, RequestInvalid, UpstreamError
 from domain.pricing import Usage, UsageSource
-from providers import fields, upstream_json
+from providers import fields, signals, upstream_json
 from providers.base import EmbeddingCall, Embeddings, Headers, UpstreamRequest, Vector
 from providers.gemini import errors
 from providers.openai.usage import tokens_of
@@ -52,7 +52,7 @@ class GeminiEmbeddings:
         model = f"models/{call.model}"
         requests = [{"model": model, "content": {"parts": [{"text": text}]}, **beside} for text in _texts(call)]
         url = f"{self._url}{quote(call.model, safe='-._')}:batchEmbedContents"
-        return UpstreamRequest(url, self._headers, upstream_json.written({"requests": requests}), dropped=dropped)
+        return signals.finished(url, self._headers, {"requests": requests}, signals.NONE, dropped=dropped)
 
     def answer(self, call: EmbeddingCall, body: bytes) -> Embeddings:
         value, _ = upstream_json.read(body, MAX_VALUES_PER_INPUT * (1 + len(call.inputs)))
