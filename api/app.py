@@ -22,6 +22,7 @@ from api import (
     limit,
     link_pages,
     media,
+    messages,
     metrics,
     models,
     openapi,
@@ -45,7 +46,8 @@ from api.wire.openai_chat import OpenAIChat
 from api.wire.openai_embeddings import OpenAIEmbeddings
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat(), AnthropicMessages(), OpenAIEmbeddings())
+MESSAGES = AnthropicMessages()
+WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat(), MESSAGES, OpenAIEmbeddings())
 """Every client wire of this API."""
 
 
@@ -83,6 +85,8 @@ class Gateway(FastAPI):
         hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
         if hot is not None:
             scope["state"][errors.WIRE] = hot.wire
+        elif MESSAGES.is_client(scope):
+            scope["state"][errors.WIRE] = MESSAGES
         if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
@@ -117,6 +121,7 @@ def create_app(
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405
     for router in (
         models.router,
+        messages.router,
         chat_models.router,
         chat_settings.router,
         conversations.router,

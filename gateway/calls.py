@@ -196,7 +196,7 @@ class Calls:
     async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
         model = self.model(request.model)
         embeddings.require_modality(model, request)
-        prices = extras.prices_of(model, request.body)
+        prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
         if request.strict:
             self._strict_routes(request, model)
         if request.big:
@@ -254,13 +254,7 @@ class Calls:
         return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
-        def count() -> InputTokens:
-            if request.embedding is not None:
-                return embeddings.input_tokens(request.embedding, model, self.count)
-            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
-
-        owner = request.admitted.account_id if request.admitted else None
-        counted = await self.turns.run(owner, count) if request.big else count()
+        counted = await self.input_tokens(request, model)
         if request.embedding is None and model.context_window is not None and counted.least > model.context_window:
             remedy = " Begin a new conversation, or choose a model that reads more." if request.continues else ""
             raise ContextLengthExceeded(
@@ -268,6 +262,17 @@ class Calls:
                 f"{model.context_window} tokens (context_length_exceeded).{remedy}"
             )
         return counted
+
+    async def input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
+        """Count the input, a large one in a thread."""
+
+        def count() -> InputTokens:
+            if request.embedding is not None:
+                return embeddings.input_tokens(request.embedding, model, self.count)
+            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
+
+        owner = request.admitted.account_id if request.admitted else None
+        return await self.turns.run(owner, count) if request.big else count()
 
     def billed(self, call: Call, report: Usage | None, text: str) -> tuple[Usage, int]:
         """Return the usage of a whole answer, and its output tokens above the limit that was sent.
