@@ -153,24 +153,20 @@ async def test_a_stream_that_breaks_ends_with_an_error(app: WireApp) -> None:
     assert "message_stop" not in answer.text
 
 
+REFUSALS = [
+    (400, "invalid_request_error", 400, "invalid_request_error"),
+    (401, "authentication_error", 502, "api_error"),
+    (429, "rate_limit_error", 429, "rate_limit_error"),
+    (529, "overloaded_error", 429, "rate_limit_error"),
+]
+"""A status of the provider and its word; the status of the answer and its word."""
+
+
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    ("status", "error", "answered", "word"),
-    [
-        (
-            400,
-            {"type": "invalid_request_error", "message": f"{SECRET} prompt is too long"},
-            400,
-            "invalid_request_error",
-        ),
-        (401, {"type": "authentication_error", "message": SECRET}, 502, "api_error"),
-        (429, {"type": "rate_limit_error", "message": SECRET}, 429, "rate_limit_error"),
-        (529, {"type": "overloaded_error", "message": SECRET}, 429, "rate_limit_error"),
-    ],
-)
-async def test_what_the_provider_refuses(
-    app: WireApp, status: int, error: dict[str, str], answered: tuple[int, str], word: str, stream: bool
-) -> None:
+@pytest.mark.parametrize("case", REFUSALS, ids=str)
+async def test_what_the_provider_refuses(app: WireApp, case: tuple[int, str, int, str], stream: bool) -> None:
+    status, theirs, answered, word = case
+    error = {"type": theirs, "message": f"{SECRET} prompt is too long"}
     app.transport.status, app.transport.answer = status, json.dumps({"type": "error", "error": error}).encode()
     answer = await post(app, stream=stream)
     body = answer.json()
