@@ -21,8 +21,8 @@ class PageQuery(BaseModel):
     """As Anthropic's clients ask for a page. OpenAI's get all models at once."""
 
     limit: int = Field(20, ge=1, le=1000)
-    after_id: str | None = None
-    before_id: str | None = None
+    after_id: str | None = Field(None, repr=False)
+    before_id: str | None = Field(None, repr=False)
 
 
 @router.get("")
