@@ -157,7 +157,7 @@ REFUSALS = [
     (400, "invalid_request_error", 400, "invalid_request_error"),
     (401, "authentication_error", 502, "api_error"),
     (429, "rate_limit_error", 429, "rate_limit_error"),
-    (529, "overloaded_error", 429, "rate_limit_error"),
+    (500, "api_error", 502, "api_error"),
 ]
 """A status of the provider and its word; the status of the answer and its word."""
 
