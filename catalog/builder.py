@@ -72,6 +72,7 @@ class CatalogBuilder:
             capabilities=entry.capabilities,
             passes=entry.passes,
             drops=entry.drops,
+            renames=entry.renames,
         )
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:

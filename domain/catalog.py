@@ -79,6 +79,12 @@ class Capability(StrEnum):
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
     DEVELOPER_ROLE = "developer_role"
     DISABLE_LOGGING = "disable_logging"
+    ENABLE_THINKING = "enable_thinking"
+    THINKING_TYPE = "thinking_type"
+    TEMPLATE_THINKING = "template_thinking"
+    JSON_OBJECT_ONLY = "json_object_only"
+    SHORT_TOOL_IDS = "short_tool_ids"
+    THINK_TAGS = "think_tags"
 
 
 class Unit(StrEnum):
@@ -152,6 +158,8 @@ class Provider(Frozen):
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[str] = frozenset()
     drops: frozenset[str] = frozenset()
+    renames: Mapping[str, str] = {}
+    """Fields of a request that this provider knows by another name."""
 
 
 class Route(Frozen):

@@ -11,8 +11,9 @@ from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoTransport
-from providers.openai import request
+from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.azure import AzureAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
 
 
+def _azure(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(AzureAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
 def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(AnthropicAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
 
@@ -58,6 +63,7 @@ _TEXT = frozenset({Modality.TEXT})
 _MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_TEXT, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
+    "azure": Kind(_TEXT, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
     "openrouter": Kind(_TEXT, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),

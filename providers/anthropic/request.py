@@ -43,7 +43,7 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
     """
     body = call.body
     _check(call)
-    sent, dropped = fields.split(body, _READ, call.passes)
+    sent, dropped = fields.split(body, _READ, call.passes, call.drops)
     extra = {name: value for name, value in sent.items() if name not in _READ}
     model = rules(call.model)
     talk = conversation(body["messages"], call.passes)

@@ -6,11 +6,11 @@ The provider gets the prompt and nothing about the caller. Its texts, hosts and 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from domain.catalog import Provider
+from domain.catalog import Capability, Provider
 from domain.errors import ContextLengthExceeded, GatewayError
 from providers import assembled, upstream_json
-from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
-from providers.openai import errors, request, unsupported, whole
+from providers.base import ChatCall, Headers, ProviderEvent, StreamDecoder, UpstreamRequest, WholeAnswer
+from providers.openai import errors, request, think_tags, unsupported, whole
 from providers.openai.decoder import OpenAIDecoder
 
 
@@ -20,23 +20,43 @@ class OpenAIAdapter:
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
         self._openrouter = openrouter
-        self._headers = _headers(provider, referer)
+        self._renames = provider.renames
+        self._headers = self._of_every_call(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         body, dropped = self._payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
+        return UpstreamRequest(self._address(call), headers, upstream_json.written(body), dropped=dropped)
 
     def _payload(self, call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
-        return request.payload(call, openrouter=self._openrouter)
+        return request.payload(call, self._renames, openrouter=self._openrouter)
+
+    def _address(self, call: ChatCall) -> str:
+        return self._url
+
+    def _credentials(self, key: str) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {key}"}
+
+    def _of_every_call(self, provider: Provider, referer: str) -> Mapping[str, str]:
+        """The catalog has made sure that they can be sent."""
+        headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
+        if provider.api_key is not None:
+            headers |= self._credentials(provider.api_key.get_secret_value())
+        if referer:
+            headers.setdefault("HTTP-Referer", referer)
+        headers["Content-Type"] = "application/json"
+        return headers
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
-            return assembled.answer(_events(OpenAIDecoder(call), body))
-        return whole.answer(call, upstream_json.read_whole(body))
+            answer = assembled.answer(_events(OpenAIDecoder(call), body))
+        else:
+            answer = whole.answer(call, upstream_json.read_whole(body))
+        return think_tags.split(answer) if Capability.THINK_TAGS in call.capabilities else answer
 
-    def decoder(self, call: ChatCall) -> OpenAIDecoder:
-        return OpenAIDecoder(call)
+    def decoder(self, call: ChatCall) -> StreamDecoder:
+        decoder = OpenAIDecoder(call)
+        return think_tags.ThinkTags(decoder) if Capability.THINK_TAGS in call.capabilities else decoder
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
         error = errors.of(status, headers, body, call.body)
@@ -48,14 +68,3 @@ class OpenAIAdapter:
 def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
     yield from decoder.feed(body)
     yield from decoder.eof()
-
-
-def _headers(provider: Provider, referer: str) -> Mapping[str, str]:
-    """The catalog has made sure that they can be sent."""
-    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
-    if provider.api_key is not None:
-        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
-    if referer:
-        headers.setdefault("HTTP-Referer", referer)
-    headers["Content-Type"] = "application/json"
-    return headers
