@@ -41,9 +41,10 @@ from api.resources import Resources
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
+from api.wire.openai_embeddings import OpenAIEmbeddings
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat())
+WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat(), OpenAIEmbeddings())
 """Every client wire of this API."""
 
 

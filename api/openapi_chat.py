@@ -171,3 +171,70 @@ NATIVE: dict[str, Any] = {
         "409": _RUNNING,
     },
 }
+
+_TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_VECTOR = {
+    "type": "object",
+    "required": ["object", "index", "embedding"],
+    "properties": {
+        "object": {"const": "embedding"},
+        "index": {"type": "integer"},
+        "embedding": {
+            "oneOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}],
+            "description": "Numbers; or base64 of 32-bit floats in little-endian order.",
+        },
+    },
+}
+_EMBEDDINGS = {
+    "type": "object",
+    "required": ["object", "data", "model", "usage", "id", "yout"],
+    "properties": {
+        "object": {"const": "list"},
+        "data": {"type": "array", "items": _VECTOR, "description": "One for each input, in the same order."},
+        "model": {"type": "string", "description": "As it was asked for."},
+        "usage": {
+            "type": "object",
+            "required": ["prompt_tokens", "total_tokens"],
+            "properties": {"prompt_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}},
+            "description": "What was billed.",
+        },
+        "id": {"type": "string", "description": "The id of its charge."},
+        "created": {"type": "integer"},
+        "yout": _YOUT,
+    },
+}
+EMBEDDINGS: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Embeddings, as OpenAI has them",
+    "operationId": "create_embeddings",
+    "security": [{"HTTPBearer": []}],
+    "parameters": [_ONCE, _STRICT],
+    "requestBody": _body(
+        ["model", "input"],
+        {
+            "model": {"type": "string", "examples": ["demo-embedding"]},
+            "input": {
+                "description": "A text, an array of texts, an array of tokens, or an array of such arrays. At most "
+                "2,048 inputs, none of them empty.",
+                "oneOf": [
+                    {"type": "string", "minLength": 1},
+                    {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "minLength": 1}},
+                    _TOKENS,
+                    {"type": "array", "minItems": 1, "maxItems": 2048, "items": _TOKENS},
+                ],
+            },
+            "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None]},
+            "dimensions": {"type": ["integer", "null"], "minimum": 1},
+            "max_credits": _LIMITS["max_credits"],
+            "strict": _LIMITS["strict"],
+        },
+    ),
+    "responses": {
+        "200": {
+            "description": "The vectors, with what they cost",
+            "headers": _DROPPED,
+            "content": {"application/json": {"schema": _EMBEDDINGS}},
+        },
+        "409": _RUNNING,
+    },
+}

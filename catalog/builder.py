@@ -27,6 +27,8 @@ PRICED_PARAMETERS: Mapping[str, Meter] = {
 }
 """Fields that a request may have only if its model prices these meters."""
 
+EMBEDDING_PARAMETERS = ("dimensions", "encoding_format")
+
 DEFAULT_CONTEXT_WINDOW = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS = 4_096
 """For text models whose entry has no `max_output_tokens`. Small, because an upstream answers with an error when the
@@ -102,13 +104,15 @@ class CatalogBuilder:
             tags=entry.tags,
             pro_only=entry.pro_only,
             supported_parameters=entry.supported_parameters,
-            passed_on=self._passed_on(routes, prices.tokens),
+            passed_on=self._passed_on(entry.modality, routes, prices.tokens),
             routes=routes,
         )
 
-    def _passed_on(self, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
+    def _passed_on(self, modality: Modality, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
         if not routes or prices is None:
             return ()
+        if modality is Modality.EMBEDDING:
+            return EMBEDDING_PARAMETERS
         names = self._kinds[routes[0].provider.kind].parameters | (routes[0].passes - {"*"})
         unpriced = {name for name, meter in PRICED_PARAMETERS.items() if not prices.priced(meter)}
         if not prices.service_tiers:

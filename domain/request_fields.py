@@ -17,7 +17,7 @@ OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
 """The names that servers know the output limit by."""
 DEVELOPER_ROLE = "developer_role"
 """Stands among dropped names for the role `developer`: its messages are sent as `system`."""
-SET_HERE = frozenset({"stream_options", DEVELOPER_ROLE, *OUTPUT_LIMITS})
+SET_HERE = frozenset({"stream_options", "encoding_format", DEVELOPER_ROLE, *OUTPUT_LIMITS})
 """What a provider may lack without any loss for the caller: it is asked in another way."""
 HARMLESS: dict[str, tuple[object, ...]] = {
     "tools": ([],),
@@ -31,5 +31,6 @@ HARMLESS: dict[str, tuple[object, ...]] = {
     "modalities": (["text"],),
     "web_search_options": (),
     "service_tier": ("auto", "default"),
+    "dimensions": (),
 }
 """Fields whose loss changes what an answer means or costs, and their values that can be lost. Others are refused."""

@@ -27,10 +27,10 @@ from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Voi
 from domain.pricing import TextTerms, Usage
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import answers, extras
+from gateway import answers, embeddings, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, chat_call, dropped_of
+from gateway.call import Call, adapter_call, dropped_of, route_call
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -164,7 +164,7 @@ class Calls:
         return Reserve(
             hold_id=new_id(),
             scope="chat",
-            kind="chat",
+            kind=request.kind,
             model=request.model,
             terms=terms,
             digest=payer.digest,
@@ -195,6 +195,7 @@ class Calls:
 
     async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
         model = self.model(request.model)
+        embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body)
         if request.strict:
             self._strict_routes(request, model)
@@ -221,11 +222,12 @@ class Calls:
         return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
-        adapter = self.upstream(route.provider.name).adapter
-        upstream_request = adapter.request(chat_call(request, model, route, 1, self.unsupported.of(route)))
-        return dropped_of(request, model, upstream_request)
+        call = adapter_call(request, model, route, 1, self.unsupported.of(route))
+        return dropped_of(request, model, route_call(call, self.upstream(route.provider.name)).request())
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
+        if request.embedding is not None:
+            return TextTerms(prices, model.prices.version, counted.bound, counted.count, output_limit=0, model_limit=0)
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
@@ -252,11 +254,13 @@ class Calls:
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:
+            if request.embedding is not None:
+                return embeddings.input_tokens(request.embedding, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None
         counted = await self.turns.run(owner, count) if request.big else count()
-        if model.context_window is not None and counted.least > model.context_window:
+        if request.embedding is None and model.context_window is not None and counted.least > model.context_window:
             remedy = " Begin a new conversation, or choose a model that reads more." if request.continues else ""
             raise ContextLengthExceeded(
                 f"The input has about {counted.count} tokens; the context window of this model is "
@@ -309,7 +313,9 @@ class Calls:
         return call.turn.saved(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
 
     async def void(self, call: Call) -> Closed:
-        return await self._close(call, lambda: Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))
+        return await self._close(
+            call, lambda: Void(call.hold_id, call.reserved.account_id, call.request.kind, call.model.id)
+        )
 
     async def _close(self, call: Call, operation: Callable[[], Settle | Void]) -> Closed:
         try:
@@ -362,8 +368,11 @@ class Calls:
 
 def _refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
     """Refuse a request that is too large however its tokens are counted. An exact count would take seconds."""
-    least = tokens.at_least(request.body)
-    if model.context_window is not None and least > model.context_window:
+    if request.embedding is None:
+        least = tokens.at_least(request.body)
+    else:
+        least = tokens.inputs_at_least(request.embedding.inputs)
+    if request.embedding is None and model.context_window is not None and least > model.context_window:
         raise ContextLengthExceeded(
             f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
             "(context_length_exceeded)."

@@ -227,6 +227,49 @@ class ChatAdapter(Protocol):
         """
 
 
+@record
+class EmbeddingCall:
+    """One request for embeddings to one route."""
+
+    model: str
+    """The provider's name for the model."""
+    body: dict[str, Any] = field(repr=False)
+    """As the client wrote it, validated. An adapter sends the fields that it knows."""
+    inputs: tuple[str | list[int], ...] = field(repr=False)
+    """Texts and arrays of tokens. The answer has one vector for each of them, in this order."""
+    dimensions: int | None = None
+    base64: bool = False
+    """The client wants base64. An adapter may ask for that; what the vendor answers is converted in any case."""
+    passes: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
+    """As in `ChatCall`."""
+
+
+Vector = bytes | list[float]
+"""One embedding: 32-bit floats in little-endian order, or the numbers as the provider wrote them."""
+
+
+@record
+class Embeddings:
+    """The vectors of an answer, in the order of the inputs. The gateway checks their number, sizes and values."""
+
+    vectors: list[Vector] = field(repr=False)
+    usage: Usage | None
+    """Input tokens only. None when the provider reported no credible usage."""
+
+
+class EmbeddingAdapter(Protocol):
+    """A provider's wire for embeddings, under the rules of `ChatAdapter`."""
+
+    def request(self, call: EmbeddingCall) -> UpstreamRequest:
+        """Write the request. Raises `RequestInvalid` that names a field which this provider cannot take."""
+
+    def answer(self, call: EmbeddingCall, body: bytes) -> Embeddings:
+        """Read a body with status 200, in a thread for a large one. Raises `UpstreamError` when it is no answer."""
+
+    def error(self, call: EmbeddingCall, status: int, headers: Headers, body: bytes) -> GatewayError: ...
+
+
 class Sink(Protocol):
     """Receives one upstream answer, in the event loop iteration in which its bytes arrive. Its methods never raise."""
 
@@ -267,8 +310,10 @@ class Transport(Protocol):
 
 @record
 class ChatUpstream:
-    """One provider of chat, ready to be called."""
+    """One provider of text, ready to be called."""
 
     adapter: ChatAdapter
     transport: Transport
     timeouts: Timeouts
+    embeddings: EmbeddingAdapter | None = None
+    """None: its kind has no adapter of embeddings here."""

@@ -10,10 +10,11 @@ from providers.anthropic import request as anthropic_request
 from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
-from providers.demo.upstream import DemoAdapter, DemoTransport
+from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
 from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.azure import AzureAdapter
+from providers.openai.embeddings import OpenAIEmbeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,15 @@ class Kind(ProviderKind):
 
 
 def _openai(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(OpenAIAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+    embeddings = OpenAIEmbeddings(provider, referer=upstream.referer)
+    adapter = OpenAIAdapter(provider, referer=upstream.referer)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
 def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
     adapter = OpenAIAdapter(provider, referer=upstream.referer, openrouter=True)
-    return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
+    embeddings = OpenAIEmbeddings(provider, referer=upstream.referer, openrouter=True)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
 def _azure(provider: Provider, upstream: Upstream) -> ChatUpstream:
@@ -52,7 +56,7 @@ def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
 
 
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts)
+    return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts, DemoEmbeddings(provider))
 
 
 def _demo_media(_: Provider, upstream: Upstream) -> MediaProvider:
@@ -60,12 +64,13 @@ def _demo_media(_: Provider, upstream: Upstream) -> MediaProvider:
 
 
 _TEXT = frozenset({Modality.TEXT})
+_EMBEDDING = frozenset({Modality.EMBEDDING})
 _MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
 KINDS: Mapping[str, Kind] = {
-    "openai": Kind(_TEXT, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
+    "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
     "azure": Kind(_TEXT, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
-    "openrouter": Kind(_TEXT, request.PARAMETERS, chat=_openrouter),
-    "demo": Kind(_TEXT | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
+    "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
+    "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
     "gemini": Kind(),
     "fal": Kind(),

@@ -3,7 +3,7 @@
 The provider gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from domain.catalog import Capability, Provider
@@ -12,6 +12,7 @@ from providers import assembled, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, StreamDecoder, UpstreamRequest, WholeAnswer
 from providers.openai import errors, request, think_tags, unsupported, whole
 from providers.openai.decoder import OpenAIDecoder
+from providers.openai.headers import headers_of
 
 
 class OpenAIAdapter:
@@ -21,7 +22,7 @@ class OpenAIAdapter:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
         self._openrouter = openrouter
         self._renames = provider.renames
-        self._headers = self._of_every_call(provider, referer)
+        self._headers = headers_of(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         body, dropped = self._payload(call)
@@ -33,19 +34,6 @@ class OpenAIAdapter:
 
     def _address(self, call: ChatCall) -> str:
         return self._url
-
-    def _credentials(self, key: str) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {key}"}
-
-    def _of_every_call(self, provider: Provider, referer: str) -> Mapping[str, str]:
-        """The catalog has made sure that they can be sent."""
-        headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
-        if provider.api_key is not None:
-            headers |= self._credentials(provider.api_key.get_secret_value())
-        if referer:
-            headers.setdefault("HTTP-Referer", referer)
-        headers["Content-Type"] = "application/json"
-        return headers
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):

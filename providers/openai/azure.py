@@ -1,12 +1,13 @@
 """The adapter of kind `azure`: OpenAI's models in a resource of Azure, on its v1 surface or by deployment."""
 
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from domain.catalog import Provider
 from providers.base import ChatCall
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.headers import headers_of
 
+KEY_HEADER = "api-key"
 API_VERSION = "api_version"
 OPTIONS = frozenset({API_VERSION})
 DEPLOYED_VERSION = "2024-10-21"
@@ -18,6 +19,7 @@ class AzureAdapter(OpenAIAdapter):
 
     def __init__(self, provider: Provider, *, referer: str = "") -> None:
         super().__init__(provider, referer=referer)
+        self._headers = headers_of(provider, referer, KEY_HEADER)
         self._base = provider.base_url.rstrip("/")
         self._version = provider.options.get(API_VERSION, "")
 
@@ -30,6 +32,3 @@ class AzureAdapter(OpenAIAdapter):
 
     def _address_of(self, path: str, version: str) -> str:
         return f"{path}?api-version={quote(version, safe='')}" if version else path
-
-    def _credentials(self, key: str) -> Mapping[str, str]:
-        return {"api-key": key}

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domain.request_fields import DEVELOPER_ROLE, OUTPUT_LIMITS
-from providers.base import ChatCall
+from providers.base import ChatCall, EmbeddingCall
 
 CAN_BE_LEFT_OUT = frozenset(
-    {"stream_options", DEVELOPER_ROLE, *OUTPUT_LIMITS}
+    {"stream_options", "encoding_format", DEVELOPER_ROLE, *OUTPUT_LIMITS}
     | {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "logprobs"}
     | {"top_logprobs", "parallel_tool_calls", "reasoning_effort", "verbosity", "prediction", "prompt_cache_options"}
     | {"top_k", "top_a", "min_p", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "random_seed"}
@@ -45,7 +45,7 @@ _NEAR = 160
 _ROOT = re.compile(r"(?:body\.)?(messages(?=\W)|\w+)")
 
 
-def of(value: Any, call: ChatCall, sent: Mapping[str, Any]) -> frozenset[str]:
+def of(value: Any, call: ChatCall | EmbeddingCall, sent: Mapping[str, Any]) -> frozenset[str]:
     """Return what to leave out of the next request to this server. `sent` is the body of the last, `value` its error.
 
     Empty if the error is about something else, or if the answer would mean something else without it.

@@ -16,8 +16,8 @@ from domain.sealing import Wrapping
 from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.bank import open_account
-from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
-from tests.support.doubles.entries import text_model
+from tests.support.doubles import embeddings_wire, malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.stack import SECRET, Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
@@ -159,6 +159,10 @@ base_url = "http://127.0.0.1:1/v1"
         "test-unreachable": ["unreachable/x"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
+    embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
+        "test-embed-second": ["unreachable/x", "foreign/embed-broken", "foreign/embed-fewer", "foreign/embed"],
+    }
+    written += [embedding_model(name, *routes) for name, routes in embedders.items()]
     return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN
 
 

@@ -176,6 +176,7 @@ def test_a_replay_says_all_of_the_answer(wire: ClientWire) -> None:
     bill = Bill(Usage(9, 2, UsageSource.PROVIDER), charged=10, balance=90, held=20)
     answer = CompletedAnswer(body, json.dumps(body).encode())
     request = ModelCall("demo-chat", {"messages": []}, stream=True)
-    assert b"one two" in replays.stream(wire.writer, request, Replayed(answer, bill, 20, ()))
+    if wire.writer is not None:
+        assert b"one two" in replays.stream(wire.writer, request, Replayed(answer, bill, 20, ()))
     if wire.whole is not None:
         assert b"one two" in wire.whole(answer, bill)
