@@ -222,7 +222,8 @@ class Calls:
         return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
-        call = adapter_call(request, model, route, 1, self.unsupported.of(route))
+        limit = request.output_limit or model.max_output_tokens or _DEFAULT_OUTPUT
+        call = adapter_call(request, model, route, limit, self.unsupported.of(route))
         return dropped_of(request, model, route_call(call, self.upstream(route.provider.name)).request())
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:

@@ -76,8 +76,6 @@ class NativeRequest:
     wire: str
     """The vendor's wire, such as `anthropic`. An adapter of another wire ignores the request."""
     body: dict[str, Any] = field(repr=False)
-    betas: tuple[str, ...] = field(default=(), repr=False)
-    """Features that its client named in a header, such as `anthropic-beta`. The adapter sends those that it knows."""
 
 
 @record

@@ -16,6 +16,8 @@ from providers.base import ChatCall, Headers, UpstreamRequest, WholeAnswer
 
 VERSION_OPTION = "version"
 """The setting of a provider that names its `anthropic-version`."""
+_HOUR = b'"ttl":"1h"'
+"""A mark for the cache that costs more. The hold covers it if the request in OpenAI's shape has one."""
 
 
 class AnthropicAdapter:
@@ -28,13 +30,16 @@ class AnthropicAdapter:
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        if _is_native(call):
-            body, dropped = native.payload(call)
-            if features := native.betas(call, body):
-                headers["anthropic-beta"] = features
-        else:
+        if not _is_native(call):
             body, dropped = request.payload(call, self._version)
-        return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
+            return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
+        body, dropped = native.payload(call)
+        if features := native.features(body):
+            headers["anthropic-beta"] = features
+        written = upstream_json.written(body)
+        if _HOUR in written and _HOUR not in upstream_json.written(call.body):
+            written = upstream_json.written(native.bounded_lifetimes(body))
+        return UpstreamRequest(self._url, headers, written, dropped=dropped, native=True)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         decoder = AnthropicDecoder(call)

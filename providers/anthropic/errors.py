@@ -27,7 +27,7 @@ _OUR_ACCOUNT = re.compile(
     r"|organization|this (?:api|endpoint) is",
     re.IGNORECASE,
 )
-_PLACE = re.compile(r"([a-z_]+)((?:\.[A-Za-z0-9_]+)*): ")
+_PLACE = re.compile(r"([a-z_]+)((?:\.[A-Za-z0-9_]+)*): |`([a-z_]+)` ")
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "system": ("messages",),
     "max_tokens": ("max_completion_tokens", "max_tokens"),
@@ -71,10 +71,22 @@ def _param(call: ChatCall, text: str) -> str | None:
     place = _PLACE.match(text)
     if place is None:
         return None
-    name, path = place[1], place[2].split(".")[1:]
+    name, path = place[1] or place[3], (place[2] or "").split(".")[1:]
     if call.native is not None:
-        if name not in call.native.body:
-            return None
-        return "".join([name, *[f"[{step}]" if step.isdigit() else f".{step}" for step in path[:1]]])
+        return _known_place(call.native.body, [name, *path])
     names = _FIELDS.get(name, (name,))
     return next((each for each in names if each in call.body), None)
+
+
+def _known_place(body: Any, path: list[str]) -> str | None:
+    """Return the part of the path that is in the body, in Anthropic's notation. None if nothing of it is."""
+    known: list[str] = []
+    for step in path:
+        if isinstance(body, Mapping) and step in body:
+            body = body[step]
+        elif isinstance(body, list) and step.isdigit() and int(step) < len(body):
+            body = body[int(step)]
+        else:
+            break
+        known.append(step)
+    return ".".join(known) or None

@@ -22,6 +22,8 @@ PARAMETERS = frozenset(
 )
 """The supported parameters of a model whose catalog entry does not list any."""
 _READ = PARAMETERS | {"messages", "n", "web_search_options"}
+_READ_WITHIN = frozenset({"messages.is_error"})
+"""Fields of messages that only this wire has."""
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
     "logprobs": (False,),
@@ -41,15 +43,15 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
 
     Raises `RequestInvalid` that names what Anthropic has no form for.
     """
-    body = call.body
-    _check(call)
-    sent, dropped = fields.split(body, _READ, call.passes, call.drops)
+    sent, dropped = fields.split(call.body, _READ, call.passes, call.drops)
+    body = {name: value for name, value in call.body.items() if name not in call.drops}
+    _check(call, body)
     extra = {name: value for name, value in sent.items() if name not in _READ}
     model = rules(call.model)
     talk = conversation(body["messages"], call.passes)
     made: dict[str, Any] = {"messages": talk.turns}
     _add_tools(made, body, model)
-    plan = _think(made, call, model, talk)
+    plan = _think(made, body, call.output_limit, model, talk)
     lost = [*plan.dropped, *_add_sampling(made, body, model, plan, version), *_add_format(made, body, talk)]
     _add_rest(made, body)
     if talk.system:
@@ -57,14 +59,14 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
     made = {**extra, **made, "model": call.model, "max_tokens": call.output_limit}
     if call.stream:
         made["stream"] = True
-    asked = [name for name in dropped if not _is_neutral(body, name)]
+    asked = [name for name in dropped if name not in _READ_WITHIN and not _is_neutral(body, name)]
     return made, tuple(dict.fromkeys([*asked, *lost]))
 
 
-def _check(call: ChatCall) -> None:
-    if call.choices != 1 or call.body.get("n") not in (None, 1):
+def _check(call: ChatCall, body: Mapping[str, Any]) -> None:
+    if call.choices != 1 or body.get("n") not in (None, 1):
         raise _unsupported("n", "The provider of this model gives one answer: 'n' must be 1.")
-    if call.body.get("web_search_options") is not None:
+    if body.get("web_search_options") is not None:
         raise _unsupported("web_search_options", "The provider of this model is not asked for web searches here.")
 
 
@@ -85,11 +87,13 @@ def _add_tools(made: dict[str, Any], body: Mapping[str, Any], model: ModelRules)
         made["tool_choice"] = choice
 
 
-def _think(made: dict[str, Any], call: ChatCall, model: ModelRules, talk: Conversation) -> reasoning.Plan:
+def _think(
+    made: dict[str, Any], body: Mapping[str, Any], limit: int, model: ModelRules, talk: Conversation
+) -> reasoning.Plan:
     forced = made.get("tool_choice", {}).get("type") in ("any", "tool")
     adaptive = model.thinking is not Thinking.MANUAL
     possible = not forced and (talk.may_think or (adaptive and talk.turns[-1]["role"] == "user"))
-    plan = reasoning.plan(reasoning.wish(call.body), model, call.output_limit, possible=possible)
+    plan = reasoning.plan(reasoning.wish(body), model, limit, possible=possible)
     if plan.thinking is not None:
         made["thinking"] = plan.thinking
     if plan.effort is not None:
