@@ -63,7 +63,7 @@ class CatalogBuilder:
 
     def _provider(self, name: str, entry: ProviderEntry) -> Provider:
         key = entry.api_key or self._key_of(name, entry.api_key_env)
-        return Provider(
+        provider = Provider(
             name=name,
             kind=entry.kind,
             active=entry.enabled and (key is not None or entry.keyless),
@@ -76,6 +76,10 @@ class CatalogBuilder:
             drops=entry.drops,
             renames=entry.renames,
         )
+        kind = self._kinds.get(entry.kind)
+        if provider.active and kind is not None and kind.problem is not None and (why := kind.problem(provider)):
+            self._problems.append(Problem(("providers", name), why))
+        return provider
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
         """Return the variable's value without white space around it, or None if it is not set or blank."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
+from gateway.routing import Attempt, Attempts, Router
 from gateway.saved_turns import Turn
 from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import Head, ModelCall
@@ -70,6 +71,16 @@ class Call:
     """What routes turned out not to take, in earlier calls."""
     left_out: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict, repr=False)
     """What routes turned out not to take in this call."""
+    attempts: Attempts = field(init=False)
+    """On its routes."""
+    router: InitVar[Router | None] = None
+
+    def __post_init__(self, router: Router | None) -> None:
+        self.attempts = (router or Router()).attempts(self.routes, self.again, self.reserved.account_id)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Begin an attempt: what the call is charged for is of its route."""
+        self.route = attempt.route
 
     @property
     def hold_id(self) -> UUID:

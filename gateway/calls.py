@@ -35,7 +35,7 @@ from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
 from gateway.produced_output import ProducedOutput
-from gateway.routing import RouteFaults
+from gateway.routing import RouteFaults, Router
 from gateway.saved_turns import ConversationTurns
 from gateway.streams import ClientSink, Stream
 from gateway.unsupported_fields import UnsupportedFields
@@ -78,6 +78,7 @@ class Calls:
         self.conversation_turns: ConversationTurns | None = None
         """Set where calls can be saved."""
         self.faults = RouteFaults()
+        self.router = Router()
         self.abandoned = AbandonedStreams()
         self.unsupported = UnsupportedFields()
         self.live: dict[UUID, Call] = {}
@@ -125,6 +126,7 @@ class Calls:
             created=int(time.time()),
             output=ProducedOutput(self.count),
             held=reserved.amount,
+            router=self.router,
             unsupported=self.unsupported,
         )
         if reserved.claimed:

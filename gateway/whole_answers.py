@@ -6,18 +6,18 @@ from dataclasses import replace
 import orjson
 import structlog
 
-from domain.catalog import Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
 from domain.pricing import Usage
 from gateway import answers, embeddings, replays
 from gateway.call import Call, RouteCall
 from gateway.calls import Calls
 from gateway.idempotency import MAX_REPLAY_BYTES
-from gateway.routing import first_answer
+from gateway.routing import Attempt, first_answer
 from gateway.stream_events import Settle
+from gateway.timeouts import of_whole
 from gateway.upstream_streams import MAX_ERROR_BYTES
 from gateway.wire import Bill, CompletedAnswer
-from providers.base import ChatUpstream, Embeddings, Headers, Timeouts, WholeAnswer
+from providers.base import ChatUpstream, Embeddings, Headers, WholeAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -48,16 +48,24 @@ async def answer(calls: Calls, call: Call) -> tuple[CompletedAnswer, Bill]:
 async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]:
     """The answer as it goes out, but for what it cost: written before anything is charged."""
 
-    async def ask(route: Route) -> tuple[CompletedAnswer, Settle]:
-        call.route = route
-        upstream = calls.upstream(route.provider.name)
-        routed = call.on_route(route, upstream)
+    async def ask(attempt: Attempt) -> tuple[CompletedAnswer, Settle]:
+        call.begin(attempt)
+        if attempt.pause:
+            await asyncio.sleep(attempt.pause)
+        upstream = calls.upstream(attempt.route.provider.name).keyed(attempt.key)
+        routed = call.on_route(attempt.route, upstream)
         body = await _ask(upstream, call, routed)
-        if len(body) > LARGE_ANSWER_BYTES:
-            return await asyncio.to_thread(_read, calls, call, routed, body)
-        return _read(calls, call, routed, body)
+        try:
+            if len(body) > LARGE_ANSWER_BYTES:
+                return await asyncio.to_thread(_read, calls, call, routed, body)
+            return _read(calls, call, routed, body)
+        except UpstreamError as error:
+            error.status = 200
+            raise
 
-    return await first_answer(call.routes, call.again, calls.faults, ask)
+    completed, charge = await first_answer(call.attempts, calls.faults, ask)
+    call.attempts.succeeded(charge.usage.output_tokens)
+    return completed, charge
 
 
 def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
@@ -86,15 +94,18 @@ async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall) -> bytes:
     call.note_dropped(request)
     embedding = call.request.embedding
     collected = _Collected(MAX_ANSWER_BYTES if embedding is None else embeddings.max_answer_bytes(embedding))
-    total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
-    timeouts = Timeouts(upstream.timeouts.connect, first_byte=total, idle=total, total=total)
+    assert call.route is not None  # noqa: S101  # the attempt has begun
+    timeouts = of_whole(upstream.timeouts, call.route, call.output_limit(call.route) * call.request.choices)
     exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole
     finally:
         exchange.close()
     if status != 200:
-        raise routed.error(status, headers, body)
+        error = routed.error(status, headers, body)
+        if isinstance(error, UpstreamError):
+            error.status = status
+        raise error
     return body
 
 
@@ -128,5 +139,7 @@ class _Collected:
             self.whole.set_result((self._status, self._headers, b"".join(self._parts)))
 
     def fail(self, error: GatewayError) -> None:
+        if self._status and isinstance(error, UpstreamError):
+            error.status = self._status
         if not self.whole.done():
             self.whole.set_exception(error)

@@ -315,3 +315,9 @@ class ChatUpstream:
     timeouts: Timeouts
     embeddings: EmbeddingAdapter | None = None
     """None: its kind has no adapter of embeddings here."""
+    more: tuple["ChatUpstream", ...] = field(default=(), repr=False)
+    """The same with each further key of the provider."""
+
+    def keyed(self, key: int) -> "ChatUpstream":
+        """Return the provider with the key of that number. A catalog that was reloaded may have fewer keys."""
+        return self.more[key - 1] if 0 < key <= len(self.more) else self

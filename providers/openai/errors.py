@@ -97,9 +97,10 @@ def _classified(status: int, value: Any, fields: Mapping[str, Any], later: timed
     text = "\n".join(_texts(value, 0))[:8192]
     if status in (408, 504, 524):
         return UpstreamTimeout()
-    if status in (429, 503, 529):
-        spent = status == 429 and "insufficient_quota" in text
-        return UpstreamError() if spent else UpstreamBusy(retry_after=later)
+    if status in (503, 529):
+        return UpstreamError(retry_after=later)
+    if status == 429:
+        return UpstreamError() if "insufficient_quota" in text else UpstreamBusy(retry_after=later)
     if status in (401, 402, 404) or status < 400:
         return UpstreamError()
     if status == 403:
@@ -181,7 +182,13 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Read `retry-after`, in seconds or as a date. The result is 1 to 60 s: clients give up on longer waits."""
+    """Read `retry-after-ms`, or `retry-after` in seconds or as a date.
+
+    The result is 1 to 60 s, or less if milliseconds say so: clients give up on longer waits.
+    """
+    milliseconds = headers.get("retry-after-ms", "")
+    if milliseconds.isascii() and milliseconds.isdecimal() and len(milliseconds) <= 9:
+        return timedelta(milliseconds=min(max(int(milliseconds), 1), 60_000))
     value = headers.get("retry-after", "")
     try:
         seconds = float(value)

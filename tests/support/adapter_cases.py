@@ -10,6 +10,7 @@ from providers.openai.adapter import OpenAIAdapter
 from providers.openai.azure import AzureAdapter
 from tests.support.adapter_case import SECRET, AdapterCases, Stream, provider, written
 from tests.support.anthropic_cases import ANTHROPIC_CASES
+from tests.support.gemini_cases import GEMINI_CASES, VERTEX_CASES
 
 
 def data(*events: Any, end: str = "\n\n", done: bool = True) -> bytes:
@@ -145,6 +146,8 @@ OURS: Mapping[str, AdapterCases] = {
     "openai": openai(OpenAIAdapter(provider("openai"))),
     "azure": openai(AzureAdapter(provider("azure"))),
     "openrouter": openai(OpenAIAdapter(provider("openrouter"), openrouter=True)),
+    "gemini": GEMINI_CASES,
+    "vertex": VERTEX_CASES,
     "demo": openai(DemoAdapter(provider("demo")), OWN_ERRORS),
     "anthropic": ANTHROPIC_CASES,
 }
