@@ -81,6 +81,7 @@ class Capability(StrEnum):
     STREAM_USAGE = "stream_usage"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
     DEVELOPER_ROLE = "developer_role"
+    COMPLETIONS = "completions"
     DISABLE_LOGGING = "disable_logging"
     ENABLE_THINKING = "enable_thinking"
     THINKING_TYPE = "thinking_type"

@@ -94,8 +94,7 @@ class Call:
     @property
     def max_input(self) -> int:
         """The most input tokens that a provider may report and still be believed."""
-        inputs = 1 if self.request.embedding is None else len(self.request.embedding.inputs)
-        return max((self.model.context_window or pricing.MAX_TOKENS) * inputs, self.input.bound)
+        return max((self.model.context_window or pricing.MAX_TOKENS) * self.request.inputs, self.input.bound)
 
     def grows_on(self, route: Route) -> bool:
         return hold_grows(self.request, route)

@@ -27,7 +27,7 @@ from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Voi
 from domain.pricing import TextTerms, Usage
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import answers, embeddings, extras
+from gateway import answers, completions, embeddings, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
@@ -196,7 +196,7 @@ class Calls:
             raise
 
     async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
-        model = self.model(request.model)
+        model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body)
         if request.strict:
@@ -231,13 +231,14 @@ class Calls:
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         if request.embedding is not None:
             return TextTerms(prices, model.prices.version, counted.bound, counted.count, output_limit=0, model_limit=0)
-        window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
+        size = model.context_window or pricing.MAX_TOKENS
+        window = max(1, size - (counted.count if counted.longest is None else counted.longest))
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
         return TextTerms(
             prices=prices,
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MAX_TOKENS)),
+            input_bound=max(counted.count, min(counted.bound, size * request.inputs)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,
@@ -259,6 +260,8 @@ class Calls:
         def count() -> InputTokens:
             if request.embedding is not None:
                 return embeddings.input_tokens(request.embedding, model, self.count)
+            if request.completion is not None:
+                return completions.input_tokens(request, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None

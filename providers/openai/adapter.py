@@ -10,7 +10,8 @@ from domain.catalog import Capability, Provider
 from domain.errors import ContextLengthExceeded, GatewayError
 from providers import assembled, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, StreamDecoder, UpstreamRequest, WholeAnswer
-from providers.openai import errors, request, think_tags, unsupported, whole
+from providers.openai import completions, errors, request, think_tags, unsupported, whole
+from providers.openai.completions import CompletionsDecoder
 from providers.openai.decoder import OpenAIDecoder
 from providers.openai.headers import headers_of
 
@@ -19,30 +20,37 @@ class OpenAIAdapter:
     """Implements `providers.base.ChatAdapter`."""
 
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
-        self._url = provider.base_url.rstrip("/") + "/chat/completions"
+        self._base = provider.base_url.rstrip("/")
         self._openrouter = openrouter
         self._renames = provider.renames
         self._headers = headers_of(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
+        native = completions.is_native(call)
         body, dropped = self._payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        return UpstreamRequest(self._address(call), headers, upstream_json.written(body), dropped=dropped)
+        url = self._address(call, "completions" if native else "chat/completions")
+        return UpstreamRequest(url, headers, upstream_json.written(body), dropped=dropped, native=native)
 
     def _payload(self, call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
+        if completions.is_native(call):
+            return completions.payload(call, openrouter=self._openrouter)
         return request.payload(call, self._renames, openrouter=self._openrouter)
 
-    def _address(self, call: ChatCall) -> str:
-        return self._url
+    def _address(self, call: ChatCall, endpoint: str) -> str:
+        return f"{self._base}/{endpoint}"
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
-            answer = assembled.answer(_events(OpenAIDecoder(call), body))
-        else:
-            answer = whole.answer(call, upstream_json.read_whole(body))
+            return assembled.answer(_events(self.decoder(call), body))
+        if completions.is_native(call):
+            return completions.answer(call, upstream_json.read_whole(body))
+        answer = whole.answer(call, upstream_json.read_whole(body))
         return think_tags.split(answer) if Capability.THINK_TAGS in call.capabilities else answer
 
     def decoder(self, call: ChatCall) -> StreamDecoder:
+        if completions.is_native(call):
+            return CompletionsDecoder(call)
         decoder = OpenAIDecoder(call)
         return think_tags.ThinkTags(decoder) if Capability.THINK_TAGS in call.capabilities else decoder
 
@@ -53,6 +61,6 @@ class OpenAIAdapter:
         return error
 
 
-def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
+def _events(decoder: StreamDecoder, body: bytes) -> Iterator[ProviderEvent]:
     yield from decoder.feed(body)
     yield from decoder.eof()

@@ -20,14 +20,13 @@ class AzureAdapter(OpenAIAdapter):
     def __init__(self, provider: Provider, *, referer: str = "") -> None:
         super().__init__(provider, referer=referer)
         self._headers = headers_of(provider, referer, KEY_HEADER)
-        self._base = provider.base_url.rstrip("/")
         self._version = provider.options.get(API_VERSION, "")
 
-    def _address(self, call: ChatCall) -> str:
+    def _address(self, call: ChatCall, endpoint: str) -> str:
         if self._base.endswith("/v1"):
-            return self._address_of(f"{self._base}/chat/completions", self._version)
+            return self._address_of(f"{self._base}/{endpoint}", self._version)
         root = self._base if self._base.endswith("/openai") else f"{self._base}/openai"
-        path = f"{root}/deployments/{quote(call.model, safe='')}/chat/completions"
+        path = f"{root}/deployments/{quote(call.model, safe='')}/{endpoint}"
         return self._address_of(path, self._version or DEPLOYED_VERSION)
 
     def _address_of(self, path: str, version: str) -> str:

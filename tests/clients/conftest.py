@@ -16,7 +16,14 @@ from domain.sealing import Wrapping
 from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.bank import open_account
-from tests.support.doubles import anthropic_server, embeddings_wire, malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles import (
+    anthropic_server,
+    completions_wire,
+    embeddings_wire,
+    malformed_chunks,
+    raw_answers,
+    usage_variants,
+)
 from tests.support.doubles.anthropic_server import AnthropicServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
@@ -149,6 +156,11 @@ kind = "openai"
 base_url = "{upstream}"
 capabilities = ["stream_usage", "abort_stops_billing", "meterable"]
 
+[providers.texts]
+kind = "openai"
+base_url = "{upstream}"
+capabilities = ["abort_stops_billing", "completions"]
+
 [providers.unreachable]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
@@ -163,6 +175,11 @@ base_url = "http://127.0.0.1:1/v1"
     embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
         "test-embed-second": ["unreachable/x", "foreign/embed-broken", "foreign/embed-fewer", "foreign/embed"],
     }
+    texts = {f"test-{name}": [f"texts/{name}"] for name in completions_wire.MODELS} | {
+        "test-text-second": ["unreachable/x", "texts/text-broken", "texts/text"],
+        "test-text-chat-second": ["texts/text-broken", "foreign/plain"],
+    }
+    written += [text_model(name, *routes) for name, routes in texts.items()]
     written += [embedding_model(name, *routes) for name, routes in embedders.items()]
     return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
 
