@@ -41,7 +41,10 @@ NO_RENAMES: Mapping[str, str] = {}
 def payload(
     call: ChatCall, renames: Mapping[str, str] = NO_RENAMES, *, openrouter: bool = False
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
+    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one.
+
+    `providers.signals` adds the vendor's signal against keeping it.
+    """
     body, dropped = fields.split(call.body, _ALLOWED, call.passes, call.drops | _OF_OTHERS)
     if not dialect.REWRITES.keys().isdisjoint(call.capabilities):
         dropped += dialect.write(body, call.capabilities, call.drops)
@@ -49,7 +52,6 @@ def payload(
         body.setdefault(renames[name], body.pop(name))
     _set_own(body, call)
     if openrouter:
-        body["provider"] = {"data_collection": "deny", "zdr": True}
         body["usage"] = {"include": True}
         if body.get("reasoning") is not None:  # it refuses two that differ
             body.pop("reasoning_effort", None)
@@ -63,8 +65,6 @@ def _set_own(body: dict[str, Any], call: ChatCall) -> None:
         body["stream"] = True
         if "stream_options" not in call.drops:
             body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
-    if "store" in call.capabilities:
-        body["store"] = False
     if DEVELOPER_ROLE not in call.capabilities or DEVELOPER_ROLE in call.drops:
         body["messages"] = [_as_system(message) for message in body["messages"]]
 
