@@ -31,6 +31,7 @@ from api import (
     people,
     purge,
     quotes,
+    responses,
     shares,
 )
 from api.chat import ChatEndpoint
@@ -140,6 +141,8 @@ def create_app(
         limit.router,
         billing.router,
         quotes.router,
+        responses.counting,
+        responses.router,
         payments.router,
         media.router,
         shares.router,

@@ -88,22 +88,29 @@ def _read(tools: Tools, tool: Any, at: str, namespace: str | None = None) -> Non
     if namespace is None and _is_of_the_client(tool):
         tools.untranslated[at] = tool
         return
-    if kind not in ("function", "custom") and (kind != "namespace" or namespace):
+    if kind == "namespace" and namespace is None:
+        _read_namespace(tools, tool, at)
+        return
+    if kind not in ("function", "custom"):
         raise RequestInvalid(
             f"'{at}.type' must be function, custom, namespace or web_search.",
             param=f"{at}.type",
             code="unsupported_parameter",
         )
     name = _name(tool, at)
-    if kind == "namespace":
-        if not isinstance(tool.get("tools"), list):
-            raise RequestInvalid(f"'{at}.tools' must be an array.", param=f"{at}.tools", code="invalid_type")
-        for place, inner in enumerate(tool["tools"]):
-            _read(tools, inner, f"{at}.tools[{place}]", name)
-        return
     tools.names.append(at)
     function = _function(tool) if kind == "function" else _of_custom(tool)
     tools.functions.append({"type": "function", "function": {**function, "name": function_name(name, namespace)}})
+
+
+def _read_namespace(tools: Tools, tool: Mapping[str, Any], at: str) -> None:
+    name = _name(tool, at)
+    if not isinstance(tool.get("tools"), list):
+        raise RequestInvalid(f"'{at}.tools' must be an array.", param=f"{at}.tools", code="invalid_type")
+    if tool.get("description"):
+        tools.untranslated[f"{at}.description"] = tool["description"]
+    for place, inner in enumerate(tool["tools"]):
+        _read(tools, inner, f"{at}.tools[{place}]", name)
 
 
 def _name(tool: Mapping[str, Any], at: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.errors import RequestInvalid
+from domain.meters import MAX_PER_CALL, Meter
 from providers import fields
 from providers.base import ChatCall
 from providers.openai_responses import items
@@ -20,6 +21,7 @@ PARAMETERS = (SAME | _TRANSLATED) - _NO_PARAMETERS | {"max_tokens", "max_complet
 MIN_OUTPUT_TOKENS = 16
 """OpenAI takes no lower limit. What is above the call's own is not charged."""
 ENCRYPTED = "reasoning.encrypted_content"
+HELD_SEARCHES = MAX_PER_CALL[Meter.WEB_SEARCH]
 LOGPROBS = "message.output_text.logprobs"
 _HARMLESS: Mapping[str, tuple[Any, ...]] = {"n": (1,), "modalities": (["text"],), "functions": ([],)}
 """Fields that have no counterpart, and their values that need none. Others are refused."""
@@ -40,7 +42,7 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
         body["include"] = include
     if given.get("logprobs") and given.get("top_logprobs") is not None:
         body["top_logprobs"] = given["top_logprobs"]
-    return body | always(call), dropped
+    return body | searches(body) | always(call), dropped
 
 
 def always(call: ChatCall) -> dict[str, Any]:
@@ -48,6 +50,14 @@ def always(call: ChatCall) -> dict[str, Any]:
     limit = max(call.output_limit, MIN_OUTPUT_TOKENS)
     streams = {"stream": True} if call.stream else {}
     return {"model": call.model, "max_output_tokens": limit, "store": False, **streams}
+
+
+def searches(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Bound the calls of a request that may search to those that the hold pays for."""
+    if not any(str(tool.get("type")).startswith("web_search") for tool in body.get("tools") or ()):
+        return {}
+    most = body.get("max_tool_calls")
+    return {"max_tool_calls": HELD_SEARCHES if most is None else min(most, HELD_SEARCHES)}
 
 
 def _tools(given: Mapping[str, Any]) -> dict[str, Any]:

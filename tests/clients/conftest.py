@@ -19,6 +19,7 @@ from tests.support.bank import open_account
 from tests.support.doubles import (
     anthropic_server,
     completions_wire,
+    dialect_server,
     embeddings_wire,
     malformed_chunks,
     raw_answers,
@@ -26,6 +27,7 @@ from tests.support.doubles import (
     usage_variants,
 )
 from tests.support.doubles.anthropic_server import AnthropicServer
+from tests.support.doubles.dialect_server import DialectServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.doubles.responses_server import ResponsesServer
@@ -237,6 +239,12 @@ def responses() -> Iterator[ResponsesServer]:
 
 
 @pytest.fixture(scope="session")
+def dialects() -> Iterator[DialectServer]:
+    with DialectServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def claudes() -> Iterator[AnthropicServer]:
     with AnthropicServer() as server:
         yield server
@@ -247,6 +255,7 @@ def stack(
     postgres: EmbeddedPostgres,
     upstream: OpenAIServer,
     claudes: AnthropicServer,
+    dialects: DialectServer,
     responses: ResponsesServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
@@ -256,7 +265,8 @@ def stack(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
         )
     state: Path = tmp_path_factory.mktemp("clients")
-    (state / "catalog.toml").write_text(catalog(upstream.url, claudes.url, responses.url))
+    written = catalog(upstream.url, claudes.url, responses.url) + dialect_server.catalog(dialects)
+    (state / "catalog.toml").write_text(written)
     started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
     started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):

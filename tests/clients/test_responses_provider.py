@@ -183,7 +183,7 @@ def test_searches_are_billed_or_not_made(client: OpenAI, responses: ResponsesSer
     assert raw.headers["x-yout-dropped-parameters"] == "tools[0]"
     plain: Any = raw.parse().to_dict()["yout"]
     searched: Any = client.responses.create(model="native-searches", input="x", tools=tools).to_dict()["yout"]
-    assert responses.seen[-1].body["tools"] == tools
+    assert (responses.seen[-1].body["tools"], responses.seen[-1].body["max_tool_calls"]) == (tools, 10)
     assert searched["credits_charged"] == plain["credits_charged"] + 1000
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model="native-plain", input="x", tools=tools, extra_body={"strict": True})

@@ -254,3 +254,22 @@ async def test_who_leaves_pays_for_what_was_produced(stack: Stack, key: str, cli
                 break
         await stream.close()
     assert balance(client)[0] < 1_000_000 or balance(client)[1] > 0
+
+
+async def test_the_input_is_counted_and_a_quote_is_given(client: OpenAI) -> None:
+    asked: Any = {"model": "test-plain", "input": "What is 2+2?", "max_output_tokens": 100}
+    counted = client.post("/responses/input_tokens", cast_to=object, body=asked)
+    assert counted == {"object": "response.input_tokens", "input_tokens": 14}
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.post("/responses/input_tokens", cast_to=object, body={**asked, "input": [5]})
+    assert wrong.value.param == "input[0]"
+    quote: Any = client.post(str(client.base_url).replace("/v1/", "/api/billing/quote/"), cast_to=object, body=asked)
+    assert (quote["bounds"]["output_limit"], quote["affordable"]) == (100, True)
+    assert balance(client) == (1_000_000, 0)
+
+
+def test_nothing_is_found_by_its_id(client: OpenAI) -> None:
+    for ask in (client.responses.retrieve, client.responses.delete, client.responses.cancel):
+        with pytest.raises(openai.NotFoundError) as caught:
+            ask("resp_1")
+        assert "stores no responses" in caught.value.message
