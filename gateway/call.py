@@ -235,14 +235,6 @@ def rejected(request: ModelCall, model: Model) -> tuple[str, ...]:
     return tuple(name for name, value in request.body.items() if value is not None and name in names)
 
 
-def native_first(request: ModelCall, routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    """Put the routes first whose providers take the request as its client wrote it. Else their order stays."""
-    if request.native is None:
-        return routes
-    wire = request.native.wire
-    return tuple(sorted(routes, key=lambda route: route.provider.kind != wire))
-
-
 def dropped_of(request: ModelCall, model: Model, upstream: UpstreamRequest) -> tuple[str, ...]:
     """The parameters that a request to a provider leaves out, as the client names them."""
     untranslated = () if upstream.native else tuple(request.untranslated)

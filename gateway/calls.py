@@ -33,7 +33,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import answers, completions, embeddings, extras, route_rules
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, adapter_call, dropped_of, native_first, route_call
+from gateway.call import Call, adapter_call, dropped_of, route_call
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -123,7 +123,7 @@ class Calls:
         call = Call(
             request=request,
             model=model,
-            routes=native_first(request, self._routes(request, model)),
+            routes=route_rules.native_first(self._routes(request, model), request.native),
             input=InputTokens(terms.input_count, terms.input_bound),
             reserved=reserved,
             created=int(time.time()),
@@ -146,8 +146,7 @@ class Calls:
         """
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
-        if request.optional:
-            request = extras.left_out(self.model(request.model), request)
+        request = extras.left_out(self.model(request.model), request)
         return request, *await self._model_and_terms(request, payer)
 
     async def _replayed(self, reserve: Reserve) -> Replay:
@@ -394,8 +393,7 @@ def _refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, paye
         least = tokens.inputs_at_least(request.embedding.inputs)
     if request.embedding is None and model.context_window is not None and least > model.context_window:
         raise ContextLengthExceeded(
-            f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
-            "(context_length_exceeded)."
+            f"The input has at least {least} tokens; this model reads {model.context_window} (context_length_exceeded)."
         )
     required = pricing.at_most(prices, least, 0)
     if payer is not None and required > payer.available:

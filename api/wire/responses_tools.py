@@ -51,8 +51,8 @@ def read(body: Mapping[str, Any]) -> Tools:
 class Called:
     """What a function of a chat stands for."""
 
-    name: str
-    namespace: str | None
+    name: str = field(repr=False)
+    namespace: str | None = field(repr=False)
     custom: bool
     """It is called with a text."""
 

@@ -251,13 +251,15 @@ def claudes() -> Iterator[AnthropicServer]:
 
 
 @pytest.fixture(scope="session")
+def written_catalog(
+    upstream: OpenAIServer, claudes: AnthropicServer, dialects: DialectServer, responses: ResponsesServer
+) -> str:
+    return catalog(upstream.url, claudes.url, responses.url) + dialect_server.catalog(dialects)
+
+
+@pytest.fixture(scope="session")
 def stack(
-    postgres: EmbeddedPostgres,
-    upstream: OpenAIServer,
-    claudes: AnthropicServer,
-    dialects: DialectServer,
-    responses: ResponsesServer,
-    tmp_path_factory: pytest.TempPathFactory,
+    postgres: EmbeddedPostgres, written_catalog: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     name = f"clients_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -265,8 +267,7 @@ def stack(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
         )
     state: Path = tmp_path_factory.mktemp("clients")
-    written = catalog(upstream.url, claudes.url, responses.url) + dialect_server.catalog(dialects)
-    (state / "catalog.toml").write_text(written)
+    (state / "catalog.toml").write_text(written_catalog)
     started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
     started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):

@@ -146,20 +146,21 @@ def test_reasoning_comes_back_to_its_provider(client: OpenAI, responses: Respons
     }
 
 
-@pytest.mark.parametrize(
-    ("model", "error", "code", "param"),
-    [
-        ("native-busy", openai.RateLimitError, "rate_limit_exceeded", None),
-        ("native-unpaid", openai.InternalServerError, "upstream_error", None),
-        ("native-wrong", openai.BadRequestError, "invalid_value", "input[0]"),
-        ("native-long", openai.BadRequestError, "context_length_exceeded", "input"),
-        ("native-fails", openai.InternalServerError, "upstream_error", None),
-    ],
-)
+FAILURES: list[tuple[str, type[openai.APIStatusError], str, str | None]] = [
+    ("native-busy", openai.RateLimitError, "rate_limit_exceeded", None),
+    ("native-unpaid", openai.InternalServerError, "upstream_error", None),
+    ("native-wrong", openai.BadRequestError, "invalid_value", "input[0]"),
+    ("native-long", openai.BadRequestError, "context_length_exceeded", "input"),
+    ("native-fails", openai.InternalServerError, "upstream_error", None),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("stream", [False, True])
 def test_failures(
-    client: OpenAI, model: str, error: type[openai.APIStatusError], code: str, param: str | None, stream: bool
+    client: OpenAI, failure: tuple[str, type[openai.APIStatusError], str, str | None], stream: Any
 ) -> None:
+    model, error, code, param = failure
     asked: Any = [{"role": "user", "content": "x"}]
     with pytest.raises(error) as caught:
         client.responses.create(model=model, input=asked, stream=stream)
