@@ -1,6 +1,7 @@
 """A provider of OpenAI's Responses: first asked by OpenAI's SDK itself, then through the server, by both wires."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -20,14 +21,16 @@ PATCH: Any = {"type": "custom", "name": "apply_patch", "format": {"type": "text"
 
 
 @pytest.fixture
-def direct(responses: ResponsesServer) -> OpenAI:
+def direct(responses: ResponsesServer) -> Iterator[OpenAI]:
     """The double itself."""
-    return OpenAI(api_key="sk-x", base_url=responses.url, max_retries=0)
+    with OpenAI(api_key="sk-x", base_url=responses.url, max_retries=0) as direct:
+        yield direct
 
 
 @pytest.fixture
-def client(stack: Stack, key: str) -> OpenAI:
-    return OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0)
+def client(stack: Stack, key: str) -> Iterator[OpenAI]:
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
+        yield client
 
 
 KINDS = {

@@ -1,6 +1,7 @@
 """The official OpenAI SDK's Responses, against a server with real credits."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -30,8 +31,9 @@ class City(BaseModel):
 
 
 @pytest.fixture
-def client(stack: Stack, key: str) -> OpenAI:
-    return OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0)
+def client(stack: Stack, key: str) -> Iterator[OpenAI]:
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
+        yield client
 
 
 def balance(client: OpenAI) -> tuple[int, int]:
@@ -191,9 +193,9 @@ def test_bad_requests_name_the_field(client: OpenAI, changes: dict[str, Any], pa
     assert balance(client) == (1_000_000, 0)
 
 
-async def test_other_errors(stack: Stack, client: OpenAI, account: OpenAccount) -> None:
+async def test_other_errors(client: OpenAI, account: OpenAccount) -> None:
     with pytest.raises(openai.AuthenticationError) as unknown:
-        OpenAI(api_key="sk-wrong", base_url=f"{stack.url}/v1").responses.create(model="x", input="x")
+        client.with_options(api_key="sk-wrong").responses.create(model="x", input="x")
     assert unknown.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError) as missing:
         client.responses.create(model="nobody", input="x")
@@ -203,7 +205,7 @@ async def test_other_errors(stack: Stack, client: OpenAI, account: OpenAccount) 
     with pytest.raises(openai.BadRequestError) as long:
         client.responses.create(model="test-too-long", input="x")
     assert (long.value.code, long.value.param) == ("context_length_exceeded", "input")
-    poor = OpenAI(api_key=await account(5), base_url=f"{stack.url}/v1", max_retries=0)
+    poor = client.with_options(api_key=await account(5))
     with pytest.raises(openai.APIStatusError) as spent:
         poor.responses.create(model="test-plain", input="x")
     assert (spent.value.status_code, spent.value.code) == (402, "insufficient_credits")
