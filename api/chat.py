@@ -15,8 +15,10 @@ from starlette.types import Receive, Scope, Send
 from api import auth, body, errors, idempotency, ratelimit, visitors
 from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
-from api.stream_response import StreamResponse, dropped_header, stream_headers
+from api.stream_response import StreamResponse, dropped_header, route_header, stream_headers
+from api.wire import routing_fields
 from api.wire.base import ClientWire
+from api.wire.late_writer import LateWriter
 from domain.caller import AnyCaller, Caller, Visitor
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.records import record
@@ -82,12 +84,15 @@ class ChatEndpoint:
         whole = self.wire.whole
         if call.request.stream or whole is None:
             assert self.wire.writer is not None  # noqa: S101  # a wire without streams parses no request for one
-            writer = self.wire.writer(call.head)
+            make = self.wire.writer
+            writer = make(call.head)
             client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
+            if call.candidates:
+                writer = LateWriter(lambda: make(call.head))
             await client.serve(resources.calls.stream(call, writer, client))
         else:
             answer, bill = await whole_answers.answer(resources.calls, call)
-            headers = [self._type, *_charged(bill), *dropped_header(call.dropped)]
+            headers = [self._type, *_charged(bill), *dropped_header(call.dropped), *route_header(call.route)]
             await exchange.reply(200, headers, whole(replace(answer, request=call.request), bill))
 
     async def _answer_visitor(self, exchange: Exchange, caller: Caller) -> None:
@@ -150,7 +155,10 @@ class ChatEndpoint:
         return _Request(self._model_call(parsed, headers), idempotent)
 
     def _model_call(self, parsed: dict[str, Any], headers: Mapping[bytes, bytes]) -> ModelCall:
+        parsed, wanted = routing_fields.split(parsed)
         call = self.wire.parse(parsed)
+        if wanted is not None:
+            call = replace(call, preferences=wanted)
         strict = is_strict(headers)
         if strict or self.wire.whole is None:
             call = replace(call, strict=strict or call.strict, stream=call.stream or self.wire.whole is None)
