@@ -22,7 +22,7 @@ _USAGE = {
     },
     "description": "What was billed. The details are there when the provider counted them.",
 }
-_ANSWER = {
+_ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["id", "object", "created", "model", "choices", "usage", "yout"],
     "properties": {
@@ -46,7 +46,11 @@ DROPPED = {
     "x-yout-dropped-parameters": {
         "schema": {"type": "string"},
         "description": "Parameters of the request that the model's provider was not sent, with commas between them.",
-    }
+    },
+    "x-yout-route": {
+        "schema": {"type": "string"},
+        "description": "The class of the route that answered. A stream that is silent for ten seconds has none.",
+    },
 }
 ONCE = {
     "name": idempotency.HEADER,
@@ -234,6 +238,69 @@ EMBEDDINGS: dict[str, Any] = {
             "description": "The vectors, with what they cost",
             "headers": DROPPED,
             "content": {"application/json": {"schema": _EMBEDDINGS}},
+        },
+        "409": RUNNING,
+    },
+}
+_TEXT_CHOICE = {
+    "type": "object",
+    "required": ["text", "index", "logprobs", "finish_reason"],
+    "properties": {
+        "text": {"type": "string"},
+        "index": {"type": "integer", "description": "That of the prompt times `n`, and that of the choice."},
+        "logprobs": {"type": ["object", "null"]},
+        "finish_reason": {"type": ["string", "null"]},
+    },
+}
+COMPLETIONS: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Text completions, OpenAI's legacy endpoint; `stream: true` for server-sent events",
+    "description": "A chat model gets the prompt as one message. `suffix`, `echo`, `best_of`, several prompts and "
+    "arrays of tokens need a provider that has this endpoint; elsewhere they are 400 `unsupported_parameter`.",
+    "operationId": "create_completion",
+    "security": [{"HTTPBearer": []}],
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
+        ["model", "prompt"],
+        {
+            "model": {"type": "string", "examples": ["demo-chat"]},
+            "prompt": {
+                "oneOf": [
+                    {"type": "string"},
+                    {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                    _TOKENS,
+                    {"type": "array", "minItems": 1, "items": _TOKENS},
+                ]
+            },
+            "stream": {"type": ["boolean", "null"]},
+            "n": {"type": ["integer", "null"], "minimum": 1},
+            "best_of": {"type": ["integer", "null"], "minimum": 1},
+            "echo": {"type": ["boolean", "null"]},
+            "suffix": {"type": ["string", "null"]},
+            "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 5},
+            "max_tokens": {"type": ["integer", "null"], "minimum": 0, "default": 16},
+            "max_credits": LIMITS["max_credits"],
+            "strict": LIMITS["strict"],
+        },
+    ),
+    "responses": {
+        "200": {
+            "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
+            "headers": DROPPED,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        **_ANSWER,
+                        "properties": {
+                            **_ANSWER["properties"],
+                            "id": {"type": "string", "description": "`cmpl-…`; also the id of its charge."},
+                            "object": {"const": "text_completion"},
+                            "choices": {"type": "array", "items": _TEXT_CHOICE},
+                        },
+                    }
+                },
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
         },
         "409": RUNNING,
     },

@@ -14,7 +14,7 @@ from api.chat import is_strict
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import openai_chat, openai_embeddings
+from api.wire import openai_chat, openai_completions, openai_embeddings
 from api.wire.native_chat import NativeChat
 from db import accounts
 from domain import pricing
@@ -32,8 +32,8 @@ from gateway.wire import ModelCall
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
     "description": (
-        "The body of the call, as `/v1/chat/completions` or `/v1/embeddings` takes it; as `/api/chat/stream/`, with "
-        "`message`, `save` or `conversation_id`; or as `/api/media/…/`, for its models"
+        "The body of the call, as `/v1/chat/completions`, `/v1/completions` or `/v1/embeddings` takes it; as "
+        "`/api/chat/stream/`, with `message`, `save` or `conversation_id`; or as `/api/media/…/`, for its models"
     ),
     "required": True,
     "content": {
@@ -121,6 +121,8 @@ def _parsed(body: dict[str, Any], model: Model | None) -> ModelCall:
     """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone."""
     if model is not None and model.modality is Modality.EMBEDDING:
         return openai_embeddings.parse(body)
+    if body.get("prompt") is not None and body.get("messages") is None:
+        return openai_completions.parse(body)
     if any(body.get(name) is not None for name in ("message", "save", "conversation_id")):
         return replace(NativeChat().parse(body), stream=True)
     return openai_chat.parse(body)

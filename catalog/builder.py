@@ -63,7 +63,7 @@ class CatalogBuilder:
 
     def _provider(self, name: str, entry: ProviderEntry) -> Provider:
         keys = self._keys_of(name, entry)
-        return Provider(
+        provider = Provider(
             name=name,
             kind=entry.kind,
             active=entry.enabled and (bool(keys) or entry.keyless),
@@ -80,6 +80,10 @@ class CatalogBuilder:
             passes=entry.passes,
             drops=entry.drops,
         )
+        kind = self._kinds.get(entry.kind)
+        if provider.active and kind is not None and kind.problem is not None and (why := kind.problem(provider)):
+            self._problems.append(Problem(("providers", name), why))
+        return provider
 
     def _keys_of(self, name: str, entry: ProviderEntry) -> tuple[SecretStr, ...]:
         """Return the keys that are set, each once."""

@@ -1,5 +1,6 @@
 """The entries of a catalog file. The comment at the top of `catalog.toml` describes each key."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated
@@ -70,10 +71,20 @@ def _split(address: str) -> SplitResult | None:
 
 def credential(text: str) -> str:
     """Return a key or header value without white space around it. Raises ValueError if a header cannot carry it."""
-    stripped = text.strip()
+    stripped = _on_one_line(text.strip())
     if not _printable(stripped):
         raise ValueError("has a line end, a control character or a letter that no HTTP header can carry")
     return stripped
+
+
+def _on_one_line(text: str) -> str:
+    """A key file in JSON, such as a service account's, is written on many lines. Other text stays as it is."""
+    if not text.startswith("{"):
+        return text
+    try:
+        return json.dumps(json.loads(text), separators=(",", ":"))
+    except ValueError:
+        return text
 
 
 def _printable(text: str) -> bool:

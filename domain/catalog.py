@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, Context, Decimal
@@ -58,6 +58,8 @@ class ProviderKind:
     """Settings that every provider of this kind must have: `ADDRESS`, `KEY` or names in `options`."""
     options: frozenset[str] = frozenset()
     """Names of further settings that its providers may have."""
+    problem: "Callable[[Provider], str | None] | None" = None
+    """What is wrong with an active provider's key or options, in words without any of them. None: nothing."""
 
 
 class InputModality(StrEnum):
@@ -79,6 +81,7 @@ class Capability(StrEnum):
     STREAM_USAGE = "stream_usage"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
     DEVELOPER_ROLE = "developer_role"
+    COMPLETIONS = "completions"
     DISABLE_LOGGING = "disable_logging"
 
 

@@ -74,7 +74,7 @@ class Call:
     """What routes turned out not to take in this call."""
     attempts: Attempts = field(init=False)
     """On its routes."""
-    candidates: Mapping[str, Candidate] = field(default_factory=dict)
+    candidates: Mapping[str, Candidate] = field(default_factory=dict, repr=False)
     """The models that may answer, by their ids, if there are several."""
     router: InitVar[Router | None] = None
 
@@ -101,8 +101,7 @@ class Call:
     @property
     def max_input(self) -> int:
         """The most input tokens that a provider may report and still be believed."""
-        inputs = 1 if self.request.embedding is None else len(self.request.embedding.inputs)
-        return max((self.model.context_window or pricing.MAX_TOKENS) * inputs, self.input.bound)
+        return max((self.model.context_window or pricing.MAX_TOKENS) * self.request.inputs, self.input.bound)
 
     def grows_on(self, route: Route) -> bool:
         return hold_grows(self.request, route)

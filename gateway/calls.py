@@ -27,11 +27,11 @@ from domain.operations import Extend, Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import charges, embeddings, extras, preferences
+from gateway import charges, completions, embeddings, extras, preferences
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
-from gateway.candidates import Candidate, together
+from gateway.candidates import Candidate, taking_all, together
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -120,7 +120,7 @@ class Calls:
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
         if reserved.strict:
-            candidates = self._strict(candidates)
+            candidates = taking_all(candidates, self._strict_routes)
         call = Call(
             request=first.request,
             model=first.model,
@@ -185,21 +185,6 @@ class Calls:
             routes = preferences.chosen(routes, wanted, self.router.states.of)
         return Candidate(request, model, terms, routes)
 
-    def _strict(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return the candidates with the routes that take every parameter. Raises `RequestInvalid` if there is none."""
-        able, errors = [], []
-        for candidate in candidates:
-            try:
-                taking = self._strict_routes(candidate.request, candidate.model)
-            except RequestInvalid as error:
-                errors.append(error)
-            else:
-                if routes := tuple(route for route in candidate.routes if route in taking):
-                    able.append(replace(candidate, routes=routes))
-        if not able:
-            raise errors[0]
-        return able
-
     async def _replayed(self, reserve: Reserve) -> Replay:
         """Return the answer of an earlier call. Raises the error for which this one cannot be made, if there is none.
 
@@ -251,7 +236,7 @@ class Calls:
             raise
 
     async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
-        model = self.model(request.model)
+        model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body)
         if request.strict:
@@ -273,7 +258,7 @@ class Calls:
 
     def _unsupported(self, candidates: Sequence[Candidate]) -> RequestInvalid | None:
         try:
-            self._strict(candidates)
+            taking_all(candidates, self._strict_routes)
         except RequestInvalid as error:
             return error
         return None
@@ -286,13 +271,14 @@ class Calls:
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
         if request.embedding is not None:
             return TextTerms(prices, model.prices.version, counted.bound, counted.count, output_limit=0, model_limit=0)
-        window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
+        size = model.context_window or pricing.MAX_TOKENS
+        window = max(1, size - (counted.count if counted.longest is None else counted.longest))
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
         return TextTerms(
             prices=prices,
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, model.context_window or pricing.MAX_TOKENS)),
+            input_bound=max(counted.count, min(counted.bound, size * request.inputs)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,
@@ -303,6 +289,8 @@ class Calls:
         def count() -> InputTokens:
             if request.embedding is not None:
                 return embeddings.input_tokens(request.embedding, model, self.count)
+            if request.completion is not None:
+                return completions.input_tokens(request, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None

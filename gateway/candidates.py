@@ -4,12 +4,13 @@ A call holds the most that any of them may cost. Each has its own prices on the 
 of a call that another model answers names that model's, and so it is charged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from domain import meters
 from domain.catalog import Model, Route
+from domain.errors import RequestInvalid
 from domain.meters import Meter, Rates, Tier, TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.records import record
@@ -50,6 +51,24 @@ def together(candidates: Sequence[Candidate]) -> TextTerms:
         output_limit=max(known) if known else None,
         model_limit=max(terms.model_limit for terms in (first, *others)),
     )
+
+
+def taking_all(
+    candidates: Sequence[Candidate], routes_of: Callable[[ModelCall, Model], tuple[Route, ...]]
+) -> list[Candidate]:
+    """Return the candidates with those of their routes that `routes_of` gives. Raises its error if none is left."""
+    able, errors = [], []
+    for candidate in candidates:
+        try:
+            taking = {route.key for route in routes_of(candidate.request, candidate.model)}
+        except RequestInvalid as error:
+            errors.append(error)
+            continue
+        if routes := tuple(route for route in candidate.routes if route.key in taking):
+            able.append(replace(candidate, routes=routes))
+    if not able:
+        raise errors[0] if errors else RequestInvalid("No route that 'provider' allows takes every parameter.")
+    return able
 
 
 def _prices(candidates: Sequence[Candidate]) -> TokenPrices:

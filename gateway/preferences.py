@@ -1,6 +1,7 @@
 """What a request says about which models and routes may answer it, and in which order."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -30,12 +31,12 @@ SUFFIXES = {":floor": Sort.PRICE, ":nitro": Sort.THROUGHPUT}
 
 @record
 class Preferences:
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] = field(default=(), repr=False)
     """Models that may answer when the one before them cannot."""
-    order: tuple[str, ...] = ()
+    order: tuple[str, ...] = field(default=(), repr=False)
     """Route classes that are tried first."""
-    only: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
+    only: tuple[str, ...] = field(default=(), repr=False)
+    ignore: tuple[str, ...] = field(default=(), repr=False)
     allow_fallbacks: bool = True
     """False: the routes of `order` alone, or the first route alone."""
     sort: Sort | None = None

@@ -5,7 +5,7 @@ from dataclasses import field
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-from domain.errors import GatewayError
+from domain.errors import GatewayError, RequestInvalid
 from domain.pricing import Usage
 from domain.records import record
 from domain.results import Admitted
@@ -31,6 +31,16 @@ class EmbeddingRequest:
     dimensions: int | None = None
     base64: bool = False
     """The client gets vectors in base64; else as arrays of numbers."""
+
+
+@record
+class CompletionRequest:
+    """What a request for text completions asks for. `ModelCall.native` has it for routes that take it as it is."""
+
+    inputs: tuple[str | list[int], ...] = field(repr=False)
+    """The prompts, and the suffix if there is one."""
+    inexpressible: RequestInvalid | None = field(default=None, repr=False)
+    """Names the field that no chat can express. None: `ModelCall.body` is a chat that means the same."""
 
 
 @record
@@ -61,11 +71,19 @@ class ModelCall:
     """The request in the client's own shape: for a provider that speaks the same wire."""
     embedding: EmbeddingRequest | None = None
     """Set for a request for embeddings. `body` is then OpenAI's body of that endpoint."""
+    completion: CompletionRequest | None = None
+    """Set for a request for text completions. `body` is then a chat of its first prompt."""
     untranslated: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What only `native` has, by the client's names. Dropped for any other provider; held for as input."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
     of dropped parameters, say what the client wrote."""
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs it has, each of which may fill the model's window."""
+        several = self.embedding or self.completion
+        return 1 if several is None else len(several.inputs)
 
     @property
     def kind(self) -> str:

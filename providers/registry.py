@@ -12,6 +12,9 @@ from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
 from providers.gates import Gate, GatedTransport
+from providers.gemini import request as gemini_request
+from providers.gemini import vertex
+from providers.gemini.adapter import GeminiAdapter
 from providers.openai import request
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.embeddings import OpenAIEmbeddings
@@ -51,6 +54,14 @@ def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(AnthropicAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
 
 
+def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(GeminiAdapter(provider, models="models"), upstream.transport, upstream.timeouts)
+
+
+def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return vertex.upstream(provider, upstream.transport, upstream.timeouts)
+
+
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts, DemoEmbeddings(provider))
 
@@ -67,7 +78,14 @@ KINDS: Mapping[str, Kind] = {
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
-    "gemini": Kind(),
+    "gemini": Kind(_TEXT, gemini_request.PARAMETERS, chat=_gemini),
+    "vertex": Kind(
+        _TEXT,
+        gemini_request.PARAMETERS,
+        options=vertex.OPTIONS,
+        problem=vertex.problem,
+        chat=_vertex,
+    ),
     "fal": Kind(),
     "replicate": Kind(),
     "elevenlabs": Kind(),

@@ -9,6 +9,7 @@ from providers.demo.upstream import DemoAdapter
 from providers.openai.adapter import OpenAIAdapter
 from tests.support.adapter_case import SECRET, AdapterCases, Stream, provider, written
 from tests.support.anthropic_cases import ANTHROPIC_CASES
+from tests.support.gemini_cases import GEMINI_CASES, VERTEX_CASES
 
 
 def data(*events: Any, end: str = "\n\n", done: bool = True) -> bytes:
@@ -143,6 +144,8 @@ def openai(adapter: ChatAdapter, errors: Mapping[str, tuple[int, bytes]] = ERROR
 OURS: Mapping[str, AdapterCases] = {
     "openai": openai(OpenAIAdapter(provider("openai"))),
     "openrouter": openai(OpenAIAdapter(provider("openrouter"), openrouter=True)),
+    "gemini": GEMINI_CASES,
+    "vertex": VERTEX_CASES,
     "demo": openai(DemoAdapter(provider("demo")), OWN_ERRORS),
     "anthropic": ANTHROPIC_CASES,
 }

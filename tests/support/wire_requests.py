@@ -75,6 +75,10 @@ def openai_error(event: Any) -> bool:
     return isinstance(event.get("error"), dict) and {"message", "type", "code", "param"} <= event["error"].keys()
 
 
+def anthropic_error(event: Any) -> bool:
+    return bool(event.get("type") == "error" and {"type", "message"} <= event["error"].keys())
+
+
 def native_error(event: Any) -> bool:
     return openai_error(event) or {"code", "message"} <= event.keys()
 
@@ -83,6 +87,7 @@ REQUESTS: Mapping[str, WireRequest] = {
     request.path: request
     for request in (
         WireRequest("/v1/chat/completions", {"messages": MESSAGES}, openai_error),
+        WireRequest("/v1/messages", {"messages": MESSAGES, "max_tokens": 500}, anthropic_error),
         WireRequest("/api/chat/stream/", {"message": TEXT}, native_error, modes=(True,), always_streams=True),
     )
 }

@@ -246,7 +246,7 @@ async def test_a_wrong_base_url_is_named(client: httpx2.AsyncClient, path: str, 
     assert hint in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/responses", "/v1/completions", "/a/b/c/d", "/" + "/".join("v1" * 3000)])
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/a/b/c/d", "/" + "/".join("v1" * 3000)])
 async def test_no_endpoint_is_named_that_is_not_there(client: httpx2.AsyncClient, path: str) -> None:
     answer = await client.post(path)
     assert answer.status_code == 404
@@ -261,7 +261,10 @@ async def test_the_root_is_a_page(client: httpx2.AsyncClient) -> None:
 
 POSTS = [
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
+    ("POST", "/v1/responses"),
+    ("POST", "/v1/messages"),
     ("POST", "/api/chat/stream/"),
     ("POST", "/api/media/image/"),
     ("POST", "/api/media/video/"),
