@@ -259,3 +259,20 @@ async def test_who_waits_too_long_goes_to_the_next_route(owner: AccountClient) -
     classes = sorted(answer.headers["x-yout-route"] for answer in answers)
     assert classes == ["openai", "spare", "spare", "spare"]
     assert await spent(owner) == 4 * COST
+
+
+async def test_the_operator_sees_how_each_route_fares(owner: AccountClient, stack: Stack) -> None:
+    assert (await owner.chat("two", stream=True)).status_code == 200
+    assert (await owner.chat("then-page")).status_code == 200
+    metrics = (await owner.http.get("/metrics")).text
+    assert 'yout_route_errors_total{kind="invalid",model="page",provider="bad-page"}' in metrics
+    assert owner.customer.token not in metrics
+    shown = await asyncio.to_thread(stack.yout, "providers", "--url", stack.url)
+    rows = {(row["provider"], row["model"]): row for row in shown["routes"]}
+    assert shown["billed"]["good-lab"] == "unknown"  # the catalog has no cost of it
+    good, bad = rows["good-lab", "plain"], rows["bad-page", "page"]
+    assert (good["health"], good["breaker"], bad["health"]) == ("good", "closed", "poor")
+    assert good["requests"] >= 2
+    assert good["credits"] >= 2 * COST
+    assert good["first_output"] is not None
+    assert bad["errors"] == {"invalid": bad["requests"]}
