@@ -7,9 +7,11 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from api import privacy
 from api.exchange import Exchange
-from domain.catalog import Route
 from domain.errors import GatewayError
+from domain.privacy import PrivacyClass
+from gateway.call import Call
 from gateway.streams import Stream
 
 SILENCE_SECONDS = 10.0
@@ -31,9 +33,12 @@ def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
     return [(b"x-yout-dropped-parameters", _listed(names).encode())] if names else []
 
 
-def route_header(route: Route | None) -> list[tuple[bytes, bytes]]:
-    """Return the header that names the class of the route that answers."""
-    return [] if route is None else [(b"x-yout-route", route.provider.route_class.encode())]
+def call_headers(call: Call, *, final: bool = True) -> list[tuple[bytes, bytes]]:
+    """Return the headers about the route that answers. Before it is `final`, another route may still answer."""
+    route = call.route if final else None
+    classes = [each.privacy for each in call.routes] if route is None else [route.privacy]
+    named = [] if route is None else [(b"x-yout-route", route.provider.route_class.encode())]
+    return [*dropped_header(call.dropped), *privacy.header(PrivacyClass.weakest(*classes)), *named]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -61,7 +66,6 @@ class StreamResponse:
         self._stall_timer: asyncio.TimerHandle | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
         self._written_at = self._loop.time()
-        self._is_silent = False
 
     async def serve(self, stream: Stream) -> None:
         """Serve the stream until it has ended and is sent, or the client has disconnected.
@@ -88,20 +92,14 @@ class StreamResponse:
     def write(self, data: bytes) -> bool:
         self._written_at = self._loop.time()
         if not self._exchange.begun:
-            self._exchange.begin([*self._headers, *self._of_route()])
+            about = [] if self._stream is None else call_headers(self._stream.call, final=data != self._keep_alive)
+            self._exchange.begin([*self._headers, *about])
         if self._exchange.write(data):
             return True
         if not self._behind:
             self._behind = True
             self._await_progress()
         return False
-
-    def _of_route(self) -> list[tuple[bytes, bytes]]:
-        """What is known of the route that answers. When the headers go out because of silence, it may be another."""
-        if self._stream is None:
-            return []
-        call = self._stream.call
-        return [*dropped_header(call.dropped), *(() if self._is_silent else route_header(call.route))]
 
     def fail(self, error: GatewayError, data: bytes, *, produced: bool) -> None:
         if produced or self._exchange.begun:
@@ -149,7 +147,6 @@ class StreamResponse:
         """Write a comment if the last write was long ago. One timer serves the whole stream."""
         silent = self._loop.time() - self._written_at
         if silent >= SILENCE_SECONDS and not self._behind and not self._ending:
-            self._is_silent = True
             self.write(self._keep_alive)
             silent = 0.0
         self._silence_timer = self._loop.call_later(max(0.1, SILENCE_SECONDS - silent), self._on_silence)

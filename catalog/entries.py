@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from domain.catalog import Capability, InputModality, Modality, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
+from domain.privacy import PrivacyClass
 from domain.request_fields import NEVER_SENT, OUTPUT_LIMITS
 
 MAX_PRICE = 10**9
@@ -204,6 +205,7 @@ class ProviderEntry(Entry):
     options: dict[str, Annotated[str, Field(min_length=1)]] = {}
     capabilities: frozenset[Capability] = frozenset()
     passes: Passes = frozenset()
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: Drops = frozenset()
     route_class: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] | None = None
     timeouts: TimeoutsEntry = TimeoutsEntry()
@@ -272,6 +274,7 @@ class RouteEntry(CostedByTokens):
     timeouts: TimeoutsEntry = TimeoutsEntry()
     capabilities: frozenset[Capability] | None = None
     """None means those of the provider."""
+    privacy: PrivacyClass | None = None
     drops: Drops = frozenset()
     service_tiers: dict[ServiceTierName, ServiceTierCosts] = {}
     cost_per_call: Price | None = None

@@ -20,18 +20,21 @@ from domain.errors import (
     InsufficientCredits,
     RequestInvalid,
     ServiceUnavailable,
+    UpstreamError,
 )
+from domain.key_rules import NO_RULES, KeyRules
 from domain.limits import Limits
 from domain.meters import TokenPrices
 from domain.operations import Extend, Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
+from domain.privacy import PrivacyClass
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import charges, completions, embeddings, extras, preferences
+from gateway import charges, completions, embeddings, extras, preferences, route_rules
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
-from gateway.candidates import Candidate, taking_all, together
+from gateway.candidates import Candidate, together, under
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -113,18 +116,18 @@ class Calls:
             model=first.model.id,
             others=tuple(other.model.id for other in candidates[1:]),
             pro_only=any(candidate.model.pro_only for candidate in candidates),
-            unsupported=partial(self._unsupported, candidates),
+            unroutable=partial(self._unroutable, candidates),
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
-        if reserved.strict:
-            candidates = taking_all(candidates, self._strict_routes)
+        able = under(candidates, reserved.rules, self._routes) if reserved.rules != NO_RULES else candidates
+        first = able[0]
         call = Call(
             request=first.request,
             model=first.model,
-            routes=tuple(route for candidate in candidates for route in candidate.routes),
+            routes=tuple(route for candidate in able for route in candidate.routes),
             input=InputTokens(first.terms.input_count, first.terms.input_bound),
             reserved=reserved,
             created=int(time.time()),
@@ -132,7 +135,7 @@ class Calls:
             held=reserved.amount,
             router=self.router,
             unsupported=self.unsupported,
-            candidates={candidate.model.id: candidate for candidate in candidates} if len(reserve.others) else {},
+            candidates={each.model.id: each for each in (*candidates, *able)} if reserve.others else {},
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
@@ -150,14 +153,13 @@ class Calls:
         return candidates[0].request, candidates[0].model, together(candidates)
 
     async def candidates(self, request: ModelCall, payer: Admitted | None = None) -> list[Candidate]:
-        """Return the models that may answer, the preferred one first. Raises the first one's error if none may."""
+        """Return the models that may answer, the preferred one first. Raises the first error if none may."""
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
         if not names:
             return [await self._candidate(request, request.model, payer)]
-        able: dict[str, Candidate] = {}
-        errors: list[GatewayError] = []
+        able, errors = dict[str, Candidate](), list[GatewayError]()
         for name in (request.model, *names):
             try:
                 candidate = await self._candidate(request, name, payer)
@@ -176,8 +178,8 @@ class Calls:
             request = replace(request, model=model.id)
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
-        strict = request.strict or (wanted is not None and wanted.require_parameters)
-        routes = self.router.ordered(model, self._strict_routes(request, model) if strict else model.routes)
+        strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
+        routes = self.router.ordered(model, self._routes(strict, model))
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
             preferences.require_price(catalog, model, wanted)
@@ -218,6 +220,17 @@ class Calls:
             admitted=request.admitted is not None,
         )
 
+    def upstream_of(self, call: Call, route: Route) -> ChatUpstream:
+        """Return the provider of a route. Raises `UpstreamError` if a reload of the catalog has changed what it is
+        since the route was chosen for its privacy.
+        """
+        provider = route.provider
+        if call.request.privacy is not PrivacyClass.UNKNOWN:
+            now = self._catalog().providers.get(provider.name)
+            if now is not provider and now != provider:
+                raise UpstreamError
+        return self.upstream(provider.name)
+
     def model(self, name: str) -> Model:
         """Find an active model, by its id or with the order that it is to be routed by. Raises `ModelNotFound`."""
         return preferences.named(self._catalog(), name)[0]
@@ -239,26 +252,19 @@ class Calls:
         model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body)
-        if request.strict:
-            self._strict_routes(request, model)
+        self._routes(request, model)
         if request.big:
             _refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
-    def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
-        """Return the routes that take every parameter. Raises `RequestInvalid` if there is none."""
-        dropped = [self._dropped(request, model, route) for route in model.routes]
-        taken = tuple(route for route, names in zip(model.routes, dropped, strict=True) if not names)
-        if taken:
-            return taken
-        name = dropped[0][0]
-        raise RequestInvalid(
-            f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
-        )
+    def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
+        """Return the routes that may answer. Raises `RequestInvalid` if none may."""
+        routes = route_rules.of_class(model.routes, request.privacy, model.id)
+        return route_rules.taking_all(routes, partial(self._dropped, request, model)) if request.strict else routes
 
-    def _unsupported(self, candidates: Sequence[Candidate]) -> RequestInvalid | None:
+    def _unroutable(self, candidates: Sequence[Candidate], rules: KeyRules) -> RequestInvalid | None:
         try:
-            taking_all(candidates, self._strict_routes)
+            under(candidates, rules, self._routes)
         except RequestInvalid as error:
             return error
         return None

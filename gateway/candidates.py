@@ -11,6 +11,7 @@ from hashlib import sha256
 from domain import meters
 from domain.catalog import Model, Route
 from domain.errors import RequestInvalid
+from domain.key_rules import KeyRules
 from domain.meters import Meter, Rates, Tier, TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.records import record
@@ -53,21 +54,26 @@ def together(candidates: Sequence[Candidate]) -> TextTerms:
     )
 
 
-def taking_all(
-    candidates: Sequence[Candidate], routes_of: Callable[[ModelCall, Model], tuple[Route, ...]]
+def under(
+    candidates: Sequence[Candidate], rules: KeyRules, routes_of: Callable[[ModelCall, Model], tuple[Route, ...]]
 ) -> list[Candidate]:
-    """Return the candidates with those of their routes that `routes_of` gives. Raises its error if none is left."""
+    """Return the candidates with the routes that the key's rules allow. Raises `RequestInvalid` if none is left."""
     able, errors = [], []
     for candidate in candidates:
+        request = candidate.request.under(rules)
         try:
-            taking = {route.key for route in routes_of(candidate.request, candidate.model)}
+            taking = {route.key for route in routes_of(request, candidate.model)}
         except RequestInvalid as error:
             errors.append(error)
             continue
         if routes := tuple(route for route in candidate.routes if route.key in taking):
-            able.append(replace(candidate, routes=routes))
+            able.append(replace(candidate, request=request, routes=routes))
     if not able:
-        raise errors[0] if errors else RequestInvalid("No route that 'provider' allows takes every parameter.")
+        raise (
+            errors[0]
+            if errors
+            else RequestInvalid("No route that 'provider' allows is one that the key allows.", param="provider")
+        )
     return able
 
 

@@ -14,8 +14,8 @@ FIELDS = frozenset({"models", "provider", "route"})
 MAX_MODELS = 8
 MAX_NAMES = 32
 MAX_NAME = 128
-_INERT: Mapping[str, tuple[Any, ...]] = {"data_collection": ("allow",), "zdr": (False,)}
-"""Values that ask for nothing."""
+_OF_PRIVACY: Mapping[str, tuple[Any, ...]] = {"data_collection": ("allow", "deny"), "zdr": (True, False)}
+"""Values of fields that `api.privacy` reads."""
 
 
 def split(body: dict[str, Any]) -> tuple[dict[str, Any], Preferences | None]:
@@ -41,7 +41,7 @@ def _provider(value: object) -> dict[str, Any]:
     wanted: dict[str, Any] = {}
     for name, each in value.items():
         param = f"provider.{str(name)[:64]}"
-        if each is None or each in _INERT.get(name, ()):
+        if each is None or each in _OF_PRIVACY.get(name, ()):
             continue
         read = _READ.get(name)
         if read is None:
