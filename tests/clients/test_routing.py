@@ -47,6 +47,15 @@ routes = [{written}]
 """
 
 
+def vectors(name: str, *routes: str) -> str:
+    return (
+        model(name, *routes)
+        .replace("context_window", 'modality = "embedding"\ncontext_window')
+        .replace("max_output_tokens = 30\n", "")
+        .replace("credits_per_1k_output = 1500\n", "")
+    )
+
+
 def catalog(url: str) -> str:
     parts = [
         provider("good-lab", url, 'route_class = "good"'),
@@ -73,6 +82,8 @@ def catalog(url: str) -> str:
         model("capped", "capped/slow"),
         model("full", "full/slow", "spare-lab/plain"),
         provider("hanging", url),
+        vectors("vectors-broken", "bad-broken/broken"),
+        vectors("vectors", "good-lab/vectors", "spare-lab/vectors"),
         model("hanging", "hanging/hang", "good-lab/plain"),
     ]
     return "".join(parts)
@@ -220,6 +231,39 @@ async def test_a_request_chooses_its_routes_and_no_provider_hears_of_it(
     assert answer.json()["model"] == "two"
     assert server.bodies[-1].keys() <= {"model", "messages", "max_tokens"}
     assert "x-yout-dropped-parameters" not in answer.headers
+
+
+MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
+WIRES: dict[str, dict[str, Any]] = {
+    "/v1/messages": {"messages": MESSAGES, "max_tokens": 20},
+    "/v1/responses": {"input": "What is 2+2?"},
+    "/v1/completions": {"prompt": "What is 2+2?"},
+    "/api/chat/stream/": {"message": "What is 2+2?"},
+    "/v1/embeddings": {"input": "What is 2+2?"},
+}
+
+
+@pytest.mark.parametrize("path", WIRES)
+async def test_every_wire_takes_the_same_fields(owner: AccountClient, server: MisbehavingServer, path: str) -> None:
+    names = ["vectors-broken", "vectors"] if path == "/v1/embeddings" else ["dear-broken", "two"]
+    body = {**WIRES[path], "models": names, "provider": {"ignore": ["good"]}, "route": "fallback"}
+    answer = await owner.http.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-yout-route"] == "spare"
+    assert names[0] not in answer.text
+    assert f'"model":"{names[1]}"' in answer.text
+    assert not server.bodies[-1].keys() & {"models", "provider", "route"}
+    wrong = await owner.http.post(path, json={**body, "provider": {"sort": "luck"}})
+    assert (wrong.status_code, "provider.sort" in wrong.text) == (400, True)
+
+
+async def test_a_quote_covers_the_dearest_model(owner: AccountClient) -> None:
+    async def held(**fields: object) -> int:
+        answer = await owner.http.post("/api/billing/quote/", json={"messages": MESSAGES, "max_tokens": 30, **fields})
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["credits"]["held"])
+
+    assert await held(model="two", models=["dear"]) == await held(model="dear") > await held(model="two:floor")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,9 @@ WHOLE = response(
         }
     ),
 )
+VECTORS = response(
+    200, _json({"data": [{"index": 0, "embedding": [0.5, 0.25]}], "usage": {"prompt_tokens": 5, "total_tokens": 5}})
+)
 STREAM = b"".join(
     [STREAM_HEAD, _event({"role": "assistant", "content": TEXT}), _event({}, "stop", usage=USAGE), b"data: [DONE]\n\n"]
 )
@@ -139,4 +142,6 @@ class MisbehavingServer:
             return BYTES[key]
         if model.startswith("once-") and self.requests[model] % 2:
             return BYTES[model.removeprefix("once-")]
+        if model == "vectors":
+            return VECTORS
         return BYTES.get(model, good)
