@@ -132,6 +132,15 @@ def _can_be_lost(names: frozenset[str]) -> frozenset[str]:
 
 
 Drops = Annotated[frozenset[FieldName], AfterValidator(_can_be_lost)]
+
+
+def _can_be_renamed(renames: dict[str, str]) -> dict[str, str]:
+    _can_be_sent(frozenset(renames) | frozenset(renames.values()))
+    return renames
+
+
+PlainName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Renames = Annotated[dict[PlainName, PlainName], AfterValidator(_can_be_renamed)]
 Passes = Annotated[frozenset[FieldName], AfterValidator(_can_be_sent)]
 
 
@@ -212,6 +221,7 @@ class ProviderEntry(Entry):
     max_concurrent: Count | None = None
     requests_per_minute: Count | None = None
     max_wait: Duration = timedelta(seconds=10)
+    renames: Renames = {}
 
     @property
     def keyless(self) -> bool:
