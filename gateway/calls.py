@@ -34,7 +34,7 @@ from gateway import charges, completions, embeddings, extras, preferences, route
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
-from gateway.candidates import Candidate, together, under
+from gateway.candidates import Candidate, refuse_hopeless, together, under
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -254,7 +254,7 @@ class Calls:
         prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
         self._routes(request, model)
         if request.big:
-            _refuse_hopeless(request, model, prices, payer)
+            refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
@@ -387,19 +387,3 @@ class Calls:
         self.end_streams()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=SETTLE_SECONDS)
-
-
-def _refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
-    """Refuse a request that is too large however its tokens are counted. An exact count would take seconds."""
-    if request.embedding is None:
-        least = tokens.at_least(request.body)
-    else:
-        least = tokens.inputs_at_least(request.embedding.inputs)
-    if request.embedding is None and model.context_window is not None and least > model.context_window:
-        raise ContextLengthExceeded(
-            f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
-            "(context_length_exceeded)."
-        )
-    required = pricing.at_most(prices, least, 0)
-    if payer is not None and required > payer.available:
-        raise InsufficientCredits(required, payer.available, payer.held)

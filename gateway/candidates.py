@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from domain import meters
+from domain import meters, pricing, tokens
 from domain.catalog import Model, Route
-from domain.errors import RequestInvalid
+from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
 from domain.key_rules import KeyRules
 from domain.meters import Meter, Rates, Tier, TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.records import record
+from domain.results import Admitted
 from gateway.wire import ModelCall
 
 MODEL = "model:"
@@ -116,3 +117,19 @@ def billed(used: Usage, answering: Candidate, *, first: bool) -> Usage:
         return replace(used, service_tier=None) if named else used
     known = used.service_tier if used.service_tier in answering.terms.prices.service_tiers else None
     return replace(used, service_tier=_tier(answering.model.id, known))
+
+
+def refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
+    """Refuse a request that is too large however its tokens are counted. An exact count would take seconds."""
+    if request.embedding is None:
+        least = tokens.at_least(request.body)
+    else:
+        least = tokens.inputs_at_least(request.embedding.inputs)
+    if request.embedding is None and model.context_window is not None and least > model.context_window:
+        raise ContextLengthExceeded(
+            f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
+            "(context_length_exceeded)."
+        )
+    required = pricing.at_most(prices, least, 0)
+    if payer is not None and required > payer.available:
+        raise InsufficientCredits(required, payer.available, payer.held)

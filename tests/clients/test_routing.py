@@ -133,26 +133,26 @@ async def test_the_next_route_answers_and_the_call_is_charged_once(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(
-    ("name", "status", "code"),
+    ("name", "answered"),
     [
-        ("limited", 429, "rate_limit_exceeded"),
-        ("broken", 502, "upstream_error"),
-        ("empty-503", 502, "upstream_error"),
-        ("forbidden", 502, "upstream_error"),
-        ("mid-headers", 502, "upstream_error"),
-        ("half", 502, "upstream_error"),
-        ("role-then-cut", 502, "upstream_error"),
-        ("hang", 504, "upstream_timeout"),
-        ("refuses", 400, "unsupported_parameter"),
+        ("limited", (429, "rate_limit_exceeded")),
+        ("broken", (502, "upstream_error")),
+        ("empty-503", (502, "upstream_error")),
+        ("forbidden", (502, "upstream_error")),
+        ("mid-headers", (502, "upstream_error")),
+        ("half", (502, "upstream_error")),
+        ("role-then-cut", (502, "upstream_error")),
+        ("hang", (504, "upstream_timeout")),
+        ("refuses", (400, "unsupported_parameter")),
     ],
 )
 async def test_a_route_alone_fails_in_our_words_and_costs_nothing(
-    owner: AccountClient, server: MisbehavingServer, name: str, status: int, code: str, stream: bool
+    owner: AccountClient, server: MisbehavingServer, name: str, answered: tuple[int, str], stream: bool
 ) -> None:
     before = server.requests[name]
     fields: dict[str, Any] = {"temperature": 1} if name == "refuses" else {}
     answer = await owner.chat(f"lone-{name}", stream=stream, max_tokens=1, **fields)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert (answer.status_code, answer.json()["error"]["code"]) == answered
     assert "SECRET" not in answer.text
     assert answer.headers.get("retry-after") == ("30" if name == "limited" else None)
     assert server.requests[name] - before == (2 if name in ("broken", "empty-503", "mid-headers") else 1)
