@@ -14,7 +14,15 @@ from api.chat import in_the_words_of, under_headers
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import openai_chat, openai_completions, openai_embeddings, openai_responses
+from api.wire import (
+    anthropic_messages_request,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+    routing_fields,
+)
+from api.wire.anthropic_messages import is_anthropic
 from api.wire.native_chat import NativeChat
 from db import accounts
 from domain import pricing
@@ -34,7 +42,8 @@ router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=La
 _BODY = {
     "description": (
         "The body of the call, as `/v1/chat/completions`, `/v1/completions` or `/v1/embeddings` takes it; as "
-        "`/api/chat/stream/`, with `message`, `save` or `conversation_id`; or as `/api/media/…/`, for its models"
+        "`/v1/messages`, with the header `anthropic-version`; as `/api/chat/stream/`, with `message`, `save` or "
+        "`conversation_id`; or as `/api/media/…/`, for its models"
     ),
     "required": True,
     "content": {
@@ -98,14 +107,15 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
 
 
 async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, caller: Caller) -> _PricedCall:
-    name = parsed.get("model")
-    model = resources.catalog().find(name) if isinstance(name, str) and name else None
+    rest, wanted = routing_fields.split(privacy.without(parsed))
+    name = rest.get("model")
+    model = resources.calls.model(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
         priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = under_headers(_parsed(privacy.without(parsed), model), parsed, idempotency.named(http.scope["headers"]))
-    request = request.under(KeyRules(privacy=caller.credential.privacy))
+    request = under_headers(_parsed(rest, model, http), parsed, idempotency.named(http.scope["headers"]))
+    request = replace(request.under(KeyRules(privacy=caller.credential.privacy)), preferences=wanted)
     request = replace(request, big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
     if request.continues:
         caller.require_scope("chat")
@@ -117,8 +127,13 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     )
 
 
-def _parsed(body: dict[str, Any], model: Model | None) -> ModelCall:
-    """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone."""
+def _parsed(body: dict[str, Any], model: Model | None, http: Request) -> ModelCall:
+    """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone.
+
+    With the header `anthropic-version` it is one of `/v1/messages`.
+    """
+    if is_anthropic(http.scope["headers"]):
+        return anthropic_messages_request.parse(body)
     if model is not None and model.modality is Modality.EMBEDDING:
         return openai_embeddings.parse(body)
     if body.get("input") is not None and body.get("messages") is None:

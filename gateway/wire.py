@@ -11,6 +11,7 @@ from domain.pricing import Usage
 from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Admitted
+from gateway.preferences import Preferences
 from providers.base import Delta, NativeRequest
 
 
@@ -68,6 +69,8 @@ class ModelCall:
     """Set for a large request: its caller was admitted before the body was parsed."""
     save_options: SaveOptions | None = None
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
+    preferences: Preferences | None = None
+    """Which models and routes may answer, and in which order. None: the request says nothing of it."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
     embedding: EmbeddingRequest | None = None
@@ -152,7 +155,7 @@ class CompletedAnswer:
     encoded: bytes = field(repr=False)
     """`body` as JSON."""
     native: dict[str, Any] | None = field(default=None, repr=False)
-    """The provider's own answer, where it speaks the client's wire. A replay has none."""
+    """The provider's own answer, where it speaks the client's wire. A replay has it if it was small enough."""
     request: ModelCall | None = field(default=None, repr=False)
     """What it answers, for wires whose answers repeat the request. Set when it is written."""
 
