@@ -4,7 +4,8 @@ They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answ
 `api/openapi_chat.py` describes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -74,15 +75,19 @@ class ChatEndpoint:
             return
         reserved = call.reserved
         ratelimit.note(scope, reserved.requests, reserved.tokens, reserved.key_expires)
+        with in_the_words_of(request.call):
+            await self._call(resources, call, exchange)
+
+    async def _call(self, resources: Resources, call: Call, exchange: Exchange) -> None:
         whole = self.wire.whole
-        if request.call.stream or whole is None:
+        if call.request.stream or whole is None:
             writer = self.wire.writer(call.head)
             client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
             await client.serve(resources.calls.stream(call, writer, client))
         else:
             answer, bill = await whole_answers.answer(resources.calls, call)
             headers = [self._type, *_charged(bill), *dropped_header(call.dropped)]
-            await exchange.reply(200, headers, whole(answer, bill))
+            await exchange.reply(200, headers, whole(replace(answer, request=call.request), bill))
 
     async def _answer_visitor(self, exchange: Exchange, caller: Caller) -> None:
         """Answer with a stream inside the visitor's allowance. The headers of limits tell the allowance."""
@@ -119,7 +124,8 @@ class ChatEndpoint:
             if request.call.continues:  # what is kept is read for a known account only
                 admitted = await auth.admit(scope, caller, "chat")
                 request = replace(request, call=replace(request.call, admitted=admitted))
-            return request, await resources.calls.open(request.call, caller, request.idempotent)
+            with in_the_words_of(request.call):
+                return request, await resources.calls.open(request.call, caller, request.idempotent)
         except (CallerUnknown, ServiceUnavailable):
             raise
         except GatewayError as error:
@@ -166,7 +172,17 @@ class ChatEndpoint:
             await exchange.reply(200, [*stream_headers(self.wire.stream_content_type), *always], stream)
         else:
             headers = [self._type, *_charged(replayed.bill), *always]
-            await exchange.reply(200, headers, whole(replayed.answer, replayed.bill))
+            await exchange.reply(200, headers, whole(replace(replayed.answer, request=request.call), replayed.bill))
+
+
+@contextmanager
+def in_the_words_of(call: ModelCall) -> Iterator[None]:
+    """Let an error name the field as the client wrote it, where the gateway has another name for it."""
+    try:
+        yield
+    except GatewayError as error:
+        errors.rename(error, call.as_written)
+        raise
 
 
 def is_strict(headers: Mapping[bytes, bytes]) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -111,6 +111,14 @@ def of(error: GatewayError) -> ErrorAnswer:
         more=more,
         headers=headers(error),
     )
+
+
+def rename(error: GatewayError, as_written: Callable[[str], str]) -> None:
+    """Put the client's name of the field into an error that names another one."""
+    param = getattr(error, "param", None)
+    if isinstance(param, str) and (name := as_written(param)) != param:
+        error.args = (error.message.replace(f"'{param}", f"'{name}"),)
+        error.param = name  # type: ignore[attr-defined]  # it has one
 
 
 def envelope(error: ErrorAnswer) -> dict[str, Any]:

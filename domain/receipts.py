@@ -1,5 +1,6 @@
 """A charge explained: all that a reader needs to compute it again. Nothing is stored for it but the ledger itself."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -7,13 +8,15 @@ from uuid import UUID
 from domain import pricing
 from domain.errors import NotFound
 from domain.holds import Hold, HoldState
-from domain.ids import CHAT_PREFIX, chat_id
+from domain.ids import chat_id
 from domain.ledger import Posting, TransactionKind
 from domain.media import Kind
 from domain.meters import Rates
 from domain.pricing import Usage
 
 _JOBS = frozenset(kind.value for kind in Kind)
+_PREFIX = re.compile(r"^[a-z]+[-_](?=[0-9a-f]{32}$)")
+"""What a client wire puts before the id of an answer: `chatcmpl-`, `resp_`."""
 
 
 def public_id(hold: Hold) -> str:
@@ -24,7 +27,7 @@ def public_id(hold: Hold) -> str:
 def read_id(text: str) -> UUID:
     """A charge's id from its public form, or its bare one. Raises `NotFound`: what is no id names no charge."""
     try:
-        return UUID(text.removeprefix(CHAT_PREFIX))
+        return UUID(_PREFIX.sub("", text))
     except ValueError:
         raise NotFound("There is no such charge.") from None
 

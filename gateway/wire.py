@@ -52,6 +52,13 @@ class ModelCall:
     """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
     of dropped parameters, say what the client wrote."""
 
+    def as_written(self, name: str) -> str:
+        """The client's name of a part of `body`, by the longest name in `places` that it begins with."""
+        for end in range(len(name), 0, -1) if self.places else ():
+            if (end == len(name) or name[end] in ".[") and name[:end] in self.places:
+                return self.places[name[:end]] + name[end:]
+        return name
+
     @property
     def continues(self) -> bool:
         return self.save_options is not None and self.save_options.conversation_id is not None
@@ -96,6 +103,8 @@ class CompletedAnswer:
     """`body` as JSON."""
     native: dict[str, Any] | None = field(default=None, repr=False)
     """The provider's own answer, where it speaks the client's wire. A replay has none."""
+    request: ModelCall | None = field(default=None, repr=False)
+    """What it answers, for wires whose answers repeat the request. Set when it is written."""
 
 
 class StreamWriter(Protocol):

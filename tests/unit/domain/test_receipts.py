@@ -87,7 +87,7 @@ def test_public_ids() -> None:
     job.kind = "video"
     assert public_id(hold(1)) == chat_id(CALL)
     assert public_id(job) == str(CALL)
-    for text in (chat_id(CALL), str(CALL), CALL.hex):
+    for text in (chat_id(CALL), f"resp_{CALL.hex}", str(CALL), CALL.hex):
         assert read_id(text) == CALL
     for text in ("", "chatcmpl-", "chatcmpl-xyz", "7", "\0"):
         with pytest.raises(NotFound):
