@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test coverage check fmt lock bench chaos clean
+.PHONY: help setup dev test coverage check fmt lock bench chaos fuzz clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: setup  ## measure it beside other gateways; ARGS="--against COMMIT": besi
 
 chaos: setup  ## kill parts of it under load, then prove the money; ARGS="--seed 7"
 	@$(BIN)/python -m bench.chaos $(ARGS)
+
+fuzz: setup  ## call every operation with requests by chance; ARGS="--cases 20000"
+	@exec $(BIN)/python -m tests.support.fuzz $(ARGS)
 
 clean:  ## remove what can be made again; the data in .yout stays
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -38,12 +38,21 @@ from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
 from api.outputs import Outputs
 from api.resources import Resources
+from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
+from api.wire.openai_embeddings import OpenAIEmbeddings
+from api.wire.openai_responses import OpenAIResponses
 from web.shares import SharedPages
 
-WIRES: tuple[ClientWire, ...] = (OpenAIChat(), NativeChat())
+WIRES: tuple[ClientWire, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    NativeChat(),
+    AnthropicMessages(),
+    OpenAIEmbeddings(),
+)
 """Every client wire of this API."""
 
 

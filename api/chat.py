@@ -81,6 +81,7 @@ class ChatEndpoint:
     async def _call(self, resources: Resources, call: Call, exchange: Exchange) -> None:
         whole = self.wire.whole
         if call.request.stream or whole is None:
+            assert self.wire.writer is not None  # noqa: S101  # a wire without streams parses no request for one
             writer = self.wire.writer(call.head)
             client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
             await client.serve(resources.calls.stream(call, writer, client))
@@ -168,6 +169,7 @@ class ChatEndpoint:
         always = [*dropped_header(replayed.dropped), *_REPLAYED]
         whole = self.wire.whole
         if request.call.stream or whole is None:
+            assert self.wire.writer is not None  # noqa: S101
             stream = replays.stream(self.wire.writer, request.call, replayed)
             await exchange.reply(200, [*stream_headers(self.wire.stream_content_type), *always], stream)
         else:

@@ -23,6 +23,9 @@ MAX_BODY_TIME = timedelta(seconds=30)
 """The longest time for a whole body, with one second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
 _PRIVATE = ("/api/", "/v1/")
+_MESSAGES = "/v1/messages"
+_ANTHROPIC = b"anthropic-version"
+"""Anthropic's clients send it, and read `request-id`."""
 _NOT_STORED = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 """No answer there is stored by a browser or a proxy, or read as another type than it says."""
 
@@ -78,6 +81,8 @@ class Edge:
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
         always = [(b"x-request-id", request_id.encode())]
+        if path.startswith(_MESSAGES) or any(name == _ANTHROPIC for name, _ in scope["headers"]):
+            always.append((b"request-id", request_id.encode()))
         if path.startswith(_PRIVATE):
             always += _NOT_STORED
         if (origins := cors.of_path(path, self._cors)) is not None:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -50,6 +51,7 @@ STATUS: dict[type[GatewayError], int] = {
     errors.HoldClosed: 503,
     errors.UpstreamError: 502,
     errors.UpstreamTimeout: 504,
+    errors.AdapterFault: 502,
     errors.UpstreamBusy: 429,
     errors.UpstreamRefused: 400,
     errors.ServiceUnavailable: 503,
@@ -149,8 +151,9 @@ def headers(error: GatewayError) -> dict[str, str]:
                 return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
             return {"x-should-retry": "false"}
         case errors.RateLimited(retry_after=after) | errors.UpstreamBusy(retry_after=after):
-            milliseconds = math.ceil((after.total_seconds() if after else 1.0) * 1000)
-            return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
+            return _retry_headers(after or timedelta(seconds=1))
+        case errors.UpstreamError(retry_after=timedelta() as after):
+            return _retry_headers(after)
         case errors.ServiceUnavailable() | errors.HoldVoided() | errors.HoldClosed():
             return {"retry-after": _RETRY_LATER}
         case errors.AlreadyRunning() | errors.EndedByPurge():
@@ -158,6 +161,11 @@ def headers(error: GatewayError) -> dict[str, str]:
         case errors.KeyReused() | errors.ReplayGone():
             return {"x-should-retry": "false"}
     return {}
+
+
+def _retry_headers(after: timedelta) -> dict[str, str]:
+    milliseconds = math.ceil(after.total_seconds() * 1000)
+    return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
 
 
 def answer_to(error: Exception, scope: Scope) -> ErrorAnswer:

@@ -5,7 +5,7 @@ from typing import Any
 from api import idempotency
 
 ERROR = {"$ref": "#/components/schemas/Error"}
-_YOUT = {
+YOUT = {
     "type": "object",
     "required": ["credits_charged", "balance"],
     "properties": {"credits_charged": {"type": "integer"}, "balance": {"type": "integer"}},
@@ -32,23 +32,23 @@ _ANSWER = {
         "model": {"type": "string", "description": "As it was asked for."},
         "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
         "usage": _USAGE,
-        "yout": _YOUT,
+        "yout": YOUT,
     },
 }
-_STRICT = {
+STRICT = {
     "name": "x-yout-strict",
     "in": "header",
     "required": False,
     "schema": {"type": ["string", "null"], "enum": ["true", "false", None]},
     "description": "`true`: as `strict` in the body.",
 }
-_DROPPED = {
+DROPPED = {
     "x-yout-dropped-parameters": {
         "schema": {"type": "string"},
         "description": "Parameters of the request that the model's provider was not sent, with commas between them.",
     }
 }
-_ONCE = {
+ONCE = {
     "name": idempotency.HEADER,
     "in": "header",
     "required": False,
@@ -64,7 +64,7 @@ _MESSAGES = {
         "properties": {"role": {"type": "string"}, "content": {}},
     },
 }
-_LIMITS = {
+LIMITS = {
     "max_tokens": {"type": ["integer", "null"], "minimum": 1},
     "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
     "max_credits": {
@@ -78,13 +78,13 @@ _LIMITS = {
         "anything is held. Without it such a parameter is dropped, and named in `x-yout-dropped-parameters`.",
     },
 }
-_RUNNING = {
+RUNNING = {
     "description": "The same request is still running",
     "content": {"application/json": {"schema": ERROR}},
 }
 
 
-def _body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
+def body(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
     """Describe a body. Other fields are allowed: each is sent to the provider, or the answer names it as dropped."""
     schema = {"type": "object", "required": required, "additionalProperties": True, "properties": properties}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
@@ -95,27 +95,27 @@ CHAT: dict[str, Any] = {
     "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
     "operationId": "create_chat_completion",
     "security": [{"HTTPBearer": []}],
-    "parameters": [_ONCE, _STRICT],
-    "requestBody": _body(
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
         ["model", "messages"],
         {
             "model": {"type": "string", "examples": ["demo-chat"]},
             "messages": _MESSAGES,
             "stream": {"type": ["boolean", "null"]},
             "n": {"type": ["integer", "null"], "minimum": 1},
-            **_LIMITS,
+            **LIMITS,
         },
     ),
     "responses": {
         "200": {
             "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
-            "headers": _DROPPED,
+            "headers": DROPPED,
             "content": {
                 "application/json": {"schema": _ANSWER},
                 "text/event-stream": {"schema": {"type": "string"}},
             },
         },
-        "409": _RUNNING,
+        "409": RUNNING,
     },
 }
 _EVENTS = """A stream of server-sent events, one JSON object each:
@@ -142,8 +142,8 @@ NATIVE: dict[str, Any] = {
     "`keep_history` says so.",
     "operationId": "stream_chat",
     "security": [{"HTTPBearer": []}, {"APIKeyCookie": []}],
-    "parameters": [_ONCE, _STRICT],
-    "requestBody": _body(
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
         ["model"],
         {
             "model": {"type": "string", "examples": ["demo-chat"]},
@@ -159,15 +159,82 @@ NATIVE: dict[str, Any] = {
                 "description": "Continue this conversation: its saved messages come before the new one.",
             },
             "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
-            **_LIMITS,
+            **LIMITS,
         },
     ),
     "responses": {
         "200": {
             "description": _EVENTS,
-            "headers": _DROPPED,
+            "headers": DROPPED,
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        "409": _RUNNING,
+        "409": RUNNING,
+    },
+}
+
+_TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_VECTOR = {
+    "type": "object",
+    "required": ["object", "index", "embedding"],
+    "properties": {
+        "object": {"const": "embedding"},
+        "index": {"type": "integer"},
+        "embedding": {
+            "oneOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}],
+            "description": "Numbers; or base64 of 32-bit floats in little-endian order.",
+        },
+    },
+}
+_EMBEDDINGS = {
+    "type": "object",
+    "required": ["object", "data", "model", "usage", "id", "yout"],
+    "properties": {
+        "object": {"const": "list"},
+        "data": {"type": "array", "items": _VECTOR, "description": "One for each input, in the same order."},
+        "model": {"type": "string", "description": "As it was asked for."},
+        "usage": {
+            "type": "object",
+            "required": ["prompt_tokens", "total_tokens"],
+            "properties": {"prompt_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}},
+            "description": "What was billed.",
+        },
+        "id": {"type": "string", "description": "The id of its charge."},
+        "created": {"type": "integer"},
+        "yout": YOUT,
+    },
+}
+EMBEDDINGS: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Embeddings, as OpenAI has them",
+    "operationId": "create_embeddings",
+    "security": [{"HTTPBearer": []}],
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
+        ["model", "input"],
+        {
+            "model": {"type": "string", "examples": ["demo-embedding"]},
+            "input": {
+                "description": "A text, an array of texts, an array of tokens, or an array of such arrays. At most "
+                "2,048 inputs, none of them empty.",
+                "oneOf": [
+                    {"type": "string", "minLength": 1},
+                    {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "minLength": 1}},
+                    _TOKENS,
+                    {"type": "array", "minItems": 1, "maxItems": 2048, "items": _TOKENS},
+                ],
+            },
+            "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None]},
+            "dimensions": {"type": ["integer", "null"], "minimum": 1},
+            "max_credits": LIMITS["max_credits"],
+            "strict": LIMITS["strict"],
+        },
+    ),
+    "responses": {
+        "200": {
+            "description": "The vectors, with what they cost",
+            "headers": DROPPED,
+            "content": {"application/json": {"schema": _EMBEDDINGS}},
+        },
+        "409": RUNNING,
     },
 }

@@ -14,12 +14,12 @@ from api.chat import is_strict
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import openai_chat
+from api.wire import openai_chat, openai_embeddings
 from api.wire.native_chat import NativeChat
 from db import accounts
 from domain import pricing
 from domain.caller import Caller
-from domain.catalog import Model
+from domain.catalog import Modality, Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
 from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
@@ -32,8 +32,8 @@ from gateway.wire import ModelCall
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
     "description": (
-        "The body of the call, as `/v1/chat/completions` takes it; as `/api/chat/stream/`, with `message`, `save` or "
-        "`conversation_id`; or as `/api/media/…/`, for its models"
+        "The body of the call, as `/v1/chat/completions` or `/v1/embeddings` takes it; as `/api/chat/stream/`, with "
+        "`message`, `save` or `conversation_id`; or as `/api/media/…/`, for its models"
     ),
     "required": True,
     "content": {
@@ -103,7 +103,9 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     if model is not None and kind is not None:
         priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = replace(_parsed(parsed), big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
+    request = replace(
+        _parsed(parsed, model), big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope)
+    )
     if is_strict(idempotency.named(http.scope["headers"])):
         request = replace(request, strict=True)
     if request.continues:
@@ -111,12 +113,14 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
         request = replace(request, admitted=await auth.admit(http.scope, caller))
     request, model, terms = await resources.calls.priced(request)
     return _PricedCall(
-        "chat", model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes)
+        request.kind, model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes)
     )
 
 
-def _parsed(body: dict[str, Any]) -> ModelCall:
-    """Parse the body of a chat. It is one of the native endpoint if it has a field of that one alone."""
+def _parsed(body: dict[str, Any], model: Model | None) -> ModelCall:
+    """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone."""
+    if model is not None and model.modality is Modality.EMBEDDING:
+        return openai_embeddings.parse(body)
     if any(body.get(name) is not None for name in ("message", "save", "conversation_id")):
         return replace(NativeChat().parse(body), stream=True)
     return openai_chat.parse(body)

@@ -27,6 +27,8 @@ PRICED_PARAMETERS: Mapping[str, Meter] = {
 }
 """Fields that a request may have only if its model prices these meters."""
 
+EMBEDDING_PARAMETERS = ("dimensions", "encoding_format")
+
 DEFAULT_CONTEXT_WINDOW = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS = 4_096
 """For text models whose entry has no `max_output_tokens`. Small, because an upstream answers with an error when the
@@ -61,7 +63,7 @@ class CatalogBuilder:
 
     def _provider(self, name: str, entry: ProviderEntry) -> Provider:
         key = entry.api_key or self._key_of(name, entry.api_key_env)
-        return Provider(
+        provider = Provider(
             name=name,
             kind=entry.kind,
             active=entry.enabled and (key is not None or entry.keyless),
@@ -71,7 +73,12 @@ class CatalogBuilder:
             options=entry.options,
             capabilities=entry.capabilities,
             passes=entry.passes,
+            drops=entry.drops,
         )
+        kind = self._kinds.get(entry.kind)
+        if provider.active and kind is not None and kind.problem is not None and (why := kind.problem(provider)):
+            self._problems.append(Problem(("providers", name), why))
+        return provider
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
         """Return the variable's value without white space around it, or None if it is not set or blank."""
@@ -100,13 +107,15 @@ class CatalogBuilder:
             tags=entry.tags,
             pro_only=entry.pro_only,
             supported_parameters=entry.supported_parameters,
-            passed_on=self._passed_on(routes, prices.tokens),
+            passed_on=self._passed_on(entry.modality, routes, prices.tokens),
             routes=routes,
         )
 
-    def _passed_on(self, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
+    def _passed_on(self, modality: Modality, routes: tuple[Route, ...], prices: TokenPrices | None) -> tuple[str, ...]:
         if not routes or prices is None:
             return ()
+        if modality is Modality.EMBEDDING:
+            return EMBEDDING_PARAMETERS
         names = self._kinds[routes[0].provider.kind].parameters | (routes[0].passes - {"*"})
         unpriced = {name for name, meter in PRICED_PARAMETERS.items() if not prices.priced(meter)}
         if not prices.service_tiers:
@@ -136,6 +145,7 @@ class CatalogBuilder:
                         weight=route.weight,
                         capabilities=capabilities,
                         passes=provider.passes | entry.passes,
+                        drops=provider.drops | route.drops,
                         costs=self._costs(entry, route),
                     )
                 )

@@ -1,5 +1,6 @@
 """The entries of a catalog file. The comment at the top of `catalog.toml` describes each key."""
 
+import json
 from decimal import Decimal
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from domain.catalog import Capability, InputModality, Modality, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
-from domain.request_fields import NEVER_SENT
+from domain.request_fields import NEVER_SENT, OUTPUT_LIMITS
 
 MAX_PRICE = 10**9
 
@@ -69,10 +70,20 @@ def _split(address: str) -> SplitResult | None:
 
 def credential(text: str) -> str:
     """Return a key or header value without white space around it. Raises ValueError if a header cannot carry it."""
-    stripped = text.strip()
+    stripped = _on_one_line(text.strip())
     if not _printable(stripped):
         raise ValueError("has a line end, a control character or a letter that no HTTP header can carry")
     return stripped
+
+
+def _on_one_line(text: str) -> str:
+    """A key file in JSON, such as a service account's, is written on many lines. Other text stays as it is."""
+    if not text.startswith("{"):
+        return text
+    try:
+        return json.dumps(json.loads(text), separators=(",", ":"))
+    except ValueError:
+        return text
 
 
 def _printable(text: str) -> bool:
@@ -110,6 +121,15 @@ def _can_be_sent(names: frozenset[str]) -> frozenset[str]:
     return names
 
 
+def _can_be_lost(names: frozenset[str]) -> frozenset[str]:
+    if needed := sorted(names & {"*", "messages", "model", "store", "provider"}):
+        raise ValueError(f"must not name {', '.join(needed)}: a provider is always sent that")
+    if set(OUTPUT_LIMITS) <= names:
+        raise ValueError(f"must not name both {' and '.join(OUTPUT_LIMITS)}: one of them carries what is held")
+    return names
+
+
+Drops = Annotated[frozenset[FieldName], AfterValidator(_can_be_lost)]
 Passes = Annotated[frozenset[FieldName], AfterValidator(_can_be_sent)]
 
 
@@ -156,6 +176,7 @@ class ProviderEntry(Entry):
     options: dict[str, Annotated[str, Field(min_length=1)]] = {}
     capabilities: frozenset[Capability] = frozenset()
     passes: Passes = frozenset()
+    drops: Drops = frozenset()
 
     @property
     def keyless(self) -> bool:
@@ -216,6 +237,7 @@ class RouteEntry(CostedByTokens):
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
     """None means those of the provider."""
+    drops: Drops = frozenset()
     service_tiers: dict[ServiceTierName, ServiceTierCosts] = {}
     cost_per_call: Price | None = None
     cost_per_image: Price | None = None

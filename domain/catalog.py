@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import ROUND_CEILING, Context, Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -57,6 +58,8 @@ class ProviderKind:
     """Settings that every provider of this kind must have: `ADDRESS`, `KEY` or names in `options`."""
     options: frozenset[str] = frozenset()
     """Names of further settings that its providers may have."""
+    problem: "Callable[[Provider], str | None] | None" = None
+    """What is wrong with an active provider's key or options, in words without any of them. None: nothing."""
 
 
 class InputModality(StrEnum):
@@ -146,11 +149,23 @@ class Provider(Frozen):
     active: bool
     base_url: str = ""
     api_key: SecretStr | None = None
+    more_keys: tuple[SecretStr, ...] = ()
+    """Further keys, which take turns with the first."""
     headers: Mapping[str, SecretStr] = Field(default={}, repr=False)
     options: Mapping[str, str] = {}
     """Further settings, as its kind names them."""
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
+
+
+class RouteTimeouts(Frozen):
+    """Timeouts of a route in place of the deployment's. None: the deployment's."""
+
+    connect: timedelta | None = None
+    first_byte: timedelta | None = None
+    idle: timedelta | None = None
+    total: timedelta | None = None
 
 
 class Route(Frozen):
@@ -158,12 +173,25 @@ class Route(Frozen):
 
     provider: Provider
     model: str
-    weight: int
+    serves: str = ""
+    """The id of the model in the catalog that it serves."""
+    priority: int = 0
+    """Routes with a lower number are tried first."""
+    weight: int = 1
+    """Its share of the calls among the routes of its priority, where `Model.shared` says so."""
+    timeouts: RouteTimeouts | None = None
     capabilities: frozenset[Capability]
     passes: frozenset[str] = frozenset()
     """Fields of a request that go upstream beside those that the adapter knows. `*`: every one."""
+    drops: frozenset[str] = frozenset()
+    """Fields of a request that do not go upstream here."""
     costs: Prices | None = None
     """What this provider bills us, in credits. None: not known. Nobody but the operator sees it."""
+
+    @cached_property
+    def key(self) -> tuple[str, str]:
+        """What names the route in the memory of a process: it is the same after the catalog was reloaded."""
+        return self.provider.name, self.model
 
 
 class Model(Frozen):
@@ -184,6 +212,8 @@ class Model(Frozen):
     passed_on: tuple[str, ...] = ()
     """Request fields that its first route sends upstream, but for those that the model does not price."""
     routes: tuple[Route, ...]
+    shared: bool = False
+    """Routes of one priority share its calls by their weights. Else each comes after the one before it."""
 
     @property
     def active(self) -> bool:

@@ -27,6 +27,7 @@ GatewayError
 ├── HoldClosed                    the hold was already settled
 ├── UpstreamError                 provider failed
 │   ├── UpstreamTimeout
+│   ├── AdapterFault              our own adapter failed
 │   ├── UpstreamBusy              provider said: later
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
 │       └── OutputTooLarge
@@ -50,6 +51,8 @@ class GatewayError(Exception):
 
     key_expires: datetime | None = None
     """When the token of the request ends. Set together with `left`."""
+    unsupported: frozenset[str] = frozenset()
+    """Fields of the request that its provider names as unsupported. It can be asked again without them."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])
@@ -256,6 +259,16 @@ class UpstreamError(GatewayError):
 
     code = "upstream_error"
     retryable = True
+    status: int | None = None
+    """The HTTP status of the provider's answer. None: it gave none, or is not known to have."""
+
+    def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AdapterFault(UpstreamError):
+    """The provider's answer could not be used. Nothing that was not delivered is charged; try again."""
 
 
 class UpstreamTimeout(UpstreamError):
@@ -268,10 +281,6 @@ class UpstreamBusy(UpstreamError):
     """The provider is at its limit. Try again later."""
 
     code = "rate_limit_exceeded"
-
-    def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class UpstreamRefused(UpstreamError):

@@ -3,6 +3,8 @@
 from uuid import UUID
 
 CHAT_PREFIX = "chatcmpl-"
+MESSAGE_PREFIX = "msg_"
+"""Of the same id, where the client speaks Anthropic's wire."""
 
 
 def uuid7(milliseconds: int, entropy: bytes) -> UUID:
@@ -16,6 +18,11 @@ def uuid7(milliseconds: int, entropy: bytes) -> UUID:
 def chat_id(hold_id: UUID) -> str:
     """The public id of a chat call: its hold's key, and its charge's id."""
     return CHAT_PREFIX + hold_id.hex
+
+
+def message_id(chat_id: str) -> str:
+    """The id of a chat call as Anthropic's clients see it."""
+    return MESSAGE_PREFIX + chat_id.removeprefix(CHAT_PREFIX)
 
 
 def workflow_id(job_id: UUID) -> str:

@@ -209,7 +209,8 @@ def max_input_rate(rates: Rates) -> int:
 
 
 def max_output_rate(rates: Rates) -> int:
-    return max([value for name, value in rates.items() if name in meters.OUTPUT_METERS])
+    """Zero for a model without output."""
+    return max([value for name, value in rates.items() if name in meters.OUTPUT_METERS], default=0)
 
 
 def _per_call(rates: Rates) -> int:

@@ -28,6 +28,8 @@ class Family:
     image: int
     own_table: bool = True
     """False: o200k is its table, and no text has more tokens than we count."""
+    document: int = 0
+    """What the shortest file counts. Each page of a PDF counts as an image too, however few bytes it has."""
     tool_prompt: int = 0
     """What the vendor says to its model when there are tools."""
 
@@ -46,17 +48,19 @@ class Family:
             case "input_audio":
                 return _bytes_of(part, "input_audio", "data") // 20 + 1
             case "file":
-                return _bytes_of(part, "file", "file_data")
+                return max(_bytes_of(part, "file", "file_data"), self.document)
         return ANY_LENGTH
 
 
 _FAMILIES: Mapping[str, Family] = {
     "openai": Family(1.05, image=15_000, own_table=False),
-    "anthropic": Family(1.4, image=4_900, tool_prompt=500),
+    "anthropic": Family(1.4, image=4_900, document=10_000, tool_prompt=500),
     "google": Family(1.2, image=2_300),
     "demo": Family(1.3, image=5_000, own_table=False),
 }
 _OTHER = Family(1.3, image=5_000)
+EMBEDDING = _OTHER
+"""Of every vendor: OpenAI counts with an older table here, others with one of their own."""
 
 
 def family(vendor: str) -> Family:

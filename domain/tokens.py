@@ -5,7 +5,7 @@ overhead.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ PER_ROLE = 1
 """Every role's name is one token."""
 PER_NAME = 1
 REPLY_PRIMER = 3
+PER_INPUT = 2
+"""Tokens that some embedding models put around each input."""
 PER_TOOL = 8
 ANY_TOOL = 12
 PER_IMAGE = 1500
@@ -77,6 +79,19 @@ def of_request(
     return InputTokens(
         counter.count, counter.bound + token_bounds.SLACK, counter.family.least(counter.count - counter.attached)
     )
+
+
+def of_inputs(inputs: Iterable[str | list[int]], count: CountText) -> list[InputTokens]:
+    """Count each input for embeddings. Their models have vocabularies of their own; arrays of tokens are exact."""
+    return [_of_input(given, count) for given in inputs]
+
+
+def _of_input(given: str | list[int], count: CountText) -> InputTokens:
+    if not isinstance(given, str):
+        return InputTokens(len(given), len(given), len(given))
+    counted = _in_pieces(given, count)
+    family = token_bounds.EMBEDDING
+    return InputTokens(counted, family.text(given, counted) + PER_INPUT, family.least(counted))
 
 
 def text_tokens(text: str, count: CountText) -> int:
@@ -173,6 +188,11 @@ def at_least(body: Mapping[str, Any]) -> int:
     """Tokens that the text of the messages has however it is counted: without counting it."""
     messages = body.get("messages")
     return sum(map(_characters, messages)) // MAX_TOKEN_CHARACTERS if isinstance(messages, list) else 0
+
+
+def inputs_at_least(inputs: Iterable[str | list[int]]) -> int:
+    """The same for the inputs of embeddings."""
+    return sum(len(given) // MAX_TOKEN_CHARACTERS if isinstance(given, str) else len(given) for given in inputs)
 
 
 def _characters(message: Any) -> int:

@@ -76,4 +76,4 @@ def usage_of(fields: Mapping[str, Any]) -> Usage:
         if (count := (fields.get(group) or {}).get(name))
     }
     source = UsageSource.PROVIDER if "prompt_tokens_details" in fields else UsageSource.COUNTED
-    return Usage(fields["prompt_tokens"], fields["completion_tokens"], source, **parts)
+    return Usage(fields["prompt_tokens"], fields.get("completion_tokens", 0), source, **parts)

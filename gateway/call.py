@@ -2,24 +2,36 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import InitVar, dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
 from domain import pricing, usage
 from domain.catalog import Capability, Model, Route
-from domain.errors import GatewayError
+from domain.errors import GatewayError, UpstreamError
 from domain.ids import chat_id
 from domain.pricing import Usage
+from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
 from gateway import extras
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
+from gateway.routing import Attempt, Attempts, Router
 from gateway.saved_turns import Turn
+from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import Head, ModelCall
-from providers.base import ChatCall, NativeRequest, UpstreamRequest
+from providers.base import (
+    ChatCall,
+    ChatUpstream,
+    EmbeddingCall,
+    Embeddings,
+    Headers,
+    NativeRequest,
+    UpstreamRequest,
+    WholeAnswer,
+)
 
 GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
 """Fields that are for this server and never go upstream."""
@@ -55,6 +67,20 @@ class Call:
     """Is told how its hold ended, before the client. It may not raise."""
     hold_lost: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
+    unsupported: UnsupportedFields = field(default_factory=UnsupportedFields)
+    """What routes turned out not to take, in earlier calls."""
+    left_out: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict, repr=False)
+    """What routes turned out not to take in this call."""
+    attempts: Attempts = field(init=False)
+    """On its routes."""
+    router: InitVar[Router | None] = None
+
+    def __post_init__(self, router: Router | None) -> None:
+        self.attempts = (router or Router()).attempts(self.routes, self.again, self.reserved.account_id)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Begin an attempt: what the call is charged for is of its route."""
+        self.route = attempt.route
 
     @property
     def hold_id(self) -> UUID:
@@ -68,7 +94,8 @@ class Call:
     @property
     def max_input(self) -> int:
         """The most input tokens that a provider may report and still be believed."""
-        return max(self.model.context_window or pricing.MAX_TOKENS, self.input.bound)
+        inputs = 1 if self.request.embedding is None else len(self.request.embedding.inputs)
+        return max((self.model.context_window or pricing.MAX_TOKENS) * inputs, self.input.bound)
 
     def grows_on(self, route: Route) -> bool:
         return hold_grows(self.request, route)
@@ -82,7 +109,31 @@ class Call:
         return max(limit, self.model.max_output_tokens or 0) if self.grows_on(route) else limit
 
     def upstream(self, route: Route) -> ChatCall:
-        return chat_call(self.request, self.model, route, self.output_limit(route))
+        return chat_call(self.request, self.model, route, self.output_limit(route), self._unsupported_by(route))
+
+    def on_route(self, route: Route, upstream: ChatUpstream) -> "RouteCall":
+        limit, unsupported = self.output_limit(route), self._unsupported_by(route)
+        return route_call(adapter_call(self.request, self.model, route, limit, unsupported), upstream)
+
+    def _unsupported_by(self, route: Route) -> frozenset[str]:
+        drops = self.unsupported.of(route)
+        return drops | self.left_out.get(route.key, frozenset()) if self.left_out else drops
+
+    def again(self, route: Route, error: GatewayError) -> bool:
+        """Tell whether the same route is to be asked again, without what its provider named as unsupported.
+
+        A strict call loses nothing of what its caller wrote.
+        """
+        fresh = error.unsupported - self.left_out.get(route.key, frozenset())
+        if not fresh or ((self.request.strict or self.reserved.strict) and not fresh <= SET_HERE):
+            return False
+        self.left_out[route.key] = error.unsupported | self.left_out.get(route.key, frozenset())
+        return True
+
+    def learn(self) -> None:
+        """Remember what was left out for the route that has answered."""
+        if self.left_out and self.route is not None:
+            self.unsupported.remember(self.route, self.left_out.get(self.route.key, frozenset()))
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
@@ -106,16 +157,61 @@ def hold_grows(request: ModelCall, route: Route) -> bool:
     return request.stream and request.output_limit is None and Capability.METERABLE in route.capabilities
 
 
-def chat_call(request: ModelCall, model: Model, route: Route, output_limit: int) -> ChatCall:
+def chat_call(
+    request: ModelCall, model: Model, route: Route, output_limit: int, unsupported: frozenset[str] = frozenset()
+) -> ChatCall:
     return ChatCall(
         model=route.model,
         body=_upstream_body(request.body, model.supported_parameters),
         output_limit=output_limit,
         capabilities=_names(route.capabilities),
         passes=route.passes,
+        drops=route.drops | unsupported if unsupported else route.drops,
         stream=request.stream,
         choices=request.choices,
         native=_native(request.native, model.supported_parameters),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCall:
+    """A call in the hands of one route's adapter, whose functions for it these are."""
+
+    request: Callable[[], UpstreamRequest]
+    answer: Callable[[bytes], WholeAnswer | Embeddings]
+    error: Callable[[int, Headers, bytes], GatewayError]
+
+
+def route_call(call: ChatCall | EmbeddingCall, upstream: ChatUpstream) -> RouteCall:
+    """Raises `UpstreamError` if the route's provider has no adapter for what the request is for."""
+    if isinstance(call, ChatCall):
+        chat = upstream.adapter
+        return RouteCall(partial(chat.request, call), partial(chat.answer, call), partial(chat.error, call))
+    embedder = upstream.embeddings
+    if embedder is None:
+        raise UpstreamError("This provider has no adapter of embeddings here.")
+    return RouteCall(partial(embedder.request, call), partial(embedder.answer, call), partial(embedder.error, call))
+
+
+def adapter_call(
+    request: ModelCall, model: Model, route: Route, output_limit: int, unsupported: frozenset[str]
+) -> ChatCall | EmbeddingCall:
+    if request.embedding is None:
+        return chat_call(request, model, route, output_limit, unsupported)
+    return _embedding_call(request, model, route, unsupported)
+
+
+def _embedding_call(request: ModelCall, model: Model, route: Route, unsupported: frozenset[str]) -> EmbeddingCall:
+    embedding = request.embedding
+    assert embedding is not None  # noqa: S101  # else it is a chat
+    return EmbeddingCall(
+        model=route.model,
+        body=_upstream_body(request.body, model.supported_parameters),
+        inputs=embedding.inputs,
+        dimensions=embedding.dimensions,
+        base64=embedding.base64,
+        passes=route.passes,
+        drops=route.drops | unsupported,
     )
 
 

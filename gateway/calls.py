@@ -27,17 +27,18 @@ from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Voi
 from domain.pricing import TextTerms, Usage
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import answers, extras
+from gateway import answers, embeddings, extras
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, chat_call, dropped_of
+from gateway.call import Call, adapter_call, dropped_of, route_call
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
 from gateway.produced_output import ProducedOutput
-from gateway.routing import RouteFaults
+from gateway.routing import RouteFaults, Router
 from gateway.saved_turns import ConversationTurns
 from gateway.streams import ClientSink, Stream
+from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import ModelCall, StreamWriter
 from providers.base import ChatUpstream
 
@@ -77,7 +78,9 @@ class Calls:
         self.conversation_turns: ConversationTurns | None = None
         """Set where calls can be saved."""
         self.faults = RouteFaults()
+        self.router = Router()
         self.abandoned = AbandonedStreams()
+        self.unsupported = UnsupportedFields()
         self.live: dict[UUID, Call] = {}
         self.unbilled_output = 0
         """Output tokens above the limit that was sent. Nobody is charged for them."""
@@ -123,6 +126,8 @@ class Calls:
             created=int(time.time()),
             output=ProducedOutput(self.count),
             held=reserved.amount,
+            router=self.router,
+            unsupported=self.unsupported,
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
@@ -161,7 +166,7 @@ class Calls:
         return Reserve(
             hold_id=new_id(),
             scope="chat",
-            kind="chat",
+            kind=request.kind,
             model=request.model,
             terms=terms,
             digest=payer.digest,
@@ -192,6 +197,7 @@ class Calls:
 
     async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
         model = self.model(request.model)
+        embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body)
         if request.strict:
             self._strict_routes(request, model)
@@ -218,10 +224,13 @@ class Calls:
         return None
 
     def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
-        adapter = self.upstream(route.provider.name).adapter
-        return dropped_of(request, model, adapter.request(chat_call(request, model, route, output_limit=1)))
+        limit = request.output_limit or model.max_output_tokens or _DEFAULT_OUTPUT
+        call = adapter_call(request, model, route, limit, self.unsupported.of(route))
+        return dropped_of(request, model, route_call(call, self.upstream(route.provider.name)).request())
 
     def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
+        if request.embedding is not None:
+            return TextTerms(prices, model.prices.version, counted.bound, counted.count, output_limit=0, model_limit=0)
         window = max(1, (model.context_window or pricing.MAX_TOKENS) - counted.count)
         model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
         limit = None if request.output_limit is None else min(request.output_limit, model_limit)
@@ -248,11 +257,13 @@ class Calls:
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         def count() -> InputTokens:
+            if request.embedding is not None:
+                return embeddings.input_tokens(request.embedding, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None
         counted = await self.turns.run(owner, count) if request.big else count()
-        if model.context_window is not None and counted.least > model.context_window:
+        if request.embedding is None and model.context_window is not None and counted.least > model.context_window:
             remedy = " Begin a new conversation, or choose a model that reads more." if request.continues else ""
             raise ContextLengthExceeded(
                 f"The input has about {counted.count} tokens; the context window of this model is "
@@ -274,6 +285,7 @@ class Calls:
 
         If the call can be replayed, the same transaction stores the encrypted answer, without its cost.
         """
+        call.learn()
         return await self._close(call, lambda: self._charge(call, charge))
 
     def _charge(self, call: Call, charge: events.Settle) -> Settle:
@@ -304,7 +316,9 @@ class Calls:
         return call.turn.saved(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
 
     async def void(self, call: Call) -> Closed:
-        return await self._close(call, lambda: Void(call.hold_id, call.reserved.account_id, "chat", call.model.id))
+        return await self._close(
+            call, lambda: Void(call.hold_id, call.reserved.account_id, call.request.kind, call.model.id)
+        )
 
     async def _close(self, call: Call, operation: Callable[[], Settle | Void]) -> Closed:
         try:
@@ -357,8 +371,11 @@ class Calls:
 
 def _refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
     """Refuse a request that is too large however its tokens are counted. An exact count would take seconds."""
-    least = tokens.at_least(request.body)
-    if model.context_window is not None and least > model.context_window:
+    if request.embedding is None:
+        least = tokens.at_least(request.body)
+    else:
+        least = tokens.inputs_at_least(request.embedding.inputs)
+    if request.embedding is None and model.context_window is not None and least > model.context_window:
         raise ContextLengthExceeded(
             f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
             "(context_length_exceeded)."

@@ -17,14 +17,14 @@ from enum import Enum, auto
 from typing import Any
 
 from domain import usage
-from domain.catalog import Capability, Route
+from domain.catalog import Capability
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
 from domain.pricing import Usage
 from gateway import answers, replays
 from gateway.assembly import Assembly
 from gateway.call import Call
 from gateway.idempotency import MAX_REPLAY_BYTES
-from gateway.routing import Attempts
+from gateway.routing import Attempt
 from gateway.saved_turns import Answered
 from gateway.stream_events import (
     Ask,
@@ -77,6 +77,7 @@ class EndReason(Enum):
     """The provider's output went far above the limit that was sent."""
 
 
+_ANSWERED = frozenset({EndReason.FINISHED, EndReason.CREDITS_EXHAUSTED})
 _FROM_UPSTREAM = (Accepted, Delta, Report, Done, Failed)
 
 
@@ -102,7 +103,7 @@ class Relay:
         self.produced = False
         """True if the present route has produced output: then no other route can answer."""
         self._call = call
-        self._attempts = Attempts(call.routes)
+        self._attempts = call.attempts
         self._attempt = _Attempt()
         self._replayed = call.idempotent is not None
         """True while the answer can be stored for a replay."""
@@ -127,12 +128,13 @@ class Relay:
     def start(self, _: Start) -> Effects:
         return self._ask(self._attempts.next(), UpstreamError())
 
-    def _ask(self, route: Route | None, error: GatewayError) -> Effects:
-        if route is None:
+    def _ask(self, attempt: Attempt | None, error: GatewayError) -> Effects:
+        if attempt is None:
             return self._fail(EndReason.PROVIDER_FAILED, error)
         self._reset_attempt()
-        self._call.route, self._grows = route, self._call.grows_on(route)
-        return [Ask(route)]
+        self._call.begin(attempt)
+        self._grows = self._call.grows_on(attempt.route)
+        return [Ask(attempt)]
 
     def _reset_attempt(self) -> None:
         """Forget what the last route sent before it failed."""
@@ -193,6 +195,7 @@ class Relay:
             return []
         if self.phase is Phase.OPENING:
             self.phase, self._call.held_at_start = Phase.RELAYING, self._call.held
+            self._attempts.output_began()
         sends: Effects = [] if now is None else [Send(now)]
         if attempt.opening:
             sends[:0] = [Send(opening) for opening in attempt.opening]
@@ -225,10 +228,10 @@ class Relay:
         return self._finish(EndReason.CREDITS_EXHAUSTED)
 
     def failed(self, event: Failed) -> Effects:
-        """Try the next route, if there is one and no output was produced. Else the call fails."""
+        """Make another attempt, if there is one and no output was produced. Else the call fails."""
         self._waiting = None
-        route = self._attempts.after(event.error, produced=self.produced or self._abandoned)
-        return self._ask(route, event.error)
+        attempt = self._attempts.after(event.error, produced=self.produced or self._abandoned)
+        return self._ask(attempt, event.error)
 
     def client_disconnected(self, _: ClientDisconnected) -> Effects:
         self._abandoned = bool(self._unended())
@@ -265,9 +268,14 @@ class Relay:
         self._settling(reason)
         left = reason is EndReason.CLIENT_DISCONNECTED
         if left and not self._attempt.accepted:  # before the provider accepted the call
+            self._attempts.abandoned()
             return [Close(), Void()]
         close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # a complete answer's connection is reused
         self._usage, above = self._call.billable(self._used(complete=reason is EndReason.FINISHED))
+        if reason in _ANSWERED:
+            self._attempts.succeeded(self._usage.output_tokens)
+        else:
+            self._attempts.abandoned()
         self._end_choices("stop" if reason is EndReason.FINISHED else "length")
         answer, answered = None if left else self._sealable(), self._answered(partial=left)
         return [*close, Settle(self._usage, not left, above, self._abandoned, answer, answered)]
@@ -282,6 +290,7 @@ class Relay:
     def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
         """Settle, or release if nothing was produced. The client gets the error after that."""
         self._settling(reason)
+        self._attempts.abandoned()
         self._error = error
         if not self.produced:
             self._usage = usage.counted(0, 0)

@@ -1,20 +1,46 @@
-"""Chooses the route of a call: in the catalog's order, and the next one as long as no output was produced.
+"""Chooses the route of each attempt of a call, and decides after a failure whether there is another attempt.
 
-The one place that decides about a fallback, for streams and whole answers alike.
+The one place that decides this, for streams and whole answers alike. There is no attempt after the first output, and
+none for a request that the provider refuses. What an attempt has shown goes into `gateway.route_states`.
+
+    a failed key               the next key of the provider, on the same route
+    any other failure          the next route whose breaker is closed; those whose keys all rest come last
+    no such route              one more attempt on the best route that failed for a passing reason, after a pause
 """
 
+import random
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TypeVar
 
 import structlog
 
 from domain.catalog import Route
-from domain.errors import GatewayError, UpstreamError
+from domain.errors import AdapterFault, GatewayError, UpstreamError
+from domain.records import record
+from gateway import route_states
+from gateway.route_states import Failure, RouteStates, keys_of
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+Again = Callable[[Route, GatewayError], bool]
+"""Tells whether the same route is to be asked again after an error, in another way: `gateway.call.Call.again`."""
+
+MAX_ATTEMPTS = 8
+"""Attempts of one call, keys and routes together."""
+LAST_BEGIN_SECONDS = 100.0
+"""No attempt begins later than this after the first one: longer than one wait for a first byte, shorter than two."""
+RETRY_SECONDS = 0.3
+"""The pause before a route is tried again, unless the provider says how long. A random part of it is added."""
+MAX_PAUSE_SECONDS = 3.0
+"""A provider that says longer is not waited for: the client is told."""
+SLOW_SECONDS = 10.0
+"""A client that leaves before the first output counts as a timeout of the route after this time."""
+SLOW_TIMES = 5
+"""And after so many times the usual wait for the first output."""
+_PASSING = frozenset({Failure.CONNECTION, Failure.SERVER, Failure.RATE_LIMIT})
 
 
 class RouteFaults:
@@ -38,40 +64,184 @@ class RouteFaults:
             fault=type(fault).__name__,
             at=_where(fault),
         )
-        return UpstreamError()
+        return AdapterFault()
+
+
+@record
+class Attempt:
+    route: Route
+    key: int = 0
+    """The number of the provider's key."""
+    pause: float = 0.0
+    """Seconds to wait before it begins."""
+
+
+class Router:
+    """The states of this process's routes, with a clock and chance. A test replaces both."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, chance: Callable[[], float] = random.random
+    ) -> None:
+        self.states = RouteStates(clock)
+        self.clock = clock
+        self.chance = chance
+
+    def attempts(self, routes: Sequence[Route], again: Again, account: Hashable = None) -> "Attempts":
+        """`routes` are in the order in which they are to be tried."""
+        return Attempts(self, routes, again, account)
 
 
 class Attempts:
-    """Goes through the routes of one call in order."""
+    """The attempts of one call, of which one is under way at a time."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._routes = routes
-        self._next = 0
+    def __init__(self, router: Router, routes: Sequence[Route], again: Again, account: Hashable = None) -> None:
+        self._router, self._states, self._clock = router, router.states, router.clock
+        self._left = list(routes)
+        """Routes that were not tried."""
+        self._in_another_way = again
+        self._account = account
+        self._limit = min(len(routes) + 1, MAX_ATTEMPTS)
+        self._keys: dict[str, set[int]] = {}
+        self._passing: list[tuple[float, Route]] = []
+        """Routes that may be tried again, each with the pause before it."""
+        self._count = 0
+        self._present: Attempt | None = None
+        self._first_at = self._began = 0.0
+        self._output_at: float | None = None
 
-    def next(self) -> Route | None:
-        if self._next >= len(self._routes):
+    def next(self) -> Attempt | None:
+        """The first attempt. If no route's breaker is closed, it is on the one that opens first."""
+        self._first_at = now = self._clock()
+        if not self._left:
             return None
-        self._next += 1
-        return self._routes[self._next - 1]
+        if (place := self._admitted(now)) is None:
+            opens = [self._states.opens_at(route, self._account) for route in self._left]
+            place = opens.index(min(opens))
+        return self._begin(self._left.pop(place), now)
 
-    def after(self, error: GatewayError, *, produced: bool = False) -> Route | None:
-        """The route to try after `error`. None means that the client gets the error."""
-        if produced or not isinstance(error, UpstreamError) or not error.retryable:
+    def _admitted(self, now: float) -> int | None:
+        """The place of the first route that was not tried and may be.
+
+        One whose keys rest comes last: it fails at once, if it does.
+        """
+        resting = None
+        for place, route in enumerate(self._left):
+            if self._states.admits(route, self._account, now):
+                if self._states.has_key(route, now):
+                    return place
+                resting = place if resting is None else resting
+        return resting
+
+    def after(self, error: GatewayError, *, produced: bool = False) -> Attempt | None:
+        """The attempt after one that failed with `error`. None means that the client gets the error."""
+        if (present := self._present) is None:
             return None
-        return self.next()
+        if not produced and error.unsupported and self._in_another_way(present.route, error):
+            return Attempt(present.route, present.key)
+        why, now = route_states.failure(error), self._clock()
+        self._count_failure(present, error, why, now)
+        if produced or why is Failure.REFUSED or now - self._first_at > LAST_BEGIN_SECONDS:
+            return None
+        if why in (Failure.KEY, Failure.RATE_LIMIT) and (attempt := self._next_key(present, now)):
+            return attempt
+        if self._count >= self._limit:
+            return None
+        if why in _PASSING:
+            self._passing.append((_pause(error, self._router.chance()), present.route))
+        place = self._admitted(now)
+        return self._again(now) if place is None else self._begin(self._left.pop(place), now)
+
+    def _next_key(self, present: Attempt, now: float) -> Attempt | None:
+        route, tried = present.route, self._keys[present.route.provider.name]
+        if self._count >= MAX_ATTEMPTS or len(tried) >= keys_of(route):
+            return None
+        key = self._states.ring(route.provider).next(keys_of(route), now, frozenset(tried))
+        if key is None:
+            return None
+        self._limit += 1
+        return self._begin(route, now, key=key)
+
+    def _again(self, now: float) -> Attempt | None:
+        """One more attempt on a route that was tried, the first of those with a short pause."""
+        able = [(wait, route) for wait, route in self._passing if wait <= MAX_PAUSE_SECONDS]
+        if not able:
+            return None
+        self._passing.clear()
+        self._limit = self._count + 1
+        wait, route = able[0]
+        return self._begin(route, now, wait=wait)
+
+    def _begin(self, route: Route, now: float, *, key: int | None = None, wait: float = 0.0) -> Attempt:
+        if key is None:
+            key = self._states.key(route, now)
+        self._keys.setdefault(route.provider.name, set()).add(key)
+        state = self._states.of(route)
+        state.requests += 1
+        state.breaker.begin(self._account, now)
+        self._count += 1
+        self._began, self._output_at = now + wait, None
+        self._present = Attempt(route, key, wait)
+        return self._present
+
+    def _count_failure(self, present: Attempt, error: GatewayError, why: Failure, now: float) -> None:
+        state = self._states.of(present.route)
+        state.errors[why] += 1
+        self._present = None
+        if (seconds := route_states.rest_seconds(error, why)) is not None:
+            self._states.ring(present.route.provider).rest(present.key, now + seconds)
+        if why in (Failure.REFUSED, Failure.FULL, Failure.KEY, Failure.RATE_LIMIT):
+            state.breaker.let_go(self._account)
+        else:
+            state.breaker.failed(
+                self._account, now, timeout=why is Failure.TIMEOUT, connected=why is not Failure.CONNECTION
+            )
+
+    def output_began(self) -> None:
+        """The first output of a stream has arrived."""
+        self._output_at = self._clock()
+
+    def succeeded(self, output_tokens: int) -> None:
+        if (present := self._present) is None:
+            return
+        now, self._present = self._clock(), None
+        state = self._states.of(present.route)
+        first_output = None if self._output_at is None else self._output_at - self._began
+        state.answered(now - self._began, first_output, output_tokens)
+        state.breaker.succeeded(self._account, self._began, now)
+        self._states.ring(present.route.provider).works(present.key)
+
+    def abandoned(self) -> None:
+        """The call ends for a reason that is not the provider's. It may have been slow, so that its client has left."""
+        if (present := self._present) is None:
+            return
+        now, self._present = self._clock(), None
+        state, waited = self._states.of(present.route), now - self._began
+        if self._output_at is None and waited > max(SLOW_SECONDS, SLOW_TIMES * (state.first_output or 0.0)):
+            state.errors[Failure.TIMEOUT] += 1
+            state.breaker.failed(self._account, now, timeout=True)
+        else:
+            state.breaker.let_go(self._account)
 
 
-async def first_answer(routes: Sequence[Route], faults: RouteFaults, ask: Callable[[Route], Awaitable[T]]) -> T:
-    """Return the first route's answer that succeeds. Raises the `GatewayError` of the last route."""
-    attempts = Attempts(routes)
-    route = attempts.next()
+def _pause(error: GatewayError, chance: float) -> float:
+    """Seconds until the same route may be tried again."""
+    later = error.retry_after if isinstance(error, UpstreamError) else None
+    return RETRY_SECONDS * (1.0 + chance) if later is None else later.total_seconds()
+
+
+async def first_answer(attempts: Attempts, faults: RouteFaults, ask: Callable[[Attempt], Awaitable[T]]) -> T:
+    """Return the first attempt's answer that succeeds. Raises the `GatewayError` of the last attempt."""
+    attempt = attempts.next()
     error: GatewayError = UpstreamError()
-    while route is not None:
+    while attempt is not None:
         try:
-            return await ask(route)
+            return await ask(attempt)
         except Exception as fault:
-            error = faults.error(route, fault)
-        route = attempts.after(error)
+            error = faults.error(attempt.route, fault)
+        except BaseException:
+            attempts.abandoned()
+            raise
+        attempt = attempts.after(error)
     raise error from None
 
 

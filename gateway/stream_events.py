@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import field
 
-from domain.catalog import Route
 from domain.errors import GatewayError
 from domain.pricing import Usage
 from domain.records import record
 from domain.results import Closed
+from gateway.routing import Attempt
 from gateway.saved_turns import Answered
 from gateway.wire import Bill
 from providers.base import Accepted, Delta, Done, Report
@@ -94,9 +94,9 @@ Event = (
 
 @record
 class Ask:
-    """Open this route; leave the one before it."""
+    """Make this attempt; leave the one before it."""
 
-    route: Route
+    attempt: Attempt
 
 
 @record

@@ -97,6 +97,8 @@ class Stream:
         self._client_behind = False
         self._holding = False
         self._reading_timer: asyncio.TimerHandle | None = None
+        self._pause_timer: asyncio.TimerHandle | None = None
+        """Runs before an attempt that is not made at once."""
         self._ledger_pending = False
         self._do: dict[type, Callable[[Any], None]] = {
             Send: self._send,
@@ -193,10 +195,18 @@ class Stream:
     def _ask(self, effect: Ask) -> None:
         if self._upstream is not None:
             self._upstream.close()
-        self._upstream = UpstreamStream(self._call, effect.route, self._calls.faults, self)
+        self._upstream = UpstreamStream(self._call, effect.attempt, self._calls.faults, self)
         if self._client_behind:
             self._upstream.pause()
-        self._upstream.open(self._calls.upstream)
+        if effect.attempt.pause:
+            self._pause_timer = asyncio.get_running_loop().call_later(effect.attempt.pause, self._open)
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        self._pause_timer = None
+        if self._upstream is not None:
+            self._upstream.open(self._calls.upstream)
 
     def _extend(self, effect: Extend) -> None:
         if not self._holding and self._upstream is not None:
@@ -220,6 +230,9 @@ class Stream:
 
     def _read_for_bill(self, effect: ReadForBill) -> None:
         self._end_reading()
+        if self._pause_timer is not None:  # nothing was sent: there is nothing to read
+            self.feed(ReadEnough())
+            return
         timer = self._calls.abandoned.begin(lambda: self.happens(ReadEnough()), replayed=effect.replayed)
         if timer is None:
             self.feed(ReadEnough())
@@ -232,6 +245,9 @@ class Stream:
 
     def _close(self, _: Close) -> None:
         self._end_reading()
+        if self._pause_timer is not None:
+            self._pause_timer.cancel()
+            self._pause_timer = None
         if self._upstream is not None:
             self._upstream.close()
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Protocol
 
-from domain.catalog import Route
 from domain.errors import GatewayError, UpstreamError
 from gateway.call import Call
-from gateway.routing import RouteFaults
+from gateway.routing import Attempt, RouteFaults
 from gateway.stream_events import Event, Failed
-from providers.base import ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
+from gateway.timeouts import of_stream
+from providers.base import ChatCall, ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
 
 MAX_ERROR_BYTES = 65_536
 MAX_SILENT_BYTES = 2 * 1024 * 1024
@@ -38,9 +38,11 @@ class Listener(Protocol):
 class UpstreamStream:
     """Implements `providers.base.Sink`. What goes wrong, a fault of ours too, is a `Failed` and the last event."""
 
-    def __init__(self, call: Call, route: Route, faults: RouteFaults, listener: Listener) -> None:
-        self._call, self._route, self._faults, self._listener = call, route, faults, listener
+    def __init__(self, call: Call, attempt: Attempt, faults: RouteFaults, listener: Listener) -> None:
+        self._call, self._faults, self._listener = call, faults, listener
+        self._route, self._key = attempt.route, attempt.key
         self._upstream: ChatUpstream | None = None
+        self._chat: ChatCall | None = None
         self._decoder: StreamDecoder | None = None
         self._exchange: UpstreamCall | None = None
         self._status = 0
@@ -48,7 +50,7 @@ class UpstreamStream:
         self._error_body = bytearray()
         self._over = False
         self._silent = 0
-        self._left = MAX_BYTES_BESIDE + MAX_BYTES_PER_TOKEN * call.output_limit(route) * call.request.choices
+        self._left = MAX_BYTES_BESIDE + MAX_BYTES_PER_TOKEN * call.output_limit(attempt.route) * call.request.choices
         self._share = _LoopShare()
         self._throttle: asyncio.TimerHandle | None = None
         self._stops = 0
@@ -56,12 +58,13 @@ class UpstreamStream:
     def open(self, find: Callable[[str], ChatUpstream]) -> None:
         """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns."""
         try:
-            self._upstream = upstream = find(self._route.provider.name)
-            chat = self._call.upstream(self._route)
+            self._upstream = upstream = find(self._route.provider.name).keyed(self._key)
+            self._chat = chat = self._call.upstream(self._route)
             request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)
             self._call.note_dropped(request)
-            self._exchange = upstream.transport.open(request, upstream.timeouts, self, self._call.reserved.account_id)
+            timeouts = of_stream(upstream.timeouts, self._route)
+            self._exchange = upstream.transport.open(request, timeouts, self, self._call.reserved.account_id)
             if self._stops:
                 self._exchange.pause()
         except Exception as fault:
@@ -101,12 +104,18 @@ class UpstreamStream:
     def fail(self, error: GatewayError) -> None:
         if not self._over:
             self.close()
-            self._listener.happens(Failed(error))
+            self._listener.happens(Failed(self._noted(error)))
+
+    def _noted(self, error: GatewayError) -> GatewayError:
+        """The error with the status of the provider's answer."""
+        if isinstance(error, UpstreamError) and self._status:
+            error.status = self._status
+        return error
 
     def _refused(self) -> Iterable[ProviderEvent]:
         assert self._upstream is not None  # noqa: S101
-        chat, body = self._call.upstream(self._route), bytes(self._error_body)
-        raise self._upstream.adapter.error(chat, self._status, self._headers, body)
+        assert self._chat is not None  # noqa: S101
+        raise self._upstream.adapter.error(self._chat, self._status, self._headers, bytes(self._error_body))
 
     def _pass_on(self, produce: Callable[..., Iterable[ProviderEvent]], *given: Any) -> None:
         """Each event at once, as those before a fault count; then one write for all of them.
@@ -124,7 +133,7 @@ class UpstreamStream:
                     break
         except Exception as fault:
             self.close()
-            feed(Failed(self._faults.error(self._route, fault)))
+            feed(Failed(self._noted(self._faults.error(self._route, fault))))
         self._listener.flush()
 
     def pause(self) -> None:

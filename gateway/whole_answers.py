@@ -6,16 +6,18 @@ from dataclasses import replace
 import orjson
 import structlog
 
-from domain.catalog import Route
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
-from gateway import answers, replays
-from gateway.call import Call
+from domain.pricing import Usage
+from gateway import answers, embeddings, replays
+from gateway.call import Call, RouteCall
 from gateway.calls import Calls
-from gateway.routing import first_answer
+from gateway.idempotency import MAX_REPLAY_BYTES
+from gateway.routing import Attempt, first_answer
 from gateway.stream_events import Settle
+from gateway.timeouts import of_whole
 from gateway.upstream_streams import MAX_ERROR_BYTES
 from gateway.wire import Bill, CompletedAnswer
-from providers.base import ChatCall, ChatUpstream, Headers, Timeouts, UpstreamRequest, WholeAnswer
+from providers.base import ChatUpstream, Embeddings, Headers, WholeAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -46,54 +48,72 @@ async def answer(calls: Calls, call: Call) -> tuple[CompletedAnswer, Bill]:
 async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]:
     """The answer as it goes out, but for what it cost: written before anything is charged."""
 
-    async def ask(route: Route) -> tuple[CompletedAnswer, Settle]:
-        call.route = route
-        upstream, chat = calls.upstream(route.provider.name), call.upstream(route)
-        body = await _ask(upstream, call, chat)
-        if len(body) > LARGE_ANSWER_BYTES:
-            return await asyncio.to_thread(_read, calls, call, chat, body)
-        return _read(calls, call, chat, body)
+    async def ask(attempt: Attempt) -> tuple[CompletedAnswer, Settle]:
+        call.begin(attempt)
+        if attempt.pause:
+            await asyncio.sleep(attempt.pause)
+        upstream = calls.upstream(attempt.route.provider.name).keyed(attempt.key)
+        routed = call.on_route(attempt.route, upstream)
+        body = await _ask(upstream, call, routed)
+        try:
+            if len(body) > LARGE_ANSWER_BYTES:
+                return await asyncio.to_thread(_read, calls, call, routed, body)
+            return _read(calls, call, routed, body)
+        except UpstreamError as error:
+            error.status = 200
+            raise
 
-    return await first_answer(call.routes, calls.faults, ask)
+    completed, charge = await first_answer(call.attempts, calls.faults, ask)
+    call.attempts.succeeded(charge.usage.output_tokens)
+    return completed, charge
 
 
-def _read(calls: Calls, call: Call, chat: ChatCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
-    assert call.route is not None  # noqa: S101  # it gave the body
+def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
-    adapter = calls.upstream(call.route.provider.name).adapter
-    whole: WholeAnswer = adapter.answer(chat, body)
-    used, above = calls.billed(call, whole.usage, whole.text)
+    answer = routed.answer(body)
+    used, above = calls.billed(call, answer.usage, "" if isinstance(answer, Embeddings) else answer.text)
     try:
-        completed = answers.completed(call.head, whole.body["choices"], whole.body, used)
-        if whole.native is not None:
-            completed = replace(completed, native=whole.native)
+        completed = _written(call, answer, used)
     except orjson.JSONEncodeError:  # nested deeper than any client could read
         raise UpstreamError from None
-    return completed, Settle(used, minimum=True, unbilled_output=above, answer=replays.sealable(completed, call))
+    sealable = replays.sealable(completed, call) if len(completed.encoded) <= MAX_REPLAY_BYTES else None
+    return completed, Settle(used, minimum=True, unbilled_output=above, answer=sealable)
 
 
-async def _ask(upstream: ChatUpstream, call: Call, chat: ChatCall) -> bytes:
+def _written(call: Call, answer: WholeAnswer | Embeddings, used: Usage) -> CompletedAnswer:
+    if isinstance(answer, Embeddings):
+        return embeddings.completed(call.head, answer, used)
+    completed = answers.completed(call.head, answer.body["choices"], answer.body, used)
+    return completed if answer.native is None else replace(completed, native=answer.native)
+
+
+async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall) -> bytes:
     """The body of an answer with status 200."""
-    request: UpstreamRequest = upstream.adapter.request(chat)
+    request = routed.request()
     call.note_dropped(request)
-    collected = _Collected()
-    total = upstream.timeouts.total  # an answer that is made as a whole may begin when it is done
-    timeouts = Timeouts(upstream.timeouts.connect, first_byte=total, idle=total, total=total)
+    embedding = call.request.embedding
+    collected = _Collected(MAX_ANSWER_BYTES if embedding is None else embeddings.max_answer_bytes(embedding))
+    assert call.route is not None  # noqa: S101  # the attempt has begun
+    timeouts = of_whole(upstream.timeouts, call.route, call.output_limit(call.route) * call.request.choices)
     exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole
     finally:
         exchange.close()
     if status != 200:
-        raise upstream.adapter.error(chat, status, headers, body)
+        error = routed.error(status, headers, body)
+        if isinstance(error, UpstreamError):
+            error.status = status
+        raise error
     return body
 
 
 class _Collected:
     """Implements `providers.base.Sink`: the whole answer, within bounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self.whole: asyncio.Future[tuple[int, Headers, bytes]] = asyncio.get_running_loop().create_future()
         self._status = 0
         self._headers: Headers = {}
@@ -106,7 +126,7 @@ class _Collected:
     def data(self, data: bytes) -> None:
         self._size += len(data)
         if self._status == 200:
-            if self._size > MAX_ANSWER_BYTES:
+            if self._size > self._max_bytes:
                 self.fail(UpstreamError())
                 return
         elif self._size > MAX_ERROR_BYTES:  # enough to know what it means
@@ -119,5 +139,7 @@ class _Collected:
             self.whole.set_result((self._status, self._headers, b"".join(self._parts)))
 
     def fail(self, error: GatewayError) -> None:
+        if self._status and isinstance(error, UpstreamError):
+            error.status = self._status
         if not self.whole.done():
             self.whole.set_exception(error)

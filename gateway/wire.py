@@ -23,6 +23,16 @@ class SaveOptions:
 
 
 @record
+class EmbeddingRequest:
+    """What a request for embeddings asks for."""
+
+    inputs: tuple[str | list[int], ...] = field(repr=False)
+    dimensions: int | None = None
+    base64: bool = False
+    """The client gets vectors in base64; else as arrays of numbers."""
+
+
+@record
 class ModelCall:
     """One request to a model, in the gateway's words."""
 
@@ -46,11 +56,18 @@ class ModelCall:
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
+    embedding: EmbeddingRequest | None = None
+    """Set for a request for embeddings. `body` is then OpenAI's body of that endpoint."""
     untranslated: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What only `native` has, by the client's names. Dropped for any other provider; held for as input."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
     of dropped parameters, say what the client wrote."""
+
+    @property
+    def kind(self) -> str:
+        """As the ledger names it."""
+        return "chat" if self.embedding is None else "embedding"
 
     def as_written(self, name: str) -> str:
         """The client's name of a part of `body`, by the longest name in `places` that it begins with."""

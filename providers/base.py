@@ -90,6 +90,11 @@ class ChatCall:
     capabilities: frozenset[str] = frozenset()
     passes: frozenset[str] = frozenset()
     """Fields of the body that the catalog allows upstream, in addition to the adapter's own list. `*` allows all."""
+    drops: frozenset[str] = frozenset()
+    """Fields that this route does not take, by the catalog or by experience: see `domain.request_fields`.
+
+    A field of messages or of their parts is written `messages.<name>`.
+    """
     stream: bool = False
     choices: int = 1
     native: NativeRequest | None = None
@@ -146,7 +151,11 @@ class Delta:
     """The indexes of the choices that end with this chunk."""
     native: bytes | None = field(default=None, repr=False)
     """The vendor's own event, when `ChatCall.native` was sent: the JSON object of one server-sent event, without its
-    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text."""
+    framing. What has no counterpart in OpenAI's shape has `choices: []`. An event that ends a choice has no text.
+
+    Once a stream has such events, a delta without one repeats what they say: for a client of another wire. Events that
+    only keep a connection alive, and the last one after the end of the answer (`message_stop`), are not given.
+    """
 
 
 @record
@@ -210,7 +219,53 @@ class ChatAdapter(Protocol):
     def decoder(self, call: ChatCall) -> StreamDecoder: ...
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB."""
+        """Translate an answer with a status other than 200 into one of our errors. `body` may be cut after 64 KiB.
+
+        `GatewayError.unsupported` of it has the fields to leave out when the same route is asked again.
+        """
+
+
+@record
+class EmbeddingCall:
+    """One request for embeddings to one route."""
+
+    model: str
+    """The provider's name for the model."""
+    body: dict[str, Any] = field(repr=False)
+    """As the client wrote it, validated. An adapter sends the fields that it knows."""
+    inputs: tuple[str | list[int], ...] = field(repr=False)
+    """Texts and arrays of tokens. The answer has one vector for each of them, in this order."""
+    dimensions: int | None = None
+    base64: bool = False
+    """The client wants base64. An adapter may ask for that; what the vendor answers is converted in any case."""
+    passes: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
+    """As in `ChatCall`."""
+
+
+Vector = bytes | list[float]
+"""One embedding: 32-bit floats in little-endian order, or the numbers as the provider wrote them."""
+
+
+@record
+class Embeddings:
+    """The vectors of an answer, in the order of the inputs. The gateway checks their number, sizes and values."""
+
+    vectors: list[Vector] = field(repr=False)
+    usage: Usage | None
+    """Input tokens only. None when the provider reported no credible usage."""
+
+
+class EmbeddingAdapter(Protocol):
+    """A provider's wire for embeddings, under the rules of `ChatAdapter`."""
+
+    def request(self, call: EmbeddingCall) -> UpstreamRequest:
+        """Write the request. Raises `RequestInvalid` that names a field which this provider cannot take."""
+
+    def answer(self, call: EmbeddingCall, body: bytes) -> Embeddings:
+        """Read a body with status 200, in a thread for a large one. Raises `UpstreamError` when it is no answer."""
+
+    def error(self, call: EmbeddingCall, status: int, headers: Headers, body: bytes) -> GatewayError: ...
 
 
 class Sink(Protocol):
@@ -253,8 +308,16 @@ class Transport(Protocol):
 
 @record
 class ChatUpstream:
-    """One provider of chat, ready to be called."""
+    """One provider of text, ready to be called."""
 
     adapter: ChatAdapter
     transport: Transport
     timeouts: Timeouts
+    embeddings: EmbeddingAdapter | None = None
+    """None: its kind has no adapter of embeddings here."""
+    more: tuple["ChatUpstream", ...] = field(default=(), repr=False)
+    """The same with each further key of the provider."""
+
+    def keyed(self, key: int) -> "ChatUpstream":
+        """Return the provider with the key of that number. A catalog that was reloaded may have fewer keys."""
+        return self.more[key - 1] if 0 < key <= len(self.more) else self

@@ -6,11 +6,17 @@ from pathlib import Path
 
 from domain.catalog import ADDRESS, Catalog, Modality, Provider, ProviderKind
 from domain.errors import UpstreamError
+from providers.anthropic import request as anthropic_request
+from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
-from providers.demo.upstream import DemoAdapter, DemoTransport
+from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
+from providers.gemini import request as gemini_request
+from providers.gemini import vertex
+from providers.gemini.adapter import GeminiAdapter
 from providers.openai import request
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.embeddings import OpenAIEmbeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +38,31 @@ class Kind(ProviderKind):
 
 
 def _openai(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(OpenAIAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+    embeddings = OpenAIEmbeddings(provider, referer=upstream.referer)
+    adapter = OpenAIAdapter(provider, referer=upstream.referer)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
 def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
     adapter = OpenAIAdapter(provider, referer=upstream.referer, openrouter=True)
-    return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
+    embeddings = OpenAIEmbeddings(provider, referer=upstream.referer, openrouter=True)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
+
+
+def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(AnthropicAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
+def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(GeminiAdapter(provider, models="models"), upstream.transport, upstream.timeouts)
+
+
+def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return vertex.upstream(provider, upstream.transport, upstream.timeouts)
 
 
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts)
+    return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts, DemoEmbeddings(provider))
 
 
 def _demo_media(_: Provider, upstream: Upstream) -> MediaProvider:
@@ -49,13 +70,21 @@ def _demo_media(_: Provider, upstream: Upstream) -> MediaProvider:
 
 
 _TEXT = frozenset({Modality.TEXT})
+_EMBEDDING = frozenset({Modality.EMBEDDING})
 _MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
 KINDS: Mapping[str, Kind] = {
-    "openai": Kind(_TEXT, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
-    "openrouter": Kind(_TEXT, request.PARAMETERS, chat=_openrouter),
-    "demo": Kind(_TEXT | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
-    "anthropic": Kind(),
-    "gemini": Kind(),
+    "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
+    "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
+    "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
+    "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
+    "gemini": Kind(_TEXT, gemini_request.PARAMETERS, chat=_gemini),
+    "vertex": Kind(
+        _TEXT,
+        gemini_request.PARAMETERS,
+        options=vertex.OPTIONS,
+        problem=vertex.problem,
+        chat=_vertex,
+    ),
     "fal": Kind(),
     "replicate": Kind(),
     "elevenlabs": Kind(),

@@ -52,7 +52,9 @@ class ClientWire(Protocol):
         It is called after the charge has committed, so it may not raise: the arguments of a tool may be no JSON.
         """
 
-    def writer(self, head: Head) -> StreamWriter: ...
+    @property
+    def writer(self) -> Callable[[Head], StreamWriter] | None:
+        """Makes the writer of a stream. None if this wire has whole answers only: `parse` asks for no stream then."""
 
     @property
     def visitor_writer(self) -> Callable[[Head, Callable[[], Allowance]], StreamWriter] | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api import errors, openapi_chat
-from api.wire import openai_chat_stream
+from api.wire import fields, openai_chat_stream
 from api.wire.base import EVENT_STREAM, JSON
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
@@ -43,7 +43,6 @@ _RANGES = {
     "frequency_penalty": (-2, 2),
     "top_logprobs": (0, 20),
 }
-_NAMES = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array", dict: "an object"}
 
 
 class OpenAIChat:
@@ -69,40 +68,25 @@ class OpenAIChat:
 
 def parse(body: dict[str, Any]) -> ModelCall:
     """Read a request. Raises `RequestInvalid` that names the first wrong field."""
-    model = _required(body, "model", str)
+    model = fields.required(body, "model", str)
     if not model:
         raise RequestInvalid("'model' must not be empty.", param="model")
-    check_messages(_required(body, "messages", list))
+    check_messages(fields.required(body, "messages", list))
     for name, value in body.items():
         if name in _TYPES:
-            _check_type(name, value, _TYPES[name])
+            fields.check_type(name, value, _TYPES[name])
             _check_range(name, value)
     _check_tools(body)
-    limit = _count(body, "max_completion_tokens", MAX_TOKENS) or _count(body, "max_tokens", MAX_TOKENS)
+    limit = fields.count(body, "max_completion_tokens", MAX_TOKENS) or fields.count(body, "max_tokens", MAX_TOKENS)
     return ModelCall(
         model=model,
         body=body,
         stream=bool(body.get("stream")),
-        choices=_count(body, "n", MAX_CHOICES) or 1,
+        choices=fields.count(body, "n", MAX_CHOICES) or 1,
         output_limit=limit,
-        max_credits=_count(body, "max_credits", MAX_AMOUNT),
+        max_credits=fields.count(body, "max_credits", MAX_AMOUNT),
         strict=body.get("strict") is True,
     )
-
-
-def _required(body: Mapping[str, Any], name: str, kind: type) -> Any:
-    value = body.get(name)
-    if value is None:
-        raise RequestInvalid(f"'{name}' is required.", param=name, code="missing_required_parameter")
-    _check_type(name, value, (kind,))
-    return value
-
-
-def _check_type(name: str, value: Any, types: tuple[type, ...]) -> None:
-    if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
-        raise RequestInvalid(
-            f"'{name}' must be {' or '.join(_NAMES[t] for t in types)}.", param=name, code="invalid_type"
-        )
 
 
 def _check_range(name: str, value: Any) -> None:
@@ -110,14 +94,6 @@ def _check_range(name: str, value: Any) -> None:
         least, most = _RANGES[name]
         if not least <= value <= most:
             raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
-
-
-def _count(body: Mapping[str, Any], name: str, most: int) -> int | None:
-    value = body.get(name)
-    _check_type(name, value, (int,))
-    if value is not None and not 1 <= value <= most:
-        raise RequestInvalid(f"'{name}' must be between 1 and {most}.", param=name)
-    return value
 
 
 def check_messages(messages: list[Any]) -> None:
@@ -152,7 +128,7 @@ def _check_content(message: Mapping[str, Any], role: str, at: str) -> None:
                 f"'{at}.content' is required.", param=f"{at}.content", code="missing_required_parameter"
             )
         return
-    _check_type(f"{at}.content", content, (str, list))
+    fields.check_type(f"{at}.content", content, (str, list))
     for index, part in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(part, dict) or not isinstance(part.get("type"), str):
             where = f"{at}.content[{index}]"

@@ -1,8 +1,9 @@
 """The demo chat as an upstream: it answers with OpenAI's bytes, from memory instead of a socket."""
 
 import asyncio
-from collections.abc import Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import orjson
@@ -10,10 +11,11 @@ import structlog
 
 from domain.errors import GatewayError, RequestInvalid, UpstreamError, UpstreamRefused
 from providers import upstream_json
-from providers.base import ChatCall, Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
-from providers.demo import validation
+from providers.base import ChatCall, EmbeddingCall, Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
+from providers.demo import embeddings, validation
 from providers.demo.chat import DemoChat
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.embeddings import OpenAIEmbeddings
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +31,19 @@ class DemoAdapter(OpenAIAdapter):
         return super().request(call)
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        if status != 400:
-            return super().error(call, status, headers, body)
-        error: Mapping[str, Any] = orjson.loads(body)["error"]
-        return RequestInvalid(error["message"], param=error["param"], code=error["code"])
+        return _invalid(body) if status == 400 else super().error(call, status, headers, body)
+
+
+class DemoEmbeddings(OpenAIEmbeddings):
+    """The same for embeddings."""
+
+    def error(self, call: EmbeddingCall, status: int, headers: Headers, body: bytes) -> GatewayError:
+        return _invalid(body) if status == 400 else super().error(call, status, headers, body)
+
+
+def _invalid(body: bytes) -> RequestInvalid:
+    error: Mapping[str, Any] = orjson.loads(body)["error"]
+    return RequestInvalid(error["message"], param=error["param"], code=error["code"])
 
 
 class DemoTransport:
@@ -43,7 +54,7 @@ class DemoTransport:
         self._running: set[asyncio.Task[None]] = set()
 
     def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
-        exchange = _DemoExchange(self._demo, request.body, sink)
+        exchange = _DemoExchange(self._demo, request, sink)
         self._running.add(exchange.task)
         exchange.task.add_done_callback(self._running.discard)
         return exchange
@@ -57,12 +68,14 @@ class DemoTransport:
 class _DemoExchange:
     """One call, answered by a task. Implements `providers.base.UpstreamCall`."""
 
-    def __init__(self, demo: DemoChat, body: bytes, sink: Sink) -> None:
+    def __init__(self, demo: DemoChat, request: UpstreamRequest, sink: Sink) -> None:
         self._demo = demo
         self._sink = sink
         self._reading = asyncio.Event()
         self._reading.set()
-        self.task = asyncio.get_running_loop().create_task(self._run(_call(upstream_json.read_whole(body))))
+        body = upstream_json.read_whole(request.body)
+        answer = partial(self._embed, body) if request.url.endswith("/embeddings") else partial(self._chat, _call(body))
+        self.task = asyncio.get_running_loop().create_task(self._run(answer))
 
     def pause(self) -> None:
         self._reading.clear()
@@ -76,16 +89,22 @@ class _DemoExchange:
         else:
             self.task.cancel()
 
-    async def _run(self, call: ChatCall) -> None:
+    async def _run(self, answer: Callable[[], Awaitable[None]]) -> None:
         try:
-            await (self._stream(call) if call.stream else self._answer(call))
+            await answer()
         except Exception as fault:  # a fault of the demo is an error, as with any provider
-            log.error("the demo chat broke", fault=type(fault).__name__)
+            log.error("the demo broke", fault=type(fault).__name__)
             self._sink.fail(UpstreamError())
 
-    async def _answer(self, call: ChatCall) -> None:
+    async def _chat(self, call: ChatCall) -> None:
+        await (self._stream(call) if call.stream else self._answer(partial(self._demo.complete, call)))
+
+    async def _embed(self, body: dict[str, Any]) -> None:
+        await self._answer(partial(asyncio.to_thread, embeddings.answer, body))
+
+    async def _answer(self, make: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         try:
-            body = await self._demo.complete(call)
+            body = await make()
         except GatewayError as failure:
             self._refuse(failure)
         else:

@@ -3,14 +3,16 @@
 The provider gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any
 
 from domain.catalog import Provider
-from domain.errors import GatewayError
+from domain.errors import ContextLengthExceeded, GatewayError
 from providers import assembled, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
-from providers.openai import errors, request, whole
+from providers.openai import errors, request, unsupported, whole
 from providers.openai.decoder import OpenAIDecoder
+from providers.openai.headers import headers_of
 
 
 class OpenAIAdapter:
@@ -19,12 +21,15 @@ class OpenAIAdapter:
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/chat/completions"
         self._openrouter = openrouter
-        self._headers = _headers(provider, referer)
+        self._headers = headers_of(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
-        body, dropped = request.payload(call, openrouter=self._openrouter)
+        body, dropped = self._payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
         return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
+
+    def _payload(self, call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
+        return request.payload(call, openrouter=self._openrouter)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
@@ -35,20 +40,12 @@ class OpenAIAdapter:
         return OpenAIDecoder(call)
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        return errors.of(status, headers, body, call.body)
+        error = errors.of(status, headers, body, call.body)
+        if status in errors.OF_THE_CLIENT and not isinstance(error, ContextLengthExceeded):
+            error.unsupported = unsupported.of(errors.value_of(body), call, self._payload(call)[0])
+        return error
 
 
 def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
     yield from decoder.feed(body)
     yield from decoder.eof()
-
-
-def _headers(provider: Provider, referer: str) -> Mapping[str, str]:
-    """The catalog has made sure that they can be sent."""
-    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
-    if provider.api_key is not None:
-        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
-    if referer:
-        headers.setdefault("HTTP-Referer", referer)
-    headers["Content-Type"] = "application/json"
-    return headers

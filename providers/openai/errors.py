@@ -56,16 +56,21 @@ _MODERATION = re.compile(
     re.IGNORECASE,
 )
 _THEIR_GENERATION = re.compile(r"tool_use_failed|json_validate_failed|failed_generation|output_parse_failed")
-_OF_THE_CLIENT = (400, 413, 422)
+OF_THE_CLIENT = (400, 413, 422)
+"""Statuses of errors that may be about the request."""
 
 
 def of(status: int, headers: Mapping[str, str], body: bytes, fields: Mapping[str, Any]) -> GatewayError:
     """Translate an answer with an error's status. `fields` is the request: the error names only fields in it."""
+    return _classified(status, value_of(body), fields, retry_after(headers))
+
+
+def value_of(body: bytes) -> Any:
+    """Read the body of an error: JSON, or else text."""
     try:
-        value = upstream_json.read_whole(body[:MAX_BODY])
+        return upstream_json.read_whole(body[:MAX_BODY])
     except UpstreamError:
-        value = body[:2048].decode("utf-8", "replace")
-    return _classified(status, value, fields, retry_after(headers))
+        return body[:2048].decode("utf-8", "replace")
 
 
 def within(answer: Any, fields: Mapping[str, Any]) -> GatewayError:
@@ -92,9 +97,10 @@ def _classified(status: int, value: Any, fields: Mapping[str, Any], later: timed
     text = "\n".join(_texts(value, 0))[:8192]
     if status in (408, 504, 524):
         return UpstreamTimeout()
-    if status in (429, 503, 529):
-        spent = status == 429 and "insufficient_quota" in text
-        return UpstreamError() if spent else UpstreamBusy(retry_after=later)
+    if status in (503, 529):
+        return UpstreamError(retry_after=later)
+    if status == 429:
+        return UpstreamError() if "insufficient_quota" in text else UpstreamBusy(retry_after=later)
     if status in (401, 402, 404) or status < 400:
         return UpstreamError()
     if status == 403:
@@ -102,7 +108,7 @@ def _classified(status: int, value: Any, fields: Mapping[str, Any], later: timed
     if _CONTEXT.search(text):
         per_time = status == 413 and _PER_TIME.search(text)
         return UpstreamBusy(retry_after=later) if per_time else ContextLengthExceeded()
-    if status not in _OF_THE_CLIENT:
+    if status not in OF_THE_CLIENT:
         return UpstreamError()
     return _of_the_client(status, value, text, fields, later)
 
@@ -176,7 +182,13 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Read `retry-after`, in seconds or as a date. The result is 1 to 60 s: clients give up on longer waits."""
+    """Read `retry-after-ms`, or `retry-after` in seconds or as a date.
+
+    The result is 1 to 60 s, or less if milliseconds say so: clients give up on longer waits.
+    """
+    milliseconds = headers.get("retry-after-ms", "")
+    if milliseconds.isascii() and milliseconds.isdecimal() and len(milliseconds) <= 9:
+        return timedelta(milliseconds=min(max(int(milliseconds), 1), 60_000))
     value = headers.get("retry-after", "")
     try:
         seconds = float(value)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from domain.request_fields import DEVELOPER_ROLE, OUTPUT_LIMITS
 from providers import fields
 from providers.base import ChatCall
 
@@ -32,21 +33,27 @@ PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_compl
 
 def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
-    body, dropped = fields.split(call.body, _ALLOWED, call.passes)
+    body, dropped = fields.split(call.body, _ALLOWED, call.passes, call.drops)
     body["model"] = call.model
-    limit = "max_completion_tokens" if "max_completion_tokens" in call.capabilities else "max_tokens"
-    body[limit] = call.output_limit
+    body[_limit_name(call)] = call.output_limit
     if call.stream:
         body["stream"] = True
-        if "stream_usage" in call.capabilities:
+        if "stream_options" not in call.drops:
             body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
     if "store" in call.capabilities:
         body["store"] = False
     if openrouter:
         body["provider"] = {"data_collection": "deny", "zdr": True}
-    if "developer_role" not in call.capabilities:
+    if DEVELOPER_ROLE not in call.capabilities or DEVELOPER_ROLE in call.drops:
         body["messages"] = [_as_system(message) for message in body["messages"]]
     return body, dropped
+
+
+def _limit_name(call: ChatCall) -> str:
+    usual, other = OUTPUT_LIMITS
+    if "max_completion_tokens" in call.capabilities:
+        usual, other = other, usual
+    return other if usual in call.drops and other not in call.drops else usual
 
 
 def _as_system(message: dict[str, Any]) -> dict[str, Any]:

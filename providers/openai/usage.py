@@ -43,7 +43,7 @@ def of_report(report: object, service_tier: object = None) -> Usage | None:
     if not isinstance(report, Mapping):
         return None
     prompt, completion = _first(report, _INPUT), _first(report, _OUTPUT)
-    total = _tokens(report.get("total_tokens"))
+    total = tokens_of(report.get("total_tokens"))
     if completion is None and (total is None or any(report.get(name) is not None for name in _OUTPUT)):
         return None
     if prompt is None:
@@ -118,16 +118,17 @@ def _details(report: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, 
 
 
 def _count(details: Mapping[str, Any], name: str) -> int:
-    return _tokens(details.get(name)) or 0
+    return tokens_of(details.get(name)) or 0
 
 
 def _first(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
-        if name in report and (tokens := _tokens(report[name])) is not None:
+        if name in report and (tokens := tokens_of(report[name])) is not None:
             return tokens
     return None
 
 
-def _tokens(value: object) -> int | None:
+def tokens_of(value: object) -> int | None:
+    """Read a count. None if it is none that can be right."""
     count = None if isinstance(value, str) else integer(value)
     return count if count is not None and 0 <= count <= MAX_TOKENS else None

@@ -16,8 +16,9 @@ from domain.sealing import Wrapping
 from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.bank import open_account
-from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
-from tests.support.doubles.entries import text_model
+from tests.support.doubles import anthropic_server, embeddings_wire, malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles.anthropic_server import AnthropicServer
+from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.stack import SECRET, Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
@@ -133,7 +134,7 @@ routes = [ { provider = "foreign", model = "plain" } ]
 """
 
 
-def catalog(upstream: str) -> str:
+def catalog(upstream: str, claudes: str) -> str:
     """A file such as an operator writes to add a server of their own: 300 and 1,500 credits per 1,000 tokens."""
     provider = f"""
 [providers.foreign]
@@ -159,7 +160,11 @@ base_url = "http://127.0.0.1:1/v1"
         "test-unreachable": ["unreachable/x"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
-    return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN
+    embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
+        "test-embed-second": ["unreachable/x", "foreign/embed-broken", "foreign/embed-fewer", "foreign/embed"],
+    }
+    written += [embedding_model(name, *routes) for name, routes in embedders.items()]
+    return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
 
 
 @pytest.fixture(scope="session")
@@ -169,8 +174,17 @@ def upstream() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture(scope="session")
+def claudes() -> Iterator[AnthropicServer]:
+    with AnthropicServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def stack(
-    postgres: EmbeddedPostgres, upstream: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres,
+    upstream: OpenAIServer,
+    claudes: AnthropicServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     name = f"clients_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -178,7 +192,7 @@ def stack(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
         )
     state: Path = tmp_path_factory.mktemp("clients")
-    (state / "catalog.toml").write_text(catalog(upstream.url))
+    (state / "catalog.toml").write_text(catalog(upstream.url, claudes.url))
     started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
     started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):

@@ -153,7 +153,7 @@ def test_bad_requests_name_the_field(client: OpenAI, changes: dict[str, object],
     ("model", "error", "code"),
     [
         ("test-busy", openai.RateLimitError, "rate_limit_exceeded"),
-        ("test-overloaded", openai.RateLimitError, "rate_limit_exceeded"),
+        ("test-overloaded", openai.InternalServerError, "upstream_error"),
         ("test-broken", openai.InternalServerError, "upstream_error"),
         ("test-forbidden", openai.InternalServerError, "upstream_error"),
         ("test-lost", openai.InternalServerError, "upstream_error"),

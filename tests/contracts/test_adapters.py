@@ -11,7 +11,8 @@ from domain.errors import GatewayError, UpstreamError
 from domain.pricing import Usage
 from providers.base import Accepted, ChatCall, Delta, Done, ProviderEvent, Report
 from providers.registry import KINDS
-from tests.support.adapter_cases import OURS, SECRET, AdapterCases, Stream
+from tests.support.adapter_case import SECRET, AdapterCases, Stream
+from tests.support.adapter_cases import OURS
 from tests.support.toy_provider import TOY_CASES
 
 ADAPTERS: Mapping[str, AdapterCases] = {**OURS, "toy": TOY_CASES}

@@ -1,59 +1,15 @@
 """Every chat adapter, with small answers on its own wire. A new adapter is one more entry of `OURS`."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import SecretStr
-
-from domain.catalog import Provider
-from providers.base import ChatAdapter, UpstreamRequest
+from providers.base import ChatAdapter
 from providers.demo.upstream import DemoAdapter
 from providers.openai.adapter import OpenAIAdapter
-
-SECRET = "SECRET"  # what no error may repeat: vendor texts, hosts and keys hold it
-EVENTS = {"content-type": "text/event-stream"}
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A streamed answer that holds, and what is in it."""
-
-    raw: bytes
-    text: str
-    """Of all choices, in the order in which it came."""
-    output_tokens: int | None = None
-    choices: int = 1
-    headers: Mapping[str, str] | None = None
-    """When they are not the usual ones of this wire."""
-
-
-def openai_sent(request: UpstreamRequest) -> tuple[str, int]:
-    body = json.loads(request.body)
-    return body["model"], body["max_tokens"]
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterCases:
-    """An adapter, and answers in its vendor's words."""
-
-    adapter: ChatAdapter
-    streams: Mapping[str, Stream]
-    broken: Mapping[str, bytes]
-    """Streams that end in a failure."""
-    answers: Mapping[str, bytes]
-    no_answers: Mapping[str, bytes]
-    errors: Mapping[str, tuple[int, bytes]]
-    sent: Callable[[UpstreamRequest], tuple[str, int]] = openai_sent
-    """The model and the output limit that one of its requests names."""
-    headers: Mapping[str, str] = field(default_factory=lambda: EVENTS)
-    """Of a stream."""
-
-
-def provider(kind: str) -> Provider:
-    key = SecretStr(f"sk-{SECRET}")
-    return Provider(name="p", kind=kind, active=True, base_url=f"https://{SECRET}.invalid/v1", api_key=key)
+from tests.support.adapter_case import SECRET, AdapterCases, Stream, provider, written
+from tests.support.anthropic_cases import ANTHROPIC_CASES
+from tests.support.gemini_cases import GEMINI_CASES, VERTEX_CASES
 
 
 def data(*events: Any, end: str = "\n\n", done: bool = True) -> bytes:
@@ -73,10 +29,6 @@ def call(name: str, arguments: str = "{}", **fields: Any) -> dict[str, Any]:
 
 def calls(*elements: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     return part({"tool_calls": list(elements)}, finish)
-
-
-def written(value: Any) -> bytes:
-    return json.dumps(value).encode()
 
 
 def usage(prompt: int = 9, completion: int = 2, **fields: Any) -> dict[str, Any]:
@@ -192,5 +144,8 @@ def openai(adapter: ChatAdapter, errors: Mapping[str, tuple[int, bytes]] = ERROR
 OURS: Mapping[str, AdapterCases] = {
     "openai": openai(OpenAIAdapter(provider("openai"))),
     "openrouter": openai(OpenAIAdapter(provider("openrouter"), openrouter=True)),
+    "gemini": GEMINI_CASES,
+    "vertex": VERTEX_CASES,
     "demo": openai(DemoAdapter(provider("demo")), OWN_ERRORS),
+    "anthropic": ANTHROPIC_CASES,
 }

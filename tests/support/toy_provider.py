@@ -25,7 +25,7 @@ from providers.base import (
     UpstreamRequest,
     WholeAnswer,
 )
-from tests.support.adapter_cases import SECRET, AdapterCases, Stream, provider
+from tests.support.adapter_case import SECRET, AdapterCases, Stream, provider
 
 MAX_LINE = 64 * 1024
 _ENDS = {"end": "stop", "most": "length"}

@@ -20,6 +20,19 @@ routes = [ {weighted} ]
 """
 
 
+def embedding_model(name: str, *routes: str, window: int = 8192) -> str:
+    last = len(routes)
+    weighted = ", ".join(_route(route, last - place) for place, route in enumerate(routes))
+    return f"""
+[models.{name}]
+name = "{name}"
+modality = "embedding"
+context_window = {window}
+credits_per_1k_input = {INPUT}
+routes = [ {weighted} ]
+"""
+
+
 def _route(route: str, weight: int) -> str:
     provider, model = route.split("/")
     return f'{{ provider = "{provider}", model = "{model}", weight = {weight} }}'

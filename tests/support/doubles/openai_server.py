@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.support.doubles import malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles import embeddings_wire, malformed_chunks, raw_answers, usage_variants
 from tests.support.doubles.threaded_app import ThreadedApp
 
 ANSWER = "The answer is four."
@@ -72,9 +72,18 @@ class OpenAIServer(ThreadedApp):
 
     def routes(self, app: web.Application) -> None:
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embed)
 
     def stopping(self) -> None:
         self.release.set()
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.seen.append(Seen(body, dict(request.headers)))
+        status, answer = embeddings_wire.answer(body)
+        if isinstance(answer, str):
+            return web.Response(text=answer, content_type="text/html")
+        return web.json_response(answer, status=status, headers={"retry-after": "7"} if status == 429 else {})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

@@ -261,6 +261,7 @@ async def test_the_root_is_a_page(client: httpx2.AsyncClient) -> None:
 
 POSTS = [
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/embeddings"),
     ("POST", "/api/chat/stream/"),
     ("POST", "/api/media/image/"),
     ("POST", "/api/media/video/"),

@@ -52,6 +52,11 @@ def test_every_error_has_a_status_and_a_known_code(kind: type[GatewayError]) -> 
         (errors.InsufficientCredits(100, 60, 40, "max_credits"), {"x-should-retry": "false"}),
         (errors.RateLimited(retry_after=timedelta(seconds=1.5)), {"retry-after": "2", "retry-after-ms": "1500"}),
         (errors.UpstreamBusy(), {"retry-after": "1", "retry-after-ms": "1000"}),
+        (errors.UpstreamError(), {}),
+        (
+            errors.UpstreamError(retry_after=timedelta(seconds=3)),
+            {"retry-after": "3", "retry-after-ms": "3000"},
+        ),
         (errors.ServiceUnavailable(), {"retry-after": "2"}),
         (errors.KeyReused(), {"x-should-retry": "false"}),
         (errors.NotFound(), {}),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 from starlette.types import Message, Scope
@@ -165,14 +166,14 @@ async def test_silence_is_filled_with_comments_and_the_headers_go_out(monkeypatc
     scene = await Scene().begin()
     assert await eventually(_is(lambda: scene.connection.text.startswith("~~")))
     assert scene.connection.status == 200
-    scene.provider.sink.fail(UpstreamBusy())
+    scene.provider.sink.fail(UpstreamBusy(retry_after=timedelta(minutes=1)))
     await scene.serving
     assert scene.connection.text.strip("~") == "<rate_limit_exceeded 0>"
 
 
 async def test_what_fails_before_any_output_is_raised_for_who_answers_with_its_status() -> None:
     scene = await Scene().begin()
-    scene.provider.sink.fail(UpstreamBusy())
+    scene.provider.sink.fail(UpstreamBusy(retry_after=timedelta(minutes=1)))
     with pytest.raises(UpstreamBusy):
         await scene.serving
     assert not scene.connection.begun

@@ -132,7 +132,7 @@ def test_what_is_passed_upstream_is_that_of_the_provider_and_of_the_model(tmp_pa
     assert problems(tmp_path, text.replace('"min_p"', '"a b"'))[0].endswith("is not well-formed")
 
 
-VERTEX = ProviderKind(
+PLACED = ProviderKind(
     frozenset({Modality.TEXT}), needs=frozenset({"project"}), options=frozenset({"project", "region"})
 )
 
@@ -140,23 +140,23 @@ VERTEX = ProviderKind(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ("{}", "providers.x.options.project: is missing: a provider of kind vertex needs it"),
+        ("{}", "providers.x.options.project: is missing: a provider of kind placed needs it"),
         ('{ project = "p", regoin = "r" }', "providers.x.options.regoin: is not a known key; did you mean region?"),
         ('{ project = "" }', "providers.x.options.project: must not be empty"),
         ("{ project = 1 }", "providers.x.options.project: must be text"),
     ],
 )
 def test_each_kind_says_what_settings_it_takes(tmp_path: Path, options: str, problem: str) -> None:
-    kinds = {**KINDS, "vertex": VERTEX}
-    (tmp_path / "my.toml").write_text(f'[providers.x]\nkind = "vertex"\noptions = {options}\n')
+    kinds = {**KINDS, "placed": PLACED}
+    (tmp_path / "my.toml").write_text(f'[providers.x]\nkind = "placed"\noptions = {options}\n')
     with pytest.raises(CatalogInvalid) as invalid:
         files.load(tmp_path / "my.toml", no_keys, kinds, at=TODAY)
     assert [line.split(": ", 1)[1] for line in invalid.value.problems] == [problem]
 
 
 def test_options_reach_the_provider(tmp_path: Path) -> None:
-    (tmp_path / "my.toml").write_text('[providers.x]\nkind = "vertex"\noptions = { project = "p" }\n')
-    provider = files.load(tmp_path / "my.toml", no_keys, {**KINDS, "vertex": VERTEX}, at=TODAY).providers["x"]
+    (tmp_path / "my.toml").write_text('[providers.x]\nkind = "placed"\noptions = { project = "p" }\n')
+    provider = files.load(tmp_path / "my.toml", no_keys, {**KINDS, "placed": PLACED}, at=TODAY).providers["x"]
     assert (provider.active, provider.options) == (True, {"project": "p"})
 
 

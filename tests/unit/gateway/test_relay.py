@@ -5,13 +5,21 @@ from typing import Any
 import pytest
 
 from domain.catalog import Capability
-from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable, UpstreamError, UpstreamRefused
+from domain.errors import (
+    AdapterFault,
+    CallerUnknown,
+    GatewayError,
+    ServiceUnavailable,
+    UpstreamError,
+    UpstreamRefused,
+)
 from domain.holds import HoldState
 from domain.pricing import Usage, UsageSource
 from domain.results import Closed
 from gateway import stream_events as e
 from gateway.call import Call
 from gateway.relay import TABLE, EndReason, Phase, Relay
+from gateway.routing import Attempt
 from providers.base import Accepted, Delta, Done, Report
 from tests.support.doubles.chat_calls import call, route
 
@@ -41,7 +49,7 @@ EVENTS: dict[type, e.Event] = {
         WORD,
         report(1),
         Done(),
-        e.Failed(UpstreamError()),
+        e.Failed(AdapterFault()),
         e.Extended(500, 300),
         e.NotExtended(),
         e.ClientDisconnected(),
@@ -121,7 +129,7 @@ def test_what_has_no_content_waits_for_what_has() -> None:
 
 def test_another_route_answers_until_something_is_produced() -> None:
     machine = relay(call(STOPS, BILLS_ON), Accepted(), ROLE)
-    assert machine.feed(e.Failed(UpstreamError())) == [e.Ask(BILLS_ON)]
+    assert machine.feed(e.Failed(UpstreamError())) == [e.Ask(Attempt(BILLS_ON))]
     assert [effect.delta for effect in machine.feed(WORD) if isinstance(effect, e.Send)] == [
         WORD
     ]  # the first role is gone

@@ -98,7 +98,7 @@ async def whole(chat_call: ChatCall, sleep: Sleeper | None = None) -> Any:
 
 
 async def test_a_stream_and_a_whole_answer_say_the_same() -> None:
-    chat_call = replace(call("who are you?", n=2), capabilities=frozenset({"stream_usage"}))
+    chat_call = call("who are you?", n=2)
     reader, answer = await streamed(chat_call), await whole(chat_call)
     assert reader.error is None
     for index in (0, 1):
@@ -109,7 +109,8 @@ async def test_a_stream_and_a_whole_answer_say_the_same() -> None:
 
 
 async def test_usage_is_told_only_when_asked_for() -> None:
-    assert not [event for event in (await streamed(call())).events if isinstance(event, Report)]
+    chat_call = replace(call(), drops=frozenset({"stream_options"}))
+    assert not [event for event in (await streamed(chat_call)).events if isinstance(event, Report)]
 
 
 async def test_it_takes_as_long_as_it_is_told_whatever_the_timeouts_are() -> None:

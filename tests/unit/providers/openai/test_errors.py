@@ -154,10 +154,14 @@ def test_another_route_may_answer(status: int, body: Any) -> None:
 
 
 def test_later_and_too_late() -> None:
-    for status in (429, 503, 529):
+    for status, kind in ((429, UpstreamBusy), (503, UpstreamError), (529, UpstreamError)):
         busy = error(status, openai("SECRET"), **{"retry-after": "7"})
-        assert isinstance(busy, UpstreamBusy)
+        assert type(busy) is kind
+        assert isinstance(busy, UpstreamError)
         assert busy.retry_after == timedelta(seconds=7)
+    soon = error(429, openai("SECRET"), **{"retry-after": "7", "retry-after-ms": "250"})
+    assert isinstance(soon, UpstreamError)
+    assert soon.retry_after == timedelta(milliseconds=250)
     per_minute = openai(
         "Request too large for model x on tokens per minute (TPM): Limit 6000", code="rate_limit_exceeded"
     )

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from domain.catalog import Provider
+from domain.errors import RequestInvalid
 from domain.request_fields import ABOUT_THE_CALLER, OURS
 from providers.base import ChatCall
 from providers.openai.adapter import OpenAIAdapter
@@ -86,7 +87,40 @@ def test_what_a_provider_can_do_shapes_the_request() -> None:
     assert body["messages"] == developer["messages"]
     assert (body["max_completion_tokens"], body["store"], "max_tokens" in body) == (100, False, False)
     of_the_caller = {"stream_options": {"include_usage": False, "include_obfuscation": True}}
-    body, _ = sent(of_the_caller, stream=True, capabilities=frozenset({"stream_usage"}))
+    body, _ = sent(of_the_caller, stream=True)
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
-    assert "stream_options" not in sent(of_the_caller, stream=True)[0]
+    assert "stream_options" not in sent(of_the_caller, stream=True, drops=frozenset({"stream_options"}))[0]
     assert sent({}, openrouter=True)[0]["provider"] == {"data_collection": "deny", "zdr": True}
+
+
+def test_what_a_route_does_not_take_is_left_out_and_named() -> None:
+    given = {"temperature": 0.5, "seed": 1, "n": 1, "response_format": {"type": "text"}, "tool_choice": None}
+    drops = frozenset({*given, "stream_options", "developer_role"})
+    body, dropped = sent(given, drops=drops, stream=True, capabilities=frozenset({"developer_role"}))
+    assert set(body) == {"messages", "model", "max_tokens", "stream", "tool_choice"}
+    assert dropped == ("temperature", "seed", "n", "response_format")
+    developer = {"messages": [{"role": "developer", "content": "Be brief."}]}
+    able = frozenset({"developer_role"})
+    assert sent(developer, capabilities=able, drops=able)[0]["messages"][0]["role"] == "system"
+
+
+@pytest.mark.parametrize("name", ["tools", "n", "response_format", "tool_choice", "stop", "service_tier"])
+def test_what_must_not_be_lost_is_an_error_that_names_it(name: str) -> None:
+    with pytest.raises(RequestInvalid) as failure:
+        sent({name: 2}, drops=frozenset({name}))
+    assert (failure.value.param, failure.value.code) == (name, "unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    ("drops", "able", "limit"),
+    [
+        ((), (), "max_tokens"),
+        (("max_tokens",), (), "max_completion_tokens"),
+        (("max_completion_tokens",), ("max_completion_tokens",), "max_tokens"),
+        (("max_tokens", "max_completion_tokens"), (), "max_tokens"),
+    ],
+)
+def test_the_output_limit_is_always_sent(drops: tuple[str, ...], able: tuple[str, ...], limit: str) -> None:
+    body, dropped = sent({"max_tokens": 7}, drops=frozenset(drops), capabilities=frozenset(able))
+    assert {name: body[name] for name in body if name.startswith("max_")} == {limit: 100}
+    assert dropped == ()

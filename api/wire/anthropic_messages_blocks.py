@@ -1,0 +1,137 @@
+"""Turns the deltas of OpenAI's chunks into Anthropic's content blocks, of which one is open at a time.
+
+Providers may write several calls of tools at once. Then the later ones wait until the open one is complete.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from api.wire import anthropic_messages_answer as answer
+from api.wire import anthropic_reasoning as reasoning
+
+Event = Callable[..., bytes]
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    key: object = field(repr=False)
+    """What its deltas have in common: two parts with one key belong to one block."""
+    content: dict[str, Any] = field(repr=False)
+    """As it starts."""
+    waiting: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """Deltas that were not written yet."""
+    arguments: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether nothing more of it can come. The arguments of a tool are complete when they are JSON."""
+        if self.content["type"] != "tool_use":
+            return True
+        try:
+            orjson.loads("".join(self.arguments))
+        except orjson.JSONDecodeError:
+            return False
+        return True
+
+
+class Blocks:
+    def __init__(self, event: Event, *, thinks: bool) -> None:
+        self._event = event
+        self._thinks = thinks
+        """Whether the client wants to read what the model thinks."""
+        self._index = 0
+        self._open: _Block | None = None
+        self._queue: list[_Block] = []
+        self._tools: dict[int, _Block] = {}
+        self._sealed: list[str] = []
+        """Data of reasoning that cannot be read. It is written before the first call of a tool, or at the end."""
+
+    def add(self, delta: Mapping[str, Any]) -> bytes:
+        """Write the events of a delta."""
+        return b"".join([*self._thoughts(delta), *self._texts(delta), *self._calls(delta)])
+
+    def end(self) -> bytes:
+        """Write what waits, and close the last block."""
+        if self._thinks:
+            self._seal()
+        written = [part for block in self._queue for part in self._switch(block)]
+        self._queue.clear()
+        return b"".join([*written, *self._close()])
+
+    def _thoughts(self, delta: Mapping[str, Any]) -> Iterator[bytes]:
+        for detail in answer.details(delta):
+            if data := reasoning.data_of(detail):
+                self._sealed.append(data)
+            if self._thinks:
+                yield from self._thought(detail)
+
+    def _thought(self, detail: Mapping[str, Any]) -> Iterator[bytes]:
+        text, signature = reasoning.text_of(detail), reasoning.signature_of(detail)
+        if not text and not signature:
+            return
+        block = self._block(("thinking", detail.get("index")), type="thinking", thinking="", signature="")
+        if text:
+            yield from self._say(block, {"type": "thinking_delta", "thinking": text})
+        if signature:
+            yield from self._say(block, {"type": "signature_delta", "signature": signature})
+
+    def _texts(self, delta: Mapping[str, Any]) -> Iterator[bytes]:
+        for name in ("content", "refusal"):
+            if isinstance(text := delta.get(name), str) and text:
+                block = self._block("text", type="text", text="")
+                yield from self._say(block, {"type": "text_delta", "text": text})
+
+    def _calls(self, delta: Mapping[str, Any]) -> Iterator[bytes]:
+        for call in delta.get("tool_calls") or ():
+            place, inner = call["index"], call.get("function") or call.get("custom") or {}
+            block = self._tools.get(place)
+            if block is None:
+                self._seal()
+                block = self._tools[place] = _Block(place, {**answer.tool_use(call), "input": {}})
+                self._queue.append(block)
+                yield from self._advance()
+            text = inner.get("arguments") or inner.get("input")
+            if isinstance(text, str) and text:
+                block.arguments.append(text)
+                yield from self._say(block, {"type": "input_json_delta", "partial_json": text})
+
+    def _seal(self) -> None:
+        sealed, self._sealed = self._sealed, []
+        self._queue += [_Block(data, {"type": "redacted_thinking", "data": data}) for data in sealed]
+
+    def _block(self, key: object, **content: Any) -> _Block:
+        """Return the newest block if it has this key, or a new one."""
+        newest = self._queue[-1] if self._queue else self._open
+        if newest is None or newest.key != key:
+            newest = _Block(key, content)
+            self._queue.append(newest)
+        return newest
+
+    def _say(self, block: _Block, delta: dict[str, Any]) -> Iterator[bytes]:
+        if block is self._open:
+            yield self._event("content_block_delta", index=self._index, delta=delta)
+        else:
+            block.waiting.append(delta)
+        yield from self._advance()
+
+    def _advance(self) -> Iterator[bytes]:
+        """Open the next block, if the open one is complete."""
+        while self._queue and (self._open is None or self._open.complete):
+            yield from self._switch(self._queue.pop(0))
+
+    def _switch(self, block: _Block) -> Iterator[bytes]:
+        yield from self._close()
+        self._open = block
+        yield self._event("content_block_start", index=self._index, content_block=block.content)
+        for delta in block.waiting:
+            yield self._event("content_block_delta", index=self._index, delta=delta)
+        block.waiting.clear()
+
+    def _close(self) -> Iterator[bytes]:
+        if self._open is not None:
+            self._open = None
+            yield self._event("content_block_stop", index=self._index)
+            self._index += 1

@@ -1,0 +1,113 @@
+"""Writes answers in the form of OpenAI's Responses: whole ones, and the events of a stream."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import orjson
+
+from api import errors
+from api.wire import responses_object
+from api.wire.responses_items import COMPLETED, INCOMPLETE, Event
+from api.wire.responses_output import Output
+from domain.errors import GatewayError
+from domain.request_fields import ABOUT_THE_CALLER
+from gateway.wire import Bill, CompletedAnswer, Head, ModelCall
+from providers.base import Delta
+
+_FAILURES = {"rate_limit_exceeded": "rate_limit_exceeded", "invalid_value": "invalid_prompt"}
+"""Our codes that a failed response has a code of its own for. Any other is a `server_error`."""
+_ENDS = {"completed": "response.completed", "incomplete": "response.incomplete", "failed": "response.failed"}
+
+
+def _request(call: ModelCall | None) -> Mapping[str, Any]:
+    """The fields of a request that its answer repeats."""
+    if call is None or call.native is None:
+        return {}
+    own = {name: call.body[name] for name in ABOUT_THE_CALLER & call.body.keys()}
+    return {**call.native.body, **own, "max_output_tokens": call.output_limit}
+
+
+def whole(answer: CompletedAnswer, bill: Bill) -> bytes:
+    body, request = answer.body, _request(answer.request)
+    response_id, seed = responses_object.id_of(body["id"])
+    response = responses_object.begun(request, response_id, body["created"], body["model"])
+    if isinstance(tier := body.get("service_tier"), str):
+        response["service_tier"] = tier
+    if answer.native is not None:
+        return orjson.dumps({**responses_object.passed_on(response, answer.native), **responses_object.billed(bill)})
+    choice = body["choices"][0]
+    output = Output(request, seed)
+    status = responses_object.FINISHES.get(choice.get("finish_reason"), (COMPLETED, None))[0]
+    events = [*output.delta({**choice, "delta": choice.get("message") or {}}), *output.end(status)]
+    assert events or not output.items  # noqa: S101  # each item has events
+    return orjson.dumps(responses_object.ended(response, choice.get("finish_reason"), output.items, bill))
+
+
+class ResponseStream:
+    """Implements `gateway.wire.StreamWriter`."""
+
+    KEEP_ALIVE: ClassVar = b": keep-alive\n\n"
+
+    def __init__(self, head: Head) -> None:
+        request = _request(head.request)
+        response_id, seed = responses_object.id_of(head.id)
+        self._response = responses_object.begun(request, response_id, head.created, head.request.model)
+        self._output = Output(request, seed)
+        self._sequence = 0
+        self._begun = False
+
+    def delta(self, delta: Delta) -> bytes:
+        return self._written(self._events(delta))
+
+    def held(self, credits: int) -> bytes:
+        return b""
+
+    def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
+        events = [*self._begin(), *(event for delta in last for event in self._events(delta))]
+        reasons = [choice.get("finish_reason") for delta in last for choice in delta.chunk["choices"]]
+        finish = next(filter(None, reasons), None)
+        status = responses_object.FINISHES.get(finish, (COMPLETED, None))[0]
+        events += self._output.end(status)
+        response = responses_object.ended(self._response, finish, self._output.items, bill)
+        return self._written([*events, {"type": _ENDS[status], "response": response}])
+
+    def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
+        """Write the error, then the response that failed, with what it has of its output."""
+        detail = errors.of(error)
+        inner = errors.envelope(detail)["error"]
+        flat = {"code": detail.code, "message": detail.message, "param": detail.param}
+        events: list[Event] = [*self._begin(), *self._output.end(INCOMPLETE)]
+        code = _FAILURES.get(detail.code or "", "server_error")
+        response = {
+            **self._response,
+            "status": "failed",
+            "error": {"code": code, "message": detail.message},
+            "output": self._output.items,
+            **({} if bill is None else responses_object.billed(bill)),
+        }
+        events += [{"type": "error", **flat, "error": inner}, {"type": "response.failed", "response": response}]
+        return self._written(events)
+
+    def _events(self, delta: Delta) -> Iterator[Event]:
+        yield from self._begin()
+        if isinstance(tier := delta.chunk.get("service_tier"), str):
+            self._response["service_tier"] = tier
+        for choice in delta.chunk["choices"]:
+            yield from self._output.delta(choice)
+
+    def _begin(self) -> Iterator[Event]:
+        """Begin before the first output, not earlier: until then a failure is answered with its status."""
+        if not self._begun:
+            self._begun = True
+            yield {"type": "response.created", "response": self._response}
+            yield {"type": "response.in_progress", "response": self._response}
+
+    def _written(self, events: Iterable[Event]) -> bytes:
+        """Number the events and write them, each at once: an item goes on to grow."""
+        return b"".join([self._frame(event) for event in events])
+
+    def _frame(self, event: Event) -> bytes:
+        kind: str = event["type"]
+        data: bytes = orjson.dumps({"type": kind, "sequence_number": self._sequence, **event})
+        self._sequence += 1
+        return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"

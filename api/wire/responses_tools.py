@@ -1,0 +1,118 @@
+"""Reads the tools of OpenAI's Responses into those of OpenAI's chat.
+
+A custom tool, which takes a text, becomes a function with one argument: each provider has functions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.errors import RequestInvalid
+
+INPUT = "input"
+"""The one argument of a function that stands for a custom tool."""
+SEARCHES = ("web_search", "web_search_preview")
+_SEARCH_OPTIONS = ("search_context_size",)
+_MODES = ("none", "auto", "required")
+
+
+@dataclass(slots=True)
+class Tools:
+    functions: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """In the shape of OpenAI's chat."""
+    search: dict[str, Any] | None = field(default=None, repr=False)
+    """`web_search_options`, if there is a tool for a web search."""
+    choice: Any = field(default=None, repr=False)
+    places: dict[str, str] = field(default_factory=dict, repr=False)
+    """The client's names of the tools."""
+    names: list[str] = field(default_factory=list, repr=False)
+    """The same of each of `functions`."""
+
+
+def read(body: Mapping[str, Any]) -> Tools:
+    """Raises `RequestInvalid` that names the first tool, or choice, that this server does not take."""
+    tools, listed = Tools(), body.get("tools") or []
+    if not isinstance(listed, list):
+        raise RequestInvalid("'tools' must be an array.", param="tools", code="invalid_type")
+    for place, tool in enumerate(listed):
+        _read(tools, tool, f"tools[{place}]")
+    _choose(tools, body.get("tool_choice"))
+    for place, name in enumerate(tools.names):
+        tools.places |= {f"tools[{place}]": name, f"tools[{place}].function": name}
+    return tools
+
+
+def custom_names(body: Mapping[str, Any]) -> frozenset[str]:
+    """The names of a request's custom tools: an answer calls them with a text."""
+    return frozenset(tool["name"] for tool in body.get("tools") or () if tool.get("type") == "custom")
+
+
+def _read(tools: Tools, tool: Any, at: str) -> None:
+    if not isinstance(tool, dict):
+        raise RequestInvalid(f"'{at}' must be an object.", param=at, code="invalid_type")
+    kind = tool.get("type")
+    if isinstance(kind, str) and kind.startswith(SEARCHES):
+        tools.search = _search(tool)
+        tools.places["web_search_options"] = at
+        return
+    if kind not in ("function", "custom"):
+        raise RequestInvalid(
+            f"'{at}.type' must be function, custom or web_search.", param=f"{at}.type", code="unsupported_parameter"
+        )
+    name = tool.get("name")
+    if not isinstance(name, str) or not name:
+        code = "missing_required_parameter" if name is None else "invalid_type"
+        raise RequestInvalid(f"'{at}.name' is required: a text.", param=f"{at}.name", code=code)
+    tools.names.append(at)
+    function = _function(tool) if kind == "function" else _of_custom(tool)
+    tools.functions.append({"type": "function", "function": function})
+
+
+def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("name", "description", "parameters", "strict")
+    return {name: tool[name] for name in names if tool.get(name) is not None}
+
+
+def _of_custom(tool: Mapping[str, Any]) -> dict[str, Any]:
+    parts = [tool.get("description") or "", f"Give the whole text of the call in `{INPUT}`."]
+    match tool.get("format"):
+        case {"type": "grammar", "syntax": str() as syntax, "definition": str() as definition}:
+            parts.append(f"The text follows this grammar, in the syntax {syntax}:\n{definition}")
+    described = {"type": "string", "description": "The text of the call."}
+    schema = {"type": "object", "properties": {INPUT: described}, "required": [INPUT], "additionalProperties": False}
+    return {"name": tool["name"], "description": "\n\n".join(filter(None, parts)), "parameters": schema}
+
+
+def _search(tool: Mapping[str, Any]) -> dict[str, Any]:
+    options = {name: tool[name] for name in _SEARCH_OPTIONS if tool.get(name) is not None}
+    location = tool.get("user_location")
+    if isinstance(location, dict):
+        place = {name: value for name, value in location.items() if name != "type" and value is not None}
+        options["user_location"] = {"type": "approximate", "approximate": place}
+    return options
+
+
+def _choose(tools: Tools, choice: Any) -> None:
+    match choice:
+        case None:
+            return
+        case "none" | "auto" | "required":
+            tools.choice = choice
+        case {"type": "function" | "custom", "name": str() as name}:
+            tools.choice = {"type": "function", "function": {"name": name}}
+        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list() as allowed}:
+            _allow(tools, {tool.get("name") for tool in allowed if isinstance(tool, dict)})
+            tools.choice = mode
+        case _:
+            raise RequestInvalid(
+                "'tool_choice' must be none, auto, required, or name functions or custom tools of this request.",
+                param="tool_choice",
+                code="invalid_value",
+            )
+
+
+def _allow(tools: Tools, names: set[Any]) -> None:
+    """Leave out the other tools: not every provider can allow some of them."""
+    pairs = zip(tools.functions, tools.names, strict=True)
+    allowed = [pair for pair in pairs if pair[0]["function"]["name"] in names]
+    tools.functions, tools.names = [tool for tool, _ in allowed], [name for _, name in allowed]

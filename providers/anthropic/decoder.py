@@ -1,0 +1,221 @@
+"""Decodes a streamed answer into events. A whole answer is the same events, without the bytes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from domain.errors import UpstreamError
+from domain.pricing import Usage
+from providers import sse, upstream_json
+from providers.anthropic import errors, texts
+from providers.anthropic.blocks import Blocks, Part
+from providers.anthropic.usage import UsageReports
+from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
+
+MAX_VALUES = 50_000
+"""The most JSON values in one event."""
+MAX_WHOLE = 4 * 1024 * 1024
+"""Bytes of an answer that comes whole although a stream was requested. It is parsed on the event loop."""
+WIRE = "anthropic"
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+_FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "pause_turn": "length",
+    "compaction": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+"""`pause_turn` ends a turn that is not complete, and which its client may continue."""
+
+
+class AnthropicDecoder:
+    """Implements `providers.base.StreamDecoder`."""
+
+    def __init__(self, call: ChatCall) -> None:
+        self._call = call
+        self._native = call.native is not None and call.native.wire == WIRE
+        self._events = sse.Decoder()
+        self._kind: bytes | None = None
+        """The first byte of the answer that is not blank."""
+        self._whole: list[bytes] = []
+        self._size = 0
+        self._accepted = False
+        self._begun = False
+        """True when the first delta was given."""
+        self._finished = False
+        self._done = False
+        self._blocks = Blocks(f"{len(call.body.get('messages') or ())}")
+        self._usage = UsageReports()
+
+    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
+        if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
+            self._accepted = True
+            return (Accepted(),)
+        return ()
+
+    def feed(self, data: bytes) -> Iterator[ProviderEvent]:
+        if self._done:
+            return
+        if self._kind is None:
+            self._kind = data.lstrip(_BLANK)[:1] or None
+        if self._kind == b"{" or self._whole:
+            self._size += len(data)
+            if self._size > MAX_WHOLE:
+                raise UpstreamError
+            self._whole.append(data)
+            return
+        yield from self._read(self._events.feed(data))
+
+    def eof(self) -> Iterator[ProviderEvent]:
+        if self._done:
+            return
+        if self._whole:
+            body = b"".join(self._whole)
+            yield from self.answer(upstream_json.read_whole(body.lstrip(_BLANK)), body)
+            return
+        yield from self._read(self._events.end())
+        if self._done:
+            return
+        yield from self._stop()
+
+    def answer(self, message: Any, body: bytes) -> Iterator[ProviderEvent]:
+        """Give the events of a whole answer. Raises `UpstreamError` if it is none, or the failure that it reports."""
+        if not isinstance(message, Mapping) or message.get("type") == "error":
+            raise errors.within(self._call, message, body)
+        content = message.get("content")
+        if not isinstance(content, list):
+            raise UpstreamError
+        yield from self._accept()
+        yield from self._delta(Part({"content": None}))
+        for index, block in enumerate(content):
+            event = {"index": index, "content_block": block}
+            yield from self._parts(self._blocks.start(event))
+            yield from self._parts(self._blocks.stop(event))
+        yield from self._finish({**message, "stop_reason": message.get("stop_reason") or "end_turn"})
+        yield from self._report(self._usage.end(message.get("usage")))
+        self._done = True
+        yield Done()
+
+    def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
+        for data in events:
+            if isinstance(data, sse.Failure):
+                raise errors.within(self._call, _value(data.data), data.data)
+            event, doubtful = upstream_json.read(data, MAX_VALUES)
+            if doubtful:
+                event = upstream_json.repaired(event)
+                data = upstream_json.written(event)
+            if not isinstance(event, dict):
+                raise UpstreamError
+            if event.get("type") == "error":
+                raise errors.within(self._call, event, data)
+            yield from self._event(event, data.strip() if self._native else None)
+            if self._done:
+                return
+
+    def _event(self, event: dict[str, Any], native: bytes | None) -> Iterator[ProviderEvent]:
+        match event.get("type"):
+            case "message_start":
+                yield from self._start(event, native)
+            case "content_block_start":
+                yield from self._block(self._blocks.start(event), event.get("content_block"), native)
+            case "content_block_delta":
+                yield from self._block(self._blocks.delta(event), event.get("delta"), native)
+            case "content_block_stop":
+                yield from self._block(self._blocks.stop(event), None, native)
+            case "message_delta":
+                yield from self._end(event, native)
+            case "message_stop":
+                yield from self._stop()
+            case "ping":
+                return
+            case _:
+                yield from self._block(iter(()), event, native)
+
+    def _start(self, event: Mapping[str, Any], native: bytes | None) -> Iterator[ProviderEvent]:
+        message = event.get("message")
+        if not isinstance(message, Mapping):
+            raise UpstreamError
+        yield from self._accept()
+        yield from self._report(self._usage.begin(message.get("usage")))
+        yield from self._delta(Part({"content": ""}), native)
+
+    def _stop(self) -> Iterator[ProviderEvent]:
+        if not self._finished:
+            raise UpstreamError
+        self._done = True
+        yield Done()
+
+    def _block(self, parts: Iterator[Part], content: object, native: bytes | None) -> Iterator[ProviderEvent]:
+        """Give the parts of an event. A client of the same wire gets the event once, with all of its text."""
+        if native is None:
+            yield from self._parts(parts)
+            return
+        merged = Part({})
+        for part in parts:
+            merged = Part(_joined(merged.delta, part.delta), merged.text + part.text)
+        text = merged.text or texts.of(content)
+        yield from self._delta(Part(merged.delta, text), native)
+
+    def _end(self, event: Mapping[str, Any], native: bytes | None) -> Iterator[ProviderEvent]:
+        delta = event.get("delta")
+        if not isinstance(delta, Mapping):
+            raise UpstreamError
+        yield from self._report(self._usage.end(event.get("usage")))
+        if delta.get("stop_reason") is None or self._finished:
+            return
+        yield from self._finish(delta, native)
+
+    def _finish(self, message: Mapping[str, Any], native: bytes | None = None) -> Iterator[ProviderEvent]:
+        yield from self._parts(self._blocks.end())
+        reason, details = message.get("stop_reason"), message.get("stop_details")
+        explanation = details.get("explanation") if isinstance(details, Mapping) else None
+        if reason == "refusal" and isinstance(explanation, str) and explanation:
+            yield from self._delta(Part({"refusal": explanation}))
+        if not self._begun:
+            yield from self._delta(Part({"content": ""}))
+        self._finished = True
+        finish = _FINISH_REASONS.get(reason, "stop") if isinstance(reason, str) else "stop"
+        yield Delta({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}, "", (0,), native)
+
+    def _parts(self, parts: Iterable[Part]) -> Iterator[ProviderEvent]:
+        for part in parts:
+            yield from self._delta(part)
+
+    def _delta(self, part: Part, native: bytes | None = None) -> Iterator[ProviderEvent]:
+        yield from self._accept()
+        delta = part.delta
+        if not self._begun and (delta or native is None):
+            self._begun = True
+            delta = {"role": "assistant", **delta}
+        if part.text:
+            self._events.spoken()
+        choices = [{"index": 0, "delta": delta, "finish_reason": None}] if delta or native is None else []
+        yield Delta({"choices": choices}, part.text, (), native)
+
+    def _report(self, usage: Usage | None) -> Iterator[ProviderEvent]:
+        if usage is not None:
+            yield from self._accept()
+            yield Report(usage)
+
+    def _accept(self) -> Iterator[ProviderEvent]:
+        if not self._accepted:
+            self._accepted = True
+            yield Accepted()
+
+
+def _joined(delta: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Join two parts of one block."""
+    joined = dict(delta)
+    for name, value in more.items():
+        known = joined.get(name)
+        joined[name] = value if known is None else known + value
+    return joined
+
+
+def _value(data: bytes) -> Any:
+    try:
+        return upstream_json.read_whole(data)
+    except UpstreamError:
+        return None

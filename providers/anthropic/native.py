@@ -1,0 +1,141 @@
+"""Writes a request that its client wrote on Anthropic's wire: what is known goes on as it is, and nothing else.
+
+The output limit is ours. Fields and tools whose cost no meter has are refused, and those about the caller left out.
+Errors name fields as Anthropic does: `messages.0.content.1`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from domain.errors import RequestInvalid
+from providers.anthropic.reasoning import MIN_BUDGET
+from providers.base import ChatCall
+
+_ALLOWED = frozenset(
+    {"messages", "system", "stop_sequences", "temperature", "top_p", "top_k", "tools", "tool_choice", "thinking"}
+    | {"output_config", "cache_control", "context_management", "service_tier"}
+)
+_SET_HERE = frozenset({"model", "max_tokens", "stream", "metadata", "messages", "output_format"})
+_FREE: Mapping[str, tuple[Any, ...]] = {
+    "speed": ("standard",),
+    "inference_geo": ("global", "not_available"),
+    "mcp_servers": ([],),
+    "container": (),
+    "fallbacks": ([],),
+    "service_tier": ("auto", "standard_only"),
+}
+"""Fields that may cost extra, and their values that do not."""
+_FREE_EDITS = "clear_"
+"""Edits of the context that only leave parts out. Another one may read the input twice."""
+_OF_A_MESSAGE = ("role", "content")
+_CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
+"""Tools of Anthropic's that the client runs: they cost what their tokens cost."""
+_CONTEXT = "context-management-2025-06-27"
+
+
+def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the body, and the names of dropped fields. Raises `RequestInvalid` for what costs extra."""
+    assert call.native is not None  # noqa: S101  # the adapter has checked it
+    body = call.native.body
+    _check(body)
+    everything = "*" in call.passes
+    made, dropped = {}, []
+    for name, value in body.items():
+        if name in _SET_HERE or value is None:
+            continue
+        if name in _ALLOWED or everything or name in call.passes:
+            made[name] = value
+        elif value not in _FREE.get(name, ()):
+            dropped.append(name)
+    made["messages"] = [_message(each) for each in body.get("messages") or ()]
+    if body.get("output_format") is not None:  # the older place of it
+        made["output_config"] = {"format": body["output_format"], **made.get("output_config", {})}
+    made["model"], made["max_tokens"] = call.model, call.output_limit
+    dropped += _fit_thinking(made)
+    if call.stream:
+        made["stream"] = True
+    return made, tuple(dropped)
+
+
+def features(body: Mapping[str, Any]) -> str:
+    """Return the value of the header `anthropic-beta`: the features that the fields of this body need."""
+    named = {_CONTEXT} if "context_management" in body else set()
+    for tool in body.get("tools") or ():
+        kind = str(tool.get("type")) if isinstance(tool, Mapping) else ""
+        if kind.startswith("memory_"):
+            named.add(_CONTEXT)
+        elif kind.startswith("computer_") and len(date := kind.removeprefix("computer_")) == 8 and date.isdigit():
+            named.add(f"computer-use-{date[:4]}-{date[4:6]}-{date[6:]}")
+    return ",".join(sorted(named))
+
+
+def bounded_lifetimes(value: Any) -> Any:
+    """Return the value with cache marks for an hour made ones for the usual time: nothing is held for an hour."""
+    if isinstance(value, list):
+        return [bounded_lifetimes(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: {"type": "ephemeral"} if name == "cache_control" and _is_an_hour(inner) else bounded_lifetimes(inner)
+        for name, inner in value.items()
+    }
+
+
+def _is_an_hour(mark: object) -> bool:
+    return isinstance(mark, Mapping) and mark.get("ttl") == "1h"
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    for place in _unpriced(body):
+        raise RequestInvalid(f"'{place}' is not priced here.", param=place, code="unsupported_parameter")
+    for place in _stored_files(body.get("messages"), "messages"):
+        raise RequestInvalid(f"'{place}' is a file by its id: send the file itself.", param=place)
+
+
+def _unpriced(body: Mapping[str, Any]) -> Iterator[str]:
+    for name, free in _FREE.items():
+        if body.get(name) is not None and body[name] not in free:
+            yield name
+    for index, tool in enumerate(body.get("tools") or ()):
+        kind = tool.get("type") if isinstance(tool, Mapping) else None
+        if kind not in (None, "custom") and not str(kind).startswith(_CLIENT_TOOLS):
+            yield f"tools.{index}.type"
+    management = body.get("context_management")
+    edits = management.get("edits") if isinstance(management, Mapping) else None
+    for index, edit in enumerate(edits if isinstance(edits, list) else ()):
+        if not (isinstance(edit, Mapping) and str(edit.get("type")).startswith(_FREE_EDITS)):
+            yield f"context_management.edits.{index}.type"
+
+
+def _stored_files(value: Any, where: str) -> Iterator[str]:
+    """Yield the places of files that were uploaded to the provider: those of all callers lie in one account there."""
+    if isinstance(value, Mapping):
+        if value.get("file_id") is not None:
+            yield where
+        for name in ("content", "source"):
+            yield from _stored_files(value.get(name), f"{where}.{name}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _stored_files(each, f"{where}.{index}")
+
+
+def _message(message: Any) -> Any:
+    """Leave out what a message may not have, and what may be about its writer."""
+    if not isinstance(message, Mapping):
+        return message
+    return {name: message[name] for name in _OF_A_MESSAGE if name in message}
+
+
+def _fit_thinking(made: dict[str, Any]) -> list[str]:
+    """Lower the budget of thinking below the output limit. Where none is left, there is no thinking."""
+    thinking = made.get("thinking")
+    if not isinstance(thinking, Mapping) or thinking.get("type") != "enabled":
+        return []
+    budget, limit = thinking.get("budget_tokens"), made["max_tokens"]
+    if not isinstance(budget, int) or budget < limit:
+        return []
+    if limit <= MIN_BUDGET:
+        del made["thinking"]
+        return ["thinking"]
+    made["thinking"] = {**thinking, "budget_tokens": limit - 1}
+    return []

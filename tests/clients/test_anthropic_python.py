@@ -1,0 +1,145 @@
+"""The official Anthropic SDK, unchanged, against a server with real credits and a provider of OpenAI's wire."""
+
+import anthropic
+import httpx2
+import pytest
+from anthropic import Anthropic, AsyncAnthropic
+from anthropic.types import MessageParam, ToolParam
+
+from tests.clients.conftest import OpenAccount
+from tests.support.doubles.openai_server import ANSWER, OpenAIServer
+from tests.support.stack import Stack
+
+MESSAGES: list[MessageParam] = [{"role": "user", "content": "What is 2+2?"}]
+COST = 600  # 1,000 tokens in at 300, 200 out at 1,500
+CHARGED = {"credits_charged": COST, "balance": 1_000_000 - COST}
+WEATHER: ToolParam = {
+    "name": "get_weather",
+    "description": "The weather in a city",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+@pytest.fixture
+def client(stack: Stack, key: str) -> Anthropic:
+    return Anthropic(api_key=key, base_url=stack.url, max_retries=0)
+
+
+def balance(stack: Stack, client: Anthropic) -> tuple[int, int]:
+    headers = {"authorization": f"Bearer {client.api_key}"}
+    balances = httpx2.get(f"{stack.url}/api/chat/limit/", headers=headers).json()
+    return balances["balance"], balances["held"]
+
+
+def test_a_message(stack: Stack, client: Anthropic) -> None:
+    message = client.messages.create(model="test-plain", max_tokens=300, messages=MESSAGES)
+    (block,) = message.content
+    assert block.type == "text"
+    assert block.text == ANSWER
+    assert (message.id[:4], message.model, message.stop_reason) == ("msg_", "test-plain", "end_turn")
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (1000, 200)
+    assert message.to_dict()["yout"] == CHARGED
+    assert balance(stack, client) == (1_000_000 - COST, 0)
+    receipt = httpx2.get(
+        f"{stack.url}/api/billing/charges/{message.id}/", headers={"authorization": f"Bearer {client.api_key}"}
+    )
+    assert receipt.json()["credits"]["charged"] == COST
+
+
+async def test_an_asynchronous_message(stack: Stack, key: str) -> None:
+    async with AsyncAnthropic(auth_token=key, api_key=None, base_url=stack.url, max_retries=0) as client:
+        message = await client.messages.create(model="test-usage-cached", max_tokens=300, messages=MESSAGES)
+    used = message.usage
+    counts = (used.input_tokens, used.cache_read_input_tokens, used.cache_creation_input_tokens, used.output_tokens)
+    assert counts == (1000 - 601 - 102, 601, 102, 33)
+
+
+def test_headers_tell_the_charge_and_the_request(client: Anthropic) -> None:
+    raw = client.messages.with_raw_response.create(model="test-plain", max_tokens=300, messages=MESSAGES)
+    assert raw.headers["x-yout-credits-charged"] == str(COST)
+    assert raw.headers["request-id"] == raw.headers["x-request-id"]
+    assert raw.parse()._request_id == raw.headers["request-id"]
+
+
+def test_a_stream(stack: Stack, client: Anthropic) -> None:
+    with client.messages.create(model="test-plain", max_tokens=300, messages=MESSAGES, stream=True) as stream:
+        events = list(stream)
+    kinds = [event.type for event in events]
+    assert kinds[:2] == ["message_start", "content_block_start"]
+    assert set(kinds[2:-3]) == {"content_block_delta"}
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert events[-2].to_dict()["yout"] == CHARGED
+    assert balance(stack, client) == (1_000_000 - COST, 0)
+
+
+def test_the_stream_helper(client: Anthropic) -> None:
+    with client.messages.stream(model="test-plain", max_tokens=300, messages=MESSAGES) as stream:
+        assert "".join(stream.text_stream) == ANSWER
+        message = stream.get_final_message()
+    assert (message.usage.input_tokens, message.usage.output_tokens, message.stop_reason) == (1000, 200, "end_turn")
+
+
+def test_a_tool_round_trip_with_the_demo_model(client: Anthropic) -> None:
+    question: list[MessageParam] = [{"role": "user", "content": "What is the weather in Paris?"}]
+    first = client.messages.create(model="demo-chat", max_tokens=300, messages=question, tools=[WEATHER])
+    assert first.stop_reason == "tool_use"
+    call = next(block for block in first.content if block.type == "tool_use")
+    assert (call.name, "city" in call.input) == ("get_weather", True)
+    result: MessageParam = {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "21 degrees"}]}
+        ],
+    }
+    history: list[MessageParam] = [*question, {"role": "assistant", "content": first.content}, result]
+    with client.messages.stream(model="demo-chat", max_tokens=300, messages=history, tools=[WEATHER]) as stream:
+        answer = stream.get_final_text()
+    assert "21 degrees" in answer
+
+
+ErrorCase = tuple[dict[str, object], type[anthropic.APIStatusError], str, str | None]
+ERRORS: list[ErrorCase] = [
+    ({"model": "nobody"}, anthropic.NotFoundError, "not_found_error", "model"),
+    ({"max_tokens": 0}, anthropic.BadRequestError, "invalid_request_error", "max_tokens"),
+    ({"messages": []}, anthropic.BadRequestError, "invalid_request_error", "messages"),
+    ({"model": "test-pro"}, anthropic.PermissionDeniedError, "permission_error", None),
+    ({"model": "test-busy"}, anthropic.RateLimitError, "rate_limit_error", None),
+    ({"model": "test-broken"}, anthropic.InternalServerError, "api_error", None),
+    ({"extra_body": {"max_credits": 1}}, anthropic.PaymentRequiredError, "billing_error", None),
+    ({"extra_headers": {"authorization": "Bearer wrong"}}, anthropic.AuthenticationError, "authentication_error", None),
+]
+
+
+@pytest.mark.parametrize("case", ERRORS, ids=lambda case: case[2])
+@pytest.mark.parametrize("stream", [False, True])
+def test_errors_are_the_sdks_own(client: Anthropic, case: ErrorCase, stream: bool) -> None:
+    changes, kind, word, param = case
+    fields: dict[str, object] = {"model": "test-plain", "max_tokens": 300, "messages": MESSAGES, "stream": stream}
+    with pytest.raises(kind) as caught:
+        client.messages.create(**{**fields, **changes})  # type: ignore[call-overload]  # what is wrong is the point
+    error = caught.value
+    assert isinstance(error.body, dict)
+    assert (error.body["type"], error.body["error"]["type"], error.body["error"]["param"]) == ("error", word, param)
+    assert error.request_id == error.body["request_id"]
+    assert "SECRET" not in str(error)
+
+
+async def test_a_stream_that_breaks(stack: Stack, account: OpenAccount) -> None:
+    async with AsyncAnthropic(api_key=await account(1_000_000), base_url=stack.url, max_retries=0) as client:
+        stream = await client.messages.create(model="test-cut", max_tokens=300, messages=MESSAGES, stream=True)
+        with pytest.raises(anthropic.APIStatusError) as caught:
+            async for _ in stream:
+                pass
+    assert isinstance(caught.value.body, dict)
+    assert caught.value.body["error"]["type"] == "api_error"
+    assert caught.value.body["yout"]["credits_charged"] > 0
+
+
+def test_nothing_about_the_caller_goes_upstream(client: Anthropic, upstream: OpenAIServer) -> None:
+    client.messages.create(
+        model="test-plain", max_tokens=300, messages=MESSAGES, metadata={"user_id": "u-17"}, stop_sequences=["x"]
+    )
+    seen = upstream.seen[-1]
+    assert "u-17" not in str(seen)
+    assert (seen.body["stop"], seen.body["max_tokens"]) == (["x"], 300)
+    assert not [name for name in seen.headers if name.lower().startswith(("anthropic", "x-stainless"))]

@@ -1,0 +1,153 @@
+"""Every way in which an upstream can misbehave, for every kind of provider and every client wire, whole and streamed.
+
+The client gets its wire's answer or its wire's error, without any text of the upstream. Nothing stays held, and what is
+charged is charged once.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg import sql
+
+from api.app import WIRES
+from dev.postgres import EmbeddedPostgres
+from tests.conftest import TEMPLATE
+from tests.support.adapter_cases import OURS
+from tests.support.doubles.misbehaviours import MISBEHAVIOURS, Good, Outcome
+from tests.support.doubles.raw_server import RawServer, Visit, serving
+from tests.support.stack import Stack, eventually
+from tests.support.wire_requests import REQUESTS, WireRequest
+
+CREDITS = 50_000_000
+KINDS = sorted(OURS.keys() - {"demo"})
+SETTINGS: dict[str, str] = {}
+"""What a kind's provider needs beside its address and its key."""
+NO_TEXT = {"/v1/embeddings"}
+"""Wires with answers of another kind: their faults are tried where they are tested."""
+QUICK = {
+    "YOUT_UPSTREAM_FIRST_BYTE_TIMEOUT": "2",
+    "YOUT_UPSTREAM_IDLE_TIMEOUT": "2",
+    "YOUT_UPSTREAM_TOTAL_TIMEOUT": "4",
+}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def catalog(port: int) -> str:
+    """A provider and a model for each pair of a kind and a misbehaviour: its base URL says which."""
+    written = []
+    for kind in KINDS:
+        for number in range(len(MISBEHAVIOURS)):
+            name = f"{kind.replace('_', '-')}-{number}"
+            written.append(f"""
+[providers.{name}]
+kind = "{kind}"
+base_url = "http://127.0.0.1:{port}/{kind}/{number}"
+api_key = "sk-SECRET"
+{SETTINGS.get(kind, "")}
+
+[models.test-{name}]
+context_window = 100000
+max_output_tokens = 4000
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [{{ provider = "{name}", model = "m" }}]
+""")
+    return "".join(written)
+
+
+async def misbehave(visit: Visit) -> None:
+    raw = await visit.request()
+    path = raw.split(b" ", 2)[1].decode()
+    _, kind, number, *_ = path.split("/")
+    stream = b'"stream":true' in raw.replace(b" ", b"") or "streamGenerateContent" in path
+    cases = OURS[kind]
+    body = next(iter(cases.streams.values())).raw if stream else next(iter(cases.answers.values()))
+    await list(MISBEHAVIOURS.values())[int(number)].script(visit, Good(body, stream))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def upstream() -> AsyncIterator[RawServer]:
+    async with serving(misbehave) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(
+    postgres: EmbeddedPostgres, upstream: RawServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stack]:
+    name = f"misbehaviour_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+    state = tmp_path_factory.mktemp("misbehaviour")
+    (state / "catalog.toml").write_text(catalog(upstream.port))
+    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=QUICK)
+    with started.running("api"):
+        yield started
+
+
+@pytest.fixture(scope="module")
+def key(stack: Stack) -> str:
+    return stack.account(CREDITS)
+
+
+@dataclass(frozen=True)
+class Case:
+    kind: str
+    request: WireRequest
+    stream: bool
+
+    def __str__(self) -> str:
+        return f"{self.kind} over {self.request.path}{', streamed' if self.stream else ''}"
+
+
+CASES = [Case(kind, request, stream) for kind in KINDS for request in REQUESTS.values() for stream in request.modes]
+
+
+async def test_every_wire_that_generates_text_is_tried() -> None:
+    assert {wire.path for wire in WIRES} - NO_TEXT == set(REQUESTS)
+
+
+@pytest.mark.parametrize("name", MISBEHAVIOURS)
+async def test_a_misbehaviour(name: str, stack: Stack, key: str) -> None:
+    misbehaviour, number = MISBEHAVIOURS[name], list(MISBEHAVIOURS).index(name)
+    headers = {"authorization": f"Bearer {key}"}
+    limits = httpx2.Limits(max_connections=24)
+    async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=60, limits=limits) as client:
+
+        async def call(case: Case) -> httpx2.Response:
+            model = f"test-{case.kind.replace('_', '-')}-{number}"
+            return await client.post(case.request.path, json=case.request.body(model, stream=case.stream))
+
+        before = (await client.get("/api/chat/limit/")).json()["balance"]
+        answers = await asyncio.gather(*(call(case) for case in CASES))
+        problems = [
+            f"{case}: {problem}"
+            for case, answer in zip(CASES, answers, strict=True)
+            for problem in case.request.problems(answer, misbehaviour, stream=case.stream)
+        ]
+        assert not problems, "\n".join(problems)
+        charged = sum(case.request.charged(answer) for case, answer in zip(CASES, answers, strict=True))
+
+        async def settled() -> dict[str, Any] | None:
+            limit: dict[str, Any] = (await client.get("/api/chat/limit/")).json()
+            return limit if limit["held"] == 0 else None
+
+        limit = await eventually(settled)
+    assert limit is not None
+    assert before - limit["balance"] == charged
+    assert (charged > 0) == (misbehaviour.outcome is not Outcome.ERROR) or misbehaviour.outcome is Outcome.ERROR_OR_CUT
+    assert "SECRET" not in stack.log("api")
+
+
+async def test_the_books_are_right_in_the_end(stack: Stack) -> None:
+    audit = await asyncio.to_thread(stack.yout, "audit")
+    assert audit["findings"] == []
