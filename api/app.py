@@ -42,6 +42,7 @@ from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
+from api.wire.openai_completions import OpenAICompletions
 from api.wire.openai_embeddings import OpenAIEmbeddings
 from api.wire.openai_responses import OpenAIResponses
 from web.shares import SharedPages
@@ -52,6 +53,7 @@ WIRES: tuple[ClientWire, ...] = (
     NativeChat(),
     AnthropicMessages(),
     OpenAIEmbeddings(),
+    OpenAICompletions(),
 )
 """Every client wire of this API."""
 

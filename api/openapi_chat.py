@@ -3,6 +3,7 @@
 from typing import Any
 
 from api import idempotency
+from domain.privacy import PrivacyClass
 
 ERROR = {"$ref": "#/components/schemas/Error"}
 YOUT = {
@@ -22,7 +23,7 @@ _USAGE = {
     },
     "description": "What was billed. The details are there when the provider counted them.",
 }
-_ANSWER = {
+_ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["id", "object", "created", "model", "choices", "usage", "yout"],
     "properties": {
@@ -42,11 +43,22 @@ STRICT = {
     "schema": {"type": ["string", "null"], "enum": ["true", "false", None]},
     "description": "`true`: as `strict` in the body.",
 }
+PRIVACY = {
+    "name": "x-yout-privacy",
+    "in": "header",
+    "required": False,
+    "schema": {"type": ["string", "null"], "enum": ["default", "strict", None]},
+    "description": "As `privacy` in the body: the stricter of both counts.",
+}
 DROPPED = {
     "x-yout-dropped-parameters": {
         "schema": {"type": "string"},
         "description": "Parameters of the request that the model's provider was not sent, with commas between them.",
-    }
+    },
+    "x-yout-privacy-class": {
+        "schema": {"type": "string", "enum": [each.value for each in PrivacyClass]},
+        "description": "What the provider that answers keeps of the call.",
+    },
 }
 ONCE = {
     "name": idempotency.HEADER,
@@ -77,6 +89,12 @@ LIMITS = {
         "description": "A parameter that no provider of the model is sent is a 400 `unsupported_parameter`, before "
         "anything is held. Without it such a parameter is dropped, and named in `x-yout-dropped-parameters`.",
     },
+    "privacy": {
+        "type": ["string", "null"],
+        "enum": ["default", "strict", None],
+        "description": "`strict`: only routes of the class `zero_retention` answer. A model without one is a 400 "
+        "`unsupported_parameter`, before anything is sent or held.",
+    },
 }
 RUNNING = {
     "description": "The same request is still running",
@@ -95,7 +113,7 @@ CHAT: dict[str, Any] = {
     "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
     "operationId": "create_chat_completion",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "messages"],
         {
@@ -142,7 +160,7 @@ NATIVE: dict[str, Any] = {
     "`keep_history` says so.",
     "operationId": "stream_chat",
     "security": [{"HTTPBearer": []}, {"APIKeyCookie": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model"],
         {
@@ -208,7 +226,7 @@ EMBEDDINGS: dict[str, Any] = {
     "summary": "Embeddings, as OpenAI has them",
     "operationId": "create_embeddings",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "input"],
         {
@@ -234,6 +252,69 @@ EMBEDDINGS: dict[str, Any] = {
             "description": "The vectors, with what they cost",
             "headers": DROPPED,
             "content": {"application/json": {"schema": _EMBEDDINGS}},
+        },
+        "409": RUNNING,
+    },
+}
+_TEXT_CHOICE = {
+    "type": "object",
+    "required": ["text", "index", "logprobs", "finish_reason"],
+    "properties": {
+        "text": {"type": "string"},
+        "index": {"type": "integer", "description": "That of the prompt times `n`, and that of the choice."},
+        "logprobs": {"type": ["object", "null"]},
+        "finish_reason": {"type": ["string", "null"]},
+    },
+}
+COMPLETIONS: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Text completions, OpenAI's legacy endpoint; `stream: true` for server-sent events",
+    "description": "A chat model gets the prompt as one message. `suffix`, `echo`, `best_of`, several prompts and "
+    "arrays of tokens need a provider that has this endpoint; elsewhere they are 400 `unsupported_parameter`.",
+    "operationId": "create_completion",
+    "security": [{"HTTPBearer": []}],
+    "parameters": [ONCE, STRICT],
+    "requestBody": body(
+        ["model", "prompt"],
+        {
+            "model": {"type": "string", "examples": ["demo-chat"]},
+            "prompt": {
+                "oneOf": [
+                    {"type": "string"},
+                    {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                    _TOKENS,
+                    {"type": "array", "minItems": 1, "items": _TOKENS},
+                ]
+            },
+            "stream": {"type": ["boolean", "null"]},
+            "n": {"type": ["integer", "null"], "minimum": 1},
+            "best_of": {"type": ["integer", "null"], "minimum": 1},
+            "echo": {"type": ["boolean", "null"]},
+            "suffix": {"type": ["string", "null"]},
+            "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 5},
+            "max_tokens": {"type": ["integer", "null"], "minimum": 0, "default": 16},
+            "max_credits": LIMITS["max_credits"],
+            "strict": LIMITS["strict"],
+        },
+    ),
+    "responses": {
+        "200": {
+            "description": "The answer, with what it cost; or a stream of chunks that ends with `data: [DONE]`",
+            "headers": DROPPED,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        **_ANSWER,
+                        "properties": {
+                            **_ANSWER["properties"],
+                            "id": {"type": "string", "description": "`cmpl-…`; also the id of its charge."},
+                            "object": {"const": "text_completion"},
+                            "choices": {"type": "array", "items": _TEXT_CHOICE},
+                        },
+                    }
+                },
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
         },
         "409": RUNNING,
     },

@@ -8,19 +8,20 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from api import auth, idempotency, media, receipts
+from api import auth, deps, idempotency, media, privacy, receipts
 from api.body import LargeBodyRoute, body_bytes
-from api.chat import is_strict
+from api.chat import under_headers
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import openai_chat, openai_embeddings
+from api.wire import openai_chat, openai_completions, openai_embeddings
 from api.wire.native_chat import NativeChat
 from db import accounts
 from domain import pricing
 from domain.caller import Caller
 from domain.catalog import Modality, Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
+from domain.key_rules import KeyRules
 from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
@@ -32,8 +33,8 @@ from gateway.wire import ModelCall
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
     "description": (
-        "The body of the call, as `/v1/chat/completions` or `/v1/embeddings` takes it; as `/api/chat/stream/`, with "
-        "`message`, `save` or `conversation_id`; or as `/api/media/…/`, for its models"
+        "The body of the call, as `/v1/chat/completions`, `/v1/completions` or `/v1/embeddings` takes it; as "
+        "`/api/chat/stream/`, with `message`, `save` or `conversation_id`; or as `/api/media/…/`, for its models"
     ),
     "required": True,
     "content": {
@@ -101,13 +102,11 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     model = resources.catalog().find(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
-        priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
+        priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = replace(
-        _parsed(parsed, model), big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope)
-    )
-    if is_strict(idempotency.named(http.scope["headers"])):
-        request = replace(request, strict=True)
+    request = under_headers(_parsed(privacy.without(parsed), model), parsed, idempotency.named(http.scope["headers"]))
+    request = request.under(KeyRules(privacy=caller.credential.privacy))
+    request = replace(request, big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
     if request.continues:
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))
@@ -121,14 +120,16 @@ def _parsed(body: dict[str, Any], model: Model | None) -> ModelCall:
     """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone."""
     if model is not None and model.modality is Modality.EMBEDDING:
         return openai_embeddings.parse(body)
+    if body.get("prompt") is not None and body.get("messages") is None:
+        return openai_completions.parse(body)
     if any(body.get(name) is not None for name in ("message", "save", "conversation_id")):
         return replace(NativeChat().parse(body), stream=True)
     return openai_chat.parse(body)
 
 
-def _media_fields(kind: Kind, parsed: dict[str, Any]) -> dict[str, Any]:
+def _job_request(kind: Kind, parsed: dict[str, Any], caller: Caller) -> JobRequest:
     try:
-        return media.BODIES[kind].model_validate(parsed).fields()
+        return media.BODIES[kind].model_validate(parsed).order(kind, caller)
     except ValidationError as invalid:  # answered like that of the endpoint itself
         raise RequestValidationError(
             [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors()]

@@ -51,7 +51,9 @@ class InputTokens:
     bound: int
     """The upper bound, which a hold pays for."""
     least: int = 0
-    """What no vendor counts fewer than: text alone, without the error of our count."""
+    """What no vendor counts fewer than: text alone, without the error of our count. Of several inputs, the longest."""
+    longest: int | None = None
+    """The count of the longest of several inputs. None: there is one."""
 
 
 def of_request(

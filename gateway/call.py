@@ -33,7 +33,7 @@ from providers.base import (
     WholeAnswer,
 )
 
-GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
+GATEWAY_FIELDS = frozenset({"max_credits", "strict", "privacy"})
 """Fields that are for this server and never go upstream."""
 SAMPLING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
@@ -94,8 +94,7 @@ class Call:
     @property
     def max_input(self) -> int:
         """The most input tokens that a provider may report and still be believed."""
-        inputs = 1 if self.request.embedding is None else len(self.request.embedding.inputs)
-        return max((self.model.context_window or pricing.MAX_TOKENS) * inputs, self.input.bound)
+        return max((self.model.context_window or pricing.MAX_TOKENS) * self.request.inputs, self.input.bound)
 
     def grows_on(self, route: Route) -> bool:
         return hold_grows(self.request, route)
@@ -125,7 +124,7 @@ class Call:
         A strict call loses nothing of what its caller wrote.
         """
         fresh = error.unsupported - self.left_out.get(route.key, frozenset())
-        if not fresh or ((self.request.strict or self.reserved.strict) and not fresh <= SET_HERE):
+        if not fresh or (self.request.strict and not fresh <= SET_HERE):
             return False
         self.left_out[route.key] = error.unsupported | self.left_out.get(route.key, frozenset())
         return True

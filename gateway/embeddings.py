@@ -53,6 +53,7 @@ def input_tokens(request: EmbeddingRequest, model: Model, count: CountText) -> I
         sum(counted.count for counted in each),
         sum(counted.bound for counted in each),
         sum(counted.least for counted in each),
+        max(counted.count for counted in each),
     )
     if total.least > MAX_TOKENS:
         raise ContextLengthExceeded(

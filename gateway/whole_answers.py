@@ -52,7 +52,7 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
         call.begin(attempt)
         if attempt.pause:
             await asyncio.sleep(attempt.pause)
-        upstream = calls.upstream(attempt.route.provider.name).keyed(attempt.key)
+        upstream = calls.upstream_of(call, attempt.route).keyed(attempt.key)
         routed = call.on_route(attempt.route, upstream)
         body = await _ask(upstream, call, routed)
         try:

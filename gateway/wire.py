@@ -1,12 +1,14 @@
 """The values between the gateway and a client wire (`api.wire.base`): a parsed request, and an answer to write."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-from domain.errors import GatewayError
+from domain.errors import GatewayError, RequestInvalid
+from domain.key_rules import NO_RULES, KeyRules
 from domain.pricing import Usage
+from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Admitted
 from providers.base import Delta, NativeRequest
@@ -33,6 +35,16 @@ class EmbeddingRequest:
 
 
 @record
+class CompletionRequest:
+    """What a request for text completions asks for. `ModelCall.native` has it for routes that take it as it is."""
+
+    inputs: tuple[str | list[int], ...] = field(repr=False)
+    """The prompts, and the suffix if there is one."""
+    inexpressible: RequestInvalid | None = field(default=None, repr=False)
+    """Names the field that no chat can express. None: `ModelCall.body` is a chat that means the same."""
+
+
+@record
 class ModelCall:
     """One request to a model, in the gateway's words."""
 
@@ -48,6 +60,8 @@ class ModelCall:
     max_credits: int | None = None
     strict: bool = False
     """A parameter that no provider of this model takes is refused, not dropped."""
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    """The weakest class of a route that may answer."""
     big: bool = False
     """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
@@ -58,11 +72,19 @@ class ModelCall:
     """The request in the client's own shape: for a provider that speaks the same wire."""
     embedding: EmbeddingRequest | None = None
     """Set for a request for embeddings. `body` is then OpenAI's body of that endpoint."""
+    completion: CompletionRequest | None = None
+    """Set for a request for text completions. `body` is then a chat of its first prompt."""
     untranslated: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What only `native` has, by the client's names. Dropped for any other provider; held for as input."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
     of dropped parameters, say what the client wrote."""
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs it has, each of which may fill the model's window."""
+        several = self.embedding or self.completion
+        return 1 if several is None else len(several.inputs)
 
     @property
     def kind(self) -> str:
@@ -75,6 +97,13 @@ class ModelCall:
             if (end == len(name) or name[end] in ".[") and name[:end] in self.places:
                 return self.places[name[:end]] + name[end:]
         return name
+
+    def under(self, rules: KeyRules) -> "ModelCall":
+        """Return the request as a key with these rules makes it. A key's rules are never loosened."""
+        if rules == NO_RULES:
+            return self
+        privacy = PrivacyClass.strongest(self.privacy, rules.privacy.required)
+        return replace(self, strict=self.strict or rules.strict, privacy=privacy)
 
     @property
     def continues(self) -> bool:

@@ -70,7 +70,7 @@ def _inputs(body: dict[str, Any]) -> tuple[str | list[int], ...]:
     if isinstance(given, str):
         return (given,)
     if type(given[0]) is int:
-        _check_tokens(given, "input")
+        check_tokens(given, "input")
         return (given,)
     if len(given) > MAX_INPUTS:
         raise RequestInvalid(f"'input' must have at most {MAX_INPUTS} elements.", param="input")
@@ -91,10 +91,10 @@ def _check_input(given: object, kind: type, where: str) -> None:
     if not given:
         raise RequestInvalid(f"'{where}' must not be empty.", param=where)
     if isinstance(given, list):
-        _check_tokens(given, where)
+        check_tokens(given, where)
 
 
-def _check_tokens(given: list[Any], where: str) -> None:
+def check_tokens(given: list[Any], where: str) -> None:
     if set(map(type, given)) != {int}:
         raise RequestInvalid(f"'{where}' must have integers only.", param=where, code="invalid_type")
     if min(given) < 0 or max(given) > MAX_TOKEN_ID:

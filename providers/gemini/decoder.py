@@ -61,7 +61,8 @@ class GeminiDecoder:
             yield from self.responses(upstream_json.read_whole(b"".join(self._document).lstrip(_BLANK)))
         else:
             yield from self._read(self._events.end())
-        yield from self._end()
+        if not self._done:
+            yield from self._end()
 
     def responses(self, value: Any) -> Iterator[ProviderEvent]:
         """Read one response, or several in an array."""
@@ -77,7 +78,8 @@ class GeminiDecoder:
             if isinstance(event, sse.Failure):
                 raise errors.within(_value(event.data), self._call.body)
             if event.strip() == b"[DONE]":  # a proxy's
-                continue
+                yield from self._end()
+                return
             value, doubtful = upstream_json.read(event, MAX_VALUES)
             yield from self.responses(upstream_json.repaired(value) if doubtful else value)
 

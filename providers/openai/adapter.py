@@ -8,9 +8,10 @@ from typing import Any
 
 from domain.catalog import Provider
 from domain.errors import ContextLengthExceeded, GatewayError
-from providers import assembled, upstream_json
+from providers import assembled, signals, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
-from providers.openai import errors, request, unsupported, whole
+from providers.openai import completions, errors, request, unsupported, whole
+from providers.openai.completions import CompletionsDecoder
 from providers.openai.decoder import OpenAIDecoder
 from providers.openai.headers import headers_of
 
@@ -19,25 +20,29 @@ class OpenAIAdapter:
     """Implements `providers.base.ChatAdapter`."""
 
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
-        self._url = provider.base_url.rstrip("/") + "/chat/completions"
-        self._openrouter = openrouter
+        self._base = provider.base_url.rstrip("/")
+        self._kind = "openrouter" if openrouter else provider.kind
         self._headers = headers_of(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
+        native = completions.is_native(call)
         body, dropped = self._payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
+        url = self._base + ("/completions" if native else "/chat/completions")
+        signal = signals.of(self._kind, frozenset() if native else call.capabilities)  # completions have no `store`
+        return signals.finished(url, headers, body, signal, dropped=dropped, native=native)
 
     def _payload(self, call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
-        return request.payload(call, openrouter=self._openrouter)
+        return completions.payload(call) if completions.is_native(call) else request.payload(call)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
-            return assembled.answer(_events(OpenAIDecoder(call), body))
-        return whole.answer(call, upstream_json.read_whole(body))
+            return assembled.answer(_events(self.decoder(call), body))
+        read = completions.answer if completions.is_native(call) else whole.answer
+        return read(call, upstream_json.read_whole(body))
 
     def decoder(self, call: ChatCall) -> OpenAIDecoder:
-        return OpenAIDecoder(call)
+        return CompletionsDecoder(call) if completions.is_native(call) else OpenAIDecoder(call)
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
         error = errors.of(status, headers, body, call.body)

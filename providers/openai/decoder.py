@@ -6,7 +6,7 @@ from typing import Any
 from domain.errors import UpstreamError
 from domain.pricing import Usage
 from providers import sse, upstream_json
-from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
+from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report, WholeAnswer
 from providers.openai import errors, shapes, text, usage, whole
 from providers.openai.calls import ToolCalls
 from providers.openai.surrogates import Halves
@@ -103,11 +103,14 @@ class OpenAIDecoder:
         self._whole.append(data)
 
     def _answer(self, body: bytes) -> Iterator[ProviderEvent]:
-        complete = whole.answer(self._call, upstream_json.read_whole(body.lstrip(_BLANK)))
+        complete = self._read_whole(upstream_json.read_whole(body.lstrip(_BLANK)))
         yield from self._accept()
         yield from whole.events(complete)
         self._done = True
         yield Done()
+
+    def _read_whole(self, body: Any) -> WholeAnswer:
+        return whole.answer(self._call, body)
 
     def _accept(self) -> Iterator[ProviderEvent]:
         if not self._accepted:

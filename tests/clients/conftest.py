@@ -16,7 +16,14 @@ from domain.sealing import Wrapping
 from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.bank import open_account
-from tests.support.doubles import anthropic_server, embeddings_wire, malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles import (
+    anthropic_server,
+    completions_wire,
+    embeddings_wire,
+    malformed_chunks,
+    raw_answers,
+    usage_variants,
+)
 from tests.support.doubles.anthropic_server import AnthropicServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
@@ -103,6 +110,15 @@ credits_per_1k_input = 300
 credits_per_1k_output = 1500
 routes = [ { provider = "foreign", model = "plain" } ]
 """
+KEPT = """
+[providers.gallery]
+kind = "demo"
+
+[models.test-image-kept]
+modality = "image"
+credits_per_image = 100
+routes = [ { provider = "gallery", model = "demo-image" } ]
+"""
 COSTED = """
 [models.test-costed]
 name = "What its provider bills for it is known"
@@ -149,22 +165,42 @@ kind = "openai"
 base_url = "{upstream}"
 capabilities = ["stream_usage", "abort_stops_billing", "meterable"]
 
+[providers.texts]
+kind = "openai"
+base_url = "{upstream}"
+capabilities = ["abort_stops_billing", "completions"]
+
 [providers.unreachable]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
+
+[providers.private]
+kind = "openai"
+base_url = "{upstream}"
+api_key = "sk-private"
+privacy = "zero_retention"
 """
     models = {f"test-{name}": [f"foreign/{name}"] for name in BEHAVIOURS} | {
         "test-metered": ["metered/writes"],
         "test-throat": ["foreign/role-then-error", "foreign/plain"],
         "test-second": ["unreachable/x", "foreign/plain"],
         "test-unreachable": ["unreachable/x"],
+        "test-private": ["foreign/plain", "private/plain"],
+        "test-private-away": ["private/broken", "foreign/plain"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
     embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
         "test-embed-second": ["unreachable/x", "foreign/embed-broken", "foreign/embed-fewer", "foreign/embed"],
     }
+    texts = {f"test-{name}": [f"texts/{name}"] for name in completions_wire.MODELS} | {
+        "test-text-second": ["unreachable/x", "texts/text-broken", "texts/text"],
+        "test-text-chat-second": ["texts/text-broken", "foreign/plain"],
+    }
+    written += [text_model(name, *routes) for name, routes in texts.items()]
     written += [embedding_model(name, *routes) for name, routes in embedders.items()]
-    return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
+    return (
+        provider + "".join(written) + TIERED + EXTRAS + KEPT + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
+    )
 
 
 @pytest.fixture(scope="session")

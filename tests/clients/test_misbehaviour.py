@@ -26,7 +26,7 @@ from tests.support.stack import Stack, eventually
 from tests.support.wire_requests import REQUESTS, WireRequest
 
 CREDITS = 50_000_000
-KINDS = sorted(OURS.keys() - {"demo"})
+KINDS = sorted(OURS.keys() - {"demo", "vertex"})
 SETTINGS: dict[str, str] = {}
 """What a kind's provider needs beside its address and its key."""
 NO_TEXT = {"/v1/embeddings"}

@@ -172,7 +172,7 @@ def test_a_replay_says_all_of_the_answer(wire: ClientWire) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"q": "cut'}}
     message = {"role": "assistant", "content": "one two", "tool_calls": [{"index": 0, **call}]}
     choices = [{"index": 0, "message": message, "finish_reason": "length"}]
-    body = {"id": "chatcmpl-1", "created": 1, "model": "demo-chat", "choices": choices}
+    body = {"id": "chatcmpl-1", "created": 1, "model": "demo-chat", "choices": choices, "usage": {}}
     bill = Bill(Usage(9, 2, UsageSource.PROVIDER), charged=10, balance=90, held=20)
     answer = CompletedAnswer(body, json.dumps(body).encode())
     request = ModelCall("demo-chat", {"messages": []}, stream=True)

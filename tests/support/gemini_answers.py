@@ -135,6 +135,11 @@ STREAMS: dict[str, tuple[bytes, str, int | None]] = {
         None,
     ),
     "NaN and half a character": (NAN, "a\ufffd", None),
+    "[DONE] and more, as of a proxy": (
+        events(response(text("a")), ENDED) + b"data: [DONE]\n\ndata: {SECRET\n\n",
+        "a",
+        2,
+    ),
     "an array, as without alt=sse": (json.dumps([response(text("a")), ENDED]).encode(), "a", 2),
 }
 BROKEN: dict[str, bytes] = {

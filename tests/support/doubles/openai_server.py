@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.support.doubles import embeddings_wire, malformed_chunks, raw_answers, usage_variants
+from tests.support.doubles import completions_wire, embeddings_wire, malformed_chunks, raw_answers, usage_variants
 from tests.support.doubles.threaded_app import ThreadedApp
 
 ANSWER = "The answer is four."
@@ -73,9 +73,18 @@ class OpenAIServer(ThreadedApp):
     def routes(self, app: web.Application) -> None:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embed)
+        app.router.add_post("/v1/completions", self._complete)
 
     def stopping(self) -> None:
         self.release.set()
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.seen.append(Seen(body, dict(request.headers)))
+        status, answer = completions_wire.whole(body)
+        if status != 200 or not body.get("stream"):
+            return web.json_response(answer, status=status)
+        return web.Response(body=b"".join(completions_wire.events(body)), content_type="text/event-stream")
 
     async def _embed(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -189,7 +189,12 @@ async def test_the_operator_names_the_origins_that_may_call() -> None:
 def test_every_header_of_ours_is_exposed_to_pages() -> None:
     written = "".join(path.read_text() for path in (ROOT / "api").rglob("*.py"))
     sent = set(re.findall(r"x-yout-[a-z]+(?:-[a-z]+)*", written)) | {"retry-after-ms", "x-should-retry"}
-    no_answers = {"x-yout-strict", "x-yout-scope", "x-yout-callers"}  # of a request, and of the OpenAPI document
+    no_answers = {
+        "x-yout-strict",
+        "x-yout-privacy",
+        "x-yout-scope",
+        "x-yout-callers",
+    }  # of a request, and of the OpenAPI document
     assert sent - no_answers <= set(EXPOSED)
 
 
@@ -246,7 +251,7 @@ async def test_a_wrong_base_url_is_named(client: httpx2.AsyncClient, path: str, 
     assert hint in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/responses", "/v1/completions", "/a/b/c/d", "/" + "/".join("v1" * 3000)])
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/a/b/c/d", "/" + "/".join("v1" * 3000)])
 async def test_no_endpoint_is_named_that_is_not_there(client: httpx2.AsyncClient, path: str) -> None:
     answer = await client.post(path)
     assert answer.status_code == 404
@@ -261,7 +266,10 @@ async def test_the_root_is_a_page(client: httpx2.AsyncClient) -> None:
 
 POSTS = [
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
+    ("POST", "/v1/responses"),
+    ("POST", "/v1/messages"),
     ("POST", "/api/chat/stream/"),
     ("POST", "/api/media/image/"),
     ("POST", "/api/media/video/"),

@@ -262,8 +262,8 @@ routes = [{ provider = "openai", model = "nobody-knows" }]
 def test_everything_wrong_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     *kinds, last = sorted(KINDS)
     abilities = (
-        "'store', 'meterable', 'abort_stops_billing', 'stream_usage', 'max_completion_tokens', 'developer_role' or "
-        "'disable_logging'"
+        "'store', 'meterable', 'abort_stops_billing', 'stream_usage', 'max_completion_tokens', 'developer_role', "
+        "'completions' or 'disable_logging'"
     )
     assert problems(tmp_path, ALL_WRONG) == [
         "my.toml:2: exchange.markup: must be a decimal number > 0 with at most 12 places",

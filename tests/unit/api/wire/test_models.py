@@ -48,8 +48,8 @@ def test_a_text_model_in_three_vocabularies(catalog: Catalog) -> None:
     openrouter = {
         "context_length": 1_000_000,
         "architecture": {
-            "modality": "text+image->text",
-            "input_modalities": ["text", "image"],
+            "modality": "text+image+file->text",
+            "input_modalities": ["text", "image", "file"],
             "output_modalities": ["text"],
             "tokenizer": "Other",
             "instruct_type": None,
