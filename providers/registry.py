@@ -14,8 +14,10 @@ from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
 from providers.gemini import request as gemini_request
 from providers.gemini import vertex
 from providers.gemini.adapter import GeminiAdapter
-from providers.openai import request
+from providers.gemini.embeddings import GeminiEmbeddings
+from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.azure import AzureAdapter
 from providers.openai.embeddings import OpenAIEmbeddings
 
 
@@ -49,12 +51,17 @@ def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
+def _azure(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(AzureAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
 def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(AnthropicAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
 
 
 def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(GeminiAdapter(provider, models="models"), upstream.transport, upstream.timeouts)
+    adapter, embeddings = GeminiAdapter(provider, models="models"), GeminiEmbeddings(provider)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
 def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
@@ -74,10 +81,11 @@ _EMBEDDING = frozenset({Modality.EMBEDDING})
 _MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
+    "azure": Kind(_TEXT, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
-    "gemini": Kind(_TEXT, gemini_request.PARAMETERS, chat=_gemini),
+    "gemini": Kind(_TEXT | _EMBEDDING, gemini_request.PARAMETERS, chat=_gemini),
     "vertex": Kind(
         _TEXT,
         gemini_request.PARAMETERS,
