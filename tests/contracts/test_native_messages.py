@@ -13,7 +13,7 @@ from gateway import replays
 from providers.anthropic.adapter import AnthropicAdapter
 from providers.openai.adapter import OpenAIAdapter
 from tests.support.adapter_case import SECRET, provider
-from tests.support.doubles.chat_calls import model
+from tests.support.doubles.chat_calls import model, route
 from tests.support.wire_app import KEY, WireApp
 
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
@@ -241,3 +241,13 @@ async def test_it_goes_to_no_provider_of_another_wire() -> None:
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["param"]) == (400, "invalid_request_error", "tools.1")
     assert app.transport.requests == []
+
+
+@pytest.mark.parametrize(("name", "role"), [("claude-haiku-4-5", "user"), ("claude-opus-5", "system")])
+async def test_a_message_of_the_system_goes_to_a_model_that_takes_it(name: str, role: str) -> None:
+    served = model(route().model_copy(update={"model": name}))
+    app = WireApp(AnthropicAdapter(provider("anthropic")), [AnthropicMessages()], served)
+    async with app.http:
+        await post(app, messages=[BODY["messages"][0], {"role": "system", "content": "Be brief."}])
+    sent = json.loads(app.transport.requests[0].body)
+    assert [message["role"] for message in sent["messages"]] == ["user", role]
