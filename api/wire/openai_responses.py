@@ -112,6 +112,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         strict=call.strict,
         native=NativeRequest(WIRE, native),
         untranslated={**rest, **tools.untranslated, **conversation.untranslated},
+        untranslatable=frozenset(conversation.compacted),
         optional=frozenset({"web_search_options"}),
         places=places,
     )

@@ -31,6 +31,8 @@ class Conversation:
         """The client's names of parts of the messages."""
         self.untranslated: dict[str, Any] = {}
         """Items that only OpenAI understands, by the client's names."""
+        self.compacted: list[str] = []
+        """The names of those that stand for a conversation: without them a request makes no sense."""
         self._turn: dict[str, Any] | None = None
         """The assistant's message that the next item may belong to."""
         self._attached: list[tuple[dict[str, Any], str]] = []
@@ -53,6 +55,7 @@ class Conversation:
             raise RequestInvalid(f"'{at}' is a reference. {_NO_STORE}", param=at, code="unsupported_parameter")
         if kind in _SERVER_CALLS or kind == "compaction":
             self.untranslated[at] = item
+            self.compacted += [at] if kind == "compaction" else []
             return
         read = _READERS.get(kind) if isinstance(kind, str) else None
         if read is None:
