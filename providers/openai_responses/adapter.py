@@ -9,11 +9,11 @@ from typing import Any
 
 from domain.catalog import Provider
 from domain.errors import GatewayError, UpstreamError
-from providers import assembled, upstream_json
+from providers import assembled, signals, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
 from providers.openai_responses import errors, native, request
 from providers.openai_responses.decoder import ResponsesDecoder
-from providers.openai_responses.native import is_native
+from providers.openai_responses.native import WIRE, is_native
 
 
 class ResponsesAdapter:
@@ -26,8 +26,8 @@ class ResponsesAdapter:
     def request(self, call: ChatCall) -> UpstreamRequest:
         body, dropped = _payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        written = upstream_json.written(body)
-        return UpstreamRequest(self._url, headers, written, dropped=dropped, native=is_native(call))
+        signal = signals.of(WIRE, call.capabilities)
+        return signals.finished(self._url, headers, body, signal, dropped=dropped, native=is_native(call))
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         decoder = ResponsesDecoder(call)

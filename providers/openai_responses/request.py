@@ -49,7 +49,7 @@ def always(call: ChatCall) -> dict[str, Any]:
     """Our own fields. They are set last: no caller's field replaces one."""
     limit = max(call.output_limit, MIN_OUTPUT_TOKENS)
     streams = {"stream": True} if call.stream else {}
-    return {"model": call.model, "max_output_tokens": limit, "store": False, **streams}
+    return {"model": call.model, "max_output_tokens": limit, **streams}
 
 
 def searches(body: Mapping[str, Any]) -> dict[str, Any]:
