@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domain.errors import RequestInvalid
+from domain.request_fields import NEVER_SENT
+from providers.anthropic import native_fields
 from providers.anthropic.reasoning import MIN_BUDGET
 from providers.base import ChatCall
 
@@ -27,7 +29,6 @@ _FREE: Mapping[str, tuple[Any, ...]] = {
 """Fields that may cost extra, and their values that do not."""
 _FREE_EDITS = "clear_"
 """Edits of the context that only leave parts out. Another one may read the input twice."""
-_OF_A_MESSAGE = ("role", "content")
 _CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
 """Tools of Anthropic's that the client runs: they cost what their tokens cost."""
 _CONTEXT = "context-management-2025-06-27"
@@ -41,7 +42,7 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     everything = "*" in call.passes
     made, dropped = {}, []
     for name, value in body.items():
-        if name in _SET_HERE or value is None:
+        if name in _SET_HERE or name in NEVER_SENT or value is None:
             continue
         if name in call.drops:
             dropped.append(name)
@@ -49,7 +50,8 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
             made[name] = value
         elif value not in _FREE.get(name, ()):
             dropped.append(name)
-    made["messages"] = [_message(each) for each in body.get("messages") or ()]
+    made["messages"] = list(body.get("messages") or ())
+    dropped += native_fields.clean(made, call.passes, call.drops)
     if body.get("output_format") is not None:  # the older place of it
         made["output_config"] = {"format": body["output_format"], **made.get("output_config", {})}
     made["model"], made["max_tokens"] = call.model, call.output_limit
@@ -119,13 +121,6 @@ def _stored_files(value: Any, where: str) -> Iterator[str]:
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield from _stored_files(each, f"{where}.{index}")
-
-
-def _message(message: Any) -> Any:
-    """Leave out what a message may not have, and what may be about its writer."""
-    if not isinstance(message, Mapping):
-        return message
-    return {name: message[name] for name in _OF_A_MESSAGE if name in message}
 
 
 def _fit_thinking(made: dict[str, Any]) -> list[str]:

@@ -57,7 +57,7 @@ def test_what_is_not_known_is_dropped_and_named_and_nothing_is_about_the_caller(
         "model": OLD,
         "max_tokens": 4000,
     }
-    assert request.dropped == ("diagnostics", "user_profile_id")
+    assert request.dropped == ("diagnostics", "user_profile_id", "messages.name", "messages.id")
 
 
 @pytest.mark.parametrize(
