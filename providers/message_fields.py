@@ -93,19 +93,19 @@ class _Cleaner:
         return False
 
 
-def cleaned(rules: Rules) -> Callable[..., tuple[list[Any], tuple[str, ...]]]:
-    """Make a function that returns a list with known fields only, and the names of the fields that were left out."""
-
-    def of(values: list[Any], passes: Collection[str], drops: Collection[str]) -> tuple[list[Any], tuple[str, ...]]:
+def _cleaned(rules: Rules) -> Callable[..., tuple[list[Any], tuple[str, ...]]]:
+    def cleaned(
+        values: list[Any], passes: Collection[str], drops: Collection[str]
+    ) -> tuple[list[Any], tuple[str, ...]]:
         cleaner = _Cleaner(passes, drops)
         return cleaner.all(values, rules), tuple(cleaner.lost)
 
-    return of
+    return cleaned
 
 
 CLEANED: Mapping[str, Callable[..., tuple[list[Any], tuple[str, ...]]]] = {
-    "messages": cleaned(_MESSAGE),
-    "tools": cleaned(_TOOLS),
-    "functions": cleaned(_DEFINITION),
+    "messages": _cleaned(_MESSAGE),
+    "tools": _cleaned(_TOOLS),
+    "functions": _cleaned(_DEFINITION),
 }
 """By field of the body: returns the list with known fields only, and the names of the fields that were left out."""
