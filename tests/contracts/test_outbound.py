@@ -31,9 +31,9 @@ from gateway.idempotency import IdempotentRequests
 from providers.base import Timeouts
 from providers.http1 import Http1Transport
 from providers.registry import KINDS, Registry, Upstream
-from tests.contracts.test_client_wires import OpenBooks
 from tests.support.doubles.chat_calls import CATALOG, count
 from tests.support.doubles.threaded_app import ThreadedApp
+from tests.support.wire_app import OpenBooks
 
 CANARY, TOKEN = "CANARY", keys.mint(bytes(range(32)))
 PEOPLE = {"user_id": CANARY, "user": CANARY, "email": f"{CANARY}@example.test"}
