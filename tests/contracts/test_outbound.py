@@ -57,6 +57,7 @@ CHATTING = {name for name, kind in KINDS.items() if kind.chat is not None} - {"d
 """The demo answers from memory: nothing leaves."""
 SIGNALS: Mapping[str, Mapping[str, Any]] = {
     "openai": {"store": False},
+    "azure": {"store": False},
     "openrouter": {"provider": {"data_collection": "deny", "zdr": True}},
     "gemini": {"store": False},
     "anthropic": {},
@@ -148,7 +149,7 @@ def model(recorder: Recorder, kinds: list[str], passing: str, modality: Modality
     for kind in kinds:
         url, store = f"http://127.0.0.1:{recorder.port}/{kind}", frozenset({Capability.STORE})
         provider = Provider(name=kind, kind=kind, active=True, base_url=url, api_key=SecretStr("sk-ours"))
-        capabilities = store if kind == "openai" else frozenset[Capability]()
+        capabilities = store if kind in ("openai", "azure") else frozenset[Capability]()
         routes.append(Route(provider=provider, model="m", weight=1, capabilities=capabilities, passes=passes))
     entry = next(each for each in CATALOG.active_models() if each.modality is modality)
     return entry.model_copy(update={"id": "theirs", "routes": tuple(routes), "supported_parameters": None})
