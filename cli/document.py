@@ -15,15 +15,14 @@ def openapi(scopes: bool, errors: bool) -> None:
     import orjson
     from pydantic import SecretStr
 
-    from api import error_document
     from server import create_app
     from settings import Settings
 
-    if errors:
-        say(error_document.written())
-        return
     nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(os.urandom(32).hex()))
     app = create_app(nowhere)
+    if errors:
+        say(app.error_page())
+        return
     if scopes:
         say(app.scope_table().rstrip())
         return
