@@ -12,13 +12,14 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from api import auth, body, errors, idempotency, ratelimit, visitors
+from api import auth, body, errors, idempotency, privacy, ratelimit, visitors
 from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
-from api.stream_response import StreamResponse, dropped_header, stream_headers
+from api.stream_response import StreamResponse, call_headers, dropped_header, stream_headers
 from api.wire.base import ClientWire
 from domain.caller import AnyCaller, Caller, Visitor
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
+from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Replay
 from gateway import replays, whole_answers
@@ -87,7 +88,7 @@ class ChatEndpoint:
             await client.serve(resources.calls.stream(call, writer, client))
         else:
             answer, bill = await whole_answers.answer(resources.calls, call)
-            headers = [self._type, *_charged(bill), *dropped_header(call.dropped)]
+            headers = [self._type, *_charged(bill), *call_headers(call)]
             await exchange.reply(200, headers, whole(replace(answer, request=call.request), bill))
 
     async def _answer_visitor(self, exchange: Exchange, caller: Caller) -> None:
@@ -150,11 +151,8 @@ class ChatEndpoint:
         return _Request(self._model_call(parsed, headers), idempotent)
 
     def _model_call(self, parsed: dict[str, Any], headers: Mapping[bytes, bytes]) -> ModelCall:
-        call = self.wire.parse(parsed)
-        strict = is_strict(headers)
-        if strict or self.wire.whole is None:
-            call = replace(call, strict=strict or call.strict, stream=call.stream or self.wire.whole is None)
-        return call
+        call = under_headers(self.wire.parse(privacy.without(parsed)), parsed, headers)
+        return replace(call, stream=True) if self.wire.whole is None else call
 
     def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller) -> _Request:
         """Parse a large body in a thread, with every check that reads all of it."""
@@ -187,9 +185,12 @@ def in_the_words_of(call: ModelCall) -> Iterator[None]:
         raise
 
 
-def is_strict(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a header asks for `strict`, as the field of the body does."""
-    return headers.get(_STRICT, b"").strip().lower() == b"true"
+def under_headers(call: ModelCall, body: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> ModelCall:
+    """Return the call with what every wire takes, in the body or a header: `privacy` and `strict`."""
+    strict, required = headers.get(_STRICT, b"").strip().lower() == b"true", privacy.required(body, headers)
+    if not strict and required is PrivacyClass.UNKNOWN:
+        return call
+    return replace(call, strict=strict or call.strict, privacy=required)
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

@@ -50,6 +50,10 @@ class ChatModel(BaseModel):
     supported_parameters: list[str]
     """Request fields that the model takes, by their names in OpenAI's API."""
     prices: Prices
+    privacy: str
+    """The class that every call to it has: `unknown`, `retained`, `no_training` or `zero_retention`."""
+    zero_retention: bool
+    """True if a call with `privacy: "strict"` has a route."""
     pro_only: bool
     enabled: bool
     """True if the caller's scopes, list of models and plan allow it to call the model."""
@@ -95,6 +99,8 @@ def _entry(model: Model, disabled: str | None) -> ChatModel:
         max_output_tokens=model.max_output_tokens,
         supported_parameters=list(model.parameters),
         prices=_prices(model),
+        privacy=model.privacy,
+        zero_retention=model.zero_retention,
         pro_only=model.pro_only,
         enabled=disabled is None,
         disabled_reason=disabled,

@@ -1,16 +1,18 @@
 """Dependencies of handlers, as `Annotated` aliases. A handler's signature shows which callers it allows."""
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Depends, Header, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from api import auth, idempotency
+from api import auth, idempotency, privacy
 from api.resources import Resources
 from domain.caller import Caller, Visitor, WebSession
 from domain.errors import AuthorityExceeded, ScopeMissing
+from domain.privacy import Privacy
 from domain.records import record
 from gateway.idempotency import IdempotentRequest
 from gateway.throttles import Client
@@ -85,6 +87,18 @@ def _may(scope: str | None, *, visitors: bool = False) -> Callable[..., Coroutin
     return asks_for(Callers(scope, visitors=visitors), permitted)
 
 
+async def ordering(
+    request: Request,
+    caller: Annotated[Caller, Depends(_may("media"))],
+    _: Annotated[Literal["default", "strict"] | None, Header(alias=privacy.HEADER.decode())] = None,
+) -> Caller:
+    """Return the caller of a job, with the privacy that a header of the request adds to that of its key."""
+    wish = privacy.named(idempotency.named(request.scope["headers"]).get(privacy.HEADER, b"").decode("latin-1") or None)
+    if wish is Privacy.DEFAULT:
+        return caller
+    return replace(caller, credential=replace(caller.credential, privacy=wish))
+
+
 async def _idempotent_request(
     request: Request,
     _: Annotated[str | None, Header(alias=idempotency.HEADER, description=idempotency.DESCRIPTION)] = None,
@@ -108,6 +122,7 @@ IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
 MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]
+MayOrder = Annotated[Caller, Depends(ordering)]
 MayPurge = Annotated[Caller, Depends(_may("purge"))]
 SignedIn = Annotated[WebSession, Depends(asks_for(Callers(keys=False), _signed_in))]
 AskingClient = Annotated[Client, Depends(_client)]

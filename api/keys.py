@@ -1,7 +1,7 @@
 """`/api/chat/keys/`: list (masked), create (the token is shown once), change, rotate, revoke."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
@@ -12,6 +12,7 @@ from api.deps import CurrentResources, IdempotencyKey, MayManageKeys
 from api.idempotency import REPLAYED
 from domain.catalog import Catalog
 from domain.limits import NO_LIMITS, Limits
+from domain.privacy import Privacy
 from gateway import keys
 from gateway.keys import GRACE, MAX_GRACE, KeyEdit, KeyOrder, KeySettings, Rotation
 
@@ -31,6 +32,7 @@ def _text(value: object) -> object:
 
 
 End = Annotated[AwareDatetime | None, Field(strict=False), BeforeValidator(_text)]
+PrivacyName = Literal["default", "strict"]
 Models = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]] | None, Field(max_length=100)]
 
 
@@ -65,6 +67,8 @@ class CreateKey(BaseModel):
     note: Note = Field(default=None, repr=False)
     strict: bool = False
     """Each chat call with the key is `strict`."""
+    privacy: PrivacyName | None = None
+    """`strict`: only routes of the class `zero_retention` answer, whatever a call says. Default: the asking key's."""
 
 
 class ChangeKey(BaseModel):
@@ -77,6 +81,7 @@ class ChangeKey(BaseModel):
     expires_at: End = None
     note: Note = Field(default=None, repr=False)
     strict: bool | None = None
+    privacy: PrivacyName | None = None
 
 
 class RotateKey(BaseModel):
@@ -104,6 +109,7 @@ class ListedKey(BaseModel):
     """Null: all."""
     note: str | None = Field(repr=False)
     strict: bool
+    privacy: str
     parent_id: UUID | None
     """The key that made it."""
     previous_expires_at: datetime | None
@@ -126,6 +132,7 @@ class CreatedKey(BaseModel):
     models: list[str] | None
     note: str | None = Field(repr=False)
     strict: bool
+    privacy: str
     parent_id: UUID | None
     previous_expires_at: datetime | None
 
@@ -161,6 +168,7 @@ async def create_key(
         expires_at=body.expires_at,
         note=body.note,
         strict=body.strict,
+        privacy=None if body.privacy is None else Privacy(body.privacy),
     )
     async with resources.database.transaction(account=caller.account_id) as session:
         if idempotent is None:
@@ -203,6 +211,8 @@ def _settings(body: ChangeKey, catalog: Catalog) -> KeySettings:
         settings["note"] = body.note
     if body.strict is not None:
         settings["strict"] = body.strict
+    if body.privacy is not None:
+        settings["privacy"] = Privacy(body.privacy)
     return settings
 
 

@@ -3,20 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import privacy
 from api.body import StrictRoute
-from api.deps import CurrentResources, IdempotencyKey, MayRender
+from api.deps import CurrentResources, IdempotencyKey, MayOrder, MayRender
 from api.idempotency import REPLAYED
 from api.resources import Resources, path_of
 from domain import media_orders
 from domain.caller import Caller
 from domain.errors import RequestInvalid
 from domain.media import Job, Kind
+from domain.privacy import PrivacyClass
+from gateway.idempotency import IdempotentRequest
 from gateway.jobs import JobRequest
 
 router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
@@ -29,10 +32,18 @@ class _Body(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
+    privacy: Literal["default", "strict"] | None = None
+    """`strict`: only a route of the class `zero_retention` makes it."""
 
     @abstractmethod
     def fields(self) -> dict[str, Any]:
         """Return the fields of a `MediaRequest`. Raises `RequestInvalid`."""
+
+    def order(self, kind: Kind, caller: Caller, idempotent: IdempotentRequest | None = None) -> JobRequest:
+        """Return what the caller asks for. Its request was admitted before."""
+        wishes = (privacy.named(self.privacy), caller.credential.privacy)
+        required = PrivacyClass.strongest(*(wish.required for wish in wishes))
+        return JobRequest(kind, self.model, self.fields(), idempotent, admitted=True, privacy=required)
 
 
 class CreateImage(_Body):
@@ -106,28 +117,28 @@ class JobView(BaseModel):
 
 @router.post("/image/", status_code=202)
 async def create_image(
-    body: CreateImage, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+    body: CreateImage, caller: MayOrder, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
-    order = JobRequest(Kind.IMAGE, body.model, body.fields(), idempotent, admitted=True)
+    order = body.order(Kind.IMAGE, caller, idempotent)
     return await _accept(resources, caller, response, order)
 
 
 @router.post("/video/", status_code=202)
 async def create_video(
-    body: CreateVideo, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+    body: CreateVideo, caller: MayOrder, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a video job of `duration` seconds. If the job fails, its credits are released."""
-    order = JobRequest(Kind.VIDEO, body.model, body.fields(), idempotent, admitted=True)
+    order = body.order(Kind.VIDEO, caller, idempotent)
     return await _accept(resources, caller, response, order)
 
 
 @router.post("/speech/", status_code=202)
 async def create_speech(
-    body: CreateSpeech, caller: MayRender, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
+    body: CreateSpeech, caller: MayOrder, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a text-to-speech job."""
-    order = JobRequest(Kind.SPEECH, body.model, body.fields(), idempotent, admitted=True)
+    order = body.order(Kind.SPEECH, caller, idempotent)
     return await _accept(resources, caller, response, order)
 
 

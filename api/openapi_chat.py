@@ -3,6 +3,7 @@
 from typing import Any
 
 from api import idempotency
+from domain.privacy import PrivacyClass
 
 ERROR = {"$ref": "#/components/schemas/Error"}
 YOUT = {
@@ -42,11 +43,22 @@ STRICT = {
     "schema": {"type": ["string", "null"], "enum": ["true", "false", None]},
     "description": "`true`: as `strict` in the body.",
 }
+PRIVACY = {
+    "name": "x-yout-privacy",
+    "in": "header",
+    "required": False,
+    "schema": {"type": ["string", "null"], "enum": ["default", "strict", None]},
+    "description": "As `privacy` in the body: the stricter of both counts.",
+}
 DROPPED = {
     "x-yout-dropped-parameters": {
         "schema": {"type": "string"},
         "description": "Parameters of the request that the model's provider was not sent, with commas between them.",
-    }
+    },
+    "x-yout-privacy-class": {
+        "schema": {"type": "string", "enum": [each.value for each in PrivacyClass]},
+        "description": "What the provider that answers keeps of the call.",
+    },
 }
 ONCE = {
     "name": idempotency.HEADER,
@@ -77,6 +89,12 @@ LIMITS = {
         "description": "A parameter that no provider of the model is sent is a 400 `unsupported_parameter`, before "
         "anything is held. Without it such a parameter is dropped, and named in `x-yout-dropped-parameters`.",
     },
+    "privacy": {
+        "type": ["string", "null"],
+        "enum": ["default", "strict", None],
+        "description": "`strict`: only routes of the class `zero_retention` answer. A model without one is a 400 "
+        "`unsupported_parameter`, before anything is sent or held.",
+    },
 }
 RUNNING = {
     "description": "The same request is still running",
@@ -95,7 +113,7 @@ CHAT: dict[str, Any] = {
     "summary": "Chat, as OpenAI has it; `stream: true` for server-sent events",
     "operationId": "create_chat_completion",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "messages"],
         {
@@ -142,7 +160,7 @@ NATIVE: dict[str, Any] = {
     "`keep_history` says so.",
     "operationId": "stream_chat",
     "security": [{"HTTPBearer": []}, {"APIKeyCookie": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model"],
         {
@@ -208,7 +226,7 @@ EMBEDDINGS: dict[str, Any] = {
     "summary": "Embeddings, as OpenAI has them",
     "operationId": "create_embeddings",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "input"],
         {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.openapi_chat import DROPPED, LIMITS, ONCE, RUNNING, STRICT, YOUT, body
+from api.openapi_chat import DROPPED, LIMITS, ONCE, PRIVACY, RUNNING, STRICT, YOUT, body
 
 _BLOCKS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}
 INPUT: dict[str, Any] = {
@@ -52,7 +52,7 @@ MESSAGES: dict[str, Any] = {
     "markers and signatures. Any version in `anthropic-version` is accepted.",
     "operationId": "create_message",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "messages", "max_tokens"],
         {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.openapi_chat import DROPPED, LIMITS, ONCE, RUNNING, STRICT, YOUT, body
+from api.openapi_chat import DROPPED, LIMITS, ONCE, PRIVACY, RUNNING, STRICT, YOUT, body
 
 _USAGE = {
     "type": ["object", "null"],
@@ -37,7 +37,7 @@ RESPONSES: dict[str, Any] = {
     "ids of files and references to items are refused with 400. Send the whole `input` each time, with its reasoning.",
     "operationId": "create_response",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "input"],
         {

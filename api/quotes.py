@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from api import auth, idempotency, media, receipts
+from api import auth, deps, idempotency, media, privacy, receipts
 from api.body import LargeBodyRoute, body_bytes
-from api.chat import is_strict
+from api.chat import under_headers
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
@@ -21,6 +21,7 @@ from domain import pricing
 from domain.caller import Caller
 from domain.catalog import Modality, Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
+from domain.key_rules import KeyRules
 from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
@@ -101,13 +102,11 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     model = resources.catalog().find(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
-        priced = resources.jobs.price(JobRequest(kind, model.id, _media_fields(kind, parsed)))
+        priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = replace(
-        _parsed(parsed, model), big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope)
-    )
-    if is_strict(idempotency.named(http.scope["headers"])):
-        request = replace(request, strict=True)
+    request = under_headers(_parsed(privacy.without(parsed), model), parsed, idempotency.named(http.scope["headers"]))
+    request = request.under(KeyRules(privacy=caller.credential.privacy))
+    request = replace(request, big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
     if request.continues:
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))
@@ -128,9 +127,9 @@ def _parsed(body: dict[str, Any], model: Model | None) -> ModelCall:
     return openai_chat.parse(body)
 
 
-def _media_fields(kind: Kind, parsed: dict[str, Any]) -> dict[str, Any]:
+def _job_request(kind: Kind, parsed: dict[str, Any], caller: Caller) -> JobRequest:
     try:
-        return media.BODIES[kind].model_validate(parsed).fields()
+        return media.BODIES[kind].model_validate(parsed).order(kind, caller)
     except ValidationError as invalid:  # answered like that of the endpoint itself
         raise RequestValidationError(
             [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors()]

@@ -7,8 +7,11 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from api import privacy
 from api.exchange import Exchange
 from domain.errors import GatewayError
+from domain.privacy import PrivacyClass
+from gateway.call import Call
 from gateway.streams import Stream
 
 SILENCE_SECONDS = 10.0
@@ -28,6 +31,13 @@ def stream_headers(content_type: str) -> list[tuple[bytes, bytes]]:
 def dropped_header(names: Sequence[str]) -> list[tuple[bytes, bytes]]:
     """Return the header that names request parameters which were not sent to the provider."""
     return [(b"x-yout-dropped-parameters", _listed(names).encode())] if names else []
+
+
+def call_headers(call: Call, *, final: bool = True) -> list[tuple[bytes, bytes]]:
+    """Return the headers about the route that answers. Before it is `final`, another route may still answer."""
+    route = call.route if final else None
+    classes = [each.privacy for each in call.routes] if route is None else [route.privacy]
+    return [*dropped_header(call.dropped), *privacy.header(PrivacyClass.weakest(*classes))]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -81,8 +91,8 @@ class StreamResponse:
     def write(self, data: bytes) -> bool:
         self._written_at = self._loop.time()
         if not self._exchange.begun:
-            dropped = () if self._stream is None else self._stream.call.dropped
-            self._exchange.begin([*self._headers, *dropped_header(dropped)])
+            about = [] if self._stream is None else call_headers(self._stream.call, final=data != self._keep_alive)
+            self._exchange.begin([*self._headers, *about])
         if self._exchange.write(data):
             return True
         if not self._behind:

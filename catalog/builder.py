@@ -10,6 +10,7 @@ from catalog import list_prices
 from catalog.document import Entries, Kinds, Problem
 from catalog.entries import ModelEntry, OfferEntry, ProviderEntry, RouteEntry, TierEntry, credential
 from catalog.list_prices import Dollars, ListPrice
+from domain import privacy
 from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provider, Route
 from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
 from domain.money import PRICE_PLACES
@@ -73,6 +74,7 @@ class CatalogBuilder:
             options=entry.options,
             capabilities=entry.capabilities,
             passes=entry.passes,
+            privacy=entry.privacy,
             drops=entry.drops,
         )
         kind = self._kinds.get(entry.kind)
@@ -145,6 +147,7 @@ class CatalogBuilder:
                         weight=route.weight,
                         capabilities=capabilities,
                         passes=provider.passes | entry.passes,
+                        privacy=privacy.of_route(provider.privacy, route.privacy, route.model),
                         drops=provider.drops | route.drops,
                         costs=self._costs(entry, route),
                     )

@@ -95,6 +95,8 @@ def replaces(extension: Document, section: str, name: str) -> bool:
 def _over(old: Any, new: Any) -> Any:
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
+    if ADDRESS in new:  # what is known of another server's privacy holds for that one alone
+        old = {key: value for key, value in old.items() if key != "privacy"}
     if UNIT_KEYS & new.keys():  # another unit replaces the old one, with its prices
         old = {key: value for key, value in old.items() if key not in MEDIA_KEYS}
     return {**old, **new}

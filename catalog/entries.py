@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from domain.catalog import Capability, InputModality, Modality, Unit
 from domain.meters import Meter
 from domain.money import PRICE_PLACES
+from domain.privacy import PrivacyClass
 from domain.request_fields import NEVER_SENT, OUTPUT_LIMITS
 
 MAX_PRICE = 10**9
@@ -176,6 +177,7 @@ class ProviderEntry(Entry):
     options: dict[str, Annotated[str, Field(min_length=1)]] = {}
     capabilities: frozenset[Capability] = frozenset()
     passes: Passes = frozenset()
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: Drops = frozenset()
 
     @property
@@ -237,6 +239,7 @@ class RouteEntry(CostedByTokens):
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     capabilities: frozenset[Capability] | None = None
     """None means those of the provider."""
+    privacy: PrivacyClass | None = None
     drops: Drops = frozenset()
     service_tiers: dict[ServiceTierName, ServiceTierCosts] = {}
     cost_per_call: Price | None = None

@@ -73,9 +73,9 @@ BEGIN
             ORDER BY id FOR UPDATE;
         END IF;
         SELECT json_agg(json_build_array(id, account_id, scopes, models, strict, ancestors, dead, limits, requests_tat,
-                                         tokens_tat, open_holds, day, day_credits, month, month_credits))
+                                         tokens_tat, open_holds, day, day_credits, month, month_credits, privacy))
         INTO keys_ FROM (
-            SELECT id, account_id, scopes, models, strict, ancestors, limits, requests_tat, tokens_tat, open_holds, day,
+            SELECT id, account_id, scopes, models, strict, privacy, ancestors, limits, requests_tat, tokens_tat, open_holds, day,
                    day_credits, month, month_credits, revoked_at IS NOT NULL OR coalesce(expires_at <= clock_timestamp(), false) AS dead
             FROM api_keys WHERE id = ANY(wanted_keys) AND account_id = ANY(locked_accounts)
             ORDER BY id FOR UPDATE SKIP LOCKED
@@ -246,7 +246,7 @@ END $$;
 
 -- `lock_batch` for a process of the release before, which knows fewer columns and no epochs: what a purge has erased is
 -- void to it, and its renewals are cut. A key that it would allow too much has no place for a call of its: one with
--- parents' limits, with a list of models, or strict. What the new release has placed for such a key it ends all the same.
+-- parents' limits, with a list of models, or strict in parameters or privacy. What the new release has placed for such a key it ends all the same.
 CREATE OR REPLACE FUNCTION ledger_lock(
     _accounts uuid[], _digests bytea[], _unknown bytea[], _ending uuid[], _holds uuid[], _placing uuid[],
     _claim_digests bytea[], _claim_scopes bytea[], _refs text[], _renewing uuid[], _wait boolean
@@ -260,8 +260,8 @@ BEGIN
         'cut', coalesce(r->'cut', '[]') || coalesce(r->'erased', '[]'),
         'accounts', (SELECT json_agg(a - 12 - 9) FROM jsonb_array_elements(r->'accounts') a),
         'keys', (
-            SELECT json_agg(CASE WHEN k->3 = 'null' AND k->4 = 'false' AND k->5 = '[]' THEN k
-                                 ELSE jsonb_set(k, '{7,concurrent}', '0') END - 5 - 4 - 3)
+            SELECT json_agg(CASE WHEN k->3 = 'null' AND k->4 = 'false' AND k->5 = '[]' AND k->>15 = 'default' THEN k
+                                 ELSE jsonb_set(k, '{7,concurrent}', '0') END - 15 - 5 - 4 - 3)
             FROM jsonb_array_elements(r->'keys') k
             WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(k->5) parent WHERE NOT EXISTS (
                 SELECT FROM jsonb_array_elements(r->'keys') o WHERE o->0 = parent))),

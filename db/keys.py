@@ -20,6 +20,7 @@ from domain.authority import Authority
 from domain.caller import ApiKey, Caller
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
 from domain.limits import Limits, Used
+from domain.privacy import Privacy
 from domain.rates import AccountCounters
 
 _NO_KEY = "There is no such key in this account."
@@ -43,6 +44,7 @@ class Listed:
     models: list[str] | None
     note: str | None = field(repr=False)
     strict: bool
+    privacy: str
     parent_id: UUID | None
     """The key that made it."""
     previous_expires_at: datetime | None
@@ -168,7 +170,7 @@ async def live(session: AsyncSession, digest: bytes) -> StoredKey:
 
 def _authority(key: ApiKeyRow) -> Authority:
     models = None if key.models is None else frozenset(key.models)
-    return Authority(frozenset(key.scopes), Limits(**key.limits), key.expires_at, models)
+    return Authority(frozenset(key.scopes), Limits(**key.limits), key.expires_at, models, Privacy(key.privacy))
 
 
 def _columns(traits: KeyTraits, authority: Authority) -> dict[str, Any]:
@@ -179,6 +181,7 @@ def _columns(traits: KeyTraits, authority: Authority) -> dict[str, Any]:
         "limits": _set(authority.limits),
         "expires_at": authority.expires_at,
         "models": None if authority.models is None else sorted(authority.models),
+        "privacy": authority.privacy.value,
     }
 
 
@@ -267,6 +270,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
         parents=await _parents(session, key),
         models=_authority(key).models,
         expires_at=_earlier(token_end, key.expires_at),
+        privacy=Privacy(key.privacy),
     )
     counters = AccountCounters(account.requests_tat, account.tokens_tat)
     return Caller(key.account_id, frozenset(key.scopes), credential, counters)
@@ -339,6 +343,7 @@ def _listed(key: ApiKeyRow, secrets: Sequence[ApiKeySecretRow]) -> Listed:
         models=key.models,
         note=key.note,
         strict=key.strict,
+        privacy=key.privacy,
         parent_id=key.ancestors[0] if key.ancestors else None,
         previous_expires_at=ends[-1] if ends and key.revoked_at is None else None,
     )

@@ -28,6 +28,7 @@ from domain.ledger import Account, Changes, IdempotencyRecord, Key, Secret, Stat
 from domain.limits import Limits, Used
 from domain.meters import TokenPrices
 from domain.operations import Adjust, Admit, Grant, Operation, Renew, Reserve, Settle
+from domain.privacy import Privacy
 from domain.records import record
 from domain.results import Result
 
@@ -190,6 +191,7 @@ def _key(row: Sequence[Any]) -> Key:
     values["id"], values["account_id"] = _known_id(values["id"]), _known_id(values["account_id"])
     values["scopes"], values["limits"] = frozenset(values["scopes"]), Limits(**values["limits"])
     values["models"] = None if values["models"] is None else frozenset(values["models"])
+    values["privacy"] = Privacy(values["privacy"])
     values["ancestors"] = tuple(_known_id(ancestor) for ancestor in values["ancestors"])
     return Key(**values, used=Used(**used))
 

@@ -3,7 +3,7 @@
 Lock order: the job's row first, then those of the ledger (account, key, hold).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +20,7 @@ from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
 from domain.errors import GatewayError, NotFound
 from domain.holds import ClosedBy
+from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
 from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, OutputFolder, State, may_become
 from domain.money import COST_PLACES
@@ -45,6 +46,8 @@ class Order:
     admitted: bool = False
     cost: int | None = None
     """What the provider bills for the job, in billionths of a credit, or None if that is unknown."""
+    unroutable: Callable[[KeyRules], GatewayError | None] | None = None
+    """As in `Reserve`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class MediaJobs:
                 ceiling=order.ceiling,
                 claim=order.claim,
                 admitted=order.admitted,
+                unroutable=order.unroutable,
             )
             reserved = await _ask(session, reserve)
             if isinstance(reserved, Replay):

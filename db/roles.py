@@ -21,6 +21,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "api_keys": (
             *("requests_tat", "tokens_tat", "open_holds", "day", "day_credits", "month", "month_credits"),
             *("last_used_at", "name", "scopes", "limits", "revoked_at", "expires_at", "models", "note", "strict"),
+            "privacy",
         ),
         "api_key_secrets": ("revoked_at", "expires_at"),
         "holds": (

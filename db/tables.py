@@ -100,7 +100,10 @@ class ApiKeyRow(SQLModel, table=True):
     """An API key. Its id, name and scopes stay when its secret is rotated."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (Index(None, "account_id", "created_at"),)
+    __table_args__ = (
+        Index(None, "account_id", "created_at"),
+        CheckConstraint("privacy IN ('default', 'strict')", name="privacy"),
+    )
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
     name: str = Field(sa_column=_text(), repr=False)
@@ -123,6 +126,9 @@ class ApiKeyRow(SQLModel, table=True):
     """The models that it may call. Null: all."""
     note: str | None = Field(default=None, sa_column=_text(nullable=True), repr=False)
     strict: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    privacy: str = Field(
+        default="default", sa_column=Column(Text, nullable=False, server_default=text("'default'::text"))
+    )
     ancestors: list[UUID] = Field(
         default_factory=list, sa_column=Column(ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]"))
     )

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from domain.errors import AuthorityExceeded, ScopeMissing
 from domain.limits import NO_LIMITS, Limits
+from domain.privacy import Privacy
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A key's scopes, limits, end and models. Limits are the owner's own; the operator's ceiling holds beside them."""
+    """A key's scopes, limits, end, models and privacy. Limits are the owner's; an operator's ceiling is beside them."""
 
     scopes: frozenset[str]
     limits: Limits = NO_LIMITS
@@ -17,6 +18,8 @@ class Authority:
     """None: never."""
     models: frozenset[str] | None = None
     """The models that it may call. None: all."""
+    privacy: Privacy = Privacy.DEFAULT
+    """What its calls require of providers. A key that is strict gives and restores nothing less."""
 
     def require_within(self, own: "Authority") -> None:
         """Check that this is within `own`. Raises `ScopeMissing` or `AuthorityExceeded`."""
@@ -33,7 +36,8 @@ class Authority:
             raise AuthorityExceeded(
                 "This API key expires: it cannot give or change what lasts longer.", param="expires_at"
             )
-
+        if own.privacy is Privacy.STRICT and self.privacy is not Privacy.STRICT:
+            raise AuthorityExceeded("This API key has the privacy 'strict': it cannot give less.", param="privacy")
         if own.models is not None and (self.models is None or not self.models <= own.models):
             raise AuthorityExceeded("This API key may not call all of these models itself.", param="models")
 

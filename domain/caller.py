@@ -13,6 +13,7 @@ from uuid import UUID
 from domain import keys, limits, rates
 from domain.errors import CallerUnknown, ScopeMissing
 from domain.limits import NO_LIMITS, Left, Limits, Used
+from domain.privacy import Privacy
 from domain.rates import AccountCounters, Rate
 
 
@@ -34,6 +35,8 @@ class Credential(ABC):
     """The models that it may call. None: all."""
     expires_at: datetime | None = None
     """When the token of the request ends. None: it has no end, or is no token."""
+    privacy: Privacy = Privacy.DEFAULT
+    """What it requires of providers, whatever a request says."""
 
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
         """Credits that it may still hold in this day and month. None means that it has no budget."""

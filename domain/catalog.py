@@ -15,6 +15,7 @@ from domain.errors import ModelNotFound
 from domain.meters import TokenPrices
 from domain.money import PRICE_PLACES
 from domain.payments import NO_OFFERS, Offers
+from domain.privacy import PrivacyClass
 
 _EXACT = Context(prec=80)
 """Wide enough that no product of a list price, an exchange rate and a markup is ever rounded before it should be."""
@@ -157,6 +158,7 @@ class Provider(Frozen):
     """Further settings, as its kind names them."""
     capabilities: frozenset[Capability] = frozenset()
     passes: frozenset[str] = frozenset()
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: frozenset[str] = frozenset()
 
 
@@ -184,6 +186,7 @@ class Route(Frozen):
     capabilities: frozenset[Capability]
     passes: frozenset[str] = frozenset()
     """Fields of a request that go upstream beside those that the adapter knows. `*`: every one."""
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: frozenset[str] = frozenset()
     """Fields of a request that do not go upstream here."""
     costs: Prices | None = None
@@ -224,6 +227,16 @@ class Model(Frozen):
     def parameters(self) -> tuple[str, ...]:
         """Request fields that the model takes, as far as is known here: declared, else what is passed on."""
         return self.passed_on if self.supported_parameters is None else self.supported_parameters
+
+    @property
+    def privacy(self) -> PrivacyClass:
+        """The weakest class of its routes: what every call to it has."""
+        return PrivacyClass.weakest(*(route.privacy for route in self.routes))
+
+    @property
+    def zero_retention(self) -> bool:
+        """Whether a call with `privacy: "strict"` has a route."""
+        return any(route.privacy is PrivacyClass.ZERO_RETENTION for route in self.routes)
 
     @property
     def vendor(self) -> str:

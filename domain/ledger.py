@@ -13,8 +13,10 @@ from uuid import UUID
 
 from domain.conversations import ConversationState
 from domain.holds import Hold
+from domain.key_rules import NO_RULES, KeyRules
 from domain.limits import NO_LIMITS, Limits, Used
 from domain.operations import REMEMBERED
+from domain.privacy import Privacy
 from domain.records import record
 from domain.usage import UsageEntry
 
@@ -71,8 +73,13 @@ class Key:
     models: frozenset[str] | None = None
     """The models that it may call. None: all."""
     strict: bool = False
+    privacy: Privacy = Privacy.DEFAULT
     ancestors: tuple[UUID, ...] = ()
     """The key that made it, the one that made that one, and so on. Its calls count on their limits too."""
+
+    @property
+    def rules(self) -> KeyRules:
+        return KeyRules(self.strict, self.privacy) if self.strict or self.privacy is not Privacy.DEFAULT else NO_RULES
 
 
 @record

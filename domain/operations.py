@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain.errors import GatewayError
 from domain.holds import LEASE, ClosedBy
+from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
 from domain.pricing import FlatTerms, TextTerms, Usage
 from domain.records import record
@@ -70,8 +71,8 @@ class Reserve:
     claim: IdempotencyClaim | None = None
     implicit: Callable[[], IdempotencyClaim] | None = None
     """What a retry of this call would claim: made only for an account that has those recognised."""
-    unsupported: Callable[[], GatewayError | None] | None = None
-    """The refusal of a parameter that no route takes: asked for a strict key alone."""
+    unroutable: Callable[[KeyRules], GatewayError | None] | None = None
+    """The error if no route may answer under the rules of the key: called for a key that has any."""
     max_credits: int | None = None
     """The caller's own bound of this call: it never holds more, nor is charged more."""
     admitted: bool = False

@@ -9,7 +9,7 @@ ABOUT_THE_CALLER = frozenset(
 OURS = frozenset(
     {"model", "store", "provider", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream"}
     | {"stream_options", "options", "api_base", "base_url", "api_key", "extra_headers", "extra_body", "extra_query"}
-    | {"max_credits", "strict"}
+    | {"max_credits", "strict", "privacy"}
 )
 """Fields that decide where a call goes, what it may use and what is stored. Only an adapter may set them."""
 NEVER_SENT = ABOUT_THE_CALLER | OURS

@@ -26,6 +26,7 @@ from domain.errors import (
     ScopeMissing,
 )
 from domain.holds import Hold, HoldState
+from domain.key_rules import NO_RULES
 from domain.ledger import Account, Key, TransactionKind
 from domain.limits import Limits
 from domain.money import MAX_AMOUNT
@@ -96,6 +97,8 @@ def reserve(books: Books, operation: Reserve) -> Reserved | Replay:
             _count_uncalled(books, account, keys, held_by)
         _note_left(error, books, operation, held_by)
         raise
+    if isinstance(reserved_, Reserved) and keys and keys[0].rules != NO_RULES:
+        reserved_ = replace(reserved_, rules=keys[0].rules)
     expires = _key_expires(books, operation)
     return reserved_ if expires is None else replace(reserved_, key_expires=expires)
 
@@ -140,8 +143,7 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
     if claim is not None:
         claims.remember(books, claim, hold)
     left = rates.left(_rates(account, keys, operation.ceiling), books.state.now)
-    answer = reserved(hold, account, left, claimed=claim is not None)
-    return replace(answer, strict=True) if keys and keys[0].strict else answer
+    return reserved(hold, account, left, claimed=claim is not None)
 
 
 def extend(books: Books, operation: Extend) -> Extended:
@@ -190,7 +192,7 @@ def _caller(books: Books, operation: Reserve) -> tuple[Account, Keys]:
         _require_scope(key, operation.scope)
         if key.models is not None and operation.model not in key.models:
             raise ModelNotFound(operation.model)
-        if key.strict and operation.unsupported and (error := operation.unsupported()):
+        if key.rules != NO_RULES and operation.unroutable and (error := operation.unroutable(key.rules)):
             raise error
     if operation.pro_only and not account.plan_active:
         raise ProRequired

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from domain.errors import GatewayError
 from domain.holds import HoldState
+from domain.key_rules import NO_RULES, KeyRules
 from domain.limits import Left
 from domain.records import record
 
@@ -37,8 +38,8 @@ class Reserved:
     keep_history: bool = False
     """The account keeps its chats without being asked."""
     key_expires: datetime | None = None
-    strict: bool = False
-    """Its key is strict, whatever the request says."""
+    rules: KeyRules = NO_RULES
+    """Of its key, whatever the request says."""
     epoch: int = 1
     """The account's epoch: what the call writes belongs to it, and is refused in a later one."""
 

@@ -33,7 +33,7 @@ from providers.base import (
     WholeAnswer,
 )
 
-GATEWAY_FIELDS = frozenset({"max_credits", "strict"})
+GATEWAY_FIELDS = frozenset({"max_credits", "strict", "privacy"})
 """Fields that are for this server and never go upstream."""
 SAMPLING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
@@ -124,7 +124,7 @@ class Call:
         A strict call loses nothing of what its caller wrote.
         """
         fresh = error.unsupported - self.left_out.get(route.key, frozenset())
-        if not fresh or ((self.request.strict or self.reserved.strict) and not fresh <= SET_HERE):
+        if not fresh or (self.request.strict and not fresh <= SET_HERE):
             return False
         self.left_out[route.key] = error.unsupported | self.left_out.get(route.key, frozenset())
         return True

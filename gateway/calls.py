@@ -20,14 +20,17 @@ from domain.errors import (
     InsufficientCredits,
     RequestInvalid,
     ServiceUnavailable,
+    UpstreamError,
 )
+from domain.key_rules import KeyRules
 from domain.limits import Limits
 from domain.meters import TokenPrices
 from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Void
 from domain.pricing import TextTerms, Usage
+from domain.privacy import PrivacyClass
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import answers, completions, embeddings, extras
+from gateway import answers, completions, embeddings, extras, route_rules
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
@@ -106,21 +109,21 @@ class Calls:
             if not explicit:
                 raise
             return await self._replayed(self._reserve(request, caller, idempotent, error))
-        routes = self._strict_routes(request, model) if request.strict else model.routes
         reserve = replace(
             self._reserve(request, caller, idempotent, terms),
             model=model.id,
             pro_only=model.pro_only,
-            unsupported=partial(self._unsupported, request, model),
+            unroutable=partial(self._unroutable, request, model),
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
+        request = request.under(reserved.rules)
         call = Call(
             request=request,
             model=model,
-            routes=self._strict_routes(request, model) if reserved.strict else routes,
+            routes=self._routes(request, model),
             input=InputTokens(terms.input_count, terms.input_bound),
             reserved=reserved,
             created=int(time.time()),
@@ -178,6 +181,17 @@ class Calls:
             admitted=request.admitted is not None,
         )
 
+    def upstream_of(self, call: Call, route: Route) -> ChatUpstream:
+        """Return the provider of a route. Raises `UpstreamError` if a reload of the catalog has changed what it is
+        since the route was chosen for its privacy.
+        """
+        provider = route.provider
+        if call.request.privacy is not PrivacyClass.UNKNOWN:
+            now = self._catalog().providers.get(provider.name)
+            if now is not provider and now != provider:
+                raise UpstreamError
+        return self.upstream(provider.name)
+
     def model(self, name: str) -> Model:
         """Find an active model. Raises `ModelNotFound`."""
         return self._catalog().find(name)
@@ -199,26 +213,19 @@ class Calls:
         model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body)
-        if request.strict:
-            self._strict_routes(request, model)
+        self._routes(request, model)
         if request.big:
             _refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
-    def _strict_routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
-        """Return the routes that take every parameter. Raises `RequestInvalid` if there is none."""
-        dropped = [self._dropped(request, model, route) for route in model.routes]
-        taken = tuple(route for route, names in zip(model.routes, dropped, strict=True) if not names)
-        if taken:
-            return taken
-        name = dropped[0][0]
-        raise RequestInvalid(
-            f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
-        )
+    def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
+        """Return the routes that may answer. Raises `RequestInvalid` if none may."""
+        routes = route_rules.of_class(model.routes, request.privacy, model.id)
+        return route_rules.taking_all(routes, partial(self._dropped, request, model)) if request.strict else routes
 
-    def _unsupported(self, request: ModelCall, model: Model) -> RequestInvalid | None:
+    def _unroutable(self, request: ModelCall, model: Model, rules: KeyRules) -> RequestInvalid | None:
         try:
-            self._strict_routes(request, model)
+            self._routes(request.under(rules), model)
         except RequestInvalid as error:
             return error
         return None

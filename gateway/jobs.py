@@ -3,16 +3,21 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from db.media import Accepted, MediaJobs, Order
 from domain import media_orders
 from domain.caller import Caller
-from domain.catalog import Catalog, Modality, Model
+from domain.catalog import Catalog, Modality, Model, Route
+from domain.errors import RequestInvalid
+from domain.key_rules import KeyRules
 from domain.limits import Limits
 from domain.media import Job, Kind, MediaRequest
 from domain.pricing import FlatTerms
+from domain.privacy import PrivacyClass
+from gateway import route_rules
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
@@ -33,11 +38,14 @@ class JobRequest:
     idempotent: IdempotentRequest | None = None
     admitted: bool = False
     """An `Admit` has already counted this request."""
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    """The weakest class of a route that may make it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PricedJob:
     model: Model
+    route: Route
     request: MediaRequest
     terms: FlatTerms
 
@@ -61,8 +69,9 @@ class Jobs:
         """Price a job. Holds nothing. Raises `ModelNotFound`, and `RequestInvalid` for another kind of model."""
         model = self._catalog().find(order.model)
         media_orders.require_kind(model, order.kind)
-        request = MediaRequest(kind=order.kind, model=model.routes[0].model, **order.fields)
-        return PricedJob(model, request, media_orders.price(model, request))
+        route = route_rules.of_class(model.routes, order.privacy, model.id)[0]
+        request = MediaRequest(kind=order.kind, model=route.model, **order.fields)
+        return PricedJob(model, route, request, media_orders.price(model, request))
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
         """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
@@ -70,7 +79,7 @@ class Jobs:
         Raises what the ledger refuses: nothing is held and nothing sent then.
         """
         priced = self.price(order)
-        route = priced.model.routes[0]
+        route = priced.route
         accepted = await self._stored.accept(
             Order(
                 job_id=new_id(),
@@ -85,6 +94,7 @@ class Jobs:
                 admitted=order.admitted,
                 claim=order.idempotent.claim if order.idempotent else None,
                 cost=media_orders.cost(route.costs, priced.request),
+                unroutable=partial(_unroutable, priced),
             )
         )
         if not accepted.replayed:
@@ -94,3 +104,12 @@ class Jobs:
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
         """Find a job of this account. Raises `NotFound`, also for a job of another account."""
         return await self._stored.owned(account_id, job_id)
+
+
+def _unroutable(priced: PricedJob, rules: KeyRules) -> RequestInvalid | None:
+    """The ledger asks it of a key with rules: they may be newer than those that the route was chosen by."""
+    try:
+        route_rules.of_class([priced.route], rules.privacy.required, priced.model.id)
+    except RequestInvalid as error:
+        return error
+    return None

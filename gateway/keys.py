@@ -24,6 +24,7 @@ from domain.catalog import Catalog
 from domain.errors import AuthorityExceeded, ModelNotFound, ReplayGone, RequestInvalid
 from domain.ledger import IdempotencyRecord
 from domain.limits import NO_LIMITS, Limits
+from domain.privacy import Privacy
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
@@ -50,6 +51,7 @@ class KeyOrder:
     expires_at: datetime | None = None
     note: str | None = field(default=None, repr=False)
     strict: bool = False
+    privacy: Privacy | None = None
     key_id: UUID = field(default_factory=new_id)
     token: str = field(default_factory=_new_token, repr=False)
 
@@ -61,6 +63,7 @@ class KeySettings(TypedDict, total=False):
     models: frozenset[str] | None
     note: str | None
     strict: bool
+    privacy: Privacy
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class CreatedKey:
     limits: dict[str, int] = field(default_factory=dict)
     note: str | None = field(default=None, repr=False)
     strict: bool = False
+    privacy: str = Privacy.DEFAULT.value
     parent_id: UUID | None = None
     previous_expires_at: datetime | None = None
 
@@ -150,6 +154,7 @@ def _ordered(order: KeyOrder, own: Authority) -> Authority:
         order.limits.or_else(own.limits),
         own.expires_at if order.expires_at is None else _in_future(order.expires_at),
         own.models if order.models is None else order.models,
+        own.privacy if order.privacy is None else order.privacy,
     )
 
 
@@ -175,7 +180,9 @@ async def change(session: Session, account_id: UUID, by: ApiKey | None, key_id: 
         _require_not_stronger(before, own.authority)
     if after != before:
         if itself:
-            raise AuthorityExceeded("An API key cannot change its own scopes, limits, models and end. Use another key.")
+            raise AuthorityExceeded(
+                "An API key cannot change its own scopes, limits, models, privacy and end. Use another key."
+            )
         after.require_within(own.authority)
         if own.authority.limited and not _made(by, target) and not before.covers(after):
             raise AuthorityExceeded("This API key has limits: it can narrow what other keys may do, and not widen it.")
@@ -197,6 +204,7 @@ def _changed(before: Authority, edit: KeyEdit) -> Authority:
         limits=replace(before.limits, **edit.limits),
         expires_at=expires_at,
         models=edit.settings.get("models", before.models),
+        privacy=edit.settings.get("privacy", before.privacy),
     )
 
 
@@ -268,6 +276,7 @@ def _created(row: Listed, token: str) -> CreatedKey:
         limits=row.limits,
         note=row.note,
         strict=row.strict,
+        privacy=row.privacy,
         parent_id=row.parent_id,
         previous_expires_at=row.previous_expires_at,
     )

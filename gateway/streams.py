@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from domain.catalog import Route
 from domain.errors import GatewayError
 from domain.results import Closed
 from gateway.abandoned_streams import AbandonedStreams
@@ -69,8 +70,7 @@ class StreamCalls(Protocol):
     @property
     def abandoned(self) -> AbandonedStreams: ...
 
-    @property
-    def upstream(self) -> Callable[[str], ChatUpstream]: ...
+    def upstream_of(self, call: Call, route: Route) -> ChatUpstream: ...
 
     async def settle(self, call: Call, charge: Settle) -> Closed: ...
 
@@ -206,7 +206,7 @@ class Stream:
     def _open(self) -> None:
         self._pause_timer = None
         if self._upstream is not None:
-            self._upstream.open(self._calls.upstream)
+            self._upstream.open(self._calls.upstream_of)
 
     def _extend(self, effect: Extend) -> None:
         if not self._holding and self._upstream is not None:

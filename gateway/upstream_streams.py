@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Protocol
 
+from domain.catalog import Route
 from domain.errors import GatewayError, UpstreamError
 from gateway.call import Call
 from gateway.routing import Attempt, RouteFaults
@@ -61,10 +62,10 @@ class UpstreamStream:
         self._throttle: asyncio.TimerHandle | None = None
         self._stops = 0
 
-    def open(self, find: Callable[[str], ChatUpstream]) -> None:
+    def open(self, find: Callable[[Call, Route], ChatUpstream]) -> None:
         """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns."""
         try:
-            self._upstream = upstream = find(self._route.provider.name).keyed(self._key)
+            self._upstream = upstream = find(self._call, self._route).keyed(self._key)
             self._chat = chat = self._call.upstream(self._route)
             request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)
@@ -114,7 +115,7 @@ class UpstreamStream:
 
     def _noted(self, error: GatewayError) -> GatewayError:
         """The error with the status of the provider's answer."""
-        if isinstance(error, UpstreamError) and self._status:
+        if isinstance(error, UpstreamError) and self._status and error.status is None:
             error.status = self._status
         return error
 

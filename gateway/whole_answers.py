@@ -52,7 +52,7 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
         call.begin(attempt)
         if attempt.pause:
             await asyncio.sleep(attempt.pause)
-        upstream = calls.upstream(attempt.route.provider.name).keyed(attempt.key)
+        upstream = calls.upstream_of(call, attempt.route).keyed(attempt.key)
         routed = call.on_route(attempt.route, upstream)
         body = await _ask(upstream, call, routed)
         try:
@@ -103,7 +103,7 @@ async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall) -> bytes:
         exchange.close()
     if status != 200:
         error = routed.error(status, headers, body)
-        if isinstance(error, UpstreamError):
+        if isinstance(error, UpstreamError) and error.status is None:
             error.status = status
         raise error
     return body

@@ -1,12 +1,14 @@
 """The values between the gateway and a client wire (`api.wire.base`): a parsed request, and an answer to write."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from domain.errors import GatewayError, RequestInvalid
+from domain.key_rules import NO_RULES, KeyRules
 from domain.pricing import Usage
+from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Admitted
 from providers.base import Delta, NativeRequest
@@ -58,6 +60,8 @@ class ModelCall:
     max_credits: int | None = None
     strict: bool = False
     """A parameter that no provider of this model takes is refused, not dropped."""
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    """The weakest class of a route that may answer."""
     big: bool = False
     """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
@@ -93,6 +97,13 @@ class ModelCall:
             if (end == len(name) or name[end] in ".[") and name[:end] in self.places:
                 return self.places[name[:end]] + name[end:]
         return name
+
+    def under(self, rules: KeyRules) -> "ModelCall":
+        """Return the request as a key with these rules makes it. A key's rules are never loosened."""
+        if rules == NO_RULES:
+            return self
+        privacy = PrivacyClass.strongest(self.privacy, rules.privacy.required)
+        return replace(self, strict=self.strict or rules.strict, privacy=privacy)
 
     @property
     def continues(self) -> bool:

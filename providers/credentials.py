@@ -6,7 +6,7 @@ One request for a token serves all calls that wait for it. A token that the prov
 import base64
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import field
+from dataclasses import field, replace
 from urllib.parse import urlencode
 
 import orjson
@@ -134,7 +134,7 @@ class _AuthorizedCall:
         self._token = token
         request = self._request
         headers = {**request.headers, "Authorization": f"Bearer {token}"}
-        sent = UpstreamRequest(request.url, headers, request.body, request.method, request.dropped)
+        sent = replace(request, headers=headers)
         self._call = self._transport.send(sent, self._timeouts, self, self._owner)
         if self._paused:
             self._call.pause()

@@ -9,6 +9,7 @@ from providers import message_fields
 
 _ACTED_ON = frozenset(
     {"model", "store", "max_tokens", "max_completion_tokens", "stream", "stream_options", "max_credits", "strict"}
+    | {"privacy"}
     | {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 )
 """Fields that are not named as dropped: this server acts on them itself, or promises not to pass them on."""

@@ -49,6 +49,8 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "credits_per_image": _per(model.prices, Unit.IMAGE),
         "credits_per_second": _per(model.prices, Unit.SECOND),
         "pro_only": model.pro_only,
+        "privacy": model.privacy.value,
+        "zero_retention": model.zero_retention,
         "tags": list(model.tags),
         "supported_parameters": list(model.parameters),
         "context_length": model.context_window,

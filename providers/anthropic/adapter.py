@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.catalog import Provider
 from domain.errors import GatewayError, UpstreamError
-from providers import assembled, upstream_json
+from providers import assembled, signals, upstream_json
 from providers.anthropic import errors, native, request
 from providers.anthropic.decoder import WIRE, AnthropicDecoder
 from providers.base import ChatCall, Headers, UpstreamRequest, WholeAnswer
@@ -30,16 +30,17 @@ class AnthropicAdapter:
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        if not _is_native(call):
+        is_native = _is_native(call)
+        if is_native:
+            body, dropped = native.payload(call)
+            if features := native.features(body):
+                headers["anthropic-beta"] = features
+            if _HOUR in upstream_json.written(body) and _HOUR not in upstream_json.written(call.body):
+                body = native.bounded_lifetimes(body)
+        else:
             body, dropped = request.payload(call, self._version)
-            return UpstreamRequest(self._url, headers, upstream_json.written(body), dropped=dropped)
-        body, dropped = native.payload(call)
-        if features := native.features(body):
-            headers["anthropic-beta"] = features
-        written = upstream_json.written(body)
-        if _HOUR in written and _HOUR not in upstream_json.written(call.body):
-            written = upstream_json.written(native.bounded_lifetimes(body))
-        return UpstreamRequest(self._url, headers, written, dropped=dropped, native=True)
+        signal = signals.of("anthropic", call.capabilities)
+        return signals.finished(self._url, headers, body, signal, dropped=dropped, native=is_native)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         decoder = AnthropicDecoder(call)

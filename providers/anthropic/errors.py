@@ -27,6 +27,9 @@ _OUR_ACCOUNT = re.compile(
     r"|organization|this (?:api|endpoint) is",
     re.IGNORECASE,
 )
+_UNSUPPORTED = re.compile(r"deprecated|not supported|not support|unsupported|not permitted|not allowed", re.IGNORECASE)
+_CAN_BE_LEFT_OUT = frozenset({"temperature", "top_p", "top_k", "thinking", "reasoning", "reasoning_effort"})
+"""Fields without which the answer means the same: the same route is asked again without one that it does not take."""
 _PLACE = re.compile(r"([a-z_]+)((?:\.[A-Za-z0-9_]+)*): |`([a-z_]+)` ")
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "system": ("messages",),
@@ -44,9 +47,14 @@ def of(call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayErr
     if type(error) is not RequestInvalid or error.param is not None:
         return error
     text = _message(body)
-    if _OUR_ACCOUNT.search(text):
+    name = _param(call, text)
+    if name is None and _OUR_ACCOUNT.search(text):
         return UpstreamError()
-    return RequestInvalid(str(error), param=_param(call, text), code=error.code)
+    error = RequestInvalid(str(error), param=name, code=error.code)
+    root = (name or "").partition(".")[0]
+    if root in _CAN_BE_LEFT_OUT and _UNSUPPORTED.search(text):
+        error.unsupported = frozenset({root})
+    return error
 
 
 def within(call: ChatCall, event: object, data: bytes) -> GatewayError:

@@ -43,7 +43,9 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     for name, value in body.items():
         if name in _SET_HERE or value is None:
             continue
-        if name in _ALLOWED or everything or name in call.passes:
+        if name in call.drops:
+            dropped.append(name)
+        elif name in _ALLOWED or everything or name in call.passes:
             made[name] = value
         elif value not in _FREE.get(name, ()):
             dropped.append(name)

@@ -66,9 +66,11 @@ def _block(part: Mapping[str, Any], where: str, passes: Collection[str]) -> dict
             raise invalid(f"{where}.text", "must be a string.", "invalid_type")
         return text_block(text) if text.strip() else None
     if kind == "image_url":
-        return _image(part.get("image_url"), where)
+        return {"type": "image", "source": _image_source(_url(part.get(kind), where), where)}
     if kind == "file":
         return _document(part.get("file"), where)
+    if kind == "document_url":
+        return _document({"file_data": _url(part.get(kind), where), "filename": part.get("document_name")}, where)
     if kind in ("thinking", "redacted_thinking", "reasoning"):
         return None  # `reasoning.blocks` reads them
     if isinstance(kind, str) and (kind in passes or "*" in passes):
@@ -76,14 +78,14 @@ def _block(part: Mapping[str, Any], where: str, passes: Collection[str]) -> dict
     raise invalid(where, "is of a type that the provider of this model does not take.")
 
 
-def _image(image: object, where: str) -> dict[str, Any]:
-    url = image.get("url") if isinstance(image, Mapping) else image
+def _url(given: object, where: str) -> str:
+    url = given.get("url") if isinstance(given, Mapping) else given
     if not isinstance(url, str):
-        raise invalid(f"{where}.image_url", "must have a 'url'.", "invalid_type")
-    return {"type": "image", "source": image_source(url, where)}
+        raise invalid(where, "must have a 'url'.", "invalid_type")
+    return url
 
 
-def image_source(url: str, where: str) -> dict[str, Any]:
+def _image_source(url: str, where: str) -> dict[str, Any]:
     if url.startswith(("https://", "http://")):
         return {"type": "url", "url": url}
     kind, data = _carried(url, where)

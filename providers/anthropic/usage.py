@@ -13,6 +13,7 @@ from providers.upstream_json import integer
 MAX_SEARCHES = 10_000
 MAX_ITERATIONS = 1000
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_INPUT = tuple(name for name in _COUNTS if name != "output_tokens")
 _HOUR, _FIVE_MINUTES = "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens"
 _TIERS = {"standard": "default"}
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -41,9 +42,10 @@ class UsageReports:
     def _take(self, report: object) -> None:
         if not isinstance(report, Mapping):
             return
-        for name in _COUNTS:
-            if (count := _tokens(report.get(name))) is not None:
-                self._counts[name] = count
+        counts = {name: count for name in _COUNTS if (count := _tokens(report.get(name))) is not None}
+        if not any(counts.get(name) for name in _INPUT) and any(self._counts.get(name) for name in _INPUT):
+            counts = {name: count for name, count in counts.items() if name not in _INPUT}  # no input has no tokens
+        self._counts |= counts
         self._take_writes(report.get("cache_creation"))
         self._take_iterations(report.get("iterations"))
         details, tools = report.get("output_tokens_details"), report.get("server_tool_use")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from domain.catalog import Provider
 from domain.errors import GatewayError
-from providers import assembled, upstream_json
+from providers import assembled, signals
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
 from providers.gemini import errors, request
 from providers.gemini.decoder import GeminiDecoder
@@ -21,6 +21,7 @@ class GeminiAdapter:
         self, provider: Provider, *, key_header: str = "x-goog-api-key", prefix: str = "", models: str
     ) -> None:
         """`models` is the path of the models below the base URL. `prefix` comes before the key in its header."""
+        self._kind = provider.kind
         self._url = f"{provider.base_url.rstrip('/')}/{models}/"
         self._headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
         if provider.api_key is not None and key_header:
@@ -32,7 +33,7 @@ class GeminiAdapter:
         method = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
         url = f"{self._url}{quote(call.model, safe='/-._')}:{method}"
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        return UpstreamRequest(url, headers, upstream_json.written(body), dropped=dropped)
+        return signals.finished(url, headers, body, signals.of(self._kind, call.capabilities), dropped=dropped)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         return assembled.answer(_events(GeminiDecoder(call), body))

@@ -48,8 +48,6 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     body |= tools.fields(given, call.model)
     body |= _beside(given)
     body["generationConfig"] = _generation(call, given)
-    if "store" in call.capabilities:
-        body["store"] = False
     return body, dropped
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.catalog import Provider
 from domain.errors import ContextLengthExceeded, GatewayError
-from providers import assembled, upstream_json
+from providers import assembled, signals, upstream_json
 from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
 from providers.openai import completions, errors, request, unsupported, whole
 from providers.openai.completions import CompletionsDecoder
@@ -21,7 +21,7 @@ class OpenAIAdapter:
 
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._base = provider.base_url.rstrip("/")
-        self._openrouter = openrouter
+        self._kind = "openrouter" if openrouter else provider.kind
         self._headers = headers_of(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
@@ -29,11 +29,11 @@ class OpenAIAdapter:
         body, dropped = self._payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
         url = self._base + ("/completions" if native else "/chat/completions")
-        return UpstreamRequest(url, headers, upstream_json.written(body), dropped=dropped, native=native)
+        signal = signals.of(self._kind, frozenset() if native else call.capabilities)  # completions have no `store`
+        return signals.finished(url, headers, body, signal, dropped=dropped, native=native)
 
     def _payload(self, call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
-        write = completions.payload if completions.is_native(call) else request.payload
-        return write(call, openrouter=self._openrouter)
+        return completions.payload(call) if completions.is_native(call) else request.payload(call)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):

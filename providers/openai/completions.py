@@ -26,7 +26,7 @@ def is_native(call: ChatCall) -> bool:
     return call.native is not None and call.native.wire == WIRE and CAPABILITY in call.capabilities
 
 
-def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the body, and the names of dropped fields."""
     native = _native(call)
     given = {name: value for name, value in native.items() if value is not None}
@@ -37,8 +37,6 @@ def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[
         body["stream"] = True
         if "stream_options" not in call.drops:
             body["stream_options"] = {"include_usage": True}
-    if openrouter:
-        body["provider"] = {"data_collection": "deny", "zdr": True}
     return body, dropped
 
 

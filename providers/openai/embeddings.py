@@ -8,7 +8,7 @@ from typing import Any
 from domain.catalog import Provider
 from domain.errors import ContextLengthExceeded, GatewayError, UpstreamError
 from domain.pricing import Usage, UsageSource
-from providers import fields, upstream_json
+from providers import fields, signals, upstream_json
 from providers.base import EmbeddingCall, Embeddings, Headers, UpstreamRequest, Vector
 from providers.openai import errors, unsupported, usage
 from providers.openai.headers import headers_of
@@ -28,12 +28,12 @@ class OpenAIEmbeddings:
 
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/embeddings"
-        self._openrouter = openrouter
+        self._signal = signals.of("openrouter" if openrouter else provider.kind, frozenset())
         self._headers = {**headers_of(provider, referer), "Accept": "application/json"}
 
     def request(self, call: EmbeddingCall) -> UpstreamRequest:
         body, dropped = self._payload(call)
-        return UpstreamRequest(self._url, self._headers, upstream_json.written(body), dropped=dropped)
+        return signals.finished(self._url, self._headers, body, self._signal, dropped=dropped)
 
     def _payload(self, call: EmbeddingCall) -> tuple[dict[str, Any], tuple[str, ...]]:
         given = {name: value for name, value in call.body.items() if name not in _OURS and value is not None}
@@ -41,8 +41,6 @@ class OpenAIEmbeddings:
         body["model"] = call.model
         if call.base64 and "encoding_format" not in call.drops:
             body["encoding_format"] = "base64"  # a fourth of the bytes; numbers are what every server answers without
-        if self._openrouter:
-            body["provider"] = {"data_collection": "deny", "zdr": True}
         return body, dropped
 
     def answer(self, call: EmbeddingCall, body: bytes) -> Embeddings:

@@ -31,8 +31,11 @@ PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_compl
 """The supported parameters of a model whose catalog entry does not list any."""
 
 
-def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one."""
+def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one.
+
+    `providers.signals` adds the vendor's signal against keeping it.
+    """
     body, dropped = fields.split(call.body, _ALLOWED, call.passes, call.drops)
     body["model"] = call.model
     body[_limit_name(call)] = call.output_limit
@@ -40,10 +43,6 @@ def payload(call: ChatCall, *, openrouter: bool) -> tuple[dict[str, Any], tuple[
         body["stream"] = True
         if "stream_options" not in call.drops:
             body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
-    if "store" in call.capabilities:
-        body["store"] = False
-    if openrouter:
-        body["provider"] = {"data_collection": "deny", "zdr": True}
     if DEVELOPER_ROLE not in call.capabilities or DEVELOPER_ROLE in call.drops:
         body["messages"] = [_as_system(message) for message in body["messages"]]
     return body, dropped

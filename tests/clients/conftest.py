@@ -110,6 +110,15 @@ credits_per_1k_input = 300
 credits_per_1k_output = 1500
 routes = [ { provider = "foreign", model = "plain" } ]
 """
+KEPT = """
+[providers.gallery]
+kind = "demo"
+
+[models.test-image-kept]
+modality = "image"
+credits_per_image = 100
+routes = [ { provider = "gallery", model = "demo-image" } ]
+"""
 COSTED = """
 [models.test-costed]
 name = "What its provider bills for it is known"
@@ -164,12 +173,20 @@ capabilities = ["abort_stops_billing", "completions"]
 [providers.unreachable]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
+
+[providers.private]
+kind = "openai"
+base_url = "{upstream}"
+api_key = "sk-private"
+privacy = "zero_retention"
 """
     models = {f"test-{name}": [f"foreign/{name}"] for name in BEHAVIOURS} | {
         "test-metered": ["metered/writes"],
         "test-throat": ["foreign/role-then-error", "foreign/plain"],
         "test-second": ["unreachable/x", "foreign/plain"],
         "test-unreachable": ["unreachable/x"],
+        "test-private": ["foreign/plain", "private/plain"],
+        "test-private-away": ["private/broken", "foreign/plain"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
     embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
@@ -181,7 +198,9 @@ base_url = "http://127.0.0.1:1/v1"
     }
     written += [text_model(name, *routes) for name, routes in texts.items()]
     written += [embedding_model(name, *routes) for name, routes in embedders.items()]
-    return provider + "".join(written) + TIERED + EXTRAS + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
+    return (
+        provider + "".join(written) + TIERED + EXTRAS + KEPT + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
+    )
 
 
 @pytest.fixture(scope="session")

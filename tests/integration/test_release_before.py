@@ -280,6 +280,7 @@ async def test_an_older_process_exceeds_no_familys_limits(
     [
         ("models = '{other}'", RateLimited),
         ("strict = true", RateLimited),
+        ("privacy = 'strict'", RateLimited),
         ("expires_at = now() - interval '1 second'", CallerUnknown),
     ],
 )

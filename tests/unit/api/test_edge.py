@@ -189,7 +189,12 @@ async def test_the_operator_names_the_origins_that_may_call() -> None:
 def test_every_header_of_ours_is_exposed_to_pages() -> None:
     written = "".join(path.read_text() for path in (ROOT / "api").rglob("*.py"))
     sent = set(re.findall(r"x-yout-[a-z]+(?:-[a-z]+)*", written)) | {"retry-after-ms", "x-should-retry"}
-    no_answers = {"x-yout-strict", "x-yout-scope", "x-yout-callers"}  # of a request, and of the OpenAPI document
+    no_answers = {
+        "x-yout-strict",
+        "x-yout-privacy",
+        "x-yout-scope",
+        "x-yout-callers",
+    }  # of a request, and of the OpenAPI document
     assert sent - no_answers <= set(EXPOSED)
 
 

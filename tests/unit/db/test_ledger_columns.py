@@ -20,7 +20,7 @@ CHANGES = [
         "keep_history, requests_tat, tokens_tat, epoch)),",
         "requests_tat, tokens_tat, epoch)),",
     ),  # one that they need
-    ("day, day_credits, month, month_credits))", "day, day_credits, month))"),
+    ("day, day_credits, month, month_credits, privacy))", "day, day_credits, month, month_credits))"),
     (
         "lease_until, created_at, closed_at, closed_by, max_credits, epoch)\n        SELECT",
         "lease_until, created_at)\n        SELECT",

@@ -8,6 +8,7 @@ import pytest
 from domain.authority import Authority
 from domain.errors import AuthorityExceeded, ScopeMissing
 from domain.limits import Limits
+from domain.privacy import Privacy
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [field.name for field in fields(Limits)]
@@ -46,6 +47,15 @@ def test_nothing_outlives_the_key_that_gave_it(expires_at: datetime | None) -> N
     own = replace(authority("chat"), expires_at=NOW)
     assert not own.covers(replace(own, expires_at=expires_at))
     assert own.covers(own)
+
+
+def test_a_key_that_is_strict_in_privacy_gives_nothing_less() -> None:
+    strict = replace(authority("chat"), privacy=Privacy.STRICT)
+    assert strict.covers(strict)
+    assert authority("chat").covers(strict)
+    with pytest.raises(AuthorityExceeded) as raised:
+        authority("chat").require_within(strict)
+    assert raised.value.param == "privacy"
 
 
 @pytest.mark.parametrize("name", NAMES)

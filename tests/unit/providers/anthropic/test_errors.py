@@ -29,7 +29,7 @@ def call(**body: Any) -> ChatCall:
         (429, "rate_limit_error", "This request would exceed your organization's rate limit", UpstreamBusy),
         (500, "api_error", "Internal server error", UpstreamError),
         (504, "timeout_error", "timed out", UpstreamTimeout),
-        (529, "overloaded_error", "Overloaded", UpstreamBusy),
+        (529, "overloaded_error", "Overloaded", UpstreamError),
         (400, INVALID, "prompt is too long: 3333404 tokens > 200000 maximum", ContextLengthExceeded),
         (
             400,
@@ -47,7 +47,8 @@ def test_each_error(status: int, kind: str, message: str, expected: type[Excepti
     error = adapter().error(call(), status, {"retry-after": "7"}, failure(kind, message))
     assert type(error) is expected
     assert message not in repr(error)
-    if isinstance(error, UpstreamBusy):
+    if status in (429, 529):
+        assert isinstance(error, UpstreamError)
         assert error.retry_after is not None
         assert error.retry_after.total_seconds() == 7
 
@@ -91,9 +92,26 @@ def test_the_field_of_a_native_request(message: str, param: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "body", "unsupported"),
+    [
+        ("`temperature` is deprecated for this model.", {"temperature": 1}, {"temperature"}),
+        ("thinking.type.enabled: not supported by this model", {"reasoning_effort": "low"}, {"reasoning_effort"}),
+        ("top_k: Extra inputs are not permitted", {"top_k": 1}, {"top_k"}),
+        ("temperature: Input should be less than or equal to 1", {"temperature": 1}, set()),
+        ("tools.0: Extra inputs are not permitted", {"tools": []}, set()),
+    ],
+)
+def test_what_may_be_left_out_is_named(message: str, body: dict[str, Any], unsupported: set[str]) -> None:
+    error = adapter().error(call(**body), 400, {}, failure(INVALID, message))
+    assert error.unsupported == unsupported
+    request = adapter().request(ChatCall("kimi", call(**body).body, 4000, drops=error.unsupported))
+    assert unsupported <= set(request.dropped)
+
+
+@pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("overloaded_error", UpstreamBusy),
+        ("overloaded_error", UpstreamError),
         ("rate_limit_error", UpstreamBusy),
         ("timeout_error", UpstreamTimeout),
         ("api_error", UpstreamError),
@@ -116,4 +134,4 @@ def test_an_error_in_a_stream(kind: Any, expected: type[Exception]) -> None:
 
 def test_an_error_with_status_200() -> None:
     with pytest.raises(UpstreamBusy):
-        adapter().answer(call(), failure("overloaded_error"))
+        adapter().answer(call(), failure("rate_limit_error"))

@@ -84,6 +84,10 @@ def part_of(part: dict[str, Any]) -> Any:
             {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "# é"}},
         ),
         (
+            {"type": "document_url", "document_url": "https://x/y.pdf"},
+            {"type": "document", "source": {"type": "url", "url": "https://x/y.pdf"}},
+        ),
+        (
             {"type": "file", "file": {"file_data": "https://x/y.pdf"}},
             {"type": "document", "source": {"type": "url", "url": "https://x/y.pdf"}},
         ),

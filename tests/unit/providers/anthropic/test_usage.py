@@ -107,5 +107,6 @@ def test_the_last_report_corrects_the_first() -> None:
     reports.begin({"input_tokens": 2225, "output_tokens": 25})
     last = {"input_tokens": 9447, "output_tokens": 114, "server_tool_use": {"web_search_requests": 1}}
     assert reports.end(last) == used(9447, 114, web_searches=1)
+    assert reports.end({"input_tokens": 0, "output_tokens": 115}) == used(9447, 115, web_searches=1)
     assert UsageReports().end({"output_tokens": 5}) is None
     assert UsageReports().begin(None) is None

@@ -54,6 +54,7 @@ def test_a_request() -> None:
     assert json.loads(whole.body) == {
         "contents": [{"role": "user", "parts": [{"text": "Hello"}]}],
         "generationConfig": {"temperature": 0, "responseModalities": ["TEXT"], "maxOutputTokens": 100},
+        "store": False,
     }
     assert "key-1" not in repr(whole) + whole.url
     assert "Hello" not in repr(whole)
@@ -71,9 +72,10 @@ def test_nothing_about_the_caller_is_sent_whatever_passes_allows() -> None:
 
 
 def test_store_is_false_where_the_provider_takes_it() -> None:
-    body, _ = sent({"store": True}, capabilities=frozenset({"store"}), passes=frozenset({"*"}))
-    assert body["store"] is False
-    assert "store" not in sent({"store": True})[0]
+    assert sent({"store": True}, passes=frozenset({"*"}))[0]["store"] is False
+    vertex = GeminiAdapter(Provider(name="p", kind="vertex", active=True, base_url="https://v.invalid"), models="m")
+    call = ChatCall("gemini-x", {"messages": HELLO, "store": True}, 100, passes=frozenset({"*"}))
+    assert "store" not in json.loads(vertex.request(call).body)
 
 
 @pytest.mark.parametrize(

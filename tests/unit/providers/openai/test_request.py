@@ -90,7 +90,6 @@ def test_what_a_provider_can_do_shapes_the_request() -> None:
     body, _ = sent(of_the_caller, stream=True)
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
     assert "stream_options" not in sent(of_the_caller, stream=True, drops=frozenset({"stream_options"}))[0]
-    assert sent({}, openrouter=True)[0]["provider"] == {"data_collection": "deny", "zdr": True}
 
 
 def test_what_a_route_does_not_take_is_left_out_and_named() -> None:

@@ -1,0 +1,31 @@
+"""Which routes of a model may answer a call: by what its caller requires of them, not by how they are doing."""
+
+from collections.abc import Callable, Sequence
+
+from domain.catalog import Route
+from domain.errors import RequestInvalid
+from domain.privacy import PrivacyClass
+
+
+def of_class(routes: Sequence[Route], required: PrivacyClass, model: str) -> tuple[Route, ...]:
+    """Return the routes that keep as little as `required` says. Raises `RequestInvalid` if there is none."""
+    kept = tuple(route for route in routes if route.privacy.covers(required))
+    if kept:
+        return kept
+    raise RequestInvalid(
+        f"The model '{model}' has no route of the privacy class '{required}' here. GET /v1/models lists the classes.",
+        param="privacy",
+        code="unsupported_parameter",
+    )
+
+
+def taking_all(routes: Sequence[Route], dropped: Callable[[Route], tuple[str, ...]]) -> tuple[Route, ...]:
+    """Return the routes that take every parameter of the request. Raises `RequestInvalid` if there is none."""
+    names = [dropped(route) for route in routes]
+    taken = tuple(route for route, left_out in zip(routes, names, strict=True) if not left_out)
+    if taken:
+        return taken
+    name = names[0][0]
+    raise RequestInvalid(
+        f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
+    )
