@@ -22,6 +22,7 @@ from api import (
     limit,
     link_pages,
     media,
+    messages,
     metrics,
     models,
     openapi,
@@ -47,11 +48,12 @@ from api.wire.openai_embeddings import OpenAIEmbeddings
 from api.wire.openai_responses import OpenAIResponses
 from web.shares import SharedPages
 
+MESSAGES = AnthropicMessages()
 WIRES: tuple[ClientWire, ...] = (
     OpenAIChat(),
     OpenAIResponses(),
     NativeChat(),
-    AnthropicMessages(),
+    MESSAGES,
     OpenAIEmbeddings(),
     OpenAICompletions(),
 )
@@ -92,6 +94,8 @@ class Gateway(FastAPI):
         hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
         if hot is not None:
             scope["state"][errors.WIRE] = hot.wire
+        elif MESSAGES.is_client(scope):
+            scope["state"][errors.WIRE] = MESSAGES
         if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
@@ -126,6 +130,7 @@ def create_app(
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405
     for router in (
         models.router,
+        messages.router,
         chat_models.router,
         chat_settings.router,
         conversations.router,

@@ -212,7 +212,7 @@ class Calls:
     async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
         model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
-        prices = extras.prices_of(model, request.body)
+        prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
         self._routes(request, model)
         if request.big:
             _refuse_hopeless(request, model, prices, payer)
@@ -264,6 +264,18 @@ class Calls:
         return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
+        counted = await self.input_tokens(request, model)
+        if request.embedding is None and model.context_window is not None and counted.least > model.context_window:
+            remedy = " Begin a new conversation, or choose a model that reads more." if request.continues else ""
+            raise ContextLengthExceeded(
+                f"The input has about {counted.count} tokens; the context window of this model is "
+                f"{model.context_window} tokens (context_length_exceeded).{remedy}"
+            )
+        return counted
+
+    async def input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
+        """Count the input, a large one in a thread."""
+
         def count() -> InputTokens:
             if request.embedding is not None:
                 return embeddings.input_tokens(request.embedding, model, self.count)
@@ -272,14 +284,7 @@ class Calls:
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None
-        counted = await self.turns.run(owner, count) if request.big else count()
-        if request.embedding is None and model.context_window is not None and counted.least > model.context_window:
-            remedy = " Begin a new conversation, or choose a model that reads more." if request.continues else ""
-            raise ContextLengthExceeded(
-                f"The input has about {counted.count} tokens; the context window of this model is "
-                f"{model.context_window} tokens (context_length_exceeded).{remedy}"
-            )
-        return counted
+        return await self.turns.run(owner, count) if request.big else count()
 
     def billed(self, call: Call, report: Usage | None, text: str) -> tuple[Usage, int]:
         """Return the usage of a whole answer, and its output tokens above the limit that was sent.

@@ -47,16 +47,19 @@ ALLOWED_VALUES: Mapping[str, tuple[Any, ...]] = {"plugins": ([],), "best_of": (1
 """Values of unpriced fields that cost nothing, and are allowed."""
 
 
-def prices_of(model: Model, body: Mapping[str, Any]) -> TokenPrices:
+def prices_of(model: Model, body: Mapping[str, Any], native: Mapping[str, Any] | None = None) -> TokenPrices:
     """Return the prices by which a call with this body is held and billed: the rates of every meter that it can use.
 
-    Raises `RequestInvalid` that names what the model does not price, or does not read.
+    `native` is the body in its client's own shape, where a provider may be sent that. Raises `RequestInvalid` that
+    names what the model does not price, or does not read.
     """
     prices, text = model.prices.tokens, model.prices.text
     if prices is None or text is None:
         raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
     _check_fields(model, body)
     meters = {*_input_meters(model, body), *_output_meters(body)}
+    if native is not None and _writes_for_an_hour_within(native):
+        meters.add(Meter.CACHE_WRITE_1H)
     if searches(body):
         _check_priced(prices, Meter.WEB_SEARCH, "web_search_options")
         meters.add(Meter.WEB_SEARCH)
@@ -202,6 +205,15 @@ def _writes_for_an_hour(value: object) -> bool:
         return False
     inner = [each for field in fields for each in (field if isinstance(field, list) else (field,))]
     return _cached_for_an_hour(value) or any(map(_cached_for_an_hour, inner))
+
+
+def _writes_for_an_hour_within(value: object) -> bool:
+    """Look for the wish at any depth."""
+    if isinstance(value, list):
+        return any(map(_writes_for_an_hour_within, value))
+    return isinstance(value, dict) and (
+        _cached_for_an_hour(value) or any(map(_writes_for_an_hour_within, value.values()))
+    )
 
 
 def _cached_for_an_hour(part: object) -> bool:

@@ -14,6 +14,7 @@ from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
 from providers.gemini import request as gemini_request
 from providers.gemini import vertex
 from providers.gemini.adapter import GeminiAdapter
+from providers.gemini.embeddings import GeminiEmbeddings
 from providers.openai import request
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.embeddings import OpenAIEmbeddings
@@ -54,7 +55,8 @@ def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
 
 
 def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(GeminiAdapter(provider, models="models"), upstream.transport, upstream.timeouts)
+    adapter, embeddings = GeminiAdapter(provider, models="models"), GeminiEmbeddings(provider)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
 def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
@@ -77,7 +79,7 @@ KINDS: Mapping[str, Kind] = {
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
-    "gemini": Kind(_TEXT, gemini_request.PARAMETERS, chat=_gemini),
+    "gemini": Kind(_TEXT | _EMBEDDING, gemini_request.PARAMETERS, chat=_gemini),
     "vertex": Kind(
         _TEXT,
         gemini_request.PARAMETERS,

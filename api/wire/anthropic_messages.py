@@ -3,7 +3,10 @@
 `anthropic_messages_request` reads a request, `anthropic_messages_answer` and `_stream` write the answer.
 """
 
+from collections.abc import Iterable
 from typing import Any
+
+from starlette.types import Scope
 
 from api import openapi_messages
 from api.wire import anthropic_messages_answer as answer
@@ -11,6 +14,13 @@ from api.wire import anthropic_messages_request as request
 from api.wire.anthropic_messages_stream import MessageStream
 from api.wire.base import EVENT_STREAM, JSON
 from gateway.wire import Head, ModelCall, StreamWriter
+
+VERSION = b"anthropic-version"
+
+
+def is_anthropic(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a client speaks Anthropic's API: it names its version."""
+    return any(name == VERSION for name, _ in headers)
 
 
 class AnthropicMessages:
@@ -24,6 +34,11 @@ class AnthropicMessages:
     operation = openapi_messages.MESSAGES
     whole = staticmethod(answer.whole)
     error = staticmethod(answer.error)
+
+    def is_client(self, scope: Scope) -> bool:
+        """Tell whether a request to another endpoint comes from a client of this wire, which reads its errors."""
+        path: str = scope.get("path", "")
+        return path.startswith("/v1/") and (path.startswith(f"{self.path}/") or is_anthropic(scope["headers"]))
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return request.parse(body)

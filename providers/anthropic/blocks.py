@@ -40,10 +40,14 @@ class _Block:
 
 
 class Blocks:
-    """The blocks of one answer, by the provider's index. `seed` makes the ids of tool calls that lack one."""
+    """The blocks of one answer, by the provider's index. `seed` makes the ids of tool calls that lack one.
 
-    def __init__(self, seed: str) -> None:
+    `functions`: the request has the older form of tools, and so has the answer.
+    """
+
+    def __init__(self, seed: str, *, functions: bool = False) -> None:
         self._seed = seed
+        self._functions = functions
         self._open: dict[int, _Block] = {}
         self._calls = 0
         self._reasoning = 0
@@ -117,15 +121,21 @@ class Blocks:
         name, own, given = _text(block.get("name")), _text(block.get("id")), block.get("input")
         place, self._calls = self._calls, self._calls + 1
         self._open[index] = _Block("tool_use", place, given if isinstance(given, Mapping) else {})
-        shown = (
-            own or "toolu_" + hashlib.sha256(f"{self._seed}:{place}:{name}".encode("utf-8", "replace")).hexdigest()[:24]
-        )
+        if self._functions:
+            return Part({"function_call": {"name": name, "arguments": ""}}, name)
+        shown = own or self._mint(place, name)
         call = {"index": place, "id": shown, "type": "function", "function": {"name": name, "arguments": ""}}
         return Part({"tool_calls": [call]}, name)
+
+    def _mint(self, place: int, name: str) -> str:
+        return "toolu_" + hashlib.sha256(f"{self._seed}:{place}:{name}".encode("utf-8", "replace")).hexdigest()[:24]
 
     def _arguments(self, block: _Block, text: str) -> Iterator[Part]:
         if text:
             block.empty = False
+            if self._functions:
+                yield Part({"function_call": {"arguments": text}}, text)
+                return
             yield Part({"tool_calls": [{"index": block.place, "function": {"arguments": text}}]}, text)
 
     def _text(self, block: _Block, value: object) -> Iterator[Part]:

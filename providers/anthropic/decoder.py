@@ -46,7 +46,8 @@ class AnthropicDecoder:
         """True when the first delta was given."""
         self._finished = False
         self._done = False
-        self._blocks = Blocks(f"{len(call.body.get('messages') or ())}")
+        self._functions = bool(call.body.get("functions")) and not call.body.get("tools")
+        self._blocks = Blocks(f"{len(call.body.get('messages') or ())}", functions=self._functions)
         self._usage = UsageReports()
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
@@ -177,6 +178,8 @@ class AnthropicDecoder:
             yield from self._delta(Part({"content": ""}))
         self._finished = True
         finish = _FINISH_REASONS.get(reason, "stop") if isinstance(reason, str) else "stop"
+        if self._functions and finish == "tool_calls":
+            finish = "function_call"
         yield Delta({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}, "", (0,), native)
 
     def _parts(self, parts: Iterable[Part]) -> Iterator[ProviderEvent]:

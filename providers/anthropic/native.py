@@ -15,7 +15,7 @@ _ALLOWED = frozenset(
     {"messages", "system", "stop_sequences", "temperature", "top_p", "top_k", "tools", "tool_choice", "thinking"}
     | {"output_config", "cache_control", "context_management", "service_tier"}
 )
-_SET_HERE = frozenset({"model", "max_tokens", "stream", "metadata", "messages", "output_format"})
+_SET_HERE = frozenset({"model", "max_tokens", "stream", "metadata", "output_format"})
 _FREE: Mapping[str, tuple[Any, ...]] = {
     "speed": ("standard",),
     "inference_geo": ("global", "not_available"),
@@ -27,7 +27,20 @@ _FREE: Mapping[str, tuple[Any, ...]] = {
 """Fields that may cost extra, and their values that do not."""
 _FREE_EDITS = "clear_"
 """Edits of the context that only leave parts out. Another one may read the input twice."""
-_OF_A_MESSAGE = ("role", "content")
+_OF_A_MESSAGE = frozenset({"role", "content"})
+_OF_A_BLOCK = frozenset(
+    {"type", "text", "source", "media_type", "data", "url", "title", "context", "citations", "content", "id", "name"}
+    | {"input", "tool_use_id", "is_error", "thinking", "signature", "cache_control", "caller", "file_id"}
+    | {"encrypted_content", "encrypted_index", "encrypted_stdout", "page_age", "error_code", "retrieved_at"}
+    | {"stdout", "stderr", "return_code", "tool_name", "tool_references"}
+)
+"""Fields of blocks, of what lies in them, and of sources."""
+_OF_A_TOOL = frozenset(
+    {"type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming"}
+    | {"input_examples", "allowed_callers", "display_width_px", "display_height_px", "display_number"}
+    | {"max_characters", "enable_zoom"}
+)
+_WITHIN = {"messages": _OF_A_MESSAGE, "system": _OF_A_BLOCK, "tools": _OF_A_TOOL}
 _CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
 """Tools of Anthropic's that the client runs: they cost what their tokens cost."""
 _CONTEXT = "context-management-2025-06-27"
@@ -38,18 +51,13 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     assert call.native is not None  # noqa: S101  # the adapter has checked it
     body = call.native.body
     _check(body)
-    everything = "*" in call.passes
-    made, dropped = {}, []
-    for name, value in body.items():
-        if name in _SET_HERE or value is None:
-            continue
-        if name in call.drops:
-            dropped.append(name)
-        elif name in _ALLOWED or everything or name in call.passes:
-            made[name] = value
-        elif value not in _FREE.get(name, ()):
-            dropped.append(name)
-    made["messages"] = [_message(each) for each in body.get("messages") or ()]
+    given = {name: value for name, value in body.items() if name not in _SET_HERE and value is not None}
+    made = {name: value for name, value in given.items() if name not in call.drops and _is_sent(call, name)}
+    dropped = [name for name in given if name not in made and given[name] not in _FREE.get(name, ())]
+    for name in _WITHIN.keys() & made.keys():
+        cleaner = _Cleaner()
+        made[name] = cleaner.all(made[name], _WITHIN[name])
+        dropped += [f"{name}.{lost}" for lost in cleaner.lost]
     if body.get("output_format") is not None:  # the older place of it
         made["output_config"] = {"format": body["output_format"], **made.get("output_config", {})}
     made["model"], made["max_tokens"] = call.model, call.output_limit
@@ -57,6 +65,10 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     if call.stream:
         made["stream"] = True
     return made, tuple(dropped)
+
+
+def _is_sent(call: ChatCall, name: str) -> bool:
+    return name in _ALLOWED or name in call.passes or "*" in call.passes
 
 
 def features(body: Mapping[str, Any]) -> str:
@@ -121,11 +133,27 @@ def _stored_files(value: Any, where: str) -> Iterator[str]:
             yield from _stored_files(each, f"{where}.{index}")
 
 
-def _message(message: Any) -> Any:
-    """Leave out what a message may not have, and what may be about its writer."""
-    if not isinstance(message, Mapping):
-        return message
-    return {name: message[name] for name in _OF_A_MESSAGE if name in message}
+class _Cleaner:
+    """Copies messages, blocks and tools with their known fields. What a tool takes is its own, and copied whole."""
+
+    def __init__(self) -> None:
+        self.lost: dict[str, None] = {}
+        """The names of the fields that were left out, below the field of the body."""
+
+    def all(self, values: object, allowed: frozenset[str]) -> Any:
+        return [self.one(each, allowed) for each in values] if isinstance(values, list) else values
+
+    def one(self, value: Any, allowed: frozenset[str]) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        self.lost |= {name: None for name, inner in value.items() if name not in allowed and inner is not None}
+        known = {name: inner for name, inner in value.items() if name in allowed}
+        if allowed is not _OF_A_TOOL:
+            known |= {name: self._within(known[name]) for name in ("content", "source") if name in known}
+        return known
+
+    def _within(self, value: object) -> Any:
+        return self.one(value, _OF_A_BLOCK) if isinstance(value, Mapping) else self.all(value, _OF_A_BLOCK)
 
 
 def _fit_thinking(made: dict[str, Any]) -> list[str]:

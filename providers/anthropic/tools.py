@@ -51,7 +51,7 @@ def _function(function: object, where: str, rules: ModelRules) -> dict[str, Any]
 def choice(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return Anthropic's `tool_choice`, or None if nothing is said of it."""
     made = _choice(body.get("tool_choice"), body.get("function_call"))
-    if body.get("parallel_tool_calls") is False:
+    if body.get("parallel_tool_calls") is False or not body.get("tools"):  # the older form has one call
         made = made or {"type": "auto"}
         if made["type"] != "none":
             made["disable_parallel_tool_use"] = True

@@ -45,7 +45,8 @@ class OpenAIAdapter:
         return CompletionsDecoder(call) if completions.is_native(call) else OpenAIDecoder(call)
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
-        error = errors.of(status, headers, body, call.body)
+        native = call.native.body if call.native is not None and completions.is_native(call) else None
+        error = errors.of(status, headers, body, call.body if native is None else native)
         if status in errors.OF_THE_CLIENT and not isinstance(error, ContextLengthExceeded):
             error.unsupported = unsupported.of(errors.value_of(body), call, self._payload(call)[0])
         return error

@@ -170,6 +170,11 @@ kind = "openai"
 base_url = "{upstream}"
 capabilities = ["abort_stops_billing", "completions"]
 
+[providers.google]
+kind = "gemini"
+base_url = "{upstream}"
+api_key = "sk-google"
+
 [providers.unreachable]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
@@ -190,6 +195,10 @@ privacy = "zero_retention"
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
     embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
+        **{
+            f"test-gemini-{name}": [f"google/{name}"]
+            for name in ("embed", "embed-metered", "embed-busy", "embed-fewer")
+        },
         "test-embed-second": ["unreachable/x", "foreign/embed-broken", "foreign/embed-fewer", "foreign/embed"],
     }
     texts = {f"test-{name}": [f"texts/{name}"] for name in completions_wire.MODELS} | {

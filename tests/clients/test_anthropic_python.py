@@ -135,6 +135,85 @@ async def test_a_stream_that_breaks(stack: Stack, account: OpenAccount) -> None:
     assert caught.value.body["yout"]["credits_charged"] > 0
 
 
+def test_tokens_are_counted_for_nothing(stack: Stack, client: Anthropic, upstream: OpenAIServer) -> None:
+    before = len(upstream.seen)
+    short = client.messages.count_tokens(model="test-plain", messages=MESSAGES)
+    tools = client.messages.count_tokens(model="test-plain", messages=MESSAGES, system="Be brief.", tools=[WEATHER])
+    long = client.messages.count_tokens(model="test-small", messages=[{"role": "user", "content": "word " * 30_000}])
+    assert 0 < short.input_tokens < tools.input_tokens < 30_000 < long.input_tokens
+    assert balance(stack, client) == (1_000_000, 0)
+    assert len(upstream.seen) == before
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.messages.count_tokens(model="test-plain", messages=[], extra_body={"messages": [{"role": "robot"}]})
+    assert isinstance(caught.value.body, dict)
+    assert caught.value.body["error"]["param"] == "messages.0.role"
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        client.messages.count_tokens(model="nobody", messages=MESSAGES)
+    assert unknown.value.request_id
+
+
+def test_models_come_in_pages(client: Anthropic) -> None:
+    first = client.models.list(limit=7)
+    assert (len(first.data), first.has_more) == (7, True)
+    listed = [model.id for model in first]
+    assert {"test-plain", "demo-chat"} <= set(listed)
+    assert "demo-image" not in listed
+    assert len(listed) == len(set(listed)) > 20
+    before = client.models.list(limit=1000, before_id=listed[5])
+    assert [model.id for model in before.data] == listed[:5]
+    one = client.models.retrieve("test-plain")
+    assert (one.type, one.lifecycle, one.max_tokens) == ("model", "active", 40_000)
+    with pytest.raises(anthropic.NotFoundError):
+        client.models.retrieve("nobody")
+
+
+def test_what_is_not_here_is_said_in_its_words(client: Anthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        client.messages.batches.list()
+    assert isinstance(caught.value.body, dict)
+    assert caught.value.body["error"]["type"] == "not_found_error"
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages.0.content.0"),
+    (
+        {"messages": [{"role": "user", "content": [{**IMAGE, "source": {"type": "file", "file_id": "f"}}]}]},
+        "messages.0.content.0.source",
+    ),
+    ({"messages": [{"role": "user", "content": [{"type": "novel"}]}]}, "messages.0.content.0.type"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": 7}]}]},
+        "messages.0.content.0.tool_use_id",
+    ),
+    (
+        {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "b", "input": "c"}]}]},
+        "messages.0.content.0.input",
+    ),
+    ({"system": [{"type": "image"}]}, "system.0.type"),
+    ({"tools": [{"name": "x", "input_schema": 5}]}, "tools.0.input_schema"),
+    ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
+    ({"tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
+    ({"thinking": {"type": "enabled", "budget_tokens": 3}}, "thinking.budget_tokens"),
+    ({"output_config": {"effort": "huge"}}, "output_config.effort"),
+    ({"extra_body": {"temperature": 1.5}}, "temperature"),
+    ({"stop_sequences": [5]}, "stop_sequences.0"),
+    ({"extra_body": {"speed": "fast"}}, "speed"),
+    ({"extra_body": {"strict": True, "novel": 1}}, "novel"),
+]
+
+
+@pytest.mark.parametrize("case", WRONG, ids=lambda case: case[1])
+def test_what_is_wrong_is_named_as_it_was_written(client: Anthropic, case: tuple[dict[str, object], str]) -> None:
+    changes, param = case
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.messages.create(**{"model": "test-plain", "max_tokens": 9, "messages": MESSAGES, **changes})  # type: ignore[call-overload]
+    assert isinstance(caught.value.body, dict)
+    error = caught.value.body["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    assert f"'{param}'" in error["message"]
+
+
 def test_nothing_about_the_caller_goes_upstream(client: Anthropic, upstream: OpenAIServer) -> None:
     client.messages.create(
         model="test-plain", max_tokens=300, messages=MESSAGES, metadata={"user_id": "u-17"}, stop_sequences=["x"]

@@ -136,6 +136,41 @@ def test_the_demo_model_puts_similar_texts_near_each_other(client: OpenAI) -> No
     assert (answer.model_extra or {})["yout"]["credits_charged"] == MINIMUM_CHARGE
 
 
+@pytest.mark.parametrize(("model", "tokens"), [("test-gemini-embed", 3), ("test-gemini-embed-metered", 1000)])
+def test_gemini_on_its_own_wire(client: OpenAI, upstream: OpenAIServer, model: str, tokens: int) -> None:
+    texts = ["Hello world", "Hi"]
+    answer = client.embeddings.create(model=model, input=texts, dimensions=8, extra_body={"input_type": "query"})
+    assert [each.embedding for each in answer.data] == [vector(text, 8) for text in texts]
+    name = f"models/{model.removeprefix('test-gemini-')}"
+    assert upstream.seen[-1].body == {
+        "requests": [
+            {
+                "model": name,
+                "content": {"parts": [{"text": text}]},
+                "outputDimensionality": 8,
+                "taskType": "RETRIEVAL_QUERY",
+            }
+            for text in texts
+        ]
+    }
+    assert answer.usage.total_tokens == tokens
+    assert balance(client) == (CREDITS - max(MINIMUM_CHARGE, math.ceil(tokens * 0.3)), 0)
+
+
+def test_what_gemini_cannot_take_or_does_not_answer(client: OpenAI) -> None:
+    for body, param in (
+        ({"input": [1]}, "input"),
+        ({"input": ["x"] * 101}, "input"),
+        ({"input_type": "x"}, "input_type"),
+    ):
+        error = error_of(client, model="test-gemini-embed", **body)
+        assert (error.status_code, error.param) == (400, param)
+    for name, status in (("embed-busy", 429), ("embed-fewer", 502)):
+        error = error_of(client, model=f"test-gemini-{name}")
+        assert (error.status_code, "SECRET" in error.response.text) == (status, False)
+    assert balance(client) == (CREDITS, 0)
+
+
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"input": None}, "input", "missing_required_parameter"),
     ({"input": ""}, "input", "invalid_value"),

@@ -1,99 +1,36 @@
 """What comes with a client wire: keys, limits, whole answers, streams and errors, all in the wire's own words."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import asynccontextmanager
-from datetime import timedelta
-from types import SimpleNamespace
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 
 import api.app
-from api.cors import Cors
-from api.session_cookie import SessionCookie
 from api.wire.base import ClientWire
-from domain import keys
 from domain.errors import GatewayError, RateLimited
-from domain.limits import NO_LIMITS
-from domain.operations import Admit, Operation, Reserve
 from domain.pricing import Usage, UsageSource
-from domain.results import Admitted, Answer, Reserved
-from domain.secrets import DerivedKeys
 from gateway import replays
-from gateway.calls import Calls
-from gateway.idempotency import IdempotentRequests
 from gateway.replays import Replayed
 from gateway.wire import Bill, CompletedAnswer, ModelCall
-from providers.base import ChatUpstream, Sink, Timeouts, UpstreamRequest
+from tests.support import wire_app
 from tests.support.adapter_case import provider
-from tests.support.doubles.chat_calls import CATALOG, Books, FakeExchange, count, model
 from tests.support.toy_provider import BYE, HI, ONE, TWO, USED, ToyAdapter, lines
 from tests.support.toy_wire import ToyWire
+from tests.support.wire_app import WireApp
 
-_SECONDS = timedelta(seconds=10)
-KEY = {"toy-key": keys.mint(bytes(32))}
+KEY = {"toy-key": wire_app.KEY}
 TALK = {"to": "demo-chat", "say": ["Hello"], "most": 20}
 
 
-class OpenBooks(Books):
-    """Holds what is asked for."""
-
-    async def ask(self, operation: Operation) -> Answer:
-        if self.error is None and isinstance(operation, Reserve):
-            return Reserved(operation.hold_id, uuid4(), uuid4(), 100, 20, 0, 100)
-        if self.error is None and isinstance(operation, Admit):
-            return Admitted(uuid4(), 100, 0, None, None)
-        return await super().ask(operation)
-
-
-class CannedTransport:
-    """Implements `providers.base.Transport`: one answer, whatever is asked."""
-
+class Toys(WireApp):
     def __init__(self) -> None:
-        self.status, self.answer = 200, b""
-        self.requests: list[UpstreamRequest] = []
-
-    def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> FakeExchange:
-        self.requests.append(request)
-        asyncio.get_running_loop().call_soon(self._say, sink)
-        return FakeExchange(sink)
-
-    def _say(self, sink: Sink) -> None:
-        sink.head(self.status, {})
-        sink.data(self.answer)
-        sink.end()
-
-    async def close(self) -> None:
-        """Nothing is open here."""
-
-
-class Toys:
-    def __init__(self) -> None:
-        self.books, self.transport = OpenBooks(), CannedTransport()
-        upstream = ChatUpstream(ToyAdapter(provider("toy")), self.transport, Timeouts(*[_SECONDS] * 4))
-        catalog = CATALOG.model_copy(update={"models": {"demo-chat": model()}})
-        calls = Calls(self.books, lambda: catalog, lambda _: upstream, count, NO_LIMITS)
-        app = api.app.create_app(_nothing, max_body_bytes=2048, cors=Cors(), wires=[ToyWire()])
-        claims = IdempotentRequests(DerivedKeys(b"s" * 32))
-        app.state.resources = SimpleNamespace(
-            calls=calls, claims=claims, ceiling=NO_LIMITS, cookie=SessionCookie("http://test")
-        )
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        self.http = httpx2.AsyncClient(transport=transport, base_url="http://test")
+        super().__init__(ToyAdapter(provider("toy")), [ToyWire()])
 
     async def talk(self, body: Any = TALK, headers: Mapping[str, str] = KEY, **live: bool) -> httpx2.Response:
         content = body if isinstance(body, bytes) else json.dumps(body | live).encode()
         return await self.http.post("/toy/talk", content=content, headers=dict(headers))
-
-
-@asynccontextmanager
-async def _nothing(_: FastAPI) -> AsyncIterator[None]:
-    yield
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from domain import pricing
 from domain.meters import TokenPrices, per_thousand
 from domain.pricing import Usage, UsageSource
 from providers import tokenizer
-from tests.support.doubles.entries import INPUT, OUTPUT, text_model
+from tests.support.doubles.entries import INPUT, OUTPUT, embedding_model, text_model
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer, event
 from tests.support.media_stack import Customer, World, crash, until
 from tests.support.stack import Stack, free_port
@@ -26,6 +26,8 @@ from tests.support.stack import Stack, free_port
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENDLESS, STALLING, HANGING, PLAIN = "test-endless", "test-stalls", "test-hang", "test-plain"
+EMBEDDING = "test-embed-hang"
+WHOLE = (HANGING, EMBEDDING)
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 MICRO = 1_000_000
 PRICES = TokenPrices(per_thousand(input=Decimal(INPUT), output=Decimal(OUTPUT)))
@@ -54,6 +56,7 @@ base_url = "{upstream}"
 capabilities = ["stream_usage", "abort_stops_billing"]
 """
     models = (ENDLESS, STALLING, HANGING, PLAIN)
+    provider += embedding_model(EMBEDDING, "foreign/embed-hang")
     return provider + "".join(text_model(name, f"foreign/{name.removeprefix('test-')}") for name in models)
 
 
@@ -101,9 +104,12 @@ def _take(result: ClientResult, line: str) -> None:
 
 
 async def _whole(customer: Customer, model: str) -> ClientResult:
-    body = {"model": model, "messages": MESSAGES, "max_tokens": MOST}
+    body: dict[str, Any] = {"model": model, "messages": MESSAGES, "max_tokens": MOST}
+    path = "/v1/chat/completions"
+    if model == EMBEDDING:
+        body, path = {"model": model, "input": "What is 2+2?"}, "/v1/embeddings"
     try:
-        answer = await customer.http.post("/v1/chat/completions", json=body)
+        answer = await customer.http.post(path, json=body)
     except httpx2.TransportError:
         return ClientResult(cut=True)
     parsed = answer.json()
@@ -128,7 +134,7 @@ class Calls:
             model = f"test-{name}"
             for result in [ClientResult() for _ in range(count)]:
                 self.streams.setdefault(model, []).append(result)
-                call = _whole(self.customer, model) if model == HANGING else _stream(self.customer, model, result)
+                call = _whole(self.customer, model) if model in WHOLE else _stream(self.customer, model, result)
                 self.running.append(asyncio.create_task(call))
 
     async def ended(self) -> list[ClientResult]:
@@ -160,7 +166,7 @@ async def _holds(world: World, customer: Customer) -> list[Hold]:
 async def _all_relaying(world: World, customer: Customer, count: int) -> bool:
     """Every call has its hold, and every stream has told the ledger of its first words."""
     holds = await _holds(world, customer)
-    return len(holds) == count and all(hold.relayed for hold in holds if hold.model != HANGING)
+    return len(holds) == count and all(hold.relayed for hold in holds if hold.model not in WHOLE)
 
 
 async def _all_closed(world: World, customer: Customer) -> bool:
@@ -176,7 +182,7 @@ async def _the_sweeper_has_been(world: World, customer: Customer) -> list[Hold]:
         assert hold.closed_by == "sweeper"
         relayed = ("settled", hold.cost_of(hold.relayed)) if hold.relayed else ("void", 0)
         assert (hold.state, hold.charged) == relayed
-        assert hold.model != HANGING or hold.relayed == 0
+        assert hold.model not in WHOLE or hold.relayed == 0
     return holds
 
 
@@ -219,12 +225,12 @@ async def test_an_api_that_is_killed_under_running_calls(site: Site) -> None:
     customer = await site.world.customer()
     calls = Calls(customer)
     with site.world.stack.running("api") as api:
-        calls.begin(stalls=3, endless=3, hang=3)
-        await until(lambda: _all_relaying(site.world, customer, 9), "the calls to run")
+        calls.begin(stalls=3, endless=3, hang=3, **{"embed-hang": 2})
+        await until(lambda: _all_relaying(site.world, customer, 11), "the calls to run")
         api.kill()
         result = await calls.ended()
     assert all(each.cut and not each.done and each.charged is None for each in result)
-    assert len([hold for hold in await _holds(site.world, customer) if hold.state == "open"]) == 9
+    assert len([hold for hold in await _holds(site.world, customer) if hold.state == "open"]) == 11
 
     with site.world.stack.running("api"):
         swept = await _the_sweeper_has_been(site.world, customer)
@@ -242,8 +248,8 @@ async def test_an_api_that_was_frozen_beyond_its_lease(site: Site) -> None:
     calls = Calls(customer)
     other = replace(site.world.stack, port=free_port(), state=site.world.stack.state / "other")
     with other.running("api"), site.world.stack.running("api") as frozen:
-        calls.begin(stalls=2, endless=2, hang=1)
-        await until(lambda: _all_relaying(site.world, customer, 5), "the calls to run")
+        calls.begin(stalls=2, endless=2, hang=1, **{"embed-hang": 1})
+        await until(lambda: _all_relaying(site.world, customer, 6), "the calls to run")
         frozen.send_signal(SIGSTOP)
         try:
             swept = await _the_sweeper_has_been(site.world, customer)
@@ -263,23 +269,23 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
     customer = await site.world.customer()
     calls = Calls(customer)
     with site.world.stack.running("api") as api:
-        calls.begin(stalls=2, endless=2, hang=1)
-        await until(lambda: _all_relaying(site.world, customer, 5), "the calls to run")
+        calls.begin(stalls=2, endless=2, hang=1, **{"embed-hang": 1})
+        await until(lambda: _all_relaying(site.world, customer, 6), "the calls to run")
         api.send_signal(SIGTERM)
         result = await calls.ended()
         assert await asyncio.to_thread(api.wait, 60) == 0
     assert not any(each.done for each in result)
     holds = await _holds(site.world, customer)
-    charges = {hold.charged for hold in holds if hold.model != HANGING}
+    charges = {hold.charged for hold in holds if hold.model not in WHOLE}
     for each in (*calls.streams[STALLING], *calls.streams[ENDLESS]):
         assert each.error is not None
         assert each.error["code"] == "service_unavailable"
         assert each.charged in charges
     assert {hold.closed_by for hold in holds} == {"call"}
-    assert {hold.state for hold in holds if hold.model == HANGING} == {"void"}
+    assert {hold.state for hold in holds if hold.model in WHOLE} == {"void"}
     for model, receipts in calls.streams.items():
         charged = sorted(hold.charged for hold in holds if hold.model == model)
-        delivered = sorted(holds[0].cost_of(tokenizer.count(each.text)) for each in receipts if model != HANGING)
+        delivered = sorted(holds[0].cost_of(tokenizer.count(each.text)) for each in receipts if model not in WHOLE)
         if model == STALLING:
             assert charged == delivered
         if model == ENDLESS:  # what was on its way to a client that still read is charged too

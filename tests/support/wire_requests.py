@@ -79,6 +79,11 @@ def anthropic_error(event: Any) -> bool:
     return bool(event.get("type") == "error" and {"type", "message"} <= event["error"].keys())
 
 
+def responses_error(event: Any) -> bool:
+    """An error's body, or the events `response.failed` and `error` of a stream."""
+    return openai_error(event) or event.get("type") in ("response.failed", "error")
+
+
 def native_error(event: Any) -> bool:
     return openai_error(event) or {"code", "message"} <= event.keys()
 
@@ -87,6 +92,8 @@ REQUESTS: Mapping[str, WireRequest] = {
     request.path: request
     for request in (
         WireRequest("/v1/chat/completions", {"messages": MESSAGES}, openai_error),
+        WireRequest("/v1/completions", {"prompt": TEXT, "max_tokens": 500}, openai_error),
+        WireRequest("/v1/responses", {"input": TEXT}, responses_error),
         WireRequest("/v1/messages", {"messages": MESSAGES, "max_tokens": 500}, anthropic_error),
         WireRequest("/api/chat/stream/", {"message": TEXT}, native_error, modes=(True,), always_streams=True),
     )

@@ -84,3 +84,15 @@ def _faulty(model: str, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "embed-infinite": packed([float("inf"), float("nan")]),
     }
     return [{**first, "embedding": broken[model]}, *data[1:]] if model in broken else data
+
+
+def gemini_answer(model: str, body: dict[str, Any]) -> tuple[int, Any]:
+    """The same as Google answers it."""
+    if model == "embed-busy":
+        return 429, {"error": {"code": 429, "message": SECRET, "status": "RESOURCE_EXHAUSTED"}}
+    vectors = [
+        {"values": vector(each["content"]["parts"][0]["text"], each.get("outputDimensionality") or 4)}
+        for each in body["requests"]
+    ]
+    usage = {"usageMetadata": {"promptTokenCount": PROMPT_TOKENS}} if model == "embed-metered" else {}
+    return 200, {"embeddings": vectors[:-1] if model == "embed-fewer" else vectors} | usage

@@ -74,9 +74,16 @@ class OpenAIServer(ThreadedApp):
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/v1/completions", self._complete)
+        app.router.add_post("/v1/models/{model}:batchEmbedContents", self._embed_as_gemini)
 
     def stopping(self) -> None:
         self.release.set()
+
+    async def _embed_as_gemini(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.seen.append(Seen(body, dict(request.headers)))
+        status, answer = embeddings_wire.gemini_answer(request.match_info["model"], body)
+        return web.json_response(answer, status=status)
 
     async def _complete(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -89,6 +96,8 @@ class OpenAIServer(ThreadedApp):
     async def _embed(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.seen.append(Seen(body, dict(request.headers)))
+        if body["model"] == "embed-hang":
+            await asyncio.to_thread(self.release.wait, 30)
         status, answer = embeddings_wire.answer(body)
         if isinstance(answer, str):
             return web.Response(text=answer, content_type="text/html")

@@ -266,6 +266,8 @@ async def test_the_root_is_a_page(client: httpx2.AsyncClient) -> None:
 
 POSTS = [
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/messages/count_tokens"),
     ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1/responses"),

@@ -96,6 +96,13 @@ def test_a_call_is_held_at_the_rates_of_what_it_can_use(body: dict[str, Any], me
     assert set(extras.prices_of(model(), body).rates) == {*BASE, *meters}
 
 
+def test_a_mark_for_an_hour_is_seen_at_any_depth_of_the_clients_own_request() -> None:
+    inner = {"type": "tool_result", "content": [{"type": "text", "text": "x", **HOUR}]}
+    for depth, meters in ((inner, {Meter.CACHE_WRITE_1H}), ({"type": "text", "text": "1h"}, set[Meter]())):
+        native = {"messages": [{"role": "user", "content": [depth]}]}
+        assert set(extras.prices_of(model(), asking(part("text")), native).rates) == {*BASE, *meters}
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

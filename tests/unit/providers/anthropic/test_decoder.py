@@ -99,6 +99,15 @@ def test_calls() -> None:
     assert [call["function"]["arguments"] for call in called] == ["{}", '{"a":1}']
 
 
+def test_the_older_form_of_tools_is_answered_in_it() -> None:
+    older = ChatCall("m", {"messages": HELLO, "functions": [{"name": "f"}]}, 50, stream=True)
+    decoder = adapter().decoder(older)
+    raw = begin() + tool(0, "f", '{"a":', "1}") + end("tool_use")
+    choice = assembled.answer([*decoder.feed(raw), *decoder.eof()]).body["choices"][0]
+    assert choice["message"]["function_call"] == {"name": "f", "arguments": '{"a":1}'}
+    assert (choice["finish_reason"], "tool_calls" in choice["message"]) == ("function_call", False)
+
+
 def test_a_call_that_begins_with_its_arguments() -> None:
     raw = start(0, "tool_use", id="t", name="f", input={"a": 1}) + stop(0)
     assert message_of(begin() + raw + end("tool_use"))["tool_calls"][0]["function"]["arguments"] == '{"a":1}'

@@ -57,7 +57,30 @@ def test_what_is_not_known_is_dropped_and_named_and_nothing_is_about_the_caller(
         "model": OLD,
         "max_tokens": 4000,
     }
-    assert request.dropped == ("diagnostics", "user_profile_id")
+    assert request.dropped == ("diagnostics", "user_profile_id", "messages.name", "messages.metadata", "messages.id")
+
+
+def test_blocks_and_tools_have_known_fields_only_and_what_tools_take_is_their_own() -> None:
+    own = {"user": "theirs", "email": "theirs", "metadata": {"a": 1}}
+    use = {"type": "tool_use", "id": "t", "name": "f", "input": own}
+    image = {"type": "image", "source": {"type": "url", "url": "https://x/y"}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [image]}
+    schema = {"type": "object", "properties": own}
+    private = {"user_id": "PRIVATE"}
+    native = {
+        "messages": [
+            {"role": "assistant", "content": [use | private]},
+            {"role": "user", "content": [result | {"content": [image | {"source": image["source"] | private}]}]},  # type: ignore[operator]  # a dict
+        ],
+        "system": [{"type": "text", "text": "a", **private}],
+        "tools": [{"name": "f", "input_schema": schema, **private}],
+    }
+    request = request_of({}, native=native)
+    body = json.loads(request.body)
+    assert b"PRIVATE" not in request.body
+    assert body["messages"] == [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+    assert (body["system"], body["tools"]) == ([{"type": "text", "text": "a"}], [{"name": "f", "input_schema": schema}])
+    assert sorted(request.dropped) == ["messages.user_id", "system.user_id", "tools.user_id"]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,11 @@ def test_a_newer_version_takes_no_sampling() -> None:
         ({"tools": [TOOL]}, "tools", [USE]),
         ({"functions": [TOOL["function"]]}, "tools", [USE]),
         (
+            {"functions": [TOOL["function"]]},
+            "tool_choice",
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        (
             {"tools": [{"type": "function", "function": {"name": "f"}}]},
             "tools",
             [{k: USE[k] for k in ("name", "input_schema")}],
@@ -149,7 +154,7 @@ def test_a_newer_version_takes_no_sampling() -> None:
         (
             {"functions": [TOOL["function"]], "function_call": {"name": "f"}},
             "tool_choice",
-            {"type": "tool", "name": "f"},
+            {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
         ),
     ],
 )
