@@ -14,7 +14,8 @@ from api.chat import under_headers
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import openai_chat, openai_completions, openai_embeddings
+from api.wire import anthropic_messages_request, openai_chat, openai_completions, openai_embeddings
+from api.wire.anthropic_messages import is_anthropic
 from api.wire.native_chat import NativeChat
 from db import accounts
 from domain import pricing
@@ -34,7 +35,8 @@ router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=La
 _BODY = {
     "description": (
         "The body of the call, as `/v1/chat/completions`, `/v1/completions` or `/v1/embeddings` takes it; as "
-        "`/api/chat/stream/`, with `message`, `save` or `conversation_id`; or as `/api/media/…/`, for its models"
+        "`/v1/messages`, with the header `anthropic-version`; as `/api/chat/stream/`, with `message`, `save` or "
+        "`conversation_id`; or as `/api/media/…/`, for its models"
     ),
     "required": True,
     "content": {
@@ -104,7 +106,9 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     if model is not None and kind is not None:
         priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = under_headers(_parsed(privacy.without(parsed), model), parsed, idempotency.named(http.scope["headers"]))
+    request = under_headers(
+        _parsed(privacy.without(parsed), model, http), parsed, idempotency.named(http.scope["headers"])
+    )
     request = request.under(KeyRules(privacy=caller.credential.privacy))
     request = replace(request, big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
     if request.continues:
@@ -116,8 +120,13 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     )
 
 
-def _parsed(body: dict[str, Any], model: Model | None) -> ModelCall:
-    """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone."""
+def _parsed(body: dict[str, Any], model: Model | None, http: Request) -> ModelCall:
+    """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone.
+
+    With the header `anthropic-version` it is one of `/v1/messages`.
+    """
+    if is_anthropic(http.scope["headers"]):
+        return anthropic_messages_request.parse(body)
     if model is not None and model.modality is Modality.EMBEDDING:
         return openai_embeddings.parse(body)
     if body.get("prompt") is not None and body.get("messages") is None:

@@ -76,6 +76,7 @@ class CatalogBuilder:
             passes=entry.passes,
             privacy=entry.privacy,
             drops=entry.drops,
+            renames=entry.renames,
         )
         kind = self._kinds.get(entry.kind)
         if provider.active and kind is not None and kind.problem is not None and (why := kind.problem(provider)):

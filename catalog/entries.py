@@ -131,6 +131,15 @@ def _can_be_lost(names: frozenset[str]) -> frozenset[str]:
 
 
 Drops = Annotated[frozenset[FieldName], AfterValidator(_can_be_lost)]
+
+
+def _can_be_renamed(renames: dict[str, str]) -> dict[str, str]:
+    _can_be_sent(frozenset(renames) | frozenset(renames.values()))
+    return renames
+
+
+PlainName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Renames = Annotated[dict[PlainName, PlainName], AfterValidator(_can_be_renamed)]
 Passes = Annotated[frozenset[FieldName], AfterValidator(_can_be_sent)]
 
 
@@ -179,6 +188,7 @@ class ProviderEntry(Entry):
     passes: Passes = frozenset()
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: Drops = frozenset()
+    renames: Renames = {}
 
     @property
     def keyless(self) -> bool:

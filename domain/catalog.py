@@ -84,6 +84,12 @@ class Capability(StrEnum):
     DEVELOPER_ROLE = "developer_role"
     COMPLETIONS = "completions"
     DISABLE_LOGGING = "disable_logging"
+    ENABLE_THINKING = "enable_thinking"
+    THINKING_TYPE = "thinking_type"
+    TEMPLATE_THINKING = "template_thinking"
+    JSON_OBJECT_ONLY = "json_object_only"
+    SHORT_TOOL_IDS = "short_tool_ids"
+    THINK_TAGS = "think_tags"
 
 
 class Unit(StrEnum):
@@ -160,6 +166,8 @@ class Provider(Frozen):
     passes: frozenset[str] = frozenset()
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: frozenset[str] = frozenset()
+    renames: Mapping[str, str] = {}
+    """Fields of a request that this provider knows by another name."""
 
 
 class RouteTimeouts(Frozen):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gateway.answers import ANSWER_FIELDS
+from gateway.idempotency import MAX_REPLAY_BYTES
 from providers.base import Delta
 
 _OF_A_CHOICE = ("index", "delta", "message", "finish_reason")
@@ -17,6 +18,18 @@ class Assembly:
         """What the chunks say beside their choices; the last one counts."""
         self.size = 0
         """Characters of text so far."""
+        self.natives: list[tuple[bytes, bool]] = []
+        """The provider's own events, each with whether it ends a choice. Empty if they are too many for a replay."""
+        self._room = MAX_REPLAY_BYTES
+
+    def take(self, delta: Delta) -> None:
+        """Add a delta, with the provider's own event."""
+        self.add(delta.chunk, delta.text)
+        if delta.native is not None and self._room >= 0:
+            self._room -= len(delta.native)
+            self.natives.append((delta.native, bool(delta.finished)))
+            if self._room < 0:
+                self.natives = []
 
     def add(self, chunk: Mapping[str, Any], text: str) -> None:
         self.size += len(text)
@@ -74,6 +87,11 @@ def _merge_calls(calls: list[dict[str, Any]], delta: Iterable[Mapping[str, Any]]
             call = {"index": index}
             calls.append(call)
         _merge(call, {name: value for name, value in part.items() if name != "index"})
+
+
+def native_deltas(events: Iterable[tuple[str, bool]]) -> list[Delta]:
+    """Return a replayed stream in the provider's own events."""
+    return [Delta({"choices": []}, finished=(0,) if last else (), native=native.encode()) for native, last in events]
 
 
 def deltas(answer: Mapping[str, Any]) -> Iterator[Delta]:

@@ -174,7 +174,7 @@ class Relay:
         Returns effects if the answer is now too large for one and the client has gone; else None.
         """
         assert self._assembly is not None  # noqa: S101  # the caller has checked it
-        self._assembly.add(delta.chunk, delta.text)
+        self._assembly.take(delta)
         if not self._replayed or self._assembly.size <= MAX_REPLAY_BYTES:
             return None
         self._replayed = False
@@ -317,7 +317,7 @@ class Relay:
             completed = answers.completed(self._call.head, whole.choices, whole.beside, self._usage)
         except TypeError:  # orjson's JSONEncodeError
             return None
-        return replays.sealable(completed, self._call)
+        return replays.sealable(completed, self._call, whole.natives)
 
     def _answered(self, *, partial: bool, reason: str | None = None) -> Answered | None:
         """Return what was produced, if the call is saved. `reason` is why it broke off."""

@@ -148,7 +148,7 @@ class CompletedAnswer:
     encoded: bytes = field(repr=False)
     """`body` as JSON."""
     native: dict[str, Any] | None = field(default=None, repr=False)
-    """The provider's own answer, where it speaks the client's wire. A replay has none."""
+    """The provider's own answer, where it speaks the client's wire. A replay has it if it was small enough."""
     request: ModelCall | None = field(default=None, repr=False)
     """What it answers, for wires whose answers repeat the request. Set when it is written."""
 

@@ -15,7 +15,7 @@ _MEDIA = frozenset(
 """Fields of parts with media. A provider gets them if the model reads that kind of input."""
 MESSAGE = frozenset(
     {"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "function_call", "images"}
-    | {"reasoning", "reasoning_content", "reasoning_details", "annotations", "prefix", "partial"}
+    | {"reasoning", "reasoning_content", "reasoning_details", "annotations", "prefix", "partial", "is_error"}
     | _CACHING
     | _SIGNED
 )

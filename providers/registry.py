@@ -15,8 +15,9 @@ from providers.gemini import request as gemini_request
 from providers.gemini import vertex
 from providers.gemini.adapter import GeminiAdapter
 from providers.gemini.embeddings import GeminiEmbeddings
-from providers.openai import request
+from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.azure import AzureAdapter
 from providers.openai.embeddings import OpenAIEmbeddings
 
 
@@ -50,6 +51,10 @@ def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
+def _azure(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(AzureAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
 def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(AnthropicAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
 
@@ -76,6 +81,7 @@ _EMBEDDING = frozenset({Modality.EMBEDDING})
 _MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
+    "azure": Kind(_TEXT, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),

@@ -6,11 +6,11 @@ The provider gets the prompt and nothing about the caller. Its texts, hosts and 
 from collections.abc import Iterator
 from typing import Any
 
-from domain.catalog import Provider
+from domain.catalog import Capability, Provider
 from domain.errors import ContextLengthExceeded, GatewayError
 from providers import assembled, signals, upstream_json
-from providers.base import ChatCall, Headers, ProviderEvent, UpstreamRequest, WholeAnswer
-from providers.openai import completions, errors, request, unsupported, whole
+from providers.base import ChatCall, Headers, ProviderEvent, StreamDecoder, UpstreamRequest, WholeAnswer
+from providers.openai import completions, errors, request, think_tags, unsupported, whole
 from providers.openai.completions import CompletionsDecoder
 from providers.openai.decoder import OpenAIDecoder
 from providers.openai.headers import headers_of
@@ -22,27 +22,38 @@ class OpenAIAdapter:
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._base = provider.base_url.rstrip("/")
         self._kind = "openrouter" if openrouter else provider.kind
+        self._renames = provider.renames
         self._headers = headers_of(provider, referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         native = completions.is_native(call)
         body, dropped = self._payload(call)
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
-        url = self._base + ("/completions" if native else "/chat/completions")
+        url = self._address(call, "completions" if native else "chat/completions")
         signal = signals.of(self._kind, frozenset() if native else call.capabilities)  # completions have no `store`
         return signals.finished(url, headers, body, signal, dropped=dropped, native=native)
 
     def _payload(self, call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
-        return completions.payload(call) if completions.is_native(call) else request.payload(call)
+        if completions.is_native(call):
+            return completions.payload(call)
+        return request.payload(call, self._renames, openrouter=self._kind == "openrouter")
+
+    def _address(self, call: ChatCall, endpoint: str) -> str:
+        return f"{self._base}/{endpoint}"
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
             return assembled.answer(_events(self.decoder(call), body))
-        read = completions.answer if completions.is_native(call) else whole.answer
-        return read(call, upstream_json.read_whole(body))
+        if completions.is_native(call):
+            return completions.answer(call, upstream_json.read_whole(body))
+        answer = whole.answer(call, upstream_json.read_whole(body))
+        return think_tags.split(answer) if Capability.THINK_TAGS in call.capabilities else answer
 
-    def decoder(self, call: ChatCall) -> OpenAIDecoder:
-        return CompletionsDecoder(call) if completions.is_native(call) else OpenAIDecoder(call)
+    def decoder(self, call: ChatCall) -> StreamDecoder:
+        if completions.is_native(call):
+            return CompletionsDecoder(call)
+        decoder = OpenAIDecoder(call)
+        return think_tags.ThinkTags(decoder) if Capability.THINK_TAGS in call.capabilities else decoder
 
     def error(self, call: ChatCall, status: int, headers: Headers, body: bytes) -> GatewayError:
         native = call.native.body if call.native is not None and completions.is_native(call) else None
@@ -52,6 +63,6 @@ class OpenAIAdapter:
         return error
 
 
-def _events(decoder: OpenAIDecoder, body: bytes) -> Iterator[ProviderEvent]:
+def _events(decoder: StreamDecoder, body: bytes) -> Iterator[ProviderEvent]:
     yield from decoder.feed(body)
     yield from decoder.eof()

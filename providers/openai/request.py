@@ -1,10 +1,12 @@
 """Writes the body of a request on OpenAI's wire, with an allow-list of the caller's fields."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from domain.request_fields import DEVELOPER_ROLE, OUTPUT_LIMITS
 from providers import fields
 from providers.base import ChatCall
+from providers.openai import dialect
 
 DOCUMENTED = frozenset(
     {"messages", "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "stop", "seed", "logprobs"}
@@ -31,12 +33,32 @@ PARAMETERS = DOCUMENTED - {"messages", "moderation"} | {"max_tokens", "max_compl
 """The supported parameters of a model whose catalog entry does not list any."""
 
 
-def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
+_OF_OTHERS = frozenset({"messages.is_error"})
+"""Fields of messages that other vendors' adapters read."""
+NO_RENAMES: Mapping[str, str] = {}
+
+
+def payload(
+    call: ChatCall, renames: Mapping[str, str] = NO_RENAMES, *, openrouter: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the body, and the names of dropped fields. Our own fields are set last: no caller's field replaces one.
 
     `providers.signals` adds the vendor's signal against keeping it.
     """
-    body, dropped = fields.split(call.body, _ALLOWED, call.passes, call.drops)
+    body, dropped = fields.split(call.body, _ALLOWED, call.passes, call.drops | _OF_OTHERS)
+    if not dialect.REWRITES.keys().isdisjoint(call.capabilities):
+        dropped += dialect.write(body, call.capabilities, call.drops)
+    for name in renames.keys() & body.keys():
+        body.setdefault(renames[name], body.pop(name))
+    _set_own(body, call)
+    if openrouter:
+        body["usage"] = {"include": True}
+        if body.get("reasoning") is not None:  # it refuses two that differ
+            body.pop("reasoning_effort", None)
+    return body, dropped
+
+
+def _set_own(body: dict[str, Any], call: ChatCall) -> None:
     body["model"] = call.model
     body[_limit_name(call)] = call.output_limit
     if call.stream:
@@ -45,7 +67,6 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
             body["stream_options"] = {"include_usage": True}  # requested always, sent on if the client requested it
     if DEVELOPER_ROLE not in call.capabilities or DEVELOPER_ROLE in call.drops:
         body["messages"] = [_as_system(message) for message in body["messages"]]
-    return body, dropped
 
 
 def _limit_name(call: ChatCall) -> str:

@@ -19,12 +19,14 @@ from tests.support.bank import open_account
 from tests.support.doubles import (
     anthropic_server,
     completions_wire,
+    dialect_server,
     embeddings_wire,
     malformed_chunks,
     raw_answers,
     usage_variants,
 )
 from tests.support.doubles.anthropic_server import AnthropicServer
+from tests.support.doubles.dialect_server import DialectServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.stack import SECRET, Stack
@@ -219,6 +221,12 @@ def upstream() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture(scope="session")
+def dialects() -> Iterator[DialectServer]:
+    with DialectServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def claudes() -> Iterator[AnthropicServer]:
     with AnthropicServer() as server:
         yield server
@@ -229,6 +237,7 @@ def stack(
     postgres: EmbeddedPostgres,
     upstream: OpenAIServer,
     claudes: AnthropicServer,
+    dialects: DialectServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     name = f"clients_{uuid.uuid4().hex}"
@@ -237,7 +246,7 @@ def stack(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
         )
     state: Path = tmp_path_factory.mktemp("clients")
-    (state / "catalog.toml").write_text(catalog(upstream.url, claudes.url))
+    (state / "catalog.toml").write_text(catalog(upstream.url, claudes.url) + dialect_server.catalog(dialects))
     started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
     started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):

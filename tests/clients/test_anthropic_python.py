@@ -6,7 +6,7 @@ import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from anthropic.types import MessageParam, ToolParam
 
-from tests.clients.conftest import OpenAccount
+from tests.clients.conftest import OpenAccount, OpenAccountClient
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
 from tests.support.stack import Stack
 
@@ -222,3 +222,31 @@ def test_nothing_about_the_caller_goes_upstream(client: Anthropic, upstream: Ope
     assert "u-17" not in str(seen)
     assert (seen.body["stop"], seen.body["max_tokens"]) == (["x"], 300)
     assert not [name for name in seen.headers if name.lower().startswith(("anthropic", "x-stainless"))]
+
+
+async def test_a_reader_that_leaves_pays_for_what_came(stack: Stack, new_owner: OpenAccountClient) -> None:
+    owner = await new_owner()
+    async with AsyncAnthropic(api_key=owner.customer.token, base_url=stack.url, max_retries=0) as client:
+        stream = await client.messages.create(model="test-endless", max_tokens=4000, messages=MESSAGES, stream=True)
+        start = await anext(aiter(stream))
+        assert start.type == "message_start"
+        async for event in stream:
+            if event.type == "content_block_delta":
+                break
+        await stream.close()
+    receipt = await owner.closed(start.message.id)
+    assert 0 < receipt["credits"]["charged"] < receipt["credits"]["held"]
+
+
+def test_a_retry_is_charged_once(stack: Stack, account: OpenAccount, key: str) -> None:
+    headers = {"idempotency-key": "once"}
+    with Anthropic(api_key=key, base_url=stack.url) as client:
+        answers = [
+            client.messages.with_raw_response.create(
+                model="test-plain", max_tokens=300, messages=MESSAGES, extra_headers=headers
+            )
+            for _ in range(2)
+        ]
+        assert answers[1].headers["idempotent-replayed"] == "true"
+        assert answers[0].parse().to_dict() == answers[1].parse().to_dict()
+        assert balance(stack, client) == (1_000_000 - COST, 0)

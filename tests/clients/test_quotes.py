@@ -39,6 +39,17 @@ async def test_a_quote_is_what_the_call_then_holds(
     assert receipt["credits"]["charged"] <= max(600, quote["credits"]["at_most"])
 
 
+async def test_a_quote_of_a_message_is_what_it_then_holds(owner: AccountClient) -> None:
+    version = {"anthropic-version": "2023-06-01"}
+    body = {"model": "test-plain", "max_tokens": 77, "system": "Be brief.", **QUESTION}
+    answer = await owner.http.post("/api/billing/quote/", json=body, headers=version)
+    message = (await owner.http.post("/v1/messages", json=body, headers=version)).json()
+    receipt = await owner.get(f"/charges/{message['id']}/")
+    assert receipt["held_at_first"] == answer.json()["credits"]["held"]
+    wrong = await owner.http.post("/api/billing/quote/", json=body | {"max_tokens": None}, headers=version)
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "max_tokens")
+
+
 async def test_a_quote_tells_what_does_not_suffice(new_owner: OpenAccountClient) -> None:
     poor = await new_owner(100)
     quote = await quoted(poor, "test-plain", **QUESTION)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from api.wire.anthropic_messages import AnthropicMessages
+from domain.results import Replay
+from gateway import replays
 from providers.anthropic.adapter import AnthropicAdapter
 from tests.support.adapter_case import SECRET, provider
 from tests.support.doubles.chat_calls import model
@@ -174,3 +176,43 @@ async def test_what_the_provider_refuses(app: WireApp, case: tuple[int, str, int
     assert body["request_id"] == answer.headers["request-id"]
     assert SECRET not in answer.text
     assert app.books.voided
+
+
+async def replayed(app: WireApp, **fields: Any) -> tuple[str, str]:
+    """Return the texts of an answer and of its replay."""
+    first = await post(app, {"idempotency-key": "one"}, **fields)
+    reserve, settle = app.books.reserved[0], app.books.settled[0]
+    app.books.replay = Replay(reserve.hold_id, settle.account_id, settle.sealed, 10, 90)
+    second = await post(app, {"idempotency-key": "one"}, **fields)
+    assert second.headers["idempotent-replayed"] == "true"
+    assert len(app.transport.requests) == 1
+    return first.text, second.text
+
+
+async def test_a_replay_has_all_of_the_providers_own_answer(app: WireApp) -> None:
+    content = [THOUGHT, {"type": "text", "text": "4", "citations": [{"type": "x"}]}, {"type": "hologram", "shape": 1}]
+    app.transport.answer = json.dumps({**MESSAGE, "content": content, "usage": USAGE}).encode()
+    first, second = await replayed(app)
+    assert json.loads(first) == json.loads(second)
+
+
+async def test_a_replayed_stream_has_the_providers_own_events(app: WireApp) -> None:
+    app.transport.answer = events(*BEGUN, *ENDED)
+    first, second = await replayed(app, stream=True)
+    assert first == second
+
+
+async def test_a_stream_that_is_too_large_is_replayed_in_our_events(
+    app: WireApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "MAX_REPLAY_BYTES", 100)
+    app.transport.answer = events(*BEGUN, *ENDED)
+    first, second = await replayed(app, stream=True)
+    assert first != second
+    got = read(second)
+    assert [event["type"] for event in got if event["type"] != "content_block_delta"] == [
+        *("message_start", "content_block_start", "content_block_stop"),
+        *("content_block_start", "content_block_stop", "message_delta", "message_stop"),
+    ]
+    assert "".join(event["delta"].get("text", "") for event in got if "delta" in event) == "Four"
+    assert "c2ln" in second

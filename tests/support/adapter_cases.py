@@ -7,6 +7,7 @@ from typing import Any
 from providers.base import ChatAdapter
 from providers.demo.upstream import DemoAdapter
 from providers.openai.adapter import OpenAIAdapter
+from providers.openai.azure import AzureAdapter
 from tests.support.adapter_case import SECRET, AdapterCases, Stream, provider, written
 from tests.support.anthropic_cases import ANTHROPIC_CASES
 from tests.support.gemini_cases import GEMINI_CASES, VERTEX_CASES
@@ -143,6 +144,7 @@ def openai(adapter: ChatAdapter, errors: Mapping[str, tuple[int, bytes]] = ERROR
 
 OURS: Mapping[str, AdapterCases] = {
     "openai": openai(OpenAIAdapter(provider("openai"))),
+    "azure": openai(AzureAdapter(provider("azure"))),
     "openrouter": openai(OpenAIAdapter(provider("openrouter"), openrouter=True)),
     "gemini": GEMINI_CASES,
     "vertex": VERTEX_CASES,

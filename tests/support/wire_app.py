@@ -18,7 +18,7 @@ from domain import keys
 from domain.catalog import Model
 from domain.limits import NO_LIMITS
 from domain.operations import Admit, Operation, Reserve
-from domain.results import Admitted, Answer, Reserved
+from domain.results import Admitted, Answer, Replay, Reserved
 from domain.secrets import DerivedKeys
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
@@ -35,10 +35,14 @@ class OpenBooks(Books):
     def __init__(self) -> None:
         super().__init__()
         self.reserved: list[Reserve] = []
+        self.replay: Replay | None = None
+        """The answer to every other request, if there is one."""
 
     async def ask(self, operation: Operation) -> Answer:
         if self.error is None and isinstance(operation, Reserve):
             self.reserved.append(operation)
+            if self.replay is not None:
+                return self.replay
             claimed = operation.claim is not None
             return Reserved(operation.hold_id, uuid4(), uuid4(), 100, 20, 0, 100, claimed=claimed)
         if self.error is None and isinstance(operation, Admit):

@@ -28,7 +28,7 @@ SHOWN = {
     "the operator's catalog, prices and plans": """
         api_key_env applied base_url capabilities credits_per_unit description disabled_reason drops flat goods
         input_modalities modality model models needs options output_modalities packs parameters passed_on passes path
-        per_1k plan plans price_version prices provider providers rates rounding service_tiers sold_as stripe
+        per_1k plan plans price_version prices provider providers rates renames rounding service_tiers sold_as stripe
         supported_parameters tags unit variants version ChatModel.name Model.name ModelEntry.name OfferEntry.name
         Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Route.serves _Source.lines
         _Source.name
