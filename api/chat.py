@@ -16,7 +16,9 @@ from api import auth, body, errors, idempotency, privacy, ratelimit, visitors
 from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
 from api.stream_response import StreamResponse, call_headers, dropped_header, stream_headers
+from api.wire import routing_fields
 from api.wire.base import ClientWire
+from api.wire.late_writer import LateWriter
 from domain.caller import AnyCaller, Caller, Visitor
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.privacy import PrivacyClass
@@ -83,8 +85,11 @@ class ChatEndpoint:
         whole = self.wire.whole
         if call.request.stream or whole is None:
             assert self.wire.writer is not None  # noqa: S101  # a wire without streams parses no request for one
-            writer = self.wire.writer(call.head)
+            make = self.wire.writer
+            writer = make(call.head)
             client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
+            if call.candidates:
+                writer = LateWriter(lambda: make(call.head))
             await client.serve(resources.calls.stream(call, writer, client))
         else:
             answer, bill = await whole_answers.answer(resources.calls, call)
@@ -106,6 +111,8 @@ class ChatEndpoint:
                 ratelimit.note(scope, message.allowance.left(resources.visitors.now()), None)
                 writer = writer_of(call.head, lambda: message.allowance)
                 client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
+                if call.candidates:
+                    writer = LateWriter(lambda: writer_of(call.head, lambda: message.allowance))
                 await client.serve(resources.calls.stream(call, writer, client))
         except GatewayError as error:
             if error.left is not None:
@@ -151,7 +158,10 @@ class ChatEndpoint:
         return _Request(self._model_call(parsed, headers), idempotent)
 
     def _model_call(self, parsed: dict[str, Any], headers: Mapping[bytes, bytes]) -> ModelCall:
-        call = under_headers(self.wire.parse(privacy.without(parsed)), parsed, headers)
+        rest, wanted = routing_fields.split(privacy.without(parsed))
+        call = under_headers(self.wire.parse(rest), parsed, headers)
+        if wanted is not None:
+            call = replace(call, preferences=wanted)
         return replace(call, stream=True) if self.wire.whole is None else call
 
     def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller) -> _Request:

@@ -1,6 +1,6 @@
 """`GET /metrics` for Prometheus. The ledger's figures come from the database, so every process gives the same."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -15,9 +15,11 @@ from db.tables import AuditRow
 from db.writer import LedgerWriter
 from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
+from gateway.route_states import RouteState, RouteStates
 from gateway.visitors import REFUSALS, Visitors
 
 router = APIRouter(tags=["health"])
+BILLION = 10**9
 
 
 class _Ledger:
@@ -54,6 +56,60 @@ class _Ledger:
         )
         yield GaugeMetricFamily("yout_ledger_findings", "What the last audit found", sum(audit.counts.values()))
         yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
+
+
+class _Routes:
+    """The figures of this process's routes to providers. Only the operator's own names are in them."""
+
+    def __init__(self, states: RouteStates) -> None:
+        self._states = states
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._counter("yout_route_requests", "Attempts on a route", lambda state: state.requests)
+        yield self._errors()
+        yield self._counter("yout_route_output_tokens", "Output of answers", lambda state: state.output_tokens)
+        yield self._counter("yout_route_credits", "Credits charged for answers", lambda state: state.credits)
+        yield self._counter(
+            "yout_route_cost_credits", "What the provider bills us, as far as known", lambda state: state.cost / BILLION
+        )
+        now = self._states.clock()
+        yield self._gauge(
+            "yout_route_breaker", "0 closed, 1 half-open, 2 open", lambda state: state.breaker.position(now)
+        )
+        yield self._gauge(
+            "yout_route_resting_accounts",
+            "Accounts for which alone the route rests",
+            lambda state: state.breaker.resting(now),
+        )
+        yield self._gauge(
+            "yout_route_first_output_seconds", "Moving average, streams", lambda state: state.first_output
+        )
+        yield self._gauge("yout_route_duration_seconds", "Moving average, whole calls", lambda state: state.duration)
+        yield self._gauge("yout_route_tokens_per_second", "Moving average of output", lambda state: state.speed)
+        keys = GaugeMetricFamily("yout_provider_keys_resting", "Keys that are not used now", labels=["provider"])
+        for provider, ring in self._states.keys.items():
+            keys.add_metric([provider], ring.resting(now))
+        yield keys
+
+    def _errors(self) -> Metric:
+        errors = CounterMetricFamily("yout_route_errors", "Attempts that failed", labels=["provider", "model", "kind"])
+        for names, state in self._states.routes.items():
+            for kind, count in state.errors.items():
+                errors.add_metric([*names, kind.value], count)
+        return errors
+
+    def _counter(self, name: str, text: str, value: Callable[[RouteState], float]) -> Metric:
+        family = CounterMetricFamily(name, text, labels=["provider", "model"])
+        for names, state in self._states.routes.items():
+            family.add_metric(names, value(state))
+        return family
+
+    def _gauge(self, name: str, text: str, value: Callable[[RouteState], float | None]) -> Metric:
+        family = GaugeMetricFamily(name, text, labels=["provider", "model"])
+        for names, state in self._states.routes.items():
+            if (known := value(state)) is not None:
+                family.add_metric(names, known)
+        return family
 
 
 class _Visitors:
@@ -121,6 +177,7 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
         paid = await payment_lists.figures(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
+    registry.register(_Routes(resources.calls.router.states))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
     registry.register(_Payments(paid))

@@ -55,6 +55,10 @@ DROPPED = {
         "schema": {"type": "string"},
         "description": "Parameters of the request that the model's provider was not sent, with commas between them.",
     },
+    "x-yout-route": {
+        "schema": {"type": "string"},
+        "description": "The class of the route that answered. A stream that is silent for ten seconds has none.",
+    },
     "x-yout-privacy-class": {
         "schema": {"type": "string", "enum": [each.value for each in PrivacyClass]},
         "description": "What the provider that answers keeps of the call.",

@@ -14,7 +14,13 @@ from api.chat import under_headers
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import anthropic_messages_request, openai_chat, openai_completions, openai_embeddings
+from api.wire import (
+    anthropic_messages_request,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    routing_fields,
+)
 from api.wire.anthropic_messages import is_anthropic
 from api.wire.native_chat import NativeChat
 from db import accounts
@@ -100,16 +106,15 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
 
 
 async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, caller: Caller) -> _PricedCall:
-    name = parsed.get("model")
-    model = resources.catalog().find(name) if isinstance(name, str) and name else None
+    rest, wanted = routing_fields.split(privacy.without(parsed))
+    name = rest.get("model")
+    model = resources.calls.model(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
         priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = under_headers(
-        _parsed(privacy.without(parsed), model, http), parsed, idempotency.named(http.scope["headers"])
-    )
-    request = request.under(KeyRules(privacy=caller.credential.privacy))
+    request = under_headers(_parsed(rest, model, http), parsed, idempotency.named(http.scope["headers"]))
+    request = replace(request.under(KeyRules(privacy=caller.credential.privacy)), preferences=wanted)
     request = replace(request, big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
     if request.continues:
         caller.require_scope("chat")

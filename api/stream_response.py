@@ -37,7 +37,8 @@ def call_headers(call: Call, *, final: bool = True) -> list[tuple[bytes, bytes]]
     """Return the headers about the route that answers. Before it is `final`, another route may still answer."""
     route = call.route if final else None
     classes = [each.privacy for each in call.routes] if route is None else [route.privacy]
-    return [*dropped_header(call.dropped), *privacy.header(PrivacyClass.weakest(*classes))]
+    named = [] if route is None else [(b"x-yout-route", route.provider.route_class.encode())]
+    return [*dropped_header(call.dropped), *privacy.header(PrivacyClass.weakest(*classes)), *named]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,10 +8,10 @@ from pydantic import SecretStr
 
 from catalog import list_prices
 from catalog.document import Entries, Kinds, Problem
-from catalog.entries import ModelEntry, OfferEntry, ProviderEntry, RouteEntry, TierEntry, credential
+from catalog.entries import ModelEntry, OfferEntry, ProviderEntry, RouteEntry, TierEntry, TimeoutsEntry, credential
 from catalog.list_prices import Dollars, ListPrice
 from domain import privacy
-from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provider, Route
+from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provider, Route, RouteTimeouts
 from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
 from domain.money import PRICE_PLACES
 from domain.payments import Offers, Pack
@@ -41,7 +41,7 @@ class CatalogBuilder:
         self._entries, self._kinds, self._at = entries, kinds, at
         self._exchange = ExchangeRate(**entries.exchange.model_dump())
         self._problems: list[Problem] = []
-        variables = {entry.api_key_env for entry in entries.providers.values() if entry.api_key_env}
+        variables = {variable for entry in entries.providers.values() for variable in entry.api_key_env}
         self._keys = keys(sorted(variables))
         self._providers = {name: self._provider(name, entry) for name, entry in entries.providers.items()}
 
@@ -63,13 +63,18 @@ class CatalogBuilder:
         return catalog, problems
 
     def _provider(self, name: str, entry: ProviderEntry) -> Provider:
-        key = entry.api_key or self._key_of(name, entry.api_key_env)
+        keys = self._keys_of(name, entry)
         provider = Provider(
             name=name,
             kind=entry.kind,
-            active=entry.enabled and (key is not None or entry.keyless),
+            active=entry.enabled and (bool(keys) or entry.keyless),
             base_url=entry.base_url or "",
-            api_key=key,
+            api_key=keys[0] if keys else None,
+            more_keys=keys[1:],
+            route_class=entry.route_class or (name if name in self._entries.shipped else entry.kind),
+            max_concurrent=entry.max_concurrent,
+            requests_per_minute=entry.requests_per_minute,
+            max_wait=entry.max_wait,
             headers=entry.headers,
             options=entry.options,
             capabilities=entry.capabilities,
@@ -82,6 +87,11 @@ class CatalogBuilder:
         if provider.active and kind is not None and kind.problem is not None and (why := kind.problem(provider)):
             self._problems.append(Problem(("providers", name), why))
         return provider
+
+    def _keys_of(self, name: str, entry: ProviderEntry) -> tuple[SecretStr, ...]:
+        """Return the keys that are set, each once."""
+        keys = [entry.api_key, *[self._key_of(name, variable) for variable in entry.api_key_env]]
+        return tuple({key.get_secret_value(): key for key in keys if key is not None}.values())
 
     def _key_of(self, name: str, variable: str | None) -> SecretStr | None:
         """Return the variable's value without white space around it, or None if it is not set or blank."""
@@ -97,8 +107,11 @@ class CatalogBuilder:
 
     def _model(self, model_id: str, entry: ModelEntry, listed: ListPrice | None) -> Model:
         window, max_output = _limits(entry, listed)
-        prices, routes = self._prices(entry, listed), self._routes(entry) if entry.enabled else ()
+        prices, routes = self._prices(entry, listed), self._routes(model_id, entry) if entry.enabled else ()
+        weighted = [route.priority for route in entry.routes if "weight" in route.model_fields_set]
+        priorities = [route.priority for route in routes]
         return Model(
+            shared=any(priorities.count(priority) > 1 for priority in weighted),
             id=model_id,
             name=entry.name or model_id,
             description=entry.description,
@@ -133,11 +146,11 @@ class CatalogBuilder:
         writes = entry.modality is Modality.TEXT
         return list_prices.find(self._providers[route.provider], route.model, self._at, writes=writes)
 
-    def _routes(self, entry: ModelEntry) -> tuple[Route, ...]:
-        """Return the active routes by weight, those of equal weight in the order of the file."""
+    def _routes(self, model_id: str, entry: ModelEntry) -> tuple[Route, ...]:
+        """Return the active routes by priority and weight, equal ones in the order of the file."""
         served = {name for name, kind in self._kinds.items() if entry.modality in kind.makes}
         routes = []
-        for route in sorted(entry.routes, key=lambda route: -route.weight):
+        for route in sorted(entry.routes, key=lambda route: (route.priority, -route.weight)):
             provider = self._providers[route.provider]
             if provider.active and provider.kind in served:
                 capabilities = provider.capabilities if route.capabilities is None else route.capabilities
@@ -145,7 +158,10 @@ class CatalogBuilder:
                     Route(
                         provider=provider,
                         model=route.model,
+                        serves=model_id,
+                        priority=route.priority,
                         weight=route.weight,
+                        timeouts=_timeouts(self._entries.providers[route.provider].timeouts, route.timeouts),
                         capabilities=capabilities,
                         passes=provider.passes | entry.passes,
                         privacy=privacy.of_route(provider.privacy, route.privacy, route.model),
@@ -191,6 +207,12 @@ class CatalogBuilder:
                 },
             )
         )
+
+
+def _timeouts(provider: TimeoutsEntry, route: TimeoutsEntry) -> RouteTimeouts | None:
+    """Return the route's timeouts, and the provider's where the route has none. None: neither has any."""
+    own = provider.model_dump(exclude_none=True) | route.model_dump(exclude_none=True)
+    return RouteTimeouts(**own) if own else None
 
 
 def _listed(exchange: ExchangeRate, listed: ListPrice) -> TokenPrices:

@@ -63,6 +63,8 @@ class Entries:
     plans: dict[str, PlanEntry] = field(default_factory=dict)
     packs: dict[str, PackEntry] = field(default_factory=dict)
     payments: PaymentsEntry = field(default_factory=PaymentsEntry)
+    shipped: frozenset[str] = frozenset()
+    """Names of providers that are public, since the project's own file has them."""
     problems: list[Problem] = field(default_factory=list)
 
 

@@ -1,6 +1,7 @@
 """The entries of a catalog file. The comment at the top of `catalog.toml` describes each key."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -176,11 +177,38 @@ class PaymentsEntry(Entry):
     credits_per_unit: dict[Currency, Rate] = {}
 
 
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+KeyVariable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+KeyVariables = Annotated[tuple[KeyVariable, ...], Field(max_length=16), BeforeValidator(_one_or_more)]
+"""Environment variables that have a provider's keys: a name, or a list of names."""
+
+
+def _duration(value: object) -> timedelta:
+    sentence = "must be a number of seconds above 0, an hour at most"
+    seconds = _exact(value, 3, sentence)
+    if not 0 < seconds <= 3600:
+        raise ValueError(sentence)
+    return timedelta(seconds=float(seconds))
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class TimeoutsEntry(Entry):
+    connect: Duration | None = None
+    first_byte: Duration | None = None
+    idle: Duration | None = None
+    total: Duration | None = None
+
+
 class ProviderEntry(Entry):
     kind: Word
     enabled: Flag = True
     base_url: BaseURL | None = None
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    api_key_env: KeyVariables = ()
     api_key: HeaderValue | None = None
     headers: dict[HeaderName, HeaderValue] = Field(default={}, repr=False)
     options: dict[str, Annotated[str, Field(min_length=1)]] = {}
@@ -188,11 +216,16 @@ class ProviderEntry(Entry):
     passes: Passes = frozenset()
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: Drops = frozenset()
+    route_class: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")] | None = None
+    timeouts: TimeoutsEntry = TimeoutsEntry()
+    max_concurrent: Count | None = None
+    requests_per_minute: Count | None = None
+    max_wait: Duration = timedelta(seconds=10)
     renames: Renames = {}
 
     @property
     def keyless(self) -> bool:
-        return self.api_key is None and self.api_key_env is None
+        return self.api_key is None and not self.api_key_env
 
 
 class PricedByTokens(Entry):
@@ -246,7 +279,9 @@ class ServiceTierCosts(CostedByTokens):
 class RouteEntry(CostedByTokens):
     provider: str
     model: Annotated[str, Field(min_length=1)]
+    priority: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
+    timeouts: TimeoutsEntry = TimeoutsEntry()
     capabilities: frozenset[Capability] | None = None
     """None means those of the provider."""
     privacy: PrivacyClass | None = None

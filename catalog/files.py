@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -34,7 +34,7 @@ def load(
     document: Document = {}
     for source in sources:
         document = merge(document, source.document)
-    entries = parse(document, kinds)
+    entries = replace(parse(document, kinds), shipped=frozenset(sources[0].document.get("providers", ())))
     catalog, unpriced = CatalogBuilder(entries, keys, kinds, at or datetime.now(UTC)).build()
     if problems := [*entries.problems, *unpriced]:
         raise CatalogInvalid([line for _, line in sorted({_located(problem, sources) for problem in problems})])

@@ -29,6 +29,7 @@ COMMANDS = {
     "plans": ("cli.plans:plans", "Plans of accounts, and the credits they give each month."),
     "payments": ("cli.payments:payments", "What was paid, and what could not be matched to an account."),
     "usage": ("cli.usage:usage", "Calls, credits, what providers bill, and the margin."),
+    "providers": ("cli.providers:providers", "How providers fare: breakers, errors, speed, and what they bill."),
     "catalog": ("cli.catalog:catalog", "Models, routes and prices."),
     "audit": ("cli.audit:audit", "Prove the ledger over one snapshot."),
     "receipts": ("cli.receipts:receipts", "Receipts of purges, and the keys that sign them."),

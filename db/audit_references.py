@@ -35,7 +35,11 @@ REFERENCES = {
         SELECT u.hold_id, 'usage of ' || u.kind || ' ' || u.model || ', held for ' || h.kind || ' ' || h.model
                || '; source ' || u.source || ', closed by ' || coalesce(h.closed_by, '-')
         FROM usage u JOIN holds h ON h.id = u.hold_id
-        WHERE u.key_id IS DISTINCT FROM h.key_id OR u.kind <> h.kind OR u.model <> h.model
+        WHERE u.key_id IS DISTINCT FROM h.key_id OR u.kind <> h.kind
+           OR u.model <> h.model AND NOT coalesce(
+               h.prices #> ARRAY['service_tiers', u.service_tier] IS NOT NULL
+               AND (u.service_tier = 'model:' || u.model OR starts_with(u.service_tier, 'model:' || u.model || ' ')),
+               false)
            OR u.source NOT IN ('provider', 'counted', 'estimated', 'flat') OR u.cached_tokens < 0
            OR (u.source = 'flat') <> (h.prices IS NULL) OR u.cache_write_tokens < 0
            OR (h.closed_by = 'sweeper') <> (u.source = 'estimated')

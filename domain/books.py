@@ -195,7 +195,7 @@ def usage_entry(hold: Hold, usage: Usage, operation: Settle, at: datetime) -> Us
         account_id=hold.account_id,
         key_id=hold.key_id,
         kind=hold.kind,
-        model=hold.model,
+        model=operation.model or hold.model,
         input_tokens=usage.input_tokens,
         cached_tokens=counts.get(Meter.CACHED_INPUT, 0),
         cache_write_tokens=counts.get(Meter.CACHE_WRITE, 0),

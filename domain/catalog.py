@@ -159,6 +159,13 @@ class Provider(Frozen):
     api_key: SecretStr | None = None
     more_keys: tuple[SecretStr, ...] = ()
     """Further keys, which take turns with the first."""
+    route_class: str = ""
+    """What clients call it, in `provider` and in a header of their answers. Never the name of an operator's own."""
+    max_concurrent: int | None = None
+    """Calls of one process at a time. More wait, for `max_wait` at most."""
+    requests_per_minute: int | None = None
+    """Calls that one process sends in a minute."""
+    max_wait: timedelta = timedelta(seconds=10)
     headers: Mapping[str, SecretStr] = Field(default={}, repr=False)
     options: Mapping[str, str] = {}
     """Further settings, as its kind names them."""

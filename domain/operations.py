@@ -65,6 +65,8 @@ class Reserve:
     account_id: UUID | None = None
     lease: timedelta | None = LEASE
     """None for media jobs: only their own paths end them."""
+    others: tuple[str, ...] = ()
+    """Models that may answer in place of `model`."""
     pro_only: bool = False
     ceiling: Limits = NO_LIMITS
     """The operator's maximum of every limit."""
@@ -118,6 +120,8 @@ class Settle:
     """What that provider bills us, in billionths of a credit. None: not known."""
     turn: SavedTurn | None = None
     """What the account keeps of the call."""
+    model: str | None = None
+    """The model that answered. None: the hold's."""
     capped: bool = False
     """Its client had left before the provider finished: never above the hold."""
 

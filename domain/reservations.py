@@ -190,8 +190,9 @@ def _caller(books: Books, operation: Reserve) -> tuple[Account, Keys]:
     account, keys = _holder(books, operation)
     for key in keys[:1]:
         _require_scope(key, operation.scope)
-        if key.models is not None and operation.model not in key.models:
-            raise ModelNotFound(operation.model)
+        for model in (operation.model, *operation.others):
+            if key.models is not None and model not in key.models:
+                raise ModelNotFound(model)
         if key.rules != NO_RULES and operation.unroutable and (error := operation.unroutable(key.rules)):
             raise error
     if operation.pro_only and not account.plan_active:

@@ -98,6 +98,16 @@ class Breaker:
         record = self._records.get(account)
         return max(self.everybody.until, record.rest.until if record else 0.0)
 
+    def position(self, now: float) -> int:
+        """0: closed. 1: half-open. 2: open for everybody."""
+        if not self.everybody.until:
+            return 0
+        return 1 if now >= self.everybody.until else 2
+
+    def resting(self, now: float) -> int:
+        """The number of accounts for which it is open."""
+        return sum(now < record.rest.until for record in self._records.values())
+
     def begin(self, account: Hashable, now: float) -> None:
         """A call is sent: it is the probe of a breaker that is half-open."""
         self.everybody.begin(now)

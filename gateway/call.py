@@ -15,7 +15,8 @@ from domain.pricing import Usage
 from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import InputTokens
-from gateway import extras
+from gateway import candidates, extras
+from gateway.candidates import Candidate
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.routing import Attempt, Attempts, Router
@@ -73,6 +74,8 @@ class Call:
     """What routes turned out not to take in this call."""
     attempts: Attempts = field(init=False)
     """On its routes."""
+    candidates: Mapping[str, Candidate] = field(default_factory=dict, repr=False)
+    """The models that may answer, by their ids, if there are several."""
     router: InitVar[Router | None] = None
 
     def __post_init__(self, router: Router | None) -> None:
@@ -81,6 +84,10 @@ class Call:
     def begin(self, attempt: Attempt) -> None:
         """Begin an attempt: what the call is charged for is of its route."""
         self.route = attempt.route
+        if self.candidates:
+            answering = self.candidates[attempt.route.serves]
+            self.request, self.model = answering.request, answering.model
+            self.input = InputTokens(answering.terms.input_count, answering.terms.input_bound)
 
     @property
     def hold_id(self) -> UUID:
@@ -105,6 +112,8 @@ class Call:
         A stream whose hold grows is cut by us instead, when it cannot grow any more.
         """
         limit = self.reserved.output_limit or 1
+        if self.candidates:
+            limit = min(limit, self.candidates[route.serves].limit)
         return max(limit, self.model.max_output_tokens or 0) if self.grows_on(route) else limit
 
     def upstream(self, route: Route) -> ChatCall:
@@ -146,6 +155,9 @@ class Call:
         """Return the usage without output above the limit that was sent, and the number of those tokens."""
         if extras.searches(self.request.body):
             used = usage.with_search(used)
+        if self.candidates:
+            answering = self.candidates[self.model.id]
+            used = candidates.billed(used, answering, first=answering is next(iter(self.candidates.values())))
         if self.route is None:
             return used, 0
         return usage.within_limit(used, self.output_limit(self.route) * self.request.choices)

@@ -22,18 +22,19 @@ from domain.errors import (
     ServiceUnavailable,
     UpstreamError,
 )
-from domain.key_rules import KeyRules
+from domain.key_rules import NO_RULES, KeyRules
 from domain.limits import Limits
 from domain.meters import TokenPrices
-from domain.operations import Extend, Operation, Reserve, SavedTurn, Settle, Void
+from domain.operations import Extend, Operation, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
 from domain.privacy import PrivacyClass
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import answers, completions, embeddings, extras, route_rules
+from gateway import charges, completions, embeddings, extras, preferences, route_rules
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
+from gateway.candidates import Candidate, refuse_hopeless, together, under
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
@@ -102,35 +103,39 @@ class Calls:
         explicit = isinstance(idempotent, IdempotentRequest)
         try:
             # a replay costs nothing, whatever the balance is
-            request, model, terms = await self.priced(request, None if explicit else request.admitted)
+            candidates = await self.candidates(request, None if explicit else request.admitted)
         except ServiceUnavailable:
             raise
         except GatewayError as error:
             if not explicit:
                 raise
             return await self._replayed(self._reserve(request, caller, idempotent, error))
+        first, terms = candidates[0], together(candidates)
         reserve = replace(
             self._reserve(request, caller, idempotent, terms),
-            model=model.id,
-            pro_only=model.pro_only,
-            unroutable=partial(self._unroutable, request, model),
+            model=first.model.id,
+            others=tuple(other.model.id for other in candidates[1:]),
+            pro_only=any(candidate.model.pro_only for candidate in candidates),
+            unroutable=partial(self._unroutable, candidates),
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
-        request = request.under(reserved.rules)
+        able = under(candidates, reserved.rules, self._routes) if reserved.rules != NO_RULES else candidates
+        first = able[0]
         call = Call(
-            request=request,
-            model=model,
-            routes=self._routes(request, model),
-            input=InputTokens(terms.input_count, terms.input_bound),
+            request=first.request,
+            model=first.model,
+            routes=tuple(route for candidate in able for route in candidate.routes),
+            input=InputTokens(first.terms.input_count, first.terms.input_bound),
             reserved=reserved,
             created=int(time.time()),
             output=ProducedOutput(self.count),
             held=reserved.amount,
             router=self.router,
             unsupported=self.unsupported,
+            candidates={each.model.id: each for each in (*candidates, *able)} if reserve.others else {},
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
@@ -140,13 +145,47 @@ class Calls:
         return call
 
     async def priced(self, request: ModelCall, payer: Admitted | None = None) -> tuple[ModelCall, Model, TextTerms]:
-        """Return the request with what it continues, its model, and the most that it may use of it. Holds nothing.
+        """Return the request with what it continues, its first model, and the most that it may use. Holds nothing.
 
         Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
         """
+        candidates = await self.candidates(request, payer)
+        return candidates[0].request, candidates[0].model, together(candidates)
+
+    async def candidates(self, request: ModelCall, payer: Admitted | None = None) -> list[Candidate]:
+        """Return the models that may answer, the preferred one first. Raises the first error if none may."""
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
-        return request, *await self._model_and_terms(request, payer)
+        names = request.preferences.models if request.preferences is not None else ()
+        if not names:
+            return [await self._candidate(request, request.model, payer)]
+        able, errors = dict[str, Candidate](), list[GatewayError]()
+        for name in (request.model, *names):
+            try:
+                candidate = await self._candidate(request, name, payer)
+                able.setdefault(candidate.model.id, candidate)
+            except GatewayError as error:
+                errors.append(error)
+        if not able:
+            raise errors[0]
+        return list(able.values())
+
+    async def _candidate(self, request: ModelCall, name: str, payer: Admitted | None) -> Candidate:
+        """Raises what prevents a call of this model: it does not exist, does not take the request, or has no route."""
+        catalog = self._catalog()
+        model, sort = preferences.named(catalog, name)
+        if model.id != request.model:
+            request = replace(request, model=model.id)
+        model, terms = await self._model_and_terms(request, payer)
+        wanted = request.preferences
+        strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
+        routes = self.router.ordered(model, self._routes(strict, model))
+        if wanted is not None or sort is not None:
+            wanted = wanted or preferences.NONE
+            preferences.require_price(catalog, model, wanted)
+            wanted = wanted if sort is None or wanted.sort else replace(wanted, sort=sort)
+            routes = preferences.chosen(routes, wanted, self.router.states.of)
+        return Candidate(request, model, terms, routes)
 
     async def _replayed(self, reserve: Reserve) -> Replay:
         """Return the answer of an earlier call. Raises the error for which this one cannot be made, if there is none.
@@ -193,8 +232,8 @@ class Calls:
         return self.upstream(provider.name)
 
     def model(self, name: str) -> Model:
-        """Find an active model. Raises `ModelNotFound`."""
-        return self._catalog().find(name)
+        """Find an active model, by its id or with the order that it is to be routed by. Raises `ModelNotFound`."""
+        return preferences.named(self._catalog(), name)[0]
 
     async def _keep(self, call: Call, new: Sequence[Mapping[str, Any]]) -> None:
         """Prepare to keep the call, if it is to be saved. If that fails, the call ends before anything is sent."""
@@ -215,7 +254,7 @@ class Calls:
         prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
         self._routes(request, model)
         if request.big:
-            _refuse_hopeless(request, model, prices, payer)
+            refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
@@ -223,9 +262,9 @@ class Calls:
         routes = route_rules.of_class(model.routes, request.privacy, model.id)
         return route_rules.taking_all(routes, partial(self._dropped, request, model)) if request.strict else routes
 
-    def _unroutable(self, request: ModelCall, model: Model, rules: KeyRules) -> RequestInvalid | None:
+    def _unroutable(self, candidates: Sequence[Candidate], rules: KeyRules) -> RequestInvalid | None:
         try:
-            self._routes(request.under(rules), model)
+            under(candidates, rules, self._routes)
         except RequestInvalid as error:
             return error
         return None
@@ -251,17 +290,6 @@ class Calls:
             model_limit=model_limit,
             choices=request.choices,
         )
-
-    def _provider_cost(self, call: Call, billed: Usage) -> tuple[str | None, int | None]:
-        """Return the provider that answered, and what it bills us in billionths of a credit. None if unknown."""
-        route = call.route
-        if route is None:
-            return None, None
-        costs = route.costs.tokens if route.costs else None
-        if costs is None:
-            return route.provider.name, None
-        tier = extras.service_tier(costs, call.request.body)
-        return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
     async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
         counted = await self.input_tokens(request, model)
@@ -301,34 +329,8 @@ class Calls:
         If the call can be replayed, the same transaction stores the encrypted answer, without its cost.
         """
         call.learn()
-        return await self._close(call, lambda: self._charge(call, charge))
-
-    def _charge(self, call: Call, charge: events.Settle) -> Settle:
-        sealed = None
-        if call.idempotent is not None and charge.answer is not None:
-            sealed = call.idempotent.sealed(charge.answer)
-        used = charge.usage
-        if charge.unbilled_output:
-            used = replace(used, output_tokens=used.output_tokens + charge.unbilled_output)
-        provider, cost = self._provider_cost(call, used)
         self.unbilled_output += charge.unbilled_output
-        return Settle(
-            call.hold_id,
-            call.reserved.account_id,
-            charge.usage,
-            charge.minimum,
-            sealed=sealed,
-            capped=charge.capped,
-            provider=provider,
-            cost=cost,
-            turn=self._saved_turn(call, charge),
-        )
-
-    def _saved_turn(self, call: Call, charge: events.Settle) -> SavedTurn | None:
-        if call.turn is None or charge.answered is None:
-            return None
-        usage = answers.usage_object(charge.usage)
-        return call.turn.saved(charge.answered, {"model": call.request.model, "usage": usage, "charge": call.head.id})
+        return await self._close(call, lambda: charges.operation(call, charge))
 
     async def void(self, call: Call) -> Closed:
         return await self._close(
@@ -337,10 +339,13 @@ class Calls:
 
     async def _close(self, call: Call, operation: Callable[[], Settle | Void]) -> Closed:
         try:
-            closed = await self.ledger.ask(operation())
+            closing = operation()
+            closed = await self.ledger.ask(closing)
         finally:  # after any failure the lease expires, and the sweeper ends the hold
             self.forget(call)
         assert isinstance(closed, Closed)  # noqa: S101  # the answer to Settle and Void
+        if call.route is not None and isinstance(closing, Settle):
+            self.router.charged(call.route, closed.charged, closing.cost)
         if call.closed is not None:
             await call.closed(closed)
         return closed
@@ -382,19 +387,3 @@ class Calls:
         self.end_streams()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=SETTLE_SECONDS)
-
-
-def _refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
-    """Refuse a request that is too large however its tokens are counted. An exact count would take seconds."""
-    if request.embedding is None:
-        least = tokens.at_least(request.body)
-    else:
-        least = tokens.inputs_at_least(request.embedding.inputs)
-    if request.embedding is None and model.context_window is not None and least > model.context_window:
-        raise ContextLengthExceeded(
-            f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
-            "(context_length_exceeded)."
-        )
-    required = pricing.at_most(prices, least, 0)
-    if payer is not None and required > payer.available:
-        raise InsufficientCredits(required, payer.available, payer.held)

@@ -8,6 +8,7 @@ none for a request that the provider refuses. What an attempt has shown goes int
     no such route              one more attempt on the best route that failed for a passing reason, after a pause
 """
 
+import math
 import random
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 import structlog
 
-from domain.catalog import Route
+from domain.catalog import Model, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamError
 from domain.records import record
 from gateway import route_states
@@ -85,6 +86,22 @@ class Router:
         self.states = RouteStates(clock)
         self.clock = clock
         self.chance = chance
+
+    def ordered(self, model: Model, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        """Return the routes in the order to try them in: by priority, and by weight and chance in one."""
+        if not model.shared or len(routes) < 2:
+            return routes
+        return tuple(sorted(routes, key=lambda route: (route.priority, self._drawn(route))))
+
+    def _drawn(self, route: Route) -> float:
+        """A time at which a route of this weight comes up: the earliest of several does so by its share."""
+        return -math.log(1.0 - self.chance()) / route.weight if route.weight else math.inf
+
+    def charged(self, route: Route, credits: int, cost: int | None) -> None:
+        """Count what a call on this route was charged, and what its provider bills us, in billionths of a credit."""
+        state = self.states.of(route)
+        state.credits += credits
+        state.cost += cost or 0
 
     def attempts(self, routes: Sequence[Route], again: Again, account: Hashable = None) -> "Attempts":
         """`routes` are in the order in which they are to be tried."""

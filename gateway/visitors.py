@@ -103,6 +103,9 @@ class Visitors:
         used = await self._days.used(day, visitor.visitor_id, visitor.network)
         return Allowance(self.rules.messages_day, used, visitors.end_of(day))
 
+    def _is_free(self, name: str) -> bool:
+        return visitors.may_call(self._calls.model(name))
+
     @asynccontextmanager
     async def message(
         self, request: ModelCall, caller: Caller, first: ImplicitRequest
@@ -111,10 +114,11 @@ class Visitors:
 
         Raises `SignInRequired` for a model that is not for visitors, and `AllowanceUsedUp`.
         """
-        if not visitors.may_call(self._calls.model(request.model)):
+        names = (request.model, *(request.preferences.models if request.preferences is not None else ()))
+        if (name := next((name for name in names if not self._is_free(name)), None)) is not None:
             self.refused["model"] += 1
             raise SignInRequired(
-                f"The model '{request.model[:100]}' needs an account. Sign in, or send an API key. Without an account, "
+                f"The model '{name[:100]}' needs an account. Sign in, or send an API key. Without an account, "
                 "GET /api/chat/models/ tells which models are free."
             )
         visitor = caller.credential

@@ -11,6 +11,7 @@ from domain.pricing import Usage
 from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Admitted
+from gateway.preferences import Preferences
 from providers.base import Delta, NativeRequest
 
 
@@ -68,6 +69,8 @@ class ModelCall:
     """Set for a large request: its caller was admitted before the body was parsed."""
     save_options: SaveOptions | None = None
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
+    preferences: Preferences | None = None
+    """Which models and routes may answer, and in which order. None: the request says nothing of it."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
     embedding: EmbeddingRequest | None = None

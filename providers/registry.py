@@ -1,7 +1,7 @@
 """Every kind of provider, and the adapters of a catalog's active ones. The one place that maps a kind to its code."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from domain.catalog import ADDRESS, Catalog, Modality, Provider, ProviderKind
@@ -11,6 +11,7 @@ from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
+from providers.gates import Gate, GatedTransport
 from providers.gemini import request as gemini_request
 from providers.gemini import vertex
 from providers.gemini.adapter import GeminiAdapter
@@ -100,6 +101,13 @@ KINDS: Mapping[str, Kind] = {
 """Every kind of provider, by the name that a catalog file gives it."""
 
 
+def _with_every_key(
+    provider: Provider, make: Callable[[Provider, Upstream], ChatUpstream], upstream: Upstream
+) -> ChatUpstream:
+    keys = [provider.model_copy(update={"api_key": key}) for key in provider.more_keys]
+    return replace(make(provider, upstream), more=tuple(make(each, upstream) for each in keys))
+
+
 class Registry:
     """Providers by name, made on first use and kept until the catalog is reloaded."""
 
@@ -109,6 +117,8 @@ class Registry:
         self._kinds = kinds
         self._of: Catalog | None = None
         self._upstreams: dict[str, ChatUpstream] = {}
+        self._gates: dict[str, Gate] = {}
+        """They stay when the catalog is reloaded: calls are under way."""
         self._media: dict[str, MediaProvider] = {}
 
     def upstream(self, name: str) -> ChatUpstream:
@@ -120,8 +130,18 @@ class Registry:
             make = self._kinds[provider.kind].chat
             if make is None:
                 raise UpstreamError("This provider has no chat adapter here.")
-            upstream = self._upstreams[name] = make(provider, self._upstream)
+            upstream = self._upstreams[name] = self._limited(provider, _with_every_key(provider, make, self._upstream))
         return upstream
+
+    def _limited(self, provider: Provider, upstream: ChatUpstream) -> ChatUpstream:
+        """Put the provider's gate before its transport, if the catalog limits its calls."""
+        if provider.max_concurrent is None and provider.requests_per_minute is None:
+            return upstream
+        gate = self._gates.setdefault(provider.name, Gate())
+        gate.set_limits(provider.max_concurrent, provider.requests_per_minute, provider.max_wait)
+        transport = GatedTransport(upstream.transport, gate)
+        more = tuple(replace(each, transport=transport) for each in upstream.more)
+        return replace(upstream, transport=transport, more=more)
 
     def media(self, name: str) -> MediaProvider:
         self._follow_catalog()

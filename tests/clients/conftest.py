@@ -129,7 +129,7 @@ max_output_tokens = 4000
 credits_per_1k_input = 300
 credits_per_1k_output = 1500
 routes = [
-    { provider = "unreachable", model = "x", weight = 2, cost_per_1k_input = 900000, cost_per_1k_output = 900000 },
+    { provider = "unreachable", model = "x", cost_per_1k_input = 900000, cost_per_1k_output = 900000 },
     { provider = "foreign", model = "usage-cached", cost_per_1k_input = 200.000001, cost_per_1k_output = 1000.5 },
 ]
 """

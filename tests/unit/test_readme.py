@@ -182,7 +182,8 @@ def test_every_variable_is_a_setting(page: Path) -> None:
 @every_page
 def test_every_provider_key_is_one_that_a_catalog_names(page: Path, described: dict[str, Any]) -> None:
     entries = [*tomllib.loads(files.SHIPPED.read_text())["providers"].values(), *described.values()]
-    named = {entry.get("api_key_env") for entry in entries}
+    variables = [entry.get("api_key_env") for entry in entries]
+    named = {name for each in variables for name in (each if isinstance(each, list) else [each])}
     mentioned = set(re.findall(r"\b(?!YOUT_|AWS_)[A-Z][A-Z0-9]*_(?:API_)?(?:KEY|TOKEN)\b", page.read_text()))
     assert mentioned <= named
 

@@ -30,8 +30,8 @@ SHOWN = {
         input_modalities modality model models needs options output_modalities packs parameters passed_on passes path
         per_1k plan plans price_version prices provider providers rates renames rounding service_tiers sold_as stripe
         supported_parameters tags unit variants version ChatModel.name Model.name ModelEntry.name OfferEntry.name
-        Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Route.serves _Source.lines
-        _Source.name
+        Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Reserve.others
+        Route.serves _Source.lines _Source.name route_class shipped
     """,
     "the operator's settings and words": """
         api_url contact demo_folder folder host namespace Address.target MailServer.scheme Reference.text mail_from

@@ -6,8 +6,7 @@ INPUT, OUTPUT = 300, 1500
 
 def text_model(name: str, *routes: str, most_output: int = 4000) -> str:
     """`routes` are a provider and its model each, separated by a slash: the first one is tried first."""
-    last = len(routes)
-    weighted = ", ".join(_route(route, last - place) for place, route in enumerate(routes))
+    in_order = ", ".join(_route(route, place) for place, route in enumerate(routes))
     return f"""
 [models.{name}]
 name = "{name}"
@@ -16,23 +15,22 @@ context_window = 100000
 max_output_tokens = {most_output}
 credits_per_1k_input = {INPUT}
 credits_per_1k_output = {OUTPUT}
-routes = [ {weighted} ]
+routes = [ {in_order} ]
 """
 
 
 def embedding_model(name: str, *routes: str, window: int = 8192) -> str:
-    last = len(routes)
-    weighted = ", ".join(_route(route, last - place) for place, route in enumerate(routes))
+    in_order = ", ".join(_route(route, place) for place, route in enumerate(routes))
     return f"""
 [models.{name}]
 name = "{name}"
 modality = "embedding"
 context_window = {window}
 credits_per_1k_input = {INPUT}
-routes = [ {weighted} ]
+routes = [ {in_order} ]
 """
 
 
-def _route(route: str, weight: int) -> str:
+def _route(route: str, priority: int) -> str:
     provider, model = route.split("/")
-    return f'{{ provider = "{provider}", model = "{model}", weight = {weight} }}'
+    return f'{{ provider = "{provider}", model = "{model}", priority = {priority} }}'

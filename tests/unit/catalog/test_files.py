@@ -124,7 +124,7 @@ def only_text_of(*names: str) -> dict[str, ProviderKind]:
     return {name: ProviderKind(makes[name], needs=kind.needs) for name, kind in KINDS.items()}
 
 
-def test_routes_are_tried_by_weight_then_in_order(tmp_path: Path) -> None:
+def test_routes_are_listed_by_weight_then_in_order(tmp_path: Path) -> None:
     text = """
 [models.m]
 credits_per_1k_input = 1

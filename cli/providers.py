@@ -1,0 +1,139 @@
+"""`yout providers`: how the routes to providers fare in running API processes, and what each provider has billed."""
+
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from cli.database import reading, settings
+from cli.terminal import as_json, fail, print_json, print_table
+from exits import CANNOT_RUN
+
+SECONDS = 10
+DAYS = 30
+BREAKER = ("closed", "half-open", "open")
+PREFIX = "yout_route_"
+SUMS = ("requests", "output_tokens", "credits", "cost_credits", "resting_accounts")
+AVERAGES = {
+    "first_output_seconds": "first_output",
+    "duration_seconds": "duration",
+    "tokens_per_second": "tokens_per_second",
+}
+Routes = dict[tuple[str, str], dict[str, Any]]
+
+
+@click.command()
+@click.option("--url", "urls", multiple=True, help="An API process, once for each. Default: YOUT_PUBLIC_URL.")
+@as_json
+def providers(urls: tuple[str, ...], as_json: bool) -> None:
+    """Health, breaker, speed and spend of each route, as running API processes have seen it since they started.
+
+    `billed` is what each provider has billed for calls of the last 30 days, in credits, from the database.
+    """
+    from cli.catalog import load
+
+    routes: Routes = {}
+    for url in urls or (settings().public_url,):
+        _add(routes, _metrics(url))
+    for model in load().active_models():
+        for route in model.routes:
+            routes.setdefault(route.key, _empty())["models"].append(model.id)
+    billed = _billed()
+    rows = [_row(provider, model, state) for (provider, model), state in sorted(routes.items())]
+    if as_json:
+        print_json({"routes": rows, "billed": billed})
+        return
+    heads = ("provider", "model", "health", "breaker", "requests", "errors", "first output", "tokens/s", "credits")
+    print_table(heads, [_line(row) for row in rows], numbers=heads[4:])
+    print_table(("provider", "billed"), sorted(billed.items()), numbers=("billed",))
+
+
+def _metrics(url: str) -> str:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=SECONDS) as answer:  # noqa: S310  # an operator's
+            text: str = answer.read().decode()
+            return text
+    except (OSError, ValueError, urllib.error.URLError):
+        fail("no API process answers GET /metrics there; name one with --url", CANNOT_RUN)
+
+
+def _empty() -> dict[str, Any]:
+    return {**dict.fromkeys(SUMS, 0), "models": [], "errors": defaultdict(int), "breaker": 0, "averages": {}}
+
+
+def _add(routes: Routes, text: str) -> None:
+    """Add the figures of one process."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    for family in text_string_to_metric_families(text):
+        if family.name.startswith(PREFIX) and family.name != f"{PREFIX}faults":
+            for sample in family.samples:
+                key = sample.labels["provider"], sample.labels["model"]
+                _count(routes.setdefault(key, _empty()), family.name.removeprefix(PREFIX), sample)
+
+
+def _count(state: dict[str, Any], name: str, sample: Any) -> None:
+    if name == "errors":
+        state["errors"][sample.labels["kind"]] += int(sample.value)
+    elif name == "breaker":
+        state["breaker"] = max(state["breaker"], int(sample.value))
+    elif name in AVERAGES:
+        state["averages"].setdefault(AVERAGES[name], []).append(sample.value)
+    elif name in SUMS:
+        state[name] += sample.value
+
+
+def _row(provider: str, model: str, state: dict[str, Any]) -> dict[str, Any]:
+    errors = dict(sorted(state["errors"].items()))
+    averages = {name: _mean(state["averages"].get(name, ())) for name in AVERAGES.values()}
+    return {
+        "provider": provider,
+        "model": model,
+        "models": state["models"],
+        "health": _health(state, sum(errors.values())),
+        "breaker": BREAKER[state["breaker"]],
+        "resting_accounts": int(state["resting_accounts"]),
+        "requests": int(state["requests"]),
+        "errors": errors,
+        **averages,
+        "output_tokens": int(state["output_tokens"]),
+        "credits": int(state["credits"]),
+        "cost": round(state["cost_credits"], 3),
+    }
+
+
+def _health(state: dict[str, Any], errors: int) -> str:
+    if not state["requests"]:
+        return "unused"
+    if state["breaker"] == BREAKER.index("open"):
+        return "down"
+    poor = state["resting_accounts"] or state["breaker"] or 2 * errors > state["requests"]
+    return "poor" if poor else "good"
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return round(sum(known) / len(known), 3) if known else None
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    first = "-" if row["first_output"] is None else f"{row['first_output']:.2f} s"
+    speed = "-" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:.0f}"
+    errors = ", ".join(f"{count} {kind}" for kind, count in row["errors"].items()) or "0"
+    names = (row["provider"], row["model"], row["health"], row["breaker"])
+    return (*names, f"{row['requests']:,}", errors, first, speed, f"{row['credits']:,}")
+
+
+def _billed() -> dict[str, str]:
+    """What each provider has billed in the last days, as far as it is known."""
+    from db import margins
+    from domain.margins import By, Span
+
+    end = (datetime.now(UTC) + timedelta(days=1)).date()
+    span = Span(end - timedelta(days=DAYS), end, None)
+    groups = reading(lambda session: margins.margins(session, By.PROVIDER, span))
+    return {str(margin.group or "-"): f"{margin.cost:.3f}" if margin.costed else "unknown" for margin in groups}

@@ -1,0 +1,47 @@
+"""What `yout providers` makes of the metrics of several processes."""
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from cli import providers
+
+METRICS = """
+# TYPE yout_route_requests_total counter
+yout_route_requests_total{provider="p",model="m"} 10.0
+# TYPE yout_route_errors_total counter
+yout_route_errors_total{provider="p",model="m",kind="timeout"} 2.0
+# TYPE yout_route_breaker gauge
+yout_route_breaker{provider="p",model="m"} 1.0
+# TYPE yout_route_first_output_seconds gauge
+yout_route_first_output_seconds{provider="p",model="m"} 0.4
+# TYPE yout_route_faults_total counter
+yout_route_faults_total{provider="p"} 7.0
+# TYPE yout_holds_open gauge
+yout_holds_open 1.0
+"""
+
+
+def test_figures_of_processes_are_added_up() -> None:
+    routes: providers.Routes = {}
+    for _ in range(2):
+        providers._add(routes, METRICS)
+    row = providers._row("p", "m", routes["p", "m"])
+    assert (row["requests"], row["errors"], row["first_output"]) == (20, {"timeout": 4}, 0.4)
+    assert (row["breaker"], row["health"], row["tokens_per_second"]) == ("half-open", "poor", None)
+    assert providers._line(row)[4:7] == ("20", "4 timeout", "0.40 s")
+
+
+@pytest.mark.parametrize(
+    ("requests", "errors", "breaker", "health"),
+    [(0, 0, 0, "unused"), (9, 4, 0, "good"), (9, 5, 0, "poor"), (9, 0, 1, "poor"), (9, 0, 2, "down")],
+)
+def test_health_in_a_word(requests: int, errors: int, breaker: int, health: str) -> None:
+    state: dict[str, Any] = {
+        "requests": requests,
+        "breaker": breaker,
+        "resting_accounts": 0,
+        "errors": defaultdict(int),
+    }
+    assert providers._health(state, errors) == health
