@@ -24,6 +24,8 @@ PER_INPUT = 2
 """Tokens that some embedding models put around each input."""
 PER_TOOL = 8
 ANY_TOOL = 12
+OWN_TOOL = 2000
+"""The most that a vendor says to its model about a tool of its own, whose name is all that a request has of it."""
 PER_IMAGE = 1500
 PER_FILE = 5000
 MAX_TOKEN_CHARACTERS = 128
@@ -75,6 +77,7 @@ def of_request(
     for name in _OF_THE_PROMPT:
         if name in body:
             counter.text(_flat(body[name]))
+    counter.add(0, OWN_TOOL * sum(map(_is_tool, beside)))
     for value in (*(body[name] for name in body.keys() - _NO_PROMPT), *beside.values()):
         if isinstance(value, str | list | Mapping):
             counter.unknown(_flat(value))
@@ -94,6 +97,10 @@ def _of_input(given: str | list[int], count: CountText) -> InputTokens:
     counted = _in_pieces(given, count)
     family = token_bounds.EMBEDDING
     return InputTokens(counted, family.text(given, counted) + PER_INPUT, family.least(counted))
+
+
+def _is_tool(name: str) -> bool:
+    return name.startswith("tools.") and name.count(".") == 1
 
 
 def text_tokens(text: str, count: CountText) -> int:

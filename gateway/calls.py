@@ -260,7 +260,7 @@ class Calls:
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that may answer. Raises `RequestInvalid` if none may."""
         routes = route_rules.of_class(model.routes, request.privacy, model.id)
-        return route_rules.taking_all(routes, partial(self._dropped, request, model)) if request.strict else routes
+        return route_rules.taking_all(routes, partial(self._dropped, request, model), request.needed)
 
     def _unroutable(self, candidates: Sequence[Candidate], rules: KeyRules) -> RequestInvalid | None:
         try:

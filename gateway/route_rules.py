@@ -19,9 +19,16 @@ def of_class(routes: Sequence[Route], required: PrivacyClass, model: str) -> tup
     )
 
 
-def taking_all(routes: Sequence[Route], dropped: Callable[[Route], tuple[str, ...]]) -> tuple[Route, ...]:
-    """Return the routes that take every parameter of the request. Raises `RequestInvalid` if there is none."""
-    names = [dropped(route) for route in routes]
+def taking_all(
+    routes: Sequence[Route], dropped: Callable[[Route], tuple[str, ...]], needed: frozenset[str] | None = None
+) -> tuple[Route, ...]:
+    """Return the routes that take every parameter of the request; only these, if `needed` names some.
+
+    Raises `RequestInvalid` if there is none.
+    """
+    if needed is not None and not needed:
+        return tuple(routes)
+    names = [[name for name in dropped(route) if needed is None or name in needed] for route in routes]
     taken = tuple(route for route, left_out in zip(routes, names, strict=True) if not left_out)
     if taken:
         return taken

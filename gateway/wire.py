@@ -79,6 +79,8 @@ class ModelCall:
     """Set for a request for text completions. `body` is then a chat of its first prompt."""
     untranslated: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What only `native` has, by the client's names. Dropped for any other provider; held for as input."""
+    untranslatable: frozenset[str] = field(default=frozenset(), repr=False)
+    """The names in `untranslated` without which the request makes no sense: a route that drops one is not used."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
     of dropped parameters, say what the client wrote."""
@@ -107,6 +109,11 @@ class ModelCall:
             return self
         privacy = PrivacyClass.strongest(self.privacy, rules.privacy.required)
         return replace(self, strict=self.strict or rules.strict, privacy=privacy)
+
+    @property
+    def needed(self) -> frozenset[str] | None:
+        """The parameters that a route must not drop. None: all of them."""
+        return None if self.strict else self.untranslatable
 
     @property
     def continues(self) -> bool:

@@ -60,7 +60,7 @@ def read(body: dict[str, Any], most: int | None = None) -> ModelCall:
     listed = tools.tools(body, translation.beside)
     if listed:
         fields["tools"] = listed
-    fields |= tools.tool_choice(body, [tool["function"]["name"] for tool in listed])
+    fields |= tools.tool_choice(body, [tool["name"] for tool in body.get("tools") or ()])
     kind = tools.thinking(body)
     fields |= tools.output(body, kind)
     return ModelCall(
@@ -72,6 +72,9 @@ def read(body: dict[str, Any], most: int | None = None) -> ModelCall:
         strict=body.get("strict") is True,
         native=NativeRequest(WIRE, _native(body)),
         untranslated={**_unknown(body), **translation.beside},
+        untranslatable=frozenset(
+            name for name in translation.beside if name.startswith("tools.") and name[6:].isdigit()
+        ),
         places={**_places(body, len(listed)), **translation.places},
     )
 

@@ -15,18 +15,28 @@ _BUDGETS = ((4096, "low"), (16_384, "medium"))
 """The effort that a budget of thinking tokens comes to, up to so many; above them it is `high`."""
 _ONLY_NATIVE = ("input_examples", "eager_input_streaming", "defer_loading", "allowed_callers")
 """Fields of a tool that only Anthropic has."""
+_RUN_BY_CLIENTS = ("bash_", "text_editor_", "computer_", "memory_")
+"""How the types of Anthropic's own tools begin that cost what their tokens cost."""
 _SCHEMA_NAME = "answer"
 
 
 def tools(body: Mapping[str, Any], beside: dict[str, Any]) -> list[dict[str, Any]]:
-    """Translate the tools. What only Anthropic has is added to `beside`."""
+    """Translate the tools. What only Anthropic has is added to `beside`, also its own tools that the client runs."""
     listed = values.optional(body, "tools", "", list) or []
-    return [_tool(tool, f"tools.{index}", beside) for index, tool in enumerate(listed)]
+    translated = []
+    for index, tool in enumerate(listed):
+        at = f"tools.{index}"
+        kind = values.optional(values.typed(tool, at, dict), "type", at, str) or "custom"
+        if kind.startswith(_RUN_BY_CLIENTS):
+            values.text(tool, "name", at)
+            beside[at] = tool
+        else:
+            translated.append(_tool(tool, at, beside))
+    return translated
 
 
 def _tool(tool: Any, at: str, beside: dict[str, Any]) -> dict[str, Any]:
-    values.typed(tool, at, dict)
-    if values.optional(tool, "type", at, str) not in (None, "custom"):
+    if tool.get("type") not in (None, "custom"):
         raise values.invalid(
             f"{at}.type", "must be custom: tools of a provider are not priced here", "unsupported_parameter"
         )

@@ -28,7 +28,9 @@ _OUR_ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 _UNSUPPORTED = re.compile(r"deprecated|not supported|not support|unsupported|not permitted|not allowed", re.IGNORECASE)
-_CAN_BE_LEFT_OUT = frozenset({"temperature", "top_p", "top_k", "thinking", "reasoning", "reasoning_effort"})
+_CAN_BE_LEFT_OUT = frozenset(
+    {"temperature", "top_p", "top_k", "thinking", "reasoning", "reasoning_effort", "context_management"}
+)
 """Fields without which the answer means the same: the same route is asked again without one that it does not take."""
 _PLACE = re.compile(r"([a-z_]+)((?:\.[A-Za-z0-9_]+)*): |`([a-z_]+)` ")
 _FIELDS: Mapping[str, tuple[str, ...]] = {

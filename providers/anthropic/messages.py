@@ -22,7 +22,7 @@ class Conversation:
 
     @property
     def may_think(self) -> bool:
-        """Tell whether the next turn may begin with thinking.
+        """Tell whether the next turn may think by a budget.
 
         It may not if it goes on with a turn that did not: an answer that was begun, or results of its tools.
         """

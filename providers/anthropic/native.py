@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domain.errors import RequestInvalid
+from providers.anthropic.models import Thinking, rules
 from providers.anthropic.reasoning import MIN_BUDGET
 from providers.base import ChatCall
 
@@ -61,10 +62,18 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     if body.get("output_format") is not None:  # the older place of it
         made["output_config"] = {"format": body["output_format"], **made.get("output_config", {})}
     made["model"], made["max_tokens"] = call.model, call.output_limit
+    if rules(call.model).thinking is not Thinking.ADAPTIVE:
+        made["messages"] = [_without_system(message) for message in made["messages"]]
     dropped += _fit_thinking(made)
     if call.stream:
         made["stream"] = True
     return made, tuple(dropped)
+
+
+def _without_system(message: Any) -> Any:
+    """Return a message of the system as one of the user: within a conversation, the older models take none."""
+    is_system = isinstance(message, Mapping) and message.get("role") == "system"
+    return {**message, "role": "user"} if is_system else message
 
 
 def _is_sent(call: ChatCall, name: str) -> bool:

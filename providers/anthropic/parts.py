@@ -11,7 +11,9 @@ from typing import Any
 
 from domain.errors import RequestInvalid
 
-_DATA_URI = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*?;base64,(?P<data>[A-Za-z0-9+/=\s_-]*)\Z")
+_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+=-]+)*?;base64")
+_MAX_HEAD = 256
+"""Characters of a `data:` URI before its data, which may be of megabytes: no pattern is tried on those."""
 _IMAGE_TYPES = {
     "image/jpg": "image/jpeg",
     **{f"image/{name}": f"image/{name}" for name in ("jpeg", "png", "gif", "webp")},
@@ -127,8 +129,10 @@ def _document_source(data: str, name: object, where: str) -> dict[str, Any]:
 
 def _carried(uri: str, where: str) -> tuple[str, str]:
     """Return the media type of a `data:` URI and its base64. Raises `RequestInvalid` if it is none."""
-    match = _DATA_URI.match(uri)
-    if match is None or not match["data"]:
+    head, comma, data = uri[:_MAX_HEAD].partition(",")
+    match = _DATA_URI.fullmatch(head)
+    if match is None or not comma or not (data := uri[len(head) + 1 :]):
         raise invalid(where, "must have an https URL, or a data: URI with base64.")
-    data = "".join(match["data"].split()).replace("-", "+").replace("_", "/")
-    return (match["type"] or "text/plain").lower(), data
+    if "\n" in data or " " in data:
+        data = "".join(data.split())
+    return (match[1] or "text/plain").lower(), data.replace("-", "+").replace("_", "/")

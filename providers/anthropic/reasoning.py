@@ -83,23 +83,25 @@ def _budget(value: object, where: str) -> int | None:
     return value
 
 
-def plan(asked: Wish, rules: ModelRules, limit: int, *, possible: bool) -> Plan:
-    """Decide what is sent. The output limit stays above the budget. `possible` is False where only a text may follow.
+def plan(asked: Wish, rules: ModelRules, limit: int, *, possible: bool, budgeted: bool) -> Plan:
+    """Decide what is sent. The output limit stays above the budget.
 
-    A tool that must be called, a turn that was begun without thinking, and too low a limit leave no thinking.
+    `possible`: thinking may follow at all; `budgeted`: it may with a budget, which a turn that was begun without
+    thinking does not take.
     """
     if asked.on is None:
         return Plan()
     if asked.on is False:
         return Plan() if rules.thinking is Thinking.MANUAL else Plan({"type": "disabled"})
-    adaptive = rules.thinking is Thinking.ADAPTIVE or (rules.thinking is Thinking.EITHER and asked.budget is None)
+    fixed = asked.budget is not None and budgeted and limit > MIN_BUDGET
+    adaptive = rules.thinking is Thinking.ADAPTIVE or (rules.thinking is Thinking.EITHER and not fixed)
     if adaptive:
         effort = rules.effort(asked.effort) if asked.effort else None
         if not possible:
             return Plan(None, effort, () if effort else asked.names)
         shown = {} if rules.thinking is Thinking.EITHER else {"display": "omitted" if asked.hidden else "summarized"}
         return Plan({"type": "adaptive", **shown}, effort)
-    if not possible or limit <= MIN_BUDGET:
+    if not (possible and budgeted) or limit <= MIN_BUDGET:
         return Plan(dropped=asked.names)
     share = int(limit * _SHARES[asked.effort or "medium"])
     budget = asked.budget if asked.budget is not None else min(share, _MAX_SHARED_BUDGET)

@@ -7,7 +7,7 @@ from domain.errors import RequestInvalid
 from providers import fields
 from providers.anthropic import reasoning, tools
 from providers.anthropic.messages import Conversation, conversation
-from providers.anthropic.models import ModelRules, Thinking, rules
+from providers.anthropic.models import ModelRules, rules
 from providers.anthropic.parts import cache_control, invalid, text_block
 from providers.base import ChatCall
 
@@ -91,9 +91,9 @@ def _think(
     made: dict[str, Any], body: Mapping[str, Any], limit: int, model: ModelRules, talk: Conversation
 ) -> reasoning.Plan:
     forced = made.get("tool_choice", {}).get("type") in ("any", "tool")
-    adaptive = model.thinking is not Thinking.MANUAL
-    possible = not forced and (talk.may_think or (adaptive and talk.turns[-1]["role"] == "user"))
-    plan = reasoning.plan(reasoning.wish(body), model, limit, possible=possible)
+    possible = not forced and talk.turns[-1]["role"] == "user"
+    asked = reasoning.wish(body)
+    plan = reasoning.plan(asked, model, limit, possible=possible, budgeted=possible and talk.may_think)
     if plan.thinking is not None:
         made["thinking"] = plan.thinking
     if plan.effort is not None:

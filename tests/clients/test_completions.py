@@ -43,6 +43,16 @@ def cost_of(answer: Completion) -> int:
     return cost
 
 
+def test_the_double_speaks_openais_wire(upstream: OpenAIServer) -> None:
+    provider = OpenAI(api_key="sk-foreign", base_url=upstream.url, max_retries=0)
+    answer = provider.completions.create(model="text", prompt=["a", "b"], n=2, max_tokens=16, logprobs=1)
+    assert [each.index for each in answer.choices] == [0, 1, 2, 3]
+    chunks = list(provider.completions.create(model="text", prompt="a", max_tokens=16, stream=True))
+    assert "".join(each.text for chunk in chunks for each in chunk.choices) == answer.choices[0].text == WRITTEN
+    with pytest.raises(openai.RateLimitError):
+        provider.completions.create(model="text-busy", prompt="a")
+
+
 def test_a_provider_that_has_the_endpoint_gets_the_request_as_it_is(client: OpenAI, upstream: OpenAIServer) -> None:
     given: dict[str, Any] = {"prompt": ["Once", "Upon"], "suffix": "end", "n": 2, "best_of": 3, "max_tokens": 100}
     sampling: dict[str, Any] = {"temperature": 0.5, "logprobs": 2, "stop": ["\n"], "seed": 7, "logit_bias": {"5": 1}}

@@ -39,6 +39,14 @@ def error_of(client: OpenAI, **body: Any) -> openai.APIStatusError:
     return caught.value
 
 
+def test_the_double_speaks_openais_wire(upstream: OpenAIServer) -> None:
+    provider = OpenAI(api_key="sk-foreign", base_url=upstream.url, max_retries=0)
+    answer = provider.embeddings.create(model="embed", input=TEXTS)
+    assert [each.embedding for each in answer.data] == [vector(text) for text in TEXTS]
+    with pytest.raises(openai.RateLimitError):
+        provider.embeddings.create(model="embed-busy", input="x")
+
+
 @pytest.mark.parametrize("model", ["test-embed", "test-embed-numbers", "test-embed-picky"])
 @pytest.mark.parametrize("form", [None, "float", "base64"])
 def test_the_client_gets_the_form_that_it_asks_for(

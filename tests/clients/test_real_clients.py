@@ -53,7 +53,10 @@ PROGRAM_OF: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "litellm": ("openai2", "litellm_chat.py", ()),
     "instructor": ("openai2", "instructor_chat.py", ()),
     "pydantic-ai": ("openai3", "pydantic_ai_chat.py", ()),
-    "vercel-ai": ("node", "vercel_ai.mjs", ("compatible",)),
+    "openai-agents": ("openai3", "agents_sdk.py", ()),
+    "anthropic-python": ("openai3", "anthropic_messages.py", ()),
+    "anthropic-node": ("node", "anthropic_messages.mjs", ()),
+    "vercel-ai": ("node", "vercel_ai.mjs", ("compatible", "responses")),
 }
 """Each client: its environment, its program, and the program's arguments."""
 

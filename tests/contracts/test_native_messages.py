@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from api.wire.anthropic_messages import AnthropicMessages
+from domain.pricing import TextTerms
 from domain.results import Replay
 from gateway import replays
 from providers.anthropic.adapter import AnthropicAdapter
+from providers.openai.adapter import OpenAIAdapter
 from tests.support.adapter_case import SECRET, provider
-from tests.support.doubles.chat_calls import model
+from tests.support.doubles.chat_calls import model, route
 from tests.support.wire_app import KEY, WireApp
 
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
@@ -216,3 +218,36 @@ async def test_a_stream_that_is_too_large_is_replayed_in_our_events(
     ]
     assert "".join(event["delta"].get("text", "") for event in got if "delta" in event) == "Four"
     assert "c2ln" in second
+
+
+BASH = {"type": "bash_20250124", "name": "bash"}
+
+
+async def test_a_tool_that_the_client_runs_goes_to_the_provider_and_is_held_for(app: WireApp) -> None:
+    app.transport.answer = json.dumps({**MESSAGE, "content": [CALL], "usage": USAGE}).encode()
+    choice = {"type": "tool", "name": "bash"}
+    assert (await post(app, tools=[*BODY["tools"], BASH], tool_choice=choice, thinking=None)).status_code == 200
+    sent = json.loads(app.transport.requests[0].body)
+    assert (sent["tools"], sent["tool_choice"]) == ([*BODY["tools"], BASH], choice)
+    terms = app.books.reserved[0].terms
+    assert isinstance(terms, TextTerms)
+    assert terms.input_bound > 2000
+
+
+async def test_it_goes_to_no_provider_of_another_wire() -> None:
+    app = WireApp(OpenAIAdapter(provider("openai")), [AnthropicMessages()])
+    async with app.http:
+        answer = await post(app, tools=[*BODY["tools"], BASH])
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"], error["param"]) == (400, "invalid_request_error", "tools.1")
+    assert app.transport.requests == []
+
+
+@pytest.mark.parametrize(("name", "role"), [("claude-haiku-4-5", "user"), ("claude-opus-5", "system")])
+async def test_a_message_of_the_system_goes_to_a_model_that_takes_it(name: str, role: str) -> None:
+    served = model(route().model_copy(update={"model": name}))
+    app = WireApp(AnthropicAdapter(provider("anthropic")), [AnthropicMessages()], served)
+    async with app.http:
+        await post(app, messages=[BODY["messages"][0], {"role": "system", "content": "Be brief."}])
+    sent = json.loads(app.transport.requests[0].body)
+    assert [message["role"] for message in sent["messages"]] == ["user", role]

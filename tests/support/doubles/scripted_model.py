@@ -1,7 +1,8 @@
 """A provider of OpenAI's chat completions that behaves like a small model, for clients that hold a conversation.
 
 It calls the first tool that it is given, answers with the tool's result, writes the object that a schema requires, and
-names the images that it reads. `count` in the last message makes it count slowly until its reader leaves.
+names the images that it reads. `count` in the last message makes it count slowly until its reader leaves. A tool that
+runs commands is called with one that mends a file, as a coding agent's model does.
 """
 
 import asyncio
@@ -19,6 +20,15 @@ ANSWER = "The answer is four."
 TOOL = "get_weather"
 ARGUMENTS = {"city": "Paris"}
 PERSON = {"name": "Ada", "born": 1815}
+MEND = "sed -i s/teh/the/ notes.txt"
+"""The command for a coding agent's shell."""
+SHELLS: dict[str, dict[str, Any]] = {
+    "Bash": {"command": MEND, "description": "Mend the file"},
+    "exec_command": {"cmd": MEND},
+    "shell": {"command": ["bash", "-lc", MEND]},
+    "shell_command": {"command": MEND},
+}
+"""How each coding agent's tool for commands takes this one."""
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 
 Message = dict[str, Any]
@@ -103,8 +113,9 @@ def answer(body: dict[str, Any]) -> tuple[str, Message]:
     images = images_of(last)
     if images:
         return "stop", {"content": f"I see {', '.join(images)}."}
-    if tools := body.get("tools"):
-        return "tool_calls", {"content": None, "tool_calls": [call_of(tools[0]["function"])]}
+    if tools := [tool["function"] for tool in body.get("tools", ())]:
+        shell = next((tool for tool in tools if tool["name"] in SHELLS), tools[0])
+        return "tool_calls", {"content": None, "tool_calls": [call_of(shell)]}
     if "response_format" in body and body["response_format"]["type"] != "text":
         return "stop", {"content": json.dumps(PERSON)}
     return "stop", {"content": ANSWER}
@@ -113,7 +124,7 @@ def answer(body: dict[str, Any]) -> tuple[str, Message]:
 def call_of(function: dict[str, Any]) -> Message:
     """A call of the tool: the person where it wants a person, as tools that stand for a schema do."""
     wanted = function.get("parameters", {}).get("properties", {})
-    arguments = PERSON if "born" in wanted else ARGUMENTS
+    arguments = SHELLS.get(function["name"], PERSON if "born" in wanted else ARGUMENTS)
     return {
         "id": "call_1",
         "type": "function",

@@ -271,7 +271,6 @@ POSTS = [
     ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1/responses"),
-    ("POST", "/v1/messages"),
     ("POST", "/api/chat/stream/"),
     ("POST", "/api/media/image/"),
     ("POST", "/api/media/video/"),

@@ -187,3 +187,12 @@ def test_the_least_is_never_more_than_the_count(text: str) -> None:
 @pytest.mark.parametrize("body", [{}, {"messages": None}, {"messages": [1, {"content": [None, {"type": "text"}]}]}])
 def test_the_least_of_what_is_no_request_is_nothing(body: dict[str, object]) -> None:
     assert tokens.at_least(body) == 0
+
+
+@pytest.mark.parametrize("text", ["Hello world", "word " * 500, "ü" * 700, "नमस्ते " * 200, "7" * 300, "=" * 5000])
+def test_an_input_of_embeddings_is_held_for_by_any_vocabulary(text: str) -> None:
+    exact, counted = tokens.of_inputs([[1, 2, 3], text], tokenizer.count)
+    assert (exact.count, exact.bound, exact.least) == (3, 3, 3)
+    assert counted.least <= counted.count <= counted.bound
+    assert counted.bound >= len(text.encode()) * 10 // 28
+    assert tokens.inputs_at_least([[1, 2, 3], text]) == 3 + len(text) // 128 <= 3 + counted.count

@@ -10,6 +10,7 @@ from tests.support.anthropic_requests import BOTH, HELLO, NEW, OLD, request_of, 
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 CALL = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 RESULT = {"role": "tool", "tool_call_id": "t1", "content": "x"}
+CALLED = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT]
 THOUGHT = {"type": "reasoning.text", "text": "hm", "signature": "sig", "format": "anthropic-claude-v1", "index": 0}
 SECRET = {"type": "reasoning.encrypted", "data": "xyz", "format": "anthropic-claude-v1", "index": 1}
 BLOCKS = [
@@ -40,6 +41,8 @@ def budget(tokens: int) -> dict[str, Any]:
         (OLD, 4000, {"thinking": {"type": "enabled", "budget_tokens": 1500}}, budget(1500), None),
         (BOTH, 4000, {"reasoning_effort": "xhigh"}, {"type": "adaptive"}, "high"),
         (BOTH, 4000, {"reasoning": {"max_tokens": 2000}}, budget(2000), None),
+        (BOTH, 1000, {"reasoning": {"max_tokens": 2000}}, {"type": "adaptive"}, None),
+        (BOTH, 4000, {"reasoning": {"max_tokens": 2000}, "messages": CALLED}, {"type": "adaptive"}, None),
         (NEW, 4000, {"reasoning_effort": "minimal"}, SHOWN, "low"),
         (NEW, 4000, {"reasoning": {"effort": "xhigh"}}, SHOWN, "xhigh"),
         (
@@ -73,10 +76,7 @@ def test_how_much(model: str, limit: int, given: dict[str, Any], thinking: Any, 
         (
             OLD,
             4000,
-            {
-                "reasoning_effort": "high",
-                "messages": [*HELLO, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT],
-            },
+            {"reasoning_effort": "high", "messages": CALLED},
         ),
     ],
 )

@@ -1,0 +1,85 @@
+"""Every snippet of docs/clients.md runs as it stands, in the environment that a comment before it names."""
+
+import os
+import re
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dev.postgres import EmbeddedPostgres
+from tests.conftest import TEMPLATE
+from tests.support.client_environments import environment
+from tests.support.stack import ROOT, Stack
+
+PAGE = ROOT / "docs" / "clients.md"
+SNIPPET = re.compile(r"<!-- (\w+) -->\n```(python|js)\n(.*?)```", re.DOTALL)
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Snippet:
+    environment: str
+    language: str
+    program: str
+
+
+def snippets() -> dict[str, Snippet]:
+    """By the heading above each, and its number there."""
+    by_heading: dict[str, Snippet] = {}
+    for section in PAGE.read_text().split("\n## ")[1:]:
+        heading = section.partition("\n")[0]
+        for number, match in enumerate(SNIPPET.finditer(section), 1):
+            by_heading[f"{heading} {number}"] = Snippet(*match.groups())
+    return by_heading
+
+
+SNIPPETS = snippets()
+
+
+@pytest.fixture(scope="module")
+def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    name = f"snippets_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+    started = Stack.on(postgres, tmp_path_factory.mktemp("snippets"), database=name)
+    with started.running("api"):
+        yield started
+
+
+@pytest.fixture(scope="module")
+def key(stack: Stack) -> str:
+    return stack.account()
+
+
+def test_every_program_of_the_page_is_one_of_these() -> None:
+    text = PAGE.read_text()
+    assert len(SNIPPETS) == text.count("```python") + text.count("```js")
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_a_snippet_prints_an_answer(name: str, stack: Stack, key: str, tmp_path: Path) -> None:
+    snippet = SNIPPETS[name]
+    installed = environment(snippet.environment)
+    program = tmp_path / ("snippet.py" if snippet.language == "python" else "snippet.mjs")
+    program.write_text(snippet.program)
+    if snippet.language == "js":
+        (tmp_path / "node_modules").symlink_to(installed.folder / "node_modules")
+    runtime = installed.python if snippet.language == "python" else installed.node
+    done = subprocess.run(
+        [str(runtime), str(program)],
+        env={**os.environ, "YOUT_URL": stack.url, "YOUT_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.strip()) > 5
