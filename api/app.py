@@ -15,6 +15,7 @@ from api import (
     chat_settings,
     conversations,
     docs,
+    error_document,
     errors,
     health,
     home,
@@ -66,6 +67,10 @@ class Gateway(FastAPI):
 
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
+
+    def error_page(self) -> str:
+        """Return docs/errors.md."""
+        return error_document.written()
 
     def scope_table(self) -> str:
         """Write who may call what: docs/scopes.md."""

@@ -1,4 +1,4 @@
-"""Every error that a client can see: the one table of HTTP statuses. A client wire formats the error."""
+"""Answers with the errors that a client can see. `error_codes` has their table, and a client wire formats them."""
 
 import math
 import re
@@ -16,76 +16,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
+from api.error_codes import CODES, TABLE, openai_type
 from api.exchange import Exchange
 from api.wire.base import JSON, ClientWire, ErrorAnswer
 from domain import errors
-from domain.errors import GatewayError, LinkInvalid, OutputTooLarge
+from domain.errors import GatewayError
 
 log = structlog.get_logger(__name__)
 
-STATUS: dict[type[GatewayError], int] = {
-    GatewayError: 500,
-    errors.CallerUnknown: 401,
-    errors.SignInRequired: 401,
-    errors.ScopeMissing: 403,
-    errors.AuthorityExceeded: 403,
-    errors.ProRequired: 403,
-    errors.AccountSuspended: 403,
-    errors.SignInFailed: 401,
-    errors.CrossSite: 403,
-    errors.InsufficientCredits: 402,
-    errors.AllowanceUsedUp: 402,
-    errors.BelowZero: 402,
-    errors.ModelNotFound: 404,
-    errors.NotFound: 404,
-    errors.RequestInvalid: 400,
-    errors.LinkUnusable: 400,
-    errors.ContextLengthExceeded: 400,
-    errors.RequestTooLarge: 413,
-    errors.RateLimited: 429,
-    errors.KeyReused: 422,
-    errors.AlreadyRunning: 409,
-    errors.ReplayGone: 422,
-    errors.EndedByPurge: 409,
-    errors.HoldVoided: 503,
-    errors.HoldClosed: 503,
-    errors.UpstreamError: 502,
-    errors.UpstreamTimeout: 504,
-    errors.AdapterFault: 502,
-    errors.UpstreamBusy: 429,
-    errors.UpstreamRefused: 400,
-    errors.ServiceUnavailable: 503,
-    errors.AmountTooLarge: 400,
-    OutputTooLarge: 502,
-    LinkInvalid: 403,
-}
-"""The status of each error. A test asserts that every subclass of GatewayError has one."""
-
-CODES = frozenset(
-    {
-        "invalid_api_key",
-        "insufficient_credits",
-        "pro_required",
-        "insufficient_scope",
-        "model_not_found",
-        "context_length_exceeded",
-        "invalid_json",
-        "missing_required_parameter",
-        "invalid_type",
-        "invalid_value",
-        "unsupported_parameter",
-        "request_too_large",
-        "rate_limit_exceeded",
-        "idempotency_conflict",
-        "idempotency_in_flight",
-        "purge_in_progress",
-        "upstream_error",
-        "upstream_timeout",
-        "internal_error",
-        "service_unavailable",
-    }
-)
-"""All error codes. The answer for an unknown URL has none."""
 WIRE = "wire"
 """The key of the client wire of the path in a request's state."""
 _RETRY_LATER = "2"
@@ -106,7 +44,7 @@ def of(error: GatewayError) -> ErrorAnswer:
     if isinstance(error, errors.AllowanceUsedUp):
         more = {**more, "resets_at": error.resets_at.isoformat().replace("+00:00", "Z")}
     return ErrorAnswer(
-        status=STATUS[type(error)],
+        status=TABLE[type(error)].status,
         message=error.message,
         param=getattr(error, "param", "model" if isinstance(error, errors.ModelNotFound) else None),
         code=error.code if error.code in CODES else None,
@@ -125,17 +63,8 @@ def rename(error: GatewayError, as_written: Callable[[str], str]) -> None:
 
 def envelope(error: ErrorAnswer) -> dict[str, Any]:
     """OpenAI's error object."""
-    fields = {"message": error.message, "type": _openai_type(error.status), "param": error.param, "code": error.code}
+    fields = {"message": error.message, "type": openai_type(error.status), "param": error.param, "code": error.code}
     return {"error": {**fields, **error.more}}
-
-
-def _openai_type(status: int) -> str:
-    match status:
-        case 402:
-            return "insufficient_quota"
-        case 429:
-            return "requests"
-    return "server_error" if status >= 500 else "invalid_request_error"
 
 
 def openai_error(error: ErrorAnswer, request_id: str) -> bytes:
@@ -172,7 +101,7 @@ def answer_to(error: Exception, scope: Scope) -> ErrorAnswer:
     """Return the answer for any exception. An unknown one becomes a 500 and is logged."""
     match error:
         case GatewayError():
-            if STATUS[type(error)] == 500:
+            if TABLE[type(error)].status == 500:
                 log.error("internal error", fault=type(error).__name__)
             return of(_with_content_type(error, scope))
         case HTTPException():

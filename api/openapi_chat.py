@@ -277,7 +277,7 @@ COMPLETIONS: dict[str, Any] = {
     "arrays of tokens need a provider that has this endpoint; elsewhere they are 400 `unsupported_parameter`.",
     "operationId": "create_completion",
     "security": [{"HTTPBearer": []}],
-    "parameters": [ONCE, STRICT],
+    "parameters": [ONCE, STRICT, PRIVACY],
     "requestBody": body(
         ["model", "prompt"],
         {

@@ -9,7 +9,8 @@ from cli.terminal import say
 
 @click.command()
 @click.option("--scopes", is_flag=True, help="Print who may call what instead: docs/scopes.md is this.")
-def openapi(scopes: bool) -> None:
+@click.option("--errors", is_flag=True, help="Print every error instead: docs/errors.md is this.")
+def openapi(scopes: bool, errors: bool) -> None:
     """Print the API's OpenAPI document: `docs/openapi.json` is this."""
     import orjson
     from pydantic import SecretStr
@@ -19,6 +20,9 @@ def openapi(scopes: bool) -> None:
 
     nowhere = Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(os.urandom(32).hex()))
     app = create_app(nowhere)
+    if errors:
+        say(app.error_page())
+        return
     if scopes:
         say(app.scope_table().rstrip())
         return

@@ -7,6 +7,7 @@ import click
 
 from cli.database import reading, writing, writing_once
 from cli.terminal import account, as_json, print_json, print_table, say
+from domain.privacy import Privacy
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
@@ -36,7 +37,7 @@ def keys_list(account: str, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("key", "name", "token", "scopes", "models", "created", "expires", "last used"),
+        ("key", "name", "token", "scopes", "models", "privacy", "created", "expires", "last used"),
         [
             (
                 str(row.id),
@@ -44,6 +45,7 @@ def keys_list(account: str, as_json: bool) -> None:
                 row.masked,
                 " ".join(row.scopes),
                 " ".join(row.models) if row.models else "all",
+                row.privacy,
                 str(row.created_at)[:19],
                 str(row.expires_at or "never")[:19],
                 str(row.last_used_at or "never")[:19],
@@ -73,6 +75,30 @@ def keys_revoke(key: str, as_json: bool) -> None:
         print_json({"id": revoked.id, "masked": revoked.masked, "revoked_at": revoked.revoked_at, "repeated": repeated})
         return
     say(f"{'was revoked before' if repeated else 'revoked'}: {revoked.masked} ({revoked.id})")
+
+
+@keys.command("set")
+@click.argument("key")
+@click.option("--privacy", type=click.Choice([each.value for each in Privacy]), required=True)
+@as_json
+def keys_set(key: str, privacy: str, as_json: bool) -> None:
+    """Change what the calls of a key require of providers, from its next call on.
+
+    `strict`: only providers that keep nothing answer. KEY is its id, or a whole token of it.
+    """
+    from db import keys as stored_keys
+    from gateway import keys as use_cases
+
+    async def work(session: "AsyncSession") -> "Listed":
+        account_id, key_id, _ = await stored_keys.find(session, key)
+        edit = use_cases.KeyEdit(settings={"privacy": Privacy(privacy)})
+        return await use_cases.change(session, account_id, None, key_id, edit)
+
+    changed = writing(work)
+    if as_json:
+        print_json(changed)
+        return
+    say(f"{changed.masked} ({changed.id}): privacy {changed.privacy}")
 
 
 @keys.command("rotate")

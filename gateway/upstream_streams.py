@@ -16,6 +16,8 @@ from providers.base import ChatCall, ChatUpstream, Headers, ProviderEvent, Strea
 MAX_ERROR_BYTES = 65_536
 MAX_SILENT_BYTES = 2 * 1024 * 1024
 """The most bytes that a provider may send without an event: comments, or an event that does not end."""
+MAX_IMAGE_BYTES = 32 * 1024 * 1024
+"""The same of an answer with images: each is one event."""
 MAX_BYTES_BESIDE = 4 * 1024 * 1024
 MAX_BYTES_PER_TOKEN = 8 * 1024
 """The most bytes per token of the output limit, with log probabilities. A longer stream is an error."""
@@ -51,7 +53,11 @@ class UpstreamStream:
         self._error_body = bytearray()
         self._over = False
         self._silent = 0
-        self._left = MAX_BYTES_BESIDE + MAX_BYTES_PER_TOKEN * call.output_limit(attempt.route) * call.request.choices
+        images = "image" in (call.request.body.get("modalities") or ())
+        self._max_silent = MAX_IMAGE_BYTES if images else MAX_SILENT_BYTES
+        self._left = (MAX_IMAGE_BYTES if images else MAX_BYTES_BESIDE) + MAX_BYTES_PER_TOKEN * call.output_limit(
+            attempt.route
+        ) * call.request.choices
         self._share = _LoopShare()
         self._throttle: asyncio.TimerHandle | None = None
         self._stops = 0
@@ -85,7 +91,7 @@ class UpstreamStream:
         size = len(data)
         self._silent += size
         self._left -= size
-        if self._silent > MAX_SILENT_BYTES + size or self._left < 0:
+        if self._silent > self._max_silent + size or self._left < 0:
             self.fail(UpstreamError())
             return
         began = perf_counter()
@@ -109,7 +115,7 @@ class UpstreamStream:
 
     def _noted(self, error: GatewayError) -> GatewayError:
         """The error with the status of the provider's answer."""
-        if isinstance(error, UpstreamError) and self._status:
+        if isinstance(error, UpstreamError) and self._status and error.status is None:
             error.status = self._status
         return error
 

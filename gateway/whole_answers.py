@@ -103,7 +103,7 @@ async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall) -> bytes:
         exchange.close()
     if status != 200:
         error = routed.error(status, headers, body)
-        if isinstance(error, UpstreamError):
+        if isinstance(error, UpstreamError) and error.status is None:
             error.status = status
         raise error
     return body

@@ -30,7 +30,9 @@ class Decoder:
     with blank data is dropped. Data at the end of the stream is an event, even without an empty line after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_event: int = MAX_EVENT) -> None:
+        """`max_event` is the most bytes of one event, for answers with images in them."""
+        self._max = max_event
         self._parts: list[bytes] = []
         """The parts of a line that has not ended."""
         self._pending = 0
@@ -47,7 +49,7 @@ class Decoder:
     def whole(self, part: bytes) -> bytes | None:
         """Return the data if the part is exactly one event of one line, as most are. Otherwise None: call `feed`."""
         end = len(part) - 2
-        if not self._between or part[:7] != b"data: {" or part[end:] != b"\n\n" or end > MAX_EVENT:
+        if not self._between or part[:7] != b"data: {" or part[end:] != b"\n\n" or end > self._max:
             return None
         if part.find(b"\n") != end or b"\r" in part:
             return None
@@ -101,14 +103,14 @@ class Decoder:
     def _keep(self, part: bytes) -> None:
         self._parts.append(part)
         self._pending += len(part)
-        if self._size + self._pending > MAX_EVENT:
+        if self._size + self._pending > self._max:
             raise UpstreamError
 
     def _add(self, line: bytes) -> None:
         data = line[6:] if line[5:6] == b" " else line[5:]
         self._begun = True
         self._size += len(line)
-        if self._size > MAX_EVENT:
+        if self._size > self._max:
             raise UpstreamError
         self._data.append(data)
         self.silent(len(line))
@@ -139,5 +141,5 @@ class Decoder:
         """Count a line of `size` bytes that is not known to have content. Raises `UpstreamError` above the bounds."""
         self._silent_lines += 1
         self._silent_bytes += size
-        if self._silent_lines > MAX_SILENT_LINES or self._silent_bytes > MAX_SILENT_BYTES:
+        if self._silent_lines > MAX_SILENT_LINES or self._silent_bytes > max(MAX_SILENT_BYTES, self._max):
             raise UpstreamError

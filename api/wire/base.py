@@ -20,7 +20,7 @@ class ErrorAnswer:
     param: str | None = None
     """The field of the request that is at fault."""
     code: str | None = None
-    """One of `api.errors.CODES`; None for a path or a method that is not served."""
+    """One of `api.error_codes.CODES`; None for a path or a method that is not served."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """For a 402: the credits needed and available."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domain.errors import RequestInvalid
+from domain.request_fields import NEVER_SENT
 from providers.anthropic.models import Thinking, rules
 from providers.anthropic.reasoning import MIN_BUDGET
 from providers.base import ChatCall
@@ -77,7 +78,7 @@ def _without_system(message: Any) -> Any:
 
 
 def _is_sent(call: ChatCall, name: str) -> bool:
-    return name in _ALLOWED or name in call.passes or "*" in call.passes
+    return name in _ALLOWED or name in call.passes or ("*" in call.passes and name not in NEVER_SENT)
 
 
 def features(body: Mapping[str, Any]) -> str:

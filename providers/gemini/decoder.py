@@ -13,7 +13,7 @@ from providers.gemini.choices import Choice
 MAX_VALUES = 50_000
 """The most JSON values in one event."""
 MAX_WHOLE = 32 * 1024 * 1024
-"""Bytes of an answer that comes as one document although a stream was requested."""
+"""Bytes of an answer that comes as one document although a stream was requested, and of an event with an image."""
 MAX_INDEX = 64
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
@@ -23,7 +23,8 @@ class GeminiDecoder:
 
     def __init__(self, call: ChatCall) -> None:
         self._call = call
-        self._events = sse.Decoder()
+        images = "image" in (call.body.get("modalities") or ())
+        self._events = sse.Decoder(MAX_WHOLE if images else sse.MAX_EVENT)
         self._kind: bytes | None = None
         """The first byte of the answer that is not blank."""
         self._document: list[bytes] = []

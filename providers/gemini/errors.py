@@ -50,6 +50,8 @@ _PARAMS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"\bcontents?\b|inline_?data|file_?data|mime ?type|\bimage\b|\burl\b", ("messages",)),
     )
 )
+_KEY = ("API_KEY_", "ACCESS_TOKEN_")
+"""How the reasons begin of errors about the key that was sent."""
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -86,14 +88,25 @@ def _envelope(value: Any) -> Mapping[str, Any]:
 def _translated(
     status: int, headers: Mapping[str, str], error: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> GatewayError:
-    if error.get("status") == "FAILED_PRECONDITION":  # our account: its billing, its place
-        return UpstreamError()
     details = [each for each in _list(error.get("details")) if isinstance(each, Mapping)]
+    if error.get("status") == "FAILED_PRECONDITION" or _is_about_our_key(details):
+        return _unauthorized()
     text = "\n".join(_texts(error, details))
     named = {"message": text, "param": _param(text, fields), "code": None}
     if delay := _delay(details):
         headers = {**headers, "retry-after": delay}
     return errors.of(status, headers, orjson.dumps({"error": named}), fields)
+
+
+def _is_about_our_key(details: list[Mapping[str, Any]]) -> bool:
+    return any(str(detail.get("reason")).startswith(_KEY) for detail in details)
+
+
+def _unauthorized() -> UpstreamError:
+    """Of our account: its key, its billing, its place. Google answers 400; a key with 401 rests here."""
+    error = UpstreamError()
+    error.status = 401
+    return error
 
 
 def _texts(error: Mapping[str, Any], details: list[Mapping[str, Any]]) -> Iterator[str]:

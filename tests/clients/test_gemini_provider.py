@@ -8,6 +8,7 @@ from typing import Any, cast
 import openai
 import psycopg
 import pytest
+from anthropic import Anthropic
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google import genai
@@ -20,7 +21,7 @@ from bench.chaos.receipts import faults
 from dev.postgres import EmbeddedPostgres
 from tests.conftest import TEMPLATE
 from tests.support.account_client import AccountClient
-from tests.support.doubles.gemini_server import ANSWER, ANSWERS, BREAKS, FAULTS, KEY, SIGNATURE, GeminiServer
+from tests.support.doubles.gemini_server import ANSWER, ANSWERS, BREAKS, FAULTS, KEY, LARGE, SIGNATURE, GeminiServer
 from tests.support.stack import Stack
 
 QUESTION: list[Any] = [{"role": "user", "content": "What is 2+2?"}]
@@ -260,6 +261,41 @@ def test_tools_and_signatures_go_round(
     assert "PRIVATE" not in json.dumps(google.seen[-2].body)
 
 
+@pytest.mark.parametrize("model", ["tool", "old-tool"])
+def test_signatures_go_round_through_anthropics_wire(
+    stack: Stack, owner: AccountClient, google: GeminiServer, model: str
+) -> None:
+    tool: Any = {"name": "f", "input_schema": WEATHER["parameters"]}
+    with Anthropic(api_key=owner.customer.token, base_url=stack.url, max_retries=0) as claude:
+        create = cast(Any, claude.messages.create)
+        fields = {"model": f"google-{model}", "max_tokens": 500, "tools": [tool]}
+        first = create(messages=QUESTION, **fields)
+        results = [
+            {"type": "tool_result", "tool_use_id": block.id, "content": "15"}
+            for block in first.content
+            if block.type == "tool_use"
+        ]
+        turns = [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+        last = create(messages=[*QUESTION, *turns], **fields)
+    assert (len(results), last.content[0].text) == (2, ANSWER)
+    calls = google.seen[-1].body["contents"][-2]["parts"]
+    assert [part.get("thoughtSignature") for part in calls] == [SIGNATURE, None]
+
+
+@pytest.mark.parametrize("model", ["tool", "old-tool"])
+def test_signatures_go_round_through_openais_responses(client: OpenAI, google: GeminiServer, model: str) -> None:
+    create = cast(Any, client.responses.create)
+    fields = {"model": f"google-{model}", "store": False, "include": ["reasoning.encrypted_content"]}
+    fields |= {"tools": [{"type": "function", **WEATHER}], "max_output_tokens": 500}
+    first = create(input=QUESTION, **fields)
+    calls = [item for item in first.output if item.type == "function_call"]
+    results = [{"type": "function_call_output", "call_id": call.call_id, "output": "15"} for call in calls]
+    last = create(input=[*QUESTION, *first.output, *results], **fields)
+    assert (len(calls), last.output_text) == (2, ANSWER)
+    sent = google.seen[-1].body["contents"][-2]["parts"]
+    assert [part.get("thoughtSignature") for part in sent] == [SIGNATURE, None]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_in_an_answer(client: OpenAI, stream: bool) -> None:
     thoughts, _ = message(client, "thoughts", stream, reasoning_effort="low")
@@ -273,6 +309,12 @@ def test_what_is_in_an_answer(client: OpenAI, stream: bool) -> None:
     blocked, finish = message(client, "blocked", stream)
     assert (finish, bool(blocked["refusal"])) == ("content_filter", True)
     assert message(client, "safety", stream)[1] == "content_filter"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_large_image(client: OpenAI, stream: bool) -> None:
+    image, _ = message(client, "large", stream, modalities=["text", "image"])
+    assert len(image["images"][0]["image_url"]["url"]) == len("data:image/png;base64,") + LARGE
 
 
 def test_candidates_are_choices(client: OpenAI) -> None:

@@ -36,6 +36,7 @@ ON_THE_DATABASE = {
     "keys list": (ACCOUNT,),
     "keys revoke": ("00000000-0000-0000-0000-000000000001",),
     "keys rotate": ("00000000-0000-0000-0000-000000000001",),
+    "keys set": ("00000000-0000-0000-0000-000000000001", "--privacy", "strict"),
     "holds list": (),
     "grant": (ACCOUNT, "5"),
     "adjust": (ACCOUNT, "-5", "--reason", "because"),

@@ -247,6 +247,9 @@ def test_keys_are_listed_and_revoked(operator: Operator) -> None:
     assert key["masked"] in operator.text("keys", "list", account)
     assert customer.token not in json.dumps(key)
     other = operator.account()
+    for privacy in ("strict", "default"):
+        assert operator.report("keys", "set", key["id"], "--privacy", privacy)["privacy"] == privacy
+        assert operator.report("keys", "list", account)[0]["privacy"] == privacy
     assert operator.text("keys", "revoke", key["id"]) == f"revoked: {key['masked']} ({key['id']})"
     assert operator.report("keys", "revoke", customer.token)["repeated"] is True
     assert operator.report("keys", "list", account) == []

@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.routing import Route
 
-from api.errors import CODES
+from api.error_codes import CODES
 from catalog import files
 from cli.command import yout
 from domain.catalog import Catalog, Modality

@@ -18,6 +18,8 @@ from tests.support.gemini_answers import BLOCKED, IMAGE, SAFE_END, error, event,
 
 KEY = "gemini-key-0123"
 SIGNATURE = "c2lnbmF0dXJl"
+LARGE = 4 * 1024 * 1024
+"""Letters of an image as it comes from models that make large ones."""
 ANSWER = "The answer is four."
 PROMPT = {"promptTokenCount": 1000, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 1000}]}
 PLAIN = PROMPT | {"candidatesTokenCount": 150, "thoughtsTokenCount": 50, "totalTokenCount": 1200}
@@ -56,6 +58,7 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
     "plain": _answer(*WORDS),
     "thoughts": _answer(text("Two and two.", thought=True), *WORDS, text("", thoughtSignature=SIGNATURE)),
     "image": _answer(text("Here it is."), IMAGE, report=METERS["image"]),
+    "large": _answer({"inlineData": {"mimeType": "image/png", "data": "A" * LARGE}}, report=METERS["image"]),
     "search": _answer(*WORDS, report=METERS["search"], groundingMetadata=GROUNDING),
     "blocked": [BLOCKED],
     "safety": [response(text("The")), SAFE_END],

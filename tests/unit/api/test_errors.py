@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors as table
+from api.error_codes import CODES, TABLE
 from domain import errors
 from domain.errors import GatewayError, InsufficientCredits
 
@@ -36,11 +37,11 @@ def error_of(kind: type[GatewayError]) -> GatewayError:
 
 @pytest.mark.parametrize("kind", list(all_errors()), ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status_and_a_known_code(kind: type[GatewayError]) -> None:
-    assert kind in table.STATUS
+    assert kind in TABLE
     error = table.envelope(table.of(error_of(kind)))["error"]
     assert set(error) >= {"message", "type", "param", "code"}
     assert error["message"]
-    assert error["code"] is None or error["code"] in table.CODES
+    assert error["code"] is None or error["code"] in CODES
     assert error["code"] is not None or kind is errors.NotFound
 
 
@@ -100,7 +101,7 @@ def test_no_package_has_an_error_without_a_status() -> None:
     ours = {"GatewayError"}
     while more := {name for name, parents in bases.items() if parents & ours} - ours:
         ours |= more
-    assert ours == {kind.__name__ for kind in table.STATUS}
+    assert ours == {kind.__name__ for kind in TABLE}
     assert len(ours) > 20
 
 

@@ -67,8 +67,9 @@ def test_an_error_names_the_field_that_its_details_name() -> None:
         (403, error(403, "PERMISSION_DENIED"), UpstreamError),
         (404, error(404, "NOT_FOUND", "models/x is not found for API version v1beta"), UpstreamError),
         (499, error(499, "CANCELLED"), UpstreamError),
+        (429, error(429, "RESOURCE_EXHAUSTED"), UpstreamBusy),
         (500, [error(500, "INTERNAL")], UpstreamError),
-        (503, error(503, "UNAVAILABLE"), UpstreamBusy),
+        (503, error(503, "UNAVAILABLE"), UpstreamError),
         (504, error(504, "DEADLINE_EXCEEDED"), UpstreamTimeout),
         (502, {"error": "text"}, UpstreamError),
         (500, 7, UpstreamError),
@@ -79,6 +80,14 @@ def test_kinds_of_errors(status: int, value: Any, kind: type[GatewayError]) -> N
     assert type(answer) is kind
     if isinstance(value, dict) and isinstance(value["error"], dict):  # the same in a stream, with status 200
         assert type(errors.within(value, BODY)) is kind
+
+
+def test_a_key_that_google_does_not_take_is_known_as_one() -> None:
+    """It answers 400: with the status of other providers, the key rests and another one is tried."""
+    reason = {"@type": "ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}
+    answer = translated(400, error(400, "INVALID_ARGUMENT", "SECRET", reason))
+    assert isinstance(answer, UpstreamError)
+    assert answer.status == 401
 
 
 @pytest.mark.parametrize(("delay", "seconds"), [("48s", 48), ("34.4s", 34.4), ("0s", 1), ("3600s", 60), ("x", None)])
