@@ -306,7 +306,7 @@ class Calls:
 
         def count() -> InputTokens:
             if request.embedding is not None:
-                return embeddings.input_tokens(request.embedding, model, self.count)
+                return embeddings.input_tokens(request.embedding, model, self.count, request.body)
             if request.completion is not None:
                 return completions.input_tokens(request, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
