@@ -182,7 +182,7 @@ class Calls:
         routes = self.router.ordered(model, self._routes(strict, model))
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
-            preferences.require_price(catalog, model, wanted)
+            preferences.require_price(catalog, model, terms, wanted)
             wanted = wanted if sort is None or wanted.sort else replace(wanted, sort=sort)
             routes = preferences.chosen(routes, wanted, self.router.states.of)
         return Candidate(request, model, terms, routes)
