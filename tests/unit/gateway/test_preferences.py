@@ -89,11 +89,10 @@ def terms(input_bound: int) -> TextTerms:
     ("most", "input_bound", "refused"),
     [("0.001", 50, True), ("1", 50, True), ("2", 50, False), ("2", 101, True), ("4", 101, False)],
 )
-@pytest.mark.parametrize(("field", "name"), [("max_prompt", "prompt"), ("max_completion", "completion")])
-def test_a_model_above_the_price_is_refused(
-    most: str, input_bound: int, refused: bool, field: str, name: str
-) -> None:
-    wanted, found = Preferences(**{field: Decimal(most)}), None
+@pytest.mark.parametrize("name", ["prompt", "completion"])
+def test_a_model_above_the_price_is_refused(most: str, input_bound: int, refused: bool, name: str) -> None:
+    price, found = Decimal(most), None
+    wanted = Preferences(max_prompt=price) if name == "prompt" else Preferences(max_completion=price)
     try:
         preferences.require_price(CATALOG, model(), terms(input_bound), wanted)
     except RequestInvalid as error:
