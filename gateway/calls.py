@@ -158,6 +158,7 @@ class Calls:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
         if not names:
+            request = extras.left_out(self.model(request.model), request)
             return [await self._candidate(request, request.model, payer)]
         able, errors = dict[str, Candidate](), list[GatewayError]()
         for name in (request.model, *names):
@@ -179,7 +180,7 @@ class Calls:
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
         strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
-        routes = self.router.ordered(model, self._routes(strict, model))
+        routes = route_rules.native_first(self.router.ordered(model, self._routes(strict, model)), request.native)
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
             preferences.require_price(catalog, model, terms, wanted)

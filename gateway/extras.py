@@ -1,11 +1,13 @@
 """Checks what a request asks for beside text: the model must have a price for its meter, or it is refused."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from domain.catalog import InputModality, Model
 from domain.errors import RequestInvalid
 from domain.meters import Meter, TokenPrices
+from gateway.wire import ModelCall
 
 STANDARD_TIERS = (None, "auto", "default")
 _TIER_NAMES = {"fast": "priority"}
@@ -75,6 +77,21 @@ def prices_of(model: Model, body: Mapping[str, Any], native: Mapping[str, Any] |
         _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
     tier = _priced_tier(prices, body)
     return prices.requested(tier).limited_to(frozenset(meters)) if meters or tier else text
+
+
+def left_out(model: Model, request: ModelCall) -> ModelCall:
+    """Return the request without a search that it can do without, and that this model has no price for."""
+    name = "web_search_options"
+    prices = model.prices.tokens
+    if (
+        name not in request.optional & request.body.keys()
+        or prices is None
+        or request.strict
+        or prices.priced(Meter.WEB_SEARCH)
+    ):
+        return request
+    body = {field: value for field, value in request.body.items() if field != name}
+    return replace(request, body=body, left_out=(request.as_written(name),))
 
 
 def searches(body: Mapping[str, Any]) -> bool:
