@@ -183,7 +183,7 @@ class Calls:
         routes = route_rules.native_first(self.router.ordered(model, self._routes(strict, model)), request.native)
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
-            preferences.require_price(catalog, model, wanted)
+            preferences.require_price(catalog, model, terms, wanted)
             wanted = wanted if sort is None or wanted.sort else replace(wanted, sort=sort)
             routes = preferences.chosen(routes, wanted, self.router.states.of)
         return Candidate(request, model, terms, routes)
@@ -307,7 +307,7 @@ class Calls:
 
         def count() -> InputTokens:
             if request.embedding is not None:
-                return embeddings.input_tokens(request.embedding, model, self.count)
+                return embeddings.input_tokens(request.embedding, model, self.count, request.body)
             if request.completion is not None:
                 return completions.input_tokens(request, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)

@@ -39,7 +39,12 @@ PART_MODALITIES: Mapping[str, InputModality] = {
 """What a model must read to take a part of this type, or with such a field."""
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning"})
 """Types of parts that are nothing but text. What another one costs is not known: `passes` may name it."""
-_INPUT_METERS = {InputModality.AUDIO: Meter.AUDIO_INPUT, InputModality.IMAGE: Meter.IMAGE_INPUT}
+_INPUT_METERS = {
+    InputModality.AUDIO: (Meter.AUDIO_INPUT,),
+    InputModality.IMAGE: (Meter.IMAGE_INPUT,),
+    InputModality.VIDEO: (Meter.AUDIO_INPUT, Meter.IMAGE_INPUT),
+}
+"""What may be counted of a part: a video has a sound track too."""
 UNPRICED_FIELDS = frozenset(
     {"web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"}
     | {"transforms", "search_parameters", "search_settings", "search_options", "enable_search", "chat_template"}
@@ -205,8 +210,7 @@ def _modality_meters(model: Model, modality: InputModality, where: str) -> Itera
             param=where,
             code="invalid_value",
         )
-    if modality in _INPUT_METERS:
-        yield _INPUT_METERS[modality]
+    yield from _INPUT_METERS.get(modality, ())
 
 
 def _named(modality: InputModality) -> str:
