@@ -310,7 +310,7 @@ class Calls:
                 return embeddings.input_tokens(request.embedding, model, self.count, request.body)
             if request.completion is not None:
                 return completions.input_tokens(request, model, self.count)
-            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
+            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.native_only)
 
         owner = request.admitted.account_id if request.admitted else None
         return await self.turns.run(owner, count) if request.big else count()
