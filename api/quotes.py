@@ -28,7 +28,7 @@ from db import accounts
 from domain import pricing
 from domain.caller import Caller
 from domain.catalog import Modality, Model
-from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
+from domain.errors import AmountTooLarge, InsufficientCredits, ModelNotFound, ProRequired, RequestInvalid
 from domain.key_rules import KeyRules
 from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
@@ -100,6 +100,8 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
     priced = await _priced(resources, parsed, request, caller)
+    if not caller.may_call(priced.model.id):
+        raise ModelNotFound(priced.model.id)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if (priced.pro_only or priced.model.pro_only) and not balance.plan_active:
@@ -118,7 +120,8 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
         priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
     request = under_headers(_parsed(rest, model, http), parsed, idempotency.named(http.scope["headers"]))
-    request = replace(request.under(KeyRules(privacy=caller.credential.privacy)), preferences=wanted)
+    rules = KeyRules(caller.credential.strict, caller.credential.privacy)
+    request = replace(request.under(rules), preferences=wanted)
     request = replace(request, big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
     if request.continues:
         caller.require_scope("chat")
