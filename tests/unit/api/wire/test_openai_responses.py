@@ -132,6 +132,19 @@ def test_fields_have_other_names_in_a_chat() -> None:
     assert request.as_written("web_search_options") == "tools[3]"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"metadata": {"a": 10**30}}, {"tools": [{"type": "function", "name": "f", "parameters": {"maximum": 10**30}}]}],
+    ids=["metadata", "tools"],
+)
+def test_a_large_integer_of_the_request_is_repeated_in_the_answer(fields: dict[str, Any]) -> None:
+    request, digits = call(**fields), str(10**30).encode()
+    answer = {"id": "chatcmpl-0", "created": 1, "model": "m", "choices": [{"message": {"content": "Hi"}, "index": 0}]}
+    bill = Bill(Usage(9, 2, UsageSource.PROVIDER), charged=10, balance=90, held=20)
+    assert digits in responses_stream.whole(CompletedAnswer(answer, b"", request=request), bill)
+    assert digits in responses_stream.ResponseStream(Head("chatcmpl-0", 1, request, 20)).end([], bill)
+
+
 def test_a_tool_that_the_choice_leaves_out_is_held_for() -> None:
     long = {"type": "function", "name": "g", "description": "word " * 5000}
     allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
