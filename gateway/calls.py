@@ -122,7 +122,10 @@ class Calls:
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
-        able = under(candidates, reserved.rules, self._routes) if reserved.rules != NO_RULES else candidates
+        able = candidates
+        if reserved.rules != NO_RULES:
+            choose = partial(under, candidates, reserved.rules, self._routes)
+            able = await self.turns.run_large(request.big, reserved.account_id, choose)
         first = able[0]
         call = Call(
             request=first.request,
@@ -179,7 +182,7 @@ class Calls:
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
         strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
-        routes = self.router.ordered(model, self._routes(strict, model))
+        routes = self.router.ordered(model, await self._taking(strict, model))
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
             preferences.require_price(catalog, model, wanted)
@@ -252,10 +255,18 @@ class Calls:
         model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
-        self._routes(request, model)
+        await self._taking(request, model)
         if request.big:
             refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
+
+    async def _taking(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
+        """`_routes`, of a large request in a thread: each route's adapter translates it."""
+        large = request.big and request.needed != frozenset()
+        for route in model.routes if large else ():
+            self.upstream(route.provider.name)
+        owner = request.admitted.account_id if request.admitted else None
+        return await self.turns.run_large(large, owner, partial(self._routes, request, model))
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that may answer. Raises `RequestInvalid` if none may."""
@@ -312,7 +323,7 @@ class Calls:
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
 
         owner = request.admitted.account_id if request.admitted else None
-        return await self.turns.run(owner, count) if request.big else count()
+        return await self.turns.run_large(request.big, owner, count)
 
     def billed(self, call: Call, report: Usage | None, text: str) -> tuple[Usage, int]:
         """Return the usage of a whole answer, and its output tokens above the limit that was sent.
