@@ -32,6 +32,7 @@ from api import (
     people,
     purge,
     quotes,
+    responses,
     shares,
 )
 from api.chat import ChatEndpoint
@@ -145,6 +146,8 @@ def create_app(
         limit.router,
         billing.router,
         quotes.router,
+        responses.counting,
+        responses.router,
         payments.router,
         media.router,
         shares.router,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from api import auth, deps, idempotency, media, privacy, receipts
 from api.body import LargeBodyRoute, body_bytes
-from api.chat import under_headers
+from api.chat import in_the_words_of, under_headers
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
@@ -20,6 +20,7 @@ from api.wire import (
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_responses,
     routing_fields,
 )
 from api.wire.anthropic_messages import is_anthropic
@@ -123,7 +124,8 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     if request.continues:
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))
-    request, model, terms = await resources.calls.priced(request)
+    with in_the_words_of(request):
+        request, model, terms = await resources.calls.priced(request)
     return _PricedCall(
         request.kind, model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes)
     )
@@ -138,6 +140,8 @@ def _parsed(body: dict[str, Any], model: Model | None, http: Request) -> ModelCa
         return anthropic_messages_request.parse(body)
     if model is not None and model.modality is Modality.EMBEDDING:
         return openai_embeddings.parse(body)
+    if body.get("input") is not None and body.get("messages") is None:
+        return openai_responses.parse(body)
     if body.get("prompt") is not None and body.get("messages") is None:
         return openai_completions.parse(body)
     if any(body.get(name) is not None for name in ("message", "save", "conversation_id")):

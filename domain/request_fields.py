@@ -3,7 +3,7 @@
 ABOUT_THE_CALLER = frozenset(
     {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "session_id", "trace"}
     | {"end_user", "end_user_id", "user_id", "user_email", "email", "ip", "ip_address", "client_ip", "trace_id"}
-    | {"conversation_id", "customer_identifier", "litellm_metadata", "headers"}
+    | {"conversation_id", "customer_identifier", "litellm_metadata", "headers", "client_metadata"}
 )
 """Fields about the caller. They are never sent, whatever the catalog says."""
 OURS = frozenset(

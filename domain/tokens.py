@@ -76,11 +76,11 @@ def of_request(
         counter.tool(tool)
     for name in _OF_THE_PROMPT:
         if name in body:
-            counter.text(_flat(body[name]))
+            counter.written(body[name])
     counter.add(0, OWN_TOOL * sum(map(_is_tool, beside)))
     for value in (*(body[name] for name in body.keys() - _NO_PROMPT), *beside.values()):
         if isinstance(value, str | list | Mapping):
-            counter.unknown(_flat(value))
+            counter.unknown(value)
     return InputTokens(
         counter.count, counter.bound + token_bounds.SLACK, counter.family.least(counter.count - counter.attached)
     )
@@ -130,9 +130,14 @@ class _TokenCount:
         self.count += count
         self.bound += self.family.text(text, count)
 
-    def unknown(self, text: str) -> None:
+    def written(self, value: Any) -> None:
+        """Count a value by its text. A vendor may write it into the prompt as JSON: that is held for."""
+        self.count += _in_pieces(_flat(value), self.count_text)
+        self.unknown(value)
+
+    def unknown(self, value: Any) -> None:
         """A field that is passed on unknown may be a part of the prompt: it is held for, and not billed unseen."""
-        self.bound += self.family.text(text, _in_pieces(text, self.count_text))
+        self.bound += _json_bound(value, self.count_text, self.family)
 
     def message(self, message: Mapping[str, Any]) -> None:
         self.count += PER_MESSAGE + PER_ROLE
@@ -164,6 +169,8 @@ class _TokenCount:
             count = PER_IMAGE if part["type"] == "image_url" else PER_FILE
             self.attached += count
             self.add(count, self.family.attachment(part))
+            file = part.get("file")
+            self.unknown(file.get("filename") if isinstance(file, Mapping) else None)
         elif part.get("type") in _WRITTEN:
             self.text(_flat(part))
         else:
@@ -176,6 +183,17 @@ class _TokenCount:
         written = json_text.dumps(tool).decode()
         count = _in_pieces(written, self.count_text)
         self.add(PER_TOOL + count, PER_TOOL + math.ceil(self.family.text(written, count) * 1.2))
+
+
+def bound_of(value: Any, count: CountText) -> int:
+    """Return the most tokens of a field that an embedding model may read before each input."""
+    return _json_bound(value, count, token_bounds.EMBEDDING)
+
+
+def _json_bound(value: Any, count: CountText, family: Family) -> int:
+    """Of a text as it is, of anything else as JSON: its brackets are tokens, too."""
+    text = value if isinstance(value, str) else json_text.dumps(value).decode()
+    return family.text(text, _in_pieces(text, count))
 
 
 def _in_pieces(text: str, count: CountText) -> int:

@@ -254,7 +254,7 @@ def dropped_of(request: ModelCall, model: Model, upstream: UpstreamRequest) -> t
     """The parameters that a request to a provider leaves out, as the client names them."""
     untranslated = () if upstream.native else tuple(request.untranslated)
     names = (*rejected(request, model), *upstream.dropped)
-    return (*dict.fromkeys(map(request.as_written, names)), *untranslated)
+    return (*dict.fromkeys(map(request.as_written, names)), *untranslated, *request.left_out)
 
 
 def _native(native: NativeRequest | None, supported: tuple[str, ...] | None) -> NativeRequest | None:

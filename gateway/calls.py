@@ -122,10 +122,8 @@ class Calls:
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
-        able = candidates
-        if reserved.rules != NO_RULES:
-            choose = partial(under, candidates, reserved.rules, self._routes)
-            able = await self.turns.run_large(request.big, reserved.account_id, choose)
+        choose, ruled = partial(under, candidates, reserved.rules, self._routes), reserved.rules != NO_RULES
+        able = await self.turns.run_large(request.big, reserved.account_id, choose) if ruled else candidates
         first = able[0]
         call = Call(
             request=first.request,
@@ -161,6 +159,7 @@ class Calls:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
         if not names:
+            request = extras.left_out(self.model(request.model), request)
             return [await self._candidate(request, request.model, payer)]
         able, errors = dict[str, Candidate](), list[GatewayError]()
         for name in (request.model, *names):
@@ -182,10 +181,11 @@ class Calls:
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
         strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
-        routes = self.router.ordered(model, await self._taking(strict, model))
+        taking = await self._taking(strict, model)
+        routes = route_rules.native_first(self.router.ordered(model, taking), request.native)
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
-            preferences.require_price(catalog, model, wanted)
+            preferences.require_price(catalog, model, terms, wanted)
             wanted = wanted if sort is None or wanted.sort else replace(wanted, sort=sort)
             routes = preferences.chosen(routes, wanted, self.router.states.of)
         return Candidate(request, model, terms, routes)
@@ -317,7 +317,7 @@ class Calls:
 
         def count() -> InputTokens:
             if request.embedding is not None:
-                return embeddings.input_tokens(request.embedding, model, self.count)
+                return embeddings.input_tokens(request.embedding, model, self.count, request.body)
             if request.completion is not None:
                 return completions.input_tokens(request, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)

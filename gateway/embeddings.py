@@ -20,6 +20,9 @@ from providers.base import Embeddings, Vector
 MAX_TOKENS = 300_000
 """Of all inputs of one request together, as at OpenAI."""
 MAX_ANSWER_BYTES = 96 * 1024 * 1024
+_TEXTS = (str, list, dict)
+_NO_PROMPT = frozenset({"model", "input", "encoding_format", "dimensions", "user", "metadata"})
+_NOTHING: Mapping[str, Any] = {}
 ANSWER_BYTES_PER_INPUT = 128 * 1024
 """The most bytes of one vector in an answer: 4,096 numbers of up to 25 characters, with white space."""
 
@@ -38,9 +41,16 @@ def require_modality(model: Model, request: ModelCall) -> None:
         )
 
 
-def input_tokens(request: EmbeddingRequest, model: Model, count: CountText) -> InputTokens:
-    """Count all inputs. Raises `ContextLengthExceeded` that names one which does not fit into the model's window."""
+def input_tokens(
+    request: EmbeddingRequest, model: Model, count: CountText, beside: Mapping[str, Any] = _NOTHING
+) -> InputTokens:
+    """Count all inputs. Raises `ContextLengthExceeded` that names one which does not fit into the model's window.
+
+    `beside` is the body: a text in it, such as an instruction, may be read before each input.
+    """
     each = tokens.of_inputs(request.inputs, count)
+    texts = [value for name, value in beside.items() if name not in _NO_PROMPT and isinstance(value, _TEXTS)]
+    before = sum(tokens.bound_of(value, count) for value in texts)
     window = model.context_window
     for place, counted in enumerate(each):
         if window is not None and counted.least > window:
@@ -51,7 +61,7 @@ def input_tokens(request: EmbeddingRequest, model: Model, count: CountText) -> I
             )
     total = InputTokens(
         sum(counted.count for counted in each),
-        sum(counted.bound for counted in each),
+        sum(counted.bound + before for counted in each),
         sum(counted.least for counted in each),
         max(counted.count for counted in each),
     )

@@ -1,11 +1,13 @@
 """Checks what a request asks for beside text: the model must have a price for its meter, or it is refused."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from domain.catalog import InputModality, Model
 from domain.errors import RequestInvalid
 from domain.meters import Meter, TokenPrices
+from gateway.wire import ModelCall
 
 STANDARD_TIERS = (None, "auto", "default")
 _TIER_NAMES = {"fast": "priority"}
@@ -37,7 +39,12 @@ PART_MODALITIES: Mapping[str, InputModality] = {
 """What a model must read to take a part of this type, or with such a field."""
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning"})
 """Types of parts that are nothing but text. What another one costs is not known: `passes` may name it."""
-_INPUT_METERS = {InputModality.AUDIO: Meter.AUDIO_INPUT, InputModality.IMAGE: Meter.IMAGE_INPUT}
+_INPUT_METERS = {
+    InputModality.AUDIO: (Meter.AUDIO_INPUT,),
+    InputModality.IMAGE: (Meter.IMAGE_INPUT,),
+    InputModality.VIDEO: (Meter.AUDIO_INPUT, Meter.IMAGE_INPUT),
+}
+"""What may be counted of a part: a video has a sound track too."""
 UNPRICED_FIELDS = frozenset(
     {"web_search", "plugins", "moderation", "best_of", "speed", "inference_geo", "models", "route", "preset"}
     | {"transforms", "search_parameters", "search_settings", "search_options", "enable_search", "chat_template"}
@@ -70,6 +77,21 @@ def prices_of(model: Model, body: Mapping[str, Any], native: Mapping[str, Any] |
         _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
     tier = _priced_tier(prices, body)
     return prices.requested(tier).limited_to(frozenset(meters)) if meters or tier else text
+
+
+def left_out(model: Model, request: ModelCall) -> ModelCall:
+    """Return the request without a search that it can do without, and that this model has no price for."""
+    name = "web_search_options"
+    prices = model.prices.tokens
+    if (
+        name not in request.optional & request.body.keys()
+        or prices is None
+        or request.strict
+        or prices.priced(Meter.WEB_SEARCH)
+    ):
+        return request
+    body = {field: value for field, value in request.body.items() if field != name}
+    return replace(request, body=body, left_out=(request.as_written(name),))
 
 
 def searches(body: Mapping[str, Any]) -> bool:
@@ -188,8 +210,7 @@ def _modality_meters(model: Model, modality: InputModality, where: str) -> Itera
             param=where,
             code="invalid_value",
         )
-    if modality in _INPUT_METERS:
-        yield _INPUT_METERS[modality]
+    yield from _INPUT_METERS.get(modality, ())
 
 
 def _named(modality: InputModality) -> str:

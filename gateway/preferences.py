@@ -8,7 +8,7 @@ from enum import StrEnum
 from domain.catalog import Catalog, Model, Route
 from domain.errors import ModelNotFound, RequestInvalid
 from domain.meters import Meter, credits_per_thousand
-from domain.pricing import Usage, UsageSource, billionths
+from domain.pricing import TextTerms, Usage, UsageSource, billionths
 from domain.records import record
 from gateway.route_states import RouteState
 
@@ -62,16 +62,19 @@ def named(catalog: Catalog, name: str) -> tuple[Model, Sort | None]:
     return model, None
 
 
-def require_price(catalog: Catalog, model: Model, wanted: Preferences) -> None:
-    """Raise `RequestInvalid` for a model that costs more than the request allows."""
+def require_price(catalog: Catalog, model: Model, terms: TextTerms, wanted: Preferences) -> None:
+    """Raise `RequestInvalid` for a model that may cost more than the request allows.
+
+    That is by every price that the call can reach: of its service tier, and of a long input.
+    """
     for name, meter, most in (
         ("prompt", Meter.INPUT, wanted.max_prompt),
         ("completion", Meter.OUTPUT, wanted.max_completion),
     ):
-        if most is None or model.prices.tokens is None:
+        if most is None:
             continue
-        credits = credits_per_thousand(model.prices.tokens.rates, meter) or Decimal(0)
-        if catalog.exchange.usd(credits) * PER_MILLION > most:
+        reached = [credits_per_thousand(rates, meter) for rates in terms.prices.reachable(terms.input_bound)]
+        if catalog.exchange.usd(max(credits or Decimal(0) for credits in reached)) * PER_MILLION > most:
             param = f"provider.max_price.{name}"
             raise RequestInvalid(f"The model '{model.id}' costs more than '{param}' allows.", param=param)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from domain.catalog import Route
 from domain.errors import RequestInvalid
 from domain.privacy import PrivacyClass
+from providers.base import NativeRequest
 
 
 def of_class(routes: Sequence[Route], required: PrivacyClass, model: str) -> tuple[Route, ...]:
@@ -36,3 +37,10 @@ def taking_all(
     raise RequestInvalid(
         f"'{name}' is not a parameter that this model takes here.", param=name, code="unsupported_parameter"
     )
+
+
+def native_first(routes: Sequence[Route], native: NativeRequest | None) -> tuple[Route, ...]:
+    """Put the routes first whose providers take the request as its client wrote it. Else their order stays."""
+    if native is None:
+        return tuple(routes)
+    return tuple(sorted(routes, key=lambda route: route.provider.kind != native.wire))

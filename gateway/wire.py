@@ -79,6 +79,10 @@ class ModelCall:
     """Set for a request for text completions. `body` is then a chat of its first prompt."""
     untranslated: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What only `native` has, by the client's names. Dropped for any other provider; held for as input."""
+    optional: frozenset[str] = field(default=frozenset(), repr=False)
+    """Fields of `body` that are left out where the model has no price for them, instead of a refusal."""
+    left_out: tuple[str, ...] = field(default=(), repr=False)
+    """Such fields, by the client's names: they are named as dropped."""
     untranslatable: frozenset[str] = field(default=frozenset(), repr=False)
     """The names in `untranslated` without which the request makes no sense: a route that drops one is not used."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False)

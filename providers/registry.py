@@ -20,6 +20,8 @@ from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.azure import AzureAdapter
 from providers.openai.embeddings import OpenAIEmbeddings
+from providers.openai_responses import request as responses_request
+from providers.openai_responses.adapter import ResponsesAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return vertex.upstream(provider, upstream.transport, upstream.timeouts)
 
 
+def _responses(provider: Provider, upstream: Upstream) -> ChatUpstream:
+    return ChatUpstream(ResponsesAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+
+
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts, DemoEmbeddings(provider))
 
@@ -85,6 +91,7 @@ KINDS: Mapping[str, Kind] = {
     "azure": Kind(_TEXT, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
+    "openai_responses": Kind(_TEXT, responses_request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_responses),
     "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
     "gemini": Kind(_TEXT | _EMBEDDING, gemini_request.PARAMETERS, chat=_gemini),
     "vertex": Kind(

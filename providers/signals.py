@@ -32,6 +32,7 @@ OF_KIND: Mapping[str, Signal] = {
     "openai": NONE,  # any server: many answer 400 to a field that they do not know; `store` is a capability
     "openrouter": OPENROUTER,
     "azure": NONE,  # `store` is a capability: old versions of its API do not know it
+    "openai_responses": STORE,
     "anthropic": NONE,
     "demo": NONE,
     "gemini": STORE,

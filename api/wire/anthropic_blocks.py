@@ -71,9 +71,9 @@ def _image(block: Mapping[str, Any], at: str) -> list[dict[str, Any]]:
 
 def _document(block: Mapping[str, Any], at: str) -> list[dict[str, Any]]:
     kind, source, where = _source(block, at)
-    title = values.optional(block, "title", at, str)
+    title, context = values.optional(block, "title", at, str), values.optional(block, "context", at, str)
     marker = cache_control(block, at)
-    heading = [text for text in (title, values.optional(block, "context", at, str)) if text]
+    heading = [text for text in (title, context) if text]
     if kind == "text":
         return [
             {"type": "text", "text": "\n\n".join([*heading, values.required(source, "data", where, str)]), **marker}
@@ -81,12 +81,13 @@ def _document(block: Mapping[str, Any], at: str) -> list[dict[str, Any]]:
     if kind == "content":
         inner = values.place(where, "content")
         blocks = listed(source.get("content"), inner)
-        found = [part for block, place in blocks for part in parts(block, place, ("text", "image"))]
-        return [*({"type": "text", "text": text} for text in heading), *found]
+        within = [part for block, place in blocks for part in parts(block, place, ("text", "image"))]
+        return [*({"type": "text", "text": text} for text in heading), *within]
+    found: list[dict[str, Any]] = [{"type": "text", "text": context}] if context else []
     if kind == "url":
-        return [{"type": "document_url", "document_url": values.text(source, "url", where), **marker}]
+        return [*found, {"type": "document_url", "document_url": values.text(source, "url", where), **marker}]
     data = _data_url(values.word(source, "media_type", where, ("application/pdf",)), source, where)
-    return [{"type": "file", "file": {"filename": title or "document.pdf", "file_data": data}, **marker}]
+    return [*found, {"type": "file", "file": {"filename": title or "document.pdf", "file_data": data}, **marker}]
 
 
 def _search_result(block: Mapping[str, Any], at: str) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ _PASSED = frozenset(
 """Fields that are the same in a chat."""
 _OF_THE_CALLER = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key"})
 """Fields that the answer repeats. No provider is sent them."""
-_KEPT = _OF_THE_CALLER | {"model", "store", "prompt_cache_retention"}
+_KEPT = _OF_THE_CALLER | {"model", "store", "prompt_cache_retention", "client_metadata"}
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "instructions": (str,),
     "text": (dict,),
@@ -111,7 +111,9 @@ def parse(body: dict[str, Any]) -> ModelCall:
         max_credits=call.max_credits,
         strict=call.strict,
         native=NativeRequest(WIRE, native),
-        untranslated={**rest, **conversation.untranslated},
+        untranslated={**rest, **tools.untranslated, **conversation.untranslated},
+        untranslatable=frozenset(conversation.compacted),
+        optional=frozenset({"web_search_options"}),
         places=places,
     )
 

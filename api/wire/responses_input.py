@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.wire import responses_reasoning
+from api.wire import responses_reasoning, responses_tools
 from domain.errors import RequestInvalid
 
 _ROLES = ("user", "system", "developer", "assistant")
@@ -31,6 +31,8 @@ class Conversation:
         """The client's names of parts of the messages."""
         self.untranslated: dict[str, Any] = {}
         """Items that only OpenAI understands, by the client's names."""
+        self.compacted: list[str] = []
+        """The names of those that stand for a conversation: without them a request makes no sense."""
         self._turn: dict[str, Any] | None = None
         """The assistant's message that the next item may belong to."""
         self._attached: list[tuple[dict[str, Any], str]] = []
@@ -55,6 +57,7 @@ class Conversation:
             raise RequestInvalid(f"'{at}' is a reference. {_NO_STORE}", param=at, code="unsupported_parameter")
         if kind in _SERVER_CALLS or kind == "compaction":
             self.untranslated[at] = item
+            self.compacted += [at] if kind == "compaction" else []
             return
         read = _READERS.get(kind)
         if read is None:
@@ -96,11 +99,14 @@ class Conversation:
         names = [f"{at}.output[{place}]" for place in range(len(parts))]
         self._attached += [pair for pair in zip(parts, names, strict=True) if pair[0]["type"] != "text"]
 
-    def add_reasoning(self, details: list[dict[str, Any]], at: str) -> None:
+    def add_reasoning(self, details: list[dict[str, Any]], text: str, at: str) -> None:
         turn = self._turn
         if turn is None or turn["content"] is not None or "tool_calls" in turn:
             turn = self._new_turn(at)
-        turn.setdefault("reasoning_details", []).extend(details)
+        if details:
+            turn.setdefault("reasoning_details", []).extend(details)
+        if text:
+            turn["reasoning_content"] = turn.get("reasoning_content", "") + text
 
     def _new_turn(self, at: str) -> dict[str, Any]:
         turn: dict[str, Any] = {"role": "assistant", "content": None}
@@ -175,8 +181,9 @@ def _read_reasoning(conversation: Conversation, item: Mapping[str, Any], at: str
             raise _wrong_type(f"{at}.{name}", "an array")
     if not isinstance(item.get("encrypted_content"), str | None):
         raise _wrong_type(f"{at}.encrypted_content", "a string")
-    if details := responses_reasoning.details_of(item):
-        conversation.add_reasoning(details, at)
+    details, text = responses_reasoning.details_of(item), responses_reasoning.text_of(item)
+    if details or text:
+        conversation.add_reasoning(details, text, at)
 
 
 _READERS: Mapping[str, Callable[[Conversation, Mapping[str, Any], str], None]] = {
@@ -248,7 +255,7 @@ def _called(item: Mapping[str, Any], at: str) -> str:
     name = _text(item, "name", at)
     if not name:
         raise RequestInvalid(f"'{at}.name' must not be empty.", param=f"{at}.name")
-    return name
+    return responses_tools.function_name(name, item.get("namespace"))
 
 
 def _text(value: Mapping[str, Any], name: str, at: str) -> str:

@@ -152,9 +152,9 @@ class Reasoning(Item):
 
 
 class FunctionCall(Item):
-    def __init__(self, item_id: str, output_index: int, call_id: str, name: str) -> None:
-        call = {"id": item_id, "type": "function_call", "status": "in_progress", "call_id": call_id, "name": name}
-        super().__init__({**call, "arguments": ""}, output_index)
+    def __init__(self, item_id: str, output_index: int, call: Mapping[str, str]) -> None:
+        item = {"id": item_id, "type": "function_call", "status": "in_progress", **call, "arguments": ""}
+        super().__init__(item, output_index)
         self._parts: list[str] = []
 
     def add(self, text: str) -> Iterator[Event]:

@@ -14,7 +14,7 @@ class Output:
 
     def __init__(self, request: Mapping[str, Any], seed: str) -> None:
         self._seed = seed
-        self._custom = responses_tools.custom_names(request)
+        self._called = responses_tools.called(request)
         reasoning = request.get("reasoning")
         self._summary = isinstance(reasoning, dict) and bool(reasoning.get("summary"))
         """True if the client asked for a summary: then it gets what the model thought as one."""
@@ -115,10 +115,14 @@ class Output:
 
     def _new_call(self, call: Mapping[str, Any], inner: Mapping[str, Any]) -> FunctionCall | CustomCall:
         index, name, call_id = len(self._items), inner.get("name") or "", call.get("id") or ""
-        packed = name in self._custom and "custom" not in call
+        known = self._called.get(name)
+        call_of = {"call_id": call_id, "name": known.name if known else name}
+        if known is not None and known.namespace is not None:
+            call_of["namespace"] = known.namespace
+        packed = known is not None and known.custom and "custom" not in call
         if packed or "custom" in call:
-            return CustomCall(self._id("ctc", index), index, {"call_id": call_id, "name": name}, packed=packed)
-        return FunctionCall(self._id("fc", index), index, call_id, name)
+            return CustomCall(self._id("ctc", index), index, call_of, packed=packed)
+        return FunctionCall(self._id("fc", index), index, call_of)
 
 
 def _text_of(detail: Mapping[str, Any]) -> tuple[str, str, Any]:

@@ -60,13 +60,15 @@ def details_of(item: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"type": "reasoning.summary", "summary": text, "format": OPENAI, "index": index, **beside}
         for index, text in enumerate(_texts(item.get("summary")))
     ]
-    if encrypted:
-        secret = {"type": "reasoning.encrypted", "data": encrypted, "format": OPENAI, "index": len(summaries)}
-        return [*summaries, {**secret, **beside}]
-    texts = _texts(item.get("content"))
-    if texts:
-        return [{"type": "reasoning.text", "text": text, "index": index} for index, text in enumerate(texts)]
-    return summaries
+    if not encrypted:
+        return []
+    secret = {"type": "reasoning.encrypted", "data": encrypted, "format": OPENAI, "index": len(summaries)}
+    return [*summaries, {**secret, **beside}]
+
+
+def text_of(item: Mapping[str, Any]) -> str:
+    """Return what was thought, of an item without encrypted content: some providers read it in a chain of calls."""
+    return "" if item.get("encrypted_content") else "".join(_texts(item.get("content")) or _texts(item.get("summary")))
 
 
 def _texts(parts: Any) -> list[str]:

@@ -55,6 +55,10 @@ class ResponseStream:
         self._output = Output(request, seed)
         self._sequence = 0
         self._begun = False
+        self._native: dict[int, dict[str, Any]] | None = None
+        """The items that a provider of this wire has completed, by their places. None: it has another wire."""
+        self._last: dict[str, Any] | None = None
+        """Such a provider's own end."""
 
     def delta(self, delta: Delta) -> bytes:
         return self._written(self._events(delta))
@@ -63,12 +67,16 @@ class ResponseStream:
         return b""
 
     def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
-        events = [*self._begin(), *(event for delta in last for event in self._events(delta))]
+        events = [event for delta in last for event in self._events(delta)]
+        if self._last is not None:
+            response = {**self._last, **responses_object.billed(bill)}
+            return self._written([*events, {"type": _ENDS[response["status"]], "response": response}])
+        events = [*self._begin(), *events]
         reasons = [choice.get("finish_reason") for delta in last for choice in delta.chunk["choices"]]
         finish = next(filter(None, reasons), None)
         status = responses_object.FINISHES.get(finish, (COMPLETED, None))[0]
         events += self._output.end(status)
-        response = responses_object.ended(self._response, finish, self._output.items, bill)
+        response = responses_object.ended(self._response, finish, self._items(), bill)
         return self._written([*events, {"type": _ENDS[status], "response": response}])
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
@@ -82,18 +90,45 @@ class ResponseStream:
             **self._response,
             "status": "failed",
             "error": {"code": code, "message": detail.message},
-            "output": self._output.items,
+            "output": self._items(),
             **({} if bill is None else responses_object.billed(bill)),
         }
         events += [{"type": "error", **flat, "error": inner}, {"type": "response.failed", "response": response}]
         return self._written(events)
 
     def _events(self, delta: Delta) -> Iterator[Event]:
+        if delta.native is not None:
+            yield from self._native_event(orjson.loads(delta.native))
+            return
+        if self._native is not None:  # it has no event of its own there
+            return
         yield from self._begin()
         if isinstance(tier := delta.chunk.get("service_tier"), str):
             self._response["service_tier"] = tier
         for choice in delta.chunk["choices"]:
             yield from self._output.delta(choice)
+
+    def _native_event(self, event: Event) -> Iterator[Event]:
+        """Pass on a provider's own event. Its response says what ours says of the request."""
+        if self._native is None:
+            self._native = {}
+        if (response := event.get("response")) is None:
+            if event["type"] == "response.output_item.done":
+                self._native[event["output_index"]] = event["item"]
+            yield event
+            return
+        self._begun = True
+        own = responses_object.passed_on(self._response, response)
+        if event["type"] in _ENDS.values():
+            self._last = own
+        else:
+            self._response = {**own, "output": []}
+            yield {**event, "response": own}
+
+    def _items(self) -> list[dict[str, Any]]:
+        """The items of the output so far."""
+        native = self._native
+        return self._output.items if native is None else [native[place] for place in sorted(native)]
 
     def _begin(self) -> Iterator[Event]:
         """Begin before the first output, not earlier: until then a failure is answered with its status."""
@@ -108,6 +143,6 @@ class ResponseStream:
 
     def _frame(self, event: Event) -> bytes:
         kind: str = event["type"]
-        data: bytes = orjson.dumps({"type": kind, "sequence_number": self._sequence, **event})
+        data: bytes = orjson.dumps({**event, "sequence_number": self._sequence})
         self._sequence += 1
         return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"

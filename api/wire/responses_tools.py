@@ -3,6 +3,7 @@
 A custom tool, which takes a text, becomes a function with one argument: each provider has functions.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from domain.errors import RequestInvalid
 INPUT = "input"
 """The one argument of a function that stands for a custom tool."""
 SEARCHES = ("web_search", "web_search_preview")
+MAX_NAME = 64
+"""Characters of a function's name in a chat."""
 _SEARCH_OPTIONS = ("search_context_size",)
 _MODES = ("none", "auto", "required")
 
@@ -26,6 +29,8 @@ class Tools:
     choice: Any = field(default=None, repr=False)
     places: dict[str, str] = field(default_factory=dict, repr=False)
     """The client's names of the tools."""
+    untranslated: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Tools that only OpenAI's own models have, and that their clients carry out, by the client's names."""
     names: list[str] = field(default_factory=list, repr=False)
     """The same of each of `functions`."""
 
@@ -43,30 +48,88 @@ def read(body: Mapping[str, Any]) -> Tools:
     return tools
 
 
-def custom_names(body: Mapping[str, Any]) -> frozenset[str]:
-    """The names of a request's custom tools: an answer calls them with a text."""
-    return frozenset(tool["name"] for tool in body.get("tools") or () if tool.get("type") == "custom")
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What a function of a chat stands for."""
+
+    name: str = field(repr=False)
+    namespace: str | None = field(repr=False)
+    custom: bool
+    """It is called with a text."""
 
 
-def _read(tools: Tools, tool: Any, at: str) -> None:
+def called(body: Mapping[str, Any]) -> Mapping[str, Called]:
+    """The tools of a request whose names or calls are others in a chat, by their names there."""
+    found: dict[str, Called] = {}
+    for tool in body.get("tools") or ():
+        namespace = tool["name"] if tool.get("type") == "namespace" else None
+        for each in tool["tools"] if namespace else (tool,):
+            custom = each.get("type") == "custom"
+            if namespace or custom:
+                found[function_name(each["name"], namespace)] = Called(each["name"], namespace, custom)
+    return found
+
+
+def function_name(name: str, namespace: object) -> str:
+    """The name in a chat of a tool in a namespace. A name that is too long there ends with a hash."""
+    whole = f"{namespace}__{name}" if isinstance(namespace, str) and namespace else name
+    if len(whole) <= MAX_NAME or whole == name:
+        return whole
+    return f"{whole[: MAX_NAME - 9]}_{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def _read(tools: Tools, tool: Any, at: str, namespace: str | None = None) -> None:
     if not isinstance(tool, dict):
         raise RequestInvalid(f"'{at}' must be an object.", param=at, code="invalid_type")
     kind = tool.get("type")
-    if isinstance(kind, str) and kind.startswith(SEARCHES):
+    if isinstance(kind, str) and kind.startswith(SEARCHES) and namespace is None:
         tools.search = _search(tool)
         tools.places["web_search_options"] = at
         return
+    if namespace is None and _is_of_the_client(tool):
+        tools.untranslated[at] = tool
+        return
+    if kind == "namespace" and namespace is None:
+        _read_namespace(tools, tool, at)
+        return
     if kind not in ("function", "custom"):
         raise RequestInvalid(
-            f"'{at}.type' must be function, custom or web_search.", param=f"{at}.type", code="unsupported_parameter"
+            f"'{at}.type' must be function, custom, namespace or web_search.",
+            param=f"{at}.type",
+            code="unsupported_parameter",
         )
+    name = _name(tool, at)
+    tools.names.append(at)
+    function = _function(tool) if kind == "function" else _of_custom(tool, at)
+    tools.functions.append({"type": "function", "function": {**function, "name": function_name(name, namespace)}})
+
+
+def _read_namespace(tools: Tools, tool: Mapping[str, Any], at: str) -> None:
+    name = _name(tool, at)
+    if not isinstance(tool.get("tools"), list):
+        raise RequestInvalid(f"'{at}.tools' must be an array.", param=f"{at}.tools", code="invalid_type")
+    if tool.get("description"):
+        tools.untranslated[f"{at}.description"] = tool["description"]
+    for place, inner in enumerate(tool["tools"]):
+        _read(tools, inner, f"{at}.tools[{place}]", name)
+
+
+def _name(tool: Mapping[str, Any], at: str) -> str:
     name = tool.get("name")
     if not isinstance(name, str) or not name:
         code = "missing_required_parameter" if name is None else "invalid_type"
         raise RequestInvalid(f"'{at}.name' is required: a text.", param=f"{at}.name", code=code)
-    tools.names.append(at)
-    function = _function(tool) if kind == "function" else _of_custom(tool, at)
-    tools.functions.append({"type": "function", "function": function})
+    return name
+
+
+def _is_of_the_client(tool: Mapping[str, Any]) -> bool:
+    """Tell whether the client carries the tool out. A shell in OpenAI's containers costs extra."""
+    place = tool.get("environment")
+    local = isinstance(place, dict) and place.get("type") == "local"
+    kind = tool.get("type")
+    if kind == "tool_search":
+        return tool.get("execution") == "client"
+    return kind in ("local_shell", "apply_patch") or (kind == "shell" and local)
 
 
 def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,6 +164,7 @@ def _choose(tools: Tools, choice: Any) -> None:
         case "none" | "auto" | "required":
             tools.choice = choice
         case {"type": "function" | "custom", "name": str() as name}:
+            name = function_name(name, choice.get("namespace"))
             tools.choice = {"type": "function", "function": {"name": name}}
         case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list() as allowed}:
             _allow(tools, [tool.get("name") for tool in allowed if isinstance(tool, dict)])

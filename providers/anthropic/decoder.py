@@ -5,18 +5,16 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from domain.pricing import Usage
-from providers import sse, upstream_json
+from providers import sse, streamed_answer, upstream_json
 from providers.anthropic import errors, texts
 from providers.anthropic.blocks import Blocks, Part
 from providers.anthropic.usage import UsageReports
 from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
+from providers.streamed_answer import StreamedAnswer
 
 MAX_VALUES = 50_000
 """The most JSON values in one event."""
-MAX_WHOLE = 4 * 1024 * 1024
-"""Bytes of an answer that comes whole although a stream was requested. It is parsed on the event loop."""
 WIRE = "anthropic"
-_BLANK = b" \t\r\n\xef\xbb\xbf"
 _FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -37,10 +35,7 @@ class AnthropicDecoder:
         self._call = call
         self._native = call.native is not None and call.native.wire == WIRE
         self._events = sse.Decoder()
-        self._kind: bytes | None = None
-        """The first byte of the answer that is not blank."""
-        self._whole: list[bytes] = []
-        self._size = 0
+        self._source = StreamedAnswer(self._events)
         self._accepted = False
         self._begun = False
         """True when the first delta was given."""
@@ -51,30 +46,20 @@ class AnthropicDecoder:
         self._usage = UsageReports()
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
+        if streamed_answer.announced(headers):
             self._accepted = True
             return (Accepted(),)
         return ()
 
     def feed(self, data: bytes) -> Iterator[ProviderEvent]:
-        if self._done:
-            return
-        if self._kind is None:
-            self._kind = data.lstrip(_BLANK)[:1] or None
-        if self._kind == b"{" or self._whole:
-            self._size += len(data)
-            if self._size > MAX_WHOLE:
-                raise UpstreamError
-            self._whole.append(data)
-            return
-        yield from self._read(self._events.feed(data))
+        if not self._done:
+            yield from self._read(self._source.feed(data))
 
     def eof(self) -> Iterator[ProviderEvent]:
         if self._done:
             return
-        if self._whole:
-            body = b"".join(self._whole)
-            yield from self.answer(upstream_json.read_whole(body.lstrip(_BLANK)), body)
+        if (body := self._source.document()) is not None:
+            yield from self.answer(upstream_json.read_whole(body), body)
             return
         yield from self._read(self._events.end())
         if self._done:

@@ -5,17 +5,17 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from domain.pricing import Usage
-from providers import sse, upstream_json
+from providers import sse, streamed_answer, upstream_json
 from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
 from providers.gemini import choices, errors, usage
 from providers.gemini.choices import Choice
+from providers.streamed_answer import StreamedAnswer
 
 MAX_VALUES = 50_000
 """The most JSON values in one event."""
 MAX_WHOLE = 32 * 1024 * 1024
 """Bytes of an answer that comes as one document although a stream was requested, and of an event with an image."""
 MAX_INDEX = 64
-_BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 class GeminiDecoder:
@@ -25,10 +25,7 @@ class GeminiDecoder:
         self._call = call
         images = "image" in (call.body.get("modalities") or ())
         self._events = sse.Decoder(MAX_WHOLE if images else sse.MAX_EVENT)
-        self._kind: bytes | None = None
-        """The first byte of the answer that is not blank."""
-        self._document: list[bytes] = []
-        self._size = 0
+        self._source = StreamedAnswer(self._events, MAX_WHOLE, begins=(b"{", b"["))
         self._accepted = False
         self._done = False
         self._blocked = False
@@ -37,29 +34,20 @@ class GeminiDecoder:
         self._searched = call.body.get("web_search_options") is not None
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
+        if streamed_answer.announced(headers):
             self._accepted = True
             return (Accepted(),)
         return ()
 
     def feed(self, data: bytes) -> Iterator[ProviderEvent]:
-        if self._done:
-            return
-        if self._kind is None:
-            self._kind = data.lstrip(_BLANK)[:1] or None
-        if self._kind in (b"{", b"["):
-            self._size += len(data)
-            if self._size > MAX_WHOLE:
-                raise UpstreamError
-            self._document.append(data)
-            return
-        yield from self._read(self._events.feed(data))
+        if not self._done:
+            yield from self._read(self._source.feed(data))
 
     def eof(self) -> Iterator[ProviderEvent]:
         if self._done:
             return
-        if self._document:
-            yield from self.responses(upstream_json.read_whole(b"".join(self._document).lstrip(_BLANK)))
+        if (document := self._source.document()) is not None:
+            yield from self.responses(upstream_json.read_whole(document))
         else:
             yield from self._read(self._events.end())
         if not self._done:

@@ -5,20 +5,18 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from domain.pricing import Usage
-from providers import sse, upstream_json
+from providers import sse, streamed_answer, upstream_json
 from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report, WholeAnswer
 from providers.openai import errors, shapes, text, usage, whole
 from providers.openai.calls import ToolCalls
 from providers.openai.surrogates import Halves
+from providers.streamed_answer import StreamedAnswer
 
 MAX_VALUES = 50_000
 """The most JSON values in one event."""
-MAX_WHOLE = 4 * 1024 * 1024
-"""Bytes of an answer that comes whole although a stream was requested. It is parsed on the event loop."""
 _OBJECT = ord("{")
 _COMMON = frozenset({"index", "delta", "finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
 """Fields of a choice that goes on. A choice with any other field does not take the short path."""
-_BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 class _Choice:
@@ -40,11 +38,7 @@ class OpenAIDecoder:
     def __init__(self, call: ChatCall) -> None:
         self._call = call
         self._events = sse.Decoder()
-        self._kind: bytes | None = None
-        """The first byte of the answer that is not blank."""
-        self._whole: list[bytes] = []
-        """The parts of an answer that comes as one JSON document."""
-        self._size = 0
+        self._source = StreamedAnswer(self._events)
         self._accepted = False
         self._done = False
         self._choices: dict[int, _Choice] = {}
@@ -53,13 +47,13 @@ class OpenAIDecoder:
         self._service_tier: object = None
 
     def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        if headers.get("content-type", "").strip().lower().startswith("text/event-stream"):
+        if streamed_answer.announced(headers):
             self._accepted = True
             return (Accepted(),)
         return ()
 
     def feed(self, data: bytes) -> Iterable[ProviderEvent]:
-        if self._kind is None or self._kind == b"{" or self._done:
+        if not self._source.is_stream or self._done:
             return self._feed(data)
         event = self._events.whole(data)
         if event is None:
@@ -72,20 +66,14 @@ class OpenAIDecoder:
         return self._chunk(chunk, doubtful)
 
     def _feed(self, data: bytes) -> Iterator[ProviderEvent]:
-        if self._done:
-            return
-        if self._kind is None:
-            self._kind = data.lstrip(_BLANK)[:1] or None
-        if self._kind == b"{" or self._whole:
-            self._collect(data)
-            return
-        yield from self._read(self._events.feed(data))
+        if not self._done:
+            yield from self._read(self._source.feed(data))
 
     def eof(self) -> Iterator[ProviderEvent]:
         if self._done:
             return
-        if self._whole:
-            yield from self._answer(b"".join(self._whole))
+        if (document := self._source.document()) is not None:
+            yield from self._answer(document)
             return
         yield from self._read(self._events.end())
         if self._done:
@@ -96,14 +84,8 @@ class OpenAIDecoder:
         self._done = True
         yield Done()
 
-    def _collect(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > MAX_WHOLE:
-            raise UpstreamError
-        self._whole.append(data)
-
     def _answer(self, body: bytes) -> Iterator[ProviderEvent]:
-        complete = self._read_whole(upstream_json.read_whole(body.lstrip(_BLANK)))
+        complete = self._read_whole(upstream_json.read_whole(body))
         yield from self._accept()
         yield from whole.events(complete)
         self._done = True

@@ -23,12 +23,14 @@ from tests.support.doubles import (
     embeddings_wire,
     malformed_chunks,
     raw_answers,
+    responses_server,
     usage_variants,
 )
 from tests.support.doubles.anthropic_server import AnthropicServer
 from tests.support.doubles.dialect_server import DialectServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
+from tests.support.doubles.responses_server import ResponsesServer
 from tests.support.stack import SECRET, Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
 
@@ -152,7 +154,7 @@ routes = [ { provider = "foreign", model = "plain" } ]
 """
 
 
-def catalog(upstream: str, claudes: str) -> str:
+def catalog(upstream: str, claudes: str, responses: str) -> str:
     """A file such as an operator writes to add a server of their own: 300 and 1,500 credits per 1,000 tokens."""
     provider = f"""
 [providers.foreign]
@@ -166,6 +168,12 @@ capabilities = ["stream_usage", "abort_stops_billing"]
 kind = "openai"
 base_url = "{upstream}"
 capabilities = ["stream_usage", "abort_stops_billing", "meterable"]
+
+[providers.responses]
+kind = "openai_responses"
+base_url = "{responses}"
+api_key = "sk-foreign"
+capabilities = ["abort_stops_billing"]
 
 [providers.texts]
 kind = "openai"
@@ -196,6 +204,10 @@ privacy = "zero_retention"
         "test-private-away": ["private/broken", "foreign/plain"],
     }
     written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
+    written += [
+        text_model(f"native-{name}", f"responses/{name}", more=responses_server.PRICED.get(name, ""))
+        for name in responses_server.MODELS
+    ]
     embedders = {f"test-{name}": [f"foreign/{name}"] for name in embeddings_wire.MODELS} | {
         **{
             f"test-gemini-{name}": [f"google/{name}"]
@@ -221,6 +233,12 @@ def upstream() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture(scope="session")
+def responses() -> Iterator[ResponsesServer]:
+    with ResponsesServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def dialects() -> Iterator[DialectServer]:
     with DialectServer() as server:
         yield server
@@ -233,12 +251,15 @@ def claudes() -> Iterator[AnthropicServer]:
 
 
 @pytest.fixture(scope="session")
+def written_catalog(
+    upstream: OpenAIServer, claudes: AnthropicServer, dialects: DialectServer, responses: ResponsesServer
+) -> str:
+    return catalog(upstream.url, claudes.url, responses.url) + dialect_server.catalog(dialects)
+
+
+@pytest.fixture(scope="session")
 def stack(
-    postgres: EmbeddedPostgres,
-    upstream: OpenAIServer,
-    claudes: AnthropicServer,
-    dialects: DialectServer,
-    tmp_path_factory: pytest.TempPathFactory,
+    postgres: EmbeddedPostgres, written_catalog: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     name = f"clients_{uuid.uuid4().hex}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -246,7 +267,7 @@ def stack(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
         )
     state: Path = tmp_path_factory.mktemp("clients")
-    (state / "catalog.toml").write_text(catalog(upstream.url, claudes.url) + dialect_server.catalog(dialects))
+    (state / "catalog.toml").write_text(written_catalog)
     started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
     started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):

@@ -1,6 +1,7 @@
 """The official OpenAI SDK's Responses, against a server with real credits."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -20,6 +21,7 @@ TOOL: Any = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     "strict": None,
 }
+SPACE: Any = {"type": "namespace", "name": "cities", "description": "Of cities.", "tools": [{**TOOL, "name": "find"}]}
 PATCH: Any = {"type": "custom", "name": "apply_patch", "description": "Change files."}
 
 
@@ -29,8 +31,9 @@ class City(BaseModel):
 
 
 @pytest.fixture
-def client(stack: Stack, key: str) -> OpenAI:
-    return OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0)
+def client(stack: Stack, key: str) -> Iterator[OpenAI]:
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
+        yield client
 
 
 def balance(client: OpenAI) -> tuple[int, int]:
@@ -93,15 +96,16 @@ def test_a_model_of_data_is_parsed(client: OpenAI) -> None:
     assert isinstance(answer.output_parsed, City)
 
 
-@pytest.mark.parametrize("tool", [TOOL, PATCH])
+@pytest.mark.parametrize("tool", [TOOL, PATCH, SPACE])
 def test_a_tool_is_called_and_its_result_is_read(client: OpenAI, tool: Any) -> None:
     ask: Any = [{"role": "user", "content": "Please call the tool."}]
-    kind = "function_call" if tool is TOOL else "custom_tool_call"
+    kind = "custom_tool_call" if tool is PATCH else "function_call"
     first = client.responses.create(model="demo-chat", input=ask, tools=[tool], tool_choice="required")
     (call,) = first.output
     assert (call.type, first.status) == (kind, "completed")
     assert call.type in ("function_call", "custom_tool_call")
-    assert call.name == tool["name"]
+    named = ("find", "cities") if tool is SPACE else (tool["name"], None)
+    assert (call.name, call.namespace) == named
     assert call.type == "custom_tool_call" or json.loads(call.arguments)["city"]
     output: Any = {"type": f"{kind}_output", "call_id": call.call_id, "output": "It is Rome."}
     then: Any = [*ask, call.to_dict(), output]
@@ -189,9 +193,9 @@ def test_bad_requests_name_the_field(client: OpenAI, changes: dict[str, Any], pa
     assert balance(client) == (1_000_000, 0)
 
 
-async def test_other_errors(stack: Stack, client: OpenAI, account: OpenAccount) -> None:
+async def test_other_errors(client: OpenAI, account: OpenAccount) -> None:
     with pytest.raises(openai.AuthenticationError) as unknown:
-        OpenAI(api_key="sk-wrong", base_url=f"{stack.url}/v1").responses.create(model="x", input="x")
+        client.with_options(api_key="sk-wrong").responses.create(model="x", input="x")
     assert unknown.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError) as missing:
         client.responses.create(model="nobody", input="x")
@@ -201,7 +205,7 @@ async def test_other_errors(stack: Stack, client: OpenAI, account: OpenAccount) 
     with pytest.raises(openai.BadRequestError) as long:
         client.responses.create(model="test-too-long", input="x")
     assert (long.value.code, long.value.param) == ("context_length_exceeded", "input")
-    poor = OpenAI(api_key=await account(5), base_url=f"{stack.url}/v1", max_retries=0)
+    poor = client.with_options(api_key=await account(5))
     with pytest.raises(openai.APIStatusError) as spent:
         poor.responses.create(model="test-plain", input="x")
     assert (spent.value.status_code, spent.value.code) == (402, "insufficient_credits")
@@ -252,3 +256,22 @@ async def test_who_leaves_pays_for_what_was_produced(stack: Stack, key: str, cli
                 break
         await stream.close()
     assert balance(client)[0] < 1_000_000 or balance(client)[1] > 0
+
+
+async def test_the_input_is_counted_and_a_quote_is_given(client: OpenAI) -> None:
+    asked: Any = {"model": "test-plain", "input": "What is 2+2?", "max_output_tokens": 100}
+    counted = client.post("/responses/input_tokens", cast_to=object, body=asked)
+    assert counted == {"object": "response.input_tokens", "input_tokens": 14}
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.post("/responses/input_tokens", cast_to=object, body={**asked, "input": [5]})
+    assert wrong.value.param == "input[0]"
+    quote: Any = client.post(str(client.base_url).replace("/v1/", "/api/billing/quote/"), cast_to=object, body=asked)
+    assert (quote["bounds"]["output_limit"], quote["affordable"]) == (100, True)
+    assert balance(client) == (1_000_000, 0)
+
+
+def test_nothing_is_found_by_its_id(client: OpenAI) -> None:
+    for ask in (client.responses.retrieve, client.responses.delete, client.responses.cancel):
+        with pytest.raises(openai.NotFoundError) as caught:
+            ask("resp_1")
+        assert "stores no responses" in caught.value.message

@@ -11,6 +11,7 @@ from providers.openai.azure import AzureAdapter
 from tests.support.adapter_case import SECRET, AdapterCases, Stream, provider, written
 from tests.support.anthropic_cases import ANTHROPIC_CASES
 from tests.support.gemini_cases import GEMINI_CASES, VERTEX_CASES
+from tests.support.responses_cases import RESPONSES_CASES
 
 
 def data(*events: Any, end: str = "\n\n", done: bool = True) -> bytes:
@@ -150,4 +151,5 @@ OURS: Mapping[str, AdapterCases] = {
     "vertex": VERTEX_CASES,
     "demo": openai(DemoAdapter(provider("demo")), OWN_ERRORS),
     "anthropic": ANTHROPIC_CASES,
+    "openai_responses": RESPONSES_CASES,
 }

@@ -12,7 +12,8 @@ from tests.support.canaries import ASKED, ATTACHED, HEADERS, NAMED
 from tests.support.doubles.echo_provider import FAULTS, PROVIDERS, WORD
 from tests.support.media_stack import Customer
 
-MESSAGES, COUNT, RESPONSES = "/v1/messages", "/v1/messages/count_tokens", "/v1/responses"
+MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
+RESPONSES, COUNT_INPUT = "/v1/responses", "/v1/responses/input_tokens"
 COMPLETIONS, EMBEDDINGS = "/v1/completions", "/v1/embeddings"
 TOOL = f"find_{ASKED}"
 _SCHEMA = {
@@ -89,6 +90,12 @@ _RESPONSES: dict[str, Any] = {
     "tools": [
         {"type": "function", "name": TOOL, "description": ASKED, "parameters": _SCHEMA, "strict": False},
         {"type": "custom", "name": f"own_{ASKED}", "description": ASKED},
+        {
+            "type": "namespace",
+            "name": f"space_{ASKED}",
+            "description": ASKED,
+            "tools": [{"type": "function", "name": TOOL, "description": ASKED, "parameters": _SCHEMA}],
+        },
     ],
     "tool_choice": {"type": "function", "name": TOOL},
     "text": {"format": {"type": "json_schema", "name": "form", "description": ASKED, "schema": _SCHEMA}},
@@ -158,9 +165,10 @@ async def called(customer: Customer) -> None:
 
     await asyncio.gather(*(call(*each) for each in _calls()))
     counted = {name: value for name, value in _MESSAGES.items() if name != "max_tokens"}
-    for body in (counted, {**counted, "system": ASKED}):
-        answer = await customer.http.post(COUNT, json={**body, "model": "claude-echoes"}, headers=ABOUT)
-        assert (answer.status_code, [*answer.json()]) == (200, ["input_tokens"]), answer.text
+    for path, body in ((COUNT, counted), (COUNT, {**counted, "system": ASKED}), (COUNT_INPUT, _RESPONSES)):
+        answer = await customer.http.post(path, json={**body, "model": "claude-echoes"}, headers=ABOUT)
+        assert (answer.status_code, "input_tokens" in answer.json()) == (200, True), answer.text
+        assert ASKED not in answer.text
 
 
 async def mistaken(customer: Customer) -> None:
@@ -173,7 +181,7 @@ async def mistaken(customer: Customer) -> None:
 
     wrong = [
         (path, {**each, "model": "demo-embedding" if path == EMBEDDINGS else "demo-chat"})
-        for path, bodies in (*BODIES.items(), (COUNT, (_MESSAGES,)))
+        for path, bodies in (*BODIES.items(), (COUNT, (_MESSAGES,)), (COUNT_INPUT, (_RESPONSES,)))
         for body in bodies
         for value in (ASKED, {NAMED: [ASKED]})
         for each in _with(body, value)

@@ -117,6 +117,31 @@ def test_the_bound_has_all_of_it(body: dict[str, Any]) -> None:
     assert tokens.of_request(body, tokenizer.count, family="openai").bound >= tokenizer.count(TEXT)
 
 
+NESTED = json.loads('{"enum":[' + "{}," * 9999 + "[]]}")
+PDF = {"type": "file", "file": {"filename": TEXT, "file_data": "AAAA"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "beside"),
+    [
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": NESTED}}}, {}),
+        ({"chat_template_kwargs": NESTED}, {}),
+        ({}, {"tools.0.input_examples": [NESTED]}),
+    ],
+    ids=["schema", "template", "examples"],
+)
+def test_brackets_are_held_for_where_a_vendor_writes_json_into_the_prompt(
+    body: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    counted = tokens.of_request({"messages": [USER], **body}, tokenizer.count, family="anthropic", beside=beside)
+    assert counted.bound >= tokenizer.count(json.dumps(NESTED, separators=(",", ":")))
+
+
+def test_the_name_of_a_file_is_held_for() -> None:
+    body = {"messages": [{"role": "user", "content": [PDF]}]}
+    assert tokens.of_request(body, tokenizer.count, family="openai").bound >= tokenizer.count(TEXT)
+
+
 def test_a_cheap_head_does_not_hide_a_dear_rest() -> None:
     rest = "你好龘" * 300_000
     body = {"messages": [{"role": "user", "content": " " * tokens.LONG_TEXT + rest}]}

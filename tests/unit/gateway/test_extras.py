@@ -85,6 +85,7 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
         (asking(part("refusal", content=[part("text", text="x", **HOUR)])), {Meter.CACHE_WRITE_1H}),
         (asking(part("text", text="x", uuid="1", image_url={})), {Meter.IMAGE_INPUT}),
         (asking(part("audio_embeds")), {Meter.AUDIO_INPUT}),
+        (asking(part("video_url", video_url={})), {Meter.AUDIO_INPUT, Meter.IMAGE_INPUT}),
         (asking(part("text", text="x", cache_control={"type": "ephemeral"})), set()),
         (
             asking(part("input_audio"), web_search_options={}, modalities=["audio"]),

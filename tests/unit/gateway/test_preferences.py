@@ -6,7 +6,8 @@ import pytest
 
 from domain.catalog import Prices, Provider, Route
 from domain.errors import ModelNotFound, RequestInvalid
-from domain.meters import TokenPrices, per_thousand
+from domain.meters import Tier, TokenPrices, per_thousand
+from domain.pricing import TextTerms
 from gateway import preferences
 from gateway.preferences import Preferences, Sort, chosen
 from gateway.route_states import RouteState
@@ -77,14 +78,26 @@ def test_another_name_is_none(name: str) -> None:
         preferences.named(CATALOG, name)
 
 
-@pytest.mark.parametrize(("most", "param"), [("0.001", "provider.max_price.prompt"), ("1000000", None)])
-def test_a_model_above_the_price_is_refused(most: str, param: str | None) -> None:
-    wanted, found = Preferences(max_prompt=Decimal(most)), None
+def terms(input_bound: int) -> TextTerms:
+    """Of a call by a dearer service tier, whose price doubles above 100 tokens."""
+    standard, fast, long = (per_thousand(input=Decimal(n), output=Decimal(n)) for n in (100, 200, 400))
+    tiered = TokenPrices(standard, service_tiers={"priority": TokenPrices(fast, (Tier(100, long),))})
+    return TextTerms(tiered.requested("priority"), "v", input_bound, input_bound, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("most", "input_bound", "refused"),
+    [("0.001", 50, True), ("1", 50, True), ("2", 50, False), ("2", 101, True), ("4", 101, False)],
+)
+@pytest.mark.parametrize("name", ["prompt", "completion"])
+def test_a_model_above_the_price_is_refused(most: str, input_bound: int, refused: bool, name: str) -> None:
+    price, found = Decimal(most), None
+    wanted = Preferences(max_prompt=price) if name == "prompt" else Preferences(max_completion=price)
     try:
-        preferences.require_price(CATALOG, model(), wanted)
+        preferences.require_price(CATALOG, model(), terms(input_bound), wanted)
     except RequestInvalid as error:
         found = error.param
-    assert found == param
+    assert found == (f"provider.max_price.{name}" if refused else None)
 
 
 def test_routes_of_one_priority_share_the_calls_by_their_weights() -> None:

@@ -45,6 +45,7 @@ CONTENT: list[tuple[Any, Any]] = [
     ([text("a"), PNG], [text("a"), PNG_PART]),
     ([{"type": "image", "source": {"type": "url", "url": "u"}}], [{"type": "image_url", "image_url": {"url": "u"}}]),
     ([PDF], [PDF_PART]),
+    ([{**PDF, "context": "from the archive"}], [text("from the archive"), PDF_PART]),
     ([{**PDF, "source": {"type": "text", "media_type": "text/plain", "data": "words"}}], "a.pdf\n\nwords"),
     ([{**PDF, "source": {"type": "url", "url": "u"}}], [{"type": "document_url", "document_url": "u"}]),
     ([{**PDF, "source": {"type": "content", "content": [text("b"), PNG]}}], [text("a.pdf"), text("b"), PNG_PART]),

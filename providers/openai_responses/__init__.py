@@ -1,0 +1,1 @@
+"""OpenAI's Responses, which some of its models are called through."""
