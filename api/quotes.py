@@ -29,7 +29,7 @@ from db import accounts
 from domain import pricing
 from domain.caller import Caller
 from domain.catalog import Modality, Model
-from domain.errors import AmountTooLarge, InsufficientCredits, ProRequired, RequestInvalid
+from domain.errors import AmountTooLarge, InsufficientCredits, ModelNotFound, ProRequired, RequestInvalid
 from domain.key_rules import KeyRules
 from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
@@ -98,6 +98,8 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
     priced = await _priced(resources, parsed, request, caller)
+    if not caller.may_call(priced.model.id):
+        raise ModelNotFound(priced.model.id)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if priced.model.pro_only and not balance.plan_active:
@@ -119,8 +121,8 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     parse = partial(_parsed, rest, model, http)
     read = await resources.calls.turns.run_large(big, admitted and admitted.account_id, parse)
     request = under_headers(read, parsed, idempotency.named(http.scope["headers"]))
-    request = replace(request.under(KeyRules(privacy=caller.credential.privacy)), preferences=wanted)
-    request = replace(request, big=big, admitted=admitted)
+    rules = KeyRules(caller.credential.strict, caller.credential.privacy)
+    request = replace(request.under(rules), preferences=wanted, big=big, admitted=admitted)
     if request.continues:
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))

@@ -12,7 +12,7 @@ from api.body import LargeBodyRoute, body_bytes
 from api.chat import in_the_words_of
 from api.deps import CurrentResources, MayChat
 from api.wire import openai_responses
-from domain.errors import NotFound, RequestInvalid
+from domain.errors import ModelNotFound, NotFound, RequestInvalid
 from gateway.calls import BIG_BODY
 
 router = APIRouter(prefix="/v1/responses", tags=["chat"])
@@ -50,7 +50,9 @@ async def count_input(request: Request, caller: MayChat, resources: CurrentResou
     call = await resources.calls.turns.run_large(big, owner, partial(openai_responses.parse, parsed))
     call = replace(call, big=big, admitted=admitted)
     with in_the_words_of(call):
-        _, _, terms = await resources.calls.priced(call)
+        _, model, terms = await resources.calls.priced(call)
+    if not caller.may_call(model.id):
+        raise ModelNotFound(model.id)
     return InputTokens(input_tokens=terms.input_count)
 
 

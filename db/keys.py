@@ -271,6 +271,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
         models=_authority(key).models,
         expires_at=_earlier(token_end, key.expires_at),
         privacy=Privacy(key.privacy),
+        strict=key.strict,
     )
     counters = AccountCounters(account.requests_tat, account.tokens_tat)
     return Caller(key.account_id, frozenset(key.scopes), credential, counters)

@@ -37,6 +37,8 @@ class Credential(ABC):
     """When the token of the request ends. None: it has no end, or is no token."""
     privacy: Privacy = Privacy.DEFAULT
     """What it requires of providers, whatever a request says."""
+    strict: bool = False
+    """A parameter that no provider of the model takes is refused, not dropped."""
 
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
         """Credits that it may still hold in this day and month. None means that it has no budget."""

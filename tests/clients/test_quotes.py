@@ -116,6 +116,22 @@ async def test_a_quote_is_strict_by_the_header_too(owner: AccountClient) -> None
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "unheard_of")
 
 
+async def test_a_key_hears_of_its_own_models_and_by_its_own_rules(owner: AccountClient) -> None:
+    made = await owner.http.post("/api/chat/keys/", json={"name": "k", "models": ["test-plain"], "strict": True})
+    headers = {"authorization": f"Bearer {made.json()['key']}"}
+    for path, body in (
+        ("/api/billing/quote/", {"model": "test-metered", **QUESTION}),
+        ("/api/billing/quote/", {"model": "demo-image", "prompt": "A lake"}),
+        ("/v1/responses/input_tokens", {"model": "test-metered", "input": "Hello"}),
+        ("/v1/messages/count_tokens", {"model": "test-metered", **QUESTION}),
+    ):
+        answer = await owner.http.post(path, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    unheard = {"model": "test-plain", **QUESTION, "unheard_of": 1}
+    answer = await owner.http.post("/api/billing/quote/", json=unheard, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "unheard_of")
+
+
 async def test_a_call_never_costs_more_than_its_caller_allows(owner: AccountClient, upstream: OpenAIServer) -> None:
     receipt = await owner.charged("test-usage-huge", max_credits=1_000)
     assert (receipt["credits"]["charged"], receipt["bounds"]["max_credits"]) == (1_000, 1_000)
