@@ -86,15 +86,23 @@ class ChatEndpoint:
         if call.request.stream or whole is None:
             assert self.wire.writer is not None  # noqa: S101  # a wire without streams parses no request for one
             make = self.wire.writer
-            writer = make(call.head)
+            try:
+                writer = make(call.head)
+            except Exception:  # else the hold would stay
+                await resources.calls.void(call)
+                raise
             client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
             if call.candidates:
                 writer = LateWriter(lambda: make(call.head))
             await client.serve(resources.calls.stream(call, writer, client))
         else:
             answer, bill = await whole_answers.answer(resources.calls, call)
-            headers = [self._type, *_charged(bill), *call_headers(call)]
-            await exchange.reply(200, headers, whole(replace(answer, request=call.request), bill))
+            try:
+                written = whole(replace(answer, request=call.request), bill)
+            except Exception:  # the client is answered 500, which costs nothing
+                await resources.calls.refund(call)
+                raise
+            await exchange.reply(200, [self._type, *_charged(bill), *call_headers(call)], written)
 
     async def _answer_visitor(self, exchange: Exchange, caller: Caller) -> None:
         """Answer with a stream inside the visitor's allowance. The headers of limits tell the allowance."""

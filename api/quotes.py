@@ -36,6 +36,7 @@ from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
 from gateway.call import hold_grows
 from gateway.calls import BIG_BODY
+from gateway.candidates import Candidate, together
 from gateway.jobs import KINDS, JobRequest
 from gateway.wire import ModelCall
 
@@ -88,7 +89,9 @@ class _PricedCall:
     model: Model
     terms: TextTerms | FlatTerms
     max_credits: int | None = None
-    grows: bool = False
+    grown_limit: int | None = None
+    """Output tokens per choice to which the hold can grow. None: it does not grow."""
+    pro_only: bool = False
 
 
 @router.post("/", openapi_extra={"requestBody": _BODY})
@@ -102,7 +105,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
         raise ModelNotFound(priced.model.id)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
-    if priced.model.pro_only and not balance.plan_active:
+    if (priced.pro_only or priced.model.pro_only) and not balance.plan_active:
         raise ProRequired
     credential, ceiling = caller.credential, resources.ceiling
     budget, tokens = credential.budget_left(ceiling, datetime.now(UTC)), credential.limits.within(ceiling).tokens
@@ -127,10 +130,20 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))
     with in_the_words_of(request):
-        request, model, terms = await resources.calls.priced(request)
+        candidates = await resources.calls.candidates(request)
     return _PricedCall(
-        request.kind, model, terms, request.max_credits, any(hold_grows(request, route) for route in model.routes)
+        request.kind,
+        candidates[0].model,
+        together(candidates),
+        request.max_credits,
+        max(filter(None, map(_grown_limit, candidates)), default=None),
+        any(candidate.model.pro_only for candidate in candidates),
     )
+
+
+def _grown_limit(candidate: Candidate) -> int | None:
+    grows = any(hold_grows(candidate.request, route) for route in candidate.routes)
+    return max(candidate.limit, candidate.model.max_output_tokens or 0) if grows else None
 
 
 def _parsed(body: dict[str, Any], model: Model | None, http: Request) -> ModelCall:
@@ -191,9 +204,9 @@ def _bounds(terms: TextTerms, output_limit: int | None, max_credits: int | None)
 
 
 def _at_most(priced: _PricedCall, bound: Bound) -> int:
-    if not priced.grows or not isinstance(priced.terms, TextTerms):
+    if priced.grown_limit is None or not isinstance(priced.terms, TextTerms):
         return bound.amount
     terms = priced.terms
-    output = max(terms.model_limit, priced.model.max_output_tokens or 0) * terms.choices
+    output = max(terms.model_limit, priced.grown_limit) * terms.choices
     most = max(bound.amount, pricing.at_most(terms.prices, terms.input_bound, output))
     return most if priced.max_credits is None else max(bound.amount, min(most, priced.max_credits))

@@ -144,6 +144,8 @@ class TokenPrices:
         return written
 
 
+MODEL = "model:"
+"""Begins the name of another model's prices among the service tiers of a hold."""
 DEFAULT_TIER = "default"
 """The service tier of a call that requests none."""
 

@@ -1,6 +1,7 @@
 """How a hold ends: charged, released, swept or refunded; and what keeps it open until then."""
 
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from domain import pricing
@@ -9,6 +10,7 @@ from domain.conversations import ConversationState
 from domain.errors import AmountTooLarge, EndedByPurge, HoldClosed, HoldVoided, NotFound
 from domain.holds import ClosedBy, Hold, HoldState
 from domain.ledger import Account, AppendedTurn, TransactionKind
+from domain.meters import MODEL
 from domain.money import MAX_AMOUNT
 from domain.operations import Refund, Renew, SavedTurn, Settle, Sweep, Void
 from domain.pricing import Usage, UsageSource
@@ -65,8 +67,19 @@ def sweep(books: Books, operation: Sweep) -> Closed:
         raise HoldClosed("This hold is alive.")
     if hold.relayed_output == 0:
         return _release(books, hold, account, ClosedBy.SWEEPER)
+    usage = _estimated(hold)
+    model = (usage.service_tier or "").removeprefix(MODEL).partition(" ")[0] or None
+    return _charge(books, hold, account, Settle(hold.id, account.id, usage, False, ClosedBy.SWEEPER, model=model))
+
+
+def _estimated(hold: Hold) -> Usage:
+    """The usage of a call whose process is gone. Of several models any may have answered: it costs as the cheapest."""
     usage = Usage(hold.input_count, hold.relayed_output, UsageSource.ESTIMATED)
-    return _charge(books, hold, account, Settle(hold.id, account.id, usage, False, ClosedBy.SWEEPER))
+    if hold.prices is None:
+        return usage
+    tiers = [name for name in hold.prices.service_tiers if name.startswith(MODEL)]
+    each = [usage, *(replace(usage, service_tier=name) for name in tiers)]
+    return min(each, key=partial(pricing.billionths, hold.prices))
 
 
 def refund(books: Books, operation: Refund) -> Closed:

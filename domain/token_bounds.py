@@ -53,12 +53,12 @@ class Family:
 
 
 _FAMILIES: Mapping[str, Family] = {
-    "openai": Family(1.05, image=15_000, own_table=False),
+    "openai": Family(1.05, image=15_000, own_table=False, document=10_000),
     "anthropic": Family(1.4, image=4_900, document=10_000, tool_prompt=500),
-    "google": Family(1.2, image=2_300),
+    "google": Family(1.2, image=2_300, document=6_000),
     "demo": Family(1.3, image=5_000, own_table=False),
 }
-_OTHER = Family(1.3, image=5_000)
+_OTHER = Family(1.3, image=5_000, document=10_000)
 EMBEDDING = _OTHER
 """Of every vendor: OpenAI counts with an older table here, others with one of their own."""
 

@@ -24,6 +24,8 @@ PER_INPUT = 2
 """Tokens that some embedding models put around each input."""
 PER_TOOL = 8
 ANY_TOOL = 12
+SEARCHED = 100_000
+"""What a provider's own web searches may add to the input. It is an allowance: ten long results."""
 OWN_TOOL = 2000
 """The most that a vendor says to its model about a tool of its own, whose name is all that a request has of it."""
 PER_IMAGE = 1500
@@ -77,7 +79,8 @@ def of_request(
     for name in _OF_THE_PROMPT:
         if name in body:
             counter.written(body[name])
-    counter.add(0, OWN_TOOL * sum(map(_is_tool, beside)))
+    searched = SEARCHED if body.get("web_search_options") is not None else 0
+    counter.add(0, OWN_TOOL * sum(map(_is_tool, beside)) + searched)
     for value in (*(body[name] for name in body.keys() - _NO_PROMPT), *beside.values()):
         if isinstance(value, str | list | Mapping):
             counter.unknown(value)
@@ -100,7 +103,8 @@ def _of_input(given: str | list[int], count: CountText) -> InputTokens:
 
 
 def _is_tool(name: str) -> bool:
-    return name.startswith("tools.") and name.count(".") == 1
+    """Tell whether it is a whole tool, as Anthropic names one (`tools.1`) or OpenAI (`tools[1]`)."""
+    return name.startswith(("tools.", "tools[")) and name.count(".") == name.startswith("tools.")
 
 
 def text_tokens(text: str, count: CountText) -> int:

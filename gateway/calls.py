@@ -25,7 +25,7 @@ from domain.errors import (
 from domain.key_rules import NO_RULES, KeyRules
 from domain.limits import Limits
 from domain.meters import TokenPrices
-from domain.operations import Extend, Operation, Reserve, Settle, Void
+from domain.operations import Extend, Operation, Refund, Reserve, Settle, Void
 from domain.pricing import TextTerms, Usage
 from domain.privacy import PrivacyClass
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
@@ -320,7 +320,7 @@ class Calls:
                 return embeddings.input_tokens(request.embedding, model, self.count, request.body)
             if request.completion is not None:
                 return completions.input_tokens(request, model, self.count)
-            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.untranslated)
+            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.native_only)
 
         owner = request.admitted.account_id if request.admitted else None
         return await self.turns.run_large(request.big, owner, count)
@@ -347,6 +347,10 @@ class Calls:
         return await self._close(
             call, lambda: Void(call.hold_id, call.reserved.account_id, call.request.kind, call.model.id)
         )
+
+    async def refund(self, call: Call) -> None:
+        """Give back the charge of an answer that could not be written."""
+        await self.ledger.ask(Refund(call.hold_id, call.reserved.account_id))
 
     async def _close(self, call: Call, operation: Callable[[], Settle | Void]) -> Closed:
         try:

@@ -12,14 +12,11 @@ from domain import meters, pricing, tokens
 from domain.catalog import Model, Route
 from domain.errors import ContextLengthExceeded, InsufficientCredits, RequestInvalid
 from domain.key_rules import KeyRules
-from domain.meters import Meter, Rates, Tier, TokenPrices
+from domain.meters import MODEL, Meter, Rates, Tier, TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.records import record
 from domain.results import Admitted
 from gateway.wire import ModelCall
-
-MODEL = "model:"
-"""Begins the name of another model's prices among the service tiers of a hold."""
 
 
 @record

@@ -22,7 +22,7 @@ def input_tokens(request: ModelCall, model: Model, count: CountText) -> InputTok
     completion = request.completion
     assert completion is not None  # noqa: S101  # the caller has looked
     if completion.inexpressible is None and not all(Capability.COMPLETIONS in r.capabilities for r in model.routes):
-        return tokens.of_request(request.body, count, family=model.vendor, beside=request.untranslated)
+        return tokens.of_request(request.body, count, family=model.vendor, beside=request.native_only)
     each = tokens.of_inputs(completion.inputs, count)
     longest = max(each, key=_count)
     total, bound = sum(map(_count, each)), sum(counted.bound for counted in each)

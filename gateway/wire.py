@@ -85,9 +85,16 @@ class ModelCall:
     """Such fields, by the client's names: they are named as dropped."""
     untranslatable: frozenset[str] = field(default=frozenset(), repr=False)
     """The names in `untranslated` without which the request makes no sense: a route that drops one is not used."""
+    unused_tools: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Tools in `native` that this turn must not call: no other provider needs them. Held for as input."""
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     """How the client names a part of `body`, by its name there, such as `messages[2].content[0]`. Errors, and the names
     of dropped parameters, say what the client wrote."""
+
+    @property
+    def native_only(self) -> Mapping[str, Any]:
+        """What a provider of the client's own wire may read beside what is in `body`."""
+        return {**self.untranslated, **self.unused_tools} if self.unused_tools else self.untranslated
 
     @property
     def inputs(self) -> int:

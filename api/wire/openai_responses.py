@@ -114,6 +114,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         untranslated={**rest, **tools.untranslated, **conversation.untranslated},
         untranslatable=frozenset(conversation.compacted),
         optional=frozenset({"web_search_options"}),
+        unused_tools=tools.unused,
         places=places,
     )
 

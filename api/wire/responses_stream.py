@@ -9,6 +9,7 @@ from api import errors
 from api.wire import responses_object
 from api.wire.responses_items import COMPLETED, INCOMPLETE, Event
 from api.wire.responses_output import Output
+from domain import json_text
 from domain.errors import GatewayError
 from domain.request_fields import ABOUT_THE_CALLER
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall
@@ -34,13 +35,13 @@ def whole(answer: CompletedAnswer, bill: Bill) -> bytes:
     if isinstance(tier := body.get("service_tier"), str):
         response["service_tier"] = tier
     if answer.native is not None:
-        return orjson.dumps({**responses_object.passed_on(response, answer.native), **responses_object.billed(bill)})
+        return json_text.dumps({**responses_object.passed_on(response, answer.native), **responses_object.billed(bill)})
     choice = body["choices"][0]
     output = Output(request, seed)
     status = responses_object.FINISHES.get(choice.get("finish_reason"), (COMPLETED, None))[0]
     events = [*output.delta({**choice, "delta": choice.get("message") or {}}), *output.end(status)]
     assert events or not output.items  # noqa: S101  # each item has events
-    return orjson.dumps(responses_object.ended(response, choice.get("finish_reason"), output.items, bill))
+    return json_text.dumps(responses_object.ended(response, choice.get("finish_reason"), output.items, bill))
 
 
 class ResponseStream:
@@ -143,6 +144,6 @@ class ResponseStream:
 
     def _frame(self, event: Event) -> bytes:
         kind: str = event["type"]
-        data: bytes = orjson.dumps({**event, "sequence_number": self._sequence})
+        data = json_text.dumps({**event, "sequence_number": self._sequence})
         self._sequence += 1
         return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"

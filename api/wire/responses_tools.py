@@ -31,6 +31,8 @@ class Tools:
     """The client's names of the tools."""
     untranslated: dict[str, Any] = field(default_factory=dict, repr=False)
     """Tools that only OpenAI's own models have, and that their clients carry out, by the client's names."""
+    unused: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Functions that the choice does not allow, by the client's names."""
     names: list[str] = field(default_factory=list, repr=False)
     """The same of each of `functions`."""
 
@@ -180,6 +182,7 @@ def _choose(tools: Tools, choice: Any) -> None:
 def _allow(tools: Tools, allowed: list[Any]) -> None:
     """Leave out the other tools: not every provider can allow some of them."""
     names = {name for name in allowed if isinstance(name, str)}
-    pairs = zip(tools.functions, tools.names, strict=True)
+    pairs = list(zip(tools.functions, tools.names, strict=True))
     allowed = [pair for pair in pairs if pair[0]["function"]["name"] in names]
+    tools.unused = {name: tool for tool, name in pairs if tool["function"]["name"] not in names}
     tools.functions, tools.names = [tool for tool, _ in allowed], [name for _, name in allowed]

@@ -59,6 +59,13 @@ async def test_a_quote_tells_what_does_not_suffice(new_owner: OpenAccountClient)
     assert (quote["affordable"], quote["limit_source"]) == (False, "max_credits")
 
 
+async def test_a_quote_of_several_models_tells_how_far_the_hold_of_any_grows(new_owner: OpenAccountClient) -> None:
+    owner = await new_owner(4_000)
+    alone = await quoted(owner, "test-metered", stream=True, **QUESTION)
+    quote = await quoted(owner, "test-plain", models=["test-metered"], stream=True, **QUESTION)
+    assert quote["credits"]["at_most"] >= alone["credits"]["at_most"] > quote["credits"]["held"]
+
+
 async def test_a_quote_of_a_stream_whose_hold_grows_tells_how_far(new_owner: OpenAccountClient) -> None:
     owner = await new_owner(10_000)
     quote = (await quoted(owner, "test-metered", **QUESTION, stream=True))["credits"]

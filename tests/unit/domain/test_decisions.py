@@ -1,5 +1,6 @@
 """The ledger's rules without a database: every sequence of operations keeps its invariants."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from domain.errors import (
 from domain.holds import HoldState
 from domain.ledger import LedgerAccount, Secret, State
 from domain.limits import Limits
+from domain.meters import TokenPrices
 from domain.money import MAX_AMOUNT
 from domain.operations import Adjust, Extend, Grant, Operation, Refund, Renew, Reserve, Settle, Sweep
 from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
@@ -160,6 +162,22 @@ def test_the_sweeper_ends_what_has_expired_and_nothing_else() -> None:
     assert isinstance(again, Closed)
     assert again.repeated
     assert changes.usage[0].source is UsageSource.ESTIMATED
+
+
+@pytest.mark.parametrize(("factor", "model", "charged"), [(10, None, 65), (0, "cheap", 0)])
+def test_the_sweeper_charges_for_the_cheapest_model_that_may_have_answered(
+    factor: int, model: str | None, charged: int
+) -> None:
+    other = TokenPrices({name: rate * factor for name, rate in TERMS.prices.rates.items()})
+    prices = TokenPrices(TERMS.prices.rates, service_tiers={"model:cheap": other})
+    known = state(10_000)
+    run(known, reserve(terms=replace(TERMS, prices=prices)), Renew(UUID(int=100), 40))
+    known.now = NOW + timedelta(seconds=31)
+    [closed], changes = run(known, Sweep(UUID(int=100), ANN))
+    assert isinstance(closed, Closed)
+    assert closed.charged == charged
+    [entry] = changes.usage
+    assert (entry.model, entry.service_tier) == (model or "m", model and f"model:{model}")
 
 
 def test_a_call_whose_hold_was_swept_learns_so_and_is_not_charged_twice() -> None:

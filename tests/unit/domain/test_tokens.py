@@ -87,6 +87,8 @@ def test_tools_are_counted_as_the_json_that_they_are() -> None:
         ("openai", {"type": "image_url", "image_url": {"url": "https://x/y.png", "detail": "high"}}, 14_364),
         ("anthropic", {"type": "image_url", "image_url": {"url": "https://x/y.png"}}, 4_784),
         ("google", {"type": "file", "file": {"file_data": "A" * 4_000_000}}, 3_000_000),
+        ("google", {"type": "file", "file": {"file_data": "A" * 1_000}}, 10 * 560),
+        ("openai", {"type": "file", "file": {"file_data": "A" * 1_000}}, 10 * 1_000),
         ("google", {"type": "input_audio", "input_audio": {"data": "A" * 400_000, "format": "mp3"}}, 300_000 // 32),
         ("openai", {"type": "file", "file": {"file_id": "file-1"}}, 1_000_000),
     ],
@@ -135,6 +137,22 @@ def test_brackets_are_held_for_where_a_vendor_writes_json_into_the_prompt(
 ) -> None:
     counted = tokens.of_request({"messages": [USER], **body}, tokenizer.count, family="anthropic", beside=beside)
     assert counted.bound >= tokenizer.count(json.dumps(NESTED, separators=(",", ":")))
+
+
+@pytest.mark.parametrize(
+    ("body", "beside", "more"),
+    [
+        ({"web_search_options": {}}, {}, tokens.SEARCHED),
+        ({}, {"tools.0": {}, "tools.0.name": ""}, tokens.OWN_TOOL),
+        ({}, {"tools[0]": {}, "tools[1]": {}, "tools[2].description": ""}, 2 * tokens.OWN_TOOL),
+    ],
+    ids=["search", "anthropic", "responses"],
+)
+def test_what_a_vendor_adds_to_the_prompt_is_held_for(body: dict[str, Any], beside: dict[str, Any], more: int) -> None:
+    plain = tokens.of_request({"messages": [USER]}, tokenizer.count, family="openai")
+    counted = tokens.of_request({"messages": [USER], **body}, tokenizer.count, family="openai", beside=beside)
+    assert more <= counted.bound - plain.bound < more + 20
+    assert counted.count == plain.count
 
 
 def test_the_name_of_a_file_is_held_for() -> None:

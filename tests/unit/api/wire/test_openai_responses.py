@@ -7,9 +7,11 @@ import pytest
 
 from api.wire import responses_reasoning, responses_stream
 from api.wire.openai_responses import parse
+from domain import tokens
 from domain.errors import UpstreamError
 from domain.pricing import Usage, UsageSource
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall
+from providers import tokenizer
 from providers.base import Delta
 
 ID = "chatcmpl-" + "0" * 32
@@ -128,6 +130,30 @@ def test_fields_have_other_names_in_a_chat() -> None:
     assert ([tool["function"]["name"] for tool in body["tools"]], body["tool_choice"]) == (["f"], "required")
     assert request.as_written("response_format") == "text.format"
     assert request.as_written("web_search_options") == "tools[3]"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"metadata": {"a": 10**30}}, {"tools": [{"type": "function", "name": "f", "parameters": {"maximum": 10**30}}]}],
+    ids=["metadata", "tools"],
+)
+def test_a_large_integer_of_the_request_is_repeated_in_the_answer(fields: dict[str, Any]) -> None:
+    request, digits = call(**fields), str(10**30).encode()
+    answer = {"id": "chatcmpl-0", "created": 1, "model": "m", "choices": [{"message": {"content": "Hi"}, "index": 0}]}
+    bill = Bill(Usage(9, 2, UsageSource.PROVIDER), charged=10, balance=90, held=20)
+    assert digits in responses_stream.whole(CompletedAnswer(answer, b"", request=request), bill)
+    assert digits in responses_stream.ResponseStream(Head("chatcmpl-0", 1, request, 20)).end([], bill)
+
+
+def test_a_tool_that_the_choice_leaves_out_is_held_for() -> None:
+    long = {"type": "function", "name": "g", "description": "word " * 5000}
+    allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
+    request = call(tools=[{"type": "function", "name": "f"}, long], tool_choice=allowed)
+    assert request.native is not None
+    assert long in request.native.body["tools"]
+    counted = tokens.of_request(request.body, tokenizer.count, family="openai", beside=request.native_only)
+    assert counted.bound > 5000
+    assert request.untranslated == {}
 
 
 def test_what_a_provider_signed_comes_back_to_it() -> None:
