@@ -99,7 +99,6 @@ class Calls:
         Returns a `Replay` if the same request was made and charged before.
         """
         caller.require_scope("chat")
-        new = request.body.get("messages") or ()
         explicit = isinstance(idempotent, IdempotentRequest)
         try:
             # a replay costs nothing, whatever the balance is
@@ -122,8 +121,7 @@ class Calls:
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
-        choose, ruled = partial(under, candidates, reserved.rules, self._routes), reserved.rules != NO_RULES
-        able = await self.turns.run_large(request.big, reserved.account_id, choose) if ruled else candidates
+        able = under(candidates, reserved.rules, self._routes) if reserved.rules != NO_RULES else candidates
         first = able[0]
         call = Call(
             request=first.request,
@@ -140,7 +138,7 @@ class Calls:
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
-        await self._keep(call, new)
+        await self._keep(call, request.body.get("messages") or ())
         call.output.paid = (reserved.output_limit or 0) * request.choices
         self.live[call.hold_id] = call
         return call
@@ -262,10 +260,8 @@ class Calls:
 
     async def _taking(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """`_routes`, of a large request in a thread: each route's adapter translates it."""
-        large = request.big and request.needed != frozenset()
-        for route in model.routes if large else ():
-            self.upstream(route.provider.name)
         owner = request.admitted.account_id if request.admitted else None
+        large = request.big and request.needed != frozenset()
         return await self.turns.run_large(large, owner, partial(self._routes, request, model))
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
