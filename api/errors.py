@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 WIRE = "wire"
 """The key of the client wire of the path in a request's state."""
 _RETRY_LATER = "2"
+_BASE_URLS = "A base URL ends in /v1 for OpenAI's clients, before it for Anthropic's."
 _MAX_SEGMENTS = 6
 """Segments at the end of an unknown path that are compared with the paths of endpoints."""
 
@@ -151,14 +152,14 @@ def _hint(scope: Scope) -> str:
     """Return a hint for a client whose base URL lacks `/v1`, has it twice, or has some other wrong part."""
     path: str = scope["path"]
     if path in {"/v1", "/v1/chat"}:
-        return " The base URL of this API ends in /v1: GET /v1/models, POST /v1/chat/completions."
+        return f" Did you mean /v1/models or /v1/chat/completions? {_BASE_URLS}"
     routes: Sequence[BaseRoute] = scope["app"].router.routes
     segments = [segment for segment in path.split("/") if segment][-_MAX_SEGMENTS:]
     for start in range(len(segments)):
         rest = "/".join(segments[start:])
         for candidate in (f"/v1/{rest}", f"/api/{rest}/"):
             if any(route.matches({**scope, "path": candidate})[0] is not Match.NONE for route in routes):
-                return f" Did you mean {candidate[:200]}? The base URL of this API ends in /v1."
+                return f" Did you mean {candidate[:200]}? {_BASE_URLS}"
     return ""
 
 

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import replace
+from functools import partial
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
@@ -31,9 +32,11 @@ async def count_tokens(request: Request, caller: MayChat, resources: CurrentReso
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    call = wire.read(parsed)
+    big, admitted = body_bytes(request) > BIG_BODY, auth.admitted_before(request.scope)
+    owner = admitted.account_id if admitted else None
+    call = await resources.calls.turns.run_large(big, owner, partial(wire.read, parsed))
     model = resources.calls.model(call.model)
     if not caller.may_call(model.id):
         raise ModelNotFound(call.model)
-    call = replace(call, big=body_bytes(request) > BIG_BODY, admitted=auth.admitted_before(request.scope))
+    call = replace(call, big=big, admitted=admitted)
     return InputCount(input_tokens=(await resources.calls.input_tokens(call, model)).count)

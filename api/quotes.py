@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -119,10 +120,12 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     if model is not None and kind is not None:
         priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
-    request = under_headers(_parsed(rest, model, http), parsed, idempotency.named(http.scope["headers"]))
+    big, admitted = body_bytes(http) > BIG_BODY, auth.admitted_before(http.scope)
+    parse = partial(_parsed, rest, model, http)
+    read = await resources.calls.turns.run_large(big, admitted and admitted.account_id, parse)
+    request = under_headers(read, parsed, idempotency.named(http.scope["headers"]))
     rules = KeyRules(caller.credential.strict, caller.credential.privacy)
-    request = replace(request.under(rules), preferences=wanted)
-    request = replace(request, big=body_bytes(http) > BIG_BODY, admitted=auth.admitted_before(http.scope))
+    request = replace(request.under(rules), preferences=wanted, big=big, admitted=admitted)
     if request.continues:
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))

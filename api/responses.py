@@ -1,6 +1,7 @@
 """What goes with `POST /v1/responses`: counting the input. This server stores no responses: none is found by its id."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -44,8 +45,10 @@ async def count_input(request: Request, caller: MayChat, resources: CurrentResou
     parsed = await request.json()
     if parsed is None:
         raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    call = openai_responses.parse(parsed)
-    call = replace(call, big=body_bytes(request) > BIG_BODY, admitted=auth.admitted_before(request.scope))
+    big, admitted = body_bytes(request) > BIG_BODY, auth.admitted_before(request.scope)
+    owner = admitted.account_id if admitted else None
+    call = await resources.calls.turns.run_large(big, owner, partial(openai_responses.parse, parsed))
+    call = replace(call, big=big, admitted=admitted)
     with in_the_words_of(call):
         _, model, terms = await resources.calls.priced(call)
     if not caller.may_call(model.id):

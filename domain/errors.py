@@ -262,6 +262,8 @@ class UpstreamError(GatewayError):
     retryable = True
     status: int | None = None
     """The HTTP status of the provider's answer. None: it gave none, or is not known to have."""
+    unreached = False
+    """Whether no connection was made: nothing of the request was sent, so that it cannot be to blame."""
 
     def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)

@@ -124,7 +124,9 @@ class Call:
         return route_call(adapter_call(self.request, self.model, route, limit, unsupported), upstream)
 
     def _unsupported_by(self, route: Route) -> frozenset[str]:
-        drops = self.unsupported.of(route)
+        # a strict call was refused for what is left out of everybody's
+        account = None if self.request.strict else self.reserved.account_id
+        drops = self.unsupported.of(route, account)
         return drops | self.left_out.get(route.key, frozenset()) if self.left_out else drops
 
     def again(self, route: Route, error: GatewayError) -> bool:
@@ -141,7 +143,8 @@ class Call:
     def learn(self) -> None:
         """Remember what was left out for the route that has answered."""
         if self.left_out and self.route is not None:
-            self.unsupported.remember(self.route, self.left_out.get(self.route.key, frozenset()))
+            names = self.left_out.get(self.route.key, frozenset())
+            self.unsupported.remember(self.route, names, self.reserved.account_id)
 
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""

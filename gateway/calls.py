@@ -100,7 +100,6 @@ class Calls:
         Returns a `Replay` if the same request was made and charged before.
         """
         caller.require_scope("chat")
-        new = request.body.get("messages") or ()
         explicit = isinstance(idempotent, IdempotentRequest)
         try:
             # a replay costs nothing, whatever the balance is
@@ -140,7 +139,7 @@ class Calls:
         )
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
-        await self._keep(call, new)
+        await self._keep(call, request.body.get("messages") or ())
         call.output.paid = (reserved.output_limit or 0) * request.choices
         self.live[call.hold_id] = call
         return call
@@ -186,7 +185,8 @@ class Calls:
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
         strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
-        routes = route_rules.native_first(self.router.ordered(model, self._routes(strict, model)), request.native)
+        taking = await self._taking(strict, model)
+        routes = route_rules.native_first(self.router.ordered(model, taking), request.native)
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
             preferences.require_price(catalog, model, terms, wanted)
@@ -259,10 +259,16 @@ class Calls:
         model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
         prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
-        self._routes(request, model)
+        await self._taking(request, model)
         if request.big:
             refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
+
+    async def _taking(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
+        """`_routes`, of a large request in a thread: each route's adapter translates it."""
+        owner = request.admitted.account_id if request.admitted else None
+        large = request.big and request.needed != frozenset()
+        return await self.turns.run_large(large, owner, partial(self._routes, request, model))
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that may answer. Raises `RequestInvalid` if none may."""
@@ -319,7 +325,7 @@ class Calls:
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.native_only)
 
         owner = request.admitted.account_id if request.admitted else None
-        return await self.turns.run(owner, count) if request.big else count()
+        return await self.turns.run_large(request.big, owner, count)
 
     def billed(self, call: Call, report: Usage | None, text: str) -> tuple[Usage, int]:
         """Return the usage of a whole answer, and its output tokens above the limit that was sent.

@@ -114,7 +114,11 @@ def _check_priced(prices: TokenPrices, meter: Meter, name: str) -> None:
 
 
 def _unpriced(name: str) -> RequestInvalid:
-    return RequestInvalid(f"'{name}' is not priced here.", param=name, code="unsupported_parameter")
+    return RequestInvalid(
+        f"'{name}' is not priced here for this model: leave it out, or choose another model.",
+        param=name,
+        code="unsupported_parameter",
+    )
 
 
 def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

@@ -44,6 +44,10 @@ class FairTurns:
         running.add_done_callback(partial(self._done, owner))
         return await asyncio.shield(running)
 
+    async def run_large(self, large: bool, owner: Hashable, work: Callable[[], Result]) -> Result:
+        """Do the work here and now, unless it is large: then `run` it."""
+        return await self.run(owner, work) if large else work()
+
     def _done(self, owner: Hashable, running: asyncio.Future[Any]) -> None:
         if not running.cancelled():
             running.exception()  # whoever waits gets it: nobody may

@@ -209,9 +209,8 @@ class Attempts:
         if why in (Failure.REFUSED, Failure.FULL, Failure.KEY, Failure.RATE_LIMIT):
             state.breaker.let_go(self._account)
         else:
-            state.breaker.failed(
-                self._account, now, timeout=why is Failure.TIMEOUT, connected=why is not Failure.CONNECTION
-            )
+            unreached = isinstance(error, UpstreamError) and error.unreached
+            state.breaker.failed(self._account, now, timeout=why is Failure.TIMEOUT, connected=not unreached)
 
     def output_began(self) -> None:
         """The first output of a stream has arrived."""

@@ -16,6 +16,7 @@ from domain.errors import GatewayError
 from domain.results import Closed
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call
+from gateway.fair_turns import FairTurns
 from gateway.relay import Phase, Relay
 from gateway.routing import RouteFaults
 from gateway.stream_events import (
@@ -69,6 +70,9 @@ class StreamCalls(Protocol):
 
     @property
     def abandoned(self) -> AbandonedStreams: ...
+
+    @property
+    def turns(self) -> FairTurns: ...
 
     def upstream_of(self, call: Call, route: Route) -> ChatUpstream: ...
 
@@ -206,7 +210,7 @@ class Stream:
     def _open(self) -> None:
         self._pause_timer = None
         if self._upstream is not None:
-            self._upstream.open(self._calls.upstream_of)
+            self._upstream.open(self._calls.upstream_of, self._calls.turns)
 
     def _extend(self, effect: Extend) -> None:
         if not self._holding and self._upstream is not None:

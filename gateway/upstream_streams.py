@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
 from domain.catalog import Route
 from domain.errors import GatewayError, UpstreamError
 from gateway.call import Call
+from gateway.fair_turns import FairTurns
 from gateway.routing import Attempt, RouteFaults
 from gateway.stream_events import Event, Failed
 from gateway.timeouts import of_stream
-from providers.base import ChatCall, ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall
+from providers.base import ChatCall, ChatUpstream, Headers, ProviderEvent, StreamDecoder, UpstreamCall, UpstreamRequest
 
 MAX_ERROR_BYTES = 65_536
 MAX_SILENT_BYTES = 2 * 1024 * 1024
@@ -44,6 +46,7 @@ class UpstreamStream:
     def __init__(self, call: Call, attempt: Attempt, faults: RouteFaults, listener: Listener) -> None:
         self._call, self._faults, self._listener = call, faults, listener
         self._route, self._key = attempt.route, attempt.key
+        self._account = call.reserved.account_id
         self._upstream: ChatUpstream | None = None
         self._chat: ChatCall | None = None
         self._decoder: StreamDecoder | None = None
@@ -62,20 +65,39 @@ class UpstreamStream:
         self._throttle: asyncio.TimerHandle | None = None
         self._stops = 0
 
-    def open(self, find: Callable[[Call, Route], ChatUpstream]) -> None:
-        """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns."""
+    def open(self, find: Callable[[Call, Route], ChatUpstream], turns: FairTurns) -> None:
+        """Ask the provider. Its answer, or its failure, goes to the listener: at the earliest before this returns.
+
+        A large request is written in its account's turn: with thousands of messages it takes a while.
+        """
         try:
             self._upstream = upstream = find(self._call, self._route).keyed(self._key)
             self._chat = chat = self._call.upstream(self._route)
-            request = upstream.adapter.request(chat)
             self._decoder = upstream.adapter.decoder(chat)
-            self._call.note_dropped(request)
-            timeouts = of_stream(upstream.timeouts, self._route)
-            self._exchange = upstream.transport.open(request, timeouts, self, self._call.reserved.account_id)
-            if self._stops:
-                self._exchange.pause()
+            if self._call.request.big:
+                writing = asyncio.ensure_future(turns.run(self._account, partial(upstream.adapter.request, chat)))
+                writing.add_done_callback(self._written)
+            else:
+                self._send(upstream.adapter.request(chat))
         except Exception as fault:
             self.fail(self._faults.error(self._route, fault))
+
+    def _written(self, writing: asyncio.Future[UpstreamRequest]) -> None:
+        """A large request was written in a thread."""
+        try:
+            request = writing.result()
+            if not self._over:
+                self._send(request)
+        except (Exception, asyncio.CancelledError) as fault:
+            self.fail(self._faults.error(self._route, fault) if isinstance(fault, Exception) else UpstreamError())
+
+    def _send(self, request: UpstreamRequest) -> None:
+        assert self._upstream is not None  # noqa: S101  # it was found before
+        self._call.note_dropped(request)
+        timeouts = of_stream(self._upstream.timeouts, self._route)
+        self._exchange = self._upstream.transport.open(request, timeouts, self, self._account)
+        if self._stops:
+            self._exchange.pause()
 
     def head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers

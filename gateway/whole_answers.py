@@ -17,7 +17,7 @@ from gateway.stream_events import Settle
 from gateway.timeouts import of_whole
 from gateway.upstream_streams import MAX_ERROR_BYTES
 from gateway.wire import Bill, CompletedAnswer
-from providers.base import ChatUpstream, Embeddings, Headers, WholeAnswer
+from providers.base import ChatUpstream, Embeddings, Headers, UpstreamRequest, WholeAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,8 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
             await asyncio.sleep(attempt.pause)
         upstream = calls.upstream_of(call, attempt.route).keyed(attempt.key)
         routed = call.on_route(attempt.route, upstream)
-        body = await _ask(upstream, call, routed)
+        request = await calls.turns.run_large(call.request.big, call.reserved.account_id, routed.request)
+        body = await _ask(upstream, call, routed, request)
         try:
             if len(body) > LARGE_ANSWER_BYTES:
                 return await asyncio.to_thread(_read, calls, call, routed, body)
@@ -88,9 +89,8 @@ def _written(call: Call, answer: WholeAnswer | Embeddings, used: Usage) -> Compl
     return completed if answer.native is None else replace(completed, native=answer.native)
 
 
-async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall) -> bytes:
+async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall, request: UpstreamRequest) -> bytes:
     """The body of an answer with status 200."""
-    request = routed.request()
     call.note_dropped(request)
     embedding = call.request.embedding
     collected = _Collected(MAX_ANSWER_BYTES if embedding is None else embeddings.max_answer_bytes(embedding))

@@ -13,6 +13,8 @@ _ACTED_ON = frozenset(
     | {"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 )
 """Fields that are not named as dropped: this server acts on them itself, or promises not to pass them on."""
+_PRICED = frozenset({"service_tier", "web_search_options"})
+"""Fields that the caller pays for: where they have no effect, they are refused."""
 
 
 def split(
@@ -32,6 +34,8 @@ def split(
         elif name not in NEVER_SENT and (everything or name in allowed or name in passes):
             sent[name] = value
         elif name not in _ACTED_ON and value is not None:
+            if name in _PRICED:
+                _check_can_be_lost(name, value)
             dropped.append(name)
     for name, cleaned in message_fields.CLEANED.items():
         if isinstance(given := sent.get(name), list):

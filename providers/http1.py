@@ -187,7 +187,9 @@ class _Pool:
             exchange.fail(UpstreamTimeout())
         except (OSError, ValueError) as failure:  # refused, unknown host, or an invalid certificate
             self._tell(failure)
-            exchange.fail(UpstreamError())
+            error = UpstreamError()
+            error.unreached = True
+            exchange.fail(error)
         except asyncio.CancelledError:
             exchange.fail(UpstreamError())
         else:

@@ -163,9 +163,9 @@ class Registry:
     def _follow_catalog(self) -> None:
         catalog = self._catalog()
         if catalog is not self._of:
-            self._of = catalog
             self._upstreams.clear()
             self._media.clear()
+            self._of = catalog  # last: threads of `gateway.fair_turns` look here, too
 
     def _provider(self, name: str) -> Provider:
         provider = self._catalog().providers.get(name)

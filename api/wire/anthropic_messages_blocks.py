@@ -3,6 +3,7 @@
 Providers may write several calls of tools at once. Then the later ones wait until the open one is complete.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from api.wire import anthropic_messages_answer as answer
 from api.wire import anthropic_reasoning as reasoning
 
 Event = Callable[..., bytes]
+_MARK = re.compile(r'[{}\[\]"]|\\.?', re.DOTALL)
+"""What may change how deep a text is in JSON. A backslash takes the next character with it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,18 +26,48 @@ class _Block:
     """As it starts."""
     waiting: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """Deltas that were not written yet."""
-    arguments: list[str] = field(default_factory=list, repr=False)
+    arguments: "_Arguments" = field(default_factory=lambda: _Arguments(), repr=False)
 
     @property
     def complete(self) -> bool:
         """Tell whether nothing more of it can come. The arguments of a tool are complete when they are JSON."""
-        if self.content["type"] != "tool_use":
-            return True
-        try:
-            orjson.loads("".join(self.arguments))
-        except orjson.JSONDecodeError:
-            return False
-        return True
+        return self.content["type"] != "tool_use" or self.arguments.complete
+
+
+class _Arguments:
+    """Tells when a text that comes in pieces is JSON. It is scanned once, and parsed once: when its brackets close."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._depth = 0
+        self._in_string = self._escaped = self._closed = False
+        self._is_json: bool | None = None
+        """None until its brackets close. What is no JSON then never becomes any."""
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        begin, self._escaped = int(self._escaped), False
+        for mark in _MARK.finditer(text, begin):
+            match mark[0]:
+                case "\\":
+                    self._escaped = True
+                case '"':
+                    self._in_string = not self._in_string
+                case "{" | "[" if not self._in_string:
+                    self._depth += 1
+                case "}" | "]" if not self._in_string:
+                    self._depth -= 1
+                    self._closed = True
+
+    @property
+    def complete(self) -> bool:
+        if self._is_json is None and self._closed and self._depth <= 0 and not self._in_string:
+            try:
+                orjson.loads("".join(self._pieces))
+                self._is_json = True
+            except orjson.JSONDecodeError:
+                self._is_json = False
+        return self._is_json is True
 
 
 class Blocks:
@@ -95,7 +128,7 @@ class Blocks:
                 yield from self._advance()
             text = inner.get("arguments") or inner.get("input")
             if isinstance(text, str) and text:
-                block.arguments.append(text)
+                block.arguments.add(text)
                 yield from self._say(block, {"type": "input_json_delta", "partial_json": text})
 
     def _seal(self) -> None:

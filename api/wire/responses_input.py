@@ -51,13 +51,15 @@ class Conversation:
         kind = item.get("type") or ("message" if "role" in item else None)
         if kind is None:
             raise RequestInvalid(f"'{at}.type' is required.", param=f"{at}.type", code="missing_required_parameter")
+        if not isinstance(kind, str):
+            raise _wrong_type(f"{at}.type", "a string")
         if kind == "item_reference":
             raise RequestInvalid(f"'{at}' is a reference. {_NO_STORE}", param=at, code="unsupported_parameter")
         if kind in _SERVER_CALLS or kind == "compaction":
             self.untranslated[at] = item
             self.compacted += [at] if kind == "compaction" else []
             return
-        read = _READERS.get(kind) if isinstance(kind, str) else None
+        read = _READERS.get(kind)
         if read is None:
             raise RequestInvalid(f"'{at}.type' is not the type of an item that is known here.", param=f"{at}.type")
         if read is not _read_output:

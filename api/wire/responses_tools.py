@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.wire import fields
 from domain.errors import RequestInvalid
 
 INPUT = "input"
@@ -101,7 +102,7 @@ def _read(tools: Tools, tool: Any, at: str, namespace: str | None = None) -> Non
         )
     name = _name(tool, at)
     tools.names.append(at)
-    function = _function(tool) if kind == "function" else _of_custom(tool)
+    function = _function(tool) if kind == "function" else _of_custom(tool, at)
     tools.functions.append({"type": "function", "function": {**function, "name": function_name(name, namespace)}})
 
 
@@ -138,7 +139,8 @@ def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tool[name] for name in names if tool.get(name) is not None}
 
 
-def _of_custom(tool: Mapping[str, Any]) -> dict[str, Any]:
+def _of_custom(tool: Mapping[str, Any], at: str) -> dict[str, Any]:
+    fields.check_type(f"{at}.description", tool.get("description"), (str,))
     parts = [tool.get("description") or "", f"Give the whole text of the call in `{INPUT}`."]
     match tool.get("format"):
         case {"type": "grammar", "syntax": str() as syntax, "definition": str() as definition}:
@@ -167,7 +169,7 @@ def _choose(tools: Tools, choice: Any) -> None:
             name = function_name(name, choice.get("namespace"))
             tools.choice = {"type": "function", "function": {"name": name}}
         case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list() as allowed}:
-            _allow(tools, {tool.get("name") for tool in allowed if isinstance(tool, dict)})
+            _allow(tools, [tool.get("name") for tool in allowed if isinstance(tool, dict)])
             tools.choice = mode
         case _:
             raise RequestInvalid(
@@ -177,8 +179,9 @@ def _choose(tools: Tools, choice: Any) -> None:
             )
 
 
-def _allow(tools: Tools, names: set[Any]) -> None:
+def _allow(tools: Tools, allowed: list[Any]) -> None:
     """Leave out the other tools: not every provider can allow some of them."""
+    names = {name for name in allowed if isinstance(name, str)}
     pairs = list(zip(tools.functions, tools.names, strict=True))
     allowed = [pair for pair in pairs if pair[0]["function"]["name"] in names]
     tools.unused = {name: tool for tool, name in pairs if tool["function"]["name"] not in names}

@@ -1,6 +1,6 @@
 """Writes the body of a request whose client speaks OpenAI's Responses too: its own, by lists of what may be sent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from providers.base import ChatCall
@@ -40,6 +40,8 @@ _WITHIN: Mapping[str, frozenset[str]] = {
 _PHASES = ("commentary", "final_answer")
 _CLIENT_TOOLS = ("function", "custom", "namespace", "local_shell", "apply_patch", "shell", "tool_search")
 """Tools that the client carries out. They cost nothing here."""
+_WITHIN_OTHERS = ("function", "custom", "namespace")
+"""The same where a tool, or the output of a search for tools, has tools: those were checked by nobody yet."""
 _PACKED = "yout-reasoning-"
 """What encrypted content begins with that this server packed for another provider."""
 
@@ -54,6 +56,7 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     dropped = tuple(name for name, value in call.native.body.items() if value is not None and not _goes(name, call))
     body = {name: value for name, value in call.native.body.items() if value is not None and _goes(name, call)}
     if isinstance(body["input"], list):
+        dropped += tuple(_unpaid(body["input"]))
         body["input"] = [_item(item) for item in body["input"] if _may_be_sent(item)]
     body |= _objects(body)
     if "tools" in body:
@@ -80,8 +83,19 @@ def _objects(body: Mapping[str, Any]) -> dict[str, Any]:
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     sent = {name: value for name, value in tool.items() if name in _TOOL}
     if isinstance(inner := sent.get("tools"), list):
-        sent["tools"] = [_tool(each) for each in inner]
+        sent["tools"] = [_tool(each) for each in inner if _costs_nothing(each)]
     return sent
+
+
+def _costs_nothing(inner: object) -> bool:
+    return isinstance(inner, dict) and inner.get("type") in _WITHIN_OTHERS
+
+
+def _unpaid(items: list[dict[str, Any]]) -> Iterator[str]:
+    """Name the tools of items that are left out: the provider would run them, and no hold pays for that."""
+    for place, item in enumerate(items):
+        if isinstance(listed := item.get("tools"), list):
+            yield from (f"input[{place}].tools[{n}]" for n, tool in enumerate(listed) if not _costs_nothing(tool))
 
 
 def _is_paid_for(tool: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
@@ -102,6 +116,8 @@ def _item(item: Mapping[str, Any]) -> dict[str, Any]:
         sent["phase"] = item["phase"]
     if item.get("type") == "reasoning":
         sent.pop("content", None)  # it is in the encrypted content
+    if isinstance(listed := sent.get("tools"), list):
+        sent["tools"] = [_tool(tool) for tool in listed if _costs_nothing(tool)]
     for name in ("content", "output", "summary"):
         if isinstance(parts := sent.get(name), list):
             sent[name] = [_part(part) if isinstance(part, dict) else part for part in parts]

@@ -19,7 +19,7 @@ from tests.support import leak_scan, stripe_events
 from tests.support.canaries import ADDRESS, ASKED, CLIENT, ERASED, LABEL, MOVED, NAMED, PASSWORDS, RAW, SAVED
 from tests.support.canary_run import Left, lived
 from tests.support.carried import DOCUMENT
-from tests.support.doubles.echo_provider import WORD
+from tests.support.doubles.echo_provider import KEY, WORD
 from tests.support.media_stack import KEYRING
 from tests.support.stack import SECRET
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
@@ -43,7 +43,7 @@ async def test_no_key_and_no_secret_is_saved_anywhere(left: Left) -> None:
     tokens = [token.removeprefix("yout-")[4:-4] for token in [*left.tokens, *left.secrets.tokens]]  # what is not shown
     assert len(tokens) == 4
     assert leak_scan.of(left.folder, leak_scan.spellings(*tokens)) == []
-    assert leak_scan.of(left.folder, leak_scan.spellings(SECRET, STRIPE_SECRET, parts=False)) == []
+    assert leak_scan.of(left.folder, leak_scan.spellings(SECRET, STRIPE_SECRET, KEY, parts=False)) == []
 
 
 async def test_no_password_link_or_cookie_is_saved(left: Left) -> None:

@@ -85,16 +85,21 @@ HEADERS = {
 }
 Misuse = tuple[str, str, dict[str, Any]]
 _CHAT, _NATIVE, _IMAGE = "/v1/chat/completions", "/api/chat/stream/", "/api/media/image/"
+_OTHERS = ("/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/completions", "/v1/embeddings")
 
 
 def misuses() -> Iterator[Misuse]:
     """The caller's words where a parser or a router stumbles over them. Each is answered with a 4xx."""
-    for path in (_CHAT, _NATIVE, _IMAGE, "/api/chat/keys/", "/api/chat/share/", "/api/billing/quote/"):
+    for path in (_CHAT, *_OTHERS, _NATIVE, _IMAGE, "/api/chat/keys/", "/api/chat/share/", "/api/billing/quote/"):
         yield "POST", path, {"content": b'{"messages": "' + ASKED.encode()}
         yield "POST", path, {"content": ASKED.encode() * 9}
         yield "POST", path, {"content": b"\xff" + ASKED.encode(), "headers": {"content-type": f"text/{ASKED}"}}
         yield "POST", path, {"json": [ASKED, {NAMED: ASKED}]}
         yield "POST", path, {"json": {"model": NAMED, "messages": ASKED, "name": [ASKED], NAMED: ASKED}}
+    for path in _OTHERS:
+        foreign = {"x-api-key": f"yout-{ASKED}", "authorization": f"Bearer yout-{ASKED}"}
+        yield "POST", path, {"headers": foreign, "json": {"model": "demo-chat", "input": ASKED}}
+        yield "POST", path, {"json": {"model": "demo-chat", "input": ASKED, "privacy": ASKED, "prompt": [[ASKED]]}}
     yield "POST", _CHAT, {"content": b" " * 21 * 1024 * 1024 + ASKED.encode()}
     yield "POST", _CHAT, {"json": {**CHAT, "model": NAMED}}
     yield "POST", _CHAT, {"json": {**CHAT, "model": "demo-chat", "temperature": ASKED}}

@@ -25,6 +25,7 @@ from domain.ids import workflow_id
 from domain.sealing import SealBroken, Wrapping, unseal
 from temporal.client import Address, connect, converter
 from tests.support import canary_doors as doors
+from tests.support import canary_wires as wires
 from tests.support.canaries import (
     ADDRESS,
     ASKED,
@@ -234,7 +235,7 @@ async def _accidents(world: World, customer: Customer, other: Customer) -> list[
     stack = world.stack
     with stack.running("worker", {"YOUT_FAILPOINT": "copy:between"}) as worker, stack.running("api") as api:
         jobs = await _jobs(customer)
-        await asyncio.gather(_chats(customer), _bad_requests(other))
+        await asyncio.gather(_chats(customer), _bad_requests(other), wires.called(customer), wires.mistaken(other))
         hanging = asyncio.create_task(_chat(other, "test-hangs", stream=True))
         stalling = [asyncio.create_task(_chat(other, "test-stalls", True, save)) for save in doors.saving("", ASKED)]
         query = "SELECT id FROM holds WHERE model = 'test-hangs' OR model = 'test-stalls' AND relayed_output > 0"

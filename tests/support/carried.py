@@ -17,6 +17,8 @@ CLOSED = {
 """Text that is neither content nor secret: a word in it is refused."""
 UNWRITTEN = {
     "POST /api/billing/quote/": "nothing is written",
+    "POST /v1/messages/count_tokens": "nothing is written",
+    "POST /v1/responses/input_tokens": "nothing is written",
     "POST /api/auth/reset/": "what it writes is written after the answer, which is the same for any address",
     "POST /api/auth/verify/resend/": "as above",
 }

@@ -1,6 +1,7 @@
 """Calls, routes and a ledger of one process, for tests of what the gateway does between a client and a provider."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -124,6 +125,8 @@ class FakeUpstream:
     request_fault: Exception | None = None
     exchanges: list[FakeExchange] = field(default_factory=list)
     calls: list[ChatCall] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+    """In which its requests were written."""
     _parts: dict[bytes, list[ProviderEvent | Exception]] = field(default_factory=dict)
 
     @property
@@ -134,6 +137,7 @@ class FakeUpstream:
         if self.request_fault is not None:
             raise self.request_fault
         self.calls.append(call)
+        self.threads.append(threading.get_ident())
         return UpstreamRequest("http://provider", {}, b"{}", dropped=self.dropped)
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:

@@ -1,28 +1,41 @@
-"""A provider that quotes what it was asked in everything it says: answers, errors, headers, pages."""
+"""Providers that quote what they were asked in everything they say: answers, errors, headers, pages."""
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from tests.support.canaries import word
-from tests.support.doubles.entries import text_model
-from tests.support.doubles.openai_server import OpenAIServer, event
+from tests.support.doubles.echo_wires import WIRES, Wire, event
+from tests.support.doubles.entries import embedding_model, text_model
+from tests.support.doubles.openai_server import OpenAIServer
 
 WORD = word()
-"""What it adds of its own."""
+"""What they add of their own."""
+KEY = word()
+"""Theirs."""
 MODALITIES = '["text", "image", "audio", "file"]'
-MODELS = ("echoes", "fails", "refuses", "page", "garbage", "inside", "cut", "hangs", "stalls")
+FAULTS = ("fails", "refuses", "page", "garbage", "inside", "cut")
+MODELS = ("echoes", *FAULTS, "hangs", "stalls")
+PROVIDERS = {"test": "openai", "texts": "openai", "claude": "anthropic", "gemini": "gemini"}
+"""The kinds of the providers, by what the names of their models begin with."""
 
 
 class EchoProvider(OpenAIServer):
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    def routes(self, app: web.Application) -> None:
+        for path, wire in WIRES.items():
+            app.router.add_post(path, partial(self._answer, wire))
+
+    async def _answer(self, wire: Wire, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        quoted = json.dumps(body["messages"]) + WORD
-        error = {"error": {"message": quoted, "type": quoted, "param": quoted, "code": quoted}}
-        headers = {"x-quoted": WORD, "openai-organization": WORD}
-        match body["model"]:
+        model = request.match_info.get("model") or body["model"]
+        quoted = json.dumps(body) + WORD
+        failure = {"message": quoted, "type": quoted, "param": quoted, "code": quoted, "status": quoted}
+        error = {"type": "error", "error": failure, "request_id": quoted}
+        headers = {"x-quoted": WORD, "openai-organization": WORD, "request-id": WORD}
+        match model:
             case "fails":
                 return web.json_response(error, status=500, headers=headers)
             case "refuses":
@@ -31,37 +44,39 @@ class EchoProvider(OpenAIServer):
                 return web.Response(text=f"<html>{quoted}</html>", content_type="text/html", headers=headers)
             case "hangs":
                 await asyncio.to_thread(self.release.wait, 30)
-        if body.get("stream"):
-            return await self._streamed(request, body, quoted, error)
-        if body["model"] == "garbage":
+        if body.get("stream") or request.match_info.get("method", "").startswith("stream"):
+            return await self._streamed(request, wire, model, quoted, error)
+        if model in ("garbage", "cut"):
             return web.Response(text="{" + quoted, content_type="application/json", headers=headers)
-        if body["model"] == "inside":
-            return web.json_response(error, headers=headers)
-        call = {"id": "call_2", "type": "function", "function": {"name": "find", "arguments": quoted}}
-        message = {"role": "assistant", "content": quoted, "tool_calls": [call]}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        return web.json_response({"id": WORD, "object": "chat.completion", "choices": [choice]}, headers=headers)
+        return web.json_response(error if model == "inside" else wire.whole(quoted), headers=headers)
 
     async def _streamed(
-        self, request: web.Request, body: dict[str, Any], quoted: str, error: dict[str, Any]
+        self, request: web.Request, wire: Wire, model: str, quoted: str, error: dict[str, Any]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
-        lines = [event(body, {"role": "assistant", "content": quoted}), f": {quoted}\n\n"]
+        lines = [*map(event, wire.begun(quoted)), f": {quoted}\n\n"]
         lines += {
             "garbage": [f"data: {{{quoted}\n\n"],
-            "inside": [f"data: {json.dumps(error)}\n\n"],
+            "inside": [event(error)],
             "cut": [],
-        }.get(body["model"], [event(body, {"content": WORD}), event(body, {}, finish="stop"), "data: [DONE]\n\n"])
+        }.get(model, [*map(event, wire.ended()), wire.done])
         for line in lines:
             await response.write(line.encode())
-            if body["model"] == "stalls":
+            if model == "stalls":
                 await asyncio.to_thread(self.release.wait, 30)
         return response
 
 
 def catalog(upstream: str) -> str:
-    provider = f'[providers.foreign]\nkind = "openai"\nbase_url = "{upstream}"\n'
-    models = "".join(text_model(f"test-{name}", f"foreign/{name}") for name in MODELS)
-    models += text_model("test-free", "foreign/echoes") + 'tags = ["free"]\n'
-    return provider + models.replace('"text"\n', f'"text"\ninput_modalities = {MODALITIES}\n')
+    providers = "".join(
+        f'[providers.foreign-{name}]\nkind = "{kind}"\nbase_url = "{upstream}"\napi_key = "{KEY}"\n'
+        + ('capabilities = ["completions", "stream_usage"]\n' if name == "texts" else "")
+        for name, kind in PROVIDERS.items()
+    )
+    models = "".join(
+        text_model(f"{provider}-{name}", f"foreign-{provider}/{name}") for provider in PROVIDERS for name in MODELS
+    )
+    models += text_model("test-free", "foreign-test/echoes") + 'tags = ["free"]\n'
+    models = models.replace('"text"\n', f'"text"\ninput_modalities = {MODALITIES}\n')
+    return providers + models + "".join(embedding_model(f"embed-{name}", f"foreign-test/{name}") for name in MODELS)

@@ -15,7 +15,7 @@ from domain.errors import (
     UpstreamRefused,
     UpstreamTimeout,
 )
-from gateway import routing
+from gateway import breakers, routing
 from gateway.route_states import Failure
 from gateway.routing import Attempt, Attempts, Router
 from tests.support.doubles.chat_calls import route
@@ -228,3 +228,14 @@ def test_a_call_without_a_route_has_no_attempt() -> None:
     attempts: Attempts = attempts_on(router()[0], [])
     assert attempts.next() is None
     assert attempts.after(UpstreamError()) is None
+
+
+@pytest.mark.parametrize("unreached", [False, True])
+def test_a_request_on_which_a_provider_hangs_up_closes_the_route_for_its_account_alone(unreached: bool) -> None:
+    machine, clock = router()
+    for _ in range(breakers.LOST_CONNECTIONS):
+        attempts, error = attempts_on(machine, [ONE], "a"), UpstreamError()
+        error.unreached = unreached
+        attempts.next()
+        attempts.after(error)
+    assert [machine.states.admits(ONE, who, clock.now) for who in ("a", "b")] == [False, not unreached]

@@ -1,7 +1,9 @@
 """A stream carried out: from a provider's bytes to what its client gets, with the money right at every end."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -304,6 +306,29 @@ async def test_chunks_without_content_are_cut_when_they_are_more_than_an_answer_
     for _ in range(40):
         scene.one.says(word(""))
     assert await scene.end() == "word <upstream_error 10>"
+
+
+async def test_a_large_request_is_written_off_the_loop() -> None:
+    large = call()
+    large.request = replace(large.request, big=True)
+    scene = Scene(of=large)
+    scene.stream.start()
+    assert await eventually(lambda: _soon(bool(scene.one.exchanges)))
+    assert threading.get_ident() not in scene.one.threads
+    scene.one.sink.head(200, {})
+    scene.one.says(Accepted(), word(), LAST, REPORT, Done())
+    assert await scene.end() == "word <end 10>"
+
+
+async def test_a_client_that_leaves_before_a_large_request_is_written_is_not_asked_for() -> None:
+    large = call(STOPS)
+    large.request = replace(large.request, big=True)
+    scene = Scene(of=large)
+    scene.stream.start()
+    scene.stream.client_disconnected()
+    assert await eventually(lambda: _soon(not scene.calls.live))
+    await asyncio.sleep(0.05)
+    assert (scene.one.exchanges, len(scene.books.voided)) == ([], 1)
 
 
 async def test_a_provider_that_keeps_the_loop_busy_is_read_slower(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,7 @@ async def test_broken_answers(transport: Http1Transport, raw: bytes) -> None:
     async with serving(saying(raw)) as server:
         sink = await collected(transport, request(server))
         assert type(sink.error) is UpstreamError
+        assert not sink.error.unreached
         assert sink.events.count("fail") == 1
         assert "end" not in sink.events
         assert len(sink.body) < 10_000_000
@@ -149,3 +150,11 @@ async def test_a_fetch_that_is_cancelled_closes_the_socket(transport: Http1Trans
         await server.closed.wait()
         with pytest.raises(asyncio.CancelledError):
             await fetching
+
+
+async def test_a_connection_that_is_not_made_is_nobodys_fault(transport: Http1Transport) -> None:
+    async with serving(saying(answer(b"hello"))) as server:
+        gone = request(server)
+    sink = await collected(transport, gone)
+    assert isinstance(sink.error, UpstreamError)
+    assert sink.error.unreached
