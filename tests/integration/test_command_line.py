@@ -55,7 +55,7 @@ ON_THE_DATABASE = {
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""
-ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi"}
+ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi", "providers"}
 
 each_command = pytest.mark.parametrize("command", ON_THE_DATABASE)
 
