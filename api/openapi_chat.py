@@ -30,7 +30,7 @@ _ANSWER: dict[str, Any] = {
         "id": {"type": "string", "description": "`chatcmpl-…`; also the id of its charge."},
         "object": {"const": "chat.completion"},
         "created": {"type": "integer"},
-        "model": {"type": "string", "description": "As it was asked for."},
+        "model": {"type": "string", "description": "The model that answered: what was asked for, or one of `models`."},
         "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
         "usage": _USAGE,
         "yout": YOUT,
@@ -213,7 +213,7 @@ _EMBEDDINGS = {
     "properties": {
         "object": {"const": "list"},
         "data": {"type": "array", "items": _VECTOR, "description": "One for each input, in the same order."},
-        "model": {"type": "string", "description": "As it was asked for."},
+        "model": {"type": "string", "description": "The model that answered: what was asked for, or one of `models`."},
         "usage": {
             "type": "object",
             "required": ["prompt_tokens", "total_tokens"],

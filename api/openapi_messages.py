@@ -38,7 +38,7 @@ _ANSWER = {
         "id": {"type": "string", "description": "`msg_…`; also the id of its charge."},
         "type": {"const": "message"},
         "role": {"const": "assistant"},
-        "model": {"type": "string", "description": "As it was asked for."},
+        "model": {"type": "string", "description": "The model that answered: what was asked for, or one of `models`."},
         "content": {"type": "array", "items": {"type": "object"}, "description": "As Anthropic has it."},
         "stop_reason": {"type": ["string", "null"]},
         "usage": _USAGE,

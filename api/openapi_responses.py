@@ -23,7 +23,7 @@ _ANSWER = {
         "object": {"const": "response"},
         "created_at": {"type": "integer"},
         "status": {"enum": ["completed", "incomplete", "failed"]},
-        "model": {"type": "string", "description": "As it was asked for."},
+        "model": {"type": "string", "description": "The model that answered: what was asked for, or one of `models`."},
         "output": {"type": "array", "items": {"type": "object"}, "description": "Items, as OpenAI has them."},
         "store": {"const": False},
         "usage": _USAGE,

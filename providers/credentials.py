@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from domain.errors import GatewayError, UpstreamError
 from domain.records import record
 from providers.base import Headers, Sink, Timeouts, Transport, UpstreamCall, UpstreamRequest
+from providers.late_call import LateCall
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -116,17 +117,17 @@ class AuthorizedTransport:
             self._token = None
 
 
-class _AuthorizedCall:
+class _AuthorizedCall(LateCall):
     """Implements `UpstreamCall`, and the `Sink` of the call that it wraps."""
 
     def __init__(
         self, transport: AuthorizedTransport, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable
     ) -> None:
+        super().__init__()
         self._transport, self._request, self._timeouts = transport, request, timeouts
         self._sink, self._owner = sink, owner
         self._token = ""
-        self._call: UpstreamCall | None = None
-        self._paused = self._closed = False
+        self._closed = False
 
     def start(self, token: str) -> None:
         if self._closed:
@@ -135,19 +136,7 @@ class _AuthorizedCall:
         request = self._request
         headers = {**request.headers, "Authorization": f"Bearer {token}"}
         sent = replace(request, headers=headers)
-        self._call = self._transport.send(sent, self._timeouts, self, self._owner)
-        if self._paused:
-            self._call.pause()
-
-    def pause(self) -> None:
-        self._paused = True
-        if self._call is not None:
-            self._call.pause()
-
-    def resume(self) -> None:
-        self._paused = False
-        if self._call is not None:
-            self._call.resume()
+        self._begin(self._transport.send(sent, self._timeouts, self, self._owner))
 
     def close(self) -> None:
         self._closed = True

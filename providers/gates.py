@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from domain.errors import GatewayError, UpstreamBusy
 from providers.base import Headers, Sink, Timeouts, Transport, UpstreamCall, UpstreamRequest
+from providers.late_call import LateCall
 from providers.waiting_calls import WaitingCalls
 
 MAX_WAITING = 2000
@@ -130,16 +131,16 @@ class GatedTransport:
         await self._transport.close()
 
 
-class GatedCall:
+class GatedCall(LateCall):
     """Implements `providers.base.UpstreamCall`, also while it waits, and `providers.waiting_calls.Waiting`."""
 
     def __init__(self, gate: Gate, sink: Sink, owner: Hashable) -> None:
+        super().__init__()
         self.owner = owner
         self.over = False
         self._gate = gate
         self._sink = sink
-        self._call: UpstreamCall | None = None
-        self._started = self._paused = False
+        self._started = False
         loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle = loop.call_later(gate.max_wait, self._expire)
 
@@ -151,9 +152,7 @@ class GatedCall:
         assert self._prepared is not None  # noqa: S101  # it is started once
         transport, request, timeouts = self._prepared
         self._prepared, self._started = None, True
-        self._call = transport.open(request, timeouts, _LeavingSink(self, self._sink), self.owner)
-        if self._paused:
-            self._call.pause()
+        self._begin(transport.open(request, timeouts, _LeavingSink(self, self._sink), self.owner))
 
     def refuse(self) -> None:
         """Fail in the next iteration of the loop: the caller of `open` does not have the call yet."""
@@ -171,16 +170,6 @@ class GatedCall:
         if not self.over:
             self.over = True
             self._gate.leave()
-
-    def pause(self) -> None:
-        self._paused = True
-        if self._call is not None:
-            self._call.pause()
-
-    def resume(self) -> None:
-        self._paused = False
-        if self._call is not None:
-            self._call.resume()
 
     def close(self) -> None:
         self._timer.cancel()
