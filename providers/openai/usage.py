@@ -53,14 +53,16 @@ def of_report(report: object, service_tier: object = None) -> Usage | None:
     within, spoken = _details(report, _INPUT_DETAILS), _details(report, _OUTPUT_DETAILS)
     cached, written, written_1h = _cached(report, within)
     cache = cached + written + written_1h
-    if _beside(cache, prompt, completion, total) or (total is None and _counts_as_anthropic(report)):
+    reasoned = _count(spoken, "reasoning_tokens") or _count(report, "reasoning_tokens")
+    shown = None if total is not None and total == prompt + (completion or 0) + reasoned else total
+    if _beside(cache, prompt, completion, shown) or (total is None and _counts_as_anthropic(report)):
         prompt += cache
     if prompt > MAX_TOKENS:
         return None
     output = max(completion or 0, (total or 0) - prompt)
     rest = prompt - cached - written - written_1h
     audio_in = min(_count(within, "audio_tokens"), rest)
-    reasoning = min(_count(spoken, "reasoning_tokens") or _count(report, "reasoning_tokens"), output)
+    reasoning = min(reasoned, output)
     audio_out = min(_count(spoken, "audio_tokens"), output - reasoning)
     tier = service_tier or report.get("service_tier")
     tier = "default" if tier in _DEFAULT_TIERS else tier
@@ -92,7 +94,10 @@ def _cached(report: Mapping[str, Any], within: Mapping[str, Any]) -> tuple[int, 
 
 
 def _beside(cache: int, prompt: int, completion: int | None, total: int | None) -> bool:
-    """Tell whether cached tokens are counted beside the input: they exceed it, or the total shows it."""
+    """Tell whether cached tokens are counted beside the input: they exceed it, or the total shows it.
+
+    A total that reasoning explains, which some count beside the output, shows nothing.
+    """
     return cache > prompt or bool(cache and completion is not None and total == prompt + cache + completion)
 
 

@@ -92,6 +92,10 @@ CASES = [
     (report(service_tier="standard"), {"service_tier": "default"}),
     (report(service_tier="on_demand"), {"service_tier": "default"}),
     (report(reasoning_tokens=7), {"reasoning_tokens": 7}),
+    (
+        report(cached_tokens=40, reasoning_tokens=40, total_tokens=160),
+        {"cached_tokens": 40, "output_tokens": 60, "reasoning_tokens": 40},
+    ),
     (report(server_tool_use={"web_search_requests": 3}), {"web_searches": 3}),
     (report(num_search_queries=2), {"web_searches": 2}),
     (report(server_tool_use_details={"web_search_requests": 0}), {"web_searches": 0}),
