@@ -47,7 +47,7 @@ def of(error: GatewayError) -> ErrorAnswer:
     return ErrorAnswer(
         status=TABLE[type(error)].status,
         message=error.message,
-        param=getattr(error, "param", "model" if isinstance(error, errors.ModelNotFound) else None),
+        param=getattr(error, "param", None),
         code=error.code if error.code in CODES else None,
         more=more,
         headers=headers(error),

@@ -164,9 +164,10 @@ class ModelNotFound(GatewayError):
 
     code = "model_not_found"
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, param: str = "model") -> None:
         super().__init__(f"The model '{model[:100]}' does not exist or is not active here. GET /v1/models lists all.")
         self.model = model
+        self.param = param
 
 
 class NotFound(GatewayError):

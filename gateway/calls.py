@@ -18,6 +18,7 @@ from domain.errors import (
     ContextLengthExceeded,
     GatewayError,
     InsufficientCredits,
+    ModelNotFound,
     RequestInvalid,
     ServiceUnavailable,
     UpstreamError,
@@ -152,7 +153,10 @@ class Calls:
         return candidates[0].request, candidates[0].model, together(candidates)
 
     async def candidates(self, request: ModelCall, payer: Admitted | None = None) -> list[Candidate]:
-        """Return the models that may answer, the preferred one first. Raises the first error if none may."""
+        """Return the models that may answer, the preferred one first.
+
+        Raises `ModelNotFound` for a name that is no model's, and the first other error if none may.
+        """
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
@@ -164,6 +168,8 @@ class Calls:
             try:
                 candidate = await self._candidate(request, name, payer)
                 able.setdefault(candidate.model.id, candidate)
+            except ModelNotFound:
+                raise ModelNotFound(name, "models" if name in names else "model") from None
             except GatewayError as error:
                 errors.append(error)
         if not able:

@@ -85,8 +85,8 @@ async def test_what_the_provider_calls_a_parameter_is_told_only_if_the_caller_se
         ({"messages": [{"role": "assistant", "tool_calls": ["x"]}]}, "messages[0].tool_calls"),
         ({"tools": [{"type": "web_search_preview"}]}, "tools[0].type"),
         ({"tools": ["x"]}, "tools[0].type"),
-        ({"models": ["dear/model"]}, "models"),
-        ({"route": "fallback"}, "route"),
+        ({"models": "test-plain"}, "models"),
+        ({"route": "nearest"}, "route"),
         ({"best_of": 20}, "best_of"),
         ({"response_format": {"x": deep(300)}}, None),
         ({"response_format": {"x": deep(300)}, "stream": True}, None),
@@ -98,6 +98,12 @@ async def test_odd_requests_are_named_and_refused(
     answer = await client.post(CHAT, json={"model": "test-plain", "messages": MESSAGES} | changes)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
+    assert await balance(client) == (1_000_000, 0)
+
+
+async def test_an_unknown_model_of_several_is_named(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(CHAT, json={"model": "test-plain", "messages": MESSAGES, "models": ["dear/model"]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "models")
     assert await balance(client) == (1_000_000, 0)
 
 
