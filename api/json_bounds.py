@@ -12,7 +12,8 @@ MAX_DEPTH = 250
 MAX_CONTAINERS = 100_000
 MAX_VALUES = 1_000_000
 MAX_STRINGS = 500_000
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""One that does not end is a string, too: else each quote inside it would be tried as a beginning."""
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 

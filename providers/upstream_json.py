@@ -17,7 +17,8 @@ MAX_VALUES = 1_000_000
 """The most objects, arrays and elements of them in one document."""
 MAX_DIGITS = 20
 """The digits of a 64-bit integer, with its sign."""
-_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""Also one that does not end: else each quote inside it would be tried as a beginning."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 

@@ -1,5 +1,7 @@
 """Request bodies: bounded before they are parsed, strict, their integers exact."""
 
+import time
+
 import orjson
 import pytest
 
@@ -80,3 +82,11 @@ def test_a_number_that_nobody_can_read_is_refused() -> None:
 def test_both_writers_sort_alike() -> None:
     assert json_text.dumps({"b": 2**70, "a": "ü"}, sort_keys=True) == '{"a":"ü","b":1180591620717411303424}'.encode()
     assert json_text.dumps({"b": 1, "a": "ü"}, sort_keys=True) == '{"a":"ü","b":1}'.encode()
+
+
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_string_that_does_not_end_is_looked_through_once(end: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(RequestInvalid):
+        json_object(b'{"' + b'\\"' * 1_000_000 + end)
+    assert time.process_time() - began < 5

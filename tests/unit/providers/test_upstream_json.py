@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import orjson
 import pytest
@@ -67,3 +68,10 @@ def test_integers_are_written_with_all_their_digits() -> None:
         == '{"a":12345678901234567890123,"b":"é"}'.encode()
     )
     assert upstream_json.written({"a": 1}) == b'{"a":1}'
+
+
+def test_a_text_that_does_not_end_is_looked_through_once() -> None:
+    began = time.process_time()
+    with pytest.raises(UpstreamError):
+        upstream_json.read(b"[" * (MAX_DEPTH + 1) + b'"' + b'\\"' * 1_000_000)
+    assert time.process_time() - began < 5
