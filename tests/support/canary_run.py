@@ -281,7 +281,9 @@ async def _purged(world: World, customer: Customer, left: Left) -> None:
     left.sealed = await _stored_bytes(world, customer)
     assert {sealed, wrapped} <= set(left.sealed)
     stored = [path for path in _objects(world, customer) if path.is_file()]
-    left.outputs = [content[len(content) // 2 :][:48] for content in map(Path.read_bytes, stored)]
+    media = world.stack.state / "media"
+    others = [path for path in media.rglob("*") if path.is_file() and path not in stored]
+    left.outputs = [only_in(path, others) for path in stored]
     assert len(left.outputs) == len(left.erased.jobs)
     started = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
     assert started.status_code == 202
@@ -305,6 +307,13 @@ async def _purged(world: World, customer: Customer, left: Left) -> None:
 
 def _objects(world: World, customer: Customer) -> Iterator[Path]:
     return (world.stack.state / "media" / customer.account_id.hex).rglob("*")
+
+
+def only_in(path: Path, others: Sequence[Path]) -> bytes:
+    """48 bytes of this file that no other has: demo outputs may have whole stretches alike."""
+    content, rest = path.read_bytes(), [other.read_bytes() for other in others]
+    windows = (content[place:][:48] for place in range(len(content) // 2, len(content) - 48, 7))
+    return next(window for window in windows if not any(window in other for other in rest))
 
 
 async def _stored_bytes(world: World, customer: Customer) -> dict[bytes, str]:
