@@ -7,14 +7,14 @@ from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
-from domain import pricing, usage
+from domain import pricing, tokens, usage
 from domain.catalog import Capability, Model, Route
 from domain.errors import GatewayError, UpstreamError
 from domain.ids import chat_id
 from domain.pricing import Usage
 from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
-from domain.tokens import InputTokens
+from domain.tokens import CountText, InputTokens
 from gateway import candidates, extras
 from gateway.candidates import Candidate
 from gateway.idempotency import IdempotentRequest
@@ -153,6 +153,14 @@ class Call:
     def counted(self) -> Usage:
         """The usage that passed through, by our own count."""
         return usage.counted(self.input.count, self.output.tokens)
+
+    def billed(self, report: Usage | None, text: str, count: CountText) -> tuple[Usage, int]:
+        """Return the usage of a whole answer, and its output tokens above the limit that was sent.
+
+        The call is not changed: nothing is delivered until it is settled.
+        """
+        believed = None if report is None else usage.believed(report, self.max_input)
+        return self.billable(believed or usage.counted(self.input.count, tokens.text_tokens(text, count)))
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
         """Return the usage without output above the limit that was sent, and the number of those tokens."""

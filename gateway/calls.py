@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from domain import pricing, tokens, usage
+from domain import pricing, tokens
 from domain.caller import AnyCaller
 from domain.catalog import Catalog, Model, Route
 from domain.errors import (
@@ -27,7 +27,7 @@ from domain.key_rules import NO_RULES, KeyRules
 from domain.limits import Limits
 from domain.meters import TokenPrices
 from domain.operations import Extend, Operation, Refund, Reserve, Settle, Void
-from domain.pricing import TextTerms, Usage
+from domain.pricing import TextTerms
 from domain.privacy import PrivacyClass
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
@@ -326,15 +326,6 @@ class Calls:
 
         owner = request.admitted.account_id if request.admitted else None
         return await self.turns.run_large(request.big, owner, count)
-
-    def billed(self, call: Call, report: Usage | None, text: str) -> tuple[Usage, int]:
-        """Return the usage of a whole answer, and its output tokens above the limit that was sent.
-
-        The call is not changed: nothing is delivered until it is settled.
-        """
-        believed = None if report is None else usage.believed(report, call.max_input)
-        counted = believed or usage.counted(call.input.count, tokens.text_tokens(text, self.count))
-        return call.billable(counted)
 
     async def settle(self, call: Call, charge: events.Settle) -> Closed:
         """Charge the call, once. Raises if it is not known to be committed: then the client must get an error.

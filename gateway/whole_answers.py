@@ -73,7 +73,8 @@ def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[Com
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
     answer = routed.answer(body)
-    used, above = calls.billed(call, answer.usage, "" if isinstance(answer, Embeddings) else answer.text)
+    text = "" if isinstance(answer, Embeddings) else answer.text
+    used, above = call.billed(answer.usage, text, calls.count)
     try:
         completed = _written(call, answer, used)
     except orjson.JSONEncodeError:  # nested deeper than any client could read
