@@ -21,6 +21,7 @@ from tests.support.ledger.operations import BATCH, calls
 from tests.support.ledger.orders import Heeded
 from tests.support.ledger.postgres import PostgresBank
 from tests.support.ledger.purge_machine import PurgeMachine
+from tests.support.ledger.world import ACCOUNTS
 
 FAULTS = ("kill_client", "terminate_backend", "lose_reply", "kill_backend")
 STEADY: dict[str, Any] = {
@@ -60,7 +61,13 @@ class PostgresMachine(PurgeMachine):
         self.explain([*heeded, *again, *unheard])
 
     def teardown(self) -> None:
-        self.postgres.close()
+        """End with the purge of an account: which steps chance chooses differs with the modules that are loaded."""
+        try:
+            self.purge_begins(ACCOUNTS[0])
+            self.purge_completes(ACCOUNTS[0])
+            self.books_are_as_they_must_be()
+        finally:
+            self.postgres.close()
 
 
 @pytest.fixture(scope="module")
