@@ -5,6 +5,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx2
 import psycopg
@@ -75,14 +76,15 @@ def agents() -> Environment:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A folder with a home of its own, and the file to mend in another one beside it."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "notes.txt").write_text("teh notes\n")
-    (tmp_path / "home").mkdir()
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    return tmp_path
+def work() -> Iterator[Path]:
+    """A folder with a home, and the project with the file to mend. Not among the stacks' files, which are searched."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "home").mkdir()
+        (folder / "project").mkdir()
+        (folder / "project" / "notes.txt").write_text("teh notes\n")
+        subprocess.run(["git", "init", "--quiet"], cwd=folder / "project", check=True)
+        yield folder
 
 
 def finish(command: list[str], work: Path, agents: Environment, variables: dict[str, str]) -> str:

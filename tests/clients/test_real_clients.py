@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -115,13 +116,17 @@ def stack(
 
 
 @pytest.fixture(scope="module")
-def node_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs where Node.js finds their packages: it looks for `node_modules` beside the file."""
-    folder = tmp_path_factory.mktemp("node")
-    for path in PROGRAMS.glob("*.mjs"):
-        (folder / path.name).write_text(path.read_text())
-    (folder / "node_modules").symlink_to(environment("node").folder / "node_modules")
-    return folder
+def node_programs() -> Iterator[Path]:
+    """The programs where Node.js finds their packages: it looks for `node_modules` beside the file.
+
+    Not among the stacks' files: those are searched for what the programs send.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for path in PROGRAMS.glob("*.mjs"):
+            (folder / path.name).write_text(path.read_text())
+        (folder / "node_modules").symlink_to(environment("node").folder / "node_modules")
+        yield folder
 
 
 @dataclass(frozen=True)

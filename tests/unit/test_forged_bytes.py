@@ -32,7 +32,9 @@ COOKIES, BROWSERS = VisitorCookies(KEYS), KnownBrowsers(KEYS)
 SIGNER = SigningKey(b"r" * 32)
 RECEIPT = SIGNER.sign({"number": 1, "previous": None, "subject": SIGNER.subject(ANN), "erased": {"messages": 3}})
 TOKEN, SECRET, SLUG = keys.mint(b"k" * 32), sessions.secret(b"c" * 32), shares.slug_of(b"g" * shares.SLUG_ENTROPY_BYTES)
-RAW, HEADER = stripe_events.signed(stripe_events.event("product.created", {"id": "prod_1"}))
+TOMORROW = int(datetime.now(UTC).timestamp()) + 86_400
+"""Signed when the tests are collected, and valid for as long as they run: an old signature is not taken."""
+RAW, HEADER = stripe_events.signed(stripe_events.event("product.created", {"id": "prod_1"}), timestamp=TOMORROW)
 
 
 def spellings(genuine: str) -> Iterator[str]:
