@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,15 +10,15 @@ from aiohttp import web
 
 
 @dataclass(slots=True)
-class ThreadedApp:
+class ThreadedApp(ABC):
     """A base class: `routes` adds the handlers. It listens on a free port of the loopback as long as it is entered."""
 
     port: int = 0
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
 
-    def routes(self, app: web.Application) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def routes(self, app: web.Application) -> None: ...
 
     def stopping(self) -> None:
         """Release handlers that wait. Called before the server stops."""
