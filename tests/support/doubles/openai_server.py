@@ -63,8 +63,6 @@ class OpenAIServer(ThreadedApp):
     seen: list[Seen] = field(default_factory=list)
     aborted: threading.Event = field(default_factory=threading.Event)
     """Set when a client closed a stream before it was done."""
-    release: threading.Event = field(default_factory=threading.Event)
-    """What the `hang` models wait for."""
 
     @property
     def url(self) -> str:
@@ -75,9 +73,6 @@ class OpenAIServer(ThreadedApp):
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/v1/completions", self._complete)
         app.router.add_post("/v1/models/{model}:batchEmbedContents", self._embed_as_gemini)
-
-    def stopping(self) -> None:
-        self.release.set()
 
     async def _embed_as_gemini(self, request: web.Request) -> web.Response:
         body = await request.json()

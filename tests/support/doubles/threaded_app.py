@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from aiohttp import web
@@ -14,14 +14,13 @@ class ThreadedApp(ABC):
     """A base class: `routes` adds the handlers. It listens on a free port of the loopback as long as it is entered."""
 
     port: int = 0
+    release: threading.Event = field(default_factory=threading.Event)
+    """What handlers may wait for. It is set before the server stops."""
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
 
     @abstractmethod
     def routes(self, app: web.Application) -> None: ...
-
-    def stopping(self) -> None:
-        """Release handlers that wait. Called before the server stops."""
 
     def __enter__(self) -> Self:
         started = threading.Event()
@@ -33,7 +32,7 @@ class ThreadedApp(ABC):
     def __exit__(self, *_: object) -> None:
         assert self._loop is not None
         assert self._thread is not None
-        self.stopping()
+        self.release.set()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
