@@ -45,32 +45,32 @@ class Plan:
 
 def wish(body: Mapping[str, Any]) -> Wish:
     """Read what a request asks for. Raises `RequestInvalid` for a value that is none."""
-    asked = Wish(names=tuple(name for name in FIELDS if body.get(name) is not None))
-    asked.hidden = body.get("include_reasoning") is False
-    _take_effort(asked, body.get("reasoning_effort"), "reasoning_effort")
+    requested = Wish(names=tuple(name for name in FIELDS if body.get(name) is not None))
+    requested.hidden = body.get("include_reasoning") is False
+    _take_effort(requested, body.get("reasoning_effort"), "reasoning_effort")
     reasoning = body.get("reasoning")
     if isinstance(reasoning, Mapping):
-        _take_effort(asked, reasoning.get("effort"), "reasoning.effort")
-        asked.budget = _budget(reasoning.get("max_tokens"), "reasoning.max_tokens") or asked.budget
+        _take_effort(requested, reasoning.get("effort"), "reasoning.effort")
+        requested.budget = _budget(reasoning.get("max_tokens"), "reasoning.max_tokens") or requested.budget
         if isinstance(reasoning.get("enabled"), bool):
-            asked.on = reasoning["enabled"]
-        asked.hidden = asked.hidden or reasoning.get("exclude") is True
+            requested.on = reasoning["enabled"]
+        requested.hidden = requested.hidden or reasoning.get("exclude") is True
     thinking = body.get("thinking")
     if isinstance(thinking, Mapping):
-        asked.budget = _budget(thinking.get("budget_tokens"), "thinking.budget_tokens") or asked.budget
-        asked.on = thinking.get("type") != "disabled"
-    if asked.on is None and (asked.effort or asked.budget):
-        asked.on = True
-    return asked
+        requested.budget = _budget(thinking.get("budget_tokens"), "thinking.budget_tokens") or requested.budget
+        requested.on = thinking.get("type") != "disabled"
+    if requested.on is None and (requested.effort or requested.budget):
+        requested.on = True
+    return requested
 
 
-def _take_effort(asked: Wish, value: object, where: str) -> None:
+def _take_effort(requested: Wish, value: object, where: str) -> None:
     if value is None:
         return
     if value == "none":
-        asked.on = False
+        requested.on = False
     elif isinstance(value, str) and value in _SHARES:
-        asked.effort = value
+        requested.effort = value
     else:
         raise invalid(where, f"must be one of none, {', '.join(_SHARES)}.")
 
@@ -83,28 +83,30 @@ def _budget(value: object, where: str) -> int | None:
     return value
 
 
-def plan(asked: Wish, rules: ModelRules, limit: int, *, possible: bool, budgeted: bool) -> Plan:
+def plan(requested: Wish, rules: ModelRules, limit: int, *, possible: bool, budgeted: bool) -> Plan:
     """Decide what is sent. The output limit stays above the budget.
 
     `possible`: thinking may follow at all; `budgeted`: it may with a budget, which a turn that was begun without
     thinking does not take.
     """
-    if asked.on is None:
+    if requested.on is None:
         return Plan()
-    if asked.on is False:
+    if requested.on is False:
         return Plan() if rules.thinking is Thinking.MANUAL else Plan({"type": "disabled"})
-    fixed = asked.budget is not None and budgeted and limit > MIN_BUDGET
+    fixed = requested.budget is not None and budgeted and limit > MIN_BUDGET
     adaptive = rules.thinking is Thinking.ADAPTIVE or (rules.thinking is Thinking.EITHER and not fixed)
     if adaptive:
-        effort = rules.effort(asked.effort) if asked.effort else None
+        effort = rules.effort(requested.effort) if requested.effort else None
         if not possible:
-            return Plan(None, effort, () if effort else asked.names)
-        shown = {} if rules.thinking is Thinking.EITHER else {"display": "omitted" if asked.hidden else "summarized"}
+            return Plan(None, effort, () if effort else requested.names)
+        shown = (
+            {} if rules.thinking is Thinking.EITHER else {"display": "omitted" if requested.hidden else "summarized"}
+        )
         return Plan({"type": "adaptive", **shown}, effort)
     if not (possible and budgeted) or limit <= MIN_BUDGET:
-        return Plan(dropped=asked.names)
-    share = int(limit * _SHARES[asked.effort or "medium"])
-    budget = asked.budget if asked.budget is not None else min(share, _MAX_SHARED_BUDGET)
+        return Plan(dropped=requested.names)
+    share = int(limit * _SHARES[requested.effort or "medium"])
+    budget = requested.budget if requested.budget is not None else min(share, _MAX_SHARED_BUDGET)
     return Plan({"type": "enabled", "budget_tokens": min(max(budget, MIN_BUDGET), limit - 1)})
 
 

@@ -59,8 +59,8 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
     made = {**extra, **made, "model": call.model, "max_tokens": call.output_limit}
     if call.stream:
         made["stream"] = True
-    asked = [name for name in dropped if name not in _READ_WITHIN and not _is_neutral(body, name)]
-    return made, tuple(dict.fromkeys([*asked, *lost]))
+    named = [name for name in dropped if name not in _READ_WITHIN and not _is_neutral(body, name)]
+    return made, tuple(dict.fromkeys([*named, *lost]))
 
 
 def _check(call: ChatCall, body: Mapping[str, Any]) -> None:
@@ -92,8 +92,8 @@ def _think(
 ) -> reasoning.Plan:
     forced = made.get("tool_choice", {}).get("type") in ("any", "tool")
     possible = not forced and talk.turns[-1]["role"] == "user"
-    asked = reasoning.wish(body)
-    plan = reasoning.plan(asked, model, limit, possible=possible, budgeted=possible and talk.may_think)
+    requested = reasoning.wish(body)
+    plan = reasoning.plan(requested, model, limit, possible=possible, budgeted=possible and talk.may_think)
     if plan.thinking is not None:
         made["thinking"] = plan.thinking
     if plan.effort is not None:

@@ -291,10 +291,10 @@ async def test_one_account_alone_stops_waiting_for_a_provider_that_hangs(
 
 
 async def test_calls_take_turns_at_a_capped_provider(owner: AccountClient, server: MisbehavingServer) -> None:
-    server.most_running = 0
+    server.max_running = 0
     answers: list[httpx2.Response] = await asyncio.gather(*[owner.chat("capped", stream=True) for _ in range(5)])
     assert [answer.status_code for answer in answers] == [200] * 5
-    assert server.most_running == 1
+    assert server.max_running == 1
     assert await spent(owner) == 5 * COST
 
 

@@ -73,7 +73,7 @@ class MisbehavingServer:
     keys: list[str] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     running: int = 0
-    most_running: int = 0
+    max_running: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
 
@@ -114,7 +114,7 @@ class MisbehavingServer:
             self.keys.append(key)
             self.requests[body["model"]] += 1
             self.running += 1
-            self.most_running = max(self.most_running, self.running)
+            self.max_running = max(self.max_running, self.running)
             try:
                 if body["model"] == "hang":
                     await reader.read()
