@@ -272,6 +272,7 @@ def test_what_is_left_out_counts_as_an_attempt_and_takes_none_of_other_routes() 
     names = (frozenset({str(number)}) for number in range(100))
     attempts = machine.attempts([ONE, TWO], lambda _route, _error: True)
     made = [places(attempts.next())]
+    error = of_status(UpstreamRefused(), 400)
     for name in names:
         error = of_status(UpstreamRefused(), 400)
         error.unsupported = name
