@@ -3,11 +3,13 @@
 The one place that decides this, for streams and whole answers alike. There is no attempt after the first output, and
 none for a request that the provider refuses. What an attempt has shown goes into `gateway.route_states`.
 
+    a field that is not taken  the same route, without it (`gateway.call.Call.again`)
     a failed key               the next key of the provider, on the same route
     any other failure          the next route whose breaker is closed; those whose keys all rest come last
     no such route              one more attempt on the best route that failed for a passing reason, after a pause
 """
 
+import asyncio
 import math
 import random
 import time
@@ -30,7 +32,7 @@ Again = Callable[[Route, GatewayError], bool]
 """Tells whether the same route is to be asked again after an error, in another way: `gateway.call.Call.again`."""
 
 MAX_ATTEMPTS = 8
-"""Attempts of one call, keys and routes together."""
+"""Attempts of one call: keys, routes and fields left out, together."""
 LAST_BEGIN_SECONDS = 100.0
 """No attempt begins later than this after the first one: longer than one wait for a first byte, shorter than two."""
 RETRY_SECONDS = 0.3
@@ -129,6 +131,21 @@ class Attempts:
         self._present: Attempt | None = None
         self._first_at = self._began = 0.0
         self._output_at: float | None = None
+        self._last = False
+        self._pausing: asyncio.Future[None] | None = None
+
+    def no_more(self) -> None:
+        """Nobody waits for the answer: the attempt under way is the last one."""
+        self._last = True
+        if self._pausing is not None and not self._pausing.done():
+            self._pausing.set_result(None)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait before an attempt. False if nobody waits for its answer by then."""
+        if not self._last:
+            self._pausing = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._pausing], timeout=seconds)
+        return not self._last
 
     def next(self) -> Attempt | None:
         """The first attempt. If no route's breaker is closed, it is on the one that opens first."""
@@ -157,11 +174,15 @@ class Attempts:
         """The attempt after one that failed with `error`. None means that the client gets the error."""
         if (present := self._present) is None:
             return None
-        if not produced and error.unsupported and self._in_another_way(present.route, error):
-            return Attempt(present.route, present.key)
         why, now = route_states.failure(error), self._clock()
+        over = produced or self._last or now - self._first_at > LAST_BEGIN_SECONDS
+        another_way = not over and self._count < MAX_ATTEMPTS and error.unsupported
+        if another_way and self._in_another_way(present.route, error):
+            self._count += 1
+            self._raise_limit()
+            return Attempt(present.route, present.key)
         self._count_failure(present, error, why, now)
-        if produced or why is Failure.REFUSED or now - self._first_at > LAST_BEGIN_SECONDS:
+        if over or why is Failure.REFUSED:
             return None
         if why in _OF_THE_KEY and (attempt := self._next_key(present, now)):
             return attempt
@@ -179,8 +200,12 @@ class Attempts:
         key = self._states.ring(route.provider).next(keys_of(route), now, self._account, frozenset(tried))
         if key is None:
             return None
-        self._limit += 1
+        self._raise_limit()
         return self._begin(route, now, key=key)
+
+    def _raise_limit(self) -> None:
+        """An attempt on the same route takes none of the attempts that there are for others."""
+        self._limit = min(self._limit + 1, MAX_ATTEMPTS)
 
     def _again(self, now: float) -> Attempt | None:
         """One more attempt on a route that was tried, the first of those with a short pause."""
@@ -256,6 +281,9 @@ async def first_answer(attempts: Attempts, faults: RouteFaults, ask: Callable[[A
     error: GatewayError = UpstreamError()
     while attempt is not None:
         try:
+            if attempt.pause and not await attempts.wait(attempt.pause):
+                attempts.abandoned()
+                break
             return await ask(attempt)
         except Exception as fault:
             error = faults.error(attempt.route, fault)

@@ -1,5 +1,6 @@
 """Which attempt follows which, over a clock and chance of the test."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -303,3 +304,57 @@ def test_a_request_on_which_a_provider_hangs_up_closes_the_route_for_its_account
         attempts.next()
         attempts.after(error)
     assert [machine.states.admits(ONE, who, clock.now) for who in ("a", "b")] == [False, not unreached]
+
+
+async def test_no_attempt_begins_when_nobody_waits() -> None:
+    machine, _ = router()
+    attempts = attempts_on(machine, [ONE, TWO])
+    attempts.next()
+    attempts.no_more()
+    assert attempts.after(BROKEN) is None
+
+
+async def test_who_leaves_in_a_pause_ends_it() -> None:
+    machine, _ = router()
+    attempts, made = attempts_on(machine, [ONE]), list[Attempt]()
+
+    async def ask(attempt: Attempt) -> str:
+        made.append(attempt)
+        raise SOON
+
+    answering = asyncio.create_task(routing.first_answer(attempts, routing.RouteFaults(), ask))
+    await asyncio.sleep(0)
+    attempts.no_more()
+    with pytest.raises(UpstreamBusy):
+        await asyncio.wait_for(answering, 1)
+    assert len(made) == 1
+
+
+def test_what_is_left_out_counts_as_an_attempt_and_takes_none_of_other_routes() -> None:
+    """A provider that names another field each time is not asked for ever."""
+    machine, _ = router()
+    names = (frozenset({str(number)}) for number in range(100))
+    attempts = machine.attempts([ONE, TWO], lambda _route, _error: True)
+    made = [places(attempts.next())]
+    error = of_status(UpstreamRefused(), 400)
+    for name in names:
+        error = of_status(UpstreamRefused(), 400)
+        error.unsupported = name
+        if (attempt := attempts.after(error)) is None:
+            break
+        made.append(places(attempt))
+    assert made == ["one"] * routing.MAX_ATTEMPTS
+    attempts = machine.attempts([ONE, TWO], lambda _route, _error: True)
+    attempts.next()
+    attempts.after(error)
+    assert places(attempts.after(BROKEN)) == "two"
+
+
+def test_keys_and_routes_together_are_no_more_than_the_most_attempts() -> None:
+    machine, _ = router()
+    routes = [keyed(f"p{number}", 2) for number in range(routing.MAX_ATTEMPTS)]
+    attempts, count = attempts_on(machine, routes), 1
+    attempts.next()
+    while attempts.after(of_status(UpstreamError(), 401)) is not None:
+        count += 1
+    assert count == routing.MAX_ATTEMPTS
