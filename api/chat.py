@@ -28,6 +28,7 @@ from gateway import replays, whole_answers
 from gateway.call import Call
 from gateway.calls import BIG_BODY
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
+from gateway.routing import Attempts
 from gateway.wire import Bill, ModelCall
 
 _REPLAYED = [(name.encode(), value.encode()) for name, value in idempotency.REPLAYED.items()]
@@ -40,6 +41,16 @@ SCOPE = "chat"
 class _Request:
     call: ModelCall
     idempotent: IdempotentRequest | ImplicitRequest
+
+
+class WholeAnswerClient:
+    """Implements `api.exchange.StreamClient`: when the client has left, no further provider is asked."""
+
+    def __init__(self, attempts: Attempts) -> None:
+        self.gone = attempts.no_more
+
+    def writable(self) -> None:
+        """A whole answer is written in one piece."""
 
 
 class ChatEndpoint:
@@ -96,6 +107,7 @@ class ChatEndpoint:
                 writer = LateWriter(lambda: make(call.head))
             await client.serve(resources.calls.stream(call, writer, client))
         else:
+            exchange.listen(WholeAnswerClient(call.attempts))
             answer, bill = await whole_answers.answer(resources.calls, call)
             try:
                 written = whole(replace(answer, request=call.request), bill)

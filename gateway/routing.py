@@ -3,11 +3,13 @@
 The one place that decides this, for streams and whole answers alike. There is no attempt after the first output, and
 none for a request that the provider refuses. What an attempt has shown goes into `gateway.route_states`.
 
+    a field that is not taken  the same route, without it (`gateway.call.Call.again`)
     a failed key               the next key of the provider, on the same route
     any other failure          the next route whose breaker is closed; those whose keys all rest come last
     no such route              one more attempt on the best route that failed for a passing reason, after a pause
 """
 
+import asyncio
 import math
 import random
 import time
@@ -30,7 +32,7 @@ Again = Callable[[Route, GatewayError], bool]
 """Tells whether the same route is to be asked again after an error, in another way: `gateway.call.Call.again`."""
 
 MAX_ATTEMPTS = 8
-"""Attempts of one call, keys and routes together."""
+"""Attempts of one call: keys, routes and fields left out, together."""
 LAST_BEGIN_SECONDS = 100.0
 """No attempt begins later than this after the first one: longer than one wait for a first byte, shorter than two."""
 RETRY_SECONDS = 0.3
@@ -41,6 +43,10 @@ SLOW_SECONDS = 10.0
 """A client that leaves before the first output counts as a timeout of the route after this time."""
 SLOW_TIMES = 5
 """And after so many times the usual wait for the first output."""
+_OF_THE_KEY = frozenset({Failure.KEY, Failure.FORBIDDEN, Failure.RATE_LIMIT})
+"""After these, another key of the provider may be answered."""
+_SHOWS_NOTHING = frozenset({Failure.REFUSED, Failure.FULL, Failure.KEY, Failure.RATE_LIMIT})
+"""These say nothing of the route's health."""
 _PASSING = frozenset({Failure.CONNECTION, Failure.SERVER, Failure.RATE_LIMIT})
 
 
@@ -125,6 +131,21 @@ class Attempts:
         self._present: Attempt | None = None
         self._first_at = self._began = 0.0
         self._output_at: float | None = None
+        self._last = False
+        self._pausing: asyncio.Future[None] | None = None
+
+    def no_more(self) -> None:
+        """Nobody waits for the answer: the attempt under way is the last one."""
+        self._last = True
+        if self._pausing is not None and not self._pausing.done():
+            self._pausing.set_result(None)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait before an attempt. False if nobody waits for its answer by then."""
+        if not self._last:
+            self._pausing = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._pausing], timeout=seconds)
+        return not self._last
 
     def next(self) -> Attempt | None:
         """The first attempt. If no route's breaker is closed, it is on the one that opens first."""
@@ -144,7 +165,7 @@ class Attempts:
         resting = None
         for place, route in enumerate(self._left):
             if self._states.admits(route, self._account, now):
-                if self._states.has_key(route, now):
+                if self._states.has_key(route, self._account, now):
                     return place
                 resting = place if resting is None else resting
         return resting
@@ -153,13 +174,17 @@ class Attempts:
         """The attempt after one that failed with `error`. None means that the client gets the error."""
         if (present := self._present) is None:
             return None
-        if not produced and error.unsupported and self._in_another_way(present.route, error):
-            return Attempt(present.route, present.key)
         why, now = route_states.failure(error), self._clock()
+        over = produced or self._last or now - self._first_at > LAST_BEGIN_SECONDS
+        another_way = not over and self._count < MAX_ATTEMPTS and error.unsupported
+        if another_way and self._in_another_way(present.route, error):
+            self._count += 1
+            self._raise_limit()
+            return Attempt(present.route, present.key)
         self._count_failure(present, error, why, now)
-        if produced or why is Failure.REFUSED or now - self._first_at > LAST_BEGIN_SECONDS:
+        if over or why is Failure.REFUSED:
             return None
-        if why in (Failure.KEY, Failure.RATE_LIMIT) and (attempt := self._next_key(present, now)):
+        if why in _OF_THE_KEY and (attempt := self._next_key(present, now)):
             return attempt
         if self._count >= self._limit:
             return None
@@ -172,11 +197,15 @@ class Attempts:
         route, tried = present.route, self._keys[present.route.provider.name]
         if self._count >= MAX_ATTEMPTS or len(tried) >= keys_of(route):
             return None
-        key = self._states.ring(route.provider).next(keys_of(route), now, frozenset(tried))
+        key = self._states.ring(route.provider).next(keys_of(route), now, self._account, frozenset(tried))
         if key is None:
             return None
-        self._limit += 1
+        self._raise_limit()
         return self._begin(route, now, key=key)
+
+    def _raise_limit(self) -> None:
+        """An attempt on the same route takes none of the attempts that there are for others."""
+        self._limit = min(self._limit + 1, MAX_ATTEMPTS)
 
     def _again(self, now: float) -> Attempt | None:
         """One more attempt on a route that was tried, the first of those with a short pause."""
@@ -190,7 +219,7 @@ class Attempts:
 
     def _begin(self, route: Route, now: float, *, key: int | None = None, wait: float = 0.0) -> Attempt:
         if key is None:
-            key = self._states.key(route, now)
+            key = self._states.key(route, self._account, now)
         self._keys.setdefault(route.provider.name, set()).add(key)
         state = self._states.of(route)
         state.requests += 1
@@ -205,8 +234,9 @@ class Attempts:
         state.errors[why] += 1
         self._present = None
         if (seconds := route_states.rest_seconds(error, why)) is not None:
-            self._states.ring(present.route.provider).rest(present.key, now + seconds)
-        if why in (Failure.REFUSED, Failure.FULL, Failure.KEY, Failure.RATE_LIMIT):
+            ring, for_all = self._states.ring(present.route.provider), route_states.is_sure(error)
+            ring.rest(present.key, seconds, now, self._account, for_all=for_all)
+        if why in _SHOWS_NOTHING:
             state.breaker.let_go(self._account)
         else:
             unreached = isinstance(error, UpstreamError) and error.unreached
@@ -224,7 +254,7 @@ class Attempts:
         first_output = None if self._output_at is None else self._output_at - self._began
         state.answered(now - self._began, first_output, output_tokens)
         state.breaker.succeeded(self._account, self._began, now)
-        self._states.ring(present.route.provider).works(present.key)
+        self._states.ring(present.route.provider).works(present.key, self._account)
 
     def abandoned(self) -> None:
         """The call ends for a reason that is not the provider's. It may have been slow, so that its client has left."""
@@ -251,6 +281,9 @@ async def first_answer(attempts: Attempts, faults: RouteFaults, ask: Callable[[A
     error: GatewayError = UpstreamError()
     while attempt is not None:
         try:
+            if attempt.pause and not await attempts.wait(attempt.pause):
+                attempts.abandoned()
+                break
             return await ask(attempt)
         except Exception as fault:
             error = faults.error(attempt.route, fault)

@@ -1,4 +1,8 @@
-"""A call that is answered in one piece: it runs to its end and is billed, also when its client has left meanwhile."""
+"""A call that is answered in one piece.
+
+When its client has left, the attempt under way runs to its end and is billed, as its provider bills it. If it fails,
+there is no other one (`Attempts.no_more`), and the hold is released.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -50,8 +54,6 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
 
     async def ask(attempt: Attempt) -> tuple[CompletedAnswer, Settle]:
         call.begin(attempt)
-        if attempt.pause:
-            await asyncio.sleep(attempt.pause)
         upstream = calls.upstream_of(call, attempt.route).keyed(attempt.key)
         routed = call.on_route(attempt.route, upstream)
         request = await calls.turns.run_large(call.request.big, call.reserved.account_id, routed.request)

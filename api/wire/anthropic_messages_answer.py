@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from api.wire import anthropic_reasoning as reasoning
+from api.wire import anthropic_messages_reasoning as reasoning
 from api.wire.base import ErrorAnswer
 from domain.ids import message_id
 from domain.pricing import Usage

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from api.wire import anthropic_messages_answer as answer
-from api.wire import anthropic_reasoning as reasoning
+from api.wire import anthropic_messages_reasoning as reasoning
 
 Event = Callable[..., bytes]
 _MARK = re.compile(r'[{}\[\]"]|\\.?', re.DOTALL)

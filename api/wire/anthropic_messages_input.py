@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from api.wire import anthropic_blocks as blocks
-from api.wire import anthropic_reasoning as reasoning
+from api.wire import anthropic_messages_content as blocks
+from api.wire import anthropic_messages_reasoning as reasoning
 from api.wire import values
 from domain import json_text
 

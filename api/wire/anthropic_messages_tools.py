@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.wire import anthropic_blocks as blocks
+from api.wire import anthropic_messages_content as blocks
 from api.wire import values
 
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}

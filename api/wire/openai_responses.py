@@ -1,7 +1,7 @@
-"""`POST /v1/responses`: OpenAI's Responses without a store. `responses_stream` writes the answers.
+"""`POST /v1/responses`: OpenAI's Responses without a store. `openai_responses_stream` writes the answers.
 
-A request is translated into OpenAI's chat (`responses_input`, `responses_tools`). As its client wrote it, it goes to a
-provider that speaks this wire too.
+A request is translated into OpenAI's chat (`openai_responses_input`, `openai_responses_tools`). As its client wrote it,
+it goes to a provider that speaks this wire too.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from typing import Any
 
 from api import errors, openapi_responses
 from api.wire import fields as wire_fields
-from api.wire import openai_chat, responses_stream, responses_tools
+from api.wire import openai_chat, openai_responses_stream, openai_responses_tools
 from api.wire.base import EVENT_STREAM, JSON
-from api.wire.responses_input import Conversation
+from api.wire.openai_responses_input import Conversation
 from domain.errors import RequestInvalid
 from domain.pricing import MAX_TOKENS
 from domain.request_fields import NEVER_SENT
@@ -80,16 +80,16 @@ class OpenAIResponses:
         return parse(body)
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
-        return responses_stream.whole(answer, bill)
+        return openai_responses_stream.whole(answer, bill)
 
     def writer(self, head: Head) -> StreamWriter:
-        return responses_stream.ResponseStream(head)
+        return openai_responses_stream.ResponseStream(head)
 
 
 def parse(body: dict[str, Any]) -> ModelCall:
     """Read a request. Raises `RequestInvalid` that names the first wrong field."""
     _check(body)
-    conversation, tools = _conversation(body), responses_tools.read(body)
+    conversation, tools = _conversation(body), openai_responses_tools.read(body)
     fields = {name: value for name, value in body.items() if name in _PASSED | _OF_THE_CALLER and value is not None}
     fields |= {"model": body.get("model"), "messages": conversation.messages, "stream": body.get("stream")}
     fields |= _tools(tools) | _formats(body) | _logprobs(body)
@@ -155,7 +155,7 @@ def _conversation(body: Mapping[str, Any]) -> Conversation:
     return conversation
 
 
-def _tools(tools: responses_tools.Tools) -> dict[str, Any]:
+def _tools(tools: openai_responses_tools.Tools) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if tools.functions:
         fields["tools"] = tools.functions

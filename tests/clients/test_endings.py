@@ -207,6 +207,19 @@ async def test_the_client_of_a_whole_answer_leaves(owner: AccountClient, upstrea
     assert charge(receipt) == FULL
 
 
+async def test_no_other_attempt_is_made_for_a_client_that_has_left(owner: AccountClient, upstream: Paced) -> None:
+    asking = asyncio.create_task(owner.chat("drain-fails-late"))
+    assert await eventually(lambda: _is(len(upstream.seen) == 1))
+    asking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(0.2)  # until the server knows
+    upstream.release.set()
+    (receipt,) = await ended(owner)
+    assert (receipt["state"], kinds(receipt)) == ("void", ["hold", "release"])
+    assert len(upstream.seen) == 1
+
+
 async def test_a_stream_is_cut_when_not_each_of_its_choices_has_ended(owner: AccountClient, upstream: Paced) -> None:
     upstream.release.set()
     body = {"model": "stop-one-of-two-cut", **QUESTION, "stream": True, "n": 2, "max_tokens": 500}

@@ -58,6 +58,8 @@ class Paced(OpenAIServer):
 
     async def _whole(self, body: dict[str, Any]) -> web.Response:
         await asyncio.to_thread(self.release.wait, 30)
+        if body["model"] == "fails-late":
+            return web.json_response({"error": {"message": "SECRET"}}, status=500)
         return await super()._whole(body)
 
     async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -44,5 +45,5 @@ async def test_an_answer_that_cannot_be_written_costs_nothing(
     made.request = type(made.request)("m", {}, stream=stream)
     endpoint = ChatEndpoint(cast(ClientWire, SimpleNamespace(content_type="a/b", whole=broken, writer=broken)))
     with pytest.raises(TypeError):
-        await endpoint._call(cast(Resources, SimpleNamespace(calls=ended)), made, cast(Exchange, None))
+        await endpoint._call(cast(Resources, SimpleNamespace(calls=ended)), made, Mock(spec=Exchange))
     assert ended.how == [how]

@@ -1,5 +1,6 @@
 """Which attempt follows which, over a clock and chance of the test."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -152,13 +153,29 @@ def test_an_open_route_is_no_fallback_when_something_was_tried() -> None:
     assert places(attempts.after(BROKEN)) == "one"
 
 
-@pytest.mark.parametrize(("error", "rest"), [(401, 600), (402, 600), (403, 60)])
-def test_a_key_that_is_not_accepted_rests_for_all_models_and_the_next_one_answers(error: int, rest: float) -> None:
+def forbidden(*, blames_key: bool) -> UpstreamError:
+    error = of_status(UpstreamError(), 403)
+    error.blames_key = blames_key
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "rest"),
+    [
+        (of_status(UpstreamError(), 401), 600),
+        (of_status(UpstreamError(), 402), 600),
+        (of_status(UpstreamError(), 429), 600),
+        (forbidden(blames_key=True), 60),
+    ],
+)
+def test_a_key_that_is_not_accepted_rests_for_all_models_and_the_next_one_answers(
+    error: UpstreamError, rest: float
+) -> None:
     machine, clock = router()
     two_keys = keyed("two-keys", 2)
     attempts = attempts_on(machine, [two_keys])
     assert attempts.next() == Attempt(two_keys, 0)
-    assert attempts.after(of_status(UpstreamError(), error)) == Attempt(two_keys, 1)
+    assert attempts.after(error) == Attempt(two_keys, 1)
     attempts.succeeded(5)
     other_model = two_keys.model_copy(update={"model": "other"})
     for _ in range(3):
@@ -166,6 +183,54 @@ def test_a_key_that_is_not_accepted_rests_for_all_models_and_the_next_one_answer
     clock.now += rest + 1
     assert attempts_on(machine, [two_keys]).next() == Attempt(two_keys, 0)
     assert machine.states.of(two_keys).breaker.admits(None, clock.now)
+
+
+def key_of(machine: Router, account: str) -> int:
+    attempt = attempts_on(machine, [keyed("two-keys", 2)], account).next()
+    assert attempt is not None
+    return attempt.key
+
+
+@pytest.mark.parametrize(
+    ("error", "own", "others"),
+    [
+        (of_status(UpstreamError(), 401), True, True),
+        (of_status(UpstreamError(), 402), True, False),
+        (of_status(UpstreamError(), 429), True, False),
+        (BUSY, True, False),
+        (forbidden(blames_key=True), True, False),
+        (forbidden(blames_key=False), False, False),
+    ],
+)
+def test_a_key_rests_for_others_when_two_accounts_have_seen_why(error: UpstreamError, own: bool, others: bool) -> None:
+    machine, _ = router()
+    two_keys = keyed("two-keys", 2)
+
+    def fails(account: str) -> None:
+        attempts = attempts_on(machine, [two_keys], account)
+        while (attempt := attempts.next()) is None or attempt.key:
+            attempts = attempts_on(machine, [two_keys], account)
+        attempts.after(error)
+
+    def rests(account: str) -> bool:
+        return 0 not in {key_of(machine, account) for _ in range(2)}
+
+    fails("a")
+    assert (rests("a"), rests("b")) == (own, others)
+    if not others:
+        fails("b")
+        assert rests("c") is own
+
+
+def test_a_403_that_does_not_blame_the_key_counts_for_its_account() -> None:
+    machine, clock = router()
+    for _ in range(3):
+        attempts = attempts_on(machine, [ONE, TWO], "a")
+        attempts.next()
+        assert places(attempts.after(forbidden(blames_key=False))) == "two"
+        attempts.succeeded(1)
+    assert [machine.states.admits(ONE, who, clock.now) for who in ("a", "b")] == [False, True]
+    assert machine.states.of(ONE).errors == {Failure.FORBIDDEN: 3}
 
 
 def test_a_limited_key_rests_as_long_as_the_provider_says() -> None:
@@ -239,3 +304,57 @@ def test_a_request_on_which_a_provider_hangs_up_closes_the_route_for_its_account
         attempts.next()
         attempts.after(error)
     assert [machine.states.admits(ONE, who, clock.now) for who in ("a", "b")] == [False, not unreached]
+
+
+async def test_no_attempt_begins_when_nobody_waits() -> None:
+    machine, _ = router()
+    attempts = attempts_on(machine, [ONE, TWO])
+    attempts.next()
+    attempts.no_more()
+    assert attempts.after(BROKEN) is None
+
+
+async def test_who_leaves_in_a_pause_ends_it() -> None:
+    machine, _ = router()
+    attempts, made = attempts_on(machine, [ONE]), list[Attempt]()
+
+    async def ask(attempt: Attempt) -> str:
+        made.append(attempt)
+        raise SOON
+
+    answering = asyncio.create_task(routing.first_answer(attempts, routing.RouteFaults(), ask))
+    await asyncio.sleep(0)
+    attempts.no_more()
+    with pytest.raises(UpstreamBusy):
+        await asyncio.wait_for(answering, 1)
+    assert len(made) == 1
+
+
+def test_what_is_left_out_counts_as_an_attempt_and_takes_none_of_other_routes() -> None:
+    """A provider that names another field each time is not asked for ever."""
+    machine, _ = router()
+    names = (frozenset({str(number)}) for number in range(100))
+    attempts = machine.attempts([ONE, TWO], lambda _route, _error: True)
+    made = [places(attempts.next())]
+    error = of_status(UpstreamRefused(), 400)
+    for name in names:
+        error = of_status(UpstreamRefused(), 400)
+        error.unsupported = name
+        if (attempt := attempts.after(error)) is None:
+            break
+        made.append(places(attempt))
+    assert made == ["one"] * routing.MAX_ATTEMPTS
+    attempts = machine.attempts([ONE, TWO], lambda _route, _error: True)
+    attempts.next()
+    attempts.after(error)
+    assert places(attempts.after(BROKEN)) == "two"
+
+
+def test_keys_and_routes_together_are_no_more_than_the_most_attempts() -> None:
+    machine, _ = router()
+    routes = [keyed(f"p{number}", 2) for number in range(routing.MAX_ATTEMPTS)]
+    attempts, count = attempts_on(machine, routes), 1
+    attempts.next()
+    while attempts.after(of_status(UpstreamError(), 401)) is not None:
+        count += 1
+    assert count == routing.MAX_ATTEMPTS

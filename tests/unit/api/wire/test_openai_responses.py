@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from api.wire import responses_reasoning, responses_stream
+from api.wire import openai_responses_reasoning, openai_responses_stream
 from api.wire.openai_responses import parse
 from domain import tokens
 from domain.errors import UpstreamError
@@ -141,8 +141,8 @@ def test_a_large_integer_of_the_request_is_repeated_in_the_answer(fields: dict[s
     request, digits = call(**fields), str(10**30).encode()
     answer = {"id": "chatcmpl-0", "created": 1, "model": "m", "choices": [{"message": {"content": "Hi"}, "index": 0}]}
     bill = Bill(Usage(9, 2, UsageSource.PROVIDER), charged=10, balance=90, held=20)
-    assert digits in responses_stream.whole(CompletedAnswer(answer, b"", request=request), bill)
-    assert digits in responses_stream.ResponseStream(Head("chatcmpl-0", 1, request, 20)).end([], bill)
+    assert digits in openai_responses_stream.whole(CompletedAnswer(answer, b"", request=request), bill)
+    assert digits in openai_responses_stream.ResponseStream(Head("chatcmpl-0", 1, request, 20)).end([], bill)
 
 
 def test_a_tool_that_the_choice_leaves_out_is_held_for() -> None:
@@ -163,9 +163,9 @@ def test_what_a_provider_signed_comes_back_to_it() -> None:
         stream.feed({"reasoning_content": detail.get("text"), "reasoning_details": [detail]})
     (item,) = stream.end("stop")["output"]
     assert item["content"] == [{"type": "reasoning_text", "text": "hm"}]
-    assert item["encrypted_content"].startswith(responses_reasoning.PACKED)
+    assert item["encrypted_content"].startswith(openai_responses_reasoning.PACKED)
     assert messages(USER, item, called("1"))[1]["reasoning_details"] == [SIGNED]
-    lost = {"type": "reasoning", "summary": [], "encrypted_content": responses_reasoning.PACKED + "%"}
+    lost = {"type": "reasoning", "summary": [], "encrypted_content": openai_responses_reasoning.PACKED + "%"}
     assert "reasoning_details" not in messages(USER, lost, called("1"))[1]
 
 
@@ -173,7 +173,7 @@ class Streamed:
     """A stream as a client reads it."""
 
     def __init__(self, request: ModelCall) -> None:
-        self.writer = responses_stream.ResponseStream(Head(ID, 7, request, 5))
+        self.writer = openai_responses_stream.ResponseStream(Head(ID, 7, request, 5))
         self.events: list[dict[str, Any]] = []
 
     def read(self, raw: bytes) -> None:
@@ -266,7 +266,7 @@ def test_the_end_of_a_choice_is_the_status(finish: str, status: str, reason: str
     message = {"role": "assistant", "content": "a"}
     choice = {"index": 0, "message": message, "finish_reason": finish}
     body = {"id": ID, "created": 7, "model": "m", "choices": [choice]}
-    whole = orjson.loads(responses_stream.whole(CompletedAnswer(body, b"", request=call()), BILL))
+    whole = orjson.loads(openai_responses_stream.whole(CompletedAnswer(body, b"", request=call()), BILL))
     assert {**whole, "completed_at": 0} | {"output": []} == {**response, "completed_at": 0} | {"output": []}
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from api.wire import responses_reasoning
-from api.wire.responses_tools import INPUT
+from api.wire import openai_responses_reasoning
+from api.wire.openai_responses_tools import INPUT
 
 Event = dict[str, Any]
 COMPLETED, INCOMPLETE = "completed", "incomplete"
@@ -145,7 +145,7 @@ class Reasoning(Item):
 
     def end(self, status: str) -> Iterator[Event]:
         yield from self._end_part()
-        encrypted = responses_reasoning.encrypted_content(responses_reasoning.merged(self._details))
+        encrypted = openai_responses_reasoning.encrypted_content(openai_responses_reasoning.merged(self._details))
         if encrypted is not None:
             self.item["encrypted_content"] = encrypted
         yield from super().end(status)

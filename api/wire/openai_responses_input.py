@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.wire import responses_reasoning, responses_tools
+from api.wire import openai_responses_reasoning, openai_responses_tools
 from domain.errors import RequestInvalid
 
 _ROLES = ("user", "system", "developer", "assistant")
@@ -181,7 +181,7 @@ def _read_reasoning(conversation: Conversation, item: Mapping[str, Any], at: str
             raise _wrong_type(f"{at}.{name}", "an array")
     if not isinstance(item.get("encrypted_content"), str | None):
         raise _wrong_type(f"{at}.encrypted_content", "a string")
-    details, text = responses_reasoning.details_of(item), responses_reasoning.text_of(item)
+    details, text = openai_responses_reasoning.details_of(item), openai_responses_reasoning.text_of(item)
     if details or text:
         conversation.add_reasoning(details, text, at)
 
@@ -255,7 +255,7 @@ def _called(item: Mapping[str, Any], at: str) -> str:
     name = _text(item, "name", at)
     if not name:
         raise RequestInvalid(f"'{at}.name' must not be empty.", param=f"{at}.name")
-    return responses_tools.function_name(name, item.get("namespace"))
+    return openai_responses_tools.function_name(name, item.get("namespace"))
 
 
 def _text(value: Mapping[str, Any], name: str, at: str) -> str:

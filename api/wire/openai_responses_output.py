@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.wire import responses_tools
-from api.wire.responses_items import COMPLETED, CustomCall, Event, FunctionCall, Item, Message, Reasoning
+from api.wire import openai_responses_tools
+from api.wire.openai_responses_items import COMPLETED, CustomCall, Event, FunctionCall, Item, Message, Reasoning
 
 _PLAIN = ("reasoning_content", "reasoning")
 UNLIKELY = -9999.0
@@ -16,7 +16,7 @@ class Output:
 
     def __init__(self, request: Mapping[str, Any], seed: str) -> None:
         self._seed = seed
-        self._called = responses_tools.called(request)
+        self._called = openai_responses_tools.called(request)
         reasoning = request.get("reasoning")
         self._summary = isinstance(reasoning, dict) and bool(reasoning.get("summary"))
         """True if the client asked for a summary: then it gets what the model thought as one."""

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import orjson
 
 from api import errors
-from api.wire import responses_object
-from api.wire.responses_items import COMPLETED, INCOMPLETE, Event
-from api.wire.responses_output import Output
+from api.wire import openai_responses_object
+from api.wire.openai_responses_items import COMPLETED, INCOMPLETE, Event
+from api.wire.openai_responses_output import Output
 from domain import json_text
 from domain.errors import GatewayError
 from domain.request_fields import ABOUT_THE_CALLER
@@ -32,18 +32,20 @@ def _request(call: ModelCall | None) -> Mapping[str, Any]:
 
 def whole(answer: CompletedAnswer, bill: Bill) -> bytes:
     body, request = answer.body, _request(answer.request)
-    response_id, seed = responses_object.id_of(body["id"])
-    response = responses_object.begun(request, response_id, body["created"], body["model"])
+    response_id, seed = openai_responses_object.id_of(body["id"])
+    response = openai_responses_object.begun(request, response_id, body["created"], body["model"])
     if isinstance(tier := body.get("service_tier"), str):
         response["service_tier"] = tier
     if answer.native is not None:
-        return json_text.dumps({**responses_object.passed_on(response, answer.native), **responses_object.billed(bill)})
+        return json_text.dumps(
+            {**openai_responses_object.passed_on(response, answer.native), **openai_responses_object.billed(bill)}
+        )
     choice = body["choices"][0]
     output = Output(request, seed)
-    status = responses_object.FINISHES.get(choice.get("finish_reason"), (COMPLETED, None))[0]
+    status = openai_responses_object.FINISHES.get(choice.get("finish_reason"), (COMPLETED, None))[0]
     events = [*output.delta({**choice, "delta": choice.get("message") or {}}), *output.end(status)]
     assert events or not output.items  # noqa: S101  # each item has events
-    return json_text.dumps(responses_object.ended(response, choice.get("finish_reason"), output.items, bill))
+    return json_text.dumps(openai_responses_object.ended(response, choice.get("finish_reason"), output.items, bill))
 
 
 class ResponseStream:
@@ -53,8 +55,8 @@ class ResponseStream:
 
     def __init__(self, head: Head) -> None:
         request = _request(head.request)
-        response_id, seed = responses_object.id_of(head.id)
-        self._response = responses_object.begun(request, response_id, head.created, head.request.model)
+        response_id, seed = openai_responses_object.id_of(head.id)
+        self._response = openai_responses_object.begun(request, response_id, head.created, head.request.model)
         self._output = Output(request, seed)
         self._sequence = 0
         self._begun = False
@@ -72,14 +74,14 @@ class ResponseStream:
     def end(self, last: Sequence[Delta], bill: Bill) -> bytes:
         events = [event for delta in last for event in self._events(delta)]
         if self._last is not None:
-            response = {**self._last, **responses_object.billed(bill)}
+            response = {**self._last, **openai_responses_object.billed(bill)}
             return self._written([*events, {"type": _ENDS[response["status"]], "response": response}])
         events = [*self._begin(), *events]
         reasons = [choice.get("finish_reason") for delta in last for choice in delta.chunk["choices"]]
         finish = next(filter(None, reasons), None)
-        status = responses_object.FINISHES.get(finish, (COMPLETED, None))[0]
+        status = openai_responses_object.FINISHES.get(finish, (COMPLETED, None))[0]
         events += self._output.end(status)
-        response = responses_object.ended(self._response, finish, self._items(), bill)
+        response = openai_responses_object.ended(self._response, finish, self._items(), bill)
         return self._written([*events, {"type": _ENDS[status], "response": response}])
 
     def fail(self, error: GatewayError, bill: Bill | None) -> bytes:
@@ -94,7 +96,7 @@ class ResponseStream:
             "status": "failed",
             "error": {"code": code, "message": detail.message},
             "output": self._items(),
-            **({} if bill is None else responses_object.billed(bill)),
+            **({} if bill is None else openai_responses_object.billed(bill)),
         }
         events += [{"type": "error", **flat, "error": inner}, {"type": "response.failed", "response": response}]
         return self._written(events)
@@ -121,7 +123,7 @@ class ResponseStream:
             yield event if b"\n" in raw else {**event, _RAW: raw}
             return
         self._begun = True
-        own = responses_object.passed_on(self._response, response)
+        own = openai_responses_object.passed_on(self._response, response)
         if event["type"] in _ENDS.values():
             self._last = own
         else:
