@@ -1,8 +1,11 @@
 """Real servers for the tests: one embedded PostgreSQL a session, a fresh database (cloned from a template) a test."""
 
+import functools
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
+import httpx._transports.default
+import httpx2._transports.default
 import psycopg
 import pytest
 from psycopg import sql
@@ -21,6 +24,15 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
     with recording() as sent:
         yield sent
     assert sent.left_in(tmp_path_factory.getbasetemp()) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tls_contexts() -> Iterator[None]:
+    """HTTP clients share one TLS context: to make it for each, also for plain HTTP, costs more than a short test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for transports in (httpx._transports.default, httpx2._transports.default):
+            patch.setattr(transports, "create_ssl_context", functools.cache(transports.create_ssl_context))
+        yield
 
 
 @pytest.fixture(scope="session")
