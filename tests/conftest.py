@@ -16,6 +16,8 @@ from dev.postgres import EmbeddedPostgres
 from tests.support.sent import Sent, recording
 
 TEMPLATE = "template_yout"
+IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
+"""What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +39,7 @@ def tls_contexts() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres(sent: Sent) -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres.temporary() as server:
+    with EmbeddedPostgres.temporary(IN_MEMORY) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         assert migrate.upgrade(server.url_of(TEMPLATE), server.app_url_of(TEMPLATE))
