@@ -8,6 +8,9 @@ ARGS ?=
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
+# Tests, measurements and checks start hundreds of processes: Python compiles what they import once, not in each.
+test check bench chaos fuzz: export PYTHONDONTWRITEBYTECODE :=
+
 setup:  ## install into .venv what is locked; done by the others too
 	@$(PYTHON) scripts/setup.py
 

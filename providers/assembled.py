@@ -1,13 +1,29 @@
-"""Assembles a streamed answer, for a provider that streams although it was not asked to."""
+"""Assembles streamed answers: some providers stream although they were not asked to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from domain.pricing import Usage
-from providers.base import Delta, ProviderEvent, Report, WholeAnswer
+from providers.base import Delta, ProviderEvent, Report, StreamDecoder, WholeAnswer
+from providers.streamed_answer import BLANK
 
 _GROWS = frozenset({"content", "refusal", "reasoning_content", "reasoning", "arguments", "input", "transcript", "data"})
 """Text fields whose parts are joined. A later value of any other text field replaces the earlier one."""
+
+
+def is_streamed(body: bytes) -> bool:
+    """Tell whether a body that should be a document is server-sent events."""
+    return body[:64].lstrip(BLANK).startswith((b"data:", b"event:", b"id:", b":"))
+
+
+def decoded(decoder: StreamDecoder, body: bytes) -> WholeAnswer:
+    """Assemble the answer of a whole body."""
+    return answer(_events(decoder, body))
+
+
+def _events(decoder: StreamDecoder, body: bytes) -> Iterator[ProviderEvent]:
+    yield from decoder.feed(body)
+    yield from decoder.eof()
 
 
 def answer(events: Iterable[ProviderEvent]) -> WholeAnswer:

@@ -8,7 +8,7 @@ from providers.base import Headers
 
 MAX_DOCUMENT = 4 * 1024 * 1024
 """Bytes of a document. It is parsed on the event loop."""
-_BLANK = b" \t\r\n\xef\xbb\xbf"
+BLANK = b" \t\r\n\xef\xbb\xbf"
 
 
 def announced(headers: Headers) -> bool:
@@ -36,7 +36,7 @@ class StreamedAnswer:
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes | sse.Failure]:
-        if not self._begun and (first := data.lstrip(_BLANK)[:1]):
+        if not self._begun and (first := data.lstrip(BLANK)[:1]):
             self._begun = True
             self.is_stream = first not in self._begins
         if self._begun and not self.is_stream:
@@ -46,7 +46,7 @@ class StreamedAnswer:
 
     def document(self) -> bytes | None:
         """Return the document, at its end. None: the answer is events."""
-        return b"".join(self._parts).lstrip(_BLANK) if self._parts else None
+        return b"".join(self._parts).lstrip(BLANK) if self._parts else None
 
     def _collect(self, data: bytes) -> None:
         self._size += len(data)

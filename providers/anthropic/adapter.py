@@ -3,7 +3,6 @@
 The provider gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from providers import assembled, signals, upstream_json
 from providers.anthropic import errors, native, request
 from providers.anthropic.decoder import WIRE, AnthropicDecoder
 from providers.base import ChatCall, Headers, UpstreamRequest, WholeAnswer
+from providers.headers import headers_of
 
 VERSION_OPTION = "version"
 """The setting of a provider that names its `anthropic-version`."""
@@ -26,7 +26,10 @@ class AnthropicAdapter:
     def __init__(self, provider: Provider, *, referer: str = "") -> None:
         self._url = provider.base_url.rstrip("/") + "/messages"
         self._version = provider.options.get(VERSION_OPTION, request.VERSION)
-        self._headers = _headers(provider, referer, self._version)
+        self._headers = {
+            **headers_of(provider, "x-api-key", referer=referer),
+            "anthropic-version": self._version,
+        }
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         headers = {**self._headers, "Accept": "text/event-stream" if call.stream else "application/json"}
@@ -44,8 +47,8 @@ class AnthropicAdapter:
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
         decoder = AnthropicDecoder(call)
-        if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
-            return assembled.answer([*decoder.feed(body), *decoder.eof()])
+        if assembled.is_streamed(body):
+            return assembled.decoded(decoder, body)
         message: Any = upstream_json.read_whole(body)
         whole = assembled.answer(decoder.answer(message, body))
         if not whole.body["choices"]:
@@ -61,15 +64,3 @@ class AnthropicAdapter:
 
 def _is_native(call: ChatCall) -> bool:
     return call.native is not None and call.native.wire == WIRE
-
-
-def _headers(provider: Provider, referer: str, version: str) -> Mapping[str, str]:
-    """The catalog has made sure that they can be sent."""
-    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
-    if provider.api_key is not None:
-        headers["x-api-key"] = provider.api_key.get_secret_value()
-    if referer:
-        headers.setdefault("HTTP-Referer", referer)
-    headers["anthropic-version"] = version
-    headers["Content-Type"] = "application/json"
-    return headers

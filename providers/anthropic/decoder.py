@@ -5,15 +5,14 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from domain.pricing import Usage
-from providers import sse, streamed_answer, upstream_json
+from providers import sse, upstream_json
+from providers.answer_decoder import MAX_VALUES, AnswerDecoder
 from providers.anthropic import errors, texts
 from providers.anthropic.blocks import Blocks, Part
 from providers.anthropic.usage import UsageReports
-from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
-from providers.streamed_answer import StreamedAnswer
+from providers.base import ChatCall, Delta, Done, ProviderEvent, Report
+from providers.openai.errors import value_of
 
-MAX_VALUES = 50_000
-"""The most JSON values in one event."""
 WIRE = "anthropic"
 _FINISH_REASONS = {
     "end_turn": "stop",
@@ -28,43 +27,24 @@ _FINISH_REASONS = {
 """`pause_turn` ends a turn that is not complete, and which its client may continue."""
 
 
-class AnthropicDecoder:
+class AnthropicDecoder(AnswerDecoder):
     """Implements `providers.base.StreamDecoder`."""
 
     def __init__(self, call: ChatCall) -> None:
-        self._call = call
+        super().__init__(call)
         self._native = call.native is not None and call.native.wire == WIRE
-        self._events = sse.Decoder()
-        self._source = StreamedAnswer(self._events)
-        self._accepted = False
         self._begun = False
         """True when the first delta was given."""
         self._finished = False
-        self._done = False
         self._functions = bool(call.body.get("functions")) and not call.body.get("tools")
         self._blocks = Blocks(f"{len(call.body.get('messages') or ())}", functions=self._functions)
         self._usage = UsageReports()
 
-    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        if streamed_answer.announced(headers):
-            self._accepted = True
-            return (Accepted(),)
-        return ()
+    def _document(self, document: bytes) -> Iterator[ProviderEvent]:
+        return self.answer(upstream_json.read_whole(document), document)
 
-    def feed(self, data: bytes) -> Iterator[ProviderEvent]:
-        if not self._done:
-            yield from self._read(self._source.feed(data))
-
-    def eof(self) -> Iterator[ProviderEvent]:
-        if self._done:
-            return
-        if (body := self._source.document()) is not None:
-            yield from self.answer(upstream_json.read_whole(body), body)
-            return
-        yield from self._read(self._events.end())
-        if self._done:
-            return
-        yield from self._stop()
+    def _at_eof(self) -> Iterator[ProviderEvent]:
+        return self._stop()
 
     def answer(self, message: Any, body: bytes) -> Iterator[ProviderEvent]:
         """Give the events of a whole answer. Raises `UpstreamError` if it is none, or the failure that it reports."""
@@ -87,7 +67,7 @@ class AnthropicDecoder:
     def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
         for data in events:
             if isinstance(data, sse.Failure):
-                raise errors.within(self._call, _value(data.data), data.data)
+                raise errors.within(self._call, value_of(data.data), data.data)
             event, doubtful = upstream_json.read(data, MAX_VALUES)
             if doubtful:
                 event = upstream_json.repaired(event)
@@ -187,11 +167,6 @@ class AnthropicDecoder:
             yield from self._accept()
             yield Report(usage)
 
-    def _accept(self) -> Iterator[ProviderEvent]:
-        if not self._accepted:
-            self._accepted = True
-            yield Accepted()
-
 
 def _joined(delta: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """Join two parts of one block."""
@@ -200,10 +175,3 @@ def _joined(delta: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
         known = joined.get(name)
         joined[name] = value if known is None else known + value
     return joined
-
-
-def _value(data: bytes) -> Any:
-    try:
-        return upstream_json.read_whole(data)
-    except UpstreamError:
-        return None

@@ -5,55 +5,35 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from domain.pricing import Usage
-from providers import sse, streamed_answer, upstream_json
-from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
+from providers import sse, upstream_json
+from providers.answer_decoder import MAX_VALUES, AnswerDecoder
+from providers.base import ChatCall, Delta, Done, ProviderEvent, Report
 from providers.gemini import choices, errors, usage
 from providers.gemini.choices import Choice
+from providers.openai.errors import value_of
 from providers.streamed_answer import StreamedAnswer
 
-MAX_VALUES = 50_000
-"""The most JSON values in one event."""
 MAX_WHOLE = 32 * 1024 * 1024
 """Bytes of an answer that comes as one document although a stream was requested, and of an event with an image."""
 MAX_INDEX = 64
 
 
-class GeminiDecoder:
+class GeminiDecoder(AnswerDecoder):
     """Implements `providers.base.StreamDecoder`. The end of the stream is the end: Gemini sends no other sign of it."""
 
     def __init__(self, call: ChatCall) -> None:
-        self._call = call
         images = "image" in (call.body.get("modalities") or ())
-        self._events = sse.Decoder(MAX_WHOLE if images else sse.MAX_EVENT)
-        self._source = StreamedAnswer(self._events, MAX_WHOLE, begins=(b"{", b"["))
-        self._accepted = False
-        self._done = False
+        events = sse.Decoder(MAX_WHOLE if images else sse.MAX_EVENT)
+        super().__init__(call, StreamedAnswer(events, MAX_WHOLE, begins=(b"{", b"[")))
         self._blocked = False
         self._choices: dict[int, Choice] = {}
         self._usage: Usage | None = None
         self._searched = call.body.get("web_search_options") is not None
 
-    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        if streamed_answer.announced(headers):
-            self._accepted = True
-            return (Accepted(),)
-        return ()
+    def _document(self, document: bytes) -> Iterator[ProviderEvent]:
+        return self._responses(upstream_json.read_whole(document))
 
-    def feed(self, data: bytes) -> Iterator[ProviderEvent]:
-        if not self._done:
-            yield from self._read(self._source.feed(data))
-
-    def eof(self) -> Iterator[ProviderEvent]:
-        if self._done:
-            return
-        if (document := self._source.document()) is not None:
-            yield from self.responses(upstream_json.read_whole(document))
-        else:
-            yield from self._read(self._events.end())
-        if not self._done:
-            yield from self._end()
-
-    def responses(self, value: Any) -> Iterator[ProviderEvent]:
+    def _responses(self, value: Any) -> Iterator[ProviderEvent]:
         """Read one response, or several in an array."""
         for response in value if isinstance(value, list) else (value,):
             if not isinstance(response, Mapping):
@@ -65,17 +45,15 @@ class GeminiDecoder:
     def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
         for event in events:
             if isinstance(event, sse.Failure):
-                raise errors.within(_value(event.data), self._call.body)
+                raise errors.within(value_of(event.data), self._call.body)
             if event.strip() == b"[DONE]":  # a proxy's
-                yield from self._end()
+                yield from self._at_eof()
                 return
             value, doubtful = upstream_json.read(event, MAX_VALUES)
-            yield from self.responses(upstream_json.repaired(value) if doubtful else value)
+            yield from self._responses(upstream_json.repaired(value) if doubtful else value)
 
     def _response(self, response: Mapping[str, Any]) -> Iterator[ProviderEvent]:
-        if not self._accepted:
-            self._accepted = True
-            yield Accepted()
+        yield from self._accept()
         candidates = response.get("candidates")
         if not isinstance(candidates, list | None):
             raise UpstreamError
@@ -128,7 +106,7 @@ class GeminiDecoder:
         self._usage = used
         return Report(used)
 
-    def _end(self) -> Iterator[ProviderEvent]:
+    def _at_eof(self) -> Iterator[ProviderEvent]:
         """Give the end of each choice. Raises `UpstreamError` if the answer was cut off, or failed."""
         if self._blocked and not self._choices:
             finishes = dict.fromkeys(range(self._call.choices), "content_filter")
@@ -147,10 +125,3 @@ class GeminiDecoder:
 
     def _is_empty(self, index: int) -> bool:
         return not self._choice(index).spoken
-
-
-def _value(data: bytes) -> Any:
-    try:
-        return upstream_json.read_whole(data)
-    except UpstreamError:
-        return None

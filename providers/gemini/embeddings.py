@@ -10,6 +10,8 @@ from domain.pricing import Usage, UsageSource
 from providers import fields, signals, upstream_json
 from providers.base import EmbeddingCall, Embeddings, Headers, UpstreamRequest, Vector
 from providers.gemini import errors
+from providers.gemini.adapter import KEY_HEADER
+from providers.headers import headers_of
 from providers.openai.usage import tokens_of
 
 MAX_INPUTS = 100
@@ -33,10 +35,7 @@ class GeminiEmbeddings:
 
     def __init__(self, provider: Provider) -> None:
         self._url = f"{provider.base_url.rstrip('/')}/models/"
-        self._headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
-        if provider.api_key is not None:
-            self._headers["x-goog-api-key"] = provider.api_key.get_secret_value()
-        self._headers |= {"Content-Type": "application/json", "Accept": "application/json"}
+        self._headers = {**headers_of(provider, KEY_HEADER), "Accept": "application/json"}
 
     def request(self, call: EmbeddingCall) -> UpstreamRequest:
         given = {name: value for name, value in call.body.items() if value is not None}

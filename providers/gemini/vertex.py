@@ -38,7 +38,7 @@ def upstream(provider: Provider, transport: Transport, timeouts: Timeouts) -> Ch
     placed = provider if location == GLOBAL else provider.model_copy(update={"base_url": _regional(provider, location)})
     models = f"projects/{project}/locations/{location}/{_MODELS}"
     if account is None:
-        adapter = GeminiAdapter(placed, key_header="Authorization", prefix="Bearer ", models=models)
+        adapter = GeminiAdapter(placed, key_header="Authorization", models=models)
         return ChatUpstream(adapter, transport, timeouts)
     adapter = GeminiAdapter(placed, key_header="", models=models)
     return ChatUpstream(adapter, AuthorizedTransport(transport, account), timeouts)

@@ -3,17 +3,16 @@
 The provider gets the prompt and nothing about the caller. Its texts, hosts and headers never leave this package.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from domain.catalog import Capability, Provider
 from domain.errors import ContextLengthExceeded, GatewayError
 from providers import assembled, signals, upstream_json
-from providers.base import ChatCall, Headers, ProviderEvent, StreamDecoder, UpstreamRequest, WholeAnswer
+from providers.base import ChatCall, Headers, StreamDecoder, UpstreamRequest, WholeAnswer
+from providers.headers import headers_of
 from providers.openai import completions, errors, request, think_tags, unsupported, whole
 from providers.openai.completions import CompletionsDecoder
 from providers.openai.decoder import OpenAIDecoder
-from providers.openai.headers import headers_of
 
 
 class OpenAIAdapter:
@@ -23,7 +22,7 @@ class OpenAIAdapter:
         self._base = provider.base_url.rstrip("/")
         self._kind = "openrouter" if openrouter else provider.kind
         self._renames = provider.renames
-        self._headers = headers_of(provider, referer)
+        self._headers = headers_of(provider, referer=referer)
 
     def request(self, call: ChatCall) -> UpstreamRequest:
         native = completions.is_native(call)
@@ -42,8 +41,8 @@ class OpenAIAdapter:
         return f"{self._base}/{endpoint}"
 
     def answer(self, call: ChatCall, body: bytes) -> WholeAnswer:
-        if body[:64].lstrip(b" \t\r\n\xef\xbb\xbf").startswith((b"data:", b"event:", b"id:", b":")):
-            return assembled.answer(_events(self.decoder(call), body))
+        if assembled.is_streamed(body):
+            return assembled.decoded(self.decoder(call), body)
         if completions.is_native(call):
             return completions.answer(call, upstream_json.read_whole(body))
         answer = whole.answer(call, upstream_json.read_whole(body))
@@ -61,8 +60,3 @@ class OpenAIAdapter:
         if status in errors.OF_THE_CLIENT and not isinstance(error, ContextLengthExceeded):
             error.unsupported = unsupported.of(errors.value_of(body), call, self._payload(call)[0])
         return error
-
-
-def _events(decoder: StreamDecoder, body: bytes) -> Iterator[ProviderEvent]:
-    yield from decoder.feed(body)
-    yield from decoder.eof()

@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 from domain.catalog import Provider
 from providers.base import ChatCall
+from providers.headers import headers_of
 from providers.openai.adapter import OpenAIAdapter
-from providers.openai.headers import headers_of
 
 KEY_HEADER = "api-key"
 API_VERSION = "api_version"
@@ -19,7 +19,7 @@ class AzureAdapter(OpenAIAdapter):
 
     def __init__(self, provider: Provider, *, referer: str = "") -> None:
         super().__init__(provider, referer=referer)
-        self._headers = headers_of(provider, referer, KEY_HEADER)
+        self._headers = headers_of(provider, KEY_HEADER, referer=referer)
         self._version = provider.options.get(API_VERSION, "")
 
     def _address(self, call: ChatCall, endpoint: str) -> str:

@@ -5,15 +5,13 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from domain.pricing import Usage
-from providers import sse, streamed_answer, upstream_json
-from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report, WholeAnswer
+from providers import sse, upstream_json
+from providers.answer_decoder import MAX_VALUES, AnswerDecoder
+from providers.base import ChatCall, Delta, Done, ProviderEvent, Report, WholeAnswer
 from providers.openai import errors, shapes, text, usage, whole
 from providers.openai.calls import ToolCalls
 from providers.openai.surrogates import Halves
-from providers.streamed_answer import StreamedAnswer
 
-MAX_VALUES = 50_000
-"""The most JSON values in one event."""
 _OBJECT = ord("{")
 _COMMON = frozenset({"index", "delta", "finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
 """Fields of a choice that goes on. A choice with any other field does not take the short path."""
@@ -32,32 +30,22 @@ class _Choice:
         self.calls = ToolCalls(seed)
 
 
-class OpenAIDecoder:
+class OpenAIDecoder(AnswerDecoder):
     """Implements `providers.base.StreamDecoder`."""
 
     def __init__(self, call: ChatCall) -> None:
-        self._call = call
-        self._events = sse.Decoder()
-        self._source = StreamedAnswer(self._events)
-        self._accepted = False
-        self._done = False
+        super().__init__(call)
         self._choices: dict[int, _Choice] = {}
         self._halves = Halves()
         self._usage: Usage | None = None
         self._service_tier: object = None
 
-    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        if streamed_answer.announced(headers):
-            self._accepted = True
-            return (Accepted(),)
-        return ()
-
     def feed(self, data: bytes) -> Iterable[ProviderEvent]:
         if not self._source.is_stream or self._done:
-            return self._feed(data)
+            return super().feed(data)
         event = self._events.whole(data)
         if event is None:
-            return self._feed(data)
+            return super().feed(data)
         chunk, doubtful = upstream_json.read(event, MAX_VALUES)
         delta = None if doubtful else self._common(chunk)
         if delta is not None:
@@ -65,27 +53,15 @@ class OpenAIDecoder:
         self._events.silent(len(event))
         return self._chunk(chunk, doubtful)
 
-    def _feed(self, data: bytes) -> Iterator[ProviderEvent]:
-        if not self._done:
-            yield from self._read(self._source.feed(data))
-
-    def eof(self) -> Iterator[ProviderEvent]:
-        if self._done:
-            return
-        if (document := self._source.document()) is not None:
-            yield from self._answer(document)
-            return
-        yield from self._read(self._events.end())
-        if self._done:
-            return
+    def _at_eof(self) -> Iterator[ProviderEvent]:
         ended = sum(choice.finished for choice in self._choices.values())
         if ended < self._call.choices or ended < len(self._choices):  # cut off: no [DONE], nor a finish reason for each
             raise UpstreamError
         self._done = True
         yield Done()
 
-    def _answer(self, body: bytes) -> Iterator[ProviderEvent]:
-        complete = self._read_whole(upstream_json.read_whole(body))
+    def _document(self, document: bytes) -> Iterator[ProviderEvent]:
+        complete = self._read_whole(upstream_json.read_whole(document))
         yield from self._accept()
         yield from whole.events(complete)
         self._done = True
@@ -93,11 +69,6 @@ class OpenAIDecoder:
 
     def _read_whole(self, body: Any) -> WholeAnswer:
         return whole.answer(self._call, body)
-
-    def _accept(self) -> Iterator[ProviderEvent]:
-        if not self._accepted:
-            self._accepted = True
-            yield Accepted()
 
     def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
         for event in events:
@@ -122,7 +93,7 @@ class OpenAIDecoder:
     def _odd_event(self, event: bytes | sse.Failure) -> Iterator[ProviderEvent]:
         """Read an event that does not begin as an object: `[DONE]`, or a failure."""
         if isinstance(event, sse.Failure):
-            raise self._failure(_value(event.data))
+            raise self._failure(errors.value_of(event.data))
         event = event.strip()
         if event.strip(b'"')[:6].upper() == b"[DONE]" or event.upper() == b"DONE":
             yield from self._end()
@@ -273,10 +244,3 @@ def _says_something(delta: dict[str, Any]) -> bool:
 
 def _ending(choices: list[dict[str, Any]], beside: dict[str, Any]) -> Delta:
     return Delta({"choices": choices, **beside}, "", tuple([choice["index"] for choice in choices]))
-
-
-def _value(data: bytes) -> Any:
-    try:
-        return upstream_json.read_whole(data)
-    except UpstreamError:
-        return data[:2048].decode("utf-8", "replace")

@@ -10,8 +10,8 @@ from domain.errors import ContextLengthExceeded, GatewayError, UpstreamError
 from domain.pricing import Usage, UsageSource
 from providers import fields, signals, upstream_json
 from providers.base import EmbeddingCall, Embeddings, Headers, UpstreamRequest, Vector
+from providers.headers import headers_of
 from providers.openai import errors, unsupported, usage
-from providers.openai.headers import headers_of
 
 ALLOWED = frozenset(
     {"input", "dimensions", "input_type", "truncate", "truncate_prompt_tokens", "add_special_tokens", "instruction"}
@@ -29,7 +29,7 @@ class OpenAIEmbeddings:
     def __init__(self, provider: Provider, *, referer: str = "", openrouter: bool = False) -> None:
         self._url = provider.base_url.rstrip("/") + "/embeddings"
         self._signal = signals.of("openrouter" if openrouter else provider.kind, frozenset())
-        self._headers = {**headers_of(provider, referer), "Accept": "application/json"}
+        self._headers = {**headers_of(provider, referer=referer), "Accept": "application/json"}
 
     def request(self, call: EmbeddingCall) -> UpstreamRequest:
         body, dropped = self._payload(call)

@@ -6,53 +6,34 @@ from typing import Any
 
 from domain.errors import UpstreamError
 from domain.pricing import Usage
-from providers import sse, streamed_answer, upstream_json
-from providers.base import Accepted, ChatCall, Delta, Done, Headers, ProviderEvent, Report
+from providers import sse, upstream_json
+from providers.answer_decoder import MAX_VALUES, AnswerDecoder
+from providers.base import ChatCall, Delta, Done, ProviderEvent, Report
 from providers.openai import text, usage
+from providers.openai.errors import value_of
 from providers.openai_responses import errors
 from providers.openai_responses.native import is_native
 from providers.openai_responses.parts import Part, Parts
-from providers.streamed_answer import StreamedAnswer
 
-MAX_VALUES = 50_000
-"""The most JSON values in one event."""
 _ENDS = ("response.completed", "response.incomplete")
 _FAILS = ("error", "response.failed", "response.cancelled")
 
 
-class ResponsesDecoder:
+class ResponsesDecoder(AnswerDecoder):
     """Implements `providers.base.StreamDecoder`."""
 
     def __init__(self, call: ChatCall) -> None:
-        self._call = call
+        super().__init__(call)
         self._native = is_native(call)
-        self._events = sse.Decoder()
-        self._source = StreamedAnswer(self._events)
-        self._accepted = False
         self._begun = False
         """True when the first part was given."""
-        self._done = False
         self._parts = Parts()
 
-    def begin(self, headers: Headers) -> Iterable[ProviderEvent]:
-        if streamed_answer.announced(headers):
-            self._accepted = True
-            return (Accepted(),)
-        return ()
+    def _document(self, document: bytes) -> Iterator[ProviderEvent]:
+        return self.answer(upstream_json.read_whole(document))
 
-    def feed(self, data: bytes) -> Iterator[ProviderEvent]:
-        if not self._done:
-            yield from self._read(self._source.feed(data))
-
-    def eof(self) -> Iterator[ProviderEvent]:
-        if self._done:
-            return
-        if (body := self._source.document()) is not None:
-            yield from self.answer(upstream_json.read_whole(body))
-            return
-        yield from self._read(self._events.end())
-        if not self._done:  # cut off: the last event has the whole response
-            raise UpstreamError
+    def _at_eof(self) -> Iterator[ProviderEvent]:
+        raise UpstreamError  # cut off: the last event has the whole response
 
     def answer(self, response: Any) -> Iterator[ProviderEvent]:
         """Give the events of a whole answer. Raises `UpstreamError` if it is none, or the failure that it reports."""
@@ -72,7 +53,7 @@ class ResponsesDecoder:
     def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
         for data in events:
             if isinstance(data, sse.Failure):
-                raise self._failure(_value(data.data))
+                raise self._failure(value_of(data.data))
             if data.strip()[:6] == b"[DONE]":
                 raise UpstreamError  # the response that ends the stream did not come
             event, doubtful = upstream_json.read(data, MAX_VALUES)
@@ -107,11 +88,6 @@ class ResponsesDecoder:
     def _failure(self, event: Any) -> Exception:
         """Translate a failure for the caller. After the first part it is always an `UpstreamError`."""
         return UpstreamError() if self._begun else errors.within(self._call, event)
-
-    def _accept(self) -> Iterator[ProviderEvent]:
-        if not self._accepted:
-            self._accepted = True
-            yield Accepted()
 
     def _delta(self, part: Part, native: bytes | None) -> Delta:
         logprobs = part.pop("logprobs", None)
@@ -154,10 +130,3 @@ class ResponsesDecoder:
         reported = search.get("num_requests") if isinstance(search, Mapping) else None
         count = reported if type(reported) is int and 0 < reported <= usage.MAX_SEARCHES else self._parts.searches
         return replace(used, web_searches=count)
-
-
-def _value(data: bytes) -> Any:
-    try:
-        return upstream_json.read_whole(data)
-    except UpstreamError:
-        return data[:2048].decode("utf-8", "replace")
