@@ -265,7 +265,7 @@ class UpstreamError(GatewayError):
     unreached = False
     """Whether no connection was made: nothing of the request was sent, so that it cannot be to blame."""
     blames_key = False
-    """Whether a provider that forbids the call (403) says that our key, or our account there, is at fault."""
+    """Whether our key, or our account there, is at fault: a 403 says so, or it gets no access token."""
 
     def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)

@@ -18,8 +18,8 @@ SMOOTHING = 0.2
 """The weight of the newest call in a moving average."""
 KEY_REST_SECONDS = 600.0
 """How long a key rests that the provider does not accept."""
-FORBIDDEN_REST_SECONDS = 60.0
-"""After a 403 that says that the key is at fault: it may be so for one model alone."""
+BLAMED_REST_SECONDS = 60.0
+"""After a 403 that blames the key, perhaps for one model alone, and while it gets no access token."""
 BUSY_REST_SECONDS = 5.0
 """After a 429 that does not say how long."""
 MAX_STATES = 10_000
@@ -108,13 +108,13 @@ def rest_seconds(error: GatewayError, why: Failure) -> float | None:
         return later.total_seconds() if later is not None else BUSY_REST_SECONDS
     if why is not Failure.KEY:
         return None
-    forbidden = isinstance(error, UpstreamError) and error.status == 403
-    return FORBIDDEN_REST_SECONDS if forbidden else KEY_REST_SECONDS
+    passes = isinstance(error, UpstreamError) and error.blames_key and error.status != 401
+    return BLAMED_REST_SECONDS if passes else KEY_REST_SECONDS
 
 
 def is_sure(error: GatewayError) -> bool:
-    """Tell whether no request can have caused this error of a key."""
-    return isinstance(error, UpstreamError) and error.status == 401
+    """Tell whether no request can have caused this error of a key: a 401, or no access token."""
+    return isinstance(error, UpstreamError) and (error.status == 401 or (error.blames_key and error.status is None))
 
 
 class RouteStates:

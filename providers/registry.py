@@ -146,9 +146,8 @@ class Registry:
             return upstream
         gate = self._gates.setdefault(provider.name, Gate())
         gate.set_limits(provider.max_concurrent, provider.requests_per_minute, provider.max_wait)
-        transport = GatedTransport(upstream.transport, gate)
-        more = tuple(replace(each, transport=transport) for each in upstream.more)
-        return replace(upstream, transport=transport, more=more)
+        more = tuple(replace(each, transport=GatedTransport(each.transport, gate)) for each in upstream.more)
+        return replace(upstream, transport=GatedTransport(upstream.transport, gate), more=more)
 
     def media(self, name: str) -> MediaProvider:
         self._follow_catalog()
