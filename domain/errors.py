@@ -28,6 +28,7 @@ GatewayError
 ├── UpstreamError                 provider failed
 │   ├── UpstreamTimeout
 │   ├── AdapterFault              our own adapter failed
+│   ├── RetentionDenied           provider keeps a call that it must not keep
 │   ├── UpstreamBusy              provider said: later
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
 │       └── OutputTooLarge
@@ -280,6 +281,12 @@ class UpstreamTimeout(UpstreamError):
     """The provider did not answer in time. Nothing that was not delivered is charged; try again."""
 
     code = "upstream_timeout"
+
+
+class RetentionDenied(UpstreamError):
+    """The provider does not keep its promise to store nothing. The call has ended; it costs nothing."""
+
+    retryable = False
 
 
 class UpstreamBusy(UpstreamError):

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from domain.catalog import Provider, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamBusy, UpstreamError, UpstreamTimeout
+from domain.privacy import PrivacyClass
 from gateway.breakers import Breaker
 from gateway.key_rings import KeyRing
 
@@ -124,6 +125,8 @@ class RouteStates:
         self.clock = clock
         self.routes: dict[tuple[str, str], RouteState] = {}
         self.keys: dict[str, KeyRing] = {}
+        self.retaining: dict[str, Provider] = {}
+        """Providers that have said of a call that they keep it, though the catalog says that they keep nothing."""
 
     def of(self, route: Route) -> RouteState:
         state = self.routes.get(route.key)
@@ -158,6 +161,17 @@ class RouteStates:
         """Tell whether a key of the route's provider does not rest for this account."""
         ring = self.keys.get(route.provider.name)
         return ring is None or ring.rests_until(keys_of(route), account) <= now
+
+    def covers(self, route: Route, required: PrivacyClass) -> bool:
+        """Tell whether the route keeps as little, also by what its provider has said.
+
+        A changed entry of the catalog is believed again.
+        """
+        if not route.privacy.covers(required):
+            return False
+        if required is not PrivacyClass.ZERO_RETENTION or not self.retaining:
+            return True
+        return self.retaining.get(route.provider.name) != route.provider
 
     def opens_at(self, route: Route, account: Hashable) -> float:
         return self.of(route).breaker.opens_at(account)

@@ -5,11 +5,16 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from domain.catalog import Catalog, ExchangeRate, Provider
+from domain.catalog import Catalog, ExchangeRate, Modality, Provider, Route
+from domain.errors import RetentionDenied
+from domain.media import Kind, MediaRequest
+from domain.privacy import PrivacyClass
 from providers.base import UpstreamRequest
 from providers.registry import Registry, Upstream
+from tests.support.doubles.chat_calls import CATALOG
 from tests.unit.providers.test_credentials import TIMEOUTS, TOKEN_URL, Inner, Seen, document, token
 
+KEEPS_NOTHING, KEEPS = PrivacyClass.ZERO_RETENTION, PrivacyClass.RETAINED
 CALL = UpstreamRequest("https://vertex.invalid/m", {}, b"{}")
 
 
@@ -36,3 +41,30 @@ async def test_each_service_account_has_its_own_token(places: int | None, tmp_pa
         assert minted[0].url == f"{TOKEN_URL}/{number}"
         assert sent[0].headers["Authorization"] == f"Bearer token-{number}"
     assert len(inner.opened) == 4
+
+
+@pytest.mark.parametrize(
+    ("required", "now", "able"),
+    [
+        (KEEPS_NOTHING, KEEPS_NOTHING, True),
+        (KEEPS_NOTHING, KEEPS, False),
+        (KEEPS_NOTHING, None, False),
+        (PrivacyClass.UNKNOWN, None, True),
+    ],
+)
+def test_a_job_that_waited_goes_to_no_provider_that_keeps_more_by_now(
+    required: PrivacyClass, now: PrivacyClass | None, able: bool, tmp_path: Path
+) -> None:
+    studio = Provider(name="studio", kind="demo", active=True)
+    route = Route(provider=studio, model="image", capabilities=frozenset(), privacy=now or PrivacyClass.UNKNOWN)
+    model = next(each for each in CATALOG.active_models() if each.modality is Modality.IMAGE)
+    models = {} if now is None else {"image": model.model_copy(update={"routes": (route,)})}
+    catalog = Catalog(exchange=ExchangeRate(), models=models, providers={"studio": studio})
+    registry = Registry(lambda: catalog, Upstream(Inner(), TIMEOUTS, tmp_path))
+    request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake", privacy=required)
+    assert registry.media("studio")
+    if able:
+        assert registry.media("studio", request)
+    else:
+        with pytest.raises(RetentionDenied):
+            registry.media("studio", request)
