@@ -154,7 +154,6 @@ class Calls:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
         if not names:
-            request = extras.left_out(self.model(request.model), request)
             return [await self._candidate(request, request.model, payer)]
         able, errors = dict[str, Candidate](), list[GatewayError]()
         for name in (request.model, *names):
@@ -175,6 +174,7 @@ class Calls:
         model, sort = preferences.named(catalog, name)
         if model.id != request.model:
             request = replace(request, model=model.id)
+        request = extras.left_out(model, request)
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
         strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
