@@ -1,7 +1,7 @@
 """`POST /api/billing/quote/`: the credits that a call would hold and could cost. It makes no call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,7 +81,7 @@ class _PricedCall:
     grown_limit: int | None = None
     """Output tokens per choice to which the hold can grow. None: it does not grow."""
     pro_only: bool = False
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = field(default=(), repr=False)
     """The models beside `model` that may answer."""
 
 
