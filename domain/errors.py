@@ -264,6 +264,8 @@ class UpstreamError(GatewayError):
     """The HTTP status of the provider's answer. None: it gave none, or is not known to have."""
     unreached = False
     """Whether no connection was made: nothing of the request was sent, so that it cannot be to blame."""
+    blames_key = False
+    """Whether a provider that forbids the call (403) says that our key, or our account there, is at fault."""
 
     def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -25,7 +25,16 @@ class RoundRobin(Generic[T]):
 
     def take(self) -> T:
         """Remove and return the next item of the owner whose turn it is. The queue must not be empty."""
-        owner = next(iter(self._owners))
+        return self._taken(next(iter(self._owners)))
+
+    def take_of(self, may: Callable[[Hashable], bool]) -> T | None:
+        """The same of the first owner that may have a turn. None: there is no such owner."""
+        for owner in self._owners:
+            if may(owner):
+                return self._taken(owner)
+        return None
+
+    def _taken(self, owner: Hashable) -> T:
         queue = self._owners.pop(owner)
         item = queue.popleft()
         if queue:

@@ -2,7 +2,7 @@
 
 Pure: the time is an argument, in seconds. One account's bad requests open the breaker for that account alone. It opens
 for everybody when several accounts fail, half of those that were seen lately at least, or when no connection is made.
-After a rest, one call probes the route.
+After a rest, one call probes the route. It rests again when the probes of two accounts have failed.
 """
 
 from collections import OrderedDict
@@ -43,9 +43,12 @@ class Rest:
             return True
         return now >= self.until and (self.probe_at is None or now - self.probe_at > PROBE_SECONDS)
 
-    def begin(self, now: float) -> None:
-        if self.until and now >= self.until:
+    def begin(self, now: float) -> bool:
+        """Tell whether the call that begins is a probe."""
+        probes = bool(self.until) and now >= self.until
+        if probes:
             self.probe_at = now
+        return probes
 
     def open(self, now: float) -> None:
         """Open it, for twice as long as the time before. It stays as it is while it is open."""
@@ -85,6 +88,9 @@ class Breaker:
         self._votes = 0.0
         self._voters = 0
         self._lost = 0
+        self._failed_probes: set[Hashable] = set()
+        """Accounts whose probes have failed since the last rest. The request of one alone may be to blame."""
+        self._prober: Hashable = None
 
     def admits(self, account: Hashable, now: float) -> bool:
         """Tell whether a call of this account may be sent to the route now."""
@@ -110,7 +116,8 @@ class Breaker:
 
     def begin(self, account: Hashable, now: float) -> None:
         """A call is sent: it is the probe of a breaker that is half-open."""
-        self.everybody.begin(now)
+        if self.everybody.begin(now):
+            self._prober = account
         if (record := self._records.get(account)) is not None:
             record.rest.begin(now)
 
@@ -134,18 +141,34 @@ class Breaker:
         if record.score >= FAILURES or record.rest.probing:
             record.rest.open(now)
         self._lost = 0 if connected else self._lost + 1
-        several = self._voters > 1 and self._votes >= ALL_FAILURES and 2 * self._voters >= len(self._records)
-        if several or self._lost >= LOST_CONNECTIONS or self.everybody.probing:
+        if self.everybody.probing and account == self._prober:
+            record.rest.open(now)
+            self._probe_failed(account, now, connected=connected)
+        elif not self.everybody.until and (self._lost >= LOST_CONNECTIONS or self._several_failed):
+            self.everybody.open(now)
+
+    @property
+    def _several_failed(self) -> bool:
+        return self._voters > 1 and self._votes >= ALL_FAILURES and 2 * self._voters >= len(self._records)
+
+    def _probe_failed(self, account: Hashable, now: float, *, connected: bool) -> None:
+        """Another account may probe, or the route rests again: not for the requests of one account alone."""
+        self._failed_probes.add(account)
+        self.everybody.probe_at = None
+        if not connected or len(self._failed_probes) > 1:
+            self._failed_probes.clear()
             self.everybody.open(now)
 
     def let_go(self, account: Hashable) -> None:
         """A call has ended that shows nothing of the route: the next one may probe."""
-        self.everybody.probe_at = None
+        if account == self._prober:
+            self.everybody.probe_at = None
         if (record := self._records.get(account)) is not None:
             record.rest.probe_at = None
 
     def _reset(self) -> None:
         self.everybody.close()
+        self._failed_probes.clear()
         self._records.clear()
         self._votes, self._voters = 0.0, 0
 

@@ -12,13 +12,14 @@ from enum import StrEnum
 from domain.catalog import Provider, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamBusy, UpstreamError, UpstreamTimeout
 from gateway.breakers import Breaker
+from gateway.key_rings import KeyRing
 
 SMOOTHING = 0.2
 """The weight of the newest call in a moving average."""
 KEY_REST_SECONDS = 600.0
 """How long a key rests that the provider does not accept."""
 FORBIDDEN_REST_SECONDS = 60.0
-"""After a 403, which may be about one model or one request."""
+"""After a 403 that says that the key is at fault: it may be so for one model alone."""
 BUSY_REST_SECONDS = 5.0
 """After a 429 that does not say how long."""
 MAX_STATES = 10_000
@@ -32,6 +33,8 @@ class Failure(StrEnum):
     RATE_LIMIT = "rate_limit"
     KEY = "key"
     """The provider does not accept our key, or does not serve our account."""
+    FORBIDDEN = "forbidden"
+    """A 403 that does not say that the key is at fault: a rule on content, a model, a place, a firewall."""
     SERVER = "server"
     """An error of the provider, or a status that is none of the others."""
     INVALID = "invalid"
@@ -53,14 +56,16 @@ def failure(error: GatewayError) -> Failure:
         return Failure.TIMEOUT
     if isinstance(error, UpstreamBusy):
         return Failure.FULL if error.status is None else Failure.RATE_LIMIT
-    return _of_status(error.status)
+    return Failure.KEY if error.blames_key else _of_status(error.status)
 
 
 def _of_status(status: int | None) -> Failure:
     if status is None:
         return Failure.CONNECTION
-    if status in (401, 402, 403, 429):  # a 429 that is no `UpstreamBusy`: the account's quota is used up
+    if status in (401, 402, 429):  # a 429 that is no `UpstreamBusy`: the account's quota is used up
         return Failure.KEY
+    if status == 403:
+        return Failure.FORBIDDEN
     return Failure.INVALID if status == 200 else Failure.SERVER
 
 
@@ -96,40 +101,6 @@ def _moved(average: float | None, value: float) -> float:
     return value if average is None else average + SMOOTHING * (value - average)
 
 
-class KeyRing:
-    """The keys of one provider. They take turns, but for those that rest. A rest is of the key, not of a model."""
-
-    def __init__(self) -> None:
-        self._rests: dict[int, float] = {}
-        self._turn = 0
-
-    def next(self, keys: int, now: float, tried: frozenset[int] = frozenset()) -> int | None:
-        """Return the number of a key that does not rest and was not tried. None: there is none."""
-        for step in range(keys):
-            key = (self._turn + step) % keys
-            if key not in tried and self._rests.get(key, 0.0) <= now:
-                self._turn = (key + 1) % keys
-                return key
-        return None
-
-    def rests_until(self, keys: int) -> float:
-        """The time at which the first of them may be used."""
-        return min([self._rests.get(key, 0.0) for key in range(keys)])
-
-    def least_bad(self, keys: int) -> int:
-        return min(range(keys), key=lambda key: self._rests.get(key, 0.0))
-
-    def rest(self, key: int, until: float) -> None:
-        self._rests[key] = max(self._rests.get(key, 0.0), until)
-
-    def works(self, key: int) -> None:
-        if self._rests:
-            self._rests.pop(key, None)
-
-    def resting(self, now: float) -> int:
-        return sum(until > now for until in self._rests.values())
-
-
 def rest_seconds(error: GatewayError, why: Failure) -> float | None:
     """How long the key rests after this error. None: it is not about the key."""
     if why is Failure.RATE_LIMIT:
@@ -139,6 +110,11 @@ def rest_seconds(error: GatewayError, why: Failure) -> float | None:
         return None
     forbidden = isinstance(error, UpstreamError) and error.status == 403
     return FORBIDDEN_REST_SECONDS if forbidden else KEY_REST_SECONDS
+
+
+def is_sure(error: GatewayError) -> bool:
+    """Tell whether no request can have caused this error of a key."""
+    return isinstance(error, UpstreamError) and error.status == 401
 
 
 class RouteStates:
@@ -165,23 +141,23 @@ class RouteStates:
             ring = self.keys[provider.name] = KeyRing()
         return ring
 
-    def key(self, route: Route, now: float) -> int:
+    def key(self, route: Route, account: Hashable, now: float) -> int:
         """The number of the key that has its turn."""
         if (keys := keys_of(route)) == 1:
             return 0
         ring = self.ring(route.provider)
-        key = ring.next(keys, now)
-        return ring.least_bad(keys) if key is None else key
+        key = ring.next(keys, now, account)
+        return ring.least_bad(keys, account) if key is None else key
 
     def admits(self, route: Route, account: Hashable, now: float) -> bool:
         """Tell whether the route's breaker is closed for this account."""
         state = self.routes.get(route.key)
         return state is None or state.breaker.admits(account, now)
 
-    def has_key(self, route: Route, now: float) -> bool:
-        """Tell whether a key of the route's provider does not rest."""
+    def has_key(self, route: Route, account: Hashable, now: float) -> bool:
+        """Tell whether a key of the route's provider does not rest for this account."""
         ring = self.keys.get(route.provider.name)
-        return ring is None or ring.rests_until(keys_of(route)) <= now
+        return ring is None or ring.rests_until(keys_of(route), account) <= now
 
     def opens_at(self, route: Route, account: Hashable) -> float:
         return self.of(route).breaker.opens_at(account)

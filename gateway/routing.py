@@ -43,6 +43,10 @@ SLOW_SECONDS = 10.0
 """A client that leaves before the first output counts as a timeout of the route after this time."""
 SLOW_TIMES = 5
 """And after so many times the usual wait for the first output."""
+_OF_THE_KEY = frozenset({Failure.KEY, Failure.FORBIDDEN, Failure.RATE_LIMIT})
+"""After these, another key of the provider may be answered."""
+_SHOWS_NOTHING = frozenset({Failure.REFUSED, Failure.FULL, Failure.KEY, Failure.RATE_LIMIT})
+"""These say nothing of the route's health."""
 _PASSING = frozenset({Failure.CONNECTION, Failure.SERVER, Failure.RATE_LIMIT})
 
 
@@ -161,7 +165,7 @@ class Attempts:
         resting = None
         for place, route in enumerate(self._left):
             if self._states.admits(route, self._account, now):
-                if self._states.has_key(route, now):
+                if self._states.has_key(route, self._account, now):
                     return place
                 resting = place if resting is None else resting
         return resting
@@ -180,7 +184,7 @@ class Attempts:
         self._count_failure(present, error, why, now)
         if over or why is Failure.REFUSED:
             return None
-        if why in (Failure.KEY, Failure.RATE_LIMIT) and (attempt := self._next_key(present, now)):
+        if why in _OF_THE_KEY and (attempt := self._next_key(present, now)):
             return attempt
         if self._count >= self._limit:
             return None
@@ -193,7 +197,7 @@ class Attempts:
         route, tried = present.route, self._keys[present.route.provider.name]
         if self._count >= MAX_ATTEMPTS or len(tried) >= keys_of(route):
             return None
-        key = self._states.ring(route.provider).next(keys_of(route), now, frozenset(tried))
+        key = self._states.ring(route.provider).next(keys_of(route), now, self._account, frozenset(tried))
         if key is None:
             return None
         self._raise_limit()
@@ -215,7 +219,7 @@ class Attempts:
 
     def _begin(self, route: Route, now: float, *, key: int | None = None, wait: float = 0.0) -> Attempt:
         if key is None:
-            key = self._states.key(route, now)
+            key = self._states.key(route, self._account, now)
         self._keys.setdefault(route.provider.name, set()).add(key)
         state = self._states.of(route)
         state.requests += 1
@@ -230,8 +234,9 @@ class Attempts:
         state.errors[why] += 1
         self._present = None
         if (seconds := route_states.rest_seconds(error, why)) is not None:
-            self._states.ring(present.route.provider).rest(present.key, now + seconds)
-        if why in (Failure.REFUSED, Failure.FULL, Failure.KEY, Failure.RATE_LIMIT):
+            ring, for_all = self._states.ring(present.route.provider), route_states.is_sure(error)
+            ring.rest(present.key, seconds, now, self._account, for_all=for_all)
+        if why in _SHOWS_NOTHING:
             state.breaker.let_go(self._account)
         else:
             unreached = isinstance(error, UpstreamError) and error.unreached
@@ -249,7 +254,7 @@ class Attempts:
         first_output = None if self._output_at is None else self._output_at - self._began
         state.answered(now - self._began, first_output, output_tokens)
         state.breaker.succeeded(self._account, self._began, now)
-        self._states.ring(present.route.provider).works(present.key)
+        self._states.ring(present.route.provider).works(present.key, self._account)
 
     def abandoned(self) -> None:
         """The call ends for a reason that is not the provider's. It may have been slow, so that its client has left."""

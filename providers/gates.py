@@ -1,7 +1,8 @@
 """Limits the calls of this process to one provider: so many at a time, so many in a minute.
 
 More calls wait. Accounts take turns with one call each, and none waits longer than the catalog says: then the call
-fails with `UpstreamBusy`, and its next route is tried. Each step takes the same time however many wait.
+fails with `UpstreamBusy`, and its next route is tried. One account alone does not fill the places: `providers.shares`.
+A step takes no longer than there are accounts with calls under way.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from datetime import timedelta
 from domain.errors import GatewayError, UpstreamBusy
 from providers.base import Headers, Sink, Timeouts, Transport, UpstreamCall, UpstreamRequest
 from providers.late_call import LateCall
+from providers.shares import Shares
 from providers.waiting_calls import WaitingCalls
 
 MAX_WAITING = 2000
@@ -34,6 +36,7 @@ class Gate:
         self.max_wait = 0.0
         self._waiting: WaitingCalls[GatedCall] = WaitingCalls()
         self._of_owner: Counter[Hashable] = Counter()
+        self._shares = Shares()
         self._dead = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -49,7 +52,8 @@ class Gate:
     def enter(self, call: "GatedCall") -> bool:
         """Start the call, or let it wait. False: too many wait."""
         now = asyncio.get_running_loop().time()
-        if not self._of_owner and self._delay(now) == 0.0 and self._has_place():
+        self._shares.see(call.owner, now)
+        if not self._of_owner and self._delay(now) == 0.0 and self._has_place() and self._may_start(call.owner):
             self._start(call, now)
             return True
         if self._of_owner[call.owner] >= MAX_WAITING_OF_OWNER or self.waiting >= MAX_WAITING:
@@ -59,9 +63,10 @@ class Gate:
         self._next()
         return True
 
-    def leave(self) -> None:
+    def leave(self, call: "GatedCall") -> None:
         """A call that was started has ended."""
         self.running -= 1
+        self._shares.give_back(call.owner)
         self._next()
 
     def forget(self, call: "GatedCall") -> None:
@@ -78,12 +83,16 @@ class Gate:
     def _has_place(self) -> bool:
         return self._max_concurrent is None or self.running < self._max_concurrent
 
+    def _may_start(self, owner: Hashable) -> bool:
+        return self._max_concurrent is None or self._shares.may_take(owner, self._max_concurrent)
+
     def _delay(self, now: float) -> float:
         """Seconds until the next call may be sent by the limit of a minute."""
         return max(0.0, self._free_at - BURST_SECONDS - now) if self._interval else 0.0
 
     def _start(self, call: "GatedCall", now: float) -> None:
         self.running += 1
+        self._shares.take(call.owner)
         self._free_at = max(self._free_at, now) + self._interval
         call.start()
 
@@ -93,7 +102,7 @@ class Gate:
             if delay := self._delay(now):
                 self._wake_after(delay)
                 return
-            call = self._waiting.take()
+            call = self._waiting.take_of(self._may_start)
             if call is None:
                 return
             self._uncount(call)
@@ -169,7 +178,7 @@ class GatedCall(LateCall):
     def leave(self) -> None:
         if not self.over:
             self.over = True
-            self._gate.leave()
+            self._gate.leave(self)
 
     def close(self) -> None:
         self._timer.cancel()

@@ -1,7 +1,7 @@
 """Queues calls that wait for a connection to a provider. Owners take turns, with one call each."""
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
@@ -45,6 +45,13 @@ class WaitingCalls(Generic[Call]):
         """Return the next call that still waits, of the owner whose last turn was longest ago."""
         while self:
             call = self._first.popleft() if self._first else self._others.take()
+            if not call.over:
+                return call
+        return None
+
+    def take_of(self, may: Callable[[Hashable], bool]) -> Call | None:
+        """The same of the owners that may have a turn."""
+        while (call := self._others.take_of(may)) is not None:
             if not call.over:
                 return call
         return None

@@ -89,8 +89,10 @@ def _translated(
     status: int, headers: Mapping[str, str], error: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> GatewayError:
     details = [each for each in _list(error.get("details")) if isinstance(each, Mapping)]
-    if error.get("status") == "FAILED_PRECONDITION" or _is_about_our_key(details):
-        return _unauthorized()
+    if _is_about_our_key(details):
+        return _not_served(401)
+    if error.get("status") == "FAILED_PRECONDITION":
+        return _not_served(402)
     text = "\n".join(_texts(error, details))
     named = {"message": text, "param": _param(text, fields), "code": None}
     if delay := _delay(details):
@@ -102,10 +104,10 @@ def _is_about_our_key(details: list[Mapping[str, Any]]) -> bool:
     return any(str(detail.get("reason")).startswith(_KEY) for detail in details)
 
 
-def _unauthorized() -> UpstreamError:
-    """Of our account: its key, its billing, its place. Google answers 400; a key with 401 rests here."""
+def _not_served(status: int) -> UpstreamError:
+    """Of our account: its key (401), or its billing or place (402). Google answers 400; the key rests here."""
     error = UpstreamError()
-    error.status = 401
+    error.status = status
     return error
 
 

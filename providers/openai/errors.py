@@ -36,6 +36,7 @@ _CONTEXT = re.compile(
     r"|超长|超过.{0,12}长度|maximum number of tokens",
     re.IGNORECASE,
 )
+_OWN_WORDS = frozenset({"message", "error", "detail", "code", "type", "status", "reason"})
 _PER_TIME = re.compile(r"per.?(?:minute|day|hour|second)|\b[TR]P[MD]\b|rate.?limit", re.IGNORECASE)
 _OUR_ACCOUNT = re.compile(
     r"api.?key|api.?token|authenti|unauthori|access.?token|credential|permission|billing|credit balance|payment|quota"
@@ -52,10 +53,21 @@ _OUR_MODEL = re.compile(
 )
 _MODERATION = re.compile(
     r"content.?(?:policy|filter|management)|moderation|responsibleai|safety system|usage polic|guardrail|flagged"
-    r"|invalid_prompt|data_inspection|inappropriate",
+    r"|invalid_prompt|data_inspection|inappropriate|usage guideline|safety check"
+    r"|violates? (?:\S+ ){0,4}(?:polic|guideline|terms)",
     re.IGNORECASE,
 )
 _THEIR_GENERATION = re.compile(r"tool_use_failed|json_validate_failed|failed_generation|output_parse_failed")
+_KEY_AT_FAULT = re.compile(
+    r"\bkey\b.{0,60}\b(?:invalid|not valid|expired|revoked|disabled|suspended|blocked|leaked|limit|deactivated|banned)"
+    r"|\b(?:invalid|incorrect|expired|revoked|disabled|leaked|missing)\b.{0,40}\b(?:key|token)\b|missing scopes"
+    r"|\btoken\b.{0,40}\b(?:invalid|expired|revoked)\b|unregistered callers|has not been used in project|CONSUMER_"
+    r"|SERVICE_DISABLED|\b(?:account|organi[sz]ation|project|team|consumer)\b.{0,60}\b(?:disabled|deactivated|suspended"
+    r"|banned|closed|denied access|credits|spending)|credit balance|billing|payment"
+    r"|insufficient.{0,3}(?:balance|credit)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Of a 403. One that names a model, a place, a file or the content says nothing of the key."""
 OF_THE_CLIENT = (400, 413, 422)
 """Statuses of errors that may be about the request."""
 
@@ -104,7 +116,7 @@ def _classified(status: int, value: Any, fields: Mapping[str, Any], later: timed
     if status in (401, 402, 404) or status < 400:
         return UpstreamError()
     if status == 403:
-        return _refused_content() if _MODERATION.search(text) else UpstreamError()
+        return _forbidden(value, text)
     if _CONTEXT.search(text):
         per_time = status == 413 and _PER_TIME.search(text)
         return UpstreamBusy(retry_after=later) if per_time else ContextLengthExceeded()
@@ -132,6 +144,16 @@ def _of_the_client(
     elif code not in _PASSED_ON:
         code = "invalid_value"
     return RequestInvalid("The provider of this model does not accept a value of this request.", param=named, code=code)
+
+
+def _forbidden(value: Any, text: str) -> GatewayError:
+    """Tell a refusal of the content from one of our key, by the error's own words: others may be the caller's."""
+    if _MODERATION.search(text):
+        return _refused_content()
+    own = {name: part for name, part in _object(value).items() if name in _OWN_WORDS} or value
+    error = UpstreamError()
+    error.blames_key = _KEY_AT_FAULT.search("\n".join(_texts(own, 0))) is not None
+    return error
 
 
 def _refused_content() -> RequestInvalid:

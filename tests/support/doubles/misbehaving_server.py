@@ -62,6 +62,27 @@ BYTES: dict[str, bytes] = {
     "nothing": b"",
 }
 """What is answered before the connection is closed."""
+POISONS: dict[str, bytes] = {
+    "key limit": response(403, _json({"error": {"message": "Key limit exceeded", "code": 403}})),
+    "no file": response(403, _json({"error": {"message": "You do not have permission to access the File SECRET."}})),
+    "firewall": response(403, b"<html>SECRET</html>"),
+    "moderation": response(403, _json({"error": "Content violates usage guidelines. SECRET", "code": "x"})),
+    "cannot afford": response(402, _json({"error": {"message": "can only afford 7 tokens", "code": 402}})),
+    "no credits": response(429, _json({"error": {"message": "SECRET", "code": "insufficient_quota"}})),
+    "too large": response(429, _json({"error": {"message": "Request too large on tokens per min"}}), Retry_After="60"),
+    "no model": response(404, _json({"error": {"message": "model SECRET not found"}})),
+    "quotes": response(400, _json({"error": {"message": "invalid api key: SECRET"}})),
+    "unsupported": response(
+        400, _json({"error": {"message": "x", "param": "temperature", "code": "unsupported_value"}})
+    ),
+    "too long": response(413, _json({"error": {"message": "SECRET"}})),
+    "not processed": response(422, _json({"detail": [{"loc": ["body", "n"], "msg": "SECRET", "type": "int"}]})),
+    "poison": response(500, _json(_ERROR)),
+    "overloaded": response(503, _json(_ERROR), Retry_After="60"),
+    "cut": b"HTTP/1.1 200 OK\r\nContent-Ty",
+    "hang up": b"",
+}
+"""What a vendor may answer to the content or the parameters of one request, by its prompt. `slow` hangs."""
 REFUSES = response(400, _json({"error": {"message": "x", "param": "temperature", "code": "unsupported_value"}}))
 
 
@@ -116,7 +137,7 @@ class MisbehavingServer:
             self.running += 1
             self.max_running = max(self.max_running, self.running)
             try:
-                if body["model"] == "hang":
+                if body["model"] == "hang" or (body["model"], _prompt(body)) == ("content", "slow"):
                     await reader.read()
                 else:
                     await self._answer(body, key, writer)
@@ -142,6 +163,13 @@ class MisbehavingServer:
             return BYTES[key]
         if model.startswith("once-") and self.requests[model] % 2:
             return BYTES[model.removeprefix("once-")]
+        if model == "content" and _prompt(body) in POISONS:
+            return POISONS[_prompt(body)]
         if model == "vectors":
             return VECTORS
         return BYTES.get(model, good)
+
+
+def _prompt(body: dict[str, Any]) -> str:
+    messages = body.get("messages") or [{}]
+    return str(messages[-1].get("content"))

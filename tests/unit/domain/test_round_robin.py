@@ -33,3 +33,12 @@ def test_an_owner_can_be_taken_out() -> None:
     assert list(queue.remove("a")) == ["a1", "a2"]
     assert list(queue.remove("a")) == []
     assert list(queue) == ["b1"]
+
+
+def test_an_owner_that_may_not_have_a_turn_is_passed_over_and_stays_in_front() -> None:
+    queue: RoundRobin[int] = RoundRobin()
+    for owner, item in (("a", 1), ("b", 2), ("b", 3)):
+        queue.add(owner, item)
+    assert queue.take_of(lambda owner: owner == "b") == 2
+    assert queue.take_of(lambda owner: owner == "c") is None
+    assert [queue.take(), queue.take()] == [1, 3]

@@ -76,14 +76,38 @@ def test_after_its_rest_one_call_probes() -> None:
     assert breaker.admits("y", later + 1)
 
 
-def test_a_failed_probe_doubles_the_rest() -> None:
+def failed_probe(breaker: Breaker, account: str, at: float, *, connected: bool = True) -> None:
+    assert breaker.admits(account, at)
+    breaker.begin(account, at)
+    breaker.failed(account, at + 1, connected=connected)
+
+
+@pytest.mark.parametrize(("probers", "connected"), [("xy", True), ("x", False)])
+def test_failed_probes_of_two_accounts_or_no_connection_double_the_rest(probers: str, connected: bool) -> None:
     breaker = Breaker()
     failing(breaker, "a", "b", "c", "d")
     later = 3 + REST_SECONDS
-    breaker.begin("x", later)
-    breaker.failed("x", later + 1)
-    assert not breaker.admits("y", later + 1 + REST_SECONDS)
-    assert breaker.admits("y", later + 1 + 2 * REST_SECONDS)
+    for account in probers:
+        failed_probe(breaker, account, later, connected=connected)
+    assert not breaker.admits("z", later + 1 + REST_SECONDS)
+    assert breaker.admits("z", later + 1 + 2 * REST_SECONDS)
+
+
+def test_one_account_cannot_hold_the_route_open_by_its_probes() -> None:
+    breaker = Breaker()
+    failing(breaker, "a", "b", "c", "d")
+    now = 3 + REST_SECONDS
+    for rest in (REST_SECONDS, 2 * REST_SECONDS, 4 * REST_SECONDS):
+        failed_probe(breaker, "x", now)
+        assert not breaker.admits("x", now + rest)
+        assert breaker.admits("y", now + 1)
+        now += 1 + rest
+    breaker.begin("y", now)
+    breaker.failed("x", now)  # of a call from before
+    breaker.let_go("x")
+    assert not breaker.admits("z", now)  # the probe of y is still under way
+    breaker.succeeded("y", now, now + 1)
+    assert breaker.admits("z", now + 1)
 
 
 def test_a_probe_that_shows_nothing_or_is_lost_leaves_its_place() -> None:

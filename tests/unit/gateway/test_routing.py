@@ -153,13 +153,29 @@ def test_an_open_route_is_no_fallback_when_something_was_tried() -> None:
     assert places(attempts.after(BROKEN)) == "one"
 
 
-@pytest.mark.parametrize(("error", "rest"), [(401, 600), (402, 600), (403, 60)])
-def test_a_key_that_is_not_accepted_rests_for_all_models_and_the_next_one_answers(error: int, rest: float) -> None:
+def forbidden(*, blames_key: bool) -> UpstreamError:
+    error = of_status(UpstreamError(), 403)
+    error.blames_key = blames_key
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "rest"),
+    [
+        (of_status(UpstreamError(), 401), 600),
+        (of_status(UpstreamError(), 402), 600),
+        (of_status(UpstreamError(), 429), 600),
+        (forbidden(blames_key=True), 60),
+    ],
+)
+def test_a_key_that_is_not_accepted_rests_for_all_models_and_the_next_one_answers(
+    error: UpstreamError, rest: float
+) -> None:
     machine, clock = router()
     two_keys = keyed("two-keys", 2)
     attempts = attempts_on(machine, [two_keys])
     assert attempts.next() == Attempt(two_keys, 0)
-    assert attempts.after(of_status(UpstreamError(), error)) == Attempt(two_keys, 1)
+    assert attempts.after(error) == Attempt(two_keys, 1)
     attempts.succeeded(5)
     other_model = two_keys.model_copy(update={"model": "other"})
     for _ in range(3):
@@ -167,6 +183,54 @@ def test_a_key_that_is_not_accepted_rests_for_all_models_and_the_next_one_answer
     clock.now += rest + 1
     assert attempts_on(machine, [two_keys]).next() == Attempt(two_keys, 0)
     assert machine.states.of(two_keys).breaker.admits(None, clock.now)
+
+
+def key_of(machine: Router, account: str) -> int:
+    attempt = attempts_on(machine, [keyed("two-keys", 2)], account).next()
+    assert attempt is not None
+    return attempt.key
+
+
+@pytest.mark.parametrize(
+    ("error", "own", "others"),
+    [
+        (of_status(UpstreamError(), 401), True, True),
+        (of_status(UpstreamError(), 402), True, False),
+        (of_status(UpstreamError(), 429), True, False),
+        (BUSY, True, False),
+        (forbidden(blames_key=True), True, False),
+        (forbidden(blames_key=False), False, False),
+    ],
+)
+def test_a_key_rests_for_others_when_two_accounts_have_seen_why(error: UpstreamError, own: bool, others: bool) -> None:
+    machine, _ = router()
+    two_keys = keyed("two-keys", 2)
+
+    def fails(account: str) -> None:
+        attempts = attempts_on(machine, [two_keys], account)
+        while (attempt := attempts.next()) is None or attempt.key:
+            attempts = attempts_on(machine, [two_keys], account)
+        attempts.after(error)
+
+    def rests(account: str) -> bool:
+        return 0 not in {key_of(machine, account) for _ in range(2)}
+
+    fails("a")
+    assert (rests("a"), rests("b")) == (own, others)
+    if not others:
+        fails("b")
+        assert rests("c") is own
+
+
+def test_a_403_that_does_not_blame_the_key_counts_for_its_account() -> None:
+    machine, clock = router()
+    for _ in range(3):
+        attempts = attempts_on(machine, [ONE, TWO], "a")
+        attempts.next()
+        assert places(attempts.after(forbidden(blames_key=False))) == "two"
+        attempts.succeeded(1)
+    assert [machine.states.admits(ONE, who, clock.now) for who in ("a", "b")] == [False, True]
+    assert machine.states.of(ONE).errors == {Failure.FORBIDDEN: 3}
 
 
 def test_a_limited_key_rests_as_long_as_the_provider_says() -> None:

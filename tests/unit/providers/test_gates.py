@@ -87,6 +87,29 @@ async def test_accounts_take_turns() -> None:
     assert (scene.gate.running, scene.gate.waiting) == (0, 0)
 
 
+async def test_one_account_leaves_places_for_others() -> None:
+    scene = Scene(8)
+    scene.open("b")[0].close()
+    for _ in range(20):
+        scene.open("a")
+    assert scene.inner.owners == "b" + 6 * "a"
+    for _ in range(3):
+        scene.open("b")
+    assert scene.inner.owners == "b" + 6 * "a" + "bb"
+    scene.inner.calls[-1].sink.end()
+    assert scene.inner.owners == "b" + 6 * "a" + "bbb"
+    for call in scene.inner.calls[1:4]:
+        call.sink.end()
+    assert (scene.gate.running, scene.inner.owners[-1]) == (6, "a")
+
+
+async def test_an_account_alone_has_all_places() -> None:
+    scene = Scene(8)
+    for _ in range(20):
+        scene.open("a")
+    assert len(scene.inner.calls) == 8
+
+
 @pytest.mark.parametrize("ending", ["end", "fail", "close"])
 async def test_a_call_leaves_once_however_it_ends(ending: str) -> None:
     scene = Scene(1)

@@ -88,6 +88,9 @@ def test_a_key_that_google_does_not_take_is_known_as_one() -> None:
     answer = translated(400, error(400, "INVALID_ARGUMENT", "SECRET", reason))
     assert isinstance(answer, UpstreamError)
     assert answer.status == 401
+    place = translated(400, error(400, "FAILED_PRECONDITION", "User location is not supported for the API use."))
+    assert isinstance(place, UpstreamError)
+    assert place.status == 402
 
 
 @pytest.mark.parametrize(("delay", "seconds"), [("48s", 48), ("34.4s", 34.4), ("0s", 1), ("3600s", 60), ("x", None)])

@@ -153,6 +153,33 @@ def test_another_route_may_answer(status: int, body: Any) -> None:
     assert "SECRET" not in str(result)
 
 
+@pytest.mark.parametrize(
+    ("body", "blamed"),
+    [
+        ({"error": {"message": "Key limit exceeded", "code": 403}}, True),
+        ({"error": {"message": "Your API key was reported as leaked. Please use another API key."}}, True),
+        ({"error": {"message": "Consumer 'api_key:SECRET' has been suspended.", "status": "PERMISSION_DENIED"}}, True),
+        ({"code": "403", "error": "Your team SECRET has used all available credits"}, True),
+        (openai("You have insufficient permissions. Missing scopes: model.request"), True),
+        (openai("Country, region, or territory not supported", code="unsupported_country_region_territory"), False),
+        (openai("Project `SECRET` does not have access to model `SECRET`", code="model_not_found"), False),
+        ({"error": {"message": "You do not have permission to access the File SECRET or it may not exist."}}, False),
+        ({"error": {"type": "permission_error", "message": "Your API key does not have permission to use it"}}, False),
+        ({"error": {"message": "Forbidden", "metadata": {"input": "my api key is invalid and expired"}}}, False),
+        (b"<html>SECRET blocked by a firewall</html>", False),
+    ],
+)
+def test_a_403_blames_the_key_only_if_it_says_so(body: Any, blamed: bool) -> None:
+    result = error(403, body)
+    assert type(result) is UpstreamError
+    assert result.blames_key is blamed
+
+
+def test_a_403_about_the_content_is_the_callers() -> None:
+    result = error(403, {"code": "x", "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE"})
+    assert isinstance(result, RequestInvalid)
+
+
 def test_later_and_too_late() -> None:
     for status, kind in ((429, UpstreamBusy), (503, UpstreamError), (529, UpstreamError)):
         busy = error(status, openai("SECRET"), **{"retry-after": "7"})

@@ -1,0 +1,112 @@
+"""One account sends the worst that it can, and another one's calls go on: same routes, same keys, same parameters."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dev.postgres import EmbeddedPostgres
+from tests.clients.conftest import OpenAccountClient
+from tests.conftest import TEMPLATE
+from tests.support.account_client import AccountClient
+from tests.support.doubles.misbehaving_server import POISONS, MisbehavingServer
+from tests.support.stack import Stack
+
+TIMES = 4
+"""More than it takes to close a route."""
+PROMPTS = [*POISONS, "slow"]
+CATALOG = """
+[providers.spare]
+kind = "openai"
+base_url = "{url}"
+route_class = "second"
+"""
+EACH = """
+[providers.lab-{number}]
+kind = "openai"
+base_url = "{url}"
+route_class = "first"
+api_key_env = ["KEY_ONE", "KEY_TWO"]
+capabilities = ["stream_usage", "abort_stops_billing"]
+timeouts = {{ connect = 1, first_byte = 0.4, idle = 0.4 }}
+max_concurrent = 4
+max_wait = 0.3
+
+[models.shared-{number}]
+context_window = 100000
+max_output_tokens = 30
+credits_per_1k_input = 300
+credits_per_1k_output = 1500
+routes = [{{ provider = "lab-{number}", model = "content" }}, {{ provider = "spare", model = "plain" }}]
+"""
+"""A provider and a model for each test: what two attackers have seen of one key counts for all."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(
+    postgres: EmbeddedPostgres, server: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    name, state = f"two_{uuid.uuid4().hex}", tmp_path_factory.mktemp("two")
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+    each = [EACH.format(number=number, url=server.url) for number in range(len(PROMPTS) + 1)]
+    (state / "catalog.toml").write_text(CATALOG.format(url=server.url) + "".join(each))
+    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started.extra = {"KEY_ONE": "one", "KEY_TWO": "two"}
+    with started.running("api"):
+        yield started
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    model: str
+    server: MisbehavingServer
+    attacker: AccountClient
+    other: AccountClient
+
+    async def attack(self, prompt: str, *, times: int = TIMES) -> None:
+        fields = {"messages": [{"role": "user", "content": prompt}], "temperature": 0.5}
+        for number in range(times):
+            answer = await self.attacker.chat(self.model, **fields, stream=bool(number % 2))
+            assert "SECRET" not in answer.text
+
+    async def goes_on(self) -> None:
+        """Each key of the first route answers the other account, and its request is what it was."""
+        self.server.keys.clear()
+        for stream in (False, True):
+            answer = await self.other.chat(self.model, temperature=0.5, stream=stream)
+            assert (answer.status_code, answer.headers["x-yout-route"]) == (200, "first"), answer.text
+            assert self.server.bodies[-1]["temperature"] == 0.5
+        assert {"one", "two"} <= set(self.server.keys)
+
+
+@pytest.mark.parametrize("number", range(len(PROMPTS)), ids=PROMPTS)
+async def test_what_one_account_sends_closes_nothing_for_another(
+    new_owner: OpenAccountClient, server: MisbehavingServer, number: int
+) -> None:
+    scene = Scene(f"shared-{number}", server, await new_owner(), await new_owner())
+    await scene.attack(PROMPTS[number])
+    await scene.goes_on()
+
+
+async def test_long_calls_of_one_account_do_not_fill_a_provider(
+    new_owner: OpenAccountClient, server: MisbehavingServer
+) -> None:
+    scene = Scene(f"shared-{len(PROMPTS)}", server, await new_owner(), await new_owner())
+    await scene.goes_on()
+    attacks = [asyncio.create_task(scene.attack("slow", times=1)) for _ in range(12)]
+    await asyncio.sleep(0.15)
+    await scene.goes_on()
+    await asyncio.gather(*attacks)
