@@ -34,6 +34,7 @@ from api import (
     quotes,
     responses,
     shares,
+    stored_objects,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -147,7 +148,7 @@ def create_app(
         billing.router,
         quotes.router,
         responses.counting,
-        responses.router,
+        stored_objects.router,
         payments.router,
         media.router,
         shares.router,

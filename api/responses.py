@@ -1,4 +1,4 @@
-"""What goes with `POST /v1/responses`: counting the input. This server stores no responses: none is found by its id."""
+"""What goes with `POST /v1/responses`: counting the input. `stored_objects` answers for what would be stored."""
 
 from dataclasses import replace
 from functools import partial
@@ -12,10 +12,9 @@ from api.body import LargeBodyRoute, body_bytes
 from api.chat import in_the_words_of
 from api.deps import CurrentResources, MayChat
 from api.wire import openai_responses
-from domain.errors import ModelNotFound, NotFound, RequestInvalid
+from domain.errors import ModelNotFound, RequestInvalid
 from gateway.calls import BIG_BODY
 
-router = APIRouter(prefix="/v1/responses", tags=["chat"])
 counting = APIRouter(prefix="/v1/responses", tags=["chat"], route_class=LargeBodyRoute)
 _BODY = {
     "description": "The body of `POST /v1/responses`",
@@ -54,11 +53,3 @@ async def count_input(request: Request, caller: MayChat, resources: CurrentResou
     if not caller.may_call(model.id):
         raise ModelNotFound(model.id)
     return InputTokens(input_tokens=terms.input_count)
-
-
-@router.get("/{response_id}", include_in_schema=False)
-@router.delete("/{response_id}", include_in_schema=False)
-@router.post("/{response_id}/cancel", include_in_schema=False)
-@router.get("/{response_id}/input_items", include_in_schema=False)
-async def find_response(response_id: str, caller: MayChat) -> None:
-    raise NotFound("This server stores no responses: none is found by its id.")
