@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -40,10 +41,11 @@ from api.chat import ChatEndpoint
 from api.cors import Cors
 from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
+from api.exchange import Headers
 from api.outputs import Outputs
 from api.resources import Resources
 from api.wire.anthropic_messages import AnthropicMessages
-from api.wire.base import ClientWire
+from api.wire.base import ClientWire, ErrorAnswer
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
 from api.wire.openai_completions import OpenAICompletions
@@ -53,14 +55,14 @@ from web.shares import SharedPages
 
 MESSAGES = AnthropicMessages()
 WIRES: tuple[ClientWire, ...] = (
-    OpenAIChat(),
-    OpenAIResponses(),
-    NativeChat(),
     MESSAGES,
     OpenAIEmbeddings(),
+    OpenAIResponses(),
     OpenAICompletions(),
+    NativeChat(),
+    OpenAIChat(),
 )
-"""Every client wire of this API."""
+"""Every client wire of this API, in the order in which they take the body of a quote."""
 
 
 class Gateway(FastAPI):
@@ -68,6 +70,7 @@ class Gateway(FastAPI):
 
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
+    wires: Sequence[ClientWire]
 
     def error_page(self) -> str:
         """Return docs/errors.md."""
@@ -98,16 +101,31 @@ class Gateway(FastAPI):
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has passed the edge."""
-        hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
-        if hot is not None:
-            scope["state"][errors.WIRE] = hot.wire
-        elif MESSAGES.is_client(scope):
-            scope["state"][errors.WIRE] = MESSAGES
+        hot = self._named_wire(scope) if scope["type"] == "http" else None
         if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
         else:
             await self._served(scope, receive, send)
+
+    def refusal(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
+        """Implements `api.direct.DirectApp`."""
+        path = unquote(target.partition(b"?")[0].decode("latin-1"))
+        scope: Scope = {"type": "http", "method": "", "path": path, "headers": headers}
+        always = self.edge.enter(scope)
+        self._named_wire(scope)
+        response = errors.written(error, scope)
+        own = [header for header in response.raw_headers if header[0] != b"content-length"]
+        return [*own, *always], bytes(response.body)
+
+    def _named_wire(self, scope: Scope) -> ChatEndpoint | None:
+        """Return the chat endpoint of a path, if it has one, and note the wire that its errors are written in."""
+        hot = self.hot.get(scope["path"])
+        if hot is not None:
+            scope["state"][errors.WIRE] = hot.wire
+        elif MESSAGES.is_client(scope):
+            scope["state"][errors.WIRE] = MESSAGES
+        return hot
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve by FastAPI. The server closes a connection for what is raised: an answered fault is not."""
@@ -132,6 +150,7 @@ def create_app(
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors)
+    app.wires = wires
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405

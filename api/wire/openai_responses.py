@@ -10,7 +10,8 @@ from typing import Any
 from api import errors, openapi_responses
 from api.wire import fields as wire_fields
 from api.wire import openai_chat, openai_responses_stream, openai_responses_tools
-from api.wire.base import EVENT_STREAM, JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from api.wire.openai_responses_input import Conversation
 from domain.errors import RequestInvalid
 from domain.pricing import MAX_TOKENS
@@ -23,6 +24,8 @@ WIRE = "openai_responses"
 MIN_OUTPUT_TOKENS = 16
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
 _LOGPROBS = "message.output_text.logprobs"
+_GIVEN = ("reasoning.encrypted_content", _LOGPROBS)
+"""What an answer can include whoever gives it."""
 _TRANSLATED = frozenset(
     {"input", "instructions", "tools", "tool_choice", "text", "reasoning", "include", "max_output_tokens", "stream"}
     | {"stream_options", "top_logprobs", "background", "previous_response_id", "conversation", "prompt"}
@@ -30,8 +33,8 @@ _TRANSLATED = frozenset(
 """Fields that a chat has in another form, or not at all."""
 _PASSED = frozenset(
     {"temperature", "top_p", "parallel_tool_calls", "service_tier", "stop", "seed", "presence_penalty", "moderation"}
-    | {"frequency_penalty", "logit_bias", "top_k", "min_p", "repetition_penalty", "prompt_cache_options", "provider"}
-    | {"max_credits", "strict", "models", "route", "privacy"}
+    | {"frequency_penalty", "logit_bias", "top_k", "min_p", "repetition_penalty", "prompt_cache_options"}
+    | {"max_credits", "strict"}
 )
 """Fields that are the same in a chat."""
 _OF_THE_CALLER = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key"})
@@ -63,19 +66,18 @@ _PLACES = {
 """The names of fields here, by those of a chat."""
 
 
-class OpenAIResponses:
+class OpenAIResponses(JsonWire):
     """Implements `api.wire.base.ClientWire`."""
 
     path = "/v1/responses"
     endpoint = "responses"
-    key_headers = ()
-    visitor_writer = None
-    content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_responses.RESPONSES
-    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return parse(body)
+
+    def takes(self, quoted: Quoted) -> bool:
+        return quoted.has("input") and not quoted.has("messages")
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         return openai_responses_stream.whole(answer, bill)
@@ -111,7 +113,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         max_credits=call.max_credits,
         strict=call.strict,
         native=NativeRequest(WIRE, native),
-        untranslated={**rest, **tools.untranslated, **conversation.untranslated},
+        untranslated={**rest, **_included(body), **tools.untranslated, **conversation.untranslated},
         untranslatable=frozenset(conversation.compacted),
         optional=frozenset({"web_search_options"}),
         unused_tools=tools.unused,
@@ -193,6 +195,14 @@ def _formats(body: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None:
             fields[name] = value
     return fields
+
+
+def _included(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer includes only if a provider of this wire gives it."""
+    included = {f"include[{place}]": name for place, name in enumerate(body.get("include") or ())}
+    for at, name in included.items():
+        wire_fields.check_type(at, name, (str,))
+    return {at: name for at, name in included.items() if name not in _GIVEN}
 
 
 def _logprobs(body: Mapping[str, Any]) -> dict[str, Any]:
