@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from domain.catalog import ADDRESS, Catalog, Modality, Provider, ProviderKind
-from domain.errors import UpstreamError
+from domain.errors import RetentionDenied, UpstreamError
+from domain.media import MediaRequest
+from domain.privacy import PrivacyClass
 from providers.anthropic import request as anthropic_request
 from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
@@ -146,12 +148,14 @@ class Registry:
             return upstream
         gate = self._gates.setdefault(provider.name, Gate())
         gate.set_limits(provider.max_concurrent, provider.requests_per_minute, provider.max_wait)
-        transport = GatedTransport(upstream.transport, gate)
-        more = tuple(replace(each, transport=transport) for each in upstream.more)
-        return replace(upstream, transport=transport, more=more)
+        more = tuple(replace(each, transport=GatedTransport(each.transport, gate)) for each in upstream.more)
+        return replace(upstream, transport=GatedTransport(upstream.transport, gate), more=more)
 
-    def media(self, name: str) -> MediaProvider:
+    def media(self, name: str, request: MediaRequest | None = None) -> MediaProvider:
+        """Return a provider of media. Raises `RetentionDenied` if by now it keeps more than the request allows."""
         self._follow_catalog()
+        if request is not None and request.privacy is not PrivacyClass.UNKNOWN:
+            self._require_class(name, request)
         if name not in self._media:
             provider = self._provider(name)
             make = self._kinds[provider.kind].media
@@ -159,6 +163,13 @@ class Registry:
                 raise UpstreamError("This provider has no media adapter here.")
             self._media[name] = make(provider, self._upstream)
         return self._media[name]
+
+    def _require_class(self, name: str, request: MediaRequest) -> None:
+        """The catalog may have been changed while the job waited."""
+        routes = [route for model in self._catalog().active_models() for route in model.routes]
+        ours = [route.privacy for route in routes if route.key == (name, request.model)]
+        if not PrivacyClass.weakest(*ours).covers(request.privacy):
+            raise RetentionDenied
 
     def _follow_catalog(self) -> None:
         catalog = self._catalog()
