@@ -18,6 +18,7 @@ from providers.gemini import request as gemini_request
 from providers.gemini import vertex
 from providers.gemini.adapter import GeminiAdapter
 from providers.gemini.embeddings import GeminiEmbeddings
+from providers.older_functions import OlderFunctions
 from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.azure import AzureAdapter
@@ -66,15 +67,17 @@ def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
 
 def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
     adapter, embeddings = GeminiAdapter(provider, models="models"), GeminiEmbeddings(provider)
-    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
+    return ChatUpstream(OlderFunctions(adapter), upstream.transport, upstream.timeouts, embeddings)
 
 
 def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return vertex.upstream(provider, upstream.transport, upstream.timeouts)
+    made = vertex.upstream(provider, upstream.transport, upstream.timeouts)
+    return replace(made, adapter=OlderFunctions(made.adapter))
 
 
 def _responses(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(ResponsesAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+    adapter = OlderFunctions(ResponsesAdapter(provider, referer=upstream.referer))
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
 
 
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
