@@ -106,6 +106,11 @@ class AnthropicDecoder(AnswerDecoder):
         yield from self._accept()
         yield from self._report(self._usage.begin(message.get("usage")))
         yield from self._delta(Part({"content": ""}), native)
+        content = message.get("content")
+        for index, block in enumerate(content if isinstance(content, list) else ()):  # an answer that goes on
+            event = {"index": index, "content_block": block}
+            yield from self._parts(self._blocks.start(event))
+            yield from self._parts(self._blocks.stop(event))
 
     def _stop(self) -> Iterator[ProviderEvent]:
         if not self._finished:

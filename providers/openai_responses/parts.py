@@ -91,6 +91,19 @@ class Parts:
             self._text[at] = self._thought[at] = 1
             yield from self._done(at, item)
 
+    def rest(self, output: object) -> Iterator[Part]:
+        """Yield what only the last event has: some servers send the messages or calls of an answer nowhere else."""
+        spoken, called = any(self._text.values()), bool(self._calls)
+        for at, item in enumerate(output[:MAX_ITEMS] if isinstance(output, list) else ()):
+            if not isinstance(item, dict):
+                raise UpstreamError
+            if item.get("type") == "message" and not spoken:
+                for annotations in _annotations_of(item):
+                    yield from _annotations(annotations)
+                yield from _message(item)
+            elif item.get("type") in _CALLS and not called:
+                yield from self._done(at, item)
+
     def _more(self, at: int, event: Mapping[str, Any]) -> str:
         text = _text(event, "delta")
         self._text[at] = self._text.get(at, 0) + len(text)
@@ -137,6 +150,7 @@ class Parts:
             case "reasoning":
                 yield from self._thought_of(at, item)
             case "message" if not self._text.get(at):
+                self._text[at] = 1
                 yield from _message(item)
             case "web_search_call":
                 action = item.get("action")
