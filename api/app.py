@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -39,10 +40,11 @@ from api.chat import ChatEndpoint
 from api.cors import Cors
 from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
+from api.exchange import Headers
 from api.outputs import Outputs
 from api.resources import Resources
 from api.wire.anthropic_messages import AnthropicMessages
-from api.wire.base import ClientWire
+from api.wire.base import ClientWire, ErrorAnswer
 from api.wire.native_chat import NativeChat
 from api.wire.openai_chat import OpenAIChat
 from api.wire.openai_completions import OpenAICompletions
@@ -97,16 +99,31 @@ class Gateway(FastAPI):
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has passed the edge."""
-        hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
-        if hot is not None:
-            scope["state"][errors.WIRE] = hot.wire
-        elif MESSAGES.is_client(scope):
-            scope["state"][errors.WIRE] = MESSAGES
+        hot = self._named_wire(scope) if scope["type"] == "http" else None
         if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
         else:
             await self._served(scope, receive, send)
+
+    def refusal(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
+        """Implements `api.direct.DirectApp`."""
+        path = unquote(target.partition(b"?")[0].decode("latin-1"))
+        scope: Scope = {"type": "http", "method": "", "path": path, "headers": headers}
+        always = self.edge.enter(scope)
+        self._named_wire(scope)
+        response = errors.written(error, scope)
+        own = [header for header in response.raw_headers if header[0] != b"content-length"]
+        return [*own, *always], bytes(response.body)
+
+    def _named_wire(self, scope: Scope) -> ChatEndpoint | None:
+        """Return the chat endpoint of a path, if it has one, and note the wire that its errors are written in."""
+        hot = self.hot.get(scope["path"])
+        if hot is not None:
+            scope["state"][errors.WIRE] = hot.wire
+        elif MESSAGES.is_client(scope):
+            scope["state"][errors.WIRE] = MESSAGES
+        return hot
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve by FastAPI. The server closes a connection for what is raised: an answered fault is not."""

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope
 
 from api import auth
+from api.edge import declared_length
 from api.json_bounds import require_bounded
 from api.resources import Resources
 from domain.errors import RequestInvalid, RequestTooLarge, ServiceUnavailable
@@ -137,6 +138,8 @@ class StrictRoute(APIRoute):
             if self.body_field is None and not self.always_reads:
                 return await handler(request)
             account_id = await self.admit(request.scope)
+            if self.max_body_bytes is not None and declared_length(request.scope["headers"]) > self.max_body_bytes:
+                raise RequestTooLarge
             raw = await read(request.receive, max_bytes=self.max_body_bytes)
             body = await parse(raw, _turns(request.scope), account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from api.exchange import Headers, StreamClient
+from api.wire.base import ErrorAnswer
 
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
@@ -122,6 +123,12 @@ class DirectApp(Protocol):
 
     def direct(self, scope: Scope) -> Handler | None:
         """Return the handler of a request, or None if the request goes through ASGI."""
+
+    def refusal(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
+        """Write the answer to a request that is not valid HTTP: its headers, and its body.
+
+        `target` and `headers` are what was read of it, and may be cut off.
+        """
 
 
 def as_asgi(handler: Handler, exchange: DirectExchange) -> Callable[..., Awaitable[None]]:

@@ -48,7 +48,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        always = self._enter(scope)
+        always = self.enter(scope)
         path = scope["path"]
         origins = cors.of_path(path, self._cors) if scope["method"] == "OPTIONS" else None
         if origins is not None and (preflight := origins.preflight(scope["headers"])) is not None:
@@ -67,15 +67,15 @@ class Edge:
                 message["body"] = b""
             await send(message)
 
-        await self._app(scope, self._bounded(receive), answer)
+        await self._app(scope, self._bounded(scope, receive), answer)
 
     def admit(self, exchange: DirectExchange) -> None:
         """Apply the edge to a request that is answered without ASGI."""
         scope = exchange.scope
-        exchange.more_headers = partial(_for_every_answer, scope, self._enter(scope))
-        exchange.receive = self._bounded(exchange.receive, exchange.has_body)
+        exchange.more_headers = partial(_for_every_answer, scope, self.enter(scope))
+        exchange.receive = self._bounded(scope, exchange.receive, exchange.has_body)
 
-    def _enter(self, scope: Scope) -> Headers:
+    def enter(self, scope: Scope) -> Headers:
         """Set the request's canonical path and id, and return the headers that every answer has."""
         scope["path"] = path = canonical(scope["path"])
         request_id = f"req_{os.urandom(12).hex()}"
@@ -89,8 +89,8 @@ class Edge:
             always += origins.headers(scope["headers"])
         return always
 
-    def _bounded(self, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:
-        return _Body(receive, has_body, self._max_body_bytes, self._max_body_time)
+    def _bounded(self, scope: Scope, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:
+        return _Body(receive, has_body, scope["headers"], self._max_body_bytes, self._max_body_time)
 
 
 def _for_every_answer(scope: Scope, always: Headers) -> Headers:
@@ -106,6 +106,11 @@ def canonical(path: str) -> str:
     return path
 
 
+def declared_length(headers: Headers) -> int:
+    """Return what `Content-Length` says. 0 without one: the server has refused one that is no number."""
+    return next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
+
+
 def _is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Tell whether the answer is an event stream, in which comments may be written between events."""
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
@@ -114,9 +119,12 @@ def _is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 class _Body:
     """Bounds the bytes of a body that arrive, whatever Content-Length says, and the time that they take."""
 
-    def __init__(self, receive: Receive, has_body: Callable[[], bool], max_bytes: int, max_time: timedelta) -> None:
+    def __init__(
+        self, receive: Receive, has_body: Callable[[], bool], headers: Headers, max_bytes: int, max_time: timedelta
+    ) -> None:
         self._receive = receive
         self._has_body = has_body
+        self._headers = headers
         self._max_bytes = max_bytes
         self._max_seconds = max_time.total_seconds()
         self._seen = 0
@@ -136,7 +144,10 @@ class _Body:
 
     async def _in_time(self) -> Message:
         now = time.monotonic()
-        self._begun = self._begun or now
+        if self._begun is None:
+            self._begun = now
+            if declared_length(self._headers) > self._max_bytes:
+                raise HTTPException(413)
         left = self._begun + self._max_seconds + self._seen / MIN_BODY_RATE - now
         try:
             async with asyncio.timeout(max(0.0, min(left, MAX_BODY_IDLE.total_seconds()))):

@@ -9,10 +9,12 @@ import weakref
 from typing import Any
 
 import httptools
-import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from api import errors
 from api.direct import DirectApp, DirectExchange, as_asgi
+from api.exchange import Headers
+from api.wire.base import ErrorAnswer
 
 MAX_HEAD_BYTES = 64 * 1024
 PROBE_SECONDS = (0.0, 0.05, 0.5, 2.0)
@@ -231,11 +233,16 @@ class Http1Protocol(HttpToolsProtocol):
                 self._head_timer.cancel()
             return
         if cycle is None or not (cycle.more_body and (cycle.response_started or self.pipeline)):
-            error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-            body = orjson.dumps({"error": error})
-            head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-            self.transport.write(STATUS_LINE[status] + head + body)
+            headers, body = self._refusal(ErrorAnswer(status, message))
+            head = b"".join(b"%b: %b\r\n" % header for header in headers)
+            end = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            self.transport.write(STATUS_LINE[status] + head + end + body)
         self.transport.close()
+
+    def _refusal(self, error: ErrorAnswer) -> tuple[Headers, bytes]:
+        if self._direct is None or self.headers is None:
+            return [(b"content-type", b"application/json")], errors.openai_error(error, "")
+        return self._direct.refusal(self.url, self.headers, error)
 
 
 class LingeringTransport:

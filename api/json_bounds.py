@@ -19,6 +19,8 @@ _BRACKET = re.compile(rb"[\[\]{}]")
 
 def require_bounded(raw: bytes) -> None:
     """Raises `RequestInvalid` above a bound. The work depends on the bounds, not on the objects in the text."""
+    if raw.count(b'"') - raw.count(b'\\"') > 2 * MAX_STRINGS:  # at least so many quotes are no part of a string
+        raise _too_much("strings", MAX_STRINGS)
     scan = _Scan()
     begin = 0
     for string in _STRING.finditer(raw):

@@ -1,8 +1,11 @@
 """Real servers for the tests: one embedded PostgreSQL a session, a fresh database (cloned from a template) a test."""
 
+import functools
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
+import httpx._transports.default
+import httpx2._transports.default
 import psycopg
 import pytest
 from psycopg import sql
@@ -13,6 +16,8 @@ from dev.postgres import EmbeddedPostgres
 from tests.support.sent import Sent, recording
 
 TEMPLATE = "template_yout"
+IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
+"""What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,9 +28,18 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
     assert sent.left_in(tmp_path_factory.getbasetemp()) == []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def tls_contexts() -> Iterator[None]:
+    """HTTP clients share one TLS context: to make it for each, also for plain HTTP, costs more than a short test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for transports in (httpx._transports.default, httpx2._transports.default):
+            patch.setattr(transports, "create_ssl_context", functools.cache(transports.create_ssl_context))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres(sent: Sent) -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres.temporary() as server:
+    with EmbeddedPostgres.temporary(IN_MEMORY) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         assert migrate.upgrade(server.url_of(TEMPLATE), server.app_url_of(TEMPLATE))

@@ -12,10 +12,9 @@ from psycopg import sql
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
-from domain.sealing import Wrapping
 from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, AccountClient
-from tests.support.bank import open_account
+from tests.support.account_opener import AccountOpener
 from tests.support.doubles import (
     anthropic_server,
     completions_wire,
@@ -31,7 +30,7 @@ from tests.support.doubles.dialect_server import DialectServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.doubles.responses_server import ResponsesServer
-from tests.support.stack import SECRET, Stack
+from tests.support.stack import Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
 
 BEHAVIOURS = [
@@ -274,20 +273,23 @@ def stack(
         yield started
 
 
+@pytest.fixture(scope="session")
+def opener(stack: Stack) -> Iterator[AccountOpener]:
+    with AccountOpener.on(stack.database_url) as opener:
+        yield opener
+
+
 OpenAccount = Callable[[int], Awaitable[str]]
 
 
 @pytest.fixture
-async def account(stack: Stack) -> AsyncIterator[OpenAccount]:
+def account(opener: AccountOpener) -> OpenAccount:
     """Makes an account with so many credits and returns its key."""
-    database = Database.open(stack.database_url, pool=1)
-    async with LedgerWriter(stack.database_url) as ledger:
 
-        async def made(credits: int) -> str:
-            return (await open_account(database, ledger, credits, Wrapping.of(SECRET))).token
+    async def made(credits: int) -> str:
+        return (await opener.open(credits)).token
 
-        yield made
-    await database.close()
+    return made
 
 
 @pytest.fixture
@@ -299,14 +301,14 @@ OpenAccountClient = Callable[..., Awaitable[AccountClient]]
 
 
 @pytest.fixture
-async def new_owner(stack: Stack) -> AsyncIterator[OpenAccountClient]:
-    """Opens accounts with so many credits."""
+async def new_owner(stack: Stack, opener: AccountOpener) -> AsyncIterator[OpenAccountClient]:
+    """Opens accounts with so many credits. Database and ledger connect when a test first uses them."""
     database = Database.open(stack.database_url, pool=2)
     opened = []
     async with LedgerWriter(stack.database_url) as ledger:
 
         async def made(credits: int = CREDITS) -> AccountClient:
-            customer = await open_account(database, ledger, credits, Wrapping.of(SECRET))
+            customer = await opener.open(credits)
             headers = {"authorization": f"Bearer {customer.token}"}
             opened.append(httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30))
             return AccountClient(customer, opened[-1], database, ledger)

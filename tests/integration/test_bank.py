@@ -16,6 +16,7 @@ from psycopg import sql
 from db import migrate
 from dev.postgres import EmbeddedPostgres
 from domain.operations import Operation
+from tests.conftest import IN_MEMORY
 from tests.support.doubles.faulty_wire import Point, Way
 from tests.support.ledger.operations import BATCH, calls
 from tests.support.ledger.orders import Heeded
@@ -73,7 +74,7 @@ class PostgresMachine(PurgeMachine):
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Callable[[], str]]:
     """Databases on a server of their own: some of its processes are killed."""
-    with EmbeddedPostgres.temporary({"recovery_init_sync_method": "syncfs"}) as server:
+    with EmbeddedPostgres.temporary(IN_MEMORY) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         migrate.upgrade(server.url_of(TEMPLATE))

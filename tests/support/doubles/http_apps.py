@@ -9,7 +9,10 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.direct import DirectExchange, Handler
+from api.errors import openai_error
+from api.exchange import Headers
 from api.http_protocol import Http1Protocol
+from api.wire.base import ErrorAnswer
 from tests.support.stack import eventually, free_port
 
 JSON = b'{"a": "body"}'
@@ -67,6 +70,9 @@ class DirectApp(App):
 
     def direct(self, scope: Scope) -> Handler | None:
         return None if scope["path"] in ("/asgi", "/headers") else self._direct
+
+    def refusal(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
+        return [(b"x-target", target[:100])], openai_error(error, "")
 
     async def _direct(self, exchange: DirectExchange) -> None:
         path, body = exchange.scope["path"], b""
