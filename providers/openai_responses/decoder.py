@@ -77,8 +77,8 @@ class ResponsesDecoder(AnswerDecoder):
             response = event.get("response")
             if not isinstance(response, Mapping):
                 raise UpstreamError
-            for part in self._parts.rest(response.get("output")):
-                yield self._delta(part, None)
+            for late in self._parts.rest(response.get("output")):
+                yield self._delta(late, None)
             yield from self._end(response, native)
             return
         part = next(self._parts.event(event), None)
