@@ -23,6 +23,8 @@ WIRE = "openai_responses"
 MIN_OUTPUT_TOKENS = 16
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
 _LOGPROBS = "message.output_text.logprobs"
+_GIVEN = ("reasoning.encrypted_content", _LOGPROBS)
+"""What an answer can include whoever gives it."""
 _TRANSLATED = frozenset(
     {"input", "instructions", "tools", "tool_choice", "text", "reasoning", "include", "max_output_tokens", "stream"}
     | {"stream_options", "top_logprobs", "background", "previous_response_id", "conversation", "prompt"}
@@ -111,7 +113,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         max_credits=call.max_credits,
         strict=call.strict,
         native=NativeRequest(WIRE, native),
-        untranslated={**rest, **tools.untranslated, **conversation.untranslated},
+        untranslated={**rest, **_included(body), **tools.untranslated, **conversation.untranslated},
         untranslatable=frozenset(conversation.compacted),
         optional=frozenset({"web_search_options"}),
         unused_tools=tools.unused,
@@ -193,6 +195,14 @@ def _formats(body: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None:
             fields[name] = value
     return fields
+
+
+def _included(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer includes only if a provider of this wire gives it."""
+    included = {f"include[{place}]": name for place, name in enumerate(body.get("include") or ())}
+    for at, name in included.items():
+        wire_fields.check_type(at, name, (str,))
+    return {at: name for at, name in included.items() if name not in _GIVEN}
 
 
 def _logprobs(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,13 @@ def billed(bill: Bill) -> dict[str, Any]:
 
 def passed_on(response: dict[str, Any], native: Mapping[str, Any]) -> dict[str, Any]:
     """Put a provider's own response into ours: what it says of the answer, not of its account or of the request."""
-    return {**response, **{name: native[name] for name in _NATIVE if native.get(name) is not None}}
+    own = {name: native[name] for name in _NATIVE if native.get(name) is not None}
+    if own.get("status") == "completed":
+        own["completed_at"] = max(own.get("completed_at") or int(time.time()), response["created_at"])
+    for name, complete in (("reasoning", _reasoning), ("text", _text)):
+        if name in own:
+            own[name] = complete(own[name])
+    return {**response, **own}
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
@@ -112,8 +118,8 @@ def _text(given: Any) -> dict[str, Any]:
     given = given if isinstance(given, dict) else {}
     form = given.get("format")
     if isinstance(form, dict) and form.get("type") == "json_schema":
-        form = {"description": None, "strict": None, **form}
-    return {"format": form or {"type": "text"}, "verbosity": given.get("verbosity") or "medium"}
+        form = {"description": None, **form, "strict": form.get("strict") is True}
+    return {**given, "format": form or {"type": "text"}, "verbosity": given.get("verbosity") or "medium"}
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:

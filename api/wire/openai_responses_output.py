@@ -7,6 +7,8 @@ from api.wire import openai_responses_tools
 from api.wire.openai_responses_items import COMPLETED, CustomCall, Event, FunctionCall, Item, Message, Reasoning
 
 _PLAIN = ("reasoning_content", "reasoning")
+UNLIKELY = -9999.0
+"""The log probability that OpenAI writes for a token that is not among the likely ones."""
 
 
 class Output:
@@ -138,11 +140,22 @@ def _text_of(detail: Mapping[str, Any]) -> tuple[str, str, Any]:
 def _logprobs(choice: Mapping[str, Any]) -> list[Any]:
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    return [_logprob(each) for each in content or () if isinstance(each, dict)]
+    return [
+        {**_logprob(each), "top_logprobs": [_logprob(other) for other in _tokens(each.get("top_logprobs"))]}
+        for each in _tokens(content)
+    ]
+
+
+def _tokens(listed: Any) -> list[dict[str, Any]]:
+    return [each for each in listed or () if isinstance(each, dict) and isinstance(each.get("token"), str)]
 
 
 def _logprob(entry: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("token", "bytes", "logprob")
-    fields = {name: entry.get(name) for name in names}
-    others = [each for each in entry.get("top_logprobs") or () if isinstance(each, dict)]
-    return {**fields, "top_logprobs": [{name: each.get(name) for name in names} for each in others]}
+    """Here each token has its bytes, and a number: a chat may leave both out."""
+    token, logprob, given = entry["token"], entry.get("logprob"), entry.get("bytes")
+    known = isinstance(logprob, int | float) and not isinstance(logprob, bool)
+    return {
+        "token": token,
+        "bytes": given if isinstance(given, list) else list(token.encode("utf-8", "replace")),
+        "logprob": logprob if known else UNLIKELY,
+    }

@@ -17,6 +17,8 @@ from providers.base import Delta
 
 _FAILURES = {"rate_limit_exceeded": "rate_limit_exceeded", "invalid_value": "invalid_prompt"}
 """Our codes that a failed response has a code of its own for. Any other is a `server_error`."""
+_RAW = "\0"
+"""Where an event has the bytes that it came as."""
 _ENDS = {"completed": "response.completed", "incomplete": "response.incomplete", "failed": "response.failed"}
 
 
@@ -101,7 +103,7 @@ class ResponseStream:
 
     def _events(self, delta: Delta) -> Iterator[Event]:
         if delta.native is not None:
-            yield from self._native_event(orjson.loads(delta.native))
+            yield from self._native_event(orjson.loads(delta.native), delta.native)
             return
         if self._native is not None:  # it has no event of its own there
             return
@@ -111,14 +113,14 @@ class ResponseStream:
         for choice in delta.chunk["choices"]:
             yield from self._output.delta(choice)
 
-    def _native_event(self, event: Event) -> Iterator[Event]:
-        """Pass on a provider's own event. Its response says what ours says of the request."""
+    def _native_event(self, event: Event, raw: bytes) -> Iterator[Event]:
+        """Pass on a provider's own event, as its bytes where they can be. Its response says what ours says."""
         if self._native is None:
             self._native = {}
         if (response := event.get("response")) is None:
             if event["type"] == "response.output_item.done":
                 self._native[event["output_index"]] = event["item"]
-            yield event
+            yield event if b"\n" in raw else {**event, _RAW: raw}
             return
         self._begun = True
         own = openai_responses_object.passed_on(self._response, response)
@@ -146,6 +148,8 @@ class ResponseStream:
 
     def _frame(self, event: Event) -> bytes:
         kind: str = event["type"]
-        data = json_text.dumps({**event, "sequence_number": self._sequence})
+        raw: bytes | None = event.pop(_RAW, None)
+        same = raw is not None and event.get("sequence_number") == self._sequence
+        data = raw if raw is not None and same else json_text.dumps({**event, "sequence_number": self._sequence})
         self._sequence += 1
         return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"

@@ -55,8 +55,10 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     assert call.native is not None  # noqa: S101  # else there is nothing to send
     dropped = tuple(name for name, value in call.native.body.items() if value is not None and not _goes(name, call))
     body = {name: value for name, value in call.native.body.items() if value is not None and _goes(name, call)}
+    for name in ("input", "tools"):
+        dropped += tuple(_unpaid(body.get(name), name))
+    dropped += tuple(_not_included(body))
     if isinstance(body["input"], list):
-        dropped += tuple(_unpaid(body["input"]))
         body["input"] = [_item(item) for item in body["input"] if _may_be_sent(item)]
     body |= _objects(body)
     if "tools" in body:
@@ -91,11 +93,21 @@ def _costs_nothing(inner: object) -> bool:
     return isinstance(inner, dict) and inner.get("type") in _WITHIN_OTHERS
 
 
-def _unpaid(items: list[dict[str, Any]]) -> Iterator[str]:
-    """Name the tools of items that are left out: the provider would run them, and no hold pays for that."""
-    for place, item in enumerate(items):
-        if isinstance(listed := item.get("tools"), list):
-            yield from (f"input[{place}].tools[{n}]" for n, tool in enumerate(listed) if not _costs_nothing(tool))
+def _unpaid(listed: object, at: str) -> Iterator[str]:
+    """Name the tools within items and tools that are left out: the provider would run them, and no hold pays for it."""
+    for place, each in enumerate(listed if isinstance(listed, list) else ()):
+        inner = each.get("tools") if isinstance(each, dict) else None
+        if not isinstance(inner, list):
+            continue
+        within = f"{at}[{place}].tools"
+        yield from (f"{within}[{number}]" for number, tool in enumerate(inner) if not _costs_nothing(tool))
+        yield from _unpaid([tool if _costs_nothing(tool) else None for tool in inner], within)
+
+
+def _not_included(body: Mapping[str, Any]) -> Iterator[str]:
+    for place, name in enumerate(body.get("include") or ()):
+        if name not in _INCLUDED:
+            yield f"include[{place}]"
 
 
 def _is_paid_for(tool: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
