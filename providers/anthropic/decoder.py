@@ -38,7 +38,7 @@ class AnthropicDecoder(AnswerDecoder):
         self._finished = False
         self._functions = bool(call.body.get("functions")) and not call.body.get("tools")
         self._blocks = Blocks(f"{len(call.body.get('messages') or ())}", functions=self._functions)
-        self._usage = UsageReports()
+        self._usage = UsageReports(searched=call.body.get("web_search_options") is not None)
 
     def _document(self, document: bytes) -> Iterator[ProviderEvent]:
         return self.answer(upstream_json.read_whole(document), document)

@@ -40,8 +40,8 @@ class Parts:
         return bool(self._calls)
 
     @property
-    def searches(self) -> int | None:
-        return self._searches or None
+    def searches(self) -> int:
+        return self._searches
 
     def event(self, event: Mapping[str, Any]) -> Iterator[Part]:
         """Yield what an event adds, at most one part. Raises `UpstreamError` for a malformed one."""
@@ -101,7 +101,7 @@ class Parts:
                 for annotations in _annotations_of(item):
                     yield from _annotations(annotations)
                 yield from _message(item)
-            elif item.get("type") in _CALLS and not called:
+            elif not called and str(item.get("type")) in _CALLS:
                 yield from self._done(at, item)
 
     def _more(self, at: int, event: Mapping[str, Any]) -> str:
@@ -131,7 +131,7 @@ class Parts:
 
     def _added(self, at: int, item: Mapping[str, Any]) -> Iterator[Part]:
         kind = item.get("type")
-        if kind not in _CALLS or at in self._calls:
+        if not isinstance(kind, str) or kind not in _CALLS or at in self._calls:
             return
         inner, field = _CALLS[kind]
         call = self._calls[at] = _Call(len(self._calls), inner, field)

@@ -188,7 +188,6 @@ def test_any_json_is_asked_for_in_words() -> None:
     ("given", "param"),
     [
         ({"n": 2}, "n"),
-        ({"web_search_options": {}}, "web_search_options"),
         ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
         (
