@@ -1,7 +1,7 @@
 """Translates `tools`, `tool_choice`, `thinking` and `output_config` of Anthropic's Messages into OpenAI's fields."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from api.wire import anthropic_messages_content as blocks
@@ -28,7 +28,7 @@ _OF_A_SEARCH = ("allowed_domains", "blocked_domains", "user_location")
 
 @dataclass(slots=True)
 class Search:
-    at: str
+    at: str = field(repr=False)
     """Its place in the request."""
     max_uses: int | None
 
