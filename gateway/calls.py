@@ -154,7 +154,6 @@ class Calls:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
         if not names:
-            request = extras.left_out(self.model(request.model), request)
             return [await self._candidate(request, request.model, payer)]
         able, errors = dict[str, Candidate](), list[GatewayError]()
         for name in (request.model, *names):
@@ -176,6 +175,7 @@ class Calls:
         model, sort = preferences.named(catalog, name)
         if model.id != request.model:
             request = replace(request, model=model.id)
+        request = extras.left_out(model, request)
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
         strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
@@ -293,7 +293,7 @@ class Calls:
         return TextTerms(
             prices=prices,
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, size * request.inputs)),
+            input_bound=max(counted.count, min(counted.bound, size * request.inputs), extras.reread(model, request)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,

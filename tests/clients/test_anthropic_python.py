@@ -172,6 +172,7 @@ def test_what_is_not_here_is_said_in_its_words(client: Anthropic) -> None:
         client.messages.batches.list()
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["error"]["type"] == "not_found_error"
+    assert "takes no batches" in caught.value.body["error"]["message"]
 
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
@@ -192,7 +193,12 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ),
     ({"system": [{"type": "image"}]}, "system.0.type"),
     ({"tools": [{"name": "x", "input_schema": 5}]}, "tools.0.input_schema"),
-    ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
+    ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0"),
+    (
+        {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 0}]},
+        "tools.0.max_uses",
+    ),
+    ({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, "tools.0.type"),
     ({"tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
     ({"thinking": {"type": "enabled", "budget_tokens": 3}}, "thinking.budget_tokens"),
     ({"output_config": {"effort": "huge"}}, "output_config.effort"),
