@@ -55,15 +55,15 @@ from web.shares import SharedPages
 
 MESSAGES = AnthropicMessages()
 WIRES: tuple[ClientWire, ...] = (
-    OpenAIChat(),
-    OpenAIResponses(),
-    CompactedResponses(),
-    NativeChat(),
     MESSAGES,
     OpenAIEmbeddings(),
+    OpenAIResponses(),
+    CompactedResponses(),
     OpenAICompletions(),
+    NativeChat(),
+    OpenAIChat(),
 )
-"""Every client wire of this API."""
+"""Every client wire of this API, in the order in which they take the body of a quote."""
 
 
 class Gateway(FastAPI):
@@ -71,6 +71,7 @@ class Gateway(FastAPI):
 
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
+    wires: Sequence[ClientWire]
 
     def error_page(self) -> str:
         """Return docs/errors.md."""
@@ -150,6 +151,7 @@ def create_app(
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors)
+    app.wires = wires
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405

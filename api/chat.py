@@ -4,24 +4,19 @@ They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answ
 `api/openapi_chat.py` describes them.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from api import auth, body, errors, idempotency, privacy, ratelimit, visitors
+from api import auth, body, errors, idempotency, model_calls, ratelimit, visitors
 from api.exchange import AsgiExchange, Exchange
 from api.resources import Resources
 from api.stream_response import StreamResponse, call_headers, dropped_header, stream_headers
-from api.wire import routing_fields
 from api.wire.base import ClientWire
 from api.wire.late_writer import LateWriter
 from domain.caller import AnyCaller, Caller, Visitor
 from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
-from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Replay
 from gateway import replays, whole_answers
@@ -32,7 +27,6 @@ from gateway.routing import Attempts
 from gateway.wire import Bill, ModelCall
 
 _REPLAYED = [(name.encode(), value.encode()) for name, value in idempotency.REPLAYED.items()]
-_STRICT = b"x-yout-strict"
 SCOPE = "chat"
 """What a key needs for a call."""
 
@@ -89,7 +83,7 @@ class ChatEndpoint:
             return
         reserved = call.reserved
         ratelimit.note(scope, reserved.requests, reserved.tokens, reserved.key_expires)
-        with in_the_words_of(request.call):
+        with model_calls.in_the_words_of(request.call):
             await self._call(resources, call, exchange)
 
     async def _call(self, resources: Resources, call: Call, exchange: Exchange) -> None:
@@ -124,7 +118,7 @@ class ChatEndpoint:
         raw = await body.read(exchange.receive, max_bytes=resources.visitors.rules.max_body_bytes)
         parsed, headers = body.json_object(raw), idempotency.named(scope["headers"])
         visitors.require_for_visitors(parsed, headers)
-        request = self._model_call(parsed, headers)
+        request = model_calls.read(self.wire.parse, parsed, headers)
         first = resources.claims.first_attempt(self.wire.endpoint, parsed, caller.replay_secret)
         try:
             async with resources.visitors.message(request, caller, first) as (call, message):
@@ -153,7 +147,7 @@ class ChatEndpoint:
             if request.call.continues:  # what is kept is read for a known account only
                 admitted = await auth.admit(scope, caller, "chat")
                 request = replace(request, call=replace(request.call, admitted=admitted))
-            with in_the_words_of(request.call):
+            with model_calls.in_the_words_of(request.call):
                 return request, await resources.calls.open(request.call, caller, request.idempotent)
         except (CallerUnknown, ServiceUnavailable):
             raise
@@ -175,14 +169,7 @@ class ChatEndpoint:
             idempotent = requests.implicit(endpoint, parsed, caller.replay_secret)
         else:
             idempotent = requests.first_attempt(endpoint, parsed, caller.replay_secret)
-        return _Request(self._model_call(parsed, headers), idempotent)
-
-    def _model_call(self, parsed: dict[str, Any], headers: Mapping[bytes, bytes]) -> ModelCall:
-        rest, wanted = routing_fields.split(privacy.without(parsed))
-        call = under_headers(self.wire.parse(rest), parsed, headers)
-        if wanted is not None:
-            call = replace(call, preferences=wanted)
-        return replace(call, stream=True) if self.wire.whole is None else call
+        return _Request(model_calls.read(self.wire.parse, parsed, headers), idempotent)
 
     def _parse_big(self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller) -> _Request:
         """Parse a large body in a thread, with every check that reads all of it."""
@@ -203,24 +190,6 @@ class ChatEndpoint:
         else:
             headers = [self._type, *_charged(replayed.bill), *always]
             await exchange.reply(200, headers, whole(replace(replayed.answer, request=request.call), replayed.bill))
-
-
-@contextmanager
-def in_the_words_of(call: ModelCall) -> Iterator[None]:
-    """Let an error name the field as the client wrote it, where the gateway has another name for it."""
-    try:
-        yield
-    except GatewayError as error:
-        errors.rename(error, call.as_written)
-        raise
-
-
-def under_headers(call: ModelCall, body: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> ModelCall:
-    """Return the call with what every wire takes, in the body or a header: `privacy` and `strict`."""
-    strict, required = headers.get(_STRICT, b"").strip().lower() == b"true", privacy.required(body, headers)
-    if not strict and required is PrivacyClass.UNKNOWN:
-        return call
-    return replace(call, strict=strict or call.strict, privacy=required)
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

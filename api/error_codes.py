@@ -78,6 +78,9 @@ TABLE: Mapping[type[GatewayError], Row] = {
 }
 """A test asserts that every subclass of `GatewayError` is here."""
 
+OF_JOBS: frozenset[type[GatewayError]] = frozenset({errors.UpstreamRefused, errors.OutputTooLarge})
+"""What a media job may end with, and no request is answered with."""
+
 _OF_A_REQUEST: Mapping[str, str] = {
     "invalid_json": "The body is not JSON in UTF-8, or a header says that it is something else.",
     "missing_required_parameter": "A field that the endpoint needs is missing.",

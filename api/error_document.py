@@ -1,6 +1,6 @@
 """docs/errors.md, made from the table of errors."""
 
-from api.error_codes import TABLE, Row, codes_of, openai_type
+from api.error_codes import OF_JOBS, TABLE, Row, codes_of, openai_type
 from api.wire.anthropic_messages_answer import ERROR_TYPES
 
 _HEAD = """# Errors
@@ -37,13 +37,16 @@ SDKs raise an exception by the status: 400 `BadRequestError`, 401 `Authenticatio
 
 def written() -> str:
     rows = [
-        (code or "", row.status, _line(code, row, when)) for kind, row in TABLE.items() for code, when in codes_of(kind)
+        (code or "", row.status, _line(code, row, when, of_job=kind in OF_JOBS))
+        for kind, row in TABLE.items()
+        for code, when in codes_of(kind)
     ]
     return _HEAD + "\n".join(line for _, _, line in sorted(rows, key=lambda row: (row[1], row[0])))
 
 
-def _line(code: str | None, row: Row, when: str) -> str:
+def _line(code: str | None, row: Row, when: str, *, of_job: bool) -> str:
     anthropic = ERROR_TYPES.get(row.status, "api_error" if row.status >= 500 else "invalid_request_error")
     name = f"`{code}`" if code else "null"
-    cells = (name, row.status, when, row.param or "nothing", f"`{openai_type(row.status)}`", f"`{anthropic}`")
+    types = ("of a job", "of a job") if of_job else (f"`{openai_type(row.status)}`", f"`{anthropic}`")
+    cells = (name, "" if of_job else row.status, when, row.param or "nothing", *types)
     return "| " + " | ".join(map(str, (*cells, row.repeat, row.remedy))) + " |"

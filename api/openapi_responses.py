@@ -42,6 +42,11 @@ _COMPACTED = {
         "yout": YOUT,
     },
 }
+INPUT: dict[str, Any] = {
+    "model": {"type": "string", "examples": ["demo-chat"]},
+    "input": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]},
+    "instructions": {"type": ["string", "null"]},
+}
 RESPONSES: dict[str, Any] = {
     "tags": ["chat"],
     "summary": "OpenAI's Responses, without a store; `stream: true` for server-sent events",
@@ -53,11 +58,7 @@ RESPONSES: dict[str, Any] = {
     "requestBody": body(
         ["model", "input"],
         {
-            "model": {"type": "string", "examples": ["demo-chat"]},
-            "input": {
-                "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}],
-            },
-            "instructions": {"type": ["string", "null"]},
+            **INPUT,
             "stream": {"type": ["boolean", "null"]},
             "max_output_tokens": {"type": ["integer", "null"], "minimum": 16},
             "store": {"type": ["boolean", "null"], "description": "Nothing is stored, whatever it says."},
@@ -87,11 +88,7 @@ COMPACT: dict[str, Any] = {
     "requestBody": body(
         ["model", "input"],
         {
-            "model": {"type": "string", "examples": ["demo-chat"]},
-            "input": {
-                "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}],
-            },
-            "instructions": {"type": ["string", "null"]},
+            **INPUT,
             **{name: LIMITS[name] for name in ("max_credits", "strict")},
         },
     ),

@@ -1,51 +1,40 @@
 """`POST /api/billing/quote/`: the credits that a call would hold and could cost. It makes no call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from api import auth, deps, idempotency, media, privacy, receipts
-from api.body import LargeBodyRoute, body_bytes
-from api.chat import in_the_words_of, under_headers
+from api import auth, deps, media, model_calls, receipts
+from api.body import LargeBodyRoute
 from api.deps import CurrentResources, MaySeeBilling
 from api.receipts import Bounds, Price
 from api.resources import Resources
-from api.wire import (
-    anthropic_messages_request,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_responses,
-    routing_fields,
-)
-from api.wire.anthropic_messages import is_anthropic
-from api.wire.native_chat import NativeChat
+from api.wire import routing_fields
+from api.wire.base import ClientWire, Quoted
 from db import accounts
 from domain import pricing
 from domain.caller import Caller
-from domain.catalog import Modality, Model
-from domain.errors import AmountTooLarge, InsufficientCredits, ModelNotFound, ProRequired, RequestInvalid
+from domain.catalog import Model
+from domain.errors import AmountTooLarge, InsufficientCredits, ModelNotFound, ProRequired
 from domain.key_rules import KeyRules
 from domain.media import Kind
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
 from gateway.call import hold_grows
-from gateway.calls import BIG_BODY
 from gateway.candidates import Candidate, together
 from gateway.jobs import KINDS, JobRequest
-from gateway.wire import ModelCall
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {
     "description": (
-        "The body of the call, as `/v1/chat/completions`, `/v1/completions` or `/v1/embeddings` takes it; as "
-        "`/v1/messages`, with the header `anthropic-version`; as `/api/chat/stream/`, with `message`, `save` or "
-        "`conversation_id`; or as `/api/media/…/`, for its models"
+        "The body of the call, as `/v1/chat/completions`, `/v1/responses`, `/v1/completions` or `/v1/embeddings` "
+        "takes it; as `/v1/messages`, with the header `anthropic-version`; as `/api/chat/stream/`, with `message`, "
+        "`save` or `conversation_id`; or as `/api/media/…/`, for its models"
     ),
     "required": True,
     "content": {
@@ -97,10 +86,7 @@ class _PricedCall:
 @router.post("/", openapi_extra={"requestBody": _BODY})
 async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResources) -> Quote:
     """Quote a call. The body is checked as for the call itself; nothing is held, and nothing is sent upstream."""
-    parsed = await request.json()
-    if parsed is None:
-        raise RequestInvalid("The request body is not valid JSON.", code="invalid_json")
-    priced = await _priced(resources, parsed, request, caller)
+    priced = await _priced(resources, await model_calls.json_object(request), request, caller)
     if not caller.may_call(priced.model.id):
         raise ModelNotFound(priced.model.id)
     async with resources.database.reading() as session:
@@ -113,23 +99,22 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
 
 
 async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, caller: Caller) -> _PricedCall:
-    rest, wanted = routing_fields.split(privacy.without(parsed))
+    rest, _ = routing_fields.split(parsed)
     name = rest.get("model")
     model = resources.calls.model(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
         priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))
         return _PricedCall(kind, priced.model, priced.terms)
-    big, admitted = body_bytes(http) > BIG_BODY, auth.admitted_before(http.scope)
-    parse = partial(_parsed, rest, model, http)
-    read = await resources.calls.turns.run_large(big, admitted and admitted.account_id, parse)
-    request = under_headers(read, parsed, idempotency.named(http.scope["headers"]))
-    rules = KeyRules(caller.credential.strict, caller.credential.privacy)
-    request = replace(request.under(rules), preferences=wanted, big=big, admitted=admitted)
+    wires: Sequence[ClientWire] = http.app.wires
+    quoted = Quoted(rest, model, http.scope["headers"])
+    wire = next(wire for wire in wires if wire.takes(quoted))
+    request = await model_calls.of_request(resources, http, parsed, wire.parse)
+    request = request.under(KeyRules(caller.credential.strict, caller.credential.privacy))
     if request.continues:
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))
-    with in_the_words_of(request):
+    with model_calls.in_the_words_of(request):
         candidates = await resources.calls.candidates(request)
     return _PricedCall(
         request.kind,
@@ -144,24 +129,6 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
 def _grown_limit(candidate: Candidate) -> int | None:
     grows = any(hold_grows(candidate.request, route) for route in candidate.routes)
     return max(candidate.limit, candidate.model.max_output_tokens or 0) if grows else None
-
-
-def _parsed(body: dict[str, Any], model: Model | None, http: Request) -> ModelCall:
-    """Parse a body by its model. A chat is one of the native endpoint if it has a field of that one alone.
-
-    With the header `anthropic-version` it is one of `/v1/messages`.
-    """
-    if is_anthropic(http.scope["headers"]):
-        return anthropic_messages_request.parse(body)
-    if model is not None and model.modality is Modality.EMBEDDING:
-        return openai_embeddings.parse(body)
-    if body.get("input") is not None and body.get("messages") is None:
-        return openai_responses.parse(body)
-    if body.get("prompt") is not None and body.get("messages") is None:
-        return openai_completions.parse(body)
-    if any(body.get(name) is not None for name in ("message", "save", "conversation_id")):
-        return replace(NativeChat().parse(body), stream=True)
-    return openai_chat.parse(body)
 
 
 def _job_request(kind: Kind, parsed: dict[str, Any], caller: Caller) -> JobRequest:

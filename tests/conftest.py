@@ -1,6 +1,8 @@
 """Real servers for the tests: one embedded PostgreSQL a session, a fresh database (cloned from a template) a test."""
 
 import functools
+import gc
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -18,6 +20,18 @@ from tests.support.sent import Sent, recording
 TEMPLATE = "template_yout"
 IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 """What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests often wait, for a process that starts or a lease that runs out."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected out of the garbage collector's rounds: it stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

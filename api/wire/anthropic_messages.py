@@ -12,7 +12,8 @@ from api import openapi_messages
 from api.wire import anthropic_messages_answer as answer
 from api.wire import anthropic_messages_request as request
 from api.wire.anthropic_messages_stream import MessageStream
-from api.wire.base import EVENT_STREAM, JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from gateway.wire import Head, ModelCall, StreamWriter
 
 VERSION = b"anthropic-version"
@@ -23,14 +24,11 @@ def is_anthropic(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == VERSION for name, _ in headers)
 
 
-class AnthropicMessages:
+class AnthropicMessages(JsonWire):
     """Implements `api.wire.base.ClientWire`."""
 
     path = "/v1/messages"
     endpoint = "messages"
-    key_headers = ()
-    visitor_writer = None
-    content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_messages.MESSAGES
     whole = staticmethod(answer.whole)
     error = staticmethod(answer.error)
@@ -42,6 +40,9 @@ class AnthropicMessages:
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return request.parse(body)
+
+    def takes(self, quoted: Quoted) -> bool:
+        return is_anthropic(quoted.headers)
 
     def writer(self, head: Head) -> StreamWriter:
         return MessageStream(head)

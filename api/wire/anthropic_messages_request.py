@@ -17,14 +17,13 @@ from providers.base import NativeRequest
 
 WIRE = "anthropic"
 MAX_TOP_K = 1_000_000
-_ROUTING = ("models", "provider", "route")
-_SAME = ("temperature", "top_p", "top_k", "cache_control", "max_credits", "strict", *_ROUTING)
+_SAME = ("temperature", "top_p", "top_k", "cache_control", "max_credits", "strict")
 """Fields whose name and meaning is the same in the gateway's own shape."""
 _TRANSLATED = frozenset(
     {"model", "messages", "max_tokens", "stream", "system", "stop_sequences", "tools", "tool_choice", "thinking"}
     | {"output_config", "output_format", "metadata", "service_tier", *_SAME}
 )
-_OURS = frozenset({"max_credits", "strict", *_ROUTING})
+_OURS = frozenset({"max_credits", "strict"})
 _TIERS = {"auto": None, "standard_only": "default"}
 _UNPRICED: Mapping[str, tuple[Any, ...]] = {
     "speed": ("standard",),
@@ -100,8 +99,7 @@ def _settings(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for index, stop in enumerate(stops or ()):
         values.typed(stop, f"stop_sequences.{index}", str)
     yield "stop", stops
-    for name in ("max_credits", *_ROUTING):
-        yield name, body.get(name)
+    yield "max_credits", body.get("max_credits")
     yield "strict", values.optional(body, "strict", "", bool)
     values.optional(body, "metadata", "", dict)
     if body.get("service_tier") is not None:

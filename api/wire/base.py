@@ -1,9 +1,10 @@
 """The Protocol of a client wire: the format of one endpoint of one API. A wire contains no rule about money."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from domain.catalog import Model
 from domain.visitors import Allowance
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 
@@ -26,6 +27,18 @@ class ErrorAnswer:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A body without its endpoint: a quote takes that of every wire."""
+
+    body: Mapping[str, Any] = field(repr=False)
+    model: Model | None
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+
+    def has(self, name: str) -> bool:
+        return self.body.get(name) is not None
+
+
 class ClientWire(Protocol):
     path: str
     endpoint: str
@@ -45,16 +58,19 @@ class ClientWire(Protocol):
     def parse(self, body: dict[str, Any]) -> ModelCall:
         """Read a request. Raises `RequestInvalid` that names the first wrong field, as the client wrote it."""
 
+    def takes(self, quoted: Quoted) -> bool:
+        """Tell whether the body is one of this wire. The first wire of the table that takes it parses it."""
+
     @property
     def whole(self) -> Callable[[CompletedAnswer, Bill], bytes] | None:
-        """The function that writes an answer which is not streamed. None if this wire has streams only.
+        """The function that writes an answer which is not streamed. None: `parse` asks for streams only.
 
         It is called after the charge has committed, so it may not raise: the arguments of a tool may be no JSON.
         """
 
     @property
     def writer(self) -> Callable[[Head], StreamWriter] | None:
-        """Makes the writer of a stream. None if this wire has whole answers only: `parse` asks for no stream then."""
+        """Makes the writer of a stream. None: `parse` asks for whole answers only."""
 
     @property
     def visitor_writer(self) -> Callable[[Head, Callable[[], Allowance]], StreamWriter] | None:

@@ -18,7 +18,8 @@ import orjson
 
 from api import errors, openapi_chat
 from api.wire import openai_chat
-from api.wire.base import EVENT_STREAM, JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from domain.errors import GatewayError, RequestInvalid
 from domain.visitors import Allowance
 from gateway import answers
@@ -29,15 +30,12 @@ _REASONING = ("reasoning_content", "reasoning")
 _NOT_SENT = ("conversation_id", "save", "message", "n", "stream")
 
 
-class NativeChat:
+class NativeChat(JsonWire):
     """Implements `api.wire.base.ClientWire`, with streams only."""
 
     path = endpoint = "/api/chat/stream/"
-    key_headers = ()
-    content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_chat.NATIVE
     whole = None
-    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         if body.get("n") not in (None, 1):
@@ -50,7 +48,10 @@ class NativeChat:
             if not isinstance(message, str) or not message:
                 raise RequestInvalid("'message' must be a text.", param="message", code="invalid_type")
             fields["messages"] = [{"role": "user", "content": message}]
-        return replace(openai_chat.parse(fields), save_options=_save_options(body))
+        return replace(openai_chat.parse(fields), stream=True, save_options=_save_options(body))
+
+    def takes(self, quoted: Quoted) -> bool:
+        return any(quoted.has(name) for name in ("message", "save", "conversation_id"))
 
     def writer(self, head: Head) -> StreamWriter:
         return NativeStream(head)

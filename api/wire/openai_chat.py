@@ -6,9 +6,10 @@ Fields that the gateway does not use are kept unchanged. `gateway.extras` checks
 from collections.abc import Mapping
 from typing import Any
 
-from api import errors, openapi_chat
+from api import openapi_chat
 from api.wire import fields, openai_chat_stream
-from api.wire.base import EVENT_STREAM, JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
 from domain.pricing import MAX_TOKENS
@@ -45,19 +46,18 @@ _RANGES = {
 }
 
 
-class OpenAIChat:
+class OpenAIChat(JsonWire):
     """Implements `api.wire.base.ClientWire`."""
 
     path = "/v1/chat/completions"
     endpoint = "chat"
-    key_headers = ()
-    visitor_writer = None
-    content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_chat.CHAT
-    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return parse(body)
+
+    def takes(self, quoted: Quoted) -> bool:
+        return True  # the last one in the table of wires
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         return openai_chat_stream.whole(answer, bill)

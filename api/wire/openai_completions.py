@@ -7,9 +7,10 @@ express is refused, and named, where no route is such a one.
 from collections.abc import Mapping
 from typing import Any
 
-from api import errors, openapi_chat
+from api import openapi_chat
 from api.wire import fields, openai_chat, openai_completions_stream
-from api.wire.base import EVENT_STREAM, JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from api.wire.openai_embeddings import check_tokens
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
@@ -32,19 +33,18 @@ _PLACES = {
 Prompts = tuple[str | list[int], ...]
 
 
-class OpenAICompletions:
+class OpenAICompletions(JsonWire):
     """Implements `api.wire.base.ClientWire`."""
 
     path = "/v1/completions"
     endpoint = "completions"
-    key_headers = ()
-    visitor_writer = None
-    content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_chat.COMPLETIONS
-    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return parse(body)
+
+    def takes(self, quoted: Quoted) -> bool:
+        return quoted.has("prompt") and not quoted.has("messages")
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         return openai_completions_stream.whole(answer, bill)

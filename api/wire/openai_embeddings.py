@@ -4,10 +4,12 @@ from typing import Any
 
 import orjson
 
-from api import errors, openapi_chat
+from api import openapi_chat
 from api.wire import fields
-from api.wire.base import EVENT_STREAM, JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from api.wire.openai_chat_stream import yout
+from domain.catalog import Modality
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
 from gateway.wire import Bill, CompletedAnswer, EmbeddingRequest, ModelCall
@@ -18,20 +20,19 @@ MAX_TOKEN_ID = 2**31 - 1
 _FORMATS = ("float", "base64")
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(JsonWire):
     """Implements `api.wire.base.ClientWire`, without streams."""
 
     path = "/v1/embeddings"
     endpoint = "embeddings"
-    key_headers = ()
-    visitor_writer = None
     writer = None
-    content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_chat.EMBEDDINGS
-    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return parse(body)
+
+    def takes(self, quoted: Quoted) -> bool:
+        return quoted.model is not None and quoted.model.modality is Modality.EMBEDDING
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         return answer.encoded[:-1] + b',"yout":' + orjson.dumps(yout(bill)) + b"}"

@@ -10,7 +10,8 @@ from typing import Any
 from api import errors, openapi_responses
 from api.wire import fields as wire_fields
 from api.wire import openai_chat, openai_responses_stream, openai_responses_summaries, openai_responses_tools
-from api.wire.base import EVENT_STREAM, JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from api.wire.openai_responses_input import Conversation
 from domain.errors import RequestInvalid
 from domain.pricing import MAX_TOKENS
@@ -32,8 +33,8 @@ _TRANSLATED = frozenset(
 """Fields that a chat has in another form, or not at all."""
 _PASSED = frozenset(
     {"temperature", "top_p", "parallel_tool_calls", "service_tier", "stop", "seed", "presence_penalty", "moderation"}
-    | {"frequency_penalty", "logit_bias", "top_k", "min_p", "repetition_penalty", "prompt_cache_options", "provider"}
-    | {"max_credits", "strict", "models", "route", "privacy"}
+    | {"frequency_penalty", "logit_bias", "top_k", "min_p", "repetition_penalty", "prompt_cache_options"}
+    | {"max_credits", "strict"}
 )
 """Fields that are the same in a chat."""
 _OF_THE_CALLER = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key"})
@@ -65,19 +66,18 @@ _PLACES = {
 """The names of fields here, by those of a chat."""
 
 
-class OpenAIResponses:
+class OpenAIResponses(JsonWire):
     """Implements `api.wire.base.ClientWire`."""
 
     path = "/v1/responses"
     endpoint = "responses"
-    key_headers = ()
-    visitor_writer = None
-    content_type, stream_content_type = JSON, EVENT_STREAM
     operation = openapi_responses.RESPONSES
-    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         return parse(body)
+
+    def takes(self, quoted: Quoted) -> bool:
+        return quoted.has("input") and not quoted.has("messages")
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         return openai_responses_stream.whole(answer, bill)

@@ -6,9 +6,10 @@ A model writes the summary, in a call like any other. The item has the summary i
 from dataclasses import replace
 from typing import Any
 
-from api import errors, openapi_responses
+from api import openapi_responses
 from api.wire import openai_responses, openai_responses_object, openai_responses_summaries
-from api.wire.base import JSON
+from api.wire.base import Quoted
+from api.wire.json_wire import JsonWire
 from domain import json_text
 from gateway.wire import Bill, CompletedAnswer, ModelCall
 
@@ -21,16 +22,13 @@ _WITHOUT = ("text", "tool_choice", "stream", "stream_options")
 """Fields of a response that a summary does not have."""
 
 
-class CompactedResponses:
-    """Implements `api.wire.base.ClientWire`."""
+class CompactedResponses(JsonWire):
+    """Implements `api.wire.base.ClientWire`, without streams."""
 
     path = "/v1/responses/compact"
     endpoint = "responses.compact"
-    key_headers = ()
-    writer = visitor_writer = None
-    content_type, stream_content_type = JSON, JSON
+    writer = None
     operation = openapi_responses.COMPACT
-    error = staticmethod(errors.openai_error)
 
     def parse(self, body: dict[str, Any]) -> ModelCall:
         given = body.get("input")
@@ -41,6 +39,10 @@ class CompactedResponses:
         call = openai_responses.parse({**rest, "tool_choice": "none"} if body.get("tools") else rest)
         places = {name: "input" if isinstance(given, str) else place for name, place in call.places.items()}
         return replace(call, places=places, left_out=("stream",) if body.get("stream") else ())
+
+    def takes(self, quoted: Quoted) -> bool:
+        """A quote takes the same body as one of a response."""
+        return False
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         own_id, seed = openai_responses_object.id_of(answer.body["id"])

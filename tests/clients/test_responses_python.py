@@ -264,9 +264,12 @@ async def test_the_input_is_counted_and_a_quote_is_given(client: OpenAI) -> None
     asked: Any = {"model": "test-plain", "input": "What is 2+2?", "max_output_tokens": 100}
     counted = client.post("/responses/input_tokens", cast_to=object, body=asked)
     assert counted == {"object": "response.input_tokens", "input_tokens": 14}
-    with pytest.raises(openai.BadRequestError) as wrong:
-        client.post("/responses/input_tokens", cast_to=object, body={**asked, "input": [5]})
-    assert wrong.value.param == "input[0]"
+    long: Any = {"models": ["test-small"], "input": "word " * 30_000}
+    assert client.post("/responses/input_tokens", cast_to=dict[str, Any], body=long)["input_tokens"] > 30_000
+    for wrong, param in (({"input": [5]}, "input[0]"), ({"model": "demo-image"}, "model")):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.post("/responses/input_tokens", cast_to=object, body={**asked, **wrong})
+        assert caught.value.param == param
     quote: Any = client.post(str(client.base_url).replace("/v1/", "/api/billing/quote/"), cast_to=object, body=asked)
     assert (quote["bounds"]["output_limit"], quote["affordable"]) == (100, True)
     assert balance(client) == (1_000_000, 0)

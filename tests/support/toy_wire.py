@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import orjson
 
 from api import errors
-from api.wire.base import ErrorAnswer
+from api.wire.base import ErrorAnswer, Quoted
 from domain.errors import GatewayError, RequestInvalid
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall
 from providers.base import Delta, NativeRequest
@@ -40,6 +40,9 @@ class ToyWire:
             output_limit=body.get("most"),
             native=NativeRequest("toy", body),
         )
+
+    def takes(self, quoted: Quoted) -> bool:
+        return quoted.has("say")
 
     def whole(self, answer: CompletedAnswer, bill: Bill) -> bytes:
         text = answer.native["text"] if answer.native else answer.body["choices"][0]["message"]["content"]

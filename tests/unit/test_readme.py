@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -55,9 +56,13 @@ class Block:
         return f"{self.page.relative_to(ROOT)}:{self.text.strip().splitlines()[0][:40]}"
 
 
+@cache
+def every_block() -> list[Block]:
+    return [Block(page, *match.groups()) for page in PAGES for match in FENCE.finditer(page.read_text())]
+
+
 def blocks(*languages: str) -> list[Block]:
-    blocks_ = [Block(page, *match.groups()) for page in PAGES for match in FENCE.finditer(page.read_text())]
-    return [block for block in blocks_ if not languages or block.language in languages]
+    return [block for block in every_block() if not languages or block.language in languages]
 
 
 def spans(page: Path) -> list[str]:
@@ -188,6 +193,7 @@ def test_every_provider_key_is_one_that_a_catalog_names(page: Path, described: d
     assert mentioned <= named
 
 
+@cache
 def routes() -> dict[str, set[str]]:
     """Methods by path, as the server says."""
     app = create_app(Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(SECRET)))

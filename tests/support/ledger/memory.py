@@ -1,11 +1,11 @@
 """The ledger without a database: what a batch may look at is copied out, and only what was decided is written back."""
 
+import pickle
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -22,7 +22,14 @@ from tests.support.ledger.orders import Heeded
 from tests.support.ledger.result_codec import EncodedResult, encode
 from tests.support.ledger.world import ACCOUNTS, KEYS
 
+Rows = TypeVar("Rows", State, Changes)
 Decide = Callable[[State, Sequence[Operation]], tuple[list[Result], Changes]]
+
+
+def copied(rows: Rows) -> Rows:
+    """As `deepcopy` does, but sooner: copies are most of what these machines do."""
+    copy: Rows = pickle.loads(pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
+    return copy
 
 
 class MemoryBank:
@@ -44,9 +51,9 @@ class MemoryBank:
 
     def ask(self, operations: Sequence[Operation]) -> list[EncodedResult]:
         """One batch, as one writer commits it."""
-        outcomes, changes = self._decide(deepcopy(self._rows), operations)
+        outcomes, changes = self._decide(copied(self._rows), operations)
         encoded = [encode(result) for result in outcomes]
-        self._write(deepcopy(changes))
+        self._write(copied(changes))
         return encoded
 
     def at_once(self, batches: Sequence[Sequence[Operation]]) -> list[list[EncodedResult]]:

@@ -3,7 +3,7 @@
 import pytest
 
 from api import errors
-from api.chat import in_the_words_of
+from api.model_calls import in_the_words_of
 from domain.errors import RequestInvalid
 from gateway.wire import ModelCall
 
