@@ -144,18 +144,11 @@ class Calls:
         self.live[call.hold_id] = call
         return call
 
-    async def priced(self, request: ModelCall, payer: Admitted | None = None) -> tuple[ModelCall, Model, TextTerms]:
-        """Return the request with what it continues, its first model, and the most that it may use. Holds nothing.
-
-        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
-        """
-        candidates = await self.candidates(request, payer)
-        return candidates[0].request, candidates[0].model, together(candidates)
-
     async def candidates(self, request: ModelCall, payer: Admitted | None = None) -> list[Candidate]:
-        """Return the models that may answer, the preferred one first.
+        """Return the models that may answer, the preferred one first, with what each may use. Holds nothing.
 
-        Raises `ModelNotFound` for a name that is no model's, and the first other error if none may.
+        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case,
+        `ModelNotFound` for a name that is no model's, and the first other error if none may.
         """
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
