@@ -35,6 +35,7 @@ from api import (
     quotes,
     responses,
     shares,
+    stored_objects,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -161,7 +162,7 @@ def create_app(
         billing.router,
         quotes.router,
         responses.counting,
-        responses.router,
+        stored_objects.router,
         payments.router,
         media.router,
         shares.router,
