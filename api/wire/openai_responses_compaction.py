@@ -18,6 +18,7 @@ _ASK = (
     "Have all that is needed for it: what was asked for, what was decided and why, what was done and what came of it, "
     "names, numbers and places that are still of use, and what is left to do. Write the summary alone."
 )
+_SEARCH = "web_search_options"
 _WITHOUT = ("text", "tool_choice", "stream", "stream_options")
 """Fields of a response that a summary does not have."""
 
@@ -38,7 +39,10 @@ class CompactedResponses(JsonWire):
         rest = {name: value for name, value in body.items() if name not in _WITHOUT}
         call = openai_responses.parse({**rest, "tool_choice": "none"} if body.get("tools") else rest)
         places = {name: "input" if isinstance(given, str) else place for name, place in call.places.items()}
-        return replace(call, places=places, left_out=("stream",) if body.get("stream") else ())
+        left_out = [name for name in ("stream",) if body.get(name)]
+        left_out += [call.as_written(name) for name in (_SEARCH,) if name in call.body]
+        chat = {name: value for name, value in call.body.items() if name != _SEARCH}
+        return replace(call, body=chat, places=places, left_out=tuple(left_out))
 
     def takes(self, quoted: Quoted) -> bool:
         """A quote takes the same body as one of a response."""

@@ -22,6 +22,7 @@ TALK: list[dict[str, Any]] = [
     {"type": "message", "role": "assistant", "content": "Understood."},
 ]
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+SEARCH = {"type": "web_search"}
 PROVIDERS: dict[str, tuple[ChatAdapter, dict[str, Any], str]] = {
     "openai": (OpenAIAdapter(provider("openai")), CHAT, "All of it."),
     "openai_responses": (
@@ -38,7 +39,7 @@ async def test_a_conversation_becomes_an_item_and_goes_on_from_it(kind: str) -> 
     app = WireApp(adapter, [OpenAIResponses(), CompactedResponses()])
     app.transport.answer = json.dumps(answer).encode()
     async with app.http:
-        body = {"model": "demo-chat", "input": TALK, "tools": [TOOL], "tool_choice": "required", "stream": True}
+        body = {"model": "demo-chat", "input": TALK, "tools": [TOOL, SEARCH], "tool_choice": "required", "stream": True}
         given = await app.http.post("/v1/responses/compact", json=body, headers=HEADERS)
         made = given.json()
         then = [*made["output"], {"role": "user", "content": "And?"}]
@@ -46,9 +47,10 @@ async def test_a_conversation_becomes_an_item_and_goes_on_from_it(kind: str) -> 
     assert (given.status_code, made["object"], again.status_code) == (200, "response.compaction", 200)
     assert made["usage"]["output_tokens"] > 0
     assert made["yout"]["credits_charged"] > 0
-    assert given.headers["x-yout-dropped-parameters"] == "stream"
+    assert given.headers["x-yout-dropped-parameters"] == "stream, tools[1]"
     asked, read = (json.loads(request.body) for request in app.transport.requests)
     assert asked["tool_choice"] == "none"
+    assert "web_search" not in json.dumps(asked)  # a summary needs none, and nothing is held for one
     assert "Write a summary" in json.dumps(asked)
     typed = CompactedResponse.model_validate_json(given.content, strict=True)
     assert [item.type for item in typed.output] == ["compaction"]
