@@ -81,7 +81,7 @@ class Edge:
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
         always = [(b"x-request-id", request_id.encode())]
-        if path.startswith(_MESSAGES) or any(name == _ANTHROPIC for name, _ in scope["headers"]):
+        if path.startswith(_MESSAGES) or _ANTHROPIC in dict(scope["headers"]):
             always.append((b"request-id", request_id.encode()))
         if path.startswith(_PRIVATE):
             always += _NOT_STORED
