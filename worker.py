@@ -205,7 +205,7 @@ def _media_tuner() -> WorkerTuner:
 def with_failpoint(parts: Parts, failpoint: str | None) -> Parts:
     point = failpoints.Failpoint(failpoint or "")
     if point.where == failpoints.SUBMIT_BETWEEN:
-        return replace(parts, providers=lambda name: failpoints.fatal(parts.providers(name), "submit", point))
+        return replace(parts, providers=lambda *given: failpoints.fatal(parts.providers(*given), "submit", point))
     if point.where == failpoints.COPY_BETWEEN:
         return replace(parts, storage=failpoints.fatal(parts.storage, "put", point))
     return parts

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 from uuid import UUID
 
 from temporalio import activity
@@ -13,12 +14,20 @@ from activities.heartbeat import Beat, heartbeating, uninterrupted
 from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Jobs
 from domain.errors import NotFound, UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, where
-from domain.media import Job, Kind, Output, OutputFolder, State, object_key
+from domain.media import Job, Kind, MediaRequest, Output, OutputFolder, State, object_key
 from providers.base import MediaProvider, OutputFile, Progress, Stage
 from storage.base import Storage
 
-Providers = Callable[[str], MediaProvider]
-"""By name. Raises `UpstreamError` for one that is not configured here: the next deploy may have it."""
+
+class Providers(Protocol):
+    def __call__(self, name: str, request: MediaRequest | None = None, /) -> MediaProvider:
+        """Return the provider of that name, to hand it the request if there is one.
+
+        Raises `UpstreamError` for one that is not configured here: the next deploy may have it. Raises
+        `RetentionDenied` if it keeps more of the request than the request allows.
+        """
+
+
 Sniff = Callable[[bytes], str | None]
 """The content type of a file that begins with these bytes; None for what is not served."""
 
@@ -126,8 +135,8 @@ class MediaActivities:
         job = await self._running(job_id)
         if job.provider_job_id is not None:
             return
-        provider, reference = self._provider(job), str(job_id)
         request = await self._jobs.request(job_id)
+        provider, reference = self._providers(job.provider, request), str(job_id)
         in_doubt = await self._jobs.intend_submit(job_id)
         if in_doubt or provider.find_is_complete:  # Postgres may be a backup from before it was submitted
             accepted = beat.last or await provider.find(reference)

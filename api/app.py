@@ -35,6 +35,7 @@ from api import (
     quotes,
     responses,
     shares,
+    stored_objects,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -52,9 +53,8 @@ from api.wire.openai_embeddings import OpenAIEmbeddings
 from api.wire.openai_responses import OpenAIResponses
 from web.shares import SharedPages
 
-MESSAGES = AnthropicMessages()
 WIRES: tuple[ClientWire, ...] = (
-    MESSAGES,
+    AnthropicMessages(),
     OpenAIEmbeddings(),
     OpenAIResponses(),
     OpenAICompletions(),
@@ -95,12 +95,11 @@ class Gateway(FastAPI):
     async def _answer_directly(self, hot: ChatEndpoint, exchange: DirectExchange) -> None:
         exchange.scope["app"] = self
         self.edge.admit(exchange)
-        exchange.scope["state"][errors.WIRE] = hot.wire
         await hot.serve(exchange)
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has passed the edge."""
-        hot = self._named_wire(scope) if scope["type"] == "http" else None
+        hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
         if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
@@ -112,19 +111,14 @@ class Gateway(FastAPI):
         path = unquote(target.partition(b"?")[0].decode("latin-1"))
         scope: Scope = {"type": "http", "method": "", "path": path, "headers": headers}
         always = self.edge.enter(scope)
-        self._named_wire(scope)
         response = errors.written(error, scope)
         own = [header for header in response.raw_headers if header[0] != b"content-length"]
         return [*own, *always], bytes(response.body)
 
-    def _named_wire(self, scope: Scope) -> ChatEndpoint | None:
-        """Return the chat endpoint of a path, if it has one, and note the wire that its errors are written in."""
+    def wire_of(self, scope: Scope) -> ClientWire | None:
+        """Return the wire of the path, or of the client. None: the path is no wire's, and its client any."""
         hot = self.hot.get(scope["path"])
-        if hot is not None:
-            scope["state"][errors.WIRE] = hot.wire
-        elif MESSAGES.is_client(scope):
-            scope["state"][errors.WIRE] = MESSAGES
-        return hot
+        return hot.wire if hot is not None else next((wire for wire in self.wires if wire.is_client(scope)), None)
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve by FastAPI. The server closes a connection for what is raised: an answered fault is not."""
@@ -148,7 +142,7 @@ def create_app(
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors)
+    app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
     app.wires = wires
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
@@ -166,7 +160,7 @@ def create_app(
         billing.router,
         quotes.router,
         responses.counting,
-        responses.router,
+        stored_objects.router,
         payments.router,
         media.router,
         shares.router,

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import cors, ratelimit, visitor_cookie
 from api.cors import Cors, Headers
 from api.direct import DirectExchange
+from api.errors import WIRE
+from api.wire.base import ClientWire
 
 MAX_BODY_IDLE = timedelta(seconds=15)
 """The longest time between two parts of a body."""
@@ -23,9 +25,6 @@ MAX_BODY_TIME = timedelta(seconds=30)
 """The longest time for a whole body, with one second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
 _PRIVATE = ("/api/", "/v1/")
-_MESSAGES = "/v1/messages"
-_ANTHROPIC = b"anthropic-version"
-"""Anthropic's clients send it, and read `request-id`."""
 _NOT_STORED = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 """No answer there is stored by a browser or a proxy, or read as another type than it says."""
 
@@ -35,11 +34,23 @@ def _unknown() -> bool:
     return False
 
 
+def _no_wire(_: Scope) -> None:
+    return None
+
+
 class Edge:
     def __init__(
-        self, app: ASGIApp, *, max_body_bytes: int, cors: Cors, max_body_time: timedelta = MAX_BODY_TIME
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        cors: Cors,
+        max_body_time: timedelta = MAX_BODY_TIME,
+        wire_of: Callable[[Scope], ClientWire | None] = _no_wire,
     ) -> None:
+        """`wire_of` returns the client wire in which the errors of a request are written; None: OpenAI's envelope."""
         self._app = app
+        self._wire_of = wire_of
         self._max_body_bytes = max_body_bytes
         self._max_body_time = max_body_time
         self._cors = cors
@@ -76,13 +87,14 @@ class Edge:
         exchange.receive = self._bounded(scope, exchange.receive, exchange.has_body)
 
     def enter(self, scope: Scope) -> Headers:
-        """Set the request's canonical path and id, and return the headers that every answer has."""
+        """Set the request's canonical path, id and client wire, and return the headers that every answer has."""
         scope["path"] = path = canonical(scope["path"])
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
         always = [(b"x-request-id", request_id.encode())]
-        if path.startswith(_MESSAGES) or _ANTHROPIC in dict(scope["headers"]):
-            always.append((b"request-id", request_id.encode()))
+        wire = scope["state"][WIRE] = self._wire_of(scope)
+        if wire is not None and wire.request_id_header is not None:
+            always.append((wire.request_id_header, request_id.encode()))
         if path.startswith(_PRIVATE):
             always += _NOT_STORED
         if (origins := cors.of_path(path, self._cors)) is not None:

@@ -69,6 +69,9 @@ TABLE: Mapping[type[GatewayError], Row] = {
     errors.UpstreamError: Row(502, _AGAIN, Repeat.AT_ONCE),
     errors.UpstreamTimeout: Row(504, f"{_AGAIN} Ask for less output if it happens again.", Repeat.AT_ONCE),
     errors.AdapterFault: Row(502, _INTERNAL, Repeat.AT_ONCE),
+    errors.RetentionDenied: Row(
+        502, "The operator sees it in the log. Other routes answer the next call, if any do.", Repeat.AT_ONCE
+    ),
     errors.UpstreamBusy: Row(429, _SOON, Repeat.LATER),
     errors.UpstreamRefused: Row(400, "Change the input: this provider does not take it."),
     errors.ServiceUnavailable: Row(503, _SOON, Repeat.LATER),

@@ -90,6 +90,12 @@ class _Routes:
         for provider, ring in self._states.keys.items():
             keys.add_metric([provider], ring.resting(now))
         yield keys
+        retaining = GaugeMetricFamily(
+            "yout_provider_retaining", "It has said that it keeps calls that it must not keep", labels=["provider"]
+        )
+        for provider in self._states.retaining:
+            retaining.add_metric([provider], 1)
+        yield retaining
 
     def _errors(self) -> Metric:
         errors = CounterMetricFamily("yout_route_errors", "Attempts that failed", labels=["provider", "model", "kind"])

@@ -292,7 +292,7 @@ COMPLETIONS: dict[str, Any] = {
             },
             "stream": {"type": ["boolean", "null"]},
             "n": {"type": ["integer", "null"], "minimum": 1},
-            "best_of": {"type": ["integer", "null"], "minimum": 1},
+            "best_of": {"type": ["integer", "null"], "minimum": 0},
             "echo": {"type": ["boolean", "null"]},
             "suffix": {"type": ["string", "null"]},
             "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 5},

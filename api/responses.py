@@ -1,4 +1,4 @@
-"""What goes with `POST /v1/responses`: counting the input. This server stores no responses: none is found by its id."""
+"""What goes with `POST /v1/responses`: counting the input. `stored_objects` answers for what would be stored."""
 
 from typing import Literal
 
@@ -11,9 +11,7 @@ from api.deps import CurrentResources, MayChat
 from api.openapi_chat import body
 from api.openapi_responses import INPUT
 from api.wire import openai_responses
-from domain.errors import NotFound
 
-router = APIRouter(prefix="/v1/responses", tags=["chat"])
 counting = APIRouter(prefix="/v1/responses", tags=["chat"], route_class=LargeBodyRoute)
 
 
@@ -28,11 +26,3 @@ async def count_input(request: Request, caller: MayChat, resources: CurrentResou
     """Count the input of a response. Nothing is held, and nothing is sent to a provider."""
     counted = await model_calls.count_input(resources, request, caller, openai_responses.parse)
     return InputTokens(input_tokens=counted)
-
-
-@router.get("/{response_id}", include_in_schema=False)
-@router.delete("/{response_id}", include_in_schema=False)
-@router.post("/{response_id}/cancel", include_in_schema=False)
-@router.get("/{response_id}/input_items", include_in_schema=False)
-async def find_response(response_id: str, caller: MayChat) -> None:
-    raise NotFound("This server stores no responses: none is found by its id.")

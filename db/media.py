@@ -26,6 +26,7 @@ from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, O
 from domain.money import COST_PLACES
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
 from domain.pricing import FlatTerms
+from domain.privacy import PrivacyClass
 from domain.results import Answer, Replay, Reserved
 
 
@@ -102,7 +103,8 @@ class MediaJobs:
             )
             session.add(row)
             await session.flush()
-            plain = order.request.model_dump_json().encode()
+            required = PrivacyClass.strongest(order.request.privacy, reserved.rules.privacy.required)
+            plain = order.request.model_copy(update={"privacy": required}).model_dump_json().encode()
             aad = _aad(order.job_id)
             epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, aad=aad)
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))

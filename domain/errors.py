@@ -28,6 +28,7 @@ GatewayError
 ├── UpstreamError                 provider failed
 │   ├── UpstreamTimeout
 │   ├── AdapterFault              our own adapter failed
+│   ├── RetentionDenied           provider keeps a call that it must not keep
 │   ├── UpstreamBusy              provider said: later
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
 │       └── OutputTooLarge
@@ -265,7 +266,7 @@ class UpstreamError(GatewayError):
     unreached = False
     """Whether no connection was made: nothing of the request was sent, so that it cannot be to blame."""
     blames_key = False
-    """Whether a provider that forbids the call (403) says that our key, or our account there, is at fault."""
+    """Whether our key, or our account there, is at fault: a 403 says so, or it gets no access token."""
 
     def __init__(self, message: str = "", *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
@@ -280,6 +281,12 @@ class UpstreamTimeout(UpstreamError):
     """The provider did not answer in time. Nothing that was not delivered is charged; try again."""
 
     code = "upstream_timeout"
+
+
+class RetentionDenied(UpstreamError):
+    """The provider does not keep its promise to store nothing. The call has ended; it costs nothing."""
+
+    retryable = False
 
 
 class UpstreamBusy(UpstreamError):

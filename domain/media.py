@@ -8,6 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.privacy import PrivacyClass
+
 
 class Kind(StrEnum):
     IMAGE = "image"
@@ -53,6 +55,8 @@ class MediaRequest(BaseModel):
     speed: float = 1.0
     seed: int | None = None
     image: str | None = Field(default=None, repr=False)
+    privacy: PrivacyClass = PrivacyClass.UNKNOWN
+    """The weakest class of a provider that may make it."""
 
 
 class Output(BaseModel):

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from domain import pricing, tokens, usage
 from domain.catalog import Capability, Model, Route
-from domain.errors import GatewayError, UpstreamError
+from domain.errors import GatewayError, RetentionDenied, UpstreamError
 from domain.ids import chat_id
 from domain.pricing import Usage
+from domain.privacy import PrivacyClass
 from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import CountText, InputTokens
@@ -149,6 +150,15 @@ class Call:
     def note_dropped(self, request: UpstreamRequest) -> None:
         """What the client hears of the fields that this request to a provider leaves out."""
         self.dropped = dropped_of(self.request, self.model, request)
+
+    def require_unretained(self, request: UpstreamRequest, headers: Headers) -> None:
+        """Raise `RetentionDenied` if the provider says that it keeps this call, and it must not."""
+        name, value = request.retained
+        if not name or headers.get(name, "").strip().lower() != value:
+            return
+        self.attempts.retained()
+        if self.request.privacy is PrivacyClass.ZERO_RETENTION:
+            raise RetentionDenied
 
     def counted(self) -> Usage:
         """The usage that passed through, by our own count."""

@@ -144,18 +144,11 @@ class Calls:
         self.live[call.hold_id] = call
         return call
 
-    async def priced(self, request: ModelCall, payer: Admitted | None = None) -> tuple[ModelCall, Model, TextTerms]:
-        """Return the request with what it continues, its first model, and the most that it may use. Holds nothing.
-
-        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case.
-        """
-        candidates = await self.candidates(request, payer)
-        return candidates[0].request, candidates[0].model, together(candidates)
-
     async def candidates(self, request: ModelCall, payer: Admitted | None = None) -> list[Candidate]:
-        """Return the models that may answer, the preferred one first.
+        """Return the models that may answer, the preferred one first, with what each may use. Holds nothing.
 
-        Raises `ModelNotFound` for a name that is no model's, and the first other error if none may.
+        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case,
+        `ModelNotFound` for a name that is no model's, and the first other error if none may.
         """
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
@@ -228,13 +221,13 @@ class Calls:
         )
 
     def upstream_of(self, call: Call, route: Route) -> ChatUpstream:
-        """Return the provider of a route. Raises `UpstreamError` if a reload of the catalog has changed what it is
-        since the route was chosen for its privacy.
+        """Return the provider of a route. Raises `UpstreamError` if it is not any more what the route was chosen for:
+        by a reload of the catalog, or by what it says of its privacy.
         """
         provider = route.provider
         if call.request.privacy is not PrivacyClass.UNKNOWN:
             now = self._catalog().providers.get(provider.name)
-            if now is not provider and now != provider:
+            if now != provider or not self.router.states.covers(route, call.request.privacy):
                 raise UpstreamError
         return self.upstream(provider.name)
 
@@ -275,7 +268,8 @@ class Calls:
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that may answer. Raises `RequestInvalid` if none may."""
-        routes = route_rules.of_class(model.routes, request.privacy, model.id)
+        kept = [route for route in model.routes if self.router.states.covers(route, request.privacy)]
+        routes = route_rules.of_class(kept, request.privacy, model.id)
         return route_rules.taking_all(routes, partial(self._dropped, request, model), request.needed)
 
     def _unroutable(self, candidates: Sequence[Candidate], rules: KeyRules) -> RequestInvalid | None:

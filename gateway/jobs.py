@@ -70,7 +70,7 @@ class Jobs:
         model = self._catalog().find(order.model)
         media_orders.require_kind(model, order.kind)
         route = route_rules.of_class(model.routes, order.privacy, model.id)[0]
-        request = MediaRequest(kind=order.kind, model=route.model, **order.fields)
+        request = MediaRequest(kind=order.kind, model=route.model, privacy=order.privacy, **order.fields)
         return PricedJob(model, route, request, media_orders.price(model, request))
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from domain.catalog import Provider, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamBusy, UpstreamError, UpstreamTimeout
+from domain.privacy import PrivacyClass
 from gateway.breakers import Breaker
 from gateway.key_rings import KeyRing
 
@@ -18,8 +19,8 @@ SMOOTHING = 0.2
 """The weight of the newest call in a moving average."""
 KEY_REST_SECONDS = 600.0
 """How long a key rests that the provider does not accept."""
-FORBIDDEN_REST_SECONDS = 60.0
-"""After a 403 that says that the key is at fault: it may be so for one model alone."""
+BLAMED_REST_SECONDS = 60.0
+"""After a 403 that blames the key, perhaps for one model alone, and while it gets no access token."""
 BUSY_REST_SECONDS = 5.0
 """After a 429 that does not say how long."""
 MAX_STATES = 10_000
@@ -108,13 +109,13 @@ def rest_seconds(error: GatewayError, why: Failure) -> float | None:
         return later.total_seconds() if later is not None else BUSY_REST_SECONDS
     if why is not Failure.KEY:
         return None
-    forbidden = isinstance(error, UpstreamError) and error.status == 403
-    return FORBIDDEN_REST_SECONDS if forbidden else KEY_REST_SECONDS
+    passes = isinstance(error, UpstreamError) and error.blames_key and error.status != 401
+    return BLAMED_REST_SECONDS if passes else KEY_REST_SECONDS
 
 
 def is_sure(error: GatewayError) -> bool:
-    """Tell whether no request can have caused this error of a key."""
-    return isinstance(error, UpstreamError) and error.status == 401
+    """Tell whether no request can have caused this error of a key: a 401, or no access token."""
+    return isinstance(error, UpstreamError) and (error.status == 401 or (error.blames_key and error.status is None))
 
 
 class RouteStates:
@@ -124,6 +125,8 @@ class RouteStates:
         self.clock = clock
         self.routes: dict[tuple[str, str], RouteState] = {}
         self.keys: dict[str, KeyRing] = {}
+        self.retaining: dict[str, Provider] = {}
+        """Providers that have said of a call that they keep it, though the catalog says that they keep nothing."""
 
     def of(self, route: Route) -> RouteState:
         state = self.routes.get(route.key)
@@ -158,6 +161,17 @@ class RouteStates:
         """Tell whether a key of the route's provider does not rest for this account."""
         ring = self.keys.get(route.provider.name)
         return ring is None or ring.rests_until(keys_of(route), account) <= now
+
+    def covers(self, route: Route, required: PrivacyClass) -> bool:
+        """Tell whether the route keeps as little, also by what its provider has said.
+
+        A changed entry of the catalog is believed again.
+        """
+        if not route.privacy.covers(required):
+            return False
+        if required is not PrivacyClass.ZERO_RETENTION or not self.retaining:
+            return True
+        return self.retaining.get(route.provider.name) != route.provider
 
     def opens_at(self, route: Route, account: Hashable) -> float:
         return self.of(route).breaker.opens_at(account)

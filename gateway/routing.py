@@ -21,6 +21,7 @@ import structlog
 
 from domain.catalog import Model, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamError
+from domain.privacy import PrivacyClass
 from domain.records import record
 from gateway import route_states
 from gateway.route_states import Failure, RouteStates, keys_of
@@ -241,6 +242,15 @@ class Attempts:
         else:
             unreached = isinstance(error, UpstreamError) and error.unreached
             state.breaker.failed(self._account, now, timeout=why is Failure.TIMEOUT, connected=not unreached)
+
+    def retained(self) -> None:
+        """The provider says that it keeps this call. Strict calls go to no route of it any more."""
+        if (present := self._present) is None or present.route.privacy is not PrivacyClass.ZERO_RETENTION:
+            return
+        provider = present.route.provider
+        if self._states.covers(present.route, PrivacyClass.ZERO_RETENTION):
+            log.error("a provider keeps what it must not; strict calls avoid it now", provider=provider.name)
+            self._states.retaining[provider.name] = provider
 
     def output_began(self) -> None:
         """The first output of a stream has arrived."""

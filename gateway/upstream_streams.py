@@ -27,6 +27,8 @@ LOOP_SHARE = 0.25
 """The share of this process's time that one stream may take. A provider that sends faster is read more slowly."""
 LOOP_BURST_SECONDS = 0.1
 
+_NOT_SENT = UpstreamRequest("", {}, b"")
+
 
 class Listener(Protocol):
     """Receives the events. Its methods never raise."""
@@ -50,6 +52,7 @@ class UpstreamStream:
         self._upstream: ChatUpstream | None = None
         self._chat: ChatCall | None = None
         self._decoder: StreamDecoder | None = None
+        self._sent = _NOT_SENT
         self._exchange: UpstreamCall | None = None
         self._status = 0
         self._headers: Headers = {}
@@ -93,6 +96,7 @@ class UpstreamStream:
 
     def _send(self, request: UpstreamRequest) -> None:
         assert self._upstream is not None  # noqa: S101  # it was found before
+        self._sent = request
         self._call.note_dropped(request)
         timeouts = of_stream(self._upstream.timeouts, self._route)
         self._exchange = self._upstream.transport.open(request, timeouts, self, self._account)
@@ -101,6 +105,11 @@ class UpstreamStream:
 
     def head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
+        try:
+            self._call.require_unretained(self._sent, headers)
+        except GatewayError as error:
+            self.fail(error)
+            return
         if status == 200 and self._decoder is not None:
             self._pass_on(self._decoder.begin, headers)
 

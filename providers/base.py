@@ -125,6 +125,8 @@ class UpstreamRequest:
     """Fields of the caller's body that are not sent to this provider and have no effect here."""
     native: bool = False
     """`ChatCall.native` was sent, not its translation: `dropped` has the names of that body."""
+    retained: tuple[str, str] = field(default=("", ""), repr=False)
+    """The header and its value by which the vendor says that it keeps this call, whatever it was asked."""
 
 
 Headers = Mapping[str, str]

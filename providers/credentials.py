@@ -1,6 +1,7 @@
 """Access tokens from a service account of Google: minted, kept and renewed by the transport, below the adapters.
 
-One request for a token serves all calls that wait for it. A token that the provider refuses is minted again.
+One request for a token serves all calls that wait for it. A token that the provider refuses is minted again, once in a
+call. Each key of a provider has a transport, and so a token, of its own: without a token, that key rests.
 """
 
 import base64
@@ -86,13 +87,17 @@ class AuthorizedTransport:
 
     def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
         call = _AuthorizedCall(self, request, timeouts, sink, owner)
+        self.authorize(call, timeouts)
+        return call
+
+    def authorize(self, call: "_AuthorizedCall", timeouts: Timeouts) -> None:
+        """Start the call with a token, at once or when there is one."""
         if self._token is not None and self._clock() < self._ends:
             call.start(self._token)
-        else:
-            self._waiting.append(call)
-            if len(self._waiting) == 1:
-                self._inner.open(self._account.token_request(self._clock()), timeouts, _TokenSink(self))
-        return call
+            return
+        self._waiting.append(call)
+        if len(self._waiting) == 1:
+            self._inner.open(self._account.token_request(self._clock()), timeouts, _TokenSink(self))
 
     async def close(self) -> None:
         """The inner transport is shared: who made it closes it."""
@@ -127,7 +132,7 @@ class _AuthorizedCall(LateCall):
         self._transport, self._request, self._timeouts = transport, request, timeouts
         self._sink, self._owner = sink, owner
         self._token = ""
-        self._closed = False
+        self._closed = self._again = False
 
     def start(self, token: str) -> None:
         if self._closed:
@@ -146,7 +151,18 @@ class _AuthorizedCall(LateCall):
     def head(self, status: int, headers: Headers) -> None:
         if status == 401:
             self._transport.refused(self._token)
+            if not self._again:
+                self._ask_again()
+                return
         self._sink.head(status, headers)
+
+    def _ask_again(self) -> None:
+        """The token may have been revoked before its end: nothing was answered, and another token may do."""
+        self._again = True
+        if self._call is not None:
+            self._call.close()
+            self._call = None
+        self._transport.authorize(self, self._timeouts)
 
     def data(self, data: bytes) -> None:
         self._sink.data(data)
@@ -182,7 +198,14 @@ class _TokenSink:
             case {"access_token": str(token), "expires_in": int() | float() as seconds} if token.isprintable():
                 self._transport.minted(token, float(seconds))
             case _:
-                self._transport.not_minted(UpstreamError())
+                self._transport.not_minted(_without_token(401 if 400 <= self._status < 404 else None))
 
     def fail(self, error: GatewayError) -> None:
-        self._transport.not_minted(error)
+        self._transport.not_minted(_without_token(None))
+
+
+def _without_token(status: int | None) -> UpstreamError:
+    """The error of a call that gets no token. With 401, the service account itself is refused."""
+    error = UpstreamError()
+    error.status, error.blames_key = status, True
+    return error

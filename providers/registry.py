@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from domain.catalog import ADDRESS, Catalog, Modality, Provider, ProviderKind
-from domain.errors import UpstreamError
+from domain.errors import RetentionDenied, UpstreamError
+from domain.media import MediaRequest
+from domain.privacy import PrivacyClass
 from providers.anthropic import request as anthropic_request
 from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
@@ -16,6 +18,7 @@ from providers.gemini import request as gemini_request
 from providers.gemini import vertex
 from providers.gemini.adapter import GeminiAdapter
 from providers.gemini.embeddings import GeminiEmbeddings
+from providers.older_functions import OlderFunctions
 from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.azure import AzureAdapter
@@ -64,15 +67,17 @@ def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
 
 def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
     adapter, embeddings = GeminiAdapter(provider, models="models"), GeminiEmbeddings(provider)
-    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
+    return ChatUpstream(OlderFunctions(adapter), upstream.transport, upstream.timeouts, embeddings)
 
 
 def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return vertex.upstream(provider, upstream.transport, upstream.timeouts)
+    made = vertex.upstream(provider, upstream.transport, upstream.timeouts)
+    return replace(made, adapter=OlderFunctions(made.adapter))
 
 
 def _responses(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(ResponsesAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+    adapter = OlderFunctions(ResponsesAdapter(provider, referer=upstream.referer))
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts)
 
 
 def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
@@ -146,12 +151,14 @@ class Registry:
             return upstream
         gate = self._gates.setdefault(provider.name, Gate())
         gate.set_limits(provider.max_concurrent, provider.requests_per_minute, provider.max_wait)
-        transport = GatedTransport(upstream.transport, gate)
-        more = tuple(replace(each, transport=transport) for each in upstream.more)
-        return replace(upstream, transport=transport, more=more)
+        more = tuple(replace(each, transport=GatedTransport(each.transport, gate)) for each in upstream.more)
+        return replace(upstream, transport=GatedTransport(upstream.transport, gate), more=more)
 
-    def media(self, name: str) -> MediaProvider:
+    def media(self, name: str, request: MediaRequest | None = None) -> MediaProvider:
+        """Return a provider of media. Raises `RetentionDenied` if by now it keeps more than the request allows."""
         self._follow_catalog()
+        if request is not None and request.privacy is not PrivacyClass.UNKNOWN:
+            self._require_class(name, request)
         if name not in self._media:
             provider = self._provider(name)
             make = self._kinds[provider.kind].media
@@ -159,6 +166,13 @@ class Registry:
                 raise UpstreamError("This provider has no media adapter here.")
             self._media[name] = make(provider, self._upstream)
         return self._media[name]
+
+    def _require_class(self, name: str, request: MediaRequest) -> None:
+        """The catalog may have been changed while the job waited."""
+        routes = [route for model in self._catalog().active_models() for route in model.routes]
+        ours = [route.privacy for route in routes if route.key == (name, request.model)]
+        if not PrivacyClass.weakest(*ours).covers(request.privacy):
+            raise RetentionDenied
 
     def _follow_catalog(self) -> None:
         catalog = self._catalog()

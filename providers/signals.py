@@ -23,6 +23,8 @@ class Signal:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+RETAINED = ("x-zero-data-retention", "false")
+"""How xAI answers for a team without zero retention. A name of one vendor's own: it is looked for in every answer."""
 NONE = Signal()
 """For vendors without a signal in the request. A contract or a switch in their console decides."""
 STORE = Signal({"store": False})
@@ -62,7 +64,7 @@ def finished(
 ) -> UpstreamRequest:
     """Set the signal on what is otherwise the whole request, and write it."""
     sent = upstream_json.written(_over(body, signal.body) if signal.body else body)
-    return UpstreamRequest(url, _headers(headers, signal.headers), sent, **facts)
+    return UpstreamRequest(url, _headers(headers, signal.headers), sent, retained=RETAINED, **facts)
 
 
 def _over(body: Mapping[str, Any], signal: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,12 +29,13 @@ class AnthropicMessages(JsonWire):
 
     path = "/v1/messages"
     endpoint = "messages"
+    request_id_header = b"request-id"
     operation = openapi_messages.MESSAGES
     whole = staticmethod(answer.whole)
     error = staticmethod(answer.error)
 
     def is_client(self, scope: Scope) -> bool:
-        """Tell whether a request to another endpoint comes from a client of this wire, which reads its errors."""
+        """Those of `count_tokens`, and of whoever names a version of Anthropic's API."""
         path: str = scope.get("path", "")
         return path.startswith("/v1/") and (path.startswith(f"{self.path}/") or is_anthropic(scope["headers"]))
 

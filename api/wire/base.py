@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from starlette.types import Scope
+
 from domain.catalog import Model
 from domain.visitors import Allowance
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
@@ -48,6 +50,10 @@ class ClientWire(Protocol):
     stream_content_type: str
 
     @property
+    def request_id_header(self) -> bytes | None:
+        """A header with the request's id, for clients that do not read `x-request-id`."""
+
+    @property
     def key_headers(self) -> tuple[bytes, ...]:
         """Headers that may have the key beside `Authorization: Bearer` and `x-api-key`, in lower case."""
 
@@ -75,6 +81,9 @@ class ClientWire(Protocol):
     @property
     def visitor_writer(self) -> Callable[[Head, Callable[[], Allowance]], StreamWriter] | None:
         """Makes the writer of a stream to a visitor, which tells the allowance. None: it is not for visitors."""
+
+    def is_client(self, scope: Scope) -> bool:
+        """Tell whether a request to an endpoint that is no wire's comes from a client that reads this wire's errors."""
 
     def error(self, error: ErrorAnswer, request_id: str) -> bytes:
         """Write the body of an error that happens before a stream begins, also before `parse`."""

@@ -59,6 +59,8 @@ def parse(body: dict[str, Any]) -> ModelCall:
     if not model:
         raise RequestInvalid("'model' must not be empty.", param="model")
     prompts = _prompts(body)
+    if type(body.get("best_of")) is int and not body["best_of"]:  # OpenAI's description allows it
+        body = {name: value for name, value in body.items() if name != "best_of"}
     for name, types in {"suffix": (str,), "echo": (bool,), "strict": (bool,), "stream": (bool,)}.items():
         fields.check_type(name, body.get(name), types)
     logprobs, limit = _number(body, "logprobs", MAX_LOGPROBS), _number(body, "max_tokens", MAX_TOKENS)

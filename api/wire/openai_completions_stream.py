@@ -113,14 +113,15 @@ def _logprobs(choice: Mapping[str, Any], offsets: _Offsets) -> dict[str, Any] | 
     if not listed:
         return None
     tokens = [str(each.get("token") or "") for each in listed]
+    most_likely = [_top(each) for each in listed]
     return {
         "tokens": tokens,
         "token_logprobs": [each.get("logprob") for each in listed],
-        "top_logprobs": [_top(each) for each in listed],
+        "top_logprobs": most_likely if any(most_likely) else None,
         "text_offset": offsets.of(choice["index"], tokens),
     }
 
 
-def _top(token: Mapping[str, Any]) -> dict[str, Any] | None:
+def _top(token: Mapping[str, Any]) -> dict[str, Any]:
     top = [each for each in token.get("top_logprobs") or () if isinstance(each, dict)]
-    return {str(each.get("token")): each.get("logprob") for each in top} or None
+    return {str(each.get("token")): each.get("logprob") for each in top}

@@ -22,7 +22,7 @@ _ALLOWED = (
     | reasoning.FIELDS
     | _PLAIN.keys()
 )
-PARAMETERS = _ALLOWED - {"messages"} | {"max_tokens", "max_completion_tokens"}
+PARAMETERS = _ALLOWED - {"messages"} | {"max_tokens", "max_completion_tokens", "functions", "function_call"}
 """The supported parameters of a model whose catalog entry does not list any."""
 _NEVER = frozenset({"labels", "cachedContent", "cached_content", "continuationToken", "serviceTier"})
 """Fields of Gemini that no `passes` allows: labels are about the caller; caches and tokens are of other callers too."""

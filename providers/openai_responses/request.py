@@ -7,15 +7,16 @@ from domain.errors import RequestInvalid
 from domain.meters import MAX_PER_CALL, Meter
 from providers import fields
 from providers.base import ChatCall
+from providers.older_functions import FIELDS
 from providers.openai_responses import items
 
 SAME = frozenset({"temperature", "top_p", "parallel_tool_calls", "service_tier", "prompt_cache_options", "moderation"})
 """Fields that a chat and a response have in common."""
 _TRANSLATED = frozenset(
     {"messages", "tools", "tool_choice", "response_format", "reasoning_effort", "reasoning", "include_reasoning"}
-    | {"verbosity", "logprobs", "top_logprobs", "web_search_options", "n", "modalities", "functions", "function_call"}
+    | {"verbosity", "logprobs", "top_logprobs", "web_search_options", "n", "modalities", *FIELDS}
 )
-_NO_PARAMETERS = frozenset({"messages", "moderation", "n", "functions", "function_call", "modalities"})
+_NO_PARAMETERS = frozenset({"messages", "moderation", "n", "modalities"})
 PARAMETERS = (SAME | _TRANSLATED) - _NO_PARAMETERS | {"max_tokens", "max_completion_tokens"}
 """The supported parameters of a model whose catalog entry does not list any."""
 MIN_OUTPUT_TOKENS = 16

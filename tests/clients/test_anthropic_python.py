@@ -172,6 +172,7 @@ def test_what_is_not_here_is_said_in_its_words(client: Anthropic) -> None:
         client.messages.batches.list()
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["error"]["type"] == "not_found_error"
+    assert "takes no batches" in caught.value.body["error"]["message"]
 
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}

@@ -69,7 +69,7 @@ def test_a_provider_that_has_the_endpoint_gets_the_request_as_it_is(client: Open
 
 
 def test_a_chat_model_gets_the_prompt_as_a_message(client: OpenAI, upstream: OpenAIServer) -> None:
-    answer = client.completions.create(model="test-plain", prompt="What is 2+2?", temperature=0, best_of=1)
+    answer = client.completions.create(model="test-plain", prompt="What is 2+2?", temperature=0, best_of=0)
     sent = upstream.seen[-1].body
     assert sent["messages"] == [{"role": "user", "content": "What is 2+2?"}]
     assert (sent["max_tokens"], sent["temperature"], "prompt" in sent, "best_of" in sent) == (16, 0, False, False)
@@ -130,6 +130,9 @@ def test_the_demo_model(client: OpenAI) -> None:
     assert logprobs.text_offset[0] == len("Say exactly: seven")
     assert logprobs.top_logprobs is not None
     assert len(logprobs.top_logprobs[0]) == 2
+    alone = client.completions.create(model="demo-chat", prompt="Hi", max_tokens=5, logprobs=0).choices[0].logprobs
+    assert alone is not None
+    assert (alone.top_logprobs, len(alone.token_logprobs or ())) == (None, 5)
     assert cost_of(answer) == MINIMUM_CHARGE
 
 

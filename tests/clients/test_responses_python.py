@@ -278,3 +278,9 @@ def test_nothing_is_found_by_its_id(client: OpenAI) -> None:
         with pytest.raises(openai.NotFoundError) as caught:
             ask("resp_1")
         assert "stores no responses" in caught.value.message
+    chats = client.chat.completions
+    for find in (chats.retrieve, chats.delete, chats.messages.list):
+        with pytest.raises(openai.NotFoundError, match="stores no chat completions"):
+            find("chatcmpl-1")
+    with pytest.raises(openai.NotFoundError, match="takes no batches"):
+        client.batches.retrieve("batch_1")

@@ -82,6 +82,9 @@ def catalog(url: str) -> str:
         model("capped", "capped/slow"),
         model("full", "full/slow", "spare-lab/plain"),
         provider("hanging", url),
+        *[provider(name, url, f'privacy = "zero_retention"\nroute_class = "{name}"') for name in ("sealed", "vowed")],
+        model("sealed", "sealed/retains"),
+        model("sealed-or-vowed", "sealed/retains", "vowed/plain"),
         vectors("vectors-broken", "bad-broken/broken"),
         vectors("vectors", "good-lab/vectors", "spare-lab/vectors"),
         model("hanging", "hanging/hang", "good-lab/plain"),
@@ -303,6 +306,27 @@ async def test_who_waits_too_long_goes_to_the_next_route(owner: AccountClient) -
     classes = sorted(answer.headers["x-yout-route"] for answer in answers)
     assert classes == ["openai", "spare", "spare", "spare"]
     assert await spent(owner) == 4 * COST
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_provider_that_says_it_keeps_a_strict_call_gets_no_other(
+    owner: AccountClient, server: MisbehavingServer, stack: Stack, stream: bool
+) -> None:
+    strict: dict[str, Any] = {"privacy": "strict", "stream": stream}
+    if not stream:  # the process knows it from here on
+        for model_, code in (("sealed-or-vowed", 502), ("sealed", 400)):
+            answer = await owner.chat(model_, **strict)
+            assert (answer.status_code, TEXT in answer.text) == (code, False), answer.text
+            assert answer.json()["error"]["code"] == ("upstream_error" if code == 502 else "unsupported_parameter")
+        assert "a provider keeps what it must not" in stack.log("api")
+    answer = await owner.chat("sealed-or-vowed", **strict)
+    assert (answer.status_code, answer.headers["x-yout-route"]) == (200, "vowed")
+    before = server.requests["retains"]
+    assert (await owner.chat("sealed", **strict)).status_code == 400
+    assert server.requests["retains"] == before
+    assert (await owner.chat("sealed", stream=stream)).status_code == 200
+    assert await spent(owner) == 2 * COST
+    assert 'yout_provider_retaining{provider="sealed"} 1.0' in (await owner.http.get("/metrics")).text
 
 
 async def test_the_operator_sees_how_each_route_fares(owner: AccountClient, stack: Stack) -> None:

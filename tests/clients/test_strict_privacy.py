@@ -1,13 +1,18 @@
 """`privacy: "strict"` of calls and keys: only providers that keep nothing are asked, or nobody is."""
 
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
+from db.data_keys import Sealing
+from db.media import MediaJobs
+from domain.sealing import Wrapping
 from tests.support.account_client import QUESTION, AccountClient
 from tests.support.doubles.openai_server import OpenAIServer
-from tests.support.stack import Stack
+from tests.support.stack import SECRET, Stack
 
 STRICT = {"privacy": "strict"}
 CHAT, NATIVE, KEYS = "/v1/chat/completions", "/api/chat/stream/", "/api/chat/keys/"
@@ -125,6 +130,14 @@ async def test_jobs_too(owner: AccountClient, wish: dict[str, Any]) -> None:
     body["model"] = "test-image-kept"
     for path in ("/api/media/image/", "/api/billing/quote/"):
         check_refused(await owner.http.post(path, json=body, headers=wish.get("headers", {})))
+
+
+async def test_a_job_of_a_strict_key_keeps_the_class_that_it_was_accepted_with(owner: AccountClient) -> None:
+    strict = (await key_of(owner, **STRICT, scopes=["media"])).json()["key"]
+    jobs = MediaJobs(owner.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
+    for headers, kept in ((bearer(strict), "zero_retention"), ({}, "unknown")):
+        answer = await owner.http.post("/api/media/image/", json={"model": "demo-image", "prompt": "A lake"}, **headers)
+        assert (await jobs.request(UUID(answer.json()["job_uuid"]))).privacy == kept
 
 
 async def test_models_tell_their_class(owner: AccountClient, stack: Stack) -> None:

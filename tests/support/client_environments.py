@@ -10,10 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from scripts import setup
 
@@ -52,6 +54,33 @@ def environment(name: str) -> Environment:
             install(source, folder)
             (folder / ".installed").touch()
     return Environment(folder)
+
+
+def suite(name: str, package: str) -> Path:
+    """Return the folder with the source of a package, its tests too, as the environment's lock file pins it by hash."""
+    installed = environment(name)
+    folder = installed.folder / "sources" / package
+    with locked(installed.folder / f"{package}.lock"):
+        if not folder.exists():
+            with TemporaryDirectory(dir=installed.folder) as scratch:
+                archive = fetch_source(installed, ENVIRONMENTS / name / "requirements.lock", package, Path(scratch))
+                with tarfile.open(archive) as packed:
+                    packed.extractall(scratch, filter="data")
+                folder.parent.mkdir(exist_ok=True)
+                (Path(scratch) / archive.name.removesuffix(".tar.gz")).rename(folder)
+    return folder
+
+
+def fetch_source(installed: Environment, lock: Path, package: str, folder: Path) -> Path:
+    """Download the archive that a package is built from, with pip, as it is configured on this machine."""
+    lines = lock.read_text().splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith(f"{package}=="))
+    end = next((number for number in range(begin, len(lines)) if not lines[number].endswith("\\")), begin)
+    (folder / "requirements.txt").write_text("\n".join(lines[begin : end + 1]))
+    command = [str(installed.python), "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", package]
+    more = ["--no-build-isolation", "--require-hashes", "-r", "requirements.txt", "-d", str(folder)]
+    run([*command, *more], dict(os.environ), folder)
+    return next(folder.glob("*.tar.gz"))
 
 
 def cache() -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 
 import exits
 from gateway.calls import Calls
+from gateway.routing import Attempts
 from gateway.stream_events import Send
 from gateway.streams import Stream
 from providers.openai.adapter import OpenAIAdapter
@@ -30,8 +31,12 @@ def install() -> None:
             raise ZeroDivisionError("SECRET")
         send(self, effect)
 
+    def forget(self: Attempts) -> None:
+        """Remember no provider that keeps what it must not."""
+
     Calls.candidates = choose  # type: ignore[method-assign]  # what is broken is this program
     Stream._send = write  # type: ignore[method-assign]  # the same
+    Attempts.retained = forget  # type: ignore[method-assign]  # each call is the first that finds out
     for adapter in (OpenAIAdapter, OpenAIEmbeddings):
         _break(adapter)
 

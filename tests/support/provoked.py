@@ -242,6 +242,7 @@ PROVOKED = (
     Provoked(errors.UpstreamError, "upstream_error", of_model("broken")),
     Provoked(errors.UpstreamTimeout, "upstream_timeout", of_model("hang")),
     Provoked(errors.AdapterFault, "upstream_error", of_model("adapter")),
+    Provoked(errors.RetentionDenied, "upstream_error", of_model("retains", privacy="strict")),
     Provoked(errors.UpstreamBusy, "rate_limit_exceeded", of_model("busy")),
 )
 
@@ -257,6 +258,11 @@ kind = "openai"
 base_url = "{upstream}"
 timeouts = {{ first_byte = 1, total = 1 }}
 
+[providers.vowed]
+kind = "openai"
+base_url = "{upstream}"
+privacy = "zero_retention"
+
 [providers.slow]
 kind = "openai"
 base_url = "{upstream}"
@@ -270,6 +276,7 @@ credits_per_unit = {{ usd = 100 }}
 """
     behaviours = {name: f"foreign/{name}" for name in ("plain", "broken", "busy")}
     behaviours |= {"slow": "slow/hang", "hang": "hasty/hang"}
+    behaviours["retains"] = "vowed/retains"
     behaviours["adapter"] = f"foreign/{faulty_api.ADAPTERS}"
     written = [providers]
     for name, route in behaviours.items():

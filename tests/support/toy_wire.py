@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import orjson
+from starlette.types import Scope
 
 from api import errors
 from api.wire.base import ErrorAnswer, Quoted
@@ -25,6 +26,7 @@ class ToyWire:
     endpoint = "toy"
     key_headers = (b"toy-key",)
     visitor_writer = None
+    request_id_header = None
     content_type, stream_content_type = "text/plain; charset=utf-8", "application/x-ndjson"
     operation: ClassVar[dict[str, Any]] = {"summary": "Talk", "responses": {"200": {"description": "Words"}}}
 
@@ -50,6 +52,9 @@ class ToyWire:
 
     def writer(self, head: Head) -> "ToyWriter":
         return ToyWriter()
+
+    def is_client(self, scope: Scope) -> bool:
+        return False
 
     def error(self, error: ErrorAnswer, request_id: str) -> bytes:
         return f"oops {error.status} {error.code} ({request_id}): {error.message}".encode()

@@ -10,9 +10,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.failures import JOB_ENDED
 from activities.payloads import PollResult, Watch
-from domain.errors import ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
-from domain.media import State
-from providers.base import Progress, Stage
+from domain.errors import RetentionDenied, ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
+from domain.media import MediaRequest, State
+from providers.base import MediaProvider, Progress, Stage
 from tests.support.temporal.bench import Bench
 from tests.support.temporal.fakes import QUICK, SENTINEL
 
@@ -27,6 +27,17 @@ async def test_the_intent_comes_before_and_the_id_right_after(bench: Bench) -> N
     steps = ["jobs.intend_submit", "provider.find", "provider.submit", "provider.submitted", "jobs.record_submitted"]
     assert bench.script.calls == ["jobs.request", *steps]
     assert bench.job.provider_job_id == bench.work
+
+
+async def test_a_provider_that_keeps_more_by_now_gets_nothing(bench: Bench) -> None:
+    def denied(_name: str, request: MediaRequest | None = None, /) -> MediaProvider:
+        assert request is not None
+        raise RetentionDenied
+
+    bench.does._providers = denied
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.type, failure.non_retryable) == ("upstream_error", True)
+    assert bench.script.calls == ["jobs.request"]
 
 
 async def test_what_is_submitted_is_not_submitted_again(bench: Bench) -> None:

@@ -8,7 +8,7 @@ def text_model(name: str, *routes: str, most_output: int = 4000, more: str = "")
     """`routes` are a provider and its model each, separated by a slash: the first one is tried first."""
     in_order = ", ".join(_route(route, place) for place, route in enumerate(routes))
     return f"""
-[models.{name}]
+[models."{name}"]
 name = "{name}"
 modality = "text"
 context_window = 100000
@@ -23,7 +23,7 @@ routes = [ {in_order} ]
 def embedding_model(name: str, *routes: str, window: int = 8192) -> str:
     in_order = ", ".join(_route(route, place) for place, route in enumerate(routes))
     return f"""
-[models.{name}]
+[models."{name}"]
 name = "{name}"
 modality = "embedding"
 context_window = {window}

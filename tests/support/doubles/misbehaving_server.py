@@ -165,6 +165,8 @@ class MisbehavingServer:
             return BYTES[model.removeprefix("once-")]
         if model == "content" and _prompt(body) in POISONS:
             return POISONS[_prompt(body)]
+        if model == "retains":
+            return good.replace(b"\r\n", b"\r\nX-Zero-Data-Retention: False\r\n", 1)
         if model == "vectors":
             return VECTORS
         return BYTES.get(model, good)

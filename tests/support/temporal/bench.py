@@ -22,7 +22,7 @@ class Bench:
         self.ref = JobRef(job_id=self.fakes.accepted(kind=kind).id)
         self.fakes.jobs.update(self.ref.job_id, state=State.RUNNING)
         self.work = f"work-of-{self.ref.job_id}"
-        self.does = MediaActivities(self.fakes.jobs, lambda _name: self.provider, self.fakes.storage, sniff, limits)
+        self.does = MediaActivities(self.fakes.jobs, lambda *_: self.provider, self.fakes.storage, sniff, limits)
         self.environment = ActivityEnvironment()
         self.attempt(1)
 

@@ -50,7 +50,7 @@ def parts_of(fakes: Fakes) -> Parts:
     """What a worker process is made of, over the fakes."""
     return Parts(
         fakes.jobs,
-        lambda _name: fakes.provider,
+        lambda *_: fakes.provider,
         fakes.storage,
         sniff,
         fakes.auditor,
@@ -77,7 +77,7 @@ async def _worker(client: Client, queue: str, **does: Any) -> AsyncIterator[None
 
 
 def _activities(fakes: Fakes) -> list[Callable[..., Any]]:
-    media = MediaActivities(fakes.jobs, lambda _name: fakes.provider, fakes.storage, sniff, QUICK)
+    media = MediaActivities(fakes.jobs, lambda *_: fakes.provider, fakes.storage, sniff, QUICK)
     return [media.submit, media.poll, media.copy, media.cancel, media.discard]
 
 

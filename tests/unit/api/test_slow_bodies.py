@@ -24,7 +24,7 @@ QUICK = timedelta(seconds=0.1)
 async def http(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx2.AsyncClient]:
     monkeypatch.setattr(edge, "MAX_BODY_IDLE", QUICK)
     app = create_app(Settings(database_url="postgresql://nowhere@127.0.0.1:1/none", secret_key=SECRET))  # type: ignore[arg-type]
-    app.edge = edge.Edge(app.inside, max_body_bytes=2**20, cors=Cors(), max_body_time=2 * QUICK)
+    app.edge = edge.Edge(app.inside, max_body_bytes=2**20, cors=Cors(), max_body_time=2 * QUICK, wire_of=app.wire_of)
     app.state.resources = SimpleNamespace(calls=SimpleNamespace(ledger=OpenBooks()), ceiling=None)
     transport = httpx2.ASGITransport(app=app)
     headers = {"authorization": f"Bearer {KEY}"}

@@ -11,7 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from domain.errors import GatewayError, UpstreamError
+from domain.errors import GatewayError, UpstreamError, UpstreamTimeout
+from gateway import route_states
+from gateway.route_states import Failure
 from providers.base import Headers, Sink, Timeouts, UpstreamRequest
 from providers.credentials import EARLY_SECONDS, SCOPE, AuthorizedTransport, ServiceAccount
 
@@ -33,7 +35,7 @@ class Opened:
     """An upstream call under way."""
 
     def __init__(self) -> None:
-        self.paused = 0
+        self.paused = self.closed = 0
 
     def pause(self) -> None:
         self.paused += 1
@@ -41,7 +43,8 @@ class Opened:
     def resume(self) -> None:
         self.paused -= 1
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Inner:
@@ -144,24 +147,44 @@ def test_a_token_is_renewed_before_it_ends(later: float, requests: int) -> None:
     assert setup.urls.count(TOKEN_URL) == requests
 
 
-def test_a_refused_token_is_minted_again() -> None:
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_refused_token_is_minted_again_once_in_a_call(status: int) -> None:
     setup = Setup()
     sink = setup.call()
     setup.inner.answer(0, token())
-    setup.inner.answer(1, {}, 401)
-    setup.call()
-    assert (sink.statuses, setup.urls.count(TOKEN_URL)) == ([401], 2)
+    setup.inner.opened[1][1].head(401, {})
+    assert (sink.statuses, setup.inner.call.closed) == ([], 1)
+    setup.inner.answer(2, token("t2"))
+    assert setup.inner.opened[3][0].headers["Authorization"] == "Bearer t2"
+    setup.inner.answer(3, {}, status)
+    assert (sink.statuses, sink.ended, setup.urls.count(TOKEN_URL)) == ([status], 1, 2)
 
 
 @pytest.mark.parametrize(
-    ("status", "body"),
-    [(400, {"error": "invalid_grant"}), (200, {}), (200, token(seconds="x")), (200, token("a\r\nb")), (200, [])],
+    ("status", "body", "rest"),
+    [
+        (400, {"error": "invalid_grant"}, route_states.KEY_REST_SECONDS),
+        (503, {}, route_states.BLAMED_REST_SECONDS),
+        (200, {}, route_states.BLAMED_REST_SECONDS),
+        (200, token(seconds="x"), route_states.BLAMED_REST_SECONDS),
+        (200, token("a\r\nb"), route_states.BLAMED_REST_SECONDS),
+        (200, [], route_states.BLAMED_REST_SECONDS),
+        (None, UpstreamTimeout(), route_states.BLAMED_REST_SECONDS),
+    ],
 )
-def test_without_a_token_the_call_fails_and_the_next_one_tries_again(status: int, body: Any) -> None:
+def test_without_a_token_the_key_rests_for_all_and_the_next_call_tries_again(
+    status: int | None, body: Any, rest: float
+) -> None:
     setup = Setup()
     sink = setup.call()
-    setup.inner.answer(0, body, status)
-    assert [type(error) for error in sink.errors] == [UpstreamError]
+    if status is None:
+        setup.inner.opened[0][1].fail(body)
+    else:
+        setup.inner.answer(0, body, status)
+    (error,) = sink.errors
+    assert type(error) is UpstreamError
+    why = route_states.failure(error)
+    assert (why, route_states.rest_seconds(error, why), route_states.is_sure(error)) == (Failure.KEY, rest, True)
     setup.call()
     assert setup.urls == [TOKEN_URL, TOKEN_URL]
 
