@@ -294,7 +294,7 @@ class Calls:
         return TextTerms(
             prices=prices,
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, size * request.inputs)),
+            input_bound=max(counted.count, min(counted.bound, size * request.inputs), extras.reread(model, request)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,

@@ -97,7 +97,9 @@ KINDS: Mapping[str, Kind] = {
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "openai_responses": Kind(_TEXT, responses_request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_responses),
-    "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
+    "anthropic": Kind(
+        _TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), rereads=True, chat=_anthropic
+    ),
     "gemini": Kind(_TEXT | _EMBEDDING, gemini_request.PARAMETERS, chat=_gemini),
     "vertex": Kind(
         _TEXT,
