@@ -35,8 +35,8 @@ from gateway import charges, completions, embeddings, extras, preferences, route
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
-from gateway.candidates import Candidate, refuse_hopeless, together, under
-from gateway.fair_turns import FairTurns
+from gateway.candidates import Candidate, prices_of, together, under
+from gateway.fair_turns import FairTurns, Result
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
 from gateway.produced_output import ProducedOutput
@@ -154,10 +154,10 @@ class Calls:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
         if not names:
-            request = extras.left_out(self.model(request.model), request)
             return [await self._candidate(request, request.model, payer)]
         able, errors = dict[str, Candidate](), list[GatewayError]()
         for name in (request.model, *names):
+            await asyncio.sleep(0)  # each counts the input: others have their turn in between
             try:
                 candidate = await self._candidate(request, name, payer)
                 able.setdefault(candidate.model.id, candidate)
@@ -175,6 +175,7 @@ class Calls:
         model, sort = preferences.named(catalog, name)
         if model.id != request.model:
             request = replace(request, model=model.id)
+        request = extras.left_out(model, request)
         model, terms, taking = await self._model_and_terms(request, model, payer)
         wanted = request.preferences
         if wanted is not None and wanted.require_parameters:
@@ -254,17 +255,18 @@ class Calls:
         """Return the model with the routes for the request, what it may cost, and the routes that may answer it."""
         model = completions.with_routes_for(model, request)
         embeddings.require_modality(model, request)
-        prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
+        prices = await self._large(request, partial(prices_of, request, model, payer))
         taking = await self._taking(request, model)
-        if request.big:
-            refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model)), taking
 
     async def _taking(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """`_routes`, of a large request in a thread: each route's adapter translates it."""
-        owner = request.admitted.account_id if request.admitted else None
-        large = request.big and request.needed != frozenset()
-        return await self.turns.run_large(large, owner, partial(self._routes, request, model))
+        routes = partial(self._routes, request, model)
+        return routes() if request.needed == frozenset() else await self._large(request, routes)
+
+    async def _large(self, request: ModelCall, work: Callable[[], Result]) -> Result:
+        """Do work that reads all of a request: of a large one in a thread, in its account's turn."""
+        return await self.turns.run_large(request.big, request.admitted and request.admitted.account_id, work)
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that may answer. Raises `RequestInvalid` if none may."""
@@ -321,8 +323,7 @@ class Calls:
                 return completions.input_tokens(request, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.native_only)
 
-        owner = request.admitted.account_id if request.admitted else None
-        return await self.turns.run_large(request.big, owner, count)
+        return await self._large(request, count)
 
     async def settle(self, call: Call, charge: events.Settle) -> Closed:
         """Charge the call, once. Raises if it is not known to be committed: then the client must get an error.

@@ -1,6 +1,6 @@
 """`GET /v1/models`: OpenAI's shape, our own fields, and the same facts under OpenRouter's names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ _OPENROUTER = {
     Meter.CACHE_WRITE: "input_cache_write",
     Meter.AUDIO_INPUT: "audio",
     Meter.WEB_SEARCH: "web_search",
+    Meter.REQUEST: "request",
 }
 """OpenRouter's names for what it prices."""
 
@@ -27,6 +28,17 @@ MADE = {
     Modality.SPEECH: "audio",
     Modality.EMBEDDING: "embeddings",
 }
+
+
+_CHAT = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions", "/api/chat/stream/")
+ENDPOINTS: Mapping[Modality, tuple[str, ...]] = {
+    Modality.TEXT: _CHAT,
+    Modality.IMAGE: ("/api/media/image/",),
+    Modality.VIDEO: ("/api/media/video/",),
+    Modality.SPEECH: ("/api/media/speech/",),
+    Modality.EMBEDDING: ("/v1/embeddings",),
+}
+"""The endpoints that take a model, by what it makes."""
 
 
 def listing(models: Iterable[Model], exchange: ExchangeRate) -> dict[str, Any]:
@@ -53,6 +65,7 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "zero_retention": model.zero_retention,
         "tags": list(model.tags),
         "supported_parameters": list(model.parameters),
+        "endpoints": list(ENDPOINTS[model.modality]),
         "context_length": model.context_window,
         "architecture": _architecture(model),
         "pricing": _pricing(model.prices, exchange),
