@@ -51,12 +51,14 @@ from api.wire.openai_chat import OpenAIChat
 from api.wire.openai_completions import OpenAICompletions
 from api.wire.openai_embeddings import OpenAIEmbeddings
 from api.wire.openai_responses import OpenAIResponses
+from api.wire.openai_responses_compaction import CompactedResponses
 from web.shares import SharedPages
 
 WIRES: tuple[ClientWire, ...] = (
     AnthropicMessages(),
     OpenAIEmbeddings(),
     OpenAIResponses(),
+    CompactedResponses(),
     OpenAICompletions(),
     NativeChat(),
     OpenAIChat(),

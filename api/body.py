@@ -25,6 +25,8 @@ MAX_UNKNOWN_BYTES = BIG_BODY
 """Bytes of a body that are read before the database knows the caller and one request is counted."""
 MAX_INLINE_BYTES = BIG_BODY
 """Bytes. A larger body is parsed in a thread, after its bounds are checked."""
+MAX_FIELDS = 1000
+"""Of a request itself: every one that no provider takes is named in the answer."""
 SHALLOW = 200
 """A text with no more opening brackets than this cannot be nested too deeply."""
 _BODY_BYTES = "body_bytes"
@@ -79,6 +81,8 @@ def json_object(raw: bytes) -> dict[str, Any]:
         raise RequestInvalid(f"The request body is not valid JSON: {why}.", code="invalid_json") from None
     if not isinstance(body, dict):
         raise RequestInvalid("The request body must be a JSON object.", code="invalid_type")
+    if len(body) > MAX_FIELDS:
+        raise RequestInvalid(f"The request body has more than {MAX_FIELDS:,} fields.")
     if raw.count(b"[") + raw.count(b"{") > SHALLOW:
         _refuse_depth(body)
     return _exact(raw) if _LONG_INTEGER.search(raw) else body

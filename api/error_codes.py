@@ -84,6 +84,19 @@ TABLE: Mapping[type[GatewayError], Row] = {
 OF_JOBS: frozenset[type[GatewayError]] = frozenset({errors.UpstreamRefused, errors.OutputTooLarge})
 """What a media job may end with, and no request is answered with."""
 
+IN_STREAMS: frozenset[type[GatewayError]] = frozenset(
+    {
+        GatewayError,
+        errors.CallerUnknown,
+        errors.EndedByPurge,
+        errors.HoldClosed,
+        errors.UpstreamError,
+        errors.UpstreamTimeout,
+        errors.ServiceUnavailable,
+    }
+)
+"""What a stream may end with after its first output."""
+
 _OF_A_REQUEST: Mapping[str, str] = {
     "invalid_json": "The body is not JSON in UTF-8, or a header says that it is something else.",
     "missing_required_parameter": "A field that the endpoint needs is missing.",

@@ -30,6 +30,18 @@ _ANSWER = {
         "yout": YOUT,
     },
 }
+_COMPACTED = {
+    "type": "object",
+    "required": ["id", "object", "created_at", "output", "usage", "yout"],
+    "properties": {
+        "id": {"type": "string", "description": "`resp_…`; also the id of its charge."},
+        "object": {"const": "response.compaction"},
+        "created_at": {"type": "integer"},
+        "output": {"type": "array", "items": {"type": "object"}},
+        "usage": _USAGE,
+        "yout": YOUT,
+    },
+}
 INPUT: dict[str, Any] = {
     "model": {"type": "string", "examples": ["demo-chat"]},
     "input": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}]},
@@ -61,6 +73,30 @@ RESPONSES: dict[str, Any] = {
                 "application/json": {"schema": _ANSWER},
                 "text/event-stream": {"schema": {"type": "string"}},
             },
+        },
+        "409": RUNNING,
+    },
+}
+COMPACT: dict[str, Any] = {
+    "tags": ["chat"],
+    "summary": "Compact a conversation into one item, without a store",
+    "description": "The model writes a summary, which is charged like any answer. `output` has an item of the type "
+    "`compaction`: begin the `input` of a response with it. Any model reads it.",
+    "operationId": "compact_response",
+    "security": [{"HTTPBearer": []}],
+    "parameters": [ONCE, STRICT, PRIVACY],
+    "requestBody": body(
+        ["model", "input"],
+        {
+            **INPUT,
+            **{name: LIMITS[name] for name in ("max_credits", "strict")},
+        },
+    ),
+    "responses": {
+        "200": {
+            "description": "The items that stand for the conversation, and what they cost",
+            "headers": DROPPED,
+            "content": {"application/json": {"schema": _COMPACTED}},
         },
         "409": RUNNING,
     },

@@ -1,7 +1,7 @@
 """`POST /api/billing/quote/`: the credits that a call would hold and could cost. It makes no call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,14 +81,17 @@ class _PricedCall:
     grown_limit: int | None = None
     """Output tokens per choice to which the hold can grow. None: it does not grow."""
     pro_only: bool = False
+    others: tuple[str, ...] = field(default=(), repr=False)
+    """The models beside `model` that may answer."""
 
 
 @router.post("/", openapi_extra={"requestBody": _BODY})
 async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResources) -> Quote:
     """Quote a call. The body is checked as for the call itself; nothing is held, and nothing is sent upstream."""
     priced = await _priced(resources, await model_calls.json_object(request), request, caller)
-    if not caller.may_call(priced.model.id):
-        raise ModelNotFound(priced.model.id)
+    for name in (priced.model.id, *priced.others):
+        if not caller.may_call(name):
+            raise ModelNotFound(name)
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     if (priced.pro_only or priced.model.pro_only) and not balance.plan_active:
@@ -123,6 +126,7 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
         request.max_credits,
         max(filter(None, map(_grown_limit, candidates)), default=None),
         any(candidate.model.pro_only for candidate in candidates),
+        tuple(candidate.model.id for candidate in candidates[1:]),
     )
 
 

@@ -166,6 +166,7 @@ class CatalogBuilder:
                         passes=provider.passes | entry.passes,
                         privacy=privacy.of_route(provider.privacy, route.privacy, route.model),
                         drops=provider.drops | route.drops,
+                        rereads=self._kinds[provider.kind].rereads,
                         costs=self._costs(entry, route),
                     )
                 )

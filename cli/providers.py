@@ -23,6 +23,8 @@ AVERAGES = {
     "duration_seconds": "duration",
     "tokens_per_second": "tokens_per_second",
 }
+OF_PROVIDERS = {"yout_provider_keys_resting": "keys_resting", "yout_provider_retaining": "retaining"}
+WORST_FIRST = ("down", "poor", "good", "unused")
 Routes = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -37,19 +39,25 @@ def providers(urls: tuple[str, ...], as_json: bool) -> None:
     from cli.catalog import load
 
     routes: Routes = {}
+    notes: dict[str, dict[str, int]] = {}
     for url in urls or (settings().public_url,):
-        _add(routes, _metrics(url))
+        text = _metrics(url)
+        _add(routes, text)
+        _add_notes(notes, text)
     for model in load().active_models():
         for route in model.routes:
             routes.setdefault(route.key, _empty())["models"].append(model.id)
     billed = _billed()
     rows = [_row(provider, model, state) for (provider, model), state in sorted(routes.items())]
     if as_json:
-        print_json({"routes": rows, "billed": billed})
+        print_json({"routes": rows, "billed": billed, "providers": notes})
         return
+    rows.sort(key=lambda row: WORST_FIRST.index(row["health"]))
     heads = ("provider", "model", "health", "breaker", "requests", "errors", "first output", "tokens/s", "credits")
     print_table(heads, [_line(row) for row in rows], numbers=heads[4:])
-    print_table(("provider", "billed"), sorted(billed.items()), numbers=("billed",))
+    names = sorted(billed.keys() | notes.keys())
+    columns = ("provider", "billed", "keys resting", "keeps strict calls")
+    print_table(columns, [_noted(name, billed, notes.get(name, {})) for name in names], numbers=columns[1:3])
 
 
 def _metrics(url: str) -> str:
@@ -74,6 +82,17 @@ def _add(routes: Routes, text: str) -> None:
             for sample in family.samples:
                 key = sample.labels["provider"], sample.labels["model"]
                 _count(routes.setdefault(key, _empty()), family.name.removeprefix(PREFIX), sample)
+
+
+def _add_notes(notes: dict[str, dict[str, int]], text: str) -> None:
+    """Add what one process knows of whole providers."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    for family in text_string_to_metric_families(text):
+        if (name := OF_PROVIDERS.get(family.name)) is not None:
+            for sample in family.samples:
+                known = notes.setdefault(sample.labels["provider"], dict.fromkeys(OF_PROVIDERS.values(), 0))
+                known[name] = max(known[name], int(sample.value))
 
 
 def _count(state: dict[str, Any], name: str, sample: Any) -> None:
@@ -124,8 +143,14 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
     first = "-" if row["first_output"] is None else f"{row['first_output']:.2f} s"
     speed = "-" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:.0f}"
     errors = ", ".join(f"{count} {kind}" for kind, count in row["errors"].items()) or "0"
-    names = (row["provider"], row["model"], row["health"], row["breaker"])
+    resting = f" ({row['resting_accounts']} accounts rest)" if row["resting_accounts"] else ""
+    names = (row["provider"], row["model"], row["health"], row["breaker"] + resting)
     return (*names, f"{row['requests']:,}", errors, first, speed, f"{row['credits']:,}")
+
+
+def _noted(name: str, billed: dict[str, str], known: dict[str, int]) -> tuple[str, ...]:
+    retaining = "yes: off for them" if known.get("retaining") else "-"
+    return name, billed.get(name, "-"), str(known.get("keys_resting", 0)), retaining
 
 
 def _billed() -> dict[str, str]:

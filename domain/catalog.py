@@ -59,6 +59,8 @@ class ProviderKind:
     """Settings that every provider of this kind must have: `ADDRESS`, `KEY` or names in `options`."""
     options: frozenset[str] = frozenset()
     """Names of further settings that its providers may have."""
+    rereads: bool = False
+    """Whether its models read, and bill, the whole input again after each of their own web searches."""
     problem: "Callable[[Provider], str | None] | None" = None
     """What is wrong with an active provider's key or options, in words without any of them. None: nothing."""
 
@@ -204,6 +206,8 @@ class Route(Frozen):
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: frozenset[str] = frozenset()
     """Fields of a request that do not go upstream here."""
+    rereads: bool = False
+    """As its provider's kind has it."""
     costs: Prices | None = None
     """What this provider bills us, in credits. None: not known. Nobody but the operator sees it."""
 

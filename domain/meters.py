@@ -50,8 +50,16 @@ OUTPUT_METERS = frozenset({Meter.OUTPUT, Meter.AUDIO_OUTPUT, Meter.IMAGE_OUTPUT}
 MAX_PER_CALL: Mapping[Meter, int] = {Meter.WEB_SEARCH: 10}
 """What is not bounded by tokens: a hold pays for so many, and no more are billed."""
 
+DEFAULT_SEARCHES = 5
+"""Of a call whose client names no limit, where a provider takes one."""
+
 Rates = Mapping[str, int]
 """Millionths of a credit per 1,000, by meter. Plain values, so that they can be frozen onto a hold as JSON."""
+
+
+def searches(limit: int | None) -> int:
+    """The most web searches of a call whose client allows so many; None: it names no limit."""
+    return min(DEFAULT_SEARCHES if limit is None else limit, MAX_PER_CALL[Meter.WEB_SEARCH])
 
 
 def per_thousand(**credits: Decimal) -> Rates:

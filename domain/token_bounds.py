@@ -28,8 +28,9 @@ class Family:
     image: int
     own_table: bool = True
     """False: o200k is its table, and no text has more tokens than we count."""
-    document: int = 0
-    """What the shortest file counts. Each page of a PDF counts as an image too, however few bytes it has."""
+    document: int = ANY_LENGTH
+    """What a PDF counts at most, however few bytes it has: each page counts as an image and as its text, and some
+    hundred bytes can have as many pages as a vendor takes. The context window bounds it."""
     tool_prompt: int = 0
     """What the vendor says to its model when there are tools."""
 
@@ -48,17 +49,17 @@ class Family:
             case "input_audio":
                 return _bytes_of(part, "input_audio", "data") // 20 + 1
             case "file":
-                return max(_bytes_of(part, "file", "file_data"), self.document)
+                return max(_bytes_of(part, "file", "file_data"), 0 if _is_text(part) else self.document)
         return ANY_LENGTH
 
 
 _FAMILIES: Mapping[str, Family] = {
-    "openai": Family(1.05, image=15_000, own_table=False, document=10_000),
-    "anthropic": Family(1.4, image=4_900, document=10_000, tool_prompt=500),
-    "google": Family(1.2, image=2_300, document=6_000),
-    "demo": Family(1.3, image=5_000, own_table=False),
+    "openai": Family(1.05, image=15_000, own_table=False),
+    "anthropic": Family(1.4, image=4_900, tool_prompt=500),
+    "google": Family(1.2, image=2_300),
+    "demo": Family(1.3, image=5_000, own_table=False, document=0),
 }
-_OTHER = Family(1.3, image=5_000, document=10_000)
+_OTHER = Family(1.3, image=5_000)
 EMBEDDING = _OTHER
 """Of every vendor: OpenAI counts with an older table here, others with one of their own."""
 
@@ -75,6 +76,16 @@ def _by_bytes(text: str) -> int:
     plain = len(text.encode("ascii", "ignore"))
     rest = len(text.encode()) - plain
     return digits + (plain - digits) * 10 // 28 + rest * 2 // 3
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    """Tell whether a file is text by what is said of it, so that no vendor takes it for a PDF."""
+    file = part.get("file")
+    if not isinstance(file, Mapping):
+        return False
+    data, name = file.get("file_data"), file.get("filename")
+    named_otherwise = isinstance(name, str) and name.strip().lower().endswith(".pdf")
+    return isinstance(data, str) and data.startswith("data:text/") and not named_otherwise
 
 
 def _bytes_of(part: Mapping[str, Any], kind: str, name: str) -> int:

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
-from domain import pricing, tokens, usage
+from domain import meters, pricing, tokens, usage
 from domain.catalog import Capability, Model, Route
 from domain.errors import GatewayError, RetentionDenied, UpstreamError
 from domain.ids import chat_id
@@ -202,6 +202,7 @@ def chat_call(
         stream=request.stream,
         choices=request.choices,
         native=_native(request.native, model.supported_parameters),
+        max_searches=meters.searches(request.max_searches),
     )
 
 

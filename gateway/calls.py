@@ -35,8 +35,8 @@ from gateway import charges, completions, embeddings, extras, preferences, route
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call, adapter_call, dropped_of, route_call
-from gateway.candidates import Candidate, refuse_hopeless, together, under
-from gateway.fair_turns import FairTurns
+from gateway.candidates import Candidate, prices_of, together, under
+from gateway.fair_turns import FairTurns, Result
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
 from gateway.produced_output import ProducedOutput
@@ -154,10 +154,10 @@ class Calls:
             request = await self.conversation_turns.continued(request)
         names = request.preferences.models if request.preferences is not None else ()
         if not names:
-            request = extras.left_out(self.model(request.model), request)
             return [await self._candidate(request, request.model, payer)]
         able, errors = dict[str, Candidate](), list[GatewayError]()
         for name in (request.model, *names):
+            await asyncio.sleep(0)  # each counts the input: others have their turn in between
             try:
                 candidate = await self._candidate(request, name, payer)
                 able.setdefault(candidate.model.id, candidate)
@@ -175,6 +175,7 @@ class Calls:
         model, sort = preferences.named(catalog, name)
         if model.id != request.model:
             request = replace(request, model=model.id)
+        request = extras.left_out(model, request)
         model, terms = await self._model_and_terms(request, payer)
         wanted = request.preferences
         strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
@@ -251,17 +252,18 @@ class Calls:
     async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
         model = completions.with_routes_for(self.model(request.model), request)
         embeddings.require_modality(model, request)
-        prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
+        prices = await self._large(request, partial(prices_of, request, model, payer))
         await self._taking(request, model)
-        if request.big:
-            refuse_hopeless(request, model, prices, payer)
         return model, self._terms(model, prices, request, await self._input_tokens(request, model))
 
     async def _taking(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """`_routes`, of a large request in a thread: each route's adapter translates it."""
-        owner = request.admitted.account_id if request.admitted else None
-        large = request.big and request.needed != frozenset()
-        return await self.turns.run_large(large, owner, partial(self._routes, request, model))
+        routes = partial(self._routes, request, model)
+        return routes() if request.needed == frozenset() else await self._large(request, routes)
+
+    async def _large(self, request: ModelCall, work: Callable[[], Result]) -> Result:
+        """Do work that reads all of a request: of a large one in a thread, in its account's turn."""
+        return await self.turns.run_large(request.big, request.admitted and request.admitted.account_id, work)
 
     def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """Return the routes that may answer. Raises `RequestInvalid` if none may."""
@@ -291,7 +293,7 @@ class Calls:
         return TextTerms(
             prices=prices,
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, size * request.inputs)),
+            input_bound=max(counted.count, min(counted.bound, size * request.inputs), extras.reread(model, request)),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,
@@ -318,8 +320,7 @@ class Calls:
                 return completions.input_tokens(request, model, self.count)
             return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.native_only)
 
-        owner = request.admitted.account_id if request.admitted else None
-        return await self.turns.run_large(request.big, owner, count)
+        return await self._large(request, count)
 
     async def settle(self, call: Call, charge: events.Settle) -> Closed:
         """Charge the call, once. Raises if it is not known to be committed: then the client must get an error.

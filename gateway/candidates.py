@@ -16,6 +16,7 @@ from domain.meters import MODEL, Meter, Rates, Tier, TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.records import record
 from domain.results import Admitted
+from gateway import extras
 from gateway.wire import ModelCall
 
 
@@ -114,6 +115,17 @@ def billed(used: Usage, answering: Candidate, *, first: bool) -> Usage:
         return replace(used, service_tier=None) if named else used
     known = used.service_tier if used.service_tier in answering.terms.prices.service_tiers else None
     return replace(used, service_tier=_tier(answering.model.id, known))
+
+
+def prices_of(request: ModelCall, model: Model, payer: Admitted | None) -> TokenPrices:
+    """Return the prices of a call. Raises `RequestInvalid` for what the model does not price.
+
+    A large request that is too large in any case is refused too, as in `refuse_hopeless`.
+    """
+    prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
+    if request.big:
+        refuse_hopeless(request, model, prices, payer)
+    return prices
 
 
 def refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:

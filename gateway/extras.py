@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from domain import meters, pricing
 from domain.catalog import InputModality, Model
 from domain.errors import RequestInvalid
 from domain.meters import Meter, TokenPrices
@@ -64,19 +65,19 @@ def prices_of(model: Model, body: Mapping[str, Any], native: Mapping[str, Any] |
     if prices is None or text is None:
         raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
     _check_fields(model, body)
-    meters = {*_input_meters(model, body), *_output_meters(body)}
+    wanted = {*_input_meters(model, body), *_output_meters(body)}
     if native is not None and _writes_for_an_hour_within(native):
-        meters.add(Meter.CACHE_WRITE_1H)
+        wanted.add(Meter.CACHE_WRITE_1H)
     if searches(body):
         _check_priced(prices, Meter.WEB_SEARCH, "web_search_options")
-        meters.add(Meter.WEB_SEARCH)
+        wanted.add(Meter.WEB_SEARCH)
     for meter, name in ((Meter.AUDIO_OUTPUT, "audio"), (Meter.AUDIO_OUTPUT, "modalities")):
-        if meter in meters and body.get(name) is not None:
+        if meter in wanted and body.get(name) is not None:
             _check_priced(prices, meter, name)
-    if Meter.IMAGE_OUTPUT in meters:
+    if Meter.IMAGE_OUTPUT in wanted:
         _check_priced(prices, Meter.IMAGE_OUTPUT, "modalities")
     tier = _priced_tier(prices, body)
-    return prices.requested(tier).limited_to(frozenset(meters)) if meters or tier else text
+    return prices.requested(tier).limited_to(frozenset(wanted)) if wanted or tier else text
 
 
 def left_out(model: Model, request: ModelCall) -> ModelCall:
@@ -97,6 +98,17 @@ def left_out(model: Model, request: ModelCall) -> ModelCall:
 def searches(body: Mapping[str, Any]) -> bool:
     """Tell whether a request asks for the provider's own web search."""
     return _object(body, "web_search_options") is not None
+
+
+def reread(model: Model, request: ModelCall) -> int:
+    """Return the most input tokens of a call whose model reads it again after each search; 0 for any other call.
+
+    Each reading fills the context window at most.
+    """
+    if not searches(request.body) or not any(route.rereads for route in model.routes):
+        return 0
+    readings = meters.searches(request.max_searches) + 1
+    return min((model.context_window or pricing.MAX_TOKENS) * readings, pricing.MAX_TOKENS)
 
 
 def _check_fields(model: Model, body: Mapping[str, Any]) -> None:

@@ -71,6 +71,8 @@ class ModelCall:
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     preferences: Preferences | None = None
     """Which models and routes may answer, and in which order. None: the request says nothing of it."""
+    max_searches: int | None = None
+    """The most web searches that the client allows, where it says so."""
     native: NativeRequest | None = None
     """The request in the client's own shape: for a provider that speaks the same wire."""
     embedding: EmbeddingRequest | None = None

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from domain.errors import GatewayError
 from domain.media import MediaRequest
+from domain.meters import DEFAULT_SEARCHES
 from domain.pricing import Usage
 from domain.records import record
 
@@ -99,6 +100,8 @@ class ChatCall:
     choices: int = 1
     native: NativeRequest | None = None
     """An adapter of its wire sends this in place of `body`, under the same limit and the same rules for fields."""
+    max_searches: int = DEFAULT_SEARCHES
+    """Web searches that the hold pays for, if the request asks for any."""
 
 
 @record

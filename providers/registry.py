@@ -21,7 +21,7 @@ from providers.gemini.embeddings import GeminiEmbeddings
 from providers.older_functions import OlderFunctions
 from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
-from providers.openai.azure import AzureAdapter
+from providers.openai.azure import AzureAdapter, AzureEmbeddings
 from providers.openai.embeddings import OpenAIEmbeddings
 from providers.openai_responses import request as responses_request
 from providers.openai_responses.adapter import ResponsesAdapter
@@ -58,7 +58,9 @@ def _openrouter(provider: Provider, upstream: Upstream) -> ChatUpstream:
 
 
 def _azure(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    return ChatUpstream(AzureAdapter(provider, referer=upstream.referer), upstream.transport, upstream.timeouts)
+    embeddings = AzureEmbeddings(provider, referer=upstream.referer)
+    adapter = AzureAdapter(provider, referer=upstream.referer)
+    return ChatUpstream(adapter, upstream.transport, upstream.timeouts, embeddings)
 
 
 def _anthropic(provider: Provider, upstream: Upstream) -> ChatUpstream:
@@ -93,11 +95,13 @@ _EMBEDDING = frozenset({Modality.EMBEDDING})
 _MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
-    "azure": Kind(_TEXT, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
+    "azure": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
     "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
     "openai_responses": Kind(_TEXT, responses_request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_responses),
-    "anthropic": Kind(_TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), chat=_anthropic),
+    "anthropic": Kind(
+        _TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), rereads=True, chat=_anthropic
+    ),
     "gemini": Kind(_TEXT | _EMBEDDING, gemini_request.PARAMETERS, chat=_gemini),
     "vertex": Kind(
         _TEXT,

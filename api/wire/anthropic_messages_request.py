@@ -59,6 +59,10 @@ def read(body: dict[str, Any], most: int | None = None) -> ModelCall:
     listed = tools.tools(body, translation.beside)
     if listed:
         fields["tools"] = listed
+    searching = tools.search(body, translation.beside)
+    if searching is not None:
+        fields["web_search_options"] = {}
+        translation.places["web_search_options"] = searching.at
     fields |= tools.tool_choice(body, [tool["name"] for tool in body.get("tools") or ()])
     kind = tools.thinking(body)
     fields |= tools.output(body, kind)
@@ -69,6 +73,7 @@ def read(body: dict[str, Any], most: int | None = None) -> ModelCall:
         output_limit=most,
         max_credits=values.whole_number(body, "max_credits", 1, MAX_AMOUNT),
         strict=body.get("strict") is True,
+        max_searches=searching.max_uses if searching else None,
         native=NativeRequest(WIRE, _native(body)),
         untranslated={**_unknown(body), **translation.beside},
         untranslatable=frozenset(

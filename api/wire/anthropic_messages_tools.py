@@ -1,6 +1,7 @@
 """Translates `tools`, `tool_choice`, `thinking` and `output_config` of Anthropic's Messages into OpenAI's fields."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from api.wire import anthropic_messages_content as blocks
@@ -11,6 +12,7 @@ EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "
 THINKING = frozenset({"enabled", "adaptive", "disabled", "between_tools"})
 DISPLAYS = frozenset({"summarized", "omitted"})
 MIN_BUDGET = 1024
+MAX_USES = 1_000_000
 _BUDGETS = ((4096, "low"), (16_384, "medium"))
 """The effort that a budget of thinking tokens comes to, up to so many; above them it is `high`."""
 _ONLY_NATIVE = ("input_examples", "eager_input_streaming", "defer_loading", "allowed_callers")
@@ -18,6 +20,27 @@ _ONLY_NATIVE = ("input_examples", "eager_input_streaming", "defer_loading", "all
 _RUN_BY_CLIENTS = ("bash_", "text_editor_", "computer_", "memory_")
 """How the types of Anthropic's own tools begin that cost what their tokens cost."""
 _SCHEMA_NAME = "answer"
+SEARCH = "web_search_20250305"
+"""Anthropic's own search, which has a price. Later versions of it run code too, which has none."""
+_OF_A_SEARCH = ("allowed_domains", "blocked_domains", "user_location")
+"""Fields of a search that only Anthropic has."""
+
+
+@dataclass(slots=True)
+class Search:
+    at: str = field(repr=False)
+    """Its place in the request."""
+    max_uses: int | None
+
+
+def search(body: Mapping[str, Any], beside: dict[str, Any]) -> Search | None:
+    """Return the provider's own search among the tools. What only Anthropic has is added to `beside`."""
+    for index, tool in enumerate(values.optional(body, "tools", "", list) or ()):
+        if isinstance(tool, dict) and tool.get("type") == SEARCH:
+            at = f"tools.{index}"
+            beside |= {f"{at}.{name}": tool[name] for name in _OF_A_SEARCH if tool.get(name) is not None}
+            return Search(at, values.whole_number(tool, "max_uses", 1, MAX_USES, at))
+    return None
 
 
 def tools(body: Mapping[str, Any], beside: dict[str, Any]) -> list[dict[str, Any]]:
@@ -27,7 +50,9 @@ def tools(body: Mapping[str, Any], beside: dict[str, Any]) -> list[dict[str, Any
     for index, tool in enumerate(listed):
         at = f"tools.{index}"
         kind = values.optional(values.typed(tool, at, dict), "type", at, str) or "custom"
-        if kind.startswith(_RUN_BY_CLIENTS):
+        if kind == SEARCH:
+            values.word(tool, "name", at, ("web_search",))
+        elif kind.startswith(_RUN_BY_CLIENTS):
             values.text(tool, "name", at)
             beside[at] = tool
         else:
@@ -38,7 +63,7 @@ def tools(body: Mapping[str, Any], beside: dict[str, Any]) -> list[dict[str, Any
 def _tool(tool: Any, at: str, beside: dict[str, Any]) -> dict[str, Any]:
     if tool.get("type") not in (None, "custom"):
         raise values.invalid(
-            f"{at}.type", "must be custom: tools of a provider are not priced here", "unsupported_parameter"
+            f"{at}.type", f"must be custom or {SEARCH}: no other tool is priced here", "unsupported_parameter"
         )
     function: dict[str, Any] = {"name": values.text(tool, "name", at)}
     if (description := values.optional(tool, "description", at, str)) is not None:

@@ -1,6 +1,6 @@
 """`GET /v1/models`: OpenAI's shape, our own fields, and the same facts under OpenRouter's names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,17 @@ MADE = {
 }
 
 
+_CHAT = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions", "/api/chat/stream/")
+ENDPOINTS: Mapping[Modality, tuple[str, ...]] = {
+    Modality.TEXT: _CHAT,
+    Modality.IMAGE: ("/api/media/image/",),
+    Modality.VIDEO: ("/api/media/video/",),
+    Modality.SPEECH: ("/api/media/speech/",),
+    Modality.EMBEDDING: ("/v1/embeddings",),
+}
+"""The endpoints that take a model, by what it makes."""
+
+
 def listing(models: Iterable[Model], exchange: ExchangeRate) -> dict[str, Any]:
     data = [entry(model, exchange) for model in models]
     return {"object": "list", "data": data, "total_count": len(data), "links": {"next": None}}
@@ -55,6 +66,7 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "tags": list(model.tags),
         "supported_parameters": list(model.parameters),
         "canonical_slug": model.id,
+        "endpoints": list(ENDPOINTS[model.modality]),
         "context_length": model.context_window,
         "architecture": _architecture(model),
         "pricing": _pricing(model.prices, exchange),

@@ -9,7 +9,7 @@ from typing import Any
 
 from api import errors, openapi_responses
 from api.wire import fields as wire_fields
-from api.wire import openai_chat, openai_responses_stream, openai_responses_tools
+from api.wire import openai_chat, openai_responses_stream, openai_responses_summaries, openai_responses_tools
 from api.wire.base import Quoted
 from api.wire.json_wire import JsonWire
 from api.wire.openai_responses_input import Conversation
@@ -89,6 +89,8 @@ class OpenAIResponses(JsonWire):
 def parse(body: dict[str, Any]) -> ModelCall:
     """Read a request. Raises `RequestInvalid` that names the first wrong field."""
     _check(body)
+    if isinstance(given := body.get("input"), list):
+        body = {**body, "input": openai_responses_summaries.as_messages(given)}
     conversation, tools = _conversation(body), openai_responses_tools.read(body)
     fields = {name: value for name, value in body.items() if name in _PASSED | _OF_THE_CALLER and value is not None}
     fields |= {"model": body.get("model"), "messages": conversation.messages, "stream": body.get("stream")}

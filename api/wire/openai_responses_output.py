@@ -49,7 +49,8 @@ class Output:
 
     def end(self, status: str = COMPLETED) -> Iterator[Event]:
         """End what has begun. `status` is that of the last item."""
-        begun = [*([self._growing] if self._growing else []), *self._calls.values()]
+        begun: list[Item] = [*([self._growing] if self._growing else []), *self._calls.values()]
+        begun.sort(key=lambda item: item.output_index)
         self._growing, self._calls = None, {}
         for item in begun:
             yield from item.end(status if item is begun[-1] else COMPLETED)
@@ -78,7 +79,8 @@ class Output:
                 return
         if growing is not None:
             yield from growing.end(COMPLETED)
-        item_id = own_id if isinstance(own_id, str) else self._id(prefix, len(self._items))
+        fresh = isinstance(own_id, str) and all(own_id != each.item["id"] for each in self._items)
+        item_id = own_id if fresh else self._id(prefix, len(self._items))
         self._growing = kind(item_id, len(self._items))
         yield from self._begin(self._growing)
 

@@ -56,10 +56,10 @@ def number(fields: Mapping[str, Any], name: str, least: float, most: float) -> i
     return value
 
 
-def whole_number(fields: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
-    value: int | None = optional(fields, name, "", int)
+def whole_number(fields: Mapping[str, Any], name: str, least: int, most: int, within: str = "") -> int | None:
+    value: int | None = optional(fields, name, within, int)
     if value is not None and not least <= value <= most:
-        raise invalid(name, f"must be between {least} and {most}")
+        raise invalid(place(within, name), f"must be between {least} and {most}")
     return value
 
 

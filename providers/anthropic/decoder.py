@@ -38,7 +38,7 @@ class AnthropicDecoder(AnswerDecoder):
         self._finished = False
         self._functions = bool(call.body.get("functions")) and not call.body.get("tools")
         self._blocks = Blocks(f"{len(call.body.get('messages') or ())}", functions=self._functions)
-        self._usage = UsageReports()
+        self._usage = UsageReports(searched=call.body.get("web_search_options") is not None)
 
     def _document(self, document: bytes) -> Iterator[ProviderEvent]:
         return self.answer(upstream_json.read_whole(document), document)
@@ -106,6 +106,11 @@ class AnthropicDecoder(AnswerDecoder):
         yield from self._accept()
         yield from self._report(self._usage.begin(message.get("usage")))
         yield from self._delta(Part({"content": ""}), native)
+        content = message.get("content")
+        for index, block in enumerate(content if isinstance(content, list) else ()):  # an answer that goes on
+            event = {"index": index, "content_block": block}
+            yield from self._parts(self._blocks.start(event))
+            yield from self._parts(self._blocks.stop(event))
 
     def _stop(self) -> Iterator[ProviderEvent]:
         if not self._finished:

@@ -11,6 +11,7 @@ from domain.errors import RequestInvalid
 from domain.request_fields import NEVER_SENT
 from providers.anthropic.models import Thinking, rules
 from providers.anthropic.reasoning import MIN_BUDGET
+from providers.anthropic.request import SEARCH
 from providers.base import ChatCall
 
 _ALLOWED = frozenset(
@@ -40,7 +41,7 @@ _OF_A_BLOCK = frozenset(
 _OF_A_TOOL = frozenset(
     {"type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming"}
     | {"input_examples", "allowed_callers", "display_width_px", "display_height_px", "display_number"}
-    | {"max_characters", "enable_zoom"}
+    | {"max_characters", "enable_zoom", "max_uses", "allowed_domains", "blocked_domains"}
 )
 _WITHIN = {"messages": _OF_A_MESSAGE, "system": _OF_A_BLOCK, "tools": _OF_A_TOOL}
 _CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
@@ -52,7 +53,8 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the body, and the names of dropped fields. Raises `RequestInvalid` for what costs extra."""
     assert call.native is not None  # noqa: S101  # the adapter has checked it
     body = call.native.body
-    _check(body)
+    searches = call.body.get("web_search_options") is not None
+    _check(body, searches=searches)
     given = {name: value for name, value in body.items() if name not in _SET_HERE and value is not None}
     made = {name: value for name, value in given.items() if name not in call.drops and _is_sent(call, name)}
     dropped = [name for name in given if name not in made and given[name] not in _FREE.get(name, ())]
@@ -60,6 +62,8 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
         cleaner = _Cleaner()
         made[name] = cleaner.all(made[name], _WITHIN[name])
         dropped += [f"{name}.{lost}" for lost in cleaner.lost]
+    if searches:
+        made["tools"] = [_bounded(tool, call.max_searches) for tool in made["tools"]]
     if body.get("output_format") is not None:  # the older place of it
         made["output_config"] = {"format": body["output_format"], **made.get("output_config", {})}
     made["model"], made["max_tokens"] = call.model, call.output_limit
@@ -69,6 +73,11 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     if call.stream:
         made["stream"] = True
     return made, tuple(dropped)
+
+
+def _bounded(tool: Any, most: int) -> Any:
+    """Return a search with the limit that the hold pays for. Any other tool is returned as it is."""
+    return {**tool, "max_uses": most} if tool.get("type") == SEARCH["type"] else tool
 
 
 def _without_system(message: Any) -> Any:
@@ -109,20 +118,20 @@ def _is_an_hour(mark: object) -> bool:
     return isinstance(mark, Mapping) and mark.get("ttl") == "1h"
 
 
-def _check(body: Mapping[str, Any]) -> None:
-    for place in _unpriced(body):
+def _check(body: Mapping[str, Any], *, searches: bool) -> None:
+    for place in _unpriced(body, SEARCH["type"] if searches else None):
         raise RequestInvalid(f"'{place}' is not priced here.", param=place, code="unsupported_parameter")
     for place in _stored_files(body.get("messages"), "messages"):
         raise RequestInvalid(f"'{place}' is a file by its id: send the file itself.", param=place)
 
 
-def _unpriced(body: Mapping[str, Any]) -> Iterator[str]:
+def _unpriced(body: Mapping[str, Any], priced: str | None) -> Iterator[str]:
     for name, free in _FREE.items():
         if body.get(name) is not None and body[name] not in free:
             yield name
     for index, tool in enumerate(body.get("tools") or ()):
         kind = tool.get("type") if isinstance(tool, Mapping) else None
-        if kind not in (None, "custom") and not str(kind).startswith(_CLIENT_TOOLS):
+        if kind not in (None, "custom", priced) and not str(kind).startswith(_CLIENT_TOOLS):
             yield f"tools.{index}.type"
     management = body.get("context_management")
     edits = management.get("edits") if isinstance(management, Mapping) else None

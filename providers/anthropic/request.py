@@ -12,16 +12,18 @@ from providers.anthropic.parts import cache_control, invalid, text_block
 from providers.base import ChatCall
 
 VERSION = "2023-06-01"
+SEARCH: Mapping[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
+"""Anthropic's own search. Later versions of it run code too, which may read the input any number of times."""
 _WITHOUT_SAMPLING = "2026-10-21"
 """From this version on, `temperature`, `top_p` and `top_k` are errors."""
 _SAMPLING = ("temperature", "top_p", "top_k")
 PARAMETERS = frozenset(
     {"max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "tools", "tool_choice"}
     | {"parallel_tool_calls", "functions", "function_call", "response_format", "reasoning_effort", "reasoning"}
-    | {"thinking", "include_reasoning", "cache_control", "service_tier"}
+    | {"thinking", "include_reasoning", "cache_control", "service_tier", "web_search_options"}
 )
 """The supported parameters of a model whose catalog entry does not list any."""
-_READ = PARAMETERS | {"messages", "n", "web_search_options"}
+_READ = PARAMETERS | {"messages", "n"}
 _READ_WITHIN = frozenset({"messages.is_error"})
 """Fields of messages that only this wire has."""
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -51,6 +53,9 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
     talk = conversation(body["messages"], call.passes)
     made: dict[str, Any] = {"messages": talk.turns}
     _add_tools(made, body, model)
+    if (wanted := body.get("web_search_options")) is not None:
+        made["tools"] = [*made.get("tools", ()), {**SEARCH, "max_uses": call.max_searches}]
+        dropped = (*dropped, *(f"web_search_options.{name}" for name in wanted))
     plan = _think(made, body, call.output_limit, model, talk)
     lost = [*plan.dropped, *_add_sampling(made, body, model, plan, version), *_add_format(made, body, talk)]
     _add_rest(made, body)
@@ -66,8 +71,6 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
 def _check(call: ChatCall, body: Mapping[str, Any]) -> None:
     if call.choices != 1 or body.get("n") not in (None, 1):
         raise _unsupported("n", "The provider of this model gives one answer: 'n' must be 1.")
-    if body.get("web_search_options") is not None:
-        raise _unsupported("web_search_options", "The provider of this model is not asked for web searches here.")
 
 
 def _unsupported(name: str, message: str) -> RequestInvalid:

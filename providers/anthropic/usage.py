@@ -22,9 +22,10 @@ _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 class UsageReports:
     """The reports of one answer. They are cumulative: a later count replaces an earlier one, a missing one does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, searched: bool = False) -> None:
+        """`searched`: searches were asked for, so a report that says nothing of them means none."""
         self._counts: dict[str, int] = {}
-        self._searches: int | None = None
+        self._searches: int | None = 0 if searched else None
         self._tier: str | None = None
 
     def begin(self, report: object) -> Usage | None:

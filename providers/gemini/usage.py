@@ -36,10 +36,10 @@ def of_report(report: Any, *, spoken: bool, searches: int | None) -> Usage | Non
     total = _count(report, "totalTokenCount")
     if prompt is None or tools is None or candidates is None or thoughts is None or total is None:
         return None
-    if not prompt or (spoken and not candidates):
-        return None
     given = prompt + tools
     output = max(candidates + thoughts, total - given)
+    if not prompt or (spoken and output <= thoughts):
+        return None
     if max(given, output) > MAX_TOKENS:
         return None
     read, cached = _by_modality(report, "promptTokensDetails"), _by_modality(report, "cacheTokensDetails")

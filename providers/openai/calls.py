@@ -47,7 +47,7 @@ class ToolCalls:
         name = name if isinstance(name, str) else ""
         position = self._locate(call, name, given)
         field = "input" if kind == "custom" else "arguments"
-        inner = {**given, field: _as_text(given.get(field))}
+        inner = {**given, **({"name": name} if "name" in given else {}), field: _as_text(given.get(field))}
         beside = {key: value for key, value in call.items() if key not in _COMPLETED and value is not None}
         if position == len(self._ids):
             return self._first(call, kind, {"name": name, **inner}, beside)

@@ -13,6 +13,8 @@ from providers.openai.calls import ToolCalls
 from providers.openai.surrogates import Halves
 
 _OBJECT = ord("{")
+_MAY_FAIL = frozenset({"error", "base_resp", "x_groq"})
+"""Fields beside choices that may report a failure."""
 _COMMON = frozenset({"index", "delta", "finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
 """Fields of a choice that goes on. A choice with any other field does not take the short path."""
 
@@ -119,21 +121,21 @@ class OpenAIDecoder(AnswerDecoder):
 
     def _is_plain(self, chunk: dict[str, Any], choice: dict[str, Any]) -> bool:
         """Tell whether the chunk ends nothing, reports nothing and needs no repair."""
-        if chunk.get("error") or chunk.get("usage") or self._halves.pending:
+        if chunk.get("error") or chunk.get("usage") or "base_resp" in chunk or self._halves.pending:
             return False
         return choice.get("finish_reason", 0) is None and choice.get("logprobs") is None and choice.keys() <= _COMMON
 
     def _chunk(self, chunk: dict[str, Any], doubtful: bool) -> Iterator[ProviderEvent]:
-        if "error" in chunk or "choices" not in chunk:
-            yield from self._odd(chunk)
         choices = chunk.get("choices")
+        if not choices or not _MAY_FAIL.isdisjoint(chunk):
+            yield from self._odd(chunk)
         if choices:
             if not self._accepted:
                 yield from self._accept()
             yield from self._deltas(chunk, doubtful)
-        if chunk.get("usage") is not None:
+        if (report := usage.report_in(chunk)) is not None:
             self._service_tier = chunk.get("service_tier") or self._service_tier
-            yield from self._report(chunk["usage"])
+            yield from self._report(report)
 
     def _odd(self, chunk: dict[str, Any]) -> Iterator[ProviderEvent]:
         """Raise the failure that a chunk reports, after its usage. Do nothing for another chunk."""

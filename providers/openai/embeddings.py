@@ -1,4 +1,4 @@
-"""The adapter of embeddings of a provider of kind `openai` or `openrouter`."""
+"""The adapter of embeddings of a provider of kind `openai` or `openrouter`; `azure` has other addresses for it."""
 
 import base64
 import binascii
@@ -33,7 +33,11 @@ class OpenAIEmbeddings:
 
     def request(self, call: EmbeddingCall) -> UpstreamRequest:
         body, dropped = self._payload(call)
-        return signals.finished(self._url, self._headers, body, self._signal, dropped=dropped)
+        return signals.finished(self._address(call), self._headers, body, self._signal, dropped=dropped)
+
+    def _address(self, call: EmbeddingCall) -> str:
+        """Return where the call goes."""
+        return self._url
 
     def _payload(self, call: EmbeddingCall) -> tuple[dict[str, Any], tuple[str, ...]]:
         given = {name: value for name, value in call.body.items() if name not in _OURS and value is not None}

@@ -99,6 +99,10 @@ def reports_failure(answer: Mapping[str, Any]) -> bool:
     error = answer.get("error")
     if any(error.values()) if isinstance(error, Mapping) else error:
         return True
+    for place, name in (("base_resp", "status_code"), ("x_groq", "error")):  # MiniMax, Groq
+        state = answer.get(place)
+        if isinstance(state, Mapping) and state.get(name):
+            return True
     if "choices" in answer or "usage" in answer:
         return False
     kind = answer.get("object") or answer.get("type")

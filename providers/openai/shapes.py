@@ -43,7 +43,7 @@ _FINISH_WORDS = {
 _NOT_YET = frozenset({"null", "none", ""})
 """Finish reasons in text form that mean that the choice goes on."""
 _BROKEN_OFF = frozenset({"error", "abort", "aborted", "network_error", "insufficient_system_resource", "cancelled"})
-_OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "error"})
+_OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "error", "usage"})
 
 
 def beside(body: Mapping[str, Any]) -> dict[str, Any]:

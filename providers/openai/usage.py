@@ -34,6 +34,18 @@ _PARTS = frozenset(
 """A report without any of these has input and output only."""
 
 
+def report_in(body: Mapping[str, Any]) -> object:
+    """Return the report in an answer or a chunk: beside the choices, within one of them, or in `x_groq`."""
+    report = body.get("usage")
+    if report is not None:
+        return report
+    choices, groq = body.get("choices"), body.get("x_groq")
+    for place in (*(choices if isinstance(choices, list) else ()), groq):
+        if isinstance(place, Mapping) and place.get("usage") is not None:
+            return place["usage"]
+    return None
+
+
 def of_report(report: object, service_tier: object = None) -> Usage | None:
     """Read a report. None unless it gives the input, and the output or a total.
 

@@ -27,7 +27,7 @@ def answer(call: ChatCall, body: Any) -> WholeAnswer:
     ]
     complete = {"object": "chat.completion", "choices": completed, **shapes.beside(body)}
     words = "".join([text.of_delta(choice["message"]) for choice in completed])
-    return WholeAnswer(complete, words, usage.of_report(body.get("usage"), body.get("service_tier")))
+    return WholeAnswer(complete, words, usage.of_report(usage.report_in(body), body.get("service_tier")))
 
 
 def _first(pair: tuple[int, Any]) -> int:

@@ -77,6 +77,8 @@ class ResponsesDecoder(AnswerDecoder):
             response = event.get("response")
             if not isinstance(response, Mapping):
                 raise UpstreamError
+            for late in self._parts.rest(response.get("output")):
+                yield self._delta(late, None)
             yield from self._end(response, native)
             return
         part = next(self._parts.event(event), None)
@@ -129,4 +131,5 @@ class ResponsesDecoder(AnswerDecoder):
         search = tools.get("web_search") if isinstance(tools, Mapping) else None
         reported = search.get("num_requests") if isinstance(search, Mapping) else None
         count = reported if type(reported) is int and 0 < reported <= usage.MAX_SEARCHES else self._parts.searches
-        return replace(used, web_searches=count)
+        asked = self._call.body.get("web_search_options") is not None
+        return replace(used, web_searches=count) if count or asked else used

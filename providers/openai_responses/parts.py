@@ -40,8 +40,8 @@ class Parts:
         return bool(self._calls)
 
     @property
-    def searches(self) -> int | None:
-        return self._searches or None
+    def searches(self) -> int:
+        return self._searches
 
     def event(self, event: Mapping[str, Any]) -> Iterator[Part]:
         """Yield what an event adds, at most one part. Raises `UpstreamError` for a malformed one."""
@@ -91,6 +91,19 @@ class Parts:
             self._text[at] = self._thought[at] = 1
             yield from self._done(at, item)
 
+    def rest(self, output: object) -> Iterator[Part]:
+        """Yield what only the last event has: some servers send the messages or calls of an answer nowhere else."""
+        spoken, called = any(self._text.values()), bool(self._calls)
+        for at, item in enumerate(output[:MAX_ITEMS] if isinstance(output, list) else ()):
+            if not isinstance(item, dict):
+                raise UpstreamError
+            if item.get("type") == "message" and not spoken:
+                for annotations in _annotations_of(item):
+                    yield from _annotations(annotations)
+                yield from _message(item)
+            elif not called and str(item.get("type")) in _CALLS:
+                yield from self._done(at, item)
+
     def _more(self, at: int, event: Mapping[str, Any]) -> str:
         text = _text(event, "delta")
         self._text[at] = self._text.get(at, 0) + len(text)
@@ -118,7 +131,7 @@ class Parts:
 
     def _added(self, at: int, item: Mapping[str, Any]) -> Iterator[Part]:
         kind = item.get("type")
-        if kind not in _CALLS or at in self._calls:
+        if not isinstance(kind, str) or kind not in _CALLS or at in self._calls:
             return
         inner, field = _CALLS[kind]
         call = self._calls[at] = _Call(len(self._calls), inner, field)
@@ -137,6 +150,7 @@ class Parts:
             case "reasoning":
                 yield from self._thought_of(at, item)
             case "message" if not self._text.get(at):
+                self._text[at] = 1
                 yield from _message(item)
             case "web_search_call":
                 action = item.get("action")

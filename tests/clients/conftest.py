@@ -13,6 +13,7 @@ from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from tests.conftest import TEMPLATE
+from tests.support import provoked_world
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.account_opener import AccountOpener
 from tests.support.doubles import (
@@ -29,7 +30,9 @@ from tests.support.doubles.anthropic_server import AnthropicServer
 from tests.support.doubles.dialect_server import DialectServer
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
+from tests.support.doubles.paced import Paced
 from tests.support.doubles.responses_server import ResponsesServer
+from tests.support.provoked import World
 from tests.support.stack import Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
 
@@ -322,3 +325,21 @@ async def new_owner(stack: Stack, opener: AccountOpener) -> AsyncIterator[OpenAc
 @pytest.fixture
 async def owner(new_owner: OpenAccountClient) -> AccountClient:
     return await new_owner()
+
+
+@pytest.fixture(scope="session")
+def paced() -> Iterator[Paced]:
+    with Paced() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def faulty_stack(postgres: EmbeddedPostgres, paced: Paced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with provoked_world.running(postgres, paced, tmp_path_factory.mktemp("faulty")) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def world(faulty_stack: Stack, paced: Paced) -> AsyncIterator[World]:
+    async with provoked_world.opened(faulty_stack, paced) as made:
+        yield made

@@ -193,7 +193,12 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ),
     ({"system": [{"type": "image"}]}, "system.0.type"),
     ({"tools": [{"name": "x", "input_schema": 5}]}, "tools.0.input_schema"),
-    ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
+    ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0"),
+    (
+        {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 0}]},
+        "tools.0.max_uses",
+    ),
+    ({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, "tools.0.type"),
     ({"tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
     ({"thinking": {"type": "enabled", "budget_tokens": 3}}, "thinking.budget_tokens"),
     ({"output_config": {"effort": "huge"}}, "output_config.effort"),

@@ -31,6 +31,15 @@ SETTINGS: dict[str, str] = {}
 """What a kind's provider needs beside its address and its key."""
 NO_TEXT = {"/v1/embeddings"}
 """Wires with answers of another kind: their faults are tried where they are tested."""
+SIGNALS: dict[str, bytes] = {
+    **dict.fromkeys(("gemini", "openai_responses"), b'"store":false'),
+    "openrouter": b'"data_collection":"deny"',
+}
+"""What protects a prompt in each request to a vendor that has a signal for it."""
+SEEN: list[tuple[str, bytes]] = []
+"""Each kind's requests, as they arrived."""
+COSTS: set[int] = set()
+"""What the same answers cost, in whatever form they came."""
 QUICK = {
     "YOUT_UPSTREAM_FIRST_BYTE_TIMEOUT": "2",
     "YOUT_UPSTREAM_IDLE_TIMEOUT": "2",
@@ -66,10 +75,11 @@ async def misbehave(visit: Visit) -> None:
     raw = await visit.request()
     path = raw.split(b" ", 2)[1].decode()
     _, kind, number, *_ = path.split("/")
+    SEEN.append((kind, raw.replace(b" ", b"")))
     stream = b'"stream":true' in raw.replace(b" ", b"") or "streamGenerateContent" in path
     cases = OURS[kind]
     body = next(iter(cases.streams.values())).raw if stream else next(iter(cases.answers.values()))
-    await list(MISBEHAVIOURS.values())[int(number)].script(visit, Good(body, stream))
+    await list(MISBEHAVIOURS.values())[int(number)].script(visit, Good(body, stream, kind))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -145,7 +155,16 @@ async def test_a_misbehaviour(name: str, stack: Stack, key: str) -> None:
     assert limit is not None
     assert before - limit["balance"] == charged
     assert (charged > 0) == (misbehaviour.outcome is not Outcome.ERROR) or misbehaviour.outcome is Outcome.ERROR_OR_CUT
+    if misbehaviour.outcome is Outcome.ANSWER:
+        COSTS.add(charged)
+        assert len(COSTS) == 1
     assert "SECRET" not in stack.log("api")
+
+
+async def test_no_request_lacks_what_protects_the_prompt() -> None:
+    """Also after a provider has refused it: nothing is sent again without."""
+    assert {kind for kind, _ in SEEN} == set(KINDS)
+    assert [kind for kind, request in SEEN if SIGNALS.get(kind, b"") not in request] == []
 
 
 async def test_the_books_are_right_in_the_end(stack: Stack) -> None:

@@ -53,6 +53,16 @@ async def test_marks_and_counts_of_a_cache_survive(
     assert receipt["credits"]["charged"] == math.ceil(30 + 150 + 112.5 + 420 + 300)
 
 
+async def test_a_turn_that_pauses_says_so_and_is_charged(owner: AccountClient, client: Anthropic) -> None:
+    """Its client sends the answer back, to go on. On OpenAI's wires it ends with `length`."""
+    message = client.messages.create(model="test-claude-pauses", max_tokens=500, messages=QUESTION)
+    assert message.stop_reason == "pause_turn"
+    receipt = await charged(owner, message)
+    again: Any = [*QUESTION, {"role": "assistant", "content": message.to_dict()["content"]}]
+    resumed = client.messages.create(model="test-claude-pauses", max_tokens=500, messages=again)
+    assert (await owner.closed(resumed.id))["credits"]["charged"] > 0 < receipt["credits"]["charged"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_thinking_survives_a_round_trip(
     owner: AccountClient, client: Anthropic, claudes: AnthropicServer, stream: bool

@@ -5,7 +5,6 @@ give it, through OpenAI's and Anthropic's SDKs, whole and streamed.
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,67 +16,14 @@ import pytest
 from psycopg import sql
 
 from api.error_codes import OF_JOBS, TABLE, Repeat, codes_of
-from db.engine import Database
-from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain import errors
 from domain.errors import GatewayError
 from domain.operations import Adjust, Grant
-from domain.sealing import Wrapping
-from tests.conftest import TEMPLATE
 from tests.support import provoked
-from tests.support.account_client import AccountClient
-from tests.support.bank import open_account
-from tests.support.doubles.openai_server import OpenAIServer
-from tests.support.provoked import PROVOKED, SETTINGS, Ask, Provoked, World
+from tests.support.provoked import PROVOKED, Ask, Provoked, World
 from tests.support.sdk_errors import WIRES, SdkWire, Seen, of_openai
 from tests.support.signed_in import cookie_of
-from tests.support.stack import SECRET, Stack
-
-PROGRAM = "tests.support.faulty_api"
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stack(
-    postgres: EmbeddedPostgres, upstream: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    name = f"provoked_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    state = tmp_path_factory.mktemp("provoked")
-    (state / "catalog.toml").write_text(provoked.catalog(upstream.url))
-    made = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=SETTINGS)
-    with made.running(PROGRAM) as process:
-        made.wait_ready(process)
-        yield made
-
-
-@pytest.fixture
-async def world(stack: Stack, upstream: OpenAIServer) -> AsyncIterator[World]:
-    upstream.release.clear()
-    database, clients = Database.open(stack.database_url, pool=2), list[httpx2.AsyncClient]()
-    async with LedgerWriter(stack.database_url) as ledger:
-
-        async def opened(credits: int) -> AccountClient:
-            customer = await open_account(database, ledger, credits, Wrapping.of(SECRET))
-            headers = {"authorization": f"Bearer {customer.token}"}
-            clients.append(httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=60, verify=False))
-            return AccountClient(customer, clients[-1], database, ledger)
-
-        made = World(stack, upstream, opened)
-        yield made
-        upstream.release.set()
-        await asyncio.gather(*made.running)
-    for client in clients:
-        await client.aclose()
-    await database.close()
 
 
 class Rewriting(httpx2.AsyncHTTPTransport):
@@ -211,11 +157,7 @@ async def test_the_database_is_away(world: World, postgres: EmbeddedPostgres) ->
     owner = await world.open_account(provoked.CREDITS)
     name = world.stack.database_url.rpartition("/")[2]
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
-            (name,),
-        )
+        provoked.cut_off(connection, world.stack)
         try:
             asks = [(wire, stream) for wire in WIRES for stream in (False, True) if wire.streams or not stream]
             asking = (

@@ -134,9 +134,33 @@ async def test_a_key_hears_of_its_own_models_and_by_its_own_rules(owner: Account
     ):
         answer = await owner.http.post(path, json=body, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    both = {"model": "test-plain", "models": ["test-metered"], **QUESTION}
+    for path in ("/api/billing/quote/", "/v1/chat/completions"):
+        answer = await owner.http.post(path, json=both, headers=headers)
+        assert (answer.status_code, "'test-metered'" in answer.text) == (404, True), path
     unheard = {"model": "test-plain", **QUESTION, "unheard_of": 1}
     answer = await owner.http.post("/api/billing/quote/", json=unheard, headers=headers)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "unheard_of")
+
+
+async def test_what_cannot_be_seen_beforehand_is_held_up_to_the_window(owner: AccountClient) -> None:
+    quote = await quoted(owner, "test-extras", **QUESTION, web_search_options={})
+    assert quote["bounds"]["input_tokens"] == 100_000
+
+
+async def test_a_search_without_a_price_is_left_out_for_each_of_several_models(
+    owner: AccountClient, upstream: OpenAIServer
+) -> None:
+    body = {"input": "Hello", "tools": [{"type": "web_search"}], "models": ["test-broken", "test-plain"]}
+    answer = await owner.http.post("/v1/responses", json=body)
+    assert (answer.status_code, answer.json()["model"]) == (200, "test-plain"), answer.text
+    assert answer.headers["x-yout-dropped-parameters"] == "tools[0]"
+    assert not any("web_search_options" in seen.body for seen in upstream.seen)
+    answer = await owner.http.post(
+        "/v1/responses", json=body | {"models": ["test-plain", "test-extras"], "strict": True}
+    )
+    assert (answer.status_code, answer.json()["model"]) == (200, "test-extras"), answer.text
+    assert "x-yout-dropped-parameters" not in answer.headers
 
 
 async def test_a_call_never_costs_more_than_its_caller_allows(owner: AccountClient, upstream: OpenAIServer) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -11,6 +12,7 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from tests.clients.conftest import OpenAccount
+from tests.support import responses_rules, wire_requests
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
 from tests.support.stack import Stack
 
@@ -284,3 +286,30 @@ def test_nothing_is_found_by_its_id(client: OpenAI) -> None:
             find("chatcmpl-1")
     with pytest.raises(openai.NotFoundError, match="takes no batches"):
         client.batches.retrieve("batch_1")
+
+
+PIXEL: Any = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+PAGE: Any = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjEK"}
+ASKED: Any = {"type": "input_text", "text": "What do you see?"}
+
+
+@pytest.mark.parametrize("model", ["demo-chat", "test-calls-tools", "test-cut", "test-claude-thinks", "native-reasons"])
+def test_every_event_is_as_openais_types_say(stack: Stack, key: str, model: str) -> None:
+    content = [ASKED, PIXEL, PAGE] if model == "demo-chat" else "Hello"
+    body = {"model": model, "input": [{"role": "user", "content": content}], "reasoning": {"effort": "high"}}
+    with httpx2.Client(base_url=stack.url, headers={"authorization": f"Bearer {key}"}, timeout=30) as http:
+        streamed = http.post("/v1/responses", json={**body, "stream": True})
+        whole = http.post("/v1/responses", json=body)
+    assert responses_rules.problems(wire_requests.events(streamed)) == []
+    if model != "test-cut":
+        assert list(responses_rules.response_problems(whole.json())) == []
+
+
+def test_a_conversation_is_compacted(client: OpenAI) -> None:
+    asked: Any = [{"role": "user", "content": "We launch on Tuesday."}, {"role": "assistant", "content": "Understood."}]
+    compacted = client.responses.compact(model="demo-chat", input=asked)
+    assert [item.type for item in compacted.output] == ["compaction"]
+    items: Any = [item.to_dict() for item in compacted.output]
+    then: Any = [*items, {"role": "user", "content": "Hello!"}]
+    assert client.responses.create(model="demo-chat", input=then).output_text
+    assert balance(client)[1] == 0

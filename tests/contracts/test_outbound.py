@@ -109,6 +109,7 @@ BODIES: Mapping[str, Any] = {
     "/api/chat/stream/": chat,
     "/v1/messages": anthropic,
     "/v1/responses": responses,
+    "/v1/responses/compact": responses,
     "/v1/completions": lambda _: {"prompt": "Hello"},
     "/v1/embeddings": lambda _: {"input": "Hello"},
 }

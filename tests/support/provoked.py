@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 
 from db.sweeper import Sweeper
 from domain import errors
@@ -181,23 +182,40 @@ async def _purged(world: World, wire: SdkWire, _: bool) -> Ask:
     return Ask(owner.customer.token, wire.body("slow"), meanwhile=purge)
 
 
-async def _swept(world: World, wire: SdkWire, stream: bool) -> Ask:
-    """Its process seems to have died: somebody else ends its hold. A stream finds out; a whole answer at its end."""
-    owner = await world.open_account(CREDITS)
+async def sweep(world: World, owner: AccountClient) -> None:
+    """End the holds of an account, as if their process had died."""
     expire = "UPDATE holds SET lease_until = now() - interval '1 minute' WHERE account_id = %s AND state = 'open'"
+    open_holds = "SELECT count(*) FROM holds WHERE account_id = %s AND state = 'open'"
 
-    async def sweep() -> None:
-        async def ended() -> bool:
-            await world.sql(expire, owner.customer.account_id)
-            await Sweeper(owner.database).sweep()
-            limit: dict[str, Any] = (await owner.http.get("/api/chat/limit/")).json()
-            return bool(limit["held"] == 0)
+    async def ended() -> bool:
+        await world.sql(expire, owner.customer.account_id)
+        await Sweeper(owner.database).sweep()
+        async with owner.database.connection() as connection:
+            count = await connection.exec_driver_sql(open_holds, (owner.customer.account_id,))
+            return bool(count.scalar_one() == 0)
 
-        assert await eventually(ended)
+    assert await eventually(ended)
+
+
+async def _swept(world: World, wire: SdkWire, stream: bool) -> Ask:
+    """A stream finds out while it runs; a whole answer at its end."""
+    owner = await world.open_account(CREDITS)
+
+    async def meanwhile() -> None:
+        await sweep(world, owner)
         if not stream:
             world.upstream.release.set()
 
-    return Ask(owner.customer.token, wire.body("slow"), meanwhile=sweep)
+    return Ask(owner.customer.token, wire.body("slow"), meanwhile=meanwhile)
+
+
+def cut_off(connection: psycopg.Connection[Any], stack: Stack) -> None:
+    """Keep a stack from its database, until that allows connections again."""
+    name = stack.database_url.rpartition("/")[2]
+    connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", (name,)
+    )
 
 
 def _field_of(wire: SdkWire) -> str:
@@ -258,6 +276,16 @@ kind = "openai"
 base_url = "{upstream}"
 timeouts = {{ first_byte = 1, total = 1 }}
 
+[providers.brief]
+kind = "openai"
+base_url = "{upstream}"
+timeouts = {{ idle = 1, total = 4 }}
+
+[providers.metered]
+kind = "openai"
+base_url = "{upstream}"
+capabilities = ["abort_stops_billing", "meterable"]
+
 [providers.vowed]
 kind = "openai"
 base_url = "{upstream}"
@@ -287,5 +315,9 @@ credits_per_unit = {{ usd = 100 }}
     written.append(embedding_model("test-embed-pro", "foreign/embed").replace("routes", "pro_only = true\nroutes"))
     written.append(text_model("test-small", "foreign/plain").replace("100000", "2000").replace("4000", "500"))
     written.append(embedding_model("test-embed-small", "foreign/embed", window=2000))
+    scripts = ("breaks", "cut", "faults", "finishing", "ends")
+    broken = {name: f"slow/{name}" for name in scripts} | {"hangs": "brief/hangs", "endless": "brief/endless"}
+    written += [text_model(f"test-{name}", route) for name, route in broken.items()]
+    written.append(text_model("test-growing", "metered/endless"))
     written.append(text_model("test-free", "foreign/plain", more='tags = ["free"]'))
     return "".join(written)

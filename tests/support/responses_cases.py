@@ -71,6 +71,7 @@ def done(item: Any, at: int = 0) -> dict[str, Any]:
 BEGUN = (event("created", response=response()), event("in_progress", response=response()))
 HM = event("reasoning_summary_text.delta", output_index=0, item_id="rs_1", summary_index=0, delta="hm")
 COMPLETED = event("completed", response=response("completed", [message("ab")], usage=usage()))
+BARE = event("completed", response=response("completed", usage=usage()))
 LIMITED = response("incomplete", incomplete_details={"reason": "max_output_tokens"}, usage=usage())
 ERROR = {"type": "error", "error": {"code": "rate_limit_exceeded", "message": SECRET, "param": None}}
 FAILED = event("failed", response=response("failed", error={"code": "server_error", "message": SECRET}))
@@ -89,10 +90,8 @@ STREAMS = {
     ),
     "a summary that was not streamed": Stream(events(done(thought("gAAAA1", "hm")), word("a", 1), COMPLETED), "hma", 2),
     "a call": Stream(events(word("a"), added(call(""), 1), ARGUMENTS, done(call(), 1), COMPLETED), "af{}", 2),
-    "arguments in the last event, as LM Studio": Stream(
-        events(added(call("")), LATE, done(call()), COMPLETED), "f{}", 2
-    ),
-    "two calls": Stream(events(done(call(at="fc_1")), done(call(at="fc_2"), 1), COMPLETED), "f{}f{}", 2),
+    "arguments in the last event, as LM Studio": Stream(events(added(call("")), LATE, done(call()), BARE), "f{}", 2),
+    "two calls": Stream(events(done(call(at="fc_1")), done(call(at="fc_2"), 1), BARE), "f{}f{}", 2),
     "a refusal and a search": Stream(events(done(SEARCH), event("odd", x=SECRET), word("a", 1), COMPLETED), "a", 2),
     "a message that was not streamed": Stream(events(*BEGUN, done(message("ab")), COMPLETED), "ab", 2),
     "a whole answer": Stream(written(response("completed", [message("a")], usage=usage())), "a", 2, headers={}),

@@ -36,11 +36,17 @@ def _fields(body: Mapping[str, Any]) -> Iterator[str]:
         yield "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
 
 
+_OF_A_SEARCH = {"type", "name", "max_uses", "allowed_domains", "blocked_domains", "user_location", "cache_control"}
+
+
 def _tools(body: Mapping[str, Any]) -> Iterator[str]:
     if body.get("tool_choice") and not body.get("tools"):
         yield "tool_choice: may only be specified while providing tools"
     for index, tool in enumerate(body.get("tools") or ()):
-        if tool.get("input_schema", {}).get("type") != "object":
+        if tool.get("type") == "web_search_20250305":
+            if tool.keys() - _OF_A_SEARCH or tool.get("name") != "web_search" or tool.get("max_uses", 1) < 1:
+                yield f"tools.{index}.web_search_20250305: Extra inputs are not permitted"
+        elif tool.get("input_schema", {}).get("type") != "object":
             yield f"tools.{index}.custom.input_schema.type: Field required"
 
 

@@ -34,6 +34,7 @@ CACHED = usage(
     cache_creation={"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 700},
 )
 PASSES = [usage(100, 150, cache_read_input_tokens=5000), usage(200, 50)]
+PAGE = "https://sums.test/four"
 CITATION = {"type": "char_location", "cited_text": "4", "document_index": 0, "document_title": "sums.txt"}
 CITATION |= {"start_char_index": 0, "end_char_index": 1}
 
@@ -83,6 +84,18 @@ def _result_of(body: Json) -> str:
     return ", ".join(str(block.get("content")) + " (error)" * block.get("is_error", False) for block in results)
 
 
+def _searches(_: Json) -> Json:
+    call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+    pages = [{"type": "web_search_result", "url": PAGE, "title": "Sums", "encrypted_content": "e", "page_age": None}]
+    source = {"type": "web_search_result_location", "url": PAGE, "title": "Sums", "cited_text": "4"}
+    content: list[Json] = [
+        call,
+        {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": pages},
+        text(citations=[source | {"encrypted_index": "i"}]),
+    ]
+    return answer(content, usage(380_000, server_tool_use={"web_search_requests": 2, "web_fetch_requests": 0}))
+
+
 def _formats(body: Json) -> Json:
     form = (body.get("output_config") or {}).get("format")
     return answer([text('{"name":"Ada"}' if form else ANSWER)], usage())
@@ -97,6 +110,7 @@ ANSWERS: Mapping[str, Callable[[Json], Json]] = {
     "thinks": _thinks,
     "calls": _calls,
     "formats": _formats,
+    "searches": _searches,
     "caches": lambda _: answer([text()], CACHED),
     "passes": lambda _: answer([text()], usage(200, 50, iterations=PASSES)),
     "cites": lambda _: answer([text(citations=[CITATION])], usage()),

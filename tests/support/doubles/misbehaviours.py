@@ -26,6 +26,8 @@ class Good:
 
     body: bytes
     stream: bool
+    kind: str = ""
+    """Of the provider that answers so."""
 
     @property
     def head(self) -> str:
@@ -121,6 +123,38 @@ def _after_the_end(good: Good) -> bytes:
     return answer(good.body + b"data: [DONE]\n\ndata: {SECRET\n\n" if good.stream else good.body, good.head)
 
 
+def _usage_after_the_end(good: Good) -> bytes:
+    """A bill that comes when the answer is over."""
+    late = b'data: {"choices":[],"usage":{"prompt_tokens":90000,"completion_tokens":900,"total_tokens":90900}}\n\n'
+    return answer(good.body + b"data: [DONE]\n\n" + late if good.stream else good.body, good.head)
+
+
+_OF_OPENROUTER = b'data: {"choices":[{"index":0,"delta":{"content":""},"finish_reason":"length"}]}\n\n'
+_OWN_ERRORS = {
+    "openai": b'event: error\ndata: {"error":{"message":"SECRET","code":"tool_use_failed","status_code":400}}\n\n',
+    "openrouter": _OF_OPENROUTER
+    * 2
+    + b'data: {"error":{"code":502,"message":"SECRET"},"choices":[{"index":0,"delta":{},"finish_reason":null}],'
+    b'"usage":{"prompt_tokens":9,"completion_tokens":9,"total_tokens":18}}\n\ndata: [DONE]\n\n',
+    "gemini": b'{\n  "error": {\n    "code": 503,\n    "message": "SECRET",\n    "status": "UNAVAILABLE"\n  }\n}\n',
+    "anthropic": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"SECRET"}}\n\n',
+    "openai_responses": b'event: error\ndata: {"type":"error","sequence_number":90,"error":{"message":"SECRET"}}'
+    b'\n\nevent: response.failed\ndata: {"type":"response.failed","sequence_number":91,"response":{"status":"failed",'
+    b'"error":{"code":"server_error","message":"SECRET"}}}\n\n',
+}
+"""How a vendor breaks off its stream: Groq's event, OpenRouter's two ends before the error, Google's bare JSON …"""
+
+
+def _own_error(good: Good) -> bytes:
+    if not good.stream:
+        return answer(b'{"error":{"message":"SECRET","code":"server_error","status":"UNAVAILABLE"}}', good.head)
+    newline = b"\r\n\r\n" if b"\r\n\r\n" in good.body else b"\n\n"
+    error = _OWN_ERRORS.get(good.kind, b'data: {"error":{"message":"SECRET"}}\n\n')
+    return answer(good.half.rpartition(newline)[0] + newline + error, good.head)
+
+
+STORE_REFUSED = "refuses to be told not to keep"
+_STORE = b'{"error":{"message":"Unknown parameter: store. SECRET","param":"store","code":"unknown_parameter"}}'
 INJECTED = ("Set-Cookie: a=SECRET", "X-Request-Id: SECRET", "Server: SECRET", "Location: http://127.0.0.1:1/SECRET")
 BUSY, REFUSED = frozenset({429, 502, 503}), frozenset({400, 404, 502})
 LATE = frozenset({502, 504})
@@ -142,6 +176,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "503 and nothing else": Misbehaviour(Outcome.ERROR, status("503 Service Unavailable", body=b""), BUSY),
     "529": Misbehaviour(Outcome.ERROR, status("529 Overloaded"), BUSY),
     "401": Misbehaviour(Outcome.ERROR, status("401 Unauthorized")),
+    STORE_REFUSED: Misbehaviour(Outcome.ERROR, status("400 Bad Request", body=_STORE), REFUSED),
     "404": Misbehaviour(Outcome.ERROR, status("404 Not Found"), REFUSED),
     "418": Misbehaviour(Outcome.ERROR, status("418 I'm a teapot"), REFUSED),
     "redirects to this machine": Misbehaviour(
@@ -178,6 +213,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         Outcome.ERROR_OR_CUT,
         writes(lambda good: answer(b"", good.head, "Transfer-Encoding: chunked", length=False) + b"zz\r\n" + good.body),
     ),
+    "its vendor's own error in the middle": Misbehaviour(Outcome.ERROR_OR_CUT, writes(_own_error), REFUSED | BUSY),
     "garbage after the half": Misbehaviour(
         Outcome.ERROR_OR_CUT,
         writes(lambda good: answer(good.half + b"\n\ndata: {SECRET\n\n", good.head)),
@@ -194,6 +230,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "in single bytes": Misbehaviour(Outcome.ANSWER, _in_single_bytes),
     "CRLF, a BOM and comments": Misbehaviour(Outcome.ANSWER, writes(_crlf)),
     "more after the end": Misbehaviour(Outcome.ANSWER, writes(_after_the_end)),
+    "usage after the end": Misbehaviour(Outcome.ANSWER, writes(_usage_after_the_end)),
     "gzip": Misbehaviour(Outcome.ANSWER, packed(gzip.compress, "gzip")),
     "no content type": Misbehaviour(Outcome.ANSWER, writes(lambda good: answer(good.body))),
     "headers for the client": Misbehaviour(

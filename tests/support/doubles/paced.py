@@ -10,8 +10,9 @@ from aiohttp import web
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import USAGE, WORD, OpenAIServer, event, frame
 
+HANG_SECONDS = 10
 FIRST, REST = WORD * 2, WORD * 3
-_WAIT, _FINISH, _DONE, _ERROR, _ENDLESS = "wait", "finish", "done", "error", "endless"
+_WAIT, _FINISH, _DONE, _ERROR, _ENDLESS, _HANG = "wait", "finish", "done", "error", "endless", "hang"
 Step = str | dict[str, Any]
 _TWO: list[Step] = [
     {"choices": [{"index": n, "delta": {"content": WORD}, "finish_reason": None} for n in range(2)]},
@@ -29,6 +30,8 @@ SCRIPTS: dict[str, list[Step]] = {
     "fails-late": [_WAIT, _ERROR],
     "cut": [FIRST, _WAIT],
     "endless": [FIRST, _WAIT, _ENDLESS],
+    "hangs": [FIRST, _WAIT, _HANG],
+    "faults": [FIRST, _WAIT, " FAULT", _FINISH, _DONE],
     "tells-early": [USAGE | {"completion_tokens": 0, "total_tokens": 1000}, FIRST, _WAIT, REST, _FINISH, USAGE, _DONE],
     "one-of-two": [*_TWO, _WAIT, _SECOND, USAGE, _DONE],
     "one-of-two-cut": [*_TWO, _WAIT],
@@ -57,19 +60,24 @@ class Paced(OpenAIServer):
             self.open -= 1
 
     async def _whole(self, body: dict[str, Any]) -> web.Response:
-        await asyncio.to_thread(self.release.wait, 30)
+        if body["model"] in SCRIPTS:
+            await asyncio.to_thread(self.release.wait, 30)
         if body["model"] == "fails-late":
             return web.json_response({"error": {"message": "SECRET"}}, status=500)
         return await super()._whole(body)
 
     async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
-        for step in SCRIPTS[body["model"]]:
+        if body["model"] not in SCRIPTS:
+            await super()._script(body, write)
+        for step in SCRIPTS.get(body["model"], ()):
             while step == _WAIT and not self.release.is_set():
                 await write(": waiting\n\n")
                 await asyncio.sleep(0.02)
             while step == _ENDLESS:
                 await write(event(body, {"content": WORD}))
                 await asyncio.sleep(0.01)
+            if step == _HANG:
+                await asyncio.sleep(HANG_SECONDS)
             await write(_written(body, step))
 
 

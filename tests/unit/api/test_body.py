@@ -66,6 +66,13 @@ def test_a_body_is_an_object(raw: bytes) -> None:
     assert raised.value.code == "invalid_type"
 
 
+def test_a_request_has_not_too_many_fields() -> None:
+    fields = {f"field-{number}": 1 for number in range(body.MAX_FIELDS)}
+    assert json_object(orjson.dumps(fields)) == fields
+    with pytest.raises(RequestInvalid):
+        json_object(orjson.dumps({**fields, "one more": 1}))
+
+
 @pytest.mark.parametrize("number", [2**63, 2**64, 12345678901234567890123, -(2**63) - 1, -(10**40)])
 def test_integers_keep_their_digits(number: int) -> None:
     parsed = json_object(b'{"foo": %d, "b": [1, 1.5, "%d"]}' % (number, number))

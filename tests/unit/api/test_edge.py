@@ -273,6 +273,7 @@ POSTS = [
     ("POST", "/v1/completions"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1/responses"),
+    ("POST", "/v1/responses/compact"),
     ("POST", "/v1/responses/input_tokens"),
     ("POST", "/api/chat/stream/"),
     ("POST", "/api/media/image/"),

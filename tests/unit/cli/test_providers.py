@@ -20,6 +20,10 @@ yout_route_first_output_seconds{provider="p",model="m"} 0.4
 yout_route_faults_total{provider="p"} 7.0
 # TYPE yout_holds_open gauge
 yout_holds_open 1.0
+# TYPE yout_provider_keys_resting gauge
+yout_provider_keys_resting{provider="p"} 2.0
+# TYPE yout_provider_retaining gauge
+yout_provider_retaining{provider="q"} 1.0
 """
 
 
@@ -31,6 +35,15 @@ def test_figures_of_processes_are_added_up() -> None:
     assert (row["requests"], row["errors"], row["first_output"]) == (20, {"timeout": 4}, 0.4)
     assert (row["breaker"], row["health"], row["tokens_per_second"]) == ("half-open", "poor", None)
     assert providers._line(row)[4:7] == ("20", "4 timeout", "0.40 s")
+
+
+def test_what_processes_know_of_a_provider() -> None:
+    notes: dict[str, dict[str, int]] = {}
+    for _ in range(2):
+        providers._add_notes(notes, METRICS)
+    assert notes == {"p": {"keys_resting": 2, "retaining": 0}, "q": {"keys_resting": 0, "retaining": 1}}
+    assert providers._noted("p", {"p": "1.000"}, notes["p"]) == ("p", "1.000", "2", "-")
+    assert providers._noted("q", {}, notes["q"])[1:] == ("-", "0", "yes: off for them")
 
 
 @pytest.mark.parametrize(

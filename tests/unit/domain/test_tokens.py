@@ -87,8 +87,14 @@ def test_tools_are_counted_as_the_json_that_they_are() -> None:
         ("openai", {"type": "image_url", "image_url": {"url": "https://x/y.png", "detail": "high"}}, 14_364),
         ("anthropic", {"type": "image_url", "image_url": {"url": "https://x/y.png"}}, 4_784),
         ("google", {"type": "file", "file": {"file_data": "A" * 4_000_000}}, 3_000_000),
-        ("google", {"type": "file", "file": {"file_data": "A" * 1_000}}, 10 * 560),
-        ("openai", {"type": "file", "file": {"file_data": "A" * 1_000}}, 10 * 1_000),
+        ("google", {"type": "file", "file": {"file_data": "A" * 1_000}}, 1_000 * 1_120),
+        ("openai", {"type": "file", "file": {"file_data": "A" * 1_000}}, 100 * 4_000),
+        ("anthropic", {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}, 600 * 7_000),
+        (
+            "lab",
+            {"type": "file", "file": {"file_data": "data:text/plain;base64,AAAA", "filename": "x.PDF"}},
+            100 * 7_000,
+        ),
         ("google", {"type": "input_audio", "input_audio": {"data": "A" * 400_000, "format": "mp3"}}, 300_000 // 32),
         ("openai", {"type": "file", "file": {"file_id": "file-1"}}, 1_000_000),
     ],
@@ -98,6 +104,12 @@ def test_attachments_are_bounded_by_what_their_vendor_makes_of_them(
 ) -> None:
     body = {"messages": [{"role": "user", "content": [part]}]}
     assert tokens.of_request(body, tokenizer.count, family=family).bound >= most
+
+
+def test_a_text_in_a_file_is_held_for_by_its_bytes() -> None:
+    part = {"type": "file", "file": {"file_data": "data:text/plain;base64," + "A" * 4_000, "filename": "x.txt"}}
+    body = {"messages": [{"role": "user", "content": [part]}]}
+    assert 3_000 < tokens.of_request(body, tokenizer.count, family="openai").bound < 3_300
 
 
 TEXT = "foo bar " * 5000

@@ -66,6 +66,7 @@ def test_a_text_model_in_three_vocabularies(catalog: Catalog) -> None:
     }
     assert sonnet == sonnet | openai | ours | openrouter
     assert {"tools", "temperature", "max_tokens"} <= set(sonnet["supported_parameters"])
+    assert {"/v1/messages", "/v1/responses", "/v1/chat/completions"} <= set(sonnet["endpoints"])
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,8 @@ def test_a_media_model(
     assert media["credits_per_1k_input"] is media["credits_per_1k_output"] is media["context_window"] is None
     assert media["pricing"] == media["pricing"] | usd
     assert media["architecture"]["output_modalities"] == [modality]
+    (endpoint,) = media["endpoints"]
+    assert endpoint.startswith("/api/media/")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from api.wire import openai_responses_reasoning, openai_responses_stream
 from api.wire.openai_responses import parse
 from domain import tokens
-from domain.errors import UpstreamError
+from domain.errors import RequestInvalid, UpstreamError
 from domain.pricing import Usage, UsageSource
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall
 from providers import tokenizer
@@ -101,6 +101,16 @@ def test_what_only_openai_understands_is_named() -> None:
         "n": 3,
     }
     assert (request.body["seed"], "n" in request.body) == (5, False)
+
+
+def test_what_openai_compacted_goes_to_openai_alone() -> None:
+    item = {"type": "compaction", "encrypted_content": "gA"}
+    request = call(input=[item, USER], include=["reasoning.encrypted_content", "file_search_call.results"])
+    assert request.needed == frozenset({"input[0]"})
+    assert request.untranslated == {"input[0]": item, "include[1]": "file_search_call.results"}
+    with pytest.raises(RequestInvalid) as wrong:
+        call(include=["x", 5])
+    assert wrong.value.param == "include[1]"
 
 
 def test_fields_have_other_names_in_a_chat() -> None:

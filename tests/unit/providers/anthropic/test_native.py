@@ -83,6 +83,17 @@ def test_blocks_and_tools_have_known_fields_only_and_what_tools_take_is_their_ow
     assert sorted(request.dropped) == ["messages.user_id", "system.user_id", "tools.user_id"]
 
 
+SEARCH = {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.test"]}
+
+
+def test_a_search_that_the_hold_pays_for_goes_with_its_limit() -> None:
+    given = {"tools": [{"name": "f"}, {**SEARCH, "max_uses": 50, "user_location": {"city": "PRIVATE"}}]}
+    request = request_of({"web_search_options": {}}, native={"messages": HELLO, **given}, max_searches=2)
+    assert json.loads(request.body)["tools"] == [{"name": "f"}, {**SEARCH, "max_uses": 2}]
+    assert request.dropped == ("tools.user_location",)
+    assert refused({}, native={"messages": HELLO, **given}) == "tools.1.type"
+
+
 @pytest.mark.parametrize(
     ("native", "param"),
     [

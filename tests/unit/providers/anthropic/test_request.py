@@ -188,7 +188,6 @@ def test_any_json_is_asked_for_in_words() -> None:
     ("given", "param"),
     [
         ({"n": 2}, "n"),
-        ({"web_search_options": {}}, "web_search_options"),
         ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
         (
@@ -205,3 +204,12 @@ def test_any_json_is_asked_for_in_words() -> None:
 )
 def test_what_it_has_no_form_for_is_named(given: dict[str, Any], param: str) -> None:
     assert refused(given) == param
+
+
+def test_a_search_is_a_tool_with_a_limit() -> None:
+    options = {"web_search_options": {"search_context_size": "low"}}
+    tool = {"type": "function", "function": {"name": "f"}}
+    request = request_of({**options, "tools": [tool]}, max_searches=3)
+    names = [(each["name"], each.get("max_uses")) for each in json.loads(request.body)["tools"]]
+    assert names == [("f", None), ("web_search", 3)]
+    assert request.dropped == ("web_search_options.search_context_size",)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from domain.catalog import Capability, Provider
-from providers.base import ChatCall
+from providers.base import ChatCall, EmbeddingCall
 from providers.openai import dialect
 from providers.openai.adapter import OpenAIAdapter
-from providers.openai.azure import AzureAdapter
+from providers.openai.azure import AzureAdapter, AzureEmbeddings
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -110,6 +110,11 @@ def test_azure_has_its_own_address_and_header(base_url: str, options: dict[str, 
     assert request.url == url
     assert (request.headers["api-key"], "Authorization" in request.headers) == ("sk-1", False)
     assert json.loads(request.body)["model"] == "my model"
+    embeddings = AzureEmbeddings(provider("azure", base_url=base_url, options=options, api_key="sk-1"))
+    request = embeddings.request(EmbeddingCall("my model", {"input": "x", "user": "u"}, ("x",)))
+    assert request.url == url.replace("chat/completions", "embeddings")
+    assert (request.headers["api-key"], "Authorization" in request.headers) == ("sk-1", False)
+    assert json.loads(request.body) == {"input": "x", "model": "my model"}
 
 
 def test_openrouter_gets_one_way_to_reason_and_is_asked_for_its_report() -> None:

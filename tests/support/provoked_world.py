@@ -1,0 +1,59 @@
+"""A running stack with faults of its own, for the errors that are provoked on it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx2
+import psycopg
+from psycopg import sql
+
+from db.engine import Database
+from db.writer import LedgerWriter
+from dev.postgres import EmbeddedPostgres
+from domain.sealing import Wrapping
+from tests.conftest import TEMPLATE
+from tests.support import provoked
+from tests.support.account_client import AccountClient
+from tests.support.bank import open_account
+from tests.support.doubles.paced import Paced
+from tests.support.provoked import SETTINGS, World
+from tests.support.stack import SECRET, Stack
+
+PROGRAM = "tests.support.faulty_api"
+
+
+@contextmanager
+def running(postgres: EmbeddedPostgres, upstream: Paced, state: Path) -> Iterator[Stack]:
+    name = f"provoked_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+    (state / "catalog.toml").write_text(provoked.catalog(upstream.url))
+    made = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=SETTINGS)
+    with made.running(PROGRAM) as process:
+        made.wait_ready(process)
+        yield made
+
+
+@asynccontextmanager
+async def opened(stack: Stack, upstream: Paced) -> AsyncIterator[World]:
+    upstream.release.clear()
+    database, clients = Database.open(stack.database_url, pool=2), list[httpx2.AsyncClient]()
+    async with LedgerWriter(stack.database_url) as ledger:
+
+        async def account(credits: int) -> AccountClient:
+            customer = await open_account(database, ledger, credits, Wrapping.of(SECRET))
+            headers = {"authorization": f"Bearer {customer.token}"}
+            clients.append(httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=60, verify=False))
+            return AccountClient(customer, clients[-1], database, ledger)
+
+        made = World(stack, upstream, account)
+        yield made
+        upstream.release.set()
+        await asyncio.gather(*made.running)
+    for client in clients:
+        await client.aclose()
+    await database.close()
