@@ -241,6 +241,7 @@ class PricedByTokens(Entry):
     credits_per_1k_audio_output: Price | None = None
     credits_per_1k_image_output: Price | None = None
     credits_per_1k_web_search: Price | None = None
+    credits_per_1k_request: Price | None = None
 
     def rates(self) -> dict[Meter, Decimal]:
         return _given(self, "credits_per_1k_")
@@ -259,6 +260,7 @@ class CostedByTokens(Entry):
     cost_per_1k_audio_output: Price | None = None
     cost_per_1k_image_output: Price | None = None
     cost_per_1k_web_search: Price | None = None
+    cost_per_1k_request: Price | None = None
 
     def rates(self) -> dict[Meter, Decimal]:
         return _given(self, "cost_per_1k_")

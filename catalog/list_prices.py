@@ -24,6 +24,7 @@ KEYS: Mapping[Meter, str] = {
     Meter.AUDIO_OUTPUT: "output_audio_mtok",
     Meter.IMAGE_OUTPUT: "output_image_mtok",
     Meter.WEB_SEARCH: "web_searches_kcount",
+    Meter.REQUEST: "requests_kcount",
 }
 """Names in the price data: `_mtok` is the price of a million tokens, `_kcount` of a thousand events."""
 
@@ -41,7 +42,8 @@ class ListPrice:
 
 
 FEES = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
-"""Fees that our meters cannot express. A model with one gets no list price: it would be too low."""
+"""Fees that our meters cannot express, or that depend on what a request searches for. A model with one gets no list
+price: it would not be what the vendor bills."""
 
 
 def find(provider: Provider, model: str, at: datetime, *, writes: bool = True) -> ListPrice | None:

@@ -30,6 +30,8 @@ class Meter(StrEnum):
     IMAGE_OUTPUT = "image_output"
     WEB_SEARCH = "web_search"
     """Calls of the provider's own web search."""
+    REQUEST = "request"
+    """Answers of the provider: one a call, whatever it asks for."""
 
 
 PARENTS: Mapping[Meter, Meter] = {
@@ -47,8 +49,10 @@ BASE = (Meter.INPUT, Meter.OUTPUT, Meter.CACHED_INPUT, Meter.CACHE_WRITE)
 CACHE_METERS = frozenset({Meter.CACHED_INPUT, Meter.CACHE_WRITE, Meter.CACHE_WRITE_1H})
 INPUT_METERS = CACHE_METERS | {Meter.INPUT, Meter.AUDIO_INPUT, Meter.IMAGE_INPUT}
 OUTPUT_METERS = frozenset({Meter.OUTPUT, Meter.AUDIO_OUTPUT, Meter.IMAGE_OUTPUT})
-MAX_PER_CALL: Mapping[Meter, int] = {Meter.WEB_SEARCH: 10}
+MAX_PER_CALL: Mapping[Meter, int] = {Meter.WEB_SEARCH: 10, Meter.REQUEST: 1}
 """What is not bounded by tokens: a hold pays for so many, and no more are billed."""
+ALWAYS = frozenset({*BASE, Meter.REQUEST})
+"""The meters that every call uses."""
 
 DEFAULT_SEARCHES = 5
 """Of a call whose client names no limit, where a provider takes one."""
@@ -127,7 +131,7 @@ class TokenPrices:
         return meter in self.rates
 
     def limited_to(self, meters: frozenset[Meter]) -> "TokenPrices":
-        """Without the meters, of those beyond `BASE`, that a call cannot use."""
+        """Without the meters, of those beyond `ALWAYS`, that a call cannot use."""
         others = {name: prices.limited_to(meters) for name, prices in self.service_tiers.items()}
         tiers = tuple(Tier(tier.above, _limited(tier.rates, meters)) for tier in self.tiers)
         return TokenPrices(_limited(self.rates, meters), tiers, others)
@@ -159,7 +163,7 @@ DEFAULT_TIER = "default"
 
 
 def _limited(rates: Rates, meters: frozenset[Meter]) -> Rates:
-    allowed = meters.union(BASE)
+    allowed = meters | ALWAYS
     return {name: value for name, value in rates.items() if name in allowed}
 
 

@@ -52,6 +52,8 @@ class Usage:
     """None: the provider says nothing of them."""
     image_input_tokens: int = 0
     image_output_tokens: int = 0
+    requests: int = 1
+    """Answers of the provider."""
     service_tier: str | None = None
     """The service tier that the answer says it was served by. None: it says nothing."""
 
@@ -65,11 +67,14 @@ PARTS: Mapping[Meter, str] = {
     Meter.AUDIO_OUTPUT: "audio_output_tokens",
     Meter.IMAGE_OUTPUT: "image_output_tokens",
     Meter.WEB_SEARCH: "web_searches",
+    Meter.REQUEST: "requests",
 }
 """Where `Usage` has the count of a meter, in the order in which they are taken from the whole."""
 
 
 _parts = attrgetter(*PARTS.values())
+_parts_of_some = attrgetter(*[name for meter, name in PARTS.items() if meter is not Meter.REQUEST])
+"""What most calls have none of."""
 
 
 def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
@@ -78,7 +83,7 @@ def counts(prices: TokenPrices, usage: Usage) -> dict[Meter, int]:
     A part without a price of its own is counted with its parent, and no part is more than is left of its whole.
     """
     whole = {Meter.INPUT: usage.input_tokens, Meter.OUTPUT: usage.output_tokens}
-    if not any(_parts(usage)):
+    if not any(_parts_of_some(usage)) and not prices.priced(Meter.REQUEST):
         return {meter: count for meter, count in whole.items() if count}
     totals = dict.fromkeys(Meter, 0)
     for meter, reported in zip(PARTS, _parts(usage), strict=True):

@@ -17,6 +17,7 @@ _OPENROUTER = {
     Meter.CACHE_WRITE: "input_cache_write",
     Meter.AUDIO_INPUT: "audio",
     Meter.WEB_SEARCH: "web_search",
+    Meter.REQUEST: "request",
 }
 """OpenRouter's names for what it prices."""
 

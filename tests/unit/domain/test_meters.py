@@ -58,13 +58,13 @@ def test_every_meter_has_a_catalog_key_a_cost_a_list_price_and_a_count() -> None
 def test_the_cost_is_the_sum_over_all_meters_rounded_up_once(
     priced: dict[str, Decimal], counted: list[int], searches: int
 ) -> None:
-    given_counts = dict(zip([meter for meter in Meter if meter is not Meter.WEB_SEARCH], counted, strict=True))
+    given_counts = dict(zip([meter for meter in Meter if meter not in MAX_PER_CALL], counted, strict=True))
     parts: dict[str, int] = {PARTS[meter]: count for meter, count in given_counts.items() if meter in PARTS}
     whole_in = sum(count for meter, count in given_counts.items() if meter in meters.INPUT_METERS)
     whole_out = sum(count for meter, count in given_counts.items() if meter in meters.OUTPUT_METERS)
     billed = usage((whole_in, whole_out), None, **parts, web_searches=searches)
     prices = TokenPrices(per_thousand(**priced))
-    counts: dict[Meter, int] = given_counts | {Meter.WEB_SEARCH: searches}
+    counts: dict[Meter, int] = given_counts | {Meter.WEB_SEARCH: searches, Meter.REQUEST: 1}
     assert pricing.counts(prices, billed) == {meter: count for meter, count in counts.items() if count}
     exact = sum((Fraction(priced[meter]) * count for meter, count in counts.items()), Fraction()) / 1000
     assert pricing.cost(prices, billed) == math.ceil(exact)
@@ -93,6 +93,15 @@ def test_the_cost_is_the_sum_over_all_meters_rounded_up_once(
 )
 def test_counts_are_disjoint_and_never_more_than_their_whole(billed: Usage, counts: dict[str, int]) -> None:
     assert pricing.counts(FULL, billed) == counts
+
+
+def test_a_fee_for_each_request_is_held_and_billed_once_whatever_is_asked_for() -> None:
+    fee = TokenPrices(per_thousand(input=Decimal(100), output=Decimal(100), request=Decimal(500_000)))
+    prices = fee.requested(None).limited_to(frozenset())
+    assert pricing.counts(prices, usage((10, 5))) == {"input": 10, "output": 5, "request": 1}
+    assert pricing.cost(prices, usage((0, 0))) == 500
+    assert pricing.bound(TextTerms(prices, "v", 1000, 900, 100, 1000), 10**9).amount == 100 + 10 + 500
+    assert pricing.counts(FULL, usage((10, 5))) == {"input": 10, "output": 5}
 
 
 def test_what_has_no_price_is_counted_with_its_parent_or_not_at_all() -> None:
