@@ -12,8 +12,8 @@ from tests.support.edge_requests import WIRES
 from tests.support.measured_server import MeasuredServer, measured
 from tests.support.stack import Stack, free_port
 
-MAX_SECONDS = 0.05
-"""CPU time of the event loop at a stretch."""
+MAX_CALLS = 200_000
+"""Calls of functions by the event loop at a stretch."""
 MANY, SMALL = 30_000, 1500
 """Parts of a large request, which is read in a thread, and of one of less than 64 KiB, which is not."""
 Attack = Callable[[int], dict[str, Any]]
@@ -95,7 +95,7 @@ async def test_no_request_keeps_the_loop(
         )
         assert answer is not None
         assert answer.status in (200, 400), (name, answer)
-        assert server.longest < MAX_SECONDS, (name, server.longest, server.where)
+        assert server.most_calls < MAX_CALLS, (name, server.most_calls, server.where)
 
 
 async def test_each_of_many_models_gives_the_loop_back(server: MeasuredServer, account: OpenAccount) -> None:
@@ -105,4 +105,4 @@ async def test_each_of_many_models_gives_the_loop_back(server: MeasuredServer, a
     answer = await edge_requests.send(server.port, chat.request(await account(10**9), orjson.dumps(body)))
     assert answer is not None
     assert answer.status == 200, answer
-    assert server.longest < MAX_SECONDS, server.where
+    assert server.most_calls < MAX_CALLS, server.where

@@ -1,9 +1,10 @@
-"""An API process within this one, whose event loop tells how long each callback kept it.
+"""An API process within this one, whose event loop counts the calls that each callback makes.
 
-CPU time of the loop's thread is measured: what a machine does beside has no part in it.
+Calls are counted and no time is taken: the same request makes the same number on any machine.
 """
 
 import asyncio
+import sys
 import threading
 import time
 from asyncio import events
@@ -25,16 +26,16 @@ from tests.support.stack import SECRET, Stack
 class MeasuredServer:
     port: int
     thread: int = 0
-    longest: float = 0.0
-    """Seconds of CPU of the longest callback since `begin`."""
+    most_calls: int = 0
+    """Calls of functions, Python's and C's, by the callback that made the most since `begin`."""
     where: str = field(default="", repr=False)
 
     def begin(self) -> None:
-        self.longest, self.where = 0.0, ""
+        self.most_calls, self.where = 0, ""
 
-    def note(self, handle: Any, seconds: float) -> None:
-        if seconds > self.longest:
-            self.longest, self.where = seconds, repr(handle)[:300]
+    def note(self, handle: Any, calls: int) -> None:
+        if calls > self.most_calls:
+            self.most_calls, self.where = calls, repr(handle)[:300]
 
 
 @contextmanager
@@ -74,8 +75,17 @@ def _measuring(run: Any, measuring: MeasuredServer) -> Any:
         if threading.get_ident() != measuring.thread:
             run(handle)
             return
-        began = time.thread_time()
-        run(handle)
-        measuring.note(handle, time.thread_time() - began)
+        calls = 0
+
+        def count(_: Any, event: str, __: Any) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            run(handle)
+        finally:
+            sys.setprofile(None)
+        measuring.note(handle, calls)
 
     return measured_run
