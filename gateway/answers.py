@@ -21,6 +21,7 @@ def completed(head: Head, choices: list[dict[str, Any]], beside: Mapping[str, An
         "created": head.created,
         "model": head.request.model,
         "choices": choices,
+        "system_fingerprint": None,  # OpenRouter's own client requires it
         **{name: beside[name] for name in ANSWER_FIELDS if name in beside},
         "usage": usage_object(usage),
     }

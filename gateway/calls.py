@@ -176,10 +176,10 @@ class Calls:
         if model.id != request.model:
             request = replace(request, model=model.id)
         request = extras.left_out(model, request)
-        model, terms = await self._model_and_terms(request, payer)
+        model, terms, taking = await self._model_and_terms(request, model, payer)
         wanted = request.preferences
-        strict = replace(request, strict=True) if wanted is not None and wanted.require_parameters else request
-        taking = await self._taking(strict, model)
+        if wanted is not None and wanted.require_parameters:
+            taking = await self._taking(replace(request, strict=True), model)
         routes = route_rules.native_first(self.router.ordered(model, taking), request.native)
         if wanted is not None or sort is not None:
             wanted = wanted or preferences.NONE
@@ -249,12 +249,15 @@ class Calls:
             await self.void(call)
             raise
 
-    async def _model_and_terms(self, request: ModelCall, payer: Admitted | None) -> tuple[Model, TextTerms]:
-        model = completions.with_routes_for(self.model(request.model), request)
+    async def _model_and_terms(
+        self, request: ModelCall, model: Model, payer: Admitted | None
+    ) -> tuple[Model, TextTerms, tuple[Route, ...]]:
+        """Return the model with the routes for the request, what it may cost, and the routes that may answer it."""
+        model = completions.with_routes_for(model, request)
         embeddings.require_modality(model, request)
         prices = await self._large(request, partial(prices_of, request, model, payer))
-        await self._taking(request, model)
-        return model, self._terms(model, prices, request, await self._input_tokens(request, model))
+        taking = await self._taking(request, model)
+        return model, self._terms(model, prices, request, await self._input_tokens(request, model)), taking
 
     async def _taking(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
         """`_routes`, of a large request in a thread: each route's adapter translates it."""

@@ -10,9 +10,9 @@ from providers.base import NativeRequest
 
 def of_class(routes: Sequence[Route], required: PrivacyClass, model: str) -> tuple[Route, ...]:
     """Return the routes that keep as little as `required` says. Raises `RequestInvalid` if there is none."""
-    kept = tuple(route for route in routes if route.privacy.covers(required))
-    if kept:
-        return kept
+    allowed = tuple(route for route in routes if route.privacy.covers(required))
+    if allowed:
+        return allowed
     raise RequestInvalid(
         f"The model '{model}' has no route of the privacy class '{required}' here. GET /v1/models lists the classes.",
         param="privacy",

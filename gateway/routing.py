@@ -288,7 +288,7 @@ def _pause(error: GatewayError, chance: float) -> float:
 async def first_answer(attempts: Attempts, faults: RouteFaults, ask: Callable[[Attempt], Awaitable[T]]) -> T:
     """Return the first attempt's answer that succeeds. Raises the `GatewayError` of the last attempt."""
     attempt = attempts.next()
-    error: GatewayError = UpstreamError()
+    error: GatewayError | None = None
     while attempt is not None:
         try:
             if attempt.pause and not await attempts.wait(attempt.pause):
@@ -301,7 +301,7 @@ async def first_answer(attempts: Attempts, faults: RouteFaults, ask: Callable[[A
             attempts.abandoned()
             raise
         attempt = attempts.after(error)
-    raise error from None
+    raise error or UpstreamError() from None
 
 
 def _where(fault: Exception) -> str:

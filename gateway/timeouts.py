@@ -1,6 +1,5 @@
 """The timeouts of an attempt: the deployment's, with what the catalog says of the provider and the route."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from domain.catalog import Route
@@ -27,4 +26,4 @@ def of_whole(timeouts: Timeouts, route: Route, output_tokens: int) -> Timeouts:
     streamed = of_stream(timeouts, route)
     writing = timedelta(seconds=output_tokens / WHOLE_TOKENS_PER_SECOND)
     first_byte = min(streamed.first_byte + writing, streamed.total)
-    return replace(streamed, first_byte=first_byte, idle=max(first_byte, streamed.idle))
+    return Timeouts(streamed.connect, first_byte, max(first_byte, streamed.idle), streamed.total)

@@ -116,6 +116,8 @@ class UpstreamStream:
             return
         if self._status != 200:
             self._error_body += data[: MAX_ERROR_BYTES - len(self._error_body)]
+            if len(self._error_body) == MAX_ERROR_BYTES:  # enough to know what it means: it may never end
+                self.end()
             return
         size = len(data)
         self._silent += size

@@ -141,9 +141,11 @@ class _Collected:
     def end(self) -> None:
         if not self.whole.done():
             self.whole.set_result((self._status, self._headers, b"".join(self._parts)))
+        self._parts.clear()
 
     def fail(self, error: GatewayError) -> None:
         if self._status and isinstance(error, UpstreamError):
             error.status = self._status
+        self._parts.clear()  # the error's traceback refers to this object, until garbage is collected
         if not self.whole.done():
             self.whole.set_exception(error)

@@ -28,7 +28,7 @@ RETAINED = ("x-zero-data-retention", "false")
 NONE = Signal()
 """For vendors without a signal in the request. A contract or a switch in their console decides."""
 STORE = Signal({"store": False})
-"""OpenAI and Azure (chat, Responses), Gemini (generateContent, its OpenAI-compatible endpoint), Fireworks, xAI."""
+"""OpenAI and Azure (chat, Responses), Gemini (generateContent, and its OpenAI-compatible endpoint)."""
 OPENROUTER = Signal({"provider": {"data_collection": "deny", "zdr": True}})
 OF_KIND: Mapping[str, Signal] = {
     "openai": NONE,  # any server: many answer 400 to a field that they do not know; `store` is a capability

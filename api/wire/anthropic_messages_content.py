@@ -83,11 +83,11 @@ def _document(block: Mapping[str, Any], at: str) -> list[dict[str, Any]]:
         blocks = listed(source.get("content"), inner)
         within = [part for block, place in blocks for part in parts(block, place, ("text", "image"))]
         return [*({"type": "text", "text": text} for text in heading), *within]
-    found: list[dict[str, Any]] = [{"type": "text", "text": context}] if context else []
+    before: list[dict[str, Any]] = [{"type": "text", "text": context}] if context else []
     if kind == "url":
-        return [*found, {"type": "document_url", "document_url": values.text(source, "url", where), **marker}]
+        return [*before, {"type": "document_url", "document_url": values.text(source, "url", where), **marker}]
     data = _data_url(values.word(source, "media_type", where, ("application/pdf",)), source, where)
-    return [*found, {"type": "file", "file": {"filename": title or "document.pdf", "file_data": data}, **marker}]
+    return [*before, {"type": "file", "file": {"filename": title or "document.pdf", "file_data": data}, **marker}]
 
 
 def _search_result(block: Mapping[str, Any], at: str) -> list[dict[str, Any]]:

@@ -42,7 +42,8 @@ ENDPOINTS: Mapping[Modality, tuple[str, ...]] = {
 
 
 def listing(models: Iterable[Model], exchange: ExchangeRate) -> dict[str, Any]:
-    return {"object": "list", "data": [entry(model, exchange) for model in models]}
+    data = [entry(model, exchange) for model in models]
+    return {"object": "list", "data": data, "total_count": len(data), "links": {"next": None}}
 
 
 def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "zero_retention": model.zero_retention,
         "tags": list(model.tags),
         "supported_parameters": list(model.parameters),
+        "canonical_slug": model.id,
         "endpoints": list(ENDPOINTS[model.modality]),
         "context_length": model.context_window,
         "architecture": _architecture(model),
@@ -75,6 +77,9 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
             "is_moderated": False,
         },
         "per_request_limits": None,
+        "default_parameters": None,
+        "supported_voices": None,
+        "links": {"details": f"/v1/models/{model.id}"},
     }
 
 

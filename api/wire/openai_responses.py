@@ -39,7 +39,7 @@ _PASSED = frozenset(
 """Fields that are the same in a chat."""
 _OF_THE_CALLER = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key"})
 """Fields that the answer repeats. No provider is sent them."""
-_KEPT = _OF_THE_CALLER | {"model", "store", "prompt_cache_retention", "client_metadata"}
+_NOT_SENT = _OF_THE_CALLER | {"model", "store", "prompt_cache_retention", "client_metadata"}
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "instructions": (str,),
     "text": (dict,),
@@ -105,7 +105,7 @@ def parse(body: dict[str, Any]) -> ModelCall:
         raise
     if body.get("truncation") == "disabled":
         body = {name: value for name, value in body.items() if name != "truncation"}
-    rest = {name: body[name] for name in body.keys() - _TRANSLATED - _PASSED - _KEPT if body[name] is not None}
+    rest = {name: body[name] for name in body.keys() - _TRANSLATED - _PASSED - _NOT_SENT if body[name] is not None}
     native = {name: value for name, value in body.items() if name not in NEVER_SENT}
     return ModelCall(
         model=call.model,

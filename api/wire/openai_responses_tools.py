@@ -62,14 +62,14 @@ class Called:
 
 def called(body: Mapping[str, Any]) -> Mapping[str, Called]:
     """The tools of a request whose names or calls are others in a chat, by their names there."""
-    found: dict[str, Called] = {}
+    by_name: dict[str, Called] = {}
     for tool in body.get("tools") or ():
         namespace = tool["name"] if tool.get("type") == "namespace" else None
         for each in tool["tools"] if namespace else (tool,):
             custom = each.get("type") == "custom"
             if namespace or custom:
-                found[function_name(each["name"], namespace)] = Called(each["name"], namespace, custom)
-    return found
+                by_name[function_name(each["name"], namespace)] = Called(each["name"], namespace, custom)
+    return by_name
 
 
 def function_name(name: str, namespace: object) -> str:

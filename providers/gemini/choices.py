@@ -33,6 +33,7 @@ class Choice:
         self.sources = Annotations()
         self._seed = seed
         self._calls: ToolCalls | None = None
+        self._ids: set[str] = set()
         self._text = bytearray()
         self._details = 0
         self._reason: str | None = None
@@ -107,7 +108,11 @@ class Choice:
         if self._calls is None:
             self._calls = ToolCalls(f"{response_id}:{self._seed}")
         function = {"name": call.get("name"), "arguments": call.get("args") or {}}
-        completed = self._calls.complete({"id": call.get("id"), "type": "function", "function": function})
+        given = call.get("id")
+        own = given if isinstance(given, str) and given not in self._ids else None  # each call is whole
+        whole = {"index": len(self._calls), "id": own, "type": "function", "function": function}
+        completed = self._calls.complete(whole)
+        self._ids.add(completed["id"])
         if isinstance(signature, str) and signature:
             completed["extra_content"] = signatures.extra_content(signature)
         delta.append("tool_calls", completed)

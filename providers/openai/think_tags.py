@@ -110,8 +110,8 @@ class ThinkTags:
         content = delta.get("content")
         if not content:
             return dict(delta)
-        thoughts, said = self._splitters.setdefault(choice["index"], Splitter()).feed(content)
-        return _of(thoughts, said) | {name: value for name, value in delta.items() if name != "content"}
+        thoughts, answer = self._splitters.setdefault(choice["index"], Splitter()).feed(content)
+        return _of(thoughts, answer) | {name: value for name, value in delta.items() if name != "content"}
 
     def _rest(self, indexes: tuple[int, ...]) -> Iterator[ProviderEvent]:
         """Give what is held of choices that end here."""
@@ -138,5 +138,5 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(content, str) or not content.lstrip(_BLANK).startswith(OPENING):
         return message
     splitter = Splitter()
-    thoughts, said = (first + last for first, last in zip(splitter.feed(content), splitter.end(), strict=True))
-    return {**message, "reasoning_content": thoughts, "content": said}
+    thoughts, answer = (first + last for first, last in zip(splitter.feed(content), splitter.end(), strict=True))
+    return {**message, "reasoning_content": thoughts, "content": answer}

@@ -52,9 +52,9 @@ def within(call: ChatCall, event: Any) -> GatewayError:
     detail = error if isinstance(error, Mapping) else value if isinstance(value, Mapping) else {}
     code = str(detail.get("code"))
     status = _STATUS.get(code, 400 if code.startswith(("invalid_image", "image_")) else 502)
-    told = {name: detail.get(name) for name in ("code", "message", "param", "type")}
+    reported = {name: detail.get(name) for name in ("code", "message", "param", "type")}
     fields = call.native.body if call.native is not None and is_native(call) else {"input": (), **call.body}
-    body = orjson.dumps(repaired({"error": told}))
+    body = orjson.dumps(repaired({"error": reported}))
     return _named(call, errors.of(status, {}, body, fields))
 
 

@@ -120,15 +120,15 @@ def _text(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _reasoning(given: Mapping[str, Any]) -> dict[str, Any]:
     """A summary is requested where the client asks for reasoning in OpenRouter's words."""
-    asked = given.get("reasoning")
-    asked = asked if isinstance(asked, dict) else {}
+    form = given.get("reasoning")
+    form = form if isinstance(form, dict) else {}
     reasoning: dict[str, Any] = {}
-    effort = given.get("reasoning_effort") or asked.get("effort")
+    effort = given.get("reasoning_effort") or form.get("effort")
     if effort is not None:
         reasoning["effort"] = effort
-    if asked.get("summary") is not None:
-        reasoning["summary"] = asked["summary"]
-    elif given.get("include_reasoning") or (asked and not asked.get("exclude") and asked.get("enabled") is not False):
+    if form.get("summary") is not None:
+        reasoning["summary"] = form["summary"]
+    elif given.get("include_reasoning") or (form and not form.get("exclude") and form.get("enabled") is not False):
         reasoning["summary"] = "auto"
     return {"reasoning": reasoning} if reasoning else {}
 

@@ -123,6 +123,29 @@ def test_a_failure_that_is_no_error_object(name: str) -> None:
         answer("openai", FAILURES[name], 7)
 
 
+MALFORMED = {
+    "a name that is no text": ("gemini", gemini.events(gemini.response(gemini.function([{}])), gemini.ENDED)),  # type: ignore[arg-type]  # that is the point
+    "a second call without a name": (
+        "gemini",
+        gemini.events(gemini.response(gemini.function("f"), {"functionCall": {}}), gemini.ENDED),
+    ),
+    "a call that comes twice": (
+        "gemini",
+        gemini.events(gemini.response(*[gemini.function("f", {}, "c1")] * 2), gemini.ENDED),
+    ),
+    "an item of no kind": (
+        "openai_responses",
+        responses.events(responses.added({"type": {"a": 1}}), responses.COMPLETED),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_is_malformed_ends_as_an_answer_or_as_an_error_of_ours(name: str) -> None:
+    kind, raw = MALFORMED[name]
+    assert answer(kind, raw, 7).body["choices"][0]["finish_reason"] in ("stop", "tool_calls")
+
+
 @pytest.mark.parametrize("place", ["beside", "choice", "x_groq"])
 def test_where_a_whole_answer_has_its_usage(place: str) -> None:
     choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}

@@ -107,6 +107,8 @@ def test_dollars_follow_the_exchange(catalog: Catalog) -> None:
 
 def test_the_list_is_json_and_shows_no_key(catalog: Catalog) -> None:
     listing = models.listing(catalog.active_models(), catalog.exchange)
+    assert (listing["total_count"], listing["links"]) == (len(listing["data"]), {"next": None})
+    assert {each["canonical_slug"] for each in listing["data"]} == {each["id"] for each in listing["data"]}
     written = orjson.dumps(listing)
     assert listing["object"] == "list"
     assert [model["id"] for model in listing["data"]] == [model.id for model in catalog.active_models()]
