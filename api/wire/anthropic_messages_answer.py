@@ -32,6 +32,8 @@ ERROR_TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+CUSTOM_INPUT = "input"
+"""The field of an input that has the text of a call of a custom tool."""
 REFUSED = {"type": "refusal", "category": None, "explanation": None}
 _REASONING = ("reasoning_content", "reasoning")
 
@@ -134,13 +136,17 @@ def _thoughts(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def tool_use(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate a call of a tool. Arguments that are no JSON object, as when they were cut off, are left out."""
-    inner = call.get("function") or call.get("custom") or {}
+    """Translate a call of a tool. Arguments that are no JSON object, as when they were cut off, are left out.
+
+    A custom tool is called with a text. Here an input is an object, which has the text as its one field.
+    """
+    custom = call.get("custom")
+    inner = call.get("function") or custom or {}
     return {
         "type": "tool_use",
         "id": call.get("id"),
         "name": inner.get("name"),
-        "input": _arguments(inner.get("arguments")),
+        "input": {CUSTOM_INPUT: inner.get("input") or ""} if custom else _arguments(inner.get("arguments")),
         "caller": {"type": "direct"},
     }
 

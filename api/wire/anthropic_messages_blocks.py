@@ -16,6 +16,7 @@ from api.wire import anthropic_messages_reasoning as reasoning
 Event = Callable[..., bytes]
 _MARK = re.compile(r'[{}\[\]"]|\\.?', re.DOTALL)
 """What may change how deep a text is in JSON. A backslash takes the next character with it."""
+_CUSTOM_BEGINS, _CUSTOM_ENDS = f'{{"{answer.CUSTOM_INPUT}":"', '"}'
 
 
 @dataclass(slots=True, eq=False)
@@ -27,11 +28,13 @@ class _Block:
     waiting: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """Deltas that were not written yet."""
     arguments: "_Arguments" = field(default_factory=lambda: _Arguments(), repr=False)
+    custom: bool = False
+    """It calls a custom tool: its text is written as one string of a JSON object."""
 
     @property
     def complete(self) -> bool:
         """Tell whether nothing more of it can come. The arguments of a tool are complete when they are JSON."""
-        return self.content["type"] != "tool_use" or self.arguments.complete
+        return self.content["type"] != "tool_use" or (self.arguments.complete and not self.custom)
 
 
 class _Arguments:
@@ -123,13 +126,17 @@ class Blocks:
             block = self._tools.get(place)
             if block is None:
                 self._seal()
-                block = self._tools[place] = _Block(place, {**answer.tool_use(call), "input": {}})
+                started = {**answer.tool_use(call), "input": {}}
+                block = self._tools[place] = _Block(place, started, custom="custom" in call)
                 self._queue.append(block)
                 yield from self._advance()
-            text = inner.get("arguments") or inner.get("input")
+                if block.custom:
+                    yield from self._say(block, _json_part(_CUSTOM_BEGINS))
+            text = inner.get("input") if block.custom else inner.get("arguments")
             if isinstance(text, str) and text:
-                block.arguments.add(text)
-                yield from self._say(block, {"type": "input_json_delta", "partial_json": text})
+                part = orjson.dumps(text)[1:-1].decode() if block.custom else text
+                block.arguments.add(part)
+                yield from self._say(block, _json_part(part))
 
     def _seal(self) -> None:
         sealed, self._sealed = self._sealed, []
@@ -165,6 +172,12 @@ class Blocks:
 
     def _close(self) -> Iterator[bytes]:
         if self._open is not None:
+            if self._open.custom:
+                yield self._event("content_block_delta", index=self._index, delta=_json_part(_CUSTOM_ENDS))
             self._open = None
             yield self._event("content_block_stop", index=self._index)
             self._index += 1
+
+
+def _json_part(text: str) -> dict[str, Any]:
+    return {"type": "input_json_delta", "partial_json": text}

@@ -221,6 +221,23 @@ def test_a_call_without_arguments_and_one_that_was_cut_off() -> None:
     assert [(block["id"], block["input"], block["json"]) for block in blocks] == [("a", {}, ""), ("b", {}, '{"cut')]
 
 
+@pytest.mark.parametrize("given", [['a"b\\', "\n{é}"], []])
+def test_a_custom_tools_text_is_in_the_input_whole_and_streamed(given: list[str]) -> None:
+    first = {"index": 0, "id": "a", "type": "custom", "custom": {"name": "own", "input": ""}}
+    more = [{"tool_calls": [{"index": 0, "custom": {"input": text}}]} for text in given]
+    deltas: list[dict[str, Any]] = [{"tool_calls": [first]}, *more, called(1, "{}", id="b")]
+    streaming = blocks_of(streamed(parsed(), *deltas, finish="tool_calls"))
+    assert [(block["id"], json.loads(block["json"])) for block in streaming] == [
+        ("a", {"input": "".join(given)}),
+        ("b", {}),
+    ]
+    whole_call = {**first, "custom": {"name": "own", "input": "".join(given)}}
+    choice = {"index": 0, "message": {"content": None, "tool_calls": [whole_call]}, "finish_reason": "tool_calls"}
+    body = {"id": "chatcmpl-1", "model": "m", "choices": [choice]}
+    (block,) = json.loads(WIRE.whole(CompletedAnswer(body, b"", request=parsed()), BILL))["content"]
+    assert (block["name"], block["input"]) == ("own", {"input": "".join(given)})
+
+
 THINKS = {"thinking": {"type": "adaptive"}}
 
 
