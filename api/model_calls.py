@@ -56,12 +56,12 @@ async def count_input(resources: Resources, request: Request, caller: Caller, pa
     """Count the input of the call in a request's body, however long it is. Nothing is held, and nothing is sent."""
     call = await of_request(resources, request, await json_object(request), parse)
     with in_the_words_of(call):
-        model = resources.calls.model(call.model)
+        model = resources.calls.selection.model(call.model)
         if not caller.may_call(model.id):
             raise ModelNotFound(call.model)
         if model.modality is not Modality.TEXT:
             raise RequestInvalid(f"The model '{model.id}' does not chat: it makes {model.modality}.", param="model")
-        return (await resources.calls.input_tokens(call, model)).count
+        return (await resources.calls.inputs.of(call, model)).count
 
 
 @contextmanager

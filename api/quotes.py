@@ -104,7 +104,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
 async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, caller: Caller) -> _PricedCall:
     rest, _ = routing_fields.split(parsed)
     name = rest.get("model")
-    model = resources.calls.model(name) if isinstance(name, str) and name else None
+    model = resources.calls.selection.model(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
         priced = resources.jobs.price(_job_request(kind, parsed, await deps.ordering(http, caller)))

@@ -64,6 +64,12 @@ EMBEDDING = _OTHER
 """Of every vendor: OpenAI counts with an older table here, others with one of their own."""
 
 
+_INLINE = frozenset({"file_data", "filename"})
+_OLDER_PDF = ("data:text/pdf", "data:text/x-pdf")
+_PACKED = (".pdf", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".zip", ".doc", ".xls", ".ppt", ".pages")
+"""How the names of files end whose text is longer than their bytes."""
+
+
 def family(vendor: str) -> Family:
     return _FAMILIES.get(vendor, _OTHER)
 
@@ -79,13 +85,14 @@ def _by_bytes(text: str) -> int:
 
 
 def _is_text(part: Mapping[str, Any]) -> bool:
-    """Tell whether a file is text by what is said of it, so that no vendor takes it for a PDF."""
+    """Tell whether a file is text by all that is said of it, so that no vendor takes it for a PDF or unpacks it."""
     file = part.get("file")
-    if not isinstance(file, Mapping):
+    if not isinstance(file, Mapping) or not {name for name in file if file[name] is not None} <= _INLINE:
         return False
     data, name = file.get("file_data"), file.get("filename")
-    named_otherwise = isinstance(name, str) and name.strip().lower().endswith(".pdf")
-    return isinstance(data, str) and data.startswith("data:text/") and not named_otherwise
+    named_otherwise = isinstance(name, str) and name.strip().lower().endswith(_PACKED)
+    is_text = isinstance(data, str) and data.startswith("data:text/") and not data.startswith(_OLDER_PDF)
+    return is_text and not named_otherwise
 
 
 def _bytes_of(part: Mapping[str, Any], kind: str, name: str) -> int:

@@ -196,9 +196,9 @@ class Call:
         """What the client hears of the fields that this request to a provider leaves out."""
         self.dropped = dropped_of(self.request, self.model, request)
 
-    def require_unretained(self, request: UpstreamRequest, headers: Headers) -> None:
+    def require_unretained(self, retained: tuple[str, str], headers: Headers) -> None:
         """Raise `RetentionDenied` if the provider says that it keeps this call, and it must not."""
-        name, value = request.retained
+        name, value = retained
         if not name or headers.get(name, "").strip().lower() != value:
             return
         self.attempts.retained()

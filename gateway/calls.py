@@ -11,37 +11,34 @@ from uuid import UUID
 
 import structlog
 
-from domain import pricing, tokens
 from domain.caller import AnyCaller
-from domain.catalog import Catalog, Model, Route
+from domain.catalog import Catalog, Route
 from domain.errors import (
-    ContextLengthExceeded,
     GatewayError,
     InsufficientCredits,
-    ModelNotFound,
-    RequestInvalid,
     ServiceUnavailable,
     UpstreamError,
 )
-from domain.key_rules import NO_RULES, KeyRules
+from domain.key_rules import NO_RULES
 from domain.limits import Limits
-from domain.meters import TokenPrices
 from domain.operations import Extend, Operation, Refund, Reserve, Settle, Void
 from domain.pricing import TextTerms
 from domain.privacy import PrivacyClass
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import charges, completions, embeddings, extras, preferences, route_rules
+from gateway import charges
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
-from gateway.call import Call, adapter_call, dropped_of, route_call
-from gateway.candidates import Candidate, prices_of, together, under
-from gateway.fair_turns import FairTurns, Result
+from gateway.call import Call
+from gateway.candidates import Candidate, together, under
+from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
 from gateway.ids import new_id
+from gateway.input_counts import InputCounts
 from gateway.produced_output import ProducedOutput
 from gateway.routing import RouteFaults, Router
 from gateway.saved_turns import ConversationTurns
+from gateway.selection import Selection
 from gateway.streams import ClientSink, Stream
 from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import ModelCall, StreamWriter
@@ -55,7 +52,6 @@ EXTENSION = 256
 """Output tokens per choice by which a hold is extended at least, if the credits allow it."""
 SETTLE_SECONDS = 10.0
 """How long a stopping process waits for its last settlements. The sweeper ends the holds that are left."""
-_DEFAULT_OUTPUT = 4096
 
 
 class Ledger(Protocol):
@@ -86,6 +82,8 @@ class Calls:
         self.router = Router()
         self.abandoned = AbandonedStreams()
         self.unsupported = UnsupportedFields()
+        self.inputs = InputCounts(count, self.turns)
+        self.selection = Selection(catalog, upstream, self.inputs, self.router, self.unsupported)
         self.live: dict[UUID, Call] = {}
         self.unbilled_output = 0
         """Output tokens above the limit that was sent. Nobody is charged for them."""
@@ -116,13 +114,13 @@ class Calls:
             model=first.model.id,
             others=tuple(other.model.id for other in candidates[1:]),
             pro_only=any(candidate.model.pro_only for candidate in candidates),
-            unroutable=partial(self._unroutable, candidates),
+            unroutable=partial(self.selection.unroutable, candidates),
         )
         reserved = await self.ledger.ask(reserve)
         if isinstance(reserved, Replay):
             return reserved
         assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
-        able = under(candidates, reserved.rules, self._routes) if reserved.rules != NO_RULES else candidates
+        able = under(candidates, reserved.rules, self.selection.routes) if reserved.rules != NO_RULES else candidates
         first = able[0]
         call = Call(
             request=first.request,
@@ -147,46 +145,11 @@ class Calls:
     async def candidates(self, request: ModelCall, payer: Admitted | None = None) -> list[Candidate]:
         """Return the models that may answer, the preferred one first, with what each may use. Holds nothing.
 
-        Raises `InsufficientCredits` before it counts a large request that `payer` cannot pay for in any case,
-        `ModelNotFound` for a name that is no model's, and the first other error if none may.
+        Raises what `Selection.candidates` raises.
         """
         if self.conversation_turns is not None and request.save_options is not None:
             request = await self.conversation_turns.continued(request)
-        names = request.preferences.models if request.preferences is not None else ()
-        if not names:
-            return [await self._candidate(request, request.model, payer)]
-        able, errors = dict[str, Candidate](), list[GatewayError]()
-        for name in (request.model, *names):
-            await asyncio.sleep(0)  # each counts the input: others have their turn in between
-            try:
-                candidate = await self._candidate(request, name, payer)
-                able.setdefault(candidate.model.id, candidate)
-            except ModelNotFound:
-                raise ModelNotFound(name, "models" if name in names else "model") from None
-            except GatewayError as error:
-                errors.append(error)
-        if not able:
-            raise errors[0]
-        return list(able.values())
-
-    async def _candidate(self, request: ModelCall, name: str, payer: Admitted | None) -> Candidate:
-        """Raises what prevents a call of this model: it does not exist, does not take the request, or has no route."""
-        catalog = self._catalog()
-        model, sort = preferences.named(catalog, name)
-        if model.id != request.model:
-            request = replace(request, model=model.id)
-        request = extras.left_out(model, request)
-        model, terms, taking = await self._model_and_terms(request, model, payer)
-        wanted = request.preferences
-        if wanted is not None and wanted.require_parameters:
-            taking = await self._taking(replace(request, strict=True), model)
-        routes = route_rules.native_first(self.router.ordered(model, taking), request.native)
-        if wanted is not None or sort is not None:
-            wanted = wanted or preferences.NONE
-            preferences.require_price(catalog, model, terms, wanted)
-            wanted = wanted if sort is None or wanted.sort else replace(wanted, sort=sort)
-            routes = preferences.chosen(routes, wanted, self.router.states.of)
-        return Candidate(request, model, terms, routes)
+        return await self.selection.candidates(request, payer)
 
     async def _replayed(self, reserve: Reserve) -> Replay:
         """Return the answer of an earlier call. Raises the error for which this one cannot be made, if there is none.
@@ -232,10 +195,6 @@ class Calls:
                 raise UpstreamError
         return self.upstream(provider.name)
 
-    def model(self, name: str) -> Model:
-        """Find an active model, by its id or with the order that it is to be routed by. Raises `ModelNotFound`."""
-        return preferences.named(self._catalog(), name)[0]
-
     async def _keep(self, call: Call, new: Sequence[Mapping[str, Any]]) -> None:
         """Prepare to keep the call, if it is to be saved. If that fails, the call ends before anything is sent."""
         options, reserved = call.request.save_options, call.reserved
@@ -248,82 +207,6 @@ class Calls:
         except BaseException:
             await self.void(call)
             raise
-
-    async def _model_and_terms(
-        self, request: ModelCall, model: Model, payer: Admitted | None
-    ) -> tuple[Model, TextTerms, tuple[Route, ...]]:
-        """Return the model with the routes for the request, what it may cost, and the routes that may answer it."""
-        model = completions.with_routes_for(model, request)
-        embeddings.require_modality(model, request)
-        prices = await self._large(request, partial(prices_of, request, model, payer))
-        taking = await self._taking(request, model)
-        return model, self._terms(model, prices, request, await self._input_tokens(request, model)), taking
-
-    async def _taking(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
-        """`_routes`, of a large request in a thread: each route's adapter translates it."""
-        routes = partial(self._routes, request, model)
-        return routes() if request.needed == frozenset() else await self._large(request, routes)
-
-    async def _large(self, request: ModelCall, work: Callable[[], Result]) -> Result:
-        """Do work that reads all of a request: of a large one in a thread, in its account's turn."""
-        return await self.turns.run_large(request.big, request.admitted and request.admitted.account_id, work)
-
-    def _routes(self, request: ModelCall, model: Model) -> tuple[Route, ...]:
-        """Return the routes that may answer. Raises `RequestInvalid` if none may."""
-        kept = [route for route in model.routes if self.router.states.covers(route, request.privacy)]
-        routes = route_rules.of_class(kept, request.privacy, model.id)
-        return route_rules.taking_all(routes, partial(self._dropped, request, model), request.needed)
-
-    def _unroutable(self, candidates: Sequence[Candidate], rules: KeyRules) -> RequestInvalid | None:
-        try:
-            under(candidates, rules, self._routes)
-        except RequestInvalid as error:
-            return error
-        return None
-
-    def _dropped(self, request: ModelCall, model: Model, route: Route) -> tuple[str, ...]:
-        limit = request.output_limit or model.max_output_tokens or _DEFAULT_OUTPUT
-        call = adapter_call(request, model, route, limit, self.unsupported.of(route))
-        return dropped_of(request, model, route_call(call, self.upstream(route.provider.name)).request())
-
-    def _terms(self, model: Model, prices: TokenPrices, request: ModelCall, counted: InputTokens) -> TextTerms:
-        if request.embedding is not None:
-            return TextTerms(prices, model.prices.version, counted.bound, counted.count, output_limit=0, model_limit=0)
-        size = model.context_window or pricing.MAX_TOKENS
-        window = max(1, size - (counted.count if counted.longest is None else counted.longest))
-        model_limit = min(model.max_output_tokens or _DEFAULT_OUTPUT, window)
-        limit = None if request.output_limit is None else min(request.output_limit, model_limit)
-        return TextTerms(
-            prices=prices,
-            version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, size * request.inputs), extras.reread(model, request)),
-            input_count=counted.count,
-            output_limit=limit,
-            model_limit=model_limit,
-            choices=request.choices,
-        )
-
-    async def _input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
-        counted = await self.input_tokens(request, model)
-        if request.embedding is None and model.context_window is not None and counted.least > model.context_window:
-            remedy = " Begin a new conversation, or choose a model that reads more." if request.continues else ""
-            raise ContextLengthExceeded(
-                f"The input has about {counted.count} tokens; the context window of this model is "
-                f"{model.context_window} tokens (context_length_exceeded).{remedy}"
-            )
-        return counted
-
-    async def input_tokens(self, request: ModelCall, model: Model) -> InputTokens:
-        """Count the input, a large one in a thread."""
-
-        def count() -> InputTokens:
-            if request.embedding is not None:
-                return embeddings.input_tokens(request.embedding, model, self.count, request.body)
-            if request.completion is not None:
-                return completions.input_tokens(request, model, self.count)
-            return tokens.of_request(request.body, self.count, family=model.vendor, beside=request.native_only)
-
-        return await self._large(request, count)
 
     async def settle(self, call: Call, charge: events.Settle) -> Closed:
         """Charge the call, once. Raises if it is not known to be committed: then the client must get an error.

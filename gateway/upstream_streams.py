@@ -27,8 +27,6 @@ LOOP_SHARE = 0.25
 """The share of this process's time that one stream may take. A provider that sends faster is read more slowly."""
 LOOP_BURST_SECONDS = 0.1
 
-_NOT_SENT = UpstreamRequest("", {}, b"")
-
 
 class Listener(Protocol):
     """Receives the events. Its methods never raise."""
@@ -52,7 +50,7 @@ class UpstreamStream:
         self._upstream: ChatUpstream | None = None
         self._chat: ChatCall | None = None
         self._decoder: StreamDecoder | None = None
-        self._sent = _NOT_SENT
+        self._retained = ("", "")
         self._exchange: UpstreamCall | None = None
         self._status = 0
         self._headers: Headers = {}
@@ -96,7 +94,7 @@ class UpstreamStream:
 
     def _send(self, request: UpstreamRequest) -> None:
         assert self._upstream is not None  # noqa: S101  # it was found before
-        self._sent = request
+        self._retained = request.retained
         self._call.note_dropped(request)
         timeouts = self._call.timeouts(of_stream(self._upstream.timeouts, self._route))
         self._exchange = self._upstream.transport.open(request, timeouts, self, self._account)
@@ -106,7 +104,7 @@ class UpstreamStream:
     def head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
         try:
-            self._call.require_unretained(self._sent, headers)
+            self._call.require_unretained(self._retained, headers)
         except GatewayError as error:
             self.fail(error)
             return

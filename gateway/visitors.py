@@ -104,7 +104,7 @@ class Visitors:
         return Allowance(self.rules.messages_day, used, visitors.end_of(day))
 
     def _is_free(self, name: str) -> bool:
-        return visitors.may_call(self._calls.model(name))
+        return visitors.may_call(self._calls.selection.model(name))
 
     @asynccontextmanager
     async def message(

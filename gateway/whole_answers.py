@@ -116,7 +116,7 @@ async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall, request: U
     exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole
-        call.require_unretained(request, headers)
+        call.require_unretained(request.retained, headers)
     finally:
         exchange.close()
     if status != 200:

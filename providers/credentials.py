@@ -195,13 +195,17 @@ class _TokenSink:
         except orjson.JSONDecodeError:
             answer = None
         match answer:
-            case {"access_token": str(token), "expires_in": int() | float() as seconds} if token.isprintable():
+            case {"access_token": str(token), "expires_in": int() | float() as seconds} if _can_be_sent(token):
                 self._transport.minted(token, float(seconds))
             case _:
                 self._transport.not_minted(_without_token(401 if 400 <= self._status < 404 else None))
 
     def fail(self, error: GatewayError) -> None:
         self._transport.not_minted(_without_token(None))
+
+
+def _can_be_sent(token: str) -> bool:
+    return token.isascii() and token.isprintable()
 
 
 def _without_token(status: int | None) -> UpstreamError:

@@ -19,6 +19,8 @@ class Shares:
 
     def __init__(self) -> None:
         self._running: Counter[Hashable] = Counter()
+        self._taken = 0
+        """The sum of `_running`: it is needed for each owner that waits."""
         self._seen: OrderedDict[Hashable, float] = OrderedDict()
 
     def see(self, owner: Hashable, now: float) -> None:
@@ -33,13 +35,15 @@ class Shares:
         others = len(self._seen) - (owner in self._seen)
         if not others or places == 1:
             return True
-        free = places - self._running.total()
+        free = places - self._taken
         return self._running[owner] < max(1, places // (others + 1)) or free > max(1, places // FREE_PART)
 
     def take(self, owner: Hashable) -> None:
         self._running[owner] += 1
+        self._taken += 1
 
     def give_back(self, owner: Hashable) -> None:
         self._running[owner] -= 1
+        self._taken -= 1
         if not self._running[owner]:
             del self._running[owner]

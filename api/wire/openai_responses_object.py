@@ -87,7 +87,9 @@ def passed_on(response: dict[str, Any], native: Mapping[str, Any]) -> dict[str, 
     """Put a provider's own response into ours: what it says of the answer, not of its account or of the request."""
     own = {name: native[name] for name in _NATIVE if native.get(name) is not None}
     if own.get("status") == "completed":
-        own["completed_at"] = max(own.get("completed_at") or int(time.time()), response["created_at"])
+        given = own.get("completed_at")
+        known = isinstance(given, int | float) and given
+        own["completed_at"] = max(given if known else int(time.time()), response["created_at"])
     for name, complete in (("reasoning", _reasoning), ("text", _text)):
         if name in own:
             own[name] = complete(own[name])

@@ -39,7 +39,7 @@ class Tools:
 
 def read(body: Mapping[str, Any]) -> Tools:
     """Raises `RequestInvalid` that names the first tool, or choice, that this server does not take."""
-    tools, listed = Tools(), body.get("tools") or []
+    tools, listed = Tools(), [] if body.get("tools") is None else body["tools"]
     if not isinstance(listed, list):
         raise RequestInvalid("'tools' must be an array.", param="tools", code="invalid_type")
     for place, tool in enumerate(listed):

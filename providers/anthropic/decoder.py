@@ -90,6 +90,7 @@ class AnthropicDecoder(AnswerDecoder):
             case "message_start":
                 yield from self._start(event, native)
             case "content_block_start":
+                yield from self._report(self._usage.shown(event.get("content_block")))
                 yield from self._block(self._blocks.start(event), event.get("content_block"), native)
             case "content_block_delta":
                 yield from self._block(self._blocks.delta(event), event.get("delta"), native)

@@ -62,7 +62,7 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
         cleaner = _Cleaner()
         made[name] = cleaner.all(made[name], _WITHIN[name])
         dropped += [f"{name}.{lost}" for lost in cleaner.lost]
-    if searches:
+    if searches and "tools" in made:
         made["tools"] = [_bounded(tool, call.max_searches) for tool in made["tools"]]
     if body.get("output_format") is not None:  # the older place of it
         made["output_config"] = {"format": body["output_format"], **made.get("output_config", {})}

@@ -15,6 +15,7 @@ MAX_ITERATIONS = 1000
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _INPUT = tuple(name for name in _COUNTS if name != "output_tokens")
 _HOUR, _FIVE_MINUTES = "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens"
+_RESULT = "web_search_tool_result"
 _TIERS = {"standard": "default"}
 _TIER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -32,6 +33,15 @@ class UsageReports:
         """Take the report of `message_start`. Its output is an estimate, and left out."""
         self._take(report)
         self._counts.pop("output_tokens", None)
+        return self._usage(0)
+
+    def shown(self, block: object) -> Usage | None:
+        """Take a block that begins. A search with a result is billed, also if the answer breaks off after it."""
+        if self._searches is None or not isinstance(block, Mapping) or block.get("type") != _RESULT:
+            return None
+        if isinstance(block.get("content"), Mapping):  # an error: it is free
+            return None
+        self._searches += 1
         return self._usage(0)
 
     def end(self, report: object) -> Usage | None:

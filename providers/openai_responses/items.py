@@ -1,13 +1,14 @@
 """Writes the messages of OpenAI's chat as the items of its Responses."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.errors import RequestInvalid
 
 OPENAI = "openai-responses-v1"
 """The format, in `reasoning_details`, of reasoning that OpenAI reads back."""
 Item = dict[str, Any]
+Value = TypeVar("Value")
 
 
 def of_messages(messages: list[Any]) -> list[Item]:
@@ -22,7 +23,8 @@ def _items(message: Mapping[str, Any], at: str, custom: set[str]) -> Iterator[It
     if role == "assistant":
         yield from _of_assistant(message, at, custom)
     elif role in ("tool", "function"):
-        call_id = message.get("tool_call_id") or message.get("name") or ""
+        named = "tool_call_id" if message.get("tool_call_id") else "name"
+        call_id = _typed(message.get(named) or "", str, f"{at}.{named}")
         kind = "custom_tool_call_output" if call_id in custom else "function_call_output"
         yield {"type": kind, "call_id": call_id, "output": _content(message.get("content"), at, "input_text")}
     else:
@@ -38,29 +40,36 @@ def _of_assistant(message: Mapping[str, Any], at: str, custom: set[str]) -> Iter
         parts = [*parts, {"type": "refusal", "refusal": refused}]
     if parts:
         yield {"type": "message", "role": "assistant", "content": _content(parts, at, "output_text")}
-    for call in message.get("tool_calls") or ():
-        yield _call(call, custom)
+    for place, call in enumerate(message.get("tool_calls") or ()):
+        yield _call(call, f"{at}.tool_calls[{place}]", custom)
     if isinstance(called := message.get("function_call"), dict):
-        yield _call({"id": called.get("name"), "function": called}, custom)
+        yield _call({"id": called.get("name"), "function": called}, f"{at}.function_call", custom)
 
 
-def _call(call: Mapping[str, Any], custom: set[str]) -> Item:
-    call_id = call.get("id") or ""
+def _call(call: Mapping[str, Any], at: str, custom: set[str]) -> Item:
+    call_id = _typed(call.get("id") or "", str, f"{at}.id")
     if isinstance(inner := call.get("custom"), dict):
         custom.add(call_id)
         return {"type": "custom_tool_call", "call_id": call_id, "name": inner.get("name"), "input": inner.get("input")}
-    inner = call.get("function") or {}
+    inner = _typed(call.get("function") or {}, dict, f"{at}.function")
     arguments = inner.get("arguments") or "{}"
     return {"type": "function_call", "call_id": call_id, "name": inner.get("name"), "arguments": arguments}
 
 
+def _typed(value: Any, kind: type[Value], at: str) -> Value:
+    if not isinstance(value, kind):
+        named = "a string" if kind is str else "an object"
+        raise RequestInvalid(f"'{at}' must be {named}.", param=at, code="invalid_type")
+    return value
+
+
 def _reasoning(details: Any) -> Iterator[Item]:
     """Only what OpenAI encrypted: with `store: false` it knows no item by its id alone."""
-    items: dict[Any, Item] = {}
-    for detail in details or ():
+    items: dict[str | None, Item] = {}
+    for detail in details if isinstance(details, list) else ():
         if not isinstance(detail, dict) or detail.get("format") != OPENAI:
             continue
-        own_id = detail.get("id")
+        own_id = detail["id"] if isinstance(detail.get("id"), str) else None
         item = items.setdefault(own_id, {"type": "reasoning", "summary": []} | ({"id": own_id} if own_id else {}))
         if detail.get("type") == "reasoning.encrypted":
             item["encrypted_content"] = detail.get("data")

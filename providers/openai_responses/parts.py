@@ -93,7 +93,7 @@ class Parts:
 
     def rest(self, output: object) -> Iterator[Part]:
         """Yield what only the last event has: some servers send the messages or calls of an answer nowhere else."""
-        spoken, called = any(self._text.values()), bool(self._calls)
+        spoken, called, shown = any(self._text.values()), bool(self._calls), 0
         for at, item in enumerate(output[:MAX_ITEMS] if isinstance(output, list) else ()):
             if not isinstance(item, dict):
                 raise UpstreamError
@@ -103,6 +103,8 @@ class Parts:
                 yield from _message(item)
             elif not called and str(item.get("type")) in _CALLS:
                 yield from self._done(at, item)
+            shown += _searches_in(item)
+        self._searches = max(self._searches, shown)
 
     def _more(self, at: int, event: Mapping[str, Any]) -> str:
         text = _text(event, "delta")
@@ -153,8 +155,7 @@ class Parts:
                 self._text[at] = 1
                 yield from _message(item)
             case "web_search_call":
-                action = item.get("action")
-                self._searches += not isinstance(action, dict) or action.get("type", "search") == "search"
+                self._searches += _searches_in(item)
 
     def _thought_of(self, at: int, item: Mapping[str, Any]) -> Iterator[Part]:
         """The encrypted reasoning of an item that is complete: that of its beginning is another one."""
@@ -169,6 +170,12 @@ class Parts:
             part = {**part, "reasoning_details": [*part.get("reasoning_details", []), secret]}
         if part:
             yield part
+
+
+def _searches_in(item: Mapping[str, Any]) -> int:
+    action = item.get("action")
+    searched = not isinstance(action, dict) or action.get("type", "search") == "search"
+    return int(item.get("type") == "web_search_call" and searched)
 
 
 def _item(event: Mapping[str, Any]) -> Mapping[str, Any]:

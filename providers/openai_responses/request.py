@@ -62,7 +62,7 @@ def searches(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tools(given: Mapping[str, Any]) -> dict[str, Any]:
-    tools = [_tool(tool) for tool in given.get("tools") or ()]
+    tools = [_tool(tool, f"tools[{place}]") for place, tool in enumerate(given.get("tools") or ())]
     if (search := given.get("web_search_options")) is not None:
         tools.append(_search(search))
     if not tools:
@@ -71,7 +71,7 @@ def _tools(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"tools": tools} | ({} if choice is None else {"tool_choice": _choice(choice)})
 
 
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+def _tool(tool: Mapping[str, Any], at: str) -> dict[str, Any]:
     if isinstance(custom := tool.get("custom"), dict):
         form = custom.get("format")
         if isinstance(form, dict) and isinstance(form.get("grammar"), dict):
@@ -79,6 +79,8 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
         described = {name: custom[name] for name in ("name", "description") if custom.get(name) is not None}
         return {"type": "custom", **described} | ({} if form is None else {"format": form})
     function = tool.get("function") or {}
+    if not isinstance(function, dict):
+        raise RequestInvalid(f"'{at}.function' must be an object.", param=f"{at}.function", code="invalid_type")
     described = {name: function[name] for name in ("name", "description") if function.get(name) is not None}
     parameters = function.get("parameters") or {"type": "object", "properties": {}}
     # here a function is strict unless it says otherwise, in a chat it is not

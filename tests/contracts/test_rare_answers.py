@@ -96,6 +96,27 @@ def test_a_rare_form_is_read_like_the_usual_one(name: str, size: int) -> None:
     assert "usage" not in whole.body["choices"][0]
 
 
+@pytest.mark.parametrize("reported", [None, 0])
+def test_a_search_that_only_the_last_event_shows_is_counted(reported: int | None) -> None:
+    searched = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}}
+    output = [searched, {**searched, "action": {"type": "open_page"}}, responses.message("ab")]
+    raw = responses.events(
+        *responses.BEGUN,
+        responses.event(
+            "completed", response=responses.response("completed", output, usage=responses.usage(), **_tools(reported))
+        ),
+    )
+    call = ChatCall("m", {**HELLO, "web_search_options": {}}, 50, stream=True)
+    decoder = OURS["openai_responses"].adapter.decoder(call)
+    whole = assembled.answer([*decoder.feed(raw), *decoder.eof()])
+    assert whole.usage is not None
+    assert whole.usage.web_searches == 1
+
+
+def _tools(reported: int | None) -> dict[str, Any]:
+    return {} if reported is None else {"tool_usage": {"web_search": {"num_requests": reported}}}
+
+
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failure_that_is_no_error_object(name: str) -> None:
     with pytest.raises(UpstreamError):

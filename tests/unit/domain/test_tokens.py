@@ -95,6 +95,13 @@ def test_tools_are_counted_as_the_json_that_they_are() -> None:
             {"type": "file", "file": {"file_data": "data:text/plain;base64,AAAA", "filename": "x.PDF"}},
             100 * 7_000,
         ),
+        (
+            "openai",
+            {"type": "file", "file": {"file_data": "data:text/plain;base64,A", "file_url": "https://x"}},
+            400_000,
+        ),
+        ("openai", {"type": "file", "file": {"file_data": "data:text/plain;base64,A", "filename": "x.docx"}}, 400_000),
+        ("google", {"type": "file", "file": {"file_data": "data:text/pdf;base64,AAAA"}}, 1_000 * 1_120),
         ("google", {"type": "input_audio", "input_audio": {"data": "A" * 400_000, "format": "mp3"}}, 300_000 // 32),
         ("openai", {"type": "file", "file": {"file_id": "file-1"}}, 1_000_000),
     ],

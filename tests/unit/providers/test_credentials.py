@@ -168,6 +168,7 @@ def test_a_refused_token_is_minted_again_once_in_a_call(status: int) -> None:
         (200, {}, route_states.BLAMED_REST_SECONDS),
         (200, token(seconds="x"), route_states.BLAMED_REST_SECONDS),
         (200, token("a\r\nb"), route_states.BLAMED_REST_SECONDS),
+        (200, token("\u2192"), route_states.BLAMED_REST_SECONDS),
         (200, [], route_states.BLAMED_REST_SECONDS),
         (None, UpstreamTimeout(), route_states.BLAMED_REST_SECONDS),
     ],

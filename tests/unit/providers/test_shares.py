@@ -21,6 +21,16 @@ def test_an_account_takes_so_many_places_when_others_are_about(places: int, othe
         assert shares.may_take(0, places)
 
 
+def test_the_places_that_are_taken_are_not_counted_for_each_owner() -> None:
+    shares = Shares()
+    for owner in range(3):
+        shares.see(owner, 0.0)
+        shares.take(owner)
+        shares.take(owner)
+    shares.give_back(0)
+    assert shares._taken == shares._running.total() == 5
+
+
 def test_who_has_not_called_for_long_is_no_other() -> None:
     shares = Shares()
     shares.see("b", 0.0)

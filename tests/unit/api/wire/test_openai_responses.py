@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from api.wire import openai_responses_reasoning, openai_responses_stream
+from api.wire import openai_responses_object, openai_responses_reasoning, openai_responses_stream
 from api.wire.openai_responses import parse
 from domain import tokens
 from domain.errors import RequestInvalid, UpstreamError
@@ -278,6 +278,20 @@ def test_the_end_of_a_choice_is_the_status(finish: str, status: str, reason: str
     body = {"id": ID, "created": 7, "model": "m", "choices": [choice]}
     whole = orjson.loads(openai_responses_stream.whole(CompletedAnswer(body, b"", request=call()), BILL))
     assert {**whole, "completed_at": 0} | {"output": []} == {**response, "completed_at": 0} | {"output": []}
+
+
+@pytest.mark.parametrize("tools", [0, False, "", {}])
+def test_tools_that_are_no_array_are_refused(tools: object) -> None:
+    with pytest.raises(RequestInvalid) as wrong:
+        call(tools=tools)
+    assert wrong.value.param == "tools"
+
+
+@pytest.mark.parametrize(("given", "known"), [("2026-01-01", 7), ([], 7), (None, 7), (9, 9), (8.5, 8.5)])
+def test_when_a_provider_says_that_it_ended(given: object, known: float) -> None:
+    native = {"status": "completed", "completed_at": given}
+    passed = openai_responses_object.passed_on({"created_at": 7}, native)["completed_at"]
+    assert passed == known if known != 7 else passed > 7
 
 
 def test_a_stream_that_fails_has_what_there_is_of_its_output() -> None:

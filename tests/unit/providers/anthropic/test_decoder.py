@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from providers import assembled
-from providers.base import ChatCall, Delta
+from providers.base import ChatCall, Delta, Report
 from tests.support import anthropic_cases as cases
 from tests.support.anthropic_cases import begin, delta, end, event, start, stop, text, tool
 from tests.support.anthropic_requests import HELLO, adapter
@@ -125,6 +125,22 @@ def test_citations_are_annotations_of_the_text_after_them() -> None:
     assert whole([{"type": "text", "text": "a", "citations": [PAGE, "x"]}])["annotations"] == [
         {"type": "file_citation", "file_citation": {**within, "start_index": 0, "end_index": 1}}
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "results", "searches"),
+    [
+        (True, [[{"type": "web_search_result"}], [], {"type": "web_search_tool_result_error"}], 2),
+        (True, [], 0),
+        (False, [[]], None),
+    ],
+)
+def test_the_searches_of_an_answer_that_breaks_off(asked: bool, results: list[Any], searches: int | None) -> None:
+    body = {"messages": HELLO, **({"web_search_options": {}} if asked else {})}
+    decoder = adapter().decoder(ChatCall("m", body, 50, stream=True))
+    raw = [start(n, "web_search_tool_result", tool_use_id="s", content=each) for n, each in enumerate(results)]
+    events = decoder.feed(begin() + b"".join(raw) + text(9, "a"))
+    assert [each.usage.web_searches for each in events if isinstance(each, Report)][-1] == searches
 
 
 def test_nothing_is_given_twice_nor_after_the_end() -> None:

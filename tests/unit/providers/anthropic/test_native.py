@@ -137,6 +137,12 @@ def test_the_limit_stays_above_the_budget(limit: int, thinking: Any, dropped: tu
     assert (json.loads(request.body).get("thinking"), request.dropped) == (thinking, dropped)
 
 
+def test_a_search_goes_where_no_tools_go() -> None:
+    call = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+    request = request_of({"web_search_options": {}}, native={"messages": HELLO, **call}, drops=frozenset({"tools"}))
+    assert ("tools" in json.loads(request.body), request.dropped) == (False, ("tools",))
+
+
 def test_the_older_place_of_a_format() -> None:
     form = {"type": "json_schema", "schema": {}}
     assert sent({"output_format": form, "output_config": {"effort": "low"}})["output_config"] == {
