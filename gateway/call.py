@@ -19,7 +19,7 @@ from domain.results import Closed, Reserved
 from domain.tokens import CountText, InputTokens
 from gateway import candidates, continuations, extras
 from gateway.candidates import Candidate
-from gateway.continuations import Continuation
+from gateway.continuations import Continuation, Held
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.routing import Attempt, Attempts, Router
@@ -149,9 +149,9 @@ class Call:
 
         `used` is what all parts so far used, by the provider's reports.
         """
-        more = continuations.after(
-            paused, used, self.continuation, self.request, self.model.context_window, self.input.bound
-        )
+        window = self.model.context_window or pricing.MAX_TOKENS
+        held = Held(self.input.bound, window, meters.searches(self.request.max_searches))
+        more = continuations.after(paused, used, self.continuation, held)
         if more is None or self.route is None or more.used.output_tokens >= self.output_limit(self.route):
             return False
         self.continuation = more

@@ -7,10 +7,8 @@ asked again with what it has written. It then reads all of its input anew, and b
 from dataclasses import field
 from typing import Any
 
-from domain import meters, pricing
 from domain.pricing import Usage
 from domain.records import record
-from gateway.wire import ModelCall
 from providers.base import Paused
 
 MAX_PARTS = 6
@@ -29,16 +27,24 @@ class Continuation:
     """What the next part may search, at most."""
 
 
-def after(
-    paused: Paused, used: Usage | None, before: Continuation | None, request: ModelCall, window: int | None, held: int
-) -> Continuation | None:
+@record
+class Held:
+    """What the hold of a call pays for."""
+
+    input_tokens: int
+    window: int
+    """The most tokens that one reading of the input has."""
+    searches: int
+
+
+def after(paused: Paused, used: Usage | None, before: Continuation | None, held: Held) -> Continuation | None:
     """Return the next part's limits. None: the hold does not pay for one, or nobody knows what was used.
 
-    `held` input tokens are paid for. A part reads the window at most once, and once more after each search.
+    A part reads the input once, and once more after each search.
     """
     parts = 1 if before is None else before.parts + 1
     if used is None or parts >= MAX_PARTS:
         return None
-    readings = (held - used.input_tokens) // (window or pricing.MAX_TOKENS)
-    searches = min(meters.searches(request.max_searches) - (used.web_searches or 0), readings - 1)
+    readings = (held.input_tokens - used.input_tokens) // held.window
+    searches = min(held.searches - (used.web_searches or 0), readings - 1)
     return Continuation(paused.content, used, parts, searches) if searches > 0 else None

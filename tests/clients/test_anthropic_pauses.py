@@ -49,28 +49,22 @@ def response(client: OpenAI, model: str, *, stream: bool) -> tuple[str, str, str
     return answer.id, message.content[0].text, end
 
 
+Asked = Callable[..., tuple[str, str, str | None]]
+CASES: dict[str, tuple[Asked, str, int, str]] = {
+    "once": (chat, "once", 2, "stop"),
+    "twice": (chat, "twice", 3, "stop"),
+    "response": (response, "twice", 3, "stop"),
+    "always": (chat, "always", 5, "length"),
+    "response-always": (response, "always", 5, "length"),
+}
+
+
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    ("asked", "behaviour", "parts", "end"),
-    [
-        (chat, "once", 2, "stop"),
-        (chat, "twice", 3, "stop"),
-        (response, "twice", 3, "stop"),
-        (chat, "always", 5, "length"),
-        (response, "always", 5, "length"),
-    ],
-)
+@pytest.mark.parametrize("case", CASES)
 async def test_an_answer_goes_on_after_pauses(
-    *,
-    client: OpenAI,
-    owner: AccountClient,
-    claudes: AnthropicServer,
-    asked: Callable[..., tuple[str, str, str | None]],
-    behaviour: str,
-    parts: int,
-    end: str,
-    stream: bool,
+    client: OpenAI, owner: AccountClient, claudes: AnthropicServer, case: str, stream: bool
 ) -> None:
+    asked, behaviour, parts, end = CASES[case]
     before = len(claudes.seen)
     call, text, ended = asked(client, f"test-claude-pauses-{behaviour}", stream=stream)
     assert (text, ended) == ("".join(f"Part {number}." for number in range(parts)), end)

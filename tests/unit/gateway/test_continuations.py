@@ -12,10 +12,9 @@ from domain.tokens import InputTokens
 from gateway import continuations
 from gateway import stream_events as e
 from gateway.call import Call
-from gateway.continuations import MAX_PARTS, Continuation
+from gateway.continuations import MAX_PARTS, Continuation, Held
 from gateway.relay import EndReason, Phase, Relay
 from gateway.routing import Attempt
-from gateway.wire import ModelCall
 from providers.base import Accepted, Delta, Done, Paused, Report
 from tests.support.doubles.chat_calls import call, route
 
@@ -63,14 +62,13 @@ def test_the_same_route_goes_on_and_both_parts_are_billed() -> None:
         (Usage(4001, 10, UsageSource.PROVIDER, web_searches=2), 1, WINDOW, None),
         (Usage(900, 10, UsageSource.PROVIDER, web_searches=5), 1, WINDOW, None),
         (Usage(900, 10, UsageSource.PROVIDER), MAX_PARTS, WINDOW, None),
-        (Usage(900, 10, UsageSource.PROVIDER), 1, None, None),
+        (Usage(900, 10, UsageSource.PROVIDER), 1, MAX_TOKENS, None),
         (None, 1, WINDOW, None),
     ],
 )
-def test_what_the_hold_pays_for(used: Usage | None, parts: int, window: int | None, searches: int | None) -> None:
+def test_what_the_hold_pays_for(used: Usage | None, parts: int, window: int, searches: int | None) -> None:
     before = Continuation((), used, parts - 1, 5) if parts > 1 and used else None
-    request = ModelCall("m", {}, output_limit=None)
-    more = continuations.after(PAUSED, used, before, request, window, min(6 * WINDOW, MAX_TOKENS))
+    more = continuations.after(PAUSED, used, before, Held(6 * WINDOW, window, 5))
     assert (None if more is None else more.searches) == searches
 
 
