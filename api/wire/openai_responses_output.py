@@ -42,9 +42,9 @@ class Output:
             yield from self._grow(Message, "msg")
             assert isinstance(self._growing, Message)  # noqa: S101
             yield from self._growing.add_refusal(refused)
-        for annotation in delta.get("annotations") or ():
+        for annotation in _listed(delta.get("annotations")):
             yield from self._annotation(annotation)
-        for call in delta.get("tool_calls") or ():
+        for call in _listed(delta.get("tool_calls")):
             yield from self._call(call)
 
     def end(self, status: str = COMPLETED) -> Iterator[Event]:
@@ -56,7 +56,7 @@ class Output:
             yield from item.end(status if item is begun[-1] else COMPLETED)
 
     def _reasoning(self, delta: Mapping[str, Any]) -> Iterator[Event]:
-        details = [each for each in delta.get("reasoning_details") or () if isinstance(each, dict)]
+        details = [each for each in _listed(delta.get("reasoning_details")) if isinstance(each, dict)]
         texts = [_text_of(each) for each in details]
         plain = next((text for name in _PLAIN if isinstance(text := delta.get(name), str) and text), None)
         if not any(text for text, _, _ in texts) and plain is not None:
@@ -148,8 +148,12 @@ def _logprobs(choice: Mapping[str, Any]) -> list[Any]:
     ]
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _tokens(listed: Any) -> list[dict[str, Any]]:
-    return [each for each in listed or () if isinstance(each, dict) and isinstance(each.get("token"), str)]
+    return [each for each in _listed(listed) if isinstance(each, dict) and isinstance(each.get("token"), str)]
 
 
 def _logprob(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class ResponseStream:
         """Pass on a provider's own event, as its bytes where they can be. Its response says what ours says."""
         if self._native is None:
             self._native = {}
-        if (response := event.get("response")) is None:
+        if not isinstance(response := event.get("response"), dict):
             if event["type"] == "response.output_item.done":
                 self._native[event["output_index"]] = event["item"]
             yield event if b"\n" in raw else {**event, _RAW: raw}
@@ -125,7 +125,7 @@ class ResponseStream:
         self._begun = True
         own = openai_responses_object.passed_on(self._response, response)
         if event["type"] in _ENDS.values():
-            self._last = own
+            self._last = {**own, "status": event["type"].removeprefix("response.")}
         else:
             self._response = {**own, "output": []}
             yield {**event, "response": own}

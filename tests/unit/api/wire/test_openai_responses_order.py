@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,3 +74,27 @@ def test_events_are_in_order(choices: list[Any], finish: str | None, fails: bool
     written += writer.fail(UpstreamError(), BILL) if fails else writer.end([last], BILL)
     events = [json.loads(frame.partition(b"data: ")[2]) for frame in written.split(b"\n\n")[:-1]]
     assert problems(events) == []
+
+
+@pytest.mark.parametrize("response", [{}, {"status": []}, {"status": "in_progress"}, {"status": "incomplete"}])
+def test_the_event_that_ends_a_providers_stream_tells_its_status(response: dict[str, Any]) -> None:
+    writer = ResponseStream(Head("chatcmpl-" + "0" * 32, 7, openai_responses.parse(BODY), 5, None, 9))
+    odd = {"type": "response.created", "response": True}
+    for event in (odd, {"type": "response.completed", "response": response}):
+        writer.delta(Delta({"choices": []}, "", (), json.dumps(event).encode()))
+    assert b'"status":"completed"' in writer.end([], BILL)
+
+
+@pytest.mark.parametrize(
+    ("delta", "beside"),
+    [
+        ({"annotations": True}, {}),
+        ({"reasoning_details": 7}, {}),
+        ({"tool_calls": 1}, {}),
+        ({}, {"logprobs": {"content": True}}),
+    ],
+)
+def test_what_is_no_list_is_left_out(delta: dict[str, Any], beside: dict[str, Any]) -> None:
+    writer = ResponseStream(Head("chatcmpl-" + "0" * 32, 7, openai_responses.parse(BODY), 5, None, 9))
+    choice = {"index": 0, "delta": {"content": "abc", **delta}, "finish_reason": None, **beside}
+    assert b'"delta":"abc"' in writer.delta(Delta({"choices": [choice]}, "abc"))
