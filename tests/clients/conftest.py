@@ -1,7 +1,9 @@
 """One API process with a foreign OpenAI-compatible provider behind it, for real SDKs over a real port."""
 
+import functools
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -276,10 +278,19 @@ def stack(
         yield started
 
 
+Openers = Callable[[str], AccountOpener]
+
+
 @pytest.fixture(scope="session")
-def opener(stack: Stack) -> Iterator[AccountOpener]:
-    with AccountOpener.on(stack.database_url) as opener:
-        yield opener
+def openers(postgres: EmbeddedPostgres) -> Iterator[Openers]:
+    """Gives each database one opener, for some test files have a stack of their own."""
+    with ExitStack() as running:
+        yield functools.cache(lambda database_url: running.enter_context(AccountOpener.on(database_url)))
+
+
+@pytest.fixture
+def opener(stack: Stack, openers: Openers) -> AccountOpener:
+    return openers(stack.database_url)
 
 
 OpenAccount = Callable[[int], Awaitable[str]]
