@@ -16,11 +16,6 @@ async def find_response(response_id: str, caller: MayChat) -> None:
     raise NotFound("This server stores no responses: none is found by its id.")
 
 
-@router.post("/responses/compact")
-async def compact_response(caller: MayChat) -> None:
-    raise NotFound("This server compacts no conversations: send the items themselves to /v1/responses.")
-
-
 @router.get("/chat/completions/{completion_id}")
 @router.post("/chat/completions/{completion_id}")
 @router.delete("/chat/completions/{completion_id}")

@@ -14,6 +14,7 @@ from tests.support.media_stack import Customer
 
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 RESPONSES, COUNT_INPUT = "/v1/responses", "/v1/responses/input_tokens"
+COMPACT = "/v1/responses/compact"
 COMPLETIONS, EMBEDDINGS = "/v1/completions", "/v1/embeddings"
 TOOL = f"find_{ASKED}"
 _SCHEMA = {
@@ -121,6 +122,7 @@ BODIES: Mapping[str, Sequence[dict[str, Any]]] = {
         {**_RESPONSES, "input": [{"role": "user", "content": _ATTACHED_TO_RESPONSES}]},
         {"input": ASKED, **_OF_ANYBODY},
     ),
+    COMPACT: (_RESPONSES, {"input": ASKED, **_OF_ANYBODY}),
     COMPLETIONS: (_PROMPT, {**_PROMPT, "prompt": [ASKED, ASKED], "suffix": f"end {ASKED}"}),
     EMBEDDINGS: ({"input": f"a text {ASKED}", **_OF_ANYBODY}, {"input": [f"a text {ASKED}"], **_OF_ANYBODY}),
 }
@@ -137,11 +139,12 @@ ABOUT = HEADERS | {
 def _calls() -> Iterator[tuple[str, dict[str, Any]]]:
     """Each body of each wire, to each provider with each of its faults, whole and streamed."""
     for path, bodies in BODIES.items():
+        whole_only = path in (EMBEDDINGS, COMPACT)
         providers = ["embed"] if path == EMBEDDINGS else list(PROVIDERS)
         for number, body in enumerate(bodies):
             for model in [f"{provider}-{name}" for provider in providers for name in ("echoes", *FAULTS)]:
                 # a whole answer or a stream, in turn, of what is no body's first form
-                ways = (False,) if path == EMBEDDINGS else (False, True) if not number else (number % 2 == 1,)
+                ways = (False,) if whole_only else (False, True) if not number else (number % 2 == 1,)
                 for stream in ways:
                     yield path, {**body, "model": model} | ({"stream": True} if stream else {})
 

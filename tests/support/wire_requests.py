@@ -94,6 +94,7 @@ REQUESTS: Mapping[str, WireRequest] = {
         WireRequest("/v1/chat/completions", {"messages": MESSAGES}, openai_error),
         WireRequest("/v1/completions", {"prompt": TEXT, "max_tokens": 500}, openai_error),
         WireRequest("/v1/responses", {"input": TEXT}, responses_error),
+        WireRequest("/v1/responses/compact", {"input": TEXT}, openai_error, modes=(False,)),
         WireRequest("/v1/messages", {"messages": MESSAGES, "max_tokens": 500}, anthropic_error),
         WireRequest("/api/chat/stream/", {"message": TEXT}, native_error, modes=(True,), always_streams=True),
     )
