@@ -5,23 +5,20 @@ charged is charged once.
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-import psycopg
 import pytest
 import pytest_asyncio
-from psycopg import sql
 
 from api.app import WIRES
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.adapter_cases import OURS
 from tests.support.doubles.misbehaviours import MISBEHAVIOURS, Good, Outcome
 from tests.support.doubles.raw_server import RawServer, Visit, serving
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 from tests.support.wire_requests import REQUESTS, WireRequest
 
@@ -92,14 +89,7 @@ async def upstream() -> AsyncIterator[RawServer]:
 async def stack(
     postgres: EmbeddedPostgres, upstream: RawServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
-    name = f"misbehaviour_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    state = tmp_path_factory.mktemp("misbehaviour")
-    (state / "catalog.toml").write_text(catalog(upstream.port))
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=QUICK)
+    started = own_stack(postgres, tmp_path_factory, "misbehaviour", catalog(upstream.port), extra=QUICK)
     with started.running("api"):
         yield started
 
