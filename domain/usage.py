@@ -11,6 +11,11 @@ from uuid import UUID
 from domain.pricing import MAX_TOKENS, Usage, UsageSource
 from domain.records import record
 
+_SUMMED = (
+    *("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
+    *("audio_input_tokens", "image_input_tokens", "reasoning_tokens", "audio_output_tokens", "image_output_tokens"),
+)
+
 
 @record
 class UsageEntry:
@@ -71,6 +76,14 @@ def at_least(report: Usage, counted: Usage) -> Usage:
     So the receipt and the client's `usage` name the parts of the input that the provider reported.
     """
     return replace(report, output_tokens=max(report.output_tokens, counted.output_tokens))
+
+
+def together(before: Usage, report: Usage) -> Usage:
+    """Return what two parts of one answer used."""
+    sums = {name: getattr(before, name) + getattr(report, name) for name in _SUMMED}
+    searches = (before.web_searches, report.web_searches)
+    made = None if searches == (None, None) else sum(each or 0 for each in searches)
+    return replace(report, **sums, web_searches=made, service_tier=report.service_tier or before.service_tier)
 
 
 def with_search(used: Usage) -> Usage:

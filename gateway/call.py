@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
+from datetime import timedelta
 from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
@@ -16,8 +17,9 @@ from domain.privacy import PrivacyClass
 from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import candidates, extras
+from gateway import candidates, continuations, extras
 from gateway.candidates import Candidate
+from gateway.continuations import Continuation, Held
 from gateway.idempotency import IdempotentRequest
 from gateway.produced_output import ProducedOutput
 from gateway.routing import Attempt, Attempts, Router
@@ -31,6 +33,8 @@ from providers.base import (
     Embeddings,
     Headers,
     NativeRequest,
+    Paused,
+    Timeouts,
     UpstreamRequest,
     WholeAnswer,
 )
@@ -40,6 +44,8 @@ GATEWAY_FIELDS = frozenset({"max_credits", "strict", "privacy"})
 SAMPLING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
 )
+_LEAST_TIME = timedelta(milliseconds=1)
+"""Of a part that begins when the time of its answer is over: it fails at once, as the answer does."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +83,10 @@ class Call:
     """On its routes."""
     candidates: Mapping[str, Candidate] = field(default_factory=dict, repr=False)
     """The models that may answer, by their ids, if there are several."""
+    begun_at: float = 0.0
+    """When the present attempt began."""
+    continuation: Continuation | None = field(default=None, repr=False)
+    """Set while the route that answers goes on after a pause."""
     router: InitVar[Router | None] = None
 
     def __post_init__(self, router: Router | None) -> None:
@@ -84,7 +94,7 @@ class Call:
 
     def begin(self, attempt: Attempt) -> None:
         """Begin an attempt: what the call is charged for is of its route."""
-        self.route = attempt.route
+        self.route, self.continuation, self.begun_at = attempt.route, None, time.monotonic()
         if self.candidates:
             answering = self.candidates[attempt.route.serves]
             self.request, self.model = answering.request, answering.model
@@ -118,11 +128,46 @@ class Call:
         return max(limit, self.model.max_output_tokens or 0) if self.grows_on(route) else limit
 
     def upstream(self, route: Route) -> ChatCall:
-        return chat_call(self.request, self.model, route, self.output_limit(route), self._unsupported_by(route))
+        chat = chat_call(self.request, self.model, route, self.output_limit(route), self._unsupported_by(route))
+        return self._continued(chat)
+
+    def _continued(self, chat: ChatCall) -> ChatCall:
+        if (more := self.continuation) is None:
+            return chat
+        limit = chat.output_limit - more.used.output_tokens
+        return replace(chat, output_limit=limit, max_searches=more.searches, continues=more.content)
+
+    def timeouts(self, timeouts: Timeouts) -> Timeouts:
+        """Return the timeouts of the next request. The parts of one answer have its whole time together."""
+        if self.continuation is None:
+            return timeouts
+        left = timeouts.total - timedelta(seconds=time.monotonic() - self.begun_at)
+        return replace(timeouts, total=max(left, _LEAST_TIME))
+
+    def goes_on(self, paused: Paused, used: Usage | None) -> bool:
+        """Tell whether the present route is asked to go on after a pause, and if so prepare the next part.
+
+        `used` is what all parts so far used, by the provider's reports.
+        """
+        window = self.model.context_window or pricing.MAX_TOKENS
+        held = Held(self.input.bound, window, meters.searches(self.request.max_searches))
+        more = continuations.after(paused, used, self.continuation, held)
+        if more is None or self.route is None or more.used.output_tokens >= self.output_limit(self.route):
+            return False
+        self.continuation = more
+        return True
+
+    def believed(self, report: Usage) -> Usage | None:
+        """Return a report with what the parts before it used, or None if the call cannot have used so much."""
+        believed = usage.believed(report, self.max_input)
+        if believed is None or self.continuation is None:
+            return believed
+        return usage.believed(usage.together(self.continuation.used, believed), self.max_input)
 
     def on_route(self, route: Route, upstream: ChatUpstream) -> "RouteCall":
         limit, unsupported = self.output_limit(route), self._unsupported_by(route)
-        return route_call(adapter_call(self.request, self.model, route, limit, unsupported), upstream)
+        call = adapter_call(self.request, self.model, route, limit, unsupported)
+        return route_call(self._continued(call) if isinstance(call, ChatCall) else call, upstream)
 
     def _unsupported_by(self, route: Route) -> frozenset[str]:
         # a strict call was refused for what is left out of everybody's
@@ -169,8 +214,11 @@ class Call:
 
         The call is not changed: nothing is delivered until it is settled.
         """
-        believed = None if report is None else usage.believed(report, self.max_input)
-        return self.billable(believed or usage.counted(self.input.count, tokens.text_tokens(text, count)))
+        if report is not None and (believed := self.believed(report)) is not None:
+            return self.billable(believed)
+        counted = usage.counted(self.input.count, tokens.text_tokens(text, count))
+        more = self.continuation
+        return self.billable(counted if more is None else usage.at_least(more.used, counted))
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
         """Return the usage without output above the limit that was sent, and the number of those tokens."""

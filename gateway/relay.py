@@ -12,7 +12,7 @@ carries out. Nothing that ends a choice is sent before the charge has committed:
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -23,6 +23,7 @@ from domain.pricing import Usage
 from gateway import answers, replays
 from gateway.assembly import Assembly
 from gateway.call import Call
+from gateway.choice_ends import split
 from gateway.idempotency import MAX_REPLAY_BYTES
 from gateway.routing import Attempt
 from gateway.saved_turns import Answered
@@ -52,7 +53,7 @@ from gateway.stream_events import (
     Void,
 )
 from gateway.wire import Bill
-from providers.base import Accepted, Delta, Done, Report
+from providers.base import Accepted, Delta, Done, Paused, Report
 
 
 class Phase(Enum):
@@ -67,6 +68,8 @@ class Phase(Enum):
 
 class EndReason(Enum):
     FINISHED = auto()
+    PAUSED = auto()
+    """The provider would go on, but the hold does not pay for that."""
     CLIENT_DISCONNECTED = auto()
     CREDITS_EXHAUSTED = auto()
     """Neither the hold nor the balance pays for the next text."""
@@ -77,14 +80,17 @@ class EndReason(Enum):
     """The provider's output went far above the limit that was sent."""
 
 
-_ANSWERED = frozenset({EndReason.FINISHED, EndReason.CREDITS_EXHAUSTED})
-_FROM_UPSTREAM = (Accepted, Delta, Report, Done, Failed)
+_COMPLETE = frozenset({EndReason.FINISHED, EndReason.PAUSED})
+"""The provider has written and reported all of it."""
+_ANSWERED = _COMPLETE | {EndReason.CREDITS_EXHAUSTED}
+_FROM_UPSTREAM = (Accepted, Delta, Report, Done, Paused, Failed)
 
 
 @dataclass(slots=True)
 class _Attempt:
     """What the present route has sent so far."""
 
+    route: Attempt | None = None
     accepted: bool = False
     report: Usage | None = None
     report_is_old: bool = False
@@ -132,6 +138,7 @@ class Relay:
         if attempt is None:
             return self._fail(EndReason.PROVIDER_FAILED, error)
         self._reset_attempt()
+        self._attempt.route = attempt
         self._call.begin(attempt)
         self._grows = self._call.grows_on(attempt.route)
         return [Ask(attempt)]
@@ -147,7 +154,7 @@ class Relay:
         return []
 
     def report(self, event: Report) -> Effects:
-        if (believed := usage.believed(event.usage, self._call.max_input)) is not None:
+        if (believed := self._call.believed(event.usage)) is not None:
             self._attempt.report = usage.latest(self._attempt.report, believed)
             self._attempt.report_is_old = False
         return []
@@ -186,7 +193,7 @@ class Relay:
         return self._read_for_bill()
 
     def _pass_on(self, delta: Delta) -> Effects:
-        attempt, (now, last) = self._attempt, _split(delta)
+        attempt, (now, last) = self._attempt, split(delta)
         if self.phase is Phase.OPENING and not delta.text and last is None:
             attempt.opening.append(delta)
             return []
@@ -211,6 +218,17 @@ class Relay:
 
     def done(self, _: Done) -> Effects:
         return self._finish(EndReason.FINISHED)
+
+    def paused(self, event: Paused) -> Effects:
+        """Have the same route go on, if the hold pays for it. The client sees one answer."""
+        if self.phase is Phase.READING_FOR_BILL and not self._replayed:
+            return self.read_enough(ReadEnough())
+        attempt = self._attempt
+        used = None if attempt.report_is_old else attempt.report
+        if attempt.route is None or not self._call.goes_on(event, used):
+            return self._finish(EndReason.PAUSED)
+        attempt.report_is_old = True  # it has nothing of the next part
+        return [Ask(replace(attempt.route, pause=0.0))]
 
     def extended(self, event: Extended) -> Effects:
         self._call.output.paid, self._call.held = event.output_tokens, event.credits
@@ -270,8 +288,8 @@ class Relay:
         if left and not self._attempt.accepted:  # before the provider accepted the call
             self._attempts.abandoned()
             return [Close(), Void()]
-        close: Effects = [] if reason is EndReason.FINISHED else [Close()]  # a complete answer's connection is reused
-        self._usage, above = self._call.billable(self._used(complete=reason is EndReason.FINISHED))
+        close: Effects = [] if reason in _COMPLETE else [Close()]  # a complete answer's connection is reused
+        self._usage, above = self._call.billable(self._used(complete=reason in _COMPLETE))
         if reason in _ANSWERED:
             self._attempts.succeeded(self._usage.output_tokens)
         else:
@@ -357,25 +375,6 @@ class Relay:
         return [Fail(error, None, self.produced)]
 
 
-def _split(delta: Delta) -> tuple[Delta | None, Delta | None]:
-    """Split a delta into what may be sent now and what ends a choice. Both keep the order of the text."""
-    if not delta.finished:
-        return delta, None
-    now, last = [], []
-    for choice in delta.chunk["choices"]:
-        if choice["index"] not in delta.finished:
-            now.append(choice)
-            continue
-        if choice.get("delta") or choice.get("logprobs"):
-            now.append(choice | {"finish_reason": None})
-            choice = {name: v for name, v in choice.items() if name != "logprobs"} | {"delta": {}}
-        last.append(choice)
-    beside = {name: value for name, value in delta.chunk.items() if name != "choices"}
-    sent = Delta({"choices": now, **beside}, delta.text) if now else None
-    native = None if now else delta.native
-    return sent, Delta({"choices": last, **beside}, finished=delta.finished, native=native)
-
-
 _Handler = Callable[[Relay, Any], Effects]
 _ = Relay.ignore
 _EVENTS: dict[type, tuple[_Handler, ...]] = {
@@ -385,6 +384,7 @@ _EVENTS: dict[type, tuple[_Handler, ...]] = {
     Delta: (Relay.delta, Relay.delta, Relay.delta, _, _),
     Report: (Relay.report, Relay.report, Relay.report, _, _),
     Done: (Relay.done, Relay.done, Relay.done, _, _),
+    Paused: (Relay.paused, Relay.paused, Relay.paused, _, _),
     Failed: (Relay.failed, Relay.failed, Relay.failed, _, _),
     Extended: (Relay.extended, Relay.extended, Relay.extended, _, _),
     NotExtended: (Relay.not_extended, Relay.not_extended, Relay.not_extended, _, _),

@@ -141,6 +141,11 @@ class Attempts:
         if self._pausing is not None and not self._pausing.done():
             self._pausing.set_result(None)
 
+    @property
+    def unheard(self) -> bool:
+        """Tell whether nobody waits for the answer."""
+        return self._last
+
     async def wait(self, seconds: float) -> bool:
         """Wait before an attempt. False if nobody waits for its answer by then."""
         if not self._last:

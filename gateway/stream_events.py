@@ -10,7 +10,7 @@ from domain.results import Closed
 from gateway.routing import Attempt
 from gateway.saved_turns import Answered
 from gateway.wire import Bill
-from providers.base import Accepted, Delta, Done, Report
+from providers.base import Accepted, Delta, Done, Paused, Report
 
 
 @record
@@ -80,6 +80,7 @@ Event = (
     | Delta
     | Report
     | Done
+    | Paused
     | Failed
     | Extended
     | NotExtended
@@ -94,7 +95,7 @@ Event = (
 
 @record
 class Ask:
-    """Make this attempt; leave the one before it."""
+    """Make this attempt, or its next part; leave the one before it."""
 
     attempt: Attempt
 

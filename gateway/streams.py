@@ -202,6 +202,8 @@ class Stream:
         self._upstream = UpstreamStream(self._call, effect.attempt, self._calls.faults, self)
         if self._client_behind:
             self._upstream.pause()
+        if self._holding:
+            self._upstream.pause()
         if effect.attempt.pause:
             self._pause_timer = asyncio.get_running_loop().call_later(effect.attempt.pause, self._open)
         else:

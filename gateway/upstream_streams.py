@@ -96,7 +96,7 @@ class UpstreamStream:
         assert self._upstream is not None  # noqa: S101  # it was found before
         self._retained = request.retained
         self._call.note_dropped(request)
-        timeouts = of_stream(self._upstream.timeouts, self._route)
+        timeouts = self._call.timeouts(of_stream(self._upstream.timeouts, self._route))
         self._exchange = self._upstream.transport.open(request, timeouts, self, self._account)
         if self._stops:
             self._exchange.pause()

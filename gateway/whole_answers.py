@@ -55,27 +55,34 @@ async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]
     async def ask(attempt: Attempt) -> tuple[CompletedAnswer, Settle]:
         call.begin(attempt)
         upstream = calls.upstream_of(call, attempt.route).keyed(attempt.key)
-        routed = call.on_route(attempt.route, upstream)
-        request = await calls.turns.run_large(call.request.big, call.reserved.account_id, routed.request)
-        body = await _ask(upstream, call, routed, request)
-        try:
-            if len(body) > LARGE_ANSWER_BYTES:
-                return await asyncio.to_thread(_read, calls, call, routed, body)
-            return _read(calls, call, routed, body)
-        except UpstreamError as error:
-            error.status = 200
-            raise
+        while True:
+            routed = call.on_route(attempt.route, upstream)
+            request = await calls.turns.run_large(call.request.big, call.reserved.account_id, routed.request)
+            body = await _ask(upstream, call, routed, request)
+            try:
+                if len(body) > LARGE_ANSWER_BYTES:
+                    part = await asyncio.to_thread(_read, calls, call, routed, body)
+                else:
+                    part = _read(calls, call, routed, body)
+            except UpstreamError as error:
+                error.status = 200
+                raise
+            if part is not None:
+                return part
 
     completed, charge = await first_answer(call.attempts, calls.faults, ask)
     call.attempts.succeeded(charge.usage.output_tokens)
     return completed, charge
 
 
-def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[CompletedAnswer, Settle]:
+def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[CompletedAnswer, Settle] | None:
+    """Return the answer, or None if its provider paused and is to be asked for the rest."""
     if body.count(b"[") + body.count(b"{") > MAX_NODES:
         raise UpstreamError
     answer = routed.answer(body)
     text = "" if isinstance(answer, Embeddings) else answer.text
+    if isinstance(answer, WholeAnswer) and _goes_on(call, answer):
+        return None
     used, above = call.billed(answer.usage, text, calls.count)
     try:
         completed = _written(call, answer, used)
@@ -83,6 +90,13 @@ def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[Com
         raise UpstreamError from None
     sealable = replays.sealable(completed, call) if len(completed.encoded) <= MAX_REPLAY_BYTES else None
     return completed, Settle(used, minimum=True, unbilled_output=above, answer=sealable)
+
+
+def _goes_on(call: Call, answer: WholeAnswer) -> bool:
+    """Nothing goes on for a client that has left, unless the answer is kept for a replay."""
+    if answer.paused is None or (call.attempts.unheard and call.idempotent is None):
+        return False
+    return call.goes_on(answer.paused, None if answer.usage is None else call.believed(answer.usage))
 
 
 def _written(call: Call, answer: WholeAnswer | Embeddings, used: Usage) -> CompletedAnswer:
@@ -99,6 +113,7 @@ async def _ask(upstream: ChatUpstream, call: Call, routed: RouteCall, request: U
     collected = _Collected(MAX_ANSWER_BYTES if embedding is None else embeddings.max_answer_bytes(embedding))
     assert call.route is not None  # noqa: S101  # the attempt has begun
     timeouts = of_whole(upstream.timeouts, call.route, call.output_limit(call.route) * call.request.choices)
+    timeouts = call.timeouts(timeouts)
     exchange = upstream.transport.open(request, timeouts, collected, call.reserved.account_id)
     try:
         status, headers, body = await collected.whole

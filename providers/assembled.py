@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from domain.pricing import Usage
-from providers.base import Delta, ProviderEvent, Report, StreamDecoder, WholeAnswer
+from providers.base import Delta, Paused, ProviderEvent, Report, StreamDecoder, WholeAnswer
 from providers.streamed_answer import BLANK
 
 _GROWS = frozenset({"content", "refusal", "reasoning_content", "reasoning", "arguments", "input", "transcript", "data"})
@@ -27,24 +27,33 @@ def _events(decoder: StreamDecoder, body: bytes) -> Iterator[ProviderEvent]:
 
 
 def answer(events: Iterable[ProviderEvent]) -> WholeAnswer:
-    """Assemble the answer of the events up to `Done`. What the decoder raises is not caught."""
+    """Assemble the answer of the events up to `Done` or `Paused`. What the decoder raises is not caught."""
     choices: dict[int, dict[str, Any]] = {}
     beside: dict[str, Any] = {}
     texts: list[str] = []
     usage: Usage | None = None
+    paused: Paused | None = None
     for event in events:
-        if isinstance(event, Report):
+        if isinstance(event, Paused):
+            paused = event
+        elif isinstance(event, Report):
             usage = event.usage
         elif isinstance(event, Delta):
             texts.append(event.text)
             beside |= {name: value for name, value in event.chunk.items() if name not in ("choices", "obfuscation")}
             for part in event.chunk["choices"]:
                 _add(choices.setdefault(part["index"], _empty(part["index"])), part)
-    body = {"object": "chat.completion", "choices": [choices[index] for index in sorted(choices)], **beside}
-    for choice in body["choices"]:
+    whole = [choices[index] for index in sorted(choices)]
+    _end(whole, paused=paused is not None)
+    return WholeAnswer({"object": "chat.completion", "choices": whole, **beside}, "".join(texts), usage, paused=paused)
+
+
+def _end(choices: list[dict[str, Any]], *, paused: bool) -> None:
+    for choice in choices:
         for call in choice["message"].get("tool_calls", ()):
             call.pop("index", None)
-    return WholeAnswer(body, "".join(texts), usage)
+        if paused:
+            choice["finish_reason"] = "length"
 
 
 def _empty(index: int) -> dict[str, Any]:

@@ -102,6 +102,8 @@ class ChatCall:
     """An adapter of its wire sends this in place of `body`, under the same limit and the same rules for fields."""
     max_searches: int = DEFAULT_SEARCHES
     """Web searches that the hold pays for, if the request asks for any."""
+    continues: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    """`Paused.content` of the part before this one. A stream gives what comes after it, a whole answer all of it."""
 
 
 @record
@@ -175,7 +177,18 @@ class Done:
     """The answer is complete. Nothing after it is read."""
 
 
-ProviderEvent = Accepted | Delta | Report | Done
+@record
+class Paused:
+    """In place of `Done`: the provider goes on when it is asked again with `ChatCall.continues`. No choice has ended.
+
+    The usage that it reports then is of the next part alone.
+    """
+
+    content: tuple[dict[str, Any], ...] = field(repr=False)
+    """All of the answer so far, in the vendor's shape, with what an earlier part continued."""
+
+
+ProviderEvent = Accepted | Delta | Report | Done | Paused
 
 
 @record
@@ -190,6 +203,8 @@ class WholeAnswer:
     """None when the provider reported no credible usage."""
     native: dict[str, Any] | None = field(default=None, repr=False)
     """The vendor's own answer, when `ChatCall.native` was sent."""
+    paused: Paused | None = None
+    """The answer is not complete. Its `finish_reason` is `length`, if nobody continues it."""
 
 
 class StreamDecoder(Protocol):
@@ -206,7 +221,7 @@ class StreamDecoder(Protocol):
     def feed(self, data: bytes) -> Iterable[ProviderEvent]: ...
 
     def eof(self) -> Iterable[ProviderEvent]:
-        """Give the events of unfinished bytes, then `Done`. Raises `UpstreamError` when the answer was cut off."""
+        """Give the events of unfinished bytes, then the last one. Raises `UpstreamError` when the answer is cut off."""
 
 
 class ChatAdapter(Protocol):

@@ -1,6 +1,6 @@
 """Decodes a streamed answer into events. A whole answer is the same events, without the bytes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from domain.errors import UpstreamError
@@ -10,7 +10,8 @@ from providers.answer_decoder import MAX_VALUES, AnswerDecoder
 from providers.anthropic import errors, texts
 from providers.anthropic.blocks import Blocks, Part
 from providers.anthropic.usage import UsageReports
-from providers.base import ChatCall, Delta, Done, ProviderEvent, Report
+from providers.anthropic.written import Written
+from providers.base import ChatCall, Delta, Done, Paused, ProviderEvent, Report
 from providers.openai.errors import value_of
 
 WIRE = "anthropic"
@@ -24,7 +25,7 @@ _FINISH_REASONS = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-"""`pause_turn` ends a turn that is not complete, and which its client may continue."""
+"""`pause_turn` ends a turn that is not complete. Of a translated search it is no end: see `Paused`."""
 
 
 class AnthropicDecoder(AnswerDecoder):
@@ -37,8 +38,12 @@ class AnthropicDecoder(AnswerDecoder):
         """True when the first delta was given."""
         self._finished = False
         self._functions = bool(call.body.get("functions")) and not call.body.get("tools")
+        searched = call.body.get("web_search_options") is not None
+        self._written = Written() if searched and not self._native else None
+        """Only an answer that its provider may pause is put together."""
+        self._paused = False
         self._blocks = Blocks(f"{len(call.body.get('messages') or ())}", functions=self._functions)
-        self._usage = UsageReports(searched=call.body.get("web_search_options") is not None)
+        self._usage = UsageReports(searched=searched)
 
     def _document(self, document: bytes) -> Iterator[ProviderEvent]:
         return self.answer(upstream_json.read_whole(document), document)
@@ -54,15 +59,13 @@ class AnthropicDecoder(AnswerDecoder):
         if not isinstance(content, list):
             raise UpstreamError
         yield from self._accept()
-        yield from self._delta(Part({"content": None}))
-        for index, block in enumerate(content):
-            event = {"index": index, "content_block": block}
-            yield from self._parts(self._blocks.start(event))
-            yield from self._parts(self._blocks.stop(event))
+        yield from self._resume()
+        if not self._begun:
+            yield from self._delta(Part({"content": None}))
+        yield from self._whole_blocks(content)
         yield from self._finish({**message, "stop_reason": message.get("stop_reason") or "end_turn"})
         yield from self._report(self._usage.end(message.get("usage")))
-        self._done = True
-        yield Done()
+        yield self._last()
 
     def _read(self, events: Iterable[bytes | sse.Failure]) -> Iterator[ProviderEvent]:
         for data in events:
@@ -76,6 +79,8 @@ class AnthropicDecoder(AnswerDecoder):
                 raise UpstreamError
             if event.get("type") == "error":
                 raise errors.within(self._call, event, data)
+            if self._written is not None:
+                self._written.take(event)
             yield from self._event(event, data.strip() if self._native else None)
             if self._done:
                 return
@@ -106,18 +111,42 @@ class AnthropicDecoder(AnswerDecoder):
             raise UpstreamError
         yield from self._accept()
         yield from self._report(self._usage.begin(message.get("usage")))
-        yield from self._delta(Part({"content": ""}), native)
+        yield from self._resume()
+        if not self._begun:
+            yield from self._delta(Part({"content": ""}), native)
         content = message.get("content")
-        for index, block in enumerate(content if isinstance(content, list) else ()):  # an answer that goes on
-            event = {"index": index, "content_block": block}
-            yield from self._parts(self._blocks.start(event))
-            yield from self._parts(self._blocks.stop(event))
+        yield from self._whole_blocks(content if isinstance(content, list) else ())  # an answer that goes on
 
     def _stop(self) -> Iterator[ProviderEvent]:
         if not self._finished:
             raise UpstreamError
+        yield self._last()
+
+    def _last(self) -> ProviderEvent:
         self._done = True
-        yield Done()
+        if not self._paused or self._written is None:
+            return Done()
+        return Paused((*self._call.continues, *self._written.blocks()))
+
+    def _resume(self) -> Iterator[ProviderEvent]:
+        """Continue what was written before a pause. A stream has sent it; a whole answer has all of it."""
+        if self._call.continues and not self._begun:
+            given = [part for block in self._call.continues for part in self._parts_of_block(block)]
+            if self._call.stream:
+                self._begun = True
+            else:
+                yield from self._parts(given)
+
+    def _parts_of_block(self, block: object, index: int = 0) -> Iterator[Part]:
+        event = {"index": index, "content_block": block}
+        yield from self._blocks.start(event)
+        yield from self._blocks.stop(event)
+
+    def _whole_blocks(self, content: Sequence[object]) -> Iterator[ProviderEvent]:
+        for index, block in enumerate(content):
+            if self._written is not None:
+                self._written.start({"index": index, "content_block": block})
+            yield from self._parts(self._parts_of_block(block, index))
 
     def _block(self, parts: Iterator[Part], content: object, native: bytes | None) -> Iterator[ProviderEvent]:
         """Give the parts of an event. A client of the same wire gets the event once, with all of its text."""
@@ -148,6 +177,9 @@ class AnthropicDecoder(AnswerDecoder):
         if not self._begun:
             yield from self._delta(Part({"content": ""}))
         self._finished = True
+        if reason == "pause_turn" and self._written is not None:
+            self._paused = True
+            return
         finish = _FINISH_REASONS.get(reason, "stop") if isinstance(reason, str) else "stop"
         if self._functions and finish == "tool_calls":
             finish = "function_call"

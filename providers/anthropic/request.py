@@ -56,6 +56,8 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
     if (wanted := body.get("web_search_options")) is not None:
         made["tools"] = [*made.get("tools", ()), {**SEARCH, "max_uses": call.max_searches}]
         dropped = (*dropped, *(f"web_search_options.{name}" for name in wanted))
+    if call.continues:
+        made["messages"] = [*talk.turns, {"role": "assistant", "content": list(call.continues)}]
     plan = _think(made, body, call.output_limit, model, talk)
     lost = [*plan.dropped, *_add_sampling(made, body, model, plan, version), *_add_format(made, body, talk)]
     _add_rest(made, body)

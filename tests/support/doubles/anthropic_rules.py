@@ -8,13 +8,15 @@ REDACTED = "c2VjcmV0IHRob3VnaHQ="
 _FIELDS = {"model", "messages", "max_tokens", "system", "stop_sequences", "stream", "temperature", "top_p", "top_k"}
 _FIELDS |= {"tools", "tool_choice", "thinking", "output_config", "metadata", "service_tier", "cache_control"}
 _BLOCKS = {
-    "text": {"text"},
+    "text": {"text", "citations"},
     "image": {"source"},
     "document": {"source", "title", "context", "citations"},
     "tool_use": {"id", "name", "input"},
     "tool_result": {"tool_use_id", "content", "is_error"},
     "thinking": {"thinking", "signature"},
     "redacted_thinking": {"data"},
+    "server_tool_use": {"id", "name", "input"},
+    "web_search_tool_result": {"tool_use_id", "content"},
 }
 _THOUGHTS = ("thinking", "redacted_thinking")
 MAX_MARKS = 4

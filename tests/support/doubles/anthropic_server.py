@@ -3,6 +3,7 @@
 What follows `--` in the model's name chooses its behaviour: `claude-haiku-4-5--thinks`.
 """
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -96,6 +97,28 @@ def _searches(_: Json) -> Json:
     return answer(content, usage(380_000, server_tool_use={"web_search_requests": 2, "web_fetch_requests": 0}))
 
 
+def _pauses(times: int) -> Callable[[Json], Json]:
+    """Search once in each part, and pause so many times."""
+
+    def part(body: Json) -> Json:
+        number = parts_before(body)
+        query = {"query": f"sum {number}"}
+        call = {"type": "server_tool_use", "id": f"srvtoolu_{number}", "name": "web_search", "input": query}
+        result = {"type": "web_search_tool_result", "tool_use_id": call["id"], "content": []}
+        pauses = number < times and body.get("tools")
+        counts = usage(50_000, 100, server_tool_use={"web_search_requests": 1, "web_fetch_requests": 0})
+        return answer([text(f"Part {number}."), call, result], counts, "pause_turn" if pauses else "end_turn")
+
+    return part
+
+
+def parts_before(body: Json) -> int:
+    """Count the parts of the answer that the request continues."""
+    last = body["messages"][-1]
+    blocks = last["content"] if last["role"] == "assistant" and isinstance(last["content"], list) else []
+    return sum(block["type"] == "server_tool_use" for block in blocks)
+
+
 def _formats(body: Json) -> Json:
     form = (body.get("output_config") or {}).get("format")
     return answer([text('{"name":"Ada"}' if form else ANSWER)], usage())
@@ -116,6 +139,11 @@ ANSWERS: Mapping[str, Callable[[Json], Json]] = {
     "cites": lambda _: answer([text(citations=[CITATION])], usage()),
     "refuses": _ends("refusal", stop_details={"type": "refusal", "category": "cyber", "explanation": "No."}),
     "pauses": _ends("pause_turn"),
+    "pauses-once": _pauses(1),
+    "pauses-twice": _pauses(2),
+    "pauses-always": _pauses(99),
+    "pauses-breaks": _pauses(1),
+    "pauses-lingers": _pauses(1),
     "full": _ends("model_context_window_exceeded"),
     "stops": _ends("stop_sequence", stop_sequence="x"),
     "absurd": lambda _: answer([text()], usage(-1, 10**12)),
@@ -156,10 +184,24 @@ class AnthropicServer(ThreadedApp):
         behaviour = body["model"].rpartition("--")[2]
         if behaviour in BREAKS:
             return await self._broken(request, behaviour)
+        if parts_before(body) and behaviour in ("pauses-breaks", "pauses-lingers"):
+            return await self._goes_on_badly(request, body, lingers=behaviour == "pauses-lingers")
         message = ANSWERS[behaviour](body)
         if not body.get("stream"):
             return web.json_response(message, headers={"request-id": "req_double"})
         return await _stream(request, b"".join(events(message)))
+
+    async def _goes_on_badly(self, request: web.Request, body: Json, *, lingers: bool) -> web.StreamResponse:
+        """Begin the next part of a stream, and then break, or take a second for the rest."""
+        if not body.get("stream"):
+            return _failure(*FAULTS["overloaded"])
+        if not lingers:
+            return await self._broken(request, "breaks")
+        written = list(events(answer([text("More.")], usage())))
+        response = await _stream(request, b"".join(written[:4]))
+        await asyncio.sleep(1)
+        await response.write(b"".join(written[4:]))
+        return response
 
     async def _broken(self, request: web.Request, behaviour: str) -> web.StreamResponse:
         written = list(events(answer([text()], usage())))
@@ -234,7 +276,7 @@ def _deltas(block: Json) -> Iterator[Json]:
         case "thinking":
             yield {"type": "thinking_delta", "thinking": block["thinking"]}
             yield {"type": "signature_delta", "signature": block["signature"]}
-        case "tool_use":
+        case "tool_use" | "server_tool_use":
             yield {"type": "input_json_delta", "partial_json": ""}
             if block["input"]:
                 written = json.dumps(block["input"])

@@ -20,7 +20,7 @@ from gateway import stream_events as e
 from gateway.call import Call
 from gateway.relay import TABLE, EndReason, Phase, Relay
 from gateway.routing import Attempt
-from providers.base import Accepted, Delta, Done, Report
+from providers.base import Accepted, Delta, Done, Paused, Report
 from tests.support.doubles.chat_calls import call, route
 
 STOPS = route("stops", Capability.ABORT_STOPS_BILLING)
@@ -49,6 +49,7 @@ EVENTS: dict[type, e.Event] = {
         WORD,
         report(1),
         Done(),
+        Paused(()),
         e.Failed(AdapterFault()),
         e.Extended(500, 300),
         e.NotExtended(),
@@ -79,6 +80,7 @@ TRANSITIONS: dict[type, tuple[Cell, ...]] = {
     Delta: (([e.Send], R), ([e.Send], R), ([], B), ([], S), ([], D)),
     Report: (([], P), ([], R), ([], B), ([], S), ([], D)),
     Done: (([e.Settle], S), ([e.Settle], S), ([e.Settle], S), ([], S), ([], D)),
+    Paused: (([e.Settle], S), ([e.Settle], S), SETTLE, ([], S), ([], D)),
     e.Failed: (VOID, SETTLE, SETTLE, ([], S), ([], D)),
     e.Extended: (([e.TellHeld, e.ReadOn], P), ([e.TellHeld, e.ReadOn], R), ([e.ReadOn], B), ([], S), ([], D)),
     e.NotExtended: (SETTLE, SETTLE, SETTLE, ([], S), ([], D)),

@@ -14,13 +14,14 @@ from domain.errors import GatewayError, RequestInvalid, ServiceUnavailable, Upst
 from domain.limits import NO_LIMITS
 from domain.meters import TokenPrices, per_thousand
 from domain.pricing import Usage, UsageSource
+from domain.tokens import InputTokens
 from gateway import upstream_streams
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call
 from gateway.calls import Calls
 from gateway.streams import Stream
 from gateway.wire import Bill
-from providers.base import Accepted, Delta, Done, Report
+from providers.base import Accepted, Delta, Done, Paused, Report
 from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
 from tests.support.stack import eventually
 
@@ -177,6 +178,22 @@ async def test_a_hold_grows_before_what_it_pays_for_is_sent() -> None:
     assert (scene.client.text, scene.one.exchanges[0].paused) == ("<held 102>a b ", False)
     scene.one.says(word("c "))
     assert await scene.end() == "<held 102>a b <end 10>"
+
+
+async def test_a_pause_that_came_while_the_hold_grew_is_followed_by_the_next_part() -> None:
+    made = call(GROWS, paid=1, output_limit=None, web_search_options={})
+    made.model, made.input = made.model.model_copy(update={"context_window": 10}), InputTokens(3, 60)
+    scene = Scene(of=made)
+    scene.books.may_extend = 3
+    scene.start().one.says(word("a b "), Report(Usage(3, 2, UsageSource.PROVIDER, web_searches=1)), Paused(()))
+    assert len(scene.one.exchanges) == 1
+    assert await eventually(lambda: _soon(bool(scene.client.writes)))
+    assert [(each.paused, each.closed) for each in scene.one.exchanges[1:]] == [(False, False)]
+    assert scene.one.exchanges[0].closed
+    scene.one.sink.head(200, {})
+    scene.one.says(Accepted(), LAST, Report(Usage(4, 1, UsageSource.PROVIDER, web_searches=2)), Done())
+    assert await scene.end() == "<held 102>a b <end 10>"
+    assert scene.books.settled[0].usage == Usage(7, 3, UsageSource.PROVIDER, web_searches=3)
 
 
 async def _soon(is_so: bool) -> bool:

@@ -1,6 +1,7 @@
 """A whole answer: the first route that gives one, read within bounds, charged once, or not at all."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,10 +9,11 @@ from domain.catalog import Route
 from domain.errors import GatewayError, RequestInvalid, ServiceUnavailable, UpstreamBusy, UpstreamError
 from domain.limits import NO_LIMITS
 from domain.pricing import Usage, UsageSource
+from domain.tokens import InputTokens
 from gateway import whole_answers
 from gateway.calls import Calls
 from gateway.wire import Bill, CompletedAnswer
-from providers.base import WholeAnswer
+from providers.base import Paused, WholeAnswer
 from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
 
 CHOICES = [{"index": 0, "message": {"role": "assistant", "content": "a b"}, "finish_reason": "stop"}]
@@ -63,6 +65,27 @@ async def test_what_a_provider_reports_above_the_limit_is_not_billed(reported: i
     _, bill = await scene.result()
     assert (bill.usage.output_tokens, bill.usage.reasoning_tokens) == (5, 5)
     assert scene.calls.unbilled_output == reported - 5
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_a_paused_answer_goes_on_while_somebody_waits_for_it(left: bool) -> None:
+    scene = Scene()
+    scene.call.input = InputTokens(3, 600)
+    scene.call.model = scene.call.model.model_copy(update={"context_window": 100})
+    used = Usage(30, 1, UsageSource.PROVIDER, web_searches=1)
+    scene.one.whole = replace(WHOLE, usage=used, paused=Paused(()))
+    if left:
+        scene.call.attempts.no_more()
+    await scene.answered(scene.one)
+    if not left:
+        for _ in range(10):  # until it has been read
+            await asyncio.sleep(0)
+        scene.one.whole = replace(WHOLE, usage=used)
+        await scene.answered(scene.one)
+    _, bill = await scene.result()
+    parts = 1 if left else 2
+    assert len(scene.one.exchanges) == parts
+    assert bill.usage == Usage(30 * parts, parts, UsageSource.PROVIDER, web_searches=parts)
 
 
 @pytest.mark.parametrize("fault", [UpstreamError(), UpstreamBusy(), ZeroDivisionError("SECRET")])
