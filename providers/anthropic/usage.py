@@ -27,6 +27,8 @@ class UsageReports:
         """`searched`: searches were asked for, so a report that says nothing of them means none."""
         self._counts: dict[str, int] = {}
         self._searches: int | None = 0 if searched else None
+        self._results = 0
+        """Of searches, as they were shown."""
         self._tier: str | None = None
 
     def begin(self, report: object) -> Usage | None:
@@ -41,7 +43,8 @@ class UsageReports:
             return None
         if isinstance(block.get("content"), Mapping):  # an error: it is free
             return None
-        self._searches += 1
+        self._results += 1
+        self._searches = max(self._searches, self._results)  # an early report may have counted it
         return self._usage(0)
 
     def end(self, report: object) -> Usage | None:

@@ -78,6 +78,8 @@ async def test_a_paused_answer_goes_on_while_somebody_waits_for_it(left: bool) -
         scene.call.attempts.no_more()
     await scene.answered(scene.one)
     if not left:
+        for _ in range(10):  # until it has been read
+            await asyncio.sleep(0)
         scene.one.whole = replace(WHOLE, usage=used)
         await scene.answered(scene.one)
     _, bill = await scene.result()
