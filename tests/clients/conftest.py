@@ -1,20 +1,15 @@
 """One API process with a foreign OpenAI-compatible provider behind it, for real SDKs over a real port."""
 
 import functools
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import httpx2
-import psycopg
 import pytest
-from psycopg import sql
 
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support import provoked_world
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.account_opener import AccountOpener
@@ -34,6 +29,7 @@ from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenAIServer
 from tests.support.doubles.paced import Paced
 from tests.support.doubles.responses_server import ResponsesServer
+from tests.support.own_stack import own_stack
 from tests.support.provoked import World
 from tests.support.stack import Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
@@ -265,14 +261,7 @@ def written_catalog(
 def stack(
     postgres: EmbeddedPostgres, written_catalog: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    name = f"clients_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    state: Path = tmp_path_factory.mktemp("clients")
-    (state / "catalog.toml").write_text(written_catalog)
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started = own_stack(postgres, tmp_path_factory, "clients", written_catalog)
     started.extra = {"YOUT_STRIPE_WEBHOOK_SECRETS": f"whsec_of_another_time_0123,{STRIPE_SECRET}"}
     with started.running("api"):
         yield started
@@ -346,7 +335,7 @@ def paced() -> Iterator[Paced]:
 
 @pytest.fixture(scope="session")
 def faulty_stack(postgres: EmbeddedPostgres, paced: Paced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with provoked_world.running(postgres, paced, tmp_path_factory.mktemp("faulty")) as stack:
+    with provoked_world.running(postgres, paced, tmp_path_factory) as stack:
         yield stack
 
 

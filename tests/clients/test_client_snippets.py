@@ -3,19 +3,16 @@
 import os
 import re
 import subprocess
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.client_environments import environment
+from tests.support.own_stack import own_stack
 from tests.support.stack import ROOT, Stack
 
 PAGE = ROOT / "docs" / "clients.md"
@@ -45,12 +42,7 @@ SNIPPETS = snippets()
 
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    name = f"snippets_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    started = Stack.on(postgres, tmp_path_factory.mktemp("snippets"), database=name)
+    started = own_stack(postgres, tmp_path_factory, "snippets")
     with started.running("api"):
         yield started
 

@@ -2,20 +2,17 @@
 
 import os
 import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx2
-import psycopg
 import pytest
-from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.client_environments import Environment, environment
 from tests.support.doubles.scripted_model import ScriptedModel
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack
 
 CATALOG = """
@@ -58,14 +55,7 @@ def provider() -> Iterator[ScriptedModel]:
 def stack(
     postgres: EmbeddedPostgres, provider: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    name = f"agents_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    state = tmp_path_factory.mktemp("agents")
-    (state / "catalog.toml").write_text(CATALOG.format(url=provider.url))
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started = own_stack(postgres, tmp_path_factory, "agents", CATALOG.format(url=provider.url))
     with started.running("api"):
         yield started
 

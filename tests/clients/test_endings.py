@@ -5,24 +5,21 @@ From a provider that stops its bill on an abort, and from one that bills on and 
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from signal import SIGKILL, SIGTERM
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from db.audit import audit
 from dev.postgres import EmbeddedPostgres
 from tests.clients.test_billing import check, kinds
-from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, QUESTION, AccountClient
 from tests.support.doubles import paced
 from tests.support.doubles.entries import INPUT, OUTPUT
 from tests.support.doubles.paced import FIRST, REST, Paced
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually, free_port
 
 CHAT = "/v1/chat/completions"
@@ -39,13 +36,7 @@ def upstream() -> Iterator[Paced]:
 
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, upstream: Paced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    name = f"endings_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    state = tmp_path_factory.mktemp("endings")
-    (state / "catalog.toml").write_text(paced.catalog(upstream.url))
-    made = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=LIMIT)
+    made = own_stack(postgres, tmp_path_factory, "endings", paced.catalog(upstream.url), extra=LIMIT)
     with made.running("api"):
         yield made
 

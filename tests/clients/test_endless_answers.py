@@ -1,22 +1,19 @@
 """Upstreams that never end, of every kind: the process does not grow, the call ends, and others are served."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from subprocess import Popen
 
 import httpx2
-import psycopg
 import pytest
 import pytest_asyncio
-from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.adapter_cases import OURS
 from tests.support.doubles.endless_answers import ENDLESS
 from tests.support.doubles.raw_server import RawServer, Visit, answer, serving
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 
 KINDS = sorted(OURS.keys() - {"demo", "vertex"})
@@ -80,14 +77,7 @@ async def upstream() -> AsyncIterator[RawServer]:
 async def running(
     postgres: EmbeddedPostgres, upstream: RawServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Stack, Popen[bytes]]]:
-    name = f"endless_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    state = tmp_path_factory.mktemp("endless")
-    (state / "catalog.toml").write_text(catalog(upstream.port))
-    stack = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=QUICK)
+    stack = own_stack(postgres, tmp_path_factory, "endless", catalog(upstream.port), extra=QUICK)
     with stack.running("api") as process:
         yield stack, process
 

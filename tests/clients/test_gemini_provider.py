@@ -1,12 +1,10 @@
 """Gemini behind the server: a double that Google's own SDK takes for Google, and what its answers cost here."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any, cast
 
 import openai
-import psycopg
 import pytest
 from anthropic import Anthropic
 from cryptography.hazmat.primitives import serialization
@@ -15,13 +13,12 @@ from google import genai
 from google.genai import errors, types
 from google.oauth2 import service_account
 from openai import OpenAI
-from psycopg import sql
 
 from bench.chaos.receipts import faults
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.account_client import AccountClient
 from tests.support.doubles.gemini_server import ANSWER, ANSWERS, BREAKS, FAULTS, KEY, LARGE, SIGNATURE, GeminiServer
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack
 
 QUESTION: list[Any] = [{"role": "user", "content": "What is 2+2?"}]
@@ -93,14 +90,7 @@ def google() -> Iterator[GeminiServer]:
 def stack(
     postgres: EmbeddedPostgres, google: GeminiServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    name = f"gemini_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    state = tmp_path_factory.mktemp("gemini")
-    (state / "catalog.toml").write_text(catalog(google.url))
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started = own_stack(postgres, tmp_path_factory, "gemini", catalog(google.url))
     with started.running("api"):
         yield started
 

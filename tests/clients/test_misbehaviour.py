@@ -5,23 +5,20 @@ charged is charged once.
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-import psycopg
 import pytest
 import pytest_asyncio
-from psycopg import sql
 
 from api.app import WIRES
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.adapter_cases import OURS
 from tests.support.doubles.misbehaviours import MISBEHAVIOURS, Good, Outcome
 from tests.support.doubles.raw_server import RawServer, Visit, serving
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 from tests.support.wire_requests import REQUESTS, WireRequest
 
@@ -29,7 +26,7 @@ CREDITS = 50_000_000
 KINDS = sorted(OURS.keys() - {"demo", "vertex"})
 SETTINGS: dict[str, str] = {}
 """What a kind's provider needs beside its address and its key."""
-NO_TEXT = {"/v1/embeddings"}
+NO_TEXT = {"/v1/embeddings", "/v1/responses/compact"}
 """Wires with answers of another kind: their faults are tried where they are tested."""
 SIGNALS: dict[str, bytes] = {
     **dict.fromkeys(("gemini", "openai_responses"), b'"store":false'),
@@ -92,14 +89,7 @@ async def upstream() -> AsyncIterator[RawServer]:
 async def stack(
     postgres: EmbeddedPostgres, upstream: RawServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
-    name = f"misbehaviour_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    state = tmp_path_factory.mktemp("misbehaviour")
-    (state / "catalog.toml").write_text(catalog(upstream.port))
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=QUICK)
+    started = own_stack(postgres, tmp_path_factory, "misbehaviour", catalog(upstream.port), extra=QUICK)
     with started.running("api"):
         yield started
 

@@ -8,7 +8,6 @@ import base64
 import json
 import os
 import subprocess
-import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
-import psycopg
 import pytest
-from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.client_environments import PROGRAMS, environment
 from tests.support.doubles.scripted_model import ANSWER, PERSON, ScriptedModel
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 
 MODEL = "test-scripted"
@@ -103,14 +100,7 @@ def provider() -> Iterator[ScriptedModel]:
 def stack(
     postgres: EmbeddedPostgres, provider: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    name = f"real_clients_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    state: Path = tmp_path_factory.mktemp("real_clients")
-    (state / "catalog.toml").write_text(CATALOG.format(url=provider.url))
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started = own_stack(postgres, tmp_path_factory, "real_clients", CATALOG.format(url=provider.url))
     with started.running("api"):
         yield started
 

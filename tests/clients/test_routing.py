@@ -2,20 +2,17 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
-import psycopg
 import pytest
-from psycopg import sql
 
 from db.audit import audit
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.doubles.misbehaving_server import BYTES, TEXT, MisbehavingServer
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack
 
 ALONE = ["limited", "broken", "empty-503", "forbidden", "mid-headers", "half", "role-then-cut", "hang", "refuses"]
@@ -102,13 +99,7 @@ def server() -> Iterator[MisbehavingServer]:
 def stack(
     postgres: EmbeddedPostgres, server: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    name, state = f"routing_{uuid.uuid4().hex}", tmp_path_factory.mktemp("routing")
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
-    (state / "catalog.toml").write_text(catalog(server.url))
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started = own_stack(postgres, tmp_path_factory, "routing", catalog(server.url))
     started.extra = {"KEY_FORBIDDEN": "forbidden", "KEY_LIMITED": "limited", "KEY_GOOD": "valid"}
     with started.running("api"):
         yield started

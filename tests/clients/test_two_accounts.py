@@ -1,19 +1,16 @@
 """One account sends the worst that it can, and another one's calls go on: same routes, same keys, same parameters."""
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
 from tests.clients.conftest import OpenAccountClient
-from tests.conftest import TEMPLATE
 from tests.support.account_client import AccountClient
 from tests.support.doubles.misbehaving_server import POISONS, MisbehavingServer
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack
 
 TIMES = 4
@@ -56,14 +53,8 @@ def server() -> Iterator[MisbehavingServer]:
 def stack(
     postgres: EmbeddedPostgres, server: MisbehavingServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    name, state = f"two_{uuid.uuid4().hex}", tmp_path_factory.mktemp("two")
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
     each = [EACH.format(number=number, url=server.url) for number in range(len(PROMPTS) + 1)]
-    (state / "catalog.toml").write_text(CATALOG.format(url=server.url) + "".join(each))
-    started = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml")
+    started = own_stack(postgres, tmp_path_factory, "two", CATALOG.format(url=server.url) + "".join(each))
     started.extra = {"KEY_ONE": "one", "KEY_TWO": "two"}
     with started.running("api"):
         yield started

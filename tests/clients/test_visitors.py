@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -20,9 +19,9 @@ from dev.postgres import EmbeddedPostgres
 from domain.house_account import HOUSE_ACCOUNT
 from domain.secrets import Purpose, Secrets
 from domain.visitors import VisitorCookies
-from tests.conftest import TEMPLATE
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import OpenAIServer
+from tests.support.own_stack import own_stack
 from tests.support.stack import SECRET, Stack, free_port
 
 PATH, LIMIT = "/api/chat/stream/", "/api/chat/limit/"
@@ -57,17 +56,11 @@ class Site:
 def site(
     postgres: EmbeddedPostgres, upstream: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    name = f"visitors_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    state: Path = tmp_path_factory.mktemp("visitors")
-    (state / "catalog.toml").write_text(catalog(upstream.url))
     extra = {"YOUT_TRUSTED_PROXIES": "127.0.0.1", "YOUT_VISITOR_CREDITS_DAY": str(HOUSE)}
-    first = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=extra)
+    first = own_stack(postgres, tmp_path_factory, "visitors", catalog(upstream.url), extra=extra)
     second = dataclasses.replace(first, port=free_port())
     with first.running("api"), second.running("api"):
-        yield Site(first, (first.url, second.url), postgres.url_of(name))
+        yield Site(first, (first.url, second.url), first.owner_url)
 
 
 @pytest.fixture

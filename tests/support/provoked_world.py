@@ -1,24 +1,21 @@
 """A running stack with faults of its own, for the errors that are provoked on it."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 import httpx2
-import psycopg
-from psycopg import sql
+import pytest
 
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from domain.sealing import Wrapping
-from tests.conftest import TEMPLATE
 from tests.support import provoked
 from tests.support.account_client import AccountClient
 from tests.support.bank import open_account
 from tests.support.doubles.paced import Paced
+from tests.support.own_stack import own_stack
 from tests.support.provoked import SETTINGS, World
 from tests.support.stack import SECRET, Stack
 
@@ -26,13 +23,8 @@ PROGRAM = "tests.support.faulty_api"
 
 
 @contextmanager
-def running(postgres: EmbeddedPostgres, upstream: Paced, state: Path) -> Iterator[Stack]:
-    name = f"provoked_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    (state / "catalog.toml").write_text(provoked.catalog(upstream.url))
-    made = Stack.on(postgres, state, database=name, catalog=state / "catalog.toml", extra=SETTINGS)
+def running(postgres: EmbeddedPostgres, upstream: Paced, folders: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = own_stack(postgres, folders, "provoked", provoked.catalog(upstream.url), extra=SETTINGS)
     with made.running(PROGRAM) as process:
         made.wait_ready(process)
         yield made
