@@ -26,7 +26,7 @@ CREDITS = 50_000_000
 KINDS = sorted(OURS.keys() - {"demo", "vertex"})
 SETTINGS: dict[str, str] = {}
 """What a kind's provider needs beside its address and its key."""
-NO_TEXT = {"/v1/embeddings", "/v1/responses/compact"}
+NO_TEXT = {"/v1/embeddings"}
 """Wires with answers of another kind: their faults are tried where they are tested."""
 SIGNALS: dict[str, bytes] = {
     **dict.fromkeys(("gemini", "openai_responses"), b'"store":false'),
