@@ -9,7 +9,9 @@ from api.wire import values
 from domain import json_text
 
 ROLES = frozenset({"user", "assistant", "system"})
-_ASSISTANT = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+_SEARCHED = frozenset({"server_tool_use", "web_search_tool_result"})
+"""Steps of Anthropic's own search, which only Anthropic reads. What came of them is in the texts after them."""
+_ASSISTANT = frozenset({"text", "tool_use", "thinking", "redacted_thinking"}) | _SEARCHED
 _FROM_USER = blocks.PARTS | {"tool_result"}
 _ABOUT_THE_CLIENT = "x-anthropic-billing-header:"
 """How a text of Claude Code begins that tells its version and what started it, and nothing to the model."""
@@ -76,16 +78,20 @@ class Translation:
         parts: list[dict[str, Any]] = []
         calls: list[dict[str, Any]] = []
         details: list[dict[str, Any]] = []
-        for block, where in blocks.listed(content, values.place(at, "content")):
+        listed = list(blocks.listed(content, values.place(at, "content")))
+        for block, where in listed:
             match block["type"]:
                 case "text":
                     parts += blocks.parts(block, where)
+                    self._note(block, where, ("citations",))
                 case "tool_use":
                     calls.append(_tool_call(block, where))
                 case "thinking" | "redacted_thinking":
                     details.append(reasoning.detail(block, where))
                 case _:
-                    raise values.invalid(values.place(where, "type"), f"must be {values.one_of(_ASSISTANT)}")
+                    self.beside[where] = _searched(block, where)
+        if listed and self.messages and not (parts or calls or details):
+            return  # a search alone, which says nothing to another provider
         message: dict[str, Any] = {"role": "assistant", "content": _joined(parts) if parts or not calls else None}
         if calls:
             message["tool_calls"] = calls
@@ -102,7 +108,7 @@ class Translation:
 
     def _note(self, block: Mapping[str, Any], at: str, names: tuple[str, ...]) -> None:
         """Remember fields of a block that only Anthropic has."""
-        self.beside |= {values.place(at, name): block[name] for name in names if block.get(name) is not None}
+        self.beside |= {values.place(at, name): block[name] for name in names if block.get(name) not in (None, [])}
 
 
 def about_the_client(block: Mapping[str, Any]) -> bool:
@@ -116,6 +122,19 @@ def _tool_call(block: Mapping[str, Any], at: str) -> dict[str, Any]:
     given = values.required(block, "input", at, dict)
     blocks.cache_control(block, at)
     return {"id": call, "type": "function", "function": {"name": name, "arguments": json_text.dumps(given).decode()}}
+
+
+def _searched(block: dict[str, Any], at: str) -> dict[str, Any]:
+    """Check a step of a search. Those of Anthropic's other tools are refused, as these tools are."""
+    if values.word(block, "type", at, _ASSISTANT) == "server_tool_use":
+        values.text(block, "id", at)
+        values.word(block, "name", at, ("web_search",))
+        values.required(block, "input", at, dict)
+    else:
+        values.text(block, "tool_use_id", at)
+        values.required(block, "content", at, list, dict)
+    blocks.cache_control(block, at)
+    return block
 
 
 def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:

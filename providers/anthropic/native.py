@@ -38,11 +38,17 @@ _OF_A_BLOCK = frozenset(
     | {"stdout", "stderr", "return_code", "tool_name", "tool_references"}
 )
 """Fields of blocks, of what lies in them, and of sources."""
+_OF_A_CITATION = frozenset(
+    {"type", "cited_text", "title", "url", "source", "encrypted_index", "enabled", "document_index", "document_title"}
+    | {"start_char_index", "end_char_index", "start_page_number", "end_page_number", "search_result_index"}
+    | {"start_block_index", "end_block_index"}
+)
 _OF_A_TOOL = frozenset(
     {"type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming"}
     | {"input_examples", "allowed_callers", "display_width_px", "display_height_px", "display_number"}
     | {"max_characters", "enable_zoom", "max_uses", "allowed_domains", "blocked_domains"}
 )
+_WITHIN_A_BLOCK = {"content": _OF_A_BLOCK, "source": _OF_A_BLOCK, "citations": _OF_A_CITATION}
 _WITHIN = {"messages": _OF_A_MESSAGE, "system": _OF_A_BLOCK, "tools": _OF_A_TOOL}
 _CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
 """Tools of Anthropic's that the client runs: they cost what their tokens cost."""
@@ -168,11 +174,12 @@ class _Cleaner:
         self.lost |= {name: None for name, inner in value.items() if name not in allowed and inner is not None}
         known = {name: inner for name, inner in value.items() if name in allowed}
         if allowed is not _OF_A_TOOL:
-            known |= {name: self._within(known[name]) for name in ("content", "source") if name in known}
+            within = {name: inner for name, inner in _WITHIN_A_BLOCK.items() if name in known}
+            known |= {name: self._within(known[name], inner) for name, inner in within.items()}
         return known
 
-    def _within(self, value: object) -> Any:
-        return self.one(value, _OF_A_BLOCK) if isinstance(value, Mapping) else self.all(value, _OF_A_BLOCK)
+    def _within(self, value: object, allowed: frozenset[str]) -> Any:
+        return self.one(value, allowed) if isinstance(value, Mapping) else self.all(value, allowed)
 
 
 def _fit_thinking(made: dict[str, Any]) -> list[str]:

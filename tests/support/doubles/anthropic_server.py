@@ -97,6 +97,11 @@ def _searches(_: Json) -> Json:
     return answer(content, usage(380_000, server_tool_use={"web_search_requests": 2, "web_fetch_requests": 0}))
 
 
+def _rereads(body: Json) -> Json:
+    """Report more tokens than Anthropic counts of results of searches: a third of the request's characters."""
+    return answer([text()], usage(len(json.dumps(body["messages"])) // 3, 50))
+
+
 def _pauses(times: int) -> Callable[[Json], Json]:
     """Search once in each part, and pause so many times."""
 
@@ -134,6 +139,7 @@ ANSWERS: Mapping[str, Callable[[Json], Json]] = {
     "calls": _calls,
     "formats": _formats,
     "searches": _searches,
+    "rereads": _rereads,
     "caches": lambda _: answer([text()], CACHED),
     "passes": lambda _: answer([text()], usage(200, 50, iterations=PASSES)),
     "cites": lambda _: answer([text(citations=[CITATION])], usage()),

@@ -159,6 +159,22 @@ def test_brackets_are_held_for_where_a_vendor_writes_json_into_the_prompt(
 
 
 @pytest.mark.parametrize(
+    "sealed",
+    ["EqwTCioIDBgCIiQ5MGZj" * 500, "A" * 10_000, "qXzRkWvT" * 1250],
+    ids=["as-seen", "one-letter", "no-digits"],
+)
+def test_what_a_search_found_is_held_for_by_its_characters(sealed: str) -> None:
+    """Anthropic reports three tokens for ten characters of sealed pages, and no count is made of what is sealed."""
+    step = {"type": "web_search_tool_result", "content": [{"type": "web_search_result", "encrypted_content": sealed}]}
+    plain = tokens.of_request({"messages": [USER]}, tokenizer.count, family="anthropic")
+    counted = tokens.of_request(
+        {"messages": [USER]}, tokenizer.count, family="anthropic", beside={"messages.1.content.0": step}
+    )
+    assert counted.bound - plain.bound >= len(sealed) * 0.35
+    assert counted.count == plain.count
+
+
+@pytest.mark.parametrize(
     ("body", "beside", "more"),
     [
         ({"web_search_options": {}}, {}, tokens.SEARCHED),

@@ -152,6 +152,42 @@ def test_what_only_anthropic_has_is_not_lost_and_not_another_wires() -> None:
     assert call.untranslated.keys() == {"n", "logprobs", "context_management", "tools.0.input_examples"}
 
 
+STEPS: list[dict[str, Any]] = [
+    {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},
+    {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+]
+
+
+@pytest.mark.parametrize("texts", [[], [text("b", citations=[{"cited_text": "c"}]), text("d", citations=[])]])
+def test_steps_of_a_search_go_to_anthropic_alone(texts: list[dict[str, Any]]) -> None:
+    turns = [user(text("a")), {"role": "assistant", "content": [*STEPS, *texts]}, user(text("e"))]
+    call = parsed(*turns)
+    contents = [message["content"] for message in call.body["messages"]]
+    assert contents == (["a", "b\nd", "e"] if texts else ["a", "e"])
+    cited = {"messages.1.content.2.citations": [{"cited_text": "c"}]} if texts else {}
+    assert call.untranslated == {"messages.1.content.0": STEPS[0], "messages.1.content.1": STEPS[1], **cited}
+    assert call.untranslatable == frozenset()
+    assert call.native is not None
+    assert call.native.body["messages"] == turns
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"type": "code_execution_tool_result"}, "type"),
+        (STEPS[0] | {"name": "web_fetch"}, "name"),
+        (STEPS[0] | {"input": "x"}, "input"),
+        (STEPS[1] | {"tool_use_id": None}, "tool_use_id"),
+        (STEPS[1] | {"content": "x"}, "content"),
+        (STEPS[1] | {"cache_control": {"type": "x"}}, "cache_control.type"),
+    ],
+)
+def test_a_wrong_step_is_named(wrong: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestInvalid) as caught:
+        parsed({"role": "assistant", "content": [wrong]})
+    assert caught.value.param == f"messages.0.content.0.{param}"
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"speed": "fast"}, {"inference_geo": "us"}, {"mcp_servers": [{}]}, {"container": "c"}, {"max_tokens": None}],

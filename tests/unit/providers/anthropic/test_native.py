@@ -83,6 +83,20 @@ def test_blocks_and_tools_have_known_fields_only_and_what_tools_take_is_their_ow
     assert sorted(request.dropped) == ["messages.user_id", "system.user_id", "tools.user_id"]
 
 
+def test_steps_of_a_search_and_citations_have_known_fields_only() -> None:
+    private = {"user_id": "PRIVATE"}
+    call = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}}
+    page = {"type": "web_search_result", "url": "u", "title": "t", "encrypted_content": "e", "page_age": None}
+    result = {"type": "web_search_tool_result", "tool_use_id": "s", "content": [page]}
+    source = {"type": "web_search_result_location", "url": "u", "title": "t", "cited_text": "c", "encrypted_index": "i"}
+    text = {"type": "text", "text": "a", "citations": [source]}
+    steps = [call | private, result | {"content": [page | private]}, text | {"citations": [source | private]}]
+    turns = [*HELLO, {"role": "assistant", "content": steps}, *HELLO]
+    request = request_of({}, native={"messages": turns})
+    assert json.loads(request.body)["messages"][1]["content"] == [call, result, text]
+    assert request.dropped == ("messages.user_id",)
+
+
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.test"]}
 
 
