@@ -108,7 +108,7 @@ class Gateway(FastAPI):
         else:
             await self._served(scope, receive, send)
 
-    def refusal(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
+    def error_response(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
         """Implements `api.direct.DirectApp`."""
         path = unquote(target.partition(b"?")[0].decode("latin-1"))
         scope: Scope = {"type": "http", "method": "", "path": path, "headers": headers}

@@ -124,7 +124,7 @@ class DirectApp(Protocol):
     def direct(self, scope: Scope) -> Handler | None:
         """Return the handler of a request, or None if the request goes through ASGI."""
 
-    def refusal(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
+    def error_response(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
         """Write the answer to a request that is not valid HTTP: its headers, and its body.
 
         `target` and `headers` are what was read of it, and may be cut off.

@@ -242,7 +242,7 @@ class Http1Protocol(HttpToolsProtocol):
     def _refusal(self, error: ErrorAnswer) -> tuple[Headers, bytes]:
         if self._direct is None or self.headers is None:
             return [(b"content-type", b"application/json")], errors.openai_error(error, "")
-        return self._direct.refusal(self.url, self.headers, error)
+        return self._direct.error_response(self.url, self.headers, error)
 
 
 class LingeringTransport:

@@ -113,11 +113,11 @@ def _logprobs(choice: Mapping[str, Any], offsets: _Offsets) -> dict[str, Any] | 
     if not listed:
         return None
     tokens = [str(each.get("token") or "") for each in listed]
-    most_likely = [_top(each) for each in listed]
+    top = [_top(each) for each in listed]
     return {
         "tokens": tokens,
         "token_logprobs": [each.get("logprob") for each in listed],
-        "top_logprobs": most_likely if any(most_likely) else None,
+        "top_logprobs": top if any(top) else None,
         "text_offset": offsets.of(choice["index"], tokens),
     }
 

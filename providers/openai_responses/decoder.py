@@ -131,5 +131,5 @@ class ResponsesDecoder(AnswerDecoder):
         search = tools.get("web_search") if isinstance(tools, Mapping) else None
         reported = search.get("num_requests") if isinstance(search, Mapping) else None
         count = reported if type(reported) is int and 0 < reported <= usage.MAX_SEARCHES else self._parts.searches
-        asked = self._call.body.get("web_search_options") is not None
-        return replace(used, web_searches=count) if count or asked else used
+        searching = self._call.body.get("web_search_options") is not None
+        return replace(used, web_searches=count) if count or searching else used

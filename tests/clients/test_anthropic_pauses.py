@@ -64,9 +64,9 @@ CASES: dict[str, tuple[Asked, str, int, str]] = {
 async def test_an_answer_goes_on_after_pauses(
     client: OpenAI, owner: AccountClient, claudes: AnthropicServer, case: str, stream: bool
 ) -> None:
-    asked, behaviour, parts, end = CASES[case]
+    create, behaviour, parts, end = CASES[case]
     before = len(claudes.seen)
-    call, text, ended = asked(client, f"test-claude-pauses-{behaviour}", stream=stream)
+    call, text, ended = create(client, f"test-claude-pauses-{behaviour}", stream=stream)
     assert (text, ended) == ("".join(f"Part {number}." for number in range(parts)), end)
     sent = [seen.body for seen in claudes.seen[before:]]
     assert [body["tools"][-1]["max_uses"] for body in sent] == [5 - number for number in range(parts)]

@@ -81,15 +81,15 @@ class Streams:
 
     def __init__(self, world: World, owner: AccountClient) -> None:
         self._world, self._owner = world, owner
-        self.said: dict[str, list[str]] = {wire.name: [] for wire in STREAMS}
+        self.texts: dict[str, list[str]] = {wire.name: [] for wire in STREAMS}
 
     async def began(self) -> bool:
-        return all("".join(words) == FIRST for words in self.said.values())
+        return all("".join(words) == FIRST for words in self.texts.values())
 
     async def errors(self, script: str, meanwhile: Callable[[], Awaitable[None]]) -> dict[str, Any]:
         async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(verify=False), timeout=60) as http:
             reading = {wire: asyncio.create_task(self._error(wire, http, script)) for wire in STREAMS}
-            assert await eventually(self.began), self.said
+            assert await eventually(self.began), self.texts
             await meanwhile()
             return {wire.name: await asyncio.wait_for(task, 60) for wire, task in reading.items()}
 
@@ -101,7 +101,7 @@ class Streams:
         try:
             async for event in stream:
                 if text := wire.text_of(event):
-                    self.said[wire.name].append(text)
+                    self.texts[wire.name].append(text)
         except (openai.APIError, anthropic.APIError) as raised:
             return raised
         return None
@@ -162,6 +162,7 @@ async def test_the_ledger_is_away_when_a_stream_ends(world: World, paced: Paced,
             raised = await Streams(world, owner).errors("finishing", meanwhile)
         finally:
             connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+    assert raised.keys() == {wire.name for wire in STREAMS}
     for wire in STREAMS:
         check(wire, raised[wire.name], "service_unavailable", 503)
 

@@ -89,11 +89,11 @@ async def http(running: tuple[Stack, Popen[bytes]]) -> AsyncIterator[httpx2.Asyn
     async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=60) as client:
         for kind in KINDS:  # what a process needs in any case
             for stream in (False, True):
-                assert (await asked(client, kind, "good", stream=stream)).status_code == 200
+                assert (await post(client, kind, "good", stream=stream)).status_code == 200
         yield client
 
 
-async def asked(http: httpx2.AsyncClient, kind: str, number: int | str, *, stream: bool) -> httpx2.Response:
+async def post(http: httpx2.AsyncClient, kind: str, number: int | str, *, stream: bool) -> httpx2.Response:
     body = {"model": f"test-{kind.replace('_', '-')}-{number}", "messages": MESSAGES, "max_tokens": 100}
     return await http.post("/v1/chat/completions", json=body | ({"stream": True} if stream else {}))
 
@@ -120,7 +120,7 @@ async def test_an_answer_that_does_not_end_is_cut(
     for kind in KINDS:
         for stream in (False, True):
             answers = await asyncio.gather(
-                asked(http, kind, list(ENDLESS).index(name), stream=stream), asked(http, kind, "good", stream=stream)
+                post(http, kind, list(ENDLESS).index(name), stream=stream), post(http, kind, "good", stream=stream)
             )
             assert "error" in answers[0].text, (kind, stream, answers[0].text[:300])
             assert "xxxx" not in answers[0].text

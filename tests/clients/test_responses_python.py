@@ -239,12 +239,12 @@ def test_an_answer_that_reaches_its_limit_is_incomplete(client: OpenAI) -> None:
 def test_the_same_key_gives_the_same_answer_for_one_charge(client: OpenAI, upstream: OpenAIServer, model: str) -> None:
     before = len(upstream.seen)
 
-    def asked(**more: Any) -> Any:
+    def create(**more: Any) -> Any:
         headers = {"idempotency-key": f"{model} {sorted(more)}"}
         return client.responses.create(model=model, input="x", extra_headers=headers, **more)
 
-    answers = [asked().to_dict() for _ in range(2)]
-    ends = [list(asked(stream=True))[-1].response.to_dict() for _ in range(2)]
+    answers = [create().to_dict() for _ in range(2)]
+    ends = [list(create(stream=True))[-1].response.to_dict() for _ in range(2)]
     assert len(upstream.seen) == before + 2
     for first, again in (answers, ends):
         assert first | {"completed_at": 0} == again | {"completed_at": 0}
@@ -261,16 +261,16 @@ async def test_who_leaves_pays_for_what_was_produced(stack: Stack, key: str, cli
 
 
 async def test_the_input_is_counted_and_a_quote_is_given(client: OpenAI) -> None:
-    asked: Any = {"model": "test-plain", "input": "What is 2+2?", "max_output_tokens": 100}
-    counted = client.post("/responses/input_tokens", cast_to=object, body=asked)
+    body: Any = {"model": "test-plain", "input": "What is 2+2?", "max_output_tokens": 100}
+    counted = client.post("/responses/input_tokens", cast_to=object, body=body)
     assert counted == {"object": "response.input_tokens", "input_tokens": 14}
     long: Any = {"models": ["test-small"], "input": "word " * 30_000}
     assert client.post("/responses/input_tokens", cast_to=dict[str, Any], body=long)["input_tokens"] > 30_000
     for wrong, param in (({"input": [5]}, "input[0]"), ({"model": "demo-image"}, "model")):
         with pytest.raises(openai.BadRequestError) as caught:
-            client.post("/responses/input_tokens", cast_to=object, body={**asked, **wrong})
+            client.post("/responses/input_tokens", cast_to=object, body={**body, **wrong})
         assert caught.value.param == param
-    quote: Any = client.post(str(client.base_url).replace("/v1/", "/api/billing/quote/"), cast_to=object, body=asked)
+    quote: Any = client.post(str(client.base_url).replace("/v1/", "/api/billing/quote/"), cast_to=object, body=body)
     assert (quote["bounds"]["output_limit"], quote["affordable"]) == (100, True)
     assert balance(client) == (1_000_000, 0)
 
@@ -306,10 +306,10 @@ def test_every_event_is_as_openais_types_say(stack: Stack, key: str, model: str)
 
 
 def test_a_conversation_is_compacted(client: OpenAI) -> None:
-    asked: Any = [{"role": "user", "content": "We launch on Tuesday."}, {"role": "assistant", "content": "Understood."}]
-    compacted = client.responses.compact(model="demo-chat", input=asked)
+    items: Any = [{"role": "user", "content": "We launch on Tuesday."}, {"role": "assistant", "content": "Understood."}]
+    compacted = client.responses.compact(model="demo-chat", input=items)
     assert [item.type for item in compacted.output] == ["compaction"]
-    items: Any = [item.to_dict() for item in compacted.output]
-    then: Any = [*items, {"role": "user", "content": "Hello!"}]
+    compact: Any = [item.to_dict() for item in compacted.output]
+    then: Any = [*compact, {"role": "user", "content": "Hello!"}]
     assert client.responses.create(model="demo-chat", input=then).output_text
     assert balance(client)[1] == 0

@@ -135,9 +135,9 @@ async def test_jobs_too(owner: AccountClient, wish: dict[str, Any]) -> None:
 async def test_a_job_of_a_strict_key_keeps_the_class_that_it_was_accepted_with(owner: AccountClient) -> None:
     strict = (await key_of(owner, **STRICT, scopes=["media"])).json()["key"]
     jobs = MediaJobs(owner.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
-    for headers, kept in ((bearer(strict), "zero_retention"), ({}, "unknown")):
+    for headers, privacy in ((bearer(strict), "zero_retention"), ({}, "unknown")):
         answer = await owner.http.post("/api/media/image/", json={"model": "demo-image", "prompt": "A lake"}, **headers)
-        assert (await jobs.request(UUID(answer.json()["job_uuid"]))).privacy == kept
+        assert (await jobs.request(UUID(answer.json()["job_uuid"]))).privacy == privacy
 
 
 async def test_models_tell_their_class(owner: AccountClient, stack: Stack) -> None:

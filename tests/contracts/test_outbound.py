@@ -205,8 +205,8 @@ async def test_nothing_about_the_caller_and_the_signal_always(
     async with client(model(recorder, kinds, passing, modality), tmp_path) as http:
         answer = await http.post(path, json=body, headers=HEADERS)
     assert answer.status_code >= 429, answer.text  # the providers' failure, not a refusal of ours
-    asked = [each.kind for each in recorder.requests][: len(kinds)]
-    assert sorted(asked) == kinds  # a kind of the client's wire comes first
+    called = [each.kind for each in recorder.requests][: len(kinds)]
+    assert sorted(called) == kinds  # a kind of the client's wire comes first
     assert len(recorder.requests) > len(kinds), "one is asked again"
     for request in recorder.requests:
         check(request, path)

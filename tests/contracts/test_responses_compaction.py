@@ -48,10 +48,10 @@ async def test_a_conversation_becomes_an_item_and_goes_on_from_it(kind: str) -> 
     assert made["usage"]["output_tokens"] > 0
     assert made["yout"]["credits_charged"] > 0
     assert given.headers["x-yout-dropped-parameters"] == "stream, tools[1]"
-    asked, read = (json.loads(request.body) for request in app.transport.requests)
-    assert asked["tool_choice"] == "none"
-    assert "web_search" not in json.dumps(asked)  # a summary needs none, and nothing is held for one
-    assert "Write a summary" in json.dumps(asked)
+    summarized, read = (json.loads(request.body) for request in app.transport.requests)
+    assert summarized["tool_choice"] == "none"
+    assert "web_search" not in json.dumps(summarized)  # a summary needs none, and nothing is held for one
+    assert "Write a summary" in json.dumps(summarized)
     typed = CompactedResponse.model_validate_json(given.content, strict=True)
     assert [item.type for item in typed.output] == ["compaction"]
     assert (typed.model_extra or {}).keys() == {"yout"}

@@ -40,7 +40,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
-async def asked(app: WireApp, answer: bytes, request: str, *, stream: bool) -> tuple[int, Any]:
+async def call(app: WireApp, answer: bytes, request: str, *, stream: bool) -> tuple[int, Any]:
     """The status, and the events or the response."""
     app.transport.answer = answer
     body = {"model": "demo-chat", "stream": stream, **REQUESTS[request]}
@@ -67,11 +67,11 @@ async def test_what_is_translated(kind: str, request_name: str) -> None:
     streams = {name: each.raw for name, each in OURS[kind].streams.items()}
     async with app.http:
         for name, raw in {**streams, **OURS[kind].broken}.items():
-            status, given = await asked(app, raw, request_name, stream=True)
+            status, given = await call(app, raw, request_name, stream=True)
             assert status == 200 or name in OURS[kind].broken
             wrong[f"stream: {name}"] = problems(given) if status == 200 else []
         for name, raw in OURS[kind].answers.items():
-            status, given = await asked(app, raw, request_name, stream=False)
+            status, given = await call(app, raw, request_name, stream=False)
             assert status == 200
             wrong[f"whole: {name}"] = list(response_problems(given))
     assert {name: found for name, found in wrong.items() if found} == {}
@@ -99,13 +99,13 @@ async def test_what_comes_from_openai(model: str, request_name: str) -> None:
     app, (answer, theirs) = native_app(), sent(model, request_name)
     raw = b"".join(b"event: x\ndata: " + event + b"\n\n" for event in theirs)
     async with app.http:
-        status, given = await asked(app, raw, request_name, stream=True)
+        status, given = await call(app, raw, request_name, stream=True)
         if model in ("fails", "overloaded"):
             assert status == (502 if model == "fails" else 429)
         else:
             assert (status, problems(given)) == (200, [])
         if model not in responses_server.FAILS:
-            status, response = await asked(app, answer, request_name, stream=False)
+            status, response = await call(app, answer, request_name, stream=False)
             assert (status, list(response_problems(response))) == (200, [])
     for request in app.transport.requests:
         assert list(json.loads(request.body))[-1] == "store"
@@ -159,6 +159,6 @@ async def test_the_rules_find_what_is_wrong(how: str) -> None:
     app = native_app()
     async with app.http:
         raw = b"".join(b"data: " + event + b"\n\n" for event in sent("plain", "plain")[1])
-        _, given = await asked(app, raw, "plain", stream=True)
+        _, given = await call(app, raw, "plain", stream=True)
     assert problems(given) == []
     assert problems(BREAKS[how](given)) != []

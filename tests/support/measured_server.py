@@ -26,16 +26,16 @@ from tests.support.stack import SECRET, Stack
 class MeasuredServer:
     port: int
     thread: int = 0
-    most_calls: int = 0
+    max_calls: int = 0
     """Calls of functions, Python's and C's, by the callback that made the most since `begin`."""
     where: str = field(default="", repr=False)
 
     def begin(self) -> None:
-        self.most_calls, self.where = 0, ""
+        self.max_calls, self.where = 0, ""
 
     def note(self, handle: Any, calls: int) -> None:
-        if calls > self.most_calls:
-            self.most_calls, self.where = calls, repr(handle)[:300]
+        if calls > self.max_calls:
+            self.max_calls, self.where = calls, repr(handle)[:300]
 
 
 @contextmanager

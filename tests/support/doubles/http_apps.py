@@ -71,7 +71,7 @@ class DirectApp(App):
     def direct(self, scope: Scope) -> Handler | None:
         return None if scope["path"] in ("/asgi", "/headers") else self._direct
 
-    def refusal(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
+    def error_response(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
         return [(b"x-target", target[:100])], openai_error(error, "")
 
     async def _direct(self, exchange: DirectExchange) -> None:

@@ -128,15 +128,15 @@ def test_citations_are_annotations_of_the_text_after_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "results", "searches"),
+    ("searching", "results", "searches"),
     [
         (True, [[{"type": "web_search_result"}], [], {"type": "web_search_tool_result_error"}], 2),
         (True, [], 0),
         (False, [[]], None),
     ],
 )
-def test_the_searches_of_an_answer_that_breaks_off(asked: bool, results: list[Any], searches: int | None) -> None:
-    body = {"messages": HELLO, **({"web_search_options": {}} if asked else {})}
+def test_the_searches_of_an_answer_that_breaks_off(searching: bool, results: list[Any], searches: int | None) -> None:
+    body = {"messages": HELLO, **({"web_search_options": {}} if searching else {})}
     decoder = adapter().decoder(ChatCall("m", body, 50, stream=True))
     raw = [start(n, "web_search_tool_result", tool_use_id="s", content=each) for n, each in enumerate(results)]
     events = decoder.feed(begin() + b"".join(raw) + text(9, "a"))

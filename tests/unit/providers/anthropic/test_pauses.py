@@ -61,15 +61,15 @@ def test_a_whole_answer_has_all_parts_also_if_it_is_streamed(streamed: bool) -> 
     def whole(call: ChatCall, message: dict[str, Any]) -> Any:
         return ADAPTER.answer(call, b"".join(events(message)) if streamed else orjson.dumps(message))
 
-    asked = replace(CALL, stream=False)
-    first = whole(asked, PAUSED)
+    call = replace(CALL, stream=False)
+    first = whole(call, PAUSED)
     assert first.paused == Paused(tuple(CONTENT))
     assert first.body["choices"][0]["finish_reason"] == "length"
-    second = whole(replace(asked, continues=first.paused.content), LAST)
+    second = whole(replace(call, continues=first.paused.content), LAST)
     message = second.body["choices"][0]["message"]
     assert (message["content"], second.paused) == ("I look: Four.Done.", None)
     assert [call["id"] for call in message["tool_calls"]] == ["toolu_1", "toolu_2"]
-    again = whole(replace(asked, continues=first.paused.content), PAUSED)
+    again = whole(replace(call, continues=first.paused.content), PAUSED)
     assert again.paused == Paused((*CONTENT, *CONTENT))
 
 
