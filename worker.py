@@ -39,8 +39,9 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import DeletingOutputs, Erasing, GivingPlans, Jobs, Maintaining, Pruning, Sweeping
+from activities.ports import DeletingOutputs, Delivering, Erasing, GivingPlans, Jobs, Maintaining, Pruning, Sweeping
 from activities.purge import PurgeActivities
+from activities.webhooks import WebhookActivities
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints
@@ -51,11 +52,12 @@ from workflows.grants import GrantsWorkflow
 from workflows.histories import Histories
 from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES
+from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
 from workflows.purge import PurgeWorkflow
 from workflows.start import Starter
+from workflows.webhooks import WebhookWorkflow
 
-WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow, PurgeWorkflow]
+WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow, PurgeWorkflow, WebhookWorkflow]
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
         SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
@@ -66,6 +68,8 @@ SANDBOX = SandboxedWorkflowRunner(
 
 _RESOURCES = ResourceBasedTunerConfig(target_memory_usage=0.8, target_cpu_usage=0.9)
 _MEDIA_SLOTS = ResourceBasedSlotConfig(minimum_slots=16, maximum_slots=500, ramp_throttle=timedelta(milliseconds=50))
+_WEBHOOK_SLOTS = 128
+"""Attempts at a time: they wait for receivers, of which each gets a few places."""
 _RETRY_SECONDS = 1.0
 _MAX_HEARTBEAT_THROTTLE = timedelta(seconds=2)
 
@@ -87,6 +91,7 @@ class Parts:
     outputs: DeletingOutputs
     plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
+    deliveries: Delivering
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     audit = AuditActivities(parts.auditor)
     purge = PurgeActivities(parts.erasure(Histories(client)))
     granting = GrantActivities(parts.plans)
+    webhooks = WebhookActivities(parts.deliveries)
     shapes = {
         LEDGER: Shape(
             activities=[bookkeeping.begin, bookkeeping.succeed, bookkeeping.end],
@@ -156,6 +162,11 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
                 purge.conclude_purge,
             ],
             tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=2),
+        ),
+        WEBHOOKS: Shape(
+            workflows=[WebhookWorkflow],
+            activities=[webhooks.attempt_delivery],
+            tuner=WorkerTuner.create_fixed(workflow_slots=50, activity_slots=_WEBHOOK_SLOTS),
         ),
     }
     for queue in MEDIA_QUEUES:
@@ -260,6 +271,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.audit import Audits
     from db.pruning import Pruning
     from db.sweeper import Sweeper
+    from gateway.deliveries import Deliveries
     from gateway.erasure import AcceptedPurges
     from gateway.erasure_steps import ErasureSteps
     from gateway.maintenance import Maintenance
@@ -285,6 +297,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     lambda histories: ErasureSteps(
                         wired.database, wrapping(settings), wired.storage, wired.jobs, histories
                     ),
+                    Deliveries(wired.database, wired.sealing, wired.outbound),
                 ),
             )
 

@@ -13,6 +13,7 @@ from db import (  # noqa: F401  # they fill the metadata
     share_tables,
     tables,
     visitor_tables,
+    webhook_tables,
 )
 
 TRIGGERS = (

@@ -74,7 +74,12 @@ class Extent:
 _ACCOUNT = "until the account is closed"
 _BY_LAW = "as long as the operator's law says"
 _AS_USED = "until it ends, is used or expires"
+_OF_THE_JOB = MappingProxyType({"job": "account_id = :account AND subject = CAST(:id AS uuid)"})
 ERASED: tuple[Erased, ...] = (
+    Erased("webhook_deliveries", "webhook_deliveries", one=_OF_THE_JOB),
+    Erased("events", "events", one=_OF_THE_JOB),
+    Erased("webhook_secrets", "webhook_secrets"),
+    Erased("webhook_endpoints", "webhook_endpoints"),
     Erased(
         "job_inputs",
         "job_inputs",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Protocol
 from uuid import UUID
 
 from temporalio.client import (
@@ -15,14 +16,15 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.payloads import JobRef, PurgeState
+from activities.payloads import DeliveryRef, JobRef, PurgeState
 from domain.errors import ServiceUnavailable
-from domain.ids import purge_workflow_id, workflow_id
+from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
 from temporal import attributes
 from workflows.media import MediaWorkflow
-from workflows.options import PURGE, media_queue
+from workflows.options import PURGE, WEBHOOKS, media_queue
 from workflows.purge import PurgeWorkflow
+from workflows.webhooks import WebhookWorkflow
 
 MAX_WAIT = timedelta(seconds=5)
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
@@ -89,6 +91,33 @@ async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = M
         )
 
 
+class Delivery(Protocol):
+    """A webhook's delivery, as PostgreSQL has it."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def account_id(self) -> UUID: ...
+    @property
+    def round(self) -> int: ...
+
+
+async def start_delivery(client: Client, delivery: Delivery, *, max_wait: timedelta = MAX_WAIT) -> None:
+    """Start the delivery's workflow, or join it. One that was lost goes on with the attempts that are left."""
+    with reachable():
+        await client.start_workflow(
+            WebhookWorkflow.run,
+            DeliveryRef(delivery_id=delivery.id, round=delivery.round),
+            id=delivery_workflow_id(delivery.id, delivery.round),
+            task_queue=WEBHOOKS,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            priority=Priority(fairness_key=str(delivery.account_id)),
+            static_summary="webhook",
+            rpc_timeout=max_wait,
+        )
+
+
 class Starter:
     """Starts workflows and looks them up for maintenance."""
 
@@ -100,6 +129,10 @@ class Starter:
 
     async def start_purge(self, purge_id: UUID) -> bool:
         await start_purge(self._client, purge_id)
+        return True
+
+    async def start_delivery(self, delivery: Delivery) -> bool:
+        await start_delivery(self._client, delivery)
         return True
 
     async def alive(self, job_id: UUID) -> bool:

@@ -10,7 +10,8 @@ import db.people_tables
 import db.purge_tables
 import db.share_tables
 import db.tables
-import db.visitor_tables  # noqa: F401  # they fill the metadata
+import db.visitor_tables
+import db.webhook_tables  # noqa: F401  # they fill the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(
