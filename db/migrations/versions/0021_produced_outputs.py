@@ -24,7 +24,9 @@ def _index_leftovers(column: str) -> None:
 
 def upgrade() -> None:
     op.add_column("media_jobs", sa.Column("produced", postgresql.JSONB(), nullable=True))
-    op.execute(sa.text(f"ALTER TABLE media_jobs ADD CONSTRAINT ck_media_jobs_own_produced CHECK ({OWN})".replace(":", "\\:")))
+    op.execute(
+        sa.text(f"ALTER TABLE media_jobs ADD CONSTRAINT ck_media_jobs_own_produced CHECK ({OWN})".replace(":", "\\:"))
+    )
     # Files may be stored before the provider's id is.
     _index_leftovers("submit_intended_at")
 
