@@ -63,7 +63,7 @@ def test_images(where: str, request: pytest.FixtureRequest) -> None:
 
 def test_an_image_of_an_image(studio: genai.Client) -> None:
     given: list[types.PartUnionDict] = [
-        types.Part.from_bytes(data=media_files.image(), mime_type="image/png"),
+        types.Part.from_bytes(data=media_files.picture(), mime_type="image/png"),
         "make it green",
     ]
     asked = types.GenerateContentConfig(response_modalities=["IMAGE"])
@@ -91,8 +91,8 @@ def test_errors(studio: genai.Client, fault: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("model", "media_type", "content"),
     [
-        ("gemini-2.5-flash-preview-tts", "audio/L16;codec=pcm;rate=24000", media_files.samples("Hi.")),
-        ("gemini-3.8-flash-tts", "audio/wav", media_files.wav("Hi.")),
+        ("gemini-2.5-flash-preview-tts", "audio/L16;codec=pcm;rate=24000", media_files.sound("pcm")),
+        ("gemini-3.8-flash-tts", "audio/wav", media_files.sound("wav")),
     ],
 )
 def test_speech(studio: genai.Client, model: str, media_type: str, content: bytes) -> None:
@@ -118,7 +118,7 @@ def filmed(client: genai.Client, prompt: str, **config: Any) -> types.GenerateVi
 
 
 def test_videos(vertex: genai.Client, google: GoogleMedia) -> None:
-    first = types.Image(image_bytes=media_files.image(), mime_type="image/png")
+    first = types.Image(image_bytes=media_files.picture(), mime_type="image/png")
     operation = filmed(vertex, "a cat", number_of_videos=2, generate_audio=False, seed=7, last_frame=first)
     assert operation.response is not None
     videos = [each.video.video_bytes for each in operation.response.generated_videos or [] if each.video]

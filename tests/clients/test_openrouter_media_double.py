@@ -37,7 +37,7 @@ def test_images(client: Any) -> None:
         input_references=[reference],
     )
     files = [base64.b64decode(each.b64_json) for each in answer.data]
-    assert [sniff.content_type(file) for file in files] == ["image/jpeg"] * 2
+    assert [sniff.content_type(file) for file in files] == ["image/png"] * 2
     assert answer.usage.cost > 0
 
 

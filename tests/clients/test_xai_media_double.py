@@ -80,7 +80,7 @@ def test_videos_as_recorded(http: httpx2.Client) -> None:
     assert (last.status_code, last.json()["status"], last.json()["progress"]) == (200, "done", 100)
     assert last.json()["video"].keys() == {"url", "duration", "respect_moderation"}
     assert sniff.content_type(http.get(last.json()["video"]["url"]).content) == "video/mp4"
-    assert media_files.video() == http.get(last.json()["video"]["url"]).content
+    assert media_files.film() == http.get(last.json()["video"]["url"]).content
 
 
 def test_a_video_that_never_ends(http: httpx2.Client) -> None:

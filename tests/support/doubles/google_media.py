@@ -35,7 +35,7 @@ def _ended(reason: str) -> dict[str, Any]:
     return {"candidates": [{"content": {}, "finishReason": reason, "finishMessage": SECRET, "index": 0}]}
 
 
-PICTURE = inline("image/png", media_files.image())
+PICTURE = inline("image/png", media_files.picture())
 ENDS: dict[str, Callable[[], dict[str, Any]]] = {
     "moderated": lambda: _ended("IMAGE_SAFETY"),
     "prohibited": lambda: _ended("PROHIBITED_CONTENT"),
@@ -176,7 +176,7 @@ class GoogleMedia(MediaDouble):
             return unauthorized
         if request.match_info["file"].endswith("-wrong-type"):
             return web.Response(text=f"<html>{SECRET}</html>", content_type="video/mp4")
-        return web.Response(body=media_files.video(), content_type="video/mp4")
+        return web.Response(body=media_files.film(), content_type="video/mp4")
 
 
 def _prompt(body: dict[str, Any]) -> str:
@@ -216,11 +216,10 @@ def _generated(model: str, body: dict[str, Any], fault: str) -> dict[str, Any]:
     if fault in ENDS:
         return ENDS[fault]()
     if "AUDIO" in body["generationConfig"]["responseModalities"]:
-        words = _prompt(body)
         if "3.8" in model:
-            part = inline("audio/wav", media_files.wav(words))
+            part = inline("audio/wav", media_files.sound("wav"))
         else:
-            part = inline("audio/L16;codec=pcm;rate=24000", media_files.samples(words))
+            part = inline("audio/L16;codec=pcm;rate=24000", media_files.sound("pcm"))
         return response(part, finish="STOP")
-    thought = inline("image/png", media_files.image("PNG", (8, 8)), thought=True)
+    thought = inline("image/png", media_files.picture(8, 8), thought=True)
     return response(text("Here it is."), thought, PICTURE, finish="STOP")

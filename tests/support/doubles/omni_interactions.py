@@ -72,6 +72,6 @@ class Interaction:
     def _video(self, origin: str) -> dict[str, Any]:
         video = {"type": "video", "mime_type": "video/mp4"}
         if self.body.get("response_format", {}).get("delivery") != "uri":
-            return video | {"data": base64.b64encode(media_files.video()).decode()}
+            return video | {"data": base64.b64encode(media_files.film()).decode()}
         ending = "-wrong-type" if self.fault == "wrong-type" else ""
         return video | {"uri": f"{origin}/v1beta/files/{self.id}{ending}"}

@@ -77,7 +77,7 @@ class OpenRouterMedia(MediaDouble):
             return faulty
         count = {"empty": 0, "partly": 1}.get(fault, body.get("n", 1))
         encoded = base64.b64encode(_picture(fault)).decode()
-        data = [{"b64_json": encoded, "media_type": "image/jpeg"}] * count
+        data = [{"b64_json": encoded, "media_type": "image/png"}] * count
         return web.json_response({"created": 0, "data": data, "usage": USAGE})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -151,7 +151,7 @@ class OpenRouterMedia(MediaDouble):
             return web.Response(text=f"<html>{SECRET}</html>", content_type="video/mp4")
         if fault == "huge-video":
             return await endless(request, "video/mp4")
-        return web.Response(body=media_files.video(), content_type="video/mp4")
+        return web.Response(body=media_files.film(), content_type="video/mp4")
 
 
 def _error(status: int, text: str, error_type: str) -> dict[str, Any]:
@@ -159,4 +159,4 @@ def _error(status: int, text: str, error_type: str) -> dict[str, Any]:
 
 
 def _picture(fault: str) -> bytes:
-    return b"<html>SECRET</html>" if fault == "wrong-type" else media_files.image("JPEG")
+    return b"<html>SECRET</html>" if fault == "wrong-type" else media_files.picture()

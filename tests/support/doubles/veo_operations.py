@@ -74,6 +74,6 @@ class Operation:
             file = f"{origin}/v1beta/files/{self.name.rpartition('/')[2]}{ending}:download?alt=media"
             samples = {"generatedSamples": [{"video": {"uri": file}}] * made} if made else {}
             return {"generateVideoResponse": samples | rai}
-        content = b"<html>SECRET</html>" if self.fault == "wrong-type" else media_files.video()
+        content = b"<html>SECRET</html>" if self.fault == "wrong-type" else media_files.film()
         encoded = base64.b64encode(content).decode()
         return {"videos": [{"bytesBase64Encoded": encoded, "mimeType": "video/mp4"}] * made} | rai

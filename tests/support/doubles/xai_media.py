@@ -73,9 +73,9 @@ class XaiMedia(MediaDouble):
         if fault == "moderated" or (fault == "partly" and index):
             return {"url": "", "respect_moderation": False}
         if body.get("response_format") != "b64_json":
-            return {"url": f"{self.origin}/imgen/{index}.jpeg", "mime_type": "image/jpeg"}
-        content = b"<html>SECRET</html>" if fault == "wrong-type" else media_files.image("JPEG")
-        return {"b64_json": base64.b64encode(content).decode(), "mime_type": "image/jpeg"}
+            return {"url": f"{self.origin}/imgen/{index}.jpeg", "mime_type": "image/png"}
+        content = b"<html>SECRET</html>" if fault == "wrong-type" else media_files.picture()
+        return {"b64_json": base64.b64encode(content).decode(), "mime_type": "image/png"}
 
     async def _submitted(self, request: web.Request) -> web.StreamResponse:
         body = await self.note(request)
@@ -138,4 +138,4 @@ class XaiMedia(MediaDouble):
             return web.Response(text=f"<html>{SECRET}</html>", content_type="video/mp4")
         if fault == "huge-video":
             return await endless(request, "video/mp4")
-        return web.Response(body=media_files.video(), content_type="video/mp4")
+        return web.Response(body=media_files.film(), content_type="video/mp4")
