@@ -1,6 +1,6 @@
 """Changes of media jobs, as PostgreSQL notifies them.
 
-The triggers `changed` and `erased` of `media_jobs` notify a channel with the id of the job, when the transaction commits.
+The triggers `changed` and `erased` of `media_jobs` notify a channel, with the job's id, when the transaction commits.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class ChangedJobs:
     database: Database
 
     async def read(self, job_ids: Collection[UUID]) -> Mapping[UUID, Job]:
-        """Return those of the jobs that exist and can be read, in one query. A job that is being purged does not exist."""
+        """Return those of the jobs that exist and can be read, in one query. One that is being purged does not."""
         query = select(MediaJobRow).join(AccountRow, col(AccountRow.id) == col(MediaJobRow.account_id))
         own = query.where(col(MediaJobRow.id).in_(job_ids), col(MediaJobRow.epoch) >= col(AccountRow.epoch))
         async with self.database.reading() as session:
