@@ -33,7 +33,9 @@ from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
+from db.deliveries import WebhookPruning
 from db.engine import Database
+from db.job_changes import ChangedJobs, JobSignals
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -46,13 +48,15 @@ from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.conversations import Conversations
-from gateway.erasure import AcceptedPurges, Erasure
+from gateway.delivery_log import DeliveryLog
+from gateway.erasure import Erasure
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
+from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
-from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.maintenance import RECOVERY_AGE
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
@@ -66,12 +70,13 @@ from gateway.smtp import SmtpMailer
 from gateway.throttles import Throttles
 from gateway.visitor_days import VisitorDays
 from gateway.visitors import VisitorMaintenance, Visitors
+from gateway.webhooks import Webhooks
 from logs import OperatorFaults, configure
 from providers import tokenizer
 from settings import Settings
 from temporal.client import connect, converter
 from web.shares import SharedPages
-from wiring import Wired, open_wired, wrapping
+from wiring import Wired, maintenance_of, open_wired, url_check, wrapping
 from workflows import start
 from workflows.start import Starter
 
@@ -119,7 +124,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             app.state.maintenance_errors = wired.errors
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(wired.catalog.reloading())
-            await stack.enter_async_context(_running(_background(wired, calls, temporal)))
+            changes = asyncio.create_task(app.state.resources.job_changes.run(), name="job changes")
+            await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal)]))
             _settle_garbage()
             yield
             app.state.resources.stopping = True
@@ -177,6 +183,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        job_changes=JobChanges(
+            JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
+        ),
         shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
@@ -193,6 +202,10 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=temporal_answers,
+        webhooks=Webhooks(
+            wired.database, wired.sealing, url_check(wired.outbound), wired.settings.max_webhook_endpoints
+        ),
+        delivery_log=DeliveryLog(wired.database, wired.sealing),
         payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
 
@@ -237,11 +250,12 @@ def _event_reader(settings: Settings) -> EventReader | None:
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
-    maintenance = Maintenance(wired.jobs, AcceptedPurges(wired.database), Starter(temporal), wired.errors)
+    maintenance = maintenance_of(wired, Starter(temporal))
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),
         MaintenanceTask("start_orphans", maintenance.start_orphans),
+        MaintenanceTask("start_deliveries", maintenance.start_deliveries),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask(
@@ -252,6 +266,11 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
             Pruning(
                 wired.database, wired.settings.retention, wired.errors, lifetime=wired.settings.session_lifetimes
             ).forget,
+        ),
+        MaintenanceTask(
+            "forget_webhooks",
+            WebhookPruning(wired.database, wired.settings.webhook_retention).forget,
+            every=timedelta(minutes=1),
         ),
         MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),

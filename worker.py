@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from hashlib import sha256
@@ -38,8 +38,19 @@ from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
-from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import DeletingOutputs, Delivering, Erasing, GivingPlans, Jobs, Maintaining, Pruning, Sweeping
+from activities.media import Files, MediaActivities, NoInputs, Providers
+from activities.outputs import Sniff
+from activities.ports import (
+    DeletingOutputs,
+    Delivering,
+    Erasing,
+    GivingPlans,
+    Inputs,
+    Jobs,
+    Maintaining,
+    Pruning,
+    Sweeping,
+)
 from activities.purge import PurgeActivities
 from activities.webhooks import WebhookActivities
 from settings import Settings
@@ -92,6 +103,7 @@ class Parts:
     plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
     deliveries: Delivering
+    inputs: Inputs = field(default_factory=NoInputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +133,7 @@ class Shape:
 
 def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
-    media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
+    media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs))
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
     audit = AuditActivities(parts.auditor)
@@ -272,12 +284,14 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.pruning import Pruning
     from db.sweeper import Sweeper
     from gateway.deliveries import Deliveries
-    from gateway.erasure import AcceptedPurges
     from gateway.erasure_steps import ErasureSteps
-    from gateway.maintenance import Maintenance
     from gateway.plans import PlanGrants
     from storage import sniff
-    from wiring import open_wired, wrapping  # here: fleets are built of other parts without a database driver
+    from wiring import (
+        maintenance_of,
+        open_wired,
+        wrapping,
+    )  # here: fleets are built of other parts without a database driver
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
@@ -291,7 +305,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     Audits(wired.database),
                     Sweeper(wired.database),
                     Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
-                    lambda starter: Maintenance(wired.jobs, AcceptedPurges(wired.database), starter, wired.errors),
+                    lambda starter: maintenance_of(wired, starter),
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),
                     lambda histories: ErasureSteps(

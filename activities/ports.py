@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from domain.media import Job, JobError, MediaRequest, Output, State
+from domain.media import Job, JobError, MediaInput, MediaRequest, Output, State
 
 
 class Maintaining(Protocol):
     """What nobody else does for a job: `gateway.maintenance`. Each returns how many jobs it dealt with."""
 
     async def start_orphans(self) -> int: ...
+
+    async def start_deliveries(self) -> int: ...
 
     async def recover(self) -> int: ...
 
@@ -101,6 +103,13 @@ class Delivering(Protocol):
         """Make the next attempt, if it is due. Safe to do twice, and late."""
 
 
+class Inputs(Protocol):
+    """The input files of media jobs."""
+
+    async def of(self, job_id: UUID) -> tuple[MediaInput, ...]:
+        """Return them unsealed, in their order. None once the job has ended."""
+
+
 class Jobs(Protocol):
     """Media jobs in Postgres. Every method is one transaction, safe to do twice and safe to do late."""
 
@@ -119,8 +128,10 @@ class Jobs(Protocol):
     async def forget_submit(self, job_id: UUID) -> None:
         """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
 
-    async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
-        """Record the provider's id. The first one written wins and is returned."""
+    async def record_submitted(
+        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
+    ) -> str:
+        """Record the provider's id, and the outputs if they came with it. The first id wins and is returned."""
 
     async def record_progress(self, job_id: UUID, percent: int) -> None: ...
 

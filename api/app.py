@@ -36,6 +36,7 @@ from api import (
     responses,
     shares,
     stored_objects,
+    webhooks,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -85,6 +86,7 @@ class Gateway(FastAPI):
         """End all streams: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
+            resources.job_changes.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
@@ -166,6 +168,7 @@ def create_app(
         payments.router,
         media.router,
         shares.router,
+        webhooks.router,
         purge.router,
         health.router,
         metrics.router,

@@ -34,6 +34,8 @@ class _Body(BaseModel, ABC):
     model: Annotated[str, Field(min_length=1, max_length=200)]
     privacy: Literal["default", "strict"] | None = None
     """`strict`: only a route of the class `zero_retention` makes it."""
+    webhook_url: Annotated[str, Field(min_length=1, max_length=2048, repr=False)] | None = None
+    """A URL that is told the end of this job. It is signed with the account's secret."""
 
     @abstractmethod
     def fields(self) -> dict[str, Any]:
@@ -43,7 +45,15 @@ class _Body(BaseModel, ABC):
         """Return what the caller asks for. Its request was admitted before."""
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
         required = PrivacyClass.strongest(*(wish.required for wish in wishes))
-        return JobRequest(kind, self.model, self.fields(), idempotent, admitted=True, privacy=required)
+        return JobRequest(
+            kind,
+            self.model,
+            self.fields(),
+            idempotent,
+            admitted=True,
+            privacy=required,
+            webhook_url=self.webhook_url,
+        )
 
 
 class CreateImage(_Body):
@@ -149,6 +159,8 @@ async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources
 
 
 async def _accept(resources: Resources, caller: Caller, response: Response, order: JobRequest) -> JobView:
+    if order.webhook_url is not None:
+        resources.webhooks.require_url(order.webhook_url, "webhook_url")
     accepted = await resources.jobs.accept(caller, order)
     if accepted.replayed:
         response.headers.update(REPLAYED)

@@ -15,9 +15,11 @@ from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from gateway.calls import Calls
 from gateway.conversations import Conversations
+from gateway.delivery_log import DeliveryLog
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
+from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
 from gateway.payments import Payments
 from gateway.people import People
@@ -25,6 +27,7 @@ from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.visitors import Visitors
+from gateway.webhooks import Webhooks
 
 MAX_OPEN = 64
 """Networks whose sign-in, sign-up or reset is worked on at a time: one request of each."""
@@ -42,6 +45,7 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
+    job_changes: JobChanges
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls
@@ -58,6 +62,8 @@ class Resources:
     visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
     payments: Payments
+    webhooks: Webhooks
+    delivery_log: DeliveryLog
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
     stopping: bool = False

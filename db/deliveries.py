@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, text
+from sqlalchemy import and_, func, or_, text
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,20 +17,11 @@ from db import accounts
 from db.engine import Database
 from db.webhook_tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
 from domain.errors import NotFound
-from domain.webhooks import DeliveryState
+from domain.webhooks import DeliveryKey, DeliveryState
 
 NO_DELIVERY = "There is no such webhook delivery in this account."
 START_AGAIN = timedelta(minutes=10)
 """A delivery whose next attempt is so long overdue has lost its workflow."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryKey:
-    """What a workflow of a delivery is started with."""
-
-    id: UUID
-    account_id: UUID
-    round: int
 
 
 async def add(session: AsyncSession, row: WebhookDeliveryRow) -> None:
@@ -146,7 +137,10 @@ class PendingDeliveries:
         late = datetime.now(UTC) - START_AGAIN
         query = select(WebhookDeliveryRow.id, WebhookDeliveryRow.account_id, WebhookDeliveryRow.round).where(
             WebhookDeliveryRow.state == DeliveryState.PENDING,
-            or_(col(WebhookDeliveryRow.started_at).is_(None), col(WebhookDeliveryRow.next_attempt_at) < late),
+            or_(
+                col(WebhookDeliveryRow.started_at).is_(None),
+                and_(col(WebhookDeliveryRow.next_attempt_at) < late, col(WebhookDeliveryRow.started_at) < late),
+            ),
         )
         async with self.database.reading() as session:
             return [DeliveryKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
@@ -154,11 +148,7 @@ class PendingDeliveries:
     async def started(self, key: DeliveryKey) -> None:
         statement = (
             update(WebhookDeliveryRow)
-            .where(
-                col(WebhookDeliveryRow.id) == key.id,
-                col(WebhookDeliveryRow.round) == key.round,
-                col(WebhookDeliveryRow.started_at).is_(None),
-            )
+            .where(col(WebhookDeliveryRow.id) == key.id, col(WebhookDeliveryRow.round) == key.round)
             .values(started_at=func.now())
         )
         async with self.database.transaction() as session:

@@ -4,19 +4,21 @@ Lock order: the job's row first, then those of the ledger (account, key, hold).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, ledger
+from db import accounts, ledger, webhook_content, webhooks
 from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
+from db.webhook_content import Target
 from domain.caller import Payer
 from domain.errors import GatewayError, NotFound
 from domain.holds import ClosedBy
@@ -28,6 +30,7 @@ from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
 from domain.pricing import FlatTerms
 from domain.privacy import PrivacyClass
 from domain.results import Answer, Replay, Reserved
+from domain.webhooks import ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Order:
     """What the provider bills for the job, in billionths of a credit, or None if that is unknown."""
     unroutable: Callable[[KeyRules], GatewayError | None] | None = None
     """As in `Reserve`."""
+    webhook_url: str | None = field(default=None, repr=False)
+    """Who is told its end, beside the account's endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,9 @@ class MediaJobs:
             aad = _aad(order.job_id)
             epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, aad=aad)
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
+            if order.webhook_url is not None:
+                key = await self._sealing.current(session, reserved.account_id)
+                await webhook_content.expect(session, key, order.job_id, Target(order.webhook_url))
             return Accepted(_job(row), reserved.available, replayed=False)
 
     async def load(self, job_id: UUID) -> Job:
@@ -154,10 +162,14 @@ class MediaJobs:
                 row.submit_intended_at = None
                 session.add(row)
 
-    async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
+    async def record_submitted(
+        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
+    ) -> str:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
-            row.provider_job_id = row.provider_job_id or provider_job_id
+            if row.provider_job_id is None:
+                row.provider_job_id = provider_job_id
+                row.produced = None if produced is None else _plain(produced)
             row.submit_intended_at = row.submit_intended_at or datetime.now(UTC)  # lost, if the database was restored
             session.add(row)
             return row.provider_job_id
@@ -177,7 +189,7 @@ class MediaJobs:
                 cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
                 paid = Settle(job_id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost)
                 await _ask(session, paid)
-                row.outputs = [output.model_dump(mode="json") for output in outputs]
+                row.outputs = _plain(outputs)
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)
                 row.expires_at = datetime.now(UTC) + self._output_lifetime
@@ -230,6 +242,9 @@ class MediaJobs:
         row.state, row.finished_at = state, datetime.now(UTC)
         await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
         session.add(row)
+        charged = row.credits_cost - row.credits_refunded
+        data = {"job_id": str(row.id), "kind": row.kind, "status": state.value, "credits_charged": charged}
+        await webhooks.record_event(session, row.account_id, ENDED[state], row.id, {**data, "sequence": 1})
 
 
 async def _ask(session: AsyncSession, operation: Operation) -> Answer:
@@ -252,6 +267,10 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
 async def _is_erased(session: AsyncSession, row: MediaJobRow) -> bool:
     """Tell whether a purge erases the job: from its beginning on, nobody finds it."""
     return row.epoch < await accounts.epoch(session, row.account_id)
+
+
+def _plain(outputs: Sequence[Output]) -> list[dict[str, Any]]:
+    return [output.model_dump(mode="json") for output in outputs]
 
 
 def _aad(job_id: UUID) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from domain.media import State
 from domain.records import record
 
 
@@ -26,6 +27,14 @@ class EventType(StrEnum):
     WEBHOOK_DISABLED = "webhook.disabled"
     WEBHOOK_TEST = "webhook.test"
     """Sent to the one endpoint that is tested, whatever types it gets."""
+
+
+ENDED = {
+    State.SUCCEEDED: EventType.JOB_SUCCEEDED,
+    State.FAILED: EventType.JOB_FAILED,
+    State.CANCELLED: EventType.JOB_CANCELLED,
+}
+"""What the end of a job is called."""
 
 
 class DeliveryState(StrEnum):
@@ -43,6 +52,15 @@ class DisabledReason(StrEnum):
     """It answered 410."""
     FAILING = "failing"
     """Every attempt of `MAX_FAILING` failed."""
+
+
+@record
+class DeliveryKey:
+    """What the workflow of a delivery is started with."""
+
+    id: UUID
+    account_id: UUID
+    round: int
 
 
 @record

@@ -51,6 +51,8 @@ class _Claimed:
     message: str
     body: bytes = field(repr=False)
     began: datetime
+    once: bool
+    """The URL and its secrets are erased when it has ended."""
 
 
 def _now() -> datetime:
@@ -73,7 +75,7 @@ class Deliveries:
             return claimed
         signed = headers(claimed.message, claimed.began, claimed.secrets, claimed.body)
         answer = await self._sender.deliver(claimed.url, signed, claimed.body)
-        return await self._record(delivery_id, round_, claimed.began, answer)
+        return await self._record(delivery_id, round_, claimed, answer)
 
     async def _claim(self, delivery_id: UUID, round_: int) -> _Claimed | Step:
         async with self._database.transaction() as session:
@@ -111,25 +113,27 @@ class Deliveries:
             assert row.sealed_target is not None  # noqa: S101  # it has this or an endpoint
             target = content.open_target(key, row, row.sealed_target)
             url, secrets = target.url, target.secrets
-        body = content.body_of(key, event)
+        once, body = secrets is not None, content.body_of(key, event)
         session.add(event)
         if secrets is None:
             secrets = await content.live_secrets(session, key, row.endpoint_id)
-        return _Claimed(url, list(secrets), message_id(event.id), body, now)
+        return _Claimed(url, list(secrets), message_id(event.id), body, now, once)
 
-    async def _record(self, delivery_id: UUID, round_: int, began: datetime, answer: Answer) -> Step:
+    async def _record(self, delivery_id: UUID, round_: int, claimed: _Claimed, answer: Answer) -> Step:
         async with self._database.transaction() as session:
             row = await stored.find(session, delivery_id, lock=True)
             if row is None:
                 return _GONE
             endpoint = None if row.endpoint_id is None else await stored.lock_receiver(session, row)
             row.attempting_until = None
-            row.attempts = [*row.attempts, _noted(began, answer)][-HISTORY:]
+            row.attempts = [*row.attempts, _noted(claimed.began, answer)][-HISTORY:]
             if row.round == round_ and row.state == DeliveryState.PENDING:
                 self._go_on(row, answer)
+            if claimed.once and row.ended_at is not None:
+                row.sealed_target = None
             session.add(row)
             if endpoint is not None:
-                await self._judge(session, endpoint, began, answer)
+                await self._judge(session, endpoint, claimed.began, answer)
             waits = None if row.next_attempt_at is None else max(timedelta(0), row.next_attempt_at - self._now())
             return Step(row.state, waits if row.state == DeliveryState.PENDING else None)
 

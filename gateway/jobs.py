@@ -40,6 +40,7 @@ class JobRequest:
     """An `Admit` has already counted this request."""
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     """The weakest class of a route that may make it."""
+    webhook_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Jobs:
                 claim=order.idempotent.claim if order.idempotent else None,
                 cost=media_orders.cost(route.costs, priced.request),
                 unroutable=partial(_unroutable, priced),
+                webhook_url=order.webhook_url,
             )
         )
         if not accepted.replayed:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Protocol
 from uuid import UUID
 
 from temporalio.client import (
@@ -20,6 +19,7 @@ from activities.payloads import DeliveryRef, JobRef, PurgeState
 from domain.errors import ServiceUnavailable
 from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
+from domain.webhooks import DeliveryKey
 from temporal import attributes
 from workflows.media import MediaWorkflow
 from workflows.options import PURGE, WEBHOOKS, media_queue
@@ -91,18 +91,7 @@ async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = M
         )
 
 
-class Delivery(Protocol):
-    """A webhook's delivery, as PostgreSQL has it."""
-
-    @property
-    def id(self) -> UUID: ...
-    @property
-    def account_id(self) -> UUID: ...
-    @property
-    def round(self) -> int: ...
-
-
-async def start_delivery(client: Client, delivery: Delivery, *, max_wait: timedelta = MAX_WAIT) -> None:
+async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: timedelta = MAX_WAIT) -> None:
     """Start the delivery's workflow, or join it. One that was lost goes on with the attempts that are left."""
     with reachable():
         await client.start_workflow(
@@ -131,7 +120,7 @@ class Starter:
         await start_purge(self._client, purge_id)
         return True
 
-    async def start_delivery(self, delivery: Delivery) -> bool:
+    async def start_delivery(self, delivery: DeliveryKey) -> bool:
         await start_delivery(self._client, delivery)
         return True
 
