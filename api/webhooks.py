@@ -175,7 +175,7 @@ async def create_endpoint(
     """Register a URL. The answer has its signing secret, and no other answer does."""
     order = EndpointOrder(body.url, body.description, _known(body.events), body.enabled)
     made, secret, replayed = await resources.webhooks.create(caller.account_id, order, idempotent)
-    response.headers.update({"cache-control": "no-store", **(REPLAYED if replayed else {})})
+    response.headers.update(REPLAYED if replayed else {})
     return CreatedEndpoint(secret=secret, **_view(made).model_dump())
 
 
@@ -193,11 +193,10 @@ async def change_settings(body: ChangeSettings, caller: MayManageWebhooks, resou
 
 @router.post("/settings/rotate-secret/")
 async def rotate_account_secret(
-    body: RotateSecret, caller: MayManageWebhooks, resources: CurrentResources, response: Response
+    body: RotateSecret, caller: MayManageWebhooks, resources: CurrentResources
 ) -> NewSecret:
     """Make a new secret for what is sent to the `webhook_url` of jobs. The one before signs for a while, too."""
     secret = await resources.webhooks.rotate(caller.account_id, None, timedelta(seconds=body.overlap_seconds))
-    response.headers["cache-control"] = "no-store"
     settings = await resources.webhooks.settings(caller.account_id)
     return NewSecret(secret=secret, secrets=_secrets(settings.secrets))
 
@@ -244,12 +243,11 @@ async def delete_endpoint(endpoint_id: UUID, caller: MayManageWebhooks, resource
 
 @router.post("/{endpoint_id}/rotate-secret/")
 async def rotate_secret(
-    endpoint_id: UUID, body: RotateSecret, caller: MayManageWebhooks, resources: CurrentResources, response: Response
+    endpoint_id: UUID, body: RotateSecret, caller: MayManageWebhooks, resources: CurrentResources
 ) -> NewSecret:
     """Make a new secret. The one before signs for `overlap_seconds`, too: two are live at most."""
     overlap = timedelta(seconds=body.overlap_seconds)
     secret = await resources.webhooks.rotate(caller.account_id, endpoint_id, overlap)
-    response.headers["cache-control"] = "no-store"
     endpoint = await resources.webhooks.find(caller.account_id, endpoint_id)
     return NewSecret(secret=secret, secrets=_secrets(endpoint.secrets))
 

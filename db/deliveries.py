@@ -79,15 +79,26 @@ async def last_of(session: AsyncSession, endpoint_ids: Sequence[UUID]) -> dict[U
     return found
 
 
+MAX_COUNTED = 2000
+
+
+def _receiver(row: WebhookDeliveryRow) -> list[Any]:
+    """Name the receiver of a delivery. URLs of an account's jobs are one receiver."""
+    of_jobs = col(WebhookDeliveryRow.endpoint_id).is_(None)
+    one = of_jobs if row.endpoint_id is None else WebhookDeliveryRow.endpoint_id == row.endpoint_id
+    return [WebhookDeliveryRow.account_id == row.account_id, one]
+
+
+async def pending(session: AsyncSession, row: WebhookDeliveryRow) -> int:
+    """Count what waits for the receiver of this delivery, up to `MAX_COUNTED`."""
+    waiting = select(WebhookDeliveryRow.id).where(*_receiver(row), WebhookDeliveryRow.state == DeliveryState.PENDING)
+    return (await session.exec(select(func.count()).select_from(waiting.limit(MAX_COUNTED).subquery()))).one()
+
+
 async def attempting(session: AsyncSession, row: WebhookDeliveryRow) -> int:
-    """Count the attempts that are under way to the receiver of this delivery. URLs of jobs are one receiver."""
-    same = (
-        col(WebhookDeliveryRow.endpoint_id).is_(None)
-        if row.endpoint_id is None
-        else WebhookDeliveryRow.endpoint_id == row.endpoint_id
-    )
-    query = select(func.count()).select_from(WebhookDeliveryRow).where(WebhookDeliveryRow.account_id == row.account_id)
-    query = query.where(same, col(WebhookDeliveryRow.attempting_until) > func.now(), WebhookDeliveryRow.id != row.id)
+    """Count the other attempts that are under way to the receiver of this delivery."""
+    query = select(func.count()).select_from(WebhookDeliveryRow).where(*_receiver(row))
+    query = query.where(col(WebhookDeliveryRow.attempting_until) > func.now(), WebhookDeliveryRow.id != row.id)
     return (await session.exec(query)).one()
 
 

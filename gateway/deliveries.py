@@ -24,9 +24,10 @@ CONCURRENT = 4
 """Attempts at a time to one endpoint; to one whose attempts fail, one."""
 LEASE = timedelta(seconds=40)
 """An attempt takes less. One that was killed is out of the count after this."""
-BUSY = timedelta(seconds=2)
-"""How long to wait for a place, at first. It grows with the deliveries that fail there."""
-MAX_BUSY = timedelta(minutes=2)
+BUSY = timedelta(seconds=1)
+"""How long to wait for a place, at least."""
+BUSY_EACH = timedelta(milliseconds=250)
+"""What each other delivery that waits there adds to the longest wait."""
 HISTORY = 60
 """Attempts that are shown, of all rounds together."""
 
@@ -93,7 +94,7 @@ class Deliveries:
                 return Step(row.state)
             under_way = await stored.attempting(session, row)
             if under_way >= (1 if endpoint is not None and endpoint.failing_since else CONCURRENT):
-                return Step(row.state, _crowded())
+                return Step(row.state, _crowded(await stored.pending(session, row)))
             row.attempting_until = now + LEASE
             session.add(row)
             return await self._prepared(session, row, endpoint, now)
@@ -173,8 +174,8 @@ def _end(row: WebhookDeliveryRow, state: DeliveryState, now: datetime) -> None:
     row.state, row.ended_at, row.next_attempt_at = state, now, None
 
 
-def _crowded() -> timedelta:
-    return BUSY + (MAX_BUSY - BUSY) * random.random() ** 3  # noqa: S311  # no secret
+def _crowded(pending: int) -> timedelta:
+    return BUSY + BUSY_EACH * pending * random.random()  # noqa: S311  # no secret
 
 
 def _noted(began: datetime, answer: Answer) -> dict[str, object]:
