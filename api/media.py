@@ -34,7 +34,7 @@ class _Body(BaseModel, ABC):
     model: Annotated[str, Field(min_length=1, max_length=200)]
     privacy: Literal["default", "strict"] | None = None
     """`strict`: only a route of the class `zero_retention` makes it."""
-    webhook_url: Annotated[str, Field(min_length=1, max_length=2048, repr=False)] | None = None
+    webhook_url: Annotated[str | None, Field(min_length=1, max_length=2048)] = Field(default=None, repr=False)
     """A URL that is told the end of this job. It is signed with the account's secret."""
 
     @abstractmethod

@@ -21,17 +21,17 @@ router = APIRouter(prefix="/api/webhooks", tags=["webhooks"], route_class=Strict
 
 MAX_URL = 2048
 TYPES = tuple(kind for kind in EventType if kind is not EventType.WEBHOOK_TEST)
-Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, repr=False)]
-Description = Annotated[str | None, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$", repr=False)]
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL)]
+Description = Annotated[str | None, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Types = Annotated[list[str] | None, Field(min_length=1, max_length=len(TYPES))]
 
 
 class CreateEndpoint(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: Url
+    url: Url = Field(repr=False)
     """https, port 443 or 8443, with public addresses only."""
-    description: Description = None
+    description: Description = Field(default=None, repr=False)
     events: Types = None
     """The types of events that it gets. Null: all."""
     enabled: bool = True
@@ -40,8 +40,8 @@ class CreateEndpoint(BaseModel):
 class ChangeEndpoint(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: Url | None = None
-    description: Description = None
+    url: Url | None = Field(default=None, repr=False)
+    description: Description = Field(default=None, repr=False)
     events: Types = None
     enabled: bool | None = None
 

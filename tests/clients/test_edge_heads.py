@@ -161,6 +161,7 @@ PLACES = (
     "/static/{}",
     "/api/media/jobs/{}/",
     "/api/chat/share/{}/",
+    "/api/webhooks/{}/",
     "/api/chat/conversations/{}/",
     "/api/billing/charges/{}/",
     "/v1/models/{}",

@@ -53,6 +53,11 @@ VALID: dict[str, dict[str, Any]] = {
     "/api/media/image/": {"model": "x", "prompt": "x"},
     "/api/media/speech/": {"model": "x", "input": "x"},
     "/api/media/video/": {"model": "x", "prompt": "x"},
+    "/api/webhooks/": {"url": "https://receiver.example/"},
+    "/api/webhooks/settings/": {"credits_low": None},
+    "/api/webhooks/settings/rotate-secret/": {"overlap_seconds": 0},
+    "/api/webhooks/{endpoint_id}/": {"enabled": True},
+    "/api/webhooks/{endpoint_id}/rotate-secret/": {"overlap_seconds": 0},
 }
 ROWS = """SELECT to_jsonb(accounts) - 'requests_tat', to_jsonb(users)
     FROM accounts JOIN users ON users.account_id = accounts.id WHERE accounts.id = %s"""
@@ -96,9 +101,21 @@ async def slug(owner: AccountClient, stack: Stack) -> str:
     return str((await share(owner))["slug"])
 
 
+async def endpoint(owner: AccountClient, stack: Stack) -> str:
+    made = await owner.http.post("/api/webhooks/", json={"url": "https://receiver.example/"})
+    return str(made.json()["id"])
+
+
+async def delivery(owner: AccountClient, stack: Stack) -> str:
+    sent = await owner.http.post(f"/api/webhooks/{await endpoint(owner, stack)}/test/")
+    return str(sent.json()["id"])
+
+
 MAKERS: dict[str, Callable[[AccountClient, Stack], Awaitable[str]]] = {
     "charge_id": charge,
     "conversation_id": conversation,
+    "delivery_id": delivery,
+    "endpoint_id": endpoint,
     "job_uuid": job,
     "key_id": key,
     "purge_id": purge,

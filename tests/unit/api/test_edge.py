@@ -290,6 +290,8 @@ POSTS = [
     ("POST", "/api/chat/conversations/"),
     ("PATCH", f"/api/chat/conversations/{UUID(int=1)}/"),
     ("PATCH", "/api/chat/settings/"),
+    ("POST", "/api/webhooks/"),
+    ("PATCH", "/api/webhooks/settings/"),
 ]
 FOR_EVERYBODY = [
     ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")
