@@ -182,12 +182,16 @@ class WebhookPruning:
     """Deletes events and the log of their deliveries when they are old."""
 
     database: Database
-    kept: timedelta
+    kept: timedelta | None
+    """None: for ever."""
     batch: int = 1000
 
     async def forget(self) -> int:
-        values = {"horizon": datetime.now(UTC) - self.kept, "batch": self.batch}
         async with self.database.transaction() as session:
-            gone = int((await (await session.connection()).execute(text(DELETE_OLD), values)).scalar_one())
+            gone = 0 if self.kept is None else await self._delete(session, datetime.now(UTC) - self.kept)
             await (await session.connection()).execute(text("DELETE FROM webhook_secrets WHERE expires_at < now()"))
         return gone
+
+    async def _delete(self, session: AsyncSession, horizon: datetime) -> int:
+        values = {"horizon": horizon, "batch": self.batch}
+        return int((await (await session.connection()).execute(text(DELETE_OLD), values)).scalar_one())

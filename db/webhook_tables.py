@@ -28,7 +28,9 @@ class EventRow(SQLModel, table=True):
     type: str = Field(sa_column=text_column())
     subject: UUID | None = Field(default=None)
     """The job, key, purge or endpoint that it is about."""
-    data: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
+    data: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True), repr=False
+    )
     """Ids, states and credits, until the first attempt seals the body."""
     sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True), repr=False)
     """The body as every attempt sends it, encrypted with the account's key."""
@@ -116,7 +118,7 @@ class WebhookDeliveryRow(SQLModel, table=True):
     tried: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     """Attempts of this round."""
     attempts: list[dict[str, Any]] = Field(
-        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")), repr=False
     )
     """Time, status, latency and fault of each attempt. Never an answer's body."""
     created_at: datetime | None = Field(default=None, sa_column=now())

@@ -49,7 +49,7 @@ class Step:
 class _Claimed:
     url: str = field(repr=False)
     secrets: list[str] = field(repr=False)
-    message: str
+    message_id: str
     body: bytes = field(repr=False)
     began: datetime
     once: bool
@@ -74,7 +74,7 @@ class Deliveries:
         claimed = await self._claim(delivery_id, round_)
         if isinstance(claimed, Step):
             return claimed
-        signed = headers(claimed.message, claimed.began, claimed.secrets, claimed.body)
+        signed = headers(claimed.message_id, claimed.began, claimed.secrets, claimed.body)
         answer = await self._sender.deliver(claimed.url, signed, claimed.body)
         return await self._record(delivery_id, round_, claimed, answer)
 

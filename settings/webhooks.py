@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import BaseModel, Field, field_validator
 
-from settings.fields import Seconds
+from settings.fields import Days
 
 
 class WebhookSettings(BaseModel):
@@ -17,7 +17,7 @@ class WebhookSettings(BaseModel):
 
     max_webhook_endpoints: int = Field(default=16, ge=0, le=1000)
     """Endpoints that an account may register."""
-    webhook_retention: Seconds = timedelta(days=30)
+    webhook_retention: Days = timedelta(days=30)
     """How long events, and the log of their deliveries with the bodies, are kept."""
 
     @field_validator("denied_networks")

@@ -38,9 +38,9 @@ SHOWN = {
         MailServer.scheme mail_from operator_contact public_url ref referer refs trusted_proxies
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
-        book closed_by code codec container content_type currency extension failure finish_reason format glyph kind
+        book closed_by code codec container content_type currency event events extension failure finish_reason format glyph kind
         limit_source method param part phase privacy purpose response_format role scheme scope scopes service_tier
-        source state status step task type voice whose wire Letter.subject Signal.body Signal.headers Throttle.name
+        source state status step task trouble type types voice whose wire Letter.subject Signal.body Signal.headers Throttle.name
         Voice.name
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
@@ -52,7 +52,7 @@ SHOWN = {
         _Kind.more _Kind.name _Kind.old
     """,
     "an id": """
-        charge charges customer dispute disputes group id kid payment_id provider_job_id reference subscription
+        charge charges customer dispute disputes group id kid message_id payment_id provider_job_id reference subscription
         subscription_id wrapped_by
     """,
     "a place in a list, signed": "cursor next",
