@@ -18,8 +18,10 @@ from gateway.conversations import Conversations
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
+from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
+from gateway.listeners import Listeners
 from gateway.payments import Payments
 from gateway.people import People
 from gateway.purge_receipts import ReceiptKeys
@@ -44,6 +46,8 @@ class Resources:
     conversations: Conversations
     jobs: Jobs
     job_changes: JobChanges
+    listeners: Listeners
+    cancellations: JobCancellations
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls

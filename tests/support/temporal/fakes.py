@@ -47,6 +47,7 @@ class FakeJobs:
         self.unreadable: set[UUID] = set()
         """Jobs whose row holds what this code does not understand."""
         self.locked_accounts: set[UUID] = set()
+        self.cancels_sent: list[UUID] = []
 
     def accept(self, job: Job, request: MediaRequest) -> None:
         self.rows[job.id] = Row(job, request)
@@ -116,6 +117,13 @@ class FakeJobs:
         before = datetime.now(UTC) - older_than
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
         return [_key(job) for job in queued if job.created_at < before][:limit]
+
+    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
+        wanted = (row.job for row in self.rows.values() if row.job.cancel_requested_at and not row.job.state.terminal)
+        return [_key(job) for job in wanted if job.id not in self.cancels_sent][:limit]
+
+    async def cancel_sent(self, job_id: UUID) -> None:
+        self.cancels_sent.append(job_id)
 
     async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         await self._script.at("jobs.begun")
