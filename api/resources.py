@@ -18,6 +18,7 @@ from gateway.conversations import Conversations
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
+from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
 from gateway.media_inputs import MediaInputs
 from gateway.payments import Payments
@@ -46,6 +47,7 @@ class Resources:
     jobs: Jobs
     uploads: Uploads
     inputs: MediaInputs
+    job_changes: JobChanges
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls
