@@ -151,9 +151,8 @@ def create_app(
         openapi_url="/openapi.json",
     )
     errors.install(app)
-    app.edge = Edge(
-        app.inside, max_body_bytes=max_body_bytes, max_file_bytes=max_file_bytes, cors=cors, wire_of=app.wire_of
-    )
+    app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
+    app.edge.max_file_bytes = max(max_body_bytes, max_file_bytes)
     app.wires = wires
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():

@@ -50,18 +50,15 @@ class Edge:
         max_body_bytes: int,
         cors: Cors,
         max_body_time: timedelta = MAX_BODY_TIME,
-        max_file_bytes: int = 0,
         wire_of: Callable[[Scope], ClientWire | None] = _no_wire,
     ) -> None:
-        """`wire_of` returns the client wire in which the errors of a request are written; None: OpenAI's envelope.
-
-        `max_file_bytes` bounds the bodies of the paths in `FILES`, where it is more than `max_body_bytes`.
-        """
+        """`wire_of` returns the client wire in which the errors of a request are written; None: OpenAI's envelope."""
         self._app = app
         self._wire_of = wire_of
         self._max_body_bytes = max_body_bytes
         self._max_body_time = max_body_time
-        self._max_file_bytes = max(max_body_bytes, max_file_bytes)
+        self.max_file_bytes = max_body_bytes
+        """Of the paths in `FILES`."""
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,7 +108,7 @@ class Edge:
         return always
 
     def _bounded(self, scope: Scope, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:
-        most = self._max_file_bytes if scope["path"] in FILES else self._max_body_bytes
+        most = self.max_file_bytes if scope["path"] in FILES else self._max_body_bytes
         return _Body(receive, has_body, scope["headers"], most, self._max_body_time)
 
 
