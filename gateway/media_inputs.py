@@ -49,7 +49,7 @@ class GivenInput:
     """A URL, a data URI or an upload's id; or the file itself, from a form."""
     param: str = ""
     """The field of the request. Empty: it is named as the role is."""
-    types: frozenset[str] = frozenset()
+    types: frozenset[str] = field(default=frozenset(), repr=False)
     """The content types that the model takes. Empty: those of the role."""
     max_bytes: int | None = None
     """What the model takes at most, where it is less than this server's limit."""
