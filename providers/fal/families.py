@@ -17,6 +17,11 @@ class Endpoint:
     """Below the family's base. Empty: the base itself."""
     files: Mapping[str, str]
     """The fields, by role. One that ends in `[]` takes a list."""
+    needs: frozenset[str] = frozenset()
+    """One of these roles is there."""
+
+    def takes(self, roles: set[str]) -> bool:
+        return roles <= self.files.keys() and (not self.needs or bool(roles & self.needs))
 
 
 @record
@@ -42,7 +47,7 @@ class Family:
 
     def _endpoint(self, roles: set[str]) -> Endpoint:
         for endpoint in self.endpoints:
-            if roles <= endpoint.files.keys():
+            if endpoint.takes(roles):
                 return endpoint
         raise UpstreamRefused
 
@@ -56,6 +61,7 @@ _IMAGE_FILE = Endpoint("", {"image": "image_url", "mask": "mask_url"})
 _EDIT = Endpoint("edit", {"image": "image_urls[]", "reference": "image_urls[]", "mask": "mask_url"})
 _VIDEO = Dialect(size=media_fields.as_ratio_and_lines, seconds=("duration", "{:g}"))
 _FIRST_FRAME = {"image": "image_url", "first_frame": "image_url"}
+_BEGINS = frozenset(_FIRST_FRAME)
 _VIDEO_FILES = Endpoint("", _FIRST_FRAME | {"last_frame": "end_image_url", "reference": "reference_image_urls[]"})
 _REFERENCES = Endpoint("reference-to-video", {"reference": "image_urls[]"})
 
@@ -71,7 +77,11 @@ FAMILIES = (
         Dialect(size=media_fields.as_ratio_and_lines, seconds=("duration", "{:g}s")),
         endpoints=(
             Endpoint("image-to-video", _FIRST_FRAME),
-            Endpoint("first-last-frame-to-video", {"first_frame": "first_frame_url", "last_frame": "last_frame_url"}),
+            Endpoint(
+                "first-last-frame-to-video",
+                {"image": "first_frame_url", "first_frame": "first_frame_url", "last_frame": "last_frame_url"},
+                _BEGINS,
+            ),
             _REFERENCES,
         ),
     ),
@@ -79,7 +89,7 @@ FAMILIES = (
         "bytedance/seedance",
         _VIDEO,
         suffix="text-to-video",
-        endpoints=(Endpoint("image-to-video", _FIRST_FRAME | {"last_frame": "end_image_url"}), _REFERENCES),
+        endpoints=(Endpoint("image-to-video", _FIRST_FRAME | {"last_frame": "end_image_url"}, _BEGINS), _REFERENCES),
     ),
 )
 _SPEECH = Dialect(text="text", names=media_fields.same("voice", "speed", "seed") | {"language": "language_code"})
