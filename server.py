@@ -32,12 +32,14 @@ from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
+from db import uploads as stored_uploads
 from db.engine import Database
 from db.job_changes import ChangedJobs, JobSignals
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
+from domain.media_files import MIB
 from domain.secrets import Purpose
 from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
@@ -54,6 +56,7 @@ from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.listeners import Listeners
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.media_inputs import MediaInputs
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
@@ -65,11 +68,13 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.smtp import SmtpMailer
 from gateway.throttles import Throttles
+from gateway.uploads import UploadRules, Uploads
 from gateway.visitor_days import VisitorDays
 from gateway.visitors import VisitorMaintenance, Visitors
 from logs import OperatorFaults, configure
 from providers import tokenizer
 from settings import Settings
+from storage import facts
 from temporal.client import connect, converter
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
@@ -78,6 +83,8 @@ from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
 
+FORM_MARGIN_BYTES = 1024 * 1024
+"""What a form has beside its largest file."""
 MAIL_PATIENCE = timedelta(seconds=5)
 """How long a process that ends waits for mails on their way."""
 STRANGERS_POOL = 4
@@ -91,7 +98,10 @@ EVERY_ADDRESS = frozenset({"::", "[::]"})
 
 def create_app(settings: Settings) -> Gateway:
     return api.app.create_app(
-        _lifespan(settings), max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins)
+        _lifespan(settings),
+        max_body_bytes=settings.max_body_bytes,
+        max_file_bytes=settings.file_limits.largest + FORM_MARGIN_BYTES,
+        cors=Cors(settings.allowed_origins),
     )
 
 
@@ -147,6 +157,8 @@ def _settle_garbage() -> None:
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> Resources:
     engine = Engine(temporal)
+    rules = UploadRules(wired.settings.upload_lifetime, wired.settings.max_uploads_mib * MIB)
+    uploads = Uploads(wired.database, wired.sealing, rules)
     return Resources(
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
@@ -157,6 +169,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, engine.start_job),
+        uploads=uploads,
+        inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits),
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),
@@ -239,6 +253,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
             ).forget,
         ),
         MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
+        MaintenanceTask("delete_expired_uploads", partial(stored_uploads.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

@@ -22,11 +22,13 @@ from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
 from gateway.listeners import Listeners
+from gateway.media_inputs import MediaInputs
 from gateway.payments import Payments
 from gateway.people import People
 from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
+from gateway.uploads import Uploads
 from gateway.visitors import Visitors
 
 MAX_OPEN = 64
@@ -45,6 +47,8 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
+    uploads: Uploads
+    inputs: MediaInputs
     job_changes: JobChanges
     listeners: Listeners
     cancellations: JobCancellations

@@ -18,6 +18,7 @@ GatewayError
 │   ├── LinkUnusable              a link that was mailed, used up or too old
 │   └── ContextLengthExceeded
 ├── RequestTooLarge
+├── StorageFull                   the account's files take all the space that it has
 ├── RateLimited
 ├── KeyReused                     an id or Idempotency-Key met a different request
 ├── AlreadyRunning                the same Idempotency-Key is still at work
@@ -31,7 +32,8 @@ GatewayError
 │   ├── RetentionDenied           provider keeps a call that it must not keep
 │   ├── UpstreamBusy              provider said: later
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
-│       └── OutputTooLarge
+│       ├── OutputTooLarge
+│       └── ContentPolicyViolation
 ├── LinkInvalid                   a signed link that has expired, or that we did not sign
 ├── ServiceUnavailable            our database or Temporal is away
 └── AmountTooLarge
@@ -210,6 +212,12 @@ class RequestTooLarge(GatewayError):
         self.param = param
 
 
+class StorageFull(GatewayError):
+    """The files of this account would take more space than it has."""
+
+    code = "request_too_large"
+
+
 class RateLimited(GatewayError):
     """Too many requests."""
 
@@ -263,6 +271,8 @@ class UpstreamError(GatewayError):
     retryable = True
     status: int | None = None
     """The HTTP status of the provider's answer. None: it gave none, or is not known to have."""
+    not_accepted = False
+    """Whether it is certain that the provider did not take the work on, so that it may be submitted again."""
     unreached = False
     """Whether no connection was made: nothing of the request was sent, so that it cannot be to blame."""
     blames_key = False
@@ -303,6 +313,12 @@ class UpstreamRefused(UpstreamError):
 
 class OutputTooLarge(UpstreamRefused):
     """What the provider made is larger than this server stores."""
+
+
+class ContentPolicyViolation(UpstreamRefused):
+    """The provider's content policy does not allow this input, or what would be made of it."""
+
+    code = "content_policy_violation"
 
 
 class LinkInvalid(GatewayError):

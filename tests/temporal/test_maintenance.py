@@ -219,7 +219,9 @@ async def test_a_recorded_wish_to_cancel_is_passed_on_once() -> None:
     """As soon as Temporal is there, and the job's workflow is open."""
     night = Night(lasts=LONG_AGO / 2)
     for job in night.jobs[:2]:
-        night.fakes.jobs.update(job.id, state=State.RUNNING, started_at=job.created_at, cancel_requested_at=job.created_at)
+        night.fakes.jobs.update(
+            job.id, state=State.RUNNING, started_at=job.created_at, cancel_requested_at=job.created_at
+        )
     working, _, _ = night.jobs
     night.starter.running = {working.id}
     night.starter.unavailable = True
