@@ -176,12 +176,16 @@ class MediaJobs:
             session.add(row)
             return row.provider_job_id
 
-    async def record_progress(self, job_id: UUID, percent: int) -> None:
+    async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
-            if State(row.state) is State.RUNNING and percent > (row.progress or 0):
+            if State(row.state) is not State.RUNNING:
+                return
+            if row.phase != Phase.COPYING:  # a look at the provider may be late
+                row.phase = phase
+            if percent is not None and percent > (row.progress or 0):
                 row.progress = min(percent, 99)
-                session.add(row)
+            session.add(row)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
         owner = (await self.load(job_id)).account_id
@@ -206,13 +210,6 @@ class MediaJobs:
             if may_become(State(row.state), state):
                 await self._release(session, row, state, error)
         return _job(row)  # after its end: a row that cannot be read gets its credits back, too
-
-    async def record_phase(self, job_id: UUID, phase: Phase) -> None:
-        async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
-            if State(row.state) is State.RUNNING and row.phase != phase:
-                row.phase = phase
-                session.add(row)
 
     async def request_cancel(self, account_id: UUID, job_id: UUID) -> Job:
         """Record that the owner wants the job cancelled. One that nobody has begun ends at once, in one transaction.

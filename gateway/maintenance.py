@@ -97,9 +97,10 @@ class Maintenance:
         """
         purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
-        await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
         orphans = self._in_time(await self._jobs.waiting(ORPHAN_AGE, BATCH))
-        return started + await self._round("start_orphans").run(orphans, self._revive)
+        started += await self._round("start_orphans").run(orphans, self._revive)
+        await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
+        return started
 
     async def recover(self) -> int:
         """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""

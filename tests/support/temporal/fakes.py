@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from activities.media import Limits
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
-from domain.media import Job, JobError, JobKey, Kind, MediaInput, MediaRequest, Output, State, may_become
+from domain.media import Job, JobError, JobKey, Kind, MediaInput, MediaRequest, Output, Phase, State, may_become
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
 from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
@@ -92,10 +92,10 @@ class FakeJobs:
             self._change(row, provider_job_id=provider_job_id, produced=made)
         return row.job.provider_job_id or ""
 
-    async def record_progress(self, job_id: UUID, percent: int) -> None:
+    async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:
         row = self._row(job_id)
         if row.job.state is State.RUNNING:
-            self._change(row, progress=percent)
+            self._change(row, progress=percent if percent is not None else row.job.progress, phase=phase)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
         await self._script.at("jobs.succeed")
