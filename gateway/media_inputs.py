@@ -57,7 +57,7 @@ class UrlFiles:
     """How files behind URLs are fetched."""
 
     fetcher: Fetcher
-    unusable: tuple[type[Exception], ...]
+    unusable: tuple[type[Exception], ...] = field(repr=False)
     """What the fetcher raises where there is no file that may be used. The caller is told one text for all."""
 
 
