@@ -47,6 +47,7 @@ from gateway.abandoned_streams import AbandonedStreams
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.erasure import AcceptedPurges, Erasure
+from gateway.finished_jobs import FinishedJobs
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
@@ -177,6 +178,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        finished_jobs=FinishedJobs(wired.jobs),
         shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,

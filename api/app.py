@@ -20,6 +20,7 @@ from api import (
     errors,
     health,
     home,
+    images,
     keys,
     limit,
     link_pages,
@@ -35,6 +36,7 @@ from api import (
     quotes,
     responses,
     shares,
+    speech,
     stored_objects,
 )
 from api.chat import ChatEndpoint
@@ -82,9 +84,10 @@ class Gateway(FastAPI):
         return openapi.scope_table(self.openapi())
 
     def end_streams(self) -> None:
-        """End all streams: the process is stopping, and its shutdown timeout has passed."""
+        """End all streams and waits for jobs: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
+            resources.finished_jobs.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
@@ -165,6 +168,8 @@ def create_app(
         stored_objects.router,
         payments.router,
         media.router,
+        images.router,
+        speech.router,
         shares.router,
         purge.router,
         health.router,

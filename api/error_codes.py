@@ -77,6 +77,7 @@ TABLE: Mapping[type[GatewayError], Row] = {
     errors.ServiceUnavailable: Row(503, _SOON, Repeat.LATER),
     errors.AmountTooLarge: Row(400, "Ask for less."),
     errors.OutputTooLarge: Row(502, "Ask for a smaller output."),
+    errors.JobFailed: Row(502, "Send it again for a new job, with another `Idempotency-Key` if it had one."),
     errors.LinkInvalid: Row(403, "Ask the job for a new link: `GET /api/media/jobs/<uuid>/`."),
 }
 """A test asserts that every subclass of `GatewayError` is here."""

@@ -17,6 +17,7 @@ from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
+from gateway.finished_jobs import FinishedJobs
 from gateway.idempotency import IdempotentRequests
 from gateway.jobs import Jobs
 from gateway.payments import Payments
@@ -42,6 +43,7 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
+    finished_jobs: FinishedJobs
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls

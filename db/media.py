@@ -3,7 +3,7 @@
 Lock order: the job's row first, then those of the ledger (account, key, hold).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -195,6 +195,13 @@ class MediaJobs:
                 row.credits_refunded = row.credits_cost
                 await self._finish(session, row, state)
         return _job(row)  # after its end: a row that cannot be read gets its credits back, too
+
+    async def unfinished_of(self, job_ids: Collection[UUID]) -> set[UUID]:
+        query = select(MediaJobRow.id).where(
+            col(MediaJobRow.id).in_(job_ids), col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+        )
+        async with self._database.reading() as session:
+            return set(await session.exec(query))
 
     async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
         accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than

@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,16 +15,23 @@ import openai
 import psycopg
 import pytest
 from psycopg import sql
+from sqlmodel import select
 
 from api.error_codes import OF_JOBS, TABLE, Repeat, codes_of
+from db.data_keys import Sealing
+from db.media import MediaJobs
+from db.media_tables import MediaJobRow
 from dev.postgres import EmbeddedPostgres
 from domain import errors
 from domain.errors import GatewayError
+from domain.media import JobError, State
 from domain.operations import Adjust, Grant
+from domain.sealing import Wrapping
 from tests.support import provoked
 from tests.support.provoked import PROVOKED, Ask, Provoked, World
 from tests.support.sdk_errors import WIRES, SdkWire, Seen, of_openai
 from tests.support.signed_in import cookie_of
+from tests.support.stack import SECRET, eventually
 
 
 class Rewriting(httpx2.AsyncHTTPTransport):
@@ -139,6 +147,29 @@ async def test_an_error_of_another_endpoint(world: World, case: Other) -> None:
     assert error.retried == (row.repeat in (Repeat.LATER, Repeat.AT_ONCE))
 
 
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+async def test_an_error_of_a_job(world: World, state: State) -> None:
+    """No worker runs here: the job is ended by hand while its request waits."""
+    owner = await world.open_account(provoked.CREDITS)
+    jobs = MediaJobs(owner.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
+    body, headers = {"model": "demo-image", "prompt": "x"}, {"idempotency-key": "of a job"}
+    waiting = asyncio.create_task(owner.http.post("/v1/images/generations", json=body, headers=headers))
+
+    async def accepted() -> list[Any]:
+        async with owner.database.reading() as session:
+            query = select(MediaJobRow.id).where(MediaJobRow.account_id == owner.customer.account_id)
+            return list(await session.exec(query))
+
+    (job_id,) = await eventually(accepted)
+    failed = JobError(code=errors.JobFailed.code, message=errors.JobFailed().message)
+    await jobs.end(job_id, state, failed if state is State.FAILED else None)
+    answers = [await waiting, await owner.http.post("/v1/images/generations", json=body, headers=headers)]
+    for answer in answers:
+        assert (answer.status_code, answer.headers["x-should-retry"]) == (TABLE[errors.JobFailed].status, "false")
+        assert answer.json()["error"]["code"] == errors.JobFailed.code
+        assert answer.headers["x-yout-job-id"] == str(job_id)
+
+
 OF_AN_OPERATOR = (errors.BelowZero, errors.AmountTooLarge)
 """What the ledger answers to an operator's command alone."""
 
@@ -173,5 +204,5 @@ async def test_the_database_is_away(world: World, postgres: EmbeddedPostgres) ->
 
 def test_each_code_of_the_table_is_provoked() -> None:
     provoked_here = {(case.kind, case.code) for case in (*PROVOKED, *OTHERS)}
-    provoked_here |= {(kind, kind.code) for kind in (*OF_AN_OPERATOR, errors.ServiceUnavailable)}
+    provoked_here |= {(kind, kind.code) for kind in (*OF_AN_OPERATOR, errors.ServiceUnavailable, errors.JobFailed)}
     assert {(kind, code) for kind in TABLE.keys() - OF_JOBS for code, _ in codes_of(kind)} == provoked_here

@@ -82,6 +82,12 @@ def saving(model: str, word: str) -> Iterator[dict[str, Any]]:
     yield {**more, "messages": [{"role": "system", "content": f"system {word}"}, *messages(word)[:1]]}
 
 
+def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Requests that wait for the output of a job."""
+    yield "/v1/images/generations", {"model": "demo-image", "prompt": f"a shore {word}", "size": "64x64", "user": word}
+    yield "/v1/audio/speech", {"model": "demo-speech", "input": f"Tell {word}.", "response_format": "wav"}
+
+
 async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     """What a caller wants to be saved can be read again, by whom it is for."""
     made: dict[str, dict[str, Any]] = {}
@@ -89,6 +95,8 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         answer = await customer.http.post(path, json=body, headers={"idempotency-key": f"{word}{path}"})
         assert answer.status_code in (201, 202), answer.text
         made[path] = {**made.get(path, {}), **answer.json()}
+    for path, body in waited(word):
+        await _ok(customer, "POST", path, body)
     slug = made[SHARES]["slug"]
     secrets.slugs.append(slug)
     secrets.tokens.append(made[KEYS]["key"])
@@ -153,7 +161,8 @@ async def failed(customer: Customer, word: str) -> None:
     conversation = (await customer.http.get(CONVERSATIONS)).json()["data"][0]["id"]
     key = (await customer.http.get(KEYS)).json()["data"][0]["id"]
     changes = [(f"{CONVERSATIONS}{conversation}/", title), (f"{KEYS}{key}/", name)]
-    requests = [*(("POST", *each) for each in written(word)), *(("PATCH", *each) for each in changes)]
+    written_ = [*written(word), *waited(word)]
+    requests = [*(("POST", *each) for each in written_), *(("PATCH", *each) for each in changes)]
     for method, path, body in requests:
         answer = await customer.http.request(method, path, json=body)
         assert answer.status_code >= 500, (path, answer.status_code, answer.text)

@@ -61,6 +61,8 @@ WIRES = (
 """Every endpoint that takes the request of a call."""
 CONTROL = (
     Endpoint("/api/media/image/", {"model": "demo-image", "prompt": TEXT}, ("n",)),
+    Endpoint("/v1/images/generations", {"model": "demo-image", "prompt": TEXT}, ("n",)),
+    Endpoint("/v1/audio/speech", {"model": "demo-speech", "input": TEXT}),
     Endpoint("/api/chat/keys/", {"name": "edge"}),
     Endpoint("/api/chat/conversations/", {"title": "edge", "messages": MESSAGES}),
     Endpoint("/api/chat/share/", {"messages": MESSAGES}, ("expires_in",)),
