@@ -95,8 +95,8 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         answer = await customer.http.post(path, json=body, headers={"idempotency-key": f"{word}{path}"})
         assert answer.status_code in (201, 202), answer.text
         made[path] = {**made.get(path, {}), **answer.json()}
-    for path, body in waited(word):
-        await _ok(customer, "POST", path, body)
+    waits = [await customer.http.post(path, json=body) for path, body in waited(word)]
+    assert [answer.status_code for answer in waits] == [200, 200]
     slug = made[SHARES]["slug"]
     secrets.slugs.append(slug)
     secrets.tokens.append(made[KEYS]["key"])
@@ -115,7 +115,8 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     for read in (SHARES, conversation, f"{CONVERSATIONS}?title={word}", f"{CONVERSATIONS}export/"):
         assert word in (await customer.http.get(read)).text, read
     assert LABEL in (await customer.http.get(key)).text
-    return Made(slug, [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech")])
+    jobs = [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech")]
+    return Made(slug, [*jobs, *(answer.headers["x-yout-job-id"] for answer in waits)])
 
 
 def events(answer: httpx2.Response) -> list[dict[str, Any]]:

@@ -61,15 +61,19 @@ WIRES = (
 """Every endpoint that takes the request of a call."""
 CONTROL = (
     Endpoint("/api/media/image/", {"model": "demo-image", "prompt": TEXT}, ("n",)),
-    Endpoint("/v1/images/generations", {"model": "demo-image", "prompt": TEXT}, ("n",)),
-    Endpoint("/v1/audio/speech", {"model": "demo-speech", "input": TEXT}),
     Endpoint("/api/chat/keys/", {"name": "edge"}),
     Endpoint("/api/chat/conversations/", {"title": "edge", "messages": MESSAGES}),
     Endpoint("/api/chat/share/", {"messages": MESSAGES}, ("expires_in",)),
     Endpoint("/api/chat/settings/", {"keep_history": False}, method="PATCH"),
 )
 """Endpoints of the account itself, with small bodies."""
-ALL = (*WIRES, *CONTROL)
+WAITING = (
+    Endpoint("/v1/images/generations", {"model": "demo-image", "prompt": TEXT}, ("n",)),
+    Endpoint("/v1/audio/speech", {"model": "demo-speech", "input": TEXT}),
+)
+"""Endpoints that wait for a job: without a worker they do not answer a good request."""
+AT_ONCE = (*WIRES, *CONTROL)
+ALL = (*AT_ONCE, *WAITING)
 
 
 @dataclass(frozen=True)
