@@ -87,7 +87,7 @@ class Gateway(FastAPI):
         """End all streams and waits for jobs: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
-            resources.finished_jobs.stop()
+            resources.job_changes.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)

@@ -78,6 +78,7 @@ TABLE: Mapping[type[GatewayError], Row] = {
     errors.AmountTooLarge: Row(400, "Ask for less."),
     errors.OutputTooLarge: Row(502, "Ask for a smaller output."),
     errors.JobFailed: Row(502, "Send it again for a new job, with another `Idempotency-Key` if it had one."),
+    errors.ContentPolicyViolation: Row(400, "Change the input: its content is not allowed there."),
     errors.LinkInvalid: Row(403, "Ask the job for a new link: `GET /api/media/jobs/<uuid>/`."),
 }
 """A test asserts that every subclass of `GatewayError` is here."""

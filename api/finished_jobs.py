@@ -4,7 +4,7 @@ A client that leaves, or that waits no longer, changes nothing: the job goes on,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Self
@@ -20,6 +20,7 @@ from api.resources import Resources
 from api.stream_response import dropped_header
 from domain.caller import Caller
 from domain.errors import (
+    ContentPolicyViolation,
     GatewayError,
     JobFailed,
     ReplayGone,
@@ -29,6 +30,7 @@ from domain.errors import (
 from domain.media import Job, Kind, Output, State
 from domain.privacy import PrivacyClass
 from domain.records import record
+from gateway import job_waits
 from gateway.idempotency import IdempotentRequest
 from gateway.jobs import JobRequest
 
@@ -93,12 +95,9 @@ class FinishedJob:
 
 async def finished(resources: Resources, request: Request, caller: Caller, order: JobRequest) -> FinishedJob:
     """Start the job, or find it, and wait for its end. Raises what acceptance raises, and `failure` of the job."""
-    with resources.finished_jobs.place(caller.account_id):
+    with resources.job_waits.place(caller.account_id):
         accepted = await resources.jobs.accept(caller, order)
-        job = accepted.job
-        if not job.state.terminal:
-            await _while_connected(request, resources.finished_jobs.wait(job))
-            job = await resources.jobs.owned(caller.account_id, job.id)
+        job = await _while_connected(request, job_waits.ended(resources.job_changes, accepted.job))
     if job.state is not State.SUCCEEDED:
         raise failure(job)
     outputs = job.served(datetime.now(UTC))
@@ -122,6 +121,8 @@ def failure(job: Job) -> GatewayError:
     if job.error is None:
         return JobFailed("The job was cancelled. Its credits were given back.", job_id=job.id)
     match job.error.code:
+        case ContentPolicyViolation.code:
+            return ContentPolicyViolation()
         case "invalid_value":
             return RequestInvalid(job.error.message)
     return JobFailed(job.error.message, code=job.error.code, job_id=job.id)
@@ -134,14 +135,14 @@ async def chunks_of(request: Request, output: Output) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _while_connected(request: Request, waiting: Any) -> None:
+async def _while_connected(request: Request, waiting: Coroutine[Any, Any, Job]) -> Job:
     """Wait, but not for a client that has left. Raises what the wait raises."""
-    wait, left = asyncio.ensure_future(waiting), asyncio.create_task(_left(request))
+    wait, left = asyncio.create_task(waiting), asyncio.create_task(_left(request))
     try:
         await asyncio.wait((wait, left), return_when=asyncio.FIRST_COMPLETED)
         if not wait.done():
             raise ServiceUnavailable("The client left before its job had ended. The job goes on.")
-        wait.result()
+        return wait.result()
     finally:
         for task in (wait, left):
             task.cancel()

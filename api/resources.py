@@ -17,8 +17,9 @@ from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
-from gateway.finished_jobs import FinishedJobs
 from gateway.idempotency import IdempotentRequests
+from gateway.job_changes import JobChanges
+from gateway.job_waits import JobWaits
 from gateway.jobs import Jobs
 from gateway.payments import Payments
 from gateway.people import People
@@ -43,7 +44,7 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
-    finished_jobs: FinishedJobs
+    job_changes: JobChanges
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls
@@ -62,6 +63,7 @@ class Resources:
     payments: Payments
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
+    job_waits: JobWaits = field(default_factory=JobWaits)
     stopping: bool = False
 
 

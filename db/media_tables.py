@@ -18,6 +18,8 @@ NOT jsonb_path_exists(outputs, '$[*].object_key ? (!(@ starts with $folder))', j
 """.strip()
 """A check that all outputs of a job are in the folder of its account and its id."""
 
+OWN_PRODUCED = OWN_OUTPUTS.replace("outputs", "produced", 1)
+
 
 class MediaJobRow(SQLModel, table=True):
     """A media job. Its id is also the id of its hold. The prompt is not here: see `job_inputs`."""
@@ -25,7 +27,8 @@ class MediaJobRow(SQLModel, table=True):
     __tablename__ = "media_jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
-        Index(None, "account_id", "created_at"),
+        CheckConstraint("phase IN ('waiting', 'running', 'copying')", name="phase"),
+        Index(None, "account_id", "created_at", "id"),
         Index("ix_media_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
         # Jobs with something to delete from storage: outputs that expire, and files of a job without outputs.
         Index(
@@ -37,10 +40,16 @@ class MediaJobRow(SQLModel, table=True):
             "ix_media_jobs_leftover",
             "finished_at",
             postgresql_where=text(
-                "outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND provider_job_id IS NOT NULL"
+                "outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND submit_intended_at IS NOT NULL"
             ),
         ),
+        Index(
+            "ix_media_jobs_to_cancel",
+            "cancel_requested_at",
+            postgresql_where=text("state IN ('queued', 'running') AND cancel_requested_at IS NOT NULL"),
+        ),
         CheckConstraint(OWN_OUTPUTS, name="own_outputs"),
+        CheckConstraint(OWN_PRODUCED, name="own_produced"),
     )
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
@@ -53,6 +62,10 @@ class MediaJobRow(SQLModel, table=True):
     credits_refunded: int = Field(default=0, sa_column=money(0))
     submit_intended_at: datetime | None = Field(default=None, sa_column=time())
     provider_job_id: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    produced: list[dict[str, Any]] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True), repr=False
+    )
+    """Outputs that came with the provider's answer to the submission. Recorded together with its id."""
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
     outputs: list[dict[str, Any]] = Field(
         default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")), repr=False
@@ -68,6 +81,11 @@ class MediaJobRow(SQLModel, table=True):
     epoch: int = Field(default=1, sa_column=epoch())
     outputs_retry_at: datetime | None = Field(default=None, sa_column=time())
     """When to try again after files could not be deleted."""
+    phase: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    """What is done for a running job: see `domain.media.Phase`."""
+    cancel_requested_at: datetime | None = Field(default=None, sa_column=time())
+    cancel_sent_at: datetime | None = Field(default=None, sa_column=time())
+    """When its workflow last learned of the wish to cancel it."""
 
 
 class StorageScanRow(SQLModel, table=True):

@@ -147,8 +147,15 @@ async def test_an_error_of_another_endpoint(world: World, case: Other) -> None:
     assert error.retried == (row.repeat in (Repeat.LATER, Repeat.AT_ONCE))
 
 
-@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
-async def test_an_error_of_a_job(world: World, state: State) -> None:
+JOB_ERRORS: tuple[tuple[State, GatewayError], ...] = (
+    (State.FAILED, errors.JobFailed()),
+    (State.FAILED, errors.ContentPolicyViolation()),
+    (State.CANCELLED, errors.JobFailed()),
+)
+
+
+@pytest.mark.parametrize(("state", "error"), JOB_ERRORS)
+async def test_an_error_of_a_job(world: World, state: State, error: GatewayError) -> None:
     """No worker runs here: the job is ended by hand while its request waits."""
     owner = await world.open_account(provoked.CREDITS)
     jobs = MediaJobs(owner.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
@@ -161,13 +168,13 @@ async def test_an_error_of_a_job(world: World, state: State) -> None:
             return list(await session.exec(query))
 
     (job_id,) = await eventually(accepted)
-    failed = JobError(code=errors.JobFailed.code, message=errors.JobFailed().message)
+    failed = JobError(code=error.code, message=error.message)
     await jobs.end(job_id, state, failed if state is State.FAILED else None)
     answers = [await waiting, await owner.http.post("/v1/images/generations", json=body, headers=headers)]
     for answer in answers:
-        assert (answer.status_code, answer.headers["x-should-retry"]) == (TABLE[errors.JobFailed].status, "false")
-        assert answer.json()["error"]["code"] == errors.JobFailed.code
-        assert answer.headers["x-yout-job-id"] == str(job_id)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (TABLE[type(error)].status, error.code)
+        if isinstance(error, errors.JobFailed):
+            assert (answer.headers["x-should-retry"], answer.headers["x-yout-job-id"]) == ("false", str(job_id))
 
 
 OF_AN_OPERATOR = (errors.BelowZero, errors.AmountTooLarge)
@@ -204,5 +211,6 @@ async def test_the_database_is_away(world: World, postgres: EmbeddedPostgres) ->
 
 def test_each_code_of_the_table_is_provoked() -> None:
     provoked_here = {(case.kind, case.code) for case in (*PROVOKED, *OTHERS)}
-    provoked_here |= {(kind, kind.code) for kind in (*OF_AN_OPERATOR, errors.ServiceUnavailable, errors.JobFailed)}
+    provoked_here |= {(kind, kind.code) for kind in (*OF_AN_OPERATOR, errors.ServiceUnavailable)}
+    provoked_here |= {(type(error), error.code) for _, error in JOB_ERRORS}
     assert {(kind, code) for kind in TABLE.keys() - OF_JOBS for code, _ in codes_of(kind)} == provoked_here

@@ -39,8 +39,9 @@ SHOWN = {
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency extension failure finish_reason format glyph kind
-        limit_source method param part privacy purpose response_format role scheme scope scopes service_tier source
-        state status step task type voice whose wire Letter.subject Signal.body Signal.headers Throttle.name Voice.name
+        limit_source method param part phase privacy purpose response_format role scheme scope scopes service_tier
+        source state status step task type voice whose wire Letter.subject Signal.body Signal.headers Throttle.name
+        Voice.name
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
