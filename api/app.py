@@ -38,6 +38,7 @@ from api import (
     shares,
     speech,
     stored_objects,
+    uploads,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -135,7 +136,12 @@ class Gateway(FastAPI):
 
 
 def create_app(
-    lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors, wires: Sequence[ClientWire] = WIRES
+    lifespan: Lifespan[FastAPI],
+    *,
+    max_body_bytes: int,
+    cors: Cors,
+    wires: Sequence[ClientWire] = WIRES,
+    max_file_bytes: int = 0,
 ) -> Gateway:
     app = Gateway(
         title="Yout",
@@ -148,6 +154,7 @@ def create_app(
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
+    app.edge.max_file_bytes = max(max_body_bytes, max_file_bytes)
     app.wires = wires
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
@@ -167,6 +174,7 @@ def create_app(
         responses.counting,
         stored_objects.router,
         payments.router,
+        uploads.router,
         media.router,
         images.router,
         speech.router,

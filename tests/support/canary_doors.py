@@ -85,7 +85,8 @@ def saving(model: str, word: str) -> Iterator[dict[str, Any]]:
 def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Requests that wait for the output of a job."""
     yield "/v1/images/generations", {"model": "demo-image", "prompt": f"a shore {word}", "size": "64x64", "user": word}
-    yield "/v1/audio/speech", {"model": "demo-speech", "input": f"Tell {word}.", "response_format": "wav"}
+    speech = {"model": "demo-speech", "input": f"Tell {word}.", "response_format": "wav"}
+    yield "/v1/audio/speech", {**speech, "user": word}
 
 
 async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
