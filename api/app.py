@@ -20,6 +20,7 @@ from api import (
     errors,
     health,
     home,
+    images,
     keys,
     limit,
     link_pages,
@@ -37,6 +38,7 @@ from api import (
     quotes,
     responses,
     shares,
+    speech,
     stored_objects,
     uploads,
 )
@@ -85,7 +87,7 @@ class Gateway(FastAPI):
         return openapi.scope_table(self.openapi())
 
     def end_streams(self) -> None:
-        """End all streams: the process is stopping, and its shutdown timeout has passed."""
+        """End all streams and waits for jobs: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
             resources.job_changes.stop()
@@ -183,6 +185,8 @@ def create_app(
         media.router,
         media_jobs.router,
         media_events.router,
+        images.router,
+        speech.router,
         shares.router,
         purge.router,
         health.router,
