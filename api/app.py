@@ -20,10 +20,13 @@ from api import (
     errors,
     health,
     home,
+    images,
     keys,
     limit,
     link_pages,
     media,
+    media_events,
+    media_jobs,
     messages,
     metrics,
     models,
@@ -35,7 +38,9 @@ from api import (
     quotes,
     responses,
     shares,
+    speech,
     stored_objects,
+    uploads,
     webhooks,
 )
 from api.chat import ChatEndpoint
@@ -83,10 +88,15 @@ class Gateway(FastAPI):
         return openapi.scope_table(self.openapi())
 
     def end_streams(self) -> None:
-        """End all streams: the process is stopping, and its shutdown timeout has passed."""
+        """End all streams and waits for jobs: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
             resources.job_changes.stop()
+
+    def end_listeners(self) -> None:
+        """End what goes on for ever and can go on at another process: this one stops."""
+        if isinstance(resources := getattr(self.state, "resources", None), Resources):
+            resources.job_changes.stop(listeners=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
@@ -134,7 +144,12 @@ class Gateway(FastAPI):
 
 
 def create_app(
-    lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors, wires: Sequence[ClientWire] = WIRES
+    lifespan: Lifespan[FastAPI],
+    *,
+    max_body_bytes: int,
+    cors: Cors,
+    wires: Sequence[ClientWire] = WIRES,
+    max_file_bytes: int = 0,
 ) -> Gateway:
     app = Gateway(
         title="Yout",
@@ -147,6 +162,7 @@ def create_app(
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
+    app.edge.max_file_bytes = max(max_body_bytes, max_file_bytes)
     app.wires = wires
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
@@ -166,7 +182,12 @@ def create_app(
         responses.counting,
         stored_objects.router,
         payments.router,
+        uploads.router,
         media.router,
+        media_jobs.router,
+        media_events.router,
+        images.router,
+        speech.router,
         shares.router,
         webhooks.router,
         purge.router,

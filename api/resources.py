@@ -19,13 +19,18 @@ from gateway.delivery_log import DeliveryLog
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
+from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
+from gateway.job_waits import JobWaits
 from gateway.jobs import Jobs
+from gateway.listeners import Listeners
+from gateway.media_inputs import MediaInputs
 from gateway.payments import Payments
 from gateway.people import People
 from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
+from gateway.uploads import Uploads
 from gateway.visitors import Visitors
 from gateway.webhooks import Webhooks
 
@@ -45,7 +50,11 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
+    uploads: Uploads
+    inputs: MediaInputs
     job_changes: JobChanges
+    listeners: Listeners
+    cancellations: JobCancellations
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls
@@ -66,6 +75,7 @@ class Resources:
     delivery_log: DeliveryLog
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
+    job_waits: JobWaits = field(default_factory=JobWaits)
     stopping: bool = False
 
 

@@ -71,11 +71,13 @@ ADDING = (
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
     *("visitor_days", "visitor_counts"),
     *("events", "webhook_endpoints", "webhook_secrets", "webhook_deliveries"),
+    *("uploads", "upload_parts", "job_files"),
 )
 DELETING = (
     *("job_inputs", "sessions", "one_time_links", "throttles", "shares"),
     *("conversations", "messages", "visitor_days", "visitor_counts"),
     *("events", "webhook_endpoints", "webhook_secrets", "webhook_deliveries"),
+    *("uploads", "upload_parts", "job_files"),
 )
 
 SINGLE_ROLE = (

@@ -18,6 +18,7 @@ GatewayError
 │   ├── LinkUnusable              a link that was mailed, used up or too old
 │   └── ContextLengthExceeded
 ├── RequestTooLarge
+├── StorageFull                   the account's files take all the space that it has
 ├── RateLimited
 ├── KeyReused                     an id or Idempotency-Key met a different request
 ├── AlreadyRunning                the same Idempotency-Key is still at work
@@ -33,6 +34,7 @@ GatewayError
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
 │       ├── OutputTooLarge
 │       └── ContentPolicyViolation
+├── JobFailed                     the job whose output a request waits for
 ├── LinkInvalid                   a signed link that has expired, or that we did not sign
 ├── ServiceUnavailable            our database or Temporal is away
 └── AmountTooLarge
@@ -40,6 +42,7 @@ GatewayError
 
 import traceback
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from domain.limits import Left
 
@@ -211,6 +214,12 @@ class RequestTooLarge(GatewayError):
         self.param = param
 
 
+class StorageFull(GatewayError):
+    """The files of this account would take more space than it has."""
+
+    code = "request_too_large"
+
+
 class RateLimited(GatewayError):
     """Too many requests."""
 
@@ -306,6 +315,17 @@ class UpstreamRefused(UpstreamError):
 
 class OutputTooLarge(UpstreamRefused):
     """What the provider made is larger than this server stores."""
+
+
+class JobFailed(GatewayError):
+    """The job that was to make this answer has failed. Its credits were given back."""
+
+    code = "upstream_error"
+
+    def __init__(self, message: str = "", *, code: str = code, job_id: UUID | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.job_id = job_id
 
 
 class ContentPolicyViolation(UpstreamRefused):
