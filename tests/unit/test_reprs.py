@@ -41,8 +41,8 @@ SHOWN = {
         book closed_by code codec container content_type currency event events extension failure finish_reason format
         glyph kind limit_source method param part phase privacy purpose response_format role scheme scope scopes
         service_tier source state status step task trouble type types voice whose wire Dialect.count Dialect.names
-        Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body Signal.headers
-        Throttle.name Voice.name prefix suffix
+        Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body
+        Signal.headers Throttle.name Voice.name prefix suffix
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
