@@ -47,6 +47,7 @@ from domain.secrets import Purpose
 from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
+from gateway.account_files import AccountFiles
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.erasure import AcceptedPurges, Erasure
@@ -181,7 +182,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         except Exception:  # whatever it is, Temporal does not answer
             return False
 
-    rules = UploadRules(wired.settings.upload_lifetime, wired.settings.max_uploads_mib * MIB)
+    settings = wired.settings
+    rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
     return Resources(
@@ -195,6 +197,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         uploads=uploads,
+        account_files=AccountFiles(wired.database, rules.max_stored_bytes, rules.max_bytes),
         inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits, urls),
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
