@@ -49,25 +49,20 @@ async def spoken(
 
 
 @pytest.mark.parametrize(
-    ("response_format", "codec", "content_type", "extension"),
+    ("response_format", "codec", "file"),
     [
-        ("mp3", "mp3_44100_128", "audio/mpeg", "mp3"),
-        ("opus", "opus_48000_128", "audio/ogg", "ogg"),
-        ("wav", "wav_24000", "audio/wav", "wav"),
-        ("pcm", "pcm_24000", "audio/pcm", "pcm"),
+        ("mp3", "mp3_44100_128", ("audio/mpeg", "mp3")),
+        ("opus", "opus_48000_128", ("audio/ogg", "ogg")),
+        ("wav", "wav_24000", ("audio/wav", "wav")),
+        ("pcm", "pcm_24000", ("audio/pcm", "pcm")),
     ],
 )
 async def test_the_answer_is_the_sound(
-    elevenlabs: ElevenLabsServer,
-    provider: MediaProvider,
-    response_format: str,
-    codec: str,
-    content_type: str,
-    extension: str,
+    elevenlabs: ElevenLabsServer, provider: MediaProvider, response_format: str, codec: str, file: tuple[str, str]
 ) -> None:
     before = len(elevenlabs.seen)
     _, files = await spoken(provider, response_format=response_format)
-    assert files == [(content_type, extension, media_files.sound(extension))]
+    assert files == [(*file, media_files.sound(file[1]))]
     sent = elevenlabs.seen[before]
     assert sent.path == f"/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM?output_format={codec}"
     assert sent.body == {"text": "a lake", "model_id": "eleven_v3"}
