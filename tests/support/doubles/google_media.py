@@ -168,6 +168,8 @@ class GoogleMedia(MediaDouble):
         await self.note(request)
         if (unauthorized := self._unauthorized(request)) is not None:
             return unauthorized
+        if ":" not in request.match_info["file"]:
+            return web.json_response({"name": f"files/{request.match_info['file']}", "state": "ACTIVE"})
         raise web.HTTPFound(f"/download/{request.match_info['file'].partition(':')[0]}")
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
