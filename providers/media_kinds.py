@@ -10,6 +10,9 @@ from domain.catalog import Modality, Provider
 from domain.records import record
 from providers.base import MediaProvider
 from providers.demo.media import DemoMedia
+from providers.gemini import media_jobs, vertex
+from providers.openrouter import media as openrouter
+from providers.xai import media as xai
 
 
 @record
@@ -28,10 +31,32 @@ class MediaKind:
     adapter: Callable[[Provider, MediaUpstream], MediaProvider]
 
 
+def _gemini(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
+    return media_jobs.at_studio(provider, upstream.http)
+
+
+def _vertex(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
+    return vertex.media(provider, upstream.http)
+
+
+def _xai(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
+    return xai.media(provider, upstream.http)
+
+
+def _openrouter(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
+    return openrouter.media(provider, upstream.http)
+
+
 def _demo(_: Provider, upstream: MediaUpstream) -> MediaProvider:
     return DemoMedia(upstream.demo_folder)
 
 
+_VISUAL = frozenset({Modality.IMAGE, Modality.VIDEO})
+_SPOKEN = frozenset({Modality.SPEECH})
 MEDIA: Mapping[str, MediaKind] = {
-    "demo": MediaKind(frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH}), _demo),
+    "demo": MediaKind(_VISUAL | _SPOKEN, _demo),
+    "gemini": MediaKind(_VISUAL | _SPOKEN, _gemini),
+    "vertex": MediaKind(_VISUAL | _SPOKEN, _vertex),
+    "xai": MediaKind(_VISUAL, _xai),
+    "openrouter": MediaKind(_VISUAL, _openrouter),
 }

@@ -119,6 +119,7 @@ _CHAT: Mapping[str, Kind] = {
     "fal": Kind(),
     "replicate": Kind(),
     "elevenlabs": Kind(),
+    "xai": Kind(),
 }
 KINDS: Mapping[str, Kind] = {name: _with_media(name, kind) for name, kind in _CHAT.items()}
 """Every kind of provider, by the name that a catalog file gives it."""

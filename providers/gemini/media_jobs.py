@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from dataclasses import field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -46,11 +45,12 @@ class Place:
         return f"{self.base_url}/{self.models}/{quote(name, safe='/-._')}:{method}"
 
 
-class Work(NamedTuple):
+@record
+class Work:
     """What an id of ours says: the form of the work, and Google's name of it."""
 
-    form: str
-    name: str
+    form: str = field(repr=False)
+    name: str = field(repr=False)
 
     @classmethod
     def of(cls, provider_job_id: str) -> "Work":
@@ -202,11 +202,10 @@ class GeminiMedia:
         """Return an operation. Raises `OutputTooLarge` if its videos are: it would be so each time."""
         answer = await self._http.open(request)
         body = bytearray()
-        async with aclosing(answer.chunks) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > MAX_VIDEOS:
-                    raise OutputTooLarge
+        async for chunk in answer.chunks:
+            body += chunk
+            if len(body) > MAX_VIDEOS:
+                raise OutputTooLarge
         return _checked(await asyncio.to_thread(upstream_json.read_whole, bytes(body)))
 
     async def _asked(self, request: HttpRequest) -> Mapping[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 import httpx2
 
 from domain.catalog import Provider
-from domain.errors import ContentPolicyViolation, UpstreamError, UpstreamRefused
+from domain.errors import ContentPolicyViolation, RetentionDenied, UpstreamError, UpstreamRefused
 from domain.media import Kind
+from domain.privacy import PrivacyClass
 from providers import media_data, signals, upstream_json
 from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
 from providers.lost_jobs import LostJobs
@@ -38,10 +39,11 @@ class XaiMedia:
         match submission.request.kind:
             case Kind.IMAGE:
                 path, body = images.written(submission)
-                files = images.read(await self._sent(path, body, PATIENCE), submission.request)
+                files = images.read(await self._sent(submission, path, body), submission.request)
                 return Submitted(f"{_MADE}{submission.reference}", media_data.outputs(files))
             case Kind.VIDEO:
-                return Submitted(videos.name(await self._sent(videos.GENERATIONS, videos.body(submission))))
+                body = videos.body(submission)
+                return Submitted(videos.name(await self._sent(submission, videos.GENERATIONS, body)))
         raise UpstreamRefused
 
     async def find(self, reference: str) -> str | None:
@@ -68,9 +70,13 @@ class XaiMedia:
     async def discard(self, provider_job_id: str) -> None:
         return None
 
-    async def _sent(self, path: str, body: Mapping[str, Any], patience: timedelta | None = None) -> Mapping[str, Any]:
+    async def _sent(self, submission: MediaSubmission, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Raises `RetentionDenied` if xAI says that it keeps what must not be kept."""
         signed = signals.signed(body, self._signal)
-        answer = await self._http.json(HttpRequest(f"{self._base}/{path}", json=signed, patience=patience))
+        answer = await self._http.json(HttpRequest(f"{self._base}/{path}", json=signed, patience=PATIENCE))
+        name, keeps = signals.RETAINED
+        if submission.request.privacy is PrivacyClass.ZERO_RETENTION and answer.headers.get(name, "").lower() == keeps:
+            raise RetentionDenied
         if not isinstance(answer.value, Mapping):
             raise UpstreamError
         return answer.value

@@ -10,6 +10,20 @@ from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused
 from providers.base import MediaProvider, MediaSubmission, Stage
 
 MAX_POLLS = 12
+ENDS: list[tuple[str, str, bool]] = [
+    ("slow", "done", False),
+    ("busy", "rate_limit_exceeded", True),
+    ("unavailable", "rate_limit_exceeded", True),
+    ("broken", "upstream_error", False),
+    ("refused", "upstream_error", True),
+    ("unauthorized", "upstream_error", True),
+    ("no-model", "upstream_error", True),
+    ("lost", "upstream_error", False),
+    ("page", "upstream_error", False),
+    ("garbage", "upstream_error", False),
+    ("huge", "upstream_error", False),
+]
+"""A fault of a submission, how the job ends with it, and whether it may be submitted again."""
 
 
 def provider(kind: str, base_url: str, key: str, **fields: Any) -> Provider:

@@ -113,7 +113,7 @@ class GoogleMedia(MediaDouble):
         resource = re.sub(r"^/v1beta1?/", "", request.path).partition(":")[0]
         name = f"{resource}/operations/{len(self.operations)}"
         self.operations[name] = Operation(name, body, fault, vertex="projects/" in name)
-        return web.json_response({"name": name})
+        return web.json_response({} if fault == "no-id" else {"name": name})
 
     async def _operation(self, request: web.Request) -> web.StreamResponse:
         await self.note(request)
