@@ -10,8 +10,11 @@ from domain.catalog import Modality, Provider
 from domain.records import record
 from providers.base import MediaProvider
 from providers.demo.media import DemoMedia
+from providers.elevenlabs.media import ElevenLabsMedia
+from providers.fal.media import FalMedia
 from providers.gemini import media_jobs, vertex
 from providers.openrouter import media as openrouter
+from providers.replicate.media import ReplicateMedia
 from providers.xai import media as xai
 
 
@@ -31,32 +34,20 @@ class MediaKind:
     adapter: Callable[[Provider, MediaUpstream], MediaProvider]
 
 
-def _gemini(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
-    return media_jobs.at_studio(provider, upstream.http)
-
-
-def _vertex(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
-    return vertex.media(provider, upstream.http)
-
-
-def _xai(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
-    return xai.media(provider, upstream.http)
-
-
-def _openrouter(provider: Provider, upstream: MediaUpstream) -> MediaProvider:
-    return openrouter.media(provider, upstream.http)
-
-
 def _demo(_: Provider, upstream: MediaUpstream) -> MediaProvider:
     return DemoMedia(upstream.demo_folder)
 
 
+_SPEECH = frozenset({Modality.SPEECH})
 _VISUAL = frozenset({Modality.IMAGE, Modality.VIDEO})
-_SPOKEN = frozenset({Modality.SPEECH})
+_ALL = _SPEECH | _VISUAL
 MEDIA: Mapping[str, MediaKind] = {
-    "demo": MediaKind(_VISUAL | _SPOKEN, _demo),
-    "gemini": MediaKind(_VISUAL | _SPOKEN, _gemini),
-    "vertex": MediaKind(_VISUAL | _SPOKEN, _vertex),
-    "xai": MediaKind(_VISUAL, _xai),
-    "openrouter": MediaKind(_VISUAL, _openrouter),
+    "demo": MediaKind(_ALL, _demo),
+    "fal": MediaKind(_ALL, lambda provider, upstream: FalMedia(provider, upstream.http)),
+    "replicate": MediaKind(_ALL, lambda provider, upstream: ReplicateMedia(provider, upstream.http)),
+    "elevenlabs": MediaKind(_SPEECH, lambda provider, upstream: ElevenLabsMedia(provider, upstream.http)),
+    "gemini": MediaKind(_ALL, lambda provider, upstream: media_jobs.at_studio(provider, upstream.http)),
+    "vertex": MediaKind(_ALL, lambda provider, upstream: vertex.media(provider, upstream.http)),
+    "xai": MediaKind(_VISUAL, lambda provider, upstream: xai.media(provider, upstream.http)),
+    "openrouter": MediaKind(_VISUAL, lambda provider, upstream: openrouter.media(provider, upstream.http)),
 }
