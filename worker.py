@@ -39,6 +39,7 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import Files, MediaActivities, NoInputs, Providers
+<<<<<<< HEAD
 from activities.outputs import Sniff
 from activities.ports import (
     DeletingOutputs,
@@ -51,6 +52,10 @@ from activities.ports import (
     Pruning,
     Sweeping,
 )
+=======
+from activities.outputs import Poster, Sniff, no_poster
+from activities.ports import DeletingOutputs, Erasing, GivingPlans, Inputs, Jobs, Maintaining, Pruning, Sweeping
+>>>>>>> main
 from activities.purge import PurgeActivities
 from activities.webhooks import WebhookActivities
 from settings import Settings
@@ -104,6 +109,7 @@ class Parts:
     erasure: Callable[[Histories], Erasing]
     deliveries: Delivering
     inputs: Inputs = field(default_factory=NoInputs)
+    poster: Poster = no_poster
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ class Shape:
 
 def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
-    media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs))
+    media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs, parts.poster))
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
     audit = AuditActivities(parts.auditor)
@@ -288,11 +294,16 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from gateway.erasure_steps import ErasureSteps
     from gateway.plans import PlanGrants
     from storage import sniff
+<<<<<<< HEAD
     from wiring import (
         maintenance_of,
         open_wired,
         wrapping,
     )  # here: fleets are built of other parts without a database driver
+=======
+    from storage.posters import Posters
+    from wiring import open_wired, wrapping  # here: fleets are built of other parts without a database driver
+>>>>>>> main
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
@@ -314,6 +325,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     ),
                     Deliveries(wired.database, wired.sealing, wired.outbound),
                     JobFiles(wired.database, wired.sealing),
+                    Posters(),
                 ),
             )
 
