@@ -39,8 +39,7 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import Files, MediaActivities, NoInputs, Providers
-<<<<<<< HEAD
-from activities.outputs import Sniff
+from activities.outputs import Poster, Sniff, no_poster
 from activities.ports import (
     DeletingOutputs,
     Delivering,
@@ -52,10 +51,6 @@ from activities.ports import (
     Pruning,
     Sweeping,
 )
-=======
-from activities.outputs import Poster, Sniff, no_poster
-from activities.ports import DeletingOutputs, Erasing, GivingPlans, Inputs, Jobs, Maintaining, Pruning, Sweeping
->>>>>>> main
 from activities.purge import PurgeActivities
 from activities.webhooks import WebhookActivities
 from settings import Settings
@@ -294,16 +289,8 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from gateway.erasure_steps import ErasureSteps
     from gateway.plans import PlanGrants
     from storage import sniff
-<<<<<<< HEAD
-    from wiring import (
-        maintenance_of,
-        open_wired,
-        wrapping,
-    )  # here: fleets are built of other parts without a database driver
-=======
     from storage.posters import Posters
-    from wiring import open_wired, wrapping  # here: fleets are built of other parts without a database driver
->>>>>>> main
+    from wiring import maintenance_of, open_wired, wrapping  # here: fleets without a database driver are built too
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
