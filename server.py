@@ -39,6 +39,7 @@ from db.job_changes import ChangedJobs, JobSignals
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
+from db.videos import Videos
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
@@ -199,6 +200,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),
+        videos=Videos(wired.database),
         shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,

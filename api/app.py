@@ -39,6 +39,7 @@ from api import (
     speech,
     stored_objects,
     uploads,
+    videos,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -178,6 +179,7 @@ def create_app(
         media.router,
         images.router,
         speech.router,
+        videos.router,
         shares.router,
         purge.router,
         health.router,
