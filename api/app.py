@@ -179,6 +179,7 @@ def create_app(
         media.router,
         images.router,
         speech.router,
+        videos.creating,
         videos.router,
         shares.router,
         purge.router,

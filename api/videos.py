@@ -20,7 +20,8 @@ from domain import media_orders
 from domain.errors import NotFound, RequestInvalid
 from domain.media import Job, Kind, State
 
-router = APIRouter(prefix="/v1/videos", tags=["media"], route_class=FormRoute)
+router = APIRouter(prefix="/v1/videos", tags=["media"])
+creating = APIRouter(prefix="/v1/videos", tags=["media"], route_class=FormRoute)
 
 _PREFIX = "video_"
 _STATUS: Mapping[State, Literal["queued", "in_progress", "completed", "failed"]] = {
@@ -106,7 +107,7 @@ class VideoPage(BaseModel):
     order: Literal["asc", "desc"] = "desc"
 
 
-@router.post("", response_model=Video)
+@creating.post("", response_model=Video, openapi_extra={"requestBody": finished_jobs.described(CreateVideo)})
 async def create_video(
     request: Request, caller: MayOrder, resources: CurrentResources, once: RetriedRequest, response: Response
 ) -> Video:
