@@ -107,6 +107,8 @@ async def upload(owner: AccountClient, stack: Stack) -> str:
     return str((await owner.http.post("/api/media/uploads/", content=PIXEL)).json()["id"])
 
 
+UNFINISHED = {"/v1/videos/{video_id}/content"}
+"""What is made here has none yet: no worker runs."""
 MAKERS: dict[str, Callable[[AccountClient, Stack], Awaitable[str]]] = {
     "charge_id": charge,
     "conversation_id": conversation,
