@@ -39,7 +39,7 @@ _NOT_FOUND = "There is no such video in this account."
 
 class CreateVideo(JobBody):
     prompt: Prompt = Field(repr=False)
-    seconds: Annotated[float | str, Field(examples=["4"])] | None = None
+    seconds: float | str | None = Field(None, examples=["4"], repr=False)
     size: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
@@ -63,7 +63,7 @@ class CreateVideo(JobBody):
 
 class VideoError(BaseModel):
     code: str
-    message: str
+    message: str = Field(repr=False)
 
 
 class Video(BaseModel):
@@ -80,7 +80,7 @@ class Video(BaseModel):
     """From then on its file is deleted."""
     size: str | None
     """Of the file; before it exists, as it was ordered. Null where neither is known."""
-    seconds: str | None
+    seconds: str | None = Field(repr=False)
     prompt: None = None
     """Always null: the input is deleted when the job ends."""
     remixed_from_video_id: None = None
