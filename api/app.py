@@ -42,6 +42,7 @@ from api import (
     speech,
     stored_objects,
     uploads,
+    videos,
     webhooks,
 )
 from api.chat import ChatEndpoint
@@ -190,6 +191,8 @@ def create_app(
         media_events.router,
         images.router,
         speech.router,
+        videos.creating,
+        videos.router,
         shares.router,
         webhooks.router,
         purge.router,
