@@ -1,5 +1,7 @@
 """Decrypts payloads for an operator, in the form in which Temporal's UI and command line ask for it."""
 
+from dataclasses import field
+
 import orjson
 from cryptography.exceptions import InvalidTag
 from google.protobuf import json_format
@@ -15,7 +17,7 @@ MAX_PAYLOADS = 1000
 
 @record
 class Decoded:
-    body: bytes
+    body: bytes = field(repr=False)
     payloads: int
 
 
