@@ -43,6 +43,7 @@ from api import (
     speech,
     stored_objects,
     uploads,
+    videos,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -190,6 +191,8 @@ def create_app(
         media_events.router,
         images.router,
         speech.router,
+        videos.creating,
+        videos.router,
         shares.router,
         purge.router,
         health.router,
