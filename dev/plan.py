@@ -113,6 +113,7 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
         "YOUT_SECRET_KEY": settings.secret_key.get_secret_value(),
         "YOUT_TEMPORAL_ADDRESS": f"127.0.0.1:{settings.temporal_port}",
         "YOUT_TEMPORAL_NAMESPACE": NAMESPACE,
+        "YOUT_TEMPORAL_MAINTENANCE_NAMESPACE": "",
         "YOUT_TEMPORAL_TLS": "false",
         # Without a mail server, a sign-up would wait for a link that nobody gets.
         "YOUT_EMAIL_VERIFICATION": given.get("YOUT_EMAIL_VERIFICATION")

@@ -16,6 +16,7 @@ from dev import logs, ports, probe
 from dev.child import Program, finish
 from dev.errors import CannotStart
 from dev.server import TIMEOUT, EmbeddedServer
+from domain.namespaces import MAINTENANCE
 
 NAMESPACE = "default"
 RETENTION = timedelta(hours=168)
@@ -124,6 +125,7 @@ class EmbeddedTemporal(EmbeddedServer):
             *("server", "start-dev", "--ip", ports.LOOPBACK, "--port", str(self.port)),
             *("--http-port", str(self.http_port), "--metrics-port", str(self.metrics_port)),
             *(("--ui-port", str(self.ui_port), "--ui-disable-news-fetch") if self.ui_port else ("--headless",)),
+            *("--namespace", MAINTENANCE),
             *(("--ui-codec-endpoint", self._codec_url) if self.ui_port and self._codec_url else ()),
             *("--db-filename", "temporal.db"),  # relative: a folder's name may hold what means something in a URI
             *("--log-format", "json"),  # and no --log-level: given one, it reports its own shutdown as errors
