@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +21,7 @@ from db.media import MediaJobs
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
 from domain.errors import where
+from domain.media import ProviderLimits
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
@@ -64,6 +66,11 @@ def load_catalog(path: Path | None) -> Catalog:
 
 def wrapping(settings: Settings) -> Wrapping:
     return Wrapping(settings.secrets.derive(Purpose.DATA_KEYS).every)
+
+
+def _media_limits(catalog: CurrentCatalog, name: str) -> ProviderLimits:
+    provider = catalog().providers.get(name)
+    return ProviderLimits(provider.max_concurrent, provider.requests_per_minute) if provider else ProviderLimits()
 
 
 def _storage(settings: Settings) -> ObjectStorage:
@@ -119,7 +126,9 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             catalog=catalog,
             database=database,
             sealing=sealing,
-            jobs=MediaJobs(database, sealing, output_lifetime=settings.output_lifetime),
+            jobs=MediaJobs(
+                database, sealing, output_lifetime=settings.output_lifetime, limits=partial(_media_limits, catalog)
+            ),
             storage=storage,
             urls=_urls(settings),
             registry=Registry(catalog, upstream),

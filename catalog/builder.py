@@ -1,7 +1,7 @@
 """Builds the domain's catalog from the entries of the files, with keys, list prices and defaults."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pydantic import SecretStr
@@ -122,6 +122,7 @@ class CatalogBuilder:
             prices=prices,
             tags=entry.tags,
             pro_only=entry.pro_only,
+            deadline=None if entry.deadline is None else timedelta(seconds=entry.deadline),
             supported_parameters=entry.supported_parameters,
             passed_on=self._passed_on(entry.modality, routes, prices.tokens),
             routes=routes,

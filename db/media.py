@@ -14,21 +14,34 @@ from sqlalchemy import ColumnElement, delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, ledger
+from db import accounts, ledger, media_slots
 from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
-from domain.errors import GatewayError, NotFound
+from domain.errors import GatewayError, NotFound, UpstreamBusy
 from domain.holds import ClosedBy
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
-from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, OutputFolder, State, may_become
+from domain.media import (
+    DEADLINES,
+    Job,
+    JobError,
+    JobKey,
+    JobRoute,
+    Kind,
+    MediaRequest,
+    Output,
+    OutputFolder,
+    ProviderLimits,
+    State,
+    may_become,
+)
 from domain.money import COST_PLACES
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
-from domain.pricing import FlatTerms
+from domain.pricing import FlatTerms, Share
 from domain.privacy import PrivacyClass
-from domain.results import Answer, Replay, Reserved
+from domain.results import Answer, Closed, Replay, Reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,10 @@ class Order:
     admitted: bool = False
     cost: int | None = None
     """What the provider bills for the job, in billionths of a credit, or None if that is unknown."""
+    routes: tuple[JobRoute, ...] = ()
+    """Where else it may go, in order, until a provider has accepted it."""
+    deadline: timedelta | None = None
+    """From its acceptance to its end. None: what its kind has."""
     unroutable: Callable[[KeyRules], GatewayError | None] | None = None
     """As in `Reserve`."""
 
@@ -61,10 +78,19 @@ class Accepted:
 
 
 class MediaJobs:
-    def __init__(self, database: Database, sealing: Sealing, *, output_lifetime: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sealing: Sealing,
+        *,
+        output_lifetime: timedelta,
+        limits: Callable[[str], ProviderLimits] = lambda _: ProviderLimits(),
+    ) -> None:
+        """`limits` gives those of a provider, by its name."""
         self._database = database
         self._sealing = sealing
         self._output_lifetime = output_lifetime
+        self._limits = limits
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input, in one transaction. Raises the ledger's refusal."""
@@ -97,9 +123,12 @@ class MediaJobs:
                 provider=order.provider,
                 state=State.QUEUED,
                 credits_cost=reserved.amount,
-                provider_cost=None if order.cost is None else Decimal(order.cost).scaleb(-COST_PLACES),
+                provider_model=order.request.model,
+                provider_cost=_decimal(order.cost),
+                routes=[route.model_dump(mode="json") for route in order.routes],
                 created_at=now,
-                deadline=now + DEADLINES[order.kind],
+                deadline=now + (order.deadline or DEADLINES[order.kind]),
+                outputs_ordered=order.request.n,
                 epoch=reserved.epoch,
             )
             session.add(row)
@@ -130,7 +159,8 @@ class MediaJobs:
             if sealed is None:
                 raise NotFound
             plain = await self._sealing.open(session, row.account_id, sealed.epoch, sealed.sealed, aad=_aad(job_id))
-            return MediaRequest.model_validate_json(plain)
+            request = MediaRequest.model_validate_json(plain)
+            return request.model_copy(update={"model": row.provider_model}) if row.provider_model else request
 
     async def begin(self, job_id: UUID) -> Job:
         async with self._database.transaction() as session:
@@ -143,10 +173,30 @@ class MediaJobs:
     async def intend_submit(self, job_id: UUID) -> bool:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
-            before = row.submit_intended_at is not None
-            row.submit_intended_at = row.submit_intended_at or datetime.now(UTC)
+            if row.submit_intended_at is not None:
+                return True
+            pause = await media_slots.wait(session, row, self._limits(row.provider))
+            now = datetime.now(UTC)
+            row.submit_intended_at, row.slot_wanted_at = (None, now) if pause else (now, None)
             session.add(row)
-            return before
+        if pause:  # raised after it is recorded that this job waits
+            raise UpstreamBusy(retry_after=pause)
+        return False
+
+    async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            job = _job(row)
+            if row.provider != provider or row.provider_job_id is not None or not job.routes:
+                return job
+            before = JobRoute(provider=row.provider, model=row.provider_model or "", cost=_cost(row))
+            then, *others = job.routes
+            row.provider, row.provider_model = then.provider, then.model
+            row.provider_cost = _decimal(then.cost)
+            row.routes = [route.model_dump(mode="json") for route in (*others, *([before] if again else []))]
+            row.submit_intended_at = row.slot_wanted_at = None
+            session.add(row)
+            return _job(row)
 
     async def forget_submit(self, job_id: UUID) -> None:
         async with self._database.transaction() as session:
@@ -155,11 +205,11 @@ class MediaJobs:
                 row.submit_intended_at = None
                 session.add(row)
 
-    async def record_submitted(
-        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
-    ) -> str:
+    async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:
         async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
+            row = await _row(session, job.id, lock=True)
+            if row.provider != job.provider:
+                return row.provider_job_id or ""
             if row.provider_job_id is None:
                 row.provider_job_id = provider_job_id
                 row.produced = None if produced is None else _plain(produced)
@@ -179,9 +229,7 @@ class MediaJobs:
         async with self._database.transaction(account=owner) as session:
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), State.SUCCEEDED):
-                cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
-                paid = Settle(job_id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost)
-                await _ask(session, paid)
+                await self._charge(session, row, Share(len(outputs), row.outputs_ordered))
                 row.outputs = _plain(outputs)
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)
@@ -231,6 +279,16 @@ class MediaJobs:
             served = _job(row).served(datetime.now(UTC))
             return any(output.object_key == object_key for output in served)
 
+    async def _charge(self, session: AsyncSession, row: MediaJobRow, share: Share) -> None:
+        """Charge for the outputs that were made, and release the rest. The provider's cost has the same share."""
+        whole = _cost(row)
+        cost = None if whole is None else share.of(whole)
+        row.provider_cost = _decimal(cost)
+        paid = Settle(row.id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost, share=share)
+        closed = await _ask(session, paid)
+        assert isinstance(closed, Closed)  # noqa: S101  # the only other answer to a Settle
+        row.credits_refunded = row.credits_cost - closed.charged
+
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
         row.state, row.finished_at = state, datetime.now(UTC)
         await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
@@ -257,6 +315,15 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
 async def _is_erased(session: AsyncSession, row: MediaJobRow) -> bool:
     """Tell whether a purge erases the job: from its beginning on, nobody finds it."""
     return row.epoch < await accounts.epoch(session, row.account_id)
+
+
+def _cost(row: MediaJobRow) -> int | None:
+    """Return what the provider bills, in billionths of a credit."""
+    return None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
+
+
+def _decimal(billionths: int | None) -> Decimal | None:
+    return None if billionths is None else Decimal(billionths).scaleb(-COST_PLACES)
 
 
 def _plain(outputs: Sequence[Output]) -> list[dict[str, Any]]:
