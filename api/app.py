@@ -20,10 +20,13 @@ from api import (
     errors,
     health,
     home,
+    images,
     keys,
     limit,
     link_pages,
     media,
+    media_events,
+    media_jobs,
     messages,
     metrics,
     models,
@@ -35,6 +38,7 @@ from api import (
     quotes,
     responses,
     shares,
+    speech,
     stored_objects,
     uploads,
 )
@@ -83,10 +87,15 @@ class Gateway(FastAPI):
         return openapi.scope_table(self.openapi())
 
     def end_streams(self) -> None:
-        """End all streams: the process is stopping, and its shutdown timeout has passed."""
+        """End all streams and waits for jobs: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
             resources.job_changes.stop()
+
+    def end_listeners(self) -> None:
+        """End what goes on for ever and can go on at another process: this one stops."""
+        if isinstance(resources := getattr(self.state, "resources", None), Resources):
+            resources.job_changes.stop(listeners=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
@@ -174,6 +183,10 @@ def create_app(
         payments.router,
         uploads.router,
         media.router,
+        media_jobs.router,
+        media_events.router,
+        images.router,
+        speech.router,
         shares.router,
         purge.router,
         health.router,

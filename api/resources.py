@@ -18,8 +18,11 @@ from gateway.conversations import Conversations
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
+from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
+from gateway.job_waits import JobWaits
 from gateway.jobs import Jobs
+from gateway.listeners import Listeners
 from gateway.media_inputs import MediaInputs
 from gateway.payments import Payments
 from gateway.people import People
@@ -48,6 +51,8 @@ class Resources:
     uploads: Uploads
     inputs: MediaInputs
     job_changes: JobChanges
+    listeners: Listeners
+    cancellations: JobCancellations
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls
@@ -66,6 +71,7 @@ class Resources:
     payments: Payments
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
+    job_waits: JobWaits = field(default_factory=JobWaits)
     stopping: bool = False
 
 

@@ -3,10 +3,10 @@
 Lock order: the job's row first, then those of the ledger (account, key, hold).
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +14,13 @@ from sqlalchemy import ColumnElement, delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, ledger, media_slots
+from db import accounts, idempotency, job_files, ledger, media_routes, media_slots
+from db.accounts import Balance
 from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
-from domain.errors import GatewayError, NotFound, UpstreamBusy
+from domain.errors import EndedByPurge, GatewayError, NotFound, UpstreamBusy
 from domain.holds import ClosedBy
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
@@ -30,14 +31,15 @@ from domain.media import (
     JobKey,
     JobRoute,
     Kind,
+    MediaInput,
     MediaRequest,
     Output,
     OutputFolder,
+    Phase,
     ProviderLimits,
     State,
     may_become,
 )
-from domain.money import COST_PLACES
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
 from domain.pricing import FlatTerms, Share
 from domain.privacy import PrivacyClass
@@ -67,6 +69,8 @@ class Order:
     """From its acceptance to its end. None: what its kind has."""
     unroutable: Callable[[KeyRules], GatewayError | None] | None = None
     """As in `Reserve`."""
+    files: tuple[MediaInput, ...] = field(default=(), repr=False)
+    """The input files. Their caller is known by its account, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ class MediaJobs:
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input, in one transaction. Raises the ledger's refusal."""
+        files = await self._sealed(order)
         async with self._database.transaction(account=order.payer.account_id) as session:
+            await job_files.add(session, files)
             reserve = Reserve(
                 hold_id=order.job_id,
                 scope="media",
@@ -112,8 +118,11 @@ class MediaJobs:
             )
             reserved = await _ask(session, reserve)
             if isinstance(reserved, Replay):
+                await job_files.delete(session, order.job_id)
                 return Accepted(_job(await _row(session, reserved.hold_id)), reserved.available, replayed=True)
             assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
+            if files and files[0]["epoch"] != reserved.epoch:
+                raise EndedByPurge("A purge of this account has begun. Nothing was charged; send the request again.")
             now = datetime.now(UTC)
             row = MediaJobRow(
                 id=order.job_id,
@@ -124,8 +133,8 @@ class MediaJobs:
                 state=State.QUEUED,
                 credits_cost=reserved.amount,
                 provider_model=order.request.model,
-                provider_cost=_decimal(order.cost),
-                routes=[route.model_dump(mode="json") for route in order.routes],
+                provider_cost=media_routes.decimal(order.cost),
+                routes=media_routes.plain(order.routes),
                 created_at=now,
                 deadline=now + (order.deadline or DEADLINES[order.kind]),
                 outputs_ordered=order.request.n,
@@ -140,6 +149,27 @@ class MediaJobs:
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
             return Accepted(_job(row), reserved.available, replayed=False)
 
+    async def _sealed(self, order: Order) -> list[dict[str, object]]:
+        """Seal the input files of a job before its transaction: it takes a while, and the account is locked there."""
+        if not order.files or order.payer.account_id is None:
+            return []
+        async with self._database.reading() as session:
+            key = await self._sealing.current(session, order.payer.account_id)
+        return await asyncio.to_thread(job_files.sealed, key, order.job_id, order.files)
+
+    async def made_before(self, account_id: UUID, claim: IdempotencyClaim) -> Accepted | None:
+        """Return the job that the same request has made. Raises `KeyReused` for another request."""
+        async with self._database.reading() as session:
+            record = await idempotency.find(session, account_id, claim)
+            row = None if record is None else await session.get(MediaJobRow, record.hold_id)
+            if row is None or row.account_id != account_id or await _is_erased(session, row):
+                return None
+            return Accepted(_job(row), (await accounts.balance(session, account_id)).available, replayed=True)
+
+    async def balance(self, account_id: UUID) -> Balance:
+        async with self._database.reading() as session:
+            return await accounts.balance(session, account_id)
+
     async def load(self, job_id: UUID) -> Job:
         async with self._database.reading() as session:
             return _job(await _row(session, job_id))
@@ -147,10 +177,7 @@ class MediaJobs:
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
         """Return a job of the account. Raises `NotFound`, also for another account's job."""
         async with self._database.reading() as session:
-            row = await _row(session, job_id)
-            if row.account_id != account_id or await _is_erased(session, row):
-                raise NotFound("There is no such job in this account.")
-            return _job(row)
+            return _job(await _owned(session, account_id, job_id))
 
     async def request(self, job_id: UUID) -> MediaRequest:
         async with self._database.reading() as session:
@@ -189,12 +216,7 @@ class MediaJobs:
             job = _job(row)
             if row.provider != provider or row.provider_job_id is not None or not job.routes:
                 return job
-            before = JobRoute(provider=row.provider, model=row.provider_model or "", cost=_cost(row))
-            then, *others = job.routes
-            row.provider, row.provider_model = then.provider, then.model
-            row.provider_cost = _decimal(then.cost)
-            row.routes = [route.model_dump(mode="json") for route in (*others, *([before] if again else []))]
-            row.submit_intended_at = row.slot_wanted_at = None
+            media_routes.change(row, job.routes, again=again)
             session.add(row)
             return _job(row)
 
@@ -217,12 +239,16 @@ class MediaJobs:
             session.add(row)
             return row.provider_job_id
 
-    async def record_progress(self, job_id: UUID, percent: int) -> None:
+    async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
-            if State(row.state) is State.RUNNING and percent > (row.progress or 0):
+            if State(row.state) is not State.RUNNING:
+                return
+            if row.phase != Phase.COPYING:  # a look at the provider may be late
+                row.phase = phase
+            if percent is not None and percent > (row.progress or 0):
                 row.progress = min(percent, 99)
-                session.add(row)
+            session.add(row)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
         owner = (await self.load(job_id)).account_id
@@ -243,11 +269,34 @@ class MediaJobs:
                 await session.exec(text("SET LOCAL lock_timeout = '250ms'"))  # type: ignore[call-overload]
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), state):
-                await _ask(session, Void(job_id, row.account_id, row.kind, row.model, ClosedBy.JOB))
-                row.error = error.model_dump() if error else None
-                row.credits_refunded = row.credits_cost
-                await self._finish(session, row, state)
+                await self._release(session, row, state, error)
         return _job(row)  # after its end: a row that cannot be read gets its credits back, too
+
+    async def request_cancel(self, account_id: UUID, job_id: UUID) -> Job:
+        """Record that the owner wants the job cancelled. One that nobody has begun ends at once, in one transaction.
+
+        A job that has ended is returned as it is. Raises `NotFound`, also for another account's job.
+        """
+        async with self._database.transaction(account=account_id) as session:
+            row = await _owned(session, account_id, job_id, lock=True)
+            if State(row.state) is State.QUEUED and row.submit_intended_at is None and row.provider_job_id is None:
+                await self._release(session, row, State.CANCELLED, None)
+            elif not State(row.state).terminal:
+                row.cancel_requested_at = row.cancel_requested_at or datetime.now(UTC)
+                session.add(row)
+            return _job(row)
+
+    async def cancel_sent(self, job_id: UUID) -> None:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            row.cancel_sent_at = datetime.now(UTC)
+            session.add(row)
+
+    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
+        requested, sent = col(MediaJobRow.cancel_requested_at), col(MediaJobRow.cancel_sent_at)
+        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+        due = sent.is_(None) | (sent < datetime.now(UTC) - resend_after)
+        return await self._some(limit, unfinished, requested.is_not(None), due)
 
     async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
         accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
@@ -281,17 +330,22 @@ class MediaJobs:
 
     async def _charge(self, session: AsyncSession, row: MediaJobRow, share: Share) -> None:
         """Charge for the outputs that were made, and release the rest. The provider's cost has the same share."""
-        whole = _cost(row)
-        cost = None if whole is None else share.of(whole)
-        row.provider_cost = _decimal(cost)
+        cost = media_routes.reduce_cost(row, share)
         paid = Settle(row.id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost, share=share)
         closed = await _ask(session, paid)
         assert isinstance(closed, Closed)  # noqa: S101  # the only other answer to a Settle
         row.credits_refunded = row.credits_cost - closed.charged
 
+    async def _release(self, session: AsyncSession, row: MediaJobRow, state: State, error: JobError | None) -> None:
+        await _ask(session, Void(row.id, row.account_id, row.kind, row.model, ClosedBy.JOB))
+        row.error = error.model_dump() if error else None
+        row.credits_refunded = row.credits_cost
+        await self._finish(session, row, state)
+
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
-        row.state, row.finished_at = state, datetime.now(UTC)
+        row.state, row.phase, row.finished_at = state, None, datetime.now(UTC)
         await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
+        await job_files.delete(session, row.id)
         session.add(row)
 
 
@@ -312,18 +366,16 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
     return row
 
 
+async def _owned(session: AsyncSession, account_id: UUID, job_id: UUID, *, lock: bool = False) -> MediaJobRow:
+    row = await _row(session, job_id, lock=lock)
+    if row.account_id != account_id or await _is_erased(session, row):
+        raise NotFound("There is no such job in this account.")
+    return row
+
+
 async def _is_erased(session: AsyncSession, row: MediaJobRow) -> bool:
     """Tell whether a purge erases the job: from its beginning on, nobody finds it."""
     return row.epoch < await accounts.epoch(session, row.account_id)
-
-
-def _cost(row: MediaJobRow) -> int | None:
-    """Return what the provider bills, in billionths of a credit."""
-    return None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
-
-
-def _decimal(billionths: int | None) -> Decimal | None:
-    return None if billionths is None else Decimal(billionths).scaleb(-COST_PLACES)
 
 
 def _plain(outputs: Sequence[Output]) -> list[dict[str, Any]]:
