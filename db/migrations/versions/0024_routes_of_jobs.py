@@ -9,12 +9,7 @@ down_revision = "0023"
 branch_labels = None
 depends_on = None
 
-COLUMNS = (
-    sa.Column("outputs_ordered", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
-    sa.Column("provider_model", sa.Text(), nullable=True),
-    sa.Column("routes", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
-    sa.Column("slot_wanted_at", sa.DateTime(timezone=True), nullable=True),
-)
+COLUMNS = ("outputs_ordered", "provider_model", "routes", "slot_wanted_at")
 INDEXES = {
     "ix_media_jobs_at_provider": "submit_intended_at IS NOT NULL",
     "ix_media_jobs_waiting": "submit_intended_at IS NULL AND slot_wanted_at IS NOT NULL",
@@ -22,8 +17,11 @@ INDEXES = {
 
 
 def upgrade() -> None:
-    for column in COLUMNS:
-        op.add_column("media_jobs", column.copy())
+    one, none = sa.text("1"), sa.text("'[]'::jsonb")
+    op.add_column("media_jobs", sa.Column("outputs_ordered", sa.SmallInteger(), server_default=one, nullable=False))
+    op.add_column("media_jobs", sa.Column("provider_model", sa.Text(), nullable=True))
+    op.add_column("media_jobs", sa.Column("routes", postgresql.JSONB(), server_default=none, nullable=False))
+    op.add_column("media_jobs", sa.Column("slot_wanted_at", sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint("outputs_ordered", "media_jobs", "outputs_ordered >= 1")
     for name, condition in INDEXES.items():
         where = sa.text(f"state = 'running' AND {condition}")
@@ -37,4 +35,4 @@ def downgrade() -> None:
         op.drop_index(name, table_name="media_jobs")
     op.drop_constraint("outputs_ordered", "media_jobs", type_="check")
     for column in COLUMNS:
-        op.drop_column("media_jobs", column.name)
+        op.drop_column("media_jobs", column)
