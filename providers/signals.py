@@ -30,6 +30,13 @@ NONE = Signal()
 STORE = Signal({"store": False})
 """OpenAI and Azure (chat, Responses), Gemini (generateContent, and its OpenAI-compatible endpoint)."""
 OPENROUTER = Signal({"provider": {"data_collection": "deny", "zdr": True}})
+FAL = Signal(
+    headers={
+        "X-Fal-Store-IO": "0",
+        "X-Fal-Object-Lifecycle-Preference": '{"expiration_duration_seconds": 3600}',
+    }
+)
+"""fal stores neither input nor output, and deletes the files, which are public, after an hour."""
 OF_KIND: Mapping[str, Signal] = {
     "openai": NONE,  # any server: many answer 400 to a field that they do not know; `store` is a capability
     "openrouter": OPENROUTER,
@@ -39,8 +46,12 @@ OF_KIND: Mapping[str, Signal] = {
     "demo": NONE,
     "gemini": STORE,
     "vertex": NONE,
+    "xai": NONE,
+    "fal": FAL,
+    "replicate": NONE,
+    "elevenlabs": NONE,  # in the address, with the capability `disable_logging`: others answer with an error
 }
-"""The signal of each kind of provider that chats. A kind that is not here cannot send anything."""
+"""The signal of each kind of provider. A kind that is not here cannot chat."""
 
 
 @lru_cache(maxsize=256)
@@ -63,8 +74,13 @@ def finished(
     url: str, headers: Mapping[str, str], body: Mapping[str, Any], signal: Signal, **facts: Unpack[Facts]
 ) -> UpstreamRequest:
     """Set the signal on what is otherwise the whole request, and write it."""
-    sent = upstream_json.written(_over(body, signal.body) if signal.body else body)
+    sent = upstream_json.written(signed(body, signal))
     return UpstreamRequest(url, _headers(headers, signal.headers), sent, retained=RETAINED, **facts)
+
+
+def signed(body: Mapping[str, Any], signal: Signal) -> Mapping[str, Any]:
+    """Return a body, otherwise finished, with the signal: for requests that are not written here."""
+    return _over(body, signal.body) if signal.body else body
 
 
 def _over(body: Mapping[str, Any], signal: Mapping[str, Any]) -> dict[str, Any]:
