@@ -8,7 +8,16 @@ from pydantic import SecretStr
 
 from catalog import list_prices
 from catalog.document import Entries, Kinds, Problem
-from catalog.entries import ModelEntry, OfferEntry, ProviderEntry, RouteEntry, TierEntry, TimeoutsEntry, credential
+from catalog.entries import (
+    ModelEntry,
+    OfferEntry,
+    PlanEntry,
+    ProviderEntry,
+    RouteEntry,
+    TierEntry,
+    TimeoutsEntry,
+    credential,
+)
 from catalog.list_prices import Dollars, ListPrice
 from domain import privacy
 from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provider, Route, RouteTimeouts
@@ -276,11 +285,17 @@ def _limits(entry: ModelEntry, listed: ListPrice | None) -> tuple[int | None, in
     return window, min(entry.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS, window)
 
 
+def _plan(name: str, entry: PlanEntry) -> Plan:
+    days = entry.output_lifetime_days
+    lifetime = None if days is None else timedelta(days=days)
+    return Plan(name, entry.name or name, entry.credits_per_month, lifetime)
+
+
 def _offers(entries: Entries) -> Offers:
     offers: dict[str, OfferEntry] = {**entries.plans, **entries.packs}
     sold = {good: name for name, entry in offers.items() for good in entry.stripe}
     return Offers(
-        {name: Plan(name, entry.name or name, entry.credits_per_month) for name, entry in entries.plans.items()},
+        {name: _plan(name, entry) for name, entry in entries.plans.items()},
         {name: Pack(name, entry.name or name, entry.credits) for name, entry in entries.packs.items()},
         sold,
         entries.payments.credits_per_unit,

@@ -5,18 +5,20 @@ Lock order: the job's row first, then those of the ledger (account, key, hold).
 
 import asyncio
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, text
+from sqlalchemy import delete, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, idempotency, job_files, ledger, media_routes, media_slots
+from db import accounts, idempotency, job_files, ledger, media_routes, media_slots, stored_bytes
 from db.accounts import Balance
 from db.data_keys import Sealing
+from db.due_jobs import DueJobs
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
@@ -28,7 +30,6 @@ from domain.media import (
     DEADLINES,
     Job,
     JobError,
-    JobKey,
     JobRoute,
     Kind,
     MediaInput,
@@ -81,20 +82,31 @@ class Accepted:
     """True if an earlier request with the same `Idempotency-Key` made this job."""
 
 
-class MediaJobs:
+class MediaJobs(DueJobs):
     def __init__(
         self,
         database: Database,
         sealing: Sealing,
         *,
         output_lifetime: timedelta,
-        limits: Callable[[str], ProviderLimits] = lambda _: ProviderLimits(),
+        lifetime_of: Callable[[str], timedelta | None] = lambda _plan: None,
+        max_stored_bytes: int | None = None,
     ) -> None:
-        """`limits` gives those of a provider, by its name."""
-        self._database = database
+        """`lifetime_of` tells how long outputs are stored for accounts with an active plan, by its name.
+
+        An account that stores `max_stored_bytes` starts no job.
+        """
+        super().__init__(database)
         self._sealing = sealing
-        self._output_lifetime = output_lifetime
-        self._limits = limits
+        self._output_lifetime, self._lifetime_of = output_lifetime, lifetime_of
+        self._max_stored_bytes = max_stored_bytes
+        self._limits: Callable[[str], ProviderLimits] = lambda _: ProviderLimits()
+
+    def limited_by(self, limits: Callable[[str], ProviderLimits]) -> Self:
+        """Return the same with the limits of each provider, by its name."""
+        limited = copy(self)
+        limited._limits = limits
+        return limited
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input, in one transaction. Raises the ledger's refusal."""
@@ -123,6 +135,7 @@ class MediaJobs:
             assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
             if files and files[0]["epoch"] != reserved.epoch:
                 raise EndedByPurge("A purge of this account has begun. Nothing was charged; send the request again.")
+            (await stored_bytes.of(session, reserved.account_id)).require_room(self._max_stored_bytes)
             now = datetime.now(UTC)
             row = MediaJobRow(
                 id=order.job_id,
@@ -259,7 +272,8 @@ class MediaJobs:
                 row.outputs = _plain(outputs)
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)
-                row.expires_at = datetime.now(UTC) + self._output_lifetime
+                row.output_bytes = sum(output.stored_bytes for output in outputs)
+                row.expires_at = datetime.now(UTC) + await self._lifetime(session, row.account_id)
             return _job(row)
 
     async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
@@ -292,30 +306,6 @@ class MediaJobs:
             row.cancel_sent_at = datetime.now(UTC)
             session.add(row)
 
-    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
-        requested, sent = col(MediaJobRow.cancel_requested_at), col(MediaJobRow.cancel_sent_at)
-        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
-        due = sent.is_(None) | (sent < datetime.now(UTC) - resend_after)
-        return await self._some(limit, unfinished, requested.is_not(None), due)
-
-    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
-        accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
-        return await self._some(limit, MediaJobRow.state == State.QUEUED, accepted)
-
-    async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
-        started = col(MediaJobRow.started_at) < datetime.now(UTC) - since
-        return await self._some(limit, MediaJobRow.state == State.RUNNING, started)
-
-    async def unfinished(self, limit: int) -> list[JobKey]:
-        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
-        return await self._some(limit, unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
-
-    async def _some(self, limit: int, *conditions: ColumnElement[bool] | bool) -> list[JobKey]:
-        """Return some jobs in random order, so that jobs which always fail cannot delay others without end."""
-        query = select(MediaJobRow.id, MediaJobRow.account_id, MediaJobRow.deadline).where(*conditions)
-        async with self._database.reading() as session:
-            return [JobKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
-
     async def serves(self, object_key: str) -> bool:
         """Tell whether this output may be served: its job succeeded, and it has not expired."""
         folder = OutputFolder.of(object_key)
@@ -326,7 +316,12 @@ class MediaJobs:
             if row is None or await _is_erased(session, row):
                 return False
             served = _job(row).served(datetime.now(UTC))
-            return any(output.object_key == object_key for output in served)
+            return any(file.object_key == object_key for output in served for file in output.files)
+
+    async def _lifetime(self, session: AsyncSession, account_id: UUID) -> timedelta:
+        balance = await accounts.balance(session, account_id)
+        lifetime = self._lifetime_of(balance.plan) if balance.plan and balance.plan_active else None
+        return self._output_lifetime if lifetime is None else lifetime
 
     async def _charge(self, session: AsyncSession, row: MediaJobRow, share: Share) -> None:
         """Charge for the outputs that were made, and release the rest. The provider's cost has the same share."""

@@ -34,6 +34,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("state", "progress", "credits_refunded", "submit_intended_at", "provider_job_id", "produced", "error"),
             *("provider", "provider_model", "provider_cost", "routes", "slot_wanted_at"),
             *("outputs", "started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
+            "output_bytes",
             *("phase", "cancel_requested_at", "cancel_sent_at"),
         ),
         "storage_scans": ("position", "finished_at"),

@@ -34,7 +34,8 @@ class Site:
     @property
     def jobs(self) -> MediaJobs:
         lifetime = timedelta(hours=1)
-        return MediaJobs(self.database, Sealing(WRAPPING), output_lifetime=lifetime, limits=lambda _: self.limits)
+        jobs = MediaJobs(self.database, Sealing(WRAPPING), output_lifetime=lifetime)
+        return jobs.limited_by(lambda _: self.limits)
 
     async def running(self, customer: Customer, n: int = 1, routes: Sequence[JobRoute] = ()) -> Job:
         request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake", n=n)
