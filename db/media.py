@@ -152,6 +152,8 @@ class MediaJobs(DueJobs):
                 deadline=now + (order.deadline or DEADLINES[order.kind]),
                 outputs_ordered=order.request.n,
                 epoch=reserved.epoch,
+                size=order.request.text("size") if order.kind is Kind.VIDEO else None,
+                seconds=order.request.seconds if order.kind is Kind.VIDEO else None,
             )
             session.add(row)
             await session.flush()
