@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -22,7 +23,12 @@ from db.engine import Database
 from db.media import MediaJobs
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
+<<<<<<< HEAD
 from domain.errors import RequestInvalid, where
+=======
+from domain.errors import where
+from domain.media import ProviderLimits
+>>>>>>> main
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
@@ -76,6 +82,11 @@ def load_catalog(path: Path | None) -> Catalog:
 
 def wrapping(settings: Settings) -> Wrapping:
     return Wrapping(settings.secrets.derive(Purpose.DATA_KEYS).every)
+
+
+def _media_limits(catalog: CurrentCatalog, name: str) -> ProviderLimits:
+    provider = catalog().providers.get(name)
+    return ProviderLimits(provider.max_concurrent, provider.requests_per_minute) if provider else ProviderLimits()
 
 
 def _storage(settings: Settings) -> ObjectStorage:
@@ -159,7 +170,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
                 output_lifetime=settings.output_lifetime,
                 lifetime_of=lambda plan: _lifetimes(catalog()).get(plan),
                 max_stored_bytes=settings.max_stored_bytes,
-            ),
+            ).limited_by(partial(_media_limits, catalog)),
             storage=storage,
             urls=_urls(settings),
             registry=Registry(catalog, upstream),

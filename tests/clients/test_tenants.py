@@ -217,7 +217,7 @@ async def test_no_body_sets_what_is_not_a_field(owner: AccountClient, stack: Sta
             found = await connection.execute(ROWS, (owner.customer.account_id,))
             return await found.fetchall()
 
-    ids = {name: await MAKERS[name](owner, stack) for name in ("conversation_id", "key_id")}
+    ids = {name: await MAKERS[name](owner, stack) for name in ("conversation_id", "endpoint_id", "key_id")}
     before, wrong = await rows(), []
     async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
         for method, path in BODIES:
