@@ -23,12 +23,8 @@ from db.engine import Database
 from db.media import MediaJobs
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
-<<<<<<< HEAD
 from domain.errors import RequestInvalid, where
-=======
-from domain.errors import where
 from domain.media import ProviderLimits
->>>>>>> main
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose

@@ -52,11 +52,8 @@ from activities.ports import (
     Sweeping,
 )
 from activities.purge import PurgeActivities
-<<<<<<< HEAD
-from activities.webhooks import WebhookActivities
-=======
 from activities.submissions import Providers
->>>>>>> main
+from activities.webhooks import WebhookActivities
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints, namespaces

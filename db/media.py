@@ -15,17 +15,14 @@ from sqlalchemy import delete, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-<<<<<<< HEAD
-from db import accounts, idempotency, job_files, ledger, stored_bytes, webhook_content, webhooks
-=======
 from db import accounts, idempotency, job_files, ledger, media_routes, media_slots, stored_bytes
->>>>>>> main
 from db.accounts import Balance
 from db.data_keys import Sealing
 from db.due_jobs import DueJobs
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
-from db.webhook_content import Target
+from db.webhook_content import Target, expect
+from db.webhooks import record_end
 from domain.caller import Payer
 from domain.errors import EndedByPurge, GatewayError, NotFound, UpstreamBusy
 from domain.holds import ClosedBy
@@ -49,12 +46,7 @@ from domain.media import (
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
 from domain.pricing import FlatTerms, Share
 from domain.privacy import PrivacyClass
-<<<<<<< HEAD
-from domain.results import Answer, Replay, Reserved
-from domain.webhooks import ENDED
-=======
 from domain.results import Answer, Closed, Replay, Reserved
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +168,7 @@ class MediaJobs(DueJobs):
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
             if order.webhook_url is not None:
                 key = await self._sealing.current(session, reserved.account_id)
-                await webhook_content.expect(session, key, order.job_id, Target(order.webhook_url))
+                await expect(session, key, order.job_id, Target(order.webhook_url))
             return Accepted(_job(row), reserved.available, replayed=False)
 
     async def _sealed(self, order: Order) -> list[dict[str, object]]:
@@ -359,9 +351,7 @@ class MediaJobs(DueJobs):
         await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
         await job_files.delete(session, row.id)
         session.add(row)
-        charged = row.credits_cost - row.credits_refunded
-        data = {"job_id": str(row.id), "kind": row.kind, "status": state.value, "credits_charged": charged}
-        await webhooks.record_event(session, row.account_id, ENDED[state], row.id, {**data, "sequence": 1})
+        await record_end(session, row)
 
 
 async def _ask(session: AsyncSession, operation: Operation) -> Answer:

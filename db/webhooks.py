@@ -11,10 +11,12 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import accounts
+from db.media_tables import MediaJobRow
 from db.tables import AccountRow
 from db.webhook_tables import EventRow, WebhookEndpointRow, WebhookSecretRow
 from domain.errors import NotFound
-from domain.webhooks import EventType
+from domain.media import State
+from domain.webhooks import ENDED, EventType
 
 NO_ENDPOINT = "There is no such webhook endpoint in this account."
 _RECORD = text("SELECT record_event(:account, :type, :subject, CAST(:data AS jsonb))")
@@ -27,6 +29,13 @@ async def record_event(
     values = {"account": account_id, "type": kind.value, "subject": subject, "data": orjson.dumps(dict(data)).decode()}
     await session.flush()
     return int((await (await session.connection()).execute(_RECORD, values)).scalar_one())
+
+
+async def record_end(session: AsyncSession, job: MediaJobRow) -> None:
+    """Write that a media job has ended, and what was charged for it."""
+    data = {"job_id": str(job.id), "kind": job.kind, "status": job.state, "sequence": 1}
+    charged = {"credits_charged": job.credits_cost - job.credits_refunded}
+    await record_event(session, job.account_id, ENDED[State(job.state)], job.id, data | charged)
 
 
 async def add_event(session: AsyncSession, event: EventRow) -> None:
