@@ -1,20 +1,23 @@
 """Media jobs: what is asked for, which states a job goes through, and what comes out."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from domain.privacy import PrivacyClass
+from domain.records import record
 
 
 class Kind(StrEnum):
     IMAGE = "image"
     VIDEO = "video"
     SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
 
 
 class State(StrEnum):
@@ -32,9 +35,14 @@ class State(StrEnum):
 DEADLINES = {
     Kind.IMAGE: timedelta(minutes=15),
     Kind.SPEECH: timedelta(minutes=15),
+    Kind.TRANSCRIPTION: timedelta(minutes=15),
     Kind.VIDEO: timedelta(minutes=60),
 }
 """From acceptance to the end, whatever happens: a job past its deadline fails and its credits go back."""
+
+
+_FORMER_FIELDS = ("seconds", "voice", "response_format", "speed", "seed")
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
 
 
 class MediaRequest(BaseModel):
@@ -46,17 +54,80 @@ class MediaRequest(BaseModel):
     model: str
     """The provider's own name of the model."""
     prompt: str = Field(repr=False)
-    width: int | None = None
-    height: int | None = None
+    """The text of a speech, too. Empty for a transcription."""
+    parameters: dict[str, JsonValue] = Field(default_factory=dict, repr=False)
+    """Our names, which are OpenAI's where it has one: `size`, `quality`, `seed`, `seconds`, `voice` and so on.
+
+    They are validated and have their defaults. A parameter that is not here was not given and has no default.
+    """
     n: int = 1
-    seconds: float | None = None
-    voice: str | None = None
-    response_format: str | None = None
-    speed: float = 1.0
-    seed: int | None = None
-    image: str | None = Field(default=None, repr=False)
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     """The weakest class of a provider that may make it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_parameters(cls, given: Any) -> Any:
+        """Also read a request whose parameters are fields of their own: older jobs were sealed so."""
+        if not isinstance(given, dict):
+            return given
+        parameters = {name: value for name in _FORMER_FIELDS if (value := given.get(name)) is not None}
+        if given.get("width") and given.get("height"):
+            parameters["size"] = f"{given['width']}x{given['height']}"
+        return given | {"parameters": parameters | (given.get("parameters") or {})}
+
+    @property
+    def width(self) -> int | None:
+        return self._sides[0]
+
+    @property
+    def height(self) -> int | None:
+        return self._sides[1]
+
+    @property
+    def seconds(self) -> float | None:
+        return self._number("seconds")
+
+    @property
+    def voice(self) -> str | None:
+        return self.text("voice")
+
+    @property
+    def response_format(self) -> str | None:
+        return self.text("response_format")
+
+    @property
+    def speed(self) -> float:
+        speed = self._number("speed")
+        return 1.0 if speed is None else speed
+
+    @property
+    def seed(self) -> int | None:
+        seed = self.parameters.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter that is a text. None also for one of another type."""
+        value = self.parameters.get(name)
+        return value if isinstance(value, str) else None
+
+    def _number(self, name: str) -> float | None:
+        value = self.parameters.get(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def _sides(self) -> tuple[int | None, int | None]:
+        match = _SIZE.fullmatch(self.text("size") or "")
+        return (int(match[1]), int(match[2])) if match else (None, None)
+
+
+@record
+class MediaInput:
+    """One input file of a job, read from where it is sealed."""
+
+    role: str
+    """`image`, `mask`, `audio`, `first_frame`, `last_frame` or `reference`."""
+    content_type: str
+    content: bytes = field(repr=False)
 
 
 class Output(BaseModel):
@@ -103,6 +174,8 @@ class Job(BaseModel):
     credits_cost: int
     credits_refunded: int = 0
     provider_job_id: str | None = None
+    produced: tuple[Output, ...] | None = None
+    """Outputs that the provider gave with its answer to the submission: there is nothing to poll and to fetch."""
     error: JobError | None = None
     outputs: tuple[Output, ...] = ()
     created_at: datetime
