@@ -34,6 +34,7 @@ from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
 from db.engine import Database
+from db.job_changes import ChangedJobs, JobSignals
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
@@ -49,6 +50,7 @@ from gateway.conversations import Conversations
 from gateway.erasure import AcceptedPurges, Erasure
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
+from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
@@ -119,7 +121,8 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             app.state.maintenance_errors = wired.errors
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(wired.catalog.reloading())
-            await stack.enter_async_context(_running(_background(wired, calls, temporal)))
+            changes = asyncio.create_task(app.state.resources.job_changes.run(), name="job changes")
+            await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal)]))
             _settle_garbage()
             yield
             app.state.resources.stopping = True
@@ -177,6 +180,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        job_changes=JobChanges(
+            JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
+        ),
         shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,

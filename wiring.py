@@ -27,6 +27,7 @@ from domain.signed_urls import SignedUrls
 from gateway.secret_check import check_secret
 from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
+from outbound.client import OutboundClient
 from providers.base import Timeouts
 from providers.http1 import Http1Transport
 from providers.registry import KINDS, Registry, Upstream
@@ -52,6 +53,8 @@ class Wired:
     keyring: Keyring
     errors: MaintenanceErrors
     outputs: StoredOutputsMaintenance
+    outbound: OutboundClient
+    """Requests to URLs of callers."""
 
 
 def load_catalog(path: Path | None) -> Catalog:
@@ -106,6 +109,8 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         sealing = Sealing(wrapping(settings))
         checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
         stack.push_async_callback(_ended, checking)
+        outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)
+        await stack.enter_async_context(outbound)
         yield Wired(
             settings=settings,
             catalog=catalog,
@@ -119,4 +124,5 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             keyring=Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)),
             errors=errors,
             outputs=StoredOutputsMaintenance(StoredOutputs(database), storage, errors, settings.output_lifetime),
+            outbound=outbound,
         )

@@ -85,6 +85,7 @@ class Gateway(FastAPI):
         """End all streams: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
+            resources.job_changes.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)

@@ -18,6 +18,7 @@ from gateway.conversations import Conversations
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
+from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
 from gateway.payments import Payments
 from gateway.people import People
@@ -42,6 +43,7 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
+    job_changes: JobChanges
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls

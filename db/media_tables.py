@@ -25,7 +25,8 @@ class MediaJobRow(SQLModel, table=True):
     __tablename__ = "media_jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
-        Index(None, "account_id", "created_at"),
+        CheckConstraint("phase IN ('waiting', 'running', 'copying')", name="phase"),
+        Index(None, "account_id", "created_at", "id"),
         Index("ix_media_jobs_unfinished", "created_at", postgresql_where=text("state IN ('queued', 'running')")),
         # Jobs with something to delete from storage: outputs that expire, and files of a job without outputs.
         Index(
@@ -39,6 +40,11 @@ class MediaJobRow(SQLModel, table=True):
             postgresql_where=text(
                 "outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND provider_job_id IS NOT NULL"
             ),
+        ),
+        Index(
+            "ix_media_jobs_to_cancel",
+            "cancel_requested_at",
+            postgresql_where=text("state IN ('queued', 'running') AND cancel_requested_at IS NOT NULL"),
         ),
         CheckConstraint(OWN_OUTPUTS, name="own_outputs"),
     )
@@ -68,6 +74,11 @@ class MediaJobRow(SQLModel, table=True):
     epoch: int = Field(default=1, sa_column=epoch())
     outputs_retry_at: datetime | None = Field(default=None, sa_column=time())
     """When to try again after files could not be deleted."""
+    phase: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    """What is done for a running job: see `domain.media.Phase`."""
+    cancel_requested_at: datetime | None = Field(default=None, sa_column=time())
+    cancel_sent_at: datetime | None = Field(default=None, sa_column=time())
+    """When its workflow last learned of the wish to cancel it."""
 
 
 class StorageScanRow(SQLModel, table=True):

@@ -33,6 +33,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "media_jobs": (
             *("state", "progress", "credits_refunded", "submit_intended_at", "provider_job_id", "error", "outputs"),
             *("started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
+            *("phase", "cancel_requested_at", "cancel_sent_at"),
         ),
         "storage_scans": ("position", "finished_at"),
         "conversations": ("title", "messages", "size", "updated_at"),

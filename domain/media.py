@@ -32,6 +32,17 @@ class State(StrEnum):
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
+class Phase(StrEnum):
+    """What is done for a running job."""
+
+    WAITING = "waiting"
+    """In the queue of the provider."""
+    RUNNING = "running"
+    """The provider makes it."""
+    COPYING = "copying"
+    """The outputs are copied into our storage."""
+
+
 DEADLINES = {
     Kind.IMAGE: timedelta(minutes=15),
     Kind.SPEECH: timedelta(minutes=15),
@@ -171,6 +182,9 @@ class Job(BaseModel):
     provider: str
     state: State
     progress: int | None = None
+    """Percent, where the provider tells it."""
+    phase: Phase | None = None
+    """Of a running job. None: not at the provider yet."""
     credits_cost: int
     credits_refunded: int = 0
     provider_job_id: str | None = None
@@ -185,6 +199,7 @@ class Job(BaseModel):
     expires_at: datetime | None = None
     """From then on its outputs are served no more, and deleted."""
     outputs_deleted_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
 
     def served(self, now: datetime) -> tuple[Output, ...]:
         """The outputs that its owner may still have."""

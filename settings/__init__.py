@@ -32,6 +32,7 @@ from settings.content import ContentSettings
 from settings.fields import Seconds, absent, split_url
 from settings.payments import PaymentSettings
 from settings.people import PeopleSettings
+from settings.webhooks import WebhookSettings
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
 
@@ -58,7 +59,7 @@ class RunningDev(PydanticBaseSettingsSource):
         return dict(environment.running_dev(self.current_state.get("state_dir")))
 
 
-class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings):
+class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, WebhookSettings):
     """`YOUT_<NAME>` in the environment sets each field."""
 
     model_config = SettingsConfigDict(env_prefix="YOUT_", frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -21,8 +21,8 @@ from domain.limits import Limits
 from providers.base import Delta
 
 PACKAGES = (
-    *("activities", "api", "catalog", "cli", "db", "dev", "domain", "gateway", "providers", "settings", "storage"),
-    *("temporal", "web", "workflows"),
+    *("activities", "api", "catalog", "cli", "db", "dev", "domain", "gateway", "outbound", "providers", "settings"),
+    *("storage", "temporal", "web", "workflows"),
 )
 SHOWN = {
     "the operator's catalog, prices and plans": """
@@ -37,13 +37,14 @@ SHOWN = {
         excluded expects pattern title
     """,
     "the operator's settings and words": """
-        api_url contact demo_folder folder host namespace Address.target MailServer.scheme Reference.text mail_from
-        operator_contact public_url ref referer refs trusted_proxies
+        api_url contact demo_folder denied_networks folder host namespace Address.target Reference.text
+        MailServer.scheme mail_from operator_contact public_url ref referer refs trusted_proxies
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency extension failure finish_reason format glyph kind
-        limit_source method param part privacy purpose role scope scopes service_tier source state
-        status step task type voice whose wire Letter.subject Signal.body Signal.headers Throttle.name Voice.name
+        limit_source method param part phase privacy purpose role scheme scope scopes service_tier
+        source state status step task type voice whose wire Letter.subject Signal.body Signal.headers Throttle.name
+        Voice.name
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject

@@ -87,6 +87,7 @@ def test_no_package_has_an_error_without_a_status() -> None:
         "catalog",
         "db",
         "providers",
+        "outbound",
         "storage",
         "temporal",
         "workflows",

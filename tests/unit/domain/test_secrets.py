@@ -22,7 +22,8 @@ from temporal.codec import EncryptionCodec, Keyring
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = (
-    *("api", "gateway", "domain", "catalog", "db", "providers", "storage", "temporal", "workflows", "activities"),
+    *("api", "gateway", "domain", "catalog", "db", "outbound", "providers", "storage", "temporal", "workflows"),
+    "activities",
     *("dev", "cli", "web"),
 )
 OLD, NEW = Secrets("old" * 12), Secrets("new" * 12, ["older" * 12, "old" * 12])

@@ -1,0 +1,30 @@
+"""Settings of requests to callers' URLs: webhooks, and input files."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pydantic import BaseModel, field_validator
+
+
+class WebhookSettings(BaseModel):
+    webhooks_allow_loopback: bool = False
+    """For development only: URLs of callers may be of this machine, with http and any port."""
+    denied_networks: str = ""
+    """Comma-separated networks, as 203.0.113.0/24, that no URL of a caller may reach beside those that are not public:
+    this server's own public addresses."""
+
+    @field_validator("denied_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        try:
+            _networks(value)
+        except ValueError:
+            raise ValueError("write networks as 203.0.113.0/24 or 2001:db8::/32, with commas between them") from None
+        return value
+
+    @property
+    def denied(self) -> list[IPv4Network | IPv6Network]:
+        return _networks(self.denied_networks)
+
+
+def _networks(value: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(part.strip()) for part in value.split(",") if part.strip()]

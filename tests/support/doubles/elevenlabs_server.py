@@ -1,0 +1,140 @@
+"""A provider that speaks ElevenLabs' text to speech over real HTTP.
+
+What follows `--` in the model's name chooses how it behaves. The answer is the sound itself, in pieces; what it cost is
+in a header. As at ElevenLabs, 401 is also an empty quota, and 429 has two meanings.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+
+from tests.support.doubles import media_files
+from tests.support.doubles.seen_requests import Seen
+from tests.support.doubles.threaded_app import ThreadedApp
+
+KEY = "sk_elevenlabs_0123456789"
+VOICES = {"21m00Tcm4TlvDq8ikWAM": "Rachel", "EXAVITQu4vr4xnSDxMaL": "Sarah"}
+SECRET = "SECRET of the vendor"
+"""In each of its messages. Nothing of it may reach a client or a log."""
+FIELDS = frozenset(
+    {"text", "model_id", "voice_settings", "language_code", "seed", "previous_text", "next_text"}
+    | {"previous_request_ids", "next_request_ids", "pronunciation_dictionary_locators", "apply_text_normalization"}
+)
+EXTENSIONS = {"mp3": "mp3", "wav": "wav", "opus": "ogg", "pcm": "pcm"}
+"""Of the codecs in `output_format`."""
+TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/opus", "pcm": "audio/pcm"}
+Problem = tuple[int, dict[str, Any], dict[str, str]]
+
+
+def _problem(status: int, name: str, headers: dict[str, str] | None = None) -> Problem:
+    return status, {"detail": {"status": name, "message": f"{SECRET}: {name}"}}, headers or {}
+
+
+AT_ONCE: dict[str, Problem] = {
+    "crowded": _problem(429, "too_many_concurrent_requests", {"maximum-concurrent-requests": "3"}),
+    "busy": _problem(429, "system_busy", {"retry-after": "1"}),
+    "unavailable": _problem(503, "service_unavailable"),
+    "broken": _problem(500, "internal_server_error"),
+    "unpaid": _problem(401, "quota_exceeded"),
+    "long": _problem(400, "max_character_limit_exceeded"),
+    "policy": _problem(400, "content_against_policy"),
+    "rejected": (422, {"detail": [{"loc": ["body", "text"], "msg": SECRET, "type": "value_error"}]}, {}),
+    "standard": _problem(403, "zero_retention_not_allowed"),
+}
+"""Answers in place of a sound. The first three of them speak at the second attempt."""
+PASSING = ("crowded", "busy", "unavailable")
+BODIES: dict[str, bytes] = {"html": media_files.HTML, "empty": b"", "json": b'{"detail": {"status": "SECRET"}}'}
+
+
+@dataclass(slots=True)
+class ElevenLabsServer(ThreadedApp):
+    seen: list[Seen] = field(default_factory=list)
+    spoken: Counter[str] = field(default_factory=Counter)
+    """Texts that it made sounds of and bills, by behaviour."""
+    _attempts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def submissions(self, behaviour: str) -> int:
+        return self.spoken[behaviour]
+
+    def routes(self, app: web.Application) -> None:
+        app.router.add_post("/v1/text-to-speech/{voice}", self._speak)
+        app.router.add_post("/v1/text-to-speech/{voice}/stream", self._speak)
+        app.router.add_get("/v2/voices", self._voices)
+
+    async def _voices(self, request: web.Request) -> web.Response:
+        if (error := await self._unauthorized(request)) is not None:
+            return _answered(error)
+        voices = [{"voice_id": id_, "name": name, "category": "premade"} for id_, name in VOICES.items()]
+        return web.json_response({"voices": voices, "has_more": False, "total_count": len(voices)})
+
+    async def _speak(self, request: web.Request) -> web.StreamResponse:
+        error = await self._unauthorized(request) or _mistake(request, self.seen[-1].body)
+        if error is not None:
+            return _answered(error)
+        body = self.seen[-1].body
+        behaviour = body["model_id"].partition("--")[2]
+        self._attempts[behaviour] += 1
+        if behaviour in AT_ONCE and not (behaviour in PASSING and self._attempts[behaviour] > 1):
+            return _answered(AT_ONCE[behaviour])
+        self.spoken[behaviour] += 1
+        if behaviour == "lost":
+            assert request.transport is not None
+            request.transport.abort()
+        return await self._sound(request, behaviour, len(body["text"]))
+
+    async def _sound(self, request: web.Request, behaviour: str, characters: int) -> web.StreamResponse:
+        codec = request.query.get("output_format", "mp3_44100_128").partition("_")[0]
+        headers = {
+            "content-type": "text/html" if behaviour == "html" else TYPES[codec],
+            "request-id": uuid4().hex,
+            "history-item-id": uuid4().hex[:20],
+            "character-cost": str(characters),
+            "current-concurrent-requests": "1",
+            "maximum-concurrent-requests": "5",
+        }
+        if request.query.get("enable_logging") == "false":
+            del headers["history-item-id"]
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        content = BODIES.get(behaviour, media_files.sound(EXTENSIONS[codec]))
+        await response.write(content[:1000])
+        while behaviour == "huge":
+            await response.write(bytes(65536))
+        if behaviour in ("never", "slow"):
+            await asyncio.sleep(600 if behaviour == "never" else 1)
+        if behaviour == "cut":
+            assert request.transport is not None
+            request.transport.abort()
+        await response.write(content[1000:])
+        return response
+
+    async def _unauthorized(self, request: web.Request) -> Problem | None:
+        self.seen.append(await Seen.of(request))
+        known = request.headers.get("xi-api-key") == KEY and "authorization" not in request.headers
+        return None if known else _problem(401, "invalid_api_key")
+
+
+def _mistake(request: web.Request, body: dict[str, Any]) -> Problem | None:
+    """What ElevenLabs refuses in any request; a field that it does not know, too, which it would ignore."""
+    if request.match_info["voice"] not in VOICES:
+        return _problem(404, "voice_not_found")
+    if request.query.get("output_format", "mp3_44100_128").partition("_")[0] not in EXTENSIONS:
+        return _problem(400, "invalid_output_format")
+    if not 0.7 <= body.get("voice_settings", {}).get("speed", 1) <= 1.2:
+        return _problem(400, "invalid_voice_settings")
+    if not body.get("text") or body.keys() - FIELDS:
+        return AT_ONCE["rejected"]
+    return None
+
+
+def _answered(problem: Problem) -> web.Response:
+    status, body, headers = problem
+    return web.json_response(body, status=status, headers=headers)

@@ -1,0 +1,244 @@
+"""A provider that speaks Replicate's predictions over real HTTP, with the public host of its files.
+
+What follows `--` in the model's name chooses how it behaves. As at Replicate, a fresh prediction lacks `output`,
+`started_at` and `metrics`, and the output is a string, a list or an object, as its model likes.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+
+from tests.support.doubles import media_files
+from tests.support.doubles.seen_requests import Seen
+from tests.support.doubles.threaded_app import ThreadedApp
+
+KEY = "r8_0123456789abcdef"
+VERSION = "39ed52f2a78e934b3ba6e2a89f5b1c712de7dfea535525255b1aa35c5565e08b"
+SECRET = "SECRET of the vendor"
+"""In each of its messages. Nothing of it may reach a client or a log."""
+LOGS = f"Prompt: {SECRET}\n  0%|          | 0/50 [00:00<?, ?it/s]\n 42%|████▏     | 21/50 [00:01<00:01, 16.24it/s]\n"
+Problem = tuple[int, dict[str, Any], dict[str, str]]
+
+
+def _problem(status: int, title: str, headers: dict[str, str] | None = None, **more: Any) -> Problem:
+    return status, {"title": title, "detail": SECRET, "status": status} | more, headers or {}
+
+
+AT_CREATE: dict[str, Problem] = {
+    "busy": _problem(429, "Too many requests", {"retry-after": "1"}, retry_after=1),
+    "unavailable": _problem(503, "Service unavailable"),
+    "broken": _problem(500, "Internal server error"),
+    "unpaid": _problem(402, "Insufficient credit"),
+    "gone": _problem(404, "Not found"),
+    "rejected": _problem(422, "Input validation failed", invalid_fields=[{"field": "input.width", "type": "lte"}]),
+}
+"""Answers in place of a prediction. `busy` and `unavailable` accept the second attempt."""
+PASSING = ("busy", "unavailable")
+SCRIPTS: dict[str, list[str]] = {
+    "never": ["processing"],
+    "waiting": ["starting"],
+    "early": ["succeeded"],
+    "strange": ["queued", "processing", "succeeded"],
+    "failed": ["processing", "failed"],
+    "policy": ["processing", "failed"],
+    "aborted": ["starting", "aborted"],
+    "stopped": ["processing", "canceled"],
+    "shaky": ["500", "429", "malformed", "succeeded"],
+    "lost": ["starting", "404"],
+}
+"""What the polls of a prediction get, in order. The last one is repeated."""
+ERRORS = {
+    "failed": f"CUDA out of memory: {SECRET}",
+    "policy": f"NSFW content detected. {SECRET} (E005)",
+}
+FILES: dict[str, bytes] = {"html": media_files.HTML, "empty": b"", "string": media_files.film()}
+
+
+@dataclass(slots=True)
+class Prediction:
+    id: str
+    model: str
+    version: str
+    behaviour: str
+    input: dict[str, Any] = field(repr=False)
+    script: list[str] = field(default_factory=lambda: ["starting", "processing", "succeeded"])
+    polls: int = 0
+
+    @property
+    def state(self) -> str:
+        return self.script[min(self.polls, len(self.script) - 1)]
+
+
+@dataclass(slots=True)
+class ReplicateServer(ThreadedApp):
+    seen: list[Seen] = field(default_factory=list)
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    _attempts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def submissions(self, behaviour: str) -> int:
+        """How many predictions of this behaviour it made."""
+        return sum(made.behaviour == behaviour for made in self.predictions.values())
+
+    def routes(self, app: web.Application) -> None:
+        app.router.add_post("/v1/models/{owner}/{name}/predictions", self._create)
+        app.router.add_post("/v1/predictions", self._create)
+        app.router.add_get("/v1/predictions", self._list)
+        app.router.add_get("/v1/predictions/{id}", self._get)
+        app.router.add_post("/v1/predictions/{id}/cancel", self._cancel)
+        app.router.add_get("/pbxt/{name}", self._file)
+
+    async def _create(self, request: web.Request) -> web.Response:
+        if (unauthorized := await self._note(request)) is not None:
+            return unauthorized
+        body, model = self.seen[-1].body, "/".join(request.match_info.values())
+        model, _, version = (model or body.get("version", "")).partition(":")
+        if (error := _mistake(request, body)) is not None:
+            return _answered(error)
+        behaviour = model.partition("--")[2]
+        self._attempts[behaviour] += 1
+        if behaviour in AT_CREATE and not (behaviour in PASSING and self._attempts[behaviour] > 1):
+            return _answered(AT_CREATE[behaviour])
+        made = Prediction(uuid4().hex[:26], model.partition("--")[0], version or VERSION, behaviour, body["input"])
+        made.script = SCRIPTS.get(behaviour, made.script)
+        self.predictions[made.id] = made
+        if behaviour == "cut":
+            assert request.transport is not None
+            request.transport.abort()
+        if behaviour == "slow":
+            await asyncio.sleep(1)
+        shown = self._shown(made, "starting")
+        if behaviour == "nameless":
+            del shown["id"]
+        return web.json_response(shown, status=201)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """The newest first. `input` is not in a list."""
+        if (unauthorized := await self._note(request)) is not None:
+            return unauthorized
+        shown = [self._shown(made, made.state) for made in reversed(self.predictions.values())]
+        return web.json_response({"next": None, "previous": None, "results": shown[:100]})
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        made = await self._known(request)
+        if isinstance(made, web.Response):
+            return made
+        state, made.polls = made.state, made.polls + 1
+        if made.behaviour == "slow":
+            await asyncio.sleep(1)
+        if state in ("404", "429", "500"):
+            return _answered(_problem(int(state), "Failed", {"retry-after": "1"}))
+        if state == "malformed":
+            return web.Response(text=SECRET, content_type="application/json")
+        if made.behaviour == "huge-result" and state == "succeeded":
+            return await _endless(request, b'{"output": [' + b" " * 65536, "application/json")
+        return web.json_response(self._shown(made, state))
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        made = await self._known(request)
+        if isinstance(made, web.Response):
+            return made
+        if made.state in ("starting", "processing") and made.behaviour != "stubborn":
+            made.script = ["canceled"]
+        return web.json_response(self._shown(made, made.state))
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(await Seen.of(request))
+        if "authorization" in request.headers:
+            return web.Response(status=400, text="a key was sent to a public host")
+        name = request.match_info["name"].partition(".")[0]
+        if name == "missing":
+            return web.Response(status=404)
+        if name == "huge":
+            return await _endless(request, media_files.picture() + bytes(65536), "image/png")
+        return web.Response(body=FILES.get(name, media_files.picture()), content_type="application/octet-stream")
+
+    def _shown(self, made: Prediction, state: str) -> dict[str, Any]:
+        url = f"{self.url}/v1/predictions/{made.id}"
+        shown: dict[str, Any] = {
+            "id": made.id,
+            "model": made.model,
+            "version": made.version,
+            "input": made.input,
+            "logs": "" if state == "starting" else LOGS,
+            "error": None,
+            "status": state,
+            "created_at": "2026-11-16T11:46:16.064900134Z",
+            "urls": {"get": url, "cancel": f"{url}/cancel", "web": f"https://replicate.com/p/{made.id}"},
+        }
+        if state == "starting":
+            return shown
+        shown["started_at"] = "2026-11-16T11:46:16.539915Z"
+        if state == "processing":
+            return shown
+        ended = {"completed_at": "2026-11-16T11:46:22.064427Z", "metrics": {"predict_time": 5.5}, "output": None}
+        if state == "failed":
+            return shown | ended | {"error": ERRORS[made.behaviour]}
+        if state == "succeeded":
+            return shown | ended | {"output": self._output(made), "data_removed": made.behaviour == "removed"}
+        return shown | ended
+
+    def _output(self, made: Prediction) -> Any:
+        origin = "http://elsewhere.invalid" if made.behaviour == "elsewhere" else self.url
+        url = f"{origin}/pbxt/{made.behaviour or 'plain'}.png"
+        shapes: dict[str, Any] = {
+            "string": f"{self.url}/pbxt/string.mp4",
+            "object": {"image": url, "seed": 7, "caption": SECRET},
+            "nested": {"images": [{"url": url}, {"url": url}]},
+            "none": [],
+            "null": None,
+            "removed": None,
+            "words": f"The picture shows {SECRET}",
+            "half": [url.replace("half", "plain"), url.replace("half", "missing")],
+        }
+        return shapes.get(made.behaviour, [url] * made.input.get("num_outputs", 1))
+
+    async def _note(self, request: web.Request) -> web.Response | None:
+        self.seen.append(await Seen.of(request))
+        if request.headers.get("authorization") == f"Bearer {KEY}":
+            return None
+        return _answered(_problem(401, "Unauthenticated"))
+
+    async def _known(self, request: web.Request) -> Prediction | web.Response:
+        if (unauthorized := await self._note(request)) is not None:
+            return unauthorized
+        return self.predictions.get(request.match_info["id"]) or _answered(_problem(404, "Not found"))
+
+
+def _mistake(request: web.Request, body: dict[str, Any]) -> Problem | None:
+    """What Replicate refuses in any request. A model's address has its version already."""
+    by_version = request.path == "/v1/predictions"
+    after = request.headers.get("cancel-after")
+    seconds = after and re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", after)
+    if after is not None and (not seconds or _seconds(seconds) < 5):
+        return _problem(400, "Bad Cancel-After")
+    if not isinstance(body.get("input"), dict) or ("version" in body) is not by_version:
+        return _problem(422, "Unprocessable Entity")
+    if by_version and not re.fullmatch(r"([\w.-]+/[\w.-]+:)?[0-9a-f]{64}", body["version"]):
+        return _problem(422, "Invalid version or not permitted")
+    return None
+
+
+def _seconds(match: re.Match[str]) -> int:
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _answered(problem: Problem) -> web.Response:
+    status, body, headers = problem
+    return web.json_response(body, status=status, headers=headers, content_type="application/problem+json")
+
+
+async def _endless(request: web.Request, piece: bytes, content_type: str) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": content_type})
+    await response.prepare(request)
+    while True:
+        await response.write(piece)
