@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, StrictStr, model_validator
 
 from catalog.values import Count, Dollars, Entry, Flag, Price
 from domain.media_prices import Unit, Variant
-from domain.media_schema import ParameterType
+from domain.media_schema import ParameterType, Scalar
 from domain.records import record
 
 MAX_CHOICES = 200
@@ -17,13 +17,24 @@ MAX_PARAMETERS = 64
 _PRICE_KEY = re.compile(r"(credits|cost|usd)_per_([a-z0-9_]+)")
 
 
-def _scalar(value: object) -> object:
+def _scalar(value: object) -> Scalar:
     """A fraction is written as a decimal number, and published as JSON's number."""
-    return float(value) if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal) and value.is_finite():
+        return float(value)
+    if isinstance(value, str | bool | int):
+        return value
+    raise ValueError("must be a text, a number, true or false")
 
 
-Value = Annotated[StrictBool | StrictInt | float | StrictStr, BeforeValidator(_scalar)]
-Bound = Annotated[StrictInt | float, BeforeValidator(_scalar)]
+def _bound(value: object) -> int | float:
+    number = _scalar(value)
+    if isinstance(number, str | bool):
+        raise ValueError("must be a number")
+    return number
+
+
+Value = Annotated[Scalar, PlainValidator(_scalar)]
+Bound = Annotated[int | float, PlainValidator(_bound)]
 Words = Annotated[StrictStr, Field(min_length=1, max_length=300)]
 ParameterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 InputRole = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
@@ -80,8 +91,6 @@ def _variant(value: object) -> object:
     values = {key: value[key] for key in value if key not in keys}
     if len(keys) != 1 or not values:
         raise ValueError("must have values of parameters and one price, such as credits_per_image")
-    if any(not isinstance(choice, str | bool | int | Decimal) for choice in values.values()):
-        raise ValueError("must have single values")
     return {"values": values, "key": keys[0], "price": value[keys[0]]}
 
 

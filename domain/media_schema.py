@@ -135,7 +135,9 @@ def _typed(expected: ParameterType, value: object) -> Scalar | None:
             return value if isinstance(value, str) else None
         case ParameterType.BOOLEAN:
             return value if isinstance(value, bool) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if expected is ParameterType.NUMBER:
         return value

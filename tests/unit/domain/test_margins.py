@@ -104,7 +104,11 @@ def test_the_list_price_of_the_route_without_our_markup(tmp_path: Path) -> None:
     [
         ("cost_per_call = 0.5", MediaRequest(kind=Kind.IMAGE, model="image", prompt="x", n=3), 500_000_000 * 3),
         ("cost_per_image = 700", MediaRequest(kind=Kind.IMAGE, model="image", prompt="x", n=3), 2100 * 10**9),
-        ("cost_per_second = 10", MediaRequest(kind=Kind.IMAGE, model="image", prompt="x", parameters={"seconds": 2.5}), 25 * 10**9),
+        (
+            "cost_per_second = 10",
+            MediaRequest(kind=Kind.IMAGE, model="image", prompt="x", parameters={"seconds": 2.5}),
+            25 * 10**9,
+        ),
     ],
 )
 def test_a_job(tmp_path: Path, cost: str, request_: MediaRequest, billionths: int) -> None:
