@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from hashlib import sha256
@@ -38,8 +38,9 @@ from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
-from activities.media import MediaActivities, Providers, Sniff
-from activities.ports import DeletingOutputs, Erasing, GivingPlans, Jobs, Maintaining, Pruning, Sweeping
+from activities.media import Files, MediaActivities, NoInputs, Providers
+from activities.outputs import Sniff
+from activities.ports import DeletingOutputs, Erasing, GivingPlans, Inputs, Jobs, Maintaining, Pruning, Sweeping
 from activities.purge import PurgeActivities
 from settings import Settings
 from storage.base import Storage
@@ -87,6 +88,7 @@ class Parts:
     outputs: DeletingOutputs
     plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
+    inputs: Inputs = field(default_factory=NoInputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class Shape:
 
 def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
-    media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff)
+    media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs))
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
     audit = AuditActivities(parts.auditor)

@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from domain.errors import (
+    ContentPolicyViolation,
     GatewayError,
     ServiceUnavailable,
     UpstreamBusy,
@@ -22,7 +23,12 @@ from domain.media import INTERNAL_ERROR
 JOB_ENDED = "job_ended"
 WORKER_STOPPING = "worker_stopping"
 INTERNAL, INTERNAL_SENTENCE = INTERNAL_ERROR.code, INTERNAL_ERROR.message
-PUBLIC = frozenset({INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_exceeded", "invalid_value"})
+PUBLIC = frozenset(
+    {
+        *(INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_exceeded", "invalid_value"),
+        ContentPolicyViolation.code,
+    }
+)
 """The codes that a job's error may have."""
 
 _EXPECTED = ApplicationErrorCategory.BENIGN
@@ -34,6 +40,7 @@ _AT_PROVIDER = {
     UpstreamTimeout.code: UpstreamTimeout(),
     UpstreamBusy.code: UpstreamBusy(),
     "invalid_value": UpstreamRefused(),
+    ContentPolicyViolation.code: ContentPolicyViolation(),
 }
 
 log = logging.getLogger(__name__)

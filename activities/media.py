@@ -1,8 +1,8 @@
 """A media job's dealings with its provider and our storage. Each step is safe to do twice and safe to do late."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -11,11 +11,20 @@ from temporalio import activity
 
 from activities import failures
 from activities.heartbeat import Beat, heartbeating, uninterrupted
+from activities.outputs import OutputStore, Sniff
 from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
-from activities.ports import Jobs
-from domain.errors import NotFound, UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, where
-from domain.media import Job, Kind, MediaRequest, Output, OutputFolder, State, object_key
-from providers.base import MediaProvider, OutputFile, Progress, Stage
+from activities.ports import Inputs, Jobs
+from domain.errors import (
+    NotFound,
+    RetentionDenied,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    where,
+)
+from domain.media import Job, MediaInput, MediaRequest, Output, State
+from providers.base import MediaProvider, MediaSubmission, Progress, Stage, Submitted
 from storage.base import Storage
 
 
@@ -27,14 +36,6 @@ class Providers(Protocol):
         `RetentionDenied` if it keeps more of the request than the request allows.
         """
 
-
-Sniff = Callable[[bytes], str | None]
-"""The content type of a file that begins with these bytes; None for what is not served."""
-
-FAMILIES = {Kind.IMAGE: "image/", Kind.VIDEO: "video/", Kind.SPEECH: "audio/"}
-EXTENSIONS = {"image/jpeg": "jpg", "audio/mpeg": "mp3", "audio/ogg": "ogg", "audio/mp4": "m4a"}
-RAW_AUDIO = "audio/pcm"
-"""Samples without a header: nothing in the bytes can confirm it, and no browser takes it for anything else."""
 
 MAX_SUBMIT_ATTEMPTS = 6
 """To a provider that is broken. One that is busy is asked until the deadline."""
@@ -57,17 +58,26 @@ class Limits:
     """How long a provider may take to say what became of a cancelled job; then it counts as not billed."""
 
 
+class NoInputs:
+    """Jobs without input files."""
+
+    async def of(self, _job_id: UUID) -> tuple[MediaInput, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the files of jobs are: the outputs that we store, and the inputs that a provider is sent."""
+
+    storage: Storage
+    sniff: Sniff
+    inputs: Inputs = field(default_factory=NoInputs)
+
+
 class MediaActivities:
-    def __init__(
-        self,
-        jobs: Jobs,
-        providers: Providers,
-        storage: Storage,
-        sniff: Sniff,
-        limits: Limits = Limits(),
-    ) -> None:
-        self._jobs, self._providers, self._storage = jobs, providers, storage
-        self._sniff = sniff
+    def __init__(self, jobs: Jobs, providers: Providers, files: Files, limits: Limits = Limits()) -> None:
+        self._jobs, self._providers, self._inputs = jobs, providers, files.inputs
+        self._outputs = OutputStore(files.storage, files.sniff)
         self._limits = limits
 
     @activity.defn
@@ -77,7 +87,8 @@ class MediaActivities:
         The intent is recorded before, the provider's id right after. A retry that finds an intent without an id is in
         doubt and looks for the job under our reference; only a provider whose `find` knows every submission
         (`find_is_complete`) is asked again when there is none. With any other the job fails and its credits go back:
-        at worst the operator pays for one job that nobody got, never for two.
+        at worst the operator pays for one job that nobody got, never for two. Outputs that come with the answer are
+        stored first, and recorded together with the id.
         """
         with failures.translated(give_up_after=MAX_SUBMIT_ATTEMPTS):
             async with heartbeating() as beat:
@@ -89,10 +100,13 @@ class MediaActivities:
         with failures.translated():
             async with heartbeating():
                 job = await self._running(watch.job_id)
+                if job.produced is not None:
+                    return PollResult(done=True)
                 progress = await self._look(job, min(watch.patience, self._limits.max_watch))
                 if progress.stage in (Stage.FAILED, Stage.CANCELLED):
                     raise failures.at_provider(progress.failure)
-                return PollResult(done=progress.stage is Stage.DONE, percent=progress.percent)
+                done = progress.stage is Stage.DONE
+                return PollResult(done=done, percent=progress.percent, queued=progress.queued)
 
     @activity.defn
     async def copy(self, ref: JobRef) -> Copied:
@@ -100,8 +114,11 @@ class MediaActivities:
         with failures.translated():
             async with heartbeating():
                 job = await self._running(ref.job_id)
+                if job.produced is not None:
+                    return Copied(outputs=job.produced)
+                provider, work = await self._at(job)
                 try:
-                    return await self._copied(job)
+                    return Copied(outputs=await self._outputs.keep(job, provider.fetch(work), self._limits))
                 finally:
                     await uninterrupted(self._delete_unserved(job))
 
@@ -111,6 +128,8 @@ class MediaActivities:
         with failures.translated():
             async with heartbeating():
                 job = await self._jobs.load(ref.job_id)
+                if job.produced is not None:
+                    return CancelResult(billed=True)
                 provider, work = self._provider(job), await self._work(job)
                 if work is None:
                     return CancelResult(billed=False)
@@ -135,33 +154,49 @@ class MediaActivities:
         job = await self._running(job_id)
         if job.provider_job_id is not None:
             return
-        request = await self._jobs.request(job_id)
-        provider, reference = self._providers(job.provider, request), str(job_id)
+        request, inputs = await self._jobs.request(job_id), await self._inputs.of(job_id)
+        provider, reference = self._provider(job), str(job_id)
         in_doubt = await self._jobs.intend_submit(job_id)
-        if in_doubt or provider.find_is_complete:  # Postgres may be a backup from before it was submitted
+        if in_doubt or provider.traits.find_is_complete:  # Postgres may be a backup from before it was submitted
             accepted = beat.last or await provider.find(reference)
             if accepted is not None:
                 await self._record(job, accepted)
                 return
-            if not provider.find_is_complete:
+            if not provider.traits.find_is_complete:
                 raise failures.submission_in_doubt()
         try:
+            accepted, produced = await self._accepted(job, MediaSubmission(request, reference, inputs), beat)
+            await self._record(job, accepted, produced)
+        finally:
+            await uninterrupted(self._delete_unserved(job))
+
+    async def _accepted(self, job: Job, submission: MediaSubmission, beat: Beat) -> tuple[str, Sequence[Output] | None]:
+        """Submit, and store what comes with the answer. Return the provider's id, and the outputs if there are any."""
+        try:
             async with asyncio.timeout(self._limits.submit_timeout.total_seconds()):
-                accepted = await provider.submit(request, reference)
+                submitted = await self._submitted(job, submission)
+                if submitted.files is not None:
+                    outputs = await self._outputs.keep(job, submitted.files, self._limits)
+                    return submitted.provider_job_id, outputs
         except TimeoutError:
             raise UpstreamTimeout from None
-        except UpstreamError as error:
-            if isinstance(error, UpstreamBusy | UpstreamRefused) or getattr(error, "not_accepted", False):
-                await self._jobs.forget_submit(job_id)
-            raise
-        beat.note(accepted)
-        await self._record(job, accepted)
+        beat.note(submitted.provider_job_id)
+        return submitted.provider_job_id, None
 
-    async def _record(self, job: Job, accepted: str) -> None:
+    async def _submitted(self, job: Job, submission: MediaSubmission) -> Submitted:
+        try:
+            # Here, after the search: the work of an earlier attempt is not lost when the provider's class is lowered.
+            return await self._providers(job.provider, submission.request).submit(submission)
+        except UpstreamError as error:
+            if isinstance(error, UpstreamBusy | UpstreamRefused | RetentionDenied) or error.not_accepted:
+                await self._jobs.forget_submit(job.id)
+            raise
+
+    async def _record(self, job: Job, accepted: str, produced: Sequence[Output] | None = None) -> None:
         """Store the provider's id. Only this attempt knows it for certain, so it retries when the database fails."""
         for pause in _RECORD_PAUSES:
             try:
-                recorded = await self._jobs.record_submitted(job.id, accepted)
+                recorded = await self._jobs.record_submitted(job.id, accepted, produced)
                 break
             except NotFound:  # a purge has erased the job meanwhile: nobody else knows that the provider has it
                 await self._provider(job).cancel(accepted)
@@ -171,7 +206,7 @@ class MediaActivities:
                 activity.logger.warning("provider's id not recorded yet: %s", where(error))
                 await asyncio.sleep(pause)
         else:
-            recorded = await self._jobs.record_submitted(job.id, accepted)
+            recorded = await self._jobs.record_submitted(job.id, accepted, produced)
         if recorded != accepted:  # another attempt got through as well: one of the two is enough
             activity.logger.error("a job was submitted twice; the second submission is cancelled")
             await self._provider(job).cancel(accepted)
@@ -202,17 +237,6 @@ class MediaActivities:
             yield
             pause = min(pause * 1.5, self._limits.max_pause)
 
-    async def _copied(self, job: Job) -> Copied:
-        provider, work = await self._at(job)
-        outputs: list[Output] = []
-        async for file in provider.fetch(work):
-            if len(outputs) == self._limits.max_outputs:
-                raise failures.unusable_output()
-            outputs.append(await self._keep(job, len(outputs), file))
-        if not outputs:
-            raise failures.unusable_output()
-        return Copied(outputs=tuple(outputs))
-
     async def _delete_unserved(self, job: Job) -> None:
         """Delete the job's objects if it has ended without outputs, or a purge has erased it.
 
@@ -223,32 +247,7 @@ class MediaActivities:
         except NotFound:
             state = State.CANCELLED
         if state.terminal and state is not State.SUCCEEDED:
-            await self._storage.delete_prefix(OutputFolder(job.account_id, job.id).prefix)
-
-    async def _keep(self, job: Job, index: int, file: OutputFile) -> Output:
-        first, chunks = await _peeked(file.chunks, self._limits.sniffed_bytes)
-        content_type = self._content_type(job.kind, file, first)
-        extension = file.extension if content_type == file.content_type else _extension(content_type)
-        key = object_key(job.account_id, job.id, index, extension)
-        stored = await self._storage.put(
-            key, chunks, content_type=content_type, max_bytes=self._limits.max_output_bytes
-        )
-        return Output(
-            object_key=key,
-            content_type=content_type,
-            bytes=stored.bytes,
-            width=file.width,
-            height=file.height,
-            duration=file.duration,
-        )
-
-    def _content_type(self, kind: Kind, file: OutputFile, first: bytes) -> str:
-        if kind is Kind.SPEECH and file.content_type == RAW_AUDIO and first:
-            return RAW_AUDIO
-        content_type = self._sniff(first)
-        if content_type is None or not content_type.startswith(FAMILIES[kind]):
-            raise failures.unusable_output()
-        return content_type
+            await self._outputs.delete(job)
 
     async def _running(self, job_id: UUID) -> Job:
         job = await self._jobs.load(job_id)
@@ -273,24 +272,3 @@ class MediaActivities:
             return job.provider_job_id
         provider_job_id = await self._provider(job).find(str(job.id))
         return provider_job_id and await self._jobs.record_submitted(job.id, provider_job_id)
-
-
-def _extension(content_type: str) -> str:
-    return EXTENSIONS.get(content_type, content_type.rpartition("/")[2])
-
-
-async def _peeked(chunks: AsyncIterator[bytes], enough: int) -> tuple[bytes, AsyncIterator[bytes]]:
-    """The first bytes, and the whole again."""
-    first = b""
-    async for chunk in chunks:
-        first += chunk
-        if len(first) >= enough:
-            break
-
-    async def whole() -> AsyncIterator[bytes]:
-        if first:
-            yield first
-        async for chunk in chunks:
-            yield chunk
-
-    return first, whole()

@@ -54,6 +54,8 @@ class PollResult(Payload):
 
     done: bool
     percent: int | None = None
+    queued: bool = False
+    """The provider has not begun with it."""
 
 
 class CancelResult(Payload):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from domain.media import Job, JobError, MediaRequest, Output, State
+from domain.media import Job, JobError, MediaInput, MediaRequest, Output, State
 
 
 class Maintaining(Protocol):
@@ -87,6 +87,13 @@ class GivingPlans(Protocol):
         """Take what accounts owe of payments that went back, as far as they have it. How many accounts paid."""
 
 
+class Inputs(Protocol):
+    """The input files of media jobs."""
+
+    async def of(self, job_id: UUID) -> tuple[MediaInput, ...]:
+        """Return them unsealed, in their order. None once the job has ended."""
+
+
 class Jobs(Protocol):
     """Media jobs in Postgres. Every method is one transaction, safe to do twice and safe to do late."""
 
@@ -105,8 +112,10 @@ class Jobs(Protocol):
     async def forget_submit(self, job_id: UUID) -> None:
         """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
 
-    async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
-        """Record the provider's id. The first one written wins and is returned."""
+    async def record_submitted(
+        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
+    ) -> str:
+        """Record the provider's id, and the outputs if they came with it. The first id wins and is returned."""
 
     async def record_progress(self, job_id: UUID, percent: int) -> None: ...
 

@@ -334,7 +334,7 @@ BEGIN
                             AND t.created_at >= _horizon)
             AND NOT EXISTS (SELECT FROM media_jobs j WHERE j.id = h.id AND (j.id <> ALL(jobs)
                 OR j.outputs_deleted_at IS NULL AND (j.state NOT IN ('failed', 'cancelled')
-                                                     OR j.provider_job_id IS NOT NULL)))
+                                                     OR j.submit_intended_at IS NOT NULL)))
         RETURNING h.id, h.closed_by
     )
     SELECT coalesce(array_agg(id), '{}'), count(*) FILTER (WHERE closed_by = 'sweeper') INTO gone, swept_ FROM deleted;

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, text
@@ -154,10 +155,14 @@ class MediaJobs:
                 row.submit_intended_at = None
                 session.add(row)
 
-    async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
+    async def record_submitted(
+        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
+    ) -> str:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
-            row.provider_job_id = row.provider_job_id or provider_job_id
+            if row.provider_job_id is None:
+                row.provider_job_id = provider_job_id
+                row.produced = None if produced is None else _plain(produced)
             row.submit_intended_at = row.submit_intended_at or datetime.now(UTC)  # lost, if the database was restored
             session.add(row)
             return row.provider_job_id
@@ -177,7 +182,7 @@ class MediaJobs:
                 cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
                 paid = Settle(job_id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost)
                 await _ask(session, paid)
-                row.outputs = [output.model_dump(mode="json") for output in outputs]
+                row.outputs = _plain(outputs)
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)
                 row.expires_at = datetime.now(UTC) + self._output_lifetime
@@ -252,6 +257,10 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
 async def _is_erased(session: AsyncSession, row: MediaJobRow) -> bool:
     """Tell whether a purge erases the job: from its beginning on, nobody finds it."""
     return row.epoch < await accounts.epoch(session, row.account_id)
+
+
+def _plain(outputs: Sequence[Output]) -> list[dict[str, Any]]:
+    return [output.model_dump(mode="json") for output in outputs]
 
 
 def _aad(job_id: UUID) -> str:

@@ -18,6 +18,8 @@ NOT jsonb_path_exists(outputs, '$[*].object_key ? (!(@ starts with $folder))', j
 """.strip()
 """A check that all outputs of a job are in the folder of its account and its id."""
 
+OWN_PRODUCED = OWN_OUTPUTS.replace("outputs", "produced", 1)
+
 
 class MediaJobRow(SQLModel, table=True):
     """A media job. Its id is also the id of its hold. The prompt is not here: see `job_inputs`."""
@@ -38,7 +40,7 @@ class MediaJobRow(SQLModel, table=True):
             "ix_media_jobs_leftover",
             "finished_at",
             postgresql_where=text(
-                "outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND provider_job_id IS NOT NULL"
+                "outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND submit_intended_at IS NOT NULL"
             ),
         ),
         Index(
@@ -47,6 +49,7 @@ class MediaJobRow(SQLModel, table=True):
             postgresql_where=text("state IN ('queued', 'running') AND cancel_requested_at IS NOT NULL"),
         ),
         CheckConstraint(OWN_OUTPUTS, name="own_outputs"),
+        CheckConstraint(OWN_PRODUCED, name="own_produced"),
     )
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
@@ -59,6 +62,10 @@ class MediaJobRow(SQLModel, table=True):
     credits_refunded: int = Field(default=0, sa_column=money(0))
     submit_intended_at: datetime | None = Field(default=None, sa_column=time())
     provider_job_id: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    produced: list[dict[str, Any]] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True), repr=False
+    )
+    """Outputs that came with the provider's answer to the submission. Recorded together with its id."""
     error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True), nullable=True))
     outputs: list[dict[str, Any]] = Field(
         default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")), repr=False

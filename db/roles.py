@@ -31,8 +31,8 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "usage_days": (*("calls", "input_tokens", "output_tokens", "credits", "provider_cost", "costed", "meters"),),
         "idempotency": ("fingerprint", "hold_id", "sealed", "created_at", "expires_at", "epoch"),
         "media_jobs": (
-            *("state", "progress", "credits_refunded", "submit_intended_at", "provider_job_id", "error", "outputs"),
-            *("started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
+            *("state", "progress", "credits_refunded", "submit_intended_at", "provider_job_id", "produced", "error"),
+            *("outputs", "started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
             *("phase", "cancel_requested_at", "cancel_sent_at"),
         ),
         "storage_scans": ("position", "finished_at"),

@@ -13,7 +13,7 @@ from db.engine import Database
 from domain.media import COPY_GRACE, OutputFolder
 
 NOT_DELETED = """(j.outputs_deleted_at IS NULL
-    AND (j.state = 'succeeded' OR (j.state IN ('failed', 'cancelled') AND j.provider_job_id IS NOT NULL)))"""
+    AND (j.state = 'succeeded' OR (j.state IN ('failed', 'cancelled') AND j.submit_intended_at IS NOT NULL)))"""
 """Files of the ended job `j` may be in storage. A job that never was at a provider has none."""
 
 # The clock of the database decides.
@@ -23,7 +23,7 @@ WHERE outputs_deleted_at IS NULL AND state = 'succeeded' AND (expires_at <= now(
     AND (outputs_retry_at IS NULL OR outputs_retry_at <= now())
 UNION ALL
 SELECT account_id, id FROM media_jobs
-WHERE outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND provider_job_id IS NOT NULL
+WHERE outputs_deleted_at IS NULL AND state IN ('failed', 'cancelled') AND submit_intended_at IS NOT NULL
     AND finished_at <= now() - :grace AND (outputs_retry_at IS NULL OR outputs_retry_at <= now())
 LIMIT :batch
 """

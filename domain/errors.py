@@ -31,7 +31,8 @@ GatewayError
 │   ├── RetentionDenied           provider keeps a call that it must not keep
 │   ├── UpstreamBusy              provider said: later
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
-│       └── OutputTooLarge
+│       ├── OutputTooLarge
+│       └── ContentPolicyViolation
 ├── LinkInvalid                   a signed link that has expired, or that we did not sign
 ├── ServiceUnavailable            our database or Temporal is away
 └── AmountTooLarge
@@ -263,6 +264,8 @@ class UpstreamError(GatewayError):
     retryable = True
     status: int | None = None
     """The HTTP status of the provider's answer. None: it gave none, or is not known to have."""
+    not_accepted = False
+    """Whether it is certain that the provider did not take the work on, so that it may be submitted again."""
     unreached = False
     """Whether no connection was made: nothing of the request was sent, so that it cannot be to blame."""
     blames_key = False
@@ -303,6 +306,12 @@ class UpstreamRefused(UpstreamError):
 
 class OutputTooLarge(UpstreamRefused):
     """What the provider made is larger than this server stores."""
+
+
+class ContentPolicyViolation(UpstreamRefused):
+    """The provider's content policy does not allow this input, or what would be made of it."""
+
+    code = "content_policy_violation"
 
 
 class LinkInvalid(GatewayError):

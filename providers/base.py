@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from domain.errors import GatewayError
-from domain.media import MediaRequest
+from domain.media import MediaInput, MediaRequest
 from domain.meters import DEFAULT_SEARCHES
 from domain.pricing import Usage
 from domain.records import record
@@ -28,6 +28,8 @@ class Progress:
     percent: int | None = None
     failure: str | None = None
     """One of our own error codes when `stage` is FAILED; the provider's text stays in the adapter."""
+    queued: bool = False
+    """The provider has the job and has not begun with it."""
 
 
 @record
@@ -42,15 +44,51 @@ class OutputFile:
     duration: float | None = None
 
 
+@record
+class MediaTraits:
+    """What an adapter of media can do. They may depend on its entry in the catalog."""
+
+    synchronous: bool = False
+    """Every answer to `submit` has the output in it. `poll` and `fetch` are then never called."""
+    find_is_complete: bool = False
+    """`find` knows every accepted submission. Only then is a submission in doubt made again."""
+    cancels: bool = False
+    """The provider can be asked to stop."""
+    tells_percent: bool = False
+
+
+@record
+class MediaSubmission:
+    """A job to submit."""
+
+    request: MediaRequest
+    reference: str
+    """Ours, the same for each attempt: sent where the vendor takes one. It says nothing about the caller."""
+    inputs: tuple[MediaInput, ...] = ()
+
+
+@record
+class Submitted:
+    """The provider has accepted a job."""
+
+    provider_job_id: str
+    """What the adapter needs to poll, fetch and cancel. Unique per job; no secret and no text of the caller."""
+    files: AsyncIterator[OutputFile] | None = None
+    """The output, if it came with the answer. It is read once, at once, and is all that the provider makes."""
+
+
 class MediaProvider(Protocol):
-    """A provider of media jobs. It raises `domain.errors.Upstream*` only, without any text of the vendor."""
+    """A provider of media jobs. Its errors are `domain.errors.Upstream*` or their subclasses, without a vendor's text.
+
+    The error of `submit` decides whether the job may be submitted again. Certainly not accepted:
+    `UpstreamBusy`, `UpstreamRefused`, and an error whose `not_accepted` is true. Any other is a doubt.
+    """
 
     @property
-    def find_is_complete(self) -> bool:
-        """Tell whether `find` knows every accepted submission. Only then is a submission in doubt made again."""
+    def traits(self) -> MediaTraits: ...
 
-    async def submit(self, request: MediaRequest, reference: str) -> str:
-        """Start the work and return the provider's id of it. Not idempotent unless the provider is."""
+    async def submit(self, submission: MediaSubmission) -> Submitted:
+        """Start the work. Not idempotent unless the provider is."""
 
     async def find(self, reference: str) -> str | None:
         """Return the id of work that was submitted under `reference`, or None if there is none or it is not known."""
@@ -58,10 +96,13 @@ class MediaProvider(Protocol):
     async def poll(self, provider_job_id: str) -> Progress: ...
 
     def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
-        """Yield the finished files in order."""
+        """Yield the finished files in order. Fewer than were ordered: only those are charged."""
 
     async def cancel(self, provider_job_id: str) -> Progress:
-        """Ask the provider to stop, and return the state that it reports: that decides whether the job is charged."""
+        """Ask the provider to stop, and return the state that it reports: that decides whether the job is charged.
+
+        An adapter that cannot cancel returns what `poll` does.
+        """
 
     async def discard(self, provider_job_id: str) -> None:
         """Delete the output at the provider, after it was copied or given up. Idempotent, also when called late."""

@@ -127,7 +127,8 @@ class MediaWorkflow:
             if standing.done:
                 return
             percent = "" if standing.percent is None else f", {standing.percent} %"
-            self._show(f"Polling provider {self._begun_job.provider}{percent}")
+            queued = ", in its queue" if standing.queued else ""
+            self._show(f"Polling provider {self._begun_job.provider}{queued}{percent}")
             await workflow.sleep(min(pause, self._left()))
             watch, pause = Watch(job_id=self._ref.job_id), min(pause * 1.5, MAX_POLL_PAUSE)
 

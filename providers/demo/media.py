@@ -8,8 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from domain.errors import UpstreamError, UpstreamRefused
-from domain.media import MediaRequest
-from providers.base import OutputFile, Progress, Stage
+from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
 from providers.demo import order
 from providers.demo.order import Order
 from providers.demo.spool import File, Outcome, Spool, Submission
@@ -29,7 +28,7 @@ class DemoMedia:
     Like most remote providers, it is not idempotent: each submission is a new job with a random id.
     """
 
-    find_is_complete = True
+    traits = MediaTraits(find_is_complete=True, cancels=True, tells_percent=True)
     """A submission exists once its folder is renamed, and `find` sees it from then on: not found is not submitted."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:
@@ -37,7 +36,8 @@ class DemoMedia:
         self._clock = clock
         self._renderers = asyncio.Semaphore(RENDERERS)
 
-    async def submit(self, request: MediaRequest, reference: str) -> str:
+    async def submit(self, given: MediaSubmission) -> Submitted:
+        request = given.request
         ordered = order.read(request)
         async with self._renderers:
             with self.spool.draft() as draft:
@@ -45,7 +45,7 @@ class DemoMedia:
                 now = self._clock()
                 submission = Submission(
                     id=uuid4().hex,
-                    reference=reference,
+                    reference=given.reference,
                     kind=request.kind,
                     model=request.model,
                     submitted_at=now,
@@ -54,7 +54,7 @@ class DemoMedia:
                     files=files,
                 )
                 await asyncio.to_thread(self.spool.publish, draft, submission)
-        return submission.id
+        return Submitted(submission.id)
 
     async def find(self, reference: str) -> str | None:
         known = await asyncio.to_thread(self.spool.submissions, reference)

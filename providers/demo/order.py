@@ -18,6 +18,7 @@ MAX_VIDEO_PIXELS = 1920 * 1088
 MAX_VIDEO_SECONDS = 60.0
 MAX_TEXT_CHARACTERS = 4096
 
+_MAKES = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.SPEECH})
 _DEFAULT_SIZE = {Kind.IMAGE: (1024, 1024), Kind.VIDEO: (640, 360)}
 
 
@@ -41,7 +42,7 @@ class Order:
 def read(request: MediaRequest) -> Order:
     """Check the request. Raises `UpstreamRefused`, which names the field, for one that cannot be rendered."""
     name, _, manner = request.model.partition("-")
-    _require(name == request.kind and manner in ("", "fail", "slow"), "model")
+    _require(request.kind in _MAKES and name == request.kind and manner in ("", "fail", "slow"), "model")
     slow = manner == "slow"
     prompt = pace.without_directive(request.prompt) if slow else request.prompt
     wait = pace.seconds(request.prompt, SLOW) if slow else READY_AFTER[request.kind]

@@ -21,6 +21,8 @@ async def render(order: Order, folder: Path) -> tuple[File, ...]:
             return (await _video(order, folder),)
         case Kind.SPEECH:
             return (await _speech(order, folder),)
+        case Kind.TRANSCRIPTION:
+            raise ValueError("no order is a transcription")
 
 
 async def _image(order: Order, folder: Path, index: int) -> File:

@@ -7,8 +7,6 @@ from typing import Any, cast
 import openai
 import pytest
 from anthropic import Anthropic
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google import genai
 from google.genai import errors, types
 from google.oauth2 import service_account
@@ -18,6 +16,7 @@ from bench.chaos.receipts import faults
 from dev.postgres import EmbeddedPostgres
 from tests.support.account_client import AccountClient
 from tests.support.doubles.gemini_server import ANSWER, ANSWERS, BREAKS, FAULTS, KEY, LARGE, SIGNATURE, GeminiServer
+from tests.support.key_files import key_file
 from tests.support.own_stack import own_stack
 from tests.support.stack import Stack
 
@@ -31,14 +30,6 @@ AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 PLAIN = 300 + 300
 """1,000 tokens in; 150 and 50 of thoughts out."""
-
-
-def key_file(url: str) -> dict[str, str]:
-    key = rsa.generate_private_key(65537, 2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    known = {"type": "service_account", "project_id": "of-the-key", "private_key_id": "k", "private_key": key.decode()}
-    return known | {"client_email": "me@of-the-key.test", "token_uri": f"{url}/token"}
 
 
 def entry(name: str, route: str) -> str:

@@ -137,7 +137,7 @@ class Hospital:
             model=f"demo-{model}",
             provider="demo",
             price=FlatTerms(PRICE, "v1"),
-            request=MediaRequest(kind=Kind.IMAGE, model=model, prompt=prompt, width=64, height=64),
+            request=MediaRequest(kind=Kind.IMAGE, model=model, prompt=prompt, parameters={"size": "64x64"}),
         )
         return (await self.wired.jobs.accept(order)).job
 

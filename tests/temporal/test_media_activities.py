@@ -29,15 +29,29 @@ async def test_the_intent_comes_before_and_the_id_right_after(bench: Bench) -> N
     assert bench.job.provider_job_id == bench.work
 
 
-async def test_a_provider_that_keeps_more_by_now_gets_nothing(bench: Bench) -> None:
-    def denied(_name: str, request: MediaRequest | None = None, /) -> MediaProvider:
-        assert request is not None
-        raise RetentionDenied
+def _keeps_more(bench: Bench) -> None:
+    def providers(_name: str, request: MediaRequest | None = None, /) -> MediaProvider:
+        if request is not None:
+            raise RetentionDenied
+        return bench.provider
 
-    bench.does._providers = denied
+    bench.does._providers = providers
+
+
+async def test_a_provider_that_keeps_more_by_now_gets_nothing(bench: Bench) -> None:
+    _keeps_more(bench)
     failure = await bench.fails(bench.does.submit)
     assert (failure.type, failure.non_retryable) == ("upstream_error", True)
-    assert bench.script.calls == ["jobs.request"]
+    assert bench.provider.submitted == []
+    assert not bench.fakes.jobs.rows[bench.ref.job_id].intended
+
+
+async def test_a_submission_in_doubt_is_searched_where_more_is_kept_by_now(bench: Bench) -> None:
+    bench.script.fail("provider.submitted", UpstreamError())
+    await bench.fails(bench.does.submit)
+    _keeps_more(bench)
+    await bench.run(bench.does.submit)
+    assert bench.job.provider_job_id == bench.work
 
 
 async def test_what_is_submitted_is_not_submitted_again(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """One running job and the activities to try on it, without any server."""
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.media import Limits, MediaActivities
+from activities.media import Files, Limits, MediaActivities
 from activities.payloads import JobRef
 from domain.media import Job, Kind, State
 from tests.support.temporal.fakes import QUICK, Fakes, sniff
@@ -22,7 +23,8 @@ class Bench:
         self.ref = JobRef(job_id=self.fakes.accepted(kind=kind).id)
         self.fakes.jobs.update(self.ref.job_id, state=State.RUNNING)
         self.work = f"work-of-{self.ref.job_id}"
-        self.does = MediaActivities(self.fakes.jobs, lambda *_: self.provider, self.fakes.storage, sniff, limits)
+        files = Files(self.fakes.storage, sniff, self.fakes.inputs)
+        self.does = MediaActivities(self.fakes.jobs, lambda *_: self.provider, files, limits)
         self.environment = ActivityEnvironment()
         self.attempt(1)
 
@@ -40,6 +42,9 @@ class Bench:
 
     async def run(self, activity: Callable[..., Any], payload: object = None) -> Any:
         return await self.environment.run(activity, payload or self.ref)
+
+    def begin(self, activity: Callable[..., Any]) -> asyncio.Task[Any]:
+        return asyncio.create_task(self.run(activity))
 
     async def fails(self, activity: Callable[..., Any], payload: object = None) -> ApplicationError:
         with pytest.raises(ApplicationError) as failure:

@@ -12,7 +12,7 @@ import sys
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.media import MediaActivities
+from activities.media import Files, MediaActivities
 from activities.payloads import JobRef
 from domain.media import State
 from temporal.failpoints import Failpoints
@@ -44,7 +44,7 @@ async def submit_and_copy(failpoint: str, script: Script) -> None:
     ref = JobRef(job_id=fakes.accepted().id)
     fakes.jobs.update(ref.job_id, state=State.RUNNING)
     parts = with_failpoint(parts_of(fakes), failpoint)
-    media = MediaActivities(parts.jobs, parts.providers, parts.storage, parts.sniff, QUICK)
+    media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs), QUICK)
     interceptor = Failpoints(failpoint).intercept_activity(_Innermost())
     for activity in (media.submit, media.copy):
         environment = ActivityEnvironment()

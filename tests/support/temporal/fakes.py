@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 from activities.media import Limits
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
-from domain.media import Job, JobError, JobKey, Kind, MediaRequest, Output, State, may_become
+from domain.media import Job, JobError, JobKey, Kind, MediaInput, MediaRequest, Output, State, may_become
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
-from providers.base import OutputFile, Progress, Stage
+from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
 from storage.base import Listed, Stored
 from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
 from tests.support.temporal.fake_purge import FakeErasing
@@ -81,10 +81,14 @@ class FakeJobs:
         row = self._row(job_id)
         row.intended = row.job.provider_job_id is not None
 
-    async def record_submitted(self, job_id: UUID, provider_job_id: str) -> str:
+    async def record_submitted(
+        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
+    ) -> str:
         await self._script.at("jobs.record_submitted")
         row = self._row(job_id)
-        self._change(row, provider_job_id=row.job.provider_job_id or provider_job_id)
+        if row.job.provider_job_id is None:
+            made = None if produced is None else tuple(produced)
+            self._change(row, provider_job_id=provider_job_id, produced=made)
         return row.job.provider_job_id or ""
 
     async def record_progress(self, job_id: UUID, percent: int) -> None:
@@ -156,6 +160,8 @@ class FakeProvider:
     def __init__(self, script: Script) -> None:
         self._script = script
         self.find_is_complete = True
+        self.synchronous = False
+        """Its output comes with the answer to the submission, and it knows nothing afterwards."""
         self.stages: list[Progress] = [Progress(Stage.DONE, 100)]
         self.at_cancel: Progress | None = Progress(Stage.CANCELLED)
         """What becomes of cancelled work; None: it goes on as if nothing had been said."""
@@ -163,14 +169,22 @@ class FakeProvider:
         """What it says to that at once, where it is not the same."""
         self.files: list[bytes | OutputFile] = [PNG]
         self.submitted: list[str] = []
+        self.inputs: list[tuple[MediaInput, ...]] = []
         self.cancelled: list[str] = []
         self.discarded: list[str] = []
 
-    async def submit(self, request: MediaRequest, reference: str) -> str:
+    @property
+    def traits(self) -> MediaTraits:
+        return MediaTraits(synchronous=self.synchronous, find_is_complete=self.find_is_complete, cancels=True)
+
+    async def submit(self, submission: MediaSubmission) -> Submitted:
+        reference = submission.reference
         await self._script.at("provider.submit")
         self.submitted.append(reference)
+        self.inputs.append(submission.inputs)
         await self._script.at("provider.submitted")
-        return f"work-of-{reference}"
+        work = f"work-of-{reference}"
+        return Submitted(work, self.fetch(work) if self.synchronous else None)
 
     async def find(self, reference: str) -> str | None:
         await self._script.at("provider.find")
@@ -199,6 +213,14 @@ class FakeProvider:
     async def discard(self, provider_job_id: str) -> None:
         await self._script.at("provider.discard")
         self.discarded.append(provider_job_id)
+
+
+class FakeInputs:
+    def __init__(self) -> None:
+        self.files: dict[UUID, tuple[MediaInput, ...]] = {}
+
+    async def of(self, job_id: UUID) -> tuple[MediaInput, ...]:
+        return self.files.get(job_id, ())
 
 
 class FakeStorage:
@@ -265,6 +287,7 @@ class Fakes:
     def __post_init__(self) -> None:
         self.jobs = FakeJobs(self.script)
         self.provider = FakeProvider(self.script)
+        self.inputs = FakeInputs()
         self.storage = FakeStorage(self.script)
         self.auditor = FakeAuditor(self.script)
         self.holds = FakeHolds(self.script)

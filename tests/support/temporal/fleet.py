@@ -15,7 +15,7 @@ from activities.audit import AuditActivities
 from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
-from activities.media import MediaActivities
+from activities.media import Files, MediaActivities
 from activities.payloads import MediaResult
 from activities.purge import PurgeActivities
 from domain.ids import workflow_id
@@ -60,6 +60,7 @@ def parts_of(fakes: Fakes) -> Parts:
         fakes.outputs,
         fakes.plans,
         lambda _histories: fakes.erasing,
+        fakes.inputs,
     )
 
 
@@ -77,7 +78,7 @@ async def _worker(client: Client, queue: str, **does: Any) -> AsyncIterator[None
 
 
 def _activities(fakes: Fakes) -> list[Callable[..., Any]]:
-    media = MediaActivities(fakes.jobs, lambda *_: fakes.provider, fakes.storage, sniff, QUICK)
+    media = MediaActivities(fakes.jobs, lambda *_: fakes.provider, Files(fakes.storage, sniff, fakes.inputs), QUICK)
     return [media.submit, media.poll, media.copy, media.cancel, media.discard]
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from domain.errors import UpstreamError, UpstreamRefused
 from domain.media import Kind, MediaRequest
-from providers.base import OutputFile, Progress, Stage
+from providers.base import MediaSubmission, OutputFile, Progress, Stage
 from providers.demo.media import DemoMedia
 from providers.demo.voices import FORMATS, VOICES
 
@@ -69,8 +69,12 @@ async def read(files: AsyncIterator[OutputFile]) -> list[tuple[OutputFile, bytes
     return [(each, b"".join([chunk async for chunk in each.chunks])) async for each in files]
 
 
+async def submit(demo: DemoMedia, request: MediaRequest, reference: str) -> str:
+    return (await demo.submit(MediaSubmission(request, reference))).provider_job_id
+
+
 async def finished(demo: DemoMedia, clock: Clock, request: MediaRequest) -> list[tuple[OutputFile, bytes]]:
-    job = await demo.submit(request, "some-job")
+    job = await submit(demo, request, "some-job")
     clock.advance(5)
     assert await demo.poll(job) == Progress(Stage.DONE, percent=100)
     return await read(demo.fetch(job))
@@ -196,7 +200,7 @@ async def test_speed_makes_it_shorter_and_longer(demo: DemoMedia, clock: Clock) 
 @pytest.mark.parametrize("request_of", [image, video, speech])
 async def test_a_failing_model_accepts_runs_and_then_fails(demo: DemoMedia, clock: Clock, request_of: Any) -> None:
     request = request_of()
-    job = await demo.submit(request.model_copy(update={"model": f"{request.model}-fail"}), "some-job")
+    job = await submit(demo, request.model_copy(update={"model": f"{request.model}-fail"}), "some-job")
 
     assert (await demo.poll(job)).stage is Stage.RUNNING
     clock.advance(5)
@@ -211,7 +215,7 @@ async def test_a_failing_model_accepts_runs_and_then_fails(demo: DemoMedia, cloc
 async def test_a_slow_model_takes_as_long_as_it_is_told(
     demo: DemoMedia, clock: Clock, prompt: str, seconds: float
 ) -> None:
-    job = await demo.submit(image(model="image-slow", prompt=prompt), "some-job")
+    job = await submit(demo, image(model="image-slow", prompt=prompt), "some-job")
 
     assert await demo.poll(job) == Progress(Stage.RUNNING, percent=0)
     clock.advance(seconds / 2)
@@ -225,7 +229,7 @@ async def test_a_slow_model_takes_as_long_as_it_is_told(
 
 
 async def test_a_running_job_can_be_cancelled_for_good(demo: DemoMedia, clock: Clock) -> None:
-    job = await demo.submit(image(model="image-slow"), "some-job")
+    job = await submit(demo, image(model="image-slow"), "some-job")
     assert await demo.cancel(job) == Progress(Stage.CANCELLED)
     clock.advance(1000)
     assert await demo.poll(job) == Progress(Stage.CANCELLED)
@@ -235,7 +239,7 @@ async def test_a_running_job_can_be_cancelled_for_good(demo: DemoMedia, clock: C
 
 
 async def test_a_finished_job_stays_done_when_it_is_cancelled(demo: DemoMedia, clock: Clock) -> None:
-    job = await demo.submit(image(), "some-job")
+    job = await submit(demo, image(), "some-job")
     clock.advance(1)
     assert await demo.cancel(job) == Progress(Stage.DONE, percent=100)
     assert len(await read(demo.fetch(job))) == 1
@@ -244,7 +248,7 @@ async def test_a_finished_job_stays_done_when_it_is_cancelled(demo: DemoMedia, c
 async def test_discarding_removes_the_output_and_keeps_the_record(
     demo: DemoMedia, clock: Clock, tmp_path: Path
 ) -> None:
-    job = await demo.submit(image(), "some-job")
+    job = await submit(demo, image(), "some-job")
     clock.advance(1)
     for _ in range(2):
         await demo.discard(job)
@@ -260,7 +264,7 @@ async def test_submissions_are_new_jobs_and_can_be_counted(demo: DemoMedia, cloc
     assert await demo.find("twice") is None
     jobs = []
     for reference in ("twice", "once", "twice"):
-        jobs.append(await demo.submit(image(), reference))
+        jobs.append(await submit(demo, image(), reference))
         clock.advance(1)
 
     assert len(set(jobs)) == 3
@@ -272,7 +276,9 @@ async def test_submissions_are_new_jobs_and_can_be_counted(demo: DemoMedia, cloc
 
 async def test_workers_share_one_folder(demo: DemoMedia, clock: Clock, tmp_path: Path) -> None:
     other = DemoMedia(tmp_path / "demo", clock=clock)
-    jobs = await asyncio.gather(*(worker.submit(image(model="image-slow"), "some-job") for worker in (demo, other) * 3))
+    jobs = await asyncio.gather(
+        *(submit(worker, image(model="image-slow"), "some-job") for worker in (demo, other) * 3)
+    )
 
     assert len(other.spool.submissions("some-job")) == 6
     results = await asyncio.gather(*(worker.cancel(jobs[0]) for worker in (demo, other) * 3))
@@ -285,8 +291,10 @@ async def test_a_worker_killed_while_it_renders_has_submitted_nothing(demo: Demo
         "import asyncio, pathlib\n"
         "from domain.media import Kind, MediaRequest\n"
         "from providers.demo.media import DemoMedia\n"
-        "request = MediaRequest(kind=Kind.VIDEO, model='video', prompt='a fox', seconds=20)\n"
-        f"asyncio.run(DemoMedia(pathlib.Path({str(tmp_path / 'demo')!r})).submit(request, 'some-job'))\n"
+        "from providers.base import MediaSubmission\n"
+        "request = MediaRequest(kind=Kind.VIDEO, model='video', prompt='a fox', parameters={'seconds': 20})\n"
+        f"demo = DemoMedia(pathlib.Path({str(tmp_path / 'demo')!r}))\n"
+        "asyncio.run(demo.submit(MediaSubmission(request, 'some-job')))\n"
     )
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", script, cwd=ROOT)
     try:
@@ -302,23 +310,23 @@ async def test_a_worker_killed_while_it_renders_has_submitted_nothing(demo: Demo
 
 
 async def test_what_killed_workers_left_is_swept_and_what_runs_is_not(demo: DemoMedia, tmp_path: Path) -> None:
-    await demo.submit(image(), "some-job")
+    await submit(demo, image(), "some-job")
     old, new = tmp_path / "demo/drafts/old", tmp_path / "demo/drafts/new"
     for draft in (old, new):
         draft.mkdir()
         (draft / "0.mp4").write_bytes(b"half")
     os.utime(old, (0, 0))
 
-    await demo.submit(image(), "some-job")
+    await submit(demo, image(), "some-job")
     assert [left.name for left in (tmp_path / "demo/drafts").iterdir()] == ["new"]
 
 
 async def test_no_word_of_a_prompt_reaches_the_disk(demo: DemoMedia, tmp_path: Path) -> None:
     sentinel = "quokka-4711"
     for request in (image(), video(), speech(response_format="wav"), speech(), image(model="image-slow")):
-        await demo.submit(request.model_copy(update={"prompt": f"{sentinel} says {sentinel} [seconds=9]"}), "some-job")
+        await submit(demo, request.model_copy(update={"prompt": f"{sentinel} says {sentinel} [seconds=9]"}), "some-job")
     failing = image(model="image-fail", prompt=sentinel)
-    await demo.cancel(await demo.submit(failing, "some-job"))
+    await demo.cancel(await submit(demo, failing, "some-job"))
 
     files = files_in(tmp_path)
     assert len(files) > 10
@@ -351,7 +359,7 @@ async def test_no_word_of_a_prompt_reaches_the_disk(demo: DemoMedia, tmp_path: P
 )
 async def test_nonsense_is_refused_and_not_submitted(demo: DemoMedia, request_: MediaRequest) -> None:
     with pytest.raises(UpstreamRefused) as refused:
-        await demo.submit(request_, "some-job")
+        await submit(demo, request_, "some-job")
     assert not refused.value.retryable
     assert demo.spool.submissions() == []
 
@@ -369,8 +377,9 @@ def test_without_its_encoders_the_demo_says_what_is_missing(tmp_path: Path) -> N
         "sys.modules |= dict.fromkeys(('PIL', 'av', 'espeakng_loader'))\n"
         "from domain.media import Kind, MediaRequest\n"
         "from providers.demo import chat, media\n"
+        "from providers.base import MediaSubmission\n"
         "request = MediaRequest(kind=Kind.IMAGE, model='image', prompt='a fox')\n"
-        f"asyncio.run(media.DemoMedia(pathlib.Path({str(tmp_path)!r})).submit(request, 'some-job'))\n"
+        f"asyncio.run(media.DemoMedia(pathlib.Path({str(tmp_path)!r})).submit(MediaSubmission(request, 'some-job')))\n"
     )
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.stderr.strip().splitlines()[-1].startswith("domain.errors.UpstreamRefused: The demo models need")
