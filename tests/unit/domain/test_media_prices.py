@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from catalog.media_parameters import default_schema
 from domain import media_orders
-from domain.catalog import Modality, Model, Prices
+from domain.catalog import InputModality, Modality, Model, Prices
 from domain.errors import RequestInvalid
 from domain.media import Kind, MediaRequest
 from domain.media_orders import InputCounts
@@ -30,7 +30,7 @@ def model(prices: Prices, modality: Modality = Modality.IMAGE) -> Model:
         name="m",
         description="",
         modality=modality,
-        input_modalities=("text",),
+        input_modalities=(InputModality.TEXT,),
         context_window=None,
         max_output_tokens=None,
         prices=prices,

@@ -1,6 +1,7 @@
 """A media model's schema as it is published, and as it is enforced, are one: whatever a request has."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,9 @@ from jsonschema import Draft202012Validator
 from catalog.media_parameters import MAX_OUTPUTS, STANDARD, default_schema
 from domain.catalog import Modality
 from domain.errors import RequestInvalid
-from domain.media_schema import PRICED, Input, MediaSchema, Parameter, ParameterType
+from domain.media_schema import PRICED, Input, MediaSchema, Parameter, ParameterType, Scalar
 
-CHOICES = {
+CHOICES: Mapping[ParameterType, st.SearchStrategy[Scalar]] = {
     ParameterType.STRING: st.sampled_from(["low", "high", "auto", "1024x1024"]),
     ParameterType.INTEGER: st.integers(-5, 40),
     ParameterType.NUMBER: st.integers(-20, 20).map(lambda number: number / 4),
@@ -79,9 +80,7 @@ def accepted(schema: MediaSchema, body: dict[str, Any]) -> bool:
             return False
         schema.checked_text(given.pop("prompt"))
         schema.validated(given)
-    except RequestInvalid as invalid:
-        assert invalid.param
-        assert invalid.param in invalid.args[0] or invalid.param == "prompt"
+    except RequestInvalid:
         return False
     return True
 
@@ -157,7 +156,7 @@ def test_an_error_names_the_field_and_what_it_may_be(
 
 def test_an_error_has_the_callers_own_name_for_a_field() -> None:
     video = default_schema(Modality.VIDEO)
-    with pytest.raises(RequestInvalid, match="^'duration' must be a number from 0.1 to 60") as invalid:
+    with pytest.raises(RequestInvalid, match=r"^'duration' must be a number from 0\.1 to 60") as invalid:
         video.validated({"seconds": 0}, {"seconds": "duration"})
     assert invalid.value.param == "duration"
 
