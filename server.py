@@ -33,6 +33,7 @@ from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
+from db import uploads as stored_uploads
 from db.engine import Database
 from db.job_changes import ChangedJobs, JobSignals
 from db.leadership import Leadership
@@ -41,6 +42,7 @@ from db.sweeper import Sweeper
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
 from domain.media import Job
+from domain.media_files import MIB
 from domain.secrets import Purpose
 from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
@@ -55,6 +57,7 @@ from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.media_inputs import MediaInputs
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
@@ -66,11 +69,13 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.smtp import SmtpMailer
 from gateway.throttles import Throttles
+from gateway.uploads import UploadRules, Uploads
 from gateway.visitor_days import VisitorDays
 from gateway.visitors import VisitorMaintenance, Visitors
 from logs import OperatorFaults, configure
 from providers import tokenizer
 from settings import Settings
+from storage import facts
 from temporal.client import connect, converter
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
@@ -79,6 +84,8 @@ from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
 
+FORM_MARGIN_BYTES = 1024 * 1024
+"""What a form has beside its largest file."""
 START_TIMEOUT_SECONDS = 2.0
 """Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 MAIL_PATIENCE = timedelta(seconds=5)
@@ -94,7 +101,10 @@ EVERY_ADDRESS = frozenset({"::", "[::]"})
 
 def create_app(settings: Settings) -> Gateway:
     return api.app.create_app(
-        _lifespan(settings), max_body_bytes=settings.max_body_bytes, cors=Cors(settings.allowed_origins)
+        _lifespan(settings),
+        max_body_bytes=settings.max_body_bytes,
+        max_file_bytes=settings.file_limits.largest + FORM_MARGIN_BYTES,
+        cors=Cors(settings.allowed_origins),
     )
 
 
@@ -170,6 +180,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         except Exception:  # whatever it is, Temporal does not answer
             return False
 
+    rules = UploadRules(wired.settings.upload_lifetime, wired.settings.max_uploads_mib * MIB)
+    uploads = Uploads(wired.database, wired.sealing, rules)
     return Resources(
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
@@ -180,6 +192,8 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        uploads=uploads,
+        inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits),
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),
@@ -260,6 +274,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
             ).forget,
         ),
         MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
+        MaintenanceTask("delete_expired_uploads", partial(stored_uploads.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_outputs", wired.outputs.delete_expired),
         MaintenanceTask("delete_orphaned_outputs", wired.outputs.delete_orphans, every=timedelta(minutes=1)),
     ]

@@ -30,6 +30,7 @@ from logs import OperatorFaults
 from outbound.client import OutboundClient
 from providers.base import Timeouts
 from providers.http1 import Http1Transport
+from providers.media_http import media_client
 from providers.registry import KINDS, Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
@@ -103,7 +104,9 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         transport = Http1Transport(settings.upstream_connections)
         stack.push_async_callback(transport.close)
         demo = settings.state_dir.resolve() / "demo"
-        upstream = Upstream(transport, timeouts, demo, settings.referer)
+        media = media_client()
+        stack.push_async_callback(media.aclose)
+        upstream = Upstream(transport, timeouts, demo, settings.referer, media)
         faults = OperatorFaults(log)
         storage, errors = _storage(settings), MaintenanceErrors(faults, where)
         sealing = Sealing(wrapping(settings))

@@ -36,6 +36,7 @@ from api import (
     responses,
     shares,
     stored_objects,
+    uploads,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -133,7 +134,12 @@ class Gateway(FastAPI):
 
 
 def create_app(
-    lifespan: Lifespan[FastAPI], *, max_body_bytes: int, cors: Cors, wires: Sequence[ClientWire] = WIRES
+    lifespan: Lifespan[FastAPI],
+    *,
+    max_body_bytes: int,
+    cors: Cors,
+    wires: Sequence[ClientWire] = WIRES,
+    max_file_bytes: int = 0,
 ) -> Gateway:
     app = Gateway(
         title="Yout",
@@ -146,6 +152,7 @@ def create_app(
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
+    app.edge.max_file_bytes = max(max_body_bytes, max_file_bytes)
     app.wires = wires
     app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
     for path, endpoint in app.hot.items():
@@ -165,6 +172,7 @@ def create_app(
         responses.counting,
         stored_objects.router,
         payments.router,
+        uploads.router,
         media.router,
         shares.router,
         purge.router,

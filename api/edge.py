@@ -24,6 +24,10 @@ MAX_BODY_IDLE = timedelta(seconds=15)
 MAX_BODY_TIME = timedelta(seconds=30)
 """The longest time for a whole body, with one second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
+FILES = frozenset(
+    {"/api/media/uploads/", "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/images/edits", "/v1/videos"}
+)
+"""Paths whose body is a file, or a form with files."""
 _PRIVATE = ("/api/", "/v1/")
 _NOT_STORED = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 """No answer there is stored by a browser or a proxy, or read as another type than it says."""
@@ -53,6 +57,8 @@ class Edge:
         self._wire_of = wire_of
         self._max_body_bytes = max_body_bytes
         self._max_body_time = max_body_time
+        self.max_file_bytes = max_body_bytes
+        """Of the paths in `FILES`."""
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +108,8 @@ class Edge:
         return always
 
     def _bounded(self, scope: Scope, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:
-        return _Body(receive, has_body, scope["headers"], self._max_body_bytes, self._max_body_time)
+        most = self.max_file_bytes if scope["path"] in FILES else self._max_body_bytes
+        return _Body(receive, has_body, scope["headers"], most, self._max_body_time)
 
 
 def _for_every_answer(scope: Scope, always: Headers) -> Headers:

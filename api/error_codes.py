@@ -59,6 +59,9 @@ TABLE: Mapping[type[GatewayError], Row] = {
         400, "Shorten the input, begin anew, or choose a model that reads more.", param="the input"
     ),
     errors.RequestTooLarge: Row(413, "Send less. Files can go as a link instead.", param=f"{_FIELD}, if it is one"),
+    errors.StorageFull: Row(
+        413, "Delete uploads (`DELETE /api/media/uploads/<id>/`) or outputs, or wait until some have expired."
+    ),
     errors.RateLimited: Row(429, _SOON, Repeat.LATER),
     errors.KeyReused: Row(422, "Send another `Idempotency-Key` with another request."),
     errors.AlreadyRunning: Row(409, _SOON, Repeat.LATER),

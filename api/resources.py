@@ -20,11 +20,13 @@ from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
 from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
+from gateway.media_inputs import MediaInputs
 from gateway.payments import Payments
 from gateway.people import People
 from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
+from gateway.uploads import Uploads
 from gateway.visitors import Visitors
 
 MAX_OPEN = 64
@@ -43,6 +45,8 @@ class Resources:
     calls: Calls
     conversations: Conversations
     jobs: Jobs
+    uploads: Uploads
+    inputs: MediaInputs
     job_changes: JobChanges
     shares: Shares
     share_lifetimes: Lifetimes

@@ -12,6 +12,7 @@ from db import (  # noqa: F401  # they fill the metadata
     purge_tables,
     share_tables,
     tables,
+    upload_tables,
     visitor_tables,
 )
 

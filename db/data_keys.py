@@ -81,6 +81,10 @@ class Sealing:
             raise NotFound
         return ContentKey(account_id, row.epoch, self._unwrapped(row, row.wrapped))
 
+    async def of_epoch(self, session: AsyncSession, account_id: UUID, epoch: int) -> ContentKey:
+        """Return the key of an epoch, which may have ended. Raises `NotFound` once it is destroyed."""
+        return ContentKey(account_id, epoch, await self._key(session, account_id, epoch))
+
     async def _key(self, session: AsyncSession, account_id: UUID, epoch: int) -> bytes:
         query = select(DataKeyRow).where(DataKeyRow.account_id == account_id, DataKeyRow.epoch == epoch)
         row = (await session.exec(query)).one_or_none()

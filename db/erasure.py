@@ -74,12 +74,16 @@ class Extent:
 _ACCOUNT = "until the account is closed"
 _BY_LAW = "as long as the operator's law says"
 _AS_USED = "until it ends, is used or expires"
+_JOBS = "job_id IN (SELECT id FROM media_jobs WHERE account_id = :account AND epoch < :epoch)"
 ERASED: tuple[Erased, ...] = (
+    Erased("job_files", "job_files", _JOBS),
     Erased(
-        "job_inputs",
-        "job_inputs",
-        "job_id IN (SELECT id FROM media_jobs WHERE account_id = :account AND epoch < :epoch)",
+        "upload_parts",
+        "upload_parts",
+        "upload_id IN (SELECT id FROM uploads WHERE account_id = :account AND epoch < :epoch)",
     ),
+    Erased("uploads", "uploads"),
+    Erased("job_inputs", "job_inputs", _JOBS),
     Erased(
         "media_jobs",
         "media_jobs",

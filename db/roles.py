@@ -60,10 +60,12 @@ ADDING = (
     *("purge_receipts", "receipt_keys"),
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
     *("visitor_days", "visitor_counts"),
+    *("uploads", "upload_parts", "job_files"),
 )
 DELETING = (
     *("job_inputs", "sessions", "one_time_links", "throttles", "shares"),
     *("conversations", "messages", "visitor_days", "visitor_counts"),
+    *("uploads", "upload_parts", "job_files"),
 )
 
 SINGLE_ROLE = (

@@ -18,6 +18,7 @@ GatewayError
 │   ├── LinkUnusable              a link that was mailed, used up or too old
 │   └── ContextLengthExceeded
 ├── RequestTooLarge
+├── StorageFull                   the account's files take all the space that it has
 ├── RateLimited
 ├── KeyReused                     an id or Idempotency-Key met a different request
 ├── AlreadyRunning                the same Idempotency-Key is still at work
@@ -209,6 +210,12 @@ class RequestTooLarge(GatewayError):
     def __init__(self, message: str = "", param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+
+class StorageFull(GatewayError):
+    """The files of this account would take more space than it has."""
+
+    code = "request_too_large"
 
 
 class RateLimited(GatewayError):

@@ -1,8 +1,10 @@
 """Every kind of provider, and the adapters of a catalog's active ones. The one place that maps a kind to its code."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import httpx2
 
 from domain.catalog import ADDRESS, Catalog, Modality, Provider, ProviderKind
 from domain.errors import RetentionDenied, UpstreamError
@@ -11,13 +13,14 @@ from domain.privacy import PrivacyClass
 from providers.anthropic import request as anthropic_request
 from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
-from providers.demo.media import DemoMedia
 from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
 from providers.gates import Gate, GatedTransport
 from providers.gemini import request as gemini_request
 from providers.gemini import vertex
 from providers.gemini.adapter import GeminiAdapter
 from providers.gemini.embeddings import GeminiEmbeddings
+from providers.media_http import media_client
+from providers.media_kinds import MEDIA, MediaUpstream
 from providers.older_functions import OlderFunctions
 from providers.openai import azure, request
 from providers.openai.adapter import OpenAIAdapter
@@ -29,12 +32,14 @@ from providers.openai_responses.adapter import ResponsesAdapter
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What adapters share: the transport, its timeouts, the referer, and a folder for the demo provider."""
+    """What adapters share: clients of HTTP, timeouts, the referer, and a folder for the demo provider."""
 
     transport: Transport
     timeouts: Timeouts
     demo_folder: Path
     referer: str = ""
+    http: httpx2.AsyncClient = field(default_factory=media_client, repr=False)
+    """Of media adapters. Its owner closes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Kind(ProviderKind):
     """What a catalog must know of a kind, and the code for its providers. None means that there is none yet."""
 
     chat: Callable[[Provider, Upstream], ChatUpstream] | None = None
-    media: Callable[[Provider, Upstream], MediaProvider] | None = None
+    media: Callable[[Provider, MediaUpstream], MediaProvider] | None = None
 
 
 def _openai(provider: Provider, upstream: Upstream) -> ChatUpstream:
@@ -86,18 +91,19 @@ def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
     return ChatUpstream(DemoAdapter(provider), DemoTransport(), upstream.timeouts, DemoEmbeddings(provider))
 
 
-def _demo_media(_: Provider, upstream: Upstream) -> MediaProvider:
-    return DemoMedia(upstream.demo_folder)
+def _with_media(name: str, kind: Kind) -> Kind:
+    """Add the adapter of media, if there is one for this kind."""
+    media = MEDIA.get(name)
+    return replace(kind, makes=kind.makes | media.makes, media=media.adapter) if media else kind
 
 
 _TEXT = frozenset({Modality.TEXT})
 _EMBEDDING = frozenset({Modality.EMBEDDING})
-_MEDIA = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH})
-KINDS: Mapping[str, Kind] = {
+_CHAT: Mapping[str, Kind] = {
     "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
     "azure": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
-    "demo": Kind(_TEXT | _EMBEDDING | _MEDIA, request.PARAMETERS, needs=frozenset(), chat=_demo, media=_demo_media),
+    "demo": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset(), chat=_demo),
     "openai_responses": Kind(_TEXT, responses_request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_responses),
     "anthropic": Kind(
         _TEXT, anthropic_request.PARAMETERS, options=frozenset({VERSION_OPTION}), rereads=True, chat=_anthropic
@@ -114,6 +120,7 @@ KINDS: Mapping[str, Kind] = {
     "replicate": Kind(),
     "elevenlabs": Kind(),
 }
+KINDS: Mapping[str, Kind] = {name: _with_media(name, kind) for name, kind in _CHAT.items()}
 """Every kind of provider, by the name that a catalog file gives it."""
 
 
@@ -168,7 +175,7 @@ class Registry:
             make = self._kinds[provider.kind].media
             if make is None:
                 raise UpstreamError("This provider has no media adapter here.")
-            self._media[name] = make(provider, self._upstream)
+            self._media[name] = make(provider, MediaUpstream(self._upstream.http, self._upstream.demo_folder))
         return self._media[name]
 
     def _require_class(self, name: str, request: MediaRequest) -> None:

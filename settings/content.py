@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from domain.media_files import MIB, FileLimits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.shares import Lifetimes
@@ -14,6 +15,16 @@ from settings.fields import Days, Lifetime, Seconds, absent
 class ContentSettings(BaseModel):
     output_url_lifetime: Seconds = timedelta(hours=1)
     output_lifetime: Seconds = timedelta(hours=24)
+    upload_lifetime: Seconds = timedelta(hours=24)
+    """How long a file that was sent waits for its job."""
+    max_image_mib: int = Field(default=20, ge=1, le=100)
+    """Of one input file of a job, as the next two; also of an upload."""
+    max_audio_mib: int = Field(default=25, ge=1, le=100)
+    max_video_mib: int = Field(default=50, ge=1, le=100)
+    max_input_megapixels: int = Field(default=50, ge=1)
+    """Of a picture that a job is given, decoded."""
+    max_uploads_mib: int = Field(default=500, ge=1)
+    """Of an account's uploads together: they are stored in PostgreSQL."""
     idempotency_lifetime: Seconds = REMEMBERED
     """How long an `Idempotency-Key` gives the same answer again."""
     hold_retention: Days = timedelta(days=90)
@@ -44,6 +55,15 @@ class ContentSettings(BaseModel):
         if longest is not None and (usual is None or usual > longest):
             raise ValueError("share_lifetime must not be longer than max_share_lifetime")
         return self
+
+    @property
+    def file_limits(self) -> FileLimits:
+        return FileLimits(
+            max_image_bytes=self.max_image_mib * MIB,
+            max_audio_bytes=self.max_audio_mib * MIB,
+            max_video_bytes=self.max_video_mib * MIB,
+            max_pixels=self.max_input_megapixels * 1_000_000,
+        )
 
     @property
     def share_lifetimes(self) -> Lifetimes:

@@ -10,6 +10,7 @@ import db.people_tables
 import db.purge_tables
 import db.share_tables
 import db.tables
+import db.upload_tables
 import db.visitor_tables  # noqa: F401  # they fill the metadata
 
 connection = context.config.attributes["connection"]

@@ -21,6 +21,7 @@ from domain import errors
 from domain.errors import GatewayError
 from domain.operations import Adjust, Grant
 from tests.support import provoked
+from tests.support.media_samples import picture
 from tests.support.provoked import PROVOKED, Ask, Provoked, World
 from tests.support.sdk_errors import WIRES, SdkWire, Seen, of_openai
 from tests.support.signed_in import cookie_of
@@ -139,6 +140,14 @@ async def test_an_error_of_another_endpoint(world: World, case: Other) -> None:
     assert error.retried == (row.repeat in (Repeat.LATER, Repeat.AT_ONCE))
 
 
+async def test_an_account_has_so_much_space(world: World) -> None:
+    owner = await world.open_account(provoked.CREDITS)
+    answers = [await owner.http.post("/api/media/uploads/", content=picture().ljust(600_000, b"\0")) for _ in range(2)]
+    error = answers[1].json()["error"]
+    assert [answer.status_code for answer in answers] == [201, TABLE[errors.StorageFull].status]
+    assert (error["code"], error["param"]) == (errors.StorageFull.code, None)
+
+
 OF_AN_OPERATOR = (errors.BelowZero, errors.AmountTooLarge)
 """What the ledger answers to an operator's command alone."""
 
@@ -173,5 +182,5 @@ async def test_the_database_is_away(world: World, postgres: EmbeddedPostgres) ->
 
 def test_each_code_of_the_table_is_provoked() -> None:
     provoked_here = {(case.kind, case.code) for case in (*PROVOKED, *OTHERS)}
-    provoked_here |= {(kind, kind.code) for kind in (*OF_AN_OPERATOR, errors.ServiceUnavailable)}
+    provoked_here |= {(kind, kind.code) for kind in (*OF_AN_OPERATOR, errors.ServiceUnavailable, errors.StorageFull)}
     assert {(kind, code) for kind in TABLE.keys() - OF_JOBS for code, _ in codes_of(kind)} == provoked_here

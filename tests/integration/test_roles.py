@@ -95,6 +95,12 @@ def test_a_migration_run_grants_again_and_tells_a_single_role(
 
 
 FIXED = {
+    "uploads": (
+        *("id", "account_id", "epoch", "content_type", "bytes", "width", "height", "seconds", "created_at"),
+        "expires_at",
+    ),
+    "upload_parts": ("upload_id", "part", "epoch", "sealed"),
+    "job_files": ("job_id", "file", "part", "role", "content_type", "epoch", "sealed"),
     "accounts": ("id", "epoch", "created_at"),
     "users": ("id", "account_id", "created_at"),
     "data_keys": ("account_id", "epoch", "wrapped", "wrapped_by", "destroyed_at", "checksum"),
@@ -188,8 +194,8 @@ async def test_the_applications_role_deletes_no_row_that_is_kept(app_url: str) -
     deletable = [table for table in TABLES if not await _refused(app_url, f"DELETE FROM {table} WHERE false")]
     of_visitors = ["visitor_counts", "visitor_days"]
     assert sorted(deletable) == [
-        *("conversations", "job_inputs", "messages", "one_time_links", "sessions", "shares", "throttles"),
-        *of_visitors,
+        *("conversations", "job_files", "job_inputs", "messages", "one_time_links", "sessions", "shares", "throttles"),
+        *("upload_parts", "uploads", *of_visitors),
     ]
     unwritable = [table for table in TABLES if await _refused(app_url, f"INSERT INTO {table} SELECT * FROM {table}")]
     assert sorted(unwritable) == ["pruned", "purges", "roll_ups"]

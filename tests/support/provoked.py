@@ -22,7 +22,11 @@ from tests.support.stack import Stack, eventually
 
 CREDITS = 1_000_000
 MAX_BODY_BYTES = 100_000
-SETTINGS = {"YOUT_MAX_BODY_BYTES": str(MAX_BODY_BYTES), "YOUT_VISITOR_MESSAGES_DAY": "1"}
+SETTINGS = {
+    "YOUT_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+    "YOUT_VISITOR_MESSAGES_DAY": "1",
+    "YOUT_MAX_UPLOADS_MIB": "1",
+}
 LONG = "word " * 3000
 Rewrite = Callable[[dict[str, Any]], Any]
 

@@ -43,8 +43,9 @@ SHOWN = {
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency extension failure finish_reason format glyph kind
         limit_source method param part phase privacy purpose role scheme scope scopes service_tier
-        source state status step task type voice whose wire Letter.subject Signal.body Signal.headers Throttle.name
-        Voice.name
+        source state status step task type voice whose wire Dialect.count Dialect.names Dialect.seconds Dialect.text
+        Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body Signal.headers Throttle.name Voice.name
+        prefix suffix
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
@@ -56,7 +57,7 @@ SHOWN = {
     """,
     "an id": """
         charge charges customer dispute disputes group id kid payment_id provider_job_id reference subscription
-        subscription_id wrapped_by
+        subscription_id wrapped_by Addresses.cancel Addresses.result
     """,
     "a place in a list, signed": "cursor next",
     "a hash, or a key's mask": "checksum claims digest digests fingerprint masked owners slug_hash",

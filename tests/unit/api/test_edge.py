@@ -279,6 +279,7 @@ POSTS = [
     ("POST", "/api/media/image/"),
     ("POST", "/api/media/video/"),
     ("POST", "/api/media/speech/"),
+    ("POST", "/api/media/uploads/"),
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", f"/api/chat/keys/{UUID(int=1)}/rotate/"),

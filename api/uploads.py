@@ -1,0 +1,114 @@
+"""`/api/media/uploads/`: send a file before the job that needs it, list files, delete one."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+
+from api import auth
+from api.body import StrictRoute, read
+from api.deps import CurrentResources, MayRender
+from api.edge import declared_length
+from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
+from api.resources import Resources
+from domain.errors import InsufficientCredits, RequestInvalid, RequestTooLarge
+from domain.media_files import ACCEPTED
+from gateway.uploads import Upload
+
+router = APIRouter(prefix="/api/media/uploads", tags=["media"], route_class=StrictRoute)
+PATH = "/api/media/uploads/"
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": _BINARY}}}
+
+
+class UploadView(BaseModel):
+    """A file that waits for a job. Its content is not given back."""
+
+    id: str
+    """What a job's `image`, `mask`, `audio` and so on may be."""
+    content_type: str
+    """By the bytes of the file, whatever the request said."""
+    bytes: int
+    width: int | None
+    height: int | None
+    duration: float | None
+    """Seconds of a recording. Null: the file does not say."""
+    created_at: datetime
+    expires_at: datetime
+
+
+class UploadList(BaseModel):
+    data: list[UploadView]
+    has_more: bool
+    next: str | None
+
+
+@router.post("/", status_code=201, openapi_extra=_BODY)
+async def create_upload(request: Request, caller: MayRender, resources: CurrentResources) -> UploadView:
+    """Send a file: as the body. It is encrypted, and deleted after 24 hours.
+
+    An account without credits cannot upload.
+    """
+    admitted = await auth.admit(request.scope, caller)
+    if admitted.available <= 0:
+        raise InsufficientCredits(1, admitted.available, admitted.held)
+    async with resources.inputs.turn(caller.account_id):
+        content = await _content(request, resources)
+        file = await resources.inputs.checked(content, "file", ACCEPTED)
+        return _view(await resources.uploads.create(caller.account_id, file))
+
+
+@router.get("/")
+async def list_uploads(
+    caller: MayRender, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
+) -> UploadList:
+    """List the account's uploads, the newest first, without those that have expired."""
+    page = await resources.uploads.listed(caller.account_id, _position(query.cursor), query.limit)
+    following = None if page.next is None else encode_cursor(page.next.bytes)
+    return UploadList(data=[_view(upload) for upload in page.data], has_more=following is not None, next=following)
+
+
+@router.get("/{upload_id}/")
+async def get_upload(upload_id: str, caller: MayRender, resources: CurrentResources) -> UploadView:
+    return _view(await resources.uploads.find(caller.account_id, upload_id))
+
+
+@router.delete("/{upload_id}/", status_code=204)
+async def delete_upload(upload_id: str, caller: MayRender, resources: CurrentResources) -> None:
+    """Delete a file. Jobs that were accepted with it go on: each has its own copy, until it ends."""
+    await resources.uploads.delete(caller.account_id, upload_id)
+
+
+async def _content(request: Request, resources: Resources) -> bytes:
+    """Read the file."""
+    most = resources.inputs.max_bytes(ACCEPTED)
+    if declared_length(request.scope["headers"]) > most:
+        raise RequestTooLarge(f"'file' has more than {most:,} bytes.", param="file")
+    content = await read(request.receive, max_bytes=most)
+    if not content:
+        raise RequestInvalid("The body must be the file.", param="file", code="missing_required_parameter")
+    return content
+
+
+def _position(cursor: str | None) -> UUID | None:
+    if cursor is None:
+        return None
+    raw = decode_cursor(cursor)
+    if len(raw) != 16:
+        raise cursor_invalid()
+    return UUID(bytes=raw)
+
+
+def _view(upload: Upload) -> UploadView:
+    return UploadView(
+        id=upload.name,
+        content_type=upload.facts.content_type,
+        bytes=upload.bytes,
+        width=upload.facts.width,
+        height=upload.facts.height,
+        duration=upload.facts.seconds,
+        created_at=upload.created_at,
+        expires_at=upload.expires_at,
+    )

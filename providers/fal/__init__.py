@@ -1,0 +1,1 @@
+"""fal's queue: images, video and speech of many models."""

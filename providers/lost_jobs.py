@@ -1,0 +1,28 @@
+"""Tells a provider that has lost a job from one that does not show it yet."""
+
+from collections import OrderedDict
+
+MAX_NOT_FOUND = 5
+"""Times that a provider may answer 404 to a job that it accepted. Then the job is lost."""
+MAX_JOBS = 10_000
+
+
+class LostJobs:
+    """Counts the answers 404 in a row, by the provider's id of a job. One process counts what it sees itself."""
+
+    def __init__(self) -> None:
+        self._not_found: OrderedDict[str, int] = OrderedDict()
+
+    def seen(self, job_id: str) -> None:
+        """The provider knows it."""
+        self._not_found.pop(job_id, None)
+
+    def lost(self, job_id: str) -> bool:
+        """Count one more 404. Return True when the job is lost."""
+        count = self._not_found.pop(job_id, 0) + 1
+        if count >= MAX_NOT_FOUND:
+            return True
+        self._not_found[job_id] = count
+        if len(self._not_found) > MAX_JOBS:
+            self._not_found.popitem(last=False)
+        return False

@@ -1,0 +1,1 @@
+"""Replicate's predictions: images, video and speech of many models."""

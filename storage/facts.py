@@ -1,0 +1,44 @@
+"""Reads what a file says of itself: the size of a picture, the length of a recording. Nothing is decoded."""
+
+from io import BytesIO
+
+import imagesize  # type: ignore[import-untyped]  # it comes without types
+from tinytag import TinyTag, TinyTagException
+
+from domain.media_files import ACCEPTED, IMAGES, FileFacts
+from storage import sniff
+
+_MAX_BITS_PER_SECOND = {"audio/mpeg": 320_000, "audio/aac": 576_000, "audio/ogg": 512_000, "audio/mp4": 1_500_000}
+"""What a second of sound takes at most. A file cannot be shorter than its bytes, whatever its head says."""
+_PCM = "audio/wav"
+
+
+def read(content: bytes) -> FileFacts | None:
+    """Return what a file is. None if it is no image, video or sound that is taken."""
+    content_type = sniff.content_type(content[: sniff.FIRST])
+    if content_type not in ACCEPTED:
+        return None
+    if content_type in IMAGES:
+        return FileFacts(content_type, *_size(content))
+    return FileFacts(content_type, seconds=_seconds(content, content_type))
+
+
+def _size(content: bytes) -> tuple[int | None, int | None]:
+    try:
+        width, height = imagesize.get(BytesIO(content))
+    except Exception:  # a parser of foreign bytes: whatever it raises, the size is not known
+        return None, None
+    return (int(width), int(height)) if width > 0 and height > 0 else (None, None)
+
+
+def _seconds(content: bytes, content_type: str) -> float | None:
+    try:
+        tag = TinyTag.get(file_obj=BytesIO(content), tags=False)
+    except (TinyTagException, Exception):  # as above
+        return None
+    if not tag.duration or tag.duration <= 0:
+        return None
+    rate = _MAX_BITS_PER_SECOND.get(content_type)
+    if content_type == _PCM and tag.samplerate and tag.channels and tag.bitdepth:
+        rate = tag.samplerate * tag.channels * tag.bitdepth
+    return max(tag.duration, len(content) * 8 / rate) if rate else tag.duration

@@ -1,0 +1,145 @@
+"""Input files as callers give them: what is taken, and that every fault names its field."""
+
+import base64
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import NotFound, RequestInvalid
+from domain.media_files import FileFacts, FileLimits, MediaFile, upload_id, upload_name
+from gateway.media_inputs import MAX_FILES, GivenInput, MediaInputs, UrlUnusable
+
+ACCOUNT = UUID(int=1)
+UPLOAD = upload_name(UUID(int=7))
+LIMITS = FileLimits(max_image_bytes=1000, max_audio_bytes=2000, max_video_bytes=3000, max_pixels=10_000)
+URL = "https://pictures.example/secret-name.png"
+
+
+class OneUpload:
+    async def read(self, account_id: UUID, name: str) -> MediaFile:
+        if (account_id, name) != (ACCOUNT, UPLOAD):
+            raise NotFound
+        return MediaFile(FileFacts("image/png", 1, 1), b"image/png uploaded")
+
+
+class OneFetcher:
+    def __init__(self) -> None:
+        self.fetched: list[str] = []
+
+    async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> bytes:  # noqa: ASYNC109
+        self.fetched.append(url)
+        if url != URL:
+            raise UrlUnusable
+        return b"image/png fetched"
+
+
+def facts(content: bytes) -> FileFacts | None:
+    """A file of these tests begins with its type."""
+    name, _, rest = content.partition(b" ")
+    if not name.startswith((b"image/", b"audio/")):
+        return None
+    side = int(rest) if rest.isdigit() else 10
+    return FileFacts(name.decode(), side, side) if name.startswith(b"image") else FileFacts(name.decode(), seconds=3.5)
+
+
+def inputs(fetcher: OneFetcher | None = None) -> MediaInputs:
+    return MediaInputs(OneUpload(), facts, LIMITS, fetcher)  # type: ignore[arg-type]  # as much of it as is used
+
+
+def data_uri(content: bytes, content_type: str = "image/png") -> str:
+    return f"data:{content_type};base64,{base64.b64encode(content).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [
+        (b"image/png form", b"image/png form"),
+        (data_uri(b"image/webp inline"), b"image/webp inline"),
+        (data_uri(b"image/webp inline", "text/html"), b"image/webp inline"),
+        (UPLOAD, b"image/png uploaded"),
+        (URL, b"image/png fetched"),
+    ],
+)
+async def test_a_file_may_be_given_in_every_way(source: str | bytes, content: bytes) -> None:
+    (resolved,) = await inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput("image", source)])
+    assert (resolved.role, resolved.file.content) == ("image", content)
+
+
+@pytest.mark.parametrize(
+    ("role", "source", "words"),
+    [
+        ("image", "upload_x", "id of an upload"),
+        ("image", upload_name(UUID(int=8)), "id of an upload"),
+        ("image", "file:///etc/passwd", "id of an upload"),
+        ("image", "data:image/png,abc", "base64"),
+        ("image", "data:image/png;base64,a\nb", "base64 is not valid"),
+        ("image", "data:image/png;base64,é", "base64 is not valid"),
+        ("image", data_uri(b"<svg/>"), "one of these types"),
+        ("image", data_uri(b"audio/mpeg x"), "one of these types"),
+        ("audio", data_uri(b"image/png x"), "one of these types"),
+        ("mask", data_uri(b"image/png 101"), "101x101"),
+        ("image", data_uri(b"image/png".ljust(1001)), "1,000 bytes"),
+        ("image", b"image/png".ljust(1001), "1,000 bytes"),
+        ("audio", data_uri(b"audio/wav".ljust(2001)), "2,000"),
+        ("image", "https://10.0.0.1/x", "public"),
+        ("image", "http://pictures.example/x", "public"),
+    ],
+)
+async def test_every_fault_names_its_field_and_repeats_nothing(role: str, source: str | bytes, words: str) -> None:
+    with pytest.raises(RequestInvalid, match=words) as caught:
+        await inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput(role, source, "input_reference")])
+    assert caught.value.param == "input_reference"
+    assert not isinstance(source, str) or source.partition(",")[2][:20] not in str(caught.value) or "," not in source
+    assert "example" not in str(caught.value)
+
+
+async def test_every_url_that_gives_nothing_has_one_text() -> None:
+    texts = set()
+    for url in ("https://10.0.0.1/", "https://unknown.example/", "http://x/", "https://a.example:22/"):
+        with pytest.raises(RequestInvalid) as caught:
+            await inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput("image", url)])
+        texts.add(str(caught.value))
+    assert len(texts) == 1
+
+
+async def test_another_accounts_upload_is_as_none() -> None:
+    with pytest.raises(RequestInvalid, match="id of an upload"):
+        await inputs().resolve(UUID(int=2), [GivenInput("image", UPLOAD)])
+
+
+async def test_a_server_without_a_guard_fetches_nothing() -> None:
+    with pytest.raises(RequestInvalid, match="cannot be a URL"):
+        await inputs().resolve(ACCOUNT, [GivenInput("image", URL)])
+
+
+async def test_a_model_may_take_less_than_the_role() -> None:
+    png_only = GivenInput("image", b"image/webp x", types=frozenset({"image/png"}))
+    with pytest.raises(RequestInvalid, match=r"types: image/png\."):
+        await inputs().resolve(ACCOUNT, [png_only])
+    with pytest.raises(RequestInvalid, match="more than 20 bytes"):
+        await inputs().resolve(ACCOUNT, [GivenInput("image", b"image/png".ljust(21), max_bytes=20)])
+
+
+async def test_many_files_are_bounded_together() -> None:
+    with pytest.raises(RequestInvalid, match="at most 16"):
+        await inputs().resolve(ACCOUNT, [GivenInput("image", b"image/png")] * (MAX_FILES + 1))
+    with pytest.raises(RequestInvalid, match="together") as caught:
+        await inputs().resolve(
+            ACCOUNT, [GivenInput("image", b"image/png".ljust(1000), f"image[{n}]") for n in range(4)]
+        )
+    assert caught.value.param == "image[3]"
+
+
+@given(st.text(max_size=60))
+def test_an_uploads_id_has_one_form(name: str) -> None:
+    known = upload_id(name)
+    assert known is None or upload_name(known) == name
+
+
+@given(st.uuids())
+def test_an_uploads_id_is_read_again(id_: UUID) -> None:
+    assert upload_id(upload_name(id_)) == id_
