@@ -57,7 +57,7 @@ from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.maintenance import RECOVERY_AGE, Maintenance
-from gateway.media_inputs import MediaInputs
+from gateway.media_inputs import MediaInputs, UrlFiles
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
@@ -73,6 +73,7 @@ from gateway.uploads import UploadRules, Uploads
 from gateway.visitor_days import VisitorDays
 from gateway.visitors import VisitorMaintenance, Visitors
 from logs import OperatorFaults, configure
+from outbound.errors import FileUnusable, UrlRefused
 from providers import tokenizer
 from settings import Settings
 from storage import facts
@@ -182,6 +183,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
 
     rules = UploadRules(wired.settings.upload_lifetime, wired.settings.max_uploads_mib * MIB)
     uploads = Uploads(wired.database, wired.sealing, rules)
+    urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
     return Resources(
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
@@ -193,7 +195,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
         uploads=uploads,
-        inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits),
+        inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits, urls),
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),

@@ -260,6 +260,7 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
 async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     """The concrete adapters. They open without their servers, which may come up later."""
     from db.audit import Audits
+    from db.job_files import JobFiles
     from db.pruning import Pruning
     from db.sweeper import Sweeper
     from gateway.erasure import AcceptedPurges
@@ -287,6 +288,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     lambda histories: ErasureSteps(
                         wired.database, wrapping(settings), wired.storage, wired.jobs, histories
                     ),
+                    JobFiles(wired.database, wired.sealing),
                 ),
             )
 

@@ -20,6 +20,7 @@ from api import (
     errors,
     health,
     home,
+    images,
     keys,
     limit,
     link_pages,
@@ -35,6 +36,7 @@ from api import (
     quotes,
     responses,
     shares,
+    speech,
     stored_objects,
     uploads,
 )
@@ -83,7 +85,7 @@ class Gateway(FastAPI):
         return openapi.scope_table(self.openapi())
 
     def end_streams(self) -> None:
-        """End all streams: the process is stopping, and its shutdown timeout has passed."""
+        """End all streams and waits for jobs: the process is stopping, and its shutdown timeout has passed."""
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
             resources.job_changes.stop()
@@ -174,6 +176,8 @@ def create_app(
         payments.router,
         uploads.router,
         media.router,
+        images.router,
+        speech.router,
         shares.router,
         purge.router,
         health.router,

@@ -13,9 +13,10 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope
 
-from api import auth
+from api import auth, multipart
 from api.edge import declared_length
 from api.json_bounds import require_bounded
+from api.multipart import Form
 from api.resources import Resources
 from domain.errors import RequestInvalid, RequestTooLarge, ServiceUnavailable
 from gateway.calls import BIG_BODY
@@ -30,6 +31,7 @@ MAX_FIELDS = 1000
 SHALLOW = 200
 """A text with no more opening brackets than this cannot be nested too deeply."""
 _BODY_BYTES = "body_bytes"
+_FORM = "form"
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
 """An integer of so many digits may exceed 64 bits: orjson would turn it into a float."""
 
@@ -145,13 +147,16 @@ class StrictRoute(APIRoute):
             if self.max_body_bytes is not None and declared_length(request.scope["headers"]) > self.max_body_bytes:
                 raise RequestTooLarge
             raw = await read(request.receive, max_bytes=self.max_body_bytes)
-            body = await parse(raw, _turns(request.scope), account_id) if raw else None
+            body = await self.parse(request.scope, raw, account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
             request.scope["state"][_BODY_BYTES] = len(raw)
             scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
             return await self.answer(handler, StrictRequest(scope, request.receive, body))
 
         return strict
+
+    async def parse(self, scope: Scope, raw: bytes, account_id: UUID | None) -> dict[str, Any]:
+        return await parse(raw, _turns(scope), account_id)
 
     async def answer(self, handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
         return await handler(request)
@@ -186,3 +191,27 @@ class LargeBodyRoute(StrictRoute):
 
     max_body_bytes = None
     always_reads = True
+
+
+class FormRoute(LargeBodyRoute):
+    """A route that takes JSON, or a form with files. For the `Idempotency-Key`, a file of a form is its hash."""
+
+    async def parse(self, scope: Scope, raw: bytes, account_id: UUID | None) -> dict[str, Any]:
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        if not multipart.is_form(content_type):
+            return await super().parse(scope, raw, account_id)
+        reading = partial(_form, content_type, raw)
+        form, identity = await _turns(scope).run_large(len(raw) > MAX_INLINE_BYTES, account_id, reading)
+        scope["state"][_FORM] = form
+        return identity
+
+
+def _form(content_type: bytes, raw: bytes) -> tuple[Form, dict[str, Any]]:
+    form = multipart.parse(content_type, raw)
+    return form, form.identity()
+
+
+def form_of(request: Request) -> Form | None:
+    """Return the form that a request to a `FormRoute` has, or None if its body is JSON."""
+    form: Form | None = request.scope["state"].get(_FORM)
+    return form

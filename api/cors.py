@@ -14,7 +14,7 @@ METHODS = b"GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS"
 EXPOSED = (
     *("allow", "location", "retry-after", "retry-after-ms", "x-request-id", "x-should-retry", "idempotent-replayed"),
     *("x-yout-balance", "x-yout-credits-charged", "x-yout-dropped-parameters", "x-yout-key-expires"),
-    *("x-yout-privacy-class", "x-yout-route"),
+    *("x-yout-job-id", "x-yout-privacy-class", "x-yout-route", "openai-poll-after-ms"),
     *("accept-ranges", "content-disposition", "content-length", "content-range", "etag"),
     *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
 )

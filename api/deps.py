@@ -112,6 +112,20 @@ async def _idempotent_request(
     return resources(request).claims.explicit(request.url.path, key, parsed, caller.credential.replay_secret)
 
 
+async def _retried_request(request: Request, explicit: "IdempotencyKey") -> IdempotentRequest:
+    """Read what makes a job the same one: the `Idempotency-Key`, or that a stock SDK sends its request again.
+
+    A job may take longer than an SDK waits. For any account, its retry finds the job of its first attempt.
+    """
+    if explicit is not None:
+        return explicit
+    caller, retry = await auth.authenticate(request.scope), idempotency.is_retry(dict(request.scope["headers"]))
+    parsed: dict[str, Any] = await request.json() or {}
+    secret = caller.credential.replay_secret
+    implicit = resources(request).claims.implicit(request.url.path, parsed, secret, retry=retry)
+    return replace(implicit, claim=replace(implicit.claim, implicit=False))
+
+
 CurrentResources = Annotated[Resources, Depends(resources)]
 AnyCaller = Annotated[Caller, Depends(_may(None))]
 AnyCallerOrVisitor = Annotated[Caller, Depends(_may(None, visitors=True))]
@@ -119,6 +133,7 @@ MayListModels = Annotated[Caller, Depends(_may("models"))]
 MayListModelsOrVisitor = Annotated[Caller, Depends(_may("models", visitors=True))]
 MayManageKeys = Annotated[Caller, Depends(_may("keys"))]
 IdempotencyKey = Annotated[IdempotentRequest | None, Depends(_idempotent_request)]
+RetriedRequest = Annotated[IdempotentRequest, Depends(_retried_request)]
 MaySeeBilling = Annotated[Caller, Depends(_may("billing"))]
 MayChat = Annotated[Caller, Depends(_may("chat"))]
 MayRender = Annotated[Caller, Depends(_may("media"))]

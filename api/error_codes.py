@@ -80,14 +80,13 @@ TABLE: Mapping[type[GatewayError], Row] = {
     errors.ServiceUnavailable: Row(503, _SOON, Repeat.LATER),
     errors.AmountTooLarge: Row(400, "Ask for less."),
     errors.OutputTooLarge: Row(502, "Ask for a smaller output."),
+    errors.JobFailed: Row(502, "Send it again for a new job, with another `Idempotency-Key` if it had one."),
     errors.ContentPolicyViolation: Row(400, "Change the input: its content is not allowed there."),
     errors.LinkInvalid: Row(403, "Ask the job for a new link: `GET /api/media/jobs/<uuid>/`."),
 }
 """A test asserts that every subclass of `GatewayError` is here."""
 
-OF_JOBS: frozenset[type[GatewayError]] = frozenset(
-    {errors.UpstreamRefused, errors.OutputTooLarge, errors.ContentPolicyViolation}
-)
+OF_JOBS: frozenset[type[GatewayError]] = frozenset({errors.UpstreamRefused, errors.OutputTooLarge})
 """What a media job may end with, and no request is answered with."""
 
 IN_STREAMS: frozenset[type[GatewayError]] = frozenset(

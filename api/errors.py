@@ -88,9 +88,14 @@ def headers(error: GatewayError) -> dict[str, str]:
             return {"retry-after": _RETRY_LATER}
         case errors.AlreadyRunning() | errors.EndedByPurge():
             return {"retry-after": _RETRY_LATER, "x-should-retry": "true"}
-        case errors.KeyReused() | errors.ReplayGone():
-            return {"x-should-retry": "false"}
+        case errors.KeyReused() | errors.ReplayGone() | errors.JobFailed():
+            return {"x-should-retry": "false", **_job_of(error)}
     return {}
+
+
+def _job_of(error: GatewayError) -> dict[str, str]:
+    job_id = getattr(error, "job_id", None)
+    return {} if job_id is None else {"x-yout-job-id": str(job_id)}
 
 
 def _retry_headers(after: timedelta) -> dict[str, str]:

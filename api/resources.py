@@ -19,6 +19,7 @@ from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
 from gateway.job_changes import JobChanges
+from gateway.job_waits import JobWaits
 from gateway.jobs import Jobs
 from gateway.media_inputs import MediaInputs
 from gateway.payments import Payments
@@ -66,6 +67,7 @@ class Resources:
     payments: Payments
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
+    job_waits: JobWaits = field(default_factory=JobWaits)
     stopping: bool = False
 
 

@@ -3,8 +3,9 @@
 Lock order: the job's row first, then those of the ledger (account, key, hold).
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,16 +15,29 @@ from sqlalchemy import ColumnElement, delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, ledger
+from db import accounts, idempotency, job_files, ledger
+from db.accounts import Balance
 from db.data_keys import Sealing
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
-from domain.errors import GatewayError, NotFound
+from domain.errors import EndedByPurge, GatewayError, NotFound
 from domain.holds import ClosedBy
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
-from domain.media import DEADLINES, Job, JobError, JobKey, Kind, MediaRequest, Output, OutputFolder, State, may_become
+from domain.media import (
+    DEADLINES,
+    Job,
+    JobError,
+    JobKey,
+    Kind,
+    MediaInput,
+    MediaRequest,
+    Output,
+    OutputFolder,
+    State,
+    may_become,
+)
 from domain.money import COST_PLACES
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
 from domain.pricing import FlatTerms
@@ -50,6 +64,8 @@ class Order:
     """What the provider bills for the job, in billionths of a credit, or None if that is unknown."""
     unroutable: Callable[[KeyRules], GatewayError | None] | None = None
     """As in `Reserve`."""
+    files: tuple[MediaInput, ...] = field(default=(), repr=False)
+    """The input files. Their caller is known by its account, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +84,9 @@ class MediaJobs:
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input, in one transaction. Raises the ledger's refusal."""
+        files = await self._sealed(order)
         async with self._database.transaction(account=order.payer.account_id) as session:
+            await job_files.add(session, files)
             reserve = Reserve(
                 hold_id=order.job_id,
                 scope="media",
@@ -86,8 +104,11 @@ class MediaJobs:
             )
             reserved = await _ask(session, reserve)
             if isinstance(reserved, Replay):
+                await job_files.delete(session, order.job_id)
                 return Accepted(_job(await _row(session, reserved.hold_id)), reserved.available, replayed=True)
             assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
+            if files and files[0]["epoch"] != reserved.epoch:
+                raise EndedByPurge("A purge of this account has begun. Nothing was charged; send the request again.")
             now = datetime.now(UTC)
             row = MediaJobRow(
                 id=order.job_id,
@@ -110,6 +131,27 @@ class MediaJobs:
             epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, aad=aad)
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
             return Accepted(_job(row), reserved.available, replayed=False)
+
+    async def _sealed(self, order: Order) -> list[dict[str, object]]:
+        """Seal the input files of a job before its transaction: it takes a while, and the account is locked there."""
+        if not order.files or order.payer.account_id is None:
+            return []
+        async with self._database.reading() as session:
+            key = await self._sealing.current(session, order.payer.account_id)
+        return await asyncio.to_thread(job_files.sealed, key, order.job_id, order.files)
+
+    async def made_before(self, account_id: UUID, claim: IdempotencyClaim) -> Accepted | None:
+        """Return the job that the same request has made. Raises `KeyReused` for another request."""
+        async with self._database.reading() as session:
+            record = await idempotency.find(session, account_id, claim)
+            row = None if record is None else await session.get(MediaJobRow, record.hold_id)
+            if row is None or row.account_id != account_id or await _is_erased(session, row):
+                return None
+            return Accepted(_job(row), (await accounts.balance(session, account_id)).available, replayed=True)
+
+    async def balance(self, account_id: UUID) -> Balance:
+        async with self._database.reading() as session:
+            return await accounts.balance(session, account_id)
 
     async def load(self, job_id: UUID) -> Job:
         async with self._database.reading() as session:
@@ -234,6 +276,7 @@ class MediaJobs:
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
         row.state, row.finished_at = state, datetime.now(UTC)
         await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
+        await job_files.delete(session, row.id)
         session.add(row)
 
 

@@ -34,6 +34,7 @@ GatewayError
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
 │       ├── OutputTooLarge
 │       └── ContentPolicyViolation
+├── JobFailed                     the job whose output a request waits for
 ├── LinkInvalid                   a signed link that has expired, or that we did not sign
 ├── ServiceUnavailable            our database or Temporal is away
 └── AmountTooLarge
@@ -41,6 +42,7 @@ GatewayError
 
 import traceback
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from domain.limits import Left
 
@@ -313,6 +315,17 @@ class UpstreamRefused(UpstreamError):
 
 class OutputTooLarge(UpstreamRefused):
     """What the provider made is larger than this server stores."""
+
+
+class JobFailed(GatewayError):
+    """The job that was to make this answer has failed. Its credits were given back."""
+
+    code = "upstream_error"
+
+    def __init__(self, message: str = "", *, code: str = code, job_id: UUID | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.job_id = job_id
 
 
 class ContentPolicyViolation(UpstreamRefused):

@@ -176,6 +176,14 @@ class MediaSchema:
     def defaults(self) -> Parameters:
         return {name: each.default for name, each in self.parameters.items() if each.default is not None}
 
+    def allows(self, name: str, value: object) -> bool:
+        """Tell whether a parameter may have this value."""
+        try:
+            self.parameters[name].checked(name, value)
+        except (KeyError, RequestInvalid):
+            return False
+        return True
+
     def checked_text(self, text: object) -> str:
         """Return the text. Raises `RequestInvalid` if it is too long."""
         return str(self.text.checked(self.text_name, text))

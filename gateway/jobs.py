@@ -15,6 +15,7 @@ from domain.key_rules import KeyRules
 from domain.limits import Limits
 from domain.media import Job, Kind, MediaRequest
 from domain.media_orders import NO_INPUTS, InputCounts
+from domain.media_schema import MediaSchema
 from domain.pricing import FlatTerms
 from domain.privacy import PrivacyClass
 from gateway import route_rules
@@ -64,6 +65,10 @@ class Jobs:
         self._stored = stored
         self._ceiling = ceiling
         self._start = start
+
+    def schema(self, model: str, kind: Kind) -> MediaSchema:
+        """Return what a model takes. Raises `ModelNotFound`, and `RequestInvalid` if it makes something else."""
+        return media_orders.schema_of(self._catalog().find(model), kind)
 
     def price(self, order: JobRequest) -> PricedJob:
         """Check a job by its model's schema, and price it. Holds nothing.

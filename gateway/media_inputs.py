@@ -14,6 +14,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.errors import NotFound, RequestInvalid
+from domain.media import MediaInput
 from domain.media_files import ROLES, FileFacts, FileLimits, MediaFile
 from domain.records import record
 from gateway.fair_turns import FairTurns
@@ -31,13 +32,33 @@ ReadFacts = Callable[[bytes], FileFacts | None]
 """What a file is by its bytes; None for what is not taken."""
 
 
-class UrlUnusable(Exception):
-    """There is no file behind a URL that may be used. It has one text, whatever is wrong."""
+_ALSO_NAMED = frozenset(
+    {
+        *("image/jpg", "audio/mp3", "audio/mpeg3", "audio/x-mpeg", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
+        *("audio/x-m4a", "audio/m4a", "audio/x-flac", "audio/opus", "application/ogg", "audio/webm", "audio/aacp"),
+        "binary/octet-stream",
+    }
+)
+"""Other names that servers have for the types which are taken. The bytes decide."""
+
+
+class Fetched(Protocol):
+    @property
+    def content(self) -> bytes: ...
 
 
 class Fetcher(Protocol):
-    async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> bytes:  # noqa: ASYNC109
-        """Return the file behind a caller's URL. Raises `UrlUnusable`."""
+    async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> Fetched:  # noqa: ASYNC109
+        """Return the file behind a caller's URL."""
+
+
+@record
+class UrlFiles:
+    """How files behind URLs are fetched."""
+
+    fetcher: Fetcher
+    unusable: tuple[type[Exception], ...] = field(repr=False)
+    """What the fetcher raises where there is no file that may be used. The caller is told one text for all."""
 
 
 @record
@@ -75,11 +96,15 @@ class ResolvedInput:
         """The length of a recording."""
         return self.file.facts.seconds
 
+    @property
+    def input(self) -> MediaInput:
+        return MediaInput(self.role, self.file.facts.content_type, self.file.content)
+
 
 class MediaInputs:
-    def __init__(self, uploads: Uploads, facts: ReadFacts, limits: FileLimits, fetcher: Fetcher | None = None) -> None:
-        """Without a `fetcher`, no URL is taken."""
-        self._uploads, self._facts, self._limits, self._fetcher = uploads, facts, limits, fetcher
+    def __init__(self, uploads: Uploads, facts: ReadFacts, limits: FileLimits, urls: UrlFiles | None = None) -> None:
+        """Without `urls`, no URL is taken."""
+        self._uploads, self._facts, self._limits, self._urls = uploads, facts, limits, urls
         self._turns = FairTurns(MAX_RUNNING, MAX_WAITING)
 
     @asynccontextmanager
@@ -145,14 +170,16 @@ class MediaInputs:
             ) from None
 
     async def _fetched(self, given: GivenInput, url: str, most: int) -> bytes:
-        if self._fetcher is None:
+        if self._urls is None:
             raise RequestInvalid(
                 f"'{given.name}' cannot be a URL on this server. Send a data URI, or the id of an upload.",
                 param=given.name,
             )
         try:
-            return await self._fetcher.fetch(url, max_bytes=most, timeout=FETCH_TIMEOUT, types=given.accepted)
-        except UrlUnusable:
+            types = given.accepted | _ALSO_NAMED
+            fetched = await self._urls.fetcher.fetch(url, max_bytes=most, timeout=FETCH_TIMEOUT, types=types)
+            return fetched.content
+        except self._urls.unusable:
             raise RequestInvalid(
                 f"The URL in '{given.name}' gives no file that can be used. It must be https and public, and answer "
                 f"in {FETCH_TIMEOUT.seconds} seconds, without a redirect, with at most {most:,} bytes of one of these "

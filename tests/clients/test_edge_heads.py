@@ -8,12 +8,12 @@ import pytest
 
 from tests.clients.conftest import OpenAccount
 from tests.support import edge_requests
-from tests.support.edge_requests import ALL, WIRES, Endpoint, RawAnswer
+from tests.support.edge_requests import AT_ONCE, WIRES, Endpoint, RawAnswer
 from tests.support.stack import Stack
 
 FREE = ("/v1/messages/count_tokens", "/v1/responses/input_tokens", "/api/billing/quote/", "/api/chat/settings/")
 """Done twice, they do the same."""
-IDEMPOTENT = [each for each in ALL if each.path not in FREE]
+IDEMPOTENT = [each for each in AT_ONCE if each.path not in FREE]
 MAX_BODY = 20 * 1024 * 1024
 Raw = Callable[[Endpoint, list[bytes], bytes], Awaitable[RawAnswer | None]]
 
@@ -62,7 +62,7 @@ WRONG_FRAMES: dict[str, tuple[list[bytes], bytes]] = {
 
 @pytest.mark.parametrize("case", WRONG_FRAMES)
 async def test_a_request_that_is_framed_wrongly_is_refused(send: Raw, case: str) -> None:
-    for endpoint in ALL:
+    for endpoint in AT_ONCE:
         answer = await send(endpoint, *WRONG_FRAMES[case])
         assert answer is not None
         assert answer.status == 400, (endpoint.path, answer)
@@ -72,7 +72,7 @@ async def test_a_request_that_is_framed_wrongly_is_refused(send: Raw, case: str)
 
 async def test_a_head_that_is_too_large_is_refused(send: Raw) -> None:
     heads = [[b"X-A: " + b"y" * 300_000], [b"x-%d: y" % each for each in range(20_000)]]
-    for endpoint in ALL:
+    for endpoint in AT_ONCE:
         for lines in heads:
             answer = await send(endpoint, [*lines, b"Content-Length: 2"], b"{}")
             assert answer is not None
@@ -82,7 +82,7 @@ async def test_a_head_that_is_too_large_is_refused(send: Raw) -> None:
 async def test_a_body_that_is_too_large_is_refused(stack: Stack, key: str) -> None:
     """By one byte, with the length that it has, in chunks, and before any of it, if its length is known."""
     many = b"x" * 65_536
-    for endpoint in ALL:
+    for endpoint in AT_ONCE:
         answers = [
             await edge_requests.send(stack.port, endpoint.head(key, b"Content-Length: %d" % (MAX_BODY + 1)) + b"\r\n"),
             await edge_requests.send(
@@ -128,7 +128,7 @@ async def test_another_method_is_no_post(stack: Stack, key: str, method: bytes) 
 
 
 async def test_an_unknown_method_is_no_request(stack: Stack, key: str) -> None:
-    for endpoint in ALL:
+    for endpoint in AT_ONCE:
         answer = await edge_requests.send(stack.port, b"BREW" + endpoint.head(key) + b"\r\n")
         assert answer is not None
         assert answer.status == 400
@@ -179,7 +179,7 @@ async def test_no_path_leads_out(stack: Stack, key: str, place: str) -> None:
 
 
 async def test_a_page_of_another_site_gets_no_credentials(stack: Stack, key: str) -> None:
-    for endpoint in ALL:
+    for endpoint in AT_ONCE:
         preflight = [b"Origin: https://evil.example", b"Access-Control-Request-Method: POST"]
         for head in (
             endpoint.head(key, preflight[0], b"Content-Length: 2") + b"\r\n{}",

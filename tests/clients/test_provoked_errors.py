@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,17 +15,24 @@ import openai
 import psycopg
 import pytest
 from psycopg import sql
+from sqlmodel import select
 
 from api.error_codes import OF_JOBS, TABLE, Repeat, codes_of
+from db.data_keys import Sealing
+from db.media import MediaJobs
+from db.media_tables import MediaJobRow
 from dev.postgres import EmbeddedPostgres
 from domain import errors
 from domain.errors import GatewayError
+from domain.media import JobError, State
 from domain.operations import Adjust, Grant
+from domain.sealing import Wrapping
 from tests.support import provoked
 from tests.support.media_samples import picture
 from tests.support.provoked import PROVOKED, Ask, Provoked, World
 from tests.support.sdk_errors import WIRES, SdkWire, Seen, of_openai
 from tests.support.signed_in import cookie_of
+from tests.support.stack import SECRET, eventually
 
 
 class Rewriting(httpx2.AsyncHTTPTransport):
@@ -140,6 +148,36 @@ async def test_an_error_of_another_endpoint(world: World, case: Other) -> None:
     assert error.retried == (row.repeat in (Repeat.LATER, Repeat.AT_ONCE))
 
 
+JOB_ERRORS: tuple[tuple[State, GatewayError], ...] = (
+    (State.FAILED, errors.JobFailed()),
+    (State.FAILED, errors.ContentPolicyViolation()),
+    (State.CANCELLED, errors.JobFailed()),
+)
+
+
+@pytest.mark.parametrize(("state", "error"), JOB_ERRORS)
+async def test_an_error_of_a_job(world: World, state: State, error: GatewayError) -> None:
+    """No worker runs here: the job is ended by hand while its request waits."""
+    owner = await world.open_account(provoked.CREDITS)
+    jobs = MediaJobs(owner.database, Sealing(Wrapping.of(SECRET)), output_lifetime=timedelta(hours=1))
+    body, headers = {"model": "demo-image", "prompt": "x"}, {"idempotency-key": "of a job"}
+    waiting = asyncio.create_task(owner.http.post("/v1/images/generations", json=body, headers=headers))
+
+    async def accepted() -> list[Any]:
+        async with owner.database.reading() as session:
+            query = select(MediaJobRow.id).where(MediaJobRow.account_id == owner.customer.account_id)
+            return list(await session.exec(query))
+
+    (job_id,) = await eventually(accepted)
+    failed = JobError(code=error.code, message=error.message)
+    await jobs.end(job_id, state, failed if state is State.FAILED else None)
+    answers = [await waiting, await owner.http.post("/v1/images/generations", json=body, headers=headers)]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (TABLE[type(error)].status, error.code)
+        if isinstance(error, errors.JobFailed):
+            assert (answer.headers["x-should-retry"], answer.headers["x-yout-job-id"]) == ("false", str(job_id))
+
+
 async def test_an_account_has_so_much_space(world: World) -> None:
     owner = await world.open_account(provoked.CREDITS)
     answers = [await owner.http.post("/api/media/uploads/", content=picture().ljust(600_000, b"\0")) for _ in range(2)]
@@ -183,4 +221,5 @@ async def test_the_database_is_away(world: World, postgres: EmbeddedPostgres) ->
 def test_each_code_of_the_table_is_provoked() -> None:
     provoked_here = {(case.kind, case.code) for case in (*PROVOKED, *OTHERS)}
     provoked_here |= {(kind, kind.code) for kind in (*OF_AN_OPERATOR, errors.ServiceUnavailable, errors.StorageFull)}
+    provoked_here |= {(type(error), error.code) for _, error in JOB_ERRORS}
     assert {(kind, code) for kind in TABLE.keys() - OF_JOBS for code, _ in codes_of(kind)} == provoked_here

@@ -59,7 +59,8 @@ ROWS = """SELECT to_jsonb(accounts) - 'requests_tat', to_jsonb(users)
     FROM accounts JOIN users ON users.account_id = accounts.id WHERE accounts.id = %s"""
 """All but the clock of the rate limit, which every call moves."""
 COUNTED = {"/api/billing/quote/", "/v1/messages/count_tokens", "/v1/responses/input_tokens"}
-VENDOR_SHAPED = {wire.path for wire in WIRES} | COUNTED
+WAITED = {"/v1/images/generations", "/v1/audio/speech"}
+VENDOR_SHAPED = {wire.path for wire in WIRES} | COUNTED | WAITED
 """Their bodies are of other vendors' APIs: a field that nobody knows is dropped there, and named."""
 
 

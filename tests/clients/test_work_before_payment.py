@@ -55,6 +55,8 @@ REFUSED = [
     (JOBS + "speech/", {"model": "demo-speech", "input": "x", "voice": ""}),
     (JOBS + "speech/", {"model": "demo-speech", "input": "x", "response_format": "x"}),
     (JOBS + "video/", {"model": "demo-image", "prompt": "x"}),
+    ("/v1/images/generations", {"model": "demo-image", "prompt": "x", "n": 11}),
+    ("/v1/audio/speech", {"model": "demo-speech", "input": ""}),
     (KEYS, {"name": ""}),
     (KEYS, {"name": "k", "scopes": ["everything"]}),
 ]

@@ -82,6 +82,13 @@ def saving(model: str, word: str) -> Iterator[dict[str, Any]]:
     yield {**more, "messages": [{"role": "system", "content": f"system {word}"}, *messages(word)[:1]]}
 
 
+def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Requests that wait for the output of a job."""
+    yield "/v1/images/generations", {"model": "demo-image", "prompt": f"a shore {word}", "size": "64x64", "user": word}
+    speech = {"model": "demo-speech", "input": f"Tell {word}.", "response_format": "wav"}
+    yield "/v1/audio/speech", {**speech, "user": word}
+
+
 async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     """What a caller wants to be saved can be read again, by whom it is for."""
     made: dict[str, dict[str, Any]] = {}
@@ -89,6 +96,8 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         answer = await customer.http.post(path, json=body, headers={"idempotency-key": f"{word}{path}"})
         assert answer.status_code in (201, 202), answer.text
         made[path] = {**made.get(path, {}), **answer.json()}
+    waits = [await customer.http.post(path, json=body) for path, body in waited(word)]
+    assert [answer.status_code for answer in waits] == [200, 200]
     slug = made[SHARES]["slug"]
     secrets.slugs.append(slug)
     secrets.tokens.append(made[KEYS]["key"])
@@ -107,7 +116,8 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     for read in (SHARES, conversation, f"{CONVERSATIONS}?title={word}", f"{CONVERSATIONS}export/"):
         assert word in (await customer.http.get(read)).text, read
     assert LABEL in (await customer.http.get(key)).text
-    return Made(slug, [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech")])
+    jobs = [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech")]
+    return Made(slug, [*jobs, *(answer.headers["x-yout-job-id"] for answer in waits)])
 
 
 def events(answer: httpx2.Response) -> list[dict[str, Any]]:
@@ -153,7 +163,8 @@ async def failed(customer: Customer, word: str) -> None:
     conversation = (await customer.http.get(CONVERSATIONS)).json()["data"][0]["id"]
     key = (await customer.http.get(KEYS)).json()["data"][0]["id"]
     changes = [(f"{CONVERSATIONS}{conversation}/", title), (f"{KEYS}{key}/", name)]
-    requests = [*(("POST", *each) for each in written(word)), *(("PATCH", *each) for each in changes)]
+    written_ = [*written(word), *waited(word)]
+    requests = [*(("POST", *each) for each in written_), *(("PATCH", *each) for each in changes)]
     for method, path, body in requests:
         answer = await customer.http.request(method, path, json=body)
         assert answer.status_code >= 500, (path, answer.status_code, answer.text)

@@ -67,7 +67,13 @@ CONTROL = (
     Endpoint("/api/chat/settings/", {"keep_history": False}, method="PATCH"),
 )
 """Endpoints of the account itself, with small bodies."""
-ALL = (*WIRES, *CONTROL)
+WAITING = (
+    Endpoint("/v1/images/generations", {"model": "demo-image", "prompt": TEXT}, ("n",)),
+    Endpoint("/v1/audio/speech", {"model": "demo-speech", "input": TEXT}),
+)
+"""Endpoints that wait for a job: without a worker they do not answer a good request."""
+AT_ONCE = (*WIRES, *CONTROL)
+ALL = (*AT_ONCE, *WAITING)
 
 
 @dataclass(frozen=True)

@@ -279,6 +279,8 @@ POSTS = [
     ("POST", "/api/media/image/"),
     ("POST", "/api/media/video/"),
     ("POST", "/api/media/speech/"),
+    ("POST", "/v1/images/generations"),
+    ("POST", "/v1/audio/speech"),
     ("POST", "/api/media/uploads/"),
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from domain.errors import NotFound, RequestInvalid
 from domain.media_files import FileFacts, FileLimits, MediaFile, upload_id, upload_name
-from gateway.media_inputs import MAX_FILES, GivenInput, MediaInputs, UrlUnusable
+from gateway.media_inputs import MAX_FILES, GivenInput, MediaInputs, UrlFiles
+from outbound.client import Fetched
 
 ACCOUNT = UUID(int=1)
 UPLOAD = upload_name(UUID(int=7))
@@ -26,15 +27,19 @@ class OneUpload:
         return MediaFile(FileFacts("image/png", 1, 1), b"image/png uploaded")
 
 
+class UrlUnusable(Exception):
+    pass
+
+
 class OneFetcher:
     def __init__(self) -> None:
         self.fetched: list[str] = []
 
-    async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> bytes:  # noqa: ASYNC109
+    async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> Fetched:  # noqa: ASYNC109
         self.fetched.append(url)
         if url != URL:
             raise UrlUnusable
-        return b"image/png fetched"
+        return Fetched(b"image/png fetched", "image/png")
 
 
 def facts(content: bytes) -> FileFacts | None:
@@ -47,7 +52,8 @@ def facts(content: bytes) -> FileFacts | None:
 
 
 def inputs(fetcher: OneFetcher | None = None) -> MediaInputs:
-    return MediaInputs(OneUpload(), facts, LIMITS, fetcher)  # type: ignore[arg-type]  # as much of it as is used
+    urls = UrlFiles(fetcher, (UrlUnusable,)) if fetcher else None
+    return MediaInputs(OneUpload(), facts, LIMITS, urls)  # type: ignore[arg-type]  # as much of it as is used
 
 
 def data_uri(content: bytes, content_type: str = "image/png") -> str:

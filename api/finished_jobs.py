@@ -1,0 +1,163 @@
+"""What OpenAI's media endpoints share: a body becomes a job, and the request waits for the job's end.
+
+A client that leaves, or that waits no longer, changes nothing: the job goes on, and is charged once when it succeeds.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from dataclasses import field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, Self
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from api import privacy
+from api.body import form_of
+from api.outputs import Outputs
+from api.resources import Resources
+from api.stream_response import dropped_header
+from domain.caller import Caller
+from domain.errors import (
+    ContentPolicyViolation,
+    GatewayError,
+    JobFailed,
+    ReplayGone,
+    RequestInvalid,
+    ServiceUnavailable,
+)
+from domain.media import Job, Kind, Output, State
+from domain.media_schema import MediaSchema
+from domain.privacy import PrivacyClass
+from domain.records import record
+from gateway import job_waits
+from gateway.idempotency import IdempotentRequest
+from gateway.jobs import JobRequest
+
+JOB_ID = "x-yout-job-id"
+_ABOUT_THE_CALLER = frozenset({"user", "metadata", "safety_identifier"})
+"""Never sent to a provider, and not named as dropped."""
+
+
+class JobBody(BaseModel):
+    """A body of OpenAI's media endpoints. A field that the model does not take is dropped, and named."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: str
+    privacy: Literal["default", "strict"] | None = None
+    strict: bool | None = None
+
+    OWN: ClassVar[frozenset[str]] = frozenset({"model", "privacy", "strict"})
+    """Fields that this server acts on, beside the parameters of the job."""
+
+    @classmethod
+    def of(cls, request: Request, fields: Mapping[str, Any]) -> Self:
+        """Read the fields of a body, or of a form. Raises `RequestValidationError`."""
+        try:
+            form = form_of(request)
+            return cls.model_validate(fields) if form is None else cls.model_validate_strings(form.fields)
+        except ValidationError as error:
+            raise RequestValidationError(
+                [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_input=False)]
+            ) from None
+
+    def dropped(self, taken: Collection[str]) -> tuple[str, ...]:
+        """Name the fields that are not used. Raises `RequestInvalid` for one if the body is strict."""
+        known = self.OWN | _ABOUT_THE_CALLER | set(taken)
+        given = [name for name in self.model_fields_set | set(self.model_extra or ()) if name not in known]
+        names = tuple(sorted(name for name in given if getattr(self, name, None) is not None))
+        if names and self.strict:
+            raise RequestInvalid(
+                f"'{names[0][:100]}' is not a parameter that this model takes here.",
+                param=names[0][:100],
+                code="unsupported_parameter",
+            )
+        return names
+
+    def parameters(self, schema: MediaSchema) -> dict[str, object]:
+        """Return the fields that the model takes. `auto` is none, where it is not a value of the model's own."""
+        given = {**dict(self), **(self.model_extra or {})}
+        known = {name: value for name in schema.parameters if (value := given.get(name)) is not None}
+        return {name: value for name, value in known.items() if value != "auto" or schema.allows(name, value)}
+
+    def job(
+        self, kind: Kind, caller: Caller, text: str, parameters: Mapping[str, object], once: IdempotentRequest
+    ) -> JobRequest:
+        wishes = (privacy.named(self.privacy), caller.credential.privacy)
+        required = PrivacyClass.strongest(*(wish.required for wish in wishes))
+        return JobRequest(kind, self.model, text, parameters, idempotent=once, admitted=True, privacy=required)
+
+
+def refuse(name: str, why: str) -> RequestInvalid:
+    """The error for a field of OpenAI's that has no meaning here, and that must not be dropped."""
+    return RequestInvalid(f"'{name}' {why}", param=name, code="unsupported_parameter")
+
+
+@record
+class FinishedJob:
+    job: Job
+    outputs: tuple[Output, ...]
+    headers: dict[str, str] = field(repr=False)
+
+
+async def finished(resources: Resources, request: Request, caller: Caller, order: JobRequest) -> FinishedJob:
+    """Start the job, or find it, and wait for its end. Raises what acceptance raises, and `failure` of the job."""
+    with resources.job_waits.place(caller.account_id):
+        accepted = await resources.jobs.accept(caller, order)
+        job = await _while_connected(request, job_waits.ended(resources.job_changes, accepted.job))
+    if job.state is not State.SUCCEEDED:
+        raise failure(job)
+    outputs = job.served(datetime.now(UTC))
+    if not outputs:
+        raise ReplayGone(f"The job {job.id} has made this answer before, and its outputs have expired since.")
+    headers = {
+        JOB_ID: str(job.id),
+        "x-yout-credits-charged": str(job.credits_cost - job.credits_refunded),
+        "x-yout-balance": str(accepted.available + (0 if accepted.replayed else job.credits_refunded)),
+    }
+    return FinishedJob(job, outputs, headers | ({"idempotent-replayed": "true"} if accepted.replayed else {}))
+
+
+def named_as_dropped(names: Collection[str]) -> dict[str, str]:
+    """Return the header that names dropped fields."""
+    return {name.decode(): value.decode() for name, value in dropped_header(tuple(names))}
+
+
+def failure(job: Job) -> GatewayError:
+    """Return the error of a job that made nothing. It cost nothing."""
+    if job.error is None:
+        return JobFailed("The job was cancelled. Its credits were given back.", job_id=job.id)
+    match job.error.code:
+        case ContentPolicyViolation.code:
+            return ContentPolicyViolation()
+        case "invalid_value":
+            return RequestInvalid(job.error.message)
+    return JobFailed(job.error.message, code=job.error.code, job_id=job.id)
+
+
+async def chunks_of(request: Request, output: Output) -> AsyncIterator[bytes]:
+    """Yield the bytes of an output."""
+    outputs: Outputs = request.app.state.outputs
+    async for chunk in outputs.storage.read(output.object_key, 0, output.bytes):
+        yield chunk
+
+
+async def _while_connected(request: Request, waiting: Coroutine[Any, Any, Job]) -> Job:
+    """Wait, but not for a client that has left. Raises what the wait raises."""
+    wait, left = asyncio.create_task(waiting), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait((wait, left), return_when=asyncio.FIRST_COMPLETED)
+        if not wait.done():
+            raise ServiceUnavailable("The client left before its job had ended. The job goes on.")
+        return wait.result()
+    finally:
+        for task in (wait, left):
+            task.cancel()
+        await asyncio.gather(wait, left, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,172 @@
+"""OpenAI's media endpoints, through its own SDK: they wait for a job, and a client that leaves has its one job."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import openai
+import pytest
+import pytest_asyncio
+from openai import AsyncOpenAI
+from PIL import Image
+
+from tests.support.media_stack import Customer, World, embedded, until
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+JOBS = "SELECT id::text FROM media_jobs WHERE account_id = %s ORDER BY created_at"
+
+
+@dataclass(slots=True)
+class Client:
+    world: World
+    customer: Customer
+    sdk: AsyncOpenAI
+
+    async def jobs(self) -> list[str]:
+        return [row[0] for row in await self.world.rows(JOBS, self.customer.account_id)]
+
+    async def spent(self) -> int:
+        available, held = await self.customer.balance()
+        assert held == 0
+        return self.customer.opening - available
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder = tmp_path_factory.mktemp("openai-media")
+    async with embedded(folder) as (postgres, server):
+        stack = Stack.on(postgres, folder / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
+        with stack.running("worker"), stack.running("api"):
+            async with World.of(stack) as opened:
+                yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(world: World) -> AsyncIterator[Client]:
+    customer = await world.customer()
+    async with AsyncOpenAI(api_key=customer.token, base_url=f"{world.stack.url}/v1", max_retries=0) as sdk:
+        yield Client(world, customer, sdk)
+
+
+async def test_images_come_as_base64(client: Client) -> None:
+    raw = await client.sdk.images.with_raw_response.generate(
+        model="demo-image", prompt="dawn", size="320x200", n=2, quality="high", user="someone"
+    )
+    answer = raw.parse()
+    assert answer.data is not None
+    for image in answer.data:
+        assert Image.open(BytesIO(base64.b64decode(image.b64_json or ""))).size == (320, 200)
+    assert (len(answer.data), answer.size, answer.output_format) == (2, "320x200", "png")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.input_tokens > 0
+    (job,) = await client.jobs()
+    assert raw.headers["x-yout-job-id"] == job
+    assert raw.headers["x-yout-credits-charged"] == "2000"
+    assert raw.headers["x-yout-dropped-parameters"] == "quality"
+    assert raw.headers["x-yout-balance"] == str(client.customer.opening - await client.spent())
+
+
+async def test_images_come_as_links(client: Client) -> None:
+    answer = await client.sdk.images.generate(
+        model="demo-image",
+        prompt="dusk",
+        size="64x64",
+        response_format="url",
+        extra_headers={"idempotency-key": "once"},
+    )
+    assert answer.data is not None
+    link = answer.data[0].url or ""
+    fetched = await client.customer.http.get(link)
+    assert Image.open(BytesIO(fetched.content)).size == (64, 64)
+    again = await client.sdk.images.with_raw_response.generate(
+        model="demo-image",
+        prompt="dusk",
+        size="64x64",
+        response_format="url",
+        extra_headers={"idempotency-key": "once"},
+    )
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(await client.jobs()) == 1
+    assert await client.spent() == 1000
+
+
+@pytest.mark.parametrize(("name", "begins"), [("mp3", b"ID3"), ("wav", b"RIFF"), ("opus", b"OggS"), ("flac", b"fLaC")])
+async def test_speech_is_streamed(client: Client, name: Any, begins: bytes) -> None:
+    async with client.sdk.audio.speech.with_streaming_response.create(
+        model="demo-speech", voice="nova", input="Good evening.", response_format=name
+    ) as answer:
+        content = b"".join([chunk async for chunk in answer.iter_bytes()])
+    assert content.startswith(begins)
+    assert int(answer.headers["content-length"]) == len(content)
+    assert int(answer.headers["x-yout-credits-charged"]) == await client.spent() > 0
+
+
+async def test_speech_comes_as_events(client: Client) -> None:
+    body = {"model": "demo-speech", "voice": {"id": "nova"}, "input": "Good evening.", "stream_format": "sse"}
+    async with client.customer.http.stream("POST", "/v1/audio/speech", json=body) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [line async for line in answer.aiter_lines() if line]
+    assert events[0].startswith('data: {"type":"speech.audio.delta","audio":"')
+    assert events[-1].startswith('data: {"type":"speech.audio.done","usage":{"input_tokens":')
+
+
+async def test_a_client_that_gives_up_has_one_job_and_one_charge(client: Client) -> None:
+    order: dict[str, Any] = {"model": "demo-image-slow", "prompt": "a lake [seconds=3]", "size": "64x64"}
+    sdk = client.sdk.with_options(timeout=0.5, max_retries=2)
+    with pytest.raises(openai.APITimeoutError):
+        await sdk.images.generate(**order)
+    (job,) = await client.jobs()
+    ended = await client.customer.ended({"job_uuid": job, **order})
+    assert ended["status"] == "succeeded"
+    assert await client.spent() == 1000
+    assert len(client.world.submissions(job)) == 1
+
+
+async def test_a_retry_gets_the_same_job(client: Client) -> None:
+    order = {"model": "demo-image-slow", "prompt": "a hill [seconds=2]", "size": "64x64", "response_format": "url"}
+    first = asyncio.create_task(client.customer.http.post("/v1/images/generations", json=order))
+    await until(client.jobs, "the first attempt")
+    headers = {"x-stainless-retry-count": "1"}
+    second = await client.customer.http.post("/v1/images/generations", json=order, headers=headers)
+    assert (await first).status_code == second.status_code == 200
+    assert (await first).headers["x-yout-job-id"] == second.headers["x-yout-job-id"]
+    assert len(await client.jobs()) == 1
+    assert await client.spent() == 1000
+
+
+async def test_a_failed_job_is_an_error_that_no_sdk_repeats(client: Client) -> None:
+    with pytest.raises(openai.InternalServerError) as caught:
+        await client.sdk.with_options(max_retries=2).images.generate(model="demo-image-fail", prompt="x")
+    assert caught.value.code == "upstream_error"
+    (job,) = await client.jobs()
+    assert caught.value.response.headers["x-yout-job-id"] == job
+    assert caught.value.response.headers["x-should-retry"] == "false"
+    assert await client.spent() == 0
+
+
+REFUSED = [
+    ("images/generations", {"model": "demo-image"}, "prompt"),
+    ("images/generations", {"model": "demo-image", "prompt": "x", "n": 11}, "n"),
+    ("images/generations", {"model": "demo-image", "prompt": "x", "n": "2"}, "n"),
+    ("images/generations", {"model": "demo-image", "prompt": "x", "size": "big"}, "size"),
+    ("images/generations", {"model": "demo-image", "prompt": "x", "response_format": "gif"}, "response_format"),
+    ("images/generations", {"model": "demo-image", "prompt": "x", "stream": True}, "stream"),
+    ("images/generations", {"model": "demo-image", "prompt": "x", "strict": True, "style": "vivid"}, "style"),
+    ("images/generations", {"model": "demo-video", "prompt": "x"}, "model"),
+    ("audio/speech", {"model": "demo-speech", "voice": "alloy"}, "input"),
+    ("audio/speech", {"model": "demo-speech", "input": "x", "response_format": "ogg"}, "response_format"),
+    ("audio/speech", {"model": "demo-speech", "input": "x", "speed": 9}, "speed"),
+    ("audio/speech", {"model": "demo-image", "input": "x"}, "model"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "param"), REFUSED)
+async def test_a_wrong_field_is_named(client: Client, path: str, body: dict[str, Any], param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.sdk.post(f"/{path}", body=body, cast_to=object)
+    assert caught.value.param == param
+    assert await client.jobs() == []
