@@ -27,7 +27,7 @@ _WHOLE_BASE64 = 3 * 32 * 1024
 class CreateImages(JobBody):
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
     n: int | None = None
-    size: str | None = None
+    size: str | None = Field(default=None, repr=False)
     response_format: Literal["b64_json", "url"] | None = None
     stream: bool | None = None
     partial_images: int | None = None

@@ -30,7 +30,7 @@ class VoiceId(BaseModel):
 class CreateSpeech(JobBody):
     input: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
     voice: Annotated[str, Field(min_length=1, max_length=100)] | VoiceId | None = None
-    response_format: str | None = None
+    response_format: str | None = Field(default=None, repr=False)
     speed: float | None = None
     stream_format: Literal["audio", "sse"] | None = None
 
