@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import NoReturn
-from uuid import UUID
 
 import structlog
 import uvicorn
@@ -40,8 +39,6 @@ from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
 from db.writer import LedgerWriter
-from domain.errors import ServiceUnavailable
-from domain.media import Job
 from domain.media_files import MIB
 from domain.secrets import Purpose
 from domain.visitors import VisitorCookies
@@ -52,10 +49,12 @@ from gateway.conversations import Conversations
 from gateway.erasure import AcceptedPurges, Erasure
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
+from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
 from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
+from gateway.listeners import Listeners
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.media_inputs import MediaInputs, UrlFiles
 from gateway.outbox import Outbox
@@ -80,15 +79,13 @@ from storage import facts
 from temporal.client import connect, converter
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
-from workflows import start
+from workflows.engine import Engine
 from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
 
 FORM_MARGIN_BYTES = 1024 * 1024
 """What a form has beside its largest file."""
-START_TIMEOUT_SECONDS = 2.0
-"""Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
 MAIL_PATIENCE = timedelta(seconds=5)
 """How long a process that ends waits for mails on their way."""
 STRANGERS_POOL = 4
@@ -160,27 +157,7 @@ def _settle_garbage() -> None:
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> Resources:
-    async def start_media(job: Job) -> None:
-        try:
-            async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                await start.start(temporal, job)
-        except (ServiceUnavailable, TimeoutError):
-            log.warning("job accepted, Temporal is away", job=str(job.id))
-
-    async def start_purge(purge_id: UUID) -> None:
-        try:
-            async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                await start.start_purge(temporal, purge_id)
-        except (ServiceUnavailable, TimeoutError):
-            log.warning("purge accepted, Temporal is away", purge=str(purge_id))
-
-    async def temporal_answers() -> bool:
-        try:
-            async with asyncio.timeout(1):
-                return await temporal.service_client.check_health()
-        except Exception:  # whatever it is, Temporal does not answer
-            return False
-
+    engine = Engine(temporal)
     rules = UploadRules(wired.settings.upload_lifetime, wired.settings.max_uploads_mib * MIB)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
@@ -193,18 +170,20 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         database=wired.database,
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
-        jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, start_media),
+        jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, engine.start_job),
         uploads=uploads,
         inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits, urls),
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),
+        listeners=Listeners(wired.settings.max_listeners_per_account, wired.settings.max_listeners),
+        cancellations=JobCancellations(wired.jobs, engine.cancel_job),
         shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),
         share_lifetimes=wired.settings.share_lifetimes,
         urls=wired.urls,
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
-        erasure=Erasure(wired.database, wrapping(wired.settings), start_purge),
+        erasure=Erasure(wired.database, wrapping(wired.settings), engine.start_purge),
         receipt_keys=ReceiptKeys(wired.database, wrapping(wired.settings)),
         sessions=people.sessions,
         people=people,
@@ -214,7 +193,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
             wired.settings.public_url, VisitorCookies(wired.settings.secrets.derive(Purpose.VISITOR_COOKIES))
         ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
-        temporal_answers=temporal_answers,
+        temporal_answers=engine.answers,
         payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
 
@@ -331,6 +310,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app, grace = self.config.app, self.config.timeout_graceful_shutdown or 0
         assert isinstance(app, Gateway)  # noqa: S101  # what it was made with
+        app.end_listeners()
         asyncio.get_running_loop().call_later(max(0.0, grace - LAST_WORDS), app.end_streams)
         await super().shutdown(sockets)
 

@@ -23,7 +23,7 @@ from domain.errors import (
     UpstreamTimeout,
     where,
 )
-from domain.media import Job, MediaInput, MediaRequest, Output, State
+from domain.media import Job, MediaInput, MediaRequest, Output, Phase, State
 from providers.base import MediaProvider, MediaSubmission, Progress, Stage, Submitted
 from storage.base import Storage
 
@@ -117,6 +117,7 @@ class MediaActivities:
                 if job.produced is not None:
                     return Copied(outputs=job.produced)
                 provider, work = await self._at(job)
+                await self._jobs.record_progress(job.id, None, Phase.COPYING)
                 try:
                     return Copied(outputs=await self._outputs.keep(job, provider.fetch(work), self._limits))
                 finally:
@@ -214,18 +215,21 @@ class MediaActivities:
     async def _look(self, job: Job, max_wait: timedelta) -> Progress:
         provider, work = await self._at(job)
         progress = await provider.poll(work)
-        percent = await self._recorded(job.id, progress, job.progress)
+        job = await self._recorded(job, progress)
         async for _ in self._looks(max_wait):
             if progress.stage is not Stage.RUNNING or activity.is_worker_shutdown():
                 break
             progress = await provider.poll(work)
-            percent = await self._recorded(job.id, progress, percent)
+            job = await self._recorded(job, progress)
         return progress
 
-    async def _recorded(self, job_id: UUID, progress: Progress, before: int | None) -> int | None:
-        if progress.percent is not None and progress.percent != before:
-            await self._jobs.record_progress(job_id, progress.percent)
-        return progress.percent
+    async def _recorded(self, job: Job, progress: Progress) -> Job:
+        """Record what is new. Return the job with it."""
+        phase = Phase.WAITING if progress.queued else Phase.RUNNING
+        if progress.stage is Stage.DONE or (progress.percent in (None, job.progress) and phase is job.phase):
+            return job
+        await self._jobs.record_progress(job.id, progress.percent, phase)
+        return job.model_copy(update={"progress": progress.percent, "phase": phase})
 
     async def _looks(self, max_wait: timedelta) -> AsyncIterator[None]:
         """Yield when to poll the provider again: ever more rarely, until `max_wait` is over."""

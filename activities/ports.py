@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from domain.media import Job, JobError, MediaInput, MediaRequest, Output, State
+from domain.media import Job, JobError, MediaInput, MediaRequest, Output, Phase, State
 
 
 class Maintaining(Protocol):
@@ -117,7 +117,8 @@ class Jobs(Protocol):
     ) -> str:
         """Record the provider's id, and the outputs if they came with it. The first id wins and is returned."""
 
-    async def record_progress(self, job_id: UUID, percent: int) -> None: ...
+    async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:
+        """Record how far a running job is. Neither its percentage nor the phase `copying` goes back."""
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
         """Capture the held price and make the job `succeeded`, in one transaction.

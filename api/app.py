@@ -25,6 +25,8 @@ from api import (
     limit,
     link_pages,
     media,
+    media_events,
+    media_jobs,
     messages,
     metrics,
     models,
@@ -89,6 +91,11 @@ class Gateway(FastAPI):
         if isinstance(resources := getattr(self.state, "resources", None), Resources):
             resources.calls.end_streams()
             resources.job_changes.stop()
+
+    def end_listeners(self) -> None:
+        """End what goes on for ever and can go on at another process: this one stops."""
+        if isinstance(resources := getattr(self.state, "resources", None), Resources):
+            resources.job_changes.stop(listeners=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.edge(scope, receive, send)
@@ -176,6 +183,8 @@ def create_app(
         payments.router,
         uploads.router,
         media.router,
+        media_jobs.router,
+        media_events.router,
         images.router,
         speech.router,
         shares.router,

@@ -75,6 +75,7 @@ class Edge:
         headless = scope["method"] == "HEAD" and not path.startswith("/media/")  # outputs answer HEAD by themselves
         if headless:
             scope = {**scope, "method": "GET"}
+            scope["state"]["headless"] = True
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -78,6 +78,7 @@ class Http1Protocol(HttpToolsProtocol):
         handler = None if self._direct is None or app is not self.app else self._direct.direct(cycle.scope)
         if handler is None:
             self._exchange = None
+            cycle.scope.setdefault("state", {})["abort"] = self.transport.abort
         else:
             self._exchange = DirectExchange(cycle)
             app = as_asgi(handler, self._exchange)

@@ -152,7 +152,7 @@ async def create_speech(
 @router.get("/jobs/{job_uuid}/")
 async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources) -> JobView:
     """Poll a job. Output URLs are signed anew at each poll, and expire."""
-    return _view(resources, await resources.jobs.owned(caller.account_id, job_uuid))
+    return view(resources, await resources.jobs.owned(caller.account_id, job_uuid))
 
 
 async def _accept(resources: Resources, caller: Caller, response: Response, order: JobRequest) -> JobView:
@@ -161,10 +161,10 @@ async def _accept(resources: Resources, caller: Caller, response: Response, orde
         response.headers.update(REPLAYED)
     response.headers["location"] = resources.public_url + path_of(accepted.job.id)
     response.headers["x-yout-balance"] = str(accepted.available)
-    return _view(resources, accepted.job)
+    return view(resources, accepted.job)
 
 
-def _view(resources: Resources, job: Job) -> JobView:
+def view(resources: Resources, job: Job) -> JobView:
     outputs, now = [], datetime.now(UTC)
     for output in job.served(now):
         url, expires_at = resources.urls.url(output.object_key, now, until=job.expires_at)

@@ -18,9 +18,11 @@ from gateway.conversations import Conversations
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
+from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
 from gateway.job_waits import JobWaits
 from gateway.jobs import Jobs
+from gateway.listeners import Listeners
 from gateway.media_inputs import MediaInputs
 from gateway.payments import Payments
 from gateway.people import People
@@ -49,6 +51,8 @@ class Resources:
     uploads: Uploads
     inputs: MediaInputs
     job_changes: JobChanges
+    listeners: Listeners
+    cancellations: JobCancellations
     shares: Shares
     share_lifetimes: Lifetimes
     urls: SignedUrls

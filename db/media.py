@@ -35,6 +35,7 @@ from domain.media import (
     MediaRequest,
     Output,
     OutputFolder,
+    Phase,
     State,
     may_become,
 )
@@ -160,10 +161,7 @@ class MediaJobs:
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
         """Return a job of the account. Raises `NotFound`, also for another account's job."""
         async with self._database.reading() as session:
-            row = await _row(session, job_id)
-            if row.account_id != account_id or await _is_erased(session, row):
-                raise NotFound("There is no such job in this account.")
-            return _job(row)
+            return _job(await _owned(session, account_id, job_id))
 
     async def request(self, job_id: UUID) -> MediaRequest:
         async with self._database.reading() as session:
@@ -209,12 +207,16 @@ class MediaJobs:
             session.add(row)
             return row.provider_job_id
 
-    async def record_progress(self, job_id: UUID, percent: int) -> None:
+    async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
-            if State(row.state) is State.RUNNING and percent > (row.progress or 0):
+            if State(row.state) is not State.RUNNING:
+                return
+            if row.phase != Phase.COPYING:  # a look at the provider may be late
+                row.phase = phase
+            if percent is not None and percent > (row.progress or 0):
                 row.progress = min(percent, 99)
-                session.add(row)
+            session.add(row)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
         owner = (await self.load(job_id)).account_id
@@ -237,11 +239,34 @@ class MediaJobs:
                 await session.exec(text("SET LOCAL lock_timeout = '250ms'"))  # type: ignore[call-overload]
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), state):
-                await _ask(session, Void(job_id, row.account_id, row.kind, row.model, ClosedBy.JOB))
-                row.error = error.model_dump() if error else None
-                row.credits_refunded = row.credits_cost
-                await self._finish(session, row, state)
+                await self._release(session, row, state, error)
         return _job(row)  # after its end: a row that cannot be read gets its credits back, too
+
+    async def request_cancel(self, account_id: UUID, job_id: UUID) -> Job:
+        """Record that the owner wants the job cancelled. One that nobody has begun ends at once, in one transaction.
+
+        A job that has ended is returned as it is. Raises `NotFound`, also for another account's job.
+        """
+        async with self._database.transaction(account=account_id) as session:
+            row = await _owned(session, account_id, job_id, lock=True)
+            if State(row.state) is State.QUEUED and row.submit_intended_at is None and row.provider_job_id is None:
+                await self._release(session, row, State.CANCELLED, None)
+            elif not State(row.state).terminal:
+                row.cancel_requested_at = row.cancel_requested_at or datetime.now(UTC)
+                session.add(row)
+            return _job(row)
+
+    async def cancel_sent(self, job_id: UUID) -> None:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            row.cancel_sent_at = datetime.now(UTC)
+            session.add(row)
+
+    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
+        requested, sent = col(MediaJobRow.cancel_requested_at), col(MediaJobRow.cancel_sent_at)
+        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+        due = sent.is_(None) | (sent < datetime.now(UTC) - resend_after)
+        return await self._some(limit, unfinished, requested.is_not(None), due)
 
     async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
         accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
@@ -273,8 +298,14 @@ class MediaJobs:
             served = _job(row).served(datetime.now(UTC))
             return any(output.object_key == object_key for output in served)
 
+    async def _release(self, session: AsyncSession, row: MediaJobRow, state: State, error: JobError | None) -> None:
+        await _ask(session, Void(row.id, row.account_id, row.kind, row.model, ClosedBy.JOB))
+        row.error = error.model_dump() if error else None
+        row.credits_refunded = row.credits_cost
+        await self._finish(session, row, state)
+
     async def _finish(self, session: AsyncSession, row: MediaJobRow, state: State) -> None:
-        row.state, row.finished_at = state, datetime.now(UTC)
+        row.state, row.phase, row.finished_at = state, None, datetime.now(UTC)
         await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
         await job_files.delete(session, row.id)
         session.add(row)
@@ -293,6 +324,13 @@ async def _row(session: AsyncSession, job_id: UUID, *, lock: bool = False) -> Me
     query = select(MediaJobRow).where(MediaJobRow.id == job_id)
     row = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
+        raise NotFound("There is no such job in this account.")
+    return row
+
+
+async def _owned(session: AsyncSession, account_id: UUID, job_id: UUID, *, lock: bool = False) -> MediaJobRow:
+    row = await _row(session, job_id, lock=lock)
+    if row.account_id != account_id or await _is_erased(session, row):
         raise NotFound("There is no such job in this account.")
     return row
 

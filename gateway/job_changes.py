@@ -42,7 +42,8 @@ def position(job: Job) -> str:
 class JobWatch:
     """Waits for changes of one job. Only the newest one is stored: a waiter that is slow costs nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, listener: bool = False) -> None:
+        self.listener = listener
         self._newest: Job | None = None
         self._error: Exception | None = None
         self._changed = asyncio.Event()
@@ -84,13 +85,16 @@ class JobChanges:
         self._work = asyncio.Event()
         self._wanted = asyncio.Event()
         """Set with the first watch: without one, no connection is opened."""
-        self._stopped = False
+        self._stopped = self._listeners_stopped = False
 
     @contextmanager
-    def watch(self, job_id: UUID) -> Iterator[JobWatch]:
-        """Watch a job. Read it after this: the watch sees what changes from here on, and maybe what was before."""
-        watch = JobWatch()
-        if self._stopped:
+    def watch(self, job_id: UUID, *, listener: bool = False) -> Iterator[JobWatch]:
+        """Watch a job. Read it after this: the watch sees what changes from here on, and maybe what was before.
+
+        A `listener` does not wait for one answer, but for all that happens: it can go on at another process.
+        """
+        watch = JobWatch(listener=listener)
+        if self._stopped or (listener and self._listeners_stopped):
             watch.end(_stopping())
         watches = self._watches.setdefault(job_id, set())
         watches.add(watch)
@@ -128,12 +132,14 @@ class JobChanges:
             tasks.create_task(self._listen())
             await self._read()
 
-    def stop(self) -> None:
-        """End all waits: the process stops."""
-        self._stopped = True
+    def stop(self, *, listeners: bool = False) -> None:
+        """End all waits, or those of listeners: the process stops."""
+        self._listeners_stopped = True
+        self._stopped = self._stopped or not listeners
         for watches in self._watches.values():
             for watch in watches:
-                watch.end(_stopping())
+                if watch.listener or not listeners:
+                    watch.end(_stopping())
 
     async def _listen(self) -> NoReturn:
         await self._wanted.wait()

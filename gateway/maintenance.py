@@ -17,6 +17,8 @@ ORPHAN_AGE = timedelta(seconds=5)
 """A job or a purge that is so old, and still waits, was started by nobody."""
 RECOVERY_AGE = timedelta(minutes=1)
 """A job that has run for so long is looked after: its workflow may be lost, with a Temporal that was restored."""
+RESEND_AGE = timedelta(minutes=5)
+"""A job that still runs so long after its workflow was asked to cancel it: it is asked again."""
 BATCH = 500
 MAX_OVERDUE = timedelta(minutes=10)
 """Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
@@ -40,6 +42,12 @@ class MaintainedJobs(Protocol):
     async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         """Jobs that have been `running` for that long."""
 
+    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
+        """Unfinished jobs whose owner wants them cancelled, and whose workflow was not told of it lately."""
+
+    async def cancel_sent(self, job_id: UUID) -> None:
+        """Note that the job's workflow has the wish to cancel."""
+
     async def unfinished(self, limit: int) -> list[JobKey]:
         """Non-terminal jobs past their deadline."""
 
@@ -54,6 +62,9 @@ class Starter(Protocol):
 
     async def start(self, job: Job) -> bool:
         """Start the job's workflow or join the running one. False when it has already run to its end."""
+
+    async def cancel(self, job_id: UUID) -> bool:
+        """Ask the job's workflow to cancel it. False when none is open."""
 
     async def alive(self, job_id: UUID) -> bool:
         """Whether the job's workflow is open."""
@@ -80,11 +91,16 @@ class Maintenance:
         self._now = now
 
     async def start_orphans(self) -> int:
-        """Start every purge and job that was accepted and not begun: starting is idempotent by the workflow's id."""
+        """Start every purge and job that was accepted and not begun: starting is idempotent by the workflow's id.
+
+        Also pass on what owners want cancelled, if Temporal was away when they said so.
+        """
         purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
         orphans = self._in_time(await self._jobs.waiting(ORPHAN_AGE, BATCH))
-        return started + await self._round("start_orphans").run(orphans, self._revive)
+        started += await self._round("start_orphans").run(orphans, self._revive)
+        await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
+        return started
 
     async def recover(self) -> int:
         """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""
@@ -111,6 +127,13 @@ class Maintenance:
         if await self._starter.start(await self._jobs.load(job.id)):
             return True
         return await self._fail(job, INTERNAL_ERROR)
+
+    async def _cancel(self, job: JobKey) -> bool:
+        """Without an open workflow, the job is started or ended by the other tasks."""
+        sent = await self._starter.cancel(job.id)
+        if sent:
+            await self._jobs.cancel_sent(job.id)
+        return sent
 
     async def _close(self, job: JobKey) -> bool:
         if await self._starter.alive(job.id) and self._now() - job.deadline < MAX_OVERDUE:

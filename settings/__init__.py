@@ -30,6 +30,7 @@ from domain.weak_secrets import weakness
 from environment import SettingsInvalid
 from settings.content import ContentSettings
 from settings.fields import Seconds, absent, split_url
+from settings.jobs import JobSettings
 from settings.payments import PaymentSettings
 from settings.people import PeopleSettings
 from settings.webhooks import WebhookSettings
@@ -59,7 +60,7 @@ class RunningDev(PydanticBaseSettingsSource):
         return dict(environment.running_dev(self.current_state.get("state_dir")))
 
 
-class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, WebhookSettings):
+class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, WebhookSettings, JobSettings):
     """`YOUT_<NAME>` in the environment sets each field."""
 
     model_config = SettingsConfigDict(env_prefix="YOUT_", frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -102,6 +102,9 @@ class Starter:
         await start_purge(self._client, purge_id)
         return True
 
+    async def cancel(self, job_id: UUID) -> bool:
+        return await cancel(self._client, job_id, max_wait=timedelta(seconds=2))
+
     async def alive(self, job_id: UUID) -> bool:
         with reachable():
             try:

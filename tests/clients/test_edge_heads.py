@@ -160,6 +160,7 @@ PLACES = (
     "/c/{}",
     "/static/{}",
     "/api/media/jobs/{}/",
+    "/api/media/jobs/{}/events/",
     "/api/chat/share/{}/",
     "/api/chat/conversations/{}/",
     "/api/billing/charges/{}/",

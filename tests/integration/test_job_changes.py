@@ -15,7 +15,7 @@ from db.media import MediaJobs, Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.errors import NotFound
-from domain.media import Job, Kind, MediaRequest, State
+from domain.media import Job, Kind, MediaRequest, Phase, State
 from domain.pricing import FlatTerms
 from gateway.job_changes import JobChanges
 from tests.support.bank import WRAPPING, open_account
@@ -73,7 +73,7 @@ async def test_a_thousand_waiters_have_one_connection_and_share_the_queries(site
     await site.listening()
     await site.jobs.begin(job.id)
     for percent in (20, 40, 60):
-        await site.jobs.record_progress(job.id, percent)
+        await site.jobs.record_progress(job.id, percent, Phase.RUNNING)
     await site.jobs.end(job.id, State.CANCELLED, None)
     assert {(await wait).state for wait in waits} == {State.CANCELLED}
     assert await site.as_owner(f"SELECT {LISTENING}") == 1
@@ -87,7 +87,7 @@ async def test_each_change_of_a_job_is_told_in_the_transaction_that_makes_it(sit
         await site.jobs.begin(job.id)
         job = await watch.next(job)
         assert job.state is State.RUNNING
-        await site.jobs.record_progress(job.id, 30)
+        await site.jobs.record_progress(job.id, 30, Phase.RUNNING)
         job = await watch.next(job)
         assert job.progress == 30
         await site.jobs.intend_submit(job.id)  # no change that anybody sees

@@ -35,6 +35,9 @@ class NoTemporal:
     async def start_purge(self, purge_id: UUID) -> bool:
         raise AssertionError(purge_id)
 
+    async def cancel(self, job_id: UUID) -> bool:
+        return False
+
     async def alive(self, job_id: UUID) -> bool:
         return False
 

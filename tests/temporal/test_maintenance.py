@@ -29,6 +29,7 @@ class FakeStarter:
         self.started: list[UUID] = []
         self.purges: list[UUID] = []
         self.running: set[UUID] = set()
+        self.cancelled: list[UUID] = []
         self.over: set[UUID] = set()
         self.errors: dict[UUID, Exception] = {}
         self.unavailable = False
@@ -48,6 +49,13 @@ class FakeStarter:
             raise self.errors[purge_id]
         self.purges.append(purge_id)
         return True
+
+    async def cancel(self, job_id: UUID) -> bool:
+        if self.unavailable:
+            raise ServiceUnavailable
+        if job_id in self.running:
+            self.cancelled.append(job_id)
+        return job_id in self.running
 
     async def alive(self, job_id: UUID) -> bool:
         return job_id in self.running
@@ -205,3 +213,22 @@ async def test_search_attributes_are_registered_once(client: Client, caplog: pyt
 def test_an_operator_is_told_how_to_register_them() -> None:
     text = str(AttributesMissing(["YoutState"]))
     assert "temporal operator search-attribute create --name YoutState --type Keyword" in text
+
+
+async def test_a_recorded_wish_to_cancel_is_passed_on_once() -> None:
+    """As soon as Temporal is there, and the job's workflow is open."""
+    night = Night(lasts=LONG_AGO / 2)
+    for job in night.jobs[:2]:
+        night.fakes.jobs.update(
+            job.id, state=State.RUNNING, started_at=job.created_at, cancel_requested_at=job.created_at
+        )
+    working, _, _ = night.jobs
+    night.starter.running = {working.id}
+    night.starter.unavailable = True
+    with pytest.raises(ServiceUnavailable):
+        await night.maintenance.start_orphans()
+    assert night.fakes.jobs.cancels_sent == []
+    night.starter.unavailable = False
+    for _ in range(2):
+        await night.maintenance.start_orphans()
+    assert night.starter.cancelled == night.fakes.jobs.cancels_sent == [working.id]

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from activities.media import Limits
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
-from domain.media import Job, JobError, JobKey, Kind, MediaInput, MediaRequest, Output, State, may_become
+from domain.media import Job, JobError, JobKey, Kind, MediaInput, MediaRequest, Output, Phase, State, may_become
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
 from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
@@ -47,6 +47,7 @@ class FakeJobs:
         self.unreadable: set[UUID] = set()
         """Jobs whose row holds what this code does not understand."""
         self.locked_accounts: set[UUID] = set()
+        self.cancels_sent: list[UUID] = []
 
     def accept(self, job: Job, request: MediaRequest) -> None:
         self.rows[job.id] = Row(job, request)
@@ -91,10 +92,10 @@ class FakeJobs:
             self._change(row, provider_job_id=provider_job_id, produced=made)
         return row.job.provider_job_id or ""
 
-    async def record_progress(self, job_id: UUID, percent: int) -> None:
+    async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:
         row = self._row(job_id)
         if row.job.state is State.RUNNING:
-            self._change(row, progress=percent)
+            self._change(row, progress=percent if percent is not None else row.job.progress, phase=phase)
 
     async def succeed(self, job_id: UUID, outputs: Sequence[Output]) -> Job:
         await self._script.at("jobs.succeed")
@@ -120,6 +121,13 @@ class FakeJobs:
         before = datetime.now(UTC) - older_than
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
         return [_key(job) for job in queued if job.created_at < before][:limit]
+
+    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
+        wanted = (row.job for row in self.rows.values() if row.job.cancel_requested_at and not row.job.state.terminal)
+        return [_key(job) for job in wanted if job.id not in self.cancels_sent][:limit]
+
+    async def cancel_sent(self, job_id: UUID) -> None:
+        self.cancels_sent.append(job_id)
 
     async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         await self._script.at("jobs.begun")

@@ -1,0 +1,52 @@
+"""What an API process asks of Temporal while a client waits: briefly. What could not be asked, maintenance does."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from temporalio.client import Client
+
+from domain.errors import ServiceUnavailable
+from domain.media import Job
+from workflows import start
+
+log = structlog.get_logger(__name__)
+
+START_TIMEOUT_SECONDS = 2.0
+"""Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
+
+
+class Engine:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def start_job(self, job: Job) -> None:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await start.start(self._client, job)
+        except (ServiceUnavailable, TimeoutError):
+            log.warning("job accepted, Temporal is away", job=str(job.id))
+
+    async def cancel_job(self, job_id: UUID) -> bool:
+        """Ask the job's workflow to cancel it. False when it could not be asked."""
+        try:
+            async with asyncio.timeout(2 * START_TIMEOUT_SECONDS):
+                return await start.cancel(self._client, job_id, max_wait=timedelta(seconds=START_TIMEOUT_SECONDS))
+        except (ServiceUnavailable, TimeoutError):
+            log.warning("wish to cancel recorded, Temporal is away", job=str(job_id))
+            return False
+
+    async def start_purge(self, purge_id: UUID) -> None:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await start.start_purge(self._client, purge_id)
+        except (ServiceUnavailable, TimeoutError):
+            log.warning("purge accepted, Temporal is away", purge=str(purge_id))
+
+    async def answers(self) -> bool:
+        try:
+            async with asyncio.timeout(1):
+                return await self._client.service_client.check_health()
+        except Exception:  # whatever it is, Temporal does not answer
+            return False
