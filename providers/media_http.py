@@ -16,7 +16,7 @@ import httpx2
 import structlog
 
 from domain.catalog import Provider
-from domain.errors import GatewayError, UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
+from domain.errors import AdapterFault, GatewayError, UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
 from domain.records import record
 from providers import upstream_json
 from providers.base import Headers
@@ -124,13 +124,16 @@ class MediaHttp:
         self._origin = httpx2.URL(provider.base_url).origin
 
     async def json(self, request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> JsonAnswer:
-        """Send, and read the answer's JSON. Raises for a status of an error, and `UpstreamError` for another body."""
+        """Send, and read the answer's JSON. Raises for a status of an error, and `AdapterFault` for another body."""
         async with aclosing(await self._opened(request)) as response:
             body = await self._read(response, max_bytes)
-        if len(body) > LARGE_JSON_BYTES:
-            value = await asyncio.to_thread(upstream_json.read_whole, body)
-        else:
-            value = upstream_json.read_whole(body)
+        try:
+            if len(body) > LARGE_JSON_BYTES:
+                value = await asyncio.to_thread(upstream_json.read_whole, body)
+            else:
+                value = upstream_json.read_whole(body)
+        except UpstreamError:
+            raise AdapterFault from None
         return JsonAnswer(response.status_code, response.headers, value)
 
     async def open(self, request: HttpRequest) -> Download:
@@ -209,7 +212,7 @@ class MediaHttp:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > max_bytes:
-                    raise UpstreamError
+                    raise AdapterFault
                 parts.append(chunk)
         return b"".join(parts)
 

@@ -10,6 +10,9 @@ from domain.catalog import Modality, Provider
 from domain.records import record
 from providers.base import MediaProvider
 from providers.demo.media import DemoMedia
+from providers.elevenlabs.media import ElevenLabsMedia
+from providers.fal.media import FalMedia
+from providers.replicate.media import ReplicateMedia
 
 
 @record
@@ -32,6 +35,11 @@ def _demo(_: Provider, upstream: MediaUpstream) -> MediaProvider:
     return DemoMedia(upstream.demo_folder)
 
 
+_SPEECH = frozenset({Modality.SPEECH})
+_QUEUES = _SPEECH | {Modality.IMAGE, Modality.VIDEO}
 MEDIA: Mapping[str, MediaKind] = {
-    "demo": MediaKind(frozenset({Modality.IMAGE, Modality.VIDEO, Modality.SPEECH}), _demo),
+    "demo": MediaKind(_QUEUES, _demo),
+    "fal": MediaKind(_QUEUES, lambda provider, upstream: FalMedia(provider, upstream.http)),
+    "replicate": MediaKind(_QUEUES, lambda provider, upstream: ReplicateMedia(provider, upstream.http)),
+    "elevenlabs": MediaKind(_SPEECH, lambda provider, upstream: ElevenLabsMedia(provider, upstream.http)),
 }

@@ -14,6 +14,7 @@ from providers.anthropic import request as anthropic_request
 from providers.anthropic.adapter import VERSION_OPTION, AnthropicAdapter
 from providers.base import ChatUpstream, MediaProvider, Timeouts, Transport
 from providers.demo.upstream import DemoAdapter, DemoEmbeddings, DemoTransport
+from providers.elevenlabs import voices
 from providers.gates import Gate, GatedTransport
 from providers.gemini import request as gemini_request
 from providers.gemini import vertex
@@ -118,7 +119,7 @@ _CHAT: Mapping[str, Kind] = {
     ),
     "fal": Kind(),
     "replicate": Kind(),
-    "elevenlabs": Kind(),
+    "elevenlabs": Kind(options=frozenset({voices.OPTION}), problem=voices.problem),
 }
 KINDS: Mapping[str, Kind] = {name: _with_media(name, kind) for name, kind in _CHAT.items()}
 """Every kind of provider, by the name that a catalog file gives it."""

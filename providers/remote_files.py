@@ -1,18 +1,23 @@
 """Files of which a provider gives the address: found in its output, whatever the shape of that is."""
 
 import mimetypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from domain.errors import UpstreamError, UpstreamRefused
 from domain.records import record
+from providers.base import OutputFile
+from providers.media_http import MediaHttp
 
 MAX_FILES = 64
 """Of one output. What is behind them is not looked at."""
 MAX_DEPTH = 4
 OCTETS = "application/octet-stream"
+GONE = (404, 410)
+UNOBTAINABLE = "The provider made no file that this server can get."
 
 
 @record
@@ -27,6 +32,24 @@ class RemoteFile:
         """Return what a file of its type is called, or what its address ends in."""
         guessed = mimetypes.guess_extension(self.content_type) if self.content_type != OCTETS else None
         return (guessed or PurePosixPath(urlsplit(self.url).path).suffix.lower() or ".bin")[1:9]
+
+
+async def opened(http: MediaHttp, files: Sequence[RemoteFile]) -> AsyncIterator[OutputFile]:
+    """Open the files one by one. One that is gone is left out. Raises `UpstreamRefused` if none can be had."""
+    count = 0
+    for file in files:
+        try:
+            download = await http.download(file.url)
+        except UpstreamError as error:
+            if error.status in GONE:
+                continue
+            if error.not_accepted and not error.unreached:  # not an address where we read files
+                raise UpstreamRefused(UNOBTAINABLE) from None
+            raise
+        count += 1
+        yield OutputFile(file.content_type, file.extension, download.chunks, file.width, file.height)
+    if not count:
+        raise UpstreamRefused(UNOBTAINABLE)
 
 
 def of(value: Any) -> list[RemoteFile]:

@@ -30,6 +30,13 @@ NONE = Signal()
 STORE = Signal({"store": False})
 """OpenAI and Azure (chat, Responses), Gemini (generateContent, and its OpenAI-compatible endpoint)."""
 OPENROUTER = Signal({"provider": {"data_collection": "deny", "zdr": True}})
+FAL = Signal(
+    headers={
+        "X-Fal-Store-IO": "0",
+        "X-Fal-Object-Lifecycle-Preference": '{"expiration_duration_seconds": 3600}',
+    }
+)
+"""fal stores neither input nor output, and deletes the files, which are public, after an hour."""
 OF_KIND: Mapping[str, Signal] = {
     "openai": NONE,  # any server: many answer 400 to a field that they do not know; `store` is a capability
     "openrouter": OPENROUTER,
@@ -39,8 +46,11 @@ OF_KIND: Mapping[str, Signal] = {
     "demo": NONE,
     "gemini": STORE,
     "vertex": NONE,
+    "fal": FAL,
+    "replicate": NONE,
+    "elevenlabs": NONE,  # in the address, with the capability `disable_logging`: others answer with an error
 }
-"""The signal of each kind of provider that chats. A kind that is not here cannot send anything."""
+"""The signal of each kind of provider. A kind that is not here cannot chat."""
 
 
 @lru_cache(maxsize=256)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain.errors import ContentPolicyViolation, UpstreamError, UpstreamRefused, UpstreamTimeout
-from providers import remote_files
+from domain.errors import ContentPolicyViolation, GatewayError, UpstreamError, UpstreamTimeout
+from providers import remote_files, upstream_json
+from providers.base import Headers, Progress, Stage
 from providers.remote_files import RemoteFile
 
 FILES = ("images", "image", "video", "videos", "audio", "audio_file", "audio_url")
@@ -13,22 +14,36 @@ UNSAFE = "has_nsfw_concepts"
 """One flag for each image. In place of a flagged one is a black picture."""
 POLICY = "content_policy_violation"
 LATE = frozenset({"request_timeout", "startup_timeout"})
-ERROR_TYPE = "x-fal-error-type"
+CANCELLED = "client_cancelled"
+ERROR_TYPE, REQUEST_ID = "x-fal-error-type", "x-fal-request-id"
+OF_THE_INPUT = (400, 413, 422)
+INPUT_REFUSED = "invalid_value"
+TRANSIENT = frozenset({401, 403, 404, 408, 409, 429})
+"""Statuses in place of a result that say nothing of the request."""
+INGRESS = frozenset({502, 503, 504})
+"""The same, of what stands before fal's servers: without fal's own id or word for the error."""
+
+
+class RequestFailed(UpstreamError):
+    """The request has ended at the provider without an output."""
+
+    retryable = False
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self.progress = progress
 
 
 def files(output: Any) -> list[RemoteFile]:
-    """Return the files of an output. Raises `ContentPolicyViolation` if fal's filter has blackened all of them.
+    """Return the files of an output, without pictures that fal's filter has blackened.
 
-    Raises `UpstreamError` if there are none.
+    Raises `RequestFailed` if there are none.
     """
-    if not isinstance(output, Mapping):
-        raise UpstreamError
-    given = next(filter(None, (remote_files.of(output.get(name)) for name in FILES)), [])
-    if not given:
-        raise UpstreamError
-    safe = [file for index, file in enumerate(given) if not _unsafe(output.get(UNSAFE), index)]
+    named = output if isinstance(output, Mapping) else {}
+    given = next(filter(None, (remote_files.of(named.get(name)) for name in FILES)), [])
+    safe = [file for index, file in enumerate(given) if not _unsafe(named.get(UNSAFE), index)]
     if not safe:
-        raise ContentPolicyViolation
+        raise _failed(ContentPolicyViolation.code if given else UpstreamError.code)
     return safe
 
 
@@ -36,21 +51,38 @@ def _unsafe(flags: Any, index: int) -> bool:
     return isinstance(flags, list) and index < len(flags) and flags[index] is True
 
 
-def error_of(status: int, headers: Mapping[str, str], body: Any) -> UpstreamError:
-    """Return the error of a request that fal has run, by the answer in place of its output."""
-    types = error_types(body) | {headers.get(ERROR_TYPE, "")}
-    if POLICY in types:
+def refused_submission(status: int, _headers: Headers, body: bytes) -> GatewayError | None:
+    """Explain an error in place of an acceptance. What the status means anywhere is left to it."""
+    if status in OF_THE_INPUT and POLICY in _types(body):
         return ContentPolicyViolation()
+    return None
+
+
+def failed_request(status: int, headers: Headers, body: bytes) -> GatewayError | None:
+    """Explain an error in place of a result: how the request ended. None: it says nothing of that."""
+    types = (_types(body) | {headers.get(ERROR_TYPE, "")}) - {""}
+    if status in TRANSIENT or (status in INGRESS and not types and REQUEST_ID not in headers):
+        return None
+    if CANCELLED in types:
+        return RequestFailed(Progress(Stage.CANCELLED))
+    if POLICY in types:
+        return _failed(ContentPolicyViolation.code)
     if types & LATE:
-        return UpstreamTimeout()
-    return UpstreamRefused() if status in (400, 413, 422) else UpstreamError()
+        return _failed(UpstreamTimeout.code)
+    return _failed(INPUT_REFUSED if status in OF_THE_INPUT else UpstreamError.code)
 
 
-def error_types(body: Any) -> set[str]:
+def _failed(code: str) -> RequestFailed:
+    return RequestFailed(Progress(Stage.FAILED, failure=code))
+
+
+def _types(body: bytes) -> set[str]:
     """Return the words for machines of an error in each of fal's forms."""
-    if not isinstance(body, Mapping):
+    try:
+        value = upstream_json.read_whole(body)
+    except UpstreamError:
         return set()
-    detail = body.get("detail")
-    entries = [body, *(detail if isinstance(detail, list) else [])]
+    detail = value.get("detail") if isinstance(value, Mapping) else None
+    entries = [value, *(detail if isinstance(detail, list) else [])]
     types = (entry.get(name) for entry in entries if isinstance(entry, Mapping) for name in ("error_type", "type"))
-    return {value for value in types if isinstance(value, str)}
+    return {given for given in types if isinstance(given, str)}

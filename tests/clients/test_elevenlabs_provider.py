@@ -46,6 +46,15 @@ def test_the_sdk_streams_every_format(direct: ElevenLabs, codec: str) -> None:
     assert content_type(content) == expected
 
 
+def test_the_sdk_deletes_what_is_kept(elevenlabs: ElevenLabsServer, direct: ElevenLabs) -> None:
+    with direct.text_to_speech.with_raw_response.convert(RACHEL, text="x", model_id="eleven_v3") as answer:
+        id_ = answer.headers["history-item-id"]
+        assert b"".join(answer.data)
+    assert id_ in elevenlabs.history
+    assert direct.history.delete(id_).status == "ok"
+    assert id_ not in elevenlabs.history
+
+
 def test_the_sdk_lists_voices(direct: ElevenLabs) -> None:
     assert {voice.voice_id: voice.name for voice in direct.voices.search().voices} == VOICES
 

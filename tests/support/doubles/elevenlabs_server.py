@@ -55,6 +55,8 @@ class ElevenLabsServer(ThreadedApp):
     seen: list[Seen] = field(default_factory=list)
     spoken: Counter[str] = field(default_factory=Counter)
     """Texts that it made sounds of and bills, by behaviour."""
+    history: set[str] = field(default_factory=set)
+    """Ids of what it keeps: each text that was sent without `enable_logging=false`."""
     _attempts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -68,12 +70,21 @@ class ElevenLabsServer(ThreadedApp):
         app.router.add_post("/v1/text-to-speech/{voice}", self._speak)
         app.router.add_post("/v1/text-to-speech/{voice}/stream", self._speak)
         app.router.add_get("/v2/voices", self._voices)
+        app.router.add_delete("/v1/history/{id}", self._forget)
 
     async def _voices(self, request: web.Request) -> web.Response:
         if (error := await self._unauthorized(request)) is not None:
             return _answered(error)
         voices = [{"voice_id": id_, "name": name, "category": "premade"} for id_, name in VOICES.items()]
         return web.json_response({"voices": voices, "has_more": False, "total_count": len(voices)})
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        if (error := await self._unauthorized(request)) is not None:
+            return _answered(error)
+        if request.match_info["id"] not in self.history:
+            return _answered(_problem(400, "history_item_not_found"))
+        self.history.remove(request.match_info["id"])
+        return web.json_response({"status": "ok"})
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         error = await self._unauthorized(request) or _mistake(request, self.seen[-1].body)
@@ -93,7 +104,7 @@ class ElevenLabsServer(ThreadedApp):
     async def _sound(self, request: web.Request, behaviour: str, characters: int) -> web.StreamResponse:
         codec = request.query.get("output_format", "mp3_44100_128").partition("_")[0]
         headers = {
-            "content-type": "text/html" if behaviour == "html" else TYPES[codec],
+            "content-type": {"html": "text/html", "json": "application/json"}.get(behaviour, TYPES[codec]),
             "request-id": uuid4().hex,
             "history-item-id": uuid4().hex[:20],
             "character-cost": str(characters),
@@ -102,6 +113,8 @@ class ElevenLabsServer(ThreadedApp):
         }
         if request.query.get("enable_logging") == "false":
             del headers["history-item-id"]
+        else:
+            self.history.add(headers["history-item-id"])
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         content = BODIES.get(behaviour, media_files.sound(EXTENSIONS[codec]))

@@ -39,6 +39,7 @@ AT_SUBMIT: dict[str, Answer] = {
     "locked": (403, {"detail": f"User is locked. Reason: {SECRET}."}, {}),
     "gone": (404, {"detail": f"Application {SECRET} not found"}, {}),
     "rejected": _detail("value_error"),
+    "refused": _detail("content_policy_violation"),
 }
 """Answers in place of an acceptance. `busy` and `unavailable` accept the second attempt."""
 PASSING = ("busy", "unavailable")
@@ -164,13 +165,13 @@ class FalServer(ThreadedApp):
             return web.json_response({"status": "ALREADY_COMPLETED"}, status=400)
         if accepted.behaviour != "stubborn":
             accepted.cancelled = True
-            accepted.script = ["COMPLETED"]
+            was, accepted.script = accepted.state, ["COMPLETED"]
+            if was == "IN_QUEUE":
+                return web.json_response({"status": "OK"})
         return web.json_response({"status": "CANCELLATION_REQUESTED"}, status=202)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(await Seen.of(request))
-        if "authorization" in request.headers:
-            return web.json_response({"detail": "a key was sent to a public host"}, status=400)
         name = request.match_info["name"]
         if name.startswith("missing"):
             return web.json_response({"detail": SECRET}, status=404)

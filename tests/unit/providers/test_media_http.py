@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from domain.catalog import Provider
 from domain.errors import (
+    AdapterFault,
     ContentPolicyViolation,
     GatewayError,
     UpstreamBusy,
@@ -167,13 +168,13 @@ async def test_an_adapter_may_explain_an_error(faults: Faults, client: httpx2.As
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        ("page", UpstreamError),
+        ("page", AdapterFault),
         ("hang-up", UpstreamError),
         ("silent", UpstreamTimeout),
         ("stalls", UpstreamTimeout),
         ("drips", UpstreamTimeout),
         ("cut-off", UpstreamError),
-        ("long", UpstreamError),
+        ("long", AdapterFault),
     ],
 )
 async def test_an_answer_that_is_none(

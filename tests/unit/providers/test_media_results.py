@@ -1,13 +1,15 @@
 """What outputs and errors of fal and Replicate mean."""
 
+import json
 from typing import Any
 
 import pytest
 
-from domain.errors import ContentPolicyViolation, UpstreamError, UpstreamRefused, UpstreamTimeout
+from domain.errors import ContentPolicyViolation
 from providers import remote_files
 from providers.base import Progress, Stage
 from providers.fal import results as fal
+from providers.fal.results import RequestFailed
 from providers.remote_files import MAX_FILES, RemoteFile
 from providers.replicate import results as replicate
 
@@ -69,37 +71,65 @@ def test_an_output_of_fal_has_its_files(output: Any, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "error"),
+    ("output", "failure"),
     [
-        ({"images": [PICTURE], "has_nsfw_concepts": [True]}, ContentPolicyViolation),
-        ({"images": []}, UpstreamError),
-        ({"text": "words"}, UpstreamError),
-        ([], UpstreamError),
-        (None, UpstreamError),
+        ({"images": [PICTURE], "has_nsfw_concepts": [True]}, "content_policy_violation"),
+        ({"images": []}, "upstream_error"),
+        ({"text": "words"}, "upstream_error"),
+        ([], "upstream_error"),
+        (None, "upstream_error"),
     ],
 )
-def test_an_output_of_fal_without_files_is_an_error(output: Any, error: type[UpstreamError]) -> None:
-    with pytest.raises(UpstreamError) as raised:
+def test_an_output_of_fal_without_files_has_failed(output: Any, failure: str) -> None:
+    with pytest.raises(RequestFailed) as raised:
         fal.files(output)
-    assert type(raised.value) is error
+    assert raised.value.progress == Progress(Stage.FAILED, failure=failure)
+
+
+def failed(failure: str) -> Progress:
+    return Progress(Stage.FAILED, failure=failure)
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "error"),
+    ("status", "headers", "body", "progress"),
     [
-        (422, {}, {"detail": [{"type": "content_policy_violation", "msg": "x"}]}, ContentPolicyViolation),
-        (422, {}, {"detail": [{"type": "image_too_large"}]}, UpstreamRefused),
-        (400, {}, {"detail": "x"}, UpstreamRefused),
-        (504, {"x-fal-error-type": "request_timeout"}, None, UpstreamTimeout),
-        (504, {}, {"detail": "x", "error_type": "startup_timeout"}, UpstreamTimeout),
-        (503, {}, {"detail": "x", "error_type": "runner_disconnected"}, UpstreamError),
-        (500, {}, "words", UpstreamError),
+        (422, {}, {"detail": [{"type": "content_policy_violation", "msg": "x"}]}, failed("content_policy_violation")),
+        (422, {}, {"detail": [{"type": "image_too_large"}]}, failed("invalid_value")),
+        (400, {}, {"detail": "x"}, failed("invalid_value")),
+        (504, {"x-fal-error-type": "request_timeout"}, None, failed("upstream_timeout")),
+        (504, {}, {"detail": "x", "error_type": "startup_timeout"}, failed("upstream_timeout")),
+        (503, {}, {"detail": "x", "error_type": "runner_disconnected"}, failed("upstream_error")),
+        (503, {"x-fal-request-id": "1"}, "words", failed("upstream_error")),
+        (500, {}, "words", failed("upstream_error")),
+        (499, {}, {"error_type": "client_cancelled"}, Progress(Stage.CANCELLED)),
+        (503, {}, "<html>nginx", None),
+        (502, {}, {"detail": "x"}, None),
+        (429, {}, {"detail": "x"}, None),
+        (401, {}, {"detail": "x"}, None),
+        (404, {}, {"detail": "x"}, None),
     ],
 )
-def test_an_error_of_fal_is_one_of_ours(
-    status: int, headers: dict[str, str], body: Any, error: type[UpstreamError]
+def test_an_error_in_place_of_a_result_tells_how_it_ended(
+    status: int, headers: dict[str, str], body: Any, progress: Progress | None
 ) -> None:
-    assert type(fal.error_of(status, headers, body)) is error
+    """Or nothing: then the result is asked for again."""
+    error = fal.failed_request(status, headers, json.dumps(body).encode())
+    assert (error.progress if isinstance(error, RequestFailed) else error) == progress
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "error"),
+    [
+        (422, "content_policy_violation", ContentPolicyViolation),
+        (422, "value_error", type(None)),
+        (500, "content_policy_violation", type(None)),
+    ],
+)
+def test_an_error_in_place_of_an_acceptance_may_be_about_the_content(
+    status: int, error_type: str, error: type[object]
+) -> None:
+    body = json.dumps({"detail": [{"type": error_type}]}).encode()
+    assert type(fal.refused_submission(status, {}, body)) is error
 
 
 @pytest.mark.parametrize(
