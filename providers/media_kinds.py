@@ -12,7 +12,10 @@ from providers.base import MediaProvider
 from providers.demo.media import DemoMedia
 from providers.elevenlabs.media import ElevenLabsMedia
 from providers.fal.media import FalMedia
+from providers.gemini import media_jobs, vertex
+from providers.openrouter import media as openrouter
 from providers.replicate.media import ReplicateMedia
+from providers.xai import media as xai
 
 
 @record
@@ -36,10 +39,15 @@ def _demo(_: Provider, upstream: MediaUpstream) -> MediaProvider:
 
 
 _SPEECH = frozenset({Modality.SPEECH})
-_QUEUES = _SPEECH | {Modality.IMAGE, Modality.VIDEO}
+_VISUAL = frozenset({Modality.IMAGE, Modality.VIDEO})
+_ALL = _SPEECH | _VISUAL
 MEDIA: Mapping[str, MediaKind] = {
-    "demo": MediaKind(_QUEUES, _demo),
-    "fal": MediaKind(_QUEUES, lambda provider, upstream: FalMedia(provider, upstream.http)),
-    "replicate": MediaKind(_QUEUES, lambda provider, upstream: ReplicateMedia(provider, upstream.http)),
+    "demo": MediaKind(_ALL, _demo),
+    "fal": MediaKind(_ALL, lambda provider, upstream: FalMedia(provider, upstream.http)),
+    "replicate": MediaKind(_ALL, lambda provider, upstream: ReplicateMedia(provider, upstream.http)),
     "elevenlabs": MediaKind(_SPEECH, lambda provider, upstream: ElevenLabsMedia(provider, upstream.http)),
+    "gemini": MediaKind(_ALL, lambda provider, upstream: media_jobs.at_studio(provider, upstream.http)),
+    "vertex": MediaKind(_ALL, lambda provider, upstream: vertex.media(provider, upstream.http)),
+    "xai": MediaKind(_VISUAL, lambda provider, upstream: xai.media(provider, upstream.http)),
+    "openrouter": MediaKind(_VISUAL, lambda provider, upstream: openrouter.media(provider, upstream.http)),
 }

@@ -119,6 +119,7 @@ _CHAT: Mapping[str, Kind] = {
     ),
     "fal": Kind(),
     "replicate": Kind(),
+    "xai": Kind(),
     "elevenlabs": Kind(options=frozenset({voices.OPTION}), problem=voices.problem),
 }
 KINDS: Mapping[str, Kind] = {name: _with_media(name, kind) for name, kind in _CHAT.items()}

@@ -46,6 +46,7 @@ OF_KIND: Mapping[str, Signal] = {
     "demo": NONE,
     "gemini": STORE,
     "vertex": NONE,
+    "xai": NONE,
     "fal": FAL,
     "replicate": NONE,
     "elevenlabs": NONE,  # in the address, with the capability `disable_logging`: others answer with an error
@@ -73,8 +74,13 @@ def finished(
     url: str, headers: Mapping[str, str], body: Mapping[str, Any], signal: Signal, **facts: Unpack[Facts]
 ) -> UpstreamRequest:
     """Set the signal on what is otherwise the whole request, and write it."""
-    sent = upstream_json.written(_over(body, signal.body) if signal.body else body)
+    sent = upstream_json.written(signed(body, signal))
     return UpstreamRequest(url, _headers(headers, signal.headers), sent, retained=RETAINED, **facts)
+
+
+def signed(body: Mapping[str, Any], signal: Signal) -> Mapping[str, Any]:
+    """Return a body, otherwise finished, with the signal: for requests that are not written here."""
+    return _over(body, signal.body) if signal.body else body
 
 
 def _over(body: Mapping[str, Any], signal: Mapping[str, Any]) -> dict[str, Any]:

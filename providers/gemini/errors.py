@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from domain.errors import GatewayError, UpstreamError
+from domain.errors import ContentPolicyViolation, GatewayError, UpstreamBusy, UpstreamError
 from providers import upstream_json
 from providers.openai import errors
 
@@ -52,6 +52,8 @@ _PARAMS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
 )
 _KEY = ("API_KEY_", "ACCESS_TOKEN_")
 """How the reasons begin of errors about the key that was sent."""
+_POLICY = re.compile(r"usage guidelines|responsible ai|safety|polic(?:y|ies)|prohibited", re.IGNORECASE)
+"""How Google words that its filters do not let a request for media pass."""
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -62,6 +64,25 @@ def of(status: int, headers: Mapping[str, str], body: bytes, fields: Mapping[str
     except UpstreamError:
         return errors.of(status, headers, body, fields)
     return _translated(status, headers, _envelope(value), fields)
+
+
+def of_media(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
+    """Return what only the body of an error says: the wait, a fault of our key, a filter. None: the status says all."""
+    try:
+        error = _envelope(upstream_json.read_whole(body[: errors.MAX_BODY]))
+    except UpstreamError:
+        return None
+    details = [each for each in _list(error.get("details")) if isinstance(each, Mapping)]
+    if status == 429 or error.get("status") == "UNAVAILABLE":
+        delay = _delay(details)
+        return UpstreamBusy(retry_after=errors.retry_after({"retry-after": delay} if delay else headers))
+    if _is_about_our_key(details) or error.get("status") == "FAILED_PRECONDITION":
+        refused = _not_served(status)
+        refused.not_accepted = refused.blames_key = True
+        return refused
+    if status == 400 and _POLICY.search("\n".join(_texts(error, details))):
+        return ContentPolicyViolation()
+    return None
 
 
 def within(value: Any, fields: Mapping[str, Any]) -> GatewayError:

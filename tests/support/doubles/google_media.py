@@ -113,7 +113,7 @@ class GoogleMedia(MediaDouble):
         resource = re.sub(r"^/v1beta1?/", "", request.path).partition(":")[0]
         name = f"{resource}/operations/{len(self.operations)}"
         self.operations[name] = Operation(name, body, fault, vertex="projects/" in name)
-        return web.json_response({"name": name})
+        return web.json_response({} if fault == "no-id" else {"name": name})
 
     async def _operation(self, request: web.Request) -> web.StreamResponse:
         await self.note(request)
@@ -168,6 +168,8 @@ class GoogleMedia(MediaDouble):
         await self.note(request)
         if (unauthorized := self._unauthorized(request)) is not None:
             return unauthorized
+        if ":" not in request.match_info["file"]:
+            return web.json_response({"name": f"files/{request.match_info['file']}", "state": "ACTIVE"})
         raise web.HTTPFound(f"/download/{request.match_info['file'].partition(':')[0]}")
 
     async def _download(self, request: web.Request) -> web.StreamResponse:

@@ -19,7 +19,7 @@ SECRET = "SECRET"
 """In every text of a vendor: it may be in nothing that a caller or an operator sees."""
 HUGE = 300 * 1024 * 1024
 """Bytes that an answer claims to have: more than anybody should read."""
-_WORD = re.compile(r"\[([a-z-]+)\]")
+_WORD = re.compile(r"\[([a-z0-9-]+)\]")
 
 
 @dataclass(slots=True)

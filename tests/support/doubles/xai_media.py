@@ -67,7 +67,9 @@ class XaiMedia(MediaDouble):
             return self.failed(400, "Generated image rejected by content moderation.")
         self.accepted[prompt] += 1
         made = [self._image(index, body, fault) for index in range(body.get("n", 1))]
-        return web.json_response({"data": [] if fault == "empty" else made, "usage": {"cost_in_usd_ticks": 200000000}})
+        headers = {"x-zero-data-retention": "false"} if fault == "kept" else {}
+        usage = {"cost_in_usd_ticks": 200000000}
+        return web.json_response({"data": [] if fault == "empty" else made, "usage": usage}, headers=headers)
 
     def _image(self, index: int, body: dict[str, Any], fault: str) -> dict[str, Any]:
         if fault == "moderated" or (fault == "partly" and index):

@@ -35,7 +35,10 @@ def only(variable: str) -> ProviderKeys:
     return lambda names: {variable: SecretStr("key")}
 
 
-LEFT_TO_OPERATORS = {(Modality.SPEECH, "fal"), (Modality.SPEECH, "replicate")}
+LEFT_TO_OPERATORS = {
+    *((Modality.SPEECH, kind) for kind in ("fal", "replicate", "vertex")),
+    *((modality, kind) for modality in (Modality.IMAGE, Modality.VIDEO) for kind in ("openrouter", "vertex")),
+}
 """What an adapter makes and no shipped model does."""
 
 

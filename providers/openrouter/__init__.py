@@ -1,0 +1,1 @@
+"""OpenRouter: images, and videos that are polled. Its chat is an OpenAI adapter with more fields."""

@@ -1,0 +1,128 @@
+"""Media jobs at OpenRouter: images in the answer to a call, videos by polling."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+
+from domain.catalog import Provider
+from domain.errors import ContentPolicyViolation, RetentionDenied, UpstreamError, UpstreamRefused
+from domain.media import Kind
+from domain.privacy import PrivacyClass
+from providers import media_data, several_calls, signals, upstream_json
+from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
+from providers.lost_jobs import LostJobs
+from providers.media_data import DataFile
+from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
+from providers.openrouter import images, videos
+
+PATIENCE = timedelta(seconds=240)
+_MADE = "made:"
+_POLICY = frozenset({"content_policy_violation", "refusal"})
+_REFUSED = frozenset({"invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "unprocessable"})
+
+
+class OpenRouterMedia:
+    """Implements `providers.base.MediaProvider`. OpenRouter takes no reference of ours, and cannot cancel or delete."""
+
+    traits = MediaTraits()
+
+    def __init__(self, http: MediaHttp, provider: Provider) -> None:
+        self._http, self._base = http, provider.base_url.rstrip("/")
+        self._signal = signals.OF_KIND[provider.kind]
+        self._lost = LostJobs()
+
+    async def submit(self, submission: MediaSubmission) -> Submitted:
+        match submission.request.kind:
+            case Kind.IMAGE:
+                files = await self._images(submission)
+                return Submitted(f"{_MADE}{submission.reference}", media_data.outputs(files))
+            case Kind.VIDEO:
+                return Submitted(await self._video(submission))
+        raise UpstreamRefused
+
+    async def find(self, reference: str) -> str | None:
+        return None
+
+    async def poll(self, provider_job_id: str) -> Progress:
+        try:
+            answer = await self._state(provider_job_id)
+        except UpstreamError as error:
+            if error.status == 404 and self._lost.lost(provider_job_id):
+                return media_data.failed(UpstreamError())
+            raise
+        self._lost.seen(provider_job_id)
+        return videos.progress(answer)
+
+    async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
+        for index in range(videos.files(await self._state(provider_job_id))):
+            download = await self._http.download(f"{self._url(provider_job_id)}/content?index={index}")
+            yield OutputFile("video/mp4", "mp4", download.chunks)
+
+    async def cancel(self, provider_job_id: str) -> Progress:
+        return await self.poll(provider_job_id)
+
+    async def discard(self, provider_job_id: str) -> None:
+        return None
+
+    async def _images(self, submission: MediaSubmission) -> list[DataFile]:
+        """What may not be kept goes as a chat, where the signal is; a chat makes one image."""
+        if not images.must_not_be_kept(submission.request):
+            body = images.written(submission)
+            return images.read(await self._sent(images.IMAGES, body, PATIENCE), submission.request)
+        return await several_calls.all_made([self._by_chat(submission, index) for index in range(submission.request.n)])
+
+    async def _by_chat(self, submission: MediaSubmission, index: int) -> list[DataFile]:
+        body = signals.signed(images.chat(submission, index), self._signal)
+        return images.read_chat(await self._sent(images.CHAT, body, PATIENCE))
+
+    async def _video(self, submission: MediaSubmission) -> str:
+        """There is no signal for videos: OpenRouter keeps them as the account there has it."""
+        if submission.request.privacy is not PrivacyClass.UNKNOWN:
+            raise RetentionDenied
+        return videos.name(await self._sent(videos.VIDEOS, videos.body(submission)))
+
+    async def _state(self, video_id: str) -> Mapping[str, Any]:
+        answer = await self._http.json(HttpRequest(self._url(video_id), "GET"))
+        return _checked(answer.value)
+
+    async def _sent(self, path: str, body: Mapping[str, Any], patience: timedelta | None = None) -> Mapping[str, Any]:
+        answer = await self._http.json(HttpRequest(f"{self._base}/{path}", json=body, patience=patience))
+        return _checked(answer.value)
+
+    def _url(self, video_id: str) -> str:
+        return f"{self._base}/{videos.VIDEOS}/{video_id}"
+
+
+def _checked(value: Any) -> Mapping[str, Any]:
+    """Return an answer with status 200. Raises the error that it may be in place of one."""
+    if not isinstance(value, Mapping):
+        raise UpstreamError
+    error = value.get("error")
+    if isinstance(error, Mapping):
+        raise _explained(error) or UpstreamError()
+    return value
+
+
+def media(provider: Provider, client: httpx2.AsyncClient) -> OpenRouterMedia:
+    rules = HttpRules(key_in("Authorization", provider, "Bearer "), explain=explain)
+    return OpenRouterMedia(MediaHttp(client, provider, rules), provider)
+
+
+def explain(status: int, headers: Headers, body: bytes) -> UpstreamError | None:
+    """Read the type of an error. A 403 may be moderation, and a 404 that no provider may be asked."""
+    try:
+        value = upstream_json.read_whole(body)
+    except UpstreamError:
+        return None
+    error = value.get("error") if isinstance(value, Mapping) else None
+    return _explained(error) if isinstance(error, Mapping) else None
+
+
+def _explained(error: Mapping[str, Any]) -> UpstreamError | None:
+    metadata = error.get("metadata")
+    kind = metadata.get("error_type") if isinstance(metadata, Mapping) else None
+    if kind in _POLICY or (isinstance(metadata, Mapping) and metadata.get("flagged_input")):
+        return ContentPolicyViolation()
+    return UpstreamRefused() if kind in _REFUSED else None

@@ -1,0 +1,1 @@
+"""xAI: images, and videos that are polled. Its chat is of kind `openai`."""

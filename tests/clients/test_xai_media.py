@@ -1,0 +1,119 @@
+"""xAI's media through our adapter: what it is sent, and every way in which a job ends there."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from domain.media import Kind
+from domain.privacy import PrivacyClass
+from providers.media_http import media_client
+from providers.xai import media
+from providers.xai.media import XaiMedia
+from storage import sniff
+from tests.support.doubles.xai_media import XaiMedia as XaiServer
+from tests.support.media_runs import ENDS, provider, run
+from tests.support.submissions import submission
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+IMAGE, VIDEO = "grok-imagine-image", "grok-imagine-video"
+POLICY, BROKEN = "content_policy_violation", "upstream_error"
+
+
+@pytest.fixture(scope="module")
+def xai() -> Iterator[XaiServer]:
+    with XaiServer() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def adapter(xai: XaiServer) -> AsyncIterator[XaiMedia]:
+    async with media_client() as http:
+        yield media.media(provider("xai", xai.url, xai.key), http)
+
+
+async def test_images(adapter: XaiMedia, xai: XaiServer) -> None:
+    before = len(xai.seen)
+    seen = await run(adapter, submission(Kind.IMAGE, IMAGE, n=2, aspect_ratio="16:9"))
+    assert (seen.end, len(seen.files)) == ("done", 2)
+    edited = await run(adapter, submission(Kind.IMAGE, IMAGE, "image"))
+    assert [sniff.content_type(content) for _, content in edited.files] == ["image/png"]
+    assert [call.path for call in xai.seen[before:]] == ["/v1/images/generations", "/v1/images/edits"]
+    assert xai.seen[-2].body == {
+        "model": IMAGE,
+        "prompt": "a cat",
+        "n": 2,
+        "aspect_ratio": "16:9",
+        "response_format": "b64_json",
+    }
+
+
+async def test_videos(adapter: XaiMedia, xai: XaiServer) -> None:
+    before = len(xai.seen)
+    seen = await run(adapter, submission(Kind.VIDEO, VIDEO, "image", seconds=4, size="1280x720"))
+    assert (seen.end, [sniff.content_type(content) for _, content in seen.files]) == ("done", ["video/mp4"])
+    assert {call.headers["Authorization"] for call in xai.seen[before:]} == {f"Bearer {xai.key}"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "end", "safe"),
+    [*ENDS, ("moderated", POLICY, True), ("rejected", POLICY, True), ("empty", BROKEN, False)],
+)
+async def test_images_that_are_not_made(adapter: XaiMedia, fault: str, end: str, safe: bool) -> None:
+    seen = await run(adapter, submission(Kind.IMAGE, IMAGE, prompt=f"an image [{fault}]"))
+    assert (seen.end.removeprefix("submit:"), seen.safe) == (end, safe)
+
+
+async def test_a_key_that_is_wrong_is_no_fault_of_the_caller(xai: XaiServer) -> None:
+    async with media_client() as http:
+        seen = await run(media.media(provider("xai", xai.url, "another"), http), submission(Kind.IMAGE, IMAGE))
+    assert (seen.end, seen.safe) == (f"submit:{BROKEN}", True)
+
+
+@pytest.mark.parametrize(("privacy", "end"), [(PrivacyClass.UNKNOWN, "done"), (PrivacyClass.ZERO_RETENTION, BROKEN)])
+async def test_xai_says_that_it_keeps_what_must_not_be_kept(adapter: XaiMedia, privacy: PrivacyClass, end: str) -> None:
+    seen = await run(adapter, submission(Kind.IMAGE, IMAGE, prompt="[kept]", privacy=privacy))
+    assert seen.end.removeprefix("submit:") == end
+
+
+async def test_images_of_which_some_are_held_back(adapter: XaiMedia) -> None:
+    seen = await run(adapter, submission(Kind.IMAGE, IMAGE, prompt="three [partly]", n=3))
+    assert (seen.end, len(seen.files)) == ("done", 1)
+
+
+@pytest.mark.parametrize(("fault", "end", "safe"), [*ENDS, ("no-id", BROKEN, False)])
+async def test_videos_that_are_not_accepted(
+    adapter: XaiMedia, xai: XaiServer, fault: str, end: str, safe: bool
+) -> None:
+    seen = await run(adapter, submission(Kind.VIDEO, VIDEO, prompt=f"a video [{fault}]"))
+    assert (seen.end.removeprefix("submit:"), seen.safe) == (end, safe)
+    assert xai.accepted[f"a video [{fault}]"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "end", "failed_polls"),
+    [
+        ("quick", "done", 0),
+        ("lost-poll", "done", 1),
+        ("broken-poll", "done", 1),
+        ("busy-poll", "done", 1),
+        ("never", "running", 0),
+        ("forgotten", BROKEN, 4),
+        ("fails", BROKEN, 0),
+        ("expires", BROKEN, 0),
+        ("rejected-late", POLICY, 0),
+        ("moderated", POLICY, 0),
+        ("empty", BROKEN, 0),
+        ("elsewhere", "fetch:upstream_error", 0),
+        ("huge-video", "fetch:too large", 0),
+    ],
+)
+async def test_how_videos_end(adapter: XaiMedia, fault: str, end: str, failed_polls: int) -> None:
+    seen = await run(adapter, submission(Kind.VIDEO, VIDEO, prompt=f"how [{fault}]"))
+    assert (seen.end, seen.failed_polls) == (end, failed_polls)
+
+
+async def test_a_video_of_the_wrong_type_shows_in_its_bytes(adapter: XaiMedia) -> None:
+    seen = await run(adapter, submission(Kind.VIDEO, VIDEO, prompt="[wrong-type]"))
+    assert [sniff.content_type(content) for _, content in seen.files] == [None]
