@@ -44,6 +44,7 @@ from domain.secrets import Purpose
 from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
+from gateway.account_files import AccountFiles
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.erasure import AcceptedPurges, Erasure
@@ -157,8 +158,8 @@ def _settle_garbage() -> None:
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> Resources:
-    engine = Engine(temporal)
-    rules = UploadRules(wired.settings.upload_lifetime, wired.settings.max_uploads_mib * MIB)
+    engine, settings = Engine(temporal), wired.settings
+    rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
     return Resources(
@@ -172,6 +173,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, engine.start_job),
         uploads=uploads,
+        account_files=AccountFiles(wired.database, rules.max_stored_bytes, rules.max_bytes),
         inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits, urls),
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors

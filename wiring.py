@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -84,6 +85,12 @@ def _address(settings: Settings) -> Address:
     return Address(settings.temporal_address, settings.temporal_namespace, settings.temporal_tls, key)
 
 
+def _lifetimes(catalog: Catalog) -> dict[str, timedelta]:
+    """How long outputs are stored, by the plan of their account."""
+    plans = catalog.offers.plans.values()
+    return {plan.id: plan.output_lifetime for plan in plans if plan.output_lifetime is not None}
+
+
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -119,13 +126,24 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             catalog=catalog,
             database=database,
             sealing=sealing,
-            jobs=MediaJobs(database, sealing, output_lifetime=settings.output_lifetime),
+            jobs=MediaJobs(
+                database,
+                sealing,
+                output_lifetime=settings.output_lifetime,
+                lifetime_of=lambda plan: _lifetimes(catalog()).get(plan),
+                max_stored_bytes=settings.max_stored_bytes,
+            ),
             storage=storage,
             urls=_urls(settings),
             registry=Registry(catalog, upstream),
             address=_address(settings),
             keyring=Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)),
             errors=errors,
-            outputs=StoredOutputsMaintenance(StoredOutputs(database), storage, errors, settings.output_lifetime),
+            outputs=StoredOutputsMaintenance(
+                StoredOutputs(database),
+                storage,
+                errors,
+                lambda: max(settings.output_lifetime, *_lifetimes(catalog()).values(), timedelta()),
+            ),
             outbound=outbound,
         )

@@ -39,7 +39,7 @@ from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import Files, MediaActivities, NoInputs, Providers
-from activities.outputs import Sniff
+from activities.outputs import Poster, Sniff, no_poster
 from activities.ports import DeletingOutputs, Erasing, GivingPlans, Inputs, Jobs, Maintaining, Pruning, Sweeping
 from activities.purge import PurgeActivities
 from settings import Settings
@@ -89,6 +89,7 @@ class Parts:
     plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
     inputs: Inputs = field(default_factory=NoInputs)
+    poster: Poster = no_poster
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Shape:
 
 def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
     """One per task queue that the fleet serves."""
-    media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs))
+    media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs, parts.poster))
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
     audit = AuditActivities(parts.auditor)
@@ -268,6 +269,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from gateway.maintenance import Maintenance
     from gateway.plans import PlanGrants
     from storage import sniff
+    from storage.posters import Posters
     from wiring import open_wired, wrapping  # here: fleets are built of other parts without a database driver
 
     async with open_wired(settings) as wired:
@@ -289,6 +291,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                         wired.database, wrapping(settings), wired.storage, wired.jobs, histories
                     ),
                     JobFiles(wired.database, wired.sealing),
+                    Posters(),
                 ),
             )
 

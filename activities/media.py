@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities import failures
 from activities.heartbeat import Beat, heartbeating, uninterrupted
-from activities.outputs import OutputStore, Sniff
+from activities.outputs import OutputStore, Poster, Sniff, no_poster
 from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Inputs, Jobs
 from domain.errors import (
@@ -72,12 +72,13 @@ class Files:
     storage: Storage
     sniff: Sniff
     inputs: Inputs = field(default_factory=NoInputs)
+    poster: Poster = no_poster
 
 
 class MediaActivities:
     def __init__(self, jobs: Jobs, providers: Providers, files: Files, limits: Limits = Limits()) -> None:
         self._jobs, self._providers, self._inputs = jobs, providers, files.inputs
-        self._outputs = OutputStore(files.storage, files.sniff)
+        self._outputs = OutputStore(files.storage, files.sniff, files.poster)
         self._limits = limits
 
     @activity.defn

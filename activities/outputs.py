@@ -1,17 +1,25 @@
 """The outputs of media jobs on their way into our storage: what may come in, and what may not stay."""
 
 import codecs
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from activities import failures
 from domain.media import Job, Kind, Output, OutputFolder, object_key
 from providers.base import OutputFile
-from storage.base import Storage
+from storage.base import Storage, Stored
 
 Sniff = Callable[[bytes], str | None]
 """The content type of a file that begins with these bytes; None for what is not served."""
+
+Poster = Callable[[AsyncIterator[bytes], int], Awaitable[bytes | None]]
+"""A JPEG of a film of so many bytes; None if there is none to be had. It raises nothing of its own."""
+
+
+async def no_poster(_film: AsyncIterator[bytes], _size: int) -> None:
+    return None
+
 
 FAMILIES = {Kind.IMAGE: "image/", Kind.VIDEO: "video/", Kind.SPEECH: "audio/"}
 """The content types that each kind makes, by the first bytes. A transcription makes text: see `TEXTS`."""
@@ -24,6 +32,7 @@ EXTENSIONS = {
     "text/plain": "txt",
     "application/json": "json",
 }
+POSTER, POSTER_EXTENSION = "image/jpeg", "poster.jpg"
 RAW_AUDIO = "audio/pcm"
 """Samples without a header: nothing in the bytes can confirm it, and no browser takes it for anything else."""
 
@@ -41,6 +50,7 @@ class Bounds(Protocol):
 class OutputStore:
     storage: Storage
     sniff: Sniff
+    poster: Poster = no_poster
 
     async def keep(self, job: Job, files: AsyncIterator[OutputFile], bounds: Bounds) -> tuple[Output, ...]:
         """Store all files. Keys are derived from the job: a second time writes the same objects.
@@ -73,7 +83,16 @@ class OutputStore:
             width=file.width,
             height=file.height,
             duration=file.duration,
+            poster=await self._poster_of(job, index, stored) if job.kind is Kind.VIDEO else None,
         )
+
+    async def _poster_of(self, job: Job, index: int, film: Stored) -> Output | None:
+        picture = await self.poster(self.storage.read(film.key, 0, film.bytes), film.bytes)
+        if picture is None:
+            return None
+        key = object_key(job.account_id, job.id, index, POSTER_EXTENSION)
+        stored = await self.storage.put(key, _once(picture), content_type=POSTER, max_bytes=len(picture))
+        return Output(object_key=key, content_type=POSTER, bytes=stored.bytes)
 
     def _content_type(self, kind: Kind, file: OutputFile, first: bytes) -> str:
         if kind is Kind.TRANSCRIPTION:
@@ -99,6 +118,10 @@ def _type_of_text(content_type: str, first: bytes) -> str:
 
 def _extension(content_type: str) -> str:
     return EXTENSIONS.get(content_type, content_type.rpartition("/")[2])
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 async def _peeked(chunks: AsyncIterator[bytes], enough: int) -> tuple[bytes, AsyncIterator[bytes]]:

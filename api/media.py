@@ -94,6 +94,8 @@ BODIES: Mapping[Kind, type[_Body]] = {Kind.IMAGE: CreateImage, Kind.VIDEO: Creat
 
 class JobOutput(BaseModel):
     url: str = Field(repr=False)
+    poster_url: str | None = Field(default=None, repr=False)
+    """A picture of a film, by a signed link as `url` is one. Null: there is none."""
     content_type: str
     bytes: int
     width: int | None = None
@@ -169,7 +171,10 @@ def view(resources: Resources, job: Job) -> JobView:
     for output in job.served(now):
         url, expires_at = resources.urls.url(output.object_key, now, until=job.expires_at)
         facts = output.model_dump(include={"content_type", "bytes", "width", "height", "duration"})
-        outputs.append(JobOutput(url=url, expires_at=expires_at, **facts))
+        poster = None
+        if output.poster is not None:
+            poster, _ = resources.urls.url(output.poster.object_key, now, until=job.expires_at)
+        outputs.append(JobOutput(url=url, poster_url=poster, expires_at=expires_at, **facts))
     return JobView(
         job_uuid=job.id,
         kind=job.kind,

@@ -13,6 +13,7 @@ from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
+from gateway.account_files import AccountFiles
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.erasure import Erasure
@@ -49,6 +50,7 @@ class Resources:
     conversations: Conversations
     jobs: Jobs
     uploads: Uploads
+    account_files: AccountFiles
     inputs: MediaInputs
     job_changes: JobChanges
     listeners: Listeners

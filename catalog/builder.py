@@ -1,14 +1,22 @@
 """Builds the domain's catalog from the entries of the files, with keys, list prices and defaults."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pydantic import SecretStr
 
 from catalog import list_prices, media_prices, media_schemas
 from catalog.document import Entries, Kinds, Problem
-from catalog.entries import ModelEntry, OfferEntry, ProviderEntry, RouteEntry, TierEntry, TimeoutsEntry
+from catalog.entries import (
+    ModelEntry,
+    OfferEntry,
+    PlanEntry,
+    ProviderEntry,
+    RouteEntry,
+    TierEntry,
+    TimeoutsEntry,
+)
 from catalog.list_prices import Dollars, ListPrice
 from catalog.values import credential
 from domain import privacy
@@ -275,11 +283,17 @@ def _limits(entry: ModelEntry, listed: ListPrice | None) -> tuple[int | None, in
     return window, min(entry.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS, window)
 
 
+def _plan(name: str, entry: PlanEntry) -> Plan:
+    days = entry.output_lifetime_days
+    lifetime = None if days is None else timedelta(days=days)
+    return Plan(name, entry.name or name, entry.credits_per_month, lifetime)
+
+
 def _offers(entries: Entries) -> Offers:
     offers: dict[str, OfferEntry] = {**entries.plans, **entries.packs}
     sold = {good: name for name, entry in offers.items() for good in entry.stripe}
     return Offers(
-        {name: Plan(name, entry.name or name, entry.credits_per_month) for name, entry in entries.plans.items()},
+        {name: _plan(name, entry) for name, entry in entries.plans.items()},
         {name: Pack(name, entry.name or name, entry.credits) for name, entry in entries.packs.items()},
         sold,
         entries.payments.credits_per_unit,

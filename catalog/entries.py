@@ -48,6 +48,7 @@ class OfferEntry(Entry):
 
 class PlanEntry(OfferEntry):
     credits_per_month: Annotated[int, Strict(), Field(ge=0, le=10**15)]
+    output_lifetime_days: Annotated[int, Strict(), Field(ge=1, le=3650)] | None = None
 
 
 class PackEntry(OfferEntry):

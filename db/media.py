@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, idempotency, job_files, ledger
+from db import accounts, idempotency, job_files, ledger, stored_bytes
 from db.accounts import Balance
 from db.data_keys import Sealing
 from db.engine import Database, raw
@@ -78,10 +78,23 @@ class Accepted:
 
 
 class MediaJobs:
-    def __init__(self, database: Database, sealing: Sealing, *, output_lifetime: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sealing: Sealing,
+        *,
+        output_lifetime: timedelta,
+        lifetime_of: Callable[[str], timedelta | None] = lambda _plan: None,
+        max_stored_bytes: int | None = None,
+    ) -> None:
+        """`lifetime_of` tells how long outputs are stored for accounts with an active plan, by its name.
+
+        An account that stores `max_stored_bytes` starts no job.
+        """
         self._database = database
         self._sealing = sealing
-        self._output_lifetime = output_lifetime
+        self._output_lifetime, self._lifetime_of = output_lifetime, lifetime_of
+        self._max_stored_bytes = max_stored_bytes
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input, in one transaction. Raises the ledger's refusal."""
@@ -110,6 +123,7 @@ class MediaJobs:
             assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
             if files and files[0]["epoch"] != reserved.epoch:
                 raise EndedByPurge("A purge of this account has begun. Nothing was charged; send the request again.")
+            (await stored_bytes.of(session, reserved.account_id)).require_room(self._max_stored_bytes)
             now = datetime.now(UTC)
             row = MediaJobRow(
                 id=order.job_id,
@@ -229,7 +243,8 @@ class MediaJobs:
                 row.outputs = _plain(outputs)
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)
-                row.expires_at = datetime.now(UTC) + self._output_lifetime
+                row.output_bytes = sum(output.stored_bytes for output in outputs)
+                row.expires_at = datetime.now(UTC) + await self._lifetime(session, row.account_id)
             return _job(row)
 
     async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
@@ -296,7 +311,12 @@ class MediaJobs:
             if row is None or await _is_erased(session, row):
                 return False
             served = _job(row).served(datetime.now(UTC))
-            return any(output.object_key == object_key for output in served)
+            return any(file.object_key == object_key for output in served for file in output.files)
+
+    async def _lifetime(self, session: AsyncSession, account_id: UUID) -> timedelta:
+        balance = await accounts.balance(session, account_id)
+        lifetime = self._lifetime_of(balance.plan) if balance.plan and balance.plan_active else None
+        return self._output_lifetime if lifetime is None else lifetime
 
     async def _release(self, session: AsyncSession, row: MediaJobRow, state: State, error: JobError | None) -> None:
         await _ask(session, Void(row.id, row.account_id, row.kind, row.model, ClosedBy.JOB))

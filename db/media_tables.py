@@ -13,7 +13,7 @@ from db import tables  # noqa: F401  # media jobs refer to accounts
 from db.columns import cost, epoch, money, now, text_column, time
 
 OWN_OUTPUTS = """
-NOT jsonb_path_exists(outputs, '$[*].object_key ? (!(@ starts with $folder))', jsonb_build_object(
+NOT jsonb_path_exists(outputs, '$.**.object_key ? (!(@ starts with $folder))', jsonb_build_object(
     'folder', replace(account_id::text, '-', '') || '/' || replace(id::text, '-', '') || '/'))
 """.strip()
 """A check that all outputs of a job are in the folder of its account and its id."""
@@ -48,6 +48,13 @@ class MediaJobRow(SQLModel, table=True):
             "cancel_requested_at",
             postgresql_where=text("state IN ('queued', 'running') AND cancel_requested_at IS NOT NULL"),
         ),
+        # What an account stores: a sum over the outputs that are there.
+        Index(
+            "ix_media_jobs_stored",
+            "account_id",
+            postgresql_include=["expires_at", "output_bytes"],
+            postgresql_where=text("outputs_deleted_at IS NULL AND state = 'succeeded'"),
+        ),
         CheckConstraint(OWN_OUTPUTS, name="own_outputs"),
         CheckConstraint(OWN_PRODUCED, name="own_produced"),
     )
@@ -81,6 +88,8 @@ class MediaJobRow(SQLModel, table=True):
     epoch: int = Field(default=1, sa_column=epoch())
     outputs_retry_at: datetime | None = Field(default=None, sa_column=time())
     """When to try again after files could not be deleted."""
+    output_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """Of its outputs and their posters."""
     phase: str | None = Field(default=None, sa_column=text_column(nullable=True))
     """What is done for a running job: see `domain.media.Phase`."""
     cancel_requested_at: datetime | None = Field(default=None, sa_column=time())

@@ -32,7 +32,15 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "idempotency": ("fingerprint", "hold_id", "sealed", "created_at", "expires_at", "epoch"),
         "media_jobs": (
             *("state", "progress", "credits_refunded", "submit_intended_at", "provider_job_id", "produced", "error"),
-            *("outputs", "started_at", "finished_at", "expires_at", "outputs_deleted_at", "outputs_retry_at"),
+            *(
+                "outputs",
+                "started_at",
+                "finished_at",
+                "expires_at",
+                "outputs_deleted_at",
+                "outputs_retry_at",
+                "output_bytes",
+            ),
             *("phase", "cancel_requested_at", "cancel_sent_at"),
         ),
         "storage_scans": ("position", "finished_at"),

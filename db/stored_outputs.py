@@ -32,6 +32,9 @@ UPDATE media_jobs SET outputs_deleted_at = now(), outputs_retry_at = NULL
 WHERE id = :id AND outputs_deleted_at IS NULL
     AND (state IN ('failed', 'cancelled') OR (state = 'succeeded' AND coalesce(expires_at <= now(), true)))
 """
+_EXPIRE = """
+UPDATE media_jobs SET expires_at = now() WHERE id = :id AND account_id = :account AND expires_at > now()
+"""
 _RETRY = "UPDATE media_jobs SET outputs_retry_at = now() + :pause WHERE id = :id AND outputs_deleted_at IS NULL"
 # Objects of an unknown account belong to another installation.
 _ACCOUNTS = "SELECT id FROM accounts WHERE id = ANY(:ids)"
@@ -71,6 +74,11 @@ class StoredOutputs:
         """Record that nothing of the job is in storage any more."""
         async with self.database.transaction() as session:
             await _run(session, _DELETED, id=job_id)
+
+    async def expire(self, account_id: UUID, job_id: UUID) -> None:
+        """End the time of the job's outputs: they are not served any more, and due to be deleted."""
+        async with self.database.transaction() as session:
+            await _run(session, _EXPIRE, id=job_id, account=account_id)
 
     async def retry_after(self, job_id: UUID, pause: timedelta) -> None:
         """Record that the folder could not be deleted: it is due again after `pause`."""

@@ -152,6 +152,17 @@ class Output(BaseModel):
     width: int | None = None
     height: int | None = None
     duration: float | None = None
+    poster: "Output | None" = None
+    """A picture of a film, beside it in our storage."""
+
+    @property
+    def files(self) -> "tuple[Output, ...]":
+        """The output and its poster."""
+        return (self,) if self.poster is None else (self, self.poster)
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
 
 
 class JobError(BaseModel):

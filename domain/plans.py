@@ -23,6 +23,8 @@ class Plan:
     id: str
     name: str
     credits_per_month: int
+    output_lifetime: timedelta | None = None
+    """How long outputs of its accounts are stored. None: as long as everybody's."""
 
 
 @record

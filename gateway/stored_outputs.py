@@ -5,7 +5,7 @@ and marks the row. Every method is one round: bounded, safe to do twice, safe fr
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -63,12 +63,13 @@ class StoredOutputsMaintenance:
         rows: StoredOutputRows,
         storage: Storage,
         errors: MaintenanceErrors,
-        output_lifetime: timedelta,
+        max_lifetime: Callable[[], timedelta],
         pace: Pace = Pace(),
     ) -> None:
+        """`max_lifetime` returns the longest time for which an output of any plan is stored."""
         self._rows, self._storage, self._errors = rows, storage, errors
         self._pace = pace
-        self._orphan_age = output_lifetime + ORPHAN_MARGIN
+        self._max_lifetime = max_lifetime
 
     async def delete_expired(self) -> int:
         """Delete the outputs that have expired, and what jobs that ended without outputs left. How many jobs' it was.
@@ -108,7 +109,7 @@ class StoredOutputsMaintenance:
         return 1
 
     async def _delete_orphans_of(self, objects: list[Listed]) -> int:
-        long_ago = _now() - self._orphan_age
+        long_ago = _now() - self._max_lifetime() - ORPHAN_MARGIN
         old, recent = set[OutputFolder](), set[OutputFolder]()
         for stored in objects:
             folder = OutputFolder.of(stored.key)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from db import accounts, sealed_parts
+from db import accounts, sealed_parts, stored_bytes
 from db import uploads as stored
 from db.data_keys import ContentKey, Sealing
 from db.engine import Database
@@ -45,6 +45,8 @@ class UploadRules:
     lifetime: timedelta = timedelta(hours=24)
     max_bytes: int = 500 * MIB
     """Of an account's uploads together."""
+    max_stored_bytes: int | None = None
+    """Of all its files. None: no limit."""
 
 
 class Uploads:
@@ -75,7 +77,9 @@ class Uploads:
             await accounts.lock(session, account_id)  # as late as possible: the account's calls wait for it
             if await accounts.epoch(session, account_id) != key.epoch:
                 raise EndedByPurge("A purge of this account has begun. Send the file again.")
-            self._require_space(await stored.usage(session, account_id), 0)
+            held = await stored_bytes.of(session, account_id)
+            self._require_space(held.uploads, 0)
+            held.require_within(self._rules.max_stored_bytes)
         return _upload(row)
 
     async def listed(self, account_id: UUID, before: UUID | None, limit: int) -> UploadPage:

@@ -14,7 +14,10 @@ from settings.fields import Days, Lifetime, Seconds, absent
 
 class ContentSettings(BaseModel):
     output_url_lifetime: Seconds = timedelta(hours=1)
-    output_lifetime: Seconds = timedelta(hours=24)
+    output_lifetime: Seconds = timedelta(days=7)
+    """Of accounts whose plan does not say another; `output_lifetime_days` in the catalog."""
+    max_stored_mib: int = Field(default=10 * 1024, ge=0)
+    """Of an account's outputs and uploads together. 0: no limit."""
     upload_lifetime: Seconds = timedelta(hours=24)
     """How long a file that was sent waits for its job."""
     max_image_mib: int = Field(default=20, ge=1, le=100)
@@ -55,6 +58,10 @@ class ContentSettings(BaseModel):
         if longest is not None and (usual is None or usual > longest):
             raise ValueError("share_lifetime must not be longer than max_share_lifetime")
         return self
+
+    @property
+    def max_stored_bytes(self) -> int | None:
+        return self.max_stored_mib * MIB or None
 
     @property
     def file_limits(self) -> FileLimits:

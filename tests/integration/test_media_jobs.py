@@ -147,6 +147,8 @@ async def test_a_video_job_makes_a_film_with_sound(site: Site) -> None:
         pictures = file.streams.video[0]
         assert (pictures.codec.canonical_name, pictures.width, pictures.height) == ("h264", 320, 180)
         assert len(list(file.decode(pictures))) == 24
+    shown = Image.open(BytesIO((await site.anyone.get(output["poster_url"])).content))
+    assert (shown.format, shown.size) == ("JPEG", (320, 180))
     codec, seconds, loudest = _sound(content)
     assert codec == "aac"
     assert 0.9 < seconds < 1.2
@@ -169,8 +171,7 @@ async def test_a_speech_job_makes_a_voice_that_is_heard(site: Site, name: str, c
 async def test_a_slow_job_takes_as_long_as_told_and_shows_its_progress(site: Site) -> None:
     await _succeeded(site, "slow")
     seen = await site.orders["slow"].seen()
-    last = seen[-1]
-    took = datetime.fromisoformat(last["finished_at"]) - datetime.fromisoformat(last["started_at"])
+    took = datetime.fromisoformat(seen[-1]["finished_at"]) - datetime.fromisoformat(seen[-1]["started_at"])
     assert took >= timedelta(seconds=3)
     percents = [job["progress"] or 0 for job in seen]
     assert percents == sorted(percents)

@@ -94,7 +94,7 @@ class Site:
     @property
     def outputs(self) -> StoredOutputsMaintenance:
         rows = StoredOutputs(self.database)
-        return StoredOutputsMaintenance(rows, self.store.storage, self.fakes.errors, LIFETIME, self.pace)
+        return StoredOutputsMaintenance(rows, self.store.storage, self.fakes.errors, lambda: LIFETIME, self.pace)
 
     async def customer(self) -> Customer:
         return await open_account(self.database, self.ledger, 10_000)

@@ -23,6 +23,7 @@ from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from dev.server import EmbeddedServer
 from dev.temporal import EmbeddedTemporal
+from domain.media import Output
 from domain.sealing import Wrapping
 from providers.demo.spool import Spool, Submission
 from temporal import attributes
@@ -196,5 +197,6 @@ class World:
         assert not await self.rows("SELECT job_id FROM job_inputs WHERE job_id = %s", UUID(job["job_uuid"]))
         media = self.stack.state / "media"
         stored = (media / account_id.hex / UUID(job["job_uuid"]).hex).glob("*")
-        assert {str(path.relative_to(media)) for path in stored} == {output["object_key"] for output in outputs}
+        files = [file for output in outputs for file in Output.model_validate(output).files]
+        assert {str(path.relative_to(media)) for path in stored} == {file.object_key for file in files}
         assert bool(outputs) == (state == "succeeded")

@@ -56,7 +56,7 @@ class Bench:
                 self.storage.written_at[key] = datetime.now(UTC)
         self.rows = Rows(self.folders)
         pace = Pace(max_deletion=timedelta(milliseconds=50))
-        self.outputs = StoredOutputsMaintenance(self.rows, self.storage, self.fakes.errors, LIFETIME, pace)
+        self.outputs = StoredOutputsMaintenance(self.rows, self.storage, self.fakes.errors, lambda: LIFETIME, pace)
 
     def named(self) -> list[object]:
         return [line["where"] for line in self.fakes.log.lines]

@@ -1,0 +1,50 @@
+"""How much an account stores: the live outputs of its jobs, and its uploads."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.errors import StorageFull
+from domain.records import record
+
+# The clock of the database decides. Outputs that are not served any more do not count: their deletion is our affair.
+_OUTPUTS = """
+SELECT coalesce(sum(output_bytes), 0) FROM media_jobs
+WHERE account_id = :account AND state = 'succeeded' AND outputs_deleted_at IS NULL AND expires_at > now()
+"""
+_UPLOADS = "SELECT coalesce(sum(bytes), 0) FROM uploads WHERE account_id = :account AND expires_at > now()"
+
+
+@record
+class StoredBytes:
+    outputs: int
+    uploads: int
+
+    @property
+    def total(self) -> int:
+        return self.outputs + self.uploads
+
+    def require_room(self, most: int | None) -> None:
+        """Raises `StorageFull` if there is no byte left for another file."""
+        if most is not None and self.total >= most:
+            raise self._full(most)
+
+    def require_within(self, most: int | None) -> None:
+        """Raises `StorageFull` if the files, of which the last was added just now, are too large together."""
+        if most is not None and self.total > most:
+            raise self._full(most)
+
+    def _full(self, most: int) -> StorageFull:
+        return StorageFull(
+            f"The files of this account have {self.total:,} bytes of {most:,}. Delete outputs (DELETE "
+            "/api/media/jobs/<uuid>/outputs/) or uploads (DELETE /api/media/uploads/<id>/), or wait until some expire."
+        )
+
+
+async def of(session: AsyncSession, account_id: UUID) -> StoredBytes:
+    connection, account = await session.connection(), {"account": account_id}
+    outputs, uploads = [
+        int((await connection.execute(text(query), account)).scalar_one()) for query in (_OUTPUTS, _UPLOADS)
+    ]
+    return StoredBytes(outputs, uploads)

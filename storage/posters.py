@@ -1,0 +1,59 @@
+"""Posters of films: a picture of the first frame, where the library that decodes films is installed."""
+
+import asyncio
+import importlib.util
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+from storage import sniff
+
+PROGRAM = (sys.executable, "-m", "storage.poster_program")
+CONTENT_TYPE = "image/jpeg"
+LIBRARY = "av"
+MAX_RUNNING = 2
+MAX_FILM_BYTES = 64 * 1024 * 1024
+TIMEOUT = timedelta(seconds=20)
+_ROOT = Path(__file__).parent.parent
+
+
+class Posters:
+    """Makes posters in programs of their own, a few at a time. A film without one is served all the same."""
+
+    def __init__(self, *program: str, timeout: timedelta = TIMEOUT) -> None:
+        self._program = program or PROGRAM
+        self._available = bool(program) or importlib.util.find_spec(LIBRARY) is not None
+        self._running = asyncio.Semaphore(MAX_RUNNING)
+        self._timeout = timeout
+
+    async def __call__(self, film: AsyncIterator[bytes], size: int) -> bytes | None:
+        """Return a JPEG. None for a film that is large or cannot be decoded, and where the library is not installed."""
+        if not self._available or size > MAX_FILM_BYTES:
+            return None
+        async with self._running:
+            content = b"".join([chunk async for chunk in film])
+            try:
+                async with asyncio.timeout(self._timeout.total_seconds()):
+                    made = await self._run(content)
+            except (TimeoutError, OSError):
+                return None
+        return made if sniff.content_type(made[: sniff.FIRST]) == CONTENT_TYPE else None
+
+    async def _run(self, film: bytes) -> bytes:
+        """Run the program, which ends with its caller. It sees no setting, so no secret."""
+        process = await asyncio.create_subprocess_exec(
+            *self._program,
+            cwd=_ROOT,
+            env={},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            made, _ = await process.communicate(film)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return made if process.returncode == 0 else b""
