@@ -281,6 +281,7 @@ POSTS = [
     ("POST", "/api/media/speech/"),
     ("POST", "/v1/images/generations"),
     ("POST", "/v1/audio/speech"),
+    ("POST", "/v1/videos"),
     ("POST", "/api/media/uploads/"),
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
