@@ -14,7 +14,7 @@ from api.body import FormRoute
 from api.deps import CurrentResources, MayOrder, MayRender, RetriedRequest
 from api.finished_jobs import JOB_ID, JobBody
 from api.idempotency import REPLAYED
-from domain.errors import NotFound
+from domain.errors import NotFound, RequestInvalid
 from domain.media import Job, Kind, State
 from domain.media_schema import MAX_TEXT_CHARACTERS, MediaSchema
 
