@@ -261,6 +261,8 @@ def _model_problems(model_id: str, model: ModelEntry) -> Iterator[Finding]:
     else:
         findings = list(media_schemas.problems(model))
         yield from findings or media_price_checks.problems(model)
+    if model.deadline is not None and model.modality.priced_by_tokens:
+        yield ("deadline",), "is of media models only"
     yield from _tier_problems(model.tiers)
     for name, service_tier in model.service_tiers.items():
         if name in STANDARD_TIERS:

@@ -13,7 +13,7 @@ from domain.catalog import Catalog, Model, Route
 from domain.errors import RequestInvalid
 from domain.key_rules import KeyRules
 from domain.limits import Limits
-from domain.media import Job, Kind, MediaRequest
+from domain.media import Job, JobRoute, Kind, MediaRequest
 from domain.media_orders import NO_INPUTS, InputCounts
 from domain.media_schema import MediaSchema
 from domain.pricing import FlatTerms
@@ -47,6 +47,8 @@ class JobRequest:
 class PricedJob:
     model: Model
     route: Route
+    others: tuple[Route, ...]
+    """Its further routes, in order."""
     request: MediaRequest
     terms: FlatTerms
 
@@ -78,7 +80,7 @@ class Jobs:
         model = self._catalog().find(order.model)
         schema = media_orders.schema_of(model, order.kind)
         prompt, parameters = schema.checked_text(order.prompt), schema.validated(order.parameters, order.aliases)
-        route = route_rules.of_class(model.routes, order.privacy, model.id)[0]
+        route, *others = route_rules.of_class(model.routes, order.privacy, model.id)
         request = MediaRequest(
             kind=order.kind,
             model=route.model,
@@ -87,7 +89,7 @@ class Jobs:
             n=int(parameters.get("n", 1)),
             privacy=order.privacy,
         )
-        return PricedJob(model, route, request, media_orders.price(model, request, order.inputs))
+        return PricedJob(model, route, tuple(others), request, media_orders.price(model, request, order.inputs))
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
         """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
@@ -110,6 +112,8 @@ class Jobs:
                 admitted=order.admitted,
                 claim=order.idempotent.claim if order.idempotent else None,
                 cost=media_orders.cost(route.costs, priced.request, order.inputs),
+                routes=tuple(_other(each, priced.request, order.inputs) for each in priced.others),
+                deadline=priced.model.deadline,
                 unroutable=partial(_unroutable, priced),
             )
         )
@@ -120,6 +124,11 @@ class Jobs:
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
         """Find a job of this account. Raises `NotFound`, also for a job of another account."""
         return await self._stored.owned(account_id, job_id)
+
+
+def _other(route: Route, request: MediaRequest, inputs: InputCounts) -> JobRoute:
+    cost = media_orders.cost(route.costs, request, inputs)
+    return JobRoute(provider=route.provider.name, model=route.model, cost=cost)
 
 
 def _unroutable(priced: PricedJob, rules: KeyRules) -> RequestInvalid | None:
