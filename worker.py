@@ -38,10 +38,11 @@ from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
-from activities.media import Files, MediaActivities, NoInputs, Providers
+from activities.media import Files, MediaActivities, NoInputs
 from activities.outputs import Poster, Sniff, no_poster
 from activities.ports import DeletingOutputs, Erasing, GivingPlans, Inputs, Jobs, Maintaining, Pruning, Sweeping
 from activities.purge import PurgeActivities
+from activities.submissions import Providers
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints

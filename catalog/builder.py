@@ -131,6 +131,7 @@ class CatalogBuilder:
             prices=prices,
             tags=entry.tags,
             pro_only=entry.pro_only,
+            deadline=None if entry.deadline is None else timedelta(seconds=entry.deadline),
             supported_parameters=entry.supported_parameters,
             passed_on=self._passed_on(entry.modality, routes, prices.tokens),
             routes=routes,

@@ -249,6 +249,8 @@ def _model_problems(model_id: str, model: ModelEntry) -> Iterator[Finding]:
         yield (key,), f"is not how a model of modality {model.modality} is priced"
     if not model.modality.priced_by_tokens and len(model.unit_prices()) != 1:
         yield (), "a media model has exactly one of credits_per_call, credits_per_image and credits_per_second"
+    if model.deadline is not None and model.modality.priced_by_tokens:
+        yield ("deadline",), "is of media models only"
     yield from _tier_problems(model.tiers)
     for name, service_tier in model.service_tiers.items():
         if name in STANDARD_TIERS:

@@ -14,7 +14,7 @@ from domain.catalog import Catalog, Modality, Model, Route
 from domain.errors import RequestInvalid
 from domain.key_rules import KeyRules
 from domain.limits import Limits
-from domain.media import Job, Kind, MediaRequest
+from domain.media import Job, JobRoute, Kind, MediaRequest
 from domain.pricing import FlatTerms
 from domain.privacy import PrivacyClass
 from gateway import route_rules
@@ -46,6 +46,8 @@ class JobRequest:
 class PricedJob:
     model: Model
     route: Route
+    others: tuple[Route, ...]
+    """Its further routes, in order."""
     request: MediaRequest
     terms: FlatTerms
 
@@ -69,9 +71,9 @@ class Jobs:
         """Price a job. Holds nothing. Raises `ModelNotFound`, and `RequestInvalid` for another kind of model."""
         model = self._catalog().find(order.model)
         media_orders.require_kind(model, order.kind)
-        route = route_rules.of_class(model.routes, order.privacy, model.id)[0]
+        route, *others = route_rules.of_class(model.routes, order.privacy, model.id)
         request = MediaRequest(kind=order.kind, model=route.model, privacy=order.privacy, **order.fields)
-        return PricedJob(model, route, request, media_orders.price(model, request))
+        return PricedJob(model, route, tuple(others), request, media_orders.price(model, request))
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
         """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
@@ -94,6 +96,8 @@ class Jobs:
                 admitted=order.admitted,
                 claim=order.idempotent.claim if order.idempotent else None,
                 cost=media_orders.cost(route.costs, priced.request),
+                routes=tuple(_other(each, priced.request) for each in priced.others),
+                deadline=priced.model.deadline,
                 unroutable=partial(_unroutable, priced),
             )
         )
@@ -104,6 +108,11 @@ class Jobs:
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
         """Find a job of this account. Raises `NotFound`, also for a job of another account."""
         return await self._stored.owned(account_id, job_id)
+
+
+def _other(route: Route, request: MediaRequest) -> JobRoute:
+    cost = media_orders.cost(route.costs, request)
+    return JobRoute(provider=route.provider.name, model=route.model, cost=cost)
 
 
 def _unroutable(priced: PricedJob, rules: KeyRules) -> RequestInvalid | None:
