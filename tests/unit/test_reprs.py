@@ -34,7 +34,7 @@ SHOWN = {
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
     """,
     "the operator's settings and words": """
-        api_url contact demo_folder denied_networks folder host namespace Address.target Reference.text
+        api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
         MailServer.scheme mail_from operator_contact public_url ref referer refs trusted_proxies
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
