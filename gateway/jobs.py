@@ -4,37 +4,38 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from db.media import Accepted, MediaJobs, Order
 from domain import media_orders
 from domain.caller import Caller
-from domain.catalog import Catalog, Modality, Model, Route
+from domain.catalog import Catalog, Model, Route
 from domain.errors import RequestInvalid
 from domain.key_rules import KeyRules
 from domain.limits import Limits
 from domain.media import Job, Kind, MediaRequest
+from domain.media_orders import NO_INPUTS, InputCounts
+from domain.media_schema import MediaSchema
 from domain.pricing import FlatTerms
 from domain.privacy import PrivacyClass
 from gateway import route_rules
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
-KINDS: Mapping[Modality, Kind] = {
-    Modality.IMAGE: Kind.IMAGE,
-    Modality.VIDEO: Kind.VIDEO,
-    Modality.SPEECH: Kind.SPEECH,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a caller asks for, in the words of a `MediaRequest`."""
+    """What a caller asks for, not checked yet. Every endpoint that makes media makes one of these."""
 
     kind: Kind
     model: str
-    fields: Mapping[str, Any] = field(repr=False)
+    prompt: str = field(repr=False)
+    """The text of a speech, too. Empty for a transcription without hints."""
+    parameters: Mapping[str, object] = field(repr=False)
+    """By the names of the catalog. None of them is null: a field that is null was not given."""
+    aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The names by which the caller knows some of them: errors have those."""
+    inputs: InputCounts = NO_INPUTS
     idempotent: IdempotentRequest | None = None
     admitted: bool = False
     """An `Admit` has already counted this request."""
@@ -65,13 +66,28 @@ class Jobs:
         self._ceiling = ceiling
         self._start = start
 
+    def schema(self, model: str, kind: Kind) -> MediaSchema:
+        """Return what a model takes. Raises `ModelNotFound`, and `RequestInvalid` if it makes something else."""
+        return media_orders.schema_of(self._catalog().find(model), kind)
+
     def price(self, order: JobRequest) -> PricedJob:
-        """Price a job. Holds nothing. Raises `ModelNotFound`, and `RequestInvalid` for another kind of model."""
+        """Check a job by its model's schema, and price it. Holds nothing.
+
+        Raises `ModelNotFound`, and `RequestInvalid` that names the field.
+        """
         model = self._catalog().find(order.model)
-        media_orders.require_kind(model, order.kind)
+        schema = media_orders.schema_of(model, order.kind)
+        prompt, parameters = schema.checked_text(order.prompt), schema.validated(order.parameters, order.aliases)
         route = route_rules.of_class(model.routes, order.privacy, model.id)[0]
-        request = MediaRequest(kind=order.kind, model=route.model, privacy=order.privacy, **order.fields)
-        return PricedJob(model, route, request, media_orders.price(model, request))
+        request = MediaRequest(
+            kind=order.kind,
+            model=route.model,
+            prompt=prompt,
+            parameters=dict(parameters),
+            n=int(parameters.get("n", 1)),
+            privacy=order.privacy,
+        )
+        return PricedJob(model, route, request, media_orders.price(model, request, order.inputs))
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
         """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
@@ -93,7 +109,7 @@ class Jobs:
                 ceiling=self._ceiling,
                 admitted=order.admitted,
                 claim=order.idempotent.claim if order.idempotent else None,
-                cost=media_orders.cost(route.costs, priced.request),
+                cost=media_orders.cost(route.costs, priced.request, order.inputs),
                 unroutable=partial(_unroutable, priced),
             )
         )
