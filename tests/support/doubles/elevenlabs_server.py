@@ -99,6 +99,7 @@ class ElevenLabsServer(ThreadedApp):
         if behaviour == "lost":
             assert request.transport is not None
             request.transport.abort()
+            raise asyncio.CancelledError
         return await self._sound(request, behaviour, len(body["text"]))
 
     async def _sound(self, request: web.Request, behaviour: str, characters: int) -> web.StreamResponse:
@@ -126,6 +127,7 @@ class ElevenLabsServer(ThreadedApp):
         if behaviour == "cut":
             assert request.transport is not None
             request.transport.abort()
+            raise asyncio.CancelledError
         await response.write(content[1000:])
         return response
 

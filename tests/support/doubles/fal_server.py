@@ -115,6 +115,7 @@ class FalServer(ThreadedApp):
         if behaviour == "cut":
             assert request.transport is not None
             request.transport.abort()
+            raise asyncio.CancelledError
         if behaviour == "slow":
             await asyncio.sleep(1)
         if behaviour == "nameless":

@@ -113,6 +113,7 @@ class ReplicateServer(ThreadedApp):
         if behaviour == "cut":
             assert request.transport is not None
             request.transport.abort()
+            raise asyncio.CancelledError
         if behaviour == "slow":
             await asyncio.sleep(1)
         shown = self._shown(made, "starting")
