@@ -282,6 +282,7 @@ POSTS = [
     ("POST", "/v1/images/generations"),
     ("POST", "/v1/audio/speech"),
     ("POST", "/api/media/uploads/"),
+    ("POST", "/api/media/transcription/"),
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", f"/api/chat/keys/{UUID(int=1)}/rotate/"),
