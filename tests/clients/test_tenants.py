@@ -53,6 +53,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/api/chat/share/": {"messages": [{"role": "user", "content": "x"}]},
     "/api/media/image/": {"model": "demo-image", "prompt": "x"},
     "/api/media/speech/": {"model": "demo-speech", "input": "x"},
+    "/api/media/transcription/": {"model": "demo-image", "audio": "x"},
     "/api/media/video/": {"model": "demo-video", "prompt": "x"},
 }
 ROWS = """SELECT to_jsonb(accounts) - 'requests_tat', to_jsonb(users)

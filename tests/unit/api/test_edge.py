@@ -194,6 +194,7 @@ def test_every_header_of_ours_is_exposed_to_pages() -> None:
         "x-yout-privacy",
         "x-yout-scope",
         "x-yout-callers",
+        "x-yout-priced",
     }  # of a request, and of the OpenAPI document
     assert sent - no_answers <= set(EXPOSED)
 
