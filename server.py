@@ -38,6 +38,7 @@ from db.job_changes import ChangedJobs, JobSignals
 from db.leadership import Leadership
 from db.pruning import Pruning
 from db.sweeper import Sweeper
+from db.videos import Videos
 from db.writer import LedgerWriter
 from domain.media_files import MIB
 from domain.secrets import Purpose
@@ -179,6 +180,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),
+        videos=Videos(wired.database),
         listeners=Listeners(wired.settings.max_listeners_per_account, wired.settings.max_listeners),
         cancellations=JobCancellations(wired.jobs, engine.cancel_job),
         shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),

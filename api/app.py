@@ -42,6 +42,7 @@ from api import (
     speech,
     stored_objects,
     uploads,
+    videos,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -189,6 +190,8 @@ def create_app(
         media_events.router,
         images.router,
         speech.router,
+        videos.creating,
+        videos.router,
         shares.router,
         purge.router,
         health.router,

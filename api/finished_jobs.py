@@ -90,6 +90,14 @@ class JobBody(BaseModel):
         return JobRequest(kind, self.model, text, parameters, idempotent=once, admitted=True, privacy=required)
 
 
+def described(body: type[JobBody], **files: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a body that is JSON, or a form with files."""
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    form = schema | {"properties": schema["properties"] | files}
+    content = {"multipart/form-data": {"schema": form}}
+    return {"required": True, "content": content if files else {"application/json": {"schema": schema}, **content}}
+
+
 def refuse(name: str, why: str) -> RequestInvalid:
     """The error for a field of OpenAI's that has no meaning here, and that must not be dropped."""
     return RequestInvalid(f"'{name}' {why}", param=name, code="unsupported_parameter")

@@ -9,6 +9,7 @@ from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db.engine import Database
+from db.videos import Videos
 from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.shares import Lifetimes
@@ -53,6 +54,7 @@ class Resources:
     account_files: AccountFiles
     inputs: MediaInputs
     job_changes: JobChanges
+    videos: Videos
     listeners: Listeners
     cancellations: JobCancellations
     shares: Shares

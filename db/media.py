@@ -137,6 +137,8 @@ class MediaJobs:
                 created_at=now,
                 deadline=now + DEADLINES[order.kind],
                 epoch=reserved.epoch,
+                size=order.request.text("size") if order.kind is Kind.VIDEO else None,
+                seconds=order.request.seconds if order.kind is Kind.VIDEO else None,
             )
             session.add(row)
             await session.flush()

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, LargeBinary, SmallInteger, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Double, ForeignKey, Index, LargeBinary, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -95,6 +95,11 @@ class MediaJobRow(SQLModel, table=True):
     cancel_requested_at: datetime | None = Field(default=None, sa_column=time())
     cancel_sent_at: datetime | None = Field(default=None, sa_column=time())
     """When its workflow last learned of the wish to cancel it."""
+    size: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    seconds: float | None = Field(default=None, sa_column=Column(Double, nullable=True))
+    """Of a video, as it was ordered."""
+    deleted_at: datetime | None = Field(default=None, sa_column=time())
+    """When its owner deleted a video: it is not listed any more."""
 
 
 class StorageScanRow(SQLModel, table=True):

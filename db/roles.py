@@ -41,7 +41,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 "outputs_retry_at",
                 "output_bytes",
             ),
-            *("phase", "cancel_requested_at", "cancel_sent_at"),
+            *("phase", "cancel_requested_at", "cancel_sent_at", "deleted_at"),
         ),
         "storage_scans": ("position", "finished_at"),
         "conversations": ("title", "messages", "size", "updated_at"),

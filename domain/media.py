@@ -211,6 +211,9 @@ class Job(BaseModel):
     """From then on its outputs are served no more, and deleted."""
     outputs_deleted_at: datetime | None = None
     cancel_requested_at: datetime | None = None
+    size: str | None = None
+    seconds: float | None = None
+    """Of a video, as it was ordered."""
 
     def served(self, now: datetime) -> tuple[Output, ...]:
         """The outputs that its owner may still have."""

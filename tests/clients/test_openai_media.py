@@ -16,7 +16,10 @@ from PIL import Image
 from tests.support.media_stack import Customer, World, embedded, until
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning"),
+]
 JOBS = "SELECT id::text FROM media_jobs WHERE account_id = %s ORDER BY created_at"
 
 
@@ -169,4 +172,82 @@ async def test_a_wrong_field_is_named(client: Client, path: str, body: dict[str,
     with pytest.raises(openai.BadRequestError) as caught:
         await client.sdk.post(f"/{path}", body=body, cast_to=object)
     assert caught.value.param == param
+    assert await client.jobs() == []
+
+
+VIDEO: dict[str, Any] = {"model": "demo-video", "prompt": "dusk", "size": "320x180", "seconds": "1"}
+
+
+async def test_a_video_is_made_listed_fetched_and_deleted(client: Client) -> None:
+    sdk = client.sdk.videos
+    video = await sdk.create_and_poll(**VIDEO)
+    assert (video.status, video.progress, video.size, video.seconds) == ("completed", 100, "320x180", "1")
+    assert video.completed_at is not None
+    assert (video.expires_at or 0) > video.completed_at >= video.created_at
+    content = await (await sdk.download_content(video.id)).aread()
+    assert content[4:8] == b"ftyp"
+    assert [each.id async for each in sdk.list()] == [video.id]
+    deleted = await sdk.delete(video.id)
+    assert (deleted.id, deleted.deleted, deleted.object) == (video.id, True, "video.deleted")
+    for call in (sdk.retrieve, sdk.download_content, sdk.delete):
+        with pytest.raises(openai.NotFoundError):
+            await call(video.id)
+    assert [each.id async for each in sdk.list()] == []
+    (job,) = await client.jobs()
+    ended = await client.customer.job(job)
+    assert ended is not None
+    assert (ended["status"], ended["outputs"]) == ("succeeded", [])
+    assert await client.spent() == ended["credits_cost"]
+
+
+async def test_videos_are_listed_in_pages(client: Client) -> None:
+    made = [(await client.sdk.videos.create(**VIDEO | {"model": "demo-video-fail"})).id for _ in range(3)]
+    page = await client.sdk.videos.list(limit=2)
+    assert ([each.id for each in page.data], page.has_more) == (made[:0:-1], True)
+    assert [each.id async for each in client.sdk.videos.list(limit=1, order="asc")] == made
+    failed = await client.sdk.videos.poll(made[0])
+    assert failed.error is not None
+    assert (failed.status, failed.error.code, failed.size, failed.seconds) == (
+        "failed",
+        "upstream_error",
+        "320x180",
+        "1",
+    )
+    stranger = await client.world.customer()
+    for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
+        assert (await stranger.http.request(method, f"/v1/videos/{made[0]}{path}")).status_code == 404
+    assert (await stranger.http.get("/v1/videos", params={"after": made[0]})).status_code == 404
+
+
+async def test_a_video_that_is_not_finished_is_neither_fetched_nor_deleted(client: Client) -> None:
+    order = VIDEO | {"model": "demo-video-slow", "prompt": "a river [seconds=3]"}
+    raw = await client.sdk.videos.with_raw_response.create(**order, extra_headers={"idempotency-key": "a river"})
+    video = raw.parse()
+    assert (video.status, int(raw.headers["openai-poll-after-ms"]) >= 500) == ("queued", True)
+    for call in (client.sdk.videos.download_content, client.sdk.videos.delete):
+        with pytest.raises(openai.BadRequestError) as caught:
+            await call(video.id)
+        assert caught.value.param == "video_id"
+    again = await client.sdk.videos.create(**order, extra_headers={"idempotency-key": "a river"})
+    assert again.id == video.id
+    assert (await client.sdk.videos.poll(video.id)).status == "completed"
+    with pytest.raises(openai.BadRequestError) as unknown:
+        await client.sdk.videos.download_content(video.id, variant="thumbnail")
+    assert unknown.value.param == "variant"
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"seconds": "long"}, "seconds"),
+        ({"seconds": "0"}, "seconds"),
+        ({"size": "huge"}, "size"),
+        ({"prompt": ""}, "prompt"),
+    ],
+)
+async def test_a_wrong_field_of_a_video_is_named(client: Client, changes: dict[str, str], param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as by_form:
+        await client.sdk.videos.create(**VIDEO | changes)
+    by_json = await client.customer.http.post("/v1/videos", json=VIDEO | changes)
+    assert by_form.value.param == by_json.json()["error"]["param"] == param
     assert await client.jobs() == []

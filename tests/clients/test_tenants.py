@@ -60,8 +60,8 @@ ROWS = """SELECT to_jsonb(accounts) - 'requests_tat', to_jsonb(users)
     FROM accounts JOIN users ON users.account_id = accounts.id WHERE accounts.id = %s"""
 """All but the clock of the rate limit, which every call moves."""
 COUNTED = {"/api/billing/quote/", "/v1/messages/count_tokens", "/v1/responses/input_tokens"}
-WAITED = {"/v1/images/generations", "/v1/audio/speech"}
-VENDOR_SHAPED = {wire.path for wire in WIRES} | COUNTED | WAITED
+MEDIA = {"/v1/images/generations", "/v1/audio/speech", "/v1/videos"}
+VENDOR_SHAPED = {wire.path for wire in WIRES} | COUNTED | MEDIA
 """Their bodies are of other vendors' APIs: a field that nobody knows is dropped there, and named."""
 
 
@@ -86,6 +86,11 @@ async def job(owner: AccountClient, stack: Stack) -> str:
     return str(id_)
 
 
+async def video(owner: AccountClient, stack: Stack) -> str:
+    made = await owner.http.post("/v1/videos", json={"model": "demo-video", "prompt": "x"})
+    return str(made.json()["id"])
+
+
 async def purge(owner: AccountClient, stack: Stack) -> str:
     return str(await begin(owner.database, owner.customer, part="share"))
 
@@ -103,6 +108,8 @@ async def upload(owner: AccountClient, stack: Stack) -> str:
     return str((await owner.http.post("/api/media/uploads/", content=PIXEL)).json()["id"])
 
 
+UNFINISHED = {"/v1/videos/{video_id}/content"}
+"""What is made here has none yet: no worker runs."""
 MAKERS: dict[str, Callable[[AccountClient, Stack], Awaitable[str]]] = {
     "charge_id": charge,
     "conversation_id": conversation,
@@ -111,6 +118,7 @@ MAKERS: dict[str, Callable[[AccountClient, Stack], Awaitable[str]]] = {
     "purge_id": purge,
     "session_id": session,
     "slug": slug,
+    "video_id": video,
     "upload_id": upload,
 }
 
@@ -171,9 +179,15 @@ async def test_what_is_anothers_is_as_missing(new_owner: OpenAccountClient, stac
             theirs = await MAKERS[parameter(path)](ann, stack)
             answer = await answer_of(client, method, path, theirs)
             assert answer == await answer_of(client, method, path, missing(theirs)), (method, path)
-            expected = 404 if who in operation["x-yout-callers"] else 401 if who == "visitor" else 403
+            expected = (
+                404
+                if who in operation["x-yout-callers"]
+                else 401
+                if who == "visitor" or path.startswith("/v1/")
+                else 403
+            )
             assert answer[0] == expected, (method, path, answer)
-            if path in {p for m, p, _ in OWNED if m == "GET"}:
+            if path in {p for m, p, _ in OWNED if m == "GET"} - UNFINISHED:
                 assert (await answer_of(ann.http, "GET", path, theirs))[0] == 200, (method, path)
 
 

@@ -57,6 +57,7 @@ REFUSED = [
     (JOBS + "video/", {"model": "demo-image", "prompt": "x"}),
     ("/v1/images/generations", {"model": "demo-image", "prompt": "x", "n": 11}),
     ("/v1/audio/speech", {"model": "demo-speech", "input": ""}),
+    ("/v1/videos", {"model": "demo-video", "prompt": ""}),
     (KEYS, {"name": ""}),
     (KEYS, {"name": "k", "scopes": ["everything"]}),
 ]

@@ -83,10 +83,12 @@ def saving(model: str, word: str) -> Iterator[dict[str, Any]]:
 
 
 def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Requests that wait for the output of a job."""
+    """Jobs as OpenAI's clients start them."""
     yield "/v1/images/generations", {"model": "demo-image", "prompt": f"a shore {word}", "size": "64x64", "user": word}
     speech = {"model": "demo-speech", "input": f"Tell {word}.", "response_format": "wav"}
     yield "/v1/audio/speech", {**speech, "user": word}
+    video = {"model": "demo-video", "prompt": f"a brook {word}", "size": "64x64", "seconds": "0.5", "user": word}
+    yield "/v1/videos", video
 
 
 async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
@@ -97,7 +99,7 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         assert answer.status_code in (201, 202), answer.text
         made[path] = {**made.get(path, {}), **answer.json()}
     waits = [await customer.http.post(path, json=body) for path, body in waited(word)]
-    assert [answer.status_code for answer in waits] == [200, 200]
+    assert [answer.status_code for answer in waits] == [200, 200, 200]
     slug = made[SHARES]["slug"]
     secrets.slugs.append(slug)
     secrets.tokens.append(made[KEYS]["key"])

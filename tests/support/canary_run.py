@@ -321,7 +321,7 @@ async def _stored_bytes(world: World, customer: Customer) -> dict[bytes, str]:
     columns = "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND data_type = 'bytea'"
     columns += " AND column_name <> 'checksum'"  # a hash
     found: dict[bytes, str] = {}
-    for table in {"data_keys", *(each.table for each in ERASED_TABLES)} - {"job_inputs"}:
+    for table in {"data_keys", *(each.table for each in ERASED_TABLES)} - {"job_inputs", "job_files", "upload_parts"}:
         for (column,) in await world.rows(columns, table):
             query = f"SELECT {column} FROM {table} WHERE account_id = %s AND {column} IS NOT NULL"
             found |= {row[0]: f"{table}.{column}" for row in await world.rows(query, customer.account_id)}

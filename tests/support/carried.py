@@ -12,7 +12,9 @@ import httpx2
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_bytes())
 CLOSED = {
     **dict.fromkeys(("model", "models[]", "only.share"), "the id of something that there is"),
-    **dict.fromkeys(("scopes[]", "size", "response_format", "voice", "voice.id", "messages[].role"), "one of a list"),
+    **dict.fromkeys(
+        ("scopes[]", "size", "seconds", "response_format", "voice", "voice.id", "messages[].role"), "one of a list"
+    ),
 }
 """Text that is neither content nor secret: a word in it is refused."""
 UNWRITTEN = {

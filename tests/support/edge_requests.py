@@ -61,6 +61,7 @@ WIRES = (
 """Every endpoint that takes the request of a call."""
 CONTROL = (
     Endpoint("/api/media/image/", {"model": "demo-image", "prompt": TEXT}, ("n",)),
+    Endpoint("/v1/videos", {"model": "demo-video", "prompt": TEXT}),
     Endpoint("/api/chat/keys/", {"name": "edge"}),
     Endpoint("/api/chat/conversations/", {"title": "edge", "messages": MESSAGES}),
     Endpoint("/api/chat/share/", {"messages": MESSAGES}, ("expires_in",)),

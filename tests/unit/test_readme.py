@@ -216,7 +216,7 @@ def test_every_endpoint_is_served(page: Path) -> None:
         assert not method or not matches or any(method in served[known] for known in matches), f"{method} {path}"
 
 
-HEADERS = {"anthropic-version", "anthropic-beta"}
+HEADERS = {"anthropic-version", "anthropic-beta", "openai-poll-after-ms"}
 """What looks like a model of a vendor and is a header."""
 
 

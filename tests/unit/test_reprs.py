@@ -57,7 +57,7 @@ SHOWN = {
     """,
     "an id": """
         charge charges customer dispute disputes group id kid payment_id provider_job_id reference subscription
-        subscription_id wrapped_by Addresses.cancel Addresses.result
+        subscription_id wrapped_by VideoList.first_id VideoList.last_id Addresses.cancel Addresses.result
     """,
     "a place in a list, signed": "cursor next",
     "a hash, or a key's mask": "checksum claims digest digests fingerprint masked owners slug_hash",

@@ -282,6 +282,7 @@ POSTS = [
     ("POST", "/api/media/speech/"),
     ("POST", "/v1/images/generations"),
     ("POST", "/v1/audio/speech"),
+    ("POST", "/v1/videos"),
     ("POST", "/api/media/uploads/"),
     ("POST", "/api/media/transcription/"),
     ("POST", "/api/chat/keys/"),

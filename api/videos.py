@@ -1,0 +1,212 @@
+"""`/v1/videos`, as OpenAI had it for Sora: start a video job, follow it, fetch its file, list and delete."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field
+
+from api import finished_jobs
+from api.body import FormRoute
+from api.deps import CurrentResources, MayOrder, MayRender, RetriedRequest
+from api.finished_jobs import JOB_ID, JobBody
+from api.idempotency import REPLAYED
+from api.media import Prompt
+from domain import media_orders
+from domain.errors import NotFound, RequestInvalid
+from domain.media import Job, Kind, State
+
+router = APIRouter(prefix="/v1/videos", tags=["media"])
+creating = APIRouter(prefix="/v1/videos", tags=["media"], route_class=FormRoute)
+
+_PREFIX = "video_"
+_STATUS: Mapping[State, Literal["queued", "in_progress", "completed", "failed"]] = {
+    State.QUEUED: "queued",
+    State.RUNNING: "in_progress",
+    State.SUCCEEDED: "completed",
+    State.FAILED: "failed",
+    State.CANCELLED: "failed",
+}
+"""OpenAI's SDK ends its polling at any other status."""
+_POLL_AFTER = "openai-poll-after-ms"
+_MIN_POLL_MS, _MAX_POLL_MS = 500, 5000
+_NOT_FOUND = "There is no such video in this account."
+
+
+class CreateVideo(JobBody):
+    prompt: Prompt = Field(repr=False)
+    seconds: float | str | None = Field(None, examples=["4"], repr=False)
+    size: str | None = None
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        given: dict[str, Any] = {"prompt": self.prompt, "seconds": self._seconds(), "seed": self.seed}
+        if self.size and self.size != "auto":
+            given["width"], given["height"] = media_orders.size(self.size)
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _seconds(self) -> float:
+        """Read the length: OpenAI's clients send it as a text."""
+        try:
+            seconds = media_orders.DEFAULT_SECONDS if self.seconds is None else float(self.seconds)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds <= media_orders.MAX_VIDEO_SECONDS:
+            message = f"'seconds' must be a number above 0, up to {media_orders.MAX_VIDEO_SECONDS}."
+            raise RequestInvalid(message, param="seconds")
+        return seconds
+
+
+class VideoError(BaseModel):
+    code: str
+    message: str = Field(repr=False)
+
+
+class Video(BaseModel):
+    """A video job, in OpenAI's shape."""
+
+    id: str
+    object: Literal["video"] = "video"
+    model: str
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    progress: int
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None
+    """From then on its file is deleted."""
+    size: str | None
+    """Of the file; before it exists, as it was ordered. Null where neither is known."""
+    seconds: str | None = Field(repr=False)
+    prompt: None = None
+    """Always null: the input is deleted when the job ends."""
+    remixed_from_video_id: None = None
+    error: VideoError | None
+
+
+class VideoList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[Video]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedVideo(BaseModel):
+    id: str
+    object: Literal["video.deleted"] = "video.deleted"
+    deleted: Literal[True] = True
+
+
+class VideoPage(BaseModel):
+    after: str | None = Field(None, repr=False)
+    limit: int = Field(20, ge=1, le=100)
+    order: Literal["asc", "desc"] = "desc"
+
+
+@creating.post("", response_model=Video, openapi_extra={"requestBody": finished_jobs.described(CreateVideo)})
+async def create_video(
+    request: Request, caller: MayOrder, resources: CurrentResources, once: RetriedRequest, response: Response
+) -> Video:
+    """Start a video job, by JSON or a form. Poll it, or use `create_and_poll` of OpenAI's SDK."""
+    body = CreateVideo.of(request, await request.json() or {})
+    dropped = body.dropped({"prompt", "seconds", "size", "seed"})
+    accepted = await resources.jobs.accept(caller, body.job(Kind.VIDEO, caller, body.fields(), once))
+    response.headers.update(finished_jobs.named_as_dropped(dropped) | (REPLAYED if accepted.replayed else {}))
+    response.headers.update({JOB_ID: str(accepted.job.id), "x-yout-balance": str(accepted.available)})
+    return _polled(accepted.job, response)
+
+
+@router.get("")
+async def list_videos(caller: MayRender, resources: CurrentResources, page: Annotated[VideoPage, Query()]) -> VideoList:
+    """List the videos of the account that were not deleted."""
+    after = None if page.after is None else job_id(page.after)
+    jobs = await resources.videos.listed(caller.account_id, after, page.limit + 1, newest_first=page.order == "desc")
+    data = [view(job) for job in jobs[: page.limit]]
+    first, last = (data[0].id, data[-1].id) if data else (None, None)
+    return VideoList(data=data, first_id=first, last_id=last, has_more=len(jobs) > page.limit)
+
+
+@router.get("/{video_id}")
+async def get_video(video_id: str, caller: MayRender, resources: CurrentResources, response: Response) -> Video:
+    """Poll a video. `openai-poll-after-ms` says when to ask again."""
+    return _polled(await resources.videos.owned(caller.account_id, job_id(video_id)), response)
+
+
+@router.get("/{video_id}/content", response_class=Response)
+async def get_content(
+    request: Request,
+    video_id: str,
+    caller: MayRender,
+    resources: CurrentResources,
+    variant: Literal["video", "thumbnail", "spritesheet"] = "video",
+) -> Response:
+    """Fetch the file of a video. There are no thumbnails and no spritesheets."""
+    job = await resources.videos.owned(caller.account_id, job_id(video_id))
+    if variant != "video":
+        message = "'variant' must be video: there is no thumbnail and no spritesheet."
+        raise RequestInvalid(message, param="variant", code="unsupported_parameter")
+    if not job.state.terminal:
+        raise RequestInvalid(f"This video is {_STATUS[job.state]}: it has no content yet.", param="video_id")
+    outputs = job.served(datetime.now(UTC))
+    if not outputs:
+        raise NotFound("This video has no content, or no longer.")
+    headers = {"content-type": outputs[0].content_type, "content-length": str(outputs[0].bytes), JOB_ID: str(job.id)}
+    return StreamingResponse(finished_jobs.chunks_of(request, outputs[0]), headers=headers)
+
+
+@router.delete("/{video_id}")
+async def delete_video(video_id: str, caller: MayRender, resources: CurrentResources) -> DeletedVideo:
+    """Delete a video that has ended: its file is served no more at once, and deleted soon. What it cost stays."""
+    await resources.videos.delete(caller.account_id, job_id(video_id))
+    return DeletedVideo(id=video_id)
+
+
+def job_id(video_id: str) -> UUID:
+    """Return the id of the job. Raises `NotFound` for what is no id of a video."""
+    text = video_id.removeprefix(_PREFIX)
+    try:
+        parsed = UUID(hex=text)
+    except ValueError:
+        raise NotFound(_NOT_FOUND) from None
+    if video_id != _PREFIX + parsed.hex:
+        raise NotFound(_NOT_FOUND)
+    return parsed
+
+
+def view(job: Job) -> Video:
+    file = job.outputs[0] if job.outputs else None
+    size = f"{file.width}x{file.height}" if file and file.width and file.height else job.size
+    seconds = file.duration if file and file.duration else job.seconds
+    error = None
+    if _STATUS[job.state] == "failed":
+        failed = finished_jobs.failure(job)
+        error = VideoError(code=failed.code, message=failed.message)
+    return Video(
+        id=_PREFIX + job.id.hex,
+        model=job.model,
+        status=_STATUS[job.state],
+        progress=job.progress or 0,
+        created_at=int(job.created_at.timestamp()),
+        completed_at=_time(job.finished_at),
+        expires_at=_time(job.expires_at),
+        size=size,
+        seconds=None if seconds is None else f"{seconds:g}",
+        error=error,
+    )
+
+
+def _time(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
+def _polled(job: Job, response: Response) -> Video:
+    """Tell the SDK when to ask again: ever more rarely, the longer the job takes."""
+    if not job.state.terminal:
+        age = datetime.now(UTC) - job.created_at
+        pause = min(_MAX_POLL_MS, max(_MIN_POLL_MS, int(age.total_seconds() * 100)))
+        response.headers[_POLL_AFTER] = str(pause)
+    return view(job)
