@@ -30,6 +30,22 @@ PREMADE: Mapping[str, str] = {
     "will": "bIHbv24MWmvRXEqhxEMX",
 }
 """Those that every account has, by their names in lower case."""
+LIKE_OPENAI: Mapping[str, str] = {
+    "alloy": "river",
+    "ash": "brian",
+    "ballad": "daniel",
+    "cedar": "roger",
+    "coral": "laura",
+    "echo": "eric",
+    "fable": "george",
+    "marin": "sarah",
+    "nova": "jessica",
+    "onyx": "bill",
+    "sage": "alice",
+    "shimmer": "matilda",
+    "verse": "callum",
+}
+"""OpenAI's names, and a premade voice of about that kind: for clients that know no others."""
 OPTION = "voices"
 """The provider's option with more names: `alloy=EXAVITQu4vr4xnSDxMaL, nova=…`."""
 _ID = re.compile(r"[A-Za-z0-9]{20}")
@@ -37,7 +53,8 @@ _ID = re.compile(r"[A-Za-z0-9]{20}")
 
 def of(provider: Provider) -> Mapping[str, str]:
     """Return the ids by name, those of the operator first."""
-    return {**PREMADE, **_named(provider.options.get(OPTION, ""))}
+    like = {name: PREMADE[premade] for name, premade in LIKE_OPENAI.items()}
+    return {**PREMADE, **like, **_named(provider.options.get(OPTION, ""))}
 
 
 def problem(provider: Provider) -> str | None:

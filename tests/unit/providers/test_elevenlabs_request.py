@@ -69,6 +69,7 @@ def test_what_it_does_not_take_is_refused(parameters: dict[str, Any]) -> None:
         ("alloy=EXAVITQu4vr4xnSDxMaL, Nova = pFZP5JQG7iQjIQuC4Bku", "nova", "pFZP5JQG7iQjIQuC4Bku"),
         ("sarah=pFZP5JQG7iQjIQuC4Bku", "Sarah", "pFZP5JQG7iQjIQuC4Bku"),
         ("", "Rachel", "21m00Tcm4TlvDq8ikWAM"),
+        ("", "alloy", voices.PREMADE["river"]),
     ],
 )
 def test_an_operator_names_voices(option: str, voice: str, id_: str) -> None:
