@@ -63,7 +63,7 @@ SHOWN = {
     "a hash, or a key's mask": "checksum claims digest digests fingerprint masked owners slug_hash",
     "a public key, or what it signed: counts": "Purge.receipt PurgeView.receipt ReceiptKeyRow.public",
     "counts, sizes and amounts by such names": """
-        bought counts erased exact_cost found limits meters provider_cost ErrorAnswer.more MessageView.usage
+        bought counts erased exact_cost found limits meters provider_cost size ErrorAnswer.more MessageView.usage
         Standing.left
     """,
     "files of this program, and pictures or streams, which print no content": """
