@@ -168,7 +168,9 @@ class MediaHttp:
             raise _unsent(UpstreamError()) from None
         if not usable:
             log.warning("a media provider names a host that its adapter does not allow", provider=self._provider.name)
-            raise _unsent(UpstreamError())
+            error = _unsent(UpstreamError())
+            error.retryable = False
+            raise error
         return url
 
     def _is_own(self, url: httpx2.URL) -> bool:

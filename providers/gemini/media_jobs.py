@@ -183,7 +183,7 @@ class GeminiMedia:
 
     def _address(self, video: Mapping[str, Any]) -> str:
         """Return the address of a file of ours at AI Studio, whatever host the answer names."""
-        match = omni.FILE.search(str(video.get("uri")))
+        match = veo.FILE.search(str(video.get("uri")))
         if match is None:
             raise UpstreamError
         return f"{self._place.base_url}/files/{match[1]}:download?alt=media"

@@ -8,6 +8,7 @@ from domain.errors import ContentPolicyViolation, UpstreamError, UpstreamRefused
 from domain.media import MediaInput
 from providers import media_data, media_fields
 from providers.base import MediaSubmission, Progress, Stage
+from providers.gemini.veo import FILE
 from providers.media_data import mappings
 from providers.media_fields import Dialect, same
 
@@ -26,7 +27,6 @@ _TASKS = {
 }
 _WAITS = frozenset({"queued", "in_progress"})
 _POLICY = re.compile(r"safety|polic|prohibited|blocked", re.IGNORECASE)
-FILE = re.compile(r"files/([\w-]{1,128})")
 
 
 def body(submission: MediaSubmission) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def videos(interaction: Mapping[str, Any]) -> list[dict[str, Any]]:
         for step in mappings(interaction.get("steps"))
         if step.get("type") == "model_output"
         for part in mappings(step.get("content"))
-        if part.get("type") == "video" and (part.get("data") or part.get("uri"))
+        if part.get("type") == "video" and (part.get("data") or FILE.search(str(part.get("uri"))))
     ]
     if interaction.get("status") != "completed" or not found:
         codes = [str(error.get("code")) for error in mappings(interaction.get("errors"))]

@@ -22,6 +22,8 @@ def _size(width: int, height: int) -> dict[str, Any]:
 _STUDIO = Dialect(count="sampleCount", size=_size, seconds=("durationSeconds", ""), names=_NAMES)
 _VERTEX = Dialect(count="sampleCount", size=_size, seconds=("durationSeconds", ""), names=_VERTEX_NAMES)
 OPERATION = re.compile(r"(?:projects/[\w.-]+/locations/[\w-]+/publishers/google/)?models/[\w.-]+/operations/[\w-]+")
+FILE = re.compile(r"files/([\w-]{1,128})")
+"""In the address of a file at AI Studio. One in a bucket is not of ours: no bucket is named."""
 _FIRST = frozenset({"image", "first_frame"})
 _REFUSED = frozenset({3, 9, 11})
 """INVALID_ARGUMENT, FAILED_PRECONDITION and OUT_OF_RANGE, as an operation ends with them."""
@@ -78,7 +80,7 @@ def videos(operation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     response = _object(response.get("generateVideoResponse")) or response
     samples = response.get("generatedSamples") or response.get("videos") or []
     found = [_object(_object(each).get("video")) or _object(each) for each in samples if isinstance(samples, list)]
-    made = [each for each in found if each.get("bytesBase64Encoded") or each.get("uri") or each.get("gcsUri")]
+    made = [each for each in found if each.get("bytesBase64Encoded") or FILE.search(str(each.get("uri")))]
     if not made:
         raise ContentPolicyViolation if response.get("raiMediaFilteredCount") else UpstreamError
     return made
