@@ -24,6 +24,7 @@ from api import background, client_address
 from api.app import Gateway
 from api.background import MaintenanceTask
 from api.client_address import ClientAddresses
+from api.codec import CodecServer
 from api.cors import Cors
 from api.http_protocol import Http1Protocol
 from api.outputs import Outputs
@@ -59,6 +60,7 @@ from gateway.letters import Letters
 from gateway.listeners import Listeners
 from gateway.maintenance import RECOVERY_AGE, Maintenance
 from gateway.media_inputs import MediaInputs, UrlFiles
+from gateway.operators import Operators
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
@@ -79,6 +81,8 @@ from providers import tokenizer
 from settings import Settings
 from storage import facts
 from temporal.client import connect, converter
+from temporal.codec import EncryptionCodec
+from temporal.codec_server import PayloadDecoder
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
 from workflows.engine import Engine
@@ -104,7 +108,7 @@ def create_app(settings: Settings) -> Gateway:
         _lifespan(settings),
         max_body_bytes=settings.max_body_bytes,
         max_file_bytes=settings.file_limits.largest + FORM_MARGIN_BYTES,
-        cors=Cors(settings.allowed_origins),
+        cors=Cors(settings.allowed_origins, settings.allowed_codec_origins),
     )
 
 
@@ -129,6 +133,9 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.ledger = ledger
             app.state.maintenance_errors = wired.errors
+            app.state.codec = CodecServer(
+                Operators(settings.codec_operators), PayloadDecoder(EncryptionCodec(wired.keyring))
+            )
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
             stack.enter_context(wired.catalog.reloading())
             changes = asyncio.create_task(app.state.resources.job_changes.run(), name="job changes")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +22,7 @@ from db.media import MediaJobs
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
 from domain.errors import where
+from domain.media import ProviderLimits
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
@@ -65,6 +67,11 @@ def load_catalog(path: Path | None) -> Catalog:
 
 def wrapping(settings: Settings) -> Wrapping:
     return Wrapping(settings.secrets.derive(Purpose.DATA_KEYS).every)
+
+
+def _media_limits(catalog: CurrentCatalog, name: str) -> ProviderLimits:
+    provider = catalog().providers.get(name)
+    return ProviderLimits(provider.max_concurrent, provider.requests_per_minute) if provider else ProviderLimits()
 
 
 def _storage(settings: Settings) -> ObjectStorage:
@@ -132,7 +139,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
                 output_lifetime=settings.output_lifetime,
                 lifetime_of=lambda plan: _lifetimes(catalog()).get(plan),
                 max_stored_bytes=settings.max_stored_bytes,
-            ),
+            ).limited_by(partial(_media_limits, catalog)),
             storage=storage,
             urls=_urls(settings),
             registry=Registry(catalog, upstream),

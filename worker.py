@@ -38,15 +38,16 @@ from activities.audit import AuditActivities, Auditor
 from activities.bookkeeping import BookkeepingActivities
 from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
-from activities.media import Files, MediaActivities, NoInputs, Providers
+from activities.media import Files, MediaActivities, NoInputs
 from activities.outputs import Poster, Sniff, no_poster
 from activities.ports import DeletingOutputs, Erasing, GivingPlans, Inputs, Jobs, Maintaining, Pruning, Sweeping
 from activities.purge import PurgeActivities
+from activities.submissions import Providers
 from settings import Settings
 from storage.base import Storage
-from temporal import attributes, failpoints
+from temporal import attributes, failpoints, namespaces
 from temporal.client import Address, connect, converter
-from workflows import grants
+from workflows import audit, grants, maintenance, schedules
 from workflows.audit import AuditWorkflow, ensure_schedule
 from workflows.grants import GrantsWorkflow
 from workflows.histories import Histories
@@ -117,8 +118,8 @@ class Shape:
     workflows: Sequence[type] = ()
 
 
-def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
-    """One per task queue that the fleet serves."""
+def workers(client: Client, parts: Parts, fleet: Fleet, upkeep: Client | None = None) -> list[Worker]:
+    """One per task queue that the fleet serves. `upkeep`: of maintenance's namespace; None: that of the jobs."""
     media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs, parts.poster))
     bookkeeping = BookkeepingActivities(parts.jobs)
     maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
@@ -167,7 +168,8 @@ def workers(client: Client, parts: Parts, fleet: Fleet) -> list[Worker]:
             activities=[media.submit, media.poll, media.copy, media.cancel, media.discard],
             tuner=_media_tuner(),
         )
-    return [_worker(client, queue, shapes[queue], fleet) for queue in fleet.queues]
+    clients = {MAINTENANCE: upkeep or client}
+    return [_worker(clients.get(queue, client), queue, shapes[queue], fleet) for queue in fleet.queues]
 
 
 def _worker(client: Client, queue: str, shape: Shape, fleet: Fleet) -> Worker:
@@ -214,10 +216,10 @@ def with_failpoint(parts: Parts, failpoint: str | None) -> Parts:
     return parts
 
 
-async def serve(client: Client, parts: Parts, fleet: Fleet, stop: asyncio.Event) -> None:
+async def serve(client: Client, parts: Parts, fleet: Fleet, stop: asyncio.Event, upkeep: Client | None = None) -> None:
     """Until `stop` is set; then what runs may end within the drain. Raises what a worker could not survive."""
     over = asyncio.Event()
-    serving = workers(client, with_failpoint(parts, fleet.failpoint), fleet)
+    serving = workers(client, with_failpoint(parts, fleet.failpoint), fleet, upkeep)
     running = [asyncio.create_task(worker.run()) for worker in serving]
     stopped = asyncio.create_task(stop.wait())
     for task in (*running, stopped):
@@ -233,6 +235,12 @@ async def serve(client: Client, parts: Parts, fleet: Fleet, stop: asyncio.Event)
 class Temporal:
     address: Address
     conversion: DataConverter
+    maintenance: str | None = None
+    """The namespace of maintenance. None: that of the jobs."""
+
+    @property
+    def maintenance_address(self) -> Address:
+        return replace(self.address, namespace=self.maintenance or self.address.namespace)
 
 
 async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Event) -> None:
@@ -242,19 +250,44 @@ async def run(temporal: Temporal, parts: Parts, fleet: Fleet, stop: asyncio.Even
         try:
             client = await connect(temporal.address, temporal.conversion)
             await attributes.ensure(client)
-            if MAINTENANCE in fleet.queues:
-                await ensure_schedules(client)
-                await ensure_schedule(client)
-                await grants.ensure_schedule(client)
+            upkeep = await _upkeep(temporal, client) if MAINTENANCE in fleet.queues else client
             log.info("serving %s", ", ".join(fleet.queues))
             unavailable = False
-            await serve(client, parts, fleet, stop)
+            await serve(client, parts, fleet, stop, upkeep)
         except (RPCError, RuntimeError) as error:
             if not unavailable:
                 log.warning("Temporal is away (%s); trying again until it is back", type(error).__name__)
             unavailable = True
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
+
+
+async def _upkeep(temporal: Temporal, client: Client) -> Client:
+    """Connect to maintenance's namespace, with its schedules. They were in the jobs' namespace before."""
+    upkeep = await _maintenance_client(temporal, client)
+    await ensure_schedules(upkeep)
+    await ensure_schedule(upkeep)
+    await grants.ensure_schedule(upkeep)
+    if upkeep is not client:
+        names = (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID)
+        await schedules.remove(client, names, MAINTENANCE)
+    return upkeep
+
+
+async def _maintenance_client(temporal: Temporal, client: Client) -> Client:
+    if temporal.maintenance_address.namespace == client.namespace:
+        return client
+    try:
+        upkeep = await connect(temporal.maintenance_address, temporal.conversion)
+        if await namespaces.ensure(upkeep):
+            return upkeep
+    except RuntimeError as error:  # a connection that is refused for its key
+        log.debug("no connection to the namespace of maintenance (%s)", type(error).__name__)
+    log.warning(
+        "maintenance stays in the jobs' namespace: make the namespace %s, or set YOUT_TEMPORAL_MAINTENANCE_NAMESPACE",
+        temporal.maintenance_address.namespace,
+    )
+    return client
 
 
 @asynccontextmanager
@@ -275,7 +308,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
             yield (
-                Temporal(wired.address, converter(wired.keyring)),
+                Temporal(wired.address, converter(wired.keyring), settings.maintenance_namespace),
                 Parts(
                     wired.jobs,
                     wired.registry.media,

@@ -75,6 +75,7 @@ def _translation(error: GatewayError, give_up_after: int | None, *, retried: boo
         pause = _BUSY_PAUSE if error.retry_after is None else error.retry_after
         delay, final = min(max(pause, _MIN_BUSY_PAUSE), _MAX_BUSY_PAUSE), False
     elif isinstance(error, UpstreamError):
+        delay = error.retry_after and min(error.retry_after, _MAX_BUSY_PAUSE)
         final = not error.retryable or (give_up_after is not None and activity.info().attempt >= give_up_after)
     elif isinstance(error, ServiceUnavailable):
         final = False

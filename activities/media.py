@@ -1,45 +1,23 @@
 """A media job's dealings with its provider and our storage. Each step is safe to do twice and safe to do late."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
 from uuid import UUID
 
 from temporalio import activity
 
 from activities import failures
-from activities.heartbeat import Beat, heartbeating, uninterrupted
+from activities.heartbeat import heartbeating, uninterrupted
 from activities.outputs import OutputStore, Poster, Sniff, no_poster
-from activities.payloads import CancelResult, Copied, JobRef, PollResult, Watch
+from activities.payloads import Accepted, CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Inputs, Jobs
-from domain.errors import (
-    NotFound,
-    RetentionDenied,
-    UpstreamBusy,
-    UpstreamError,
-    UpstreamRefused,
-    UpstreamTimeout,
-    where,
-)
-from domain.media import Job, MediaInput, MediaRequest, Output, Phase, State
-from providers.base import MediaProvider, MediaSubmission, Progress, Stage, Submitted
+from activities.running_jobs import delete_unserved, running
+from activities.submissions import MAX_ATTEMPTS, Providers, Submissions
+from domain.media import Job, MediaInput, Phase
+from providers.base import MediaProvider, Progress, Stage
 from storage.base import Storage
-
-
-class Providers(Protocol):
-    def __call__(self, name: str, request: MediaRequest | None = None, /) -> MediaProvider:
-        """Return the provider of that name, to hand it the request if there is one.
-
-        Raises `UpstreamError` for one that is not configured here: the next deploy may have it. Raises
-        `RetentionDenied` if it keeps more of the request than the request allows.
-        """
-
-
-MAX_SUBMIT_ATTEMPTS = 6
-"""To a provider that is broken. One that is busy is asked until the deadline."""
-_RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +55,32 @@ class Files:
 
 class MediaActivities:
     def __init__(self, jobs: Jobs, providers: Providers, files: Files, limits: Limits = Limits()) -> None:
-        self._jobs, self._providers, self._inputs = jobs, providers, files.inputs
+        self._jobs, self._providers = jobs, providers
         self._outputs = OutputStore(files.storage, files.sniff, files.poster)
         self._limits = limits
+        self._submissions = Submissions(jobs, providers, files.inputs, self._outputs, limits)
 
     @activity.defn
-    async def submit(self, ref: JobRef) -> None:
+    async def submit(self, ref: JobRef) -> Accepted:
         """Hand the job to its provider, once, however often this is retried.
 
         The intent is recorded before, the provider's id right after. A retry that finds an intent without an id is in
         doubt and looks for the job under our reference; only a provider whose `find` knows every submission
         (`find_is_complete`) is asked again when there is none. With any other the job fails and its credits go back:
         at worst the operator pays for one job that nobody got, never for two. Outputs that come with the answer are
-        stored first, and recorded together with the id.
+        stored first, and recorded together with the id. A provider that certainly did not accept the job leaves it to
+        the next route.
         """
-        with failures.translated(give_up_after=MAX_SUBMIT_ATTEMPTS):
+        with failures.translated(give_up_after=MAX_ATTEMPTS):
             async with heartbeating() as beat:
-                await uninterrupted(self._submit(ref.job_id, beat))
+                return Accepted(provider=await uninterrupted(self._submissions.submit(ref.job_id, beat)))
 
     @activity.defn
     async def poll(self, watch: Watch) -> PollResult:
         """Return the work's progress, after waiting up to `patience` for its end. Raises when the work has failed."""
         with failures.translated():
             async with heartbeating():
-                job = await self._running(watch.job_id)
+                job = await running(self._jobs, watch.job_id)
                 if job.produced is not None:
                     return PollResult(done=True)
                 progress = await self._look(job, min(watch.patience, self._limits.max_watch))
@@ -114,7 +94,7 @@ class MediaActivities:
         """Copy the output into our storage. Keys are derived from the job: a second copy writes the same objects."""
         with failures.translated():
             async with heartbeating():
-                job = await self._running(ref.job_id)
+                job = await running(self._jobs, ref.job_id)
                 if job.produced is not None:
                     return Copied(outputs=job.produced)
                 provider, work = await self._at(job)
@@ -122,7 +102,7 @@ class MediaActivities:
                 try:
                     return Copied(outputs=await self._outputs.keep(job, provider.fetch(work), self._limits))
                 finally:
-                    await uninterrupted(self._delete_unserved(job))
+                    await uninterrupted(delete_unserved(self._jobs, self._outputs, job))
 
     @activity.defn
     async def cancel(self, ref: JobRef) -> CancelResult:
@@ -147,71 +127,10 @@ class MediaActivities:
         """Delete the work at the provider, and in our storage everything that a succeeded job does not serve."""
         with failures.translated():
             job = await self._jobs.load(ref.job_id)
-            await self._delete_unserved(job)
+            await delete_unserved(self._jobs, self._outputs, job)
             work = await self._work(job)
             if work is not None:
                 await self._provider(job).discard(work)
-
-    async def _submit(self, job_id: UUID, beat: Beat) -> None:
-        job = await self._running(job_id)
-        if job.provider_job_id is not None:
-            return
-        request, inputs = await self._jobs.request(job_id), await self._inputs.of(job_id)
-        provider, reference = self._provider(job), str(job_id)
-        in_doubt = await self._jobs.intend_submit(job_id)
-        if in_doubt or provider.traits.find_is_complete:  # Postgres may be a backup from before it was submitted
-            accepted = beat.last or await provider.find(reference)
-            if accepted is not None:
-                await self._record(job, accepted)
-                return
-            if not provider.traits.find_is_complete:
-                raise failures.submission_in_doubt()
-        try:
-            accepted, produced = await self._accepted(job, MediaSubmission(request, reference, inputs), beat)
-            await self._record(job, accepted, produced)
-        finally:
-            await uninterrupted(self._delete_unserved(job))
-
-    async def _accepted(self, job: Job, submission: MediaSubmission, beat: Beat) -> tuple[str, Sequence[Output] | None]:
-        """Submit, and store what comes with the answer. Return the provider's id, and the outputs if there are any."""
-        try:
-            async with asyncio.timeout(self._limits.submit_timeout.total_seconds()):
-                submitted = await self._submitted(job, submission)
-                if submitted.files is not None:
-                    outputs = await self._outputs.keep(job, submitted.files, self._limits)
-                    return submitted.provider_job_id, outputs
-        except TimeoutError:
-            raise UpstreamTimeout from None
-        beat.note(submitted.provider_job_id)
-        return submitted.provider_job_id, None
-
-    async def _submitted(self, job: Job, submission: MediaSubmission) -> Submitted:
-        try:
-            # Here, after the search: the work of an earlier attempt is not lost when the provider's class is lowered.
-            return await self._providers(job.provider, submission.request).submit(submission)
-        except UpstreamError as error:
-            if isinstance(error, UpstreamBusy | UpstreamRefused | RetentionDenied) or error.not_accepted:
-                await self._jobs.forget_submit(job.id)
-            raise
-
-    async def _record(self, job: Job, accepted: str, produced: Sequence[Output] | None = None) -> None:
-        """Store the provider's id. Only this attempt knows it for certain, so it retries when the database fails."""
-        for pause in _RECORD_PAUSES:
-            try:
-                recorded = await self._jobs.record_submitted(job.id, accepted, produced)
-                break
-            except NotFound:  # a purge has erased the job meanwhile: nobody else knows that the provider has it
-                await self._provider(job).cancel(accepted)
-                await self._provider(job).discard(accepted)
-                raise failures.job_ended() from None
-            except Exception as error:
-                activity.logger.warning("provider's id not recorded yet: %s", where(error))
-                await asyncio.sleep(pause)
-        else:
-            recorded = await self._jobs.record_submitted(job.id, accepted, produced)
-        if recorded != accepted:  # another attempt got through as well: one of the two is enough
-            activity.logger.error("a job was submitted twice; the second submission is cancelled")
-            await self._provider(job).cancel(accepted)
 
     async def _look(self, job: Job, max_wait: timedelta) -> Progress:
         provider, work = await self._at(job)
@@ -242,26 +161,6 @@ class MediaActivities:
             yield
             pause = min(pause * 1.5, self._limits.max_pause)
 
-    async def _delete_unserved(self, job: Job) -> None:
-        """Delete the job's objects if it has ended without outputs, or a purge has erased it.
-
-        A worker that was frozen learns only here, after it has written, what happened meanwhile.
-        """
-        try:
-            state = (await self._jobs.load(job.id)).state
-        except NotFound:
-            state = State.CANCELLED
-        if state.terminal and state is not State.SUCCEEDED:
-            await self._outputs.delete(job)
-
-    async def _running(self, job_id: UUID) -> Job:
-        job = await self._jobs.load(job_id)
-        if job.state is State.QUEUED:  # it has begun, but in a Postgres that has been restored since
-            job = await self._jobs.begin(job_id)
-        if job.state.terminal:
-            raise failures.job_ended()
-        return job
-
     def _provider(self, job: Job) -> MediaProvider:
         return self._providers(job.provider)
 
@@ -276,4 +175,4 @@ class MediaActivities:
         if job.provider_job_id is not None:
             return job.provider_job_id
         provider_job_id = await self._provider(job).find(str(job.id))
-        return provider_job_id and await self._jobs.record_submitted(job.id, provider_job_id)
+        return provider_job_id and await self._jobs.record_submitted(job, provider_job_id)

@@ -42,6 +42,12 @@ class Begun(Payload):
     """An earlier run of the workflow brought it to the provider."""
 
 
+class Accepted(Payload):
+    """Which provider has the job."""
+
+    provider: str
+
+
 class Watch(Payload):
     """One look at the provider, or several within `patience`."""
 

@@ -107,15 +107,26 @@ class Jobs(Protocol):
         """`queued` becomes `running`; any other state stays as it is and is returned."""
 
     async def intend_submit(self, job_id: UUID) -> bool:
-        """Record that a submission is about to be made. True when an earlier attempt already said so (doubt)."""
+        """Record that a submission is about to be made. True when an earlier attempt already said so (doubt).
+
+        Raises `UpstreamBusy`, with a pause, while the provider's limits leave no place: then nothing is recorded.
+        """
+
+    async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
+        """The job's provider certainly did not accept it: give it the next route, and take the intent back.
+
+        With `again` the route so far becomes the last one. Nothing changes if there is no other route, the job has a
+        provider's id, or another provider by now.
+        """
 
     async def forget_submit(self, job_id: UUID) -> None:
         """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
 
-    async def record_submitted(
-        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
-    ) -> str:
-        """Record the provider's id, and the outputs if they came with it. The first id wins and is returned."""
+    async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:
+        """Record the provider's id, and the outputs if they came with it. The first id wins and is returned.
+
+        So it is another one if the job has gone to another provider than `job.provider`.
+        """
 
     async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:
         """Record how far a running job is. Neither its percentage nor the phase `copying` goes back."""

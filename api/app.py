@@ -14,6 +14,7 @@ from api import (
     billing,
     chat_models,
     chat_settings,
+    codec,
     conversations,
     docs,
     error_document,
@@ -196,6 +197,7 @@ def create_app(
         purge.router,
         health.router,
         metrics.router,
+        codec.router,
         home.router,
         link_pages.router,
     ):

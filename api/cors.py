@@ -26,9 +26,11 @@ _MAX_AGE_SECONDS = b"7200"
 class Cors:
     """The allowed origins, and the headers for them."""
 
-    def __init__(self, origins: Sequence[str] = ("*",)) -> None:
+    def __init__(self, origins: Sequence[str] = ("*",), codec_origins: Sequence[str] | None = None) -> None:
+        """`codec_origins`: of Temporal's UI, for the codec alone."""
         self._any = "*" in origins
         self._origins = frozenset(origin.rstrip("/").encode() for origin in origins)
+        self.of_codec = None if codec_origins is None else Cors(codec_origins)
 
     def headers(self, request: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         """Give the CORS headers for an answer, errors included."""
@@ -59,9 +61,11 @@ _PUBLIC = Cors()
 
 
 def of_path(path: str, api: Cors) -> Cors | None:
-    """Return the CORS rules of a path: `api` for the API, all origins for outputs, None for every other path."""
+    """Return the rules of a path: `api`, all origins for outputs, Temporal's UI for the codec. None for any other."""
     if path.startswith(("/v1/", "/api/")):
         return api
+    if path.startswith("/codec/"):
+        return api.of_codec
     return _PUBLIC if path.startswith("/media/") else None
 
 

@@ -132,6 +132,7 @@ class CatalogBuilder:
             media=None if entry.modality.priced_by_tokens else media_schemas.of(entry),
             tags=entry.tags,
             pro_only=entry.pro_only,
+            deadline=None if entry.deadline is None else timedelta(seconds=entry.deadline),
             supported_parameters=entry.supported_parameters,
             passed_on=self._passed_on(entry.modality, routes, prices.tokens),
             routes=routes,

@@ -255,18 +255,24 @@ def _model_problems(model_id: str, model: ModelEntry) -> Iterator[Finding]:
     foreign = MEDIA_KEYS if model.modality.priced_by_tokens else TOKEN_KEYS
     for key in foreign & model.model_fields_set:
         yield (key,), f"is not how a model of modality {model.modality} is priced"
-    if model.modality.priced_by_tokens:
-        for key in SCHEMA_KEYS & model.model_fields_set:
-            yield (key,), "is for models of images, video, speech and transcription"
-    else:
-        findings = list(media_schemas.problems(model))
-        yield from findings or media_price_checks.problems(model)
+    yield from _media_problems(model)
     yield from _tier_problems(model.tiers)
     for name, service_tier in model.service_tiers.items():
         if name in STANDARD_TIERS:
             yield ("service_tiers", name), "is what the model's own prices are for"
         for path, why in _tier_problems(service_tier.tiers):
             yield ("service_tiers", name, *path), why
+
+
+def _media_problems(model: ModelEntry) -> Iterator[Finding]:
+    if not model.modality.priced_by_tokens:
+        findings = list(media_schemas.problems(model))
+        yield from findings or media_price_checks.problems(model)
+        return
+    for key in SCHEMA_KEYS & model.model_fields_set:
+        yield (key,), "is for models of images, video, speech and transcription"
+    if model.deadline is not None:
+        yield ("deadline",), "is of media models only"
 
 
 def _tier_problems(tiers: tuple[TierEntry, ...]) -> Iterator[Finding]:

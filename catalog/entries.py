@@ -183,6 +183,7 @@ class ModelEntry(PricedByTokens, PricedByUnits):
     inputs: Inputs = Field(default={})
     tags: tuple[Word, ...] = ()
     pro_only: Flag = False
+    deadline: Annotated[int, Field(ge=30, le=86_400, strict=True)] | None = None
     supported_parameters: tuple[Word, ...] | None = None
     passes: Passes = frozenset()
     routes: Annotated[tuple[RouteEntry, ...], Field(min_length=1)]

@@ -21,6 +21,7 @@ COMMANDS = {
     "accounts": ("cli.accounts:accounts", "Accounts and their credits."),
     "keys": ("cli.keys:keys", "API keys of accounts."),
     "holds": ("cli.holds:holds", "Credits that are set aside for calls and jobs in flight."),
+    "jobs": ("cli.jobs:jobs", "Media jobs: list, show, cancel, retry, refund."),
     "outputs": ("cli.outputs:outputs", "What media jobs have made, and is still in storage."),
     "shares": ("cli.shares:shares", "Pages that accounts share with everybody."),
     "grant": ("cli.credits:grant", "Give an account credits."),

@@ -195,8 +195,11 @@ _CHARGES = {
           AND h.charged + h.written_off NOT IN (p.exact, greatest(p.exact, 10), least(p.exact, h.amount))
     """,
     "flat_charge_not_as_held": """
-        SELECT id, 'charged ' || charged || ' of a flat ' || amount FROM holds
-        WHERE state = 'settled' AND prices IS NULL AND charged <> amount
+        SELECT h.id, 'charged ' || h.charged || ' of a flat ' || h.amount
+        FROM holds h LEFT JOIN media_jobs j ON j.id = h.id
+        WHERE h.state = 'settled' AND h.prices IS NULL AND h.charged <> CASE WHEN j.id IS NULL THEN h.amount
+            ELSE ceil(h.amount::numeric * least(jsonb_array_length(j.outputs), j.outputs_ordered) / j.outputs_ordered)
+            END
     """,
     "refund_not_as_charged": """
         SELECT h.id, 'refunded ' || h.refunded || ' of ' || h.charged || ', lines say ' || coalesce(sum(l.amount), 0)
@@ -255,7 +258,7 @@ _JOBS = {
         SELECT j.id, j.state || ' job, refunded ' || j.credits_refunded || ' of ' || j.credits_cost
         FROM media_jobs j LEFT JOIN holds h ON h.id = j.id
         WHERE j.credits_refunded <> CASE WHEN j.state IN ('failed', 'cancelled') THEN j.credits_cost
-                                         ELSE coalesce(h.refunded, 0) END
+                                         WHEN h.state = 'settled' THEN h.amount - h.charged + h.refunded ELSE 0 END
     """,
     "leaseless_hold_without_job": """
         SELECT h.id, 'open without a lease and without a job' FROM holds h

@@ -5,23 +5,24 @@ Lock order: the job's row first, then those of the ledger (account, key, hold).
 
 import asyncio
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, text
+from sqlalchemy import delete, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, idempotency, job_files, ledger, stored_bytes
+from db import accounts, idempotency, job_files, ledger, media_routes, media_slots, stored_bytes
 from db.accounts import Balance
 from db.data_keys import Sealing
+from db.due_jobs import DueJobs
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
 from domain.caller import Payer
-from domain.errors import EndedByPurge, GatewayError, NotFound
+from domain.errors import EndedByPurge, GatewayError, NotFound, UpstreamBusy
 from domain.holds import ClosedBy
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
@@ -29,21 +30,21 @@ from domain.media import (
     DEADLINES,
     Job,
     JobError,
-    JobKey,
+    JobRoute,
     Kind,
     MediaInput,
     MediaRequest,
     Output,
     OutputFolder,
     Phase,
+    ProviderLimits,
     State,
     may_become,
 )
-from domain.money import COST_PLACES
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
-from domain.pricing import FlatTerms
+from domain.pricing import FlatTerms, Share
 from domain.privacy import PrivacyClass
-from domain.results import Answer, Replay, Reserved
+from domain.results import Answer, Closed, Replay, Reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class Order:
     admitted: bool = False
     cost: int | None = None
     """What the provider bills for the job, in billionths of a credit, or None if that is unknown."""
+    routes: tuple[JobRoute, ...] = ()
+    """Where else it may go, in order, until a provider has accepted it."""
+    deadline: timedelta | None = None
+    """From its acceptance to its end. None: what its kind has."""
     unroutable: Callable[[KeyRules], GatewayError | None] | None = None
     """As in `Reserve`."""
     files: tuple[MediaInput, ...] = field(default=(), repr=False)
@@ -77,7 +82,7 @@ class Accepted:
     """True if an earlier request with the same `Idempotency-Key` made this job."""
 
 
-class MediaJobs:
+class MediaJobs(DueJobs):
     def __init__(
         self,
         database: Database,
@@ -91,10 +96,17 @@ class MediaJobs:
 
         An account that stores `max_stored_bytes` starts no job.
         """
-        self._database = database
+        super().__init__(database)
         self._sealing = sealing
         self._output_lifetime, self._lifetime_of = output_lifetime, lifetime_of
         self._max_stored_bytes = max_stored_bytes
+        self._limits: Callable[[str], ProviderLimits] = lambda _: ProviderLimits()
+
+    def limited_by(self, limits: Callable[[str], ProviderLimits]) -> Self:
+        """Return the same with the limits of each provider, by its name."""
+        limited = copy(self)
+        limited._limits = limits
+        return limited
 
     async def accept(self, order: Order) -> Accepted:
         """Hold the price, queue the job and seal its input, in one transaction. Raises the ledger's refusal."""
@@ -133,9 +145,12 @@ class MediaJobs:
                 provider=order.provider,
                 state=State.QUEUED,
                 credits_cost=reserved.amount,
-                provider_cost=None if order.cost is None else Decimal(order.cost).scaleb(-COST_PLACES),
+                provider_model=order.request.model,
+                provider_cost=media_routes.decimal(order.cost),
+                routes=media_routes.plain(order.routes),
                 created_at=now,
-                deadline=now + DEADLINES[order.kind],
+                deadline=now + (order.deadline or DEADLINES[order.kind]),
+                outputs_ordered=order.request.n,
                 epoch=reserved.epoch,
                 size=order.request.text("size") if order.kind is Kind.VIDEO else None,
                 seconds=order.request.seconds if order.kind is Kind.VIDEO else None,
@@ -186,7 +201,8 @@ class MediaJobs:
             if sealed is None:
                 raise NotFound
             plain = await self._sealing.open(session, row.account_id, sealed.epoch, sealed.sealed, aad=_aad(job_id))
-            return MediaRequest.model_validate_json(plain)
+            request = MediaRequest.model_validate_json(plain)
+            return request.model_copy(update={"model": row.provider_model}) if row.provider_model else request
 
     async def begin(self, job_id: UUID) -> Job:
         async with self._database.transaction() as session:
@@ -199,10 +215,25 @@ class MediaJobs:
     async def intend_submit(self, job_id: UUID) -> bool:
         async with self._database.transaction() as session:
             row = await _row(session, job_id, lock=True)
-            before = row.submit_intended_at is not None
-            row.submit_intended_at = row.submit_intended_at or datetime.now(UTC)
+            if row.submit_intended_at is not None:
+                return True
+            pause = await media_slots.wait(session, row, self._limits(row.provider))
+            now = datetime.now(UTC)
+            row.submit_intended_at, row.slot_wanted_at = (None, now) if pause else (now, None)
             session.add(row)
-            return before
+        if pause:  # raised after it is recorded that this job waits
+            raise UpstreamBusy(retry_after=pause)
+        return False
+
+    async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
+        async with self._database.transaction() as session:
+            row = await _row(session, job_id, lock=True)
+            job = _job(row)
+            if row.provider != provider or row.provider_job_id is not None or not job.routes:
+                return job
+            media_routes.change(row, job.routes, again=again)
+            session.add(row)
+            return _job(row)
 
     async def forget_submit(self, job_id: UUID) -> None:
         async with self._database.transaction() as session:
@@ -211,11 +242,11 @@ class MediaJobs:
                 row.submit_intended_at = None
                 session.add(row)
 
-    async def record_submitted(
-        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
-    ) -> str:
+    async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:
         async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
+            row = await _row(session, job.id, lock=True)
+            if row.provider != job.provider:
+                return row.provider_job_id or ""
             if row.provider_job_id is None:
                 row.provider_job_id = provider_job_id
                 row.produced = None if produced is None else _plain(produced)
@@ -239,9 +270,7 @@ class MediaJobs:
         async with self._database.transaction(account=owner) as session:
             row = await _row(session, job_id, lock=True)
             if may_become(State(row.state), State.SUCCEEDED):
-                cost = None if row.provider_cost is None else int(row.provider_cost.scaleb(COST_PLACES))
-                paid = Settle(job_id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost)
-                await _ask(session, paid)
+                await self._charge(session, row, Share(len(outputs), row.outputs_ordered))
                 row.outputs = _plain(outputs)
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)
@@ -279,30 +308,6 @@ class MediaJobs:
             row.cancel_sent_at = datetime.now(UTC)
             session.add(row)
 
-    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
-        requested, sent = col(MediaJobRow.cancel_requested_at), col(MediaJobRow.cancel_sent_at)
-        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
-        due = sent.is_(None) | (sent < datetime.now(UTC) - resend_after)
-        return await self._some(limit, unfinished, requested.is_not(None), due)
-
-    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
-        accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
-        return await self._some(limit, MediaJobRow.state == State.QUEUED, accepted)
-
-    async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
-        started = col(MediaJobRow.started_at) < datetime.now(UTC) - since
-        return await self._some(limit, MediaJobRow.state == State.RUNNING, started)
-
-    async def unfinished(self, limit: int) -> list[JobKey]:
-        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
-        return await self._some(limit, unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
-
-    async def _some(self, limit: int, *conditions: ColumnElement[bool] | bool) -> list[JobKey]:
-        """Return some jobs in random order, so that jobs which always fail cannot delay others without end."""
-        query = select(MediaJobRow.id, MediaJobRow.account_id, MediaJobRow.deadline).where(*conditions)
-        async with self._database.reading() as session:
-            return [JobKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
-
     async def serves(self, object_key: str) -> bool:
         """Tell whether this output may be served: its job succeeded, and it has not expired."""
         folder = OutputFolder.of(object_key)
@@ -319,6 +324,14 @@ class MediaJobs:
         balance = await accounts.balance(session, account_id)
         lifetime = self._lifetime_of(balance.plan) if balance.plan and balance.plan_active else None
         return self._output_lifetime if lifetime is None else lifetime
+
+    async def _charge(self, session: AsyncSession, row: MediaJobRow, share: Share) -> None:
+        """Charge for the outputs that were made, and release the rest. The provider's cost has the same share."""
+        cost = media_routes.reduce_cost(row, share)
+        paid = Settle(row.id, row.account_id, None, True, ClosedBy.JOB, provider=row.provider, cost=cost, share=share)
+        closed = await _ask(session, paid)
+        assert isinstance(closed, Closed)  # noqa: S101  # the only other answer to a Settle
+        row.credits_refunded = row.credits_cost - closed.charged
 
     async def _release(self, session: AsyncSession, row: MediaJobRow, state: State, error: JobError | None) -> None:
         await _ask(session, Void(row.id, row.account_id, row.kind, row.model, ClosedBy.JOB))

@@ -63,6 +63,15 @@ async def listed(
     return JobPage(jobs, None if last is None or last.created_at is None else JobPlace(last.created_at, last.id))
 
 
+async def every(session: AsyncSession, account_id: UUID | None, wanted: JobFilter, limit: int) -> list[Job]:
+    """Return jobs of all accounts, or of one, the newest first. For their operator."""
+    query = select(MediaJobRow).where(*_passes(wanted, MediaJobRow))
+    if account_id is not None:
+        query = query.where(col(MediaJobRow.account_id) == account_id)
+    rows = (await session.exec(query.order_by(col(MediaJobRow.id).desc()).limit(limit))).all()
+    return [Job.model_validate(row, from_attributes=True) for row in rows]
+
+
 def _scanned(account_id: UUID, wanted: JobFilter, place: JobPlace | None) -> SelectOfScalar[MediaJobRow]:
     created, job_id = col(MediaJobRow.created_at), col(MediaJobRow.id)
     account = select(col(AccountRow.epoch)).where(col(AccountRow.id) == account_id).scalar_subquery()

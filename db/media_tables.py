@@ -57,6 +57,21 @@ class MediaJobRow(SQLModel, table=True):
         ),
         CheckConstraint(OWN_OUTPUTS, name="own_outputs"),
         CheckConstraint(OWN_PRODUCED, name="own_produced"),
+        CheckConstraint("outputs_ordered >= 1", name="outputs_ordered"),
+        # What a provider's limits count: jobs at it, and those that were sent to it in the last minute.
+        Index(
+            "ix_media_jobs_at_provider",
+            "provider",
+            "account_id",
+            postgresql_where=text("state = 'running' AND submit_intended_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_media_jobs_waiting",
+            "provider",
+            "account_id",
+            postgresql_where=text("state = 'running' AND submit_intended_at IS NULL AND slot_wanted_at IS NOT NULL"),
+        ),
+        Index("ix_media_jobs_sent", "provider", "submit_intended_at"),
     )
     id: UUID = Field(primary_key=True)
     account_id: UUID = Field(foreign_key="accounts.id")
@@ -82,6 +97,16 @@ class MediaJobRow(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_column=time())
     deadline: datetime = Field(sa_column=time(nullable=False))
     expires_at: datetime | None = Field(default=None, sa_column=time())
+    outputs_ordered: int = Field(default=1, sa_column=Column(SmallInteger, nullable=False, server_default=text("1")))
+    """With fewer outputs, only those are charged."""
+    provider_model: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    """The provider's name of the model, once the job has another route than the one in its sealed input."""
+    routes: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    """Where else the job can go while nobody has accepted it, in order."""
+    slot_wanted_at: datetime | None = Field(default=None, sa_column=time())
+    """When the job last waited for its provider's limits."""
     provider_cost: Decimal | None = Field(default=None, sa_column=cost())
     outputs_deleted_at: datetime | None = Field(default=None, sa_column=time())
     """When the last of the job's files was deleted from storage. Until then its row is kept."""

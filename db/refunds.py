@@ -50,6 +50,6 @@ async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
         raise result
     assert isinstance(result, Closed)  # noqa: S101  # the only other answer to a Refund
     if job is not None:
-        job.credits_refunded = result.charged
+        job.credits_refunded = job.credits_cost
         session.add(job)
     return Refunded(hold.account_id, result.charged, result.available, result.repeated)

@@ -1,8 +1,10 @@
 """The settings of a stack, and the programs that it runs."""
 
+import hmac
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from signal import SIGTERM
 
@@ -65,6 +67,11 @@ class Plan:
         return f"http://[{host}]:{self.settings.port}" if ":" in host else f"http://{host}:{self.settings.port}"
 
     @property
+    def codec_token(self) -> str:
+        """The token by which the operator of this stack reads what is encrypted in Temporal."""
+        return self.environment["YOUT_CODEC_TOKENS"].split(",")[0].partition(":")[2]
+
+    @property
     def ports(self) -> Mapping[str, tuple[str, int]]:
         """The host and port of each listener, by the setting that changes it."""
         return {
@@ -106,16 +113,29 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
         "YOUT_SECRET_KEY": settings.secret_key.get_secret_value(),
         "YOUT_TEMPORAL_ADDRESS": f"127.0.0.1:{settings.temporal_port}",
         "YOUT_TEMPORAL_NAMESPACE": NAMESPACE,
+        "YOUT_TEMPORAL_MAINTENANCE_NAMESPACE": "",
         "YOUT_TEMPORAL_TLS": "false",
         # Without a mail server, a sign-up would wait for a link that nobody gets.
         "YOUT_EMAIL_VERIFICATION": given.get("YOUT_EMAIL_VERIFICATION")
         or str(bool(given.get("YOUT_SMTP_URL"))).lower(),
         "YOUT_TEMPORAL_API_KEY": "",
+        **_codec(settings),
         "PYTHONUNBUFFERED": "1",  # lines as they come, although they go through a pipe
     }
     if settings.catalog is not None:
         ours["YOUT_CATALOG"] = str(settings.catalog.absolute())  # the programs run in another folder
     return replace(plan, environment={**inherited, **ours, **_bytecode(given, state)})
+
+
+def _codec(settings: Settings) -> Mapping[str, str]:
+    """Let Temporal's UI of this stack show payloads. The token changes with the secret, and never by itself."""
+    key = settings.secret_key.get_secret_value().encode()
+    made = f"dev:{hmac.new(key, b'codec of the embedded stack', sha256).hexdigest()}"
+    pages = ",".join(f"http://{host}:{settings.temporal_ui_port}" for host in ("127.0.0.1", "localhost"))
+    return {
+        "YOUT_CODEC_TOKENS": settings.codec_tokens.get_secret_value() or made,
+        "YOUT_CODEC_ORIGINS": settings.codec_origins or pages,
+    }
 
 
 def _bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:

@@ -74,7 +74,11 @@ class Stack:
         self._postgres = EmbeddedPostgres(state.path / "postgres", log=state.log("postgres"))
         self._temporal = EmbeddedTemporal(
             state.path / "temporal",
-            listen=TemporalPorts(planned.settings.temporal_port, planned.settings.temporal_ui_port),
+            listen=TemporalPorts(
+                planned.settings.temporal_port,
+                planned.settings.temporal_ui_port,
+                f"{planned.api_url}/codec/{planned.codec_token}",
+            ),
             log=state.log("temporal"),
         )
         self._stopping: list[Part] = [self._temporal, self._postgres]
@@ -197,6 +201,8 @@ class Stack:
                 "password": demo.password,
                 "temporal_address": self._temporal.address,
                 "temporal_ui_url": addresses["Temporal UI"],
+                "codec_url": f"{self._plan.api_url}/codec",
+                "codec_token": self._plan.codec_token,
                 "database_url": self._postgres.app_url,
                 "migration_database_url": self._postgres.url,
                 **({"catalog": self._plan.environment["YOUT_CATALOG"]} if self._plan.settings.catalog else {}),

@@ -7,7 +7,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ from dev import logs, ports, probe
 from dev.child import Program, finish
 from dev.errors import CannotStart
 from dev.server import TIMEOUT, EmbeddedServer
+from domain.namespaces import MAINTENANCE
 
 NAMESPACE = "default"
 RETENTION = timedelta(hours=168)
@@ -38,6 +39,8 @@ class TemporalPorts:
 
     server: int | None = None
     ui: int | None = None
+    codec_url: str | None = field(default=None, repr=False)
+    """Where the web interface has payloads decrypted."""
 
 
 class EmbeddedTemporal(EmbeddedServer):
@@ -56,6 +59,7 @@ class EmbeddedTemporal(EmbeddedServer):
         super().__init__(folder, log)
         self.port = listen.server or ports.free()
         self.ui_port = listen.ui
+        self._codec_url = listen.codec_url
         self.http_port = self.metrics_port = 0
         self._fixed = listen.server is not None
         self._attributes = dict(search_attributes or {})
@@ -121,6 +125,8 @@ class EmbeddedTemporal(EmbeddedServer):
             *("server", "start-dev", "--ip", ports.LOOPBACK, "--port", str(self.port)),
             *("--http-port", str(self.http_port), "--metrics-port", str(self.metrics_port)),
             *(("--ui-port", str(self.ui_port), "--ui-disable-news-fetch") if self.ui_port else ("--headless",)),
+            *("--namespace", MAINTENANCE),
+            *(("--ui-codec-endpoint", self._codec_url) if self.ui_port and self._codec_url else ()),
             *("--db-filename", "temporal.db"),  # relative: a folder's name may hold what means something in a URI
             *("--log-format", "json"),  # and no --log-level: given one, it reports its own shutdown as errors
             *(word for flag, pairs in repeated.items() for k, v in pairs.items() for word in (flag, f"{k}={v}")),

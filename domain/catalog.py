@@ -256,6 +256,8 @@ class Model(Frozen):
     passed_on: tuple[str, ...] = ()
     """Request fields that its first route sends upstream, but for those that the model does not price."""
     routes: tuple[Route, ...]
+    deadline: timedelta | None = None
+    """Of a media job, from its acceptance. None: what its kind has."""
     shared: bool = False
     """Routes of one priority share its calls by their weights. Else each comes after the one before it."""
 

@@ -180,6 +180,28 @@ INTERNAL_ERROR = JobError(
 )
 
 
+class JobRoute(BaseModel):
+    """Another way to make a job, while no provider has accepted it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    provider: str
+    model: str
+    """The provider's own name of the model."""
+    cost: int | None = None
+    """What that provider bills for the job, in billionths of a credit. None: not known."""
+
+
+@record
+class ProviderLimits:
+    """What a provider takes of us, over all workers. None: no limit."""
+
+    max_concurrent: int | None = None
+    """Jobs that are at it, from their submission to their end."""
+    requests_per_minute: int | None = None
+    """Submissions."""
+
+
 class Job(BaseModel):
     """A job as Postgres knows it. No prompt in here."""
 
@@ -198,6 +220,12 @@ class Job(BaseModel):
     """Of a running job. None: not at the provider yet."""
     credits_cost: int
     credits_refunded: int = 0
+    provider_model: str | None = None
+    """The provider's own name of the model. None: the sealed input says it alone."""
+    routes: tuple[JobRoute, ...] = ()
+    """Where else it can go while nobody has accepted it, in order."""
+    submit_intended_at: datetime | None = None
+    """Set once a submission may have been made."""
     provider_job_id: str | None = None
     produced: tuple[Output, ...] | None = None
     """Outputs that the provider gave with its answer to the submission: there is nothing to poll and to fetch."""

@@ -9,7 +9,7 @@ from domain.errors import GatewayError
 from domain.holds import LEASE, ClosedBy
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
-from domain.pricing import FlatTerms, TextTerms, Usage
+from domain.pricing import FlatTerms, Share, TextTerms, Usage
 from domain.records import record
 
 REMEMBERED = timedelta(hours=24)
@@ -124,6 +124,8 @@ class Settle:
     """The model that answered. None: the hold's."""
     capped: bool = False
     """Its client had left before the provider finished: never above the hold."""
+    share: Share | None = None
+    """Of a flat price: how much of what was ordered was made. None: all of it."""
 
 
 @record

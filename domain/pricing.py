@@ -169,6 +169,18 @@ class FlatTerms:
 
 
 @record
+class Share:
+    """So many of the ordered outputs were made."""
+
+    made: int
+    ordered: int
+
+    def of(self, amount: int) -> int:
+        """Return the part of an amount, rounded up. More outputs than were ordered cost nothing more."""
+        return -(-amount * min(self.made, self.ordered) // self.ordered)
+
+
+@record
 class Bound:
     """What a hold covers: `amount` credits pay for `output_limit` tokens in each choice."""
 

@@ -91,7 +91,7 @@ class Receipt:
         if hold.state is not HoldState.SETTLED:
             return None
         if hold.prices is None:
-            return Calculation(str(hold.amount), hold.amount, minimum_applied=False, capped_at_hold=False, cost=cost)
+            return Calculation(str(cost), cost, minimum_applied=False, capped_at_hold=False, cost=cost)
         if self.usage is None:
             return None
         rounded = pricing.cost(hold.prices, self.usage)

@@ -13,7 +13,7 @@ from domain.catalog import Catalog, Model, Route
 from domain.errors import InsufficientCredits, RequestInvalid
 from domain.key_rules import KeyRules
 from domain.limits import Limits
-from domain.media import Job, Kind, MediaRequest
+from domain.media import Job, JobRoute, Kind, MediaRequest
 from domain.media_orders import InputCounts
 from domain.media_schema import MediaSchema
 from domain.money import MINIMUM_CHARGE
@@ -50,6 +50,8 @@ class JobRequest:
 class PricedJob:
     model: Model
     route: Route
+    others: tuple[Route, ...]
+    """Its further routes, in order."""
     request: MediaRequest
     terms: FlatTerms
 
@@ -60,12 +62,13 @@ class _Checked:
 
     model: Model
     route: Route
+    others: tuple[Route, ...]
     request: MediaRequest
     inputs: tuple[GivenInput, ...] = field(repr=False)
 
     def priced(self, inputs: InputCounts) -> PricedJob:
         terms = media_orders.price(self.model, self.request, inputs)
-        return PricedJob(self.model, self.route, self.request, terms)
+        return PricedJob(self.model, self.route, self.others, self.request, terms)
 
     def least(self) -> int:
         """Return what the job costs at least, before its recordings are read."""
@@ -111,7 +114,7 @@ class Jobs:
         schema = media_orders.schema_of(model, order.kind)
         given, inputs = split(schema, order.parameters, order.files, order.aliases)
         prompt, parameters = schema.checked_text(order.prompt), schema.validated(given, order.aliases)
-        route = route_rules.of_class(model.routes, order.privacy, model.id)[0]
+        route, *others = route_rules.of_class(model.routes, order.privacy, model.id)
         request = MediaRequest(
             kind=order.kind,
             model=route.model,
@@ -120,7 +123,7 @@ class Jobs:
             n=int(parameters.get("n", 1)),
             privacy=order.privacy,
         )
-        return _Checked(model, route, request, inputs)
+        return _Checked(model, route, tuple(others), request, inputs)
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
         """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
@@ -160,6 +163,8 @@ class Jobs:
                 admitted=order.admitted,
                 claim=order.idempotent.claim if order.idempotent else None,
                 cost=media_orders.cost(route.costs, priced.request, counted),
+                routes=tuple(_other(each, priced.request, counted) for each in priced.others),
+                deadline=priced.model.deadline,
                 unroutable=partial(_unroutable, priced),
                 files=tuple(one.input for one in inputs),
             )
@@ -171,6 +176,11 @@ class Jobs:
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:
         """Find a job of this account. Raises `NotFound`, also for a job of another account."""
         return await self._stored.owned(account_id, job_id)
+
+
+def _other(route: Route, request: MediaRequest, inputs: InputCounts) -> JobRoute:
+    cost = media_orders.cost(route.costs, request, inputs)
+    return JobRoute(provider=route.provider.name, model=route.model, cost=cost)
 
 
 def _unroutable(priced: PricedJob, rules: KeyRules) -> RequestInvalid | None:

@@ -13,6 +13,7 @@ from providers.demo.media import DemoMedia
 from providers.elevenlabs.media import ElevenLabsMedia
 from providers.fal.media import FalMedia
 from providers.gemini import media_jobs, vertex
+from providers.openai.media import OpenAIMedia
 from providers.openrouter import media as openrouter
 from providers.replicate.media import ReplicateMedia
 from providers.xai import media as xai
@@ -49,5 +50,6 @@ MEDIA: Mapping[str, MediaKind] = {
     "gemini": MediaKind(_ALL, lambda provider, upstream: media_jobs.at_studio(provider, upstream.http)),
     "vertex": MediaKind(_ALL, lambda provider, upstream: vertex.media(provider, upstream.http)),
     "xai": MediaKind(_VISUAL, lambda provider, upstream: xai.media(provider, upstream.http)),
+    "openai": MediaKind(_SPEECH | {Modality.IMAGE}, lambda provider, upstream: OpenAIMedia(provider, upstream.http)),
     "openrouter": MediaKind(_VISUAL, lambda provider, upstream: openrouter.media(provider, upstream.http)),
 }

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
+from domain import namespaces
 from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.secrets import Secrets
@@ -81,6 +82,8 @@ class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, W
     database_pool: int = Field(default=8, ge=1, le=100)
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
+    temporal_maintenance_namespace: Annotated[str | None, BeforeValidator(absent)] = None
+    """Of the rounds of maintenance; omitted: made from that of the jobs."""
     temporal_tls: bool = False
     temporal_api_key: Annotated[SecretStr | None, BeforeValidator(absent)] = None
     storage_url: Annotated[str | None, BeforeValidator(absent)] = None
@@ -164,6 +167,10 @@ class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, W
         if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
             raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
         return self
+
+    @property
+    def maintenance_namespace(self) -> str:
+        return self.temporal_maintenance_namespace or namespaces.of_maintenance(self.temporal_namespace)
 
     @property
     def sends_in_the_open(self) -> bool:

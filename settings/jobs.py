@@ -1,6 +1,10 @@
 """Settings of what clients and operators see of media jobs."""
 
-from pydantic import BaseModel, Field
+from collections.abc import Mapping
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from domain.weak_secrets import weakness
 
 
 class JobSettings(BaseModel):
@@ -8,3 +12,30 @@ class JobSettings(BaseModel):
     """Streams of events that an account may have open at a process."""
     max_listeners: int = Field(default=5000, ge=1)
     """Of all accounts together."""
+    codec_tokens: SecretStr = SecretStr("")
+    """Comma-separated `name:token` of operators who may decrypt what is in Temporal. Empty: nobody may."""
+    codec_origins: str = ""
+    """Comma-separated origins of Temporal's UI, whose pages may ask for it."""
+
+    @field_validator("codec_tokens")
+    @classmethod
+    def _has_names_and_strong_tokens(cls, value: SecretStr) -> SecretStr:
+        for name, token in _pairs(value):
+            if not name.isidentifier() or not token:
+                raise ValueError("write it as name:token, with commas between them")
+            if weak := weakness(token):
+                raise ValueError(f"a token {weak}: make one with `openssl rand -hex 32`")
+        return value
+
+    @property
+    def codec_operators(self) -> Mapping[str, str]:
+        return dict(_pairs(self.codec_tokens))
+
+    @property
+    def allowed_codec_origins(self) -> list[str]:
+        return [origin.strip() for origin in self.codec_origins.split(",") if origin.strip()]
+
+
+def _pairs(value: SecretStr) -> list[tuple[str, str]]:
+    given = (pair.strip().partition(":") for pair in value.get_secret_value().split(","))
+    return [(name, token) for name, _, token in given if name or token]

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, is_cancelled_exception
+from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         MIN_POLL_PAUSE,
         POLLING,
         SUBMITTING,
+        about,
         within,
     )
     from workflows.saga import COMPENSATION_FAILED, Saga, uninterrupted
@@ -116,14 +118,17 @@ class MediaWorkflow:
         self._show(f"Submitting to provider {self._begun_job.provider}")
         left = self._left()
         self._at_provider = True
-        await call(MediaActivities.submit, self._ref, **within(left, SUBMITTING))
+        accepted = await call(MediaActivities.submit, self._ref, **self._about(within(left, SUBMITTING)))
+        if accepted is not None and accepted.provider != self._begun_job.provider:
+            self._begun = self._begun_job.model_copy(update={"provider": accepted.provider})
+            workflow.upsert_search_attributes([attributes.PROVIDER.value_set(accepted.provider)])
         self._stop_if_requested()
 
     async def _watch(self) -> None:
         watch, pause = Watch(job_id=self._ref.job_id, patience=FIRST_WATCH), MIN_POLL_PAUSE
         self._show(f"Polling provider {self._begun_job.provider}")
         while True:
-            standing = await call(MediaActivities.poll, watch, **within(self._left(), POLLING))
+            standing = await call(MediaActivities.poll, watch, **self._about(within(self._left(), POLLING)))
             if standing.done:
                 return
             percent = "" if standing.percent is None else f", {standing.percent} %"
@@ -142,15 +147,16 @@ class MediaWorkflow:
             return False
         self._show(f"Cancelling at provider {self._begun_job.provider}")
         try:
-            return (await call(MediaActivities.cancel, self._ref, **CANCELLING)).billed
+            return (await call(MediaActivities.cancel, self._ref, **self._about(CANCELLING))).billed
         except ActivityError:
             return False
 
     async def _keep(self) -> None:
         self._show("Copying the output")
-        copied = await call(MediaActivities.copy, self._ref, **within(self._left(), COPYING))
+        copied = await call(MediaActivities.copy, self._ref, **self._about(within(self._left(), COPYING)))
         success = Success(job_id=self._ref.job_id, outputs=copied.outputs)
-        ended = await call(BookkeepingActivities.succeed, success, **BOOKKEEPING)
+        outputs = f"charge for {len(copied.outputs)} outputs"
+        ended = await call(BookkeepingActivities.succeed, success, **about(outputs, BOOKKEEPING))
         if ended.state is not State.SUCCEEDED:
             raise job_ended()
         self._ended(ended)
@@ -159,7 +165,8 @@ class MediaWorkflow:
         why = _why(error)
         state = State.FAILED if why else State.CANCELLED
         ending = Ending(job_id=self._ref.job_id, state=state, error=why)
-        self._ended(await call(BookkeepingActivities.end, ending, **BOOKKEEPING))
+        summary = f"release, {why.code if why else 'cancelled'}"
+        self._ended(await call(BookkeepingActivities.end, ending, **about(summary, BOOKKEEPING)))
 
     async def _clean_up(self, _error: BaseException) -> None:
         """Stop the provider and delete the output there and in our storage. Runs after the hold was released."""
@@ -167,11 +174,11 @@ class MediaWorkflow:
             return
         if not self._provider_cancel_sent and self._state is not State.SUCCEEDED:
             await self._is_billed()
-        await call(MediaActivities.discard, self._ref, **CLEANUP)
+        await call(MediaActivities.discard, self._ref, **self._about(CLEANUP))
 
     async def _discard_at_leisure(self) -> None:
         try:
-            await call(MediaActivities.discard, self._ref, **CLEANUP)
+            await call(MediaActivities.discard, self._ref, **self._about(CLEANUP))
         except ActivityError:
             workflow.logger.warning("the provider keeps a copy of what it made")
 
@@ -194,7 +201,12 @@ class MediaWorkflow:
         workflow.upsert_search_attributes([attributes.STATE.value_set(state.value)])
 
     def _show(self, details: str) -> None:
-        workflow.set_current_details(details)
+        """Tell the operator, who sees it in Temporal's UI, what happens and since when."""
+        workflow.set_current_details(f"{details}\n\nSince {workflow.now():%Y-%m-%d %H:%M:%S} UTC")
+
+    def _about(self, kind: ActivityConfig) -> ActivityConfig:
+        """Add whom the activity concerns: names of the catalog only."""
+        return about(f"{self._begun_job.provider}: {self._begun_job.model}", kind)
 
     def _result(self) -> MediaResult:
         if self._state is None:

@@ -91,6 +91,13 @@ def within(left: timedelta, kind: ActivityConfig) -> ActivityConfig:
     return bounded
 
 
+def about(summary: str, kind: ActivityConfig) -> ActivityConfig:
+    """Add what Temporal's UI shows of the activity. It is encrypted as payloads are."""
+    labelled = kind.copy()
+    labelled["summary"] = summary
+    return labelled
+
+
 FIRST_WATCH = timedelta(seconds=20)
 """Most images and speech are done in this time, so one activity polls for all of it. Later polls are one activity each,
 with durable timers between them."""

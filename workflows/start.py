@@ -28,11 +28,13 @@ MAX_WAIT = timedelta(seconds=5)
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 
-async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT) -> bool:
+async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT, again: bool = False) -> bool:
     """Start the job's workflow. True also when it already runs, False when it has already ended.
 
-    Raises `ServiceUnavailable` while Temporal is unavailable. The job stays accepted: maintenance starts it later.
+    With `again`, one that has ended starts once more. Raises `ServiceUnavailable` while Temporal is unavailable. The
+    job stays accepted: maintenance starts it later.
     """
+    reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
     with reachable():
         try:
             await client.start_workflow(
@@ -41,7 +43,7 @@ async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT) -> 
                 id=workflow_id(job.id),
                 task_queue=media_queue(job.kind),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=reuse,
                 priority=Priority(fairness_key=str(job.account_id)),
                 search_attributes=attributes.for_job(job),
                 static_summary=f"{job.kind.value} by {job.model}",

@@ -16,6 +16,20 @@ from providers.media_data import DataFile
 
 WAV, PCM = "audio/wav", "audio/pcm"
 FORMATS = {"wav": WAV, "pcm": PCM}
+VOICES = {
+    "alloy": "Kore",
+    "ash": "Charon",
+    "ballad": "Fenrir",
+    "coral": "Aoede",
+    "echo": "Puck",
+    "fable": "Orus",
+    "nova": "Leda",
+    "onyx": "Algenib",
+    "sage": "Zephyr",
+    "shimmer": "Callirrhoe",
+    "verse": "Iapetus",
+}
+"""Voices of Gemini for OpenAI's names of voices, which clients send unless told otherwise. Any other goes as it is."""
 RATE = 24_000
 """Samples in a second, if Google does not say how many."""
 _RATE = re.compile(r"rate=([0-9]{4,6})")
@@ -30,7 +44,7 @@ def body(request: MediaRequest) -> dict[str, Any]:
     for name, value in request.parameters.items():
         match name:
             case "voice":
-                speech["voiceConfig"] = {"prebuiltVoiceConfig": {"voiceName": value}}
+                speech["voiceConfig"] = {"prebuiltVoiceConfig": {"voiceName": VOICES.get(str(value), value)}}
             case "language":
                 speech["languageCode"] = value
             case "instructions" if value:

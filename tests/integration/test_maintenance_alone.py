@@ -16,7 +16,7 @@ from domain.media import Kind, MediaRequest, Output, OutputFolder, object_key
 from domain.operations import Renew
 from domain.pricing import FlatTerms
 from tests.support.bank import WRAPPING, balance, open_account, reserve
-from tests.support.media_stack import World, embedded, temporal_of, triggered, until
+from tests.support.media_stack import World, embedded, maintenance_of, temporal_of, triggered, until
 from tests.support.stack import Stack
 from workflows.maintenance import SCHEDULE_ID
 
@@ -71,7 +71,8 @@ async def _expired(world: World) -> OutputFolder:
 async def _another_round(temporal: Client) -> bool:
     """Beside the one whose worker was killed: Temporal gives up on that one after minutes."""
     try:
-        await temporal.get_schedule_handle(SCHEDULE_ID).trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+        upkeep = await maintenance_of(temporal)
+        await upkeep.get_schedule_handle(SCHEDULE_ID).trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False

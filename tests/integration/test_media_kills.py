@@ -150,6 +150,7 @@ class Hospital:
             extra = {
                 "YOUT_FAILPOINT": death.failpoint,
                 "YOUT_TEMPORAL_NAMESPACE": client.namespace,
+                "YOUT_TEMPORAL_MAINTENANCE_NAMESPACE": client.namespace,
                 "YOUT_WORKER_QUEUES": ",".join(QUEUES),
             }
             process = FORKED.Process(target=work, args=(self.world.stack.environment | extra,))

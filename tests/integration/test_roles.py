@@ -123,7 +123,7 @@ FIXED = {
     "pruned": ("what", "horizon", "swept"),
     "idempotency": ("account_id", "scope"),
     "media_jobs": (
-        *("id", "account_id", "kind", "model", "provider", "credits_cost", "created_at", "deadline", "provider_cost"),
+        *("id", "account_id", "kind", "model", "credits_cost", "created_at", "deadline", "outputs_ordered"),
         "epoch",
     ),
     "storage_scans": ("id",),

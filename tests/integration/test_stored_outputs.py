@@ -104,8 +104,8 @@ class Site:
         request = MediaRequest(kind=Kind.IMAGE, model="image", prompt="a lake")
         order = Order(uuid4(), Payer(customer.digest), Kind.IMAGE, "demo-image", "demo", FlatTerms(100, "v1"), request)
         folder = OutputFolder(customer.account_id, (await self.jobs.accept(order)).job.id)
-        await self.jobs.begin(folder.job_id)
-        await self.jobs.record_submitted(folder.job_id, f"work-of-{folder.job_id}")
+        job = await self.jobs.begin(folder.job_id)
+        await self.jobs.record_submitted(job, f"work-of-{folder.job_id}")
         for index in range(files):
             await self.put(f"{folder.prefix}/{index}.png")
         return folder

@@ -24,6 +24,7 @@ from dev.postgres import EmbeddedPostgres
 from dev.server import EmbeddedServer
 from dev.temporal import EmbeddedTemporal
 from domain.media import Output
+from domain.namespaces import MAINTENANCE
 from domain.sealing import Wrapping
 from providers.demo.spool import Spool, Submission
 from temporal import attributes
@@ -55,10 +56,15 @@ async def temporal_of(server: EmbeddedTemporal, namespace: str = "default") -> C
     return await connect(Address(server.address, namespace), converter(KEYRING))
 
 
+async def maintenance_of(temporal: Client) -> Client:
+    """The namespace of maintenance on the same server."""
+    return await connect(Address(temporal.service_client.config.target_host, MAINTENANCE), converter(KEYRING))
+
+
 async def triggered(temporal: Client) -> bool:
     """Have the schedule do a round of maintenance. False until a worker has made it."""
     try:
-        await temporal.get_schedule_handle(SCHEDULE_ID).trigger()
+        await (await maintenance_of(temporal)).get_schedule_handle(SCHEDULE_ID).trigger()
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False

@@ -35,7 +35,7 @@ def _keeps_more(bench: Bench) -> None:
             raise RetentionDenied
         return bench.provider
 
-    bench.does._providers = providers
+    bench.provide(providers)
 
 
 async def test_a_provider_that_keeps_more_by_now_gets_nothing(bench: Bench) -> None:
@@ -43,7 +43,7 @@ async def test_a_provider_that_keeps_more_by_now_gets_nothing(bench: Bench) -> N
     failure = await bench.fails(bench.does.submit)
     assert (failure.type, failure.non_retryable) == ("upstream_error", True)
     assert bench.provider.submitted == []
-    assert not bench.fakes.jobs.rows[bench.ref.job_id].intended
+    assert bench.job.submit_intended_at is None
 
 
 async def test_a_submission_in_doubt_is_searched_where_more_is_kept_by_now(bench: Bench) -> None:

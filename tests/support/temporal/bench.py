@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.media import Files, Limits, MediaActivities
 from activities.payloads import JobRef
+from activities.submissions import Providers
 from domain.media import Job, Kind, State
 from tests.support.temporal.fakes import QUICK, Fakes, sniff
 
@@ -23,14 +24,18 @@ class Bench:
         self.ref = JobRef(job_id=self.fakes.accepted(kind=kind).id)
         self.fakes.jobs.update(self.ref.job_id, state=State.RUNNING)
         self.work = f"work-of-{self.ref.job_id}"
-        files = Files(self.fakes.storage, sniff, self.fakes.inputs)
-        self.does = MediaActivities(self.fakes.jobs, lambda *_: self.provider, files, limits)
+        self._files, self._limits = Files(self.fakes.storage, sniff, self.fakes.inputs), limits
+        self.provide(lambda *_: self.provider)
         self.environment = ActivityEnvironment()
         self.attempt(1)
 
     @property
     def job(self) -> Job:
         return self.fakes.job(self.ref.job_id)
+
+    def provide(self, providers: Providers) -> None:
+        """Give the activities other providers than the one."""
+        self.does = MediaActivities(self.fakes.jobs, providers, self._files, self._limits)
 
     def attempt(self, number: int, *noted: str) -> None:
         self.environment.info = dataclasses.replace(

@@ -8,7 +8,19 @@ from uuid import UUID, uuid4
 
 from activities.media import Limits
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, where
-from domain.media import Job, JobError, JobKey, Kind, MediaInput, MediaRequest, Output, Phase, State, may_become
+from domain.media import (
+    Job,
+    JobError,
+    JobKey,
+    JobRoute,
+    Kind,
+    MediaInput,
+    MediaRequest,
+    Output,
+    Phase,
+    State,
+    may_become,
+)
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
 from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
@@ -32,7 +44,6 @@ QUICK = Limits(
 class Row:
     job: Job
     request: MediaRequest | None
-    intended: bool = False
 
 
 class FakeJobs:
@@ -62,7 +73,8 @@ class FakeJobs:
         request = self._row(job_id).request
         if request is None:
             raise NotFound
-        return request
+        model = self._row(job_id).job.provider_model
+        return request.model_copy(update={"model": model}) if model else request
 
     async def begin(self, job_id: UUID) -> Job:
         await self._script.at("jobs.begin")
@@ -74,20 +86,31 @@ class FakeJobs:
     async def intend_submit(self, job_id: UUID) -> bool:
         await self._script.at("jobs.intend_submit")
         row = self._row(job_id)
-        before, row.intended = row.intended, True
+        before = row.job.submit_intended_at is not None
+        self._change(row, submit_intended_at=row.job.submit_intended_at or datetime.now(UTC))
         return before
 
     async def forget_submit(self, job_id: UUID) -> None:
         await self._script.at("jobs.forget_submit")
         row = self._row(job_id)
-        row.intended = row.job.provider_job_id is not None
-
-    async def record_submitted(
-        self, job_id: UUID, provider_job_id: str, produced: Sequence[Output] | None = None
-    ) -> str:
-        await self._script.at("jobs.record_submitted")
-        row = self._row(job_id)
         if row.job.provider_job_id is None:
+            self._change(row, submit_intended_at=None)
+
+    async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
+        await self._script.at("jobs.change_route")
+        row = self._row(job_id)
+        job = row.job
+        if job.provider == provider and job.provider_job_id is None and job.routes:
+            then, *others = job.routes
+            before = JobRoute(provider=provider, model=job.provider_model or "painter")
+            left = (*others, before) if again else tuple(others)
+            self._change(row, provider=then.provider, provider_model=then.model, routes=left, submit_intended_at=None)
+        return row.job
+
+    async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:
+        await self._script.at("jobs.record_submitted")
+        row = self._row(job.id)
+        if row.job.provider == job.provider and row.job.provider_job_id is None:
             made = None if produced is None else tuple(produced)
             self._change(row, provider_job_id=provider_job_id, produced=made)
         return row.job.provider_job_id or ""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from domain import pricing
 from domain.meters import Tier, TokenPrices, per_thousand
 from domain.money import micros, plain, round_up
-from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
+from domain.pricing import FlatTerms, Share, TextTerms, Usage, UsageSource
 
 PRICE = st.decimals(min_value=0, max_value=10**9, places=6)
 TOKENS = st.integers(min_value=0, max_value=pricing.MAX_TOKENS)
@@ -191,3 +191,11 @@ def test_more_than_six_places_are_no_price() -> None:
 @given(st.integers(min_value=0, max_value=10**18), st.integers(min_value=1, max_value=10**12))
 def test_rounding_is_up(numerator: int, denominator: int) -> None:
     assert round_up(numerator, denominator) == math.ceil(Fraction(numerator, denominator))
+
+
+@given(st.integers(min_value=1, max_value=10**15), st.integers(1, 16), st.integers(1, 16))
+def test_a_share_is_its_part_rounded_up(amount: int, made: int, ordered: int) -> None:
+    part = Share(made, ordered).of(amount)
+    assert part == min(amount, math.ceil(Fraction(amount * made, ordered)))
+    assert 1 <= part <= amount
+    assert Share(made + 1, ordered).of(amount) >= part

@@ -1,6 +1,8 @@
 """The adapter of fal, against a double that fal's own SDK takes for fal."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import cast
 
 import pytest
 
@@ -116,6 +118,20 @@ async def test_a_file_elsewhere_is_not_read(provider: MediaProvider) -> None:
     await ended(provider, job_id)
     with pytest.raises(UpstreamRefused):
         await fetched(provider, job_id)
+
+
+async def test_a_file_without_end_is_read_piece_by_piece(provider: MediaProvider) -> None:
+    """What stores it counts, and stops."""
+    job_id = (await provider.submit(submission(f"{FLUX}--huge"))).provider_job_id
+    await ended(provider, job_id)
+    size = 0
+    async for file in provider.fetch(job_id):
+        async with aclosing(cast("AsyncGenerator[bytes, None]", file.chunks)) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > 1 << 20:
+                    break
+    assert 1 << 20 < size < 2 << 20
 
 
 @pytest.mark.parametrize(

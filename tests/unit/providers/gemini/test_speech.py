@@ -31,6 +31,12 @@ def test_a_voice_and_a_language() -> None:
     assert body["contents"] == [{"role": "user", "parts": [{"text": "Hello."}]}]
 
 
+def test_names_of_openais_voices() -> None:
+    assert asked(voice="alloy")["generationConfig"]["speechConfig"] == {
+        "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}
+    }
+
+
 @pytest.mark.parametrize(
     ("model", "part"),
     [

@@ -1,0 +1,166 @@
+"""Brings a media job to a provider: once, to the first of its routes that accepts it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from temporalio import activity
+
+from activities import failures
+from activities.heartbeat import Beat, uninterrupted
+from activities.outputs import Bounds, OutputStore
+from activities.ports import Inputs, Jobs
+from activities.running_jobs import delete_unserved, running
+from domain.errors import (
+    NotFound,
+    RetentionDenied,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    where,
+)
+from domain.media import Job, MediaInput, MediaRequest, Output
+from providers.base import MediaProvider, MediaSubmission, Submitted
+
+MAX_ATTEMPTS = 6
+"""To a provider that is broken. One that is busy is asked until the deadline."""
+BUSY_PATIENCE, BUSY_ATTEMPTS = timedelta(seconds=10), 3
+"""A job with another route waits no longer than this, and no more often, for a provider that is busy."""
+_RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
+
+
+class Providers(Protocol):
+    def __call__(self, name: str, request: MediaRequest | None = None, /) -> MediaProvider:
+        """Return the provider of that name, to hand it the request if there is one.
+
+        Raises `UpstreamError` for one that is not configured here: the next deploy may have it. Raises
+        `RetentionDenied` if it keeps more of the request than the request allows.
+        """
+
+
+class SubmitLimits(Bounds, Protocol):
+    @property
+    def submit_timeout(self) -> timedelta: ...
+
+
+class _NotAccepted(Exception):
+    """It is certain that the provider did not accept the job."""
+
+    def __init__(self, error: UpstreamError) -> None:
+        super().__init__()
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Submissions:
+    jobs: Jobs
+    providers: Providers
+    inputs: Inputs
+    outputs: OutputStore
+    limits: SubmitLimits
+
+    async def submit(self, job_id: UUID, beat: Beat) -> str:
+        """Return the name of the provider that has the job. Routes take turns: each is tried once at most."""
+        job = await running(self.jobs, job_id)
+        inputs = () if job.provider_job_id else await self.inputs.of(job_id)
+        for _ in job.routes:
+            try:
+                return await self._submit_to(job, inputs, beat)
+            except _NotAccepted as refused:
+                if not _moves(refused.error):
+                    raise refused.error from None
+                again = not isinstance(refused.error, RetentionDenied)
+                job = await self.jobs.change_route(job.id, job.provider, again=again)
+        try:
+            return await self._submit_to(job, inputs, beat)
+        except _NotAccepted as refused:
+            raise refused.error from None
+
+    async def _submit_to(self, job: Job, inputs: tuple[MediaInput, ...], beat: Beat) -> str:
+        if job.provider_job_id is not None:
+            return job.provider
+        request, provider = await self.jobs.request(job.id), self._provider(job)
+        if await self._intended(job) or provider.traits.find_is_complete:
+            # Without an intent, too: Postgres may be a backup from before it was submitted.
+            accepted = beat.last or await provider.find(str(job.id))
+            if accepted is not None:
+                await self._record(job, accepted)
+                return job.provider
+            if not provider.traits.find_is_complete:
+                raise failures.submission_in_doubt()
+        try:
+            accepted, produced = await self._accepted(job, MediaSubmission(request, str(job.id), inputs), beat)
+            await self._record(job, accepted, produced)
+        finally:
+            await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
+        return job.provider
+
+    def _provider(self, job: Job) -> MediaProvider:
+        try:
+            return self.providers(job.provider)
+        except UpstreamError as error:
+            if job.submit_intended_at is not None:
+                raise
+            raise _NotAccepted(error) from None
+
+    async def _intended(self, job: Job) -> bool:
+        try:
+            return await self.jobs.intend_submit(job.id)
+        except UpstreamBusy as error:  # its limits leave no place
+            raise _NotAccepted(error) from None
+
+    async def _accepted(self, job: Job, submission: MediaSubmission, beat: Beat) -> tuple[str, Sequence[Output] | None]:
+        """Submit, and store what comes with the answer. Return the provider's id, and the outputs if there are any."""
+        try:
+            async with asyncio.timeout(self.limits.submit_timeout.total_seconds()):
+                submitted = await self._submitted(job, submission)
+                if submitted.files is not None:
+                    outputs = await self.outputs.keep(job, submitted.files, self.limits)
+                    return submitted.provider_job_id, outputs
+        except TimeoutError:
+            raise UpstreamTimeout from None
+        beat.note(submitted.provider_job_id)
+        return submitted.provider_job_id, None
+
+    async def _submitted(self, job: Job, submission: MediaSubmission) -> Submitted:
+        try:
+            # Here, after the search: the work of an earlier attempt is not lost when the provider's class is lowered.
+            return await self.providers(job.provider, submission.request).submit(submission)
+        except UpstreamError as error:
+            if isinstance(error, UpstreamBusy | UpstreamRefused | RetentionDenied) or error.not_accepted:
+                await self.jobs.forget_submit(job.id)
+                raise _NotAccepted(error) from None
+            raise
+
+    async def _record(self, job: Job, accepted: str, produced: Sequence[Output] | None = None) -> None:
+        """Store the provider's id. Only this attempt knows it for certain, so it retries when the database fails."""
+        for pause in _RECORD_PAUSES:
+            try:
+                recorded = await self.jobs.record_submitted(job, accepted, produced)
+                break
+            except NotFound:  # a purge has erased the job meanwhile: nobody else knows that the provider has it
+                await self.providers(job.provider).cancel(accepted)
+                await self.providers(job.provider).discard(accepted)
+                raise failures.job_ended() from None
+            except Exception as error:
+                activity.logger.warning("provider's id not recorded yet: %s", where(error))
+                await asyncio.sleep(pause)
+        else:
+            recorded = await self.jobs.record_submitted(job, accepted, produced)
+        if recorded != accepted:  # another attempt got through as well: one of the two is enough
+            activity.logger.error("a job was submitted twice; the second submission is cancelled")
+            await self.providers(job.provider).cancel(accepted)
+
+
+def _moves(error: UpstreamError) -> bool:
+    """Tell whether the next route is tried at once. What is wrong with the input is so at every provider."""
+    if isinstance(error, UpstreamRefused):
+        return False
+    if isinstance(error, UpstreamBusy):
+        patient = error.retry_after is None or error.retry_after <= BUSY_PATIENCE
+        return not patient or activity.info().attempt >= BUSY_ATTEMPTS
+    return True

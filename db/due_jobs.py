@@ -1,0 +1,39 @@
+"""Media jobs that maintenance has something to do for."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, func
+from sqlmodel import col, select
+
+from db.engine import Database
+from db.media_tables import MediaJobRow
+from domain.media import JobKey, State
+
+
+class DueJobs:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
+        requested, sent = col(MediaJobRow.cancel_requested_at), col(MediaJobRow.cancel_sent_at)
+        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+        due = sent.is_(None) | (sent < datetime.now(UTC) - resend_after)
+        return await self._some(limit, unfinished, requested.is_not(None), due)
+
+    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
+        accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
+        return await self._some(limit, MediaJobRow.state == State.QUEUED, accepted)
+
+    async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
+        started = col(MediaJobRow.started_at) < datetime.now(UTC) - since
+        return await self._some(limit, MediaJobRow.state == State.RUNNING, started)
+
+    async def unfinished(self, limit: int) -> list[JobKey]:
+        unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
+        return await self._some(limit, unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
+
+    async def _some(self, limit: int, *conditions: ColumnElement[bool] | bool) -> list[JobKey]:
+        """Return some jobs in random order, so that jobs which always fail cannot delay others without end."""
+        query = select(MediaJobRow.id, MediaJobRow.account_id, MediaJobRow.deadline).where(*conditions)
+        async with self._database.reading() as session:
+            return [JobKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]

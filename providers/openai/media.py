@@ -1,0 +1,140 @@
+"""Images and speech from OpenAI, and from servers with its API. Both come in the answer to the one call.
+
+OpenAI keeps no job: there is nothing to look up, to cancel or to delete. A call whose answer was lost is a doubt.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any, cast
+
+import httpx2
+
+from domain.catalog import Provider
+from domain.errors import AdapterFault, ContentPolicyViolation, GatewayError, UpstreamError, UpstreamRefused
+from domain.media import Kind, MediaInput, MediaRequest
+from providers import media_data, media_http, upstream_json
+from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.media_fields import Dialect, same
+from providers.media_http import Download, HttpRequest, HttpRules, MediaHttp, key_in
+
+PATIENCE = timedelta(seconds=240)
+"""Until an image in the highest quality."""
+_POLICY = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
+_OUR_ACCOUNT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
+_EXTENSIONS = {"mp3": "mp3", "opus": "ogg", "aac": "aac", "flac": "flac", "wav": "wav", "pcm": "pcm"}
+_TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav"}
+_NO_SOUND = ("text/", "application/json")
+_FILE_NAMES = {"image/png": "image.png", "image/jpeg": "image.jpg", "image/webp": "image.webp"}
+_ROLES = {"image": "image[]", "reference": "image[]", "mask": "mask"}
+
+
+def _pixels(width: int, height: int) -> dict[str, Any]:
+    return {"size": f"{width}x{height}"}
+
+
+_IMAGE = Dialect(
+    count="n",
+    size=_pixels,
+    names=same("quality", "background", "output_format", "output_compression", "moderation", "input_fidelity", "style"),
+)
+"""`response_format` is not sent: models of today refuse it, and answer in base64 without it."""
+_SPEECH = Dialect(text="input", names=same("voice", "response_format", "speed", "instructions"))
+
+
+class OpenAIMedia:
+    """Implements `providers.base.MediaProvider`."""
+
+    traits = MediaTraits(synchronous=True)
+
+    def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
+        rules = HttpRules(key_in("Authorization", provider, "Bearer "), explain=explained)
+        self._http = MediaHttp(http, provider, rules)
+        self._base_url = provider.base_url.rstrip("/")
+
+    async def submit(self, submission: MediaSubmission) -> Submitted:
+        match submission.request.kind:
+            case Kind.IMAGE:
+                files = await self._images(submission)
+            case Kind.SPEECH if not submission.inputs:
+                files = await self._speech(submission.request)
+            case _:
+                raise UpstreamRefused
+        return Submitted(f"answered:{submission.reference}", files)
+
+    async def find(self, reference: str) -> str | None:
+        return None
+
+    async def poll(self, provider_job_id: str) -> Progress:
+        """Never called: the output came with the answer, or never comes."""
+        return Progress(Stage.FAILED, failure=UpstreamError.code)
+
+    async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
+        raise UpstreamError
+        yield
+
+    async def cancel(self, provider_job_id: str) -> Progress:
+        return await self.poll(provider_job_id)
+
+    async def discard(self, provider_job_id: str) -> None:
+        return None
+
+    async def _images(self, submission: MediaSubmission) -> AsyncIterator[OutputFile]:
+        request = submission.request
+        body = {"model": request.model, **_IMAGE.fields(request)}
+        if submission.inputs:
+            texts = {name: str(value) for name, value in body.items()}
+            url, files = f"{self._base_url}/images/edits", _files(submission.inputs)
+            order = HttpRequest(url, data=texts, files=files, patience=PATIENCE)
+        else:
+            order = HttpRequest(f"{self._base_url}/images/generations", json=body, patience=PATIENCE)
+        answer = (await self._http.json(order)).value
+        given = media_data.mappings(answer.get("data") if isinstance(answer, dict) else None)[: request.n]
+        if not given:
+            raise UpstreamError
+        kind = f"image/{answer.get('output_format') or 'png'}"
+        return self._pictures(given, kind)
+
+    async def _pictures(self, given: Sequence[dict[str, Any]], content_type: str) -> AsyncIterator[OutputFile]:
+        for each in given:
+            if each.get("b64_json"):
+                file = media_data.DataFile(content_type, media_data.decoded(each["b64_json"]))
+                async for output in media_data.outputs([file]):
+                    yield output
+            else:  # a server of the operator may give links: to itself alone
+                file_ = await self._http.download(str(each.get("url")))
+                extension = media_data.EXTENSIONS.get(file_.content_type, "bin")
+                yield OutputFile(file_.content_type, extension, file_.chunks)
+
+    async def _speech(self, request: MediaRequest) -> AsyncIterator[OutputFile]:
+        body = {"model": request.model, **_SPEECH.fields(request)}
+        download = await self._http.open(HttpRequest(f"{self._base_url}/audio/speech", json=body, patience=PATIENCE))
+        return _sound(request, download)
+
+
+async def _sound(request: MediaRequest, download: Download) -> AsyncIterator[OutputFile]:
+    if download.content_type.startswith(_NO_SOUND):
+        async with aclosing(cast("AsyncGenerator[bytes, None]", download.chunks)) as chunks:
+            await anext(chunks, b"")  # what was not begun cannot be closed
+        raise AdapterFault
+    name = request.response_format or "mp3"
+    yield OutputFile(_TYPES.get(name, "audio/pcm"), _EXTENSIONS.get(name, "bin"), download.chunks)
+
+
+def _files(inputs: Sequence[MediaInput]) -> list[tuple[str, tuple[str, bytes, str]]]:
+    if any(given.role not in _ROLES or given.content_type not in _FILE_NAMES for given in inputs):
+        raise UpstreamRefused
+    return [(_ROLES[each.role], (_FILE_NAMES[each.content_type], each.content, each.content_type)) for each in inputs]
+
+
+def explained(status: int, headers: Headers, body: bytes) -> GatewayError | None:
+    """Tell a refusal for its content, and an account of ours without credits, from other errors."""
+    try:
+        value = upstream_json.read_whole(body)
+    except (UpstreamError, ValueError):
+        return None
+    error = value.get("error") if isinstance(value, dict) else None
+    code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
+    if status in (400, 403) and code in _POLICY:
+        return ContentPolicyViolation()
+    return media_http.of_our_account() if code in _OUR_ACCOUNT else None
