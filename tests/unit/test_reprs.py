@@ -28,13 +28,13 @@ SHOWN = {
     "the operator's catalog, prices and plans": """
         api_key_env applied base_url capabilities credits_per_unit description disabled_reason drops flat goods
         input_modalities modality model models needs options output_modalities packs parameters passed_on passes path
-        ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
-        MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
-        excluded expects pattern title
         per_1k plan plans price_version prices provider provider_model providers rates renames rounding service_tiers
         sold_as stripe supported_parameters tags unit variants version ChatModel.name Model.name ModelEntry.name
         OfferEntry.name Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Reserve.others
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
+        ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
+        MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
+        excluded expects pattern title
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
