@@ -22,7 +22,14 @@ from domain.privacy import PrivacyClass
 from gateway.idempotency import IdempotentRequest
 from gateway.jobs import JobRequest
 
-router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
+
+class _Route(StrictRoute):
+    """Input files may be in the body, as data URIs."""
+
+    max_body_bytes = None
+
+
+router = APIRouter(prefix="/api/media", tags=["media"], route_class=_Route)
 
 
 class _Body(BaseModel, ABC):
@@ -44,6 +51,10 @@ class _Body(BaseModel, ABC):
         """Return other names of parameters, by the name that the catalog has."""
         return {}
 
+    def files(self) -> dict[str, list[str | bytes]]:
+        """Return the input files that are fields of their own, by their role."""
+        return {}
+
     def order(self, kind: Kind, caller: Caller, idempotent: IdempotentRequest | None = None) -> JobRequest:
         """Return what the caller asks for. Its request was admitted before. Raises `RequestInvalid`."""
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
@@ -60,7 +71,8 @@ class _Body(BaseModel, ABC):
             self.text,
             given,
             aliases,
-            idempotent=idempotent,
+            self.files(),
+            idempotent,
             admitted=True,
             privacy=required,
             webhook_url=self.webhook_url,
@@ -99,7 +111,28 @@ class CreateSpeech(_Body):
         return self.input
 
 
-BODIES: Mapping[Kind, type[_Body]] = {Kind.IMAGE: CreateImage, Kind.VIDEO: CreateVideo, Kind.SPEECH: CreateSpeech}
+class CreateTranscription(_Body):
+    model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
+
+    audio: Annotated[str, Field(min_length=1, repr=False)]
+    """A recording, or a film: an https URL, a data URI, or the id of an upload."""
+    prompt: Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS, repr=False)] = ""
+    """Hints: words that may occur."""
+
+    @property
+    def text(self) -> str:
+        return self.prompt
+
+    def files(self) -> dict[str, list[str | bytes]]:
+        return {"audio": [self.audio]}
+
+
+BODIES: Mapping[Kind, type[_Body]] = {
+    Kind.IMAGE: CreateImage,
+    Kind.VIDEO: CreateVideo,
+    Kind.SPEECH: CreateSpeech,
+    Kind.TRANSCRIPTION: CreateTranscription,
+}
 
 
 class JobOutput(BaseModel):
@@ -158,6 +191,19 @@ async def create_speech(
 ) -> JobView:
     """Start a text-to-speech job."""
     order = body.order(Kind.SPEECH, caller, idempotent)
+    return await _accept(resources, caller, response, order)
+
+
+@router.post("/transcription/", status_code=202)
+async def create_transcription(
+    body: CreateTranscription,
+    caller: MayOrder,
+    resources: CurrentResources,
+    idempotent: IdempotencyKey,
+    response: Response,
+) -> JobView:
+    """Start a job that writes down what is said in `audio`. Its price follows the length of the recording."""
+    order = body.order(Kind.TRANSCRIPTION, caller, idempotent)
     return await _accept(resources, caller, response, order)
 
 
