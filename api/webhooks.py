@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import auth
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayManageWebhooks
 from api.idempotency import REPLAYED
@@ -217,8 +218,11 @@ async def get_delivery(delivery_id: UUID, caller: MayManageWebhooks, resources: 
 
 
 @router.post("/deliveries/{delivery_id}/redeliver/", status_code=202)
-async def redeliver(delivery_id: UUID, caller: MayManageWebhooks, resources: CurrentResources) -> DeliveryView:
+async def redeliver(
+    request: Request, delivery_id: UUID, caller: MayManageWebhooks, resources: CurrentResources
+) -> DeliveryView:
     """Send a delivery again, now, with the same `webhook-id`, and as often as a new one."""
+    await auth.admit(request.scope, caller)
     return _delivery(await resources.delivery_log.redeliver(caller.account_id, delivery_id))
 
 
@@ -253,8 +257,11 @@ async def rotate_secret(
 
 
 @router.post("/{endpoint_id}/test/", status_code=202)
-async def send_test(endpoint_id: UUID, caller: MayManageWebhooks, resources: CurrentResources) -> DeliveryView:
+async def send_test(
+    request: Request, endpoint_id: UUID, caller: MayManageWebhooks, resources: CurrentResources
+) -> DeliveryView:
     """Send a `webhook.test` event to this endpoint, whatever types it gets."""
+    await auth.admit(request.scope, caller)
     delivery_id = await resources.webhooks.test(caller.account_id, endpoint_id)
     return _delivery((await resources.delivery_log.find(caller.account_id, delivery_id))[0])
 

@@ -15,7 +15,10 @@ from outbound.addresses import Address, Network, literal, may_reach
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 MAX_ADDRESSES = 4
 """So many addresses of a name are tried."""
-_LOOK_UPS = 8
+_LOOK_UPS = 256
+"""At a time: more than a process makes requests to callers' URLs. A look-up outlives its request, for as long as name
+servers are waited for: with few threads, one account's slow names would be in front of everybody else's.
+"""
 
 
 class AddressRefused(httpcore2.ConnectError):
