@@ -1,6 +1,6 @@
 """Deliveries of webhooks: who is to be sent what, and how it went. The caller commits.
 
-Lock order: the delivery's row, then its endpoint's.
+Lock order: the account's row, then the delivery's, then its endpoint's.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import accounts
 from db.engine import Database
+from db.tables import AccountRow
 from db.webhook_tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
 from domain.errors import NotFound
 from domain.webhooks import DeliveryKey, DeliveryState
@@ -36,6 +37,19 @@ async def find(session: AsyncSession, delivery_id: UUID, *, lock: bool = False) 
     if row is None or row.epoch < await accounts.epoch(session, row.account_id):
         return None
     return row
+
+
+async def lock_account(session: AsyncSession, delivery_id: UUID) -> None:
+    """Lock the account of a delivery as rows lock it that refer to it: a change of its endpoints waits."""
+    owner = select(WebhookDeliveryRow.account_id).where(WebhookDeliveryRow.id == delivery_id).scalar_subquery()
+    await session.exec(select(AccountRow.id).where(AccountRow.id == owner).with_for_update(read=True, key_share=True))
+
+
+async def lock_all(session: AsyncSession, account_id: UUID, endpoint_id: UUID) -> None:
+    """Lock the deliveries to an endpoint, which end with it."""
+    of_it = (WebhookDeliveryRow.account_id == account_id, WebhookDeliveryRow.endpoint_id == endpoint_id)
+    query = select(WebhookDeliveryRow.id).where(*of_it).order_by(col(WebhookDeliveryRow.id))
+    await session.exec(query.with_for_update())
 
 
 async def owned(

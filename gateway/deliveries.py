@@ -122,6 +122,8 @@ class Deliveries:
 
     async def _record(self, delivery_id: UUID, round_: int, claimed: _Claimed, answer: Answer) -> Step:
         async with self._database.transaction() as session:
+            if not answer.delivered:  # the endpoint may be switched off, and the account's others told
+                await stored.lock_account(session, delivery_id)
             row = await stored.find(session, delivery_id, lock=True)
             if row is None:
                 return _GONE

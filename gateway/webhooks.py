@@ -155,6 +155,7 @@ class Webhooks:
         """Delete it with its secrets and its log. What is pending is not sent. Raises `NotFound`."""
         async with self._database.transaction(account=account_id) as session:
             await accounts.lock(session, account_id)
+            await deliveries.lock_all(session, account_id, endpoint_id)
             await stored.remove(session, await stored.endpoint(session, account_id, endpoint_id, lock=True))
 
     async def rotate(self, account_id: UUID, endpoint_id: UUID | None, overlap: timedelta = OVERLAP) -> str:
@@ -170,6 +171,7 @@ class Webhooks:
     async def test(self, account_id: UUID, endpoint_id: UUID) -> UUID:
         """Send a test event to an endpoint that is enabled. Return the delivery. Raises `NotFound`."""
         async with self._database.transaction(account=account_id) as session:
+            await accounts.lock(session, account_id)
             row = await stored.endpoint(session, account_id, endpoint_id, lock=True)
             if not row.enabled:
                 raise RequestInvalid("This endpoint is switched off. Switch it on first.", param="enabled")
