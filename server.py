@@ -80,12 +80,14 @@ from outbound.errors import FileUnusable, UrlRefused
 from providers import tokenizer
 from settings import Settings
 from storage import facts
+from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
 from temporal.codec_server import PayloadDecoder
 from web.shares import SharedPages
 from wiring import Wired, open_wired, wrapping
 from workflows.engine import Engine
+from workflows.options import MAINTENANCE, QUEUES
 from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
@@ -205,6 +207,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
         temporal_answers=engine.answers,
+        backlogs=Backlogs(temporal, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
         payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
 

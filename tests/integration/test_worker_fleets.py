@@ -1,0 +1,96 @@
+"""Fleets of real worker processes: what waits for one that is stopped is counted, and what each serves."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from dev.temporal import EmbeddedTemporal
+from domain.task_queues import Tasks
+from tests.support.media_stack import Customer, Job, World, embedded, until
+from tests.support.stack import AWAY, Stack
+from workflows.options import LEDGER, QUEUES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JOBS = 3
+Figures = Mapping[tuple[str, str], float]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[World, EmbeddedTemporal]]:
+    """An API without workers."""
+    folder = tmp_path_factory.mktemp("fleets")
+    async with embedded(folder) as (postgres, temporal), AsyncExitStack() as alive:
+        stack = Stack.on(postgres, folder / "state", temporal.address)
+        alive.enter_context(stack.running("api"))
+        yield await alive.enter_async_context(World.of(stack)), temporal
+
+
+@pytest.fixture
+def world(server: tuple[World, EmbeddedTemporal]) -> World:
+    return server[0]
+
+
+async def figures(world: World) -> Figures:
+    """Each figure by its name and its labels' values."""
+    async with httpx2.AsyncClient(base_url=world.stack.url) as http:
+        text = (await http.get("/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {(sample.name, "/".join(sample.labels.values())): sample.value for sample in samples}
+
+
+async def waiting(world: World, queue: str, tasks: str, count: int) -> bool:
+    return (await figures(world))["yout_task_queue_backlog", f"{queue}/{tasks}"] == count
+
+
+async def ordered(customer: Customer, count: int = JOBS) -> list[Job]:
+    body = {"model": "demo-image", "prompt": "dusk", "size": "64x64"}
+    return [await customer.ordered("image", **body) for _ in range(count)]
+
+
+async def succeed(world: World, customer: Customer, jobs: list[Job]) -> None:
+    """Wait until all have succeeded, each with one submission and one charge, and nothing is held any more."""
+    for job in jobs:
+        assert (await customer.ended(job))["status"] == "succeeded"
+        await world.ended_once(job, "succeeded")
+    assert (await customer.balance())[1] == 0
+
+
+async def test_what_waits_for_a_stopped_fleet_is_counted(world: World) -> None:
+    customer = await world.customer()
+    jobs = await ordered(customer)
+    await until(lambda: waiting(world, "media-image", "workflow", JOBS), "the jobs in their queue")
+    before = await figures(world)
+    assert before["yout_jobs_queued", "image"] == JOBS
+    assert before["yout_task_queue_workers", "media-image/workflow"] == 0
+    assert before["yout_jobs_queued_age_seconds", "image"] > 0
+    assert before["yout_task_queue_backlog_age_seconds", "media-image/workflow"] > 0
+    with world.stack.running("worker", {"YOUT_WORKER_QUEUES": "media-image"}):
+        await until(
+            lambda: waiting(world, LEDGER, "activity", JOBS), "the first step of each job in the ledger's queue"
+        )
+        there = await figures(world)
+        assert there["yout_task_queue_workers", "media-image/activity"] == 1
+        assert there["yout_task_queue_backlog", "media-image/workflow"] == 0
+        with world.stack.running("worker", {"YOUT_WORKER_QUEUES": LEDGER}):
+            await succeed(world, customer, jobs)
+    await until(lambda: waiting(world, LEDGER, "activity", 0), "the queues to be empty")
+    after = await figures(world)
+    assert not any(after["yout_task_queue_backlog", f"{queue}/{tasks}"] for queue in QUEUES for tasks in Tasks)
+    assert after["yout_jobs_queued", "image"] == after["yout_jobs_running", "image"] == 0
+    assert after["yout_temporal_up", ""] == 1
+
+
+async def test_without_temporal_the_other_figures_are_there(world: World, tmp_path: Path) -> None:
+    stack = Stack(world.stack.database_url, tmp_path, AWAY)
+    with stack.running("api"):
+        async with World.of(stack) as alone:
+            shown = await figures(alone)
+    assert shown["yout_temporal_up", ""] == 0
+    assert shown["yout_jobs_queued", "video"] == 0
+    assert not any(name.startswith("yout_task_queue") for name, _ in shown)
