@@ -172,6 +172,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
+    inputs = MediaInputs(uploads, facts.read, settings.file_limits, urls)
     return Resources(
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
@@ -181,10 +182,10 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         database=wired.database,
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
-        jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, engine.start_job),
+        jobs=Jobs(wired.catalog, wired.jobs, wired.settings.ceiling, engine.start_job, inputs),
         uploads=uploads,
         account_files=AccountFiles(wired.database, rules.max_stored_bytes, rules.max_bytes),
-        inputs=MediaInputs(uploads, facts.read, wired.settings.file_limits, urls),
+        inputs=inputs,
         job_changes=JobChanges(
             JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),

@@ -1,14 +1,18 @@
 """`GET /api/chat/models/`: every active model, described for people, and whether this caller may call it."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from api.deps import CurrentResources, MayListModelsOrVisitor
-from api.wire.models import MADE, number
+from api.wire import media_models
+from api.wire.media_models import number
+from api.wire.models import MADE
 from db import accounts
 from domain import visitors
 from domain.caller import Caller, Visitor
-from domain.catalog import Modality, Model, Unit
+from domain.catalog import Modality, Model
 from domain.errors import SignInRequired
 from domain.meters import Meter, Rates, credits_per_thousand
 
@@ -23,6 +27,11 @@ class TierPrices(BaseModel):
     per_1k: dict[str, float]
 
 
+class VariantPrice(BaseModel):
+    values: dict[str, Any]
+    per_unit: float
+
+
 class Prices(BaseModel):
     """The prices of a model, in credits. A kind of price that the model does not have is empty or null."""
 
@@ -32,7 +41,11 @@ class Prices(BaseModel):
     unit: str | None
     per_unit: float | None
     variants: dict[str, float]
-    """Prices by size, in place of `per_unit`."""
+    """Prices by size alone, in place of `per_unit`."""
+    by_parameters: list[VariantPrice]
+    """All prices for certain values of parameters. The one that matches with the most of them applies."""
+    per_input_image: float | None
+    """For each input image and each output, beside the price per unit."""
 
 
 class ChatModel(BaseModel):
@@ -49,6 +62,13 @@ class ChatModel(BaseModel):
     max_output_tokens: int | None
     supported_parameters: list[str]
     """Request fields that the model takes, by their names in OpenAI's API."""
+    parameters: dict[str, Any] | None
+    """Of a media model: the JSON Schema of a request's fields, beside `model`, `privacy` and input files.
+
+    `x-yout-priced` marks the fields on which the price depends.
+    """
+    inputs: dict[str, dict[str, Any]]
+    """Of a media model: the input files that it takes, by the name of their field."""
     prices: Prices
     privacy: str
     """The class that every call to it has: `unknown`, `retained`, `no_training` or `zero_retention`."""
@@ -98,6 +118,8 @@ def _entry(model: Model, disabled: str | None) -> ChatModel:
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
         supported_parameters=list(model.parameters),
+        parameters=None if model.json_schema is None else dict(model.json_schema),
+        inputs=media_models.inputs(model),
         prices=_prices(model),
         privacy=model.privacy,
         zero_retention=model.zero_retention,
@@ -108,13 +130,15 @@ def _entry(model: Model, disabled: str | None) -> ChatModel:
 
 
 def _prices(model: Model) -> Prices:
-    prices, tokens = model.prices, model.prices.tokens
+    prices, tokens, per_unit = model.prices, model.prices.tokens, media_models.per_unit(model)
     return Prices(
         per_1k=_per_1k(tokens.rates) if tokens else {},
         tiers=[TierPrices(above=tier.above, per_1k=_per_1k(tier.rates)) for tier in tokens.tiers] if tokens else [],
-        unit=prices.unit.value if isinstance(prices.unit, Unit) else None,
-        per_unit=None if prices.per_unit is None else number(prices.per_unit),
-        variants={size: number(price) for size, price in prices.variants.items()},
+        unit=prices.unit.value if prices.unit else None,
+        per_unit=None if per_unit is None else number(per_unit),
+        variants=media_models.by_size(prices),
+        by_parameters=[VariantPrice(**variant) for variant in media_models.variants(prices)],
+        per_input_image=number(prices.per_input_image) or None,
     )
 
 

@@ -28,6 +28,7 @@ from domain.errors import (
     ServiceUnavailable,
 )
 from domain.media import Job, Kind, Output, State
+from domain.media_schema import MediaSchema
 from domain.privacy import PrivacyClass
 from domain.records import record
 from gateway import job_waits
@@ -75,10 +76,18 @@ class JobBody(BaseModel):
             )
         return names
 
-    def job(self, kind: Kind, caller: Caller, fields: Mapping[str, Any], once: IdempotentRequest) -> JobRequest:
+    def parameters(self, schema: MediaSchema) -> dict[str, object]:
+        """Return the fields that the model takes. `auto` is none, where it is not a value of the model's own."""
+        given = {**dict(self), **(self.model_extra or {})}
+        known = {name: value for name in schema.parameters if (value := given.get(name)) is not None}
+        return {name: value for name, value in known.items() if value != "auto" or schema.allows(name, value)}
+
+    def job(
+        self, kind: Kind, caller: Caller, text: str, parameters: Mapping[str, object], once: IdempotentRequest
+    ) -> JobRequest:
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
         required = PrivacyClass.strongest(*(wish.required for wish in wishes))
-        return JobRequest(kind, self.model, fields, once, admitted=True, privacy=required)
+        return JobRequest(kind, self.model, text, parameters, idempotent=once, admitted=True, privacy=required)
 
 
 def described(body: type[JobBody], **files: Mapping[str, Any]) -> dict[str, Any]:

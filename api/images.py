@@ -14,10 +14,9 @@ from api import finished_jobs
 from api.body import StrictRoute
 from api.deps import CurrentResources, MayOrder, RetriedRequest
 from api.finished_jobs import FinishedJob, JobBody
-from api.media import Prompt
 from api.resources import Resources
-from domain import media_orders
 from domain.media import Kind, Output
+from domain.media_schema import MAX_TEXT_CHARACTERS
 
 router = APIRouter(prefix="/v1/images", tags=["media"], route_class=StrictRoute)
 
@@ -26,21 +25,18 @@ _WHOLE_BASE64 = 3 * 32 * 1024
 
 
 class CreateImages(JobBody):
-    prompt: Prompt = Field(repr=False)
-    n: Annotated[int, Field(ge=1, le=media_orders.MAX_IMAGES)] | None = None
-    size: str | None = None
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
+    n: int | None = None
+    size: str | None = Field(default=None, repr=False)
     response_format: Literal["b64_json", "url"] | None = None
     stream: bool | None = None
     partial_images: int | None = None
 
     OWN = JobBody.OWN | {"response_format", "stream", "partial_images"}
 
-    def fields(self) -> dict[str, Any]:
+    def require_whole(self) -> None:
         if self.stream or self.partial_images:
             raise finished_jobs.refuse("stream", "is not taken here: images come whole. Leave it out.")
-        width, height = media_orders.size(self.size) if self.size and self.size != "auto" else (1024, 1024)
-        return {"prompt": self.prompt, "width": width, "height": height, "n": self.n or 1, "seed": self.seed}
 
 
 @router.post("/generations", response_class=Response)
@@ -48,9 +44,11 @@ async def create_images(
     request: Request, body: CreateImages, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
 ) -> Response:
     """Make images, and answer when they are there. The job goes on, and is charged once, if the client leaves."""
-    fields = body.fields()
-    dropped = body.dropped({"prompt", "n", "size", "seed"})
-    finished = await finished_jobs.finished(resources, request, caller, body.job(Kind.IMAGE, caller, fields, once))
+    body.require_whole()
+    schema = resources.jobs.schema(body.model, Kind.IMAGE)
+    dropped = body.dropped({schema.text_name, *schema.parameters})
+    order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), once)
+    finished = await finished_jobs.finished(resources, request, caller, order)
     usage = _usage(resources, body.prompt)
     finished.headers.update(finished_jobs.named_as_dropped(dropped))
     if body.response_format == "url":

@@ -1,7 +1,7 @@
 """`/api/media/…`: start image, video and speech jobs, and poll them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,75 +14,114 @@ from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayOrder, MayRender
 from api.idempotency import REPLAYED
 from api.resources import Resources, path_of
-from domain import media_orders
 from domain.caller import Caller
 from domain.errors import RequestInvalid
 from domain.media import Job, Kind
+from domain.media_schema import MAX_TEXT_CHARACTERS
 from domain.privacy import PrivacyClass
 from gateway.idempotency import IdempotentRequest
 from gateway.jobs import JobRequest
 
-router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
 
-Prompt = Annotated[str, Field(min_length=1, max_length=32_000)]
-SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+class _Route(StrictRoute):
+    """Input files may be in the body, as data URIs."""
+
+    max_body_bytes = None
+
+
+router = APIRouter(prefix="/api/media", tags=["media"], route_class=_Route)
 
 
 class _Body(BaseModel, ABC):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    """The fields that are not declared are the model's parameters: `gateway.jobs` checks them by its schema."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     privacy: Literal["default", "strict"] | None = None
     """`strict`: only a route of the class `zero_retention` makes it."""
 
+    @property
     @abstractmethod
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of a `MediaRequest`. Raises `RequestInvalid`."""
+    def text(self) -> str: ...
+
+    def aliases(self) -> dict[str, str]:
+        """Return other names of parameters, by the name that the catalog has."""
+        return {}
+
+    def files(self) -> dict[str, list[str | bytes]]:
+        """Return the input files that are fields of their own, by their role."""
+        return {}
 
     def order(self, kind: Kind, caller: Caller, idempotent: IdempotentRequest | None = None) -> JobRequest:
-        """Return what the caller asks for. Its request was admitted before."""
+        """Return what the caller asks for. Its request was admitted before. Raises `RequestInvalid`."""
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
         required = PrivacyClass.strongest(*(wish.required for wish in wishes))
-        return JobRequest(kind, self.model, self.fields(), idempotent, admitted=True, privacy=required)
+        given = {name: value for name, value in (self.model_extra or {}).items() if value is not None}
+        aliases = {name: alias for name, alias in self.aliases().items() if alias in given}
+        for name, alias in aliases.items():
+            if name in given:
+                raise RequestInvalid(f"'{alias}' and '{name}' are one parameter. Give one of them.", param=alias)
+            given[name] = given.pop(alias)
+        return JobRequest(
+            kind, self.model, self.text, given, aliases, self.files(), idempotent, admitted=True, privacy=required
+        )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Parameters may have content: none is shown."""
+        return [("model", self.model)]
+
+
+_PARAMETERS = "Beside these, the model's parameters: `GET /api/chat/models/` has their JSON Schema."
 
 
 class CreateImage(_Body):
-    prompt: Prompt = Field(repr=False)
-    size: str = "1024x1024"
-    n: Annotated[int, Field(ge=1, le=media_orders.MAX_IMAGES)] = 1
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
 
-    def fields(self) -> dict[str, Any]:
-        width, height = media_orders.size(self.size)
-        return {"prompt": self.prompt, "width": width, "height": height, "n": self.n, "seed": self.seed}
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
+
+    @property
+    def text(self) -> str:
+        return self.prompt
 
 
-class CreateVideo(_Body):
-    prompt: Prompt = Field(repr=False)
-    duration: Annotated[float, Field(gt=0, le=media_orders.MAX_VIDEO_SECONDS)] = media_orders.DEFAULT_SECONDS
-    size: str | None = None
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-
-    def fields(self) -> dict[str, Any]:
-        width, height = media_orders.size(self.size) if self.size else (None, None)
-        parameters = {"prompt": self.prompt, "seconds": self.duration, "seed": self.seed}
-        return parameters | {"width": width, "height": height}
+class CreateVideo(CreateImage):
+    def aliases(self) -> dict[str, str]:
+        return {"seconds": "duration"}
 
 
 class CreateSpeech(_Body):
-    input: Annotated[str, Field(min_length=1, max_length=4096, repr=False)]
-    voice: Annotated[str, Field(min_length=1, max_length=100)] = "alloy"
-    response_format: str = "mp3"
-    speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
+    model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
 
-    def fields(self) -> dict[str, Any]:
-        if self.response_format not in SPEECH_FORMATS:
-            formats = ", ".join(SPEECH_FORMATS)
-            raise RequestInvalid(f"'response_format' must be one of {formats}.", param="response_format")
-        return {"prompt": self.input} | self.model_dump(include={"voice", "response_format", "speed"})
+    input: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
+
+    @property
+    def text(self) -> str:
+        return self.input
 
 
-BODIES: Mapping[Kind, type[_Body]] = {Kind.IMAGE: CreateImage, Kind.VIDEO: CreateVideo, Kind.SPEECH: CreateSpeech}
+class CreateTranscription(_Body):
+    model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
+
+    audio: Annotated[str, Field(min_length=1, repr=False)]
+    """A recording, or a film: an https URL, a data URI, or the id of an upload."""
+    prompt: Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS, repr=False)] = ""
+    """Hints: words that may occur."""
+
+    @property
+    def text(self) -> str:
+        return self.prompt
+
+    def files(self) -> dict[str, list[str | bytes]]:
+        return {"audio": [self.audio]}
+
+
+BODIES: Mapping[Kind, type[_Body]] = {
+    Kind.IMAGE: CreateImage,
+    Kind.VIDEO: CreateVideo,
+    Kind.SPEECH: CreateSpeech,
+    Kind.TRANSCRIPTION: CreateTranscription,
+}
 
 
 class JobOutput(BaseModel):
@@ -141,6 +180,19 @@ async def create_speech(
 ) -> JobView:
     """Start a text-to-speech job."""
     order = body.order(Kind.SPEECH, caller, idempotent)
+    return await _accept(resources, caller, response, order)
+
+
+@router.post("/transcription/", status_code=202)
+async def create_transcription(
+    body: CreateTranscription,
+    caller: MayOrder,
+    resources: CurrentResources,
+    idempotent: IdempotencyKey,
+    response: Response,
+) -> JobView:
+    """Start a job that writes down what is said in `audio`. Its price follows the length of the recording."""
+    order = body.order(Kind.TRANSCRIPTION, caller, idempotent)
     return await _accept(resources, caller, response, order)
 
 

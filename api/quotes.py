@@ -23,11 +23,12 @@ from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ModelNotFound, ProRequired
 from domain.key_rules import KeyRules
 from domain.media import Kind
+from domain.media_orders import KINDS
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
 from gateway.call import hold_grows
 from gateway.candidates import Candidate, together
-from gateway.jobs import KINDS, JobRequest
+from gateway.jobs import JobRequest
 
 router = APIRouter(prefix="/api/billing/quote", tags=["billing"], route_class=LargeBodyRoute)
 _BODY = {

@@ -16,6 +16,7 @@ from api.finished_jobs import FinishedJob, JobBody
 from api.stream_response import stream_headers
 from api.wire.base import EVENT_STREAM
 from domain.media import Kind
+from domain.media_schema import MAX_TEXT_CHARACTERS, MediaSchema
 
 router = APIRouter(prefix="/v1/audio", tags=["media"], route_class=StrictRoute)
 
@@ -27,18 +28,17 @@ class VoiceId(BaseModel):
 
 
 class CreateSpeech(JobBody):
-    input: Annotated[str, Field(min_length=1, max_length=4096, repr=False)]
+    input: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
     voice: Annotated[str, Field(min_length=1, max_length=100)] | VoiceId | None = None
-    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = None
-    speed: Annotated[float, Field(ge=0.25, le=4.0)] | None = None
+    response_format: str | None = Field(default=None, repr=False)
+    speed: float | None = None
     stream_format: Literal["audio", "sse"] | None = None
 
     OWN = JobBody.OWN | {"stream_format"}
 
-    def fields(self) -> dict[str, Any]:
-        voice = self.voice.id if isinstance(self.voice, VoiceId) else self.voice
-        given = {"voice": voice, "response_format": self.response_format, "speed": self.speed}
-        return {"prompt": self.input} | {name: value for name, value in given.items() if value is not None}
+    def parameters(self, schema: MediaSchema) -> dict[str, object]:
+        given = super().parameters(schema)
+        return given | {"voice": self.voice.id} if isinstance(self.voice, VoiceId) else given
 
 
 @router.post("/speech", response_class=Response)
@@ -46,9 +46,10 @@ async def create_speech(
     request: Request, body: CreateSpeech, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
 ) -> Response:
     """Speak a text, and answer with the sound. The job goes on, and is charged once, if the client leaves."""
-    fields = body.fields()
-    dropped = body.dropped({"input", "voice", "response_format", "speed"})
-    finished = await finished_jobs.finished(resources, request, caller, body.job(Kind.SPEECH, caller, fields, once))
+    schema = resources.jobs.schema(body.model, Kind.SPEECH)
+    dropped = body.dropped({schema.text_name, *schema.parameters})
+    order = body.job(Kind.SPEECH, caller, body.input, body.parameters(schema), once)
+    finished = await finished_jobs.finished(resources, request, caller, order)
     finished.headers.update(finished_jobs.named_as_dropped(dropped))
     output = finished.outputs[0]
     if body.stream_format == "sse":

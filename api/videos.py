@@ -1,9 +1,8 @@
 """`/v1/videos`, as OpenAI had it for Sora: start a video job, follow it, fetch its file, list and delete."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -15,10 +14,9 @@ from api.body import FormRoute
 from api.deps import CurrentResources, MayOrder, MayRender, RetriedRequest
 from api.finished_jobs import JOB_ID, JobBody
 from api.idempotency import REPLAYED
-from api.media import Prompt
-from domain import media_orders
 from domain.errors import NotFound, RequestInvalid
 from domain.media import Job, Kind, State
+from domain.media_schema import MAX_TEXT_CHARACTERS, MediaSchema
 
 router = APIRouter(prefix="/v1/videos", tags=["media"])
 creating = APIRouter(prefix="/v1/videos", tags=["media"], route_class=FormRoute)
@@ -38,26 +36,21 @@ _NOT_FOUND = "There is no such video in this account."
 
 
 class CreateVideo(JobBody):
-    prompt: Prompt = Field(repr=False)
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
     seconds: float | str | None = Field(None, examples=["4"], repr=False)
-    size: str | None = None
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    size: str | None = Field(None, repr=False)
+    seed: int | None = None
 
-    def fields(self) -> dict[str, Any]:
-        given: dict[str, Any] = {"prompt": self.prompt, "seconds": self._seconds(), "seed": self.seed}
-        if self.size and self.size != "auto":
-            given["width"], given["height"] = media_orders.size(self.size)
-        return {name: value for name, value in given.items() if value is not None}
+    def parameters(self, schema: MediaSchema) -> dict[str, object]:
+        given = super().parameters(schema)
+        return given | {"seconds": _number(given["seconds"])} if "seconds" in given else given
 
-    def _seconds(self) -> float:
-        """Read the length: OpenAI's clients send it as a text."""
-        try:
-            seconds = media_orders.DEFAULT_SECONDS if self.seconds is None else float(self.seconds)
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds <= media_orders.MAX_VIDEO_SECONDS:
-            message = f"'seconds' must be a number above 0, up to {media_orders.MAX_VIDEO_SECONDS}."
-            raise RequestInvalid(message, param="seconds")
+
+def _number(seconds: object) -> object:
+    """Read a length: OpenAI's clients send it as a text. What is no number stays as it is, and is refused."""
+    try:
+        return float(seconds) if isinstance(seconds, str) else seconds
+    except ValueError:
         return seconds
 
 
@@ -113,8 +106,10 @@ async def create_video(
 ) -> Video:
     """Start a video job, by JSON or a form. Poll it, or use `create_and_poll` of OpenAI's SDK."""
     body = CreateVideo.of(request, await request.json() or {})
-    dropped = body.dropped({"prompt", "seconds", "size", "seed"})
-    accepted = await resources.jobs.accept(caller, body.job(Kind.VIDEO, caller, body.fields(), once))
+    schema = resources.jobs.schema(body.model, Kind.VIDEO)
+    dropped = body.dropped({schema.text_name, *schema.parameters})
+    order = body.job(Kind.VIDEO, caller, body.prompt, body.parameters(schema), once)
+    accepted = await resources.jobs.accept(caller, order)
     response.headers.update(finished_jobs.named_as_dropped(dropped) | (REPLAYED if accepted.replayed else {}))
     response.headers.update({JOB_ID: str(accepted.job.id), "x-yout-balance": str(accepted.available)})
     return _polled(accepted.job, response)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
-from catalog import list_prices
+from catalog import list_prices, media_prices, media_schemas
 from catalog.document import Entries, Kinds, Problem
 from catalog.entries import (
     ModelEntry,
@@ -16,9 +16,9 @@ from catalog.entries import (
     RouteEntry,
     TierEntry,
     TimeoutsEntry,
-    credential,
 )
 from catalog.list_prices import Dollars, ListPrice
+from catalog.values import credential
 from domain import privacy
 from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provider, Route, RouteTimeouts
 from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
@@ -129,6 +129,7 @@ class CatalogBuilder:
             context_window=window,
             max_output_tokens=max_output,
             prices=prices,
+            media=None if entry.modality.priced_by_tokens else media_schemas.of(entry),
             tags=entry.tags,
             pro_only=entry.pro_only,
             deadline=None if entry.deadline is None else timedelta(seconds=entry.deadline),
@@ -184,10 +185,8 @@ class CatalogBuilder:
 
     def _costs(self, entry: ModelEntry, route: RouteEntry) -> Prices | None:
         """Return what the route's provider bills: the costs in the file, else its list price without our markup."""
-        for unit, cost in route.unit_costs().items():
-            return Prices(unit=unit, per_unit=cost)
         if not entry.modality.priced_by_tokens:
-            return None
+            return media_prices.costs(route, self._exchange)
         if route.cost_per_1k_input is not None:
             base = _rates(route.rates())
             tiers = {
@@ -200,8 +199,8 @@ class CatalogBuilder:
         return Prices(tokens=_listed(ExchangeRate(credits_per_usd=self._exchange.credits_per_usd), listed))
 
     def _prices(self, entry: ModelEntry, listed: ListPrice | None) -> Prices:
-        for unit, price in entry.unit_prices().items():
-            return Prices(unit=unit, per_unit=price, variants=entry.variants)
+        if not entry.modality.priced_by_tokens:
+            return media_prices.prices(entry, self._exchange)
         known = _listed(self._exchange, listed) if listed else None
         rates = _merged(entry.rates(), known.rates if known else {})
         if known and not entry.tiers and entry.credits_per_1k_input is None and entry.credits_per_1k_output is None:

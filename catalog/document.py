@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from catalog import media_price_checks, media_schemas
 from catalog.entries import (
-    OWN_HEADERS,
-    Entry,
     ExchangeEntry,
     ModelEntry,
     OfferEntry,
@@ -26,6 +25,8 @@ from catalog.entries import (
     ServiceTierEntry,
     TierEntry,
 )
+from catalog.media_entries import CostedByUnits, InputEntry, ParameterEntry, PricedByUnits
+from catalog.values import OWN_HEADERS, Entry
 from domain.catalog import ADDRESS, KEY, Modality, ProviderKind
 from domain.meters import DEFAULT_TIER, Meter
 
@@ -37,13 +38,20 @@ Kinds = Mapping[str, ProviderKind]
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 STANDARD_TIERS = frozenset({DEFAULT_TIER, "auto"})
-NESTED: dict[str, type[Entry]] = {"routes": RouteEntry, "tiers": TierEntry, "service_tiers": ServiceTierEntry}
+NESTED: dict[str, type[Entry]] = {
+    "routes": RouteEntry,
+    "tiers": TierEntry,
+    "service_tiers": ServiceTierEntry,
+    "parameters": ParameterEntry,
+    "inputs": InputEntry,
+}
 DEFINING = {"providers": "kind", "models": "routes"}
 SECTIONS = ("exchange", "providers", "models", "plans", "packs", "payments")
-UNIT_KEYS = frozenset({"credits_per_call", "credits_per_image", "credits_per_second"})
-MEDIA_KEYS = UNIT_KEYS | {"variants"}
+MEDIA_KEYS = frozenset(PricedByUnits.model_fields)
+UNIT_KEYS = PricedByUnits.unit_keys()
+SCHEMA_KEYS = frozenset({"parameters", "inputs", "excluded"})
 TOKEN_KEYS = frozenset({f"credits_per_1k_{meter}" for meter in Meter} | {"tiers", "service_tiers"})
-UNIT_COSTS = frozenset({"cost_per_call", "cost_per_image", "cost_per_second"})
+UNIT_COSTS = frozenset(CostedByUnits.model_fields)
 TOKEN_COSTS = frozenset({f"cost_per_1k_{meter}" for meter in Meter})
 
 
@@ -247,16 +255,24 @@ def _model_problems(model_id: str, model: ModelEntry) -> Iterator[Finding]:
     foreign = MEDIA_KEYS if model.modality.priced_by_tokens else TOKEN_KEYS
     for key in foreign & model.model_fields_set:
         yield (key,), f"is not how a model of modality {model.modality} is priced"
-    if not model.modality.priced_by_tokens and len(model.unit_prices()) != 1:
-        yield (), "a media model has exactly one of credits_per_call, credits_per_image and credits_per_second"
-    if model.deadline is not None and model.modality.priced_by_tokens:
-        yield ("deadline",), "is of media models only"
+    yield from _media_problems(model)
     yield from _tier_problems(model.tiers)
     for name, service_tier in model.service_tiers.items():
         if name in STANDARD_TIERS:
             yield ("service_tiers", name), "is what the model's own prices are for"
         for path, why in _tier_problems(service_tier.tiers):
             yield ("service_tiers", name, *path), why
+
+
+def _media_problems(model: ModelEntry) -> Iterator[Finding]:
+    if not model.modality.priced_by_tokens:
+        findings = list(media_schemas.problems(model))
+        yield from findings or media_price_checks.problems(model)
+        return
+    for key in SCHEMA_KEYS & model.model_fields_set:
+        yield (key,), "is for models of images, video, speech and transcription"
+    if model.deadline is not None:
+        yield ("deadline",), "is of media models only"
 
 
 def _tier_problems(tiers: tuple[TierEntry, ...]) -> Iterator[Finding]:
@@ -280,10 +296,7 @@ def _route_problems(model: ModelEntry, providers: tuple[str, ...]) -> Iterator[F
 
 
 def _cost_problems(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, str]]:
-    """Find wrong costs. Costs by tokens need input and output; a media route has one unit cost at most.
-
-    That unit may differ from the one of the model's price.
-    """
+    """Find wrong costs. Costs by tokens need input and output; `media_price_checks` has those of media."""
     by_tokens, given = model.modality.priced_by_tokens, route.model_fields_set
     for key in sorted((UNIT_COSTS if by_tokens else TOKEN_COSTS) & given):
         yield key, f"is not how a model of modality {model.modality} is billed"
@@ -295,5 +308,3 @@ def _cost_problems(model: ModelEntry, route: RouteEntry) -> Iterator[tuple[str, 
     if by_tokens and TOKEN_COSTS & given:
         for key in sorted(needed - given):
             yield key, "is missing: a cost by tokens needs it (0 is allowed)"
-    if not by_tokens and len(route.unit_costs()) > 1:
-        yield min(UNIT_COSTS & given), "stands beside another: a route has one cost"

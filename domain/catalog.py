@@ -5,20 +5,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from domain.errors import ModelNotFound
+from domain.media_prices import EXACT, Counts, Unit, Variant, matching
+from domain.media_schema import MediaSchema
 from domain.meters import TokenPrices
 from domain.money import PRICE_PLACES
 from domain.payments import NO_OFFERS, Offers
 from domain.privacy import PrivacyClass
 
-_EXACT = Context(prec=80)
-"""Wide enough that no product of a list price, an exchange rate and a markup is ever rounded before it should be."""
 _STEP = Decimal(1).scaleb(-PRICE_PLACES)
 
 
@@ -37,6 +38,8 @@ class Modality(StrEnum):
     IMAGE = "image"
     VIDEO = "video"
     SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    """Text, from audio."""
     EMBEDDING = "embedding"
 
     @property
@@ -94,14 +97,6 @@ class Capability(StrEnum):
     THINK_TAGS = "think_tags"
 
 
-class Unit(StrEnum):
-    """The unit of a media model's price."""
-
-    CALL = "call"
-    IMAGE = "image"
-    SECOND = "second"
-
-
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -114,12 +109,12 @@ class ExchangeRate(Frozen):
 
     def credits(self, usd: Decimal) -> Decimal:
         """Rounded up to the six places that a price has."""
-        exact = _EXACT.multiply(_EXACT.multiply(usd, self.credits_per_usd), self.markup)
-        return exact.quantize(_STEP, rounding=ROUND_CEILING, context=_EXACT)
+        exact = EXACT.multiply(EXACT.multiply(usd, self.credits_per_usd), self.markup)
+        return exact.quantize(_STEP, rounding=ROUND_CEILING, context=EXACT)
 
     def usd(self, credits: Decimal) -> Decimal:
         """The dollar value of credits, for display: to the eighteenth place."""
-        return _EXACT.divide(credits, self.credits_per_usd).quantize(Decimal("1e-18"), context=_EXACT)
+        return EXACT.divide(credits, self.credits_per_usd).quantize(Decimal("1e-18"), context=EXACT)
 
 
 class Prices(Frozen):
@@ -128,27 +123,51 @@ class Prices(Frozen):
     tokens: TokenPrices | None = None
     unit: Unit | None = None
     per_unit: Decimal | None = None
-    variants: Mapping[str, Decimal] = {}
-    """Media: the price per unit for a request of this `size`, instead of `per_unit`."""
+    """None: every request has a variant."""
+    variants: tuple[Variant, ...] = ()
+    """Media: the price per unit for requests with certain values of parameters, instead of `per_unit`."""
+    per_input_image: Decimal = Decimal(0)
+    """Media: for each input image and each output, beside the price per unit."""
 
     @cached_property
     def text(self) -> TokenPrices | None:
         """Of a call that asks for nothing beyond text: computed once for all of them."""
         return self.tokens.requested(None).limited_to(frozenset()) if self.tokens else None
 
-    def per_unit_at(self, size: str | None) -> Decimal:
-        """Credits per unit for a request of this size. Raises ValueError for a model that is priced by tokens."""
-        if self.per_unit is None:
-            raise ValueError("this model is priced by tokens")
-        return self.variants.get(size or "", self.per_unit)
+    def per_unit_of(self, parameters: Mapping[str, Any]) -> Decimal | None:
+        """Credits per unit for a request with these parameters. None: it has no price."""
+        variants = matching(self.variants, parameters)
+        return variants[0].per_unit if variants else self.per_unit
+
+    def exact(self, parameters: Mapping[str, Any], counts: Counts) -> Decimal | None:
+        """What a media job costs, before it is rounded. None if it has no price, or if what is counted is not known."""
+        per_unit, units = self.per_unit_of(parameters), counts.of(self.unit) if self.unit else None
+        if per_unit is None or units is None:
+            return None
+        images = Decimal(counts.input_images * counts.outputs)
+        return EXACT.add(EXACT.multiply(per_unit, units), EXACT.multiply(self.per_input_image, images))
+
+    @property
+    def varies_by(self) -> frozenset[str]:
+        """The parameters that variants of the price name."""
+        return frozenset(name for variant in self.variants for name in variant.values)
 
     @cached_property
     def version(self) -> str:
         """Names these prices in receipts: equal prices have equal versions, in every process and release."""
         by_tokens = self.tokens.plain() if self.tokens else {}
-        by_unit = self.model_dump(exclude_defaults=True, exclude={"tokens"})
+        by_unit = self.model_dump(exclude_defaults=True, exclude={"tokens", "variants"}) | self._plain_variants()
         written = json.dumps(by_unit | by_tokens, default=_plain, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:12]
+
+    def _plain_variants(self) -> dict[str, Any]:
+        """Those by size alone are written as earlier releases wrote them."""
+        if not self.variants:
+            return {}
+        if all(variant.values.keys() == {"size"} for variant in self.variants):
+            return {"variants": {str(variant.values["size"]): variant.per_unit for variant in self.variants}}
+        written = [{"values": dict(variant.values), "per_unit": variant.per_unit} for variant in self.variants]
+        return {"variants": sorted(written, key=lambda each: json.dumps(each["values"], sort_keys=True))}
 
 
 class Provider(Frozen):
@@ -228,6 +247,8 @@ class Model(Frozen):
     context_window: int | None
     max_output_tokens: int | None
     prices: Prices
+    media: MediaSchema | None = None
+    """What a media model takes. None for another."""
     tags: tuple[str, ...]
     pro_only: bool
     supported_parameters: tuple[str, ...] | None
@@ -247,7 +268,23 @@ class Model(Frozen):
     @property
     def parameters(self) -> tuple[str, ...]:
         """Request fields that the model takes, as far as is known here: declared, else what is passed on."""
+        if self.media is not None and self.supported_parameters is None:
+            return (self.media.text_name, *self.media.parameters)
         return self.passed_on if self.supported_parameters is None else self.supported_parameters
+
+    @property
+    def priced_by(self) -> frozenset[str]:
+        """Of a media model: the fields of a request on which the price depends."""
+        if self.media is None:
+            return frozenset()
+        counted = {Unit.SECOND: "seconds", Unit.MEGAPIXEL: "size", Unit.CHARACTERS: self.media.text_name}
+        names = {counted.get(unit, "") for unit in (self.prices.unit,) if unit} | {"n"} | self.prices.varies_by
+        return frozenset(names & {self.media.text_name, *self.media.parameters})
+
+    @cached_property
+    def json_schema(self) -> Mapping[str, Any] | None:
+        """The JSON Schema of what a media model takes. None for another."""
+        return None if self.media is None else self.media.published(self.priced_by)
 
     @property
     def privacy(self) -> PrivacyClass:
@@ -288,4 +325,4 @@ class Catalog(Frozen):
 
 def _plain(value: object) -> str:
     """One spelling for 300, 300.0 and 3E+2, which are one price."""
-    return f"{value.normalize(_EXACT):f}" if isinstance(value, Decimal) else str(value)
+    return f"{value.normalize(EXACT):f}" if isinstance(value, Decimal) else str(value)

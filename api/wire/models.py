@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from domain.catalog import ExchangeRate, Modality, Model, Prices, Unit
+from api.wire import media_models
+from api.wire.media_models import number
+from domain.catalog import ExchangeRate, Modality, Model
+from domain.media_prices import Unit
 from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand
 
 CREATED = 1_767_225_600
@@ -19,13 +22,21 @@ _OPENROUTER = {
     Meter.WEB_SEARCH: "web_search",
     Meter.REQUEST: "request",
 }
-"""OpenRouter's names for what it prices."""
+_OPENROUTER_UNITS = {
+    Unit.CALL: "request",
+    Unit.IMAGE: "image",
+    Unit.SECOND: "second",
+    Unit.CHARACTERS: "1k_characters",
+    Unit.MEGAPIXEL: "megapixel",
+}
+"""OpenRouter's names for what it prices; those that it has none for are ours."""
 
 MADE = {
     Modality.TEXT: "text",
     Modality.IMAGE: "image",
     Modality.VIDEO: "video",
     Modality.SPEECH: "audio",
+    Modality.TRANSCRIPTION: "text",
     Modality.EMBEDDING: "embeddings",
 }
 
@@ -36,6 +47,7 @@ ENDPOINTS: Mapping[Modality, tuple[str, ...]] = {
     Modality.IMAGE: ("/api/media/image/",),
     Modality.VIDEO: ("/api/media/video/",),
     Modality.SPEECH: ("/api/media/speech/",),
+    Modality.TRANSCRIPTION: (),
     Modality.EMBEDDING: ("/v1/embeddings",),
 }
 """The endpoints that take a model, by what it makes."""
@@ -58,9 +70,10 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "context_window": model.context_window,
         "max_output_tokens": model.max_output_tokens,
         **_per_thousand(model.prices.tokens),
-        "credits_per_call": _per(model.prices, Unit.CALL),
-        "credits_per_image": _per(model.prices, Unit.IMAGE),
-        "credits_per_second": _per(model.prices, Unit.SECOND),
+        **media_models.prices(model),
+        "price_variants": media_models.variants(model.prices),
+        "parameters": model.json_schema,
+        "inputs": media_models.inputs(model),
         "pro_only": model.pro_only,
         "privacy": model.privacy.value,
         "zero_retention": model.zero_retention,
@@ -70,7 +83,7 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "endpoints": list(ENDPOINTS[model.modality]),
         "context_length": model.context_window,
         "architecture": _architecture(model),
-        "pricing": _pricing(model.prices, exchange),
+        "pricing": _pricing(model, exchange),
         "top_provider": {
             "context_length": model.context_window,
             "max_completion_tokens": model.max_output_tokens,
@@ -78,14 +91,9 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         },
         "per_request_limits": None,
         "default_parameters": None,
-        "supported_voices": None,
+        "supported_voices": media_models.voices(model),
         "links": {"details": f"/v1/models/{model.id}"},
     }
-
-
-def number(credits: Decimal) -> int | float:
-    """Return a price as a JSON number. It may be a float, because it is only shown and never calculated with."""
-    return int(credits) if credits == credits.to_integral_value() else float(credits)
 
 
 def _per_thousand(prices: TokenPrices | None) -> dict[str, int | float | None]:
@@ -96,10 +104,6 @@ def _per_thousand(prices: TokenPrices | None) -> dict[str, int | float | None]:
             credits = credits_per_thousand(prices.rates, Meter(name))
             priced[f"credits_per_1k_{name}"] = None if credits is None else number(credits)
     return priced
-
-
-def _per(prices: Prices, unit: Unit) -> int | float | None:
-    return number(prices.per_unit) if prices.unit is unit and prices.per_unit is not None else None
 
 
 def _architecture(model: Model) -> dict[str, Any]:
@@ -113,16 +117,16 @@ def _architecture(model: Model) -> dict[str, Any]:
     }
 
 
-def _pricing(prices: Prices, exchange: ExchangeRate) -> dict[str, str]:
+def _pricing(model: Model, exchange: ExchangeRate) -> dict[str, str]:
     """Return prices as OpenRouter does: decimal strings, in dollars per token, per request, per image."""
-    pricing = {"prompt": "0", "completion": "0", "request": "0", "image": "0"}
+    pricing, prices = {"prompt": "0", "completion": "0", "request": "0", "image": "0"}, model.prices
     for meter, name in _OPENROUTER.items():
         credits = credits_per_thousand(prices.tokens.rates, meter) if prices.tokens else None
         if credits is not None:
             pricing[name] = _usd(credits / 1000, exchange)
-    names = {Unit.CALL: "request", Unit.IMAGE: "image", Unit.SECOND: "second"}
-    if prices.unit is not None and prices.per_unit is not None:
-        pricing[names[prices.unit]] = _usd(prices.per_unit, exchange)
+    per_unit = media_models.per_unit(model)
+    if prices.unit is not None and per_unit is not None:
+        pricing[_OPENROUTER_UNITS[prices.unit]] = _usd(per_unit, exchange)
     return pricing
 
 

@@ -51,9 +51,10 @@ VALID: dict[str, dict[str, Any]] = {
     "/api/chat/purge/": {"confirm": "erase"},
     "/api/chat/settings/": {"keep_history": True},
     "/api/chat/share/": {"messages": [{"role": "user", "content": "x"}]},
-    "/api/media/image/": {"model": "x", "prompt": "x"},
-    "/api/media/speech/": {"model": "x", "input": "x"},
-    "/api/media/video/": {"model": "x", "prompt": "x"},
+    "/api/media/image/": {"model": "demo-image", "prompt": "x"},
+    "/api/media/speech/": {"model": "demo-speech", "input": "x"},
+    "/api/media/transcription/": {"model": "demo-image", "audio": "x"},
+    "/api/media/video/": {"model": "demo-video", "prompt": "x"},
 }
 ROWS = """SELECT to_jsonb(accounts) - 'requests_tat', to_jsonb(users)
     FROM accounts JOIN users ON users.account_id = accounts.id WHERE accounts.id = %s"""

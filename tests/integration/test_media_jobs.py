@@ -270,7 +270,7 @@ SPEECH: dict[str, object] = {"model": "demo-speech", "input": "x"}
         ("image", IMAGE | {"colour": "red"}, "colour", "unsupported_parameter"),
         ("image", VIDEO, "model", "invalid_value"),
         ("image", {"model": "demo-chat", "prompt": "x"}, "model", "invalid_value"),
-        ("video", SPEECH | {"prompt": "x"}, "input", "unsupported_parameter"),
+        ("video", VIDEO | {"duration": 5, "seconds": 5}, "duration", "invalid_value"),
         ("video", VIDEO | {"duration": 0}, "duration", "invalid_value"),
         ("video", VIDEO | {"duration": 61}, "duration", "invalid_value"),
         ("video", VIDEO | {"duration": "5"}, "duration", "invalid_type"),

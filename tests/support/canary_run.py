@@ -284,7 +284,7 @@ async def _purged(world: World, customer: Customer, left: Left) -> None:
     media = world.stack.state / "media"
     others = [path for path in media.rglob("*") if path.is_file() and path not in stored]
     left.outputs = [only_in(path, others) for path in stored]
-    assert len(left.outputs) == len(left.erased.jobs) + 1  # the film has a poster
+    assert len(left.outputs) == len(left.erased.jobs) + 2  # each film has a poster
     started = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
     assert started.status_code == 202
 

@@ -32,6 +32,9 @@ SHOWN = {
         sold_as stripe supported_parameters tags unit variants version ChatModel.name Model.name ModelEntry.name
         OfferEntry.name Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Reserve.others
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
+        ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
+        MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
+        excluded expects pattern title
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
@@ -39,7 +42,7 @@ SHOWN = {
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency extension failure finish_reason format glyph kind
-        limit_source method param part phase privacy purpose response_format role scheme scope scopes service_tier
+        limit_source method param part phase privacy purpose role scheme scope scopes service_tier
         source state status step task type voice whose wire Dialect.count Dialect.names Dialect.seconds Dialect.text
         Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body Signal.headers Throttle.name Voice.name
         prefix suffix

@@ -10,7 +10,9 @@ from pydantic import SecretStr
 
 from catalog import files
 from catalog.builder import ProviderKeys
-from domain.catalog import Capability, Catalog, CatalogInvalid, Modality, Model, Prices, ProviderKind, Unit
+from catalog.media_price_checks import ONE_PRICE
+from domain.catalog import Capability, Catalog, CatalogInvalid, Modality, Model, Prices, ProviderKind
+from domain.media_prices import Unit
 from domain.meters import BASE, Meter, TokenPrices, credits_per_thousand, per_thousand
 from domain.money import MICRO
 from providers.registry import KINDS
@@ -197,7 +199,7 @@ def test_a_price_is_an_exact_number(tmp_path: Path, price: str) -> None:
     [
         ("colour = 1", "colour: is not a known key"),
         ("credit_per_call = 1", "credit_per_call: is not a known key; did you mean credits_per_call?"),
-        ("modality = 'smell'", "modality: must be 'text', 'image', 'video', 'speech' or 'embedding'"),
+        ("modality = 'smell'", "modality: must be 'text', 'image', 'video', 'speech', 'transcription' or 'embedding'"),
         ("context_window = 0", "context_window: must be greater than or equal to 1"),
         ("context_window = '9'", "context_window: must be a valid integer"),
         ("pro_only = 1", "pro_only: must be a valid boolean"),
@@ -273,8 +275,7 @@ def test_everything_wrong_is_told_at_once_in_the_order_of_the_file(tmp_path: Pat
         "without spaces",
         "my.toml:20: models.a.routes.1.model: must not be empty",
         "my.toml:21: models.a.routes.2.wieght: is not a known key; did you mean weight?",
-        "my.toml:23: models.b: a media model has exactly one of credits_per_call, credits_per_image and "
-        "credits_per_second",
+        f"my.toml:23: models.b: {ONE_PRICE}",
         "my.toml:25: models.b.routes.1: is the same as another route of this model",
         "my.toml:28: models.c.routes.0.provider: there is no provider 'opnai'; did you mean 'openai'?",
         "my.toml:29: models.d.routes: is missing",

@@ -17,9 +17,9 @@ from domain.catalog import (
     Prices,
     Provider,
     Route,
-    Unit,
 )
 from domain.errors import ModelNotFound
+from domain.media_prices import Unit, Variant
 from domain.meters import Meter, Rates, Tier, TokenPrices, per_thousand
 from domain.money import MICRO, micros
 
@@ -102,14 +102,16 @@ def test_the_highest_tier_that_was_passed_prices_the_whole_call(input_tokens: in
 
 
 def test_media_prices_are_per_unit_and_variant() -> None:
-    prices = Prices(unit=Unit.SECOND, per_unit=Decimal(100), variants={"1920x1080": Decimal(250)})
-    assert [prices.per_unit_at(size) for size in (None, "640x480", "1920x1080")] == [100, 100, 250]
+    large = Variant({"size": "1920x1080"}, Decimal(250))
+    prices = Prices(unit=Unit.SECOND, per_unit=Decimal(100), variants=(large,))
+    sizes: tuple[dict[str, str], ...] = ({}, {"size": "640x480"}, {"size": "1920x1080"})
+    assert [prices.per_unit_of(parameters) for parameters in sizes] == [100, 100, 250]
+    assert prices.version == "4440660c3bb7"  # receipts of earlier releases name it
 
 
 def test_prices_of_one_kind_are_not_those_of_the_other() -> None:
     assert Prices(unit=Unit.CALL, per_unit=Decimal(1)).tokens is None
-    with pytest.raises(ValueError, match="priced by tokens"):
-        priced("1").per_unit_at(None)
+    assert priced("1").per_unit_of({}) is None
 
 
 def test_a_version_names_prices_and_not_how_they_are_written() -> None:
@@ -129,7 +131,10 @@ def test_any_change_of_price_changes_the_version() -> None:
         Prices(tokens=TokenPrices({**rates("1", "2"), Meter.WEB_SEARCH: 1})),
         Prices(unit=Unit.CALL, per_unit=Decimal(1)),
         Prices(unit=Unit.IMAGE, per_unit=Decimal(1)),
-        Prices(unit=Unit.IMAGE, per_unit=Decimal(1), variants={"1x1": Decimal(2)}),
+        Prices(unit=Unit.IMAGE, per_unit=Decimal(1), per_input_image=Decimal(1)),
+        Prices(unit=Unit.IMAGE, per_unit=Decimal(1), variants=(Variant({"size": "1x1"}, Decimal(2)),)),
+        Prices(unit=Unit.IMAGE, per_unit=Decimal(1), variants=(Variant({"quality": "1x1"}, Decimal(2)),)),
+        Prices(unit=Unit.IMAGE, variants=(Variant({"quality": "1x1"}, Decimal(2)),)),
     ]
     assert len({prices.version for prices in (base, *others)}) == 1 + len(others)
 

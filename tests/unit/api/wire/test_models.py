@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.wire import models
+from api.wire.media_models import number
 from catalog import files
 from domain.catalog import Catalog, ExchangeRate
 from providers.registry import KINDS
@@ -92,12 +93,12 @@ def test_a_media_model(
 
 
 @pytest.mark.parametrize(
-    ("price", "number"),
+    ("price", "shown"),
     [("300", 300), ("300.000000", 300), ("3E+2", 300), ("0", 0), ("0.000000", 0), ("7.5", 7.5), ("0.000001", 1e-6)],
 )
-def test_a_price_is_a_json_number_whole_where_it_is_whole(price: str, number: float) -> None:
-    assert models.number(Decimal(price)) == number
-    assert type(models.number(Decimal(price))) is type(number)
+def test_a_price_is_a_json_number_whole_where_it_is_whole(price: str, shown: float) -> None:
+    assert number(Decimal(price)) == shown
+    assert type(number(Decimal(price))) is type(shown)
 
 
 def test_dollars_follow_the_exchange(catalog: Catalog) -> None:
