@@ -18,6 +18,7 @@ from domain.task_queues import Backlog
 from gateway.account_files import AccountFiles
 from gateway.calls import Calls
 from gateway.conversations import Conversations
+from gateway.delivery_log import DeliveryLog
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
@@ -34,6 +35,7 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.uploads import Uploads
 from gateway.visitors import Visitors
+from gateway.webhooks import Webhooks
 
 MAX_OPEN = 64
 """Networks whose sign-in, sign-up or reset is worked on at a time: one request of each."""
@@ -76,6 +78,8 @@ class Resources:
     backlogs: Callable[[], Awaitable[Sequence[Backlog] | None]]
     """What waits in Temporal's task queues. None while Temporal is unavailable."""
     payments: Payments
+    webhooks: Webhooks
+    delivery_log: DeliveryLog
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
     job_waits: JobWaits = field(default_factory=JobWaits)
