@@ -25,5 +25,11 @@ class TemporalSettings(BaseModel):
         return value
 
     @property
+    def temporal_server(self) -> tuple[str, str, bool, str | None]:
+        """Address, namespace, TLS, API key."""
+        key = self.temporal_api_key.get_secret_value() if self.temporal_api_key else None
+        return self.temporal_address, self.temporal_namespace, self.temporal_tls, key
+
+    @property
     def maintenance_namespace(self) -> str:
         return self.temporal_maintenance_namespace or namespaces.of_maintenance(self.temporal_namespace)

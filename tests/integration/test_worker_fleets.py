@@ -1,7 +1,10 @@
 """Fleets of real worker processes: what waits for one that is stopped is counted, and what each serves."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -12,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dev.temporal import EmbeddedTemporal
 from domain.task_queues import Tasks
 from tests.support.media_stack import Customer, Job, World, embedded, until
-from tests.support.stack import AWAY, Stack
+from tests.support.stack import AWAY, ROOT, Stack, end
 from workflows.options import LEDGER, QUEUES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -84,6 +87,53 @@ async def test_what_waits_for_a_stopped_fleet_is_counted(world: World) -> None:
     assert not any(after["yout_task_queue_backlog", f"{queue}/{tasks}"] for queue in QUEUES for tasks in Tasks)
     assert after["yout_jobs_queued", "image"] == after["yout_jobs_running", "image"] == 0
     assert after["yout_temporal_up", ""] == 1
+
+
+def without_secrets(stack: Stack) -> dict[str, str]:
+    """The environment of a process that knows Temporal, and the keys of what is in it."""
+    ours = ("YOUT_", "AWS_", "PG")
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(ours) and "KEY" not in name}
+    printed = subprocess.run(
+        [sys.executable, "-m", "cli", "secrets", "payload-keys"],
+        cwd=ROOT,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return rest | {
+        "YOUT_WORKER_ROLE": "workflows",
+        "YOUT_TEMPORAL_ADDRESS": stack.temporal_address,
+        "YOUT_TEMPORAL_PAYLOAD_KEYS": printed.stdout,
+        "YOUT_STATE_DIR": str(stack.state / "of-nobody"),
+    }
+
+
+@contextmanager
+def deciding(stack: Stack) -> Iterator[None]:
+    environment = without_secrets(stack)
+    with (stack.state / "deciding.log").open("ab") as log:
+        command = [sys.executable, "-m", "worker"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield
+            assert process.poll() is None
+        finally:
+            end(process)
+        assert process.returncode == 0
+
+
+async def test_workflows_are_decided_without_the_database_and_its_secrets(world: World) -> None:
+    customer = await world.customer()
+    jobs = await ordered(customer)
+    with deciding(world.stack):
+        await until(
+            lambda: waiting(world, LEDGER, "activity", JOBS), "the first step of each job in the ledger's queue"
+        )
+        there = await figures(world)
+        assert [there["yout_task_queue_workers", f"media-image/{tasks}"] for tasks in Tasks] == [1, 0]
+        with world.stack.running("worker", {"YOUT_WORKER_ROLE": "activities"}):
+            await succeed(world, customer, jobs)
 
 
 async def test_without_temporal_the_other_figures_are_there(world: World, tmp_path: Path) -> None:

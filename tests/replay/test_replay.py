@@ -13,9 +13,9 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowReplayResult
 
+from fleets import SANDBOX, WORKFLOWS, build_id
 from temporal.client import plain_converter
 from tests.support.temporal.changed import CHANGES
-from worker import SANDBOX, WORKFLOWS, build_id
 
 HISTORIES = Path(__file__).parent / "histories"
 FILES = sorted(HISTORIES.glob("*.json"))

@@ -9,9 +9,10 @@ from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, Sche
 
 from activities.payloads import Maintained
 from domain.media import State
+from fleets import Fleet, Role
 from temporal.client import Address, converter
 from tests.support.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, parts_of, until
-from worker import Fleet, Temporal, run, serve
+from worker import Temporal, run, serve
 from workflows.maintenance import SCHEDULE_ID, ensure_schedules
 from workflows.options import LEDGER, QUEUES
 
@@ -45,8 +46,25 @@ async def test_two_fleets_share_the_work(client: Client) -> None:
 
 
 def test_a_queue_that_does_not_exist() -> None:
-    with pytest.raises(ValueError, match="No such task queue: media-music"):
+    with pytest.raises(ValueError, match="no such task queue: media-music"):
         Fleet(queues=["media-image", "media-music"])
+
+
+def test_a_fleet_that_would_do_nothing() -> None:
+    with pytest.raises(ValueError, match="no workflow is decided in ledger: there are media-image"):
+        Fleet(queues=[LEDGER], role=Role.WORKFLOWS)
+    assert LEDGER not in Fleet(role=Role.WORKFLOWS).served
+    assert Fleet(role=Role.ACTIVITIES).served == list(QUEUES)
+
+
+async def test_workflows_and_activities_are_served_apart(client: Client) -> None:
+    world, stop = World(client), asyncio.Event()
+    decided = asyncio.create_task(serve(client, None, Fleet(role=Role.WORKFLOWS), stop))
+    async with serving(world, Fleet(role=Role.ACTIVITIES)):
+        await world.begin()
+        await ended(world, State.SUCCEEDED, COMPLETED)
+    stop.set()
+    await decided
 
 
 async def test_a_worker_that_is_told_to_stop_hands_its_work_on(client: Client) -> None:
