@@ -131,7 +131,7 @@ async def test_workflows_are_decided_without_the_database_and_its_secrets(world:
             lambda: waiting(world, LEDGER, "activity", JOBS), "the first step of each job in the ledger's queue"
         )
         there = await figures(world)
-        assert [there["yout_task_queue_workers", f"media-image/{tasks}"] for tasks in Tasks] == [1, 0]
+        assert [there["yout_task_queue_workers", f"webhooks/{tasks}"] for tasks in Tasks] == [1, 0]
         with world.stack.running("worker", {"YOUT_WORKER_ROLE": "activities"}):
             await succeed(world, customer, jobs)
 
