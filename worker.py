@@ -19,7 +19,7 @@ import exits
 import logs
 import settings as configuration
 from environment import SettingsInvalid
-from fleets import Fleet, Parts, Role, workers
+from fleets import Fleet, Parts, Role, build_id, workers
 from settings import Settings, WorkflowWorkerSettings
 from temporal import attributes, failpoints, namespaces
 from temporal.client import Address, connect, converter
@@ -81,7 +81,7 @@ async def run(temporal: Temporal, parts: Parts | None, fleet: Fleet, stop: async
             client = await connect(temporal.address, temporal.conversion)
             await attributes.ensure(client)
             upkeep = await _upkeep(temporal, client) if MAINTENANCE in fleet.served else client
-            log.info("serving %s of %s", fleet.role.value, ", ".join(fleet.served))
+            log.info("serving %s of %s, build %s", fleet.role.value, ", ".join(fleet.served), build_id())
             unavailable = False
             await serve(client, parts, fleet, stop, upkeep)
         except (RPCError, RuntimeError) as error:

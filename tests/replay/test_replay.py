@@ -48,6 +48,15 @@ def test_there_are_histories_of_every_kind_of_end() -> None:
     assert all(any(kind in name for name in names) for kind in ("succeeded", "failed", "cancelled", "maintenance"))
 
 
+def workflow_of(path: Path) -> str:
+    first, *_ = json.loads(path.read_text())["events"]
+    return str(first["workflowExecutionStartedEventAttributes"]["workflowType"]["name"])
+
+
+def test_every_workflow_has_a_history() -> None:
+    assert {workflow_of(path) for path in FILES} == {workflow.__name__ for workflow in WORKFLOWS}
+
+
 def patches(path: Path) -> set[str]:
     """The changes that a history was made with."""
     events = json.loads(path.read_text())["events"]
