@@ -177,17 +177,13 @@ def fleet_of(settings: Settings | WorkflowWorkerSettings) -> Fleet:
         cpu=settings.worker_cpu_target,
         workflows=settings.worker_workflow_slots,
     )
-    whole = isinstance(settings, Settings)
     try:
-        return Fleet(
-            queues=named or QUEUES,
-            role=Role(settings.worker_role),
-            drain=settings.shutdown_timeout,
-            slots=replace(slots, ledger=settings.database_pool) if whole else slots,
-            failpoint=settings.failpoint if whole else None,
-        )
+        fleet = Fleet(named or QUEUES, Role(settings.worker_role), settings.shutdown_timeout, slots)
     except ValueError as error:
         raise SettingsInvalid([f"YOUT_WORKER_QUEUES: {error}"]) from None
+    if isinstance(settings, Settings):
+        return replace(fleet, slots=replace(slots, ledger=settings.database_pool), failpoint=settings.failpoint)
+    return fleet
 
 
 async def main(settings: Settings | WorkflowWorkerSettings) -> None:
