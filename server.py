@@ -83,12 +83,14 @@ from outbound.errors import FileUnusable, UrlRefused
 from providers import tokenizer
 from settings import Settings
 from storage import facts
+from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
 from temporal.codec_server import PayloadDecoder
 from web.shares import SharedPages
 from wiring import Wired, maintenance_of, open_wired, url_check, wrapping
 from workflows.engine import Engine
+from workflows.options import MAINTENANCE, QUEUES
 from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
@@ -213,6 +215,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         ),
         delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
+        backlogs=Backlogs(temporal, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
         payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
 

@@ -98,11 +98,6 @@ def _urls(settings: Settings) -> SignedUrls:
     return SignedUrls(settings.secrets.derive(Purpose.SIGNED_URLS), settings.public_url, settings.output_url_lifetime)
 
 
-def _address(settings: Settings) -> Address:
-    key = settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None
-    return Address(settings.temporal_address, settings.temporal_namespace, settings.temporal_tls, key)
-
-
 def url_check(outbound: OutboundClient) -> Callable[[str], None]:
     def check(url: str) -> None:
         try:
@@ -170,7 +165,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             storage=storage,
             urls=_urls(settings),
             registry=Registry(catalog, upstream),
-            address=_address(settings),
+            address=Address(*settings.temporal_server),
             keyring=Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)),
             errors=errors,
             outputs=StoredOutputsMaintenance(

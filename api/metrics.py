@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from api.deps import CurrentResources
+from api.queue_metrics import Queues
 from db import holds, media_figures, payment_lists
 from db.audit import latest
 from db.holds import Figures
@@ -179,7 +180,7 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     """Metrics for Prometheus. Keep this path off the public network."""
     async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
-        overdue = await media_figures.overdue(session)
+        overdue, jobs = await media_figures.overdue(session), await media_figures.open_jobs(session)
         paid = await payment_lists.figures(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
@@ -187,4 +188,5 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
     registry.register(_Payments(paid))
+    registry.register(Queues(jobs, await resources.backlogs()))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

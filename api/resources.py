@@ -1,6 +1,6 @@
 """The resources of a running API process. `server.py` builds and closes them; handlers use `api/deps.py`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from domain.catalog import Catalog
 from domain.limits import Limits
 from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
+from domain.task_queues import Backlog
 from gateway.account_files import AccountFiles
 from gateway.calls import Calls
 from gateway.conversations import Conversations
@@ -74,6 +75,8 @@ class Resources:
     visitors: Visitors
     visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
+    backlogs: Callable[[], Awaitable[Sequence[Backlog] | None]]
+    """What waits in Temporal's task queues. None while Temporal is unavailable."""
     payments: Payments
     webhooks: Webhooks
     delivery_log: DeliveryLog

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cli.database import settings, with_url
+from cli.database import with_url
 from cli.terminal import fail
 
 
@@ -29,9 +29,10 @@ def api() -> None:
 @click.command()
 def worker() -> None:
     """Run one worker process."""
+    import settings as configuration
     from worker import main
 
-    asyncio.run(main(settings()))
+    asyncio.run(main(configuration.load_worker()))
 
 
 @click.command()

@@ -49,6 +49,22 @@ def secrets_rotate(as_json: bool) -> None:
     _tell(run(_with_rotation(rotate)), as_json=as_json, rewrapped=done)
 
 
+@secrets.command("payload-keys")
+@as_json
+def secrets_payload_keys(as_json: bool) -> None:
+    """Print the keys of what is in Temporal, for workers that serve workflows alone: YOUT_TEMPORAL_PAYLOAD_KEYS.
+
+    They open nothing else. After a change of YOUT_SECRET_KEY or YOUT_PREVIOUS_SECRET_KEYS, print them again.
+    """
+    from domain.secrets import Purpose
+
+    keys = [key.hex() for key in settings().secrets.derive(Purpose.TEMPORAL_PAYLOADS).every]
+    if as_json:
+        print_json({"payload_keys": keys})
+    else:
+        sys.stdout.write(",".join(keys) + "\n")
+
+
 async def _with_rotation(work: "Callable[[SecretRotation], Awaitable[tuple[Opened, ...]]]") -> "tuple[Opened, ...]":
     from gateway.secret_rotation import SecretRotation
 

@@ -3,11 +3,10 @@
 Constructed by the composition roots (`server.py`, `worker.py`, `cli/`) and handed down as values.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -23,7 +22,6 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
-from domain import namespaces
 from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.secrets import Secrets
@@ -34,7 +32,11 @@ from settings.fields import Seconds, absent, split_url
 from settings.jobs import JobSettings
 from settings.payments import PaymentSettings
 from settings.people import PeopleSettings
+from settings.temporal import TemporalSettings
 from settings.webhooks import WebhookSettings
+from settings.workers import WorkerSettings
+
+Kind = TypeVar("Kind", bound=BaseSettings)
 
 _SECRETS = TypeAdapter(list[str], config=ConfigDict(hide_input_in_errors=True))
 
@@ -58,13 +60,50 @@ class RunningDev(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return dict(environment.running_dev(self.current_state.get("state_dir")))
+        known = environment.running_dev(self.current_state.get("state_dir"))
+        return {name: value for name, value in known.items() if name in self.settings_cls.model_fields}
 
 
-class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, WebhookSettings, JobSettings):
-    """`YOUT_<NAME>` in the environment sets each field."""
-
+class _FromEnvironment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="YOUT_", frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, Environment(settings_cls), RunningDev(settings_cls)
+
+
+class WorkflowWorkerSettings(_FromEnvironment, TemporalSettings, WorkerSettings):
+    """Of a worker that serves workflows alone: no database, no storage, and no secret but the keys of payloads."""
+
+    state_dir: Path = Path(".yout")
+    temporal_payload_keys: SecretStr = Field(default=SecretStr(""), validate_default=True)
+
+    @field_validator("temporal_payload_keys")
+    @classmethod
+    def _has_one(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().strip(" ,"):
+            raise ValueError("is empty: write what `yout secrets payload-keys` prints")
+        return value
+
+
+class Settings(
+    _FromEnvironment,
+    TemporalSettings,
+    WorkerSettings,
+    PeopleSettings,
+    ContentSettings,
+    PaymentSettings,
+    WebhookSettings,
+    JobSettings,
+):
+    """`YOUT_<NAME>` in the environment sets each field."""
 
     state_dir: Path = Path(".yout")
     host: str = "127.0.0.1"
@@ -80,12 +119,6 @@ class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, W
     migration_database_url: Annotated[SecretStr | None, BeforeValidator(absent)] = None
     """Of the role that owns the schema, for `yout migrate` alone. Omitted: that of `database_url`."""
     database_pool: int = Field(default=8, ge=1, le=100)
-    temporal_address: str = "127.0.0.1:7233"
-    temporal_namespace: str = "default"
-    temporal_maintenance_namespace: Annotated[str | None, BeforeValidator(absent)] = None
-    """Of the rounds of maintenance; omitted: made from that of the jobs."""
-    temporal_tls: bool = False
-    temporal_api_key: Annotated[SecretStr | None, BeforeValidator(absent)] = None
     storage_url: Annotated[str | None, BeforeValidator(absent)] = None
     """file:///path or s3://bucket/prefix; omitted: `media/` inside the state folder."""
     secret_key: SecretStr
@@ -112,12 +145,6 @@ class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, W
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     cors_origins: str = "*"
     """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
-    worker_queues: str = ""
-    """Comma-separated task queues that this worker serves; empty: all of them."""
-    shutdown_timeout: Seconds = timedelta(seconds=25)
-    """How long a process that was told to stop lets running calls and activities finish."""
-    log_format: str = Field(default="console", pattern="^(console|json)$")
-
     failpoint: Annotated[str | None, BeforeValidator(absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
 
@@ -155,22 +182,11 @@ class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, W
             raise ValueError("write it as file:///path or s3://bucket/prefix")
         return value
 
-    @field_validator("temporal_address")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        if not re.fullmatch(r"(\[[0-9a-fA-F:.%]+\]|[^\s/:]+):\d{1,5}", value):
-            raise ValueError("write it as host:port")
-        return value
-
     @model_validator(mode="after")
     def _is_for_tests_here_alone(self) -> Self:
         if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
             raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
         return self
-
-    @property
-    def maintenance_namespace(self) -> str:
-        return self.temporal_maintenance_namespace or namespaces.of_maintenance(self.temporal_namespace)
 
     @property
     def sends_in_the_open(self) -> bool:
@@ -201,25 +217,24 @@ class Settings(BaseSettings, PeopleSettings, ContentSettings, PaymentSettings, W
     def secrets(self) -> Secrets:
         return Secrets(self.secret_key.get_secret_value(), self.previous_secrets)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, Environment(settings_cls), RunningDev(settings_cls)
-
 
 def load() -> Settings:
     """Settings of this process: environment first, then a running `make dev`, then defaults.
 
     Raises `SettingsInvalid`, which names every setting that is wrong, and never a value.
     """
+    return _loaded(Settings)
+
+
+def load_worker() -> Settings | WorkflowWorkerSettings:
+    """The same of a worker process: one that serves workflows alone needs less."""
+    role = environment.read().get("YOUT_WORKER_ROLE")
+    return _loaded(WorkflowWorkerSettings) if role == "workflows" else load()
+
+
+def _loaded(kind: type[Kind]) -> Kind:
     try:
-        return Settings()  # the sources fill the required fields
+        return kind()  # the sources fill the required fields
     except ValidationError as invalid:
         raise SettingsInvalid(problems(invalid)) from None
 

@@ -34,6 +34,7 @@ from domain.ids import workflow_id
 from domain.media import Job as StoredJob
 from domain.media import Kind, MediaRequest
 from domain.pricing import FlatTerms
+from fleets import Fleet, Parts
 from settings import Settings
 from temporal import attributes
 from tests.support.media_stack import (
@@ -112,7 +113,7 @@ class Hospital:
     customer: Customer
     over: asyncio.Event
     temporal: worker.Temporal
-    parts: worker.Parts
+    parts: Parts
     recovering: list[asyncio.Task[None]]
     states: dict[UUID, tuple[str, str | None]]
     """Each job's state, and its id at the provider."""
@@ -180,7 +181,7 @@ class Hospital:
 
     async def _recover(self, client: Client) -> None:
         there = replace(self.temporal, address=replace(self.temporal.address, namespace=client.namespace))
-        await worker.run(there, self.parts, worker.Fleet(queues=QUEUES), self.over)
+        await worker.run(there, self.parts, Fleet(queues=QUEUES), self.over)
 
     async def _is_submitted(self, job_id: UUID) -> bool:
         return job_id in self.states and self.states[job_id][1] is not None

@@ -13,9 +13,9 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowReplayResult
 
+from fleets import SANDBOX, WORKFLOWS, build_id
 from temporal.client import plain_converter
 from tests.support.temporal.changed import CHANGES
-from worker import SANDBOX, WORKFLOWS, build_id
 
 HISTORIES = Path(__file__).parent / "histories"
 FILES = sorted(HISTORIES.glob("*.json"))
@@ -46,6 +46,15 @@ def test_there_are_histories_of_every_kind_of_end() -> None:
     names = {path.stem for path in FILES}
     assert len(names) >= 10
     assert all(any(kind in name for name in names) for kind in ("succeeded", "failed", "cancelled", "maintenance"))
+
+
+def workflow_of(path: Path) -> str:
+    first, *_ = json.loads(path.read_text())["events"]
+    return str(first["workflowExecutionStartedEventAttributes"]["workflowType"]["name"])
+
+
+def test_every_workflow_has_a_history() -> None:
+    assert {workflow_of(path) for path in FILES} == {workflow.__name__ for workflow in WORKFLOWS}
 
 
 def patches(path: Path) -> set[str]:

@@ -20,6 +20,7 @@ from domain.errors import HoldVoided, ServiceUnavailable, UpstreamBusy, Upstream
 from domain.ids import delivery_workflow_id, purge_workflow_id
 from domain.media import State
 from domain.webhooks import DeliveryKey
+from fleets import SANDBOX, WORKFLOWS, build_id
 from providers.base import Progress, Stage
 from temporal.client import plain_converter
 from tests.support.temporal.fake_deliveries import FakeStep
@@ -35,7 +36,6 @@ from tests.support.temporal.fleet import (
     purging,
     until,
 )
-from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
 from workflows.grants import GrantsWorkflow
 from workflows.maintenance import MaintenanceWorkflow

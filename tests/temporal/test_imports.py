@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from temporalio import workflow
 
+from fleets import SANDBOX, WORKFLOWS
 from tests.support.temporal.leaky import LeakyWorkflow
-from worker import SANDBOX, WORKFLOWS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (

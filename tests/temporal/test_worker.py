@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from uuid import UUID
 
 import pytest
 from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, ScheduleHandle
 
 from activities.payloads import Maintained
-from domain.media import State
+from domain.ids import workflow_id
+from domain.media import Job, State
+from fleets import Fleet, Role
 from temporal.client import Address, converter
+from temporal.slots import Slots
 from tests.support.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, parts_of, until
-from worker import Fleet, Temporal, run, serve
+from worker import Temporal, run, serve
+from workflows import start
 from workflows.maintenance import SCHEDULE_ID, ensure_schedules
 from workflows.options import LEDGER, QUEUES
 
@@ -45,8 +50,47 @@ async def test_two_fleets_share_the_work(client: Client) -> None:
 
 
 def test_a_queue_that_does_not_exist() -> None:
-    with pytest.raises(ValueError, match="No such task queue: media-music"):
+    with pytest.raises(ValueError, match="no such task queue: media-music"):
         Fleet(queues=["media-image", "media-music"])
+
+
+def test_a_fleet_that_would_do_nothing() -> None:
+    with pytest.raises(ValueError, match="no workflow is decided in ledger: there are media-image"):
+        Fleet(queues=[LEDGER], role=Role.WORKFLOWS)
+    assert LEDGER not in Fleet(role=Role.WORKFLOWS).served
+    assert Fleet(role=Role.ACTIVITIES).served == list(QUEUES)
+
+
+async def test_workflows_and_activities_are_served_apart(client: Client) -> None:
+    world, stop = World(client), asyncio.Event()
+    decided = asyncio.create_task(serve(client, None, Fleet(role=Role.WORKFLOWS), stop))
+    async with serving(world, Fleet(role=Role.ACTIVITIES)):
+        await world.begin()
+        await ended(world, State.SUCCEEDED, COMPLETED)
+    stop.set()
+    await decided
+
+
+async def test_a_job_that_always_fails_stops_no_other(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its attempts it has no slot, even where there is one slot alone."""
+    world = World(client)
+    poison, begin, attempts = world.fakes.accepted(), world.fakes.jobs.begin, asyncio.Semaphore(0)
+
+    async def broken(job_id: UUID) -> Job:
+        if job_id != poison.id:
+            return await begin(job_id)
+        attempts.release()
+        raise ValueError
+
+    monkeypatch.setattr(world.fakes.jobs, "begin", broken)
+    async with serving(world, Fleet(slots=Slots(ledger=1, media=1))):
+        assert await start.start(client, poison)
+        await attempts.acquire()
+        await world.begin()
+        await ended(world, State.SUCCEEDED, COMPLETED)
+        await attempts.acquire()
+    assert world.fakes.jobs.rows[poison.id].job.state is State.QUEUED
+    await client.get_workflow_handle(workflow_id(poison.id)).terminate()
 
 
 async def test_a_worker_that_is_told_to_stop_hands_its_work_on(client: Client) -> None:

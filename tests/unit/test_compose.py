@@ -295,5 +295,5 @@ def test_the_images_health_check_tells(healthy: str, code: int) -> None:
 
 
 def test_the_page_names_every_task_queue() -> None:
-    page = (ROOT / "docs" / "production.md").read_text()
+    page = (ROOT / "docs" / "workers.md").read_text()
     assert [queue for queue in QUEUES if f"`{queue}`" not in page] == []

@@ -38,12 +38,13 @@ SHOWN = {
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
-        MailServer.scheme mail_from operator_contact public_url ref referer refs trusted_proxies
+        MailServer.scheme log_format mail_from operator_contact public_url ref referer refs temporal_address
+        temporal_maintenance_namespace temporal_namespace trusted_proxies worker_queues
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency event events extension failure finish_reason format
         glyph kind limit_source method param part phase privacy purpose role scheme scope scopes service_tier
-        source state status step task trouble type types voice whose wire Dialect.count Dialect.names
+        source state status step task trouble type types voice whose Backlog.queue wire Dialect.count Dialect.names
         Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body
         Signal.headers Throttle.name Voice.name prefix suffix
     """,

@@ -8,6 +8,7 @@ import pytest
 
 import environment
 import settings as configuration
+from domain.secrets import Purpose, Secrets
 from environment import RENAMED, SettingsInvalid
 
 SECRET = os.urandom(32).hex()
@@ -84,6 +85,12 @@ def test_an_old_name_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch
         ("YOUT_SECRET_KEY", "HIDDEN" * 8),
         ("YOUT_SECRET_KEY", "0" * 64),
         ("YOUT_LOG_FORMAT", "HIDDEN"),
+        ("YOUT_WORKER_ROLE", "HIDDEN"),
+        ("YOUT_WORKER_MEDIA_SLOTS", "0"),
+        ("YOUT_WORKER_MEMORY_TARGET", "80"),
+        ("YOUT_WORKER_CPU_TARGET", "HIDDEN"),
+        ("YOUT_TEMPORAL_PAYLOAD_KEYS", "HIDDEN"),
+        ("YOUT_TEMPORAL_PAYLOAD_KEYS", "HIDDEN,abcd"),
     ],
 )
 def test_a_wrong_value_is_named_and_not_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -92,6 +99,25 @@ def test_a_wrong_value_is_named_and_not_told(monkeypatch: pytest.MonkeyPatch, na
     assert problem.startswith(f"{name}: ")
     assert "HIDDEN" not in problem
     assert "\n" not in problem
+
+
+def test_a_worker_of_workflows_alone_needs_the_keys_of_payloads_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = Secrets(SECRET, ["an older one"]).derive(Purpose.TEMPORAL_PAYLOADS)
+    for name in RIGHT:
+        monkeypatch.delenv(name)
+    (tmp_path / environment.DEV_FILE).write_text(json.dumps({"database_url": "postgresql://dev/dev"}))
+    monkeypatch.setenv("YOUT_WORKER_ROLE", "workflows")
+    with pytest.raises(SettingsInvalid, match=r"^YOUT_TEMPORAL_PAYLOAD_KEYS: is empty: write what `yout secrets"):
+        configuration.load_worker()
+    monkeypatch.setenv("YOUT_TEMPORAL_PAYLOAD_KEYS", ",".join(key.hex() for key in keys.every) + "\n")
+    loaded = configuration.load_worker()
+    assert loaded.payload_keys == keys
+    assert not {"database_url", "secret_key"} & set(type(loaded).model_fields)
+    monkeypatch.setenv("YOUT_WORKER_ROLE", "activities")
+    with pytest.raises(SettingsInvalid, match="YOUT_SECRET_KEY is not set"):
+        configuration.load_worker()
 
 
 def test_what_is_missing_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from activities.purge import PurgeActivities
 from activities.webhooks import WebhookActivities
 from domain.ids import workflow_id
 from domain.media import Job, Kind, State
+from fleets import SANDBOX, Parts, build_id
 from providers.base import Progress, Stage
 from temporal import attributes
 from temporal.codec import Keyring
 from tests.support.temporal.fakes import QUICK, Fakes, sniff
-from worker import SANDBOX, Parts, build_id
 from workflows import start
 from workflows.audit import AuditWorkflow
 from workflows.grants import GrantsWorkflow

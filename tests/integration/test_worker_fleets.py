@@ -1,0 +1,146 @@
+"""Fleets of real worker processes: what waits for one that is stopped is counted, and what each serves."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from dev.temporal import EmbeddedTemporal
+from domain.task_queues import Tasks
+from tests.support.media_stack import Customer, Job, World, embedded, until
+from tests.support.stack import AWAY, ROOT, Stack, end
+from workflows.options import LEDGER, QUEUES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JOBS = 3
+Figures = Mapping[tuple[str, str], float]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[World, EmbeddedTemporal]]:
+    """An API without workers."""
+    folder = tmp_path_factory.mktemp("fleets")
+    async with embedded(folder) as (postgres, temporal), AsyncExitStack() as alive:
+        stack = Stack.on(postgres, folder / "state", temporal.address)
+        alive.enter_context(stack.running("api"))
+        yield await alive.enter_async_context(World.of(stack)), temporal
+
+
+@pytest.fixture
+def world(server: tuple[World, EmbeddedTemporal]) -> World:
+    return server[0]
+
+
+async def figures(world: World) -> Figures:
+    """Each figure by its name and its labels' values."""
+    async with httpx2.AsyncClient(base_url=world.stack.url) as http:
+        text = (await http.get("/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {(sample.name, "/".join(sample.labels.values())): sample.value for sample in samples}
+
+
+async def waiting(world: World, queue: str, tasks: str, count: int) -> bool:
+    return (await figures(world))["yout_task_queue_backlog", f"{queue}/{tasks}"] == count
+
+
+async def ordered(customer: Customer, count: int = JOBS) -> list[Job]:
+    body = {"model": "demo-image", "prompt": "dusk", "size": "64x64"}
+    return [await customer.ordered("image", **body) for _ in range(count)]
+
+
+async def succeed(world: World, customer: Customer, jobs: list[Job]) -> None:
+    """Wait until all have succeeded, each with one submission and one charge, and nothing is held any more."""
+    for job in jobs:
+        assert (await customer.ended(job))["status"] == "succeeded"
+        await world.ended_once(job, "succeeded")
+    assert (await customer.balance())[1] == 0
+
+
+async def test_what_waits_for_a_stopped_fleet_is_counted(world: World) -> None:
+    customer = await world.customer()
+    jobs = await ordered(customer)
+    await until(lambda: waiting(world, "media-image", "workflow", JOBS), "the jobs in their queue")
+    before = await figures(world)
+    assert before["yout_jobs_queued", "image"] == JOBS
+    assert before["yout_task_queue_workers", "media-image/workflow"] == 0
+    assert before["yout_jobs_queued_age_seconds", "image"] > 0
+    assert before["yout_task_queue_backlog_age_seconds", "media-image/workflow"] > 0
+    with world.stack.running("worker", {"YOUT_WORKER_QUEUES": "media-image"}):
+        await until(
+            lambda: waiting(world, LEDGER, "activity", JOBS), "the first step of each job in the ledger's queue"
+        )
+        there = await figures(world)
+        assert there["yout_task_queue_workers", "media-image/activity"] == 1
+        assert there["yout_task_queue_backlog", "media-image/workflow"] == 0
+        with world.stack.running("worker", {"YOUT_WORKER_QUEUES": LEDGER}):
+            await succeed(world, customer, jobs)
+    await until(lambda: waiting(world, LEDGER, "activity", 0), "the queues to be empty")
+    after = await figures(world)
+    assert not any(after["yout_task_queue_backlog", f"{queue}/{tasks}"] for queue in QUEUES for tasks in Tasks)
+    assert after["yout_jobs_queued", "image"] == after["yout_jobs_running", "image"] == 0
+    assert after["yout_temporal_up", ""] == 1
+
+
+def without_secrets(stack: Stack) -> dict[str, str]:
+    """The environment of a process that knows Temporal, and the keys of what is in it."""
+    ours = ("YOUT_", "AWS_", "PG")
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(ours) and "KEY" not in name}
+    printed = subprocess.run(
+        [sys.executable, "-m", "cli", "secrets", "payload-keys"],
+        cwd=ROOT,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return rest | {
+        "YOUT_WORKER_ROLE": "workflows",
+        "YOUT_TEMPORAL_ADDRESS": stack.temporal_address,
+        "YOUT_TEMPORAL_PAYLOAD_KEYS": printed.stdout,
+        "YOUT_STATE_DIR": str(stack.state / "of-nobody"),
+    }
+
+
+@contextmanager
+def deciding(stack: Stack) -> Iterator[None]:
+    environment = without_secrets(stack)
+    with (stack.state / "deciding.log").open("ab") as log:
+        command = [sys.executable, "-m", "worker"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield
+            assert process.poll() is None
+        finally:
+            end(process)
+        assert process.returncode == 0
+
+
+async def test_workflows_are_decided_without_the_database_and_its_secrets(world: World) -> None:
+    customer = await world.customer()
+    jobs = await ordered(customer)
+    with deciding(world.stack):
+        await until(
+            lambda: waiting(world, LEDGER, "activity", JOBS), "the first step of each job in the ledger's queue"
+        )
+        there = await figures(world)
+        assert [there["yout_task_queue_workers", f"webhooks/{tasks}"] for tasks in Tasks] == [1, 0]
+        with world.stack.running("worker", {"YOUT_WORKER_ROLE": "activities"}):
+            await succeed(world, customer, jobs)
+
+
+async def test_without_temporal_the_other_figures_are_there(world: World, tmp_path: Path) -> None:
+    stack = Stack(world.stack.database_url, tmp_path, AWAY)
+    with stack.running("api"):
+        async with World.of(stack) as alone:
+            shown = await figures(alone)
+    assert shown["yout_temporal_up", ""] == 0
+    assert shown["yout_jobs_queued", "video"] == 0
+    assert not any(name.startswith("yout_task_queue") for name, _ in shown)
