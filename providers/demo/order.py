@@ -1,10 +1,11 @@
 """A media request, checked as a real provider checks it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domain.errors import UpstreamRefused
-from domain.media import Kind, MediaRequest
+from domain.media import Kind, MediaInput, MediaRequest
 from providers.demo import pace
 from providers.demo.voices import FORMATS, VOICES
 
@@ -37,9 +38,11 @@ class Order:
     voice: str = "alloy"
     format: str = "mp3"
     speed: float = 1.0
+    pictures: tuple[bytes, ...] = field(default=(), repr=False)
+    """Input files, which are shown in what is made."""
 
 
-def read(request: MediaRequest) -> Order:
+def read(request: MediaRequest, inputs: Sequence[MediaInput] = ()) -> Order:
     """Check the request. Raises `UpstreamRefused`, which names the field, for one that cannot be rendered."""
     name, _, manner = request.model.partition("-")
     _require(request.kind in _MAKES and name == request.kind and manner in ("", "fail", "slow"), "model")
@@ -58,6 +61,7 @@ def read(request: MediaRequest) -> Order:
         voice=request.voice or "alloy",
         format=request.response_format if request.kind is Kind.SPEECH and request.response_format else "mp3",
         speed=request.speed,
+        pictures=tuple(given.content for given in inputs),
     )
     _require(bool(request.prompt.strip()), "prompt")
     _CHECKS[request.kind](order)

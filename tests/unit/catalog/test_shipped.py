@@ -36,8 +36,7 @@ def only(variable: str) -> ProviderKeys:
 
 
 LEFT_TO_OPERATORS = {
-    *((Modality.SPEECH, kind) for kind in ("fal", "replicate", "vertex")),
-    *((modality, kind) for modality in (Modality.IMAGE, Modality.VIDEO) for kind in ("openrouter", "vertex")),
+    *((Modality.SPEECH, kind) for kind in ("fal", "replicate")),
 }
 """What an adapter makes and no shipped model does."""
 
