@@ -22,7 +22,14 @@ from domain.privacy import PrivacyClass
 from gateway.idempotency import IdempotentRequest
 from gateway.jobs import JobRequest
 
-router = APIRouter(prefix="/api/media", tags=["media"], route_class=StrictRoute)
+
+class _Route(StrictRoute):
+    """Input files may be in the body, as data URIs."""
+
+    max_body_bytes = None
+
+
+router = APIRouter(prefix="/api/media", tags=["media"], route_class=_Route)
 
 
 class _Body(BaseModel, ABC):
@@ -33,6 +40,8 @@ class _Body(BaseModel, ABC):
     model: Annotated[str, Field(min_length=1, max_length=200)]
     privacy: Literal["default", "strict"] | None = None
     """`strict`: only a route of the class `zero_retention` makes it."""
+    webhook_url: Annotated[str | None, Field(min_length=1, max_length=2048)] = Field(default=None, repr=False)
+    """A URL that is told the end of this job. It is signed with the account's secret."""
 
     @property
     @abstractmethod
@@ -40,6 +49,10 @@ class _Body(BaseModel, ABC):
 
     def aliases(self) -> dict[str, str]:
         """Return other names of parameters, by the name that the catalog has."""
+        return {}
+
+    def files(self) -> dict[str, list[str | bytes]]:
+        """Return the input files that are fields of their own, by their role."""
         return {}
 
     def order(self, kind: Kind, caller: Caller, idempotent: IdempotentRequest | None = None) -> JobRequest:
@@ -53,7 +66,16 @@ class _Body(BaseModel, ABC):
                 raise RequestInvalid(f"'{alias}' and '{name}' are one parameter. Give one of them.", param=alias)
             given[name] = given.pop(alias)
         return JobRequest(
-            kind, self.model, self.text, given, aliases, idempotent=idempotent, admitted=True, privacy=required
+            kind,
+            self.model,
+            self.text,
+            given,
+            aliases,
+            self.files(),
+            idempotent,
+            admitted=True,
+            privacy=required,
+            webhook_url=self.webhook_url,
         )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -89,7 +111,28 @@ class CreateSpeech(_Body):
         return self.input
 
 
-BODIES: Mapping[Kind, type[_Body]] = {Kind.IMAGE: CreateImage, Kind.VIDEO: CreateVideo, Kind.SPEECH: CreateSpeech}
+class CreateTranscription(_Body):
+    model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
+
+    audio: Annotated[str, Field(min_length=1, repr=False)]
+    """A recording, or a film: an https URL, a data URI, or the id of an upload."""
+    prompt: Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS, repr=False)] = ""
+    """Hints: words that may occur."""
+
+    @property
+    def text(self) -> str:
+        return self.prompt
+
+    def files(self) -> dict[str, list[str | bytes]]:
+        return {"audio": [self.audio]}
+
+
+BODIES: Mapping[Kind, type[_Body]] = {
+    Kind.IMAGE: CreateImage,
+    Kind.VIDEO: CreateVideo,
+    Kind.SPEECH: CreateSpeech,
+    Kind.TRANSCRIPTION: CreateTranscription,
+}
 
 
 class JobOutput(BaseModel):
@@ -151,6 +194,19 @@ async def create_speech(
     return await _accept(resources, caller, response, order)
 
 
+@router.post("/transcription/", status_code=202)
+async def create_transcription(
+    body: CreateTranscription,
+    caller: MayOrder,
+    resources: CurrentResources,
+    idempotent: IdempotencyKey,
+    response: Response,
+) -> JobView:
+    """Start a job that writes down what is said in `audio`. Its price follows the length of the recording."""
+    order = body.order(Kind.TRANSCRIPTION, caller, idempotent)
+    return await _accept(resources, caller, response, order)
+
+
 @router.get("/jobs/{job_uuid}/")
 async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources) -> JobView:
     """Poll a job. Output URLs are signed anew at each poll, and expire."""
@@ -158,6 +214,8 @@ async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources
 
 
 async def _accept(resources: Resources, caller: Caller, response: Response, order: JobRequest) -> JobView:
+    if order.webhook_url is not None:
+        resources.webhooks.require_url(order.webhook_url, "webhook_url")
     accepted = await resources.jobs.accept(caller, order)
     if accepted.replayed:
         response.headers.update(REPLAYED)

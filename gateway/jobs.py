@@ -1,6 +1,6 @@
 """Media jobs: what one would cost, and its acceptance. What happens to it then is `workflows/media.py`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -10,17 +10,19 @@ from db.media import Accepted, MediaJobs, Order
 from domain import media_orders
 from domain.caller import Caller
 from domain.catalog import Catalog, Model, Route
-from domain.errors import RequestInvalid
+from domain.errors import InsufficientCredits, RequestInvalid
 from domain.key_rules import KeyRules
 from domain.limits import Limits
 from domain.media import Job, JobRoute, Kind, MediaRequest
-from domain.media_orders import NO_INPUTS, InputCounts
+from domain.media_orders import InputCounts
 from domain.media_schema import MediaSchema
+from domain.money import MINIMUM_CHARGE
 from domain.pricing import FlatTerms
 from domain.privacy import PrivacyClass
 from gateway import route_rules
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
+from gateway.media_inputs import PRICED_IMAGES, GivenInput, MediaInputs, ResolvedInput, counts, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ class JobRequest:
     """By the names of the catalog. None of them is null: a field that is null was not given."""
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The names by which the caller knows some of them: errors have those."""
-    inputs: InputCounts = NO_INPUTS
+    files: Mapping[str, Sequence[str | bytes]] = field(default_factory=dict, repr=False)
+    """Input files by their role, as those of a form: a parameter of the model's input files is one, too."""
     idempotent: IdempotentRequest | None = None
     admitted: bool = False
     """An `Admit` has already counted this request."""
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     """The weakest class of a route that may make it."""
+    webhook_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,31 @@ class PricedJob:
     terms: FlatTerms
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A request that fits its model's schema."""
+
+    model: Model
+    route: Route
+    others: tuple[Route, ...]
+    request: MediaRequest
+    inputs: tuple[GivenInput, ...] = field(repr=False)
+
+    def priced(self, inputs: InputCounts) -> PricedJob:
+        terms = media_orders.price(self.model, self.request, inputs)
+        return PricedJob(self.model, self.route, self.others, self.request, terms)
+
+    def least(self) -> int:
+        """Return what the job costs at least, before its recordings are read."""
+        if self.request.kind is Kind.TRANSCRIPTION:
+            return MINIMUM_CHARGE
+        return self.priced(self.counted).terms.amount
+
+    @property
+    def counted(self) -> InputCounts:
+        return InputCounts(images=sum(one.role in PRICED_IMAGES for one in self.inputs))
+
+
 class Jobs:
     """The media jobs of this deployment, as their callers see them."""
 
@@ -62,24 +91,30 @@ class Jobs:
         stored: MediaJobs,
         ceiling: Limits,
         start: Callable[[Job], Awaitable[None]],
+        inputs: MediaInputs,
     ) -> None:
         self._catalog = catalog
         self._stored = stored
         self._ceiling = ceiling
-        self._start = start
+        self._start, self._inputs = start, inputs
 
     def schema(self, model: str, kind: Kind) -> MediaSchema:
         """Return what a model takes. Raises `ModelNotFound`, and `RequestInvalid` if it makes something else."""
         return media_orders.schema_of(self._catalog().find(model), kind)
 
     def price(self, order: JobRequest) -> PricedJob:
-        """Check a job by its model's schema, and price it. Holds nothing.
+        """Check a job by its model's schema, and price it. Holds nothing, and reads no file.
 
         Raises `ModelNotFound`, and `RequestInvalid` that names the field.
         """
+        checked = self._checked(order)
+        return checked.priced(checked.counted)
+
+    def _checked(self, order: JobRequest) -> _Checked:
         model = self._catalog().find(order.model)
         schema = media_orders.schema_of(model, order.kind)
-        prompt, parameters = schema.checked_text(order.prompt), schema.validated(order.parameters, order.aliases)
+        given, inputs = split(schema, order.parameters, order.files, order.aliases)
+        prompt, parameters = schema.checked_text(order.prompt), schema.validated(given, order.aliases)
         route, *others = route_rules.of_class(model.routes, order.privacy, model.id)
         request = MediaRequest(
             kind=order.kind,
@@ -89,15 +124,32 @@ class Jobs:
             n=int(parameters.get("n", 1)),
             privacy=order.privacy,
         )
-        return PricedJob(model, route, tuple(others), request, media_orders.price(model, request, order.inputs))
+        return _Checked(model, route, tuple(others), request, inputs)
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
         """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
 
-        Raises what the ledger refuses: nothing is held and nothing sent then.
+        Input files are read before, in the account's turn, and only for an account that can pay. Raises what the ledger
+        refuses: nothing is held and nothing sent then.
         """
-        priced = self.price(order)
-        route = priced.route
+        checked = self._checked(order)
+        if not checked.inputs:
+            return await self._accept(caller, order, checked, ())
+        async with self._inputs.turn(caller.account_id):
+            claim = order.idempotent.claim if order.idempotent else None
+            if claim is not None and (earlier := await self._stored.made_before(caller.account_id, claim)):
+                return earlier
+            balance, least = await self._stored.balance(caller.account_id), checked.least()
+            if balance.available < least:
+                raise InsufficientCredits(least, balance.available, balance.held)
+            inputs = await self._inputs.resolve(caller.account_id, checked.inputs)
+            return await self._accept(caller, order, checked, inputs)
+
+    async def _accept(
+        self, caller: Caller, order: JobRequest, checked: _Checked, inputs: Sequence[ResolvedInput]
+    ) -> Accepted:
+        counted = counts(inputs)
+        priced, route = checked.priced(counted), checked.route
         accepted = await self._stored.accept(
             Order(
                 job_id=new_id(),
@@ -111,10 +163,12 @@ class Jobs:
                 ceiling=self._ceiling,
                 admitted=order.admitted,
                 claim=order.idempotent.claim if order.idempotent else None,
-                cost=media_orders.cost(route.costs, priced.request, order.inputs),
-                routes=tuple(_other(each, priced.request, order.inputs) for each in priced.others),
+                cost=media_orders.cost(route.costs, priced.request, counted),
+                routes=tuple(_other(each, priced.request, counted) for each in priced.others),
                 deadline=priced.model.deadline,
                 unroutable=partial(_unroutable, priced),
+                webhook_url=order.webhook_url,
+                files=tuple(one.input for one in inputs),
             )
         )
         if not accepted.replayed:

@@ -6,16 +6,19 @@ They are read before anything is held, and checked by their bytes. Every fault i
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import field
 from datetime import timedelta
-from typing import Protocol
+from decimal import Decimal
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.errors import NotFound, RequestInvalid
 from domain.media import MediaInput
 from domain.media_files import ROLES, FileFacts, FileLimits, MediaFile
+from domain.media_orders import InputCounts
+from domain.media_schema import Input, MediaSchema
 from domain.records import record
 from gateway.fair_turns import FairTurns
 from gateway.uploads import Uploads
@@ -26,6 +29,8 @@ MAX_WAITING = 8
 """More jobs with input files of one account, that wait. One more is answered with 429."""
 MAX_FILES = 16
 """Of a job."""
+PRICED_IMAGES = frozenset({"image", "reference"})
+"""Roles of pictures that have a price each, where a model has one."""
 FETCH_TIMEOUT = timedelta(seconds=10)
 
 ReadFacts = Callable[[bytes], FileFacts | None]
@@ -89,6 +94,8 @@ class ResolvedInput:
     """An input file that was read and checked."""
 
     role: str
+    name: str = field(repr=False)
+    """The field of the request."""
     file: MediaFile = field(repr=False)
 
     @property
@@ -99,6 +106,66 @@ class ResolvedInput:
     @property
     def input(self) -> MediaInput:
         return MediaInput(self.role, self.file.facts.content_type, self.file.content)
+
+
+def split(
+    schema: MediaSchema,
+    parameters: Mapping[str, object],
+    files: Mapping[str, Sequence[str | bytes]],
+    names: Mapping[str, str],
+) -> tuple[dict[str, object], tuple[GivenInput, ...]]:
+    """Return the parameters of a request without its input files, and these. `names` are the caller's, by ours.
+
+    A field that the model takes as a file has one as a text, or several in a list. Raises `RequestInvalid` that names
+    the field.
+    """
+    given = {
+        role: _listed_files(names.get(role, role), parameters[role]) for role in parameters if role in schema.inputs
+    }
+    given |= {role: list(files[role]) for role in files if files[role]}
+    for role in given.keys() - schema.inputs.keys():
+        name = names.get(role, role)
+        raise RequestInvalid(f"This model takes no '{name}'.", param=name, code="unsupported_parameter")
+    for role, rule in schema.inputs.items():
+        _require_number(names.get(role, role), rule, len(given.get(role, ())))
+    inputs = [
+        GivenInput(
+            role, source, names.get(role, role), frozenset(schema.inputs[role].types), schema.inputs[role].max_bytes
+        )
+        for role in schema.inputs
+        for source in given.get(role, ())
+    ]
+    return {name: value for name, value in parameters.items() if name not in schema.inputs}, tuple(inputs)
+
+
+def _listed_files(name: str, value: object) -> list[str | bytes]:
+    files: list[Any] = value if isinstance(value, list) else [value]
+    if not files or not all(isinstance(file, str) for file in files):
+        raise RequestInvalid(
+            f"'{name}' must be an https URL, a data URI or the id of an upload, or a list of these.",
+            param=name,
+            code="invalid_type",
+        )
+    return files
+
+
+def _require_number(name: str, rule: Input, number: int) -> None:
+    if rule.required and number == 0:
+        raise RequestInvalid(f"'{name}' is required: a file.", param=name, code="missing_required_parameter")
+    if number > rule.max:
+        raise RequestInvalid(f"'{name}' may have at most {rule.max} files.", param=name)
+
+
+def counts(inputs: Sequence[ResolvedInput]) -> InputCounts:
+    """Return what is priced of the files. Raises `RequestInvalid` for a recording that does not say how long it is."""
+    sounds = [one for one in inputs if one.role == "audio"]
+    for one in sounds:
+        if one.seconds is None:
+            raise RequestInvalid(
+                "The length of this recording cannot be read. Send it as MP3, WAV, FLAC, Ogg or M4A.", param=one.name
+            )
+    seconds = sum((Decimal(str(one.seconds)) for one in sounds), Decimal(0)) if sounds else None
+    return InputCounts(images=sum(one.role in PRICED_IMAGES for one in inputs), seconds=seconds)
 
 
 class MediaInputs:
@@ -149,7 +216,7 @@ class MediaInputs:
         content = await self._content(account_id, given, most)
         if len(content) > most:
             raise _too_large(given, most)
-        return ResolvedInput(given.role, await self.checked(content, given.name, given.accepted))
+        return ResolvedInput(given.role, given.name, await self.checked(content, given.name, given.accepted))
 
     async def _content(self, account_id: UUID, given: GivenInput, most: int) -> bytes:
         source = given.source

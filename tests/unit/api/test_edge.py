@@ -194,6 +194,7 @@ def test_every_header_of_ours_is_exposed_to_pages() -> None:
         "x-yout-privacy",
         "x-yout-scope",
         "x-yout-callers",
+        "x-yout-priced",
     }  # of a request, and of the OpenAPI document
     assert sent - no_answers <= set(EXPOSED)
 
@@ -283,6 +284,7 @@ POSTS = [
     ("POST", "/v1/audio/speech"),
     ("POST", "/v1/videos"),
     ("POST", "/api/media/uploads/"),
+    ("POST", "/api/media/transcription/"),
     ("POST", "/api/chat/keys/"),
     ("PATCH", f"/api/chat/keys/{UUID(int=1)}/"),
     ("POST", f"/api/chat/keys/{UUID(int=1)}/rotate/"),
@@ -294,6 +296,11 @@ POSTS = [
     ("POST", "/api/chat/conversations/"),
     ("PATCH", f"/api/chat/conversations/{UUID(int=1)}/"),
     ("PATCH", "/api/chat/settings/"),
+    ("POST", "/api/webhooks/"),
+    ("PATCH", "/api/webhooks/settings/"),
+    ("PATCH", f"/api/webhooks/{UUID(int=1)}/"),
+    ("POST", "/api/webhooks/settings/rotate-secret/"),
+    ("POST", f"/api/webhooks/{UUID(int=1)}/rotate-secret/"),
 ]
 FOR_EVERYBODY = [
     ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")
