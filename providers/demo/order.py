@@ -10,6 +10,8 @@ from providers.demo import pace
 from providers.demo.voices import FORMATS, VOICES
 
 SLOW = 20.0
+REFUSED = "[refused]"
+"""In a prompt: the demo refuses the job after it was accepted, as a vendor does for what it must not make."""
 READY_AFTER = {Kind.IMAGE: 0.3, Kind.SPEECH: 0.3, Kind.VIDEO: 1.0}
 
 MAX_IMAGES = 10
@@ -63,7 +65,7 @@ def read(request: MediaRequest, inputs: Sequence[MediaInput] = ()) -> Order:
         speed=request.speed,
         pictures=tuple(given.content for given in inputs),
     )
-    _require(bool(request.prompt.strip()), "prompt")
+    _require(bool(request.prompt.strip()) and REFUSED not in request.prompt, "prompt")
     _CHECKS[request.kind](order)
     return order
 

@@ -15,7 +15,7 @@ from domain.errors import RequestInvalid, UpstreamError
 from domain.media import MediaInput, MediaRequest
 from domain.media_files import ROLES
 from domain.media_orders import KINDS as KIND_OF
-from domain.media_schema import MediaSchema, Parameter, ParameterType, Parameters, Scalar
+from domain.media_schema import MediaSchema, Parameter, Parameters, ParameterType, Scalar
 from domain.privacy import PrivacyClass
 from providers.base import MediaProvider, MediaSubmission
 from providers.demo import order
@@ -80,7 +80,7 @@ def requests(schema: MediaSchema) -> Iterator[Parameters]:
 
 
 def inputs(schema: MediaSchema) -> Iterator[tuple[MediaInput, ...]]:
-    """Yield input files of each set of roles that a request may have: one file of each type, and as many as may be."""
+    """Yield input files of each set of roles that a request may have: one of each, and as many as may be."""
     roles = schema.inputs
     for count in range(len(roles) + 1):
         for names in itertools.combinations(roles, count):

@@ -74,7 +74,7 @@ def test_a_text_model_in_three_vocabularies(catalog: Catalog) -> None:
     ("model_id", "credits", "usd", "modality"),
     [
         ("google-veo-31", {"credits_per_call": 1_200_000}, {"request": "12"}, "video"),
-        ("openai-gpt-image-2", {"credits_per_image": 7300}, {"image": "0.073"}, "image"),
+        ("openai-gpt-image-2", {"credits_per_image": 5300}, {"image": "0.053"}, "image"),
         ("bytedance-seedance-2", {"credits_per_second": 30_340}, {"second": "0.3034"}, "video"),
         ("demo-speech", {"credits_per_call": 500}, {"request": "0.005"}, "audio"),
     ],

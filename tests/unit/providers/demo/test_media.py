@@ -81,7 +81,9 @@ async def finished(demo: DemoMedia, clock: Clock, request: MediaRequest) -> list
 
 
 @pytest.mark.parametrize("request_", [image(), video(seconds=0.1)], ids=["image", "video"])
-async def test_a_picture_of_the_caller_is_shown_in_the_corner(demo: DemoMedia, clock: Clock, request_: MediaRequest) -> None:
+async def test_a_picture_of_the_caller_is_shown_in_the_corner(
+    demo: DemoMedia, clock: Clock, request_: MediaRequest
+) -> None:
     red = io.BytesIO()
     Image.new("RGB", (60, 60), (255, 0, 0)).save(red, "PNG")
     corners = []
@@ -90,7 +92,7 @@ async def test_a_picture_of_the_caller_is_shown_in_the_corner(demo: DemoMedia, c
         job = (await demo.submit(MediaSubmission(request_, "some-job", (given,)))).provider_job_id
         clock.advance(5)
         ((_, made),) = await read(demo.fetch(job))
-        with av.open(io.BytesIO(made)) as file:
+        with av.open(io.BytesIO(made), "r") as file:
             shown = next(file.decode(video=0)).to_image()
         corners.append(cast("tuple[int, int, int]", shown.getpixel((12, shown.height - 12))))
     (red_, green, blue), grey = corners
