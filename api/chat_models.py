@@ -45,7 +45,11 @@ class Prices(BaseModel):
     by_parameters: list[VariantPrice]
     """All prices for certain values of parameters. The one that matches with the most of them applies."""
     per_input_image: float | None
-    """For each input image and each output, beside the price per unit."""
+    """For each input image, beside the price per unit."""
+    per_1k_prompt_characters: float | None
+    """For the prompt, beside the price per unit."""
+    reads_inputs_once: bool
+    """Whether the two prices above are for the whole job. Else they are for each of its outputs."""
 
 
 class ChatModel(BaseModel):
@@ -139,6 +143,8 @@ def _prices(model: Model) -> Prices:
         variants=media_models.by_size(prices),
         by_parameters=[VariantPrice(**variant) for variant in media_models.variants(prices)],
         per_input_image=number(prices.per_input_image) or None,
+        per_1k_prompt_characters=number(prices.per_1k_prompt_characters) or None,
+        reads_inputs_once=prices.reads_inputs_once,
     )
 
 

@@ -64,8 +64,11 @@ class CatalogBuilder:
             listed = self._list_price(entry) if entry.modality.priced_by_tokens else None
             if missing := _missing_prices(entry, listed):
                 problems.append(Problem(("models", model_id), _unpriced(missing)))
+            elif (prices := self._prices(entry, listed)) is None:
+                why = media_prices.uncovered(entry, self._exchange, self._calls_each(entry))
+                problems.append(Problem(("models", model_id), why))
             else:
-                models[model_id] = self._model(model_id, entry, listed)
+                models[model_id] = self._model(model_id, entry, listed, prices)
         catalog = Catalog(
             exchange=self._exchange, providers=self._providers, models=models, offers=_offers(self._entries)
         )
@@ -114,9 +117,9 @@ class CatalogBuilder:
             return None
         return SecretStr(key) if key else None
 
-    def _model(self, model_id: str, entry: ModelEntry, listed: ListPrice | None) -> Model:
+    def _model(self, model_id: str, entry: ModelEntry, listed: ListPrice | None, prices: Prices) -> Model:
         window, max_output = _limits(entry, listed)
-        prices, routes = self._prices(entry, listed), self._routes(model_id, entry) if entry.enabled else ()
+        routes = self._routes(model_id, entry) if entry.enabled else ()
         weighted = [route.priority for route in entry.routes if "weight" in route.model_fields_set]
         priorities = [route.priority for route in routes]
         return Model(
@@ -186,7 +189,7 @@ class CatalogBuilder:
     def _costs(self, entry: ModelEntry, route: RouteEntry) -> Prices | None:
         """Return what the route's provider bills: the costs in the file, else its list price without our markup."""
         if not entry.modality.priced_by_tokens:
-            return media_prices.costs(route, self._exchange)
+            return media_prices.costs(route, self._exchange, once=not self._calls_each(entry)(route))
         if route.cost_per_1k_input is not None:
             base = _rates(route.rates())
             tiers = {
@@ -198,9 +201,13 @@ class CatalogBuilder:
             return None
         return Prices(tokens=_listed(ExchangeRate(credits_per_usd=self._exchange.credits_per_usd), listed))
 
-    def _prices(self, entry: ModelEntry, listed: ListPrice | None) -> Prices:
+    def _calls_each(self, entry: ModelEntry) -> media_prices.CallsEach:
+        each = {name for name, kind in self._kinds.items() if entry.modality in kind.calls_each}
+        return lambda route: self._providers[route.provider].kind in each
+
+    def _prices(self, entry: ModelEntry, listed: ListPrice | None) -> Prices | None:
         if not entry.modality.priced_by_tokens:
-            return media_prices.prices(entry, self._exchange)
+            return media_prices.prices(entry, self._exchange, self._calls_each(entry))
         known = _listed(self._exchange, listed) if listed else None
         rates = _merged(entry.rates(), known.rates if known else {})
         if known and not entry.tiers and entry.credits_per_1k_input is None and entry.credits_per_1k_output is None:

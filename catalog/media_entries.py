@@ -121,10 +121,17 @@ class Form:
     variants: tuple[tuple[int, Unit, Variant], ...] = ()
     """Each with its place in the file's list."""
     per_input_image: Decimal | None = None
+    per_1k_prompt_characters: Decimal | None = None
 
     @property
     def given(self) -> bool:
-        return bool(self.units or self.variants or self.per_input_image is not None)
+        return bool(self.units or self.variants or self.beside)
+
+    @property
+    def beside(self) -> list[str]:
+        """The keys of prices that come on top of the one by units."""
+        names = ("per_input_image", "per_1k_prompt_characters")
+        return [f"{self.prefix}_{name}" for name in names if getattr(self, name) is not None]
 
     @property
     def all_units(self) -> frozenset[Unit]:
@@ -153,7 +160,8 @@ class Priced(Entry):
             for kind, _, unit in [variant.key.partition("_per_")]
             if kind == prefix and unit in set(Unit)
         ]
-        return Form(prefix, units, tuple(variants), getattr(self, f"{prefix}_per_input_image"))
+        beside = (getattr(self, f"{prefix}_per_{what}") for what in ("input_image", "1k_prompt_characters"))
+        return Form(prefix, units, tuple(variants), *beside)
 
 
 class PricedByUnits(Priced):
@@ -165,6 +173,7 @@ class PricedByUnits(Priced):
     credits_per_1k_characters: Price | None = None
     credits_per_megapixel: Price | None = None
     credits_per_input_image: Price | None = None
+    credits_per_1k_prompt_characters: Price | None = None
 
 
 class CostedByUnits(Priced):
@@ -176,9 +185,11 @@ class CostedByUnits(Priced):
     cost_per_1k_characters: Price | None = None
     cost_per_megapixel: Price | None = None
     cost_per_input_image: Price | None = None
+    cost_per_1k_prompt_characters: Price | None = None
     usd_per_call: Dollars | None = None
     usd_per_image: Dollars | None = None
     usd_per_second: Dollars | None = None
     usd_per_1k_characters: Dollars | None = None
     usd_per_megapixel: Dollars | None = None
     usd_per_input_image: Dollars | None = None
+    usd_per_1k_prompt_characters: Dollars | None = None

@@ -59,7 +59,8 @@ def _key_problems(entry: Priced) -> Iterator[Finding]:
 def _form_problems(form: Form, schema: MediaSchema, modality: Modality, *, price: bool) -> Iterator[Finding]:
     """Find faults of one form. `price`: clients pay it, so that every request needs one."""
     if not form.all_units:
-        yield (f"{form.prefix}_per_input_image",), "needs a price of the output beside it (0 is one)"
+        for key in form.beside:
+            yield (key,), "needs a price of the output beside it (0 is one)"
         return
     if len(form.all_units) > 1:
         yield _two_units(form)
@@ -110,24 +111,24 @@ def _is_size(parameter: Parameter | None) -> bool:
 def _choice_problems(form: Form, schema: MediaSchema, *, price: bool) -> Iterator[Finding]:
     """Try every combination of the values that variants name: each has one price that applies."""
     variants = [variant for _, _, variant in form.variants]
-    choices = {name: _choices(schema.parameters[name], name, variants) for name in _names(variants)}
+    each = {name: choices(schema.parameters[name], name, variants) for name in _names(variants)}
     count = 1
-    for values in choices.values():
+    for values in each.values():
         count *= len(values)
     if count > MAX_COMBINATIONS:
         yield ("variants",), f"have {count} combinations of values: {MAX_COMBINATIONS} are allowed"
         return
-    for combination in itertools.product(*choices.values()):
-        request = {name: value for name, value in zip(choices, combination, strict=True) if value is not None}
-        if any(_excluded(each, request) for each in schema.excluded):
+    for combination in itertools.product(*each.values()):
+        request = {name: value for name, value in zip(each, combination, strict=True) if value is not None}
+        if any(excluded(one, request) for one in schema.excluded):
             continue
         best = matching(variants, request)
         if len(best) > 1:
             places = [index for index, _, variant in form.variants if variant in best]
-            yield ("variants", places[-1]), f"applies as much as the variant before it to {_words(request)}"
+            yield ("variants", places[-1]), f"applies as much as the variant before it to {words(request)}"
             return
         if price and not best and not form.units:
-            yield ("variants",), f"have no price for {_words(request)}"
+            yield ("variants",), f"have no price for {words(request)}"
             return
 
 
@@ -135,21 +136,21 @@ def _names(variants: Sequence[Variant]) -> list[str]:
     return sorted({name for variant in variants for name in variant.values})
 
 
-def _choices(parameter: Parameter, name: str, variants: Sequence[Variant]) -> list[Scalar | None]:
+def choices(parameter: Parameter, name: str, variants: Sequence[Variant]) -> list[Scalar | None]:
     """Every value that a request may have. None: it may be without one."""
-    choices: list[Scalar | None] = list(parameter.enum)
+    values: list[Scalar | None] = list(parameter.enum)
     if parameter.type is ParameterType.BOOLEAN:
-        choices = [False, True]
+        values = [False, True]
     elif not parameter.enum:
         named = {variant.values[name] for variant in variants if name in variant.values}
-        choices = [*sorted(named, key=str), _OTHER]
-    return choices if _always(parameter) else [*choices, None]
+        values = [*sorted(named, key=str), _OTHER]
+    return values if _always(parameter) else [*values, None]
 
 
-def _excluded(combination: Mapping[str, Scalar], request: Mapping[str, Scalar]) -> bool:
+def excluded(combination: Mapping[str, Scalar], request: Mapping[str, Scalar]) -> bool:
     return all(name in request and request[name] == value for name, value in combination.items())
 
 
-def _words(request: Mapping[str, Scalar]) -> str:
-    words = ", ".join(f"{name} {'of another value' if value == _OTHER else value}" for name, value in request.items())
-    return words or "a request that names none of their parameters"
+def words(request: Mapping[str, Scalar]) -> str:
+    named = ", ".join(f"{name} {'of another value' if value == _OTHER else value}" for name, value in request.items())
+    return named or "a request that names none of their parameters"

@@ -1,6 +1,6 @@
 """`yout catalog`: models, routes and prices."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -8,7 +8,9 @@ import exits
 from cli.terminal import as_json, fail, print_json, say
 
 if TYPE_CHECKING:
-    from domain.catalog import Catalog
+    from collections.abc import Iterable
+
+    from domain.catalog import Catalog, Model
 
 
 @click.group()
@@ -23,12 +25,63 @@ def check(as_json: bool) -> None:
     loaded = load()
     active = loaded.active_models()
     if as_json:
-        print_json({"models": len(loaded.models), "active": [model.id for model in active]})
+        facts = {"models": len(loaded.models), "active": [model.id for model in active]}
+        print_json(facts | {"media": {model.id: _facts(model) for model in active if model.media is not None}})
         return
     say(f"{len(loaded.models)} models, {len(active)} active:")
     for model in active:
         routes = ", ".join(f"{route.provider.name}/{route.model}" for route in model.routes)
         say(f"  {model.id:<36} {model.modality:<10} {routes}")
+        if model.media is not None:
+            say(f"  {'':<36} {_media(model)}")
+    for warning in losses(active):
+        say(f"warning: {warning}")
+
+
+def losses(models: "Iterable[Model]") -> list[str]:
+    """Name the routes of media models that cost more than callers pay: an operator may want that, and should know."""
+    from catalog import media_margins
+
+    return [
+        f"{model.id} at {route.provider.name} costs more than its price {loss}"
+        for model in models
+        for route in model.routes
+        if model.media is not None and route.costs is not None
+        if (loss := media_margins.loss(model.prices, route.costs, model.media)) is not None
+    ]
+
+
+def _facts(model: "Model") -> dict[str, Any]:
+    """Return what a media model takes and costs, in words."""
+    schema, prices = model.media, model.prices
+    if schema is None:
+        return {}
+    each = [variant.per_unit for variant in prices.variants]
+    known = each if prices.per_unit is None else [prices.per_unit, *each]
+    return {
+        "unit": prices.unit,
+        "credits": [float(min(known)), float(max(known))],
+        "per_input_image": float(prices.per_input_image),
+        "per_1k_prompt_characters": float(prices.per_1k_prompt_characters),
+        "parameters": {name: parameter.allowed for name, parameter in schema.parameters.items()},
+        "inputs": {role: rule.max for role, rule in schema.inputs.items()},
+    }
+
+
+def _media(model: "Model") -> str:
+    facts = _facts(model)
+    least, most = facts["credits"]
+    price = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+    more = "".join(
+        f", {facts[key]:g} {words}"
+        for key, words in (
+            ("per_input_image", "per input image"),
+            ("per_1k_prompt_characters", "per 1k prompt characters"),
+        )
+        if facts[key]
+    )
+    files = "".join(f"; {role} (up to {count})" for role, count in facts["inputs"].items())
+    return f"{price} credits per {facts['unit']}{more}; {', '.join(facts['parameters']) or 'no parameters'}{files}"
 
 
 def load() -> "Catalog":

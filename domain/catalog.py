@@ -62,6 +62,8 @@ class ProviderKind:
     """Settings that every provider of this kind must have: `ADDRESS`, `KEY` or names in `options`."""
     options: frozenset[str] = frozenset()
     """Names of further settings that its providers may have."""
+    calls_each: frozenset[Modality] = frozenset()
+    """Of what it makes, that of which each output is a call of its own: it reads, and bills, the input for each."""
     rereads: bool = False
     """Whether its models read, and bill, the whole input again after each of their own web searches."""
     problem: "Callable[[Provider], str | None] | None" = None
@@ -127,7 +129,11 @@ class Prices(Frozen):
     variants: tuple[Variant, ...] = ()
     """Media: the price per unit for requests with certain values of parameters, instead of `per_unit`."""
     per_input_image: Decimal = Decimal(0)
-    """Media: for each input image and each output, beside the price per unit."""
+    """Media: for each input image, beside the price per unit."""
+    per_1k_prompt_characters: Decimal = Decimal(0)
+    """Media: for the prompt, beside the price per unit. A part of a thousand costs its part."""
+    reads_inputs_once: bool = False
+    """Media: a job of several outputs reads its prompt and its input images once. Else it does for each output."""
 
     @cached_property
     def text(self) -> TokenPrices | None:
@@ -144,8 +150,13 @@ class Prices(Frozen):
         per_unit, units = self.per_unit_of(parameters), counts.of(self.unit) if self.unit else None
         if per_unit is None or units is None:
             return None
-        images = Decimal(counts.input_images * counts.outputs)
-        return EXACT.add(EXACT.multiply(per_unit, units), EXACT.multiply(self.per_input_image, images))
+        return EXACT.add(EXACT.multiply(per_unit, units), self._read(counts))
+
+    def _read(self, counts: Counts) -> Decimal:
+        """What the prompt and the input images cost."""
+        images = EXACT.multiply(self.per_input_image, Decimal(counts.input_images))
+        prompt = EXACT.multiply(self.per_1k_prompt_characters, Decimal(counts.characters).scaleb(-3, EXACT))
+        return EXACT.multiply(EXACT.add(images, prompt), Decimal(1 if self.reads_inputs_once else counts.outputs))
 
     @property
     def varies_by(self) -> frozenset[str]:
@@ -279,6 +290,8 @@ class Model(Frozen):
             return frozenset()
         counted = {Unit.SECOND: "seconds", Unit.MEGAPIXEL: "size", Unit.CHARACTERS: self.media.text_name}
         names = {counted.get(unit, "") for unit in (self.prices.unit,) if unit} | {"n"} | self.prices.varies_by
+        if self.prices.per_1k_prompt_characters:
+            names |= {self.media.text_name}
         return frozenset(names & {self.media.text_name, *self.media.parameters})
 
     @cached_property

@@ -128,6 +128,9 @@ def split(
         raise RequestInvalid(f"This model takes no '{name}'.", param=name, code="unsupported_parameter")
     for role, rule in schema.inputs.items():
         _require_number(names.get(role, role), rule, len(given.get(role, ())))
+    if given.get("mask") and "image" in schema.inputs and not given.get("image"):
+        image = names.get("image", "image")
+        raise RequestInvalid(f"'{image}' is required beside a mask.", param=image, code="missing_required_parameter")
     inputs = [
         GivenInput(
             role, source, names.get(role, role), frozenset(schema.inputs[role].types), schema.inputs[role].max_bytes

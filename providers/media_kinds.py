@@ -33,6 +33,8 @@ class MediaKind:
     makes: frozenset[Modality]
     """What the adapter makes: a catalog with another model of this kind is refused."""
     adapter: Callable[[Provider, MediaUpstream], MediaProvider]
+    calls_each: frozenset[Modality] = frozenset()
+    """Of what it makes, that of which it calls its provider once for each output."""
 
 
 def _demo(_: Provider, upstream: MediaUpstream) -> MediaProvider:
@@ -42,14 +44,15 @@ def _demo(_: Provider, upstream: MediaUpstream) -> MediaProvider:
 _SPEECH = frozenset({Modality.SPEECH})
 _VISUAL = frozenset({Modality.IMAGE, Modality.VIDEO})
 _ALL = _SPEECH | _VISUAL
+_IMAGE = frozenset({Modality.IMAGE})
 MEDIA: Mapping[str, MediaKind] = {
     "demo": MediaKind(_ALL, _demo),
     "fal": MediaKind(_ALL, lambda provider, upstream: FalMedia(provider, upstream.http)),
     "replicate": MediaKind(_ALL, lambda provider, upstream: ReplicateMedia(provider, upstream.http)),
     "elevenlabs": MediaKind(_SPEECH, lambda provider, upstream: ElevenLabsMedia(provider, upstream.http)),
-    "gemini": MediaKind(_ALL, lambda provider, upstream: media_jobs.at_studio(provider, upstream.http)),
-    "vertex": MediaKind(_ALL, lambda provider, upstream: vertex.media(provider, upstream.http)),
+    "gemini": MediaKind(_ALL, lambda provider, upstream: media_jobs.at_studio(provider, upstream.http), _IMAGE),
+    "vertex": MediaKind(_ALL, lambda provider, upstream: vertex.media(provider, upstream.http), _IMAGE),
     "xai": MediaKind(_VISUAL, lambda provider, upstream: xai.media(provider, upstream.http)),
     "openai": MediaKind(_SPEECH | {Modality.IMAGE}, lambda provider, upstream: OpenAIMedia(provider, upstream.http)),
-    "openrouter": MediaKind(_VISUAL, lambda provider, upstream: openrouter.media(provider, upstream.http)),
+    "openrouter": MediaKind(_VISUAL, lambda provider, upstream: openrouter.media(provider, upstream.http), _IMAGE),
 }

@@ -95,7 +95,9 @@ def _demo(provider: Provider, upstream: Upstream) -> ChatUpstream:
 def _with_media(name: str, kind: Kind) -> Kind:
     """Add the adapter of media, if there is one for this kind."""
     media = MEDIA.get(name)
-    return replace(kind, makes=kind.makes | media.makes, media=media.adapter) if media else kind
+    if media is None:
+        return kind
+    return replace(kind, makes=kind.makes | media.makes, media=media.adapter, calls_each=media.calls_each)
 
 
 _TEXT = frozenset({Modality.TEXT})

@@ -46,4 +46,7 @@ def prices(model: Model) -> dict[str, Any]:
     priced: dict[str, Any] = {f"credits_per_{unit}": None for unit in Unit}
     if model.prices.unit is not None and shown is not None:
         priced[f"credits_per_{model.prices.unit}"] = number(shown)
-    return priced | {"credits_per_input_image": number(model.prices.per_input_image) or None}
+    return priced | {
+        "credits_per_input_image": number(model.prices.per_input_image) or None,
+        "credits_per_1k_prompt_characters": number(model.prices.per_1k_prompt_characters) or None,
+    }

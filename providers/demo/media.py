@@ -38,7 +38,7 @@ class DemoMedia:
 
     async def submit(self, given: MediaSubmission) -> Submitted:
         request = given.request
-        ordered = order.read(request)
+        ordered = order.read(request, given.inputs)
         async with self._renderers:
             with self.spool.draft() as draft:
                 files = () if ordered.fails else await _rendered(ordered, draft)

@@ -1,14 +1,17 @@
 """A media request, checked as a real provider checks it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domain.errors import UpstreamRefused
-from domain.media import Kind, MediaRequest
+from domain.media import Kind, MediaInput, MediaRequest
 from providers.demo import pace
 from providers.demo.voices import FORMATS, VOICES
 
 SLOW = 20.0
+REFUSED = "[refused]"
+"""In a prompt: the demo refuses the job after it was accepted, as a vendor does for what it must not make."""
 READY_AFTER = {Kind.IMAGE: 0.3, Kind.SPEECH: 0.3, Kind.VIDEO: 1.0}
 
 MAX_IMAGES = 10
@@ -37,9 +40,11 @@ class Order:
     voice: str = "alloy"
     format: str = "mp3"
     speed: float = 1.0
+    pictures: tuple[bytes, ...] = field(default=(), repr=False)
+    """Input files, which are shown in what is made."""
 
 
-def read(request: MediaRequest) -> Order:
+def read(request: MediaRequest, inputs: Sequence[MediaInput] = ()) -> Order:
     """Check the request. Raises `UpstreamRefused`, which names the field, for one that cannot be rendered."""
     name, _, manner = request.model.partition("-")
     _require(request.kind in _MAKES and name == request.kind and manner in ("", "fail", "slow"), "model")
@@ -58,8 +63,9 @@ def read(request: MediaRequest) -> Order:
         voice=request.voice or "alloy",
         format=request.response_format if request.kind is Kind.SPEECH and request.response_format else "mp3",
         speed=request.speed,
+        pictures=tuple(given.content for given in inputs),
     )
-    _require(bool(request.prompt.strip()), "prompt")
+    _require(bool(request.prompt.strip()) and REFUSED not in request.prompt, "prompt")
     _CHECKS[request.kind](order)
     return order
 

@@ -30,7 +30,7 @@ async def _image(order: Order, folder: Path, index: int) -> File:
         name=f"{index}.png", content_type="image/png", extension="png", width=order.size[0], height=order.size[1]
     )
     view = View(order.prompt, f"{order.seed}:{index}", order.size)
-    await asyncio.to_thread(image.draw, folder / file.name, view)
+    await asyncio.to_thread(image.draw, folder / file.name, view, order.pictures)
     return file
 
 
@@ -41,7 +41,7 @@ async def _video(order: Order, folder: Path) -> File:
     stop = threading.Event()
     try:
         view = View(order.prompt, order.seed, order.size)
-        await asyncio.to_thread(video.film, folder / file.name, view, order.seconds, stop)
+        await asyncio.to_thread(video.film, folder / file.name, view, order, stop)
     finally:
         stop.set()
     return file

@@ -10,6 +10,7 @@ from av.container import OutputContainer
 
 from providers.demo import image, melody, sound
 from providers.demo.landscape import Landscape, View
+from providers.demo.order import Order
 
 FPS = 24
 THREADS = 1
@@ -24,31 +25,33 @@ def frames_in(seconds: float) -> int:
     return max(1, round(seconds * FPS))
 
 
-def film(path: Path, view: View, seconds: float, stop: threading.Event) -> None:
-    """Write exactly `frames_in(seconds)` frames and as much music. Raises `Abandoned` once `stop` is set.
+def film(path: Path, view: View, order: Order, stop: threading.Event) -> None:
+    """Write exactly `frames_in(order.seconds)` frames and as much music. Raises `Abandoned` once `stop` is set.
 
     It writes to a file, because +faststart reads it again.
     """
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as file:
         video, audio = _streams(file, view.size)
-        _encode(file, video, audio, _Camera(view, seconds), stop)
+        _encode(file, video, audio, _Camera(view, order), stop)
 
 
 class _Camera:
     """The picture and the sound of each frame."""
 
-    def __init__(self, view: View, seconds: float) -> None:
-        self.count = frames_in(seconds)
+    def __init__(self, view: View, order: Order) -> None:
+        self.count = frames_in(order.seconds)
         self.length = self.count / FPS
         self._pace = view.size[0] / 22
         self._scene = Landscape(view, travel=self.length * self._pace)
         self._label = image.label(view.size)
+        self._cards = image.cards(order.pictures, view.size)
         self.music = list(sound.frames(melody.play(f"{view.prompt}\n{view.seed}", self.length), melody.RATE))
 
     def frame(self, index: int) -> VideoFrame:
         at = index / FPS
         picture = self._scene.picture(moved=at * self._pace, risen=0.12 * at / (at + 20), flown=at / 50)
+        image.lay(picture, self._cards)
         picture.paste((255, 255, 255), mask=self._label)
         frame: VideoFrame = VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]  # a gap in PyAV's stubs
         frame.pts, frame.time_base = index, Fraction(1, FPS)

@@ -37,7 +37,7 @@ ORDERS: Mapping[str, tuple[str, dict[str, object]]] = {
     "image-fail": ("image", {"model": "demo-image-fail", "prompt": "x"}),
     "video-fail": ("video", {"model": "demo-video-fail", "prompt": "x"}),
     "speech-fail": ("speech", {"model": "demo-speech-fail", "input": "x"}),
-    "refused": ("image", {"model": "demo-image", "prompt": "x", "size": "4096x4096"}),
+    "refused": ("image", {"model": "demo-image", "prompt": "x [refused]"}),
 }
 JSON = {"content-type": "application/json"}
 LONG: dict[str, object] = {"model": "demo-image-slow", "prompt": "a lake [seconds=300]", "size": "64x64"}
@@ -187,7 +187,7 @@ async def test_a_slow_job_takes_as_long_as_told_and_shows_its_progress(site: Sit
         ("image-fail", "The provider failed"),
         ("video-fail", "The provider failed"),
         ("speech-fail", "The provider failed"),
-        ("refused", "'size'"),
+        ("refused", "'prompt'"),
     ],
 )
 async def test_a_job_that_fails_gives_its_credits_back(site: Site, name: str, message: str) -> None:

@@ -106,7 +106,7 @@ async def _jobs(customer: Customer) -> list[Job]:
     return [
         await customer.ordered("image", model="demo-image", **image),
         await customer.ordered("image", model="demo-image-fail", **image),
-        await customer.ordered("image", model="demo-image", **image | {"size": "4096x4096"}),
+        await customer.ordered("image", model="demo-image", **image | {"prompt": f"a lake [refused] {ASKED}"}),
         await customer.ordered("video", model="demo-video", **video),
         await customer.ordered("video", model="demo-video-fail", **video),
         await customer.ordered("speech", model="demo-speech", input=f"Say {ASKED}.", response_format="wav"),

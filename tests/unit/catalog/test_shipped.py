@@ -11,7 +11,7 @@ import pytest
 from genai_prices import data_snapshot
 from pydantic import SecretStr
 
-from catalog import files, list_prices
+from catalog import files, list_prices, media_margins
 from catalog.builder import ProviderKeys
 from domain.catalog import Catalog, InputModality, Modality, Model, ProviderKind
 from domain.errors import ModelNotFound
@@ -36,8 +36,7 @@ def only(variable: str) -> ProviderKeys:
 
 
 LEFT_TO_OPERATORS = {
-    *((Modality.SPEECH, kind) for kind in ("fal", "replicate", "vertex")),
-    *((modality, kind) for modality in (Modality.IMAGE, Modality.VIDEO) for kind in ("openrouter", "vertex")),
+    *((Modality.SPEECH, kind) for kind in ("fal", "replicate")),
 }
 """What an adapter makes and no shipped model does."""
 
@@ -162,6 +161,30 @@ def test_no_route_costs_more_than_the_model_does(catalog: Catalog) -> None:
                 for meter in (Meter.INPUT, Meter.OUTPUT):
                     price = model.prices.tokens.rates[meter]
                     assert listed.base[meter] * 100_000 * MICRO <= price, (model.id, route.provider.name, meter)
+
+
+def test_no_media_route_costs_more_than_the_model_does_at_any_edge(catalog: Catalog) -> None:
+    routes = [(model, route) for model in catalog.models.values() if model.media for route in model.routes]
+    for model, route in routes:
+        if route.provider.kind != "demo":
+            assert model.media
+            assert route.costs, (model.id, route.provider.name)
+            assert media_margins.loss(model.prices, route.costs, model.media) is None, (model.id, route.provider.name)
+
+
+def media_rows(catalog: Catalog) -> str:
+    rows = []
+    for model in catalog.models.values():
+        if model.media is not None and model.vendor != "demo":
+            names = ", ".join(f"`{name}`" for name in (*model.media.parameters, *model.media.inputs))
+            providers = ", ".join(dict.fromkeys(route.provider.name for route in model.routes))
+            rows.append(f"| `{model.id}` | {model.modality} | {names} | {providers} |")
+    return "\n".join(rows)
+
+
+def test_the_documents_list_the_media_models(catalog: Catalog) -> None:
+    document = (files.SHIPPED.parent / "docs" / "media.md").read_text()
+    assert media_rows(catalog) in document
 
 
 def test_audio_is_read_only_where_it_costs_what_text_costs(catalog: Catalog) -> None:
