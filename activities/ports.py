@@ -1,7 +1,7 @@
 """What activities need of the database, as Protocols: importing an activity for its type pulls in no database."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -12,6 +12,8 @@ class Maintaining(Protocol):
     """What nobody else does for a job: `gateway.maintenance`. Each returns how many jobs it dealt with."""
 
     async def start_orphans(self) -> int: ...
+
+    async def start_deliveries(self) -> int: ...
 
     async def recover(self) -> int: ...
 
@@ -85,6 +87,20 @@ class GivingPlans(Protocol):
 
     async def collect(self) -> int:
         """Take what accounts owe of payments that went back, as far as they have it. How many accounts paid."""
+
+
+class AttemptStep(Protocol):
+    @property
+    def state(self) -> str: ...
+    @property
+    def pause(self) -> timedelta | None: ...
+
+
+class Delivering(Protocol):
+    """Deliveries of webhooks: `gateway.deliveries`."""
+
+    async def attempt(self, delivery_id: UUID, round_: int, /) -> AttemptStep:
+        """Make the next attempt, if it is due. Safe to do twice, and late."""
 
 
 class Inputs(Protocol):

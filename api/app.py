@@ -44,6 +44,7 @@ from api import (
     stored_objects,
     uploads,
     videos,
+    webhooks,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -194,6 +195,7 @@ def create_app(
         videos.creating,
         videos.router,
         shares.router,
+        webhooks.router,
         purge.router,
         health.router,
         metrics.router,

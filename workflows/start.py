@@ -15,14 +15,16 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.payloads import JobRef, PurgeState
+from activities.payloads import DeliveryRef, JobRef, PurgeState
 from domain.errors import ServiceUnavailable
-from domain.ids import purge_workflow_id, workflow_id
+from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
+from domain.webhooks import DeliveryKey
 from temporal import attributes
 from workflows.media import MediaWorkflow
-from workflows.options import PURGE, media_queue
+from workflows.options import PURGE, WEBHOOKS, media_queue
 from workflows.purge import PurgeWorkflow
+from workflows.webhooks import WebhookWorkflow
 
 MAX_WAIT = timedelta(seconds=5)
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
@@ -91,6 +93,22 @@ async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = M
         )
 
 
+async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: timedelta = MAX_WAIT) -> None:
+    """Start the delivery's workflow, or join it. One that was lost goes on with the attempts that are left."""
+    with reachable():
+        await client.start_workflow(
+            WebhookWorkflow.run,
+            DeliveryRef(delivery_id=delivery.id, round=delivery.round),
+            id=delivery_workflow_id(delivery.id, delivery.round),
+            task_queue=WEBHOOKS,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            priority=Priority(fairness_key=str(delivery.account_id)),
+            static_summary="webhook",
+            rpc_timeout=max_wait,
+        )
+
+
 class Starter:
     """Starts workflows and looks them up for maintenance."""
 
@@ -102,6 +120,10 @@ class Starter:
 
     async def start_purge(self, purge_id: UUID) -> bool:
         await start_purge(self._client, purge_id)
+        return True
+
+    async def start_delivery(self, delivery: DeliveryKey) -> bool:
+        await start_delivery(self._client, delivery)
         return True
 
     async def cancel(self, job_id: UUID) -> bool:

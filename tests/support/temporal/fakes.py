@@ -25,6 +25,7 @@ from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
 from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
 from storage.base import Listed, Stored
+from tests.support.temporal.fake_deliveries import FakeDeliveries
 from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
 from tests.support.temporal.fake_purge import FakeErasing
 from tests.support.temporal.script import Script
@@ -325,6 +326,7 @@ class Fakes:
         self.outputs = FakeOutputs(self.script)
         self.erasing = FakeErasing(self.script)
         self.plans = FakePlans(self.script)
+        self.deliveries = FakeDeliveries(self.script)
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)
 
