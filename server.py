@@ -27,6 +27,7 @@ from api.client_address import ClientAddresses
 from api.codec import CodecServer
 from api.cors import Cors
 from api.http_protocol import Http1Protocol
+from api.multipart import FORM_MARGIN_BYTES
 from api.outputs import Outputs
 from api.resources import Resources
 from api.session_cookie import SessionCookie
@@ -95,8 +96,6 @@ from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
 
-FORM_MARGIN_BYTES = 1024 * 1024
-"""What a form has beside its largest file."""
 MAIL_PATIENCE = timedelta(seconds=5)
 """How long a process that ends waits for mails on their way."""
 STRANGERS_POOL = 4

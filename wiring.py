@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -23,12 +23,13 @@ from db.engine import Database
 from db.media import MediaJobs
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
-from domain.errors import RequestInvalid, where
+from domain.errors import RequestInvalid, ServiceUnavailable, where
 from domain.media import ProviderLimits
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
+from environment import SettingsInvalid
 from gateway import delivery_starts, maintenance
 from gateway.delivery_starts import DeliveryStarts
 from gateway.erasure import AcceptedPurges
@@ -85,9 +86,13 @@ def _media_limits(catalog: CurrentCatalog, name: str) -> ProviderLimits:
     return ProviderLimits(provider.max_concurrent, provider.requests_per_minute) if provider else ProviderLimits()
 
 
-def _storage(settings: Settings) -> ObjectStorage:
+def _storage(settings: Settings, faults: OperatorFaults) -> ObjectStorage:
     url = settings.storage_url or (settings.state_dir.resolve() / "media").as_uri()
-    storage = ObjectStorage.from_url(url, configuration.storage_options() if url.startswith("s3:") else {})
+    options = configuration.storage_options() if url.startswith("s3:") else {}
+    try:
+        storage = ObjectStorage.from_url(url, options, faults=faults)
+    except ValueError as error:
+        raise SettingsInvalid([f"YOUT_STORAGE_URL: {error}"]) from None
     folder = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else settings.state_dir
     if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
@@ -120,6 +125,12 @@ def _lifetimes(catalog: Catalog) -> dict[str, timedelta]:
     return {plan.id: plan.output_lifetime for plan in plans if plan.output_lifetime is not None}
 
 
+async def _tried(storage: ObjectStorage) -> None:
+    """Ask the object store once: what is wrong there is in the log before the first job fails of it."""
+    with suppress(ServiceUnavailable):
+        await storage.listed("", 1)
+
+
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -144,10 +155,12 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(media.aclose)
         upstream = Upstream(transport, timeouts, demo, settings.referer, media)
         faults = OperatorFaults(log)
-        storage, errors = _storage(settings), MaintenanceErrors(faults, where)
+        storage, errors = _storage(settings, faults), MaintenanceErrors(faults, where)
         sealing = Sealing(wrapping(settings))
         checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
         stack.push_async_callback(_ended, checking)
+        trying = asyncio.create_task(_tried(storage), name="storage")
+        stack.push_async_callback(_ended, trying)
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)
         await stack.enter_async_context(outbound)
         yield Wired(

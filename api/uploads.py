@@ -1,16 +1,18 @@
 """`/api/media/uploads/`: send a file before the job that needs it, list files, delete one."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
-from api import auth
-from api.body import StrictRoute, read
+from api import auth, multipart
+from api.body import MAX_INLINE_BYTES, StrictRoute, read
 from api.deps import CurrentResources, MayRender
 from api.edge import declared_length
+from api.multipart import FORM_MARGIN_BYTES
 from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
 from api.resources import Resources
 from domain.errors import InsufficientCredits, RequestInvalid, RequestTooLarge
@@ -20,7 +22,13 @@ from gateway.uploads import Upload
 router = APIRouter(prefix="/api/media/uploads", tags=["media"], route_class=StrictRoute)
 PATH = "/api/media/uploads/"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": _BINARY}}}
+_FORM = {"schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY["schema"]}}}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": _BINARY, "multipart/form-data": _FORM},
+    }
+}
 
 
 class UploadView(BaseModel):
@@ -47,7 +55,7 @@ class UploadList(BaseModel):
 
 @router.post("/", status_code=201, openapi_extra=_BODY)
 async def create_upload(request: Request, caller: MayRender, resources: CurrentResources) -> UploadView:
-    """Send a file: as the body. It is encrypted, and deleted after 24 hours.
+    """Send a file: as the body, or as `file` of a form. It is encrypted, and deleted after 24 hours.
 
     An account without credits cannot upload.
     """
@@ -55,7 +63,7 @@ async def create_upload(request: Request, caller: MayRender, resources: CurrentR
     if admitted.available <= 0:
         raise InsufficientCredits(1, admitted.available, admitted.held)
     async with resources.inputs.turn(caller.account_id):
-        content = await _content(request, resources)
+        content = await _content(request, resources, caller.account_id)
         file = await resources.inputs.checked(content, "file", ACCEPTED)
         return _view(await resources.uploads.create(caller.account_id, file))
 
@@ -81,15 +89,36 @@ async def delete_upload(upload_id: str, caller: MayRender, resources: CurrentRes
     await resources.uploads.delete(caller.account_id, upload_id)
 
 
-async def _content(request: Request, resources: Resources) -> bytes:
-    """Read the file."""
+async def _content(request: Request, resources: Resources, account_id: UUID) -> bytes:
+    """Read the file: the body, or the one part of a form that is a file."""
     most = resources.inputs.max_bytes(ACCEPTED)
-    if declared_length(request.scope["headers"]) > most:
-        raise RequestTooLarge(f"'file' has more than {most:,} bytes.", param="file")
-    content = await read(request.receive, max_bytes=most)
+    content_type = dict(request.scope["headers"]).get(b"content-type", b"")
+    form = multipart.is_form(content_type)
+    allowed = most + FORM_MARGIN_BYTES if form else most
+    too_large = RequestTooLarge(f"'file' has more than {most:,} bytes.", param="file")
+    if declared_length(request.scope["headers"]) > allowed:
+        raise too_large
+    content = await read(request.receive, max_bytes=allowed)
+    if form:
+        content = await resources.calls.turns.run_large(
+            len(content) > MAX_INLINE_BYTES, account_id, partial(_file, content_type, content)
+        )
+        if len(content) > most:
+            raise too_large
     if not content:
         raise RequestInvalid("The body must be the file.", param="file", code="missing_required_parameter")
     return content
+
+
+def _file(content_type: bytes, raw: bytes) -> bytes:
+    form = multipart.parse(content_type, raw)
+    others = sorted((form.files.keys() | form.fields.keys()) - {"file"})
+    if others:
+        raise RequestInvalid("A form may have 'file' alone.", param=others[0][:100], code="unsupported_parameter")
+    files = form.files.get("file", [])
+    if len(files) != 1:
+        raise RequestInvalid("The form must have one 'file'.", param="file", code="missing_required_parameter")
+    return files[0].content
 
 
 def _position(cursor: str | None) -> UUID | None:

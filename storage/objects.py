@@ -2,20 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, UnknownConfigurationKeyError
 from obstore.store import LocalStore, S3Store
 
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable
+from domain.rounds import FaultLog
 from storage import folders, sniff
 from storage.base import Listed, Stored
+from storage.faults import StoreFaults
 
 CHUNK = 256 * 1024
 WHOLE = 5 * 1024 * 1024
@@ -30,23 +32,27 @@ _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*
 class ObjectStorage:
     """Implements `storage.base.Storage`."""
 
-    def __init__(self, store: LocalStore | S3Store, *, folder: Path | None = None) -> None:
+    def __init__(
+        self, store: LocalStore | S3Store, *, folder: Path | None = None, faults: FaultLog | None = None
+    ) -> None:
         self._store = store
         self._folder = folder
+        self._watched = StoreFaults(faults, folder=folder is not None).watched
 
     @classmethod
-    def from_url(cls, url: str, options: Mapping[str, str] | None = None) -> Self:
+    def from_url(cls, url: str, options: Mapping[str, str] | None = None, *, faults: FaultLog | None = None) -> Self:
         """Open `file:///folder` (created if missing, for this user alone) or `s3://bucket/prefix`.
 
         `options` are the standard `AWS_*` names with their values; obstore looks up the missing ones itself.
+        What is wrong at the store goes to `faults`, in words for its operator.
         """
         parts = urlsplit(url)
         if parts.scheme == "file" and parts.netloc in ("", "localhost"):
             folder = Path(unquote(parts.path))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return cls(LocalStore(folder, automatic_cleanup=True), folder=folder)
+            return cls(LocalStore(folder, automatic_cleanup=True), folder=folder, faults=faults)
         if parts.scheme == "s3" and parts.netloc:
-            return cls(_bucket(parts.netloc, parts.path.strip("/"), dict(options or {})))
+            return cls(_bucket(parts.netloc, parts.path.strip("/"), dict(options or {})), faults=faults)
         raise ValueError("a storage URL is file:///absolute/folder or s3://bucket/prefix")
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int) -> Stored:
@@ -61,7 +67,7 @@ class ObjectStorage:
         # The local store refuses attributes: there the key's extension gives the type.
         attributes = None if self._folder else {"Content-Type": content_type}
         body = bytes(first) if len(first) < WHOLE else _joined(first, source)
-        with _store_failures():
+        with self._watched("write"):
             written = await obstore.put_async(
                 self._store, key, body, attributes=attributes, chunk_size=WHOLE, max_concurrency=PARTS_AT_ONCE
             )
@@ -72,7 +78,7 @@ class ObjectStorage:
         if not _KEY.fullmatch(key):
             return None
         try:
-            with _store_failures():
+            with self._watched("read"):
                 result = await obstore.get_async(self._store, key, options={"head": True})
         except FileNotFoundError:
             return None
@@ -84,18 +90,18 @@ class ObjectStorage:
             return
         _checked(key)
         try:
-            with _store_failures():
+            with self._watched("read"):
                 result = await obstore.get_async(self._store, key, options={"range": (start, end)})
         except FileNotFoundError:
             raise NotFound from None
-        with _store_failures():
+        with self._watched("read"):
             async for chunk in result.stream(min_chunk_size=CHUNK // 4):
                 for at in range(0, len(chunk), CHUNK):
                     yield bytes(chunk[at : at + CHUNK])
 
     async def delete(self, key: str) -> None:
         _checked(key)
-        with _store_failures(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._watched("delete"):
             await obstore.delete_async(self._store, key)
         if self._folder:
             await asyncio.to_thread(_remove_partial, self._folder / key)
@@ -104,7 +110,7 @@ class ObjectStorage:
         _checked(prefix)
         self._require_folder()
         tried, failed = set[str](), set[str]()
-        with _store_failures():
+        with self._watched("delete"):
             while keys := await self._below(prefix, tried):
                 tried.update(keys)
                 try:
@@ -120,7 +126,7 @@ class ObjectStorage:
     async def listed(self, after: str, limit: int) -> list[Listed]:
         self._require_folder()
         objects: list[Listed] = []
-        with _store_failures():
+        with self._watched("list"):
             if self._folder:
                 return await asyncio.to_thread(folders.listed, self._folder, after, limit)
             async for batch in obstore.list(self._store, offset=after or None, chunk_size=min(limit, LISTED_AT_ONCE)):
@@ -185,20 +191,35 @@ async def _joined(first: bytearray, rest: AsyncIterator[bytes]) -> AsyncIterator
 def _bucket(name: str, prefix: str, options: dict[str, str]) -> S3Store:
     endpoint = next((value for option, value in options.items() if "ENDPOINT" in option.upper()), "")
     allow_http = options.pop("AWS_ALLOW_HTTP", "").lower() == "true" or endpoint.startswith("http://")
-    config = cast("Any", options)  # the store checks the names itself
-    return S3Store(
-        name,
-        prefix=prefix or None,
-        config=config,
+    config = cast("Any", {option: value for option, value in options.items() if _is_known(option)})
+    try:
+        return S3Store(name, prefix=prefix or None, config=config, **_waits(allow_http))
+    except BaseError:  # its text may quote a value
+        raise ValueError("the AWS_ variables are not complete: a key has an id and a secret") from None
+
+
+def _is_known(option: str) -> bool:
+    """Other programs have `AWS_` variables too, and the store takes none that it does not know."""
+    try:
+        S3Store("any", config=cast("Any", {option: ""}))
+    except UnknownConfigurationKeyError:
+        return False
+    except BaseError:  # known, with another value or with a second option
+        return True
+    return True
+
+
+def _waits(allow_http: bool) -> Any:
+    return {
         # By default a call times out after 30 s whatever its size, and a dead server is tried for three minutes.
-        client_options={
+        "client_options": {
             "allow_http": allow_http,
             "connect_timeout": timedelta(seconds=5),
             "read_timeout": timedelta(seconds=30),
             "timeout": timedelta(minutes=15),
         },
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
-    )
+        "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
+    }
 
 
 def _checked(key: str) -> None:
@@ -209,12 +230,3 @@ def _checked(key: str) -> None:
 def _remove_partial(path: Path) -> None:
     for partial in path.parent.glob(f"{path.name}#*"):
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _store_failures() -> Iterator[None]:
-    # The store's own messages contain paths, hosts and keys.
-    try:
-        yield
-    except (BaseError, PermissionError):
-        raise ServiceUnavailable from None

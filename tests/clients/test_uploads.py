@@ -47,6 +47,37 @@ async def test_an_upload_is_described_by_its_bytes(owner: AccountClient) -> None
     assert upload in (await owner.http.get(PATH)).json()["data"]
 
 
+async def test_an_upload_may_be_the_file_of_a_form(owner: AccountClient) -> None:
+    """Whatever the form says of its name and its type."""
+    content = picture(form="JPEG")
+    answer = await owner.http.post(PATH, files={"file": ("../my secret name.svg", content, "image/svg+xml")})
+    assert answer.status_code == 201, answer.text
+    upload = answer.json()
+    assert (upload["content_type"], upload["bytes"]) == ("image/jpeg", len(content))
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "param"),
+    [
+        ({"files": {"picture": picture()}}, 400, "picture"),
+        ({"files": [("file", picture()), ("file", picture())]}, 400, "file"),
+        ({"files": {"file": picture()}, "data": {"purpose": "vision"}}, 400, "purpose"),
+        ({"files": {"file": b""}}, 400, "file"),
+        ({"files": {"file": b"<svg/>"}}, 400, "file"),
+        ({"files": {"file": b"\0" * (50 * MIB + 1)}}, 413, "file"),
+        ({"content": b"--x\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 400, None),
+        ({"content": picture(), "headers": {"content-type": "multipart/form-data"}}, 400, None),
+    ],
+    ids=["another name", "two files", "a field", "empty", "svg", "too large", "no end", "no boundary"],
+)
+async def test_a_form_with_anything_else_is_refused(
+    owner: AccountClient, form: dict[str, Any], status: int, param: str | None
+) -> None:
+    answer = await owner.http.post(PATH, **form)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+
+
 async def test_uploads_are_listed_in_pages_and_deleted(new_owner: OpenAccountClient) -> None:
     owner = await new_owner()
     ids = [(await sent(owner, picture()))["id"] for _ in range(3)]

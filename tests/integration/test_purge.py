@@ -17,6 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.ids import workflow_id
 from tests.support import receipt_verifier
+from tests.support.media_samples import picture
 from tests.support.media_stack import Customer, World, embedded, temporal_of, until
 from tests.support.signed_in import browser
 from tests.support.stack import ROOT, Stack
@@ -94,13 +95,15 @@ async def others(world: World, customer: Customer) -> list[Any]:
 
 
 async def busy(site: Site, customer: Customer) -> dict[str, Any]:
-    """Calls, an answer that can be replayed, a finished job, a shared page."""
+    """Calls, an answer that can be replayed, a finished job, a shared page, a file that waits for a job."""
     await say(customer, "one")
     await say(customer, "two", key="again")
     job = await customer.ended(await customer.ordered("image", model="demo-image", prompt=SECRET_WORDS, size="64x64"))
+    upload = await customer.http.post("/api/media/uploads/", content=picture())
+    assert upload.status_code == 201, upload.text
     shared = await customer.http.post("/api/chat/share/", json={"messages": chat(SECRET_WORDS)["messages"]})
     assert shared.status_code == 201, shared.text
-    return {"job": job, "page": shared.json()["url"], "slug": shared.json()["slug"]}
+    return {"job": job, "upload": upload.json()["id"], "page": shared.json()["url"], "slug": shared.json()["slug"]}
 
 
 async def test_everything_of_an_account_is_erased_and_proved(site: Site) -> None:
@@ -137,6 +140,8 @@ async def test_everything_of_an_account_is_erased_and_proved(site: Site) -> None
     assert not any(receipt["verification"].values())
     assert receipt["deleted"] == receipt["before"] | {"sessions": 0}
     assert receipt["before"]["media_jobs"] == 2
+    assert (receipt["before"]["uploads"], receipt["before"]["upload_parts"]) == (1, 1)
+    assert (await ann.http.get(f"/api/media/uploads/{made['upload']}/")).status_code == 404
     assert (receipt["before"]["shares"], receipt["before"]["objects"], receipt["before"]["workflows"]) == (1, 1, 2)
     money = receipt["balance"]
     assert money["before"] == money["after"] + money["charged_while_cut"]

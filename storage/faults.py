@@ -1,0 +1,76 @@
+"""What is wrong at the object store, for its operator. The store's own messages contain paths, hosts and keys."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+from domain.errors import ServiceUnavailable
+from domain.rounds import FaultLog
+
+SETTING = "YOUT_STORAGE_URL"
+FOLDER = (
+    "the folder of outputs cannot be used",
+    "see that its disk is mounted and has room, and that this user may write there",
+)
+DENIED = (
+    "the object store denies our key",
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read, write, list and delete in this bucket, "
+    "and AWS_REGION to the bucket's",
+)
+NO_BUCKET = ("the bucket of outputs does not exist", "make it, or name another one")
+AWAY = (
+    "the object store does not answer",
+    "see that it runs, and that AWS_ENDPOINT and AWS_REGION are its own; what waits for it is tried again",
+)
+_STATUS = re.compile(r"non-2xx status code: ([0-9]{3})")
+_BUCKET_CODE = "<Code>NoSuchBucket</Code>"
+_DENYING = ("401", "403")
+_DENIED_CODE = "AccessDenied"
+"""In the answer to a deletion of several objects, whose status is 200."""
+
+
+class StoreFaults:
+    """Turns the store's errors into `ServiceUnavailable`, and tells the operator why, once for each kind of request."""
+
+    def __init__(self, log: FaultLog | None, *, folder: bool) -> None:
+        self._log = log
+        self._folder = folder
+        self._lasting: set[str] = set()
+
+    @contextmanager
+    def watched(self, act: str) -> Iterator[None]:
+        """`act` is what is done: "write", "read", "list" or "delete". A missing object is not a fault."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if act != "write" and _BUCKET_CODE not in str(error):
+                raise
+            self._report(act, NO_BUCKET)
+            raise ServiceUnavailable from None
+        except (BaseError, PermissionError) as error:
+            self._report(act, _cause(error))
+            raise ServiceUnavailable from None
+        if self._log and act in self._lasting:
+            self._lasting.discard(act)
+            self._log.clear(_where(act))
+
+    def _report(self, act: str, cause: tuple[str, str]) -> None:
+        what, remedy = FOLDER if self._folder else cause
+        if self._log:
+            self._lasting.add(act)
+            self._log.report(what, where=_where(act), remedy=remedy)
+
+
+def _where(act: str) -> str:
+    return f"{SETTING} ({act})"
+
+
+def _cause(error: Exception) -> tuple[str, str]:
+    text = str(error)
+    status = _STATUS.search(text)
+    denied = _DENIED_CODE in text or (status is not None and status[1] in _DENYING)
+    if denied or isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+        return DENIED
+    return NO_BUCKET if _BUCKET_CODE in text else AWAY
