@@ -102,6 +102,8 @@ class TortureStack:
     """Their address."""
     account: str = ""
     token: str = field(default="", repr=False)
+    hook_secret: str = field(default="", repr=False)
+    """Signs what the account's endpoint for webhooks gets."""
     _secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -126,6 +128,7 @@ class TortureStack:
             "YOUT_CATALOG": str(self.folder / "catalog.toml"),
             "YOUT_LOG_FORMAT": "json",
             "YOUT_SHUTDOWN_TIMEOUT": "3",
+            "YOUT_WEBHOOKS_ALLOW_LOOPBACK": "true",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -151,9 +154,19 @@ class TortureStack:
             self.apis.append(api)
             self._opened.push_async_callback(api.stop)
         await asyncio.gather(*(api.start() for api in self.apis))
+        self.hook_secret = await self._endpoint()
 
     async def stop(self) -> None:
         await self._opened.aclose()
+
+    async def _endpoint(self) -> str:
+        """The vendors' process receives the account's webhooks. Return their secret."""
+        headers, body = {"authorization": f"Bearer {self.token}"}, {"url": f"{self.vendors}/hooks"}
+        request = {"url": f"{self.apis[0].url}/api/webhooks/", "headers": headers, "json": body}
+        async with aiohttp.ClientSession() as session, session.post(**request) as answer:
+            if answer.status != 201:
+                raise CannotStart(f"No endpoint for webhooks: {answer.status} {await answer.text()}")
+            return str((await answer.json())["secret"])
 
     def parts(self) -> dict[str, list[Part]]:
         return {
