@@ -93,6 +93,8 @@ class Part:
 @dataclass(slots=True)
 class TortureStack:
     folder: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """More settings of all processes."""
     checkout: Checkout = field(default_factory=lambda: Toys(HERE.root, HERE.interpreter))
     postgres: EmbeddedPostgres = field(init=False)
     temporal: EmbeddedTemporal = field(init=False)
@@ -130,6 +132,7 @@ class TortureStack:
             "YOUT_SHUTDOWN_TIMEOUT": "3",
             "YOUT_WEBHOOKS_ALLOW_LOOPBACK": "true",
             "PYTHONUNBUFFERED": "1",
+            **self.extra,
         }
 
     async def start(self, apis: int, workers: int, credits: int) -> None:
@@ -144,11 +147,8 @@ class TortureStack:
         words = ("accounts", "create", "--email", "bench@example.test", "--credits", str(credits), "--json")
         made = orjson.loads(await self._yout(*words))
         self.account, self.token = made["account_id"], made["api_key"]
-        for number in range(workers):
-            worker = Worker(self.environment, self.state / f"worker-{number}.log", self.checkout)
-            self.workers.append(worker)
-            self._opened.push_async_callback(worker.stop)
-            await worker.start()
+        for _ in range(workers):
+            await self.add_worker()
         for number in range(apis):
             api = Api(self.checkout, self.environment, self.state / f"api-{number}.log")
             self.apis.append(api)
@@ -158,6 +158,13 @@ class TortureStack:
 
     async def stop(self) -> None:
         await self._opened.aclose()
+
+    async def add_worker(self) -> Worker:
+        worker = Worker(self.environment, self.state / f"worker-{len(self.workers)}.log", self.checkout)
+        self.workers.append(worker)
+        self._opened.push_async_callback(worker.stop)
+        await worker.start()
+        return worker
 
     async def _endpoint(self) -> str:
         """The vendors' process receives the account's webhooks. Return their secret."""
