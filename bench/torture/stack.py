@@ -169,8 +169,11 @@ class TortureStack:
     async def _endpoint(self) -> str:
         """The vendors' process receives the account's webhooks. Return their secret."""
         headers, body = {"authorization": f"Bearer {self.token}"}, {"url": f"{self.vendors}/hooks"}
-        request = {"url": f"{self.apis[0].url}/api/webhooks/", "headers": headers, "json": body}
-        async with aiohttp.ClientSession() as session, session.post(**request) as answer:
+        address = f"{self.apis[0].url}/api/webhooks/"
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(address, json=body) as answer,
+        ):
             if answer.status != 201:
                 raise CannotStart(f"No endpoint for webhooks: {answer.status} {await answer.text()}")
             return str((await answer.json())["secret"])
