@@ -1,6 +1,6 @@
 """`python -m bench.media`: what media jobs cost: to accept, to make, to wait for, and to listen to.
 
-The vendors are the doubles of the tests, in a process of their own; one API process, and as many workers as a part needs.
+The vendors are the doubles of the tests, in a process of their own. There is one API process, and workers as needed.
 """
 
 import asyncio
