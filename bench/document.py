@@ -42,6 +42,7 @@ _RUN_AGAIN = """
     make bench                          # about 15 minutes; the first time it installs the others into .yout/bench
     make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
     make bench ARGS="--alone --seconds 5 --calls 20000"
+    .venv/bin/python -m bench.media     # media jobs, see docs/media.md
     .venv/bin/python -m bench.purge     # the purge alone
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 

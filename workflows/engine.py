@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from domain.errors import ServiceUnavailable
 from domain.media import Job
@@ -27,6 +28,8 @@ class Engine:
                 await start.start(self._client, job)
         except (ServiceUnavailable, TimeoutError):
             log.warning("job accepted, Temporal is away", job=str(job.id))
+        except RPCError as error:  # its search attributes or its namespace are missing, or it has too much to do
+            log.error("job accepted, Temporal refuses to start it", job=str(job.id), status=error.status.name)
 
     async def cancel_job(self, job_id: UUID) -> bool:
         """Ask the job's workflow to cancel it. False when it could not be asked."""
@@ -35,7 +38,9 @@ class Engine:
                 return await start.cancel(self._client, job_id, max_wait=timedelta(seconds=START_TIMEOUT_SECONDS))
         except (ServiceUnavailable, TimeoutError):
             log.warning("wish to cancel recorded, Temporal is away", job=str(job_id))
-            return False
+        except RPCError as error:
+            log.error("wish to cancel recorded, Temporal refuses it", job=str(job_id), status=error.status.name)
+        return False
 
     async def start_purge(self, purge_id: UUID) -> None:
         try:
@@ -43,6 +48,8 @@ class Engine:
                 await start.start_purge(self._client, purge_id)
         except (ServiceUnavailable, TimeoutError):
             log.warning("purge accepted, Temporal is away", purge=str(purge_id))
+        except RPCError as error:
+            log.error("purge accepted, Temporal refuses to start it", purge=str(purge_id), status=error.status.name)
 
     async def answers(self) -> bool:
         try:

@@ -40,7 +40,10 @@ ROUND = 5.0
 AHEAD = 12
 """Jobs that are ordered before the next fault."""
 SCHEDULE = "yout-maintenance"
-OPEN = "SELECT count(*) FROM media_jobs WHERE state IN ('queued', 'running')"
+OPEN = {
+    "jobs": "SELECT count(*) FROM media_jobs WHERE state IN ('queued', 'running')",
+    "webhooks": "SELECT count(*) FROM webhook_deliveries WHERE state IN ('waiting', 'pending')",
+}
 out = Console(soft_wrap=True)
 
 
@@ -133,16 +136,17 @@ async def _under_fire(stack: TortureStack, plan: Plan, orders: list[Ordered], ne
 
 
 async def _quiet(stack: TortureStack) -> None:
-    """Until no job is open. Rounds of maintenance come every few seconds in place of every minute."""
+    """Until no job is open and no webhook under way. Rounds of maintenance come every few seconds, not every minute."""
     clock = asyncio.get_running_loop().time
-    deadline, next_round, left = clock() + QUIET_SECONDS, clock(), -1
+    deadline, next_round, shown = clock() + QUIET_SECONDS, clock(), ""
     while clock() < deadline:
         with suppress(psycopg.OperationalError):
-            if (now := await stack.number(OPEN)) == 0:
+            left = {what: await stack.number(query) for what, query in OPEN.items()}
+            if not any(left.values()):
                 return
-            if now != left:
-                left = now
-                say(f"  {left} jobs are open")
+            if (line := ", ".join(f"{count} {what}" for what, count in left.items())) != shown:
+                say(f"  open: {line}")
+                shown = line
         if clock() >= next_round:
             await _maintained(stack)
             next_round = clock() + ROUND

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import aiohttp
 import orjson
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from bench.torture.orders import Ordered
 from bench.torture.stack import TortureStack
@@ -51,6 +53,7 @@ class Proof:
             ("no submission twice", self._submitted),
             ("no demo submission twice", self._submitted_to_demo),
             ("outputs are whole, and of the right type", self._outputs),
+            ("each end came by webhook, with one id", self._webhooks),
             ("no input is left", self._inputs),
             ("the audit is clean", self._audit),
             ("no prompt is readable anywhere", self._prompts),
@@ -146,6 +149,27 @@ class Proof:
             elif order.offer["provider"] != "demo" and sha256(content).hexdigest() not in self.files:
                 yield "its bytes are not those of its vendor"
 
+    async def _webhooks(self, check: Check) -> None:
+        """At least once, with the job's state; verified as a customer's library does."""
+        ids: dict[UUID, set[str]] = {}
+        for received in await self.stack.of_vendors("/hooks"):
+            check.looked_at += 1
+            try:
+                message = verified(self.stack.hook_secret, received)
+            except WebhookVerificationError as error:
+                check.faults.append(f"{received['headers'].get('webhook-id')}: {error}")
+                continue
+            job = self.jobs.get(UUID(message["data"]["job_id"]))
+            if job is None or not message["type"] == f"job.{message['data']['status']}" == f"job.{job['state']}":
+                check.faults.append(f"{message['data']['job_id']} is {message['type']} in its webhook")
+            elif message["data"]["credits_charged"] != job["credits_cost"] - job["credits_refunded"]:
+                check.faults.append(f"{job['id']} was charged {message['data']['credits_charged']} in its webhook")
+            if received["status"] == 200:
+                ids.setdefault(UUID(message["data"]["job_id"]), set()).add(received["headers"]["webhook-id"])
+        for job_id in self.jobs:
+            if len(ids.get(job_id, ())) != 1:
+                check.faults.append(f"{job_id} came by {len(ids.get(job_id, ()))} events")
+
     async def _inputs(self, check: Check) -> None:
         rows = await self.stack.rows("SELECT job_id FROM job_inputs")
         check.looked_at = len(self.jobs)
@@ -163,6 +187,17 @@ class Proof:
         await self.stack.rows("CHECKPOINT")
         check.looked_at = sum(path.is_file() for path in self.stack.state.rglob("*"))
         check.faults += await asyncio.to_thread(_leaks, self.stack.state, self.canary)
+
+
+def verified(secret: str, received: dict[str, Any]) -> dict[str, Any]:
+    """Also of one that came minutes ago, which the library refuses: the time is as it was then."""
+    sent_at = datetime.fromtimestamp(int(received["headers"]["webhook-timestamp"]), UTC)
+    library = Webhook(secret)
+    signature = library.sign(received["headers"]["webhook-id"], sent_at, received["body"])
+    if signature not in received["headers"]["webhook-signature"].split():
+        raise WebhookVerificationError("another signature")
+    message: dict[str, Any] = orjson.loads(received["body"])
+    return message
 
 
 def _leaks(folder: Path, canary: str) -> list[str]:

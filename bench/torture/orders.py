@@ -95,7 +95,7 @@ class Customer:
             if status == 202:
                 order.job = answer["job_uuid"]
                 return
-            if status not in (0, 409, 429, 500, 502, 503):
+            if status not in (0, 409, 429, 503):
                 return
             await asyncio.sleep(PAUSE)
 

@@ -93,6 +93,8 @@ class Part:
 @dataclass(slots=True)
 class TortureStack:
     folder: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """More settings of all processes."""
     checkout: Checkout = field(default_factory=lambda: Toys(HERE.root, HERE.interpreter))
     postgres: EmbeddedPostgres = field(init=False)
     temporal: EmbeddedTemporal = field(init=False)
@@ -102,6 +104,8 @@ class TortureStack:
     """Their address."""
     account: str = ""
     token: str = field(default="", repr=False)
+    hook_secret: str = field(default="", repr=False)
+    """Signs what the account's endpoint for webhooks gets."""
     _secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -126,7 +130,9 @@ class TortureStack:
             "YOUT_CATALOG": str(self.folder / "catalog.toml"),
             "YOUT_LOG_FORMAT": "json",
             "YOUT_SHUTDOWN_TIMEOUT": "3",
+            "YOUT_WEBHOOKS_ALLOW_LOOPBACK": "true",
             "PYTHONUNBUFFERED": "1",
+            **self.extra,
         }
 
     async def start(self, apis: int, workers: int, credits: int) -> None:
@@ -141,19 +147,36 @@ class TortureStack:
         words = ("accounts", "create", "--email", "bench@example.test", "--credits", str(credits), "--json")
         made = orjson.loads(await self._yout(*words))
         self.account, self.token = made["account_id"], made["api_key"]
-        for number in range(workers):
-            worker = Worker(self.environment, self.state / f"worker-{number}.log", self.checkout)
-            self.workers.append(worker)
-            self._opened.push_async_callback(worker.stop)
-            await worker.start()
+        for _ in range(workers):
+            await self.add_worker()
         for number in range(apis):
             api = Api(self.checkout, self.environment, self.state / f"api-{number}.log")
             self.apis.append(api)
             self._opened.push_async_callback(api.stop)
         await asyncio.gather(*(api.start() for api in self.apis))
+        self.hook_secret = await self._endpoint()
 
     async def stop(self) -> None:
         await self._opened.aclose()
+
+    async def add_worker(self) -> Worker:
+        worker = Worker(self.environment, self.state / f"worker-{len(self.workers)}.log", self.checkout)
+        self.workers.append(worker)
+        self._opened.push_async_callback(worker.stop)
+        await worker.start()
+        return worker
+
+    async def _endpoint(self) -> str:
+        """The vendors' process receives the account's webhooks. Return their secret."""
+        headers, body = {"authorization": f"Bearer {self.token}"}, {"url": f"{self.vendors}/hooks"}
+        address = f"{self.apis[0].url}/api/webhooks/"
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(address, json=body) as answer,
+        ):
+            if answer.status != 201:
+                raise CannotStart(f"No endpoint for webhooks: {answer.status} {await answer.text()}")
+            return str((await answer.json())["secret"])
 
     def parts(self) -> dict[str, list[Part]]:
         return {

@@ -1,7 +1,7 @@
 """All vendors of media in one process, which nobody kills: `python -m tests.support.doubles.vendors FOLDER PORT`.
 
 It writes `catalog.toml` with their models into the folder. Over HTTP at the port it lists what can be ordered, and each
-submission that arrived, by the number in its prompt and with the status of its answer.
+submission that arrived, by the number in its prompt and with the status of its answer. It also receives webhooks there.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ from tests.support.doubles.threaded_app import ThreadedApp
 from tests.support.doubles.xai_media import XaiMedia
 from tests.support.key_files import key_file
 
+REFUSED_HOOKS = 25
+"""Of 256."""
 NUMBER = re.compile(rb"order-(\d+)-")
 PRICES = {"image": ("image", 300), "video": ("call", 5000), "speech": ("call", 700)}
 TYPES = {"image": "image/png", "video": "video/mp4", "speech": "audio/mpeg"}
@@ -96,6 +98,26 @@ class Arrival:
     number: int
     status: int = 0
     """Of the answer. Zero: there was none, or not yet."""
+
+
+@dataclass(slots=True)
+class Hooks:
+    """A receiver of webhooks. It refuses the first attempt of some."""
+
+    received: list[dict[str, Any]] = field(default_factory=list)
+    """With what makes their signatures, and the status of the answer."""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        message = headers["webhook-id"]
+        again = any(each["headers"]["webhook-id"] == message for each in self.received)
+        status = 500 if not again and sha256(message.encode()).digest()[0] < REFUSED_HOOKS else 200
+        body = (await request.read()).decode()
+        self.received.append({"headers": headers, "body": body, "status": status})
+        return web.Response(status=status)
+
+    async def list(self, _: web.Request) -> web.Response:
+        return web.json_response(self.received)
 
 
 @dataclass(slots=True)
@@ -172,7 +194,7 @@ def _offered(offer: Offer) -> dict[str, Any]:
 
 
 async def serve(folder: Path, port: int) -> None:
-    vendors = Vendors()
+    vendors, hooks = Vendors(), Hooks()
     with ExitStack() as opened:
         vendors.start(opened)
         (folder / "catalog.toml").write_text(vendors.catalog)
@@ -186,6 +208,8 @@ async def serve(folder: Path, port: int) -> None:
         app = web.Application()
         app.router.add_get("/", offers)
         app.router.add_get("/arrivals", arrivals)
+        app.router.add_post("/hooks", hooks.receive)
+        app.router.add_get("/hooks", hooks.list)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
