@@ -238,6 +238,8 @@ async def test_a_bad_endpoint_is_refused_and_names_the_field(site: Site, body: d
     customer = await site.world.customer(1000)
     answer = await customer.http.post("/api/webhooks/", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    if param == "url" and body:
+        assert answer.json()["error"]["message"].startswith("'url': This URL cannot be used. Give an https URL")
     refused = await customer.order("image", **IMAGE, webhook_url=body.get("url", ""))
     if param == "url":
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "webhook_url")
