@@ -24,6 +24,7 @@ COMMANDS = {
     "jobs": ("cli.jobs:jobs", "Media jobs: list, show, cancel, retry, refund."),
     "outputs": ("cli.outputs:outputs", "What media jobs have made, and is still in storage."),
     "shares": ("cli.shares:shares", "Pages that accounts share with everybody."),
+    "webhooks": ("cli.webhooks:webhooks", "Webhook endpoints: list, show, disable; and send a delivery again."),
     "grant": ("cli.credits:grant", "Give an account credits."),
     "adjust": ("cli.credits:adjust", "Correct a balance."),
     "refund": ("cli.credits:refund", "Give back, once, what a call or job was charged."),

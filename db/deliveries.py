@@ -1,6 +1,6 @@
 """Deliveries of webhooks: who is to be sent what, and how it went. The caller commits.
 
-Lock order: the account's row, then the delivery's, then its endpoint's.
+Lock order: the account's row, the delivery's, the turns of its account, its endpoint's row.
 """
 
 from collections.abc import Sequence
@@ -109,18 +109,27 @@ async def pending(session: AsyncSession, row: WebhookDeliveryRow) -> int:
     return (await session.exec(select(func.count()).select_from(waiting.limit(MAX_COUNTED).subquery()))).one()
 
 
-async def attempting(session: AsyncSession, row: WebhookDeliveryRow) -> int:
-    """Count the other attempts that are under way to the receiver of this delivery."""
-    query = select(func.count()).select_from(WebhookDeliveryRow).where(*_receiver(row))
-    query = query.where(col(WebhookDeliveryRow.attempting_until) > func.now(), WebhookDeliveryRow.id != row.id)
-    return (await session.exec(query)).one()
+async def attempting(session: AsyncSession, row: WebhookDeliveryRow) -> tuple[int, int]:
+    """Count the other attempts that are under way: to the receiver of this delivery, and to all of its account."""
+    query = select(func.count().filter(*_receiver(row)), func.count()).select_from(WebhookDeliveryRow)
+    query = query.where(
+        WebhookDeliveryRow.account_id == row.account_id,
+        col(WebhookDeliveryRow.attempting_until) > func.now(),
+        WebhookDeliveryRow.id != row.id,
+    )
+    there, of_account = (await session.exec(query)).one()
+    return there, of_account
 
 
-async def lock_receiver(session: AsyncSession, row: WebhookDeliveryRow) -> WebhookEndpointRow | None:
-    """Let one attempt after the other count who is under way. Return the endpoint, unless it is a URL of a job's."""
+async def lock_turns(session: AsyncSession, account_id: UUID) -> None:
+    """Let one attempt of an account after the other count who is under way."""
+    statement = text("SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || :account, 0))")
+    await (await session.connection()).execute(statement, {"account": str(account_id)})
+
+
+async def lock_endpoint(session: AsyncSession, row: WebhookDeliveryRow) -> WebhookEndpointRow | None:
+    """Return the endpoint of a delivery, locked. None: it goes to a URL of one job or purge."""
     if row.endpoint_id is None:
-        statement = text("SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || :account, 0))")
-        await (await session.connection()).execute(statement, {"account": str(row.account_id)})
         return None
     query = select(WebhookEndpointRow).where(WebhookEndpointRow.id == row.endpoint_id)
     return (await session.exec(query.with_for_update())).one()
@@ -141,14 +150,26 @@ async def cancel_pending(session: AsyncSession, endpoint_id: UUID) -> int:
     return int((await session.exec(statement)).rowcount)
 
 
-async def workflows(session: AsyncSession, account_id: UUID, epoch: int, limit: int) -> Sequence[Any]:
-    """Return ids and rounds of deliveries before an epoch that had a workflow."""
+LATELY = timedelta(minutes=15)
+"""Temporal lists a workflow some time after its start. It is asked for those that are younger one by one."""
+
+
+async def young_workflows(session: AsyncSession, account_id: UUID, epoch: int, limit: int) -> Sequence[Any]:
+    """Return ids and rounds of deliveries before an epoch whose workflow was started lately."""
     query = select(WebhookDeliveryRow.id, WebhookDeliveryRow.round).where(
         WebhookDeliveryRow.account_id == account_id,
         WebhookDeliveryRow.epoch < epoch,
-        col(WebhookDeliveryRow.started_at).is_not(None),
+        col(WebhookDeliveryRow.started_at) > datetime.now(UTC) - LATELY,
     )
-    return (await session.exec(query.limit(limit))).all()
+    return (await session.exec(query.order_by(col(WebhookDeliveryRow.started_at).desc()).limit(limit))).all()
+
+
+async def since_epoch(session: AsyncSession, account_id: UUID, epoch: int) -> set[UUID]:
+    """Return the deliveries of an account that a purge with this epoch leaves."""
+    query = select(WebhookDeliveryRow.id).where(
+        WebhookDeliveryRow.account_id == account_id, WebhookDeliveryRow.epoch >= epoch
+    )
+    return set((await session.exec(query)).all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,5 +33,10 @@ def delivery_workflow_id(delivery_id: UUID, round_: int) -> str:
     return f"webhook-{delivery_id}-{round_}"
 
 
+def delivery_of_workflow(name: str) -> UUID:
+    """Return the delivery whose workflow has this id."""
+    return UUID(name.removeprefix("webhook-").rpartition("-")[0])
+
+
 def purge_workflow_id(purge_id: UUID) -> str:
     return f"purge-{purge_id}"

@@ -5,6 +5,7 @@ once, with one id. No request is made inside a transaction.
 """
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,9 +20,12 @@ from db.engine import Database, Session
 from db.webhook_tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
 from domain.errors import NotFound
 from domain.webhooks import MAX_FAILING, Answer, DeliveryState, DisabledReason, EventType, headers, message_id, pause
+from gateway.delivery_lanes import Lanes, Turn
 
 CONCURRENT = 4
 """Attempts at a time to one endpoint; to one whose attempts fail, one."""
+CONCURRENT_OF_ACCOUNT = 16
+"""Attempts at a time to all receivers of one account: many slow ones fill no worker."""
 LEASE = timedelta(seconds=40)
 """An attempt takes less. One that was killed is out of the count after this."""
 BUSY = timedelta(seconds=1)
@@ -68,17 +72,21 @@ class Deliveries:
         self, database: Database, sealing: Sealing, sender: Sender, *, now: Callable[[], datetime] = _now
     ) -> None:
         self._database, self._sealing, self._sender, self._now = database, sealing, sender, now
+        self.lanes = Lanes()
 
     async def attempt(self, delivery_id: UUID, round_: int) -> Step:
         """Make the next attempt, if it is due and there is a place for it. Safe to do twice, and late."""
-        claimed = await self._claim(delivery_id, round_)
-        if isinstance(claimed, Step):
-            return claimed
-        signed = headers(claimed.message_id, claimed.began, claimed.secrets, claimed.body)
-        answer = await self._sender.deliver(claimed.url, signed, claimed.body)
+        with self.lanes.turn() as turn:
+            claimed = await self._claim(delivery_id, round_, turn)
+            if isinstance(claimed, Step):
+                return claimed
+            signed = headers(claimed.message_id, claimed.began, claimed.secrets, claimed.body)
+            began = time.monotonic()
+            answer = await self._sender.deliver(claimed.url, signed, claimed.body)
+            turn.learn(timedelta(seconds=time.monotonic() - began))
         return await self._record(delivery_id, round_, claimed, answer)
 
-    async def _claim(self, delivery_id: UUID, round_: int) -> _Claimed | Step:
+    async def _claim(self, delivery_id: UUID, round_: int, turn: Turn) -> _Claimed | Step:
         async with self._database.transaction() as session:
             row = await stored.find(session, delivery_id, lock=True)
             if row is None or row.round != round_ or row.state != DeliveryState.PENDING:
@@ -87,13 +95,13 @@ class Deliveries:
             due = max(row.next_attempt_at or now, row.attempting_until or now)
             if due > now:
                 return Step(row.state, due - now)
-            endpoint = await stored.lock_receiver(session, row)
+            await stored.lock_turns(session, row.account_id)
+            endpoint = await stored.lock_endpoint(session, row)
             if endpoint is not None and not endpoint.enabled:
                 _end(row, DeliveryState.CANCELLED, now)
                 session.add(row)
                 return Step(row.state)
-            under_way = await stored.attempting(session, row)
-            if under_way >= (1 if endpoint is not None and endpoint.failing_since else CONCURRENT):
+            if await _is_crowded(session, row, endpoint) or not turn.take(row.endpoint_id or row.account_id):
                 return Step(row.state, _crowded(await stored.pending(session, row)))
             row.attempting_until = now + LEASE
             session.add(row)
@@ -127,7 +135,7 @@ class Deliveries:
             row = await stored.find(session, delivery_id, lock=True)
             if row is None:
                 return _GONE
-            endpoint = None if row.endpoint_id is None else await stored.lock_receiver(session, row)
+            endpoint = await stored.lock_endpoint(session, row)
             row.attempting_until = None
             row.attempts = [*row.attempts, _noted(claimed.began, answer)][-HISTORY:]
             if row.round == round_ and row.state == DeliveryState.PENDING:
@@ -174,6 +182,12 @@ async def disable(session: Session, endpoint: WebhookEndpointRow, reason: Disabl
 
 def _end(row: WebhookDeliveryRow, state: DeliveryState, now: datetime) -> None:
     row.state, row.ended_at, row.next_attempt_at = state, now, None
+
+
+async def _is_crowded(session: Session, row: WebhookDeliveryRow, endpoint: WebhookEndpointRow | None) -> bool:
+    there, of_account = await stored.attempting(session, row)
+    places = 1 if endpoint is not None and endpoint.failing_since else CONCURRENT
+    return there >= places or of_account >= CONCURRENT_OF_ACCOUNT
 
 
 def _crowded(pending: int) -> timedelta:

@@ -10,7 +10,7 @@ from db import deliveries as stored
 from db import webhook_content as content
 from db import webhooks
 from db.data_keys import Sealing
-from db.engine import Database
+from db.engine import Database, Session
 from db.webhook_tables import EventRow, WebhookDeliveryRow
 from domain.errors import RequestInvalid
 from domain.webhooks import DeliveryState, message_id
@@ -61,18 +61,23 @@ class DeliveryLog:
     async def redeliver(self, account_id: UUID, delivery_id: UUID) -> Delivery:
         """Send it again, with the same id, now and as often as a new one. Raises `NotFound`."""
         async with self._database.transaction() as session:
-            row, event = await stored.owned(session, account_id, delivery_id, lock=True)
-            if row.endpoint_id is not None:
-                endpoint = await webhooks.endpoint(session, account_id, row.endpoint_id)
-                if not endpoint.enabled:
-                    raise RequestInvalid("This delivery's endpoint is switched off. Switch it on first.")
-            elif row.sealed_target is None:
-                raise RequestInvalid("The receiver of this delivery is not known any more.")
-            row.state, row.round, row.tried = DeliveryState.PENDING, row.round + 1, 0
-            row.started_at, row.ended_at, row.next_attempt_at = None, None, datetime.now(UTC)
-            session.add(row)
-            await session.flush()
-            return _delivery(row, event)
+            return await redeliver(session, account_id, delivery_id)
+
+
+async def redeliver(session: Session, account_id: UUID, delivery_id: UUID) -> Delivery:
+    """Let it be sent again. Raises `NotFound`, and `RequestInvalid` if its receiver takes nothing."""
+    row, event = await stored.owned(session, account_id, delivery_id, lock=True)
+    if row.endpoint_id is not None:
+        endpoint = await webhooks.endpoint(session, account_id, row.endpoint_id)
+        if not endpoint.enabled:
+            raise RequestInvalid("This delivery's endpoint is switched off. Switch it on first.")
+    elif row.sealed_target is None:
+        raise RequestInvalid("The receiver of this delivery is not known any more.")
+    row.state, row.round, row.tried = DeliveryState.PENDING, row.round + 1, 0
+    row.started_at, row.ended_at, row.next_attempt_at = None, None, datetime.now(UTC)
+    session.add(row)
+    await session.flush()
+    return _delivery(row, event)
 
 
 def _delivery(row: WebhookDeliveryRow, event: EventRow) -> Delivery:

@@ -17,7 +17,7 @@ from db.engine import Database, Session, raw
 from db.erasure import RETAINED
 from db.purge_tables import PurgeRow
 from domain.errors import ServiceUnavailable
-from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
+from domain.ids import delivery_of_workflow, delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job, JobError, OutputFolder, State
 from domain.operations import Sweep
 from domain.purge_receipts import exact
@@ -34,6 +34,8 @@ BATCH = 2000
 MAX_STEP_SECONDS = 20.0
 """An activity ends after this, and the workflow asks for the next one."""
 LISTED = 1000
+DELETED = 2000
+"""Histories that one step deletes: it is asked for again while some are left."""
 MAX_JOBS = 20_000
 """Jobs whose histories are asked for one by one. Temporal lists more."""
 
@@ -55,6 +57,9 @@ class Histories(Protocol):
 
     async def running_jobs_of(self, account_id: UUID) -> list[UUID]:
         """Those whose workflows are listed as open. One that began a moment ago may be missing."""
+
+    async def deliveries_of(self, account_id: UUID) -> list[str]:
+        """The workflows of an account's webhooks that Temporal lists. One that began a moment ago may be missing."""
 
     async def existing(self, workflow_ids: Sequence[str]) -> list[str]:
         """Those of which Temporal has a history."""
@@ -153,7 +158,7 @@ class ErasureSteps:
         after = page[-1] if len(page) == PAGE else None
         if after is None:
             objects += sum([await self._delete_objects(purge, job_id) for job_id in await self._objects(purge)])
-            workflows += await self.histories.delete(await self._workflows(purge))
+            workflows += await self.histories.delete((await self._workflows(purge))[:DELETED])
         if objects or workflows:
             async with self.database.transaction() as session:
                 await purges.note_progress(session, purge_id)
@@ -258,10 +263,22 @@ class ErasureSteps:
                 known.add(workflow_id(UUID(purge.part_id)))
             else:
                 known |= {purge_workflow_id(earlier) for earlier in await purges.earlier(session, purge)}
-                sent = await deliveries.workflows(session, purge.account_id, purge.epoch, MAX_JOBS)
-                known |= {delivery_workflow_id(one, number) for one, rounds in sent for number in range(rounds + 1)}
-        listed = [] if purge.part else await self._older(purge, await self.histories.jobs_of(purge.account_id))
-        return await self.histories.existing(sorted(known | {workflow_id(job_id) for job_id in listed}))
+                sent = await deliveries.young_workflows(session, purge.account_id, purge.epoch, LISTED)
+                known |= {delivery_workflow_id(one, number) for one, number in sent}
+        if purge.part:
+            return await self.histories.existing(sorted(known))
+        listed = await self._older(purge, await self.histories.jobs_of(purge.account_id))
+        found = await self.histories.existing(sorted(known | {workflow_id(job_id) for job_id in listed}))
+        return sorted({*found, *await self._older_deliveries(purge)})
+
+    async def _older_deliveries(self, purge: PurgeRow) -> list[str]:
+        """The workflows of webhooks that Temporal lists: a few requests, however many there are."""
+        listed = await self.histories.deliveries_of(purge.account_id)
+        if not listed:
+            return []
+        async with self.database.reading() as session:
+            newer = await deliveries.since_epoch(session, purge.account_id, purge.epoch)
+        return [name for name in listed if delivery_of_workflow(name) not in newer]
 
     async def _older(self, purge: PurgeRow, job_ids: list[UUID]) -> list[UUID]:
         if purge.part or not job_ids:

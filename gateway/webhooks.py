@@ -93,7 +93,7 @@ class Webhooks:
         try:
             self._check(url)
         except RequestInvalid as refused:
-            raise RequestInvalid(refused.message, param=param) from None
+            raise RequestInvalid(f"'{param}': {refused.message}", param=param) from None
 
     async def listed(self, account_id: UUID) -> list[Endpoint]:
         """List the endpoints, the newest first."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from uuid import UUID
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
@@ -42,6 +43,11 @@ def for_job(job: Job) -> TypedSearchAttributes:
             SearchAttributePair(PROVIDER, job.provider),
         ]
     )
+
+
+def for_account(account_id: UUID) -> TypedSearchAttributes:
+    """Let a purge find what has nothing else to be found by."""
+    return TypedSearchAttributes([SearchAttributePair(ACCOUNT, str(account_id))])
 
 
 async def ensure(client: Client) -> None:

@@ -14,9 +14,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain.ids import workflow_id
 from temporal import attributes
 from workflows.start import MAX_WAIT, cancel, reachable
+from workflows.webhooks import WebhookWorkflow
 
 Answer = TypeVar("Answer")
 AT_ONCE = 20
+_DELIVERY = WebhookWorkflow.__name__
 _PREFIX = workflow_id(UUID(int=0)).removesuffix(str(UUID(int=0)))
 
 
@@ -53,10 +55,17 @@ class Histories:
     async def running_jobs_of(self, account_id: UUID) -> list[UUID]:
         return await self._listed(f"{attributes.ACCOUNT.name} = '{account_id}' AND ExecutionStatus = 'Running'")
 
+    async def deliveries_of(self, account_id: UUID) -> list[str]:
+        of_account = f"{attributes.ACCOUNT.name} = '{account_id}' AND WorkflowType = '{_DELIVERY}'"
+        return sorted(await self._names(of_account))
+
     async def _listed(self, query: str) -> list[UUID]:
-        with reachable():
-            listed = {execution.id async for execution in self._client.list_workflows(query, rpc_timeout=MAX_WAIT)}
+        listed = await self._names(query)
         return [UUID(name.removeprefix(_PREFIX)) for name in listed if name.startswith(_PREFIX)]
+
+    async def _names(self, query: str) -> set[str]:
+        with reachable():
+            return {execution.id async for execution in self._client.list_workflows(query, rpc_timeout=MAX_WAIT)}
 
     async def _delete(self, name: str) -> bool:
         """Delete the newest run of a workflow; the runs before it are found when it is asked for again."""

@@ -109,6 +109,7 @@ async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: tim
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             priority=Priority(fairness_key=str(delivery.account_id)),
+            search_attributes=attributes.for_account(delivery.account_id),
             static_summary="webhook",
             rpc_timeout=max_wait,
         )

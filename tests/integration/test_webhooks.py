@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.support.doubles.webhook_receiver import Received, Receiver, receiving
+from tests.support.doubles.webhook_receiver import HUGE, Received, Receiver, receiving
 from tests.support.media_stack import Customer, World, embedded, until
 from tests.support.stack import Stack
 
@@ -190,6 +190,50 @@ async def test_a_slow_receiver_has_four_attempts_at_a_time_and_delays_nobody(sit
     assert site.receiver.most_active["/slow"] == 4
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [("/huge", 200, None), ("/endless", 200, None), ("/reset", None, "connection"), ("/garbage", None, "connection")],
+)
+async def test_whatever_a_receiver_answers_is_bounded(
+    site: Site, path: str, status: int | None, error: str | None
+) -> None:
+    customer = await site.world.customer(1_000_000)
+    endpoint = await registered(customer, site.receiver.url(path))
+    await customer.http.post(f"/api/webhooks/{endpoint['id']}/test/")
+
+    async def noted() -> list[dict[str, Any]]:
+        return list((await listed(customer, endpoint))[0]["attempts"])
+
+    first = (await until(noted, "the attempt"))[0]
+    assert (first["status"], first["error"]) == (status, error)
+    assert site.receiver.written < HUGE
+
+
+async def test_the_end_of_a_purge_is_told_with_the_secret_that_it_erases(site: Site) -> None:
+    customer = await site.world.customer(1_000_000)
+    endpoint = await registered(customer, site.receiver.url("/200/purged"), events=["purge.completed"])
+    for _ in range(2):
+        await customer.http.post(f"/api/webhooks/{endpoint['id']}/test/")
+    await ended(customer, endpoint, 2)
+    asked = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
+    purge_id = asked.json()["purge_id"]
+    told = (await got(site, "/200/purged", 3))[-1]
+    message = verified(told, endpoint["secret"])
+    assert message["type"] == "purge.completed"
+    assert message["data"] == {"purge_id": purge_id, "status": "completed", "sequence": 1}
+    assert (await customer.http.get("/api/webhooks/")).json()["data"] == []
+
+    async def url_is_erased() -> bool:
+        left = "SELECT count(*) FROM webhook_deliveries WHERE account_id = %s AND sealed_target IS NOT NULL"
+        return await site.world.rows(left, customer.account_id) == [(0,)]
+
+    await until(url_is_erased, "the URL to be erased")
+    done = (await customer.http.get(f"/api/chat/purge/{purge_id}/")).json()
+    assert done["receipt"]["before"]["webhook_deliveries"] == 2
+    assert not any(done["receipt"]["verification"].values())
+    assert done["receipt"]["deleted"]["workflows"] == 2
+
+
 async def test_low_credits_are_told_once_each_time_they_fall(site: Site) -> None:
     customer = await site.world.customer(10_000)
     endpoint = await registered(customer, site.receiver.url("/200/low"), events=["credits.low"])
@@ -238,6 +282,8 @@ async def test_a_bad_endpoint_is_refused_and_names_the_field(site: Site, body: d
     customer = await site.world.customer(1000)
     answer = await customer.http.post("/api/webhooks/", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    if param == "url" and body:
+        assert answer.json()["error"]["message"].startswith("'url': This URL cannot be used. Give an https URL")
     refused = await customer.order("image", **IMAGE, webhook_url=body.get("url", ""))
     if param == "url":
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "webhook_url")

@@ -69,6 +69,9 @@ class NoJobs:
     async def running_jobs_of(self, account_id: UUID) -> list[UUID]:
         return []
 
+    async def deliveries_of(self, account_id: UUID) -> list[str]:
+        return []
+
     async def existing(self, workflow_ids: Sequence[str]) -> list[str]:
         return []
 
