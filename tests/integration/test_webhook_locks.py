@@ -29,6 +29,10 @@ class Gone:
 
 @pytest.fixture
 def webhooks(database: Database) -> Webhooks:
+    return of(database)
+
+
+def of(database: Database) -> Webhooks:
     return Webhooks(database, Sealing(WRAPPING), lambda _url: None, 16)
 
 
@@ -69,9 +73,10 @@ async def test_an_endpoint_is_deleted_while_an_attempt_begins(
 
 @pytest.mark.parametrize("what", ["test", "gone"])
 async def test_an_endpoint_is_changed_meanwhile(
-    database: Database, database_url: str, webhooks: Webhooks, customer: Customer, endpoint: UUID, what: str
+    database: Database, database_url: str, customer: Customer, endpoint: UUID, what: str
 ) -> None:
     """Whoever changes an endpoint locks its account first, then the endpoint."""
+    webhooks = of(database)
     delivery_id = await webhooks.test(customer.account_id, endpoint)
     attempts = Deliveries(database, Sealing(WRAPPING), Gone())
     does = webhooks.test(customer.account_id, endpoint) if what == "test" else attempts.attempt(delivery_id, 0)
