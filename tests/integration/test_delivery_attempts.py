@@ -333,7 +333,8 @@ async def test_a_chat_call_sends_as_many_statements_with_endpoints_as_without(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     customer = await open_account(post.database, post.ledger, 10_000)
-    statements, run = [], PreparedConnection.run
+    statements: list[Any] = []
+    run = PreparedConnection.run
 
     async def counted(self: PreparedConnection, *steps: Any) -> Any:
         statements.extend(steps)
