@@ -17,6 +17,7 @@ from cli.command import yout
 from db.data_keys import Sealing
 from db.deliveries import WebhookPruning
 from db.engine import Database
+from db.prepared import PreparedConnection
 from db.writer import LedgerWriter
 from domain.errors import RequestInvalid
 from domain.operations import Adjust
@@ -25,7 +26,7 @@ from gateway import keys
 from gateway.deliveries import CONCURRENT, CONCURRENT_OF_ACCOUNT, Deliveries, Step
 from gateway.delivery_log import DeliveryLog
 from gateway.webhooks import EndpointOrder, Webhooks
-from tests.support.bank import WRAPPING, open_account
+from tests.support.bank import WRAPPING, open_account, reserve, settle
 from tests.support.media_stack import until
 from tests.support.stack import SECRET
 
@@ -326,3 +327,29 @@ async def test_the_operator_lists_shows_disables_and_sends_again(post: Post, dat
     assert (await post.delivery(delivery_id)).state == "cancelled"
     for words in (("show", str(uuid4())), ("redeliver", str(delivery_id)), ("disable", str(uuid4()))):
         await run(*words, code=1)
+
+
+async def test_a_chat_call_sends_as_many_statements_with_endpoints_as_without(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await open_account(post.database, post.ledger, 10_000)
+    statements: list[Any] = []
+    run = PreparedConnection.run
+
+    async def counted(self: PreparedConnection, *steps: Any) -> Any:
+        statements.extend(steps)
+        return await run(self, *steps)
+
+    async def call() -> int:
+        statements.clear()
+        asked = reserve(customer, 100)
+        await post.ledger.ask(asked)
+        await post.ledger.ask(settle(customer, asked.hold_id, 10))
+        return len(statements)
+
+    monkeypatch.setattr(PreparedConnection, "run", counted)
+    await call()  # the first call may also prepare
+    without = await call()
+    await post.endpoint(customer.account_id)
+    await post.webhooks.set_credits_low(customer.account_id, 5_000)
+    assert without == await call() > 0
