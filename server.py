@@ -140,7 +140,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             app.state.codec = CodecServer(
                 Operators(settings.codec_operators), PayloadDecoder(EncryptionCodec(wired.keyring))
             )
-            app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves)
+            app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves, wired.presigned)
             stack.enter_context(wired.catalog.reloading())
             changes = asyncio.create_task(app.state.resources.job_changes.run(), name="job changes")
             await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal)]))

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -71,6 +71,16 @@ class Wired:
     outputs: StoredOutputsMaintenance
     outbound: OutboundClient
     """Requests to URLs of callers."""
+
+    @property
+    def presigned(self) -> Callable[[str, timedelta], Awaitable[str | None]] | None:
+        """Makes links of the object store, where the operator wants them."""
+        longest = self.settings.presigned_lifetime
+
+        async def link(key: str, left: timedelta) -> str | None:
+            return await self.storage.link(key, max(timedelta(seconds=1), min(left, longest)))
+
+        return link if longest else None
 
 
 def load_catalog(path: Path | None) -> Catalog:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -51,9 +51,12 @@ _GUARDS = {
     "x-robots-tag": "noindex",
 }
 
+_ELSEWHERE = {"cache-control": "no-store", "referrer-policy": "no-referrer", "x-robots-tag": "noindex"}
+
 _ANSWERS: dict[int | str, dict[str, object]] = {
     200: {"description": "The whole file", "content": {"application/octet-stream": {}}},
     206: {"description": "The range that was asked for", "content": {"application/octet-stream": {}}},
+    302: {"description": "The file is read at the object store, where the operator wants that"},
     403: {"description": "The link is not valid, or no longer"},
     404: {"description": "The output is gone"},
     416: {"description": "The range lies outside of the file"},
@@ -72,6 +75,8 @@ class Outputs:
     urls: SignedUrls
     live: Callable[[str], Awaitable[bool]]
     """Tells whether the object may still be served: a link ends when the output expires, before its file is deleted."""
+    link: Callable[[str, timedelta], Awaitable[str | None]] | None = None
+    """Makes a link of the object store for at most a time, where outputs are read there. None: they are read here."""
     clock: Callable[[], datetime] = _now
 
 
@@ -116,6 +121,8 @@ async def _serve(request: Request, outputs: Outputs) -> Response:
     stored = await outputs.storage.head(key) if await outputs.live(key) else None
     if stored is None:
         raise NotFound("There is no such output, or no longer.")
+    if elsewhere := await _elsewhere(request, outputs, stored, expires_at - now):
+        return Response(status_code=302, headers=_ELSEWHERE | {"location": elsewhere})
     headers = _headers(stored, min(MAX_CACHE_SECONDS, int((expires_at - now).total_seconds())))
     if _matches(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
@@ -123,6 +130,13 @@ async def _serve(request: Request, outputs: Outputs) -> Response:
     if span is None:
         return _unsatisfiable(stored, request.scope)
     return _bytes(request, outputs.storage, stored, span, headers)
+
+
+async def _elsewhere(request: Request, outputs: Outputs, stored: Stored, left: timedelta) -> str | None:
+    """Return where the file is read, if not here. Only what a browser may show: of the rest we make it a download."""
+    if outputs.link is None or request.method != "GET" or stored.content_type not in INLINE:
+        return None
+    return await outputs.link(stored.key, left)
 
 
 def _permitted(request: Request, urls: SignedUrls, key: str, now: datetime) -> datetime:

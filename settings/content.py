@@ -14,6 +14,8 @@ from settings.fields import Days, Lifetime, Seconds, absent
 
 class ContentSettings(BaseModel):
     output_url_lifetime: Seconds = timedelta(hours=1)
+    presigned_lifetime: Seconds = Field(default=timedelta(), ge=timedelta(), le=timedelta(minutes=5))
+    """Of links of the object store to which `/media/…` redirects. 0: the API serves outputs itself."""
     output_lifetime: Seconds = timedelta(days=7)
     """Of accounts whose plan does not say another; `output_lifetime_days` in the catalog."""
     max_stored_mib: int = Field(default=10 * 1024, ge=0)

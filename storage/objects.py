@@ -135,6 +135,14 @@ class ObjectStorage:
                     break
         return objects[:limit]
 
+    async def link(self, key: str, lifetime: timedelta) -> str | None:
+        """Return a link with which anybody may read the object for a time. None for a folder, which has none."""
+        _checked(key)
+        if isinstance(self._store, LocalStore):
+            return None
+        with self._watched("read"):
+            return await obstore.sign_async(self._store, "GET", key, lifetime)
+
     def _require_folder(self) -> None:
         """Raises if the folder is missing: then its disk is not mounted, and the store is not empty."""
         if self._folder and not self._folder.is_dir():

@@ -4,13 +4,18 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
+from api import errors, outputs
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable
+from domain.secrets import DerivedKeys
+from domain.signed_urls import SignedUrls
 from storage.base import Storage
 from storage.objects import CHUNK, WHOLE
 from tests.support.media_stack import World, embedded
@@ -163,6 +168,34 @@ async def test_a_process_tells_it_when_it_starts(server: Seaweed, database_url: 
     assert (line["event"], line["where"]) == (DENIED, "YOUT_STORAGE_URL (list)")
     assert "AWS_SECRET_ACCESS_KEY" in line["remedy"]
     assert not any(word in stack.log("api") for word in ("another secret", server.endpoint, BUCKET))
+
+
+async def test_a_link_leads_to_the_store_after_our_own_check(server: Seaweed) -> None:
+    """Only with the option, for a while, and only to what a browser may show."""
+    storage, gone = server.storage(), set[str]()
+    urls = SignedUrls(DerivedKeys(b"s" * 32), "http://yout.example", timedelta(hours=1))
+
+    async def live(key: str) -> bool:
+        return key not in gone
+
+    app = FastAPI()
+    errors.install(app)
+    app.include_router(outputs.router(lambda _: outputs.Outputs(storage, urls, live, storage.link)))
+    picture, page = "shown/a/0.png", "shown/a/1.html"
+    await put(storage, picture, b"a lake")
+    await put(storage, page, b"<script>", "text/html")
+    shown, downloaded = (urls.url(key, datetime.now(UTC))[0] for key in (picture, page))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as client, httpx2.AsyncClient() as anyone:
+        answer = await client.get(shown)
+        assert (answer.status_code, answer.headers["cache-control"]) == (302, "no-store")
+        elsewhere = answer.headers["location"]
+        part = await anyone.get(elsewhere, headers={"range": "bytes=2-5"})
+        assert (part.status_code, part.content, part.headers["content-type"]) == (206, b"lake", "image/png")
+        assert (await anyone.get(elsewhere.replace("0.png", "1.html"))).status_code == 403
+        assert (await anyone.put(elsewhere, content=b"x")).status_code == 403
+        assert [(await client.head(shown)).status_code, (await client.get(downloaded)).status_code] == [200, 200]
+        gone.add(picture)
+        assert [(await client.get(link)).status_code for link in (shown, shown + "x")] == [404, 403]
 
 
 async def test_half_a_key_ends_the_start_in_one_line(database_url: str, tmp_path: Path) -> None:
