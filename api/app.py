@@ -42,6 +42,7 @@ from api import (
     shares,
     speech,
     stored_objects,
+    transcriptions,
     uploads,
     videos,
 )
@@ -190,7 +191,9 @@ def create_app(
         media_jobs.router,
         media_events.router,
         images.router,
+        images.editing,
         speech.router,
+        transcriptions.router,
         videos.creating,
         videos.router,
         shares.router,

@@ -1,4 +1,4 @@
-"""Demo media jobs: image, video and speech, made on this machine, with the behaviour of a remote provider."""
+"""Demo media jobs: pictures, films, speech and transcripts, made on this machine as a remote provider makes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -38,7 +38,7 @@ class DemoMedia:
 
     async def submit(self, given: MediaSubmission) -> Submitted:
         request = given.request
-        ordered = order.read(request)
+        ordered = order.read(request, given.inputs)
         async with self._renderers:
             with self.spool.draft() as draft:
                 files = () if ordered.fails else await _rendered(ordered, draft)
