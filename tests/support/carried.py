@@ -16,6 +16,11 @@ CLOSED = {
         ("scopes[]", "events[]", "size", "seconds", "response_format", "voice", "voice.id"), "one of a list"
     ),
     "messages[].role": "one of a list",
+    **dict.fromkeys(
+        (each for name in ("image", "mask", "file", "input_reference") for each in (name, f"{name}[]", f"{name}.*")),
+        "a file",
+    ),
+    "audio": "a file",
 }
 """Text that is neither content nor secret: a word in it is refused."""
 UNWRITTEN = {
