@@ -122,10 +122,12 @@ class Jobs(Protocol):
     async def begin(self, job_id: UUID) -> Job:
         """`queued` becomes `running`; any other state stays as it is and is returned."""
 
-    async def intend_submit(self, job_id: UUID) -> bool:
+    async def intend_submit(self, job: Job) -> bool:
         """Record that a submission is about to be made. True when an earlier attempt already said so (doubt).
 
         Raises `UpstreamBusy`, with a pause, while the provider's limits leave no place: then nothing is recorded.
+        Raises `NotFound` for a job that has ended since it was loaded, and `ServiceUnavailable` for one that has
+        another provider by now: nobody may submit those.
         """
 
     async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
@@ -135,8 +137,11 @@ class Jobs(Protocol):
         provider's id, or another provider by now.
         """
 
-    async def forget_submit(self, job_id: UUID) -> None:
-        """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
+    async def forget_submit(self, job: Job) -> None:
+        """The provider certainly did not accept: take the intent back.
+
+        Not if its id is recorded after all, nor if the intent is for another provider by now.
+        """
 
     async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:
         """Record the provider's id, and the outputs if they came with it. The first id wins and is returned.

@@ -24,7 +24,7 @@ from db.media_tables import JobInputRow, MediaJobRow
 from db.webhook_content import Target, expect
 from db.webhooks import record_end
 from domain.caller import Payer
-from domain.errors import EndedByPurge, GatewayError, NotFound, UpstreamBusy
+from domain.errors import EndedByPurge, GatewayError, NotFound, ServiceUnavailable, UpstreamBusy
 from domain.holds import ClosedBy
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
@@ -219,9 +219,13 @@ class MediaJobs(DueJobs):
                 session.add(row)
             return _job(row)
 
-    async def intend_submit(self, job_id: UUID) -> bool:
+    async def intend_submit(self, job: Job) -> bool:
         async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
+            row = await _row(session, job.id, lock=True)
+            if State(row.state).terminal:
+                raise NotFound("This job has already ended.")
+            if row.provider != job.provider:
+                raise ServiceUnavailable("This job goes to another provider by now.")
             if row.submit_intended_at is not None:
                 return True
             pause = await media_slots.wait(session, row, self._limits(row.provider))
@@ -242,10 +246,10 @@ class MediaJobs(DueJobs):
             session.add(row)
             return _job(row)
 
-    async def forget_submit(self, job_id: UUID) -> None:
+    async def forget_submit(self, job: Job) -> None:
         async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
-            if row.provider_job_id is None:
+            row = await _row(session, job.id, lock=True)
+            if row.provider_job_id is None and row.provider == job.provider:
                 row.submit_intended_at = None
                 session.add(row)
 

@@ -27,6 +27,8 @@ from workflows.purge import PurgeWorkflow
 from workflows.webhooks import WebhookWorkflow
 
 MAX_WAIT = timedelta(seconds=5)
+_CANCEL = "cancel"
+"""The update's id. A workflow takes few updates at a time: however often it is asked, this is one of them."""
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 
@@ -67,7 +69,10 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
     with reachable():
         try:
             await handle.start_update(
-                MediaWorkflow.request_cancel, wait_for_stage=WorkflowUpdateStage.ACCEPTED, rpc_timeout=max_wait
+                MediaWorkflow.request_cancel,
+                id=_CANCEL,
+                wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                rpc_timeout=max_wait,
             )
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             await handle.cancel(rpc_timeout=MAX_WAIT)

@@ -205,6 +205,11 @@ async def media_already_ended(world: World) -> WorkflowHandle[Any, Any]:
 
 
 @story
+async def media_cancelled_before_it_began(world: World) -> WorkflowHandle[Any, Any]:
+    return await media_already_ended(world)
+
+
+@story
 async def maintenance_of_nothing(world: World) -> WorkflowHandle[Any, Any]:
     return await _maintained(world)
 

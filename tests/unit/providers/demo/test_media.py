@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from domain.errors import UpstreamError, UpstreamRefused
-from domain.media import Kind, MediaInput, MediaRequest
+from domain.media import Kind, MediaRequest
 from providers.base import MediaSubmission, OutputFile, Progress, Stage
 from providers.demo.media import DemoMedia
 from providers.demo.voices import FORMATS, VOICES
@@ -78,27 +78,6 @@ async def finished(demo: DemoMedia, clock: Clock, request: MediaRequest) -> list
     clock.advance(5)
     assert await demo.poll(job) == Progress(Stage.DONE, percent=100)
     return await read(demo.fetch(job))
-
-
-@pytest.mark.parametrize("request_", [image(), video(seconds=0.1)], ids=["image", "video"])
-async def test_a_picture_of_the_caller_is_shown_in_the_corner(
-    demo: DemoMedia, clock: Clock, request_: MediaRequest
-) -> None:
-    red = io.BytesIO()
-    Image.new("RGB", (60, 60), (255, 0, 0)).save(red, "PNG")
-    corners = []
-    for content in (red.getvalue(), b"no picture"):
-        given = MediaInput("image", "image/png", content)
-        job = (await demo.submit(MediaSubmission(request_, "some-job", (given,)))).provider_job_id
-        clock.advance(5)
-        ((_, made),) = await read(demo.fetch(job))
-        with av.open(io.BytesIO(made), "r") as file:
-            shown = next(file.decode(video=0)).to_image()
-        corners.append(cast("tuple[int, int, int]", shown.getpixel((12, shown.height - 12))))
-    (red_, green, blue), grey = corners
-    assert red_ > 200
-    assert green < 60 > blue
-    assert max(grey) - min(grey) < 20
 
 
 def samples(content: bytes) -> tuple["array.array[int]", float]:
@@ -310,7 +289,7 @@ async def test_workers_share_one_folder(demo: DemoMedia, clock: Clock, tmp_path:
 async def test_a_worker_killed_while_it_renders_has_submitted_nothing(demo: DemoMedia, tmp_path: Path) -> None:
     script = (
         "import asyncio, pathlib\n"
-        "from domain.media import Kind, MediaInput, MediaRequest\n"
+        "from domain.media import Kind, MediaRequest\n"
         "from providers.demo.media import DemoMedia\n"
         "from providers.base import MediaSubmission\n"
         "request = MediaRequest(kind=Kind.VIDEO, model='video', prompt='a fox', parameters={'seconds': 20})\n"
@@ -396,7 +375,7 @@ def test_without_its_encoders_the_demo_says_what_is_missing(tmp_path: Path) -> N
     script = (
         "import asyncio, pathlib, sys\n"
         "sys.modules |= dict.fromkeys(('PIL', 'av', 'espeakng_loader'))\n"
-        "from domain.media import Kind, MediaInput, MediaRequest\n"
+        "from domain.media import Kind, MediaRequest\n"
         "from providers.demo import chat, media\n"
         "from providers.base import MediaSubmission\n"
         "request = MediaRequest(kind=Kind.IMAGE, model='image', prompt='a fox')\n"
