@@ -95,7 +95,7 @@ async def test_a_recording_is_written_down(client: Client, form: Any, begins: st
     assert raw.text.startswith(begins)
     assert raw.headers["content-type"].startswith("application/json" if "json" in form else "text/plain")
     assert raw.headers["x-yout-dropped-parameters"] == "timestamp_granularities"
-    assert (raw.headers["x-yout-credits-charged"], await client.spent()) == ("200", 200)
+    assert (raw.headers["x-yout-credits-charged"], await client.spent()) == ("201", 201)
     assert await client.jobs() == [("succeeded", 0)]
 
 
@@ -126,7 +126,7 @@ async def test_a_video_begins_with_a_picture(client: Client) -> None:
 
 
 async def test_more_than_an_account_has_is_not_begun(client: Client) -> None:
-    poor = await client.world.customer(199)
+    poor = await client.world.customer(200)
     sdk = client.sdk.with_options(api_key=poor.token)
     with pytest.raises(openai.APIStatusError) as caught:
         await sdk.audio.transcriptions.create(**HEARD)

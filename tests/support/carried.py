@@ -31,6 +31,8 @@ UNWRITTEN = {
     "POST /api/auth/verify/resend/": "as above",
 }
 """Operations that the fault of a table does not fail."""
+NAMED_BY_MODEL = "/api/media/"
+"""Fields there beside those that the document names are parameters of the model: any other is refused."""
 OPEN = "*"
 """Fields beside those that the document names."""
 
@@ -56,7 +58,9 @@ def text_fields(document: Mapping[str, Any]) -> Iterator[Field]:
             found: dict[str, bool] = {}
             for media in content.values():
                 found |= dict(_texts(document, media["schema"], ""))
-            yield from (Field(f"{method.upper()} {path}", name, closed) for name, closed in found.items())
+            named = path.startswith(NAMED_BY_MODEL)
+            for name, closed in found.items():
+                yield Field(f"{method.upper()} {path}", name, closed or (named and name == OPEN))
 
 
 def _texts(document: Mapping[str, Any], schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, bool]]:
