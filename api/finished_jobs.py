@@ -4,17 +4,18 @@ A client that leaves, or that waits no longer, changes nothing: the job goes on,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Self
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from api import privacy
 from api.body import form_of
+from api.multipart import Form
 from api.outputs import Outputs
 from api.resources import Resources
 from api.stream_response import dropped_header
@@ -28,7 +29,7 @@ from domain.errors import (
     ServiceUnavailable,
 )
 from domain.media import Job, Kind, Output, State
-from domain.media_schema import MediaSchema
+from domain.media_schema import MediaSchema, ParameterType
 from domain.privacy import PrivacyClass
 from domain.records import record
 from gateway import job_waits
@@ -51,17 +52,48 @@ class JobBody(BaseModel):
 
     OWN: ClassVar[frozenset[str]] = frozenset({"model", "privacy", "strict"})
     """Fields that this server acts on, beside the parameters of the job."""
+    _form: Form | None = PrivateAttr(None)
 
     @classmethod
     def of(cls, request: Request, fields: Mapping[str, Any]) -> Self:
         """Read the fields of a body, or of a form. Raises `RequestValidationError`."""
         try:
             form = form_of(request)
-            return cls.model_validate(fields) if form is None else cls.model_validate_strings(form.fields)
+            return cls.model_validate(fields) if form is None else cls._of_form(form)
         except ValidationError as error:
             raise RequestValidationError(
                 [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_input=False)]
             ) from None
+
+    @classmethod
+    def _of_form(cls, form: Form) -> Self:
+        """A field in a list is no text: it is one of those that the model may not know."""
+        body = cls.model_validate_strings({name: text for name, text in form.fields.items() if isinstance(text, str)})
+        lists = {name: texts for name, texts in form.fields.items() if not isinstance(texts, str)}
+        if body.model_extra is not None:
+            body.model_extra.update(lists)
+        body._form = form
+        return body
+
+    def given(self, name: str) -> Any:
+        """Return a field, declared or not. None: it is not there."""
+        return (self.model_extra or {}).get(name, getattr(self, name, None))
+
+    def files(self, name: str) -> list[str | bytes]:
+        """Return the input files in a field: those of a form, or what names them.
+
+        An object names its file as `image_url` or `file_id`. Raises `RequestInvalid` for anything else.
+        """
+        parts = [] if self._form is None else [part.content for part in self._form.files.get(name, ())]
+        named = self.given(name)
+        texts = [] if named is None else [_named(name, one) for one in (named if isinstance(named, list) else [named])]
+        return [*parts, *texts]
+
+    def require_known(self, *names: str) -> None:
+        """Raise `RequestInvalid` for a file in a field that takes none."""
+        for name in self._form.files if self._form else ():
+            if name not in names:
+                raise refuse(name[:100], "is not a file that is taken here.")
 
     def dropped(self, taken: Collection[str]) -> tuple[str, ...]:
         """Name the fields that are not used. Raises `RequestInvalid` for one if the body is strict."""
@@ -80,6 +112,8 @@ class JobBody(BaseModel):
         """Return the fields that the model takes. `auto` is none, where it is not a value of the model's own."""
         given = {**dict(self), **(self.model_extra or {})}
         known = {name: value for name in schema.parameters if (value := given.get(name)) is not None}
+        if self._form is not None:
+            known = {name: _typed(schema.parameters[name].type, value) for name, value in known.items()}
         return {name: value for name, value in known.items() if value != "auto" or schema.allows(name, value)}
 
     def job(
@@ -90,12 +124,35 @@ class JobBody(BaseModel):
         return JobRequest(kind, self.model, text, parameters, idempotent=once, admitted=True, privacy=required)
 
 
+def _named(name: str, value: object) -> str:
+    source = value.get("image_url") or value.get("file_id") if isinstance(value, dict) else value
+    if not isinstance(source, str) or not source:
+        message = f"'{name}' must be a file, an https URL, a data URI, or the id of an upload."
+        raise RequestInvalid(message, param=name, code="invalid_type")
+    return source
+
+
+def _typed(kind: ParameterType, value: object) -> object:
+    """Read a text of a form as what the model takes. What is none stays a text, and is refused."""
+    try:
+        return _READ[kind](value) if isinstance(value, str) and kind in _READ else value
+    except (ValueError, KeyError):
+        return value
+
+
+_READ: Mapping[ParameterType, Callable[[str], object]] = {
+    ParameterType.INTEGER: int,
+    ParameterType.NUMBER: float,
+    ParameterType.BOOLEAN: {"true": True, "false": False}.__getitem__,
+}
+
+
 def described(body: type[JobBody], **files: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a body that is JSON, or a form with files."""
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     form = schema | {"properties": schema["properties"] | files}
-    content = {"multipart/form-data": {"schema": form}}
-    return {"required": True, "content": content if files else {"application/json": {"schema": schema}, **content}}
+    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}}
+    return {"required": True, "content": content}
 
 
 def refuse(name: str, why: str) -> RequestInvalid:

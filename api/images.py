@@ -1,7 +1,8 @@
-"""`POST /v1/images/generations`, as OpenAI has it: the answer waits for the images of a job."""
+"""`POST /v1/images/generations` and `/edits`, as OpenAI has them: the answer waits for the images of a job."""
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,14 +12,18 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 
 from api import finished_jobs
-from api.body import StrictRoute
+from api.body import FormRoute, StrictRoute
 from api.deps import CurrentResources, MayOrder, RetriedRequest
 from api.finished_jobs import FinishedJob, JobBody
 from api.resources import Resources
+from domain.caller import Caller
+from domain.errors import RequestInvalid
 from domain.media import Kind, Output
 from domain.media_schema import MAX_TEXT_CHARACTERS
+from gateway.jobs import JobRequest
 
 router = APIRouter(prefix="/v1/images", tags=["media"], route_class=StrictRoute)
+editing = APIRouter(prefix="/v1/images", tags=["media"], route_class=FormRoute)
 
 _WHOLE_BASE64 = 3 * 32 * 1024
 """Bytes of a file that are encoded at a time: a multiple of three needs no filling."""
@@ -39,6 +44,12 @@ class CreateImages(JobBody):
             raise finished_jobs.refuse("stream", "is not taken here: images come whole. Leave it out.")
 
 
+class EditImages(CreateImages):
+    image: str | list[Any] | dict[str, Any] | None = Field(default=None, repr=False)
+    """One picture or several: files of a form; in JSON a data URI, an https URL or the id of an upload."""
+    mask: str | dict[str, Any] | None = Field(default=None, repr=False)
+
+
 @router.post("/generations", response_class=Response)
 async def create_images(
     request: Request, body: CreateImages, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
@@ -48,6 +59,36 @@ async def create_images(
     schema = resources.jobs.schema(body.model, Kind.IMAGE)
     dropped = body.dropped({schema.text_name, *schema.parameters})
     order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), once)
+    return await _made(request, caller, body, order, dropped)
+
+
+_FILE = {"type": "string", "format": "binary"}
+_DESCRIBED = finished_jobs.described(EditImages, image={"type": "array", "items": _FILE}, mask=_FILE)
+
+
+@editing.post("/edits", response_class=Response, openapi_extra={"requestBody": _DESCRIBED})
+async def edit_images(
+    request: Request, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
+) -> Response:
+    """Change images, and answer when the new ones are there. The body is a form with files, or JSON that names them."""
+    body = EditImages.of(request, await request.json() or {})
+    body.require_whole()
+    body.require_known("image", "mask")
+    schema = resources.jobs.schema(body.model, Kind.IMAGE)
+    dropped = body.dropped({schema.text_name, *schema.parameters, "image", "mask"})
+    role = "image" if "image" in schema.inputs else "reference"
+    files = {role: body.files("image"), "mask": body.files("mask")}
+    if not files[role]:
+        message = "'image' is required: a picture to change."
+        raise RequestInvalid(message, param="image", code="missing_required_parameter")
+    order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), once)
+    return await _made(request, caller, body, replace(order, files=files, aliases={role: "image"}), dropped)
+
+
+async def _made(
+    request: Request, caller: Caller, body: CreateImages, order: JobRequest, dropped: Collection[str]
+) -> Response:
+    resources: Resources = request.app.state.resources
     finished = await finished_jobs.finished(resources, request, caller, order)
     usage = _usage(resources, body.prompt)
     finished.headers.update(finished_jobs.named_as_dropped(dropped))

@@ -123,13 +123,18 @@ async def _serve(request: Request, outputs: Outputs) -> Response:
         raise NotFound("There is no such output, or no longer.")
     if elsewhere := await _elsewhere(request, outputs, stored, expires_at - now):
         return Response(status_code=302, headers=_ELSEWHERE | {"location": elsewhere})
-    headers = _headers(stored, min(MAX_CACHE_SECONDS, int((expires_at - now).total_seconds())))
+    return answer(request, outputs.storage, stored, min(MAX_CACHE_SECONDS, int((expires_at - now).total_seconds())))
+
+
+def answer(request: Request, storage: Storage, stored: Stored, max_age: int = 0) -> Response:
+    """Answer with the file, or with the range of it that was asked for."""
+    headers = _headers(stored, max_age)
     if _matches(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
     span = _span(request, stored, headers["etag"])
     if span is None:
         return _unsatisfiable(stored, request.scope)
-    return _bytes(request, outputs.storage, stored, span, headers)
+    return _bytes(request, storage, stored, span, headers)
 
 
 async def _elsewhere(request: Request, outputs: Outputs, stored: Stored, left: timedelta) -> str | None:

@@ -1,15 +1,16 @@
 """`/v1/videos`, as OpenAI had it for Sora: start a video job, follow it, fetch its file, list and delete."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from api import finished_jobs
+from api import finished_jobs, outputs
 from api.body import FormRoute
 from api.deps import CurrentResources, MayOrder, MayRender, RetriedRequest
 from api.finished_jobs import JOB_ID, JobBody
@@ -40,10 +41,16 @@ class CreateVideo(JobBody):
     seconds: float | str | None = Field(None, examples=["4"], repr=False)
     size: str | None = Field(None, repr=False)
     seed: int | None = None
+    input_reference: str | dict[str, Any] | None = Field(None, repr=False)
+    """A picture to begin with: a file of a form; in JSON a data URI, an https URL or the id of an upload."""
 
     def parameters(self, schema: MediaSchema) -> dict[str, object]:
         given = super().parameters(schema)
         return given | {"seconds": _number(given["seconds"])} if "seconds" in given else given
+
+
+_REFERENCES = ("first_frame", "reference", "image")
+"""What a model may call the one picture that a video begins with. The first that it has is meant."""
 
 
 def _number(seconds: object) -> object:
@@ -100,15 +107,22 @@ class VideoPage(BaseModel):
     order: Literal["asc", "desc"] = "desc"
 
 
-@creating.post("", response_model=Video, openapi_extra={"requestBody": finished_jobs.described(CreateVideo)})
+_FILE = {"type": "string", "format": "binary"}
+_DESCRIBED = finished_jobs.described(CreateVideo, input_reference=_FILE)
+
+
+@creating.post("", response_model=Video, openapi_extra={"requestBody": _DESCRIBED})
 async def create_video(
     request: Request, caller: MayOrder, resources: CurrentResources, once: RetriedRequest, response: Response
 ) -> Video:
     """Start a video job, by JSON or a form. Poll it, or use `create_and_poll` of OpenAI's SDK."""
     body = CreateVideo.of(request, await request.json() or {})
+    body.require_known("input_reference")
     schema = resources.jobs.schema(body.model, Kind.VIDEO)
-    dropped = body.dropped({schema.text_name, *schema.parameters})
+    dropped = body.dropped({schema.text_name, *schema.parameters, "input_reference"})
+    role = next((name for name in _REFERENCES if name in schema.inputs), _REFERENCES[0])
     order = body.job(Kind.VIDEO, caller, body.prompt, body.parameters(schema), once)
+    order = replace(order, files={role: body.files("input_reference")}, aliases={role: "input_reference"})
     accepted = await resources.jobs.accept(caller, order)
     response.headers.update(finished_jobs.named_as_dropped(dropped) | (REPLAYED if accepted.replayed else {}))
     response.headers.update({JOB_ID: str(accepted.job.id), "x-yout-balance": str(accepted.available)})
@@ -139,18 +153,22 @@ async def get_content(
     resources: CurrentResources,
     variant: Literal["video", "thumbnail", "spritesheet"] = "video",
 ) -> Response:
-    """Fetch the file of a video. There are no thumbnails and no spritesheets."""
+    """Fetch the file of a video, or its first picture. Ranges work. There are no spritesheets."""
     job = await resources.videos.owned(caller.account_id, job_id(video_id))
-    if variant != "video":
-        message = "'variant' must be video: there is no thumbnail and no spritesheet."
+    if variant == "spritesheet":
+        message = "'variant' must be video or thumbnail: there is no spritesheet."
         raise RequestInvalid(message, param="variant", code="unsupported_parameter")
     if not job.state.terminal:
         raise RequestInvalid(f"This video is {_STATUS[job.state]}: it has no content yet.", param="video_id")
-    outputs = job.served(datetime.now(UTC))
-    if not outputs:
-        raise NotFound("This video has no content, or no longer.")
-    headers = {"content-type": outputs[0].content_type, "content-length": str(outputs[0].bytes), JOB_ID: str(job.id)}
-    return StreamingResponse(finished_jobs.chunks_of(request, outputs[0]), headers=headers)
+    films = job.served(datetime.now(UTC))
+    file = films[0] if films and variant == "video" else films[0].poster if films else None
+    storage = request.app.state.outputs.storage
+    stored = None if file is None else await storage.head(file.object_key)
+    if stored is None:
+        raise NotFound(f"This video has no {'content' if variant == 'video' else variant}, or no longer.")
+    answer = outputs.answer(request, storage, stored)
+    answer.headers[JOB_ID] = str(job.id)
+    return answer
 
 
 @router.delete("/{video_id}")

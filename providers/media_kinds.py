@@ -42,17 +42,20 @@ def _demo(_: Provider, upstream: MediaUpstream) -> MediaProvider:
 
 
 _SPEECH = frozenset({Modality.SPEECH})
+_LISTENS = frozenset({Modality.TRANSCRIPTION})
 _VISUAL = frozenset({Modality.IMAGE, Modality.VIDEO})
 _ALL = _SPEECH | _VISUAL
 _IMAGE = frozenset({Modality.IMAGE})
 MEDIA: Mapping[str, MediaKind] = {
-    "demo": MediaKind(_ALL, _demo),
+    "demo": MediaKind(_ALL | _LISTENS, _demo),
     "fal": MediaKind(_ALL, lambda provider, upstream: FalMedia(provider, upstream.http)),
     "replicate": MediaKind(_ALL, lambda provider, upstream: ReplicateMedia(provider, upstream.http)),
     "elevenlabs": MediaKind(_SPEECH, lambda provider, upstream: ElevenLabsMedia(provider, upstream.http)),
     "gemini": MediaKind(_ALL, lambda provider, upstream: media_jobs.at_studio(provider, upstream.http), _IMAGE),
     "vertex": MediaKind(_ALL, lambda provider, upstream: vertex.media(provider, upstream.http), _IMAGE),
     "xai": MediaKind(_VISUAL, lambda provider, upstream: xai.media(provider, upstream.http)),
-    "openai": MediaKind(_SPEECH | {Modality.IMAGE}, lambda provider, upstream: OpenAIMedia(provider, upstream.http)),
+    "openai": MediaKind(
+        _SPEECH | _LISTENS | {Modality.IMAGE}, lambda provider, upstream: OpenAIMedia(provider, upstream.http)
+    ),
     "openrouter": MediaKind(_VISUAL, lambda provider, upstream: openrouter.media(provider, upstream.http), _IMAGE),
 }

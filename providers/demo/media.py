@@ -1,4 +1,4 @@
-"""Demo media jobs: image, video and speech, made on this machine, with the behaviour of a remote provider."""
+"""Demo media jobs: pictures, films, speech and transcripts, made on this machine as a remote provider makes them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

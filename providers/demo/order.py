@@ -1,18 +1,19 @@
 """A media request, checked as a real provider checks it."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domain.errors import UpstreamRefused
 from domain.media import Kind, MediaInput, MediaRequest
-from providers.demo import pace
+from providers.demo import pace, transcript
 from providers.demo.voices import FORMATS, VOICES
 
 SLOW = 20.0
 REFUSED = "[refused]"
 """In a prompt: the demo refuses the job after it was accepted, as a vendor does for what it must not make."""
-READY_AFTER = {Kind.IMAGE: 0.3, Kind.SPEECH: 0.3, Kind.VIDEO: 1.0}
+READY_AFTER = {Kind.IMAGE: 0.3, Kind.SPEECH: 0.3, Kind.TRANSCRIPTION: 0.3, Kind.VIDEO: 1.0}
 
 MAX_IMAGES = 10
 MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 64, 4096
@@ -21,7 +22,14 @@ MAX_VIDEO_PIXELS = 1920 * 1088
 MAX_VIDEO_SECONDS = 60.0
 MAX_TEXT_CHARACTERS = 4096
 
-_MAKES = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.SPEECH})
+_TAKES = {
+    Kind.IMAGE: frozenset({"image", "mask"}),
+    Kind.VIDEO: frozenset({"image", "first_frame"}),
+    Kind.SPEECH: frozenset[str](),
+    Kind.TRANSCRIPTION: frozenset({"audio"}),
+}
+"""The roles of input files. What is made depends on their bytes, and shows the first pictures."""
+_DEFAULT_FORMAT = {Kind.TRANSCRIPTION: "json"}
 _DEFAULT_SIZE = {Kind.IMAGE: (1024, 1024), Kind.VIDEO: (640, 360)}
 
 
@@ -40,6 +48,7 @@ class Order:
     voice: str = "alloy"
     format: str = "mp3"
     speed: float = 1.0
+    language: str = "en"
     pictures: tuple[bytes, ...] = field(default=(), repr=False)
     """Input files, which are shown in what is made."""
 
@@ -47,27 +56,36 @@ class Order:
 def read(request: MediaRequest, inputs: Sequence[MediaInput] = ()) -> Order:
     """Check the request. Raises `UpstreamRefused`, which names the field, for one that cannot be rendered."""
     name, _, manner = request.model.partition("-")
-    _require(request.kind in _MAKES and name == request.kind and manner in ("", "fail", "slow"), "model")
+    _require(name == request.kind and manner in ("", "fail", "slow"), "model")
+    for given in inputs:
+        _require(given.role in _TAKES[request.kind], given.role)
     slow = manner == "slow"
     prompt = pace.without_directive(request.prompt) if slow else request.prompt
     wait = pace.seconds(request.prompt, SLOW) if slow else READY_AFTER[request.kind]
     order = Order(
         kind=request.kind,
         prompt=prompt.encode(errors="replace").decode() or name,
-        seed=str(request.seed),
+        seed=_seed(request, inputs),
         wait=timedelta(seconds=wait),
         fails=manner == "fail",
         size=_size(request),
         n=request.n,
         seconds=5.0 if request.seconds is None else request.seconds,
         voice=request.voice or "alloy",
-        format=request.response_format if request.kind is Kind.SPEECH and request.response_format else "mp3",
+        format=request.response_format or _DEFAULT_FORMAT.get(request.kind, "mp3"),
         speed=request.speed,
+        language=request.text("language") or "en",
         pictures=tuple(given.content for given in inputs),
     )
-    _require(bool(request.prompt.strip()) and REFUSED not in request.prompt, "prompt")
+    _require(bool(request.prompt.strip()) or request.kind is Kind.TRANSCRIPTION, "prompt")
+    _require(REFUSED not in request.prompt, "prompt")
+    _require(bool(inputs) or request.kind is not Kind.TRANSCRIPTION, "audio")
     _CHECKS[request.kind](order)
     return order
+
+
+def _seed(request: MediaRequest, inputs: Sequence[MediaInput]) -> str:
+    return "\n".join([str(request.seed), *(hashlib.sha256(given.content).hexdigest() for given in inputs)])
 
 
 def _size(request: MediaRequest) -> tuple[int, int]:
@@ -96,6 +114,11 @@ def _check_speech(order: Order) -> None:
     _require(order.n == 1, "n")
 
 
+def _check_transcription(order: Order) -> None:
+    _require(order.format in transcript.FORMATS, "response_format")
+    _require(order.n == 1, "n")
+
+
 def _check_sides(order: Order, largest: int) -> None:
     width, height = order.size
     _require(all(MIN_SIDE_PIXELS <= side <= MAX_SIDE_PIXELS for side in order.size), "size")
@@ -107,4 +130,9 @@ def _require(sensible: bool, field: str) -> None:
         raise UpstreamRefused(f"The provider refused this input: '{field}' is not something it can make.")
 
 
-_CHECKS = {Kind.IMAGE: _check_image, Kind.VIDEO: _check_video, Kind.SPEECH: _check_speech}
+_CHECKS = {
+    Kind.IMAGE: _check_image,
+    Kind.VIDEO: _check_video,
+    Kind.SPEECH: _check_speech,
+    Kind.TRANSCRIPTION: _check_transcription,
+}

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from domain.media import Kind
-from providers.demo import image, speech, video
+from providers.demo import image, speech, transcript, video
 from providers.demo.landscape import View
 from providers.demo.order import Order
 from providers.demo.spool import File
@@ -22,7 +22,7 @@ async def render(order: Order, folder: Path) -> tuple[File, ...]:
         case Kind.SPEECH:
             return (await _speech(order, folder),)
         case Kind.TRANSCRIPTION:
-            raise ValueError("no order is a transcription")
+            return (await _transcript(order, folder),)
 
 
 async def _image(order: Order, folder: Path, index: int) -> File:
@@ -52,3 +52,11 @@ async def _speech(order: Order, folder: Path) -> File:
     length = await speech.say(folder / name, order.prompt, order.voice, order.speed, order.format)
     content_type = FORMATS[order.format].content_type
     return File(name=name, content_type=content_type, extension=order.format, duration=round(length, 3))
+
+
+async def _transcript(order: Order, folder: Path) -> File:
+    content_type = transcript.FORMATS[order.format]
+    extension = "json" if content_type == "application/json" else "txt"
+    path = folder / f"0.{extension}"
+    await asyncio.to_thread(path.write_text, transcript.write(order.seed, order.format, order.language))
+    return File(name=path.name, content_type=content_type, extension=extension)

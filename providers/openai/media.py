@@ -1,4 +1,4 @@
-"""Images and speech from OpenAI, and from servers with its API. Both come in the answer to the one call.
+"""Images, speech and transcripts from OpenAI, and from servers with its API: in the answer to the one call.
 
 OpenAI keeps no job: there is nothing to look up, to cancel or to delete. A call whose answer was lost is a doubt.
 """
@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import httpx2
+import orjson
 
 from domain.catalog import Provider
 from domain.errors import AdapterFault, ContentPolicyViolation, GatewayError, UpstreamError, UpstreamRefused
@@ -16,7 +17,7 @@ from domain.media import Kind, MediaInput, MediaRequest
 from providers import media_data, media_http, upstream_json
 from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
 from providers.media_fields import Dialect, same
-from providers.media_http import Download, HttpRequest, HttpRules, MediaHttp, key_in
+from providers.media_http import Download, HttpRequest, HttpRules, JsonAnswer, MediaHttp, key_in
 
 PATIENCE = timedelta(seconds=240)
 """Until an image in the highest quality."""
@@ -26,6 +27,16 @@ _EXTENSIONS = {"mp3": "mp3", "opus": "ogg", "aac": "aac", "flac": "flac", "wav":
 _TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav"}
 _NO_SOUND = ("text/", "application/json")
 _FILE_NAMES = {"image/png": "image.png", "image/jpeg": "image.jpg", "image/webp": "image.webp"}
+_SOUND_NAMES = {
+    "audio/mpeg": "audio.mp3",
+    "audio/wav": "audio.wav",
+    "audio/ogg": "audio.ogg",
+    "audio/flac": "audio.flac",
+    "audio/mp4": "audio.m4a",
+    "video/mp4": "audio.mp4",
+    "video/webm": "audio.webm",
+}
+"""OpenAI reads the type from the name."""
 _ROLES = {"image": "image[]", "reference": "image[]", "mask": "mask"}
 
 
@@ -39,6 +50,11 @@ _IMAGE = Dialect(
     names=same("quality", "background", "output_format", "output_compression", "moderation", "input_fidelity", "style"),
 )
 """`response_format` is not sent: models of today refuse it, and answer in base64 without it."""
+_TRANSCRIPT = Dialect(names=same("response_format", "language", "temperature"))
+_TRANSCRIPT_FIELDS = ("task", "language", "languages", "duration", "text", "segments", "words")
+"""Of a transcript in JSON, what is stored."""
+_JSON_FORMATS = frozenset({"json", "verbose_json", "diarized_json"})
+MAX_TRANSCRIPT_BYTES = 16 << 20
 _SPEECH = Dialect(text="input", names=same("voice", "response_format", "speed", "instructions"))
 
 
@@ -58,6 +74,8 @@ class OpenAIMedia:
                 files = await self._images(submission)
             case Kind.SPEECH if not submission.inputs:
                 files = await self._speech(submission.request)
+            case Kind.TRANSCRIPTION:
+                files = await self._transcript(submission)
             case _:
                 raise UpstreamRefused
         return Submitted(f"answered:{submission.reference}", files)
@@ -111,11 +129,51 @@ class OpenAIMedia:
         download = await self._http.open(HttpRequest(f"{self._base_url}/audio/speech", json=body, patience=PATIENCE))
         return _sound(request, download)
 
+    async def _transcript(self, submission: MediaSubmission) -> AsyncIterator[OutputFile]:
+        request = submission.request
+        if [given.role for given in submission.inputs] != ["audio"]:
+            raise UpstreamRefused
+        (sound,) = submission.inputs
+        texts = {name: str(value) for name, value in _TRANSCRIPT.fields(request).items() if value != ""}
+        name = _SOUND_NAMES.get(sound.content_type)
+        if name is None:
+            raise UpstreamRefused
+        url = f"{self._base_url}/audio/transcriptions"
+        files = [("file", (name, sound.content, sound.content_type))]
+        order = HttpRequest(url, data={"model": request.model, **texts}, files=files, patience=PATIENCE)
+        if (request.response_format or "json") in _JSON_FORMATS:
+            return _written(await self._http.json(order, max_bytes=MAX_TRANSCRIPT_BYTES))
+        download = await self._http.open(order)
+        return _said(download)
+
+
+async def _written(answer: JsonAnswer) -> AsyncIterator[OutputFile]:
+    given = answer.value if isinstance(answer.value, dict) else {}
+    if not isinstance(given.get("text"), str):
+        raise AdapterFault
+    content = orjson.dumps({name: given[name] for name in _TRANSCRIPT_FIELDS if name in given})
+    yield OutputFile("application/json", "json", _once(content))
+
+
+async def _said(download: Download) -> AsyncIterator[OutputFile]:
+    if download.content_type in ("text/html", "application/json"):
+        await _closed(download)
+        raise AdapterFault
+    yield OutputFile("text/plain", "txt", download.chunks)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _closed(download: Download) -> None:
+    async with aclosing(cast("AsyncGenerator[bytes, None]", download.chunks)) as chunks:
+        await anext(chunks, b"")  # what was not begun cannot be closed
+
 
 async def _sound(request: MediaRequest, download: Download) -> AsyncIterator[OutputFile]:
     if download.content_type.startswith(_NO_SOUND):
-        async with aclosing(cast("AsyncGenerator[bytes, None]", download.chunks)) as chunks:
-            await anext(chunks, b"")  # what was not begun cannot be closed
+        await _closed(download)
         raise AdapterFault
     name = request.response_format or "mp3"
     yield OutputFile(_TYPES.get(name, "audio/pcm"), _EXTENSIONS.get(name, "bin"), download.chunks)

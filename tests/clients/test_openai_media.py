@@ -186,6 +186,11 @@ async def test_a_video_is_made_listed_fetched_and_deleted(client: Client) -> Non
     assert (video.expires_at or 0) > video.completed_at >= video.created_at
     content = await (await sdk.download_content(video.id)).aread()
     assert content[4:8] == b"ftyp"
+    poster = await (await sdk.download_content(video.id, variant="thumbnail")).aread()
+    assert Image.open(BytesIO(poster)).size == (320, 180)
+    part = await sdk.with_raw_response.download_content(video.id, extra_headers={"range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, b"ftyp")
+    assert part.headers["content-range"] == f"bytes 4-7/{len(content)}"
     assert [each.id async for each in sdk.list()] == [video.id]
     deleted = await sdk.delete(video.id)
     assert (deleted.id, deleted.deleted, deleted.object) == (video.id, True, "video.deleted")
@@ -232,7 +237,7 @@ async def test_a_video_that_is_not_finished_is_neither_fetched_nor_deleted(clien
     assert again.id == video.id
     assert (await client.sdk.videos.poll(video.id)).status == "completed"
     with pytest.raises(openai.BadRequestError) as unknown:
-        await client.sdk.videos.download_content(video.id, variant="thumbnail")
+        await client.sdk.videos.download_content(video.id, variant="spritesheet")
     assert unknown.value.param == "variant"
 
 

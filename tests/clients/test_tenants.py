@@ -65,7 +65,9 @@ ROWS = """SELECT to_jsonb(accounts) - 'requests_tat', to_jsonb(users)
     FROM accounts JOIN users ON users.account_id = accounts.id WHERE accounts.id = %s"""
 """All but the clock of the rate limit, which every call moves."""
 COUNTED = {"/api/billing/quote/", "/v1/messages/count_tokens", "/v1/responses/input_tokens"}
-MEDIA = {"/v1/images/generations", "/v1/audio/speech", "/v1/videos"}
+MEDIA = {
+    *("/v1/images/generations", "/v1/images/edits", "/v1/audio/speech", "/v1/audio/transcriptions", "/v1/videos"),
+}
 VENDOR_SHAPED = {wire.path for wire in WIRES} | COUNTED | MEDIA
 """Their bodies are of other vendors' APIs: a field that nobody knows is dropped there, and named."""
 

@@ -58,6 +58,8 @@ REFUSED = [
     ("/v1/images/generations", {"model": "demo-image", "prompt": "x", "n": 11}),
     ("/v1/audio/speech", {"model": "demo-speech", "input": ""}),
     ("/v1/videos", {"model": "demo-video", "prompt": ""}),
+    ("/v1/images/edits", {"model": "demo-image", "prompt": "x"}),
+    ("/v1/audio/transcriptions", {"model": "demo-transcription"}),
     (KEYS, {"name": ""}),
     (KEYS, {"name": "k", "scopes": ["everything"]}),
 ]

@@ -141,7 +141,7 @@ async def was_written(adapter: MediaProvider, wire: Wire, submission: MediaSubmi
 async def test_what_a_schema_takes_is_written(model: Model, route: Route) -> None:
     if route.provider.kind == "demo":
         for submission in submissions(model, route):
-            assert order.read(submission.request).prompt
+            assert order.read(submission.request, submission.inputs).prompt
         return
     wire = Wire()
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(wire)) as http:

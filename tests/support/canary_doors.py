@@ -3,6 +3,7 @@
 Each carries its words through, and reads again what may be read. What was shown to one client alone is noted.
 """
 
+import base64
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.support import stripe_events
+from tests.support import media_samples, stripe_events
 from tests.support.canaries import ADDRESS, ASKED, CHAT, CLIENT, HEADERS, LABEL, MOVED, NAMED, PASSWORDS
 from tests.support.carried import DOCUMENT, Carried, text_fields, wrong_bodies
 from tests.support.doubles.mail_server import MailServer
@@ -78,6 +79,8 @@ def written(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     video["webhook_url"] = f"https://receiver.example/job/{word}"
     yield "/api/media/video/", video
     yield "/api/media/speech/", {"model": "demo-speech", "input": f"Say {word}.", "response_format": "wav"}
+    heard = {"model": "demo-transcription", "prompt": f"names {word}", "response_format": "verbose_json"}
+    yield "/api/media/transcription/", {**heard, "audio": _recording(word)}
 
 
 def saving(model: str, word: str) -> Iterator[dict[str, Any]]:
@@ -94,6 +97,19 @@ def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "/v1/audio/speech", {**speech, "user": word}
     video = {"model": "demo-video", "prompt": f"a brook {word}", "size": "64x64", "seconds": "0.5", "user": word}
     yield "/v1/videos", video
+    picture = _data_uri(media_samples.picture() + word.encode())
+    edit = {"model": "demo-image", "prompt": f"a coast {word}", "size": "64x64", "image": picture, "mask": picture}
+    yield "/v1/images/edits", {**edit, "user": word}
+    heard = {"model": "demo-transcription", "prompt": f"words {word}", "response_format": "verbose_json"}
+    yield "/v1/audio/transcriptions", {**heard, "file": _recording(word), "user": word}
+
+
+def _recording(word: str) -> str:
+    return _data_uri(media_samples.sound("wav", "pcm_s16le", 0.2) + word.encode())
+
+
+def _data_uri(content: bytes) -> str:
+    return "data:application/octet-stream;base64," + base64.b64encode(content).decode()
 
 
 async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
@@ -104,7 +120,7 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         assert answer.status_code in (201, 202), answer.text
         made[path] = {**made.get(path, {}), **answer.json()}
     waits = [await customer.http.post(path, json=body) for path, body in waited(word)]
-    assert [answer.status_code for answer in waits] == [200, 200, 200]
+    assert {answer.status_code for answer in waits} == {200}, [answer.text for answer in waits]
     slug = made[SHARES]["slug"]
     secrets.slugs.append(slug)
     secrets.tokens.append(made[KEYS]["key"])
@@ -127,7 +143,7 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     for read in (SHARES, WEBHOOKS, endpoint, conversation, f"{CONVERSATIONS}?title={word}", f"{CONVERSATIONS}export/"):
         assert word in (await customer.http.get(read)).text, read
     assert LABEL in (await customer.http.get(key)).text
-    jobs = [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech")]
+    jobs = [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech", "transcription")]
     return Made(slug, [*jobs, *(answer.headers["x-yout-job-id"] for answer in waits)])
 
 

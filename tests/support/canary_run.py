@@ -45,7 +45,17 @@ from tests.support.canary_doors import Made, Person, Secrets
 from tests.support.carried import Carried
 from tests.support.doubles import mail_server
 from tests.support.doubles.echo_provider import MODELS, WORD, EchoProvider, catalog
-from tests.support.media_stack import KEYRING, Customer, Job, World, embedded, temporal_of, triggered, until
+from tests.support.media_stack import (
+    KEYRING,
+    Customer,
+    Job,
+    World,
+    embedded,
+    maintenance_of,
+    temporal_of,
+    triggered,
+    until,
+)
 from tests.support.stack import SECRET, Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
 
@@ -181,11 +191,12 @@ async def lived(folder: Path, elsewhere: Path) -> AsyncIterator[Left]:
                     await _recovery(world, customers, left, mails)
                 upstream.release.set()
                 left.limits |= {each.name: _limits(each.pid) for each in (postgres, server)}
-                client = await temporal_of(server)
-                left.histories = {
-                    each.id: [event async for event in client.get_workflow_handle(each.id).fetch_history_events()]
-                    async for each in client.list_workflows()
-                }
+                jobs = await temporal_of(server)
+                for client in (jobs, await maintenance_of(jobs)):
+                    left.histories |= {
+                        each.id: [event async for event in client.get_workflow_handle(each.id).fetch_history_events()]
+                        async for each in client.list_workflows()
+                    }
                 await _compacted(world)
                 files = "SELECT pg_relation_filenode(oid)::text, relname FROM pg_class"
                 left.tables = dict(await world.rows(files))
@@ -249,8 +260,9 @@ async def _accidents(world: World, customer: Customer, other: Customer) -> list[
 async def _maintained(client: Client) -> None:
     """A round of what else runs by a schedule, so that its history is there to be read."""
     await until(lambda: triggered(client), "the schedule")
+    upkeep = await maintenance_of(client)
     rounds = "WorkflowType = 'MaintenanceWorkflow' AND ExecutionStatus = 'Completed'"
-    await until(lambda: _any(client, rounds), "a round of maintenance")
+    await until(lambda: _any(upkeep, rounds), "a round of maintenance")
 
 
 async def _any(client: Client, query: str) -> bool:

@@ -16,6 +16,11 @@ CLOSED = {
         ("scopes[]", "events[]", "size", "seconds", "response_format", "voice", "voice.id"), "one of a list"
     ),
     "messages[].role": "one of a list",
+    **dict.fromkeys(
+        (each for name in ("image", "mask", "file", "input_reference") for each in (name, f"{name}[]", f"{name}.*")),
+        "a file",
+    ),
+    "audio": "a file",
 }
 """Text that is neither content nor secret: a word in it is refused."""
 UNWRITTEN = {
@@ -26,6 +31,8 @@ UNWRITTEN = {
     "POST /api/auth/verify/resend/": "as above",
 }
 """Operations that the fault of a table does not fail."""
+NAMED_BY_MODEL = "/api/media/"
+"""Fields there beside those that the document names are parameters of the model: any other is refused."""
 OPEN = "*"
 """Fields beside those that the document names."""
 
@@ -51,7 +58,9 @@ def text_fields(document: Mapping[str, Any]) -> Iterator[Field]:
             found: dict[str, bool] = {}
             for media in content.values():
                 found |= dict(_texts(document, media["schema"], ""))
-            yield from (Field(f"{method.upper()} {path}", name, closed) for name, closed in found.items())
+            named = path.startswith(NAMED_BY_MODEL)
+            for name, closed in found.items():
+                yield Field(f"{method.upper()} {path}", name, closed or (named and name == OPEN))
 
 
 def _texts(document: Mapping[str, Any], schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, bool]]:

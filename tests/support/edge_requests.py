@@ -14,6 +14,9 @@ import orjson
 from tests.support.wire_requests import MESSAGES, TEXT, anthropic_error, openai_error
 
 MODEL = "test-plain"
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+)
 PATIENCE = 20.0
 """Seconds for an answer: longer than the server waits for anything."""
 
@@ -73,6 +76,7 @@ CONTROL = (
 WAITING = (
     Endpoint("/v1/images/generations", {"model": "demo-image", "prompt": TEXT}, ("n",)),
     Endpoint("/v1/audio/speech", {"model": "demo-speech", "input": TEXT}),
+    Endpoint("/v1/images/edits", {"model": "demo-image", "prompt": TEXT, "image": PICTURE}, ("n",)),
 )
 """Endpoints that wait for a job: without a worker they do not answer a good request."""
 AT_ONCE = (*WIRES, *CONTROL)

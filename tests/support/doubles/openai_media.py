@@ -1,4 +1,4 @@
-"""OpenAI as a maker of images and speech over real HTTP. It has no jobs: each answer is the output."""
+"""OpenAI as a maker of images, speech and transcripts over real HTTP. It has no jobs: each answer is the output."""
 
 import base64
 from dataclasses import dataclass, field
@@ -11,7 +11,9 @@ from tests.support.doubles.media_double import SECRET, MediaDouble, Seen, endles
 
 IMAGE = {"model", "prompt", "n", "size", "quality", "background", "output_format", "output_compression", "moderation"}
 EDIT = IMAGE | {"image", "image[]", "mask", "input_fidelity"}
+TRANSCRIPT = {"model", "prompt", "file", "response_format", "language", "temperature"}
 SPEECH = {"model", "input", "voice", "response_format", "speed", "instructions"}
+SPOKEN = "The lake lies still."
 TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg"}
 
 
@@ -29,6 +31,7 @@ class OpenAIMediaServer(MediaDouble):
         app.router.add_post("/v1/images/generations", self._generated)
         app.router.add_post("/v1/images/edits", self._edited)
         app.router.add_post("/v1/audio/speech", self._spoken)
+        app.router.add_post("/v1/audio/transcriptions", self._transcribed)
 
     def failed(self, status: int, text: str = SECRET, code: str | None = None) -> web.Response:
         headers = {"retry-after": "1"} if status in (429, 503) else {}
@@ -44,7 +47,7 @@ class OpenAIMediaServer(MediaDouble):
     async def _generated(self, request: web.Request) -> web.StreamResponse:
         return await self._images(request, await self.note(request), IMAGE)
 
-    async def _edited(self, request: web.Request) -> web.StreamResponse:
+    async def _form(self, request: web.Request) -> dict[str, Any]:
         body: dict[str, Any] = {}
         async for part in await request.multipart():
             assert part.name is not None  # type: ignore[union-attr]  # no form of these tests has parts within parts
@@ -53,7 +56,29 @@ class OpenAIMediaServer(MediaDouble):
             if part.filename is not None:  # type: ignore[union-attr]
                 self.files.append((part.name, bytes(content)))  # type: ignore[union-attr]
         self.seen.append(Seen(request.method, request.path_qs, dict(request.headers), body))
-        return await self._images(request, body, EDIT)
+        return body
+
+    async def _edited(self, request: web.Request) -> web.StreamResponse:
+        return await self._images(request, await self._form(request), EDIT)
+
+    async def _transcribed(self, request: web.Request) -> web.StreamResponse:
+        body = await self._form(request)
+        if (wrong := self._wrong(request, body, TRANSCRIPT)) is not None:
+            return wrong
+        prompt = body.get("prompt", "")
+        fault = self.fault(prompt)
+        if (spoiled := await self._spoiled(request, fault, prompt)) is not None:
+            return spoiled
+        self.accepted[prompt] += 1
+        match body.get("response_format", "json"):
+            case "text" | "srt" | "vtt" as form:
+                return web.Response(text=f"{form}: {SPOKEN}\n")
+            case "verbose_json":
+                segment = {"id": 0, "start": 0.0, "end": 0.5, "text": SPOKEN}
+                known = {"task": "transcribe", "language": "english", "duration": 0.5, "text": SPOKEN}
+                return web.json_response(known | {"segments": [segment], "x_secret": SECRET})
+        usage = {"type": "duration", "seconds": 1}
+        return web.json_response({"usage": usage} | ({} if fault == "none" else {"text": SPOKEN}))
 
     async def _images(self, request: web.Request, body: dict[str, Any], known: set[str]) -> web.StreamResponse:
         if (wrong := self._wrong(request, body, known)) is not None:

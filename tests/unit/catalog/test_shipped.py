@@ -53,7 +53,7 @@ def of(catalog: Catalog, modality: Modality) -> list[Model]:
 def test_without_any_key_the_demo_answers_and_nothing_else() -> None:
     catalog = files.load(None, no_keys, KINDS, at=TODAY)
     active = catalog.active_models()
-    assert {model.modality for model in active} == set(Modality) - {Modality.TRANSCRIPTION}
+    assert {model.modality for model in active} == set(Modality)
     for model in active:
         assert "demo" in model.id
         assert "demo" in model.name.lower()
@@ -188,7 +188,7 @@ def test_the_documents_list_the_media_models(catalog: Catalog) -> None:
 
 
 def test_audio_is_read_only_where_it_costs_what_text_costs(catalog: Catalog) -> None:
-    for model in catalog.models.values():
+    for model in of(catalog, Modality.TEXT):
         for route in model.routes if InputModality.AUDIO in model.input_modalities else ():
             address = route.provider.base_url
             _, known = data_snapshot.get_snapshot().find_provider_model(route.model, None, None, address)
@@ -219,10 +219,13 @@ def test_each_capability_of_the_file_is_explained_at_its_top() -> None:
     assert used <= explained
 
 
+MEDIA = ("image", "video", "speech", "transcription")
+
+
 def test_every_demo_failure_can_be_tried(catalog: Catalog) -> None:
     wanted = {"demo-chat", "demo-chat-fail", "demo-chat-broken", "demo-chat-slow"}
     wanted |= {"demo-embedding", "demo-embedding-fail"}
-    wanted |= {f"demo-{modality}{way}" for modality in ("image", "video", "speech") for way in ("", "-fail", "-slow")}
+    wanted |= {f"demo-{modality}{way}" for modality in MEDIA for way in ("", "-fail", "-slow")}
     assert wanted == {model.id for model in catalog.models.values() if model.vendor == "demo"}
     for model_id in wanted:
         assert catalog.models[model_id].routes[0].model == model_id.removeprefix("demo-")

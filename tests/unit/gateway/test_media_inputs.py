@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from domain.errors import NotFound, RequestInvalid
 from domain.media_files import FileFacts, FileLimits, MediaFile, upload_id, upload_name
-from gateway.media_inputs import MAX_FILES, GivenInput, MediaInputs, UrlFiles
+from domain.media_schema import Input, MediaSchema, Parameter, ParameterType
+from gateway.media_inputs import MAX_FILES, GivenInput, MediaInputs, UrlFiles, split
 from outbound.client import Fetched
 
 ACCOUNT = UUID(int=1)
@@ -149,3 +150,13 @@ def test_an_uploads_id_has_one_form(name: str) -> None:
 @given(st.uuids())
 def test_an_uploads_id_is_read_again(id_: UUID) -> None:
     assert upload_id(upload_name(id_)) == id_
+
+
+def test_a_mask_needs_the_picture_that_it_is_for() -> None:
+    text = Parameter(ParameterType.STRING)
+    schema = MediaSchema("prompt", text, inputs={"image": Input(2), "mask": Input()})
+    with pytest.raises(RequestInvalid) as refused:
+        split(schema, {"mask": UPLOAD}, {}, {"image": "image[]"})
+    assert (refused.value.param, refused.value.code) == ("image[]", "missing_required_parameter")
+    _, files = split(schema, {"mask": UPLOAD, "image": UPLOAD}, {}, {})
+    assert [file.role for file in files] == ["image", "mask"]

@@ -26,10 +26,12 @@ from providers.media_http import media_client
 from providers.openai.media import OpenAIMedia
 from tests.support.doubles import media_files
 from tests.support.doubles.media_double import SECRET
-from tests.support.doubles.openai_media import OpenAIMediaServer
+from tests.support.doubles.openai_media import SPOKEN, OpenAIMediaServer
 
 PICTURE = media_files.picture()
 IMAGE = {"model": "gpt-image-2", "prompt": "a cat"}
+SOUND = media_files.sound("wav")
+HEARD = {"model": "gpt-transcribe", "file": ("a.wav", SOUND, "audio/wav")}
 SPEECH = {"model": "tts", "input": "Hello.", "voice": "nova", "response_format": "wav"}
 
 
@@ -67,6 +69,10 @@ async def test_the_double_answers_the_vendors_sdk(server: OpenAIMediaServer) -> 
         edited = await sdk.images.edit(**IMAGE, image=[("a.png", PICTURE, "image/png")] * 2)  # type: ignore[call-overload]  # of a mapping
         assert len(edited.data) == 1
         assert server.files[-2:] == [("image[]", PICTURE)] * 2
+        heard = await sdk.audio.transcriptions.create(**HEARD)  # type: ignore[call-overload]  # of a mapping
+        assert (heard.text, server.files[-1]) == (SPOKEN, ("file", SOUND))
+        text = await sdk.audio.transcriptions.create(**HEARD, response_format="srt")  # type: ignore[call-overload]  # of a mapping
+        assert text == f"srt: {SPOKEN}\n"
         spoken = await sdk.audio.speech.create(**SPEECH)  # type: ignore[arg-type]  # of a mapping
         assert spoken.content == media_files.sound("wav")
         for prompt, error in (("[moderation]", openai.BadRequestError), ("[unpaid]", openai.RateLimitError)):
@@ -98,6 +104,36 @@ async def test_speech(adapter: Adapter) -> None:
     assert adapter.server.seen[-1].body == {"model": "m", "input": "Good evening.", **parameters}
 
 
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("json", f'{{"text":"{SPOKEN}"}}'),
+        ("text", f"text: {SPOKEN}\n"),
+        ("vtt", f"vtt: {SPOKEN}\n"),
+        (
+            "verbose_json",
+            f'{{"task":"transcribe","language":"english","duration":0.5,"text":"{SPOKEN}",'
+            f'"segments":[{{"id":0,"start":0.0,"end":0.5,"text":"{SPOKEN}"}}]}}',
+        ),
+    ],
+)
+async def test_transcripts(adapter: Adapter, form: str, written: str) -> None:
+    sound = MediaInput("audio", "audio/wav", SOUND)
+    parameters: dict[str, Any] = {"response_format": form, "language": "en", "temperature": 0.5}
+    assert await adapter.made(Kind.TRANSCRIPTION, "Lake", sound, **parameters) == [written.encode()]
+    assert adapter.server.files[-1] == ("file", SOUND)
+    sent = {"model": "m", "prompt": "Lake", "response_format": form, "language": "en", "temperature": "0.5", "file": ""}
+    assert adapter.server.seen[-1].body == sent
+
+
+@pytest.mark.parametrize(("fault", "form"), [("none", "json"), ("page", "json"), ("garbage", "json"), ("page", "text")])
+async def test_answers_without_a_transcript(adapter: Adapter, fault: str, form: str) -> None:
+    sound = MediaInput("audio", "audio/wav", SOUND)
+    with pytest.raises(UpstreamError) as raised:
+        await adapter.made(Kind.TRANSCRIPTION, f"[{fault}]", sound, response_format=form)
+    assert SECRET not in str(raised.value)
+
+
 @pytest.mark.parametrize(("prompt", "count"), [("[fewer]", 2), ("[more]", 3)])
 async def test_no_more_images_than_were_ordered(adapter: Adapter, prompt: str, count: int) -> None:
     assert len(await adapter.made(Kind.IMAGE, prompt, n=3)) == count
@@ -118,12 +154,13 @@ FAULTS: list[tuple[str, type[UpstreamError], bool]] = [
 """What the vendor does, the error, and whether the job may be submitted again."""
 
 
-@pytest.mark.parametrize("kind", [Kind.IMAGE, Kind.SPEECH])
+@pytest.mark.parametrize("kind", [Kind.IMAGE, Kind.SPEECH, Kind.TRANSCRIPTION])
 @pytest.mark.parametrize(("fault", "error", "certain"), FAULTS)
 async def test_faults(adapter: Adapter, kind: Kind, fault: str, error: type[UpstreamError], certain: bool) -> None:
     prompt = f"{kind} [{fault}]"
+    sound = [MediaInput("audio", "audio/wav", SOUND)] if kind is Kind.TRANSCRIPTION else []
     with pytest.raises(UpstreamError) as raised:
-        await adapter.made(kind, prompt)
+        await adapter.made(kind, prompt, *sound)
     assert type(raised.value) is error
     assert (isinstance(raised.value, UpstreamBusy | UpstreamRefused) or raised.value.not_accepted) is certain
     assert SECRET not in str(raised.value)
@@ -150,6 +187,8 @@ async def test_answers_without_a_sound(adapter: Adapter) -> None:
         (Kind.SPEECH, (), {"language": "de"}),
         (Kind.IMAGE, (MediaInput("last_frame", "image/png", b"x"),), {}),
         (Kind.SPEECH, (MediaInput("audio", "audio/wav", b"x"),), {}),
+        (Kind.TRANSCRIPTION, (), {}),
+        (Kind.TRANSCRIPTION, (MediaInput("audio", "audio/aac", b"x"),), {}),
     ],
 )
 async def test_what_openai_has_no_form_for(adapter: Adapter, kind: Kind, inputs: Any, parameters: Any) -> None:

@@ -1,0 +1,54 @@
+"""Demo transcripts: the demo does not listen. The bytes of a recording choose what it is made to say."""
+
+import json
+import random
+
+FORMATS = {
+    "json": "application/json",
+    "verbose_json": "application/json",
+    "text": "text/plain",
+    "srt": "text/plain",
+    "vtt": "text/plain",
+}
+"""The content types of the formats that OpenAI has."""
+SENTENCE_SECONDS = 2
+_SENTENCES = (
+    "The mist has lifted from the valley.",
+    "Two hikers set out before dawn.",
+    "The lake lies still below the pass.",
+    "Nobody has crossed the ridge since spring.",
+    "The last hut is open until October.",
+    "A bell rings somewhere far away.",
+)
+
+
+def write(seed: str, form: str, language: str) -> str:
+    """Return a transcript of three sentences, in one of the `FORMATS`."""
+    spoken = random.Random(seed).sample(_SENTENCES, 3)  # noqa: S311  words of a demo, not a secret
+    text = " ".join(spoken)
+    match form:
+        case "json":
+            return json.dumps({"text": text})
+        case "verbose_json":
+            return json.dumps(_verbose(spoken, language))
+        case "srt":
+            return "\n".join(f"{number + 1}\n{_span(number, ',')}\n{said}\n" for number, said in enumerate(spoken))
+        case "vtt":
+            cues = "\n".join(f"{_span(number, '.')}\n{said}\n" for number, said in enumerate(spoken))
+            return f"WEBVTT\n\n{cues}"
+    return f"{text}\n"
+
+
+def _verbose(spoken: list[str], language: str) -> dict[str, object]:
+    segments = [
+        {"id": number, "start": number * SENTENCE_SECONDS, "end": (number + 1) * SENTENCE_SECONDS, "text": said}
+        for number, said in enumerate(spoken)
+    ]
+    length = len(spoken) * SENTENCE_SECONDS
+    return {"task": "transcribe", "language": language, "duration": length, "text": " ".join(spoken)} | {
+        "segments": segments
+    }
+
+
+def _span(number: int, point: str) -> str:
+    return " --> ".join(f"00:00:{SENTENCE_SECONDS * edge:02}{point}000" for edge in (number, number + 1))

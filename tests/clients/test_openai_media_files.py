@@ -1,0 +1,172 @@
+"""OpenAI's media endpoints that take files, through its own SDK: edits, transcriptions, videos with a picture."""
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import openai
+import pytest
+import pytest_asyncio
+from openai import AsyncOpenAI
+from PIL import Image
+
+from tests.support.media_samples import picture, sound
+from tests.support.media_stack import Customer, World, embedded
+from tests.support.stack import Stack
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning"),
+]
+PNG = ("photo.png", picture(), "image/png")
+WAV = ("talk.wav", sound("wav", "pcm_s16le", 2.0), "audio/wav")
+URI = "data:image/png;base64," + base64.b64encode(picture()).decode()
+EDIT: dict[str, Any] = {"model": "demo-image", "prompt": "a hat", "size": "320x200"}
+HEARD: dict[str, Any] = {"model": "demo-transcription", "file": WAV}
+VIDEO: dict[str, Any] = {"model": "demo-video", "prompt": "dusk", "size": "320x180", "seconds": "1"}
+SEALED = """SELECT state, (SELECT count(*) FROM job_files f WHERE f.job_id = j.id)::int
+    FROM media_jobs j WHERE account_id = %s ORDER BY created_at"""
+
+
+@dataclass(slots=True)
+class Client:
+    world: World
+    customer: Customer
+    sdk: AsyncOpenAI
+
+    async def jobs(self) -> list[tuple[str, int]]:
+        """State, and how many input files are stored still."""
+        return [(state, files) for state, files in await self.world.rows(SEALED, self.customer.account_id)]
+
+    async def spent(self) -> int:
+        available, held = await self.customer.balance()
+        assert held == 0
+        return self.customer.opening - available
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder = tmp_path_factory.mktemp("openai-media-files")
+    async with embedded(folder) as (postgres, server):
+        stack = Stack.on(postgres, folder / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
+        with stack.running("worker"), stack.running("api"):
+            async with World.of(stack) as opened:
+                yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(world: World) -> AsyncIterator[Client]:
+    customer = await world.customer()
+    async with AsyncOpenAI(api_key=customer.token, base_url=f"{world.stack.url}/v1", max_retries=0) as sdk:
+        yield Client(world, customer, sdk)
+
+
+async def test_pictures_are_edited(client: Client) -> None:
+    once = {"idempotency-key": "hat"}
+    edited = await client.sdk.images.edit(**EDIT, image=[PNG, PNG], mask=PNG, n=2, extra_headers=once)
+    assert edited.data is not None
+    made = [base64.b64decode(each.b64_json or "") for each in edited.data]
+    assert [Image.open(BytesIO(each)).size for each in made] == [(320, 200)] * 2
+    again = await client.sdk.images.edit(**EDIT, image=[PNG, PNG], mask=PNG, n=2, extra_headers=once)
+    assert again.data == edited.data
+    other = ("photo.png", picture(65), "image/png")
+    with pytest.raises(openai.UnprocessableEntityError):
+        await client.sdk.images.edit(**EDIT, image=[PNG, other], mask=PNG, n=2, extra_headers=once)
+    assert (await client.jobs(), await client.spent()) == ([("succeeded", 0)], 2000)
+
+
+async def test_pictures_are_edited_by_json(client: Client) -> None:
+    for image in (URI, {"image_url": URI}, [URI]):
+        answer = await client.customer.http.post("/v1/images/edits", json=EDIT | {"image": image})
+        assert answer.status_code == 200, answer.text
+    assert await client.spent() == 3000
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [("json", '{"text'), ("verbose_json", '{"task'), ("srt", "1\n00:00:00,000 --> "), ("vtt", "WEBVTT")],
+)
+async def test_a_recording_is_written_down(client: Client, form: Any, begins: str) -> None:
+    raw = await client.sdk.audio.transcriptions.with_raw_response.create(
+        **HEARD, response_format=form, prompt="Lake", timestamp_granularities=["segment"]
+    )
+    assert raw.text.startswith(begins)
+    assert raw.headers["content-type"].startswith("application/json" if "json" in form else "text/plain")
+    assert raw.headers["x-yout-dropped-parameters"] == "timestamp_granularities"
+    assert (raw.headers["x-yout-credits-charged"], await client.spent()) == ("201", 201)
+    assert await client.jobs() == [("succeeded", 0)]
+
+
+async def test_a_transcript_is_an_object_a_text_or_a_stream(client: Client) -> None:
+    whole = await client.sdk.audio.transcriptions.create(**HEARD)
+    verbose = await client.sdk.audio.transcriptions.create(**HEARD, response_format="verbose_json")
+    assert [segment.start for segment in verbose.segments or ()] == [0, 2, 4]
+    assert verbose.text == whole.text
+    assert await client.sdk.audio.transcriptions.create(**HEARD, response_format="text") == whole.text + "\n"
+    stream = await client.sdk.audio.transcriptions.create(**HEARD, stream=True)
+    events = [event async for event in stream]
+    assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
+    assert events[-1].text == whole.text
+
+
+async def test_a_failed_transcription_costs_nothing(client: Client) -> None:
+    with pytest.raises(openai.InternalServerError) as caught:
+        await client.sdk.audio.transcriptions.create(**HEARD | {"model": "demo-transcription-fail"})
+    assert (caught.value.code, await client.spent()) == ("upstream_error", 0)
+    assert await client.jobs() == [("failed", 0)]
+
+
+async def test_a_video_begins_with_a_picture(client: Client) -> None:
+    by_form = await client.sdk.videos.create_and_poll(**VIDEO, input_reference=PNG)
+    by_json = await client.customer.http.post("/v1/videos", json=VIDEO | {"input_reference": {"image_url": URI}})
+    assert (by_form.status, (await client.sdk.videos.poll(by_json.json()["id"])).status) == ("completed", "completed")
+    assert await client.jobs() == [("succeeded", 0)] * 2
+
+
+async def test_more_than_an_account_has_is_not_begun(client: Client) -> None:
+    poor = await client.world.customer(200)
+    sdk = client.sdk.with_options(api_key=poor.token)
+    with pytest.raises(openai.APIStatusError) as caught:
+        await sdk.audio.transcriptions.create(**HEARD)
+    assert caught.value.status_code == 402
+
+
+NOISE = ("a.wav", b"noise", "audio/wav")
+REFUSED: list[tuple[str, dict[str, Any], list[tuple[str, Any]], str]] = [
+    ("images/edits", EDIT, [], "image"),
+    ("images/edits", EDIT, [("image", NOISE)], "image"),
+    ("images/edits", EDIT, [("image", PNG), ("mask", PNG), ("mask", PNG)], "mask"),
+    ("images/edits", EDIT, [("image", PNG), ("markup", PNG)], "markup"),
+    ("images/edits", EDIT | {"n": "many"}, [("image", PNG)], "n"),
+    ("images/edits", EDIT | {"image": "upload_" + "0" * 32}, [], "image"),
+    ("audio/transcriptions", {"model": "demo-transcription"}, [], "file"),
+    ("audio/transcriptions", {"model": "demo-transcription"}, [("file", NOISE)], "file"),
+    ("audio/transcriptions", {"model": "demo-speech"}, [("file", WAV)], "model"),
+    ("audio/transcriptions", {"model": "demo-transcription", "temperature": "hot"}, [("file", WAV)], "temperature"),
+    (
+        "audio/transcriptions",
+        {"model": "demo-transcription", "response_format": "diarized_json"},
+        [("file", WAV)],
+        "response_format",
+    ),
+    (
+        "audio/transcriptions",
+        {"model": "demo-transcription", "response_format": "srt", "stream": "true"},
+        [("file", WAV)],
+        "stream",
+    ),
+    ("videos", VIDEO, [("input_reference", NOISE)], "input_reference"),
+    ("videos", VIDEO, [("video", PNG)], "video"),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "files", "param"), REFUSED)
+async def test_a_wrong_file_is_named(
+    client: Client, path: str, fields: dict[str, Any], files: list[tuple[str, Any]], param: str
+) -> None:
+    texts = [(name, (None, value)) for name, value in fields.items()]
+    answer = await client.customer.http.post(f"/v1/{path}", files=[*texts, *files])
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
+    assert await client.jobs() == []
