@@ -3,13 +3,13 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test coverage check fmt lock bench chaos fuzz clean
+.PHONY: help setup dev test coverage check fmt lock bench chaos torture fuzz clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 # Tests, measurements and checks start hundreds of processes: Python compiles what they import once, not in each.
-test check bench chaos fuzz: export PYTHONDONTWRITEBYTECODE :=
+test check bench chaos torture fuzz: export PYTHONDONTWRITEBYTECODE :=
 
 setup:  ## install into .venv what is locked; done by the others too
 	@$(PYTHON) scripts/setup.py
@@ -42,6 +42,9 @@ bench: setup  ## measure it beside other gateways; ARGS="--against COMMIT": besi
 
 chaos: setup  ## kill parts of it under load, then prove the money; ARGS="--seed 7"
 	@$(BIN)/python -m bench.chaos $(ARGS)
+
+torture: setup  ## kill parts of it under media jobs at every vendor; ARGS="--seed 7 --jobs 1000 --kills 200"
+	@$(BIN)/python -m bench.torture $(ARGS)
 
 fuzz: setup  ## call every operation with requests by chance; ARGS="--cases 20000"
 	@exec $(BIN)/python -m tests.support.fuzz $(ARGS)

@@ -34,6 +34,7 @@ from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
 from db import shares as stored_shares
 from db import uploads as stored_uploads
+from db.deliveries import WebhookPruning
 from db.engine import Database
 from db.job_changes import ChangedJobs, JobSignals
 from db.leadership import Leadership
@@ -49,7 +50,8 @@ from gateway.abandoned_streams import AbandonedStreams
 from gateway.account_files import AccountFiles
 from gateway.calls import Calls
 from gateway.conversations import Conversations
-from gateway.erasure import AcceptedPurges, Erasure
+from gateway.delivery_log import DeliveryLog
+from gateway.erasure import Erasure
 from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.job_cancellations import JobCancellations
@@ -58,7 +60,7 @@ from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.listeners import Listeners
-from gateway.maintenance import RECOVERY_AGE, Maintenance
+from gateway.maintenance import RECOVERY_AGE
 from gateway.media_inputs import MediaInputs, UrlFiles
 from gateway.operators import Operators
 from gateway.outbox import Outbox
@@ -75,6 +77,7 @@ from gateway.throttles import Throttles
 from gateway.uploads import UploadRules, Uploads
 from gateway.visitor_days import VisitorDays
 from gateway.visitors import VisitorMaintenance, Visitors
+from gateway.webhooks import Webhooks
 from logs import OperatorFaults, configure
 from outbound.errors import FileUnusable, UrlRefused
 from providers import tokenizer
@@ -84,7 +87,7 @@ from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
 from temporal.codec_server import PayloadDecoder
 from web.shares import SharedPages
-from wiring import Wired, open_wired, wrapping
+from wiring import Wired, maintenance_of, open_wired, url_check, wrapping
 from workflows.engine import Engine
 from workflows.start import Starter
 
@@ -205,6 +208,10 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
             wired.settings.public_url, VisitorCookies(wired.settings.secrets.derive(Purpose.VISITOR_COOKIES))
         ),
         addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
+        webhooks=Webhooks(
+            wired.database, wired.sealing, url_check(wired.outbound), wired.settings.max_webhook_endpoints
+        ),
+        delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
         payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
     )
@@ -250,11 +257,12 @@ def _event_reader(settings: Settings) -> EventReader | None:
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
-    maintenance = Maintenance(wired.jobs, AcceptedPurges(wired.database), Starter(temporal), wired.errors)
+    maintenance = maintenance_of(wired, Starter(temporal))
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),
         MaintenanceTask("start_orphans", maintenance.start_orphans),
+        MaintenanceTask("start_deliveries", maintenance.start_deliveries),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),
         MaintenanceTask("reconcile", maintenance.reconcile),
         MaintenanceTask(
@@ -265,6 +273,11 @@ def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Ta
             Pruning(
                 wired.database, wired.settings.retention, wired.errors, lifetime=wired.settings.session_lifetimes
             ).forget,
+        ),
+        MaintenanceTask(
+            "forget_webhooks",
+            WebhookPruning(wired.database, wired.settings.webhook_retention).forget,
+            every=timedelta(minutes=1),
         ),
         MaintenanceTask("delete_expired_shares", partial(stored_shares.delete_expired, wired.database)),
         MaintenanceTask("delete_expired_uploads", partial(stored_uploads.delete_expired, wired.database)),

@@ -3,12 +3,13 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -17,20 +18,26 @@ import settings as configuration
 from catalog import files
 from catalog.current import CurrentCatalog
 from db.data_keys import Sealing
+from db.deliveries import PendingDeliveries
 from db.engine import Database
 from db.media import MediaJobs
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
-from domain.errors import where
+from domain.errors import RequestInvalid, where
 from domain.media import ProviderLimits
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
+from gateway import delivery_starts, maintenance
+from gateway.delivery_starts import DeliveryStarts
+from gateway.erasure import AcceptedPurges
+from gateway.maintenance import Maintenance
 from gateway.secret_check import check_secret
 from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
 from outbound.client import OutboundClient
+from outbound.errors import UrlRefused
 from providers.base import Timeouts
 from providers.http1 import Http1Transport
 from providers.media_http import media_client
@@ -41,6 +48,10 @@ from temporal.client import Address
 from temporal.codec import Keyring
 
 log = structlog.get_logger(__name__)
+
+
+class AnyStarter(maintenance.Starter, delivery_starts.Starter, Protocol):
+    """Starts what was accepted: jobs, purges and deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,22 @@ def _urls(settings: Settings) -> SignedUrls:
 def _address(settings: Settings) -> Address:
     key = settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None
     return Address(settings.temporal_address, settings.temporal_namespace, settings.temporal_tls, key)
+
+
+def url_check(outbound: OutboundClient) -> Callable[[str], None]:
+    def check(url: str) -> None:
+        try:
+            outbound.check(url)
+        except UrlRefused as refused:
+            raise RequestInvalid(str(refused)) from None
+
+    return check
+
+
+def maintenance_of(wired: Wired, starter: AnyStarter) -> Maintenance:
+    maintenance = Maintenance(wired.jobs, AcceptedPurges(wired.database), starter, wired.errors)
+    maintenance.deliveries = DeliveryStarts(PendingDeliveries(wired.database), starter, wired.errors)
+    return maintenance
 
 
 def _lifetimes(catalog: Catalog) -> dict[str, timedelta]:

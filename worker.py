@@ -40,9 +40,20 @@ from activities.grants import GrantActivities
 from activities.maintenance import MaintenanceActivities
 from activities.media import Files, MediaActivities, NoInputs
 from activities.outputs import Poster, Sniff, no_poster
-from activities.ports import DeletingOutputs, Erasing, GivingPlans, Inputs, Jobs, Maintaining, Pruning, Sweeping
+from activities.ports import (
+    DeletingOutputs,
+    Delivering,
+    Erasing,
+    GivingPlans,
+    Inputs,
+    Jobs,
+    Maintaining,
+    Pruning,
+    Sweeping,
+)
 from activities.purge import PurgeActivities
 from activities.submissions import Providers
+from activities.webhooks import WebhookActivities
 from settings import Settings
 from storage.base import Storage
 from temporal import attributes, failpoints, namespaces
@@ -53,11 +64,12 @@ from workflows.grants import GrantsWorkflow
 from workflows.histories import Histories
 from workflows.maintenance import MaintenanceWorkflow, ensure_schedules
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES
+from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
 from workflows.purge import PurgeWorkflow
 from workflows.start import Starter
+from workflows.webhooks import WebhookWorkflow
 
-WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow, PurgeWorkflow]
+WORKFLOWS = [MediaWorkflow, MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow, PurgeWorkflow, WebhookWorkflow]
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
         SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
@@ -68,6 +80,8 @@ SANDBOX = SandboxedWorkflowRunner(
 
 _RESOURCES = ResourceBasedTunerConfig(target_memory_usage=0.8, target_cpu_usage=0.9)
 _MEDIA_SLOTS = ResourceBasedSlotConfig(minimum_slots=16, maximum_slots=500, ramp_throttle=timedelta(milliseconds=50))
+_WEBHOOK_SLOTS = 128
+"""Attempts at a time: they wait for receivers, of which each gets a few places."""
 _RETRY_SECONDS = 1.0
 _MAX_HEARTBEAT_THROTTLE = timedelta(seconds=2)
 
@@ -89,6 +103,7 @@ class Parts:
     outputs: DeletingOutputs
     plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
+    deliveries: Delivering
     inputs: Inputs = field(default_factory=NoInputs)
     poster: Poster = no_poster
 
@@ -126,6 +141,7 @@ def workers(client: Client, parts: Parts, fleet: Fleet, upkeep: Client | None = 
     audit = AuditActivities(parts.auditor)
     purge = PurgeActivities(parts.erasure(Histories(client)))
     granting = GrantActivities(parts.plans)
+    webhooks = WebhookActivities(parts.deliveries)
     shapes = {
         LEDGER: Shape(
             activities=[bookkeeping.begin, bookkeeping.succeed, bookkeeping.end],
@@ -160,6 +176,11 @@ def workers(client: Client, parts: Parts, fleet: Fleet, upkeep: Client | None = 
                 purge.conclude_purge,
             ],
             tuner=WorkerTuner.create_fixed(workflow_slots=5, activity_slots=2),
+        ),
+        WEBHOOKS: Shape(
+            workflows=[WebhookWorkflow],
+            activities=[webhooks.attempt_delivery],
+            tuner=WorkerTuner.create_fixed(workflow_slots=50, activity_slots=_WEBHOOK_SLOTS),
         ),
     }
     for queue in MEDIA_QUEUES:
@@ -297,13 +318,12 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.job_files import JobFiles
     from db.pruning import Pruning
     from db.sweeper import Sweeper
-    from gateway.erasure import AcceptedPurges
+    from gateway.deliveries import Deliveries
     from gateway.erasure_steps import ErasureSteps
-    from gateway.maintenance import Maintenance
     from gateway.plans import PlanGrants
     from storage import sniff
     from storage.posters import Posters
-    from wiring import open_wired, wrapping  # here: fleets are built of other parts without a database driver
+    from wiring import maintenance_of, open_wired, wrapping  # here: fleets without a database driver are built too
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
@@ -317,12 +337,13 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     Audits(wired.database),
                     Sweeper(wired.database),
                     Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
-                    lambda starter: Maintenance(wired.jobs, AcceptedPurges(wired.database), starter, wired.errors),
+                    lambda starter: maintenance_of(wired, starter),
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),
                     lambda histories: ErasureSteps(
                         wired.database, wrapping(settings), wired.storage, wired.jobs, histories
                     ),
+                    Deliveries(wired.database, wired.sealing, wired.outbound),
                     JobFiles(wired.database, wired.sealing),
                     Posters(),
                 ),

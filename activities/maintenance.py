@@ -18,7 +18,9 @@ class MaintenanceActivities:
 
     @activity.defn
     async def start_orphans(self) -> JobCount:
-        return await _jobs(self._maintenance.start_orphans)
+        with failures.translated():
+            jobs = await self._maintenance.start_orphans()
+            return JobCount(jobs=jobs + await self._maintenance.start_deliveries())
 
     @activity.defn
     async def recover(self) -> JobCount:

@@ -27,6 +27,8 @@ class Limits:
     sniffed_bytes: int = 4096
     submit_timeout: timedelta = timedelta(seconds=270)
     """Below the activity's start-to-close: when Temporal makes another attempt, this one is over."""
+    max_moving: timedelta = timedelta(seconds=20)
+    """After that, an attempt begins with no other route: the submission there must be over in time, too."""
     max_watch: timedelta = timedelta(seconds=20)
     """However patient the workflow is: an activity's slot is not there to wait in."""
     min_pause: timedelta = timedelta(seconds=0.5)

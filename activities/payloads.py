@@ -158,6 +158,24 @@ class Purged(Payload):
     purge_id: UUID
 
 
+class DeliveryRef(Payload):
+    """The input of a webhook's workflow."""
+
+    delivery_id: UUID
+    round: int = 0
+
+
+class DeliveryStep(Payload):
+    """What one attempt came to. Without a pause the delivery has ended."""
+
+    state: str
+    pause: timedelta | None = None
+
+
+class DeliveryResult(Payload):
+    state: str
+
+
 class GrantCursor(Payload):
     """Where a batch of plans begins: after this one."""
 

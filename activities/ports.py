@@ -1,7 +1,7 @@
 """What activities need of the database, as Protocols: importing an activity for its type pulls in no database."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -12,6 +12,8 @@ class Maintaining(Protocol):
     """What nobody else does for a job: `gateway.maintenance`. Each returns how many jobs it dealt with."""
 
     async def start_orphans(self) -> int: ...
+
+    async def start_deliveries(self) -> int: ...
 
     async def recover(self) -> int: ...
 
@@ -87,6 +89,20 @@ class GivingPlans(Protocol):
         """Take what accounts owe of payments that went back, as far as they have it. How many accounts paid."""
 
 
+class AttemptStep(Protocol):
+    @property
+    def state(self) -> str: ...
+    @property
+    def pause(self) -> timedelta | None: ...
+
+
+class Delivering(Protocol):
+    """Deliveries of webhooks: `gateway.deliveries`."""
+
+    async def attempt(self, delivery_id: UUID, round_: int, /) -> AttemptStep:
+        """Make the next attempt, if it is due. Safe to do twice, and late."""
+
+
 class Inputs(Protocol):
     """The input files of media jobs."""
 
@@ -106,10 +122,12 @@ class Jobs(Protocol):
     async def begin(self, job_id: UUID) -> Job:
         """`queued` becomes `running`; any other state stays as it is and is returned."""
 
-    async def intend_submit(self, job_id: UUID) -> bool:
+    async def intend_submit(self, job: Job) -> bool:
         """Record that a submission is about to be made. True when an earlier attempt already said so (doubt).
 
         Raises `UpstreamBusy`, with a pause, while the provider's limits leave no place: then nothing is recorded.
+        Raises `NotFound` for a job that has ended since it was loaded, and `ServiceUnavailable` for one that has
+        another provider by now: nobody may submit those.
         """
 
     async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
@@ -119,8 +137,11 @@ class Jobs(Protocol):
         provider's id, or another provider by now.
         """
 
-    async def forget_submit(self, job_id: UUID) -> None:
-        """The provider certainly did not accept: take the intent back, unless its id is recorded after all."""
+    async def forget_submit(self, job: Job) -> None:
+        """The provider certainly did not accept: take the intent back.
+
+        Not if its id is recorded after all, nor if the intent is for another provider by now.
+        """
 
     async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:
         """Record the provider's id, and the outputs if they came with it. The first id wins and is returned.

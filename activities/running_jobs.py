@@ -19,8 +19,8 @@ async def running(jobs: Jobs, job_id: UUID) -> Job:
     return job
 
 
-async def delete_unserved(jobs: Jobs, outputs: OutputStore, job: Job) -> None:
-    """Delete the job's objects if it has ended without outputs, or a purge has erased it.
+async def delete_unserved(jobs: Jobs, outputs: OutputStore, job: Job) -> bool:
+    """Delete the job's objects if it has ended without outputs, or a purge has erased it. Return whether it has.
 
     A worker that was frozen learns only here, after it has written, what happened meanwhile.
     """
@@ -28,5 +28,7 @@ async def delete_unserved(jobs: Jobs, outputs: OutputStore, job: Job) -> None:
         state = (await jobs.load(job.id)).state
     except NotFound:
         state = State.CANCELLED
-    if state.terminal and state is not State.SUCCEEDED:
+    has_ended = state.terminal and state is not State.SUCCEEDED
+    if has_ended:
         await outputs.delete(job)
+    return has_ended

@@ -30,6 +30,7 @@ MAX_ATTEMPTS = 6
 """To a provider that is broken. One that is busy is asked until the deadline."""
 BUSY_PATIENCE, BUSY_ATTEMPTS = timedelta(seconds=10), 3
 """A job with another route waits no longer than this, and no more often, for a provider that is busy."""
+NEXT_ROUTE_PAUSE = timedelta(seconds=1)
 _RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
 
 
@@ -45,6 +46,8 @@ class Providers(Protocol):
 class SubmitLimits(Bounds, Protocol):
     @property
     def submit_timeout(self) -> timedelta: ...
+    @property
+    def max_moving(self) -> timedelta: ...
 
 
 class _NotAccepted(Exception):
@@ -65,6 +68,8 @@ class Submissions:
 
     async def submit(self, job_id: UUID, beat: Beat) -> str:
         """Return the name of the provider that has the job. Routes take turns: each is tried once at most."""
+        clock = asyncio.get_running_loop().time
+        moves_until = clock() + self.limits.max_moving.total_seconds()
         job = await running(self.jobs, job_id)
         inputs = () if job.provider_job_id else await self.inputs.of(job_id)
         for _ in job.routes:
@@ -75,6 +80,8 @@ class Submissions:
                     raise refused.error from None
                 again = not isinstance(refused.error, RetentionDenied)
                 job = await self.jobs.change_route(job.id, job.provider, again=again)
+                if clock() > moves_until:
+                    raise _in_the_next_attempt(refused.error) from None
         try:
             return await self._submit_to(job, inputs, beat)
         except _NotAccepted as refused:
@@ -92,12 +99,22 @@ class Submissions:
                 return job.provider
             if not provider.traits.find_is_complete:
                 raise failures.submission_in_doubt()
+        has_ended = False
         try:
             accepted, produced = await self._accepted(job, MediaSubmission(request, str(job.id), inputs), beat)
             await self._record(job, accepted, produced)
         finally:
-            await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
+            has_ended = await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
+        if has_ended:  # its workflow has cleaned up before the provider's id was known
+            await self._take_back(job, accepted)
+            raise failures.job_ended()
         return job.provider
+
+    async def _take_back(self, job: Job, accepted: str) -> None:
+        """Stop and delete what nobody else knows that the provider has."""
+        provider = self.providers(job.provider)
+        await provider.cancel(accepted)
+        await provider.discard(accepted)
 
     def _provider(self, job: Job) -> MediaProvider:
         try:
@@ -109,9 +126,11 @@ class Submissions:
 
     async def _intended(self, job: Job) -> bool:
         try:
-            return await self.jobs.intend_submit(job.id)
+            return await self.jobs.intend_submit(job)
         except UpstreamBusy as error:  # its limits leave no place
             raise _NotAccepted(error) from None
+        except NotFound:  # this worker was frozen, and the job's time was over meanwhile
+            raise failures.job_ended() from None
 
     async def _accepted(self, job: Job, submission: MediaSubmission, beat: Beat) -> tuple[str, Sequence[Output] | None]:
         """Submit, and store what comes with the answer. Return the provider's id, and the outputs if there are any."""
@@ -132,7 +151,7 @@ class Submissions:
             return await self.providers(job.provider, submission.request).submit(submission)
         except UpstreamError as error:
             if isinstance(error, UpstreamBusy | UpstreamRefused | RetentionDenied) or error.not_accepted:
-                await self.jobs.forget_submit(job.id)
+                await self.jobs.forget_submit(job)
                 raise _NotAccepted(error) from None
             raise
 
@@ -142,9 +161,8 @@ class Submissions:
             try:
                 recorded = await self.jobs.record_submitted(job, accepted, produced)
                 break
-            except NotFound:  # a purge has erased the job meanwhile: nobody else knows that the provider has it
-                await self.providers(job.provider).cancel(accepted)
-                await self.providers(job.provider).discard(accepted)
+            except NotFound:  # a purge has erased the job meanwhile
+                await self._take_back(job, accepted)
                 raise failures.job_ended() from None
             except Exception as error:
                 activity.logger.warning("provider's id not recorded yet: %s", where(error))
@@ -154,6 +172,11 @@ class Submissions:
         if recorded != accepted:  # another attempt got through as well: one of the two is enough
             activity.logger.error("a job was submitted twice; the second submission is cancelled")
             await self.providers(job.provider).cancel(accepted)
+
+
+def _in_the_next_attempt(error: UpstreamError) -> UpstreamError:
+    """The next route gets an attempt of its own. The last attempt ends with the error itself."""
+    return error if activity.info().attempt >= MAX_ATTEMPTS else UpstreamBusy(retry_after=NEXT_ROUTE_PAUSE)
 
 
 def _moves(error: UpstreamError) -> bool:

@@ -45,6 +45,7 @@ from api import (
     transcriptions,
     uploads,
     videos,
+    webhooks,
 )
 from api.chat import ChatEndpoint
 from api.cors import Cors
@@ -197,6 +198,7 @@ def create_app(
         videos.creating,
         videos.router,
         shares.router,
+        webhooks.router,
         purge.router,
         health.router,
         metrics.router,

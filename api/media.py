@@ -40,6 +40,8 @@ class _Body(BaseModel, ABC):
     model: Annotated[str, Field(min_length=1, max_length=200)]
     privacy: Literal["default", "strict"] | None = None
     """`strict`: only a route of the class `zero_retention` makes it."""
+    webhook_url: Annotated[str | None, Field(min_length=1, max_length=2048)] = Field(default=None, repr=False)
+    """A URL that is told the end of this job. It is signed with the account's secret."""
 
     @property
     @abstractmethod
@@ -64,7 +66,16 @@ class _Body(BaseModel, ABC):
                 raise RequestInvalid(f"'{alias}' and '{name}' are one parameter. Give one of them.", param=alias)
             given[name] = given.pop(alias)
         return JobRequest(
-            kind, self.model, self.text, given, aliases, self.files(), idempotent, admitted=True, privacy=required
+            kind,
+            self.model,
+            self.text,
+            given,
+            aliases,
+            self.files(),
+            idempotent,
+            admitted=True,
+            privacy=required,
+            webhook_url=self.webhook_url,
         )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -203,6 +214,8 @@ async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources
 
 
 async def _accept(resources: Resources, caller: Caller, response: Response, order: JobRequest) -> JobView:
+    if order.webhook_url is not None:
+        resources.webhooks.require_url(order.webhook_url, "webhook_url")
     accepted = await resources.jobs.accept(caller, order)
     if accepted.replayed:
         response.headers.update(REPLAYED)

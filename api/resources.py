@@ -17,6 +17,7 @@ from domain.signed_urls import SignedUrls
 from gateway.account_files import AccountFiles
 from gateway.calls import Calls
 from gateway.conversations import Conversations
+from gateway.delivery_log import DeliveryLog
 from gateway.erasure import Erasure
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequests
@@ -33,6 +34,7 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.uploads import Uploads
 from gateway.visitors import Visitors
+from gateway.webhooks import Webhooks
 
 MAX_OPEN = 64
 """Networks whose sign-in, sign-up or reset is worked on at a time: one request of each."""
@@ -73,6 +75,8 @@ class Resources:
     visitor_cookie: VisitorCookie
     temporal_answers: Callable[[], Awaitable[bool]]
     payments: Payments
+    webhooks: Webhooks
+    delivery_log: DeliveryLog
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
     job_waits: JobWaits = field(default_factory=JobWaits)

@@ -14,6 +14,7 @@ from db import (  # noqa: F401  # they fill the metadata
     tables,
     upload_tables,
     visitor_tables,
+    webhook_tables,
 )
 
 TRIGGERS = (

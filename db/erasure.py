@@ -75,7 +75,12 @@ _ACCOUNT = "until the account is closed"
 _BY_LAW = "as long as the operator's law says"
 _AS_USED = "until it ends, is used or expires"
 _JOBS = "job_id IN (SELECT id FROM media_jobs WHERE account_id = :account AND epoch < :epoch)"
+_OF_THE_JOB = MappingProxyType({"job": "account_id = :account AND subject = CAST(:id AS uuid)"})
 ERASED: tuple[Erased, ...] = (
+    Erased("webhook_deliveries", "webhook_deliveries", one=_OF_THE_JOB),
+    Erased("events", "events", one=_OF_THE_JOB),
+    Erased("webhook_secrets", "webhook_secrets"),
+    Erased("webhook_endpoints", "webhook_endpoints"),
     Erased("job_files", "job_files", _JOBS),
     Erased(
         "upload_parts",

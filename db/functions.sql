@@ -645,3 +645,53 @@ END $$;
 REVOKE ALL ON FUNCTION forget_holds, forget_usage, forget_idempotency, forget_audits, rewrap_data_keys,
     rewrap_mailbox_keys, rewrap_receipt_keys, rewrap_visitor_days FROM PUBLIC;
 REVOKE ALL ON FUNCTION begin_purge, shred_keys, erase_rows, hash_references, roll_up FROM PUBLIC;
+
+
+-- A version 7 UUID: such ids sort by creation time.
+CREATE OR REPLACE FUNCTION new_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+        PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
+        52, 1), 53, 1), 'hex')::uuid
+$$;
+
+
+-- Tell everybody who wants to know, in the transaction in which it happens. Nothing is written if nobody does.
+-- Returns the number of deliveries. Endpoints and URLs of an older epoch are erased by a purge, and told nothing.
+CREATE OR REPLACE FUNCTION record_event(_account uuid, _type text, _subject uuid, _data jsonb) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    event uuid := new_uuid7(); told bigint; more bigint; epoch_ bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM webhook_endpoints WHERE account_id = _account AND enabled)
+       AND NOT EXISTS (SELECT FROM webhook_deliveries WHERE subject = _subject AND state = 'waiting') THEN
+        RETURN 0;
+    END IF;
+    SELECT epoch INTO epoch_ FROM accounts WHERE id = _account;
+    IF NOT EXISTS (SELECT FROM webhook_endpoints WHERE account_id = _account AND enabled AND epoch = epoch_
+                   AND (types IS NULL OR _type = ANY(types)))
+       AND NOT EXISTS (SELECT FROM webhook_deliveries WHERE subject = _subject AND state = 'waiting'
+                       AND account_id = _account AND epoch = epoch_) THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO events (id, account_id, epoch, type, subject, data, created_at)
+    VALUES (event, _account, epoch_, _type, _subject, _data, clock_timestamp());
+    INSERT INTO webhook_deliveries (id, account_id, epoch, event_id, endpoint_id, state, created_at, next_attempt_at)
+    SELECT new_uuid7(), _account, epoch_, event, e.id, 'pending', clock_timestamp(), clock_timestamp()
+    FROM webhook_endpoints e
+    WHERE e.account_id = _account AND e.enabled AND e.epoch = epoch_ AND (e.types IS NULL OR _type = ANY(e.types));
+    GET DIAGNOSTICS told = ROW_COUNT;
+    UPDATE webhook_deliveries SET event_id = event, state = 'pending', next_attempt_at = clock_timestamp()
+    WHERE subject = _subject AND state = 'waiting' AND account_id = _account AND epoch = epoch_;
+    GET DIAGNOSTICS more = ROW_COUNT;
+    RETURN told + more;
+END $$;
+
+
+-- The balance, held credits included, fell below what the account's owner set. A hold alone does not cross it.
+-- The trigger `credits_low` of the table accounts calls it, which decides that without a call.
+CREATE OR REPLACE FUNCTION credits_fell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM record_event(NEW.id, 'credits.low', NULL, jsonb_build_object(
+        'balance', NEW.available, 'held', NEW.held, 'threshold', NEW.credits_low, 'sequence', NEW.movements));
+    RETURN NULL;
+END $$;

@@ -21,8 +21,10 @@ from db.data_keys import Sealing
 from db.due_jobs import DueJobs
 from db.engine import Database, raw
 from db.media_tables import JobInputRow, MediaJobRow
+from db.webhook_content import Target, expect
+from db.webhooks import record_end
 from domain.caller import Payer
-from domain.errors import EndedByPurge, GatewayError, NotFound, UpstreamBusy
+from domain.errors import EndedByPurge, GatewayError, NotFound, ServiceUnavailable, UpstreamBusy
 from domain.holds import ClosedBy
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
@@ -70,6 +72,8 @@ class Order:
     """From its acceptance to its end. None: what its kind has."""
     unroutable: Callable[[KeyRules], GatewayError | None] | None = None
     """As in `Reserve`."""
+    webhook_url: str | None = field(default=None, repr=False)
+    """Who is told its end, beside the account's endpoints."""
     files: tuple[MediaInput, ...] = field(default=(), repr=False)
     """The input files. Their caller is known by its account, too."""
 
@@ -162,6 +166,9 @@ class MediaJobs(DueJobs):
             aad = _aad(order.job_id)
             epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, aad=aad)
             session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
+            if order.webhook_url is not None:
+                key = await self._sealing.current(session, reserved.account_id)
+                await expect(session, key, order.job_id, Target(order.webhook_url))
             return Accepted(_job(row), reserved.available, replayed=False)
 
     async def _sealed(self, order: Order) -> list[dict[str, object]]:
@@ -212,9 +219,13 @@ class MediaJobs(DueJobs):
                 session.add(row)
             return _job(row)
 
-    async def intend_submit(self, job_id: UUID) -> bool:
+    async def intend_submit(self, job: Job) -> bool:
         async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
+            row = await _row(session, job.id, lock=True)
+            if State(row.state).terminal:
+                raise NotFound("This job has already ended.")
+            if row.provider != job.provider:
+                raise ServiceUnavailable("This job goes to another provider by now.")
             if row.submit_intended_at is not None:
                 return True
             pause = await media_slots.wait(session, row, self._limits(row.provider))
@@ -235,10 +246,10 @@ class MediaJobs(DueJobs):
             session.add(row)
             return _job(row)
 
-    async def forget_submit(self, job_id: UUID) -> None:
+    async def forget_submit(self, job: Job) -> None:
         async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
-            if row.provider_job_id is None:
+            row = await _row(session, job.id, lock=True)
+            if row.provider_job_id is None and row.provider == job.provider:
                 row.submit_intended_at = None
                 session.add(row)
 
@@ -344,6 +355,7 @@ class MediaJobs(DueJobs):
         await session.exec(delete(JobInputRow).where(col(JobInputRow.job_id) == row.id))
         await job_files.delete(session, row.id)
         session.add(row)
+        await record_end(session, row)
 
 
 async def _ask(session: AsyncSession, operation: Operation) -> Answer:

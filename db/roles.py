@@ -17,6 +17,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "accounts": (
             *("available", "held", "open_holds", "movements", "moved_at", "requests_tat", "tokens_tat"),
             *("suspended_at", "recognise_retries", "plan", "plan_active", "plan_until", "keep_history"),
+            "credits_low",
         ),
         "api_keys": (
             *("requests_tat", "tokens_tat", "open_holds", "day", "day_credits", "month", "month_credits"),
@@ -51,6 +52,15 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "throttles": ("until",),
         "purges": ("step", "found", "erased", "completed_at", "progressed_at"),
         "visitor_counts": ("used",),
+        "events": ("data", "sealed"),
+        "webhook_endpoints": (
+            *("sealed", "types", "enabled", "disabled_at", "disabled_reason", "failing_since", "updated_at"),
+        ),
+        "webhook_secrets": ("expires_at",),
+        "webhook_deliveries": (
+            *("event_id", "sealed_target", "state", "round", "tried", "attempts", "started_at", "next_attempt_at"),
+            *("attempting_until", "ended_at"),
+        ),
     }
 )
 ADDING = (
@@ -61,11 +71,13 @@ ADDING = (
     *("purge_receipts", "receipt_keys"),
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
     *("visitor_days", "visitor_counts"),
+    *("events", "webhook_endpoints", "webhook_secrets", "webhook_deliveries"),
     *("uploads", "upload_parts", "job_files"),
 )
 DELETING = (
     *("job_inputs", "sessions", "one_time_links", "throttles", "shares"),
     *("conversations", "messages", "visitor_days", "visitor_counts"),
+    *("events", "webhook_endpoints", "webhook_secrets", "webhook_deliveries"),
     *("uploads", "upload_parts", "job_files"),
 )
 

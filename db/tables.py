@@ -64,6 +64,8 @@ class AccountRow(SQLModel, table=True):
     recognise_retries: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     keep_history: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     """Chats of the native endpoint are kept unless a request says `save: false`."""
+    credits_low: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    """Its owner gets an event when the balance, held credits included, falls below this."""
     requests_tat: datetime | None = Field(default=None, sa_column=_time())
     """This and the next column are the state of the operator's rate limits, as a key has it of its own limits."""
     tokens_tat: datetime | None = Field(default=None, sa_column=_time())

@@ -29,5 +29,9 @@ def workflow_id(job_id: UUID) -> str:
     return f"media-{job_id}"
 
 
+def delivery_workflow_id(delivery_id: UUID, round_: int) -> str:
+    return f"webhook-{delivery_id}-{round_}"
+
+
 def purge_workflow_id(purge_id: UUID) -> str:
     return f"purge-{purge_id}"

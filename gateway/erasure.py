@@ -6,13 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from db import accounts, data_keys, erasure, idempotency, purges
+from db import accounts, data_keys, erasure, idempotency, purges, webhooks
+from db import webhook_content as content
+from db.data_keys import Sealing
 from db.engine import Database, Session
 from db.erasure import Extent
 from db.purge_tables import PurgeRow
+from db.webhook_content import Target
 from domain import shares
 from domain.errors import NotFound
 from domain.sealing import Wrapping
+from domain.webhooks import EventType
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
@@ -110,10 +114,31 @@ class Erasure:
             movements=0,
             balance=0,
         )
+        targets = [] if order.part else await self._targets(session, account_id)
         epoch = await purges.begin(session, new)
         if not order.part:
             await data_keys.provision(session, self._wrapping, account_id, epoch)
+            await self._expect(session, account_id, purge_id, targets)
         return await purges.find(session, purge_id)
+
+    async def _targets(self, session: Session, account_id: UUID) -> list[Target]:
+        """Return the endpoints that are told the end of the purge, which erases them, with the secrets that sign it."""
+        rows = [row for row in await webhooks.endpoints(session, account_id) if row.enabled]
+        wanting = [row for row in rows if row.types is None or EventType.PURGE_COMPLETED in row.types]
+        if not wanting:
+            return []
+        key = await Sealing(self._wrapping).current(session, account_id)
+        return [
+            Target(content.open_endpoint(key, row)[0], await content.live_secrets(session, key, row.id))
+            for row in wanting
+        ]
+
+    async def _expect(self, session: Session, account_id: UUID, purge_id: UUID, targets: list[Target]) -> None:
+        """Seal where the end of the purge is told with the new key: the old one is destroyed before."""
+        if targets:
+            key = await Sealing(self._wrapping).current(session, account_id)
+            for target in targets:
+                await content.expect(session, key, purge_id, target)
 
     async def find(self, account_id: UUID, purge_id: UUID) -> Purge:
         """Raises `NotFound`, also for another account's."""

@@ -11,17 +11,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from db import erasure, ledger, purge_receipts, purges
+from db import deliveries, erasure, ledger, purge_receipts, purges, webhooks
 from db import sessions as stored_sessions
 from db.engine import Database, Session, raw
 from db.erasure import RETAINED
 from db.purge_tables import PurgeRow
 from domain.errors import ServiceUnavailable
-from domain.ids import purge_workflow_id, workflow_id
+from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job, JobError, OutputFolder, State
 from domain.operations import Sweep
 from domain.purge_receipts import exact
 from domain.sealing import Wrapping
+from domain.webhooks import EventType
 from storage.base import Storage
 
 CALL_GRACE = timedelta(seconds=5)
@@ -227,6 +228,8 @@ class ErasureSteps:
             body |= {"subject": key.subject(purge.account_id)}
             body["deleted"] |= {"sessions": ended} if purge.sessions else {}
             await purge_receipts.append(session, key, purge_id, body)
+            data = {"purge_id": str(purge_id), "status": "completed", "sequence": 1}
+            await webhooks.record_event(session, purge.account_id, EventType.PURGE_COMPLETED, purge_id, data)
             await purges.complete(session, purge, now)
         return True
 
@@ -255,6 +258,8 @@ class ErasureSteps:
                 known.add(workflow_id(UUID(purge.part_id)))
             else:
                 known |= {purge_workflow_id(earlier) for earlier in await purges.earlier(session, purge)}
+                sent = await deliveries.workflows(session, purge.account_id, purge.epoch, MAX_JOBS)
+                known |= {delivery_workflow_id(one, number) for one, rounds in sent for number in range(rounds + 1)}
         listed = [] if purge.part else await self._older(purge, await self.histories.jobs_of(purge.account_id))
         return await self.histories.existing(sorted(known | {workflow_id(job_id) for job_id in listed}))
 

@@ -44,6 +44,7 @@ class JobRequest:
     """An `Admit` has already counted this request."""
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     """The weakest class of a route that may make it."""
+    webhook_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ class Jobs:
                 routes=tuple(_other(each, priced.request, counted) for each in priced.others),
                 deadline=priced.model.deadline,
                 unroutable=partial(_unroutable, priced),
+                webhook_url=order.webhook_url,
                 files=tuple(one.input for one in inputs),
             )
         )

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from db import accounts, idempotency
+from db import accounts, idempotency, webhooks
 from db import keys as stored
 from db.engine import Session
 from db.keys import KeyTraits, Listed, NewKey, StoredKey
@@ -25,6 +25,7 @@ from domain.errors import AuthorityExceeded, ModelNotFound, ReplayGone, RequestI
 from domain.ledger import IdempotencyRecord
 from domain.limits import NO_LIMITS, Limits
 from domain.privacy import Privacy
+from domain.webhooks import EventType
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 
@@ -215,7 +216,12 @@ async def revoke(session: Session, account_id: UUID, by: ApiKey | None, key_id: 
     target = await stored.stored(session, key_id, account_id, revoked=True)
     if by is None or by.key_id != key_id:
         _require_not_stronger(target.authority, own.authority)
-    return await stored.revoke(session, account_id, key_id)
+    first = await stored.lives(session, key_id)
+    revoked = await stored.revoke(session, account_id, key_id)
+    if first:
+        data = {"key_id": str(key_id), "status": "revoked", "sequence": 1}
+        await webhooks.record_event(session, account_id, EventType.KEY_REVOKED, key_id, data)
+    return revoked
 
 
 async def rotate(session: Session, account_id: UUID, by: ApiKey | None, rotation: Rotation) -> CreatedKey:

@@ -12,6 +12,7 @@ from uuid import UUID
 from domain.errors import UpstreamTimeout
 from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
 from domain.rounds import MaintenanceErrors, Round
+from gateway.delivery_starts import DeliveryStarts
 
 ORPHAN_AGE = timedelta(seconds=5)
 """A job or a purge that is so old, and still waits, was started by nobody."""
@@ -89,6 +90,8 @@ class Maintenance:
     ) -> None:
         self._jobs, self._purges, self._starter, self._errors = jobs, purges, starter, errors
         self._now = now
+        self.deliveries: DeliveryStarts | None = None
+        """Webhooks whose workflows are to be started too."""
 
     async def start_orphans(self) -> int:
         """Start every purge and job that was accepted and not begun: starting is idempotent by the workflow's id.
@@ -101,6 +104,10 @@ class Maintenance:
         started += await self._round("start_orphans").run(orphans, self._revive)
         await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
         return started
+
+    async def start_deliveries(self) -> int:
+        """Start the workflow of every webhook that nobody has started, and of those that are lost."""
+        return 0 if self.deliveries is None else await self.deliveries.start()
 
     async def recover(self) -> int:
         """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""

@@ -14,6 +14,7 @@ from typing import Self
 import httpcore2
 
 from domain.records import record
+from domain.webhooks import Answer
 from outbound.addresses import Network
 from outbound.errors import FileUnusable, RequestFailed, Trouble, UrlRefused
 from outbound.network import GuardedNetwork, Resolver, SystemResolver
@@ -89,6 +90,16 @@ class OutboundClient:
             raise RequestFailed(Trouble.TIMEOUT) from None
         except _FAULTS as error:
             raise RequestFailed(_trouble(error)) from None
+
+    async def deliver(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send a webhook once. A receiver can bring about no error; `Answer.trouble` says why there is no status."""
+        try:
+            posted = await self.post(url, headers, body)
+        except UrlRefused:
+            return Answer(trouble=Trouble.UNREACHABLE)
+        except RequestFailed as failed:
+            return Answer(trouble=failed.trouble)
+        return Answer(posted.status, None, posted.latency, posted.retry_after)
 
     async def fetch(
         self,

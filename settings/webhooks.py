@@ -1,8 +1,11 @@
 """Settings of requests to callers' URLs: webhooks, and input files."""
 
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, field_validator
+
+from settings.fields import Days
 
 
 class WebhookSettings(BaseModel):
@@ -11,6 +14,11 @@ class WebhookSettings(BaseModel):
     denied_networks: str = ""
     """Comma-separated networks, as 203.0.113.0/24, that no URL of a caller may reach beside those that are not public:
     this server's own public addresses."""
+
+    max_webhook_endpoints: int = Field(default=16, ge=0, le=1000)
+    """Endpoints that an account may register."""
+    webhook_retention: Days = timedelta(days=30)
+    """How long events, and the log of their deliveries with the bodies, are kept."""
 
     @field_validator("denied_networks")
     @classmethod

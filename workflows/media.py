@@ -102,6 +102,8 @@ class MediaWorkflow:
         self._begun = await call(BookkeepingActivities.begin, self._ref, **BOOKKEEPING)
         if self._begun.state.terminal:
             self._state = self._begun.state
+            if workflow.patched("2026-11-30-note-an-early-end"):
+                self._note(self._state)
             return
         self._at_provider = self._begun.submitted
         self._note(self._begun.state)

@@ -10,6 +10,7 @@ from domain.media import Kind
 LEDGER = "ledger"
 MAINTENANCE = "maintenance"
 PURGE = "purge"
+WEBHOOKS = "webhooks"
 
 
 def media_queue(kind: Kind) -> str:
@@ -18,7 +19,7 @@ def media_queue(kind: Kind) -> str:
 
 
 MEDIA_QUEUES = tuple(media_queue(kind) for kind in Kind)
-QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE, PURGE)
+QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE, PURGE, WEBHOOKS)
 
 _HEARTBEAT = timedelta(seconds=8)
 """Another worker takes over this long after one was killed. Heartbeats come every two seconds: three may get lost."""
@@ -72,6 +73,13 @@ ERASING = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
     heartbeat_timeout=_HEARTBEAT,
     # No limit: what was promised is done, however long something is away.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+DELIVERING = ActivityConfig(
+    task_queue=WEBHOOKS,
+    # A request of 15 s and two transactions. A worker that was killed is noticed after this.
+    start_to_close_timeout=timedelta(seconds=45),
+    # No limit: the database comes back. The attempts themselves are counted in it.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
 )
 GRANTING = ActivityConfig(

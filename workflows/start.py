@@ -15,16 +15,20 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.payloads import JobRef, PurgeState
+from activities.payloads import DeliveryRef, JobRef, PurgeState
 from domain.errors import ServiceUnavailable
-from domain.ids import purge_workflow_id, workflow_id
+from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
+from domain.webhooks import DeliveryKey
 from temporal import attributes
 from workflows.media import MediaWorkflow
-from workflows.options import PURGE, media_queue
+from workflows.options import PURGE, WEBHOOKS, media_queue
 from workflows.purge import PurgeWorkflow
+from workflows.webhooks import WebhookWorkflow
 
 MAX_WAIT = timedelta(seconds=5)
+_CANCEL = "cancel"
+"""The update's id. A workflow takes few updates at a time: however often it is asked, this is one of them."""
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 
@@ -65,7 +69,10 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
     with reachable():
         try:
             await handle.start_update(
-                MediaWorkflow.request_cancel, wait_for_stage=WorkflowUpdateStage.ACCEPTED, rpc_timeout=max_wait
+                MediaWorkflow.request_cancel,
+                id=_CANCEL,
+                wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                rpc_timeout=max_wait,
             )
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             await handle.cancel(rpc_timeout=MAX_WAIT)
@@ -91,6 +98,22 @@ async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = M
         )
 
 
+async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: timedelta = MAX_WAIT) -> None:
+    """Start the delivery's workflow, or join it. One that was lost goes on with the attempts that are left."""
+    with reachable():
+        await client.start_workflow(
+            WebhookWorkflow.run,
+            DeliveryRef(delivery_id=delivery.id, round=delivery.round),
+            id=delivery_workflow_id(delivery.id, delivery.round),
+            task_queue=WEBHOOKS,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            priority=Priority(fairness_key=str(delivery.account_id)),
+            static_summary="webhook",
+            rpc_timeout=max_wait,
+        )
+
+
 class Starter:
     """Starts workflows and looks them up for maintenance."""
 
@@ -102,6 +125,10 @@ class Starter:
 
     async def start_purge(self, purge_id: UUID) -> bool:
         await start_purge(self._client, purge_id)
+        return True
+
+    async def start_delivery(self, delivery: DeliveryKey) -> bool:
+        await start_delivery(self._client, delivery)
         return True
 
     async def cancel(self, job_id: UUID) -> bool:

@@ -11,7 +11,8 @@ import db.purge_tables
 import db.share_tables
 import db.tables
 import db.upload_tables
-import db.visitor_tables  # noqa: F401  # they fill the metadata
+import db.visitor_tables
+import db.webhook_tables  # noqa: F401  # they fill the metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -162,6 +162,7 @@ PLACES = (
     "/api/media/jobs/{}/",
     "/api/media/jobs/{}/events/",
     "/api/chat/share/{}/",
+    "/api/webhooks/{}/",
     "/api/chat/conversations/{}/",
     "/api/billing/charges/{}/",
     "/v1/models/{}",

@@ -55,6 +55,11 @@ VALID: dict[str, dict[str, Any]] = {
     "/api/media/speech/": {"model": "demo-speech", "input": "x"},
     "/api/media/transcription/": {"model": "demo-image", "audio": "x"},
     "/api/media/video/": {"model": "demo-video", "prompt": "x"},
+    "/api/webhooks/": {"url": "https://receiver.example/"},
+    "/api/webhooks/settings/": {"credits_low": None},
+    "/api/webhooks/settings/rotate-secret/": {"overlap_seconds": 0},
+    "/api/webhooks/{endpoint_id}/": {"enabled": True},
+    "/api/webhooks/{endpoint_id}/rotate-secret/": {"overlap_seconds": 0},
 }
 ROWS = """SELECT to_jsonb(accounts) - 'requests_tat', to_jsonb(users)
     FROM accounts JOIN users ON users.account_id = accounts.id WHERE accounts.id = %s"""
@@ -106,6 +111,16 @@ async def slug(owner: AccountClient, stack: Stack) -> str:
     return str((await share(owner))["slug"])
 
 
+async def endpoint(owner: AccountClient, stack: Stack) -> str:
+    made = await owner.http.post("/api/webhooks/", json={"url": "https://receiver.example/"})
+    return str(made.json()["id"])
+
+
+async def delivery(owner: AccountClient, stack: Stack) -> str:
+    sent = await owner.http.post(f"/api/webhooks/{await endpoint(owner, stack)}/test/")
+    return str(sent.json()["id"])
+
+
 async def upload(owner: AccountClient, stack: Stack) -> str:
     return str((await owner.http.post("/api/media/uploads/", content=PIXEL)).json()["id"])
 
@@ -115,6 +130,8 @@ UNFINISHED = {"/v1/videos/{video_id}/content"}
 MAKERS: dict[str, Callable[[AccountClient, Stack], Awaitable[str]]] = {
     "charge_id": charge,
     "conversation_id": conversation,
+    "delivery_id": delivery,
+    "endpoint_id": endpoint,
     "job_uuid": job,
     "key_id": key,
     "purge_id": purge,
@@ -203,7 +220,7 @@ async def test_no_body_sets_what_is_not_a_field(owner: AccountClient, stack: Sta
             found = await connection.execute(ROWS, (owner.customer.account_id,))
             return await found.fetchall()
 
-    ids = {name: await MAKERS[name](owner, stack) for name in ("conversation_id", "key_id")}
+    ids = {name: await MAKERS[name](owner, stack) for name in ("conversation_id", "endpoint_id", "key_id")}
     before, wrong = await rows(), []
     async with await browser(owner.database, owner.customer.account_id, stack.url) as page:
         for method, path in BODIES:

@@ -90,7 +90,7 @@ async def test_each_change_of_a_job_is_told_in_the_transaction_that_makes_it(sit
         await site.jobs.record_progress(job.id, 30, Phase.RUNNING)
         job = await watch.next(job)
         assert job.progress == 30
-        await site.jobs.intend_submit(job.id)  # no change that anybody sees
+        await site.jobs.intend_submit(job)  # no change that anybody sees
         await site.jobs.end(job.id, State.FAILED, None)
         assert (await watch.next(job)).state is State.FAILED
 

@@ -16,7 +16,7 @@ from db.media import MediaJobs, Order
 from db.refunds import refund
 from db.writer import LedgerWriter
 from domain.caller import Payer
-from domain.errors import UpstreamBusy
+from domain.errors import NotFound, ServiceUnavailable, UpstreamBusy
 from domain.media import Job, JobRoute, Kind, MediaRequest, Output, ProviderLimits, State, object_key
 from domain.pricing import FlatTerms
 from tests.support.bank import WRAPPING, Customer, balance, open_account
@@ -61,7 +61,7 @@ def outputs(job: Job, count: int) -> list[Output]:
 async def sent(site: Site, job: Job) -> UUID | None:
     """Try to submit. Return the job's id if its provider's limits leave a place."""
     try:
-        in_doubt = await site.jobs.intend_submit(job.id)
+        in_doubt = await site.jobs.intend_submit(job)
     except UpstreamBusy as busy:
         pause = busy.retry_after or timedelta(0)
         return job.id if pause < timedelta(seconds=1) else None
@@ -108,6 +108,20 @@ async def test_the_next_route_has_its_own_model_and_cost(site: Site) -> None:
     await site.assert_clean()
 
 
+async def test_a_late_attempt_submits_no_job_that_has_ended_or_moved(site: Site) -> None:
+    customer = await open_account(site.database, site.ledger, 1000)
+    job = await site.running(customer, routes=[SECOND])
+    moved = await site.jobs.change_route(job.id, "demo", again=True)
+    with pytest.raises(ServiceUnavailable):
+        await site.jobs.intend_submit(job)
+    assert not await site.jobs.intend_submit(moved)
+    await site.jobs.forget_submit(job)
+    assert await site.jobs.intend_submit(moved)
+    await site.jobs.end(job.id, State.FAILED, None)
+    with pytest.raises(NotFound):
+        await site.jobs.intend_submit(moved)
+
+
 async def test_no_more_jobs_are_at_a_provider_than_it_takes(site: Site) -> None:
     site.limits = ProviderLimits(max_concurrent=3)
     customer = await open_account(site.database, site.ledger, 10_000)
@@ -120,7 +134,7 @@ async def test_no_more_jobs_are_at_a_provider_than_it_takes(site: Site) -> None:
     second = {each for each in await asyncio.gather(*(sent(site, job) for job in waiting)) if each}
     assert len(second) == 1
     forgotten = next(job for job in waiting if job.id in second)
-    await site.jobs.forget_submit(forgotten.id)
+    await site.jobs.forget_submit(forgotten)
     assert await sent(site, forgotten) == forgotten.id
 
 

@@ -153,6 +153,10 @@ FIXED = {
     "receipt_keys": ("kid", "public", "wrapped", "wrapped_by", "created_at"),
     "visitor_days": ("day", "wrapped", "wrapped_by", "created_at"),
     "visitor_counts": ("day", "digest"),
+    "events": ("id", "account_id", "epoch", "type", "subject", "created_at"),
+    "webhook_endpoints": ("id", "account_id", "epoch", "created_at"),
+    "webhook_secrets": ("id", "account_id", "epoch", "endpoint_id", "sealed", "created_at"),
+    "webhook_deliveries": ("id", "account_id", "epoch", "endpoint_id", "subject", "created_at"),
 }
 """Of each table, what never changes once it is written. A new column belongs here or in `roles.CHANGING`."""
 TABLES = SQLModel.metadata.tables
@@ -193,9 +197,10 @@ async def test_the_applications_role_changes_no_fixed_column(app_url: str) -> No
 async def test_the_applications_role_deletes_no_row_that_is_kept(app_url: str) -> None:
     deletable = [table for table in TABLES if not await _refused(app_url, f"DELETE FROM {table} WHERE false")]
     of_visitors = ["visitor_counts", "visitor_days"]
+    of_webhooks = ["webhook_deliveries", "webhook_endpoints", "webhook_secrets"]
     assert sorted(deletable) == [
-        *("conversations", "job_files", "job_inputs", "messages", "one_time_links", "sessions", "shares", "throttles"),
-        *("upload_parts", "uploads", *of_visitors),
+        *("conversations", "events", "job_files", "job_inputs", "messages", "one_time_links", "sessions", "shares"),
+        *("throttles", "upload_parts", "uploads", *of_visitors, *of_webhooks),
     ]
     unwritable = [table for table in TABLES if await _refused(app_url, f"INSERT INTO {table} SELECT * FROM {table}")]
     assert sorted(unwritable) == ["pruned", "purges", "roll_ups"]

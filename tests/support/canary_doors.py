@@ -4,6 +4,7 @@ Each carries its words through, and reads again what may be read. What was shown
 """
 
 import base64
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ STREAM, CONVERSATIONS, KEYS, SHARES = (
     "/api/chat/keys/",
     "/api/chat/share/",
 )
+WEBHOOKS = "/api/webhooks/"
 WEBHOOK = "/api/billing/stripe/webhook/"
 BROKEN = (
     "conversations",
@@ -35,6 +37,7 @@ BROKEN = (
     "one_time_links",
     "payments",
     "sessions",
+    "webhook_endpoints",
 )
 FAULT = """
 CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS
@@ -71,7 +74,9 @@ def written(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield SHARES, {"title": word, "model": word, "messages": messages(word)}
     yield KEYS, {"name": f"name {LABEL}", "note": f"note {LABEL} {hash(word)}"}
     yield "/api/media/image/", {"model": "demo-image", "prompt": f"a hill {word}", "size": "64x64"}
+    yield WEBHOOKS, {"url": f"https://receiver.example/{word}", "description": f"to {word}"}
     video = {"model": "demo-video", "prompt": f"a river {word}", "size": "64x64", "duration": 0.5}
+    video["webhook_url"] = f"https://receiver.example/job/{word}"
     yield "/api/media/video/", video
     yield "/api/media/speech/", {"model": "demo-speech", "input": f"Say {word}.", "response_format": "wav"}
     heard = {"model": "demo-transcription", "prompt": f"names {word}", "response_format": "verbose_json"}
@@ -123,6 +128,10 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     key = f"{KEYS}{made[KEYS]['id']}/"
     await _ok(customer, "PATCH", conversation, {"title": f"about {word}"})
     await _ok(customer, "PATCH", key, {"name": f"again {LABEL}", "note": f"again {LABEL}"})
+    endpoint = f"{WEBHOOKS}{made[WEBHOOKS]['id']}/"
+    change = {"url": f"https://receiver.example/again/{word}", "description": f"again {word}"}
+    await _ok(customer, "PATCH", endpoint, change)
+    secrets.tokens.append(made[WEBHOOKS]["secret"])
     await _ok(customer, "POST", "/api/billing/quote/", {**CHAT, "model": "demo-chat"})
     for body in saving("test-echoes", word):
         answer = await customer.http.post(STREAM, json=body, headers={"idempotency-key": f"{word}{'-'.join(body)}"})
@@ -131,7 +140,7 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         assert events(await customer.http.post(STREAM, json=more))[-1]["conversation_id"] == begun
         assert word in (await customer.http.get(f"{CONVERSATIONS}{begun}/")).text
     assert (await customer.http.get(f"/c/{slug}")).text.count(word) >= 3
-    for read in (SHARES, conversation, f"{CONVERSATIONS}?title={word}", f"{CONVERSATIONS}export/"):
+    for read in (SHARES, WEBHOOKS, endpoint, conversation, f"{CONVERSATIONS}?title={word}", f"{CONVERSATIONS}export/"):
         assert word in (await customer.http.get(read)).text, read
     assert LABEL in (await customer.http.get(key)).text
     jobs = [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech", "transcription")]
@@ -153,7 +162,7 @@ async def refused(http: httpx2.AsyncClient, prefix: str) -> None:
     for each in text_fields(DOCUMENT):
         method, _, path = each.operation.partition(" ")
         for body in wrong_bodies(each, ASKED, NAMED) if path.startswith(prefix) else ():
-            url = path.replace("{conversation_id}", NOBODY).replace("{key_id}", NOBODY)
+            url = re.sub(r"\{(conversation|key|endpoint)_id\}", NOBODY, path)
             answer = await http.request(method, url, json=body)
             assert 400 <= answer.status_code < 500, (each, answer.status_code)
             assert ASKED not in answer.text + str(answer.headers), (each, answer.text)
@@ -180,7 +189,9 @@ async def failed(customer: Customer, word: str) -> None:
     title, name = {"title": f"about {word}"}, {"name": LABEL, "note": LABEL}
     conversation = (await customer.http.get(CONVERSATIONS)).json()["data"][0]["id"]
     key = (await customer.http.get(KEYS)).json()["data"][0]["id"]
-    changes = [(f"{CONVERSATIONS}{conversation}/", title), (f"{KEYS}{key}/", name)]
+    endpoint = (await customer.http.get(WEBHOOKS)).json()["data"][0]["id"]
+    told = {"url": f"https://receiver.example/{word}", "description": f"to {word}"}
+    changes = [(f"{CONVERSATIONS}{conversation}/", title), (f"{KEYS}{key}/", name), (f"{WEBHOOKS}{endpoint}/", told)]
     written_ = [*written(word), *waited(word)]
     requests = [*(("POST", *each) for each in written_), *(("PATCH", *each) for each in changes)]
     for method, path, body in requests:

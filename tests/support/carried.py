@@ -13,13 +13,14 @@ DOCUMENT: dict[str, Any] = json.loads((Path(__file__).resolve().parents[2] / "do
 CLOSED = {
     **dict.fromkeys(("model", "models[]", "only.share"), "the id of something that there is"),
     **dict.fromkeys(
-        ("scopes[]", "size", "seconds", "response_format", "voice", "voice.id", "messages[].role"), "one of a list"
+        ("scopes[]", "events[]", "size", "seconds", "response_format", "voice", "voice.id"), "one of a list"
     ),
     **dict.fromkeys(
         (each for name in ("image", "mask", "file", "input_reference") for each in (name, f"{name}[]", f"{name}.*")),
         "a file",
     ),
     "audio": "a file",
+    "messages[].role": "one of a list",
 }
 """Text that is neither content nor secret: a word in it is refused."""
 UNWRITTEN = {

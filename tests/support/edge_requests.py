@@ -68,6 +68,8 @@ CONTROL = (
     Endpoint("/api/chat/keys/", {"name": "edge"}),
     Endpoint("/api/chat/conversations/", {"title": "edge", "messages": MESSAGES}),
     Endpoint("/api/chat/share/", {"messages": MESSAGES}, ("expires_in",)),
+    Endpoint("/api/webhooks/", {"url": "https://receiver.example/edge"}),
+    Endpoint("/api/webhooks/settings/", {"credits_low": None}, method="PATCH"),
     Endpoint("/api/chat/settings/", {"keep_history": False}, method="PATCH"),
 )
 """Endpoints of the account itself, with small bodies."""

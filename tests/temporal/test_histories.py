@@ -17,18 +17,31 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, Work
 from temporalio.worker import Replayer
 
 from domain.errors import HoldVoided, ServiceUnavailable, UpstreamBusy, UpstreamRefused
-from domain.ids import purge_workflow_id
+from domain.ids import delivery_workflow_id, purge_workflow_id
 from domain.media import State
+from domain.webhooks import DeliveryKey
 from providers.base import Progress, Stage
 from temporal.client import plain_converter
-from tests.support.temporal.fleet import DONE, RUNNING, World, deciding, doing, maintaining, no_activity, purging, until
+from tests.support.temporal.fake_deliveries import FakeStep
+from tests.support.temporal.fleet import (
+    DONE,
+    RUNNING,
+    World,
+    deciding,
+    delivering,
+    doing,
+    maintaining,
+    no_activity,
+    purging,
+    until,
+)
 from worker import SANDBOX, WORKFLOWS, build_id
 from workflows.audit import AuditWorkflow
 from workflows.grants import GrantsWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import MAINTENANCE
-from workflows.start import start_purge
+from workflows.start import start_delivery, start_purge
 
 HISTORIES = Path(__file__).parents[1] / "replay" / "histories"
 
@@ -192,6 +205,11 @@ async def media_already_ended(world: World) -> WorkflowHandle[Any, Any]:
 
 
 @story
+async def media_cancelled_before_it_began(world: World) -> WorkflowHandle[Any, Any]:
+    return await media_already_ended(world)
+
+
+@story
 async def maintenance_of_nothing(world: World) -> WorkflowHandle[Any, Any]:
     return await _maintained(world)
 
@@ -259,6 +277,29 @@ async def grants_of_nothing(world: World) -> WorkflowHandle[Any, Any]:
 async def grants_in_batches(world: World) -> WorkflowHandle[Any, Any]:
     world.fakes.plans.batches = [2, 0, 1]
     return await _granted(world)
+
+
+@story
+async def webhook_delivered(world: World) -> WorkflowHandle[Any, Any]:
+    return await _sent(world)
+
+
+@story
+async def webhook_tried_again(world: World) -> WorkflowHandle[Any, Any]:
+    """Attempts with pauses, and a database that was away, until the delivery failed for good."""
+    pauses = [FakeStep("pending", timedelta(seconds=seconds)) for seconds in (0.01, 0.02)]
+    world.fakes.deliveries.steps = [*pauses, FakeStep("failed")]
+    world.script.fail("deliveries.attempt", ServiceUnavailable())
+    return await _sent(world)
+
+
+async def _sent(world: World) -> WorkflowHandle[Any, Any]:
+    async with delivering(world.client, world.fakes):
+        delivery = DeliveryKey(uuid4(), uuid4(), 0)
+        await start_delivery(world.client, delivery)
+        handle: WorkflowHandle[Any, Any] = world.client.get_workflow_handle(delivery_workflow_id(delivery.id, 0))
+        await closed(handle)
+    return handle
 
 
 async def _granted(world: World) -> WorkflowHandle[Any, Any]:

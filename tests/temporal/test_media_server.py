@@ -32,6 +32,7 @@ from workflows.media import MediaWorkflow
 from workflows.start import Starter
 
 TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+UPDATE_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
 QUICKLY = timedelta(milliseconds=300)
 
 
@@ -109,6 +110,28 @@ async def test_the_caller_hears_how_a_cancelled_job_ended(world: World) -> None:
         assert answer.state is State.CANCELLED
         await ended(world, State.CANCELLED, COMPLETED)
     assert not await start.cancel(world.client, world.job.id)
+
+
+async def test_many_wishes_to_cancel_are_one(world: World) -> None:
+    """A workflow takes ten updates at a time, and two thousand in all."""
+    world.provider.stages = [RUNNING]
+    gate = world.script.hold("provider.cancel")
+    async with world.working() as handle:
+        await world.script.reached("provider.poll")
+        assert all([await start.cancel(world.client, world.job.id) for _ in range(15)])
+        gate.open.set()
+        await ended(world, State.CANCELLED, COMPLETED)
+    events = (await handle.fetch_history()).events
+    assert len([event for event in events if event.event_type == UPDATE_ACCEPTED]) == 1
+
+
+async def test_an_operator_sees_how_a_job_ended_before_its_workflow_began(world: World) -> None:
+    await world.begin()
+    world.fakes.jobs.update(world.job.id, state=State.CANCELLED)
+    async with world.working() as handle:
+        assert (await handle.result()).state is State.CANCELLED
+    described = await handle.describe()
+    assert described.typed_search_attributes.get(attributes.STATE) == "cancelled"
 
 
 async def test_a_cancel_waits_for_a_worker_to_come_back(world: World) -> None:

@@ -41,11 +41,11 @@ SHOWN = {
         MailServer.scheme mail_from operator_contact public_url ref referer refs trusted_proxies
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
-        book closed_by code codec container content_type currency extension failure finish_reason format glyph kind
-        limit_source method param part phase privacy purpose role scheme scope scopes service_tier
-        source state status step task type voice whose wire Dialect.count Dialect.names Dialect.seconds Dialect.text
-        Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body Signal.headers Throttle.name Voice.name
-        prefix suffix
+        book closed_by code codec container content_type currency event events extension failure finish_reason format
+        glyph kind limit_source method param part phase privacy purpose role scheme scope scopes service_tier
+        source state status step task trouble type types voice whose wire Dialect.count Dialect.names
+        Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body
+        Signal.headers Throttle.name Voice.name prefix suffix
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
@@ -56,8 +56,8 @@ SHOWN = {
         _Kind.more _Kind.name _Kind.old
     """,
     "an id": """
-        charge charges customer dispute disputes group id kid payment_id provider_job_id reference subscription
-        subscription_id wrapped_by VideoList.first_id VideoList.last_id Addresses.cancel Addresses.result
+        charge charges customer dispute disputes group id kid message_id payment_id provider_job_id reference
+        subscription subscription_id wrapped_by VideoList.first_id VideoList.last_id Addresses.cancel Addresses.result
     """,
     "a place in a list, signed": "cursor next",
     "a hash, or a key's mask": "checksum claims digest digests fingerprint masked owners slug_hash",

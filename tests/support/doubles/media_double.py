@@ -49,7 +49,7 @@ class MediaDouble(ThreadedApp):
 
     async def note(self, request: web.Request) -> Any:
         """Remember the request, and return its JSON body."""
-        body = await request.json() if request.can_read_body else None
+        body = await request.json() if request.body_exists else None
         self.seen.append(Seen(request.method, request.path_qs, dict(request.headers), body))
         return body
 

@@ -61,7 +61,7 @@ class Receiver:
         if path == "/moved":
             return web.Response(status=301, headers={"location": self.url("/200")})
         statuses = self.answers.get(path)
-        status = (statuses.pop(0) if len(statuses) > 1 else statuses[0]) if statuses else int(path.strip("/") or 200)
+        status = (statuses.pop(0) if len(statuses) > 1 else statuses[0]) if statuses else int(path.split("/")[1] or 200)
         headers = {"retry-after": self.retry_after} if self.retry_after else {}
         return web.Response(status=status, text="the answer's body", headers=headers)
 

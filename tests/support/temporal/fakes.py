@@ -25,6 +25,7 @@ from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
 from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
 from storage.base import Listed, Stored
+from tests.support.temporal.fake_deliveries import FakeDeliveries
 from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
 from tests.support.temporal.fake_purge import FakeErasing
 from tests.support.temporal.script import Script
@@ -83,17 +84,21 @@ class FakeJobs:
             self._change(row, state=State.RUNNING, started_at=datetime.now(UTC))
         return row.job
 
-    async def intend_submit(self, job_id: UUID) -> bool:
+    async def intend_submit(self, job: Job) -> bool:
         await self._script.at("jobs.intend_submit")
-        row = self._row(job_id)
+        row = self._row(job.id)
+        if row.job.state.terminal:
+            raise NotFound
+        if row.job.provider != job.provider:
+            raise ServiceUnavailable
         before = row.job.submit_intended_at is not None
         self._change(row, submit_intended_at=row.job.submit_intended_at or datetime.now(UTC))
         return before
 
-    async def forget_submit(self, job_id: UUID) -> None:
+    async def forget_submit(self, job: Job) -> None:
         await self._script.at("jobs.forget_submit")
-        row = self._row(job_id)
-        if row.job.provider_job_id is None:
+        row = self._row(job.id)
+        if row.job.provider_job_id is None and row.job.provider == job.provider:
             self._change(row, submit_intended_at=None)
 
     async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
@@ -325,6 +330,7 @@ class Fakes:
         self.outputs = FakeOutputs(self.script)
         self.erasing = FakeErasing(self.script)
         self.plans = FakePlans(self.script)
+        self.deliveries = FakeDeliveries(self.script)
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)
 

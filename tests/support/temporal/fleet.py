@@ -18,6 +18,7 @@ from activities.maintenance import MaintenanceActivities
 from activities.media import Files, MediaActivities
 from activities.payloads import MediaResult
 from activities.purge import PurgeActivities
+from activities.webhooks import WebhookActivities
 from domain.ids import workflow_id
 from domain.media import Job, Kind, State
 from providers.base import Progress, Stage
@@ -30,9 +31,10 @@ from workflows.audit import AuditWorkflow
 from workflows.grants import GrantsWorkflow
 from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
-from workflows.options import LEDGER, MAINTENANCE, PURGE, media_queue
+from workflows.options import LEDGER, MAINTENANCE, PURGE, WEBHOOKS, media_queue
 from workflows.purge import PurgeWorkflow
 from workflows.start import Starter
+from workflows.webhooks import WebhookWorkflow
 
 KEYRING = Keyring.derived("only a secret for tests, and long enough")
 QUEUE = media_queue(Kind.IMAGE)
@@ -60,6 +62,7 @@ def parts_of(fakes: Fakes) -> Parts:
         fakes.outputs,
         fakes.plans,
         lambda _histories: fakes.erasing,
+        fakes.deliveries,
         fakes.inputs,
     )
 
@@ -113,6 +116,13 @@ async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     activities = [*of_rows, *of_plans, does.start_orphans, does.recover, does.reconcile, audit.audit_ledger]
     workflows = [MaintenanceWorkflow, AuditWorkflow, GrantsWorkflow]
     async with _worker(client, MAINTENANCE, workflows=workflows, activities=activities):
+        yield
+
+
+@asynccontextmanager
+async def delivering(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+    does = WebhookActivities(fakes.deliveries)
+    async with _worker(client, WEBHOOKS, workflows=[WebhookWorkflow], activities=[does.attempt_delivery]):
         yield
 
 

@@ -298,6 +298,11 @@ POSTS = [
     ("POST", "/api/chat/conversations/"),
     ("PATCH", f"/api/chat/conversations/{UUID(int=1)}/"),
     ("PATCH", "/api/chat/settings/"),
+    ("POST", "/api/webhooks/"),
+    ("PATCH", "/api/webhooks/settings/"),
+    ("PATCH", f"/api/webhooks/{UUID(int=1)}/"),
+    ("POST", "/api/webhooks/settings/rotate-secret/"),
+    ("POST", f"/api/webhooks/{UUID(int=1)}/rotate-secret/"),
 ]
 FOR_EVERYBODY = [
     ("POST", f"/api/auth/{path}/") for path in ("signup", "login", "verify", "verify/resend", "reset", "reset/confirm")

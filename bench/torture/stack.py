@@ -1,0 +1,206 @@
+"""The whole stack for media: vendors, PostgreSQL, Temporal, API processes and workers, each a process of its own."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+import psycopg
+
+from bench import process
+from bench.stack import HERE, Api, Checkout, answering
+from db import migrate
+from dev import ports
+from dev.child import Child, Program, finish
+from dev.errors import CannotStart
+from dev.postgres import EmbeddedPostgres
+from dev.server import EmbeddedServer
+from dev.temporal import EmbeddedTemporal
+
+PROGRAM = "tests.support.toy_program"
+"""Our programs, with a provider that only tests have."""
+VENDORS = "tests.support.doubles.vendors"
+
+
+@dataclass(frozen=True, slots=True)
+class Toys(Checkout):
+    """Starts our modules with the toy provider."""
+
+    def command(self, module: str, *words: str) -> tuple[str, ...]:
+        return (str(self.interpreter), "-m", PROGRAM, module, *words)
+
+
+@dataclass(slots=True)
+class Worker:
+    environment: Mapping[str, str] = field(repr=False)
+    log: Path
+    checkout: Checkout
+    child: Child | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.child is not None  # noqa: S101  # asked of one that was started
+        return self.child.pid
+
+    async def start(self) -> None:
+        self.child = self.checkout.spawn(self.log, ["worker"], self.environment)
+
+    async def stop(self) -> None:
+        if self.child is not None:
+            await self.child.end()
+
+
+class Startable(Protocol):
+    async def start(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the stack that can be killed and paused, with all of its processes."""
+
+    name: str
+    startable: Startable
+    pid: Callable[[], int]
+    wait: Callable[[], Any]
+
+    async def kill(self) -> None:
+        """As a loss of power would end it."""
+        os.kill(self.pid(), SIGKILL)
+        await self.wait()
+
+    async def start(self) -> None:
+        await self.startable.start()
+
+    def pause(self) -> None:
+        self._send(SIGSTOP)
+
+    def resume(self) -> None:
+        self._send(SIGCONT)
+
+    def _send(self, signal: Signals) -> None:
+        for pid in list(process.tree(self.pid())):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal)
+
+
+@dataclass(slots=True)
+class TortureStack:
+    folder: Path
+    checkout: Checkout = field(default_factory=lambda: Toys(HERE.root, HERE.interpreter))
+    postgres: EmbeddedPostgres = field(init=False)
+    temporal: EmbeddedTemporal = field(init=False)
+    apis: list[Api] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    vendors: str = ""
+    """Their address."""
+    account: str = ""
+    token: str = field(default="", repr=False)
+    _secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
+    _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.postgres = EmbeddedPostgres(self.state / "postgres")
+        self.temporal = EmbeddedTemporal(self.state / "temporal")
+
+    @property
+    def state(self) -> Path:
+        """Where everything of ours lies, and nothing of the vendors."""
+        return self.folder / "state"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
+        return inherited | {
+            "YOUT_DATABASE_URL": self.postgres.app_url,
+            "YOUT_STATE_DIR": str(self.state),
+            "YOUT_TEMPORAL_ADDRESS": self.temporal.address,
+            "YOUT_SECRET_KEY": self._secret,
+            "YOUT_CATALOG": str(self.folder / "catalog.toml"),
+            "YOUT_LOG_FORMAT": "json",
+            "YOUT_SHUTDOWN_TIMEOUT": "3",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    async def start(self, apis: int, workers: int, credits: int) -> None:
+        port = ports.free()
+        child = HERE.spawn(self.folder / "vendors.log", [VENDORS, str(self.folder), str(port)])
+        self._opened.push_async_callback(child.end)
+        self.vendors = f"http://127.0.0.1:{port}"
+        for server in (self.postgres, self.temporal):
+            await self._opened.enter_async_context(server)
+        await answering(self.vendors, child)
+        migrate.upgrade(self.postgres.url, self.postgres.app_url)
+        words = ("accounts", "create", "--email", "bench@example.test", "--credits", str(credits), "--json")
+        made = orjson.loads(await self._yout(*words))
+        self.account, self.token = made["account_id"], made["api_key"]
+        for number in range(workers):
+            worker = Worker(self.environment, self.state / f"worker-{number}.log", self.checkout)
+            self.workers.append(worker)
+            self._opened.push_async_callback(worker.stop)
+            await worker.start()
+        for number in range(apis):
+            api = Api(self.checkout, self.environment, self.state / f"api-{number}.log")
+            self.apis.append(api)
+            self._opened.push_async_callback(api.stop)
+        await asyncio.gather(*(api.start() for api in self.apis))
+
+    async def stop(self) -> None:
+        await self._opened.aclose()
+
+    def parts(self) -> dict[str, list[Part]]:
+        return {
+            "worker": [_program("worker", worker) for worker in self.workers],
+            "API": [_program("API", api) for api in self.apis],
+            "Temporal": [_server("Temporal", self.temporal)],
+            "PostgreSQL": [_server("PostgreSQL", self.postgres)],
+        }
+
+    async def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        async with await psycopg.AsyncConnection.connect(self.postgres.url, autocommit=True) as connection:
+            found = await connection.execute(query.encode(), values)
+            return await found.fetchall() if found.description else []
+
+    async def number(self, query: str, *values: object) -> int:
+        ((found,),) = await self.rows(query, *values)
+        return int(found or 0)
+
+    async def audit(self) -> dict[str, Any]:
+        report: dict[str, Any] = orjson.loads(await self._yout("audit", "--json", codes=(0, 1)))
+        return report
+
+    async def of_vendors(self, path: str = "/") -> Any:
+        async with aiohttp.ClientSession() as session, session.get(self.vendors + path) as answer:
+            return await answer.json()
+
+    async def _yout(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
+        command = self.checkout.command("cli", *words)
+        done = await finish(Program(name="yout", command=command, environment=self.environment, folder=HERE.root))
+        with (self.state / "yout.log").open("a") as log:
+            log.write(done.output + done.errors if words[0] != "accounts" else done.errors)
+        if done.code not in codes:
+            raise CannotStart(f"`yout {' '.join(words)}` failed:\n{done.errors or done.output}")
+        return done.output
+
+
+def _program(name: str, program: Api | Worker) -> Part:
+    async def wait() -> None:
+        assert program.child is not None  # noqa: S101  # it was started
+        await program.child.wait()
+
+    return Part(name, program, lambda: program.pid, wait)
+
+
+def _server(name: str, server: EmbeddedServer) -> Part:
+    def pid() -> int:
+        assert server.pid is not None  # noqa: S101  # it was started
+        return server.pid
+
+    return Part(name, server, pid, server.wait)

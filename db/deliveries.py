@@ -1,0 +1,197 @@
+"""Deliveries of webhooks: who is to be sent what, and how it went. The caller commits.
+
+Lock order: the delivery's row, then its endpoint's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, func, or_, text
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import accounts
+from db.engine import Database
+from db.webhook_tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
+from domain.errors import NotFound
+from domain.webhooks import DeliveryKey, DeliveryState
+
+NO_DELIVERY = "There is no such webhook delivery in this account."
+START_AGAIN = timedelta(minutes=10)
+"""A delivery whose next attempt is so long overdue has lost its workflow."""
+
+
+async def add(session: AsyncSession, row: WebhookDeliveryRow) -> None:
+    session.add(row)
+    await session.flush()
+
+
+async def find(session: AsyncSession, delivery_id: UUID, *, lock: bool = False) -> WebhookDeliveryRow | None:
+    """Return a delivery of its account's present epoch."""
+    query = select(WebhookDeliveryRow).where(WebhookDeliveryRow.id == delivery_id)
+    row = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
+    if row is None or row.epoch < await accounts.epoch(session, row.account_id):
+        return None
+    return row
+
+
+async def owned(
+    session: AsyncSession, account_id: UUID, delivery_id: UUID, *, lock: bool = False
+) -> tuple[WebhookDeliveryRow, EventRow]:
+    """Raises `NotFound`, also for another account's, and for what has not happened yet."""
+    row = await find(session, delivery_id, lock=lock)
+    event = None if row is None or row.event_id is None else await session.get(EventRow, row.event_id)
+    if row is None or event is None or row.account_id != account_id:
+        raise NotFound(NO_DELIVERY)
+    return row, event
+
+
+async def listed(
+    session: AsyncSession, account_id: UUID, endpoint_id: UUID | None, before: UUID | None, limit: int
+) -> Sequence[tuple[WebhookDeliveryRow, EventRow]]:
+    """Return deliveries of the account, or of one endpoint: the newest first, older than `before`."""
+    query = (
+        select(WebhookDeliveryRow, EventRow)
+        .join(EventRow, col(EventRow.id) == col(WebhookDeliveryRow.event_id))
+        .where(
+            WebhookDeliveryRow.account_id == account_id,
+            WebhookDeliveryRow.epoch == await accounts.epoch(session, account_id),
+        )
+    )
+    if endpoint_id is not None:
+        query = query.where(WebhookDeliveryRow.endpoint_id == endpoint_id)
+    if before is not None:
+        query = query.where(WebhookDeliveryRow.id < before)
+    return (await session.exec(query.order_by(col(WebhookDeliveryRow.id).desc()).limit(limit))).all()
+
+
+async def last_of(session: AsyncSession, endpoint_ids: Sequence[UUID]) -> dict[UUID, WebhookDeliveryRow]:
+    """Return the newest delivery of each endpoint."""
+    found: dict[UUID, WebhookDeliveryRow] = {}
+    for endpoint_id in endpoint_ids:
+        query = select(WebhookDeliveryRow).where(WebhookDeliveryRow.endpoint_id == endpoint_id)
+        row = (await session.exec(query.order_by(col(WebhookDeliveryRow.id).desc()).limit(1))).one_or_none()
+        if row is not None:
+            found[endpoint_id] = row
+    return found
+
+
+MAX_COUNTED = 2000
+
+
+def _receiver(row: WebhookDeliveryRow) -> list[Any]:
+    """Name the receiver of a delivery. URLs of an account's jobs are one receiver."""
+    of_jobs = col(WebhookDeliveryRow.endpoint_id).is_(None)
+    one = of_jobs if row.endpoint_id is None else WebhookDeliveryRow.endpoint_id == row.endpoint_id
+    return [WebhookDeliveryRow.account_id == row.account_id, one]
+
+
+async def pending(session: AsyncSession, row: WebhookDeliveryRow) -> int:
+    """Count what waits for the receiver of this delivery, up to `MAX_COUNTED`."""
+    waiting = select(WebhookDeliveryRow.id).where(*_receiver(row), WebhookDeliveryRow.state == DeliveryState.PENDING)
+    return (await session.exec(select(func.count()).select_from(waiting.limit(MAX_COUNTED).subquery()))).one()
+
+
+async def attempting(session: AsyncSession, row: WebhookDeliveryRow) -> int:
+    """Count the other attempts that are under way to the receiver of this delivery."""
+    query = select(func.count()).select_from(WebhookDeliveryRow).where(*_receiver(row))
+    query = query.where(col(WebhookDeliveryRow.attempting_until) > func.now(), WebhookDeliveryRow.id != row.id)
+    return (await session.exec(query)).one()
+
+
+async def lock_receiver(session: AsyncSession, row: WebhookDeliveryRow) -> WebhookEndpointRow | None:
+    """Let one attempt after the other count who is under way. Return the endpoint, unless it is a URL of a job's."""
+    if row.endpoint_id is None:
+        statement = text("SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || :account, 0))")
+        await (await session.connection()).execute(statement, {"account": str(row.account_id)})
+        return None
+    query = select(WebhookEndpointRow).where(WebhookEndpointRow.id == row.endpoint_id)
+    return (await session.exec(query.with_for_update())).one()
+
+
+async def cancel_pending(session: AsyncSession, endpoint_id: UUID) -> int:
+    """Send nothing more to an endpoint. What is under way there is locked, and finds it switched off by itself."""
+    pending = (
+        select(WebhookDeliveryRow.id)
+        .where(WebhookDeliveryRow.endpoint_id == endpoint_id, WebhookDeliveryRow.state == DeliveryState.PENDING)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(WebhookDeliveryRow)
+        .where(col(WebhookDeliveryRow.id).in_(pending))
+        .values(state=DeliveryState.CANCELLED, ended_at=func.now(), next_attempt_at=None)
+    )
+    return int((await session.exec(statement)).rowcount)
+
+
+async def workflows(session: AsyncSession, account_id: UUID, epoch: int, limit: int) -> Sequence[Any]:
+    """Return ids and rounds of deliveries before an epoch that had a workflow."""
+    query = select(WebhookDeliveryRow.id, WebhookDeliveryRow.round).where(
+        WebhookDeliveryRow.account_id == account_id,
+        WebhookDeliveryRow.epoch < epoch,
+        col(WebhookDeliveryRow.started_at).is_not(None),
+    )
+    return (await session.exec(query.limit(limit))).all()
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDeliveries:
+    """What `gateway.maintenance` starts."""
+
+    database: Database
+
+    async def due(self, limit: int) -> list[DeliveryKey]:
+        """Return deliveries that no workflow was started for, and those whose workflow is lost. In random order."""
+        late = datetime.now(UTC) - START_AGAIN
+        query = select(WebhookDeliveryRow.id, WebhookDeliveryRow.account_id, WebhookDeliveryRow.round).where(
+            WebhookDeliveryRow.state == DeliveryState.PENDING,
+            or_(
+                col(WebhookDeliveryRow.started_at).is_(None),
+                and_(col(WebhookDeliveryRow.next_attempt_at) < late, col(WebhookDeliveryRow.started_at) < late),
+            ),
+        )
+        async with self.database.reading() as session:
+            return [DeliveryKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
+
+    async def started(self, key: DeliveryKey) -> None:
+        statement = (
+            update(WebhookDeliveryRow)
+            .where(col(WebhookDeliveryRow.id) == key.id, col(WebhookDeliveryRow.round) == key.round)
+            .values(started_at=func.now())
+        )
+        async with self.database.transaction() as session:
+            await session.exec(statement)
+
+
+DELETE_OLD = """
+WITH gone AS (
+    DELETE FROM events e WHERE e.id = ANY(ARRAY(
+        SELECT id FROM events WHERE created_at < :horizon
+        AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = events.id AND d.state = 'pending')
+        ORDER BY id LIMIT :batch))
+    RETURNING 1)
+SELECT count(*) FROM gone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPruning:
+    """Deletes events and the log of their deliveries when they are old."""
+
+    database: Database
+    kept: timedelta | None
+    """None: for ever."""
+    batch: int = 1000
+
+    async def forget(self) -> int:
+        async with self.database.transaction() as session:
+            gone = 0 if self.kept is None else await self._delete(session, datetime.now(UTC) - self.kept)
+            await (await session.connection()).execute(text("DELETE FROM webhook_secrets WHERE expires_at < now()"))
+        return gone
+
+    async def _delete(self, session: AsyncSession, horizon: datetime) -> int:
+        values = {"horizon": horizon, "batch": self.batch}
+        return int((await (await session.connection()).execute(text(DELETE_OLD), values)).scalar_one())

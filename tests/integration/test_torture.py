@@ -1,0 +1,17 @@
+"""A short `make torture`: parts are killed and paused under media jobs at every vendor; then each job is looked at."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.torture.__main__ import Plan, run
+from bench.torture.nemesis import FAULTS
+
+
+@pytest.mark.timeout(600)
+async def test_every_job_ends_once_whatever_is_killed(tmp_path: Path) -> None:
+    report = await run(Plan(seed=7, jobs=40, kills=len(FAULTS), folder=tmp_path, apis=1, quick=True))
+    assert report.violations == []
+    assert len(report.faults) == len(FAULTS)
+    assert {state for _, state in report.states} >= {"succeeded", "failed"}
+    assert all(check.looked_at for check in report.checks)

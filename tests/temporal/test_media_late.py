@@ -1,0 +1,86 @@
+"""A submission by a worker that was frozen: what happened meanwhile decides, and nobody pays for what nobody gets."""
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.failures import JOB_ENDED
+from domain.errors import UpstreamBusy, UpstreamError
+from domain.media import JobRoute, State
+from tests.support.temporal.bench import Bench
+from tests.support.temporal.fakes import QUICK
+
+SECOND = JobRoute(provider="second", model="second-model")
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def frozen_at(bench: Bench, step: str, *meanwhile: dict[str, Any]) -> ApplicationError:
+    """Freeze a submission there, change the job, and return what the submission raises then."""
+    gate = bench.script.hold(step)
+    late = bench.begin(bench.does.submit)
+    await gate.reached.wait()
+    for changes in meanwhile:
+        bench.fakes.jobs.update(bench.ref.job_id, **changes)
+    gate.open.set()
+    with pytest.raises(ApplicationError) as failure:
+        await late
+    return failure.value
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+async def test_a_job_that_has_ended_is_not_submitted(bench: Bench, state: State, *, complete: bool) -> None:
+    bench.provider.find_is_complete = complete
+    failure = await frozen_at(bench, "jobs.intend_submit", {"state": state})
+    assert (failure.type, failure.non_retryable) == (JOB_ENDED, True)
+    assert bench.provider.submitted == []
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+async def test_what_is_accepted_for_a_job_that_has_ended_is_taken_back(bench: Bench, state: State) -> None:
+    failure = await frozen_at(bench, "provider.submitted", {"state": state})
+    assert (failure.type, failure.non_retryable) == (JOB_ENDED, True)
+    assert (bench.provider.cancelled, bench.provider.discarded) == ([bench.work], [bench.work])
+
+
+async def test_a_job_that_has_moved_is_not_submitted_where_it_was(bench: Bench) -> None:
+    failure = await frozen_at(bench, "jobs.intend_submit", {"provider": "second"})
+    assert not failure.non_retryable
+    assert (bench.provider.submitted, bench.job.submit_intended_at) == ([], None)
+
+
+async def test_a_late_no_takes_no_intent_back_that_another_attempt_has_elsewhere(bench: Bench) -> None:
+    bench.script.fail("provider.submitted", UpstreamBusy(retry_after=timedelta(0)))
+    intended = bench.job.created_at
+    await frozen_at(bench, "jobs.forget_submit", {"provider": "second", "submit_intended_at": intended})
+    assert bench.job.submit_intended_at == intended
+
+
+async def test_a_route_that_has_taken_long_leaves_the_next_one_to_the_next_attempt() -> None:
+    bench = Bench(limits=dataclasses.replace(QUICK, max_moving=timedelta(0)))
+    bench.fakes.jobs.update(bench.ref.job_id, routes=(SECOND,))
+    slow = UpstreamError()
+    slow.not_accepted = True
+    bench.script.fail("provider.submit", slow)
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.non_retryable, failure.next_retry_delay) == (False, timedelta(seconds=1))
+    assert (bench.provider.submitted, bench.job.provider) == ([], "second")
+    assert (await bench.run(bench.does.submit)).provider == "second"
+
+
+async def test_the_last_attempt_ends_with_the_error_of_a_slow_route() -> None:
+    bench = Bench(limits=dataclasses.replace(QUICK, max_moving=timedelta(0)))
+    bench.fakes.jobs.update(bench.ref.job_id, routes=(SECOND,))
+    bench.attempt(6)
+    slow = UpstreamError()
+    slow.not_accepted = True
+    bench.script.fail("provider.submit", slow)
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.type, failure.non_retryable) == ("upstream_error", True)
