@@ -46,7 +46,7 @@ class Order:
     voice: str = "alloy"
     format: str = "mp3"
     speed: float = 1.0
-    language: str = "en"
+    language: str = field(default="en", repr=False)
 
 
 def read(request: MediaRequest, inputs: Sequence[MediaInput] = ()) -> Order:
