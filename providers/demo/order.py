@@ -48,7 +48,7 @@ class Order:
     voice: str = "alloy"
     format: str = "mp3"
     speed: float = 1.0
-    language: str = "en"
+    language: str = field(default="en", repr=False)
     pictures: tuple[bytes, ...] = field(default=(), repr=False)
     """Input files, which are shown in what is made."""
 
