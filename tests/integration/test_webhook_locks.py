@@ -65,7 +65,7 @@ async def test_an_endpoint_is_deleted_while_an_attempt_begins(
         assert row is not None
         deleting = asyncio.create_task(webhooks.delete(customer.account_id, endpoint))
         await blocked(database_url)
-        assert await deliveries.lock_receiver(session, row) is not None
+        assert await deliveries.lock_endpoint(session, row) is not None
     await deleting
     async with database.reading() as session:
         assert await deliveries.find(session, delivery_id) is None
