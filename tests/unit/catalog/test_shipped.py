@@ -200,7 +200,8 @@ def test_each_capability_of_the_file_is_explained_at_its_top() -> None:
 def test_every_demo_failure_can_be_tried(catalog: Catalog) -> None:
     wanted = {"demo-chat", "demo-chat-fail", "demo-chat-broken", "demo-chat-slow"}
     wanted |= {"demo-embedding", "demo-embedding-fail"}
-    wanted |= {f"demo-{modality}{way}" for modality in ("image", "video", "speech") for way in ("", "-fail", "-slow")}
+    makes = ("image", "video", "speech", "transcription")
+    wanted |= {f"demo-{modality}{way}" for modality in makes for way in ("", "-fail", "-slow")}
     assert wanted == {model.id for model in catalog.models.values() if model.vendor == "demo"}
     for model_id in wanted:
         assert catalog.models[model_id].routes[0].model == model_id.removeprefix("demo-")
