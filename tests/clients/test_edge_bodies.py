@@ -67,6 +67,8 @@ LARGE = {
 NUMBERS = (b"true", b'"10"', b"10.0", b"-1", b"0", b"9223372036854775808", b"1e3", b"[1]", b"{}", b"1" * 40)
 NO_CHOICE = ("best_of", b"0")
 """OpenAI's description lets this number alone begin at 0."""
+JSON_SCHEMA = ("/api/media/image/", b"10.0")
+"""To the schema that a media model publishes, this is a whole number."""
 OTHER_TYPES = {"a list": b"[]", "a number": b"7", "null": b"null", "a text": b'"x"', "true": b"true"}
 
 
@@ -110,7 +112,7 @@ async def test_a_whole_number_is_one(send: Send, number: bytes) -> None:
     """No text, no fraction, no boolean, and within its bounds."""
     for endpoint in ALL:
         for name in endpoint.whole_numbers:
-            if (name, number) == NO_CHOICE:
+            if (name, number) == NO_CHOICE or (endpoint.path, number) == JSON_SCHEMA:
                 continue
             fields = {key: value for key, value in endpoint.fields.items() if key != name}
             answer = await send(endpoint, orjson.dumps(fields)[:-1] + b',"%b":%b}' % (name.encode(), number))

@@ -6,12 +6,20 @@ from collections.abc import Awaitable, Callable
 import orjson
 import pytest
 
+from api.edge import FILES
 from tests.clients.conftest import OpenAccount
 from tests.support import edge_requests
 from tests.support.edge_requests import AT_ONCE, WIRES, Endpoint, RawAnswer
 from tests.support.stack import Stack
+from tests.support.wire_requests import openai_error
 
-FREE = ("/v1/messages/count_tokens", "/v1/responses/input_tokens", "/api/billing/quote/", "/api/chat/settings/")
+FREE = (
+    "/v1/messages/count_tokens",
+    "/v1/responses/input_tokens",
+    "/api/billing/quote/",
+    "/api/chat/settings/",
+    "/api/webhooks/settings/",
+)
 """Done twice, they do the same."""
 IDEMPOTENT = [each for each in AT_ONCE if each.path not in FREE]
 MAX_BODY = 20 * 1024 * 1024
@@ -82,7 +90,7 @@ async def test_a_head_that_is_too_large_is_refused(send: Raw) -> None:
 async def test_a_body_that_is_too_large_is_refused(stack: Stack, key: str) -> None:
     """By one byte, with the length that it has, in chunks, and before any of it, if its length is known."""
     many = b"x" * 65_536
-    for endpoint in AT_ONCE:
+    for endpoint in (each for each in AT_ONCE if each.path not in FILES):
         answers = [
             await edge_requests.send(stack.port, endpoint.head(key, b"Content-Length: %d" % (MAX_BODY + 1)) + b"\r\n"),
             await edge_requests.send(
@@ -95,6 +103,14 @@ async def test_a_body_that_is_too_large_is_refused(stack: Stack, key: str) -> No
         for answer in answers:
             assert answer is not None
             assert (answer.status, endpoint.is_error(answer.json())) == (413, True), (endpoint.path, answer)
+
+
+async def test_a_file_that_is_too_large_is_refused_before_any_of_it(stack: Stack, key: str) -> None:
+    for path in FILES:
+        head = Endpoint(path, {}).head(key, b"Content-Length: %d" % (16 * MAX_BODY))
+        answer = await edge_requests.send(stack.port, head + b"\r\n")
+        assert answer is not None
+        assert (answer.status, openai_error(answer.json())) == (413, True), (path, answer)
 
 
 KEYS = {"a line end": b"a\r\nSet-Cookie: b=c", "256": b"k" * 256, "not ASCII": "\u00fc".encode(), "nothing": b'""'}

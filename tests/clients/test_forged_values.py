@@ -1,6 +1,7 @@
 """Cursors, slugs, addresses, cookies and tokens that are not ours, or nearly: refused, never an error of the server."""
 
 import uuid
+from base64 import b64decode
 from itertools import permutations
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from tests.clients.test_conversations import made
 from tests.clients.test_scopes import DOCUMENT
 from tests.clients.test_shares import share
 from tests.support.account_client import AccountClient
+from tests.support.edge_requests import PICTURE
 from tests.support.forgeries import forgeries
 from tests.support.signed_in import SAME_ORIGIN, cookie_of
 from tests.support.stack import Stack
@@ -46,6 +48,14 @@ async def test_forged_addresses_and_cookies_are_refused(stack: Stack) -> None:
             assert answer.status_code in REFUSED, (value, answer.text)
 
 
+async def with_media(owner: AccountClient) -> set[str]:
+    """Start a job and upload a picture. Return their ids."""
+    job = await owner.http.post("/api/media/image/", json={"model": "demo-image", "prompt": "a lighthouse"})
+    picture = b64decode(PICTURE.partition(",")[2])
+    upload = await owner.http.post("/api/media/uploads/", content=picture, headers={"content-type": "image/png"})
+    return {job.json()["job_uuid"], upload.json()["id"]}
+
+
 async def filled(owner: AccountClient) -> tuple[dict[str, str], set[str]]:
     """By each list a genuine cursor of it; and what only this account may read. Every list has three entries."""
     secret, texts = uuid.uuid4().hex, set[str]()
@@ -55,6 +65,10 @@ async def filled(owner: AccountClient) -> tuple[dict[str, str], set[str]]:
         texts.add((await made(owner, title=f"t{secret}"))["id"])
         texts.add((await share(owner, title=f"t{secret}{number}"))["slug"])
         texts.add((await owner.charged("test-plain"))["id"])
+        texts |= await with_media(owner)
+    endpoint = await owner.http.post("/api/webhooks/", json={"url": "https://receiver.example/a"})
+    for _ in range(3):
+        texts.add((await owner.http.post(f"/api/webhooks/{endpoint.json()['id']}/test/")).json()["id"])
     lists = [*LISTS, f"/api/chat/conversations/{conversation}/"]
     pages = {path: (await owner.http.get(path, params={"limit": 1})).json() for path in lists}
     return {path: page["next"] for path, page in pages.items()}, texts | {secret, conversation}
