@@ -24,9 +24,7 @@ MAX_BODY_IDLE = timedelta(seconds=15)
 MAX_BODY_TIME = timedelta(seconds=30)
 """The longest time for a whole body, with one second more for each `MIN_BODY_RATE` bytes of it."""
 MIN_BODY_RATE = 32 * 1024
-FILES = frozenset(
-    {"/api/media/uploads/", "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/images/edits", "/v1/videos"}
-)
+FILES = frozenset({"/api/media/uploads/", "/v1/audio/transcriptions", "/v1/images/edits", "/v1/videos"})
 """Paths whose body is a file, or a form with files."""
 _PRIVATE = ("/api/", "/v1/")
 _NOT_STORED = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]

@@ -53,7 +53,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/api/chat/share/": {"messages": [{"role": "user", "content": "x"}]},
     "/api/media/image/": {"model": "demo-image", "prompt": "x"},
     "/api/media/speech/": {"model": "demo-speech", "input": "x"},
-    "/api/media/transcription/": {"model": "demo-image", "audio": "x"},
+    "/api/media/transcription/": {"model": "demo-transcription", "audio": "x"},
     "/api/media/video/": {"model": "demo-video", "prompt": "x"},
     "/api/webhooks/": {"url": "https://receiver.example/"},
     "/api/webhooks/settings/": {"credits_low": None},
