@@ -660,7 +660,7 @@ $$;
 CREATE OR REPLACE FUNCTION record_event(_account uuid, _type text, _subject uuid, _data jsonb) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
-    event uuid := new_uuid7(); told bigint; more bigint; epoch_ bigint;
+    event uuid := new_uuid7(); to_endpoints bigint; to_urls bigint; epoch_ bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM webhook_endpoints WHERE account_id = _account AND enabled)
        AND NOT EXISTS (SELECT FROM webhook_deliveries WHERE subject = _subject AND state = 'waiting') THEN
@@ -679,11 +679,11 @@ BEGIN
     SELECT new_uuid7(), _account, epoch_, event, e.id, 'pending', clock_timestamp(), clock_timestamp()
     FROM webhook_endpoints e
     WHERE e.account_id = _account AND e.enabled AND e.epoch = epoch_ AND (e.types IS NULL OR _type = ANY(e.types));
-    GET DIAGNOSTICS told = ROW_COUNT;
+    GET DIAGNOSTICS to_endpoints = ROW_COUNT;
     UPDATE webhook_deliveries SET event_id = event, state = 'pending', next_attempt_at = clock_timestamp()
     WHERE subject = _subject AND state = 'waiting' AND account_id = _account AND epoch = epoch_;
-    GET DIAGNOSTICS more = ROW_COUNT;
-    RETURN told + more;
+    GET DIAGNOSTICS to_urls = ROW_COUNT;
+    RETURN to_endpoints + to_urls;
 END $$;
 
 

@@ -130,7 +130,7 @@ def _deliveries() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TRIGGER credits_low ON accounts")
-    op.execute("DROP FUNCTION credits_fell")
+    op.execute("DROP FUNCTION credits_fell, record_event, new_uuid7")
     op.drop_table("webhook_deliveries")
     op.drop_table("webhook_secrets")
     op.drop_table("webhook_endpoints")
