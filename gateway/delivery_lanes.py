@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,7 +18,7 @@ REMEMBERED = 10_000
 class Turn:
     """One attempt, which takes a place when its receiver is known."""
 
-    lanes: "Lanes"
+    lanes: "Lanes" = field(repr=False)
     receiver: UUID | None = None
     slow: bool = False
 

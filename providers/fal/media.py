@@ -72,8 +72,12 @@ class FalMedia:
         return Progress(Stage.RUNNING, queued=state == IN_QUEUE)
 
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
-        output = await self._get(self._results, Addresses.read(provider_job_id).result)
-        async for file in opened(self._http, results.files(output)):
+        try:
+            output = await self._get(self._results, Addresses.read(provider_job_id).result)
+            files = results.files(output)
+        except RequestFailed:  # when it was polled, it was there
+            raise UpstreamError from None
+        async for file in opened(self._http, files):
             yield file
 
     async def cancel(self, provider_job_id: str) -> Progress:

@@ -24,10 +24,8 @@ INGRESS = frozenset({502, 503, 504})
 """The same, of what stands before fal's servers: without fal's own id or word for the error."""
 
 
-class RequestFailed(UpstreamError):
+class RequestFailed(Exception):
     """The request has ended at the provider without an output."""
-
-    retryable = False
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()
@@ -58,18 +56,18 @@ def refused_submission(status: int, _headers: Headers, body: bytes) -> GatewayEr
     return None
 
 
-def failed_request(status: int, headers: Headers, body: bytes) -> GatewayError | None:
-    """Explain an error in place of a result: how the request ended. None: it says nothing of that."""
+def failed_request(status: int, headers: Headers, body: bytes) -> None:
+    """Raise `RequestFailed` for an error in place of a result, unless it says nothing of how the request ended."""
     types = (_types(body) | {headers.get(ERROR_TYPE, "")}) - {""}
     if status in TRANSIENT or (status in INGRESS and not types and REQUEST_ID not in headers):
-        return None
+        return
     if CANCELLED in types:
-        return RequestFailed(Progress(Stage.CANCELLED))
+        raise RequestFailed(Progress(Stage.CANCELLED))
     if POLICY in types:
-        return _failed(ContentPolicyViolation.code)
+        raise _failed(ContentPolicyViolation.code)
     if types & LATE:
-        return _failed(UpstreamTimeout.code)
-    return _failed(INPUT_REFUSED if status in OF_THE_INPUT else UpstreamError.code)
+        raise _failed(UpstreamTimeout.code)
+    raise _failed(INPUT_REFUSED if status in OF_THE_INPUT else UpstreamError.code)
 
 
 def _failed(code: str) -> RequestFailed:

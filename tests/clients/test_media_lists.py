@@ -1,5 +1,6 @@
 """Lists of media jobs and their cancellation over a real port. Temporal is away throughout: nobody begins a job."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -8,13 +9,23 @@ import psycopg
 import pytest
 
 from db import media_lists
+from dev.postgres import EmbeddedPostgres
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import AccountClient
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack
 
 JOBS = "/api/media/jobs/"
 IMAGE = ("image", {"model": "demo-image", "prompt": "a lake", "size": "64x64"})
 SPEECH = ("speech", {"model": "demo-speech", "input": "Good evening."})
+
+
+@pytest.fixture(scope="module")
+def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Its rows are changed by hand, which another test's look at the books would find."""
+    started = own_stack(postgres, tmp_path_factory, "lists")
+    with started.running("api"):
+        yield started
 
 
 async def ordered(owner: AccountClient, kind: str, body: dict[str, Any]) -> dict[str, Any]:

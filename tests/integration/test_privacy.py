@@ -41,7 +41,7 @@ async def test_nothing_that_was_said_is_saved_anywhere(left: Left) -> None:
 
 async def test_no_key_and_no_secret_is_saved_anywhere(left: Left) -> None:
     tokens = [token.removeprefix("yout-")[4:-4] for token in [*left.tokens, *left.secrets.tokens]]  # what is not shown
-    assert len(tokens) == 4
+    assert len(tokens) == 6
     assert leak_scan.of(left.folder, leak_scan.spellings(*tokens)) == []
     assert leak_scan.of(left.folder, leak_scan.spellings(SECRET, STRIPE_SECRET, KEY, parts=False)) == []
 

@@ -124,7 +124,7 @@ FIXED = {
     "idempotency": ("account_id", "scope"),
     "media_jobs": (
         *("id", "account_id", "kind", "model", "credits_cost", "created_at", "deadline", "outputs_ordered"),
-        "epoch",
+        *("epoch", "size", "seconds"),
     ),
     "storage_scans": ("id",),
     "job_inputs": ("job_id", "epoch", "sealed"),

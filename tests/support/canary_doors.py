@@ -73,14 +73,14 @@ def written(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield CONVERSATIONS, {"title": f"of {word}", "messages": messages(word)}
     yield SHARES, {"title": word, "model": word, "messages": messages(word)}
     yield KEYS, {"name": f"name {LABEL}", "note": f"note {LABEL} {hash(word)}"}
-    yield "/api/media/image/", {"model": "demo-image", "prompt": f"a hill {word}", "size": "64x64"}
+    url = {"webhook_url": f"https://receiver.example/job/{word}"}
+    yield "/api/media/image/", {"model": "demo-image", "prompt": f"a hill {word}", "size": "64x64", **url}
     yield WEBHOOKS, {"url": f"https://receiver.example/{word}", "description": f"to {word}"}
     video = {"model": "demo-video", "prompt": f"a river {word}", "size": "64x64", "duration": 0.5}
-    video["webhook_url"] = f"https://receiver.example/job/{word}"
-    yield "/api/media/video/", video
-    yield "/api/media/speech/", {"model": "demo-speech", "input": f"Say {word}.", "response_format": "wav"}
+    yield "/api/media/video/", {**video, **url}
+    yield "/api/media/speech/", {"model": "demo-speech", "input": f"Say {word}.", "response_format": "wav", **url}
     heard = {"model": "demo-transcription", "prompt": f"names {word}", "response_format": "verbose_json"}
-    yield "/api/media/transcription/", {**heard, "audio": _recording(word)}
+    yield "/api/media/transcription/", {**heard, "audio": _recording(word), **url}
 
 
 def saving(model: str, word: str) -> Iterator[dict[str, Any]]:

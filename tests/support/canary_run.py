@@ -106,6 +106,7 @@ async def _bad_requests(customer: Customer) -> None:
     await doors.refused(customer.http, "/api/b")
     await doors.refused(customer.http, "/api/c")
     await doors.refused(customer.http, "/api/m")
+    await doors.refused(customer.http, "/api/w")
     await doors.refused(customer.http, "/v1/")
 
 

@@ -78,7 +78,8 @@ def _texts(document: Mapping[str, Any], schema: Mapping[str, Any], at: str) -> I
     if isinstance(schema.get("items"), Mapping):
         yield from _texts(document, schema["items"], f"{at}[]")
     if schema.get("additionalProperties"):
-        yield f"{at}.{OPEN}" if at else OPEN, False
+        name = f"{at}.{OPEN}" if at else OPEN
+        yield name, name in CLOSED
 
 
 def wrong_bodies(each: Field, word: str, name: str) -> Iterator[dict[str, Any]]:

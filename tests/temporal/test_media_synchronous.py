@@ -1,6 +1,7 @@
 """A provider whose output comes with its answer: stored at once, recorded once, never asked for again."""
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from activities.payloads import CancelResult, Copied, PollResult, Watch
 from domain.errors import ServiceUnavailable, UpstreamError
@@ -64,7 +65,8 @@ async def test_an_answer_that_comes_after_the_end_leaves_no_objects() -> None:
     await gate.reached.wait()
     await bench.fakes.jobs.end(bench.ref.job_id, State.FAILED, None)
     gate.open.set()
-    await late
+    with pytest.raises(ApplicationError, match="already ended"):
+        await late
     assert not bench.fakes.storage.objects
 
 

@@ -15,8 +15,8 @@ SOURCES = (
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical", "log")
 METHODS = {"log": LEVELS, "logger": LEVELS, "faults": ("report",)}
 SAFE_CALLS = ("type", "isinstance", "where", "describe")
-SAFE_ATTRIBUTES = ("sqlstate", "filename", "lineno", "problems")
-"""`problems` are our own sentences, about the operator's files."""
+SAFE_ATTRIBUTES = ("sqlstate", "status", "filename", "lineno", "problems")
+"""`status` is a word of a protocol. `problems` are our own sentences, about the operator's files."""
 
 
 def test_no_log_call_is_given_an_exception() -> None:
