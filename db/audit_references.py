@@ -79,6 +79,7 @@ REFERENCES = {
             UNION ALL SELECT account_id FROM shares WHERE id = i.hold_id
             UNION ALL SELECT account_id FROM conversations WHERE id = i.hold_id
             UNION ALL SELECT account_id FROM purges WHERE id = i.hold_id
+            UNION ALL SELECT account_id FROM webhook_endpoints WHERE id = i.hold_id
             LIMIT 1
         ) o ON true
         WHERE i.hold_id IS NOT NULL AND i.expires_at > now() AND o.account_id IS DISTINCT FROM i.account_id

@@ -6,7 +6,9 @@ For calls and jobs, the ledger itself stores the claim and the sealed answer, in
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import accounts
@@ -45,3 +47,9 @@ async def remember(
         }
         statement = insert(IdempotencyRow).values(account_id=account_id, scope=scope, **row)
         await session.exec(statement.on_conflict_do_update(index_elements=["account_id", "scope"], set_=row))
+
+
+async def forget_answer(session: AsyncSession, account_id: UUID, result_id: UUID) -> None:
+    """Delete the sealed answer that made something which is deleted now. The request itself is still remembered."""
+    made_it = (col(IdempotencyRow.account_id) == account_id, col(IdempotencyRow.hold_id) == result_id)
+    await session.exec(update(IdempotencyRow).where(*made_it).values(sealed=None))

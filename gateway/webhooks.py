@@ -157,6 +157,7 @@ class Webhooks:
             await accounts.lock(session, account_id)
             await deliveries.lock_all(session, account_id, endpoint_id)
             await stored.remove(session, await stored.endpoint(session, account_id, endpoint_id, lock=True))
+            await idempotency.forget_answer(session, account_id, endpoint_id)
 
     async def rotate(self, account_id: UUID, endpoint_id: UUID | None, overlap: timedelta = OVERLAP) -> str:
         """Return a new secret, of an endpoint or of the account for URLs of jobs. The one before signs until then."""

@@ -256,3 +256,13 @@ async def test_a_job_outlives_the_process_that_took_it(owner: AccountClient, dyi
         api.send_signal(SIGKILL)
     replay = await ask(owner, MEDIA, once)
     assert (replayed(replay), what(replay)) == (True, what(response))
+
+
+async def test_a_webhook_endpoint_is_made_once_and_remembered_after_its_end(owner: AccountClient) -> None:
+    body, headers = {"url": "https://receiver.example/once"}, {"idempotency-key": uuid.uuid4().hex}
+    first, again = [await owner.http.post("/api/webhooks/", json=body, headers=headers) for _ in range(2)]
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    await is_right(owner)
+    assert (await owner.http.delete(f"/api/webhooks/{first.json()['id']}/")).status_code == 204
+    await is_right(owner)
+    assert (await owner.http.post("/api/webhooks/", json=body, headers=headers)).status_code == 422
