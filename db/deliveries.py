@@ -217,13 +217,13 @@ class WebhookPruning:
     """Deletes events and the log of their deliveries when they are old."""
 
     database: Database
-    kept: timedelta | None
+    lifetime: timedelta | None
     """None: for ever."""
     batch: int = 1000
 
     async def forget(self) -> int:
         async with self.database.transaction() as session:
-            gone = 0 if self.kept is None else await self._delete(session, datetime.now(UTC) - self.kept)
+            gone = 0 if self.lifetime is None else await self._delete(session, datetime.now(UTC) - self.lifetime)
             await (await session.connection()).execute(text("DELETE FROM webhook_secrets WHERE expires_at < now()"))
         return gone
 

@@ -35,10 +35,14 @@ class AccessTokens:
         self._token = ""
 
     async def _mint(self) -> None:
-        asked = self._account.token_request(self._clock())
+        request = self._account.token_request(self._clock())
         try:
             answer = await self._client.post(
-                asked.url, content=asked.body, headers=dict(asked.headers), timeout=SECONDS, follow_redirects=False
+                request.url,
+                content=request.body,
+                headers=dict(request.headers),
+                timeout=SECONDS,
+                follow_redirects=False,
             )
         except httpx2.HTTPError:
             raise _without_token(blames_key=False) from None

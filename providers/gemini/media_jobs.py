@@ -118,7 +118,7 @@ class GeminiMedia:
         """Ask for the end of an interaction. An operation cannot be stopped."""
         work = Work.of(provider_job_id)
         if work.form == INTERACTION:
-            await self._told(HttpRequest(f"{self._interactions}/{work.name}/cancel", json={}))
+            await self._sent(HttpRequest(f"{self._interactions}/{work.name}/cancel", json={}))
         return await self.poll(provider_job_id)
 
     async def discard(self, provider_job_id: str) -> None:
@@ -127,7 +127,7 @@ class GeminiMedia:
         if work.form != INTERACTION:
             return
         try:
-            await self._told(HttpRequest(f"{self._interactions}/{work.name}", "DELETE"))
+            await self._sent(HttpRequest(f"{self._interactions}/{work.name}", "DELETE"))
         except UpstreamError as error:
             if error.status != 404:
                 raise
@@ -145,12 +145,12 @@ class GeminiMedia:
 
     async def _generated(self, submission: MediaSubmission, body: Mapping[str, Any]) -> Mapping[str, Any]:
         url = self._place.model(submission.request.model, "generateContent")
-        return await self._asked(HttpRequest(url, json=signals.signed(body, self._place.signal), patience=PATIENCE))
+        return await self._answer(HttpRequest(url, json=signals.signed(body, self._place.signal), patience=PATIENCE))
 
     async def _operation(self, submission: MediaSubmission) -> str:
         url = self._place.model(submission.request.model, "predictLongRunning")
         body = veo.body(submission, vertex=self._place.vertex)
-        return Work(OPERATION, veo.name(await self._asked(HttpRequest(url, json=body)))).id
+        return Work(OPERATION, veo.name(await self._answer(HttpRequest(url, json=body)))).id
 
     async def _interaction(self, submission: MediaSubmission) -> str:
         """Google keeps what runs in the background until `discard`: nothing goes there that may not be kept."""
@@ -158,14 +158,14 @@ class GeminiMedia:
             raise UpstreamRefused
         if not PrivacyClass.RETAINED.covers(submission.request.privacy):
             raise RetentionDenied
-        answer = await self._asked(HttpRequest(self._interactions, json=omni.body(submission)))
+        answer = await self._answer(HttpRequest(self._interactions, json=omni.body(submission)))
         return Work(INTERACTION, omni.name(answer)).id
 
     async def _state(self, work: Work) -> Mapping[str, Any]:
         if work.form == INTERACTION:
-            return await self._asked(HttpRequest(f"{self._interactions}/{work.name}", "GET"))
+            return await self._answer(HttpRequest(f"{self._interactions}/{work.name}", "GET"))
         if not self._place.vertex:
-            return await self._asked(HttpRequest(f"{self._place.base_url}/{work.name}", "GET"))
+            return await self._answer(HttpRequest(f"{self._place.base_url}/{work.name}", "GET"))
         resource = work.name.rpartition("/operations/")[0]
         url = f"{self._place.base_url}/{resource}:fetchPredictOperation"
         return await self._with_videos(HttpRequest(url, json={"operationName": work.name}))
@@ -176,7 +176,7 @@ class GeminiMedia:
         if progress.stage is Stage.DONE:
             for video in omni.videos(answer):
                 if not video.get("data"):
-                    file = await self._asked(HttpRequest(self._address(video).partition(":download")[0], "GET"))
+                    file = await self._answer(HttpRequest(self._address(video).partition(":download")[0], "GET"))
                     if file.get("state") == "PROCESSING":
                         return Progress(Stage.RUNNING)
         return progress
@@ -192,7 +192,7 @@ class GeminiMedia:
     def _interactions(self) -> str:
         return f"{self._place.base_url}/interactions"
 
-    async def _told(self, request: HttpRequest) -> None:
+    async def _sent(self, request: HttpRequest) -> None:
         """Send what has no answer that matters."""
         answer = await self._http.open(request)
         async for _ in answer.chunks:
@@ -208,7 +208,7 @@ class GeminiMedia:
                 raise OutputTooLarge
         return _checked(await asyncio.to_thread(upstream_json.read_whole, bytes(body)))
 
-    async def _asked(self, request: HttpRequest) -> Mapping[str, Any]:
+    async def _answer(self, request: HttpRequest) -> Mapping[str, Any]:
         return _checked((await self._http.json(request)).value)
 
 

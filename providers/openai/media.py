@@ -144,7 +144,7 @@ class OpenAIMedia:
         if (request.response_format or "json") in _JSON_FORMATS:
             return _written(await self._http.json(order, max_bytes=MAX_TRANSCRIPT_BYTES))
         download = await self._http.open(order)
-        return _said(download)
+        return _speech_file(download)
 
 
 async def _written(answer: JsonAnswer) -> AsyncIterator[OutputFile]:
@@ -155,7 +155,7 @@ async def _written(answer: JsonAnswer) -> AsyncIterator[OutputFile]:
     yield OutputFile("application/json", "json", _once(content))
 
 
-async def _said(download: Download) -> AsyncIterator[OutputFile]:
+async def _speech_file(download: Download) -> AsyncIterator[OutputFile]:
     if download.content_type in ("text/html", "application/json"):
         await _closed(download)
         raise AdapterFault

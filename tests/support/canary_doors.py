@@ -79,8 +79,8 @@ def written(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     video = {"model": "demo-video", "prompt": f"a river {word}", "size": "64x64", "duration": 0.5}
     yield "/api/media/video/", {**video, **url}
     yield "/api/media/speech/", {"model": "demo-speech", "input": f"Say {word}.", "response_format": "wav", **url}
-    heard = {"model": "demo-transcription", "prompt": f"names {word}", "response_format": "verbose_json"}
-    yield "/api/media/transcription/", {**heard, "audio": _recording(word), **url}
+    transcription = {"model": "demo-transcription", "prompt": f"names {word}", "response_format": "verbose_json"}
+    yield "/api/media/transcription/", {**transcription, "audio": _recording(word), **url}
 
 
 def saving(model: str, word: str) -> Iterator[dict[str, Any]]:
@@ -100,8 +100,8 @@ def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     picture = _data_uri(media_samples.picture() + word.encode())
     edit = {"model": "demo-image", "prompt": f"a coast {word}", "size": "64x64", "image": picture, "mask": picture}
     yield "/v1/images/edits", {**edit, "user": word}
-    heard = {"model": "demo-transcription", "prompt": f"words {word}", "response_format": "verbose_json"}
-    yield "/v1/audio/transcriptions", {**heard, "file": _recording(word), "user": word}
+    transcription = {"model": "demo-transcription", "prompt": f"words {word}", "response_format": "verbose_json"}
+    yield "/v1/audio/transcriptions", {**transcription, "file": _recording(word), "user": word}
 
 
 def _recording(word: str) -> str:
@@ -190,8 +190,8 @@ async def failed(customer: Customer, word: str) -> None:
     conversation = (await customer.http.get(CONVERSATIONS)).json()["data"][0]["id"]
     key = (await customer.http.get(KEYS)).json()["data"][0]["id"]
     endpoint = (await customer.http.get(WEBHOOKS)).json()["data"][0]["id"]
-    told = {"url": f"https://receiver.example/{word}", "description": f"to {word}"}
-    changes = [(f"{CONVERSATIONS}{conversation}/", title), (f"{KEYS}{key}/", name), (f"{WEBHOOKS}{endpoint}/", told)]
+    change = {"url": f"https://receiver.example/{word}", "description": f"to {word}"}
+    changes = [(f"{CONVERSATIONS}{conversation}/", title), (f"{KEYS}{key}/", name), (f"{WEBHOOKS}{endpoint}/", change)]
     written_ = [*written(word), *waited(word)]
     requests = [*(("POST", *each) for each in written_), *(("PATCH", *each) for each in changes)]
     for method, path, body in requests:

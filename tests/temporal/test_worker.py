@@ -67,6 +67,7 @@ async def test_workflows_and_activities_are_served_apart(client: Client) -> None
     async with serving(world, Fleet(role=Role.ACTIVITIES)):
         await world.begin()
         await ended(world, State.SUCCEEDED, COMPLETED)
+    assert not decided.done()
     stop.set()
     await decided
 

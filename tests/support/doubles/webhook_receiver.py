@@ -30,7 +30,7 @@ class Receiver:
     written: int = 0
     """Bytes of `/huge` that went out."""
     active: dict[str, int] = field(default_factory=dict)
-    most_active: dict[str, int] = field(default_factory=dict)
+    peaks: dict[str, int] = field(default_factory=dict)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     """Ends what `/slow` and `/endless` wait for."""
 
@@ -44,7 +44,7 @@ class Receiver:
         path = request.path
         self.received.append(Received(path, dict(request.headers), await request.read()))
         self.active[path] = self.active.get(path, 0) + 1
-        self.most_active[path] = max(self.most_active.get(path, 0), self.active[path])
+        self.peaks[path] = max(self.peaks.get(path, 0), self.active[path])
         try:
             return await self._answer(request)
         finally:
