@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from db.audit import audit
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.clients.test_billing import check, kinds
 from tests.support.account_client import CREDITS, QUESTION, AccountClient
@@ -20,7 +21,7 @@ from tests.support.doubles import paced
 from tests.support.doubles.entries import INPUT, OUTPUT
 from tests.support.doubles.paced import FIRST, REST, Paced
 from tests.support.own_stack import own_stack
-from tests.support.stack import Stack, eventually, free_port
+from tests.support.stack import Stack, eventually
 
 CHAT = "/v1/chat/completions"
 LIMIT = {"YOUT_ABANDONED_STREAM_TIMEOUT": "5", "YOUT_MAX_ABANDONED_STREAMS": "2"}
@@ -298,7 +299,7 @@ async def test_only_so_many_are_read_for_the_bill(owner: AccountClient, upstream
 async def test_the_server_is_told_to_stop_while_it_reads_on(
     owner: AccountClient, upstream: Paced, stack: Stack
 ) -> None:
-    other = replace(stack, port=free_port(), state=stack.state / "stopping")
+    other = replace(stack, port=ports.free(), state=stack.state / "stopping")
     with other.running("api") as api:
         await left(owner, upstream, "drain-ends", url=other.url)
         api.send_signal(SIGTERM)
@@ -311,7 +312,7 @@ async def test_the_server_is_told_to_stop_while_it_reads_on(
 
 async def test_the_server_is_killed_while_it_reads_on(owner: AccountClient, upstream: Paced, stack: Stack) -> None:
     """The provider bills what it generated, for nobody: so does the sweeper, as far as it was told."""
-    other = replace(stack, port=free_port(), state=stack.state / "killed")
+    other = replace(stack, port=ports.free(), state=stack.state / "killed")
     with other.running("api") as api:
         await left(owner, upstream, "drain-endless", url=other.url, max_tokens=4000)
         delivered = len(FIRST.split())

@@ -5,9 +5,10 @@ from dataclasses import replace
 import httpx2
 import psycopg
 
+from dev import ports
 from tests.clients.test_key_rotation import PATH, bearer, made
 from tests.support.account_client import QUESTION, AccountClient
-from tests.support.stack import Stack, eventually, free_port
+from tests.support.stack import Stack, eventually
 
 
 async def renewed(stack: Stack, owner: AccountClient, times: int = 2) -> None:
@@ -34,7 +35,7 @@ async def test_a_rotation_cuts_no_running_stream_and_a_revocation_in_another_pro
     owner: AccountClient, stack: Stack
 ) -> None:
     key = await made(owner)
-    other = replace(stack, port=free_port())
+    other = replace(stack, port=ports.free())
     call = {"model": "test-endless", **QUESTION, "stream": True}
     headers = bearer(owner.customer.token)
     with other.running("api"):

@@ -9,9 +9,10 @@ import httpx2
 import orjson
 import pytest
 
+from dev import ports
 from tests.support.account_client import QUESTION, AccountClient
 from tests.support.doubles.openai_server import OpenAIServer
-from tests.support.stack import Stack, eventually, free_port
+from tests.support.stack import Stack, eventually
 
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 CHAT = "/v1/chat/completions"
@@ -20,7 +21,7 @@ CHAT = "/v1/chat/completions"
 @pytest.fixture(scope="module")
 def second(stack: Stack) -> Iterator[Stack]:
     """Another API process over the same database."""
-    other = Stack(stack.database_url, stack.state / "second", catalog=stack.catalog, port=free_port())
+    other = Stack(stack.database_url, stack.state / "second", catalog=stack.catalog, port=ports.free())
     with other.running("api"):
         yield other
 

@@ -6,11 +6,12 @@ from typing import Any
 import orjson
 import pytest
 
+from dev import ports
 from tests.clients.conftest import OpenAccount
 from tests.support import edge_requests
 from tests.support.edge_requests import WIRES
 from tests.support.measured_server import MeasuredServer, measured
-from tests.support.stack import Stack, free_port
+from tests.support.stack import Stack
 
 MAX_CALLS = 200_000
 """Calls of functions by the event loop at a stretch."""
@@ -78,7 +79,7 @@ MODELS = ["test-second", "test-small", "test-tiered", "test-costed", "test-priva
 
 @pytest.fixture(scope="module")
 def server(stack: Stack) -> Iterator[MeasuredServer]:
-    with measured(stack, free_port()) as running:
+    with measured(stack, ports.free()) as running:
         yield running
 
 

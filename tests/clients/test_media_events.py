@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,10 +16,12 @@ from starlette.types import Message
 
 from api import media_events
 from api.media_events import JobEventStream
+from dev.postgres import EmbeddedPostgres
 from domain.errors import RateLimited, ServiceUnavailable
 from gateway.listeners import Listeners
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import AccountClient
+from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 
 JOBS = "/api/media/jobs/"
@@ -48,6 +50,14 @@ class Events:
                 return Event(fields["event"], fields["id"], json.loads(fields["data"]))
             fields[name] = value
         return None
+
+
+@pytest.fixture(scope="module")
+def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Its rows are changed by hand, which another test's look at the books would find."""
+    started = own_stack(postgres, tmp_path_factory, "events")
+    with started.running("api"):
+        yield started
 
 
 @asynccontextmanager

@@ -14,10 +14,11 @@ import psycopg
 import pytest
 
 from db.audit import audit
+from dev import ports
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import CREDITS, QUESTION, AccountClient
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
-from tests.support.stack import Stack, eventually, free_port
+from tests.support.stack import Stack, eventually
 
 CHAT = "/v1/chat/completions"
 
@@ -48,7 +49,7 @@ each_call = pytest.mark.parametrize("kind", CALLS, ids=str)
 @pytest.fixture(scope="module")
 def second(stack: Stack) -> Iterator[Stack]:
     """Another API process on the same database."""
-    started = replace(stack, port=free_port(), state=stack.state / "second")
+    started = replace(stack, port=ports.free(), state=stack.state / "second")
     with started.running("api"):
         yield started
 
@@ -193,7 +194,7 @@ async def test_a_hundred_at_once_over_two_processes_are_one(
 @pytest.fixture
 async def dying(stack: Stack, upstream: OpenAIServer) -> AsyncIterator[Stack]:
     upstream.release.clear()
-    yield replace(stack, port=free_port(), state=stack.state / f"dying-{uuid.uuid4().hex}")
+    yield replace(stack, port=ports.free(), state=stack.state / f"dying-{uuid.uuid4().hex}")
     upstream.release.set()
 
 

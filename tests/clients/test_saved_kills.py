@@ -10,12 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from dev import ports
 from tests.clients.conftest import OpenAccountClient
 from tests.clients.test_native_stream import PATH, balance, events, text
 from tests.clients.test_saved_chats import messages, saved_conversations, saying
 from tests.support.account_client import AccountClient
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
-from tests.support.stack import Stack, eventually, free_port
+from tests.support.stack import Stack, eventually
 
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open' AND account_id = %s"
 HOLDS = "SELECT id::text, state, closed_by, charged, relayed_output FROM holds WHERE account_id = %s"
@@ -91,7 +92,7 @@ class Dying:
 
 @pytest.fixture
 def dying(stack: Stack) -> Stack:
-    port = free_port()
+    port = ports.free()
     return dataclasses.replace(stack, port=port, state=stack.state / f"dying-{port}")
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from dev import ports
 from tests.support.account_client import AccountClient
-from tests.support.stack import SECRET, Stack, free_port
+from tests.support.stack import SECRET, Stack
 
 CHAT = {"model": "test-plain", "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 20}
 IMAGE = {"model": "demo-image", "prompt": "a lighthouse"}
@@ -24,7 +25,7 @@ def restarted(stack: Stack) -> Iterator[str]:
         "YOUT_SECRET_KEY": os.urandom(32).hex(),
         "YOUT_PREVIOUS_SECRET_KEYS": json.dumps([SECRET]),
     }
-    process = dataclasses.replace(stack, extra=stack.extra | secrets, port=free_port())
+    process = dataclasses.replace(stack, extra=stack.extra | secrets, port=ports.free())
     with process.running("api"):
         yield process.url
 

@@ -10,9 +10,10 @@ import httpx2
 import psycopg
 import pytest
 
+from dev import ports
 from tests.support.doubles.mail_server import MailServer, running, text_of
 from tests.support.signed_in import SAME_ORIGIN
-from tests.support.stack import Stack, free_port
+from tests.support.stack import Stack
 
 FREE = 50_000
 PASSWORD = "a long sentence, easy to keep"
@@ -34,7 +35,7 @@ def mails() -> Iterator[tuple[MailServer, str]]:
 def site(stack: Stack, mails: tuple[MailServer, str]) -> Iterator[Stack]:
     """An API that verifies addresses, beside the one of the other tests, on the same database."""
     extra = stack.extra | {"YOUT_SMTP_URL": f"smtp://{mails[1]}", "YOUT_TRUSTED_PROXIES": "127.0.0.0/8"}
-    process = dataclasses.replace(stack, extra=extra, port=free_port())
+    process = dataclasses.replace(stack, extra=extra, port=ports.free())
     with process.running("api"):
         yield process
 

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from domain.house_account import HOUSE_ACCOUNT
 from domain.secrets import Purpose, Secrets
@@ -22,7 +23,7 @@ from domain.visitors import VisitorCookies
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import OpenAIServer
 from tests.support.own_stack import own_stack
-from tests.support.stack import SECRET, Stack, free_port
+from tests.support.stack import SECRET, Stack
 
 PATH, LIMIT = "/api/chat/stream/", "/api/chat/limit/"
 HOUSE = 987_654_399_999
@@ -58,7 +59,7 @@ def site(
 ) -> Iterator[Site]:
     extra = {"YOUT_TRUSTED_PROXIES": "127.0.0.1", "YOUT_VISITOR_CREDITS_DAY": str(HOUSE)}
     first = own_stack(postgres, tmp_path_factory, "visitors", catalog(upstream.url), extra=extra)
-    second = dataclasses.replace(first, port=free_port())
+    second = dataclasses.replace(first, port=ports.free())
     with first.running("api"), second.running("api"):
         yield Site(first, (first.url, second.url), first.owner_url)
 

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
+from dev import ports
 from server import EVERY_ADDRESS, both_families
-from tests.support.stack import free_port
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])
 def test_a_listener_on_every_address_takes_both_families(address: str) -> None:
-    port = free_port()
+    port = ports.free()
     with both_families(port) as listening:
         listening.listen()
         with socket.create_connection((address, port), timeout=10):
@@ -23,7 +23,7 @@ def test_a_listener_on_every_address_takes_both_families(address: str) -> None:
 
 def test_the_images_health_check_reaches_it() -> None:
     """It asks `localhost`, whichever family that is."""
-    port = free_port()
+    port = ports.free()
     with both_families(port) as listening:
         listening.listen()
 

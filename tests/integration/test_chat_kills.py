@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from db import migrate
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from domain import pricing
 from domain.meters import TokenPrices, per_thousand
@@ -21,7 +22,7 @@ from providers import tokenizer
 from tests.support.doubles.entries import INPUT, OUTPUT, embedding_model, text_model
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer, event
 from tests.support.media_stack import Customer, World, crash, until
-from tests.support.stack import Stack, free_port
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -246,7 +247,7 @@ async def test_an_api_that_was_frozen_beyond_its_lease(site: Site) -> None:
     """Another one ends its calls meanwhile. When it wakes it stops them, and charges nothing again."""
     customer = await site.world.customer()
     calls = Calls(customer)
-    other = replace(site.world.stack, port=free_port(), state=site.world.stack.state / "other")
+    other = replace(site.world.stack, port=ports.free(), state=site.world.stack.state / "other")
     with other.running("api"), site.world.stack.running("api") as frozen:
         calls.begin(stalls=2, endless=2, hang=1, **{"embed-hang": 1})
         await until(lambda: _all_relaying(site.world, customer, 6), "the calls to run")

@@ -16,12 +16,13 @@ from click.testing import CliRunner, Result
 from cli.command import COMMANDS, yout
 from db.engine import Database
 from db.writer import LedgerWriter
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from domain.keys import masked
 from domain.results import Reserved
 from tests.support.bank import open_account, reserve, settle
 from tests.support.doubles.cutting_proxy import CuttingProxy
-from tests.support.stack import ROOT, SECRET, free_port
+from tests.support.stack import ROOT, SECRET
 
 PASSWORD = "a-password-that-nobody-may-read"
 ACCOUNT = "ann@example.test"
@@ -122,7 +123,7 @@ def test_a_database_that_is_away(postgres: EmbeddedPostgres, command: str, broke
     own = str(psycopg.conninfo.conninfo_to_dict(postgres.url)["password"])
     server = postgres.url.replace(own, PASSWORD)
     result = invoke(
-        broken.format(password=PASSWORD, port=free_port(), server=server), command, *ON_THE_DATABASE[command]
+        broken.format(password=PASSWORD, port=ports.free(), server=server), command, *ON_THE_DATABASE[command]
     )
     assert one_line(result.stderr).startswith(complaint)
     assert result.exit_code == 2

@@ -5,8 +5,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from db.faults import DatabaseFault, describe, diagnose, place
+from dev import ports
 from dev.postgres import EmbeddedPostgres
-from tests.support.stack import free_port
 
 PASSWORD = "a-password-that-nobody-may-read"
 
@@ -25,7 +25,7 @@ def test_a_database_that_is_right(database_url: str) -> None:
 
 def test_what_can_be_wrong(postgres: EmbeddedPostgres, database_url: str) -> None:
     assert (
-        cause(f"postgresql://yout:{PASSWORD}@127.0.0.1:{free_port()}/x").what
+        cause(f"postgresql://yout:{PASSWORD}@127.0.0.1:{ports.free()}/x").what
         == "nothing listens there for the database"
     )
     assert cause(f"postgresql://yout:{PASSWORD}@no.such.host.invalid/x").what == "the database's host is unknown"

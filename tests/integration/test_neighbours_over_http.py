@@ -12,10 +12,11 @@ import httpx2
 import psycopg
 import pytest
 
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.integration.test_other_databases import become
 from tests.support.media_stack import Customer, World
-from tests.support.stack import Stack, eventually, free_port
+from tests.support.stack import Stack, eventually
 
 CHAT = "/v1/chat/completions"
 KEYS = "/api/chat/keys/"
@@ -67,7 +68,7 @@ async def test_neighbours_of_a_process_that_is_frozen_in_an_acceptance_wait_for_
 ) -> None:
     """Its owner calls at both processes. The neighbour's calls are served in batches that wait for nobody's lock."""
     owner, neighbour = await world.customer(), await world.customer()
-    other = replace(world.stack, port=free_port(), state=world.stack.state / "other")
+    other = replace(world.stack, port=ports.free(), state=world.stack.state / "other")
     over = asyncio.Event()
     with world.stack.running("api"), other.running("api") as second:
         async with httpx2.AsyncClient(base_url=other.url, headers=owner.http.headers, timeout=60) as there:

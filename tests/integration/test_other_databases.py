@@ -18,12 +18,13 @@ from db.engine import Database
 from db.faults import diagnose
 from db.leadership import Leadership
 from db.writer import LedgerWriter
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from domain.errors import ServiceUnavailable
 from domain.results import Closed, Reserved
 from tests.integration.test_ledger import outcome, proven
 from tests.support.bank import Customer, open_account, reserve, settle
-from tests.support.stack import eventually, free_port
+from tests.support.stack import eventually
 
 DEFAULTS = {
     "DateStyle": "German, DMY",
@@ -188,7 +189,7 @@ async def test_the_host_that_can_be_written_to_is_found_among_several(
     host = database_url.partition("@")[2].partition("/")[0]
     queries = ("", "?target_session_attrs=read-write", "?sslmode=prefer&target_session_attrs=read-write")
     for listed, query in enumerate(queries, start=1):
-        url = with_hosts(database_url, f"127.0.0.1:{free_port()},{host}", query)
+        url = with_hosts(database_url, f"127.0.0.1:{ports.free()},{host}", query)
         migrate.upgrade(url)
         async with opened(url) as (database, ledger):
             customer = await open_account(database, ledger, 1000)
@@ -244,7 +245,7 @@ async def test_what_the_operator_has_to_mend_is_one_line(
     url = {
         "password": f"{user.rpartition(':')[0]}:not-the-password@{rest}",
         "database": postgres.url_of(f"none_{uuid.uuid4().hex}"),
-        "host": with_hosts(database_url, f"127.0.0.1:{free_port()}"),
+        "host": with_hosts(database_url, f"127.0.0.1:{ports.free()}"),
     }[wrong]
     nobody = Customer(uuid.uuid4(), "no token")
     with capture_logs() as lines:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,18 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from dev import ports
 from dev.cluster import DATABASE
 from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
 AWAY = "127.0.0.1:1"
 SECRET = os.urandom(32).hex()
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @dataclass(slots=True)
@@ -37,7 +31,7 @@ class Stack:
     temporal_address: str = AWAY
     catalog: Path | None = None
     extra: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=ports.free)
     owner_url: str = ""
     """Of the role that owns the tables, for tests that change what the application cannot."""
 

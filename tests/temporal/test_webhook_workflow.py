@@ -37,6 +37,7 @@ async def test_a_start_that_is_repeated_joins_the_run_and_a_lost_run_begins_anew
     async with delivering(client, fakes):
         for _ in range(3):
             await start_delivery(client, delivery)
+        await fakes.deliveries.attempted.wait()  # or the second run would be the first to attempt, and wait an hour
         first = (await handle.describe()).run_id
         await handle.terminate("an operator's fault")
         await start_delivery(client, delivery)

@@ -13,7 +13,8 @@ from api.errors import openai_error
 from api.exchange import Headers
 from api.http_protocol import Http1Protocol
 from api.wire.base import ErrorAnswer
-from tests.support.stack import eventually, free_port
+from dev import ports
+from tests.support.stack import eventually
 
 JSON = b'{"a": "body"}'
 
@@ -150,7 +151,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def served(app: App) -> AsyncIterator[Server]:
-    port = free_port()
+    port = ports.free()
     config = uvicorn.Config(
         app, port=port, http=Impatient, ws="none", lifespan="off", log_config=None, proxy_headers=False
     )

@@ -14,7 +14,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
-from tests.support.stack import free_port
+from dev import ports
 
 _SECRET = re.compile(r"#([A-Za-z0-9_-]{43})")
 
@@ -66,7 +66,7 @@ def text_of(mail: EmailMessage) -> str:
 @contextmanager
 def running(server: MailServer, **more: Any) -> Iterator[str]:
     """The address at which it listens, as host and port."""
-    port = free_port()
+    port = ports.free()
     controller = Controller(server, hostname="127.0.0.1", port=port, **more)
     controller.start()
     try:

@@ -1,5 +1,6 @@
 """Deliveries of webhooks in memory: what each attempt comes to is set by the test."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -19,8 +20,10 @@ class FakeDeliveries:
     steps: list[FakeStep] = field(default_factory=list)
     """What attempts come to, one after the other. Then: delivered."""
     attempts: list[tuple[UUID, int]] = field(default_factory=list)
+    attempted: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def attempt(self, delivery_id: UUID, round_: int, /) -> FakeStep:
         await self.script.at("deliveries.attempt")
         self.attempts.append((delivery_id, round_))
+        self.attempted.set()
         return self.steps.pop(0) if self.steps else FakeStep("delivered")

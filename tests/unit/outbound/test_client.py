@@ -12,12 +12,12 @@ import pytest
 
 import outbound.client
 import outbound.urls
+from dev import ports
 from outbound.addresses import Address
 from outbound.client import OutboundClient
 from outbound.errors import FileUnusable, RequestFailed, Trouble, UrlRefused
 from tests.support.certificates import self_signed
 from tests.support.doubles.webhook_receiver import HUGE, Receiver, receiving
-from tests.support.stack import free_port
 from tests.unit.outbound.test_addresses import REFUSED
 
 SECOND = timedelta(seconds=1)
@@ -151,7 +151,7 @@ async def test_no_answer_is_a_failure_with_a_word_of_ours(sink: Receiver, path: 
 
 
 async def test_a_port_where_nobody_listens_is_unreachable() -> None:
-    port = free_port()
+    port = ports.free()
     async with OutboundClient(loopback=True) as client:
         with pytest.raises(RequestFailed) as failed:
             await client.post(f"http://127.0.0.1:{port}/", {}, b"{}")
