@@ -129,6 +129,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     from db.sweeper import Sweeper
     from gateway.deliveries import Deliveries
     from gateway.erasure_steps import ErasureSteps
+    from gateway.media_keys import MediaKeys
     from gateway.plans import PlanGrants
     from storage import sniff
     from storage.posters import Posters
@@ -140,7 +141,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                 Temporal(wired.address, converter(wired.keyring), settings.maintenance_namespace),
                 Parts(
                     wired.jobs,
-                    wired.registry.media,
+                    MediaKeys(wired.registry.media),
                     wired.storage,
                     sniff.content_type,
                     Audits(wired.database),

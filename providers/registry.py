@@ -1,5 +1,6 @@
 """Every kind of provider, and the adapters of a catalog's active ones. The one place that maps a kind to its code."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,6 +136,13 @@ def _with_every_key(
     return replace(make(provider, upstream), more=tuple(make(each, upstream) for each in keys))
 
 
+def _fingerprint(provider: Provider) -> str:
+    """Name the provider's first key by something that tells nothing of it."""
+    if provider.api_key is None:
+        return ""
+    return hashlib.sha256(f"{provider.name}|{provider.api_key.get_secret_value()}".encode()).hexdigest()[:8]
+
+
 class Registry:
     """Providers by name, made on first use and kept until the catalog is reloaded."""
 
@@ -146,7 +154,7 @@ class Registry:
         self._upstreams: dict[str, ChatUpstream] = {}
         self._gates: dict[str, Gate] = {}
         """They stay when the catalog is reloaded: calls are under way."""
-        self._media: dict[str, MediaProvider] = {}
+        self._media: dict[str, dict[str, MediaProvider]] = {}
 
     def upstream(self, name: str) -> ChatUpstream:
         """Return a provider of chat. Raises `UpstreamError` if the catalog lacks its name or its key."""
@@ -169,8 +177,11 @@ class Registry:
         more = tuple(replace(each, transport=GatedTransport(each.transport, gate)) for each in upstream.more)
         return replace(upstream, transport=GatedTransport(upstream.transport, gate), more=more)
 
-    def media(self, name: str, request: MediaRequest | None = None) -> MediaProvider:
-        """Return a provider of media. Raises `RetentionDenied` if by now it keeps more than the request allows."""
+    def media(self, name: str, request: MediaRequest | None = None) -> Mapping[str, MediaProvider]:
+        """Return a provider of media with each of its keys, in their order, by the keys' fingerprints.
+
+        Raises `RetentionDenied` if by now it keeps more than the request allows.
+        """
         self._follow_catalog()
         if request is not None and request.privacy is not PrivacyClass.UNKNOWN:
             self._require_class(name, request)
@@ -179,7 +190,9 @@ class Registry:
             make = self._kinds[provider.kind].media
             if make is None:
                 raise UpstreamError("This provider has no media adapter here.")
-            self._media[name] = make(provider, MediaUpstream(self._upstream.http, self._upstream.demo_folder))
+            upstream = MediaUpstream(self._upstream.http, self._upstream.demo_folder)
+            keys = [provider.model_copy(update={"api_key": key}) for key in (provider.api_key, *provider.more_keys)]
+            self._media[name] = {_fingerprint(each): make(each, upstream) for each in keys}
         return self._media[name]
 
     def _require_class(self, name: str, request: MediaRequest) -> None:

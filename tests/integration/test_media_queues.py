@@ -19,6 +19,8 @@ from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+FAL_KEYS = {"FAL_FORMER_KEY": "revoked:key", "FAL_KEY": fal_server.KEY}
+"""fal does not accept the first one any more: it rests, and each job stays with the key that submitted it."""
 OPENING, IMAGE, VIDEO, SPEECH = 10_000_000, 300, 5000, 700
 FAILED, REFUSED, POLICY, LATE = "upstream_error", "invalid_value", "content_policy_violation", "upstream_timeout"
 FAL: Mapping[str, str | None] = {
@@ -111,8 +113,9 @@ routes = [{{ provider = "{provider}", model = "{upstream}" }}]
 
 def _catalog(urls: Mapping[str, str]) -> str:
     keys = {"fal": fal_server.KEY, "replicate": replicate_server.KEY, "elevenlabs": elevenlabs_server.KEY}
+    given = {name: f'api_key = "{key}"' for name, key in keys.items()} | {"fal": f"api_key_env = {list(FAL_KEYS)}"}
     providers = [
-        f'[providers.{name}]\nkind = "{name}"\nbase_url = "{url}"\napi_key = "{keys[name]}"\nprivacy = "retained"\n'
+        f'[providers.{name}]\nkind = "{name}"\nbase_url = "{url}"\n{given[name]}\nprivacy = "retained"\n'
         for name, url in urls.items()
     ]
     bases = {"fal": ("fal-ai/flux", "image"), "replicate": ("a/b", "image"), "elevenlabs": ("eleven_v3", "speech")}
@@ -151,7 +154,11 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         catalog = folder / "catalog.toml"
         catalog.write_text(_catalog(urls))
         stack = Stack.on(
-            postgres, folder / "state", temporal.address, catalog=catalog, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"}
+            postgres,
+            folder / "state",
+            temporal.address,
+            catalog=catalog,
+            extra={"YOUT_SHUTDOWN_TIMEOUT": "3"} | FAL_KEYS,
         )
         for module in ("worker", "api"):
             opened.enter_context(stack.running(module))
