@@ -182,7 +182,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
                 database,
                 sealing,
                 output_lifetime=settings.output_lifetime,
-                lifetime_of=lambda plan: _lifetimes(catalog()).get(plan),
+                plan_of=lambda name: catalog().offers.plans.get(name),
                 max_stored_bytes=settings.max_stored_bytes,
             ).limited_by(partial(_media_limits, catalog)),
             storage=storage,

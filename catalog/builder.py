@@ -24,7 +24,7 @@ from domain.catalog import Catalog, ExchangeRate, Modality, Model, Prices, Provi
 from domain.meters import CACHE_METERS, Meter, Rates, Tier, TokenPrices, per_thousand, rate
 from domain.money import PRICE_PLACES
 from domain.payments import Offers, Pack
-from domain.plans import Plan
+from domain.plans import Plan, Turn
 
 ProviderKeys = Callable[[Iterable[str]], Mapping[str, SecretStr]]
 """Takes names of environment variables and returns the keys that are set: `settings.provider_keys`."""
@@ -294,7 +294,8 @@ def _limits(entry: ModelEntry, listed: ListPrice | None) -> tuple[int | None, in
 def _plan(name: str, entry: PlanEntry) -> Plan:
     days = entry.output_lifetime_days
     lifetime = None if days is None else timedelta(days=days)
-    return Plan(name, entry.name or name, entry.credits_per_month, lifetime)
+    turn = Turn(entry.priority, entry.share)
+    return Plan(name, entry.name or name, entry.credits_per_month, lifetime, turn)
 
 
 def _offers(entries: Entries) -> Offers:

@@ -26,6 +26,7 @@ from catalog.values import (
 )
 from domain.catalog import Capability, InputModality, Modality
 from domain.meters import Meter
+from domain.plans import DEFAULT_PRIORITY, PLAN_SHARE
 from domain.privacy import PrivacyClass
 
 
@@ -49,6 +50,8 @@ class OfferEntry(Entry):
 class PlanEntry(OfferEntry):
     credits_per_month: Annotated[int, Strict(), Field(ge=0, le=10**15)]
     output_lifetime_days: Annotated[int, Strict(), Field(ge=1, le=3650)] | None = None
+    priority: Annotated[int, Strict(), Field(ge=1, le=5)] = DEFAULT_PRIORITY
+    share: Annotated[int, Strict(), Field(ge=1, le=1000)] = PLAN_SHARE
 
 
 class PackEntry(OfferEntry):

@@ -1,8 +1,9 @@
 """Media jobs that maintenance has something to do for."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, func, update
 from sqlmodel import col, select
 
 from db.engine import Database
@@ -31,6 +32,12 @@ class DueJobs:
     async def unfinished(self, limit: int) -> list[JobKey]:
         unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
         return await self._some(limit, unfinished, col(MediaJobRow.deadline) < datetime.now(UTC))
+
+    async def cancel_sent(self, job_id: UUID) -> None:
+        """Record that the wish to cancel was passed on."""
+        sent = update(MediaJobRow).where(col(MediaJobRow.id) == job_id).values(cancel_sent_at=datetime.now(UTC))
+        async with self._database.transaction() as session:
+            await session.exec(sent)
 
     async def _some(self, limit: int, *conditions: ColumnElement[bool] | bool) -> list[JobKey]:
         """Return some jobs in random order, so that jobs which always fail cannot delay others without end."""

@@ -44,6 +44,7 @@ from domain.media import (
     may_become,
 )
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
+from domain.plans import NO_PLAN, Plan
 from domain.pricing import FlatTerms, Share
 from domain.privacy import PrivacyClass
 from domain.results import Answer, Closed, Replay, Reserved
@@ -93,16 +94,16 @@ class MediaJobs(DueJobs):
         sealing: Sealing,
         *,
         output_lifetime: timedelta,
-        lifetime_of: Callable[[str], timedelta | None] = lambda _plan: None,
+        plan_of: Callable[[str], Plan | None] = lambda _name: None,
         max_stored_bytes: int | None = None,
     ) -> None:
-        """`lifetime_of` tells how long outputs are stored for accounts with an active plan, by its name.
+        """`plan_of` tells what accounts with an active plan get, by its name.
 
         An account that stores `max_stored_bytes` starts no job.
         """
         super().__init__(database)
         self._sealing = sealing
-        self._output_lifetime, self._lifetime_of = output_lifetime, lifetime_of
+        self._output_lifetime, self._plan_of = output_lifetime, plan_of
         self._max_stored_bytes = max_stored_bytes
         self._limits: Callable[[str], ProviderLimits] = lambda _: ProviderLimits()
 
@@ -140,7 +141,7 @@ class MediaJobs(DueJobs):
             if files and files[0]["epoch"] != reserved.epoch:
                 raise EndedByPurge("A purge of this account has begun. Nothing was charged; send the request again.")
             (await stored_bytes.of(session, reserved.account_id)).require_room(self._max_stored_bytes)
-            now = datetime.now(UTC)
+            now, turn = datetime.now(UTC), (await self._plan(session, reserved.account_id)).turn
             row = MediaJobRow(
                 id=order.job_id,
                 account_id=reserved.account_id,
@@ -156,6 +157,8 @@ class MediaJobs(DueJobs):
                 deadline=now + (order.deadline or DEADLINES[order.kind]),
                 outputs_ordered=order.request.n,
                 epoch=reserved.epoch,
+                priority=turn.priority,
+                share=turn.share,
                 size=order.request.text("size") if order.kind is Kind.VIDEO else None,
                 seconds=order.request.seconds if order.kind is Kind.VIDEO else None,
             )
@@ -313,12 +316,6 @@ class MediaJobs(DueJobs):
                 session.add(row)
             return _job(row)
 
-    async def cancel_sent(self, job_id: UUID) -> None:
-        async with self._database.transaction() as session:
-            row = await _row(session, job_id, lock=True)
-            row.cancel_sent_at = datetime.now(UTC)
-            session.add(row)
-
     async def serves(self, object_key: str) -> bool:
         """Tell whether this output may be served: its job succeeded, and it has not expired."""
         folder = OutputFolder.of(object_key)
@@ -332,9 +329,13 @@ class MediaJobs(DueJobs):
             return any(file.object_key == object_key for output in served for file in output.files)
 
     async def _lifetime(self, session: AsyncSession, account_id: UUID) -> timedelta:
-        balance = await accounts.balance(session, account_id)
-        lifetime = self._lifetime_of(balance.plan) if balance.plan and balance.plan_active else None
+        lifetime = (await self._plan(session, account_id)).output_lifetime
         return self._output_lifetime if lifetime is None else lifetime
+
+    async def _plan(self, session: AsyncSession, account_id: UUID) -> Plan:
+        """Return the plan that the account has now."""
+        balance = await accounts.balance(session, account_id)
+        return (self._plan_of(balance.plan) if balance.plan and balance.plan_active else None) or NO_PLAN
 
     async def _charge(self, session: AsyncSession, row: MediaJobRow, share: Share) -> None:
         """Charge for the outputs that were made, and release the rest. The provider's cost has the same share."""

@@ -105,6 +105,9 @@ class MediaJobRow(SQLModel, table=True):
         default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
     )
     """Where else the job can go while nobody has accepted it, in order."""
+    priority: int = Field(default=3, sa_column=Column(SmallInteger, nullable=False, server_default=text("3")))
+    share: int = Field(default=1, sa_column=Column(SmallInteger, nullable=False, server_default=text("1")))
+    """How it stands in the queues of workers, by the plan of its account when it was accepted."""
     slot_wanted_at: datetime | None = Field(default=None, sa_column=time())
     """When the job last waited for its provider's limits."""
     provider_cost: Decimal | None = Field(default=None, sa_column=cost())

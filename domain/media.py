@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from domain.plans import DEFAULT_PRIORITY, DEFAULT_SHARE
 from domain.privacy import PrivacyClass
 from domain.records import record
 
@@ -242,6 +243,9 @@ class Job(BaseModel):
     size: str | None = None
     seconds: float | None = None
     """Of a video, as it was ordered."""
+    priority: int = DEFAULT_PRIORITY
+    share: int = DEFAULT_SHARE
+    """Its `Turn`, by the plan that its account had at its acceptance."""
 
     def served(self, now: datetime) -> tuple[Output, ...]:
         """The outputs that its owner may still have."""

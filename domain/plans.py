@@ -18,6 +18,19 @@ RENEWAL_GRACE = timedelta(days=3)
 """A subscription that renews keeps its plan for this long after its paid period: its next payment takes a while."""
 
 
+DEFAULT_PRIORITY, DEFAULT_SHARE, PLAN_SHARE = 3, 1, 4
+
+
+@record
+class Turn:
+    """How media jobs of an account stand in the queues of workers, where more wait than are made."""
+
+    priority: int = DEFAULT_PRIORITY
+    """1 to 5. Jobs with a lower number always go first."""
+    share: int = DEFAULT_SHARE
+    """Among jobs of one priority, accounts take turns. One with a share of 4 has four turns where others have one."""
+
+
 @record
 class Plan:
     id: str
@@ -25,6 +38,11 @@ class Plan:
     credits_per_month: int
     output_lifetime: timedelta | None = None
     """How long outputs of its accounts are stored. None: as long as everybody's."""
+    turn: Turn = Turn(share=PLAN_SHARE)
+
+
+NO_PLAN = Plan("", "", 0, turn=Turn())
+"""What an account has without an active plan."""
 
 
 @record

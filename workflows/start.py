@@ -48,7 +48,7 @@ async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT, aga
                 task_queue=media_queue(job.kind),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=reuse,
-                priority=Priority(fairness_key=str(job.account_id)),
+                priority=Priority(job.priority, str(job.account_id), job.share),
                 search_attributes=attributes.for_job(job),
                 static_summary=f"{job.kind.value} by {job.model}",
                 static_details=_details(job),

@@ -16,6 +16,7 @@ from domain.errors import RequestInvalid, StorageFull
 from domain.media import Job, Kind, MediaRequest, Output, OutputFolder, State, object_key
 from domain.media_files import FileFacts, MediaFile
 from domain.operations import IdempotencyClaim
+from domain.plans import Plan, Turn
 from domain.pricing import FlatTerms
 from gateway.account_files import AccountFiles
 from gateway.uploads import UploadRules, Uploads
@@ -23,6 +24,7 @@ from tests.support.bank import WRAPPING, Customer, balance, open_account
 
 MOST = 10_000
 WEEK, MONTH = timedelta(days=7), timedelta(days=30)
+PRO = Plan("pro", "Pro", 0, MONTH, Turn(2, 10))
 REQUEST = MediaRequest(kind=Kind.VIDEO, model="demo-video", prompt="x")
 NEAR = timedelta(minutes=5)
 
@@ -34,7 +36,7 @@ class Site:
             database,
             Sealing(WRAPPING),
             output_lifetime=WEEK,
-            lifetime_of={"pro": MONTH}.get,
+            plan_of={"pro": PRO}.get,
             max_stored_bytes=MOST,
         )
         self.files = AccountFiles(database, MOST, MOST)
@@ -80,6 +82,7 @@ async def test_outputs_are_stored_for_as_long_as_the_plan_says(
 ) -> None:
     site.sql("UPDATE accounts SET plan = %s, plan_active = %s", plan, active)
     job = await site.succeeded(await site.running(), 10)
+    assert (job.priority, job.share) == ((2, 10) if lifetime == MONTH else (3, 1))
     site.sql("UPDATE accounts SET plan = NULL, plan_active = false")
     expires_at = (await site.jobs.load(job.id)).expires_at
     assert expires_at is not None

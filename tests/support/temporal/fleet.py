@@ -93,9 +93,9 @@ async def bookkeeping(client: Client, fakes: Fakes) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def doing(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+async def doing(client: Client, fakes: Fakes, **limits: int) -> AsyncIterator[None]:
     """The activities alone: nobody decides what comes next."""
-    async with _worker(client, QUEUE, activities=_activities(fakes)), bookkeeping(client, fakes):
+    async with _worker(client, QUEUE, activities=_activities(fakes), **limits), bookkeeping(client, fakes):
         yield
 
 
