@@ -15,6 +15,7 @@ from api.body import FormRoute
 from api.deps import CurrentResources, MayOrder, MayRender, RetriedRequest
 from api.finished_jobs import JOB_ID, JobBody
 from api.idempotency import REPLAYED
+from domain import video_sizes
 from domain.errors import NotFound, RequestInvalid
 from domain.media import Job, Kind, State
 from domain.media_schema import MAX_TEXT_CHARACTERS, MediaSchema
@@ -46,11 +47,18 @@ class CreateVideo(JobBody):
 
     def parameters(self, schema: MediaSchema) -> dict[str, object]:
         given = super().parameters(schema)
-        return given | {"seconds": _number(given["seconds"])} if "seconds" in given else given
+        if "seconds" in given:
+            given |= {"seconds": _number(given["seconds"])}
+        return dict(video_sizes.translated(schema, str(self.size), given)) if self.has_size_for(schema) else given
+
+    def has_size_for(self, schema: MediaSchema) -> bool:
+        """Whether its size means a resolution and a ratio of the model."""
+        return self.size not in (None, "auto") and bool(video_sizes.of(schema))
 
 
 _REFERENCES = ("first_frame", "reference", "image")
 """What a model may call the one picture that a video begins with. The first that it has is meant."""
+_OF_SIZE = {video_sizes.RESOLUTION: "size", video_sizes.RATIO: "size"}
 
 
 def _number(seconds: object) -> object:
@@ -119,10 +127,12 @@ async def create_video(
     body = CreateVideo.of(request, await request.json() or {})
     body.require_known("input_reference")
     schema = resources.jobs.schema(body.model, Kind.VIDEO)
-    dropped = body.dropped({schema.text_name, *schema.parameters, "input_reference"})
+    sized = {"size"} if video_sizes.of(schema) else set()
+    dropped = body.dropped({schema.text_name, *schema.parameters, "input_reference", *sized})
     role = next((name for name in _REFERENCES if name in schema.inputs), _REFERENCES[0])
     order = body.job(Kind.VIDEO, caller, body.prompt, body.parameters(schema), once)
-    order = replace(order, files={role: body.files("input_reference")}, aliases={role: "input_reference"})
+    aliases = {role: "input_reference"} | (_OF_SIZE if body.has_size_for(schema) else {})
+    order = replace(order, files={role: body.files("input_reference")}, aliases=aliases)
     accepted = await resources.jobs.accept(caller, order)
     response.headers.update(finished_jobs.named_as_dropped(dropped) | (REPLAYED if accepted.replayed else {}))
     response.headers.update({JOB_ID: str(accepted.job.id), "x-yout-balance": str(accepted.available)})
