@@ -54,8 +54,6 @@ MEDIA: Mapping[str, MediaKind] = {
     "gemini": MediaKind(_ALL, lambda provider, upstream: media_jobs.at_studio(provider, upstream.http), _IMAGE),
     "vertex": MediaKind(_ALL, lambda provider, upstream: vertex.media(provider, upstream.http), _IMAGE),
     "xai": MediaKind(_VISUAL, lambda provider, upstream: xai.media(provider, upstream.http)),
-    "openai": MediaKind(
-        _SPEECH | _LISTENS | {Modality.IMAGE}, lambda provider, upstream: OpenAIMedia(provider, upstream.http)
-    ),
+    "openai": MediaKind(_ALL | _LISTENS, lambda provider, upstream: OpenAIMedia(provider, upstream.http)),
     "openrouter": MediaKind(_VISUAL, lambda provider, upstream: openrouter.media(provider, upstream.http), _IMAGE),
 }

@@ -1,9 +1,10 @@
 """Images, speech and transcripts from OpenAI, and from servers with its API: in the answer to the one call.
 
-OpenAI keeps no job: there is nothing to look up, to cancel or to delete. A call whose answer was lost is a doubt.
+OpenAI keeps no job of these: there is nothing to look up, to cancel or to delete. A call whose answer was lost is a
+doubt. Videos, of servers with the API that OpenAI had for Sora, are polled, and deleted once they are copied.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, cast
@@ -15,9 +16,11 @@ from domain.catalog import Provider
 from domain.errors import AdapterFault, ContentPolicyViolation, GatewayError, UpstreamError, UpstreamRefused
 from domain.media import Kind, MediaInput, MediaRequest
 from providers import media_data, media_http, upstream_json
-from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
 from providers.media_fields import Dialect, same
 from providers.media_http import Download, HttpRequest, HttpRules, JsonAnswer, MediaHttp, key_in
+from providers.openai import videos
+from providers.polled_jobs import PolledJobs
 
 PATIENCE = timedelta(seconds=240)
 """Until an image in the highest quality."""
@@ -40,6 +43,12 @@ _SOUND_NAMES = {
 _ROLES = {"image": "image[]", "reference": "image[]", "mask": "mask"}
 
 
+_VIDEO = "video:"
+"""How the id of a video begins."""
+_BEGINNINGS = frozenset({"image", "first_frame", "reference"})
+"""What `input_reference` may be called here."""
+
+
 def _pixels(width: int, height: int) -> dict[str, Any]:
     return {"size": f"{width}x{height}"}
 
@@ -58,12 +67,13 @@ MAX_TRANSCRIPT_BYTES = 16 << 20
 _SPEECH = Dialect(text="input", names=same("voice", "response_format", "speed", "instructions"))
 
 
-class OpenAIMedia:
+class OpenAIMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`."""
 
-    traits = MediaTraits(synchronous=True)
+    traits = MediaTraits(tells_percent=True)
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
+        super().__init__()
         rules = HttpRules(key_in("Authorization", provider, "Bearer "), explain=explained)
         self._http = MediaHttp(http, provider, rules)
         self._base_url = provider.base_url.rstrip("/")
@@ -76,26 +86,55 @@ class OpenAIMedia:
                 files = await self._speech(submission.request)
             case Kind.TRANSCRIPTION:
                 files = await self._transcript(submission)
+            case Kind.VIDEO:
+                return Submitted(f"{_VIDEO}{await self._video(submission)}")
             case _:
                 raise UpstreamRefused
         return Submitted(f"answered:{submission.reference}", files)
 
-    async def find(self, reference: str) -> str | None:
-        return None
-
-    async def poll(self, provider_job_id: str) -> Progress:
-        """Never called: the output came with the answer, or never comes."""
-        return Progress(Stage.FAILED, failure=UpstreamError.code)
-
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
-        raise UpstreamError
-        yield
-
-    async def cancel(self, provider_job_id: str) -> Progress:
-        return await self.poll(provider_job_id)
+        answer = await self._state(provider_job_id)
+        download = await self._http.download(f"{self._address(provider_job_id)}/content")
+        yield OutputFile("video/mp4", "mp4", download.chunks, duration=videos.seconds(answer))
 
     async def discard(self, provider_job_id: str) -> None:
-        return None
+        """Delete a video. Of anything else, nothing is kept."""
+        if not provider_job_id.startswith(_VIDEO):
+            return
+        try:
+            await self._http.json(HttpRequest(self._address(provider_job_id), "DELETE"))
+        except UpstreamError as error:
+            if error.status != 404:
+                raise
+
+    async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
+        answer = await self._http.json(HttpRequest(self._address(provider_job_id), "GET"))
+        if not isinstance(answer.value, Mapping):
+            raise AdapterFault
+        return answer.value
+
+    async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
+        return videos.progress(answer)
+
+    def _address(self, provider_job_id: str) -> str:
+        """Raises `UpstreamError` for what is no video: its output came with the answer, or never comes."""
+        form, _, name = provider_job_id.partition(":")
+        if f"{form}:" != _VIDEO:
+            raise UpstreamError
+        return f"{self._base_url}/{videos.VIDEOS}/{name}"
+
+    async def _video(self, submission: MediaSubmission) -> str:
+        """By JSON, or by a form with the picture that it begins with."""
+        url, body = f"{self._base_url}/{videos.VIDEOS}", videos.fields(submission.request)
+        if not submission.inputs:
+            return videos.name((await self._http.json(HttpRequest(url, json=body))).value)
+        (picture, *others) = submission.inputs
+        if others or picture.role not in _BEGINNINGS or picture.content_type not in _FILE_NAMES:
+            raise UpstreamRefused
+        file = (_FILE_NAMES[picture.content_type], picture.content, picture.content_type)
+        texts = {name: str(value) for name, value in body.items()}
+        order = HttpRequest(url, data=texts, files=[("input_reference", file)])
+        return videos.name((await self._http.json(order)).value)
 
     async def _images(self, submission: MediaSubmission) -> AsyncIterator[OutputFile]:
         request = submission.request

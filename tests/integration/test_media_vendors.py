@@ -14,6 +14,7 @@ from tests.support import vendor_jobs
 from tests.support.doubles.google_media import GoogleMedia
 from tests.support.doubles.media_double import MediaDouble
 from tests.support.doubles.openrouter_media import OpenRouterMedia
+from tests.support.doubles.sora_server import SoraServer
 from tests.support.doubles.xai_media import XaiMedia
 from tests.support.media_stack import Customer, Job, World, embedded
 from tests.support.stack import Stack
@@ -40,10 +41,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     folder = tmp_path_factory.mktemp("media-vendors")
     async with AsyncExitStack() as opened:
         google, xai = opened.enter_context(GoogleMedia()), opened.enter_context(XaiMedia())
-        router = opened.enter_context(OpenRouterMedia())
+        router, sora = opened.enter_context(OpenRouterMedia()), opened.enter_context(SoraServer())
         postgres, temporal = await opened.enter_async_context(embedded(folder))
         catalog = folder / "catalog.toml"
-        catalog.write_text(vendor_jobs.catalog(google, xai, router))
+        catalog.write_text(vendor_jobs.catalog(google, xai, router, sora))
         more = {"YOUT_SHUTDOWN_TIMEOUT": "3"}
         stack = Stack.on(postgres, folder / "state", temporal.address, catalog=catalog, extra=more)
         for module in ("worker", "api"):
@@ -53,7 +54,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         made = {model: await _ordered(customer, model, f"{model}, as it should be") for model in ROUTES}
         partly = {model: await _ordered(customer, model, f"three [{fault}]", n=3) for model, fault in PARTLY.items()}
         cases = {case: await _ordered(customer, case.model, case.prompt) for case in CASES}
-        yield Site(world, [google, xai, router], customer, made, partly, cases)
+        yield Site(world, [google, xai, router, sora], customer, made, partly, cases)
 
 
 async def _ordered(customer: Customer, model: str, prompt: str, **parameters: object) -> Job:
@@ -107,5 +108,5 @@ async def test_the_books_are_clean_and_no_log_has_a_text_or_a_key(site: Site) ->
     assert (await site.customer.balance())[1] == 0
     await site.world.books_are_clean()
     logs = site.world.stack.log("worker") + site.world.stack.log("api")
-    keys = [GoogleMedia.key, XaiMedia.key, OpenRouterMedia.key, "media-token-"]
+    keys = [GoogleMedia.key, XaiMedia.key, OpenRouterMedia.key, SoraServer.key, "media-token-"]
     assert [word for word in ("SECRET", "as it should be", *keys) if word in logs] == []

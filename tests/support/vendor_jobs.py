@@ -8,6 +8,7 @@ from typing import Any
 from tests.support.doubles.google_media import GoogleMedia
 from tests.support.doubles.media_double import MediaDouble
 from tests.support.doubles.openrouter_media import OpenRouterMedia
+from tests.support.doubles.sora_server import SoraServer
 from tests.support.doubles.xai_media import XaiMedia
 from tests.support.key_files import key_file
 
@@ -25,6 +26,7 @@ ROUTES: Mapping[str, tuple[str, str, str]] = {
     "xai-video": ("video", "grok", "grok-imagine-video"),
     "router-image": ("image", "router", "google/gemini-3.1-flash-image"),
     "router-video": ("video", "router", "google/veo-3.1"),
+    "sora-video": ("video", "sora", "sora-2"),
 }
 """By model: what it makes, its provider and its name there."""
 TYPES = {"image": "image/png", "video": "video/mp4", "speech": "audio/wav"}
@@ -63,6 +65,19 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
     "xai-video": {"broken-poll": None, "elsewhere": BROKEN, "expires": BROKEN, "moderated": POLICY},
     "router-image": {"blocked": POLICY, "error-with-200": BROKEN},
     "router-video": {"busy-poll": None, "fails": BROKEN, "wrong-type": BROKEN},
+    "sora-video": {
+        "slow": None,
+        "busy-once": None,
+        "lost-poll": None,
+        "unavailable": BROKEN,
+        "refused": BROKEN,
+        "lost": BROKEN,
+        "no-id": BROKEN,
+        "fails": BROKEN,
+        "wrong-type": BROKEN,
+        "empty": BROKEN,
+        "moderated": POLICY,
+    },
 }
 """By model and fault, the code with which a job ends. None: it succeeds. The tests of the adapters have every fault."""
 PARTLY = {"studio-image": "moderated-once", "xai-image": "partly", "router-image": "partly"}
@@ -95,12 +110,13 @@ def order(model: str, prompt: str, **parameters: Any) -> tuple[str, dict[str, An
     return kind, {"model": model, "prompt": prompt} | size | parameters
 
 
-def catalog(google: GoogleMedia, xai: XaiMedia, router: OpenRouterMedia) -> str:
+def catalog(google: GoogleMedia, xai: XaiMedia, router: OpenRouterMedia, sora: SoraServer) -> str:
     providers = [
         _provider("studio", "gemini", f"{google.origin}/v1beta", google.key),
         _provider("cloud", "vertex", f"{google.origin}/v1beta1", json.dumps(key_file(google.origin))),
         _provider("grok", "xai", xai.url, xai.key),
         _provider("router", "openrouter", router.url, router.key),
+        _provider("sora", "openai", sora.url, sora.key),
     ]
     return "\n".join([*providers, *(_model(name, *route) for name, route in ROUTES.items())])
 
