@@ -37,6 +37,7 @@ QUICK = Limits(
     max_watch=timedelta(milliseconds=60),
     min_pause=timedelta(milliseconds=10),
     max_pause=timedelta(milliseconds=50),
+    min_absence=timedelta(milliseconds=20),
     cancel_timeout=timedelta(milliseconds=200),
 )
 
