@@ -19,6 +19,7 @@ import uvloop
 
 from bench import chart, document, litellm, paired, portkey, purge, report
 from bench.measure import Measure, Server, quick_pace, server_of, slow_pace
+from bench.media.document import media_of
 from bench.peer import Peer
 from bench.result import CALLS, ERASED, STREAMS, Beside, Books, Result, Subject
 from bench.stack import ROOT, STATE, Stack, require_durable, start_upstream
@@ -73,7 +74,8 @@ def main(
     (STATE / "result.json").write_bytes(orjson.dumps(result.as_dict(), option=orjson.OPT_INDENT_2))
     (STATE / "benchmark.svg").write_text(chart.draw(result))
     if docs:
-        (ROOT / "docs" / "benchmark.md").write_text(document.write(result))
+        page = ROOT / "docs" / "benchmark.md"
+        page.write_text(document.write(result, media_of(page.read_text())))
         (ROOT / "docs" / "benchmark.svg").write_text(chart.draw(result))
     report.show(result, out)
     say(f"written: {STATE / 'result.json'}, {STATE / 'benchmark.svg'}")
