@@ -13,6 +13,7 @@ from bench.media.running import ENDLESS, TIMEOUT, Costs, Running
 SAMPLE = 20
 """Histories that are looked at."""
 AT_PROVIDER = "SELECT count(*) FROM media_jobs WHERE state = 'running' AND provider_job_id IS NOT NULL"
+SOME = AT_PROVIDER.replace("count(*)", "id") + " ORDER BY random() LIMIT %s"
 SIZES = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
 """
@@ -28,7 +29,7 @@ async def waited(running: Running, plan: Plan) -> list[Figure]:
         rows, size = await _stored(running)
         files, memory = _bytes(running), [process.memory(pid) for pid in (worker.pid, running.api)]
         began = time.perf_counter()
-        jobs = await running.customer.order(plan.waiting, "video", ENDLESS)
+        await running.customer.order(plan.waiting, "video", ENDLESS)
         ordered = time.perf_counter() - began
         at_vendor = await running.counted(AT_PROVIDER, plan.waiting + 1, TIMEOUT) - 1
         reached = time.perf_counter() - began
@@ -45,26 +46,27 @@ async def waited(running: Running, plan: Plan) -> list[Figure]:
             Figure(Part.WAIT, "rows in PostgreSQL for each", [(more_rows - rows) / plan.waiting]),
             Figure(Part.WAIT, "bytes in PostgreSQL for each", [(more_size - size) / plan.waiting], 0),
             Figure(Part.WAIT, "bytes in Temporal's file for each", [(more_files - files) / plan.waiting], 0),
-            *await _while_waiting(running, plan, worker.pid, jobs),
+            *await _while_waiting(running, plan.seconds, worker.pid, at_vendor),
         ]
         beside = await _others(running, plan)
     return [*figures, *_compared(alone, beside)]
 
 
-async def _while_waiting(running: Running, plan: Plan, worker: int, jobs: list[str]) -> list[Figure]:
+async def _while_waiting(running: Running, seconds: float, worker: int, count: int) -> list[Figure]:
+    jobs = [str(job) for (job,) in await running.stack.rows(SOME, SAMPLE)]
     events, looks = await _events(running, jobs), await _looks(running)
     costs = Costs.began({"the worker": worker, **running.servers})
     began = time.perf_counter()
-    await asyncio.sleep(plan.seconds)
+    await asyncio.sleep(seconds)
     spent = costs.spent()
     minutes = (time.perf_counter() - began) / 60
     later, looks = await _events(running, jobs), await _looks(running) - looks
     return [
         Figure(Part.WAIT, "events in the history of each", [events]),
         Figure(Part.WAIT, "events of each a minute", [(later - events) / minutes]),
-        Figure(Part.WAIT, "looks at the vendor for each a minute", [looks / plan.waiting / minutes], 2),
+        Figure(Part.WAIT, "looks at the vendor for each a minute", [looks / count / minutes], 2),
         *(
-            Figure(Part.WAIT, f"ms CPU of {name} for each a minute", [1000 * each / plan.waiting / minutes], 2)
+            Figure(Part.WAIT, f"ms CPU of {name} for each a minute", [1000 * each / count / minutes], 2)
             for name, each in spent.items()
         ),
         Figure(Part.WAIT, "cores of all of them", [sum(spent.values()) / minutes / 60], 2),
@@ -97,8 +99,8 @@ def _compared(alone: Times, beside: Times) -> list[Figure]:
 
 async def _events(running: Running, jobs: list[str]) -> float:
     client = await Client.connect(running.stack.temporal.address)
-    ids = [f"media-{job}" for job in jobs[:: max(1, len(jobs) // SAMPLE)]]
-    lengths = [(await client.get_workflow_handle(identity).describe()).history_length for identity in ids]
+    handles = [client.get_workflow_handle(f"media-{job}") for job in jobs]
+    lengths = [(await handle.describe()).history_length for handle in handles]
     return sum(lengths) / len(lengths)
 
 
