@@ -24,6 +24,7 @@ from bench.media.making import made
 from bench.media.running import Running, running
 from bench.media.waiting import waited
 from bench.older import checked_out
+from bench.process import allow_files
 from bench.stack import HERE, ROOT, STATE, Checkout
 from dev.errors import CannotStart
 
@@ -62,11 +63,13 @@ def main(
 
 async def alone(plan: Plan) -> Mapping[str, Result]:
     STATE.mkdir(parents=True, exist_ok=True)
+    allow_files()
     return {"this tree": await run(plan, STATE)}
 
 
 async def compared(plan: Plan, commit: str) -> Mapping[str, Result]:
     """The commit, then this tree."""
+    allow_files()
     STATE.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="older-", dir=STATE))
     async with AsyncExitStack() as ending:

@@ -9,7 +9,8 @@ import psycopg
 
 from bench import process
 from bench.media.figures import Figure, Part, Plan
-from bench.media.running import QUICK, Costs, Running
+from bench.media.running import AT_ONCE, QUICK, Costs, Running
+from dev.errors import CannotStart
 
 CONNECTIONS = """
 SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -32,13 +33,16 @@ class Listeners:
     running: Running
     jobs: list[str]
     opened: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    opening: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     arrivals: asyncio.Queue[float] = field(default_factory=asyncio.Queue)
     """When a change of progress reached a listener."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def listen(self, job: str) -> None:
+        await self.opening.acquire()
         async with self.running.customer.session.get(f"/api/media/jobs/{job}/events/") as answer:
             answer.raise_for_status()
+            self.opening.release()
             async for line in answer.content:
                 if line.startswith(b"event: status"):
                     self.opened.release()
@@ -47,6 +51,14 @@ class Listeners:
 
     async def open(self, count: int) -> None:
         self.tasks = [asyncio.create_task(self.listen(self.jobs[n % len(self.jobs)])) for n in range(count)]
+        opened = asyncio.ensure_future(self._opened(count))
+        await asyncio.wait({opened, *self.tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if not opened.done():
+            opened.cancel()
+            errors = {type(task.exception()).__name__ for task in self.tasks if task.done() and not task.cancelled()}
+            raise CannotStart(f"{await self.close()} of {count} streams of events did not open: {', '.join(errors)}")
+
+    async def _opened(self, count: int) -> None:
         for _ in range(count):
             await self.opened.acquire()
 
