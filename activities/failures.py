@@ -22,6 +22,7 @@ from domain.media import INTERNAL_ERROR
 
 JOB_ENDED = "job_ended"
 WORKER_STOPPING = "worker_stopping"
+STILL_RUNNING = "still_running"
 INTERNAL, INTERNAL_SENTENCE = INTERNAL_ERROR.code, INTERNAL_ERROR.message
 PUBLIC = frozenset(
     {
@@ -108,6 +109,13 @@ def worker_stopping() -> ApplicationError:
     """This worker stops. Temporal retries the activity on another worker at once."""
     return ApplicationError(
         "This worker is stopping.", type=WORKER_STOPPING, next_retry_delay=_MIN_BUSY_PAUSE, category=_EXPECTED
+    )
+
+
+def still_running(pause: timedelta) -> ApplicationError:
+    """There is no news of the work. Temporal retries after the pause, which takes neither slot nor event."""
+    return ApplicationError(
+        "The provider still works on it.", type=STILL_RUNNING, next_retry_delay=pause, category=_EXPECTED
     )
 
 

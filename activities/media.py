@@ -29,10 +29,14 @@ class Limits:
     """Below the activity's start-to-close: when Temporal makes another attempt, this one is over."""
     max_moving: timedelta = timedelta(seconds=20)
     """After that, an attempt begins with no other route: the submission there must be over in time, too."""
-    max_watch: timedelta = timedelta(seconds=20)
+    max_watch: timedelta = timedelta(seconds=5)
     """However patient the workflow is: an activity's slot is not there to wait in."""
     min_pause: timedelta = timedelta(seconds=0.5)
     """Between two looks at the provider, to begin with; they get rarer, down to one in `max_pause`."""
+    min_absence: timedelta = timedelta(seconds=2)
+    """Between two attempts to see news, to begin with. Later it is a fifth of the time since the last news …"""
+    max_absence: timedelta = timedelta(minutes=1)
+    """… up to this: so often is a provider asked that takes hours."""
     max_pause: timedelta = timedelta(seconds=5)
     cancel_timeout: timedelta = timedelta(seconds=30)
     """How long a provider may take to say what became of a cancelled job; then it counts as not billed."""
@@ -79,7 +83,11 @@ class MediaActivities:
 
     @activity.defn
     async def poll(self, watch: Watch) -> PollResult:
-        """Return the work's progress, after waiting up to `patience` for its end. Raises when the work has failed."""
+        """Return the work's progress, after waiting up to `patience` for its end. Raises when the work has failed.
+
+        With `known` it returns when there is news. An attempt without any raises `still_running`, and Temporal makes
+        the next one: the wait of a long job takes no slot, no event of its history, and no decision of its workflow.
+        """
         with failures.translated():
             async with heartbeating():
                 job = await running(self._jobs, watch.job_id)
@@ -89,7 +97,10 @@ class MediaActivities:
                 if progress.stage in (Stage.FAILED, Stage.CANCELLED):
                     raise failures.at_provider(progress.failure)
                 done = progress.stage is Stage.DONE
-                return PollResult(done=done, percent=progress.percent, queued=progress.queued)
+                standing = PollResult(done=done, percent=progress.percent, queued=progress.queued)
+                if done or watch.known is None or standing.differs(watch.known):
+                    return standing
+                raise failures.still_running(self._absence())
 
     @activity.defn
     async def copy(self, ref: JobRef) -> Copied:
@@ -162,6 +173,11 @@ class MediaActivities:
             await asyncio.sleep(pause.total_seconds())
             yield
             pause = min(pause * 1.5, self._limits.max_pause)
+
+    def _absence(self) -> timedelta:
+        info = activity.info()
+        since = (info.current_attempt_scheduled_time - info.scheduled_time) / 5
+        return min(max(since, self._limits.min_absence), self._limits.max_absence)
 
     def _provider(self, job: Job) -> MediaProvider:
         return self._providers(job.provider)

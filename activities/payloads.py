@@ -11,6 +11,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from domain.media import JobError, Kind, Output, State
 
+NEWS_PERCENT = 10
+
 
 class Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -48,13 +50,6 @@ class Accepted(Payload):
     provider: str
 
 
-class Watch(Payload):
-    """One look at the provider, or several within `patience`."""
-
-    job_id: UUID
-    patience: timedelta = timedelta(0)
-
-
 class PollResult(Payload):
     """Where the work stands at the provider."""
 
@@ -62,6 +57,21 @@ class PollResult(Payload):
     percent: int | None = None
     queued: bool = False
     """The provider has not begun with it."""
+
+    def differs(self, other: "PollResult") -> bool:
+        """Whether an operator wants to know: a little more of it is no news."""
+        if self.percent is None or other.percent is None:
+            return self.percent is not other.percent or self.queued is not other.queued
+        return self.queued is not other.queued or abs(self.percent - other.percent) >= NEWS_PERCENT
+
+
+class Watch(Payload):
+    """One look at the provider, or several within `patience`."""
+
+    job_id: UUID
+    patience: timedelta = timedelta(0)
+    known: PollResult | None = None
+    """What the workflow knows. The activity then completes when there is news, and is retried until there is."""
 
 
 class CancelResult(Payload):

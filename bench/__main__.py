@@ -3,7 +3,6 @@
 import asyncio
 import os
 import platform
-import resource
 import shutil
 import sys
 import tempfile
@@ -19,7 +18,9 @@ import uvloop
 
 from bench import chart, document, litellm, paired, portkey, purge, report
 from bench.measure import Measure, Server, quick_pace, server_of, slow_pace
+from bench.media.document import media_of
 from bench.peer import Peer
+from bench.process import allow_files
 from bench.result import CALLS, ERASED, STREAMS, Beside, Books, Result, Subject
 from bench.stack import ROOT, STATE, Stack, require_durable, start_upstream
 from dev.child import Child
@@ -63,7 +64,7 @@ def main(
     With `--against COMMIT`: compare with that commit, under options of its own (`--against COMMIT --help`).
     """
     options = Options(1.0, 4000, 200, alone) if quick else Options(seconds, calls, STREAMS, alone)
-    _allow_files()
+    allow_files()
     try:
         result = uvloop.run(measured(options))
     except CannotStart as problem:
@@ -73,7 +74,8 @@ def main(
     (STATE / "result.json").write_bytes(orjson.dumps(result.as_dict(), option=orjson.OPT_INDENT_2))
     (STATE / "benchmark.svg").write_text(chart.draw(result))
     if docs:
-        (ROOT / "docs" / "benchmark.md").write_text(document.write(result))
+        page = ROOT / "docs" / "benchmark.md"
+        page.write_text(document.write(result, media_of(page.read_text())))
         (ROOT / "docs" / "benchmark.svg").write_text(chart.draw(result))
     report.show(result, out)
     say(f"written: {STATE / 'result.json'}, {STATE / 'benchmark.svg'}")
@@ -184,12 +186,6 @@ async def _machine(gateway: Stack, options: Options) -> dict[str, str]:
 def _cpu_model() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def _allow_files() -> None:
-    """As many open files as we may have: a stream through the gateway takes four."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ _RUN_AGAIN = """
     make bench                          # about 15 minutes; the first time it installs the others into .yout/bench
     make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
     make bench ARGS="--alone --seconds 5 --calls 20000"
-    .venv/bin/python -m bench.media     # media jobs, see docs/media.md
+    .venv/bin/python -m bench.media     # media jobs; --docs writes their part of this page, --only wait measures a part
+    .venv/bin/python -m bench.media --against COMMIT    # that commit, then this tree
     .venv/bin/python -m bench.purge     # the purge alone
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 
@@ -52,7 +53,8 @@ paused, and then every credit accounted for, call by call, and every receipt com
 """
 
 
-def write(result: Result) -> str:
+def write(result: Result, media: str = "") -> str:
+    """The page. `media`: its section about media jobs, which `python -m bench.media --docs` writes."""
     machine, books = result.machine, result.books
     head = _HEAD.format(
         durable=", ".join(f"`{name}` {value}" for name, value in books.durability.items()),
@@ -66,6 +68,7 @@ def write(result: Result) -> str:
         "\n".join(
             [head, _targets(result.targets()), _calls(result), _streams(result), _erasure(result), _memory(result)]
         )
+        + (f"\n{media.rstrip()}\n" if media else "")
         + _RUN_AGAIN
     )
 

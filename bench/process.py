@@ -1,6 +1,7 @@
 """What processes have used, from /proc: a process with all that descend from it."""
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -57,3 +58,9 @@ def of_tree(pid: int) -> int:
         with suppress(OSError):
             total += memory(one)
     return total
+
+
+def allow_files() -> None:
+    """As many open files as we may have: a stream through the gateway takes four."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import aiohttp
-import psycopg
 import typer
 
 from bench.plan import Spread
@@ -121,9 +120,7 @@ async def measured(folder: Path, upstream: int, calls: int, seconds: float) -> E
 
 async def _measured(stack: Stack, api: Api, calls: int, seconds: float) -> Erasure:
     account, token = await stack.open_account("erased@example.test", 10**12)
-    async with await _connection(stack) as connection:
-        for statement in PLANT.format(account=account, calls=calls).strip().split(";\n"):
-            await connection.execute(statement.encode())
+    await stack.run(PLANT.format(account=account, calls=calls))
     alone, _ = await _calling(stack, api, lambda: asyncio.sleep(seconds))
     assert stack.postgres.pid is not None  # noqa: S101  # it runs
     before = cpu_seconds(stack.postgres.pid)
@@ -139,10 +136,6 @@ async def _measured(stack: Stack, api: Api, calls: int, seconds: float) -> Erasu
         beside=Spread.of(beside),
         right=bool(report["clean"]) and unchanged and receipt["deleted"]["usage_entries"] == calls,
     )
-
-
-async def _connection(stack: Stack) -> psycopg.AsyncConnection[Any]:
-    return await psycopg.AsyncConnection.connect(stack.postgres.url, autocommit=True)
 
 
 async def _calling(stack: Stack, api: Api, meanwhile: Callable[[], Any]) -> tuple[list[float], Any]:

@@ -187,6 +187,12 @@ class Stack:
             found = await connection.execute(query.encode(), values)
             return await found.fetchall() if found.description else []
 
+    async def run(self, statements: str) -> None:
+        """Statements that end with a semicolon and a new line, on one connection."""
+        async with await psycopg.AsyncConnection.connect(self.postgres.url, autocommit=True) as connection:
+            for statement in statements.strip().split(";\n"):
+                await connection.execute(statement.encode())
+
     async def number(self, query: str, *values: object) -> int:
         ((found,),) = await self.rows(query, *values)
         return int(found or 0)

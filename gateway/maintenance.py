@@ -18,6 +18,8 @@ ORPHAN_AGE = timedelta(seconds=5)
 """A job or a purge that is so old, and still waits, was started by nobody."""
 RECOVERY_AGE = timedelta(minutes=1)
 """A job that has run for so long is looked after: its workflow may be lost, with a Temporal that was restored."""
+REJOIN_AGE = timedelta(minutes=5)
+"""A job whose workflow was started or joined is left alone for so long, by this process."""
 RESEND_AGE = timedelta(minutes=5)
 """A job that still runs so long after its workflow was asked to cancel it: it is asked again."""
 BATCH = 500
@@ -90,6 +92,8 @@ class Maintenance:
     ) -> None:
         self._jobs, self._purges, self._starter, self._errors = jobs, purges, starter, errors
         self._now = now
+        self._joined: dict[UUID, datetime] = {}
+        """When the workflows of jobs were started or joined. Thousands may wait: each of them is joined rarely."""
         self.deliveries: DeliveryStarts | None = None
         """Webhooks whose workflows are to be started too."""
 
@@ -100,7 +104,7 @@ class Maintenance:
         """
         purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
-        orphans = self._in_time(await self._jobs.waiting(ORPHAN_AGE, BATCH))
+        orphans = self._due(await self._jobs.waiting(ORPHAN_AGE, BATCH))
         started += await self._round("start_orphans").run(orphans, self._revive)
         await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
         return started
@@ -111,7 +115,7 @@ class Maintenance:
 
     async def recover(self) -> int:
         """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""
-        running = self._in_time(await self._jobs.begun(RECOVERY_AGE, BATCH))
+        running = self._due(await self._jobs.begun(RECOVERY_AGE, BATCH))
         return await self._round("recover").run(running, self._revive)
 
     async def reconcile(self) -> int:
@@ -121,9 +125,11 @@ class Maintenance:
     def _round(self, task: str) -> Round[JobKey]:
         return Round(task, lambda job: f"job {job.id}", lambda job: job.account_id, self._errors)
 
-    def _in_time(self, jobs: list[JobKey]) -> list[JobKey]:
+    def _due(self, jobs: list[JobKey]) -> list[JobKey]:
+        """Return those whose deadline is to come, and whose workflow was not joined a short while ago."""
         now = self._now()
-        return [job for job in jobs if job.deadline > now]
+        self._joined = {job_id: at for job_id, at in self._joined.items() if now - at < REJOIN_AGE}
+        return [job for job in jobs if job.deadline > now and job.id not in self._joined]
 
     async def _revive(self, job: JobKey) -> bool:
         """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
@@ -132,6 +138,7 @@ class Maintenance:
         ended meanwhile stays as it is.
         """
         if await self._starter.start(await self._jobs.load(job.id)):
+            self._joined[job.id] = self._now()
             return True
         return await self._fail(job, INTERNAL_ERROR)
 

@@ -9,11 +9,11 @@ from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
-    from activities.failures import INTERNAL, INTERNAL_SENTENCE, PUBLIC, job_ended
+    from activities.failures import INTERNAL, INTERNAL_SENTENCE, PUBLIC, STILL_RUNNING, job_ended
     from activities.media import MediaActivities
-    from activities.payloads import Begun, Ended, Ending, JobRef, MediaResult, Success, Watch
+    from activities.payloads import Begun, Ended, Ending, JobRef, MediaResult, PollResult, Success, Watch
     from domain.errors import UpstreamTimeout
-    from domain.media import JobError, State
+    from domain.media import JobError, Kind, State
     from temporal import attributes
     from workflows.options import (
         BOOKKEEPING,
@@ -127,17 +127,26 @@ class MediaWorkflow:
         self._stop_if_requested()
 
     async def _watch(self) -> None:
-        watch, pause = Watch(job_id=self._ref.job_id, patience=FIRST_WATCH), MIN_POLL_PAUSE
+        patience = timedelta(0) if self._begun_job.kind is Kind.VIDEO else FIRST_WATCH
+        watch, pause = Watch(job_id=self._ref.job_id, patience=patience), MIN_POLL_PAUSE
         self._show(f"Polling provider {self._begun_job.provider}")
         while True:
-            standing = await call(MediaActivities.poll, watch, **self._about(within(self._left(), POLLING)))
+            standing = await self._polled(watch)
             if standing.done:
                 return
             percent = "" if standing.percent is None else f", {standing.percent} %"
             queued = ", in its queue" if standing.queued else ""
             self._show(f"Polling provider {self._begun_job.provider}{queued}{percent}")
             await workflow.sleep(min(pause, self._left()))
-            watch, pause = Watch(job_id=self._ref.job_id), min(pause * 1.5, MAX_POLL_PAUSE)
+            watch, pause = Watch(job_id=self._ref.job_id, known=standing), min(pause * 1.5, MAX_POLL_PAUSE)
+
+    async def _polled(self, watch: Watch) -> PollResult:
+        try:
+            return await call(MediaActivities.poll, watch, **self._about(within(self._left(), POLLING)))
+        except ActivityError as error:
+            if watch.known is None or getattr(error.cause, "type", None) != STILL_RUNNING:
+                raise
+            return watch.known  # its next attempt would come after the deadline: look once more before that
 
     async def _is_billed(self) -> bool:
         """Ask the provider to stop. Return True when it had already finished: then the output is kept and charged.

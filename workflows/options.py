@@ -106,7 +106,8 @@ def about(summary: str, kind: ActivityConfig) -> ActivityConfig:
     return labelled
 
 
-FIRST_WATCH = timedelta(seconds=20)
-"""Most images and speech are done in this time, so one activity polls for all of it. Later polls are one activity each,
-with durable timers between them."""
+FIRST_WATCH = timedelta(seconds=5)
+"""Many images and much speech are done in this time, so one activity polls for all of it. No video is. The later polls
+are attempts of one activity, until there is news: a provider that works for an hour adds nothing to the history."""
 MIN_POLL_PAUSE, MAX_POLL_PAUSE = timedelta(seconds=2), timedelta(seconds=20)
+"""After news."""

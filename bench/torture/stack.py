@@ -144,9 +144,7 @@ class TortureStack:
             await self._opened.enter_async_context(server)
         await answering(self.vendors, child)
         migrate.upgrade(self.postgres.url, self.postgres.app_url)
-        words = ("accounts", "create", "--email", "bench@example.test", "--credits", str(credits), "--json")
-        made = orjson.loads(await self._yout(*words))
-        self.account, self.token = made["account_id"], made["api_key"]
+        self.account, self.token = await self.open_account("bench@example.test", credits)
         for _ in range(workers):
             await self.add_worker()
         for number in range(apis):
@@ -165,6 +163,12 @@ class TortureStack:
         self._opened.push_async_callback(worker.stop)
         await worker.start()
         return worker
+
+    async def open_account(self, email: str, credits: int) -> tuple[str, str]:
+        """Its id and its first key."""
+        words = ("accounts", "create", "--email", email, "--credits", str(credits), "--json")
+        made = orjson.loads(await self._yout(*words))
+        return made["account_id"], made["api_key"]
 
     async def _endpoint(self) -> str:
         """The vendors' process receives the account's webhooks. Return their secret."""

@@ -14,6 +14,7 @@ from activities.maintenance import MaintenanceActivities
 from activities.payloads import JobCount, Maintained
 from domain.errors import ServiceUnavailable
 from domain.media import Job, State
+from gateway.maintenance import REJOIN_AGE
 from temporal import attributes
 from temporal.attributes import AttributesMissing
 from tests.support.temporal.fakes import SENTINEL, Fakes
@@ -101,8 +102,19 @@ async def test_one_orphans_trouble_is_not_the_others() -> None:
     assert night.fakes.errors.by_task == {"start_orphans": 1}
 
     night.starter.errors.clear()
-    assert await night.maintenance.start_orphans() == 3
+    assert await night.maintenance.start_orphans() == 1
     assert night.fakes.log.lines == []
+
+
+async def test_a_workflow_is_joined_again_after_a_while() -> None:
+    """It may be lost. Until then, thousands of jobs that wait cost nothing here."""
+    night = Night()
+    clock = [datetime.now(UTC)]
+    maintenance = night.fakes.maintenance(night.starter, now=lambda: clock[0])
+    assert await maintenance.start_orphans() == 3
+    assert await maintenance.start_orphans() == 0
+    clock[0] += REJOIN_AGE
+    assert await maintenance.start_orphans() == 3
 
 
 async def test_a_job_that_cannot_be_read_is_not_the_others_trouble() -> None:
@@ -138,7 +150,7 @@ async def test_a_running_job_without_a_workflow_gets_one() -> None:
     assert night.fakes.jobs.ends == [(over.id, State.FAILED)]
     assert await night.maintenance.start_orphans() == 1
     assert night.fakes.jobs.ends == [(over.id, State.FAILED), (queued.id, State.FAILED)]
-    assert await night.maintenance.recover() == 1
+    assert await night.maintenance.recover() == 0
     assert night.fakes.job(lost.id).state is State.RUNNING
 
 

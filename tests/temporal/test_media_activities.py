@@ -9,6 +9,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import JOB_ENDED
+from activities.media import Limits
 from activities.payloads import PollResult, Watch
 from domain.errors import RetentionDenied, ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from domain.media import MediaRequest, State
@@ -204,6 +205,52 @@ async def test_a_watch_ends_with_the_work_or_with_its_patience(bench: Bench) -> 
     bench.provider.stages = [Progress(Stage.RUNNING, 60)]
     assert await bench.run(bench.does.poll, watch) == PollResult(done=False, percent=60)
     assert bench.job.progress == 60
+
+
+@pytest.mark.parametrize(
+    ("known", "stands"),
+    [
+        (PollResult(done=False), Progress(Stage.RUNNING)),
+        (PollResult(done=False, percent=40), Progress(Stage.RUNNING, 49)),
+        (PollResult(done=False, queued=True), Progress(Stage.RUNNING, queued=True)),
+    ],
+)
+async def test_a_watch_without_news_leaves_its_slot(bench: Bench, known: PollResult, stands: Progress) -> None:
+    bench.submitted()
+    bench.provider.stages = [stands]
+    bench.scheduled(ago=timedelta(minutes=2))
+    watch = Watch(job_id=bench.ref.job_id, known=known)
+    failure = await bench.fails(bench.does.poll, watch)
+    assert (failure.type, failure.non_retryable) == ("still_running", False)
+    assert failure.next_retry_delay == timedelta(seconds=24)
+    assert bench.script.calls.count("provider.poll") == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "stands"),
+    [
+        (PollResult(done=False), Progress(Stage.RUNNING, 1)),
+        (PollResult(done=False, percent=40), Progress(Stage.RUNNING, 50)),
+        (PollResult(done=False, percent=40), Progress(Stage.RUNNING)),
+        (PollResult(done=False, queued=True), Progress(Stage.RUNNING)),
+        (PollResult(done=False, percent=40), Progress(Stage.DONE, 40)),
+    ],
+)
+async def test_a_watch_ends_with_news(bench: Bench, known: PollResult, stands: Progress) -> None:
+    bench.submitted()
+    bench.provider.stages = [stands]
+    standing = await bench.run(bench.does.poll, Watch(job_id=bench.ref.job_id, known=known))
+    assert standing == PollResult(done=stands.stage is Stage.DONE, percent=stands.percent)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0, 2), (1, 12), (600, 60)])
+async def test_a_provider_that_takes_long_is_asked_rarely(minutes: int, seconds: int) -> None:
+    bench = Bench(limits=Limits())
+    bench.submitted()
+    bench.provider.stages = [Progress(Stage.RUNNING)]
+    bench.scheduled(ago=timedelta(minutes=minutes))
+    failure = await bench.fails(bench.does.poll, Watch(job_id=bench.ref.job_id, known=PollResult(done=False)))
+    assert failure.next_retry_delay == timedelta(seconds=seconds)
 
 
 async def test_a_single_look(bench: Bench) -> None:

@@ -1,8 +1,10 @@
 """Hours and days of it, in the server that skips time: deadlines, slow providers, long outages."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSkippingRequest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
@@ -31,6 +33,10 @@ async def lasted(world: World) -> timedelta:
     return described.close_time - described.start_time
 
 
+async def events(world: World) -> Sequence[HistoryEvent]:
+    return (await world.handle.fetch_history()).events
+
+
 async def world_with(skipping: WorkflowEnvironment, *, lasts: timedelta = timedelta(minutes=15)) -> World:
     world = World(skipping.client)
     now = await skipping.get_current_time()
@@ -40,11 +46,14 @@ async def world_with(skipping: WorkflowEnvironment, *, lasts: timedelta = timede
 
 
 async def test_a_provider_that_takes_its_time(skipping: WorkflowEnvironment) -> None:
+    """It is asked again and again by attempts of one activity, until there is news: the history stays short."""
     world = await world_with(skipping, lasts=timedelta(hours=1))
     world.provider.stages = [Progress(Stage.RUNNING, percent) for percent in range(0, 90)] + [DONE]
     async with world.working():
         await ends(world, State.SUCCEEDED, COMPLETED)
-    assert await lasted(world) > timedelta(minutes=5)
+    assert world.script.calls.count("provider.poll") == 91
+    scheduled = [event.activity_task_scheduled_event_attributes for event in await events(world)]
+    assert 9 <= [each.activity_type.name for each in scheduled].count("poll") <= 12
 
 
 async def test_a_provider_that_never_ends(skipping: WorkflowEnvironment) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -126,6 +127,8 @@ class Vendors:
 
     arrivals: list[Arrival] = field(default_factory=list)
     servers: dict[str, Any] = field(default_factory=dict)
+    reads: Counter[str] = field(default_factory=Counter)
+    """GET requests by provider: how often jobs are polled, and files fetched."""
 
     def start(self, opened: ExitStack) -> None:
         kinds: dict[str, type[ThreadedApp]] = {
@@ -144,6 +147,7 @@ class Vendors:
     def _recorded(self, name: str, kind: type[ThreadedApp]) -> ThreadedApp:
         @web.middleware
         async def note(request: web.Request, handler: Any) -> web.StreamResponse:
+            self.reads[name] += request.method == "GET"
             if request.method != "POST" or (match := NUMBER.search(await request.read())) is None:
                 answer: web.StreamResponse = await handler(request)
                 return answer
@@ -205,8 +209,12 @@ async def serve(folder: Path, port: int) -> None:
         async def arrivals(_: web.Request) -> web.Response:
             return web.json_response([asdict(arrival) for arrival in list(vendors.arrivals)])
 
+        async def reads(_: web.Request) -> web.Response:
+            return web.json_response(vendors.reads.total())
+
         app = web.Application()
         app.router.add_get("/", offers)
+        app.router.add_get("/reads", reads)
         app.router.add_get("/arrivals", arrivals)
         app.router.add_post("/hooks", hooks.receive)
         app.router.add_get("/hooks", hooks.list)

@@ -45,6 +45,12 @@ class Bench:
             heartbeat_details=list(noted),
         )
 
+    def scheduled(self, ago: timedelta) -> None:
+        """Have an attempt that comes so long after the first was scheduled."""
+        info = self.environment.info
+        since = info.current_attempt_scheduled_time - ago
+        self.environment.info = dataclasses.replace(info, scheduled_time=since)
+
     async def run(self, activity: Callable[..., Any], payload: object = None) -> Any:
         return await self.environment.run(activity, payload or self.ref)
 

@@ -1,7 +1,7 @@
 """Jobs, providers and storage in memory, and a script that makes any of their steps wait or fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -37,6 +37,7 @@ QUICK = Limits(
     max_watch=timedelta(milliseconds=60),
     min_pause=timedelta(milliseconds=10),
     max_pause=timedelta(milliseconds=50),
+    min_absence=timedelta(milliseconds=20),
     cancel_timeout=timedelta(milliseconds=200),
 )
 
@@ -334,8 +335,8 @@ class Fakes:
         self.log = FakeLog()
         self.errors = MaintenanceErrors(self.log, where)
 
-    def maintenance(self, starter: Starter) -> Maintenance:
-        return Maintenance(self.jobs, self.erasing, starter, self.errors)
+    def maintenance(self, starter: Starter, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Maintenance:
+        return Maintenance(self.jobs, self.erasing, starter, self.errors, now=now)
 
     def accepted(self, *, kind: Kind = Kind.IMAGE, now: datetime | None = None, lasts: float = 900) -> Job:
         """A job as the API accepts it, with a deadline in `lasts` seconds."""

@@ -1,0 +1,1 @@
+"""What media jobs cost: to accept, to listen to, to make, and to wait for."""

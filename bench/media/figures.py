@@ -1,0 +1,82 @@
+"""What a run is told to measure, and the figures that it gives."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from statistics import median
+
+
+class Part(StrEnum):
+    ACCEPT = "accept"
+    LISTEN = "listen"
+    MAKE = "make"
+    WAIT = "wait"
+
+
+WAITING = 5000
+LISTENERS = 1000
+SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    parts: Sequence[Part] = tuple(Part)
+    rounds: int = 5
+    """Of what is measured in turns: a ratio for each of them."""
+    calls: int = 100
+    """Of each kind in a round."""
+    jobs: int = 300
+    """Made by one worker, and by two."""
+    turns: int = 2
+    """Of one worker and two."""
+    waiting: int = WAITING
+    listeners: int = LISTENERS
+    changes: int = 20
+    """In a round of deliveries."""
+    seconds: float = SECONDS
+    """To look at what waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value for each round."""
+
+    part: Part
+    name: str
+    rounds: Sequence[float]
+    digits: int = 1
+
+    @property
+    def value(self) -> str:
+        return self._written(median(self.rounds))
+
+    @property
+    def spread(self) -> str:
+        if len(self.rounds) == 1:
+            return ""
+        return f"{self._written(min(self.rounds))} to {self._written(max(self.rounds))}"
+
+    def _written(self, number: float) -> str:
+        return f"{number:,.{self.digits}f}"
+
+
+@dataclass(slots=True)
+class Machine:
+    day: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d}")
+    cores: int = field(default_factory=lambda: os.cpu_count() or 0)
+    python: str = field(default_factory=platform.python_version)
+    load: list[float] = field(default_factory=list)
+    """The load average over a minute, before each part and at the end."""
+
+    def note_load(self) -> None:
+        self.load.append(round(os.getloadavg()[0], 1))
+
+
+@dataclass(slots=True)
+class Result:
+    plan: Plan
+    machine: Machine = field(default_factory=Machine)
+    figures: list[Figure] = field(default_factory=list)
