@@ -107,7 +107,7 @@ class Customer:
         await asyncio.gather(*(self._order(order, may_begin, places) for order in self.orders))
 
     async def _order(self, order: Ordered, may_begin: Callable[[int], bool], places: asyncio.Semaphore) -> None:
-        while not may_begin(order.number):  # noqa: ASYNC110  # a moment later is as good
+        while not may_begin(order.number):
             await asyncio.sleep(0.1)
             if self.leaves:
                 return
