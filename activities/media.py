@@ -29,6 +29,10 @@ class Limits:
     """Below the activity's start-to-close: when Temporal makes another attempt, this one is over."""
     max_moving: timedelta = timedelta(seconds=20)
     """After that, an attempt begins with no other route: the submission there must be over in time, too."""
+    submit_lease: timedelta = timedelta(seconds=2)
+    """From the look whether this attempt may submit to the moment in which the job leaves."""
+    takeover_pause: timedelta = timedelta(seconds=3)
+    """Longer than that: what an attempt before has sent is at its provider when this one asks there."""
     max_watch: timedelta = timedelta(seconds=5)
     """However patient the workflow is: an activity's slot is not there to wait in."""
     min_pause: timedelta = timedelta(seconds=0.5)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from domain.media import Job, JobError, MediaInput, MediaRequest, Output, Phase, State
+from domain.media import Job, JobError, MediaInput, MediaRequest, Output, Phase, State, SubmitIntent
 
 
 class Maintaining(Protocol):
@@ -122,13 +122,16 @@ class Jobs(Protocol):
     async def begin(self, job_id: UUID) -> Job:
         """`queued` becomes `running`; any other state stays as it is and is returned."""
 
-    async def intend_submit(self, job: Job) -> bool:
-        """Record that a submission is about to be made. True when an earlier attempt already said so (doubt).
+    async def intend_submit(self, job: Job) -> SubmitIntent:
+        """Record that this attempt is about to submit, in place of an earlier one that was.
 
         Raises `UpstreamBusy`, with a pause, while the provider's limits leave no place: then nothing is recorded.
         Raises `NotFound` for a job that has ended since it was loaded, and `ServiceUnavailable` for one that has
         another provider by now: nobody may submit those.
         """
+
+    async def require_intent(self, job_id: UUID, intent: SubmitIntent) -> None:
+        """Raises `ServiceUnavailable` if another attempt has taken it over."""
 
     async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
         """The job's provider certainly did not accept it: give it the next route, and take the intent back.
@@ -137,10 +140,10 @@ class Jobs(Protocol):
         provider's id, or another provider by now.
         """
 
-    async def forget_submit(self, job: Job) -> None:
+    async def forget_submit(self, job: Job, intent: SubmitIntent) -> None:
         """The provider certainly did not accept: take the intent back.
 
-        Not if its id is recorded after all, nor if the intent is for another provider by now.
+        Not if its id is recorded after all, nor if another attempt has an intent by now.
         """
 
     async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:

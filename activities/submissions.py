@@ -14,6 +14,7 @@ from activities.heartbeat import Beat, uninterrupted
 from activities.outputs import Bounds, OutputStore
 from activities.ports import Inputs, Jobs
 from activities.running_jobs import delete_unserved, running
+from activities.submit_leases import Lease
 from domain.errors import (
     NotFound,
     RetentionDenied,
@@ -23,7 +24,7 @@ from domain.errors import (
     UpstreamTimeout,
     where,
 )
-from domain.media import Job, MediaInput, MediaRequest, Output
+from domain.media import Job, MediaInput, MediaRequest, Output, SubmitIntent
 from providers.base import MediaProvider, MediaSubmission, Submitted
 
 MAX_ATTEMPTS = 6
@@ -48,6 +49,10 @@ class SubmitLimits(Bounds, Protocol):
     def submit_timeout(self) -> timedelta: ...
     @property
     def max_moving(self) -> timedelta: ...
+    @property
+    def submit_lease(self) -> timedelta: ...
+    @property
+    def takeover_pause(self) -> timedelta: ...
 
 
 class _NotAccepted(Exception):
@@ -91,17 +96,22 @@ class Submissions:
         if job.provider_job_id is not None:
             return job.provider
         request, provider = await self.jobs.request(job.id), self._provider(job)
-        if await self._intended(job) or provider.traits.find_is_complete:
+        intent, complete = await self._intended(job), provider.traits.find_is_complete
+        if intent.again or complete:
             # Without an intent, too: Postgres may be a backup from before it was submitted.
+            if intent.again and complete and beat.last is None:
+                await asyncio.sleep(self.limits.takeover_pause.total_seconds())
             accepted = beat.last or await provider.find(str(job.id))
             if accepted is not None:
                 await self._record(job, accepted)
                 return job.provider
-            if not provider.traits.find_is_complete:
+            if not complete:
                 raise failures.submission_in_doubt()
         has_ended = False
         try:
-            accepted, produced = await self._accepted(job, MediaSubmission(request, str(job.id), inputs), beat)
+            lease = Lease(self.jobs, job.id, intent, self.limits.submit_lease)
+            submission = MediaSubmission(request, str(job.id), inputs, lease)
+            accepted, produced = await self._accepted(job, intent, submission, beat)
             await self._record(job, accepted, produced)
         finally:
             has_ended = await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
@@ -124,7 +134,7 @@ class Submissions:
                 raise
             raise _NotAccepted(error) from None
 
-    async def _intended(self, job: Job) -> bool:
+    async def _intended(self, job: Job) -> SubmitIntent:
         try:
             return await self.jobs.intend_submit(job)
         except UpstreamBusy as error:  # its limits leave no place
@@ -132,11 +142,13 @@ class Submissions:
         except NotFound:  # this worker was frozen, and the job's time was over meanwhile
             raise failures.job_ended() from None
 
-    async def _accepted(self, job: Job, submission: MediaSubmission, beat: Beat) -> tuple[str, Sequence[Output] | None]:
+    async def _accepted(
+        self, job: Job, intent: SubmitIntent, submission: MediaSubmission, beat: Beat
+    ) -> tuple[str, Sequence[Output] | None]:
         """Submit, and store what comes with the answer. Return the provider's id, and the outputs if there are any."""
         try:
             async with asyncio.timeout(self.limits.submit_timeout.total_seconds()):
-                submitted = await self._submitted(job, submission)
+                submitted = await self._submitted(job, intent, submission)
                 if submitted.files is not None:
                     outputs = await self.outputs.keep(job, submitted.files, self.limits)
                     return submitted.provider_job_id, outputs
@@ -145,13 +157,13 @@ class Submissions:
         beat.note(submitted.provider_job_id)
         return submitted.provider_job_id, None
 
-    async def _submitted(self, job: Job, submission: MediaSubmission) -> Submitted:
+    async def _submitted(self, job: Job, intent: SubmitIntent, submission: MediaSubmission) -> Submitted:
         try:
             # Here, after the search: the work of an earlier attempt is not lost when the provider's class is lowered.
             return await self.providers(job.provider, submission.request).submit(submission)
         except UpstreamError as error:
             if isinstance(error, UpstreamBusy | UpstreamRefused) or error.not_accepted:
-                await self.jobs.forget_submit(job)
+                await self.jobs.forget_submit(job, intent)
                 raise _NotAccepted(error) from None
             raise
 

@@ -15,7 +15,7 @@ from sqlalchemy import delete, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, idempotency, job_files, ledger, media_routes, media_slots, stored_bytes
+from db import accounts, idempotency, job_files, ledger, media_intents, media_routes, stored_bytes
 from db.accounts import Balance
 from db.data_keys import Sealing
 from db.due_jobs import DueJobs
@@ -41,6 +41,7 @@ from domain.media import (
     Phase,
     ProviderLimits,
     State,
+    SubmitIntent,
     may_become,
 )
 from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
@@ -222,22 +223,19 @@ class MediaJobs(DueJobs):
                 session.add(row)
             return _job(row)
 
-    async def intend_submit(self, job: Job) -> bool:
+    async def intend_submit(self, job: Job) -> SubmitIntent:
         async with self._database.transaction() as session:
             row = await _row(session, job.id, lock=True)
-            if State(row.state).terminal:
-                raise NotFound("This job has already ended.")
-            if row.provider != job.provider:
-                raise ServiceUnavailable("This job goes to another provider by now.")
-            if row.submit_intended_at is not None:
-                return True
-            pause = await media_slots.wait(session, row, self._limits(row.provider))
-            now = datetime.now(UTC)
-            row.submit_intended_at, row.slot_wanted_at = (None, now) if pause else (now, None)
+            intent = await media_intents.take(session, row, job, self._limits(row.provider))
             session.add(row)
-        if pause:  # raised after it is recorded that this job waits
-            raise UpstreamBusy(retry_after=pause)
-        return False
+        if isinstance(intent, timedelta):  # raised after it is recorded that this job waits
+            raise UpstreamBusy(retry_after=intent)
+        return intent
+
+    async def require_intent(self, job_id: UUID, intent: SubmitIntent) -> None:
+        async with self._database.reading() as session:
+            if not media_intents.has(await _row(session, job_id), intent):
+                raise ServiceUnavailable("Another attempt submits this job by now.")
 
     async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
         async with self._database.transaction() as session:
@@ -249,10 +247,10 @@ class MediaJobs(DueJobs):
             session.add(row)
             return _job(row)
 
-    async def forget_submit(self, job: Job) -> None:
+    async def forget_submit(self, job: Job, intent: SubmitIntent) -> None:
         async with self._database.transaction() as session:
             row = await _row(session, job.id, lock=True)
-            if row.provider_job_id is None and row.provider == job.provider:
+            if row.provider_job_id is None and media_intents.has(row, intent):
                 row.submit_intended_at = None
                 session.add(row)
 

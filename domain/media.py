@@ -203,6 +203,16 @@ class ProviderLimits:
     """Submissions."""
 
 
+@record
+class SubmitIntent:
+    """That one attempt is about to submit a job. The next attempt takes it over: nobody else may submit then."""
+
+    at: datetime
+    """Later than that of any attempt before."""
+    again: bool
+    """An earlier attempt had one, so the provider may have the job."""
+
+
 class Job(BaseModel):
     """A job as Postgres knows it. No prompt in here."""
 

@@ -51,10 +51,29 @@ class MediaTraits:
     synchronous: bool = False
     """Every answer to `submit` has the output in it. `poll` and `fetch` are then never called."""
     find_is_complete: bool = False
-    """`find` knows every accepted submission. Only then is a submission in doubt made again."""
+    """`find` knows every accepted submission. Only then is a submission in doubt made again.
+
+    `submit` then renews `MediaSubmission.lease` and requires it: of two attempts at the same time one submits.
+    """
     cancels: bool = False
     """The provider can be asked to stop."""
     tells_percent: bool = False
+
+
+class SubmitLease(Protocol):
+    """Whether a job may still be submitted by this attempt. Both raise if not."""
+
+    async def renew(self) -> None:
+        """Await it before the job is handed over."""
+
+    def require(self) -> None:
+        """Call it as the last thing before: the job must leave within seconds of `renew`."""
+
+
+class _NoLease:
+    async def renew(self) -> None: ...
+
+    def require(self) -> None: ...
 
 
 @record
@@ -65,6 +84,7 @@ class MediaSubmission:
     reference: str
     """Ours, the same for each attempt: sent where the vendor takes one. It says nothing about the caller."""
     inputs: tuple[MediaInput, ...] = ()
+    lease: SubmitLease = field(default=_NoLease(), repr=False)
 
 
 @record

@@ -67,6 +67,8 @@ class HttpRequest:
     """In place of `MediaTimeouts.answer`, where the vendor works before it answers."""
     answers: bool = False
     """The vendor does nothing after its answer: when it says itself that it is unavailable, it has made nothing."""
+    require: Callable[[], None] | None = None
+    """Called once there is a connection, right before the request leaves. If it raises, nothing is sent."""
 
 
 @record
@@ -204,6 +206,7 @@ class MediaHttp:
             data=request.data,
             files=list(request.files) or None,
             timeout=timeout,
+            extensions={} if request.require is None else {"trace": _before_sent(request.require)},
         )
         if request.json is not None:
             prepared.headers["content-type"] = "application/json"
@@ -257,6 +260,14 @@ class MediaHttp:
             if error.blames_key:
                 log.error("a media provider refuses our key or our account there", provider=self._provider.name)
         return error
+
+
+def _before_sent(require: Callable[[], None]) -> Callable[[str, Any], Awaitable[None]]:
+    async def trace(event: str, _: Any) -> None:
+        if event.endswith("send_request_headers.started"):
+            require()
+
+    return trace
 
 
 def of_status(status: int, headers: Headers, *, own: bool = True) -> UpstreamError:

@@ -28,7 +28,7 @@ from temporalio.service import RPCError
 from bench.stack import STATE
 from bench.torture.checks import Check, Proof
 from bench.torture.nemesis import Nemesis
-from bench.torture.orders import Customer, Ordered, quick, script
+from bench.torture.orders import Customer, Ordered, picture, quick, script
 from bench.torture.stack import TortureStack
 from dev.errors import CannotStart
 from domain.namespaces import MAINTENANCE
@@ -40,6 +40,7 @@ ROUND = 5.0
 AHEAD = 12
 """Jobs that are ordered before the next fault."""
 SCHEDULE = "yout-maintenance"
+SLOWEST = 10
 OPEN = {
     "jobs": "SELECT count(*) FROM media_jobs WHERE state IN ('queued', 'running')",
     "webhooks": "SELECT count(*) FROM webhook_deliveries WHERE state IN ('waiting', 'pending')",
@@ -55,6 +56,10 @@ class Plan:
     folder: Path = STATE
     keep: bool = False
     apis: int = 2
+    seconds: float = 3600.0
+    """Then no part is broken any more, and no job ordered."""
+    at_once: int = 2
+    """Parts that are broken at the same time."""
     quick: bool = False
     """Without jobs that take minutes to end."""
 
@@ -66,6 +71,8 @@ class Report:
     faults: Counter[str]
     states: Counter[tuple[str, str]]
     """By provider and state of the job."""
+    slowest: list[tuple[float, str]]
+    """Seconds from acceptance to end, and the job."""
 
     @property
     def violations(self) -> list[str]:
@@ -83,11 +90,12 @@ def main(
     seed: Annotated[int, typer.Option(help="The same jobs and faults for the same seed.")] = 1,
     jobs: Annotated[int, typer.Option(help="Media jobs over all vendors.")] = 1000,
     kills: Annotated[int, typer.Option(help="Parts killed or paused meanwhile.")] = 200,
+    minutes: Annotated[float, typer.Option(help="After that, no more of either.")] = 60,
     keep: Annotated[bool, typer.Option(help="Keep the state folder, to look into it.")] = False,
 ) -> None:
     """Break it under media jobs, then prove what must be true of each. Exit 1: it is not."""
     try:
-        report = asyncio.run(run(Plan(seed, jobs, kills, keep=keep)))
+        report = asyncio.run(run(Plan(seed, jobs, kills, keep=keep, seconds=60 * minutes)))
     except CannotStart as problem:
         say(f"error: {problem}")
         raise typer.Exit(2) from None
@@ -115,24 +123,25 @@ async def run(plan: Plan) -> Report:
         offers = quick(offered["offers"]) if plan.quick else offered["offers"]
         orders = script(plan.seed, plan.jobs, offers, canary)
         nemesis = Nemesis(stack, plan.seed, say)
-        await _under_fire(stack, plan, orders, nemesis)
+        await _under_fire(stack, plan, orders, nemesis, picture(canary))
+        orders = [order for order in orders if order.answers]
         await _quiet(stack)
         proof = Proof(stack, orders, CREDITS, canary, frozenset(offered["files"]))
         say("proving")
         checks = await proof.made()
-        report = Report(plan, checks, nemesis.done, _states(orders, proof))
+        report = Report(plan, checks, nemesis.done, _states(orders, proof), _slowest(orders, proof))
         (plan.folder / "torture.json").write_bytes(orjson.dumps(as_json(report)))
         return report
 
 
-async def _under_fire(stack: TortureStack, plan: Plan, orders: list[Ordered], nemesis: Nemesis) -> None:
+async def _under_fire(stack: TortureStack, plan: Plan, orders: list[Ordered], nemesis: Nemesis, file: bytes) -> None:
     def may_begin(number: int) -> bool:
         return nemesis.count >= plan.kills or number <= AHEAD + nemesis.count * plan.jobs // plan.kills
 
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-        customer = Customer(stack, orders, plan.seed, session)
+        customer = Customer(stack, orders, plan.seed, session, file)
         group.create_task(customer.run(may_begin))
-        group.create_task(nemesis.run(plan.kills))
+        customer.leaves = not await nemesis.run(plan.kills, plan.at_once, plan.seconds)
 
 
 async def _quiet(stack: TortureStack) -> None:
@@ -167,12 +176,26 @@ def _states(orders: list[Ordered], proof: Proof) -> Counter[tuple[str, str]]:
     )
 
 
+def _slowest(orders: list[Ordered], proof: Proof) -> list[tuple[float, str]]:
+    jobs = [(order, proof.jobs[UUID(order.job)]) for order in orders if order.job and UUID(order.job) in proof.jobs]
+    times = [
+        (
+            (job["finished_at"] - job["created_at"]).total_seconds(),
+            f"{order.name}, {order.fault or 'well'}: {job['state']}",
+        )
+        for order, job in jobs
+        if job["finished_at"] is not None
+    ]
+    return sorted(times, reverse=True)[:SLOWEST]
+
+
 def as_json(report: Report) -> dict[str, object]:
     return {
         "seed": report.plan.seed,
         "jobs": report.plan.jobs,
         "faults": dict(report.faults),
         "ends": {f"{provider} {state}": count for (provider, state), count in sorted(report.states.items())},
+        "slowest": report.slowest,
         "checks": [asdict(check) for check in report.checks],
         "violations": report.violations,
     }
@@ -188,7 +211,10 @@ def tables(report: Report) -> list[Table]:
     ends = Table("provider", "succeeded", "failed", "cancelled")
     for provider in sorted({provider for provider, _ in report.states}):
         ends.add_row(provider, *(str(report.states[provider, state]) for state in ("succeeded", "failed", "cancelled")))
-    return [broken, ends, checks]
+    slow = Table("slowest jobs", "seconds")
+    for seconds, name in report.slowest:
+        slow.add_row(name, f"{seconds:.0f}")
+    return [broken, ends, slow, checks]
 
 
 if __name__ == "__main__":

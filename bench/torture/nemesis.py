@@ -1,12 +1,12 @@
 """What is killed and paused, and when: the same for the same seed, as far as clocks allow."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from bench.torture.stack import TortureStack
+from bench.torture.stack import Part, TortureStack
 
 FAULTS = {
     ("kill", "worker"): 8,
@@ -31,34 +31,46 @@ class Nemesis:
     say: Callable[[str], None]
     done: Counter[str] = field(default_factory=Counter)
     count: int = 0
+    _until: float = 0.0
+    _locks: defaultdict[int, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """What is broken is mended before it breaks again."""
 
-    async def run(self, faults: int) -> None:
+    async def run(self, faults: int, at_once: int, seconds: float) -> bool:
+        """Tell whether all faults were done before the time was over."""
+        self._until = asyncio.get_running_loop().time() + seconds
+        script = iter(_script(Random(self.seed), faults))  # noqa: S311  # repeatable, not secret
+        await asyncio.gather(*(self._lane(script, Random(self.seed + lane)) for lane in range(at_once)))  # noqa: S311
+        return self.count == faults
+
+    async def _lane(self, script: Iterator[tuple[str, str]], dice: Random) -> None:
         """One fault after the other; each is mended before the next."""
-        dice = Random(self.seed)  # noqa: S311  # repeatable, not secret
-        for deed, victim in self._script(dice, faults):
+        while asyncio.get_running_loop().time() < self._until and (fault := next(script, None)):
+            deed, victim = fault
             await asyncio.sleep(BETWEEN * dice.random())
-            await self._do(deed, victim, dice)
+            part = dice.choice(self.stack.parts()[victim])
+            async with self._locks[id(part.startable)]:
+                await self._do(deed, part, dice)
             self.done[f"{deed} {victim}"] += 1
-            self.count += 1
 
-    def _script(self, dice: Random, faults: int) -> list[tuple[str, str]]:
-        """Each kind of fault once, if there is room, and the rest by chance."""
-        script = list(FAULTS)[:faults]
-        script += dice.choices(list(FAULTS), list(FAULTS.values()), k=faults - len(script))
-        dice.shuffle(script)
-        return script
-
-    async def _do(self, deed: str, victim: str, dice: Random) -> None:
-        part = dice.choice(self.stack.parts()[victim])
-        self.say(f"  {self.count + 1}: {deed} {victim}")
+    async def _do(self, deed: str, part: Part, dice: Random) -> None:
+        self.count += 1
+        self.say(f"  {self.count}: {deed} {part.name}")
         if deed == "kill":
             await part.kill()
             await asyncio.sleep(AWAY * dice.random())
             await part.start()
             return
-        seconds = LONG_PAUSE if victim == "worker" and dice.random() < 0.3 else PAUSED * dice.random()
+        seconds = LONG_PAUSE if part.name == "worker" and dice.random() < 0.3 else PAUSED * dice.random()
         part.pause()
         try:
             await asyncio.sleep(seconds)
         finally:
             part.resume()
+
+
+def _script(dice: Random, faults: int) -> list[tuple[str, str]]:
+    """Each kind of fault once, if there is room, and the rest by chance."""
+    script = list(FAULTS)[:faults]
+    script += dice.choices(list(FAULTS), list(FAULTS.values()), k=faults - len(script))
+    dice.shuffle(script)
+    return script

@@ -1,12 +1,15 @@
 """The customer: orders media jobs until the API has taken each of them, and cancels those that would never end."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from random import Random
 from typing import Any
 
 import aiohttp
+from PIL import Image, PngImagePlugin
 
 from bench.torture.stack import TortureStack
 
@@ -15,6 +18,8 @@ PATIENCE = 240.0
 PAUSE = 0.5
 CANCELLED = 0.05
 """The share of all jobs that the customer cancels at some moment."""
+HOOKS = 0.5
+"""The share of all jobs with a `webhook_url`."""
 TIMEOUT = 15.0
 
 Offer = Mapping[str, Any]
@@ -28,10 +33,21 @@ class Ordered:
     offer: Offer
     prompt: str = field(repr=False)
     cancels: bool = False
+    well: bool = True
+    """Its vendor makes it, and nobody cancels it."""
+    file: str = ""
+    """How it gets its input file: `upload` or `data`. Empty: it has none."""
+    hook: bool = False
+    """Its end is told to a URL of its own, too."""
     job: str | None = None
     """Its id. None: the API has not taken it."""
     answers: list[int] = field(default_factory=list)
     """The statuses of all attempts to order it; zero where there was none."""
+
+    @property
+    def fault(self) -> str:
+        """What its prompt tells its vendor to do."""
+        return self.prompt.partition("[")[2].rstrip("]")
 
     @property
     def name(self) -> str:
@@ -46,20 +62,33 @@ def quick(offers: Sequence[Offer]) -> list[Offer]:
 
 
 def script(seed: int, count: int, offers: Sequence[Offer], canary: str) -> list[Ordered]:
-    """The same jobs for the same seed: each vendor in turn, and half of the jobs without a fault in their prompts."""
+    """The same jobs for the same seed: each vendor in turn. In every third round vendors misbehave."""
     dice = Random(seed)  # noqa: S311  # repeatable, not secret
     vendors = sorted({offer["provider"] for offer in offers})
     orders = []
     for number in range(count):
         if number % len(vendors) == 0:
             dice.shuffle(vendors)
+        well = number // len(vendors) % 3 != 2
         vendor = vendors[number % len(vendors)]
-        offer = dice.choice([each for each in offers if each["provider"] == vendor])
-        fault = dice.choice(offer["faults"]) if offer["faults"] and dice.random() < 0.5 else ""
+        offer = dice.choice([each for each in offers if each["provider"] == vendor and each["well"] >= well])
+        faults = [] if well or not offer["well"] else offer["faults"]
+        fault = dice.choice(faults) if faults else ""
         cancels = offer["never"] or fault == "never" or dice.random() < CANCELLED
         prompt = f"order-{number}-{canary} a lake" + (f" [{fault}]" if fault else "")
-        orders.append(Ordered(number, offer, prompt, cancels))
+        order = Ordered(number, offer, prompt, cancels, well and not cancels)
+        order.file = dice.choice(("", "upload", "data")) if offer["takes"] else ""
+        order.hook = dice.random() < HOOKS
+        orders.append(order)
     return orders
+
+
+def picture(canary: str) -> bytes:
+    """An input file that has the word in it."""
+    written, said = BytesIO(), PngImagePlugin.PngInfo()
+    said.add_text("Comment", canary)
+    Image.new("RGB", (64, 64), (20, 60, 200)).save(written, "PNG", pnginfo=said)
+    return written.getvalue()
 
 
 @dataclass(slots=True)
@@ -68,6 +97,9 @@ class Customer:
     orders: list[Ordered]
     seed: int
     session: aiohttp.ClientSession
+    picture: bytes = field(repr=False)
+    leaves: bool = False
+    """No job begins any more."""
 
     async def run(self, may_begin: Callable[[int], bool]) -> None:
         """Order them all; each when it may begin."""
@@ -75,8 +107,10 @@ class Customer:
         await asyncio.gather(*(self._order(order, may_begin, places) for order in self.orders))
 
     async def _order(self, order: Ordered, may_begin: Callable[[int], bool], places: asyncio.Semaphore) -> None:
-        while not may_begin(order.number):  # noqa: ASYNC110  # a moment later is as good
+        while not may_begin(order.number):
             await asyncio.sleep(0.1)
+            if self.leaves:
+                return
         async with places:
             await self._accepted(order)
         if order.cancels and order.job is not None:
@@ -85,8 +119,11 @@ class Customer:
     async def _accepted(self, order: Ordered) -> None:
         """With one `Idempotency-Key`, until the customer knows."""
         speech = order.offer["kind"] == "speech"
-        text = {"input" if speech else "prompt": order.prompt}
-        body = {"model": order.offer["model"], **order.offer["body"], **text}
+        body = {"input" if speech else "prompt": order.prompt, "model": order.offer["model"], **order.offer["body"]}
+        if order.hook:
+            body["webhook_url"] = f"{self.stack.vendors}/hooks/job"
+        if order.file:
+            body[order.offer["takes"]] = await self._input(order)
         key = {"idempotency-key": f"order-{self.seed}-{order.number}"}
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while asyncio.get_running_loop().time() < deadline:
@@ -98,6 +135,17 @@ class Customer:
             if status not in (0, 409, 429, 503):
                 return
             await asyncio.sleep(PAUSE)
+
+    async def _input(self, order: Ordered) -> str:
+        """A data URI, or the id of an upload."""
+        if order.file == "data":
+            return f"data:image/png;base64,{b64encode(self.picture).decode()}"
+        for _ in range(int(PATIENCE / PAUSE)):
+            status, answer = await self.call("POST", "/api/media/uploads/", data=self.picture)
+            if status == 201:
+                return str(answer["id"])
+            await asyncio.sleep(PAUSE)
+        return "upload_of_nothing"
 
     async def _cancel(self, order: Ordered) -> None:
         """At a moment of its own."""

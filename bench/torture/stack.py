@@ -106,6 +106,8 @@ class TortureStack:
     token: str = field(default="", repr=False)
     hook_secret: str = field(default="", repr=False)
     """Signs what the account's endpoint for webhooks gets."""
+    job_secret: str = field(default="", repr=False)
+    """Signs what `webhook_url` of a job gets."""
     _secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -152,7 +154,8 @@ class TortureStack:
             self.apis.append(api)
             self._opened.push_async_callback(api.stop)
         await asyncio.gather(*(api.start() for api in self.apis))
-        self.hook_secret = await self._endpoint()
+        self.hook_secret = await self._secret_of("/api/webhooks/", {"url": f"{self.vendors}/hooks"}, 201)
+        self.job_secret = await self._secret_of("/api/webhooks/settings/rotate-secret/", {}, 200)
 
     async def stop(self) -> None:
         await self._opened.aclose()
@@ -170,16 +173,15 @@ class TortureStack:
         made = orjson.loads(await self._yout(*words))
         return made["account_id"], made["api_key"]
 
-    async def _endpoint(self) -> str:
-        """The vendors' process receives the account's webhooks. Return their secret."""
-        headers, body = {"authorization": f"Bearer {self.token}"}, {"url": f"{self.vendors}/hooks"}
-        address = f"{self.apis[0].url}/api/webhooks/"
+    async def _secret_of(self, path: str, body: dict[str, str], status: int) -> str:
+        """The secret of webhooks. The vendors' process receives them."""
+        headers = {"authorization": f"Bearer {self.token}"}
         async with (
             aiohttp.ClientSession(headers=headers) as session,
-            session.post(address, json=body) as answer,
+            session.post(self.apis[0].url + path, json=body) as answer,
         ):
-            if answer.status != 201:
-                raise CannotStart(f"No endpoint for webhooks: {answer.status} {await answer.text()}")
+            if answer.status != status:
+                raise CannotStart(f"No secret for webhooks: {answer.status} {await answer.text()}")
             return str((await answer.json())["secret"])
 
     def parts(self) -> dict[str, list[Part]]:

@@ -53,7 +53,8 @@ class DemoMedia:
                     outcome=Outcome.FAILED if ordered.fails else Outcome.DONE,
                     files=files,
                 )
-                await asyncio.to_thread(self.spool.publish, draft, submission)
+                await given.lease.renew()
+                await asyncio.to_thread(self.spool.publish, draft, submission, given.lease.require)
         return Submitted(submission.id)
 
     async def find(self, reference: str) -> str | None:

@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -77,9 +77,10 @@ class Spool:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def publish(self, draft: Path, submission: Submission) -> None:
-        """Make the job exist, with its outputs, by one rename."""
+    def publish(self, draft: Path, submission: Submission, require: Callable[[], None] = lambda: None) -> None:
+        """Make the job exist, with its outputs, by one rename. `require` raises if it may not be made any more."""
         _write(draft / RECORD, submission)
+        require()
         draft.rename(self._jobs / submission.id)
 
     def submissions(self, reference: str | None = None) -> list[Submission]:

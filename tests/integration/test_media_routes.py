@@ -61,11 +61,11 @@ def outputs(job: Job, count: int) -> list[Output]:
 async def sent(site: Site, job: Job) -> UUID | None:
     """Try to submit. Return the job's id if its provider's limits leave a place."""
     try:
-        in_doubt = await site.jobs.intend_submit(job)
+        intent = await site.jobs.intend_submit(job)
     except UpstreamBusy as busy:
         pause = busy.retry_after or timedelta(0)
         return job.id if pause < timedelta(seconds=1) else None
-    return None if in_doubt else job.id
+    return None if intent.again else job.id
 
 
 @pytest.fixture
@@ -114,9 +114,14 @@ async def test_a_late_attempt_submits_no_job_that_has_ended_or_moved(site: Site)
     moved = await site.jobs.change_route(job.id, "demo", again=True)
     with pytest.raises(ServiceUnavailable):
         await site.jobs.intend_submit(job)
-    assert not await site.jobs.intend_submit(moved)
-    await site.jobs.forget_submit(job)
-    assert await site.jobs.intend_submit(moved)
+    first = await site.jobs.intend_submit(moved)
+    await site.jobs.require_intent(job.id, first)
+    second = await site.jobs.intend_submit(moved)
+    assert (first.again, second.again) == (False, True)
+    await site.jobs.forget_submit(moved, first)
+    await site.jobs.require_intent(job.id, second)
+    with pytest.raises(ServiceUnavailable):
+        await site.jobs.require_intent(job.id, first)
     await site.jobs.end(job.id, State.FAILED, None)
     with pytest.raises(NotFound):
         await site.jobs.intend_submit(moved)
@@ -134,7 +139,7 @@ async def test_no_more_jobs_are_at_a_provider_than_it_takes(site: Site) -> None:
     second = {each for each in await asyncio.gather(*(sent(site, job) for job in waiting)) if each}
     assert len(second) == 1
     forgotten = next(job for job in waiting if job.id in second)
-    await site.jobs.forget_submit(forgotten)
+    await site.jobs.forget_submit(forgotten, await site.jobs.intend_submit(forgotten))
     assert await sent(site, forgotten) == forgotten.id
 
 

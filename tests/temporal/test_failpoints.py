@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SUBMITTED = ["jobs.request", "jobs.intend_submit", "provider.find", "provider.submit", "provider.submitted"]
+SUBMITTED = [
+    "jobs.request",
+    "jobs.intend_submit",
+    "provider.find",
+    "provider.submit",
+    "provider.leaves",
+    "provider.submitted",
+]
 RECORDED = [*SUBMITTED, "jobs.record_submitted"]
 COPIED = [*RECORDED, "provider.fetch", "storage.put"]
 KILLED = -signal.SIGKILL

@@ -25,8 +25,9 @@ def bench() -> Bench:
 
 async def test_the_intent_comes_before_and_the_id_right_after(bench: Bench) -> None:
     await bench.run(bench.does.submit)
-    steps = ["jobs.intend_submit", "provider.find", "provider.submit", "provider.submitted", "jobs.record_submitted"]
-    assert bench.script.calls == ["jobs.request", *steps]
+    sent = ["provider.submit", "provider.leaves", "provider.submitted"]
+    steps = ["jobs.request", "jobs.intend_submit", "provider.find", *sent, "jobs.record_submitted"]
+    assert bench.script.calls == steps
     assert bench.job.provider_job_id == bench.work
 
 

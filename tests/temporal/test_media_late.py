@@ -1,5 +1,6 @@
 """A submission by a worker that was frozen: what happened meanwhile decides, and nobody pays for what nobody gets."""
 
+import asyncio
 import dataclasses
 from datetime import timedelta
 from typing import Any
@@ -41,6 +42,36 @@ async def test_a_job_that_has_ended_is_not_submitted(bench: Bench, state: State,
     failure = await frozen_at(bench, "jobs.intend_submit", {"state": state})
     assert (failure.type, failure.non_retryable) == (JOB_ENDED, True)
     assert bench.provider.submitted == []
+
+
+@pytest.mark.parametrize("step", ["provider.submit", "provider.leaves"])
+async def test_an_attempt_that_was_frozen_submits_nothing_beside_the_next_one(step: str) -> None:
+    bench = Bench(limits=dataclasses.replace(QUICK, submit_lease=timedelta(milliseconds=50)))
+    gate = bench.script.hold(step)
+    late = bench.begin(bench.does.submit)
+    await gate.reached.wait()
+    await bench.run(bench.does.submit)
+    assert bench.job.provider_job_id == bench.work
+    await asyncio.sleep(0.1)
+    gate.open.set()
+    with pytest.raises(ApplicationError) as failure:
+        await late
+    assert not failure.value.non_retryable
+    assert len(bench.provider.submitted) == 1
+    assert bench.provider.cancelled == []
+
+
+async def test_what_a_frozen_attempt_sent_last_is_there_when_the_next_one_asks() -> None:
+    """Its lease is over before the next attempt asks the provider, and so is any way to submit."""
+    bench = Bench(limits=dataclasses.replace(QUICK, takeover_pause=timedelta(milliseconds=200)))
+    gate = bench.script.hold("provider.leaves")
+    late = bench.begin(bench.does.submit)
+    await gate.reached.wait()
+    next_one = bench.begin(bench.does.submit)
+    await asyncio.sleep(0.05)
+    gate.open.set()
+    await asyncio.gather(late, next_one)
+    assert (len(bench.provider.submitted), bench.provider.cancelled) == (1, [])
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])

@@ -28,7 +28,9 @@ class ToyMedia:
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         body = {"prompt": submission.request.prompt, "reference": submission.reference}
-        return Submitted(_id((await self._http.json(HttpRequest(f"{self._url}/jobs", json=body))).value))
+        await submission.lease.renew()
+        request = HttpRequest(f"{self._url}/jobs", json=body, require=submission.lease.require)
+        return Submitted(_id((await self._http.json(request)).value))
 
     async def find(self, reference: str) -> str | None:
         answer = await self._http.json(HttpRequest(f"{self._url}/jobs?reference={reference}", "GET"))

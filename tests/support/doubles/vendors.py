@@ -50,6 +50,10 @@ class Offer:
     content_type: str = ""
     never: bool = False
     """It ends when it is cancelled, and not before."""
+    well: bool = True
+    """Its vendor makes it, unless the prompt says otherwise."""
+    takes: str = ""
+    """The field for an input file."""
 
     @property
     def entry(self) -> str:
@@ -57,7 +61,8 @@ class Offer:
         unit, price = PRICES[self.kind]
         route = f'{{ provider = "{self.provider}", model = "{self.upstream}" }}'
         head = f'[models.{self.model}]\nmodality = "{self.kind}"\ncredits_per_{unit} = {price}\n'
-        return f"{head}routes = [{route}]\n"
+        inputs = f"inputs = {{ {self.takes} = {{ max = 1 }} }}\n" if self.takes else ""
+        return f"{head}{inputs}routes = [{route}]\n"
 
 
 def _by_name(provider: str, kind: str, upstream: str, faults: Sequence[str], **body: Any) -> Iterator[Offer]:
@@ -65,7 +70,7 @@ def _by_name(provider: str, kind: str, upstream: str, faults: Sequence[str], **b
     for fault in ("", *faults):
         name = f"{upstream}--{fault}" if fault else upstream
         model = f"{provider}-{kind}-{fault or 'plain'}"
-        yield Offer(model, kind, provider, name, body=body, never=fault == "never")
+        yield Offer(model, kind, provider, name, body=body, never=fault == "never", well=not fault)
 
 
 RACHEL = {"voice": "Rachel"}
@@ -74,19 +79,30 @@ OFFERS = [
     Offer("my-fal-video", "video", "my-fal", "fal-ai/veo3.1/fast--video"),
     *_by_name("my-replicate", "image", "a/b", QUEUE_FAULTS),
     *_by_name("my-elevenlabs", "speech", "eleven_v3", ("slow", "cut", "lost", "policy", "busy"), **RACHEL),
-    Offer("my-studio-image", "image", "my-studio", "gemini-3.1-flash-image", (*SUBMIT_FAULTS, "moderated")),
-    Offer("my-studio-omni", "video", "my-studio", "gemini-omni-1.1-flash", ("lost", "moderated", "never")),
-    Offer("my-cloud-veo", "video", "my-cloud", "veo-3.1-generate-001", (*SUBMIT_FAULTS, *POLL_FAULTS)),
-    Offer("my-grok-image", "image", "my-grok", "grok-imagine-image", (*SUBMIT_FAULTS, "moderated", "rejected")),
-    Offer("my-grok-video", "video", "my-grok", "grok-imagine-video", (*SUBMIT_FAULTS, *POLL_FAULTS)),
+    Offer(
+        "my-studio-image", "image", "my-studio", "gemini-3.1-flash-image", (*SUBMIT_FAULTS, "moderated"), takes="image"
+    ),
+    Offer(
+        "my-studio-omni", "video", "my-studio", "gemini-omni-1.1-flash", ("lost", "moderated", "never"), takes="image"
+    ),
+    Offer("my-cloud-veo", "video", "my-cloud", "veo-3.1-generate-001", (*SUBMIT_FAULTS, *POLL_FAULTS), takes="image"),
+    Offer(
+        "my-grok-image",
+        "image",
+        "my-grok",
+        "grok-imagine-image",
+        (*SUBMIT_FAULTS, "moderated", "rejected"),
+        takes="image",
+    ),
+    Offer("my-grok-video", "video", "my-grok", "grok-imagine-video", (*SUBMIT_FAULTS, *POLL_FAULTS), takes="image"),
     Offer("my-router-image", "image", "my-router", "a/image", (*SUBMIT_FAULTS, "blocked", "error-with-200")),
     Offer("my-router-video", "video", "my-router", "a/video", (*SUBMIT_FAULTS, *POLL_FAULTS)),
     Offer("my-openai-image", "image", "my-openai", "gpt-image-2", (*SUBMIT_FAULTS, "moderation", "fewer", "none")),
     Offer("my-openai-speech", "speech", "my-openai", "tts-1", ("busy-once", "lost", "moderation"), {"voice": "alloy"}),
     Offer("my-toy", "image", "my-toy", "toy-1"),
-    Offer("demo-image", "image", "demo", "image", body={"size": "64x64"}),
+    Offer("demo-image", "image", "demo", "image", body={"size": "64x64"}, takes="image"),
     Offer("demo-image-slow", "image", "demo", "image-slow", ("seconds=1", "seconds=4"), {"size": "64x64"}),
-    Offer("demo-image-fail", "image", "demo", "image-fail", body={"size": "64x64"}),
+    Offer("demo-image-fail", "image", "demo", "image-fail", body={"size": "64x64"}, well=False),
     Offer("demo-speech", "speech", "demo", "speech"),
 ]
 
@@ -111,10 +127,10 @@ class Hooks:
     async def receive(self, request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         message = headers["webhook-id"]
-        again = any(each["headers"]["webhook-id"] == message for each in self.received)
+        again = any((each["to"], each["headers"]["webhook-id"]) == (request.path, message) for each in self.received)
         status = 500 if not again and sha256(message.encode()).digest()[0] < REFUSED_HOOKS else 200
         body = (await request.read()).decode()
-        self.received.append({"headers": headers, "body": body, "status": status})
+        self.received.append({"to": request.path, "headers": headers, "body": body, "status": status})
         return web.Response(status=status)
 
     async def list(self, _: web.Request) -> web.Response:
@@ -217,6 +233,7 @@ async def serve(folder: Path, port: int) -> None:
         app.router.add_get("/reads", reads)
         app.router.add_get("/arrivals", arrivals)
         app.router.add_post("/hooks", hooks.receive)
+        app.router.add_post("/hooks/job", hooks.receive)
         app.router.add_get("/hooks", hooks.list)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()

@@ -19,6 +19,7 @@ from domain.media import (
     Output,
     Phase,
     State,
+    SubmitIntent,
     may_become,
 )
 from domain.rounds import MaintenanceErrors
@@ -39,6 +40,7 @@ QUICK = Limits(
     max_pause=timedelta(milliseconds=50),
     min_absence=timedelta(milliseconds=20),
     cancel_timeout=timedelta(milliseconds=200),
+    takeover_pause=timedelta(0),
 )
 
 
@@ -85,21 +87,25 @@ class FakeJobs:
             self._change(row, state=State.RUNNING, started_at=datetime.now(UTC))
         return row.job
 
-    async def intend_submit(self, job: Job) -> bool:
+    async def intend_submit(self, job: Job) -> SubmitIntent:
         await self._script.at("jobs.intend_submit")
         row = self._row(job.id)
         if row.job.state.terminal:
             raise NotFound
         if row.job.provider != job.provider:
             raise ServiceUnavailable
-        before = row.job.submit_intended_at is not None
-        self._change(row, submit_intended_at=row.job.submit_intended_at or datetime.now(UTC))
-        return before
+        intent = SubmitIntent(datetime.now(UTC), again=row.job.submit_intended_at is not None)
+        self._change(row, submit_intended_at=intent.at)
+        return intent
 
-    async def forget_submit(self, job: Job) -> None:
+    async def require_intent(self, job_id: UUID, intent: SubmitIntent) -> None:
+        if self._row(job_id).job.submit_intended_at != intent.at:
+            raise ServiceUnavailable
+
+    async def forget_submit(self, job: Job, intent: SubmitIntent) -> None:
         await self._script.at("jobs.forget_submit")
         row = self._row(job.id)
-        if row.job.provider_job_id is None and row.job.provider == job.provider:
+        if row.job.provider_job_id is None and row.job.submit_intended_at == intent.at:
             self._change(row, submit_intended_at=None)
 
     async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
@@ -217,6 +223,10 @@ class FakeProvider:
     async def submit(self, submission: MediaSubmission) -> Submitted:
         reference = submission.reference
         await self._script.at("provider.submit")
+        if self.find_is_complete:
+            await submission.lease.renew()
+            await self._script.at("provider.leaves")
+            submission.lease.require()
         self.submitted.append(reference)
         self.inputs.append(submission.inputs)
         await self._script.at("provider.submitted")

@@ -23,6 +23,7 @@ from domain.errors import (
 )
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, MediaTimeouts, key_in, media_client
 from tests.support.doubles.threaded_app import ThreadedApp
+from tests.support.doubles.toy_media import ToyVendor
 
 SECRET = "vendor-says-SECRET"
 KEY = "sk-ours"
@@ -222,6 +223,27 @@ async def test_a_download_that_ends_too_early(
     assert file.content_type == "video/mp4"
     with pytest.raises(kind):
         b"".join([chunk async for chunk in file.chunks])
+
+
+async def test_what_may_not_be_sent_any_more_does_not_leave(client: httpx2.AsyncClient) -> None:
+    """Looked at when there is a connection: it may have taken long."""
+
+    class Late(Exception):
+        pass
+
+    looks = list[Exception | None]([None, Late()])
+
+    def require() -> None:
+        if (fault := looks.pop(0)) is not None:
+            raise fault
+
+    with ToyVendor() as vendor:
+        origin = vendor.provider.base_url
+        media, order = http(client, origin), HttpRequest(f"{origin}/jobs", json={"reference": "r"}, require=require)
+        await media.json(order)
+        with pytest.raises(Late):
+            await media.json(order)
+        assert (vendor.jobs, looks) == (["r"], [])
 
 
 async def test_a_provider_that_cannot_be_reached_has_accepted_nothing(client: httpx2.AsyncClient) -> None:
